@@ -1,0 +1,11 @@
+//! The command line: one module for each subcommand.
+
+pub mod advance;
+pub mod backfill;
+pub mod demo;
+pub mod explain;
+pub mod prepare;
+pub mod rollback;
+pub mod serve;
+pub mod status;
+pub mod verify;

@@ -1,0 +1,17 @@
+//! The Crossfade proxy.
+
+pub mod backfill;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod demo;
+pub mod generation;
+pub mod relay;
+pub mod rules_dir;
+pub mod server;
+pub mod session;
+pub mod shadow;
+pub mod testbed;
+pub mod upstream;
+pub mod verify;
+pub mod wire;

@@ -1,0 +1,17 @@
+//! Rule files, lenses and the rewriting of SQL statements.
+//!
+//! This library knows SQL and rule files. It never touches a socket, a clock, a file or a log:
+//! it is handed texts and gives back values.
+
+pub mod lens;
+pub mod phase;
+pub mod rule_file;
+pub mod rule_set;
+pub mod statement;
+
+pub use lens::{LegacyColumn, Lens, TableName};
+pub use phase::Phase;
+pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
+pub use statement::{
+    Answer, Reading, Refusal, Rewritten, SearchPath, SessionEffects, ShadowPair, TagVerb, Verdict,
+};

@@ -1,0 +1,129 @@
+//! What the library answers about one text that a client sent: pass it, replace it, refuse it.
+
+use crate::rule_set::RuleSet;
+
+/// Whether the session's `search_path` is the one that the rule files take for granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SearchPath {
+    /// Untouched since the session began: an unqualified name means the declared schema's table.
+    AsDeclared,
+    /// The session changed it: an unqualified managed name could mean any table, so it is refused.
+    Unknown,
+}
+
+/// Everything the session must know about one text; computed once per text and rule set.
+#[derive(Debug)]
+pub struct Reading {
+    pub verdict: Verdict,
+    pub effects: SessionEffects,
+}
+
+#[derive(Debug)]
+pub enum Verdict {
+    /// Names no managed table: the client's bytes go on unchanged.
+    PassThrough,
+    Rewritten(Rewritten),
+    Refused(Refusal),
+}
+
+#[derive(Debug)]
+pub struct Rewritten {
+    /// The text to send in place of the client's.
+    pub sql: String,
+    /// One for each statement in the text, in order; empty statements are not counted.
+    pub answers: Vec<Answer>,
+    /// In `shadow_read`: the two queries to compare, for a text that is one comparable SELECT.
+    pub shadow: Option<Box<ShadowPair>>,
+    /// Extents of the client's text that stand unchanged in `sql`, to map error positions back.
+    pub kept: Vec<Kept>,
+    /// The client's own text, so that character positions can be counted in it.
+    pub original: String,
+}
+
+/// `length` bytes at `original` in the client's text stand at `rewritten` in the sent text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub original: usize,
+    pub rewritten: usize,
+    pub length: usize,
+}
+
+impl Rewritten {
+    /// Maps a 1-based character position in the sent text (field `P` of an `ErrorResponse`) to
+    /// the client's text; `None` when it points into text that the client never wrote.
+    #[must_use]
+    pub fn client_position(&self, position_chars: u32) -> Option<u32> {
+        let chars_before = (position_chars as usize).checked_sub(1)?;
+        let byte = match self.sql.char_indices().nth(chars_before) {
+            Some((byte, _)) => byte,
+            None if chars_before == self.sql.chars().count() => self.sql.len(),
+            None => return None,
+        };
+        let kept = self
+            .kept
+            .iter()
+            .find(|k| k.rewritten <= byte && byte < k.rewritten + k.length)?;
+        let original = kept.original + (byte - kept.rewritten);
+        let chars = self.original.get(..original)?.chars().count() + 1;
+        u32::try_from(chars).ok()
+    }
+}
+
+/// How the server's answer to one statement becomes the client's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Replace the server's command tag (`SELECT n`, `INSERT 0 n`) by this verb and the same count.
+    pub tag: Option<TagVerb>,
+    /// The client's statement returns no rows, the rewritten one does: they are dropped, and
+    /// Describe answers `NoData`.
+    pub hide_rows: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagVerb {
+    /// `INSERT 0 n`
+    Insert,
+    /// `UPDATE n`
+    Update,
+    /// `DELETE n`
+    Delete,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub sqlstate: &'static str,
+    pub message: String,
+    pub hint: String,
+    /// 1-based character position in the client's text.
+    pub position: Option<u32>,
+}
+
+/// Two texts with the same parameters whose results should be equal as multisets of rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShadowPair {
+    pub migration: String,
+    pub legacy: String,
+    pub unified: String,
+}
+
+/// What a text does to the session besides its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionEffects {
+    /// SET, RESET or `set_config` of `search_path`.
+    pub touches_search_path: bool,
+    /// Prepared statements dropped by SQL; `None` means all of them.
+    pub deallocates: Vec<Option<String>>,
+    /// Prepared statements run by SQL `EXECUTE`.
+    pub executes: Vec<String>,
+}
+
+impl RuleSet {
+    /// Reads one text (which may hold several statements) under this rule set.
+    #[must_use]
+    pub fn rewrite(&self, _text: &str, _path: SearchPath) -> std::sync::Arc<Reading> {
+        std::sync::Arc::new(Reading {
+            verdict: Verdict::PassThrough,
+            effects: SessionEffects::default(),
+        })
+    }
+}
