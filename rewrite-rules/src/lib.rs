@@ -5,8 +5,9 @@
 
 pub mod lens;
 pub mod phase;
-pub mod rule_file;
+mod rule_file;
 pub mod rule_set;
+mod rule_sql;
 pub mod statement;
 
 pub use lens::{LegacyColumn, Lens, TableName};
