@@ -148,7 +148,7 @@ impl Model {
     }
 
     /// A number for a new row's names.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_number(&mut self) -> u64 {
         self.added += 1;
         self.added
     }

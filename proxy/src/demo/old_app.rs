@@ -162,7 +162,7 @@ pub async fn increment(db: &Client, table: &str, board: &Board) -> anyhow::Resul
 
 /// Names for a new row that no other row of any client has.
 pub fn names(model: &mut Model) -> (String, String, String) {
-    let number = model.next();
+    let number = model.next_number();
     let prefix = model.prefix();
     (
         format!("{prefix}{number}"),

@@ -11,15 +11,6 @@ async fn filled(agents: u32) -> (Postgres, Client) {
     (server, db)
 }
 
-/// What a correct backfill leaves behind.
-const COPY: &str = "\
-INSERT INTO users (id, clerk_user_id, email, full_name, role, margin_type, margin_value,
-                   is_active, metadata, created_at, updated_at)
-SELECT id, clerk_user_id, email, full_name,
-       CASE role WHEN 'iso_agent' THEN 'sales_rep' ELSE role END, margin_type, margin_value,
-       is_active, metadata, created_at, updated_at
-  FROM iso_agents";
-
 #[tokio::test]
 async fn the_old_version_runs_without_errors_on_the_bare_server() {
     let (server, db) = filled(500).await;
@@ -35,7 +26,7 @@ async fn the_old_version_runs_without_errors_on_the_bare_server() {
     assert_eq!(board.troubles(), Vec::<String>::new());
 
     // Its model must agree with the table that it wrote, once that is called users.
-    db.batch_execute(COPY).await.unwrap();
+    iso_agents::carry_over(&db).await.unwrap();
     let verdict = cast.compare(&db).await.unwrap();
     assert!(verdict.is_clean(), "{verdict:?}");
     assert!(verdict.compared > 400);
@@ -50,7 +41,7 @@ async fn a_damaged_table_is_noticed_by_both_comparisons() {
     let cast = Cast::gather(&db, server.superuser_url(), Arc::clone(&board))
         .await
         .unwrap();
-    db.batch_execute(COPY).await.unwrap();
+    iso_agents::carry_over(&db).await.unwrap();
     db.batch_execute(
         "DELETE FROM users WHERE clerk_user_id = 'user_1';
          UPDATE users SET full_name = 'Somebody else' WHERE clerk_user_id = 'user_2';
@@ -78,7 +69,7 @@ async fn a_lost_update_of_the_contended_row_is_noticed() {
     let cast = Cast::gather(&db, server.superuser_url(), Arc::clone(&board))
         .await
         .unwrap();
-    db.batch_execute(COPY).await.unwrap();
+    iso_agents::carry_over(&db).await.unwrap();
     assert!(cast.compare(&db).await.unwrap().is_clean());
     board
         .increments

@@ -85,7 +85,7 @@ impl OldApp {
             return Ok(1);
         };
         let name = format!("Upserted {}", dice.below(1000));
-        let clerk = format!("{}unused-{}", model.prefix(), model.next());
+        let clerk = format!("{}unused-{}", model.prefix(), model.next_number());
         let row = self
             .db
             .query_one(&self.upsert, &[&clerk, &person.email, &name])
