@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use super::display::Display;
-use crate::testbed::process::{Process, Signal, dying_with_us};
+use crate::testbed::process::{Process, Signal, dying_with_us, surroundings};
 use crate::testbed::{Auth, Postgres, free_port, iso_agents};
 
 /// The shipped rule file: the demo moves the table by the same rules as anybody.
@@ -166,7 +166,11 @@ impl Stage {
     /// Runs `crossfade <command> iso_agents`, shows its output, fails if it fails.
     pub async fn crossfade(&self, command: &str, display: &Display) -> anyhow::Result<()> {
         display.say(&format!("  $ crossfade {command} {MIGRATION}"));
-        let mut child = tokio::process::Command::new(&self.program)
+        let mut program = tokio::process::Command::new(&self.program);
+        for name in surroundings() {
+            program.env_remove(name);
+        }
+        let mut child = program
             .args([command, MIGRATION, "--config"])
             .arg(self.config())
             .stdin(Stdio::null())
