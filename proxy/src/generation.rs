@@ -1,1 +1,291 @@
-//! (to be written)
+//! The generations of rules: which is the newest, and which ones running transactions still use.
+//!
+//! A session pins a generation for the length of a transaction. It publishes the pin first and
+//! looks at the newest number again afterwards, and `install` publishes the number before anybody
+//! reads the pins; so whoever finds no older pin after an install can rely on it that none will
+//! appear.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use rewrite_rules::{Phase, Reading, RuleSet, SearchPath};
+
+use crate::session::{Pin, Reader};
+
+/// A loaded rule set and its number; numbers start at 1 and only grow.
+#[derive(Debug)]
+pub struct Generation {
+    number: u64,
+    rules: RuleSet,
+}
+
+impl Generation {
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    #[must_use]
+    pub fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
+    /// The phase that a migration is in, by its name.
+    #[must_use]
+    pub fn phase(&self, migration: &str) -> Option<Phase> {
+        let mut all = self.rules.migrations().iter();
+        all.find(|m| m.name == migration).map(|m| m.phase)
+    }
+
+    /// Every migration and its phase.
+    pub fn phases(&self) -> impl Iterator<Item = (&str, Phase)> {
+        let all = self.rules.migrations().iter();
+        all.map(|m| (m.name.as_str(), m.phase))
+    }
+}
+
+impl Reader for Generation {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    #[inline]
+    fn must_read(&self, text: &[u8]) -> bool {
+        self.rules.must_read(text)
+    }
+
+    fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
+        self.rules.rewrite(text, path)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InstallError {
+    #[error(
+        "migration {migration}: cannot go from {from} to {to} in one step; \
+         the steps from {from} are {steps}"
+    )]
+    Jump {
+        migration: String,
+        from: Phase,
+        to: Phase,
+        steps: String,
+    },
+    #[error(
+        "migration {migration}: its rules are gone while it is in {from}; \
+         bring it to legacy_only or retired first"
+    )]
+    Removed { migration: String, from: Phase },
+}
+
+#[derive(Debug)]
+pub struct Generations {
+    current: ArcSwap<Generation>,
+    newest: AtomicU64,
+    pins: Mutex<Pins>,
+    /// One install at a time: the step is checked against what it replaces.
+    installing: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Pins {
+    next: u64,
+    /// The generation of each session's transaction; 0 between transactions.
+    by_session: HashMap<u64, Arc<AtomicU64>>,
+}
+
+impl Generations {
+    /// The first generation may be in any phase.
+    #[must_use]
+    pub fn new(rules: RuleSet) -> Generations {
+        Generations {
+            current: ArcSwap::from_pointee(Generation { number: 1, rules }),
+            newest: AtomicU64::new(1),
+            pins: Mutex::default(),
+            installing: Mutex::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn current(&self) -> Arc<Generation> {
+        self.current.load_full()
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn newest(&self) -> u64 {
+        self.newest.load(Ordering::SeqCst)
+    }
+
+    /// Puts a rule set into force for every transaction that begins from now on.
+    pub fn install(&self, rules: RuleSet) -> Result<u64, InstallError> {
+        let _one_at_a_time = lock(&self.installing);
+        let running = self.current.load();
+        check_steps(running.rules(), &rules)?;
+        let number = running.number + 1;
+        self.current.store(Arc::new(Generation { number, rules }));
+        self.newest.store(number, Ordering::SeqCst);
+        Ok(number)
+    }
+
+    /// The oldest generation that a running transaction uses.
+    #[must_use]
+    pub fn oldest_pinned(&self) -> Option<u64> {
+        let pins = lock(&self.pins);
+        let numbers = pins.by_session.values().map(|p| p.load(Ordering::SeqCst));
+        numbers.filter(|number| *number != 0).min()
+    }
+
+    /// No transaction uses a generation older than this one, and none ever will.
+    #[must_use]
+    pub fn drained(&self, number: u64) -> bool {
+        self.newest() >= number && self.oldest_pinned().is_none_or(|oldest| oldest >= number)
+    }
+
+    /// A session's part in this registry, for as long as it lives.
+    #[must_use]
+    pub fn session(self: &Arc<Self>) -> SessionPin {
+        let pinned = Arc::new(AtomicU64::new(0));
+        let mut pins = lock(&self.pins);
+        pins.next += 1;
+        let id = pins.next;
+        pins.by_session.insert(id, Arc::clone(&pinned));
+        SessionPin {
+            generations: Arc::clone(self),
+            id,
+            pinned,
+        }
+    }
+}
+
+/// Nothing that holds these locks can leave their content half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Two sets may only run side by side if each migration's phases are the same or neighbours. A
+/// migration that is new may start anywhere, as it may when the proxy starts.
+fn check_steps(running: &RuleSet, next: &RuleSet) -> Result<(), InstallError> {
+    for old in running.migrations() {
+        let from = old.phase;
+        let Some(new) = next.migrations().iter().find(|m| m.name == old.name) else {
+            match from {
+                // Unmanaged is what these two are to a client already.
+                Phase::LegacyOnly | Phase::Retired => continue,
+                Phase::DualWrite
+                | Phase::ShadowRead
+                | Phase::DualRead
+                | Phase::UnifiedRead
+                | Phase::UnifiedOnly => {
+                    return Err(InstallError::Removed {
+                        migration: old.name.clone(),
+                        from,
+                    });
+                }
+            }
+        };
+        let to = new.phase;
+        if to != from && from.next() != Some(to) && from.previous() != Some(to) {
+            let steps = [from.previous(), from.next()];
+            let steps: Vec<_> = steps.into_iter().flatten().map(Phase::name).collect();
+            return Err(InstallError::Jump {
+                migration: old.name.clone(),
+                from,
+                to,
+                steps: steps.join(" and "),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// One session's pin. Dropping it takes the session out of the registry.
+#[derive(Debug)]
+pub struct SessionPin {
+    generations: Arc<Generations>,
+    id: u64,
+    pinned: Arc<AtomicU64>,
+}
+
+impl Pin for SessionPin {
+    type Reader = Generation;
+
+    #[inline]
+    fn newest(&self) -> u64 {
+        self.generations.newest()
+    }
+
+    fn begin(&mut self, held: &mut Arc<Generation>) {
+        loop {
+            self.pinned.store(held.number, Ordering::SeqCst);
+            if self.generations.newest() == held.number {
+                return;
+            }
+            *held = self.generations.current();
+        }
+    }
+
+    fn end(&mut self) {
+        self.pinned.store(0, Ordering::Release);
+    }
+}
+
+impl Drop for SessionPin {
+    fn drop(&mut self) {
+        lock(&self.generations.pins).by_session.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_drained_when_the_last_older_transaction_ends() {
+        let generations = Arc::new(Generations::new(RuleSet::empty()));
+        let mut held = generations.current();
+        let mut pin = generations.session();
+        pin.begin(&mut held);
+        assert_eq!(generations.oldest_pinned(), Some(1));
+        assert!(!generations.drained(2), "2 is not even installed");
+
+        let second = generations.install(RuleSet::empty()).expect("no step");
+        assert!(!generations.drained(second));
+        pin.end();
+        assert!(generations.drained(second));
+        pin.begin(&mut held);
+        assert_eq!(held.number(), second);
+        assert_eq!(generations.oldest_pinned(), Some(second));
+        drop(pin);
+        assert_eq!(generations.oldest_pinned(), None);
+    }
+
+    #[test]
+    fn no_pin_older_than_a_drained_generation_ever_appears() {
+        let generations = Arc::new(Generations::new(RuleSet::empty()));
+        let stop = Arc::new(AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let mut held = generations.current();
+                    let mut pin = generations.session();
+                    while stop.load(Ordering::SeqCst) == 0 {
+                        pin.begin(&mut held);
+                        // What a running transaction relies on.
+                        assert!(!generations.drained(held.number() + 1));
+                        pin.end();
+                    }
+                });
+            }
+            for _ in 0..2_000 {
+                let number = generations.install(RuleSet::empty()).expect("no step");
+                while !generations.drained(number) {
+                    std::hint::spin_loop();
+                }
+            }
+            stop.store(1, Ordering::SeqCst);
+        });
+    }
+}

@@ -1,9 +1,11 @@
 //! The Crossfade proxy.
 
 pub mod backfill;
+pub mod cancel;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod counters;
 pub mod demo;
 pub mod generation;
 pub mod relay;

@@ -1,1 +1,89 @@
-fn main() {}
+//! The command line: arguments, the log, the runtime, and which command is meant.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use crossfade::cli;
+use tracing_subscriber::EnvFilter;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "crossfade",
+    version,
+    about = "Moves an application's tables while it runs: a PostgreSQL proxy"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy
+    Serve(cli::serve::Args),
+    /// Show what a statement is rewritten to
+    Explain(cli::explain::Args),
+    /// Create what a migration needs in the application's database
+    Prepare(cli::prepare::Args),
+    /// Copy legacy rows to the unified tables
+    Backfill(cli::backfill::Args),
+    /// Compare both sides row by row
+    Verify(cli::verify::Args),
+    /// Show where every migration stands
+    Status(cli::status::Args),
+    /// Take a migration one phase forward
+    Advance(cli::advance::Args),
+    /// Take a migration one phase back
+    Rollback(cli::rollback::Args),
+    /// Take a live application through a whole migration, on a throwaway server
+    Demo(cli::demo::Args),
+}
+
+/// Commands parse SQL as the workers do, and its grammar recurses: see the workers' stack.
+const STACK_BYTES: usize = 256 * 1024 * 1024;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("crossfade: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr() {
+    let filter =
+        EnvFilter::try_from_env("CROSSFADE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()?;
+    // The main thread's stack is the system's choice; a task runs on a worker's.
+    runtime.block_on(async {
+        let command = tokio::spawn(async {
+            match cli.command {
+                Command::Serve(args) => cli::serve::run(args).await,
+                Command::Explain(args) => cli::explain::run(args).await,
+                Command::Prepare(args) => cli::prepare::run(args).await,
+                Command::Backfill(args) => cli::backfill::run(args).await,
+                Command::Verify(args) => cli::verify::run(args).await,
+                Command::Status(args) => cli::status::run(args).await,
+                Command::Advance(args) => cli::advance::run(args).await,
+                Command::Rollback(args) => cli::rollback::run(args).await,
+                Command::Demo(args) => cli::demo::run(args).await,
+            }
+        });
+        command.await?
+    })
+}

@@ -1,1 +1,339 @@
-//! (to be written)
+//! Moves bytes between a client and its server as the session says.
+//!
+//! One future owns both sockets. A chunk is read into the thread's scratch buffer, walked in
+//! place, and written from there; a session's own buffers hold only what could not be written at
+//! once, what was replaced, and frames cut in two. A round trip therefore costs one epoll_wait,
+//! one read and one write in each direction, and an idle session next to nothing.
+//!
+//! A direction is not read while its output waits, so no buffer outgrows one chunk's outcome.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin as Pinned, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::session::lane::{Lane, Side};
+use crate::session::{Backend, Frontend, Pin, Report, Session, Violation};
+
+/// One read's worth. A short read tells tokio that the socket is empty, which saves the read that
+/// would say so; larger chunks would not fit the processor's cache.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// A buffer above this is given back when it is empty.
+const KEPT_BYTES: usize = 4096;
+
+/// Chunks moved in one poll before other sessions of the thread get their turn.
+const TURNS_MAX: usize = 32;
+
+/// What a client may still send to a closed connection before it is cut off.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+}
+
+/// Why a relay ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The client's socket failed; nothing can be told to it.
+    ClientGone(io::Error),
+    /// The server's side is closed and everything it said has been passed on.
+    UpstreamClosed,
+    Violation(Violation),
+    /// The proxy is shutting down.
+    Stopped,
+}
+
+/// Closes a client's socket so that what was written arrives: bytes that came meanwhile must be
+/// taken, or the kernel would answer them with a reset that overtakes our last words.
+pub async fn linger(mut client: TcpStream) -> io::Result<()> {
+    client.shutdown().await?;
+    let mut nothing = [0; 1024];
+    let mut left = LINGER_BYTES_MAX;
+    while left > 0 {
+        let read = client.read(&mut nothing).await?;
+        if read == 0 {
+            break;
+        }
+        left = left.saturating_sub(read);
+    }
+    Ok(())
+}
+
+/// Asks every relay to end at its next pause.
+#[derive(Debug, Default)]
+pub struct Stop {
+    set: AtomicBool,
+    woken: Notify,
+}
+
+impl Stop {
+    pub fn set(&self) {
+        self.set.store(true, Ordering::SeqCst);
+        self.woken.notify_waiters();
+    }
+
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.set.load(Ordering::SeqCst)
+    }
+}
+
+/// Both sockets and what is under way between them.
+#[derive(Debug)]
+pub struct Relay<P: Pin> {
+    pub client: TcpStream,
+    pub upstream: TcpStream,
+    pub session: Session<P>,
+    to_upstream: Pipe,
+    to_client: Pipe,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Pipe {
+    lane: Lane,
+    /// To be written; the first `written` bytes have been.
+    output: Vec<u8>,
+    written: usize,
+    /// Read, but not taken by the session yet.
+    backlog: Vec<u8>,
+    /// The source has closed.
+    ended: bool,
+    /// The sink has been told so.
+    shut: bool,
+    /// The sink takes nothing any more.
+    broken: bool,
+}
+
+/// What keeps one direction from going on.
+enum Failed {
+    Read(io::Error),
+    Write(io::Error),
+    Violation(Violation),
+}
+
+impl<P: Pin> Relay<P> {
+    #[must_use]
+    pub fn new(client: TcpStream, upstream: TcpStream, session: Session<P>) -> Relay<P> {
+        Relay {
+            client,
+            upstream,
+            session,
+            to_upstream: Pipe::default(),
+            to_client: Pipe::default(),
+        }
+    }
+
+    /// Runs until one side ends, or the proxy stops and the session is between transactions.
+    pub async fn run(&mut self, stop: &Stop, mut reported: impl FnMut(Report)) -> Ending {
+        let mut woken = pin!(stop.woken.notified());
+        let mut registered = false;
+        poll_fn(|cx| {
+            // A task's waker stays the same: registering it once is enough.
+            if !registered {
+                registered = true;
+                let _ = woken.as_mut().poll(cx);
+            }
+            let turned = SCRATCH.with_borrow_mut(|scratch| self.turn(cx, scratch));
+            if let Some(report) = self.session.take_report() {
+                reported(report);
+            }
+            match turned {
+                Poll::Pending if stop.is_set() && self.is_quiet() => Poll::Ready(Ending::Stopped),
+                turned => turned,
+            }
+        })
+        .await
+    }
+
+    /// The client has closed its side, so that it is no surprise when the server does.
+    #[must_use]
+    pub fn client_has_closed(&self) -> bool {
+        self.to_upstream.ended
+    }
+
+    /// Writes what is still owed to the client, then `last_words` unless they would fall into the
+    /// middle of a message. The caller bounds the time.
+    pub async fn close(mut self, last_words: &[u8]) -> io::Result<()> {
+        self.client
+            .write_all(&self.to_client.output[self.to_client.written..])
+            .await?;
+        if self.to_client.lane.is_at_boundary() {
+            self.client.write_all(last_words).await?;
+        }
+        linger(self.client).await
+    }
+
+    /// Nothing of a transaction is under way anywhere.
+    fn is_quiet(&self) -> bool {
+        self.session.is_idle()
+            && self.to_upstream.lane.is_at_boundary()
+            && self.to_upstream.backlog.is_empty()
+            && self.to_client.output.is_empty()
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Ending> {
+        for _ in 0..TURNS_MAX {
+            let up = self.to_upstream.step(
+                &mut Frontend(&mut self.session),
+                &mut self.client,
+                &mut self.upstream,
+                scratch,
+                cx,
+            );
+            let up = match up {
+                Ok(progress) => progress,
+                Err(Failed::Read(error)) => return Poll::Ready(Ending::ClientGone(error)),
+                Err(Failed::Violation(v)) => return Poll::Ready(Ending::Violation(v)),
+                Err(Failed::Write(_)) => {
+                    // The server may have said why before it closed; that is still to be read.
+                    self.to_upstream.break_off();
+                    true
+                }
+            };
+            let down = self.to_client.step(
+                &mut Backend(&mut self.session),
+                &mut self.upstream,
+                &mut self.client,
+                scratch,
+                cx,
+            );
+            let down = match down {
+                Ok(progress) => progress,
+                Err(Failed::Write(error)) => return Poll::Ready(Ending::ClientGone(error)),
+                Err(Failed::Violation(v)) => return Poll::Ready(Ending::Violation(v)),
+                Err(Failed::Read(_)) => {
+                    self.to_client.ended = true;
+                    true
+                }
+            };
+            if self.to_client.ended && self.to_client.output.is_empty() {
+                return Poll::Ready(Ending::UpstreamClosed);
+            }
+            if !up && !down {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Pipe {
+    /// Moves one chunk, or what is left of one. True when it is worth trying again at once.
+    fn step(
+        &mut self,
+        side: &mut impl Side,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+        scratch: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Result<bool, Failed> {
+        if self.broken {
+            return Ok(false);
+        }
+        if !self.output.is_empty() && self.flush(to, cx)?.is_pending() {
+            return Ok(false);
+        }
+        if side.is_blocked() {
+            return Ok(false);
+        }
+        if !self.backlog.is_empty() {
+            let backlog = std::mem::take(&mut self.backlog);
+            self.take(side, &backlog, to, cx)?;
+            return Ok(true);
+        }
+        if self.ended {
+            // A client that closes only its sending half still gets its answers.
+            if !self.shut {
+                self.shut = Pinned::new(to).poll_shutdown(cx).is_ready();
+            }
+            return Ok(false);
+        }
+        let mut buffer = ReadBuf::new(scratch);
+        match Pinned::new(from).poll_read(cx, &mut buffer) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(error)) => Err(Failed::Read(error)),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                self.ended = true;
+                Ok(true)
+            }
+            Poll::Ready(Ok(())) => {
+                self.take(side, buffer.filled(), to, cx)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Hands a chunk to the session and writes what comes of it.
+    fn take(
+        &mut self,
+        side: &mut impl Side,
+        chunk: &[u8],
+        to: &mut TcpStream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Failed> {
+        let fed = self.lane.feed(side, chunk, &mut self.output);
+        self.backlog.extend_from_slice(&chunk[fed.consumed..]);
+        let written = if self.output.is_empty() {
+            self.write_from(&chunk[fed.run], to, cx)
+        } else {
+            self.flush(to, cx).map(drop)
+        };
+        match fed.violation {
+            Some(violation) => Err(Failed::Violation(violation)),
+            None => written,
+        }
+    }
+
+    /// Writes straight from the chunk; only what the socket does not take is copied.
+    fn write_from(
+        &mut self,
+        run: &[u8],
+        to: &mut TcpStream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Failed> {
+        if run.is_empty() {
+            return Ok(());
+        }
+        let written = match Pinned::new(to).poll_write(cx, run) {
+            Poll::Ready(written) => written.map_err(Failed::Write)?,
+            Poll::Pending => 0,
+        };
+        self.output.extend_from_slice(&run[written..]);
+        Ok(())
+    }
+
+    fn flush(&mut self, to: &mut TcpStream, cx: &mut Context<'_>) -> Result<Poll<()>, Failed> {
+        while self.written < self.output.len() {
+            let rest = &self.output[self.written..];
+            match Pinned::new(&mut *to).poll_write(cx, rest) {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(Ok(0)) => return Err(Failed::Write(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => self.written += written,
+                Poll::Ready(Err(error)) => return Err(Failed::Write(error)),
+            }
+        }
+        self.written = 0;
+        if self.output.capacity() > KEPT_BYTES {
+            self.output = Vec::new();
+        } else {
+            self.output.clear();
+        }
+        Ok(Poll::Ready(()))
+    }
+
+    fn break_off(&mut self) {
+        self.broken = true;
+        self.output = Vec::new();
+        self.backlog = Vec::new();
+        self.written = 0;
+    }
+}

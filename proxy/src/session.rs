@@ -1,1 +1,230 @@
-//! (to be written)
+//! One client's session as a value: fed frames of both directions, it answers forward, replace or
+//! drop, and keeps the queue of answers that the server owes.
+//!
+//! It knows the protocol and asks a rule set what a text means. It never sees a socket, a clock,
+//! a log or a thread, so every decision here can be tested by feeding it bytes.
+
+mod client_side;
+mod expect;
+mod judge;
+pub mod lane;
+mod server_side;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use rewrite_rules::{Reading, SearchPath};
+
+use crate::wire::frame::tag_name;
+use crate::wire::frontend::MessageError;
+use expect::Expect;
+use statements::{Portals, Statements};
+
+pub use client_side::Frontend;
+pub use server_side::Backend;
+
+/// One generation of rules, as far as a session needs it.
+pub trait Reader: fmt::Debug {
+    fn number(&self) -> u64;
+    /// Whether the text spells anything that the session must look at.
+    fn must_read(&self, text: &[u8]) -> bool;
+    fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading>;
+}
+
+/// Where a session takes its generation from, and tells others which one it is using.
+pub trait Pin: fmt::Debug {
+    type Reader: Reader;
+    /// The newest generation's number; asked once for each Sync and Query.
+    fn newest(&self) -> u64;
+    /// A transaction begins: pins the newest generation and puts it into `held` if that is older.
+    fn begin(&mut self, held: &mut Arc<Self::Reader>);
+    /// The transaction is over and nothing is outstanding.
+    fn end(&mut self);
+}
+
+/// Bounds on what one client can make the session keep.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    pub statement_bytes_max: u32,
+    pub prepared_statements_max: usize,
+    /// Texts kept to prepare statements anew under a later generation.
+    pub prepared_bytes_max: usize,
+}
+
+/// What the session is born with.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub limits: SessionLimits,
+    pub search_path: SearchPath,
+    /// The share of comparable reads that are reported for a shadow read, 0 to 1.
+    pub shadow_sample: f64,
+    /// Seeds the choice of shadow reads, so that the session itself needs no source of chance.
+    pub seed: u64,
+}
+
+/// A read that has succeeded for the client and whose unified counterpart may now be run beside
+/// it, off the client's path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShadowCandidate {
+    pub migration: String,
+    pub legacy: String,
+    pub unified: String,
+    /// As declared in Parse: 0 or absent where the client left the choice to the server.
+    pub parameter_types: Vec<u32>,
+    /// Format code (0 text, 1 binary) and value; `None` is NULL.
+    pub parameters: Vec<(i16, Option<Vec<u8>>)>,
+}
+
+/// What happened since the shell last took it; emptied by [`Session::take_report`].
+#[derive(Debug, Default)]
+pub struct Report {
+    pub passed: u32,
+    pub rewritten: u32,
+    pub refused: u32,
+    /// One entry for each notice, by migration.
+    pub fallbacks: Vec<String>,
+    pub divergences: Vec<String>,
+    pub shadows: Vec<ShadowCandidate>,
+}
+
+/// Why a session must end. The client's mistakes are told to the client; a server that breaks
+/// the protocol is our broken invariant, and is logged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    #[error(transparent)]
+    Client(#[from] MessageError),
+    #[error(
+        "the server sent {} while {expected} was expected",
+        tag_name(*came)
+    )]
+    OutOfOrder { came: u8, expected: &'static str },
+    #[error("the server sent a message {} with a length of {length}", tag_name(*tag))]
+    ServerLength { tag: u8, length: u32 },
+}
+
+/// Answers that a client may have outstanding before its input has to wait. The server's output
+/// buffer of 8 KiB holds fewer than 2,000 of the shortest answers, so by then it has sent some:
+/// waiting for them cannot wait for ever.
+const OUTSTANDING_MAX: usize = 16_384;
+
+/// Nothing in the queue is worth keeping this much room for, once it is empty.
+const QUEUE_KEPT_ENTRIES: usize = 64;
+
+#[derive(Debug)]
+pub struct Session<P: Pin> {
+    pin: P,
+    generation: Arc<P::Reader>,
+    settings: Settings,
+    search_path: SearchPath,
+    encoding: Encoding,
+    expects: VecDeque<Expect>,
+    statements: Statements,
+    portals: Portals,
+    /// The last ReadyForQuery's transaction status.
+    status: u8,
+    /// A transaction is under way or an answer outstanding: the generation is pinned.
+    pinned: bool,
+    /// An extended-protocol error came: the server discards everything up to the next Sync.
+    discarding: bool,
+    /// The server reads CopyData; it ignores Sync and Flush meanwhile.
+    copying_in: bool,
+    /// A new generation waits: no more input until the server is ready, so that it gets its turn.
+    holding: bool,
+    /// The client said Terminate, or the server FATAL: the end of the connection is no surprise.
+    ending: bool,
+    /// The generation under which a text with a managed name was handed to SQL's own PREPARE.
+    sql_prepared_in: Option<u64>,
+    /// Shadow reads that succeeded inside a transaction that is still to be seen ended.
+    shadows: Vec<ShadowCandidate>,
+    /// A statement that can be compared was seen: Binds are worth a look.
+    comparable_statements: bool,
+    chance: u64,
+    report: Report,
+    reported: bool,
+}
+
+/// How the client's bytes spell characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    /// UTF-8, or SQL_ASCII: the server reads the same bytes that the rules do.
+    Bytes,
+    /// The server converts: only ASCII means the same to both.
+    Converted,
+}
+
+impl<P: Pin> Session<P> {
+    #[must_use]
+    pub fn new(pin: P, generation: Arc<P::Reader>, settings: Settings) -> Session<P> {
+        let mut expects = VecDeque::new();
+        expects.push_back(Expect::Startup);
+        Session {
+            pin,
+            generation,
+            settings,
+            search_path: settings.search_path,
+            encoding: Encoding::Bytes,
+            expects,
+            statements: Statements::default(),
+            portals: Portals::default(),
+            status: b'I',
+            pinned: false,
+            discarding: false,
+            copying_in: false,
+            holding: false,
+            ending: false,
+            sql_prepared_in: None,
+            shadows: Vec::new(),
+            comparable_statements: false,
+            chance: settings.seed | 1,
+            report: Report::default(),
+            reported: false,
+        }
+    }
+
+    /// The client's input must wait: for a generation's turn, or for answers to be taken.
+    #[must_use]
+    #[inline]
+    pub fn is_blocked(&self) -> bool {
+        self.holding || self.expects.len() >= OUTSTANDING_MAX
+    }
+
+    /// No transaction and nothing outstanding.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.pinned && self.expects.is_empty()
+    }
+
+    /// The end of the connection was announced by one of the two sides.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.ending
+    }
+
+    /// What happened since the last call, if anything did.
+    pub fn take_report(&mut self) -> Option<Report> {
+        if std::mem::take(&mut self.reported) {
+            Some(std::mem::take(&mut self.report))
+        } else {
+            None
+        }
+    }
+
+    fn report(&mut self) -> &mut Report {
+        self.reported = true;
+        &mut self.report
+    }
+
+    /// xorshift: a sample needs no better.
+    fn sampled(&mut self) -> bool {
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        let unit = (self.chance >> 11) as f64 / (1_u64 << 53) as f64;
+        unit < self.settings.shadow_sample
+    }
+}

@@ -1,1 +1,51 @@
-//! (to be written)
+//! `crossfade serve`: the proxy itself, until SIGTERM or SIGINT. SIGHUP reads the rules again.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::config::{Config, Flags};
+use crate::rules_dir;
+use crate::server::Server;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = Config::load(&args.flags)?;
+    let server = Server::bind(config).await?;
+    let shared = server.shared();
+    let (ask, asked) = mpsc::channel(1);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let hangups = async {
+        while hangup.recv().await.is_some() {
+            // A request that waits already says the same.
+            let _ = ask.try_send(());
+        }
+    };
+    tokio::select! {
+        ended = server.run(shutdown()) => ended?,
+        () = rules_dir::watch(&shared, asked) => {}
+        () = hangups => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Completes at SIGTERM or SIGINT.
+async fn shutdown() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::warn!("signals cannot be caught: only a kill will end the proxy");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,149 @@
+//! What the proxy has done so far, for `status`, tests and metrics.
+//!
+//! Counters that change with every statement have one copy for each worker, so that workers do
+//! not fight over a cache line; a reader adds the copies up.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use crate::session::Report;
+
+/// One worker's copy, on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard {
+    passed: AtomicU64,
+    rewritten: AtomicU64,
+    refused: AtomicU64,
+}
+
+#[derive(Debug)]
+pub struct Counters {
+    shards: Box<[Shard]>,
+    migrations: Mutex<BTreeMap<String, MigrationTotals>>,
+    pub sessions_open: AtomicU64,
+    pub sessions_total: AtomicU64,
+    /// Connections to the server that failed or broke without a word.
+    pub upstream_failures: AtomicU64,
+    /// Shadow reads not made because the queue was full.
+    pub shadow_dropped: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MigrationTotals {
+    /// Rows read from legacy because unified lacked them.
+    pub fallbacks: u64,
+    /// Keys that entered the divergence ledger.
+    pub divergences: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Statements by what became of them.
+    pub passed: u64,
+    pub rewritten: u64,
+    pub refused: u64,
+    pub sessions_open: u64,
+    pub sessions_total: u64,
+    pub upstream_failures: u64,
+    pub shadow_dropped: u64,
+    pub migrations: BTreeMap<String, MigrationTotals>,
+}
+
+impl Counters {
+    #[must_use]
+    pub fn new(workers: usize) -> Counters {
+        Counters {
+            shards: (0..workers.max(1)).map(|_| Shard::default()).collect(),
+            migrations: Mutex::default(),
+            sessions_open: AtomicU64::new(0),
+            sessions_total: AtomicU64::new(0),
+            upstream_failures: AtomicU64::new(0),
+            shadow_dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// Adds what a session of this worker reported, its shadow reads excepted.
+    pub fn add(&self, worker: usize, report: &Report) {
+        let shard = &self.shards[worker % self.shards.len()];
+        for (counter, by) in [
+            (&shard.passed, report.passed),
+            (&shard.rewritten, report.rewritten),
+            (&shard.refused, report.refused),
+        ] {
+            if by > 0 {
+                counter.fetch_add(u64::from(by), Relaxed);
+            }
+        }
+        if report.fallbacks.is_empty() && report.divergences.is_empty() {
+            return;
+        }
+        let mut migrations = self
+            .migrations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for name in &report.fallbacks {
+            totals_of(&mut migrations, name).fallbacks += 1;
+        }
+        for name in &report.divergences {
+            totals_of(&mut migrations, name).divergences += 1;
+        }
+    }
+
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let sum = |of: fn(&Shard) -> &AtomicU64| -> u64 {
+            self.shards
+                .iter()
+                .map(|shard| of(shard).load(Relaxed))
+                .sum()
+        };
+        Totals {
+            passed: sum(|shard| &shard.passed),
+            rewritten: sum(|shard| &shard.rewritten),
+            refused: sum(|shard| &shard.refused),
+            sessions_open: self.sessions_open.load(Relaxed),
+            sessions_total: self.sessions_total.load(Relaxed),
+            upstream_failures: self.upstream_failures.load(Relaxed),
+            shadow_dropped: self.shadow_dropped.load(Relaxed),
+            migrations: self
+                .migrations
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        }
+    }
+}
+
+/// Migrations are few, but anybody may raise a notice with our SQLSTATE and any text: such names
+/// share one entry once there are more than any installation has.
+fn totals_of<'a>(
+    migrations: &'a mut BTreeMap<String, MigrationTotals>,
+    name: &str,
+) -> &'a mut MigrationTotals {
+    const MIGRATIONS_MAX: usize = 1_000;
+    let known = migrations.contains_key(name) || migrations.len() < MIGRATIONS_MAX;
+    let name = if known { name } else { "(others)" };
+    migrations.entry(name.to_owned()).or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_add_up_over_the_workers() {
+        let counters = Counters::new(2);
+        let report = |passed, fallbacks: &[&str]| Report {
+            passed,
+            fallbacks: fallbacks.iter().map(|name| (*name).to_owned()).collect(),
+            ..Report::default()
+        };
+        counters.add(0, &report(2, &[]));
+        counters.add(1, &report(3, &["a", "a"]));
+        let totals = counters.totals();
+        assert_eq!(totals.passed, 5);
+        assert_eq!(totals.migrations["a"].fallbacks, 2);
+    }
+}

@@ -1,0 +1,446 @@
+//! What the session does with each frame from the client.
+//!
+//! Before → after, for a text that the rules replace:
+//!
+//! ```text
+//! Parse "s" UPDATE iso_agents …   →  Parse "s" WITH cf_new AS (UPDATE iso_agents …) …
+//! Bind to "s", older generation   →  Close "s", Parse "s" <today's text>, Bind to "s"
+//! Query <refused>                 →  Query SELECT crossfade.refused   (fails with 42P01)
+//! Execute, rows hidden, limit 10  →  Execute, no limit
+//! ```
+
+use std::sync::Arc;
+
+use rewrite_rules::{Reading, Refusal, Verdict};
+
+use super::expect::{Expect, Read, Run, Undo, answer};
+use super::judge::{POISON, POISON_NAME, is_refused, refused, replacement};
+use super::lane::{Act, Side, Want};
+use super::statements::{Portal, Statement};
+use super::{Pin, Reader, Session, ShadowCandidate, Violation};
+use crate::wire::frame::{HEADER_BYTES, Header};
+use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
+
+/// Binds larger than this are never copied for a shadow read.
+const SHADOW_BIND_BYTES_MAX: usize = 64 * 1024;
+
+/// The direction from the client to the server.
+pub struct Frontend<'a, P: Pin>(pub &'a mut Session<P>);
+
+impl<P: Pin> Side for Frontend<'_, P> {
+    #[inline]
+    fn passes(&self, tag: u8) -> bool {
+        tag == frontend::COPY_DATA
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.0.is_blocked()
+    }
+
+    fn want(&mut self, header: Header) -> Result<Want, Violation> {
+        frontend::check_header(header, self.0.settings.limits.statement_bytes_max)?;
+        Ok(match header.tag {
+            frontend::BIND if self.0.samples_bind(header) => Want::Whole,
+            frontend::BIND => Want::Prefix,
+            frontend::QUERY
+            | frontend::PARSE
+            | frontend::DESCRIBE
+            | frontend::EXECUTE
+            | frontend::CLOSE => Want::Whole,
+            // Sync, Flush, Terminate, FunctionCall, COPY's messages, authentication.
+            _ => Want::Header,
+        })
+    }
+
+    fn prefix(&self, header: Header, body: &[u8]) -> Result<Option<usize>, Violation> {
+        let extent = BindNames::extent(body);
+        let complete = HEADER_BYTES + body.len() == header.frame_bytes();
+        if extent.is_none() && (complete || body.len() > frontend::BIND_NAMES_BYTES_MAX) {
+            return Err(Violation::Client(MessageError::Malformed {
+                message: "Bind",
+                wrong: "the names of portal and statement do not end",
+            }));
+        }
+        Ok(extent)
+    }
+
+    fn frame(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        insert: &mut Vec<u8>,
+    ) -> Result<Act, Violation> {
+        self.0.on_frontend(header, body, insert)
+    }
+}
+
+impl<P: Pin> Session<P> {
+    fn on_frontend(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        insert: &mut Vec<u8>,
+    ) -> Result<Act, Violation> {
+        match header.tag {
+            frontend::TERMINATE => {
+                self.ending = true;
+                return Ok(Act::Forward);
+            }
+            frontend::COPY_DONE | frontend::COPY_FAIL => {
+                self.client_ends_copy();
+                return Ok(Act::Forward);
+            }
+            frontend::FLUSH | frontend::PASSWORD | frontend::COPY_DATA => return Ok(Act::Forward),
+            frontend::SYNC if self.copying_in => return Ok(Act::Forward),
+            frontend::SYNC => self.discarding = false,
+            // The server skips these unread, so they have no effect here either.
+            _ if self.discarding => return Ok(Act::Forward),
+            _ => {}
+        }
+        self.begin();
+        let act = match header.tag {
+            frontend::QUERY => self.on_query(frontend::query_text(body)?, insert),
+            frontend::PARSE => self.on_parse(Parse::read(body)?, body, insert),
+            frontend::BIND => {
+                let (names, rest) = BindNames::read(body)?;
+                self.on_bind(names, rest, insert)
+            }
+            frontend::DESCRIBE => self.on_describe(Target::read("Describe", body)?, insert),
+            frontend::EXECUTE => self.on_execute(Execute::read(body)?, insert),
+            frontend::CLOSE => self.on_close(Target::read("Close", body)?),
+            frontend::SYNC => {
+                self.expects.push_back(Expect::Sync);
+                Act::Forward
+            }
+            frontend::FUNCTION_CALL => {
+                self.expects.push_back(Expect::FunctionCall);
+                Act::Forward
+            }
+            unknown => return Err(MessageError::UnknownType(unknown).into()),
+        };
+        if matches!(
+            header.tag,
+            frontend::QUERY | frontend::SYNC | frontend::FUNCTION_CALL
+        ) {
+            self.hold_for_newer();
+        }
+        Ok(act)
+    }
+
+    /// The first message of a transaction takes the newest generation; later ones keep it.
+    fn begin(&mut self) {
+        if !self.pinned {
+            self.pin.begin(&mut self.generation);
+            self.pinned = true;
+        }
+    }
+
+    /// A client that never lets the queue run empty would otherwise keep its generation for ever.
+    fn hold_for_newer(&mut self) {
+        self.holding = self.pin.newest() != self.generation.number();
+    }
+
+    fn client_ends_copy(&mut self) {
+        if self.copying_in {
+            self.copying_in = false;
+        } else if !self.expects.is_empty() && !self.discarding {
+            // Sent blindly, before the server said that it reads CopyData.
+            self.expects.push_back(Expect::CopyEnd);
+        }
+    }
+
+    fn on_query(&mut self, text: &[u8], insert: &mut Vec<u8>) -> Act {
+        let read = self.judge(text);
+        self.count(&read);
+        let shadow = if self.is_outside_block() && is_comparable(&read) && self.sampled() {
+            candidate(&read, Vec::new(), Vec::new())
+        } else {
+            None
+        };
+        let act = match replacement(&read) {
+            Some(sql) => {
+                frontend::write_query(insert, sql);
+                Act::Drop
+            }
+            None => Act::Forward,
+        };
+        let run = self.run(read, shadow);
+        self.expects.push_back(Expect::Query(run));
+        act
+    }
+
+    fn on_parse(&mut self, parse: Parse<'_>, body: &[u8], insert: &mut Vec<u8>) -> Act {
+        let mut read = self.judge(parse.text);
+        let limits = self.settings.limits;
+        let known = self.statements.get(parse.name).is_some();
+        if !known
+            && !parse.name.is_empty()
+            && self.statements.named_count() >= limits.prepared_statements_max
+        {
+            // Without its text a statement could not follow a change of phase, and forgetting
+            // another one in its stead would be no better: so the client must close some.
+            read = Some(refused(too_many(
+                "prepared statements",
+                limits.prepared_statements_max,
+            )));
+        }
+        let undo = if is_refused(&read) {
+            self.report().refused += 1;
+            // The server drops its unnamed statement even when the new one fails.
+            match self.statements.remove(parse.name) {
+                Some(undo @ Undo::Unnamed(_)) => undo,
+                Some(undo @ Undo::Named(_)) => {
+                    self.statements.revert(undo);
+                    Undo::Nothing
+                }
+                Some(Undo::Nothing) | None => Undo::Nothing,
+            }
+        } else {
+            let statement = Statement {
+                body: self
+                    .statements
+                    .keep(parse.name, body, limits.prepared_bytes_max),
+                read: read.clone(),
+                generation: self.generation.number(),
+                serial: self.statements.next_serial(),
+            };
+            self.statements.insert(parse.name, statement)
+        };
+        let act = match replacement(&read) {
+            Some(text) => {
+                frontend::write_parse(insert, Parse { text, ..parse });
+                Act::Drop
+            }
+            None => Act::Forward,
+        };
+        self.expects.push_back(Expect::Parse { undo, read });
+        act
+    }
+
+    fn on_bind(&mut self, names: BindNames<'_>, rest: &[u8], insert: &mut Vec<u8>) -> Act {
+        let mut read = self.renewed(names.statement, insert);
+        let limit = self.settings.limits.prepared_statements_max;
+        if read.is_some() && !names.portal.is_empty() && self.portals.named_count() >= limit {
+            read = self.poison(refused(too_many("portals", limit)), insert);
+        }
+        self.comparable_statements |= is_comparable(&read);
+        // The values are here only if this Bind was chosen to be compared.
+        let shadow = if is_comparable(&read) && !rest.is_empty() {
+            frontend::bind_parameters(rest)
+                .and_then(|values| candidate(&read, self.declared_types(names.statement), values))
+        } else {
+            None
+        };
+        let portal = Portal {
+            read: read.clone(),
+            shadow,
+        };
+        self.portals.bind(names.portal, portal);
+        self.expects.push_back(Expect::Bind { read });
+        Act::Forward
+    }
+
+    fn on_describe(&mut self, target: Target<'_>, insert: &mut Vec<u8>) -> Act {
+        let read = match target {
+            Target::Statement(name) => self.renewed(name, insert),
+            Target::Portal(name) => self.portal_read(name),
+        };
+        self.expects.push_back(Expect::Describe { read });
+        Act::Forward
+    }
+
+    fn on_execute(&mut self, execute: Execute<'_>, insert: &mut Vec<u8>) -> Act {
+        let (read, shadow) = match self.portals.get_mut(execute.portal) {
+            Some(portal) => (portal.read.clone(), portal.shadow.take()),
+            None => (None, None),
+        };
+        if !is_refused(&read) {
+            // A refused statement was counted when its Bind was poisoned.
+            self.count(&read);
+        }
+        let hides = answer(read.as_ref(), 0).hide_rows;
+        let run = self.run(read, shadow);
+        self.expects.push_back(Expect::Execute(run));
+        if hides && execute.rows_max > 0 {
+            // The client's statement would have run to its end; rows that it never sees must not
+            // suspend it half-way.
+            let unlimited = Execute {
+                rows_max: 0,
+                ..execute
+            };
+            frontend::write_execute(insert, unlimited);
+            return Act::Drop;
+        }
+        Act::Forward
+    }
+
+    fn on_close(&mut self, target: Target<'_>) -> Act {
+        let undo = match target {
+            Target::Statement(name) => self.statements.remove(name),
+            Target::Portal(name) => {
+                self.portals.close(name);
+                None
+            }
+        };
+        self.expects.push_back(Expect::Close { undo });
+        Act::Forward
+    }
+
+    fn portal_read(&mut self, name: &[u8]) -> Read {
+        self.portals.get_mut(name).and_then(|p| p.read.clone())
+    }
+
+    /// What a known statement's text is under the session's generation; prepares it anew on the
+    /// server when that differs from what the server holds.
+    fn renewed(&mut self, name: &[u8], insert: &mut Vec<u8>) -> Read {
+        let current = self.generation.number();
+        let statement = self.statements.get_mut(name)?;
+        if statement.generation == current {
+            return statement.read.clone();
+        }
+        let Some(body) = statement.body.take() else {
+            return self.poison(refused(text_not_kept()), insert);
+        };
+        // The body was checked when it came; were it not whole, the server would say so.
+        let Ok(parse) = Parse::read(&body) else {
+            return None;
+        };
+        let read = self.judge(parse.text);
+        if is_refused(&read) {
+            let refusal = read.clone();
+            self.put_back(name, body);
+            return refusal.and_then(|refusal| self.poison(refusal, insert));
+        }
+        let text = replacement(&read).unwrap_or(parse.text);
+        let sent_before = match self.statements.get(name) {
+            Some(s) if s.generation != 0 => replacement(&s.read).or(Some(parse.text)),
+            Some(_) | None => None,
+        };
+        if sent_before != Some(text) {
+            if !name.is_empty() {
+                frontend::write_close_statement(insert, name);
+                self.expects.push_back(Expect::RenewalClose);
+            }
+            frontend::write_parse(insert, Parse { text, ..parse });
+            self.expects.push_back(Expect::Renewal {
+                name: name.into(),
+                read: read.clone(),
+            });
+        }
+        if let Some(statement) = self.statements.get_mut(name) {
+            statement.read.clone_from(&read);
+            statement.generation = current;
+        }
+        self.put_back(name, body);
+        read
+    }
+
+    fn put_back(&mut self, name: &[u8], body: Vec<u8>) {
+        if let Some(statement) = self.statements.get_mut(name) {
+            statement.body = Some(body);
+        }
+    }
+
+    /// Makes the server fail where the client's message would have been answered. The statement
+    /// keeps its older generation, so that it is judged again at its next use.
+    fn poison(&mut self, refusal: Arc<Reading>, insert: &mut Vec<u8>) -> Read {
+        self.report().refused += 1;
+        let read = Some(refusal);
+        let parse = Parse {
+            name: POISON_NAME,
+            text: POISON,
+            types: &[0, 0],
+        };
+        frontend::write_parse(insert, parse);
+        self.expects.push_back(Expect::Parse {
+            undo: Undo::Nothing,
+            read: read.clone(),
+        });
+        read
+    }
+
+    fn run(&self, read: Read, shadow: Option<Box<ShadowCandidate>>) -> Run {
+        Run {
+            read,
+            statement: 0,
+            failed: false,
+            serial: self.statements.serial(),
+            shadow,
+        }
+    }
+
+    fn count(&mut self, read: &Read) {
+        let report = self.report();
+        match read.as_ref().map(|reading| &reading.verdict) {
+            None | Some(Verdict::PassThrough) => report.passed += 1,
+            Some(Verdict::Rewritten(_)) => report.rewritten += 1,
+            Some(Verdict::Refused(_)) => report.refused += 1,
+        }
+    }
+
+    /// Whether this Bind is wanted whole: some statement may be compared, and chance says so.
+    fn samples_bind(&mut self, header: Header) -> bool {
+        self.comparable_statements
+            && header.frame_bytes() <= SHADOW_BIND_BYTES_MAX
+            && self.is_outside_block()
+            && self.sampled()
+    }
+
+    /// No transaction block is open, as far as the server has said.
+    fn is_outside_block(&self) -> bool {
+        self.status == b'I'
+    }
+
+    fn declared_types(&self, statement: &[u8]) -> Vec<u32> {
+        let body = self.statements.get(statement).and_then(|s| s.body.as_ref());
+        body.and_then(|body| Parse::read(body).ok())
+            .map(|parse| parse.type_oids().collect())
+            .unwrap_or_default()
+    }
+}
+
+fn is_comparable(read: &Read) -> bool {
+    match read.as_ref().map(|reading| &reading.verdict) {
+        Some(Verdict::Rewritten(rewritten)) => rewritten.shadow.is_some(),
+        Some(Verdict::PassThrough | Verdict::Refused(_)) | None => false,
+    }
+}
+
+fn candidate(
+    read: &Read,
+    parameter_types: Vec<u32>,
+    parameters: Vec<(i16, Option<Vec<u8>>)>,
+) -> Option<Box<ShadowCandidate>> {
+    let Verdict::Rewritten(rewritten) = &read.as_ref()?.verdict else {
+        return None;
+    };
+    let pair = rewritten.shadow.as_ref()?;
+    Some(Box::new(ShadowCandidate {
+        migration: pair.migration.clone(),
+        legacy: pair.legacy.clone(),
+        unified: pair.unified.clone(),
+        parameter_types,
+        parameters,
+    }))
+}
+
+fn too_many(what: &str, limit: usize) -> Refusal {
+    Refusal {
+        sqlstate: "53400",
+        message: format!("this session already holds {limit} {what}"),
+        hint: "Close some, or raise limits.prepared_statements_max of Crossfade.".to_owned(),
+        position: None,
+    }
+}
+
+/// Drivers know 26000 as "prepare it again", which is what has to be done.
+fn text_not_kept() -> Refusal {
+    Refusal {
+        sqlstate: "26000",
+        message: "the rules have changed, and the prepared statement's text was too large to keep"
+            .to_owned(),
+        hint: "Prepare the statement again, or raise limits.prepared_bytes_max of Crossfade."
+            .to_owned(),
+        position: None,
+    }
+}

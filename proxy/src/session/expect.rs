@@ -1,0 +1,125 @@
+//! What the server still owes: one entry for each request that was sent to it, in order.
+//!
+//! Knows which requests are answered by what, never what the answers contain.
+
+use std::sync::Arc;
+
+use rewrite_rules::{Answer, Reading, Verdict};
+
+use super::ShadowCandidate;
+use super::statements::Statement;
+
+/// What the text behind a request was made into; `None` for a text that went on as it came.
+pub(super) type Read = Option<Arc<Reading>>;
+
+#[derive(Debug)]
+pub(super) enum Expect {
+    /// Authentication and parameters, up to the first ReadyForQuery.
+    Startup,
+    /// ParseComplete. A failed Parse takes its entry in the statement map back.
+    Parse {
+        undo: Undo,
+        read: Read,
+    },
+    /// ParseComplete of a statement prepared anew behind the client's back.
+    Renewal {
+        name: Box<[u8]>,
+        read: Read,
+    },
+    /// CloseComplete. A Close that the server discards gives the entry back.
+    Close {
+        undo: Option<Undo>,
+    },
+    /// CloseComplete of the Close before a renewal.
+    RenewalClose,
+    Bind {
+        read: Read,
+    },
+    /// RowDescription or NoData, after ParameterDescription for a statement.
+    Describe {
+        read: Read,
+    },
+    Execute(Run),
+    /// Any answers up to ReadyForQuery.
+    Query(Run),
+    FunctionCall,
+    Sync,
+    /// No answer: marks where the client ended a COPY whose start the server has yet to announce.
+    CopyEnd,
+}
+
+/// A text that runs.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub read: Read,
+    /// Which statement of the text is running.
+    pub statement: u32,
+    pub failed: bool,
+    /// Prepared statements younger than this are not what the text's DEALLOCATE means.
+    pub serial: u64,
+    pub shadow: Option<Box<ShadowCandidate>>,
+}
+
+/// How the statement map stood before a request changed it.
+#[derive(Debug)]
+pub(super) enum Undo {
+    /// The unnamed statement; a Parse that fails leaves none, one that is discarded leaves it.
+    Unnamed(Option<Statement>),
+    Named(Box<(Box<[u8]>, Option<Statement>)>),
+    /// The text was refused before the map was touched.
+    Nothing,
+}
+
+impl Expect {
+    /// How a log line names the answer that was expected.
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Expect::Startup => "an answer to the startup packet",
+            Expect::Parse { .. } | Expect::Renewal { .. } => "ParseComplete",
+            Expect::Close { .. } | Expect::RenewalClose => "CloseComplete",
+            Expect::Bind { .. } => "BindComplete",
+            Expect::Describe { .. } => "RowDescription or NoData",
+            Expect::Execute(_) => "an answer to Execute",
+            Expect::Query(_) => "an answer to Query",
+            Expect::FunctionCall => "FunctionCallResponse",
+            Expect::Sync => "ReadyForQuery",
+            Expect::CopyEnd => "nothing",
+        }
+    }
+
+    /// The text to blame when this request fails.
+    pub fn read(&self) -> Option<&Arc<Reading>> {
+        match self {
+            Expect::Parse { read, .. }
+            | Expect::Renewal { read, .. }
+            | Expect::Bind { read }
+            | Expect::Describe { read } => read.as_ref(),
+            Expect::Execute(run) | Expect::Query(run) => run.read.as_ref(),
+            Expect::Startup
+            | Expect::Close { .. }
+            | Expect::RenewalClose
+            | Expect::FunctionCall
+            | Expect::Sync
+            | Expect::CopyEnd => None,
+        }
+    }
+}
+
+impl Run {
+    /// How the answers of the statement that is running become the client's.
+    pub fn answer(&self) -> Answer {
+        answer(self.read.as_ref(), self.statement as usize)
+    }
+}
+
+/// How the answers of one statement of a text become the client's.
+pub(super) fn answer(read: Option<&Arc<Reading>>, statement: usize) -> Answer {
+    match read.map(|reading| &reading.verdict) {
+        Some(Verdict::Rewritten(rewritten)) => rewritten
+            .answers
+            .get(statement)
+            .copied()
+            .unwrap_or_default(),
+        Some(Verdict::PassThrough | Verdict::Refused(_)) | None => Answer::default(),
+    }
+}

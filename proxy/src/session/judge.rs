@@ -1,0 +1,124 @@
+//! What a text becomes under the session's generation: passed, replaced, or refused.
+//!
+//! Adds to the rule set's verdict what only the session knows: its encoding, its `search_path`,
+//! and which prepared statements a SQL EXECUTE would run.
+
+use std::sync::Arc;
+
+use rewrite_rules::{Reading, Refusal, SearchPath, SessionEffects, Verdict};
+
+use super::expect::Read;
+use super::{Encoding, Pin, Reader, Session};
+
+/// Sent in place of a refused text: it parses, and then fails in the server's own analysis with
+/// 42P01. Order, pipelining, the transaction's abort and the skipping up to Sync are thereby the
+/// server's own; only the error's words are replaced.
+pub(super) const POISON: &[u8] = b"SELECT crossfade.refused";
+
+/// The name under which a refused text of a known statement is prepared, in vain.
+pub(super) const POISON_NAME: &[u8] = b"cf_refused";
+
+impl<P: Pin> Session<P> {
+    /// Reads a text that is about to be sent. `None`: it goes on as it came.
+    pub(super) fn judge(&mut self, text: &[u8]) -> Read {
+        if !self.generation.must_read(text) {
+            return None;
+        }
+        let Ok(sql) = std::str::from_utf8(text) else {
+            return Some(refused(not_readable()));
+        };
+        let reading = self.generation.rewrite(sql, self.search_path);
+        if reading.effects.touches_search_path {
+            self.search_path = SearchPath::Unknown;
+        }
+        let objection = match &reading.verdict {
+            Verdict::Rewritten(rewritten) => self.encoding_objection(sql, &rewritten.sql),
+            Verdict::PassThrough => {
+                self.note_sql_prepare(text);
+                None
+            }
+            Verdict::Refused(_) => None,
+        };
+        let objection = objection.or_else(|| self.execute_objection(&reading.effects));
+        if let Some(refusal) = objection {
+            return Some(refused(refusal));
+        }
+        match &reading.verdict {
+            Verdict::PassThrough if reading.effects.deallocates.is_empty() => None,
+            Verdict::PassThrough | Verdict::Rewritten(_) | Verdict::Refused(_) => Some(reading),
+        }
+    }
+
+    fn encoding_objection(&self, sql: &str, sent: &str) -> Option<Refusal> {
+        if self.encoding == Encoding::Bytes || (sql.is_ascii() && sent.is_ascii()) {
+            return None;
+        }
+        Some(not_readable())
+    }
+
+    /// A managed name handed to SQL's PREPARE while its table was not yet rewritten: later
+    /// generations cannot see that text again.
+    fn note_sql_prepare(&mut self, text: &[u8]) {
+        let prepares = text
+            .windows(7)
+            .any(|word| word.eq_ignore_ascii_case(b"prepare"));
+        if prepares && self.sql_prepared_in.is_none() {
+            self.sql_prepared_in = Some(self.generation.number());
+        }
+    }
+
+    /// SQL's EXECUTE runs a statement without its text: it must not run one whose text would be
+    /// sent otherwise today.
+    fn execute_objection(&self, effects: &SessionEffects) -> Option<Refusal> {
+        let current = self.generation.number();
+        let stale_sql = self.sql_prepared_in.is_some_and(|made| made != current);
+        let managed = |name: &String| match self.statements.get(name.as_bytes()) {
+            Some(statement) => statement.read.is_some() || statement.generation != current,
+            None => stale_sql,
+        };
+        let name = effects.executes.iter().find(|name| managed(name))?;
+        Some(Refusal {
+            sqlstate: "0A000",
+            message: format!(
+                "EXECUTE of \"{name}\" is refused: it was prepared from a text that may name a \
+                 table under migration"
+            ),
+            hint: "DEALLOCATE it and prepare it again, or run it by the extended protocol."
+                .to_owned(),
+            position: None,
+        })
+    }
+}
+
+fn not_readable() -> Refusal {
+    Refusal {
+        sqlstate: "0A000",
+        message: "a statement on a table under migration is not in UTF-8".to_owned(),
+        hint: "SET client_encoding TO 'UTF8'.".to_owned(),
+        position: None,
+    }
+}
+
+/// A refusal of the session's own, in the form that the rule set's refusals have.
+pub(super) fn refused(refusal: Refusal) -> Arc<Reading> {
+    Arc::new(Reading {
+        verdict: Verdict::Refused(refusal),
+        effects: SessionEffects::default(),
+    })
+}
+
+/// The text that stands for this reading on the server, if it is not the client's own.
+pub(super) fn replacement(read: &Read) -> Option<&[u8]> {
+    match &read.as_ref()?.verdict {
+        Verdict::PassThrough => None,
+        Verdict::Rewritten(rewritten) => Some(rewritten.sql.as_bytes()),
+        Verdict::Refused(_) => Some(POISON),
+    }
+}
+
+pub(super) fn is_refused(read: &Read) -> bool {
+    match read.as_ref().map(|reading| &reading.verdict) {
+        Some(Verdict::Refused(_)) => true,
+        Some(Verdict::PassThrough | Verdict::Rewritten(_)) | None => false,
+    }
+}

@@ -1,0 +1,402 @@
+//! What the session does with each frame from the server: pairs it with the request that it
+//! answers, and forwards, changes or swallows it.
+
+use rewrite_rules::TagVerb;
+
+use super::expect::{Expect, Run, Undo};
+use super::lane::{Act, Side, Want};
+use super::translate;
+use super::{Encoding, Pin, Session, Violation};
+use crate::wire::backend::{self, Fields};
+use crate::wire::frame::Header;
+
+/// Errors, notices and settings larger than this are passed on unread: none of ours is.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// Notices of Crossfade's own functions, meant for the proxy; the message names the migration.
+const FALLBACK: &[u8] = b"CF001";
+const DIVERGENCE: &[u8] = b"CF002";
+
+/// The direction from the server to the client.
+pub struct Backend<'a, P: Pin>(pub &'a mut Session<P>);
+
+impl<P: Pin> Side for Backend<'_, P> {
+    #[inline]
+    fn passes(&self, tag: u8) -> bool {
+        match tag {
+            backend::DATA_ROW => !self.0.hides_rows(),
+            backend::COPY_DATA => true,
+            _ => false,
+        }
+    }
+
+    fn is_blocked(&self) -> bool {
+        false
+    }
+
+    fn want(&mut self, header: Header) -> Result<Want, Violation> {
+        if header.length < 4 {
+            return Err(Violation::ServerLength {
+                tag: header.tag,
+                length: header.length,
+            });
+        }
+        Ok(match header.tag {
+            backend::READY_FOR_QUERY => Want::Whole,
+            backend::ERROR_RESPONSE
+            | backend::NOTICE_RESPONSE
+            | backend::PARAMETER_STATUS
+            | backend::COMMAND_COMPLETE
+                if header.frame_bytes() <= READ_BYTES_MAX =>
+            {
+                Want::Whole
+            }
+            _ => Want::Header,
+        })
+    }
+
+    fn prefix(&self, _: Header, body: &[u8]) -> Result<Option<usize>, Violation> {
+        Ok(Some(body.len()))
+    }
+
+    fn frame(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        insert: &mut Vec<u8>,
+    ) -> Result<Act, Violation> {
+        self.0.on_backend(header.tag, body, insert)
+    }
+}
+
+impl<P: Pin> Session<P> {
+    fn hides_rows(&self) -> bool {
+        match self.expects.front() {
+            Some(Expect::Query(run) | Expect::Execute(run)) => run.answer().hide_rows,
+            _ => false,
+        }
+    }
+
+    fn on_backend(&mut self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
+        match tag {
+            backend::NOTICE_RESPONSE => return Ok(self.on_notice(Fields::new(body))),
+            backend::PARAMETER_STATUS => {
+                self.on_parameter_status(body);
+                return Ok(Act::Forward);
+            }
+            backend::NOTIFICATION_RESPONSE => return Ok(Act::Forward),
+            backend::ERROR_RESPONSE => return Ok(self.on_error(body, insert)),
+            backend::READY_FOR_QUERY => return self.on_ready(body),
+            _ => {}
+        }
+        match tag {
+            backend::PARSE_COMPLETE => self.on_parse_complete(),
+            backend::BIND_COMPLETE => match self.expects.front() {
+                Some(Expect::Bind { .. }) => self.answered(Act::Forward),
+                _ => self.out_of_order(tag),
+            },
+            backend::CLOSE_COMPLETE => match self.expects.front() {
+                Some(Expect::Close { .. }) => self.answered(Act::Forward),
+                Some(Expect::RenewalClose) => self.answered(Act::Drop),
+                _ => self.out_of_order(tag),
+            },
+            backend::PARAMETER_DESCRIPTION => match self.expects.front() {
+                Some(Expect::Describe { .. }) => Ok(Act::Forward),
+                _ => self.out_of_order(tag),
+            },
+            backend::ROW_DESCRIPTION | backend::NO_DATA => self.on_description(tag, insert),
+            backend::DATA_ROW | backend::COPY_DATA | backend::COPY_DONE => {
+                match self.expects.front() {
+                    Some(Expect::Query(_) | Expect::Execute(_)) if self.hides_rows() => {
+                        Ok(Act::Drop)
+                    }
+                    Some(Expect::Query(_) | Expect::Execute(_)) => Ok(Act::Forward),
+                    _ => self.out_of_order(tag),
+                }
+            }
+            backend::COMMAND_COMPLETE => self.on_command_complete(body, insert),
+            backend::EMPTY_QUERY_RESPONSE | backend::PORTAL_SUSPENDED => {
+                match self.expects.front() {
+                    Some(Expect::Query(_)) => Ok(Act::Forward),
+                    Some(Expect::Execute(_)) => self.answered(Act::Forward),
+                    _ => self.out_of_order(tag),
+                }
+            }
+            backend::COPY_IN_RESPONSE | backend::COPY_BOTH_RESPONSE => match self.expects.front() {
+                Some(Expect::Query(_) | Expect::Execute(_)) => {
+                    self.on_copy_in();
+                    Ok(Act::Forward)
+                }
+                _ => self.out_of_order(tag),
+            },
+            backend::COPY_OUT_RESPONSE => match self.expects.front() {
+                Some(Expect::Query(_) | Expect::Execute(_)) => Ok(Act::Forward),
+                _ => self.out_of_order(tag),
+            },
+            backend::FUNCTION_CALL_RESPONSE => match self.expects.front() {
+                Some(Expect::FunctionCall) => Ok(Act::Forward),
+                _ => self.out_of_order(tag),
+            },
+            backend::AUTHENTICATION
+            | backend::BACKEND_KEY_DATA
+            | backend::NEGOTIATE_PROTOCOL_VERSION => match self.expects.front() {
+                Some(Expect::Startup) => Ok(Act::Forward),
+                _ => self.out_of_order(tag),
+            },
+            _ => self.out_of_order(tag),
+        }
+    }
+
+    fn out_of_order(&self, came: u8) -> Result<Act, Violation> {
+        Err(Violation::OutOfOrder {
+            came,
+            expected: self.expects.front().map_or("no answer", Expect::describe),
+        })
+    }
+
+    /// The request at the head of the queue has all its answers.
+    fn answered(&mut self, act: Act) -> Result<Act, Violation> {
+        let head = self.expects.pop_front();
+        self.skip_copy_marks();
+        match head {
+            Some(Expect::Parse { undo, .. }) => self.statements.settle(undo),
+            Some(Expect::Close { undo: Some(undo) }) => self.statements.settle(undo),
+            _ => {}
+        }
+        Ok(act)
+    }
+
+    /// The end of a COPY that never began says nothing.
+    fn skip_copy_marks(&mut self) {
+        while matches!(self.expects.front(), Some(Expect::CopyEnd)) {
+            self.expects.pop_front();
+        }
+    }
+
+    fn on_parse_complete(&mut self) -> Result<Act, Violation> {
+        match self.expects.front() {
+            Some(Expect::Parse { read, .. }) if super::judge::is_refused(read) => {
+                // It exists only to fail.
+                self.out_of_order(backend::PARSE_COMPLETE)
+            }
+            Some(Expect::Parse { .. }) => self.answered(Act::Forward),
+            Some(Expect::Renewal { .. }) => self.answered(Act::Drop),
+            _ => self.out_of_order(backend::PARSE_COMPLETE),
+        }
+    }
+
+    fn on_description(&mut self, tag: u8, insert: &mut Vec<u8>) -> Result<Act, Violation> {
+        match self.expects.front() {
+            Some(Expect::Describe { read }) => {
+                let hides = super::expect::answer(read.as_ref(), 0).hide_rows;
+                if hides && tag == backend::ROW_DESCRIPTION {
+                    backend::write_no_data(insert);
+                    self.answered(Act::Drop)
+                } else {
+                    self.answered(Act::Forward)
+                }
+            }
+            Some(Expect::Query(_)) if self.hides_rows() => Ok(Act::Drop),
+            Some(Expect::Query(_)) => Ok(Act::Forward),
+            _ => self.out_of_order(tag),
+        }
+    }
+
+    fn on_command_complete(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
+        self.copying_in = false;
+        let act = match self.expects.front() {
+            Some(Expect::Query(run) | Expect::Execute(run)) => retag(run, body, insert),
+            _ => return self.out_of_order(backend::COMMAND_COMPLETE),
+        };
+        if let Some(Expect::Query(run)) = self.expects.front_mut() {
+            run.statement += 1;
+            return Ok(act);
+        }
+        let head = self.expects.pop_front();
+        self.skip_copy_marks();
+        if let Some(Expect::Execute(run)) = head {
+            self.ran(run);
+        }
+        Ok(act)
+    }
+
+    /// A text ran to its end without an error.
+    fn ran(&mut self, run: Run) {
+        if let Some(reading) = &run.read {
+            for name in &reading.effects.deallocates {
+                self.statements.deallocate(name.as_deref(), run.serial);
+            }
+        }
+        if let Some(shadow) = run.shadow {
+            self.shadows.push(*shadow);
+        }
+    }
+
+    fn on_copy_in(&mut self) {
+        self.copying_in = true;
+        // The client's data must come through.
+        self.holding = false;
+        // Syncs that the client sent on behind the request are read, and ignored, by the COPY.
+        while let Some(next) = self.expects.get(1) {
+            match next {
+                Expect::Sync => drop(self.expects.remove(1)),
+                Expect::CopyEnd => {
+                    self.expects.remove(1);
+                    self.copying_in = false;
+                    return;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn on_notice(&mut self, fields: Fields<'_>) -> Act {
+        let migration = || {
+            let message = fields.value(b'M').unwrap_or_default();
+            String::from_utf8_lossy(message).into_owned()
+        };
+        match fields.sqlstate() {
+            FALLBACK => self.report().fallbacks.push(migration()),
+            DIVERGENCE => self.report().divergences.push(migration()),
+            _ => return Act::Forward,
+        }
+        Act::Drop
+    }
+
+    fn on_parameter_status(&mut self, body: &[u8]) {
+        if let Some((b"client_encoding", value)) = backend::parameter_status(body) {
+            self.encoding = match value {
+                b"UTF8" | b"SQL_ASCII" => Encoding::Bytes,
+                _ => Encoding::Converted,
+            };
+        }
+    }
+
+    fn on_error(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Act {
+        let fields = Fields::new(body);
+        if fields.is_fatal() {
+            self.ending = true;
+        }
+        let read = self.expects.front().and_then(Expect::read);
+        let act = match read {
+            Some(reading) => translate::error(fields, reading, insert),
+            None => Act::Forward,
+        };
+        self.copying_in = false;
+        match self.expects.front_mut() {
+            // ReadyForQuery follows.
+            Some(Expect::Query(run)) => run.failed = true,
+            Some(Expect::FunctionCall | Expect::Sync | Expect::Startup) | None => {}
+            Some(
+                Expect::Parse { .. }
+                | Expect::Renewal { .. }
+                | Expect::Close { .. }
+                | Expect::RenewalClose
+                | Expect::Bind { .. }
+                | Expect::Describe { .. }
+                | Expect::Execute(_)
+                | Expect::CopyEnd,
+            ) => self.discard_to_sync(),
+        }
+        act
+    }
+
+    /// The request at the head failed, and the server reads on without acting up to the next
+    /// Sync: none of those requests will be answered or have an effect.
+    fn discard_to_sync(&mut self) {
+        let is_sync = |expect: &Expect| matches!(expect, Expect::Sync);
+        let end = self.expects.iter().position(is_sync);
+        self.discarding = end.is_none();
+        let dropped: Vec<Expect> = self
+            .expects
+            .drain(..end.unwrap_or(self.expects.len()))
+            .collect();
+        // Backwards, so that of several changes to one name the oldest state is what remains.
+        for (index, expect) in dropped.into_iter().enumerate().rev() {
+            match expect {
+                // The server dropped its unnamed statement before it failed to make the new one.
+                Expect::Parse {
+                    undo: Undo::Unnamed(_),
+                    ..
+                } if index == 0 => {
+                    self.statements.remove(b"");
+                }
+                Expect::Parse { undo, .. } | Expect::Close { undo: Some(undo) } => {
+                    self.statements.revert(undo);
+                }
+                Expect::Renewal { name, .. } => {
+                    if let Some(statement) = self.statements.get_mut(&name) {
+                        statement.generation = 0;
+                    }
+                }
+                Expect::Startup
+                | Expect::Close { undo: None }
+                | Expect::RenewalClose
+                | Expect::Bind { .. }
+                | Expect::Describe { .. }
+                | Expect::Execute(_)
+                | Expect::Query(_)
+                | Expect::FunctionCall
+                | Expect::Sync
+                | Expect::CopyEnd => {}
+            }
+        }
+    }
+
+    fn on_ready(&mut self, body: &[u8]) -> Result<Act, Violation> {
+        match self.expects.pop_front() {
+            Some(Expect::Query(run)) if !run.failed => self.ran(run),
+            Some(Expect::Query(_) | Expect::Sync | Expect::FunctionCall | Expect::Startup) => {}
+            Some(other) => {
+                self.expects.push_front(other);
+                return self.out_of_order(backend::READY_FOR_QUERY);
+            }
+            None => return self.out_of_order(backend::READY_FOR_QUERY),
+        }
+        self.skip_copy_marks();
+        self.status = body.first().copied().unwrap_or(b'I');
+        if self.status == b'I' {
+            let finished = std::mem::take(&mut self.shadows);
+            if !finished.is_empty() {
+                self.report().shadows.extend(finished);
+            }
+        } else {
+            self.shadows.clear();
+        }
+        if self.expects.is_empty() {
+            self.rest();
+        }
+        Ok(Act::Forward)
+    }
+
+    /// Nothing is outstanding.
+    fn rest(&mut self) {
+        self.holding = false;
+        if self.expects.capacity() > super::QUEUE_KEPT_ENTRIES {
+            self.expects.shrink_to(0);
+        }
+        if self.status == b'I' && self.pinned {
+            self.pin.end();
+            self.pinned = false;
+            self.portals.clear();
+            self.statements.shrink();
+        }
+    }
+}
+
+/// `SELECT 3` → `UPDATE 3`, as the client's own statement would have been answered.
+fn retag(run: &Run, body: &[u8], insert: &mut Vec<u8>) -> Act {
+    let Some(verb) = run.answer().tag else {
+        return Act::Forward;
+    };
+    let Some(count) = backend::command_tag(body).and_then(backend::tag_count) else {
+        return Act::Forward;
+    };
+    let tag = match verb {
+        TagVerb::Insert => format!("INSERT 0 {count}"),
+        TagVerb::Update => format!("UPDATE {count}"),
+        TagVerb::Delete => format!("DELETE {count}"),
+    };
+    backend::write_command_complete(insert, tag.as_bytes());
+    Act::Drop
+}

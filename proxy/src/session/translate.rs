@@ -1,0 +1,84 @@
+//! Errors in the client's own terms: a replaced text's error must read as if the client's text
+//! had been run.
+//!
+//! ```text
+//! 42P01, sent in place of a refused text   →  the refusal's own SQLSTATE, message and hint
+//! 42703, position in the generated text    →  42703, position in the client's text, or none
+//! 42883 function crossfade.put_… missing   →  55000, hint: crossfade prepare
+//! ```
+
+use rewrite_rules::{Reading, Refusal, Rewritten, Verdict};
+
+use super::lane::Act;
+use crate::wire::backend::{self, Fields};
+
+const UNDEFINED_TABLE: &[u8] = b"42P01";
+/// What a call of a function says when it, its schema or one of its types does not exist.
+const MISSING: [&[u8]; 3] = [b"42883", b"3F000", b"42704"];
+
+pub(super) fn error(fields: Fields<'_>, reading: &Reading, insert: &mut Vec<u8>) -> Act {
+    match &reading.verdict {
+        Verdict::PassThrough => Act::Forward,
+        Verdict::Refused(refusal) => {
+            if fields.sqlstate() != UNDEFINED_TABLE {
+                // In a failed transaction it is 25P02, as it would have been without us.
+                return Act::Forward;
+            }
+            write_refusal(insert, refusal);
+            Act::Drop
+        }
+        Verdict::Rewritten(rewritten) => {
+            if is_not_prepared(fields) {
+                backend::write_error(
+                    insert,
+                    "ERROR",
+                    "55000",
+                    "Crossfade's functions are not installed in this database",
+                    "Run crossfade prepare.",
+                );
+            } else {
+                write_translated(insert, fields, rewritten);
+            }
+            Act::Drop
+        }
+    }
+}
+
+fn is_not_prepared(fields: Fields<'_>) -> bool {
+    let message = fields.value(b'M').unwrap_or_default();
+    let names = |word: &[u8]| message.windows(word.len()).any(|window| window == word);
+    MISSING.contains(&fields.sqlstate()) && (names(b"crossfade.") || names(b"\"crossfade\""))
+}
+
+fn write_refusal(insert: &mut Vec<u8>, refusal: &Refusal) {
+    let position = refusal.position.map(|p| p.to_string()).unwrap_or_default();
+    let all = [
+        (b'S', "ERROR"),
+        (b'V', "ERROR"),
+        (b'C', refusal.sqlstate),
+        (b'M', &refusal.message),
+        (b'H', &refusal.hint),
+        (b'P', &position),
+    ];
+    let given = all.into_iter().filter(|(_, value)| !value.is_empty());
+    backend::write_fields(
+        insert,
+        backend::ERROR_RESPONSE,
+        given.map(|(code, value)| (code, value.as_bytes())),
+    );
+}
+
+fn write_translated(insert: &mut Vec<u8>, fields: Fields<'_>, rewritten: &Rewritten) {
+    let position = fields
+        .value(b'P')
+        .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
+        .and_then(|position| rewritten.client_position(position))
+        .map(|position| position.to_string());
+    let kept = fields.iter().filter_map(|(code, value)| match code {
+        b'P' => position.as_ref().map(|p| (code, p.as_bytes())),
+        // Internal position, internal query and context would show text that is not the client's.
+        b'p' | b'q' | b'W' => None,
+        _ => Some((code, value)),
+    });
+    backend::write_fields(insert, backend::ERROR_RESPONSE, kept);
+}
