@@ -4,6 +4,7 @@
 //! It asks lenses for their SQL and never composes a mapping itself; it never sees a client's
 //! statement.
 
+pub mod attached;
 pub mod connection;
 pub mod drain;
 pub mod error;

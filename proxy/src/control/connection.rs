@@ -13,9 +13,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Values are compared and kept as text, so every connection must write them the same way. The
 /// `search_path` stays the role's own: SQL in rule files may name types and functions plainly.
+/// A row that row-level security would hide from the role is an error, not a row left out.
 const SESSION: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; \
      SET timezone = 'UTC'; SET extra_float_digits = 1; SET client_min_messages = warning; \
-     SET lock_timeout = 0; SET statement_timeout = 0; \
+     SET row_security = off; SET lock_timeout = 0; SET statement_timeout = 0; \
      SET idle_in_transaction_session_timeout = 0";
 
 /// A connection and the task that drives it; dropping it closes both.
@@ -47,7 +48,7 @@ impl std::ops::DerefMut for Control {
 
 /// Connects for one kind of work, which `pg_stat_activity` shows as `crossfade <work>`.
 pub async fn connect(url: &str, work: &str) -> Result<Control, ControlError> {
-    open(&config(url, work)?).await
+    open(&config(url, work)?, "").await
 }
 
 fn config(url: &str, work: &str) -> Result<Config, ControlError> {
@@ -58,7 +59,7 @@ fn config(url: &str, work: &str) -> Result<Config, ControlError> {
     Ok(config)
 }
 
-async fn open(config: &Config) -> Result<Control, ControlError> {
+async fn open(config: &Config, more: &str) -> Result<Control, ControlError> {
     // The timeout also covers a server that accepts and then says nothing.
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls))
         .await
@@ -66,14 +67,23 @@ async fn open(config: &Config) -> Result<Control, ControlError> {
     let (client, connection) =
         connected.map_err(|error| ControlError::Connect(said(&error)))?;
     let driver = tokio::spawn(async move {
-        // An error here reaches whoever uses the client as a closed connection.
-        if let Err(error) = connection.await {
-            tracing::debug!(error = said(&error), "a control connection ended");
+        let mut connection = connection;
+        loop {
+            match std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+                // Our own functions' notices are for proxies; the driver would log them.
+                Some(Ok(_)) => {}
+                // An error here reaches whoever uses the client as a closed connection.
+                Some(Err(error)) => {
+                    tracing::debug!(error = said(&error), "a control connection ended");
+                    return;
+                }
+                None => return,
+            }
         }
     });
     let control = Control { client, driver };
     control
-        .batch_execute(SESSION)
+        .batch_execute(&format!("{SESSION}; {more}"))
         .await
         .map_err(ControlError::sql("settings of the session"))?;
     Ok(control)
@@ -81,11 +91,16 @@ async fn open(config: &Config) -> Result<Control, ControlError> {
 
 /// Makes connections for a pool; whether one is alive is known without asking the server.
 #[derive(Clone, Debug)]
-pub struct Manager(Config);
+pub struct Manager {
+    config: Config,
+    settings: &'static str,
+}
 
 impl Manager {
-    pub fn new(url: &str, work: &str) -> Result<Self, ControlError> {
-        config(url, work).map(Manager)
+    /// `settings` are `SET` statements of this kind of work.
+    pub fn new(url: &str, work: &str, settings: &'static str) -> Result<Self, ControlError> {
+        let config = config(url, work)?;
+        Ok(Manager { config, settings })
     }
 }
 
@@ -94,7 +109,7 @@ impl bb8::ManageConnection for Manager {
     type Error = ControlError;
 
     async fn connect(&self) -> Result<Control, ControlError> {
-        open(&self.0).await
+        open(&self.config, self.settings).await
     }
 
     async fn is_valid(&self, control: &mut Control) -> Result<(), ControlError> {

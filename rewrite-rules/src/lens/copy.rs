@@ -160,6 +160,29 @@ impl Lens {
         )
     }
 
+    /// Takes keys (`$1`, a JSON array of keys) out of the ledger that neither side has any more.
+    #[must_use]
+    pub fn forget_gone(&self) -> String {
+        let same_key: Vec<String> = self
+            .key_columns()
+            .zip(self.legacy_key())
+            .enumerate()
+            .map(|(i, (c, key))| format!("cf_l.{key} = (cf_d.key->>{i})::{}", c.sql_type))
+            .collect();
+        let same_key = same_key.join(" AND ");
+        format!(
+            "DELETE FROM crossfade.divergence AS cf_d WHERE cf_d.migration = {} \
+             AND cf_d.legacy_table = {} \
+             AND cf_d.key IN (SELECT cf_k.value FROM jsonb_array_elements($1::jsonb) AS cf_k) \
+             AND NOT EXISTS (SELECT 1 FROM {} AS cf_l WHERE {same_key}) \
+             AND NOT EXISTS (SELECT 1 FROM ({}) AS cf_l WHERE {same_key})",
+            quote_literal(&self.migration),
+            quote_literal(&self.legacy.sql()),
+            self.legacy,
+            self.read(),
+        )
+    }
+
     fn in_range(&self, range: KeyRange) -> String {
         match range {
             KeyRange::Through => self.key_compares("<=", 1),
