@@ -135,10 +135,11 @@ async fn table(
     }
     let progress = current(client, lens).await?;
     let chunks = Chunks::prepare(client, lens).await?;
+    let started = now(client).await?;
     if progress.state == State::Running {
         copy(client, migration, &chunks, lens, progress, tell).await?;
     }
-    let settled = retry_ledger(client, &chunks, lens).await?;
+    let settled = retry_ledger(client, &chunks, lens, &started).await?;
     let progress = current(client, lens).await?;
     let complete = progress.state == State::Complete;
     if !complete {
@@ -182,7 +183,10 @@ async fn copy(
         let rows = pace.chunk_rows();
         let after = progress.last_key.as_ref();
         let started = Instant::now();
-        match chunks.copy(client, &progress.run, after, highest, rows).await {
+        match chunks
+            .copy(client, &progress.run, after, highest, rows)
+            .await
+        {
             Ok(None) => break,
             Ok(Some(copied)) => {
                 blocked = None;
@@ -233,16 +237,26 @@ async fn gave_up(
     })
 }
 
-/// Puts the keys of the ledger again, one by one; what still fails stays. Returns how many left.
+async fn now(client: &Client) -> Result<String, ControlError> {
+    let row = client
+        .query_one("SELECT clock_timestamp()::text", &[])
+        .await
+        .map_err(ControlError::sql("look at the clock"))?;
+    Ok(row.get(0))
+}
+
+/// Puts the keys that were in the ledger before, one by one; what still fails stays. Returns how
+/// many left.
 async fn retry_ledger(
     client: &mut Client,
     chunks: &Chunks<'_>,
     lens: &Lens,
+    before: &str,
 ) -> Result<i64, ControlError> {
     let mut settled = 0;
     let mut after: Option<Value> = None;
     loop {
-        let keys = ledger::keys_after(client, lens, after.as_ref()).await?;
+        let keys = ledger::keys_after(client, lens, after.as_ref(), Some(before)).await?;
         let Some(last) = keys.last().cloned() else {
             return Ok(settled);
         };

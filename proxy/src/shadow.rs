@@ -57,7 +57,11 @@ pub async fn run(shared: Arc<Shared>, url: String, shutdown: impl Future<Output 
     }
 }
 
-async fn consume(shared: &Arc<Shared>, pool: &Pool, mut candidates: mpsc::Receiver<ShadowCandidate>) {
+async fn consume(
+    shared: &Arc<Shared>,
+    pool: &Pool,
+    mut candidates: mpsc::Receiver<ShadowCandidate>,
+) {
     let mut running = JoinSet::new();
     while let Some(candidate) = candidates.recv().await {
         if running.len() >= AT_A_TIME as usize {
@@ -73,7 +77,9 @@ async fn consume(shared: &Arc<Shared>, pool: &Pool, mut candidates: mpsc::Receiv
 async fn judge(shared: Arc<Shared>, pool: Pool, candidate: ShadowCandidate) {
     let migration = candidate.migration.as_str();
     match compare(&pool, &candidate).await {
-        Ok(0) => shared.counters.of_migration(migration, |t| t.shadow_equal += 1),
+        Ok(0) => shared
+            .counters
+            .of_migration(migration, |t| t.shadow_equal += 1),
         Ok(rows) => {
             let mut count = 0;
             shared.counters.of_migration(migration, |t| {
@@ -98,7 +104,12 @@ async fn judge(shared: Arc<Shared>, pool: Pool, candidate: ShadowCandidate) {
                 count = t.shadow_failed;
             });
             if count.is_power_of_two() {
-                tracing::info!(migration, count, error, "a shadow read could not be compared");
+                tracing::info!(
+                    migration,
+                    count,
+                    error,
+                    "a shadow read could not be compared"
+                );
             }
         }
     }

@@ -111,7 +111,9 @@ async fn table(
             Disagreement::Different => table.different,
         };
         if count > 0 && samples_max > 0 {
-            table.samples.extend(samples(transaction, lens, kind, samples_max).await?);
+            table
+                .samples
+                .extend(samples(transaction, lens, kind, samples_max).await?);
         }
     }
     Ok(table)

@@ -27,7 +27,6 @@ pub struct Chunks<'a> {
 }
 
 struct Walk {
-    range: KeyRange,
     end: Statement,
     keys: Statement,
     copy: Statement,
@@ -49,8 +48,10 @@ impl<'a> Chunks<'a> {
             .map_err(sql())?;
         let walk = async |range| {
             Ok::<_, ControlError>(Walk {
-                range,
-                end: client.prepare(&lens.chunk_end(range)).await.map_err(sql())?,
+                end: client
+                    .prepare(&lens.chunk_end(range))
+                    .await
+                    .map_err(sql())?,
                 keys: client.prepare(&lens.keys(range)).await.map_err(sql())?,
                 copy: client.prepare(&lens.copy(range)).await.map_err(sql())?,
             })
@@ -88,7 +89,11 @@ impl<'a> Chunks<'a> {
         rows: i64,
     ) -> Result<Option<Copied>, ControlError> {
         let mut transaction = self.begin(client).await?;
-        let walk = if after.is_some() { &self.next } else { &self.first };
+        let walk = if after.is_some() {
+            &self.next
+        } else {
+            &self.first
+        };
         let end = transaction
             .query_opt(&walk.end, &parameters(after, highest, Some(&rows)))
             .await
@@ -112,11 +117,7 @@ impl<'a> Chunks<'a> {
     }
 
     /// Puts one key of the ledger again; its counts are zero when legacy has no such row.
-    pub async fn copy_one(
-        &self,
-        client: &mut Client,
-        key: &Value,
-    ) -> Result<Counts, ControlError> {
+    pub async fn copy_one(&self, client: &mut Client, key: &Value) -> Result<Counts, ControlError> {
         let mut transaction = self.begin(client).await?;
         let counts = match savepoint(&mut transaction, &self.copy_one, &[key]).await? {
             Ok(counts) => counts,
@@ -138,7 +139,10 @@ impl<'a> Chunks<'a> {
             .await
             .map_err(sql())?;
         transaction
-            .batch_execute(&format!("SET LOCAL lock_timeout = {}", self.lock_timeout_ms))
+            .batch_execute(&format!(
+                "SET LOCAL lock_timeout = {}",
+                self.lock_timeout_ms
+            ))
             .await
             .map_err(sql())?;
         Ok(transaction)
@@ -162,7 +166,11 @@ impl<'a> Chunks<'a> {
         after: Option<&Value>,
         end: &Value,
     ) -> Result<Counts, ControlError> {
-        let walk = if after.is_some() { &self.next } else { &self.first };
+        let walk = if after.is_some() {
+            &self.next
+        } else {
+            &self.first
+        };
         let mut keys: Vec<Value> = transaction
             .query(&walk.keys, &parameters(after, end, Some(&CHUNK_ROWS_MAX)))
             .await
@@ -182,8 +190,16 @@ impl<'a> Chunks<'a> {
             if from == to {
                 continue;
             }
-            let after = if from == 0 { after } else { Some(&keys[from - 1]) };
-            let walk = if after.is_some() { &self.next } else { &self.first };
+            let after = if from == 0 {
+                after
+            } else {
+                Some(&keys[from - 1])
+            };
+            let walk = if after.is_some() {
+                &self.next
+            } else {
+                &self.first
+            };
             let last = &keys[to - 1];
             match self.attempt(transaction, walk, after, last).await? {
                 Ok(more) => counts += more,

@@ -35,7 +35,11 @@ impl Pace {
         let ratio = CHUNK_TARGET.as_secs_f64() / time.as_secs_f64().max(1e-6);
         let rows = (self.rows as f64 * ratio.clamp(0.5, 2.0)).round() as i64;
         // Rounding must not hold a chunk of one row at one row.
-        let rows = if ratio > 1.0 { rows.max(self.rows + 1) } else { rows };
+        let rows = if ratio > 1.0 {
+            rows.max(self.rows + 1)
+        } else {
+            rows
+        };
         self.rows = rows.clamp(1, CHUNK_ROWS_MAX);
     }
 
@@ -60,7 +64,11 @@ mod tests {
             }
             let expected = (100_000 / microseconds_per_row as i64).min(CHUNK_ROWS_MAX);
             let error = (pace.chunk_rows() - expected).abs();
-            assert!(error <= expected / 20 + 1, "{} for {expected}", pace.chunk_rows());
+            assert!(
+                error <= expected / 20 + 1,
+                "{} for {expected}",
+                pace.chunk_rows()
+            );
         }
     }
 

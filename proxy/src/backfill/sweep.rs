@@ -135,7 +135,7 @@ async fn sweep_some(client: &mut Client, lens: &Lens) -> Result<Option<i64>, Con
 async fn forget_gone(client: &Client, lens: &Lens) -> Result<(), ControlError> {
     let mut after: Option<Value> = None;
     loop {
-        let keys = ledger::keys_after(client, lens, after.as_ref()).await?;
+        let keys = ledger::keys_after(client, lens, after.as_ref(), None).await?;
         let Some(last) = keys.last().cloned() else {
             return Ok(());
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::target::Target;
+use super::target::{Target, shown};
 use crate::backfill::state::{Progress, State};
 use crate::backfill::{self, Event, Options};
 use crate::config::Flags;
@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn summary(table: &Progress) -> String {
     let mut text = format!(
         "{}: {}, {} rows, of which {} were put",
-        table.legacy_table,
+        shown(&table.legacy_table),
         table.state.name(),
         table.rows_done,
         table.rows_put
@@ -126,11 +126,11 @@ impl Display {
             Some(bar) => {
                 bar.set_length(u64::try_from(total).unwrap_or(0));
                 bar.set_position(u64::try_from(progress.rows_done).unwrap_or(0));
-                bar.set_prefix(progress.legacy_table.clone());
+                bar.set_prefix(shown(&progress.legacy_table));
                 bar.set_message(figures);
             }
             None if self.last_line.is_none_or(|at| at.elapsed() >= LINE_EVERY) => {
-                eprintln!("  {}: {figures}", progress.legacy_table);
+                eprintln!("  {}: {figures}", shown(&progress.legacy_table));
                 self.last_line = Some(Instant::now());
             }
             None => {}

@@ -17,7 +17,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let client = connect(&target.url, "prepare").await?;
     let prepared = schema::prepare(&client, &target.rules).await?;
     if prepared.schema_created {
-        println!("created schema crossfade (USAGE and its functions for PUBLIC, its tables for its owner)");
+        println!(
+            "created schema crossfade (USAGE and its functions for PUBLIC, its tables for its owner)"
+        );
     } else {
         println!("schema crossfade is up to date");
     }

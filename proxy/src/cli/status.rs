@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::target::Target;
+use super::target::{Target, shown};
 use crate::config::Flags;
 use crate::control::status::{self, Status};
 use crate::control::{connect, step};
@@ -37,12 +37,17 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn text(status: &Status) -> String {
     let mut lines = Vec::new();
-    let drained = if status.drained { "drained" } else { "NOT drained" };
-    lines.push(("phase", format!("{} (rule file), {drained}", status.phase)));
     if !status.prepared {
+        lines.push(("phase", format!("{} (rule file)", status.phase)));
         lines.push(("prepared", "no: `crossfade prepare`".to_owned()));
         return table(&status.migration, &lines);
     }
+    let drained = if status.drained {
+        "drained"
+    } else {
+        "NOT drained"
+    };
+    lines.push(("phase", format!("{} (rule file), {drained}", status.phase)));
     instances(status, &mut lines);
     last_step(status, &mut lines);
     backfill(status, &mut lines);
@@ -57,16 +62,35 @@ fn text(status: &Status) -> String {
                 last.missing,
                 last.extra,
                 last.different,
-                if last.after_backfill { "" } else { " (older than the backfill)" },
+                if last.after_backfill {
+                    ""
+                } else {
+                    " (older than the backfill)"
+                },
             ),
         },
     ));
-    lines.push(("ledger", format!("{} keys", status.divergence_count)));
+    let ledger = match status.divergence_count {
+        0 => "empty".to_owned(),
+        1 => "1 key".to_owned(),
+        count => format!("{count} keys"),
+    };
+    lines.push(("ledger", ledger));
     for entry in &status.divergence {
-        let times = if entry.times > 1 { format!(", {} times", entry.times) } else { String::new() };
+        let times = if entry.times > 1 {
+            format!(", {} times", entry.times)
+        } else {
+            String::new()
+        };
         lines.push((
             "",
-            format!("{} {}: {} ({}{times})", entry.legacy_table, entry.key, entry.reason, entry.sqlstate),
+            format!(
+                "{} {}: {} ({}{times})",
+                shown(&entry.legacy_table),
+                entry.key,
+                entry.reason,
+                entry.sqlstate
+            ),
         ));
     }
     lines.push(("tombstones", status.tombstones.to_string()));
@@ -92,8 +116,13 @@ fn instances(status: &Status, lines: &mut Vec<(&'static str, String)>) {
 }
 
 fn last_step(status: &Status, lines: &mut Vec<(&'static str, String)>) {
-    let Some(step) = &status.last_step else { return };
-    let mut text = format!("{} {} -> {} at {} by {}", step.kind, step.from, step.to, step.at, step.by);
+    let Some(step) = &status.last_step else {
+        return;
+    };
+    let mut text = format!(
+        "{} {} -> {} at {} by {}",
+        step.kind, step.from, step.to, step.at, step.by
+    );
     if step.forced {
         text += &format!(", FORCED: {}", step.reason.as_deref().unwrap_or(""));
     }
@@ -114,7 +143,7 @@ fn backfill(status: &Status, lines: &mut Vec<(&'static str, String)>) {
             "backfill",
             format!(
                 "{}: {}, {} of about {} rows, {} put, {} set aside, {} ghosts removed, {} ago",
-                progress.legacy_table,
+                shown(&progress.legacy_table),
                 progress.state.name(),
                 progress.rows_done,
                 progress.rows_estimated.max(progress.rows_done),

@@ -150,7 +150,8 @@ async fn warn_of_phases(shared: Arc<Shared>, shutdown: impl std::future::Future<
             let generation = shared.generations.current();
             if generation.number() != seen {
                 seen = generation.number();
-                for (migration, phase) in generation.phases().filter(|(_, p)| *p != Phase::LegacyOnly)
+                for (migration, phase) in
+                    generation.phases().filter(|(_, p)| *p != Phase::LegacyOnly)
                 {
                     tracing::warn!(
                         migration,

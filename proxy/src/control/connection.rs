@@ -64,8 +64,7 @@ async fn open(config: &Config, more: &str) -> Result<Control, ControlError> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls))
         .await
         .map_err(|_| ControlError::Connect("it did not answer in time".to_owned()))?;
-    let (client, connection) =
-        connected.map_err(|error| ControlError::Connect(said(&error)))?;
+    let (client, connection) = connected.map_err(|error| ControlError::Connect(said(&error)))?;
     let driver = tokio::spawn(async move {
         let mut connection = connection;
         loop {
@@ -114,7 +113,9 @@ impl bb8::ManageConnection for Manager {
 
     async fn is_valid(&self, control: &mut Control) -> Result<(), ControlError> {
         if control.is_closed() {
-            Err(ControlError::Connect("the connection was closed".to_owned()))
+            Err(ControlError::Connect(
+                "the connection was closed".to_owned(),
+            ))
         } else {
             Ok(())
         }

@@ -41,7 +41,11 @@ impl std::fmt::Display for Blocker {
                 f,
                 "pid {pid} (user {}, application {}), in a transaction for {:.0} s, last: {}",
                 self.user,
-                if self.application.is_empty() { "unnamed" } else { &self.application },
+                if self.application.is_empty() {
+                    "unnamed"
+                } else {
+                    &self.application
+                },
                 self.age_seconds,
                 self.query,
             ),
@@ -144,16 +148,16 @@ fn lag(instance: &Instance, phases: &[Phase]) -> Option<String> {
         ));
     }
     (!instance.drained).then(|| {
-        format!("{instance} serves {}, but transactions of an earlier generation still run in it", instance.phase)
+        format!(
+            "{instance} serves {}, but transactions of an earlier generation still run in it",
+            instance.phase
+        )
     })
 }
 
 /// Transactions of this database, our own excepted, that hold or await a write lock on a table of
 /// the migration.
-pub async fn writers(
-    client: &Client,
-    migration: &Migration,
-) -> Result<Vec<Blocker>, ControlError> {
+pub async fn writers(client: &Client, migration: &Migration) -> Result<Vec<Blocker>, ControlError> {
     let tables: Vec<String> = migration
         .tables
         .iter()

@@ -51,9 +51,7 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
     use Condition::{
         BackfillComplete, LedgerEmpty, LegacyCurrent, SequencesAhead, TablesExist, Verified,
     };
-    use Phase::{
-        DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead,
-    };
+    use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
     match (from, to) {
         (LegacyOnly, DualWrite) => &[TablesExist],
         (DualWrite, ShadowRead) => &[],
@@ -147,9 +145,10 @@ async fn backfill_complete(client: &Client, migration: &Migration) -> Result<Gat
         let (complete, text) = match progress.map(|progress| (progress.state, progress.rows_done)) {
             None => (false, format!("{table} was never backfilled")),
             Some((State::Complete, rows)) => (true, format!("{table} complete, {rows} rows")),
-            Some((State::Running | State::Sweeping, rows)) => {
-                (false, format!("{table} is not finished, {rows} rows so far"))
-            }
+            Some((State::Running | State::Sweeping, rows)) => (
+                false,
+                format!("{table} is not finished, {rows} rows so far"),
+            ),
             Some((State::Void, _)) => (
                 false,
                 format!("{table} is void: legacy_only was visited since"),

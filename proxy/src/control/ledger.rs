@@ -70,17 +70,26 @@ pub async fn entries(
         .collect())
 }
 
-/// Keys in the ledger for one table, in order, above `after`.
+/// Keys in the ledger for one table, in order, above `after`; with `before` only those that
+/// nothing has added to since that time.
 pub async fn keys_after(
     client: &impl GenericClient,
     lens: &Lens,
     after: Option<&Value>,
+    before: Option<&str>,
 ) -> Result<Vec<Value>, ControlError> {
     let rows = client
         .query(
             "SELECT key FROM crossfade.divergence WHERE migration = $1 AND legacy_table = $2 \
-             AND ($3::jsonb IS NULL OR key > $3) ORDER BY key LIMIT $4",
-            &[&lens.migration, &lens.legacy.sql(), &after, &KEYS_MAX],
+             AND ($3::jsonb IS NULL OR key > $3) \
+             AND ($4::text IS NULL OR last_at < $4::text::timestamptz) ORDER BY key LIMIT $5",
+            &[
+                &lens.migration,
+                &lens.legacy.sql(),
+                &after,
+                &before,
+                &KEYS_MAX,
+            ],
         )
         .await
         .map_err(ControlError::sql("look at the ledger"))?;

@@ -78,7 +78,10 @@ fn replace(path: &Path, text: &str) -> Result<(), ControlError> {
         .map_err(failed)?;
     temporary.write_all(text.as_bytes()).map_err(failed)?;
     let permissions = fs::metadata(&target).map_err(failed)?.permissions();
-    temporary.as_file().set_permissions(permissions).map_err(failed)?;
+    temporary
+        .as_file()
+        .set_permissions(permissions)
+        .map_err(failed)?;
     temporary.as_file().sync_all().map_err(failed)?;
     temporary
         .persist(&target)
@@ -118,7 +121,11 @@ mod tests {
     fn a_file_that_was_edited_meanwhile_is_left_alone() {
         let (_directory, path) = file(BEFORE);
         let error = write(&path, Phase::ShadowRead, Phase::DualRead).unwrap_err();
-        assert!(error.to_string().contains("expected phase shadow_read, found dual_write"));
+        assert!(
+            error
+                .to_string()
+                .contains("expected phase shadow_read, found dual_write")
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), BEFORE);
     }
 
@@ -128,6 +135,9 @@ mod tests {
         let (_directory, path) = file(BEFORE);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         write(&path, Phase::DualWrite, Phase::LegacyOnly).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
     }
 }

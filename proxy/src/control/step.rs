@@ -70,7 +70,9 @@ pub async fn step(
     one_at_a_time(&client, name).await?;
     let prepared = schema::prepare(&client, rules).await?;
     for table in &prepared.tables_absent {
-        tell(&format!("{table} does not exist: its functions were not created"));
+        tell(&format!(
+            "{table} does not exist: its functions were not created"
+        ));
     }
     let from = phase_file::read(&migration.file)?;
     let to = options.direction.from(from).ok_or_else(|| {
@@ -79,7 +81,11 @@ pub async fn step(
 
     settle_last_step(&client, migration, from, to, options, tell).await?;
     let gates = gates(&client, migration, from, to).await?;
-    let unmet: Vec<String> = gates.iter().filter(|g| !g.met).map(Gate::to_string).collect();
+    let unmet: Vec<String> = gates
+        .iter()
+        .filter(|g| !g.met)
+        .map(Gate::to_string)
+        .collect();
     if !unmet.is_empty() && options.force.is_none() {
         return Err(ControlError::Refused(format!(
             "{name} stays in {from}. Not met for {to}:\n{}\n\
@@ -103,7 +109,10 @@ pub async fn step(
     .await?;
     remember(&client, name, to).await?;
     phase_file::write(&migration.file, from, to)?;
-    tell(&format!("{} says {to}; waiting for the drain", migration.file.display()));
+    tell(&format!(
+        "{} says {to}; waiting for the drain",
+        migration.file.display()
+    ));
     let drained = drain::wait(&client, migration, &[to], options.drain_timeout, tell)
         .await
         .map_err(|error| after_the_edit(error, name, to))?;
@@ -132,7 +141,11 @@ pub fn find<'a>(rules: &'a RuleSet, name: &str) -> Result<&'a Migration, Control
         let names: Vec<&str> = rules.migrations().iter().map(|m| m.name.as_str()).collect();
         ControlError::Refused(format!(
             "the rules have no migration {name}; they have: {}",
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            }
         ))
     })
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cli::target::shown;
+
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub migration: String,
@@ -55,7 +57,10 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "{} ({} rows) against {} ({} rows that legacy readers see)",
-                table.legacy_table, table.legacy_rows, table.unified_table, table.unified_rows
+                shown(&table.legacy_table),
+                table.legacy_rows,
+                shown(&table.unified_table),
+                table.unified_rows
             )?;
             writeln!(
                 f,
@@ -63,7 +68,11 @@ impl fmt::Display for Report {
                 table.missing, table.extra, table.different
             )?;
             for column in &table.different_columns {
-                writeln!(f, "    {} differs in {} rows", column.column, column.different)?;
+                writeln!(
+                    f,
+                    "    {} differs in {} rows",
+                    column.column, column.different
+                )?;
             }
             if !table.ignored_columns.is_empty() {
                 writeln!(f, "  not compared: {}", table.ignored_columns.join(", "))?;
@@ -73,7 +82,11 @@ impl fmt::Display for Report {
             }
         }
         let verdict = if self.clean { "clean" } else { "NOT clean" };
-        write!(f, "{}: {verdict}, in the snapshot of {}", self.migration, self.snapshot_at)
+        write!(
+            f,
+            "{}: {verdict}, in the snapshot of {}",
+            self.migration, self.snapshot_at
+        )
     }
 }
 

@@ -207,7 +207,11 @@ impl Lens {
             .enumerate()
             .map(|(i, c)| format!("(${parameter}::jsonb->>{i})::{}", c.sql_type))
             .collect();
-        format!("({}) {operator} ({})", columns.join(", "), values.join(", "))
+        format!(
+            "({}) {operator} ({})",
+            columns.join(", "),
+            values.join(", ")
+        )
     }
 
     fn key_order(&self, direction: &str) -> String {
@@ -248,9 +252,22 @@ fn exact(sql_type: &str, value: &str) -> String {
     let spelled = sql_type.to_ascii_lowercase();
     let base = spelled.split('(').next().unwrap_or_default().trim();
     match base {
-        "uuid" | "boolean" | "bool" | "smallint" | "int2" | "integer" | "int" | "int4"
-        | "bigint" | "int8" | "date" | "timestamp" | "timestamp with time zone"
-        | "timestamp without time zone" | "timestamptz" | "bytea" => value.to_owned(),
+        "uuid"
+        | "boolean"
+        | "bool"
+        | "smallint"
+        | "int2"
+        | "integer"
+        | "int"
+        | "int4"
+        | "bigint"
+        | "int8"
+        | "date"
+        | "timestamp"
+        | "timestamp with time zone"
+        | "timestamp without time zone"
+        | "timestamptz"
+        | "bytea" => value.to_owned(),
         "numeric" | "decimal" if spelled.contains('(') => value.to_owned(),
         // Byte for byte, whatever the column's collation holds for equal.
         _ => format!("{value}::text COLLATE \"C\""),
