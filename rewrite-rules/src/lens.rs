@@ -9,6 +9,7 @@ mod functions;
 mod sql;
 
 pub use functions::Function;
+pub(crate) use functions::Work;
 pub use sql::{quote_ident, quote_literal};
 
 use std::fmt;
@@ -74,6 +75,29 @@ pub struct Constant {
     pub sql: String,
 }
 
+/// The condition for a unified row to exist for legacy readers.
+#[derive(Clone, Debug)]
+pub struct Visible {
+    /// SQL in which [`Visible::ROW`] stands for the row's name.
+    sql: String,
+    /// Unified columns that it reads.
+    pub reads: Vec<String>,
+}
+
+impl Visible {
+    pub(crate) const ROW: &'static str = "{row}";
+
+    pub(crate) fn new(sql: String, reads: Vec<String>) -> Visible {
+        Visible { sql, reads }
+    }
+
+    /// The condition over a row in scope under a name.
+    #[must_use]
+    pub fn over(&self, row: &str) -> String {
+        self.sql.replace(Self::ROW, row)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Lens {
     pub migration: String,
@@ -82,10 +106,8 @@ pub struct Lens {
     pub columns: Vec<LegacyColumn>,
     /// Indexes into `columns`, in key order.
     pub key: Vec<usize>,
-    /// SQL over a unified row that is in scope as [`Lens::ROW`]; `None`: every row is visible.
-    pub visible: Option<String>,
-    /// Unified columns that `visible` reads.
-    pub visible_reads: Vec<String>,
+    /// Which unified rows exist for legacy readers; `None`: all.
+    pub visible: Option<Visible>,
     pub constants: Vec<Constant>,
 }
 
