@@ -29,7 +29,7 @@ use board::{Board, Side};
 use cast::Cast;
 use check::Verdict;
 use display::{Display, Seen};
-use stage::Stage;
+use stage::{MIGRATION, Stage};
 use story::{Act, STORY};
 
 #[derive(Clone, Debug)]
@@ -169,7 +169,7 @@ impl Demo {
     }
 
     async fn step(&mut self, command: &str, phase: Phase) -> anyhow::Result<()> {
-        self.command(command).await?;
+        self.command(&[command, MIGRATION]).await?;
         let text = std::fs::read_to_string(self.stage.rules_dir().join("iso_agents.toml"))?;
         ensure!(
             text.contains(&format!("phase = \"{phase}\"")),
@@ -180,7 +180,7 @@ impl Demo {
     }
 
     /// Runs a command while the numbers go on.
-    async fn command(&mut self, command: &str) -> anyhow::Result<()> {
+    async fn command(&mut self, command: &[&str]) -> anyhow::Result<()> {
         let ticker = tick(&self.operator, &self.board, &self.display);
         tokio::select! {
             ended = self.stage.crossfade(command, &self.display) => ended,
