@@ -13,6 +13,7 @@ mod sql;
 pub use compare::Disagreement;
 pub use copy::KeyRange;
 pub use functions::Function;
+pub(crate) use functions::Work;
 pub use sql::{quote_ident, quote_literal};
 
 use std::fmt;
@@ -78,6 +79,29 @@ pub struct Constant {
     pub sql: String,
 }
 
+/// The condition for a unified row to exist for legacy readers.
+#[derive(Clone, Debug)]
+pub struct Visible {
+    /// SQL in which [`Visible::ROW`] stands for the row's name.
+    sql: String,
+    /// Unified columns that it reads.
+    pub reads: Vec<String>,
+}
+
+impl Visible {
+    pub(crate) const ROW: &'static str = "{row}";
+
+    pub(crate) fn new(sql: String, reads: Vec<String>) -> Visible {
+        Visible { sql, reads }
+    }
+
+    /// The condition over a row in scope under a name.
+    #[must_use]
+    pub fn over(&self, row: &str) -> String {
+        self.sql.replace(Self::ROW, row)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Lens {
     pub migration: String,
@@ -86,10 +110,8 @@ pub struct Lens {
     pub columns: Vec<LegacyColumn>,
     /// Indexes into `columns`, in key order.
     pub key: Vec<usize>,
-    /// SQL over a unified row that is in scope as [`Lens::ROW`]; `None`: every row is visible.
-    pub visible: Option<String>,
-    /// Unified columns that `visible` reads.
-    pub visible_reads: Vec<String>,
+    /// Which unified rows exist for legacy readers; `None`: all.
+    pub visible: Option<Visible>,
     pub constants: Vec<Constant>,
 }
 

@@ -51,7 +51,7 @@ pub struct RuleSet {
     migrations: Vec<Migration>,
     /// Finds the texts that must be read; `None` when there is nothing to find.
     pub(crate) scan: Option<AhoCorasick>,
-    pub(crate) readings: Cache<(String, SearchPath), Arc<Reading>>,
+    readings: [Cache<String, Arc<Reading>>; 2],
 }
 
 impl fmt::Debug for RuleSet {
@@ -127,7 +127,7 @@ impl RuleSet {
         RuleSet {
             migrations,
             scan,
-            readings: Cache::new(READINGS_MAX),
+            readings: [Cache::new(READINGS_MAX), Cache::new(READINGS_MAX)],
         }
     }
 
@@ -160,6 +160,14 @@ impl RuleSet {
     #[must_use]
     pub fn must_read(&self, text: &[u8]) -> bool {
         self.scan.as_ref().is_some_and(|scan| scan.is_match(text))
+    }
+
+    /// The texts read so far, apart for each search path: it decides what a name means.
+    pub(crate) fn readings(&self, path: SearchPath) -> &Cache<String, Arc<Reading>> {
+        match path {
+            SearchPath::AsDeclared => &self.readings[0],
+            SearchPath::Unknown => &self.readings[1],
+        }
     }
 
     /// The managed table that a name in a statement means. `schema` is `None` for an unqualified

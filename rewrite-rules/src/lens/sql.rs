@@ -133,25 +133,15 @@ impl Lens {
     /// In `dual_read`: [`Lens::read`] plus the legacy rows that the unified table lacks, each of
     /// them counted by `crossfade.fell_back`.
     #[must_use]
-    pub fn read_with_fallback(
-        &self,
-        conditions: &[String],
-        legacy_conditions: &[String],
-    ) -> String {
+    pub fn read_with_fallback(&self, conditions: &[String]) -> String {
         let columns: Vec<_> = self
             .columns
             .iter()
             .map(|column| format!("cf_l.{}", quote_ident(&column.name)))
             .collect();
         let join = self.key_join("cf_m", "cf_l");
-        let first_key = quote_ident(
-            &self
-                .key_columns()
-                .next()
-                .map_or("", |c| &c.unified)
-                .to_owned(),
-        );
-        let mut filter = vec![
+        let first_key = self.unified_key().into_iter().next().unwrap_or_default();
+        let filter = [
             format!("cf_m.{first_key} IS NULL"),
             // Its argument comes from the outer side of the join, so the planner cannot call it
             // before it knows that the row is missing.
@@ -160,7 +150,6 @@ impl Lens {
                 quote_literal(&self.migration)
             ),
         ];
-        filter.extend_from_slice(legacy_conditions);
         format!(
             "{} UNION ALL SELECT {} FROM {} AS cf_l LEFT JOIN {} AS cf_m ON {join} WHERE {}",
             self.read_where(conditions),
@@ -249,16 +238,11 @@ impl Lens {
     /// The delete of legacy rows whose images are in a relation.
     #[must_use]
     pub fn remove_legacy_from(&self, relation: &str) -> String {
-        let conditions: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_t.{key} = {}.{key}", Self::IMAGE))
-            .collect();
         format!(
             "DELETE FROM {} AS cf_t USING {relation} AS {} WHERE {}",
             self.legacy,
             Self::IMAGE,
-            conditions.join(" AND ")
+            self.same_legacy_key()
         )
     }
 
@@ -292,6 +276,99 @@ impl Lens {
             .join(" AND ")
     }
 
+    /// A legacy row image in scope under a name, as one value of the legacy table's row type.
+    #[must_use]
+    pub fn image_row(&self, image: &str) -> String {
+        let columns: Vec<_> = self
+            .columns
+            .iter()
+            .map(|c| format!("{image}.{}", quote_ident(&c.name)))
+            .collect();
+        format!("ROW({})::{}", columns.join(", "), self.legacy)
+    }
+
+    /// Legacy images of the unified rows in a relation that have none to show: the opposite of
+    /// [`Lens::read_from`], of use for their keys.
+    #[must_use]
+    pub fn hidden_from(&self, relation: &str) -> String {
+        let visible = self.row_is_visible();
+        let hidden = if visible.is_empty() {
+            "false".to_owned()
+        } else {
+            format!("({}) IS NOT TRUE", visible.join(" AND "))
+        };
+        format!("{} WHERE {hidden}", self.images(relation))
+    }
+
+    /// The update of legacy rows that are there, in some columns, from a relation of images.
+    #[must_use]
+    pub fn update_legacy_from(&self, relation: &str, set: &[&str]) -> String {
+        let sets: Vec<String> = set
+            .iter()
+            .map(|name| quote_ident(name))
+            .map(|name| format!("{name} = {}.{name}", Self::IMAGE))
+            .collect();
+        format!(
+            "UPDATE {} AS cf_t SET {} FROM {relation} AS {} WHERE {}",
+            self.legacy,
+            sets.join(", "),
+            Self::IMAGE,
+            self.same_legacy_key()
+        )
+    }
+
+    /// The plain insert of legacy rows from a relation of images: a row that is there already is
+    /// an error, as it would have been for the client's own INSERT.
+    #[must_use]
+    pub fn insert_legacy_from(&self, relation: &str) -> String {
+        let names: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
+        let sources: Vec<String> = names
+            .iter()
+            .map(|name| format!("{}.{name}", Self::IMAGE))
+            .collect();
+        format!(
+            "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {relation} AS {}",
+            self.legacy,
+            names.join(", "),
+            sources.join(", "),
+            Self::IMAGE
+        )
+    }
+
+    /// Locks the legacy rows of the keys that a query yields, so that every writer takes its
+    /// locks on legacy first and two directions cannot deadlock.
+    #[must_use]
+    pub fn lock_legacy(&self, keys: &str) -> String {
+        let key: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_t.{key}"))
+            .collect();
+        format!(
+            "SELECT 1 FROM {} AS cf_t WHERE ({}) IN ({keys}) FOR UPDATE",
+            self.legacy,
+            key.join(", ")
+        )
+    }
+
+    /// The legacy key of a unified row in scope under a name.
+    #[must_use]
+    pub fn legacy_key_of(&self, row: &str) -> String {
+        self.key_columns()
+            .map(|c| c.read_value(&format!("{row}.{}", quote_ident(&c.unified))))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    fn same_legacy_key(&self) -> String {
+        let keys: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_t.{key} = {}.{key}", Self::IMAGE))
+            .collect();
+        keys.join(" AND ")
+    }
+
     fn images(&self, relation: &str) -> String {
         let columns: Vec<_> = self
             .columns
@@ -309,10 +386,24 @@ impl Lens {
         )
     }
 
+    /// When a unified row in scope under a name has a legacy image; `None`: always.
+    #[must_use]
+    pub fn visible_condition(&self, row: &str) -> Option<String> {
+        let conditions = self.conditions_on(row);
+        (!conditions.is_empty()).then(|| format!("({})", conditions.join(" AND ")))
+    }
+
     fn row_is_visible(&self) -> Vec<String> {
-        let declared = self.visible.iter().map(|sql| format!("({sql})"));
+        self.conditions_on(Self::ROW)
+    }
+
+    fn conditions_on(&self, row: &str) -> Vec<String> {
+        let declared = self
+            .visible
+            .iter()
+            .map(|visible| format!("({})", visible.over(row)));
         let mapped = self.columns.iter().filter_map(|column| {
-            column.has_image(&format!("{}.{}", Self::ROW, quote_ident(&column.unified)))
+            column.has_image(&format!("{row}.{}", quote_ident(&column.unified)))
         });
         declared.chain(mapped).collect()
     }

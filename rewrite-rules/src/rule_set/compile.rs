@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
-use crate::lens::{Constant, LegacyColumn, Lens, TableName};
+use crate::lens::{Constant, LegacyColumn, Lens, TableName, Visible};
 use crate::phase::Phase;
 use crate::rule_file::{ColumnPart, RuleFile, TablePart, line_and_column};
 use crate::rule_sql;
@@ -170,7 +170,6 @@ impl Reader<'_> {
         if self.errors.len() > before {
             return None;
         }
-        let (visible, visible_reads) = visible.unzip();
         Some(Lens {
             migration: migration.to_owned(),
             legacy: legacy?,
@@ -178,7 +177,6 @@ impl Reader<'_> {
             columns,
             key: key?,
             visible,
-            visible_reads: visible_reads.unwrap_or_default(),
             constants,
         })
     }
@@ -250,8 +248,9 @@ impl Reader<'_> {
         (key.len() == part.key.get_ref().len()).then_some(key)
     }
 
-    fn visible(&mut self, sql: &Spanned<String>) -> Option<(String, Vec<String>)> {
-        rule_sql::qualify(sql.get_ref(), Lens::ROW, None)
+    fn visible(&mut self, sql: &Spanned<String>) -> Option<Visible> {
+        rule_sql::qualify(sql.get_ref(), Visible::ROW, None)
+            .map(|(sql, reads)| Visible::new(sql, reads))
             .map_err(|error| self.sql_error(sql, &error))
             .ok()
     }
