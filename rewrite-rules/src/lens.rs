@@ -1,21 +1,138 @@
 //! One lens between a legacy row image and the unified rows.
+//!
+//! A lens is the only thing that knows how a table maps. It gives its knowledge out as SQL:
+//! [`Lens::read`] (unified rows as legacy rows), [`Lens::put_from`] (legacy row images into
+//! unified rows) and their mirrors, and the functions that `crossfade prepare` installs.
+//! It never knows where that SQL goes.
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+mod functions;
+mod sql;
+
+pub use functions::Function;
+pub(crate) use functions::Work;
+pub use sql::{quote_ident, quote_literal};
+
+use std::fmt;
+
+/// A schema-qualified table name, unquoted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TableName {
     pub schema: String,
     pub name: String,
 }
 
+impl TableName {
+    /// The name as SQL: both parts, quoted where they need it.
+    #[must_use]
+    pub fn sql(&self) -> String {
+        format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sql())
+    }
+}
+
+/// One column of the legacy shape and where its value lives in the unified table.
 #[derive(Clone, Debug)]
 pub struct LegacyColumn {
     pub name: String,
+    /// The legacy type as SQL, e.g. `numeric(10,2)`.
+    pub sql_type: String,
+    /// The unified column's name.
+    pub unified: String,
+    /// The unified column's type as SQL.
+    pub unified_type: String,
+    /// SQL of the legacy default; `NULL` when there is none.
+    pub default: Option<String>,
+    /// Pairs of legacy and unified values; empty means that values are the same on both sides.
+    pub values: Vec<(String, String)>,
+    /// A BEFORE trigger on both tables sets this column on every update.
+    pub set_by_trigger: bool,
+    /// Whether verify compares this column.
+    pub verify: bool,
 }
 
-#[derive(Debug)]
+impl LegacyColumn {
+    /// The legacy type without its modifier: what an assigned literal or parameter is read as.
+    #[must_use]
+    pub fn base_type(&self) -> &str {
+        self.sql_type
+            .split('(')
+            .next()
+            .unwrap_or(&self.sql_type)
+            .trim()
+    }
+}
+
+/// A unified column that legacy lacks.
+#[derive(Clone, Debug)]
+pub struct Constant {
+    pub unified: String,
+    /// SQL over a legacy row image that is in scope as [`Lens::IMAGE`].
+    pub sql: String,
+}
+
+/// The condition for a unified row to exist for legacy readers.
+#[derive(Clone, Debug)]
+pub struct Visible {
+    /// SQL in which [`Visible::ROW`] stands for the row's name.
+    sql: String,
+    /// Unified columns that it reads.
+    pub reads: Vec<String>,
+}
+
+impl Visible {
+    pub(crate) const ROW: &'static str = "{row}";
+
+    pub(crate) fn new(sql: String, reads: Vec<String>) -> Visible {
+        Visible { sql, reads }
+    }
+
+    /// The condition over a row in scope under a name.
+    #[must_use]
+    pub fn over(&self, row: &str) -> String {
+        self.sql.replace(Self::ROW, row)
+    }
+}
+
+#[derive(Clone, Debug)]
 pub struct Lens {
+    pub migration: String,
     pub legacy: TableName,
     pub unified: TableName,
     pub columns: Vec<LegacyColumn>,
-    /// Indexes into `columns`.
+    /// Indexes into `columns`, in key order.
     pub key: Vec<usize>,
+    /// Which unified rows exist for legacy readers; `None`: all.
+    pub visible: Option<Visible>,
+    pub constants: Vec<Constant>,
+}
+
+impl Lens {
+    /// The name under which a legacy row image is in scope inside the lens's SQL.
+    pub const IMAGE: &'static str = "cf_n";
+    /// The name under which a unified row is in scope inside the lens's SQL.
+    pub const ROW: &'static str = "cf_u";
+
+    pub fn key_columns(&self) -> impl Iterator<Item = &LegacyColumn> {
+        self.key.iter().map(|&index| &self.columns[index])
+    }
+
+    #[must_use]
+    pub fn column(&self, legacy: &str) -> Option<&LegacyColumn> {
+        self.columns.iter().find(|column| column.name == legacy)
+    }
+
+    #[must_use]
+    pub fn column_by_unified(&self, unified: &str) -> Option<&LegacyColumn> {
+        self.columns.iter().find(|column| column.unified == unified)
+    }
+
+    #[must_use]
+    pub fn is_key(&self, column: &LegacyColumn) -> bool {
+        self.key_columns().any(|key| key.name == column.name)
+    }
 }

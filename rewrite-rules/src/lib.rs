@@ -5,9 +5,17 @@
 
 pub mod lens;
 pub mod phase;
-pub mod rule_file;
+mod reading;
+mod refuse;
+mod rewrite;
+mod rule_file;
 pub mod rule_set;
+mod rule_sql;
+mod splice;
 pub mod statement;
+mod tokens;
+mod tree;
+mod walk;
 
 pub use lens::{LegacyColumn, Lens, TableName};
 pub use phase::Phase;

@@ -1,10 +1,20 @@
 //! A compiled set of rule files: what one generation of the proxy works with.
+//!
+//! `RuleSet::compile` is the door: what comes out of it cannot be wrong in itself. Whether it
+//! fits a database is `crossfade check`'s question.
+
+mod compile;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::lens::Lens;
+use aho_corasick::AhoCorasick;
+use quick_cache::sync::Cache;
+
+use crate::lens::{Lens, TableName};
 use crate::phase::Phase;
+use crate::statement::{Reading, SearchPath};
 
 /// A rule file's path (for messages) and its text.
 #[derive(Clone, Debug)]
@@ -22,22 +32,38 @@ pub enum OnUnifiedError {
     Record,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Migration {
     pub name: String,
     pub phase: Phase,
     pub file: PathBuf,
+    /// As the rule file says, else the phase's default: recorded while legacy answers the reads,
+    /// refused from the moment that reads depend on unified.
     pub on_unified_error: OnUnifiedError,
     pub tables: Vec<Lens>,
 }
 
-#[derive(Debug)]
+/// Distinct texts whose rewrite is kept. Applications send hundreds; a text with inlined values
+/// is new each time and must push out others of its kind, not grow the process.
+const READINGS_MAX: usize = 10_000;
+
 pub struct RuleSet {
     migrations: Vec<Migration>,
+    /// Finds the texts that must be read; `None` when there is nothing to find.
+    pub(crate) scan: Option<AhoCorasick>,
+    readings: [Cache<String, Arc<Reading>>; 2],
+}
+
+impl fmt::Debug for RuleSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuleSet")
+            .field("migrations", &self.migrations)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Everything wrong with a set of rule files, each with file, line, column and what was expected.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleErrors(pub Vec<String>);
 
 impl fmt::Display for RuleErrors {
@@ -48,16 +74,61 @@ impl fmt::Display for RuleErrors {
 
 impl std::error::Error for RuleErrors {}
 
+/// A table that statements may name, and which side of which lens it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Managed<'a> {
+    pub migration: &'a Migration,
+    pub lens: &'a Lens,
+    pub side: Side,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Legacy,
+    Unified,
+}
+
 impl RuleSet {
     #[must_use]
     pub fn empty() -> RuleSet {
-        RuleSet {
-            migrations: Vec::new(),
-        }
+        RuleSet::from_migrations(Vec::new())
     }
 
-    pub fn compile(_files: Vec<SourceFile>) -> Result<RuleSet, RuleErrors> {
-        Ok(RuleSet::empty())
+    /// Checks and compiles rule files. Every error in every file is reported, not the first one.
+    pub fn compile(files: Vec<SourceFile>) -> Result<RuleSet, RuleErrors> {
+        compile::compile(files).map(RuleSet::from_migrations)
+    }
+
+    fn from_migrations(migrations: Vec<Migration>) -> RuleSet {
+        let mut words: Vec<String> = Vec::new();
+        for migration in &migrations {
+            for lens in &migration.tables {
+                if migration.phase != Phase::LegacyOnly {
+                    words.push(lens.legacy.name.clone());
+                }
+                if migration.phase.writes_both() {
+                    words.push(lens.unified.name.clone());
+                }
+            }
+        }
+        if !words.is_empty() {
+            // Quotes in a name are doubled in SQL, and a U& escape can spell any name.
+            words
+                .iter_mut()
+                .for_each(|word| *word = word.replace('"', "\"\""));
+            words.extend(SESSION_WORDS.iter().map(|word| (*word).to_owned()));
+        }
+        let scan = (!words.is_empty()).then(|| {
+            AhoCorasick::builder()
+                .ascii_case_insensitive(true)
+                .build(&words)
+                .expect("a handful of short words is within the automaton's limits")
+        });
+        RuleSet {
+            migrations,
+            scan,
+            readings: [Cache::new(READINGS_MAX), Cache::new(READINGS_MAX)],
+        }
     }
 
     #[must_use]
@@ -65,9 +136,69 @@ impl RuleSet {
         &self.migrations
     }
 
-    /// Whether the bytes spell a managed name or a word that the session must look at.
     #[must_use]
-    pub fn must_read(&self, _text: &[u8]) -> bool {
-        false
+    pub fn migration(&self, name: &str) -> Option<&Migration> {
+        self.migrations
+            .iter()
+            .find(|migration| migration.name == name)
+    }
+
+    /// The same rules with one migration in another phase: for `explain` and for rehearsals.
+    #[must_use]
+    pub fn with_phase(&self, name: Option<&str>, phase: Phase) -> RuleSet {
+        let mut migrations = self.migrations.clone();
+        for migration in &mut migrations {
+            if name.is_none_or(|name| name == migration.name) {
+                migration.phase = phase;
+            }
+        }
+        RuleSet::from_migrations(migrations)
+    }
+
+    /// Whether the bytes spell a managed name (in any case) or a word that changes what names or
+    /// prepared statements mean. Everything else passes unread.
+    #[must_use]
+    pub fn must_read(&self, text: &[u8]) -> bool {
+        self.scan.as_ref().is_some_and(|scan| scan.is_match(text))
+    }
+
+    /// The texts read so far, apart for each search path: it decides what a name means.
+    pub(crate) fn readings(&self, path: SearchPath) -> &Cache<String, Arc<Reading>> {
+        match path {
+            SearchPath::AsDeclared => &self.readings[0],
+            SearchPath::Unknown => &self.readings[1],
+        }
+    }
+
+    /// The managed table that a name in a statement means. `schema` is `None` for an unqualified
+    /// name, which is taken to be in the declared schema.
+    pub(crate) fn managed(&self, schema: Option<&str>, name: &str) -> Option<Managed<'_>> {
+        let is = |table: &TableName| table.name == name && schema.is_none_or(|s| s == table.schema);
+        self.migrations
+            .iter()
+            .filter(|m| m.phase != Phase::LegacyOnly)
+            .find_map(|migration| {
+                migration.tables.iter().find_map(|lens| {
+                    if is(&lens.legacy) {
+                        Some(Managed {
+                            migration,
+                            lens,
+                            side: Side::Legacy,
+                        })
+                    } else if migration.phase.writes_both() && is(&lens.unified) {
+                        Some(Managed {
+                            migration,
+                            lens,
+                            side: Side::Unified,
+                        })
+                    } else {
+                        None
+                    }
+                })
+            })
     }
 }
+
+/// Words that the session must see whatever they name. `u&"` spells a name by its code points;
+/// the others change the search path or the prepared statements.
+const SESSION_WORDS: [&str; 5] = ["u&\"", "search_path", "deallocate", "execute", "discard"];

@@ -1,7 +1,5 @@
 //! What the library answers about one text that a client sent: pass it, replace it, refuse it.
 
-use crate::rule_set::RuleSet;
-
 /// Whether the session's `search_path` is the one that the rule files take for granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SearchPath {
@@ -115,15 +113,4 @@ pub struct SessionEffects {
     pub deallocates: Vec<Option<String>>,
     /// Prepared statements run by SQL `EXECUTE`.
     pub executes: Vec<String>,
-}
-
-impl RuleSet {
-    /// Reads one text (which may hold several statements) under this rule set.
-    #[must_use]
-    pub fn rewrite(&self, _text: &str, _path: SearchPath) -> std::sync::Arc<Reading> {
-        std::sync::Arc::new(Reading {
-            verdict: Verdict::PassThrough,
-            effects: SessionEffects::default(),
-        })
-    }
 }

@@ -1,0 +1,240 @@
+//! The functions that a lens needs inside the database, installed by `crossfade prepare`.
+//!
+//! Dual writes call them from within the client's one statement. A volatile PL/pgSQL function
+//! takes a fresh snapshot for each statement in it (at READ COMMITTED), so a delete that had to
+//! wait for a backfill chunk sees the unified row that the chunk inserted; and its exception
+//! block is the savepoint that `on_unified_error = "record"` needs. Their names carry a hash of
+//! the lens: two generations of a rule file can be served side by side.
+
+use std::hash::{Hash, Hasher};
+
+use super::{Lens, quote_ident, quote_literal};
+
+/// A function to create: its name as SQL, and the `CREATE OR REPLACE FUNCTION` text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    pub name: String,
+    pub ddl: String,
+}
+
+/// Which side failed or which effect is wanted; the word in the function's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Legacy images into unified rows.
+    Put,
+    /// Unified rows of deleted legacy rows.
+    Remove,
+    /// Old and new legacy images, in step: moves the unified rows to their new keys, then puts.
+    Rekey,
+    /// Legacy rows of deleted unified rows.
+    RemoveLegacy,
+}
+
+impl Work {
+    const ALL: [Work; 4] = [Work::Put, Work::Remove, Work::Rekey, Work::RemoveLegacy];
+
+    fn word(self) -> &'static str {
+        match self {
+            Work::Put => "put",
+            Work::Remove => "remove",
+            Work::Rekey => "rekey",
+            Work::RemoveLegacy => "remove_legacy",
+        }
+    }
+}
+
+impl Lens {
+    /// Everything that `crossfade prepare` creates for this lens, in the order to create it.
+    #[must_use]
+    pub fn functions(&self) -> Vec<Function> {
+        Work::ALL
+            .into_iter()
+            .map(|work| Function {
+                name: self.function_name(work),
+                ddl: self.function_ddl(work),
+            })
+            .collect()
+    }
+
+    /// The name of one of the lens's functions, as SQL.
+    pub(crate) fn function_name(&self, work: Work) -> String {
+        // 63 bytes is PostgreSQL's limit for a name: the word, the hash and at most 32 of the table's.
+        let mut table = self.legacy.name.clone();
+        while table.len() > 32 {
+            table.pop();
+        }
+        let name = format!("{}_{table}_{:08x}", work.word(), self.hash());
+        format!("crossfade.{}", quote_ident(&name))
+    }
+
+    /// A stable hash of all that shapes the functions.
+    fn hash(&self) -> u32 {
+        let mut hasher = Fnv::default();
+        self.migration.hash(&mut hasher);
+        self.read().hash(&mut hasher);
+        self.put_from("x").hash(&mut hasher);
+        let wide = hasher.finish();
+        (wide ^ (wide >> 32)) as u32
+    }
+
+    fn function_ddl(&self, work: Work) -> String {
+        let images = format!("{}[]", self.legacy);
+        let (parameters, statements, keys_of) = match work {
+            Work::Put => (
+                format!("cf_images {images}"),
+                vec![self.put_from("unnest(cf_images)")],
+                "cf_images",
+            ),
+            Work::Remove => (
+                format!("cf_images {images}"),
+                vec![
+                    self.remove_from("unnest(cf_images)"),
+                    self.leave_tombstones(),
+                ],
+                "cf_images",
+            ),
+            Work::Rekey => (
+                format!("cf_olds {images}, cf_images {images}"),
+                vec![self.rekey(), self.put_from("unnest(cf_images)")],
+                "cf_images",
+            ),
+            Work::RemoveLegacy => (
+                format!("cf_images {images}"),
+                vec![self.remove_legacy_from("unnest(cf_images)")],
+                "cf_images",
+            ),
+        };
+        let body: String = statements
+            .iter()
+            .map(|sql| format!("    {sql};\n"))
+            .collect();
+        let each = self.one_by_one(work);
+        format!(
+            "CREATE OR REPLACE FUNCTION {name}({parameters}, cf_record boolean) RETURNS boolean\n\
+             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
+             #variable_conflict use_column\n\
+             DECLARE\n  cf_image {legacy};\n\
+             BEGIN\n\
+             \x20 IF cf_images IS NULL THEN RETURN true; END IF;\n\
+             \x20 IF NOT cf_record THEN\n{body}    RETURN true;\n  END IF;\n\
+             \x20 BEGIN\n{body}    RETURN true;\n\
+             \x20 EXCEPTION WHEN OTHERS THEN\n{passes_on}\
+             \x20 END;\n{each}\
+             \x20 RETURN true;\n\
+             END\n$crossfade$",
+            name = self.function_name(work),
+            legacy = self.legacy,
+            passes_on = PASSES_ON.replace("\n", "\n  ").trim_end_matches(' '),
+            each = each.replace("{keys}", keys_of),
+        )
+    }
+
+    /// After a set-wise failure: row by row, so that only the rows that fail enter the ledger.
+    fn one_by_one(&self, work: Work) -> String {
+        let one = match work {
+            Work::Put => self.put_from("unnest(ARRAY[cf_image])"),
+            Work::Remove => self.remove_from("unnest(ARRAY[cf_image])"),
+            // Keys that move in a set depend on each other: all of them are recorded.
+            Work::Rekey | Work::RemoveLegacy => {
+                return format!(
+                    "  FOREACH cf_image IN ARRAY cf_images LOOP\n    PERFORM {};\n  END LOOP;\n",
+                    self.record("'the set of rows failed together'", "'CF000'")
+                );
+            }
+        };
+        format!(
+            "  FOREACH cf_image IN ARRAY cf_images LOOP\n\
+             \x20   BEGIN\n      {one};\n\
+             \x20   EXCEPTION WHEN OTHERS THEN\n{PASSES_ON}\
+             \x20     PERFORM {};\n\
+             \x20   END;\n\
+             \x20 END LOOP;\n",
+            self.record("SQLERRM", "SQLSTATE")
+        )
+    }
+
+    fn record(&self, reason: &str, sqlstate: &str) -> String {
+        format!(
+            "crossfade.record_divergence({}, {}, {}, {reason}, {sqlstate})",
+            quote_literal(&self.migration),
+            quote_literal(&self.legacy.sql()),
+            self.key_json("cf_image"),
+        )
+    }
+
+    /// The key of a legacy image as a JSON array of texts, for the ledgers.
+    #[must_use]
+    pub fn key_json(&self, image: &str) -> String {
+        let keys: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("({image}).{key}::text"))
+            .collect();
+        format!("jsonb_build_array({})", keys.join(", "))
+    }
+
+    /// A delete at REPEATABLE READ cannot see what a backfill chunk committed after its snapshot:
+    /// its keys are left for the backfill's sweep.
+    fn leave_tombstones(&self) -> String {
+        format!(
+            "IF current_setting('transaction_isolation') <> 'read committed' THEN\n      \
+             PERFORM crossfade.tombstone({}, {}, {}) FROM unnest(cf_images) AS {image};\n    END IF",
+            quote_literal(&self.migration),
+            quote_literal(&self.legacy.sql()),
+            self.key_json(Self::IMAGE),
+            image = Self::IMAGE,
+        )
+    }
+
+    fn rekey(&self) -> String {
+        let sets: Vec<String> = self
+            .key_columns()
+            .map(|c| {
+                let value = c.put_value(&format!("cf_new.{}", quote_ident(&c.name)));
+                format!("{} = {value}", quote_ident(&c.unified))
+            })
+            .collect();
+        let moved: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_old.{key} IS DISTINCT FROM cf_new.{key}"))
+            .collect();
+        format!(
+            "UPDATE {} AS {row} SET {} FROM unnest(cf_olds) WITH ORDINALITY AS cf_old, \
+             unnest(cf_images) WITH ORDINALITY AS cf_new \
+             WHERE cf_old.ordinality = cf_new.ordinality AND {} AND ({})",
+            self.unified,
+            sets.join(", "),
+            self.key_join(Self::ROW, "cf_old"),
+            moved.join(" OR "),
+            row = Self::ROW,
+        )
+    }
+}
+
+/// Failures that are not the mapping's: conflicts to retry, an ending session, a server in need.
+/// The legacy half would fail of them as well, or the client must see them.
+const PASSES_ON: &str =
+    "    IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') THEN RAISE; END IF;\n";
+
+/// FNV-1a, whose value is the same in every build (the standard hasher promises nothing).
+#[derive(Clone, Copy)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Fnv(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! The SQL of a one-to-one lens, derived from its column table.
+
+use super::{LegacyColumn, Lens};
+
+/// An identifier as SQL. Always quoted: a name that is a keyword today or tomorrow stays a name.
+#[must_use]
+pub fn quote_ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A string constant as SQL, whatever `standard_conforming_strings` says.
+#[must_use]
+pub fn quote_literal(value: &str) -> String {
+    let doubled = value.replace('\'', "''");
+    if doubled.contains('\\') {
+        format!("E'{}'", doubled.replace('\\', "\\\\"))
+    } else {
+        format!("'{doubled}'")
+    }
+}
+
+impl LegacyColumn {
+    /// The legacy value, as SQL over the unified value.
+    pub(crate) fn read_value(&self, unified_value: &str) -> String {
+        if self.values.is_empty() {
+            return if self.sql_type == self.unified_type {
+                unified_value.to_owned()
+            } else {
+                format!("({unified_value})::{}", self.sql_type)
+            };
+        }
+        let mut sql = format!("CASE {unified_value}");
+        for (legacy, unified) in &self.values {
+            sql += &format!(
+                " WHEN {}::{} THEN {}::{}",
+                quote_literal(unified),
+                self.unified_type,
+                quote_literal(legacy),
+                self.sql_type
+            );
+        }
+        sql + " END"
+    }
+
+    /// The unified value, as SQL over the legacy value. A legacy value without a unified one is an
+    /// error at run time: NULL in its place would be a lost value.
+    pub(crate) fn put_value(&self, legacy_value: &str) -> String {
+        if self.values.is_empty() {
+            return if self.sql_type == self.unified_type {
+                legacy_value.to_owned()
+            } else {
+                format!("({legacy_value})::{}", self.unified_type)
+            };
+        }
+        let lost = quote_literal(&format!("no unified value is mapped for {} = ", self.name));
+        // NULL takes the last arm too and stays NULL; anything else fails its cast with these words.
+        format!(
+            "CASE {legacy_value}{} ELSE ({lost} || ({legacy_value})::text)::integer::text::{} END",
+            self.value_arms(),
+            self.unified_type
+        )
+    }
+
+    /// The unified value to search for, as SQL over a legacy value; NULL, which no comparison
+    /// finds, for a legacy value that has none.
+    pub(crate) fn search_value(&self, legacy_value: &str) -> String {
+        format!("CASE {legacy_value}{} END", self.value_arms())
+    }
+
+    fn value_arms(&self) -> String {
+        self.values
+            .iter()
+            .map(|(legacy, unified)| {
+                format!(
+                    " WHEN {}::{} THEN {}::{}",
+                    quote_literal(legacy),
+                    self.sql_type,
+                    quote_literal(unified),
+                    self.unified_type
+                )
+            })
+            .collect()
+    }
+
+    /// The unified values that have a legacy image, as a SQL condition; `None` when all have.
+    fn has_image(&self, unified_value: &str) -> Option<String> {
+        if self.values.is_empty() {
+            return None;
+        }
+        let list: Vec<_> = self
+            .values
+            .iter()
+            .map(|(_, unified)| format!("{}::{}", quote_literal(unified), self.unified_type))
+            .collect();
+        Some(format!(
+            "({unified_value} IN ({}) OR {unified_value} IS NULL)",
+            list.join(", ")
+        ))
+    }
+}
+
+impl Lens {
+    /// The query over the unified table that yields the legacy rows: names, order and types as
+    /// in the legacy shape.
+    #[must_use]
+    pub fn read(&self) -> String {
+        self.read_where(&[])
+    }
+
+    /// [`Lens::read`] with further conditions over the unified row [`Lens::ROW`].
+    #[must_use]
+    pub fn read_where(&self, conditions: &[String]) -> String {
+        let mut all: Vec<String> = self.row_is_visible();
+        all.extend_from_slice(conditions);
+        let mut sql = self.images(&self.unified.sql());
+        if !all.is_empty() {
+            sql += &format!(" WHERE {}", all.join(" AND "));
+        }
+        sql
+    }
+
+    /// [`Lens::read`] over a relation of unified row images in place of the table.
+    #[must_use]
+    pub fn read_from(&self, relation: &str) -> String {
+        let mut sql = self.images(relation);
+        let visible = self.row_is_visible();
+        if !visible.is_empty() {
+            sql += &format!(" WHERE {}", visible.join(" AND "));
+        }
+        sql
+    }
+
+    /// In `dual_read`: [`Lens::read`] plus the legacy rows that the unified table lacks, each of
+    /// them counted by `crossfade.fell_back`.
+    #[must_use]
+    pub fn read_with_fallback(&self, conditions: &[String]) -> String {
+        let columns: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| format!("cf_l.{}", quote_ident(&column.name)))
+            .collect();
+        let join = self.key_join("cf_m", "cf_l");
+        let first_key = self.unified_key().into_iter().next().unwrap_or_default();
+        let filter = [
+            format!("cf_m.{first_key} IS NULL"),
+            // Its argument comes from the outer side of the join, so the planner cannot call it
+            // before it knows that the row is missing.
+            format!(
+                "crossfade.fell_back({}, cf_m.{first_key}::text)",
+                quote_literal(&self.migration)
+            ),
+        ];
+        format!(
+            "{} UNION ALL SELECT {} FROM {} AS cf_l LEFT JOIN {} AS cf_m ON {join} WHERE {}",
+            self.read_where(conditions),
+            columns.join(", "),
+            self.legacy,
+            self.unified,
+            filter.join(" AND ")
+        )
+    }
+
+    /// The upsert into the unified table from a relation of legacy row images.
+    ///
+    /// Constants are set on a first put only: later they belong to the unified side.
+    #[must_use]
+    pub fn put_from(&self, relation: &str) -> String {
+        let mut targets: Vec<String> = self
+            .columns
+            .iter()
+            .map(|c| quote_ident(&c.unified))
+            .collect();
+        let mut sources: Vec<String> = self
+            .columns
+            .iter()
+            .map(|c| c.put_value(&format!("{}.{}", Self::IMAGE, quote_ident(&c.name))))
+            .collect();
+        for constant in &self.constants {
+            targets.push(quote_ident(&constant.unified));
+            sources.push(constant.sql.clone());
+        }
+        format!(
+            "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {relation} AS {} ON CONFLICT ({}) DO {}",
+            self.unified,
+            targets.join(", "),
+            sources.join(", "),
+            Self::IMAGE,
+            self.unified_key().join(", "),
+            on_conflict_action(
+                self.columns
+                    .iter()
+                    .filter(|c| !self.is_key(c))
+                    .map(|c| c.unified.as_str())
+            ),
+        )
+    }
+
+    /// The upsert into the legacy table from a relation of legacy row images. Of a row that is
+    /// there already only the columns in `set` change; `None` means all of them.
+    #[must_use]
+    pub fn put_legacy_from(&self, relation: &str, set: Option<&[&str]>) -> String {
+        let names: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
+        let sources: Vec<String> = names
+            .iter()
+            .map(|name| format!("{}.{name}", Self::IMAGE))
+            .collect();
+        let changed = self
+            .columns
+            .iter()
+            .filter(|c| !self.is_key(c) && set.is_none_or(|set| set.contains(&c.name.as_str())))
+            .map(|c| c.name.as_str());
+        format!(
+            "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {relation} AS {} ON CONFLICT ({}) DO {}",
+            self.legacy,
+            names.join(", "),
+            sources.join(", "),
+            Self::IMAGE,
+            self.legacy_key().join(", "),
+            on_conflict_action(changed),
+        )
+    }
+
+    /// The delete of unified rows whose legacy images are in a relation. A unified row that has
+    /// no legacy image (it is not visible) is somebody else's and stays.
+    #[must_use]
+    pub fn remove_from(&self, relation: &str) -> String {
+        let mut conditions = vec![self.key_join(Self::ROW, Self::IMAGE)];
+        conditions.extend(self.row_is_visible());
+        format!(
+            "DELETE FROM {} AS {} USING {relation} AS {} WHERE {}",
+            self.unified,
+            Self::ROW,
+            Self::IMAGE,
+            conditions.join(" AND ")
+        )
+    }
+
+    /// The delete of legacy rows whose images are in a relation.
+    #[must_use]
+    pub fn remove_legacy_from(&self, relation: &str) -> String {
+        format!(
+            "DELETE FROM {} AS cf_t USING {relation} AS {} WHERE {}",
+            self.legacy,
+            Self::IMAGE,
+            self.same_legacy_key()
+        )
+    }
+
+    /// The key columns of the legacy table, quoted, in key order.
+    #[must_use]
+    pub fn legacy_key(&self) -> Vec<String> {
+        self.key_columns().map(|c| quote_ident(&c.name)).collect()
+    }
+
+    /// The key columns of the unified table, quoted, in key order.
+    #[must_use]
+    pub fn unified_key(&self) -> Vec<String> {
+        self.key_columns()
+            .map(|c| quote_ident(&c.unified))
+            .collect()
+    }
+
+    /// `unified row = legacy image` on the key, with both relations in scope under these names.
+    #[must_use]
+    pub fn key_join(&self, row: &str, image: &str) -> String {
+        self.key_columns()
+            .map(|c| {
+                let legacy = format!("{image}.{}", quote_ident(&c.name));
+                format!(
+                    "{row}.{} = {}",
+                    quote_ident(&c.unified),
+                    c.put_value(&legacy)
+                )
+            })
+            .collect::<Vec<_>>()
+            .join(" AND ")
+    }
+
+    /// A legacy row image in scope under a name, as one value of the legacy table's row type.
+    #[must_use]
+    pub fn image_row(&self, image: &str) -> String {
+        let columns: Vec<_> = self
+            .columns
+            .iter()
+            .map(|c| format!("{image}.{}", quote_ident(&c.name)))
+            .collect();
+        format!("ROW({})::{}", columns.join(", "), self.legacy)
+    }
+
+    /// Legacy images of the unified rows in a relation that have none to show: the opposite of
+    /// [`Lens::read_from`], of use for their keys.
+    #[must_use]
+    pub fn hidden_from(&self, relation: &str) -> String {
+        let visible = self.row_is_visible();
+        let hidden = if visible.is_empty() {
+            "false".to_owned()
+        } else {
+            format!("({}) IS NOT TRUE", visible.join(" AND "))
+        };
+        format!("{} WHERE {hidden}", self.images(relation))
+    }
+
+    /// The update of legacy rows that are there, in some columns, from a relation of images.
+    #[must_use]
+    pub fn update_legacy_from(&self, relation: &str, set: &[&str]) -> String {
+        let sets: Vec<String> = set
+            .iter()
+            .map(|name| quote_ident(name))
+            .map(|name| format!("{name} = {}.{name}", Self::IMAGE))
+            .collect();
+        format!(
+            "UPDATE {} AS cf_t SET {} FROM {relation} AS {} WHERE {}",
+            self.legacy,
+            sets.join(", "),
+            Self::IMAGE,
+            self.same_legacy_key()
+        )
+    }
+
+    /// The plain insert of legacy rows from a relation of images: a row that is there already is
+    /// an error, as it would have been for the client's own INSERT.
+    #[must_use]
+    pub fn insert_legacy_from(&self, relation: &str) -> String {
+        let names: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
+        let sources: Vec<String> = names
+            .iter()
+            .map(|name| format!("{}.{name}", Self::IMAGE))
+            .collect();
+        format!(
+            "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {relation} AS {}",
+            self.legacy,
+            names.join(", "),
+            sources.join(", "),
+            Self::IMAGE
+        )
+    }
+
+    /// Locks the legacy rows of the keys that a query yields, so that every writer takes its
+    /// locks on legacy first and two directions cannot deadlock.
+    #[must_use]
+    pub fn lock_legacy(&self, keys: &str) -> String {
+        let key: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_t.{key}"))
+            .collect();
+        format!(
+            "SELECT 1 FROM {} AS cf_t WHERE ({}) IN ({keys}) FOR UPDATE",
+            self.legacy,
+            key.join(", ")
+        )
+    }
+
+    /// The legacy key of a unified row in scope under a name.
+    #[must_use]
+    pub fn legacy_key_of(&self, row: &str) -> String {
+        self.key_columns()
+            .map(|c| c.read_value(&format!("{row}.{}", quote_ident(&c.unified))))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    fn same_legacy_key(&self) -> String {
+        let keys: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_t.{key} = {}.{key}", Self::IMAGE))
+            .collect();
+        keys.join(" AND ")
+    }
+
+    fn images(&self, relation: &str) -> String {
+        let columns: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| {
+                let value =
+                    column.read_value(&format!("{}.{}", Self::ROW, quote_ident(&column.unified)));
+                format!("{value} AS {}", quote_ident(&column.name))
+            })
+            .collect();
+        format!(
+            "SELECT {} FROM {relation} AS {}",
+            columns.join(", "),
+            Self::ROW
+        )
+    }
+
+    /// When a unified row in scope under a name has a legacy image; `None`: always.
+    #[must_use]
+    pub fn visible_condition(&self, row: &str) -> Option<String> {
+        let conditions = self.conditions_on(row);
+        (!conditions.is_empty()).then(|| format!("({})", conditions.join(" AND ")))
+    }
+
+    fn row_is_visible(&self) -> Vec<String> {
+        self.conditions_on(Self::ROW)
+    }
+
+    fn conditions_on(&self, row: &str) -> Vec<String> {
+        let declared = self
+            .visible
+            .iter()
+            .map(|visible| format!("({})", visible.over(row)));
+        let mapped = self.columns.iter().filter_map(|column| {
+            column.has_image(&format!("{row}.{}", quote_ident(&column.unified)))
+        });
+        declared.chain(mapped).collect()
+    }
+}
+
+fn on_conflict_action<'a>(changed: impl Iterator<Item = &'a str>) -> String {
+    let sets: Vec<String> = changed
+        .map(quote_ident)
+        .map(|name| format!("{name} = excluded.{name}"))
+        .collect();
+    if sets.is_empty() {
+        "NOTHING".to_owned()
+    } else {
+        format!("UPDATE SET {}", sets.join(", "))
+    }
+}

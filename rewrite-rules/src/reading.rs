@@ -1,0 +1,173 @@
+//! From one client text to the verdict on it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::refuse;
+use crate::rewrite::{self, Plan, Scope};
+use crate::rule_set::RuleSet;
+use crate::splice::{Output, Source};
+use crate::statement::{
+    Answer, Reading, Refusal, Rewritten, SearchPath, SessionEffects, ShadowPair, Verdict,
+};
+use crate::tokens::{self, Tokens};
+use crate::tree::Tree;
+
+/// A longer text that names a managed table is refused: parsing it would hold a worker thread
+/// for longer than other sessions should wait (about 0.1 s per MiB).
+const TEXT_BYTES_MAX: usize = 1 << 20;
+
+impl RuleSet {
+    /// Reads one text (which may hold several statements) under this rule set. The result is
+    /// kept, so that a text is parsed once per rule set.
+    #[must_use]
+    pub fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
+        if let Some(reading) = self.readings(path).get(text) {
+            return reading;
+        }
+        let reading = Arc::new(self.read_text(text, path));
+        self.readings(path)
+            .insert(text.to_owned(), Arc::clone(&reading));
+        reading
+    }
+
+    fn read_text(&self, text: &str, path: SearchPath) -> Reading {
+        let mut effects = SessionEffects::default();
+        let verdict = self
+            .verdict(text, path, &mut effects)
+            .unwrap_or_else(Verdict::Refused);
+        Reading { verdict, effects }
+    }
+
+    fn verdict(
+        &self,
+        text: &str,
+        path: SearchPath,
+        effects: &mut SessionEffects,
+    ) -> Result<Verdict, Refusal> {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(refuse::too_long(text.len(), TEXT_BYTES_MAX));
+        }
+        let said = |error: &dyn std::fmt::Display| {
+            let text = error.to_string();
+            refuse::syntax(text.trim_start_matches("Invalid statement: "))
+        };
+        let parsed = pg_query::parse(text, pg_query::ParserOptions::DEFAULT)
+            .map_err(|error| said(&error))?;
+        let tree = Tree::of(&parsed.protobuf).map_err(|error| said(&error))?;
+        let scanned = tokens::scan(text).map_err(|error| said(&error))?;
+        let tokens = Tokens {
+            text,
+            tokens: &scanned,
+        };
+
+        let mut source = Source::new(text);
+        let mut pieces: Vec<(Range<usize>, Output)> = Vec::new();
+        let mut answers = Vec::new();
+        let mut shadow = None;
+        for raw in tree.list("stmts") {
+            let statement = raw.get("stmt");
+            note_effects(statement, self, effects);
+            let tokens = tokens.within(&extent(raw, text.len()));
+            let scope = Scope {
+                set: self,
+                path,
+                statement,
+                tokens,
+            };
+            let mut answer = Answer::default();
+            match rewrite::plan(&scope, &mut source)? {
+                Plan::Unchanged => {}
+                Plan::Edited { compare } => shadow = compare,
+                Plan::Composed {
+                    output,
+                    answer: composed,
+                } => {
+                    pieces.push((tokens.extent(), output));
+                    answer = composed;
+                }
+            }
+            answers.push(answer);
+        }
+        let shadow = shadow.filter(|_| answers.len() == 1).map(Box::new);
+        if pieces.is_empty() && !source.has_edits() && shadow.is_none() {
+            return Ok(Verdict::PassThrough);
+        }
+        Ok(Verdict::Rewritten(assemble(
+            &source, pieces, answers, shadow,
+        )))
+    }
+}
+
+/// A statement's bytes within the text; its length is 0 when it goes to the end.
+fn extent(raw: &Tree, text_length: usize) -> Range<usize> {
+    let start = usize::try_from(raw.int("stmt_location")).unwrap_or(0);
+    match usize::try_from(raw.int("stmt_len")) {
+        Ok(length) if length > 0 => start..start + length,
+        _ => start..text_length,
+    }
+}
+
+fn assemble(
+    source: &Source<'_>,
+    pieces: Vec<(Range<usize>, Output)>,
+    answers: Vec<Answer>,
+    shadow: Option<Box<ShadowPair>>,
+) -> Rewritten {
+    let mut whole = Output::default();
+    let mut at = 0;
+    for (range, piece) in pieces {
+        whole.client(source, at..range.start).append(piece);
+        at = range.end;
+    }
+    whole.client(source, at..source.text.len());
+    Rewritten {
+        sql: whole.sql,
+        answers,
+        shadow,
+        kept: whole.kept,
+        original: source.text.to_owned(),
+    }
+}
+
+/// What a statement does to the session's names and prepared statements.
+fn note_effects(statement: &Tree, set: &RuleSet, effects: &mut SessionEffects) {
+    match statement.kind() {
+        "VariableSetStmt" if statement.text("name") == "search_path" => {
+            effects.touches_search_path |= !keeps_declared_schemas(statement, set);
+        }
+        "DeallocateStmt" => effects
+            .deallocates
+            .push(statement.name("name").map(str::to_owned)),
+        // DISCARD ALL (mode 1) drops prepared statements, and resets the search path to what
+        // the session began with.
+        "DiscardStmt" if statement.int("target") == 1 => effects.deallocates.push(None),
+        "ExecuteStmt" => effects.executes.push(statement.text("name").to_owned()),
+        _ => {}
+    }
+    statement.each(&mut |node| {
+        let is_set_config = node.is("FuncCall")
+            && node
+                .list("funcname")
+                .last()
+                .is_some_and(|name| name.text("sval") == "set_config");
+        if is_set_config {
+            node.get("args").each(&mut |argument| {
+                if argument.text("sval").eq_ignore_ascii_case("search_path") {
+                    effects.touches_search_path = true;
+                }
+            });
+        }
+    });
+}
+
+/// `SET search_path = public, …`: unqualified names still find the managed tables first.
+fn keeps_declared_schemas(statement: &Tree, set: &RuleSet) -> bool {
+    let first = statement
+        .list("args")
+        .iter()
+        .map(|argument| argument.get("val").text("sval"))
+        .find(|schema| *schema != "$user" && *schema != "pg_catalog");
+    let declared = set.migrations().iter().flat_map(|m| &m.tables);
+    first.is_some_and(|first| declared.clone().all(|lens| lens.legacy.schema == first))
+}

@@ -1,0 +1,67 @@
+//! The refusals: what was found, and what to do about it.
+
+use crate::statement::Refusal;
+
+/// `feature_not_supported`
+const UNSUPPORTED: &str = "0A000";
+/// `object_not_in_prerequisite_state`
+const NOT_NOW: &str = "55000";
+/// `program_limit_exceeded`
+const TOO_LARGE: &str = "54000";
+/// `syntax_error`
+const SYNTAX: &str = "42601";
+
+fn refusal(sqlstate: &'static str, message: String, hint: &str) -> Refusal {
+    Refusal {
+        sqlstate,
+        message,
+        hint: hint.to_owned(),
+        position: None,
+    }
+}
+
+/// A construct that is not rewritten.
+pub(crate) fn unsupported(what: &str, table: &str, hint: &str) -> Refusal {
+    refusal(
+        UNSUPPORTED,
+        format!("crossfade does not rewrite {what} (table {table} is being migrated)"),
+        hint,
+    )
+}
+
+/// DDL and other commands that change what the rules rely on.
+pub(crate) fn command(what: &str, table: &str) -> Refusal {
+    refusal(
+        NOT_NOW,
+        format!("{what} names table {table}, which crossfade is migrating"),
+        "Pause the migration first: step it back to legacy_only, or finish it.",
+    )
+}
+
+pub(crate) fn unknown_search_path(table: &str) -> Refusal {
+    refusal(
+        UNSUPPORTED,
+        format!(
+            "table \"{table}\" is named without its schema after this session changed search_path"
+        ),
+        "Write the schema in front of the table's name.",
+    )
+}
+
+pub(crate) fn syntax(message: &str) -> Refusal {
+    refusal(
+        SYNTAX,
+        message.to_owned(),
+        "The statement names a migrated table (or an escaped name), so crossfade must be able to parse it.",
+    )
+}
+
+pub(crate) fn too_long(bytes: usize, bytes_max: usize) -> Refusal {
+    refusal(
+        TOO_LARGE,
+        format!(
+            "a statement that names a migrated table has {bytes} bytes; the limit is {bytes_max}"
+        ),
+        "Send it in parts, or use COPY.",
+    )
+}

@@ -1,0 +1,257 @@
+//! Where the clauses of an INSERT, UPDATE or DELETE stand in the client's text.
+
+use std::ops::Range;
+
+use super::{ManagedRef, Scope, read};
+use crate::lens::quote_ident;
+use crate::refuse;
+use crate::rule_set::Side;
+use crate::splice::Source;
+use crate::statement::Refusal;
+use crate::tokens::Tokens;
+use crate::tree::Tree;
+use crate::walk::column_refs;
+
+/// A write, taken apart.
+pub(super) struct Write<'a> {
+    pub statement: &'a Tree,
+    tokens: Tokens<'a>,
+    /// The target's alias or name, quoted.
+    pub alias: String,
+    /// The target's alias or name, plain.
+    pub refname: &'a str,
+    /// The client's own WITH clause.
+    pub with: Option<Range<usize>>,
+    /// From the verb to the end of what stands before RETURNING.
+    pub body: Range<usize>,
+    /// The list after RETURNING.
+    pub returning: Option<Range<usize>>,
+    /// Indexes into `tokens`: the first token after the target's name.
+    after_relation: usize,
+    end: usize,
+}
+
+impl<'a> Write<'a> {
+    pub fn of(scope: &Scope<'a>, target: &ManagedRef<'a>) -> Result<Write<'a>, Refusal> {
+        let tokens = scope.tokens;
+        let relation = read::reference_range(scope, target)?;
+        let first = tokens
+            .tokens
+            .partition_point(|token| token.start < relation.start);
+        let verb_back = if scope.statement.is("UpdateStmt") {
+            1
+        } else {
+            2
+        };
+        let extent = tokens.extent();
+        let verb = first
+            .checked_sub(verb_back)
+            .map(|index| tokens.tokens[index].start)
+            .ok_or_else(|| unreadable(target))?;
+        let after_relation = tokens
+            .tokens
+            .partition_point(|token| token.start < relation.end);
+        let returning_word = tokens.word("returning", after_relation);
+        let end = returning_word.unwrap_or(tokens.tokens.len());
+        let body_end = tokens.tokens[end - 1].end;
+        let returning = returning_word.map(|index| {
+            let list = tokens.slice(index + 1..tokens.tokens.len());
+            list.extent()
+        });
+        let refname = target.table.refname();
+        Ok(Write {
+            statement: scope.statement,
+            tokens,
+            alias: quote_ident(refname),
+            refname,
+            with: (verb > extent.start).then_some(extent.start..verb),
+            body: verb..body_end,
+            returning,
+            after_relation,
+            end,
+        })
+    }
+
+    /// Everything before RETURNING, with the client's WITH.
+    pub fn whole(&self) -> Range<usize> {
+        self.with
+            .as_ref()
+            .map_or(self.body.start, |with| with.start)..self.body.end
+    }
+
+    fn clause(&self, from: usize, to: Option<usize>) -> Option<Tokens<'a>> {
+        let to = to.unwrap_or(self.end);
+        (from < to).then(|| self.tokens.slice(from..to))
+    }
+
+    /// UPDATE's assignments, without SET.
+    pub fn assignments(&self) -> Option<Tokens<'a>> {
+        let set = self.tokens.word("set", self.after_relation)?;
+        let end = self
+            .tokens
+            .from_clause(set)
+            .or_else(|| self.where_word(set));
+        self.clause(set + 1, end)
+    }
+
+    /// The items of UPDATE's FROM or DELETE's USING, without the word.
+    pub fn joined(&self) -> Option<Range<usize>> {
+        let word = if self.statement.is("UpdateStmt") {
+            let set = self.tokens.word("set", self.after_relation)?;
+            self.tokens.from_clause(set)
+        } else {
+            self.tokens.word("using", self.after_relation)
+        }?;
+        self.clause(word + 1, self.where_word(word))
+            .map(|tokens| tokens.extent())
+    }
+
+    /// The condition after WHERE.
+    pub fn condition(&self) -> Option<Range<usize>> {
+        let word = self.where_word(self.after_relation)?;
+        self.clause(word + 1, None).map(|tokens| tokens.extent())
+    }
+
+    fn where_word(&self, from: usize) -> Option<usize> {
+        self.tokens
+            .word("where", from)
+            .filter(|&index| index < self.end)
+    }
+
+    /// INSERT's source and its ON CONFLICT clause. The column list stands before them.
+    pub fn insert_parts(&self) -> (Option<Tokens<'a>>, Option<Tokens<'a>>) {
+        let tokens = self.tokens;
+        let is = |index: usize, word: &str| {
+            tokens
+                .tokens
+                .get(index)
+                .is_some_and(|token| tokens.is_word(token, word))
+        };
+        let mut at = self.after_relation;
+        if is(at, "as") {
+            at += 2;
+        }
+        if !self.statement.list("cols").is_empty()
+            && let Some((_, close)) = tokens.parenthesised(at)
+        {
+            at = close + 1;
+        }
+        if is(at, "overriding") {
+            at += 3;
+        }
+        let mut conflict = tokens.word("on", at);
+        while let Some(index) = conflict
+            && !is(index + 1, "conflict")
+        {
+            conflict = tokens.word("on", index + 1);
+        }
+        let conflict = conflict.filter(|&index| index < self.end);
+        (
+            self.clause(at, conflict),
+            conflict.and_then(|index| self.clause(index, None)),
+        )
+    }
+
+    /// Whether the client's WITH holds a statement that writes: it may only stand at the top.
+    pub fn with_writes(&self) -> bool {
+        self.statement
+            .get("with_clause")
+            .list("ctes")
+            .iter()
+            .any(|query| {
+                let body = query.get("ctequery");
+                !body.is("SelectStmt")
+            })
+    }
+
+    pub fn is_current_of(&self) -> bool {
+        self.statement.get("where_clause").is("CurrentOfExpr")
+    }
+
+    /// Checks RETURNING, which will be evaluated over row images instead of the table.
+    pub fn check_returning(
+        &self,
+        target: &ManagedRef<'_>,
+        source: &mut Source<'_>,
+        known: &dyn Fn(&str) -> bool,
+    ) -> Result<(), Refusal> {
+        let clause = self.statement.get("returning_clause");
+        if !clause.exists() {
+            return Ok(());
+        }
+        let table = target.table_name();
+        let refuse = |what: &str, hint: &str| Err(refuse::unsupported(what, &table, hint));
+        if !clause.list("options").is_empty() {
+            return refuse(
+                "RETURNING WITH (OLD AS …, NEW AS …)",
+                "Return the new values only.",
+            );
+        }
+        if let Some(column) = read::system_column(clause, self.refname) {
+            return refuse(
+                &format!("the system column {column} in RETURNING"),
+                "Return the table's key instead.",
+            );
+        }
+        let joined = self.joined().is_some();
+        if joined && clause.find("SubLink").is_some() {
+            return refuse(
+                "a subquery in RETURNING of a joined write",
+                "Read it in a second statement.",
+            );
+        }
+        for column in column_refs(clause, true) {
+            let parts = column.column_parts();
+            let Some((name, qualifier)) = parts.split_last() else {
+                continue;
+            };
+            let ours = match qualifier.last() {
+                None => *name != "*" && known(name),
+                Some(relation) => *relation == self.refname,
+            };
+            if joined && !ours {
+                return refuse(
+                    &format!("`{}` in RETURNING of a joined write", parts.join(".")),
+                    "Return columns of the written table only.",
+                );
+            }
+            if qualifier.is_empty() && *name == self.refname && !known(name) {
+                return refuse(
+                    "a whole row in RETURNING",
+                    "Return its columns, or row_to_json().",
+                );
+            }
+            unqualify(self.tokens, target, column, source);
+        }
+        Ok(())
+    }
+}
+
+/// `public.iso_agents.id` → `"iso_agents".id`, where the row image has no schema.
+fn unqualify(tokens: Tokens<'_>, target: &ManagedRef<'_>, column: &Tree, source: &mut Source<'_>) {
+    let parts = column.column_parts();
+    let qualifier = parts.len().saturating_sub(1);
+    if qualifier < 2 {
+        return;
+    }
+    let name = match target.managed.side {
+        Side::Legacy => &target.managed.lens.legacy,
+        Side::Unified => &target.managed.lens.unified,
+    };
+    if parts[qualifier - 1] == name.name
+        && parts[qualifier - 2] == name.schema
+        && let Some(range) = column
+            .location()
+            .and_then(|start| tokens.dotted(start, qualifier))
+    {
+        source.edit(range, quote_ident(&name.name));
+    }
+}
+
+fn unreadable(target: &ManagedRef<'_>) -> Refusal {
+    refuse::unsupported(
+        "this spelling of the statement",
+        &target.table_name(),
+        "Write it plainly.",
+    )
+}

@@ -1,0 +1,67 @@
+//! The client's expressions where they leave the place that gave them their type.
+//!
+//! `SET id = $1` makes `$1` a uuid because the column is one. Moved into a SELECT it would become
+//! text, so a bare parameter, string or NULL gets its column's type written behind it. The type's
+//! modifier is left out: assignment applies it later, and complains where a cast would cut.
+
+use crate::lens::LegacyColumn;
+use crate::splice::{Output, Source};
+use crate::tokens::Tokens;
+
+/// A value for a column: the client's expression, its DEFAULT, or no word of the client's at all.
+pub(super) fn assigned(
+    output: &mut Output,
+    source: &Source<'_>,
+    tokens: Option<Tokens<'_>>,
+    column: &LegacyColumn,
+) {
+    let expression = tokens.filter(|tokens| !is_default(tokens));
+    match expression {
+        Some(tokens) if is_bare(&tokens) => {
+            output.own("(").client(source, tokens.extent());
+            output.own(&format!(")::{}", column.base_type()));
+        }
+        Some(tokens) => {
+            output.client(source, tokens.extent());
+        }
+        None => {
+            output.own(&default_value(column));
+        }
+    }
+}
+
+pub(super) fn default_value(column: &LegacyColumn) -> String {
+    format!(
+        "({})::{}",
+        column.default.as_deref().unwrap_or("NULL"),
+        column.base_type()
+    )
+}
+
+fn is_default(tokens: &Tokens<'_>) -> bool {
+    tokens.tokens.len() == 1 && tokens.is_word(&tokens.tokens[0], "default")
+}
+
+/// A parameter, a string constant or NULL: nothing that has a type of its own.
+pub(super) fn is_bare(tokens: &Tokens<'_>) -> bool {
+    let Some(first) = tokens.tokens.first() else {
+        return false;
+    };
+    let text = tokens.str(first);
+    let string = text.ends_with('\'');
+    match tokens.tokens.len() {
+        1 => text.starts_with('$') || string || tokens.is_word(first, "null"),
+        // U&'…' UESCAPE '!'
+        3 => string && tokens.is_word(&tokens.tokens[1], "uescape"),
+        _ => false,
+    }
+}
+
+/// What stands behind the `=` of an assignment.
+pub(super) fn value_of_assignment<'a>(item: &Tokens<'a>) -> Option<Tokens<'a>> {
+    let equals = item
+        .tokens
+        .iter()
+        .position(|token| item.is_symbol(token, "="))?;
+    Some(item.slice(equals + 1..item.tokens.len()))
+}

@@ -1,0 +1,285 @@
+//! A reference to the legacy table becomes a derived table over unified.
+//!
+//! ```text
+//! SELECT a.email FROM iso_agents a WHERE a.role = 'admin'
+//! SELECT a.email FROM (SELECT cf_u."email" AS "email", … FROM "public"."users" AS cf_u
+//!                      WHERE visible AND cf_u."role" = 'admin') a WHERE a.role = 'admin'
+//! ```
+//!
+//! Without it legacy readers would see rows that writers on unified no longer touch. The client's
+//! own text stays around it, so its names, its NULLs and its order are PostgreSQL's business.
+
+use std::ops::Range;
+
+use super::{ManagedRef, Plan, Scope, invert, with_target};
+use crate::lens::quote_ident;
+use crate::phase::Phase;
+use crate::refuse;
+use crate::rule_set::Side;
+use crate::splice::{Output, Source};
+use crate::statement::{Refusal, ShadowPair};
+use crate::tree::Tree;
+use crate::walk::{Place, column_refs};
+
+/// Plans a statement that only reads managed tables.
+pub(super) fn plan<'a>(
+    scope: &Scope<'a>,
+    refs: &[ManagedRef<'a>],
+    source: &mut Source<'a>,
+) -> Result<Plan, Refusal> {
+    if refs.is_empty() {
+        return Ok(Plan::Unchanged);
+    }
+    for found in refs {
+        match found.table.place {
+            Place::Read | Place::Sampled | Place::Locked => {}
+            Place::Target | Place::WithTarget => return Err(with_target(found)),
+            Place::Other => {
+                return Err(refuse::unsupported(
+                    "this use",
+                    &found.table_name(),
+                    "Name the table in FROM, or as the target of INSERT, UPDATE or DELETE.",
+                ));
+            }
+        }
+    }
+    if substitute_all(scope, refs, source)? {
+        return Ok(Plan::Edited { compare: None });
+    }
+    let compare = shadow_pair(scope, refs)?;
+    Ok(if compare.is_some() {
+        Plan::Edited { compare }
+    } else {
+        Plan::Unchanged
+    })
+}
+
+/// Substitutes every reference that is read from unified; `false` when there was none.
+pub(super) fn substitute_all<'a>(
+    scope: &Scope<'a>,
+    refs: &[ManagedRef<'a>],
+    source: &mut Source<'a>,
+) -> Result<bool, Refusal> {
+    // A locking read must lock rows, which a UNION cannot: legacy is in step, so it answers.
+    let locks = scope.statement.find("LockingClause").is_some();
+    let read: Vec<&ManagedRef<'_>> = refs
+        .iter()
+        .filter(|found| matches!(found.table.place, Place::Read | Place::Sampled))
+        .filter(|found| found.reads_unified())
+        .filter(|found| !(locks && found.managed.migration.phase == Phase::DualRead))
+        .collect();
+    for found in &read {
+        check_reference(scope, found)?;
+        substitute(scope, found, found.managed.migration.phase, source)?;
+    }
+    let tables: Vec<&ManagedRef<'_>> = refs.iter().filter(|found| found.reads_unified()).collect();
+    if !tables.is_empty() {
+        unqualify_columns(scope, &tables, source);
+    }
+    Ok(!read.is_empty())
+}
+
+fn check_reference(scope: &Scope<'_>, found: &ManagedRef<'_>) -> Result<(), Refusal> {
+    let table = found.table_name();
+    if found.table.place == Place::Sampled {
+        return Err(refuse::unsupported(
+            "TABLESAMPLE of a table that is read from its new place",
+            &table,
+            "Use ORDER BY random() LIMIT.",
+        ));
+    }
+    if let Some(column) = system_column(scope.statement, found.table.refname()) {
+        return Err(refuse::unsupported(
+            &format!("the system column {column}"),
+            &table,
+            "Use the table's key: its rows live elsewhere now, and system columns do not follow.",
+        ));
+    }
+    let whole_row = scope.statement.list("target_list").iter().find(|target| {
+        let value = target.get("val");
+        value.is("ColumnRef") && value.column_parts() == [found.table.refname()]
+    });
+    if whole_row.is_some() && found.managed.lens.column(found.table.refname()).is_none() {
+        return Err(refuse::unsupported(
+            "a whole row as a result column",
+            &table,
+            "Select its columns, or use row_to_json().",
+        ));
+    }
+    Ok(())
+}
+
+const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
+/// A system column of the relation that the tree refers to, if any.
+pub(super) fn system_column(tree: &Tree, refname: &str) -> Option<&'static str> {
+    column_refs(tree, true).into_iter().find_map(|column| {
+        let parts = column.column_parts();
+        let (last, qualifier) = parts.split_last()?;
+        let ours = qualifier
+            .last()
+            .is_none_or(|qualifier| *qualifier == refname);
+        SYSTEM_COLUMNS
+            .into_iter()
+            .find(|system| system == last && ours)
+    })
+}
+
+fn substitute(
+    scope: &Scope<'_>,
+    found: &ManagedRef<'_>,
+    phase: Phase,
+    source: &mut Source<'_>,
+) -> Result<(), Refusal> {
+    let lens = found.managed.lens;
+    let conditions = invert::conditions(&found.table, lens);
+    let read = match phase {
+        Phase::DualRead => lens.read_with_fallback(&conditions),
+        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => lens.read_where(&conditions),
+        Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => lens.read_where(&conditions),
+    };
+    let range = reference_range(scope, found)?;
+    let mut with = format!("({read})");
+    if found.table.alias().is_none() {
+        with += &format!(" AS {}", quote_ident(found.table.table()));
+    }
+    source.edit(range, with);
+    Ok(())
+}
+
+/// The bytes of a table reference without its alias: `ONLY`, the name, `*`.
+pub(super) fn reference_range(
+    scope: &Scope<'_>,
+    found: &ManagedRef<'_>,
+) -> Result<Range<usize>, Refusal> {
+    let node = found.table.node;
+    let parts = 1
+        + usize::from(node.name("schemaname").is_some())
+        + usize::from(node.name("catalogname").is_some());
+    let unreadable = || {
+        refuse::unsupported(
+            "this spelling of the name",
+            &found.table_name(),
+            "Write schema.table.",
+        )
+    };
+    let tokens = scope.tokens;
+    let start = node.location().ok_or_else(unreadable)?;
+    let mut range = tokens.dotted(start, parts).ok_or_else(unreadable)?;
+    let first = tokens.at(start).ok_or_else(unreadable)?;
+    let next = tokens
+        .tokens
+        .partition_point(|token| token.start < range.end);
+    let next_is = |symbol: &str| {
+        tokens
+            .tokens
+            .get(next)
+            .filter(|t| tokens.is_symbol(t, symbol))
+    };
+    if node.flag("inh") {
+        if let Some(star) = next_is("*") {
+            range.end = star.end;
+        }
+        return Ok(range);
+    }
+    // ONLY t, or ONLY (t)
+    let before = |back: usize| first.checked_sub(back).map(|index| &tokens.tokens[index]);
+    if let Some(only) = before(1).filter(|token| tokens.is_word(token, "only")) {
+        range.start = only.start;
+    } else if let (Some(only), Some(close)) = (
+        before(2).filter(|token| tokens.is_word(token, "only")),
+        next_is(")"),
+    ) {
+        range = only.start..close.end;
+    } else {
+        return Err(unreadable());
+    }
+    Ok(range)
+}
+
+/// `public.iso_agents.id` → `"iso_agents".id`: a derived table has no schema.
+fn unqualify_columns(scope: &Scope<'_>, refs: &[&ManagedRef<'_>], source: &mut Source<'_>) {
+    for column in column_refs(scope.statement, true) {
+        let parts = column.column_parts();
+        let qualifier = parts.len().saturating_sub(1);
+        if qualifier < 2 {
+            continue;
+        }
+        let names = |found: &&&ManagedRef<'_>| {
+            let lens = found.managed.lens;
+            found.managed.side == Side::Legacy
+                && parts[qualifier - 1] == lens.legacy.name
+                && parts[qualifier - 2] == lens.legacy.schema
+        };
+        let range = column
+            .location()
+            .and_then(|start| scope.tokens.dotted(start, qualifier));
+        if let (Some(_), Some(range)) = (refs.iter().find(names), range) {
+            source.edit(range, quote_ident(parts[qualifier - 1]));
+        }
+    }
+}
+
+/// In `shadow_read`: the same query over legacy and over unified, where comparing them can only
+/// differ if the data does.
+fn shadow_pair<'a>(
+    scope: &Scope<'a>,
+    refs: &[ManagedRef<'a>],
+) -> Result<Option<ShadowPair>, Refusal> {
+    let statement = scope.statement;
+    let shadowed = refs.iter().find(|found| {
+        found.managed.side == Side::Legacy && found.managed.migration.phase == Phase::ShadowRead
+    });
+    let Some(shadowed) =
+        shadowed.filter(|_| statement.is("SelectStmt") && is_comparable(statement))
+    else {
+        return Ok(None);
+    };
+    let mut unified = Source::new(scope.tokens.text);
+    let tables: Vec<&ManagedRef<'_>> = refs
+        .iter()
+        .filter(|found| found.managed.side == Side::Legacy)
+        .collect();
+    for found in &tables {
+        if check_reference(scope, found).is_err() {
+            return Ok(None);
+        }
+        substitute(scope, found, Phase::ShadowRead, &mut unified)?;
+    }
+    unqualify_columns(scope, &tables, &mut unified);
+    let extent = scope.tokens.extent();
+    let mut output = Output::default();
+    output.client(&unified, extent.clone());
+    Ok(Some(ShadowPair {
+        migration: shadowed.managed.migration.name.clone(),
+        legacy: scope.tokens.text[extent].to_owned(),
+        unified: output.sql,
+    }))
+}
+
+/// A result that may differ between two runs over the same rows proves nothing: LIMIT and
+/// DISTINCT ON pick rows, locks write, SELECT INTO makes a table, and a function may be volatile
+/// unless it is one of the aggregates below.
+fn is_comparable(statement: &Tree) -> bool {
+    const SAME_EACH_TIME: [&str; 7] = [
+        "count", "min", "max", "bool_and", "bool_or", "coalesce", "lower",
+    ];
+    let mut comparable = true;
+    statement.each(&mut |node| {
+        let picks = node.is("SelectStmt")
+            && (node.get("limit_count").exists()
+                || node.get("limit_offset").exists()
+                || !node.list("distinct_clause").is_empty()
+                || node.get("into_clause").exists()
+                || !node.list("locking_clause").is_empty());
+        let calls = node.is("FuncCall")
+            && !node
+                .list("funcname")
+                .last()
+                .is_some_and(|name| SAME_EACH_TIME.contains(&name.text("sval")));
+        if picks || calls || node.is("SqlvalueFunction") {
+            comparable = false;
+        }
+    });
+    comparable
+}

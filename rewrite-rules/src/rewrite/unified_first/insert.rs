@@ -1,0 +1,233 @@
+//! INSERT into the legacy name, once unified leads.
+//!
+//! ```text
+//! INSERT INTO iso_agents (email, role) VALUES ($1, 'admin')
+//!
+//! INSERT INTO "public"."users" AS "iso_agents" ("id", "email", "role", …, "timezone")
+//! SELECT cf_n."id", cf_n."email", CASE cf_n."role" WHEN …, …
+//! FROM (VALUES ((gen_random_uuid())::uuid, ($1)::text, ('admin')::user_role, …)) AS cf_n("id", …)
+//! ```
+//!
+//! Every legacy column gets its value or the legacy default: the unified table's own defaults are
+//! another application's.
+
+use super::Unified;
+use crate::lens::{LegacyColumn, Lens, quote_ident};
+use crate::refuse;
+use crate::rewrite::Plan;
+use crate::rewrite::expression::{assigned, default_value, is_bare};
+use crate::splice::{Output, Source};
+use crate::statement::{Refusal, TagVerb};
+use crate::tokens::Tokens;
+
+impl<'a> Unified<'_, 'a> {
+    pub(super) fn insert(&self, source: &mut Source<'a>) -> Result<Plan, Refusal> {
+        let given = self.given_columns()?;
+        let (values, conflict) = self.write.insert_parts();
+        let select = self.scope.statement.get("select_stmt");
+        self.type_select_items(select, &given, source);
+        let source: &Source<'_> = source;
+
+        let mut statement = Output::default();
+        if let Some(with) = self.write.with.clone() {
+            statement.client(source, with);
+        }
+        let (targets, sources) = self.put_columns();
+        statement.own(&format!(
+            "INSERT INTO {} AS {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM ",
+            self.lens.unified,
+            self.write.alias,
+            targets.join(", "),
+            sources.join(", ")
+        ));
+        match values {
+            Some(values) if !select.list("values_lists").is_empty() => {
+                self.values(&mut statement, source, &values, &given)?;
+            }
+            Some(query) if select.exists() => self.query(&mut statement, source, &query, &given),
+            _ => {
+                let defaults: Vec<String> = self.lens.columns.iter().map(default_value).collect();
+                statement.own(&format!("(VALUES ({}))", defaults.join(", ")));
+            }
+        }
+        let names: Vec<String> = self
+            .lens
+            .columns
+            .iter()
+            .map(|c| quote_ident(&c.name))
+            .collect();
+        statement.own(&format!(" AS {}({})", Lens::IMAGE, names.join(", ")));
+        if let Some(conflict) = conflict {
+            self.conflict(&mut statement, source, &conflict)?;
+        }
+        Ok(self.finish_insert(statement, source))
+    }
+
+    fn finish_insert(&self, statement: Output, source: &Source<'_>) -> Plan {
+        let returning = self.write.returning.clone();
+        if !self.mirrors && returning.is_none() {
+            return Plan::Composed {
+                output: statement,
+                answer: crate::statement::Answer::default(),
+            };
+        }
+        let mut output = Output::default();
+        output.own("WITH cf_new AS (").append(statement);
+        output.own(&format!(
+            " RETURNING {}.*), cf_img AS ({})",
+            self.write.alias,
+            self.lens.read_from("cf_new")
+        ));
+        if self.mirrors {
+            output.own(&format!(
+                ", cf_put AS ({})",
+                self.lens.put_legacy_from("cf_img", None)
+            ));
+        }
+        let hide_rows = returning.is_none();
+        output.own(" SELECT ");
+        if let Some(list) = returning {
+            output.client(source, list);
+        }
+        output.own(&format!(" FROM cf_img AS {}", self.write.alias));
+        Plan::Composed {
+            output,
+            answer: crate::statement::Answer {
+                tag: Some(TagVerb::Insert),
+                hide_rows,
+            },
+        }
+    }
+
+    /// The columns that the client names, or as many of the shape as it gives values.
+    fn given_columns(&self) -> Result<Vec<&LegacyColumn>, Refusal> {
+        let named = self.scope.statement.list("cols");
+        if named.is_empty() {
+            return Ok(self.lens.columns.iter().collect());
+        }
+        named
+            .iter()
+            .map(|target| {
+                if target.list("indirection").is_empty() {
+                    self.legacy_column(target.text("name"))
+                } else {
+                    Err(refuse::unsupported(
+                        "INSERT into an array element or a field once reads are unified",
+                        &self.target.table_name(),
+                        "Insert whole columns.",
+                    ))
+                }
+            })
+            .collect()
+    }
+
+    fn put_columns(&self) -> (Vec<String>, Vec<String>) {
+        let image = |c: &LegacyColumn| format!("{}.{}", Lens::IMAGE, quote_ident(&c.name));
+        let columns = &self.lens.columns;
+        let constants = &self.lens.constants;
+        let targets = columns.iter().map(|c| quote_ident(&c.unified));
+        let targets = targets.chain(constants.iter().map(|c| quote_ident(&c.unified)));
+        let sources = columns.iter().map(|c| c.put_value(&image(c)));
+        let sources = sources.chain(constants.iter().map(|c| c.sql.clone()));
+        (targets.collect(), sources.collect())
+    }
+
+    fn values(
+        &self,
+        output: &mut Output,
+        source: &Source<'_>,
+        clause: &Tokens<'_>,
+        given: &[&LegacyColumn],
+    ) -> Result<(), Refusal> {
+        let rows = clause.slice(1..clause.tokens.len()).split();
+        output.own("(VALUES ");
+        for (index, row) in rows.iter().enumerate() {
+            let items = row
+                .parenthesised(0)
+                .filter(|(_, close)| close + 1 == row.tokens.len())
+                .map(|(inner, _)| inner.split())
+                .ok_or_else(|| self.wrong_count(given.len(), 0))?;
+            let too_few =
+                !self.scope.statement.list("cols").is_empty() && items.len() < given.len();
+            if items.len() > given.len() || too_few {
+                return Err(self.wrong_count(given.len(), items.len()));
+            }
+            output.own(if index == 0 { "(" } else { ", (" });
+            for (position, column) in self.lens.columns.iter().enumerate() {
+                if position > 0 {
+                    output.own(", ");
+                }
+                let at = given.iter().position(|given| given.name == column.name);
+                assigned(
+                    output,
+                    source,
+                    at.and_then(|at| items.get(at)).copied(),
+                    column,
+                );
+            }
+            output.own(")");
+        }
+        output.own(")");
+        Ok(())
+    }
+
+    fn query(
+        &self,
+        output: &mut Output,
+        source: &Source<'_>,
+        query: &Tokens<'_>,
+        given: &[&LegacyColumn],
+    ) {
+        let columns: Vec<String> = self
+            .lens
+            .columns
+            .iter()
+            .map(
+                |column| match given.iter().position(|given| given.name == column.name) {
+                    Some(at) => format!("(cf_s.cf_c{})::{}", at + 1, column.base_type()),
+                    None => default_value(column),
+                },
+            )
+            .collect();
+        let names: Vec<String> = (1..=given.len()).map(|at| format!("cf_c{at}")).collect();
+        output.own(&format!("(SELECT {} FROM (", columns.join(", ")));
+        output.client(source, query.extent());
+        output.own(&format!(") AS cf_s({}))", names.join(", ")));
+    }
+
+    /// `INSERT … SELECT $1, 'x'` gives parameters and strings the type of the column they go to.
+    fn type_select_items(
+        &self,
+        select: &crate::tree::Tree,
+        given: &[&LegacyColumn],
+        source: &mut Source<'_>,
+    ) {
+        let tokens = self.scope.tokens;
+        for (item, column) in select.list("target_list").iter().zip(given) {
+            let value = item.get("val");
+            let token = value.location().and_then(|start| tokens.at(start));
+            let Some(index) = token.filter(|_| value.is("ParamRef") || value.is("AConst")) else {
+                continue;
+            };
+            let tokens = tokens.slice(index..index + 1);
+            if is_bare(&tokens) {
+                let end = tokens.extent().end;
+                source.edit(end..end, format!("::{}", column.base_type()));
+            }
+        }
+    }
+
+    fn wrong_count(&self, columns: usize, values: usize) -> Refusal {
+        let more = if values > columns {
+            "expressions than target columns"
+        } else {
+            "target columns than expressions"
+        };
+        Refusal {
+            sqlstate: "42601",
+            message: format!("INSERT has more {more}"),
+            hint: format!("{values} values for {columns} columns."),
+            position: None,
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! From rule files as written to migrations that cannot be wrong in themselves.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
+use crate::lens::{Constant, LegacyColumn, Lens, TableName, Visible};
+use crate::phase::Phase;
+use crate::rule_file::{ColumnPart, RuleFile, TablePart, line_and_column};
+use crate::rule_sql;
+
+pub(super) fn compile(files: Vec<SourceFile>) -> Result<Vec<Migration>, RuleErrors> {
+    let mut errors = Vec::new();
+    let mut migrations: Vec<Migration> = Vec::new();
+    for file in &files {
+        let mut reader = Reader {
+            path: &file.path,
+            text: &file.text,
+            errors: Vec::new(),
+        };
+        if let Some(migration) = reader.migration() {
+            reader.unique(&migration, &migrations);
+            migrations.push(migration);
+        }
+        errors.append(&mut reader.errors);
+    }
+    if errors.is_empty() {
+        Ok(migrations)
+    } else {
+        Err(RuleErrors(errors))
+    }
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    errors: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn error(&mut self, span: &Range<usize>, message: &str) {
+        let (line, column) = line_and_column(self.text, span);
+        self.errors.push(format!(
+            "{}:{line}:{column}: {message}",
+            self.path.display()
+        ));
+    }
+
+    fn migration(&mut self) -> Option<Migration> {
+        let file: RuleFile = match toml::from_str(self.text) {
+            Ok(file) => file,
+            Err(error) => {
+                let span = error.span().unwrap_or(0..0);
+                self.error(&span, error.message());
+                return None;
+            }
+        };
+        let part = &file.migration;
+        let name = part.name.get_ref().clone();
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || !name.chars().all(plain) {
+            self.error(
+                &part.name.span(),
+                &format!("`{name}` cannot name a migration; expected letters, digits, `_` and `-`"),
+            );
+        }
+        let phase = part.phase.get_ref().parse::<Phase>().map_err(|message| {
+            self.error(&part.phase.span(), &message);
+        });
+        let on_unified_error =
+            part.on_unified_error
+                .as_ref()
+                .and_then(|word| match word.get_ref().as_str() {
+                    "record" => Some(OnUnifiedError::Record),
+                    "refuse" => Some(OnUnifiedError::Refuse),
+                    other => {
+                        self.error(
+                            &word.span(),
+                            &format!("found `{other}`; expected `record` or `refuse`"),
+                        );
+                        None
+                    }
+                });
+        if file.tables.is_empty() {
+            self.error(
+                &part.name.span(),
+                "the migration has no [[table]]; expected at least one",
+            );
+        }
+        let tables: Vec<Lens> = file
+            .tables
+            .iter()
+            .filter_map(|table| self.lens(&name, table.get_ref()))
+            .collect();
+        let phase = phase.ok()?;
+        Some(Migration {
+            name,
+            phase,
+            file: self.path.to_owned(),
+            on_unified_error: on_unified_error.unwrap_or_else(|| default_policy(phase)),
+            tables,
+        })
+    }
+
+    fn unique(&mut self, migration: &Migration, earlier: &[Migration]) {
+        for other in earlier {
+            if other.name == migration.name {
+                self.error(
+                    &(0..0),
+                    &format!(
+                        "migration `{}` is already defined in {}",
+                        other.name,
+                        other.file.display()
+                    ),
+                );
+            }
+            for (a, b) in migration
+                .tables
+                .iter()
+                .flat_map(|a| other.tables.iter().map(move |b| (a, b)))
+            {
+                for (mine, side) in [(&a.legacy, "legacy"), (&a.unified, "unified")] {
+                    if *mine == b.legacy || *mine == b.unified {
+                        self.error(
+                            &(0..0),
+                            &format!(
+                                "{side} table {mine} is already managed by migration `{}` in {}; \
+                                 a table can belong to one migration only",
+                                other.name,
+                                other.file.display()
+                            ),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn table_name(&mut self, name: &Spanned<String>) -> Option<TableName> {
+        match rule_sql::table_name(name.get_ref()) {
+            Some(table) => Some(table),
+            None => {
+                let found = name.get_ref();
+                self.error(
+                    &name.span(),
+                    &format!("found `{found}`; expected schema.table, e.g. `public.{found}`"),
+                );
+                None
+            }
+        }
+    }
+
+    fn lens(&mut self, migration: &str, part: &TablePart) -> Option<Lens> {
+        let legacy = self.table_name(&part.legacy);
+        let unified = self.table_name(&part.unified);
+        let columns: Vec<LegacyColumn> = part
+            .columns
+            .0
+            .iter()
+            .map(|(name, column)| self.column(name.get_ref(), column.get_ref()))
+            .collect();
+        let key = self.key(part, &columns);
+        let before = self.errors.len();
+        let visible = part.visible.as_ref().and_then(|sql| self.visible(sql));
+        let constants = self.constants(part, &columns);
+        self.no_column_twice(part, &columns, &constants);
+        if self.errors.len() > before {
+            return None;
+        }
+        Some(Lens {
+            migration: migration.to_owned(),
+            legacy: legacy?,
+            unified: unified?,
+            columns,
+            key: key?,
+            visible,
+            constants,
+        })
+    }
+
+    fn column(&mut self, name: &str, part: &ColumnPart) -> LegacyColumn {
+        let sql_type = self.sql_type(&part.sql_type);
+        let unified_type = match &part.unified_type {
+            Some(written) => self.sql_type(written),
+            None => sql_type.clone(),
+        };
+        if let Some(default) = &part.default {
+            self.expression(default);
+        }
+        let mut values = Vec::new();
+        let mut seen = HashSet::new();
+        for (legacy, unified) in part.values.iter().flat_map(|v| &v.0) {
+            if !seen.insert(unified.get_ref().clone()) {
+                self.error(
+                    &unified.span(),
+                    &format!(
+                        "unified value `{}` of column `{name}` has two legacy values; \
+                         expected each value once, so that it can be read back",
+                        unified.get_ref()
+                    ),
+                );
+            }
+            values.push((legacy.get_ref().clone(), unified.get_ref().clone()));
+        }
+        LegacyColumn {
+            name: name.to_owned(),
+            sql_type,
+            unified: part
+                .unified
+                .as_ref()
+                .map_or(name, |u| u.get_ref())
+                .to_owned(),
+            unified_type,
+            default: part.default.as_ref().map(|d| d.get_ref().clone()),
+            values,
+            set_by_trigger: part.set_by_trigger,
+            verify: part.verify,
+        }
+    }
+
+    fn key(&mut self, part: &TablePart, columns: &[LegacyColumn]) -> Option<Vec<usize>> {
+        if part.key.get_ref().is_empty() {
+            self.error(
+                &part.key.span(),
+                "the key is empty; expected the names of its columns",
+            );
+            return None;
+        }
+        let mut key = Vec::new();
+        for name in part.key.get_ref() {
+            match columns
+                .iter()
+                .position(|column| column.name == *name.get_ref())
+            {
+                Some(index) => key.push(index),
+                None => self.error(
+                    &name.span(),
+                    &format!(
+                        "key column `{}` is not among [table.columns]",
+                        name.get_ref()
+                    ),
+                ),
+            }
+        }
+        (key.len() == part.key.get_ref().len()).then_some(key)
+    }
+
+    fn visible(&mut self, sql: &Spanned<String>) -> Option<Visible> {
+        rule_sql::qualify(sql.get_ref(), Visible::ROW, None)
+            .map(|(sql, reads)| Visible::new(sql, reads))
+            .map_err(|error| self.sql_error(sql, &error))
+            .ok()
+    }
+
+    fn constants(&mut self, part: &TablePart, columns: &[LegacyColumn]) -> Vec<Constant> {
+        let known: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let mut constants = Vec::new();
+        for (name, sql) in &part.constants.0 {
+            match rule_sql::qualify(sql.get_ref(), Lens::IMAGE, Some(&known)) {
+                Ok((sql, _)) => constants.push(Constant {
+                    unified: name.get_ref().clone(),
+                    sql,
+                }),
+                Err(error) => self.sql_error(sql, &error),
+            }
+        }
+        constants
+    }
+
+    fn no_column_twice(
+        &mut self,
+        part: &TablePart,
+        columns: &[LegacyColumn],
+        constants: &[Constant],
+    ) {
+        let mut seen = HashSet::new();
+        let named = columns
+            .iter()
+            .map(|c| &c.unified)
+            .chain(constants.iter().map(|c| &c.unified));
+        for unified in named {
+            if !seen.insert(unified.clone()) {
+                self.error(
+                    &part.unified.span(),
+                    &format!("unified column `{unified}` is set twice; expected one source for each column"),
+                );
+            }
+        }
+    }
+
+    fn sql_type(&mut self, written: &Spanned<String>) -> String {
+        if let Err(error) = rule_sql::check_type(written.get_ref()) {
+            self.sql_error(written, &error);
+        }
+        written.get_ref().clone()
+    }
+
+    fn expression(&mut self, written: &Spanned<String>) {
+        if let Err(error) = rule_sql::qualify(written.get_ref(), "", Some(&[])) {
+            self.sql_error(written, &error);
+        }
+    }
+
+    fn sql_error(&mut self, written: &Spanned<String>, error: &str) {
+        self.error(
+            &written.span(),
+            &format!("{error} in `{}`", written.get_ref()),
+        );
+    }
+}
+
+fn default_policy(phase: Phase) -> OnUnifiedError {
+    match phase {
+        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => OnUnifiedError::Record,
+        Phase::DualRead | Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => {
+            OnUnifiedError::Refuse
+        }
+    }
+}

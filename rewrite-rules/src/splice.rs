@@ -1,0 +1,118 @@
+//! Building the sent text from pieces of the client's text and pieces of our own.
+
+use std::ops::Range;
+
+use crate::statement::Kept;
+
+/// A replacement for a range of the client's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub range: Range<usize>,
+    pub with: String,
+}
+
+/// The client's text with edits that apply wherever a piece of it is used.
+#[derive(Clone, Debug)]
+pub(crate) struct Source<'a> {
+    pub text: &'a str,
+    edits: Vec<Edit>,
+}
+
+impl<'a> Source<'a> {
+    pub fn new(text: &'a str) -> Source<'a> {
+        Source {
+            text,
+            edits: Vec::new(),
+        }
+    }
+
+    /// Adds an edit, once. Edits never overlap: each belongs to one token run of one tree node.
+    pub fn edit(&mut self, range: Range<usize>, with: String) {
+        let at = self
+            .edits
+            .partition_point(|edit| (edit.range.start, edit.range.end) <= (range.start, range.end));
+        let edit = Edit { range, with };
+        if at
+            .checked_sub(1)
+            .is_none_or(|before| self.edits[before] != edit)
+        {
+            self.edits.insert(at, edit);
+        }
+    }
+
+    pub fn has_edits(&self) -> bool {
+        !self.edits.is_empty()
+    }
+}
+
+/// The text being built, and which extents of it are the client's own.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub sql: String,
+    pub kept: Vec<Kept>,
+}
+
+impl Output {
+    /// Appends text of our own.
+    pub fn own(&mut self, text: &str) -> &mut Output {
+        self.sql.push_str(text);
+        self
+    }
+
+    /// Appends a range of the client's text with the edits inside it.
+    pub fn client(&mut self, source: &Source<'_>, range: Range<usize>) -> &mut Output {
+        let mut at = range.start;
+        for edit in &source.edits {
+            if edit.range.start < range.start || edit.range.end > range.end {
+                continue;
+            }
+            self.keep(source, at..edit.range.start);
+            self.sql.push_str(&edit.with);
+            at = edit.range.end;
+        }
+        self.keep(source, at..range.end);
+        self
+    }
+
+    /// Appends what another output built.
+    pub fn append(&mut self, other: Output) -> &mut Output {
+        let base = self.sql.len();
+        self.kept.extend(other.kept.into_iter().map(|kept| Kept {
+            rewritten: kept.rewritten + base,
+            ..kept
+        }));
+        self.sql.push_str(&other.sql);
+        self
+    }
+
+    fn keep(&mut self, source: &Source<'_>, range: Range<usize>) {
+        if !range.is_empty() {
+            self.kept.push(Kept {
+                original: range.start,
+                rewritten: self.sql.len(),
+                length: range.len(),
+            });
+            self.sql.push_str(&source.text[range]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_edited_spans_change_and_the_rest_maps_back() {
+        let mut source = Source::new("SELECT a FROM t -- é\nWHERE b");
+        source.edit(14..15, "(x) AS t".into());
+        let mut output = Output::default();
+        output.own("/* */ ").client(&source, 0..source.text.len());
+        assert_eq!(output.sql, "/* */ SELECT a FROM (x) AS t -- é\nWHERE b");
+        for kept in &output.kept {
+            assert_eq!(
+                source.text[kept.original..kept.original + kept.length],
+                output.sql[kept.rewritten..kept.rewritten + kept.length]
+            );
+        }
+    }
+}

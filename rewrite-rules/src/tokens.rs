@@ -1,0 +1,168 @@
+//! A text's tokens: where words, parentheses and names stand, in bytes.
+//!
+//! The parse tree says what a statement means; only the tokens say where its clauses begin and
+//! end. Comments are no tokens here.
+
+use std::ops::Range;
+
+use pg_query::protobuf::{KeywordKind, ScanToken, Token as Kind};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub start: usize,
+    pub end: usize,
+    /// Parentheses and brackets around it.
+    pub depth: u32,
+    pub keyword: bool,
+}
+
+/// The tokens of one statement within a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tokens<'a> {
+    pub text: &'a str,
+    pub tokens: &'a [Token],
+}
+
+/// Scans a whole text.
+pub(crate) fn scan(text: &str) -> Result<Vec<Token>, pg_query::Error> {
+    let mut depth: u32 = 0;
+    let mut tokens = Vec::new();
+    for token in pg_query::scan(text)?.tokens {
+        if is_comment(&token) {
+            continue;
+        }
+        let (start, end) = (offset(token.start), offset(token.end));
+        let opens = matches!(text.as_bytes().get(start), Some(b'(' | b'[')) && end == start + 1;
+        let closes = matches!(text.as_bytes().get(start), Some(b')' | b']')) && end == start + 1;
+        depth = depth.saturating_sub(u32::from(closes));
+        tokens.push(Token {
+            start,
+            end,
+            depth,
+            keyword: token.keyword_kind != KeywordKind::NoKeyword as i32,
+        });
+        depth += u32::from(opens);
+    }
+    Ok(tokens)
+}
+
+fn is_comment(token: &ScanToken) -> bool {
+    token.token == Kind::SqlComment as i32 || token.token == Kind::CComment as i32
+}
+
+fn offset(position: i32) -> usize {
+    usize::try_from(position).unwrap_or(0)
+}
+
+impl<'a> Tokens<'a> {
+    /// The tokens inside a byte range.
+    pub fn within(&self, range: &Range<usize>) -> Tokens<'a> {
+        let from = self
+            .tokens
+            .partition_point(|token| token.start < range.start);
+        let to = self.tokens.partition_point(|token| token.start < range.end);
+        Tokens {
+            text: self.text,
+            tokens: &self.tokens[from..to.max(from)],
+        }
+    }
+
+    /// From the first token's start to the last one's end: without comments around it.
+    pub fn extent(&self) -> Range<usize> {
+        match (self.tokens.first(), self.tokens.last()) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => 0..0,
+        }
+    }
+
+    pub fn str(&self, token: &Token) -> &'a str {
+        &self.text[token.start..token.end]
+    }
+
+    pub fn is_word(&self, token: &Token, word: &str) -> bool {
+        token.keyword && self.str(token).eq_ignore_ascii_case(word)
+    }
+
+    pub fn is_symbol(&self, token: &Token, symbol: &str) -> bool {
+        self.str(token) == symbol
+    }
+
+    fn base_depth(&self) -> u32 {
+        self.tokens.first().map_or(0, |token| token.depth)
+    }
+
+    /// The index of a keyword outside all parentheses, from index `from` on.
+    pub fn word(&self, word: &str, from: usize) -> Option<usize> {
+        let depth = self.base_depth();
+        (from..self.tokens.len())
+            .find(|&i| self.tokens[i].depth == depth && self.is_word(&self.tokens[i], word))
+    }
+
+    /// Like [`Tokens::word`], for `FROM`, which also ends `IS [NOT] DISTINCT FROM`.
+    pub fn from_clause(&self, from: usize) -> Option<usize> {
+        let mut at = from;
+        loop {
+            let found = self.word("from", at)?;
+            let distinct = found > 0 && self.is_word(&self.tokens[found - 1], "distinct");
+            if !distinct {
+                return Some(found);
+            }
+            at = found + 1;
+        }
+    }
+
+    /// The index of the token that starts at a byte offset.
+    pub fn at(&self, start: usize) -> Option<usize> {
+        self.tokens
+            .binary_search_by_key(&start, |token| token.start)
+            .ok()
+    }
+
+    /// The byte range of a dotted name of `parts` parts that starts at a byte offset.
+    pub fn dotted(&self, start: usize, parts: usize) -> Option<Range<usize>> {
+        let first = self.at(start)?;
+        let last = first + parts.checked_sub(1)? * 2;
+        let dots = (first + 1..last)
+            .step_by(2)
+            .all(|i| self.tokens.get(i).is_some_and(|t| self.is_symbol(t, ".")));
+        dots.then(|| Some(start..self.tokens.get(last)?.end))
+            .flatten()
+    }
+
+    /// Splits at commas outside all parentheses.
+    pub fn split(&self) -> Vec<Tokens<'a>> {
+        let depth = self.base_depth();
+        self.tokens
+            .split(|token| token.depth == depth && self.is_symbol(token, ","))
+            .map(|tokens| Tokens {
+                text: self.text,
+                tokens,
+            })
+            .collect()
+    }
+
+    /// What stands between the parenthesis at an index and its partner, and the partner's index.
+    pub fn parenthesised(&self, open: usize) -> Option<(Tokens<'a>, usize)> {
+        let token = self
+            .tokens
+            .get(open)
+            .filter(|token| self.is_symbol(token, "("))?;
+        let close = (open + 1..self.tokens.len()).find(|&i| {
+            self.tokens[i].depth == token.depth && self.is_symbol(&self.tokens[i], ")")
+        })?;
+        Some((
+            Tokens {
+                text: self.text,
+                tokens: &self.tokens[open + 1..close],
+            },
+            close,
+        ))
+    }
+
+    pub fn slice(&self, range: Range<usize>) -> Tokens<'a> {
+        Tokens {
+            text: self.text,
+            tokens: &self.tokens[range],
+        }
+    }
+}
