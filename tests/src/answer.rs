@@ -14,7 +14,11 @@ pub fn comparable(messages: &[Message]) -> Vec<String> {
     for message in messages {
         said.push(match message.tag {
             b'T' => {
-                columns = message.columns().into_iter().map(|column| column.0).collect();
+                columns = message
+                    .columns()
+                    .into_iter()
+                    .map(|column| column.0)
+                    .collect();
                 format!("T {:?}", message.columns())
             }
             b'D' => {

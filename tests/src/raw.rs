@@ -29,10 +29,17 @@ impl RawClient {
     pub async fn connect(port: u16, database: &str) -> anyhow::Result<RawClient> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
-        let mut client = RawClient { stream, received: BytesMut::new() };
+        let mut client = RawClient {
+            stream,
+            received: BytesMut::new(),
+        };
         let mut startup = BytesMut::new();
         frontend::startup_message(
-            [("user", crossfade::testbed::SUPERUSER), ("database", database), ("client_encoding", "UTF8")],
+            [
+                ("user", crossfade::testbed::SUPERUSER),
+                ("database", database),
+                ("client_encoding", "UTF8"),
+            ],
             &mut startup,
         )?;
         client.stream.write_all(&startup).await?;
@@ -49,7 +56,11 @@ impl RawClient {
     }
 
     /// Parse, Describe statement, Bind, Describe portal, Execute and Sync in one segment.
-    pub async fn extended(&mut self, sql: &str, values: Parameters<'_>) -> anyhow::Result<Vec<Message>> {
+    pub async fn extended(
+        &mut self,
+        sql: &str,
+        values: Parameters<'_>,
+    ) -> anyhow::Result<Vec<Message>> {
         let mut out = BytesMut::new();
         frontend::parse("", sql, [], &mut out)?;
         frontend::describe(b'S', "", &mut out)?;
@@ -91,7 +102,10 @@ impl RawClient {
                     let mut frame = self.received.split_to(length + 1);
                     let tag = frame.get_u8();
                     frame.advance(4);
-                    return Ok(Message { tag, body: frame.to_vec() });
+                    return Ok(Message {
+                        tag,
+                        body: frame.to_vec(),
+                    });
                 }
             }
             if self.stream.read_buf(&mut self.received).await? == 0 {
@@ -146,10 +160,19 @@ impl Message {
         let count = body.get_u16();
         (0..count)
             .map(|_| {
-                let end = body.iter().position(|byte| *byte == 0).unwrap_or(body.len());
+                let end = body
+                    .iter()
+                    .position(|byte| *byte == 0)
+                    .unwrap_or(body.len());
                 let name = String::from_utf8_lossy(&body[..end]).into_owned();
                 body.advance(end + 1 + 4 + 2);
-                (name, body.get_u32(), body.get_i16(), body.get_i32(), body.get_i16())
+                (
+                    name,
+                    body.get_u32(),
+                    body.get_i16(),
+                    body.get_i32(),
+                    body.get_i16(),
+                )
             })
             .collect()
     }
@@ -172,6 +195,11 @@ impl Message {
 
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.tag as char, String::from_utf8_lossy(&self.body).escape_debug())
+        write!(
+            f,
+            "{}:{}",
+            self.tag as char,
+            String::from_utf8_lossy(&self.body).escape_debug()
+        )
     }
 }
