@@ -16,7 +16,7 @@ use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
-use crate::control::{ControlError, connect, drain, events, ledger, phase_file, schema, step};
+use crate::control::{ControlError, connect, drain, events, ledger, phase_file, schema, shown, step};
 use chunk::{Chunks, backoff, is_conflict};
 use pace::Pace;
 use state::{Progress, State};
@@ -123,7 +123,7 @@ async fn table(
     tell: Tell<'_>,
 ) -> Result<Progress, ControlError> {
     let found = state::read(client, lens).await?;
-    let table = &lens.legacy;
+    let table = shown(&lens.legacy.sql());
     match found.as_ref().map(|progress| progress.state) {
         None | Some(State::Void) => state::start(client, lens).await?,
         Some(_) if options.restart => state::start(client, lens).await?,

@@ -19,3 +19,14 @@ pub mod step;
 
 pub use connection::{Control, connect};
 pub use error::ControlError;
+
+/// A table's name as people write it: quotes only where they are needed.
+#[must_use]
+pub fn shown(table: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.\"".contains(c);
+    if table.chars().all(plain) {
+        table.replace('"', "")
+    } else {
+        table.to_owned()
+    }
+}

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::target::{Target, shown};
+use super::target::Target;
 use crate::backfill::state::{Progress, State};
 use crate::backfill::{self, Event, Options};
 use crate::config::Flags;
+use crate::control::shown;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use super::target::{Target, shown};
+use super::target::Target;
 use crate::config::Flags;
 use crate::control::status::{self, Status};
-use crate::control::{connect, step};
+use crate::control::{connect, shown, step};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -40,13 +40,3 @@ pub fn say(line: &str) {
         eprintln!("  {line}");
     }
 }
-
-/// A table's name as people write it: quotes only where they are needed.
-pub fn shown(table: &str) -> String {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.\"".contains(c);
-    if table.chars().all(plain) {
-        table.replace('"', "")
-    } else {
-        table.to_owned()
-    }
-}

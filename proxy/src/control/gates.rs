@@ -141,7 +141,7 @@ async fn backfill_complete(client: &Client, migration: &Migration) -> Result<Gat
     let mut found = Vec::new();
     for lens in &migration.tables {
         let progress = state::read(client, lens).await?;
-        let table = lens.legacy.sql();
+        let table = super::shown(&lens.legacy.sql());
         let (complete, text) = match progress.map(|progress| (progress.state, progress.rows_done)) {
             None => (false, format!("{table} was never backfilled")),
             Some((State::Complete, rows)) => (true, format!("{table} complete, {rows} rows")),

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::target::shown;
+use crate::control::shown;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
