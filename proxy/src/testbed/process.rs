@@ -4,6 +4,7 @@
 //! runtime's pool may end while the program goes on, and would take the child with it; so each
 //! child has a thread of its own that starts it, waits for it and does nothing else.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -182,12 +183,25 @@ pub fn setpriv() -> Option<PathBuf> {
 /// A command that ends with us, even if we are killed, where the system can do that.
 #[must_use]
 pub fn dying_with_us(program: &Path) -> Command {
-    match setpriv() {
+    let mut command = match setpriv() {
         Some(setpriv) => {
             let mut command = Command::new(setpriv);
             command.args(["--pdeathsig", "TERM", "--"]).arg(program);
             command
         }
         None => Command::new(program),
+    };
+    for name in surroundings() {
+        command.env_remove(name);
     }
+    command
+}
+
+/// The variables that would override a child's configuration file with whatever the user who
+/// starts the demo or the tests has set for a proxy of their own.
+pub fn surroundings() -> impl Iterator<Item = OsString> {
+    std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| name != "CROSSFADE_LOG" && name != "CROSSFADE_PG_BIN")
+        .filter(|name| name.to_string_lossy().starts_with("CROSSFADE_"))
 }

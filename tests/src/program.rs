@@ -1,0 +1,120 @@
+//! Client programs in other languages, and what they say. Each prints a transcript of what it
+//! was answered; two transcripts that must be equal are the test.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::ensure;
+use tokio::process::Command;
+
+use crate::binary;
+
+/// What a program printed, errors included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transcript {
+    pub output: String,
+    pub errors: String,
+    pub succeeded: bool,
+}
+
+impl Transcript {
+    /// Fails with both texts' first difference. Line numbers of long texts help nobody.
+    pub fn assert_same_as(&self, expected: &Transcript, who: &str) {
+        for (ours, theirs, stream) in [
+            (&self.output, &expected.output, "output"),
+            (&self.errors, &expected.errors, "errors"),
+        ] {
+            let differing = ours
+                .lines()
+                .map(Some)
+                .chain(std::iter::repeat(None))
+                .zip(theirs.lines().map(Some).chain(std::iter::repeat(None)))
+                .take(ours.lines().count().max(theirs.lines().count()))
+                .find(|(ours, theirs)| ours != theirs);
+            if let Some((ours, theirs)) = differing {
+                panic!(
+                    "{who}: the {stream} differ\n expected: {}\n     came: {}\n\nall of it:\n{}\n{}",
+                    theirs.unwrap_or("(nothing more)"),
+                    ours.unwrap_or("(nothing more)"),
+                    self.output,
+                    self.errors,
+                );
+            }
+        }
+        assert_eq!(self.succeeded, expected.succeeded, "{who}: exit codes");
+    }
+}
+
+/// A program of the server's installation, or of the system where that has none.
+#[must_use]
+pub fn installed(beside_server: &Path) -> PathBuf {
+    if beside_server.is_file() {
+        return beside_server.to_owned();
+    }
+    beside_server
+        .file_name()
+        .map_or_else(|| beside_server.to_owned(), PathBuf::from)
+}
+
+async fn transcript(mut command: Command) -> anyhow::Result<Transcript> {
+    let output = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    Ok(Transcript {
+        output: String::from_utf8_lossy(&output.stdout).into_owned(),
+        errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+        succeeded: output.status.success(),
+    })
+}
+
+/// Runs a file of `tests/drivers` with psql, everything echoed.
+pub async fn psql(psql: &Path, script: &str, url: &str) -> anyhow::Result<Transcript> {
+    let mut command = Command::new(installed(psql));
+    command
+        .args(["--no-psqlrc", "--echo-all", "--file", script])
+        .arg(url)
+        // File names are in error messages; the directory's would differ between machines.
+        .current_dir(drivers())
+        .env("PGCLIENTENCODING", "UTF8");
+    transcript(command).await
+}
+
+/// Runs a script of `tests/drivers` with psycopg.
+pub async fn python(script: &str, url: &str) -> anyhow::Result<Transcript> {
+    let python = installed_driver("venv/bin/python")?;
+    let mut command = Command::new(python);
+    command
+        .args(["-X", "utf8", script, url])
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .current_dir(drivers());
+    transcript(command).await
+}
+
+/// Runs a script of `tests/drivers` with node-postgres.
+pub async fn node(script: &str, url: &str) -> anyhow::Result<Transcript> {
+    let modules = installed_driver("node/node_modules/pg/package.json")?;
+    let mut command = Command::new("node");
+    command
+        .args([script, url])
+        .env("DRIVER_ROOT", modules)
+        // A warning about queued queries, with the process id in it.
+        .env("NODE_NO_WARNINGS", "1")
+        .current_dir(drivers());
+    transcript(command).await
+}
+
+fn drivers() -> PathBuf {
+    binary::root().join("tests/drivers")
+}
+
+fn installed_driver(path: &str) -> anyhow::Result<PathBuf> {
+    let path = binary::root().join("target/drivers").join(path);
+    ensure!(
+        path.exists(),
+        "no {}: `scripts/test` installs the drivers",
+        path.display()
+    );
+    Ok(path)
+}

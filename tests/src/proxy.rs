@@ -1,0 +1,193 @@
+//! A running `crossfade serve` of a test's own, and the other commands on its rules.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use crossfade::testbed::process::{Process, Signal, dying_with_us, surroundings};
+use crossfade::testbed::{Postgres, free_port};
+use rewrite_rules::Phase;
+
+use crate::binary;
+use crate::world::{PASSWORD, USER};
+
+const RULES: &str = include_str!("../../rewrite-rules/rules/iso_agents.toml");
+/// A debug build on a busy machine; a proxy that needs longer hangs.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Dropping it ends the proxy and removes its files.
+pub struct Proxy {
+    pub port: u16,
+    database: String,
+    process: Option<Process>,
+    dir: tempfile::TempDir,
+}
+
+impl Proxy {
+    /// The files of a proxy that manages `iso_agents`, not yet serving.
+    pub fn with_rules(postgres: &Postgres, database: &str, phase: Phase) -> anyhow::Result<Self> {
+        let proxy = Self::with_config(postgres, database, "")?;
+        proxy.write_phase(phase)?;
+        Ok(proxy)
+    }
+
+    /// The files of a proxy without any rule, with more lines for its configuration.
+    pub fn with_config(postgres: &Postgres, database: &str, more: &str) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("crossfade-test-")
+            .tempdir()?;
+        let proxy = Proxy {
+            port: free_port()?,
+            database: database.to_owned(),
+            process: None,
+            dir,
+        };
+        std::fs::create_dir(proxy.rules_dir())?;
+        std::fs::write(
+            proxy.config(),
+            format!(
+                "listen = \"127.0.0.1:{}\"\nupstream = \"{}\"\nrules = \"{}\"\n{more}\n\
+                 [control]\nurl = \"{}\"\n",
+                proxy.port,
+                postgres.address(),
+                proxy.rules_dir().display(),
+                postgres.url(database),
+            ),
+        )?;
+        Ok(proxy)
+    }
+
+    /// Starts serving and waits until a session can be had.
+    pub async fn serve(mut self) -> anyhow::Result<Self> {
+        let log = std::fs::File::create(self.log_path())?;
+        let mut command = dying_with_us(binary::crossfade());
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let process = Process::spawn(command)?;
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            ensure!(!process.is_over(), "the proxy exited:\n{}", self.log());
+            match crossfade::demo::client::connect(&self.url(), "test").await {
+                Ok(_client) => break,
+                Err(error) if Instant::now() > deadline => {
+                    bail!("the proxy does not answer ({error:#}):\n{}", self.log())
+                }
+                Err(_still_starting) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+        self.process = Some(process);
+        Ok(self)
+    }
+
+    /// The application's connection string, through the proxy.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_as(&format!("{USER}:{PASSWORD}"), &self.database)
+    }
+
+    #[must_use]
+    pub fn url_as(&self, user: &str, database: &str) -> String {
+        format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// A tokio-postgres client through the proxy.
+    pub async fn client(&self) -> anyhow::Result<tokio_postgres::Client> {
+        crossfade::demo::client::connect(&self.url(), "test").await
+    }
+
+    #[must_use]
+    pub fn rules_dir(&self) -> PathBuf {
+        self.dir.path().join("rules")
+    }
+
+    #[must_use]
+    pub fn rule_file(&self) -> PathBuf {
+        self.rules_dir().join("iso_agents.toml")
+    }
+
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("crossfade.toml")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("serve.log")
+    }
+
+    /// What the proxy has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Writes the rule file in a phase, whatever it was before. A serving proxy will notice.
+    pub fn write_phase(&self, phase: Phase) -> anyhow::Result<()> {
+        let line = format!("phase = \"{phase}\"");
+        ensure!(RULES.contains("\nphase = \"legacy_only\"\n"));
+        let text = RULES.replace("\nphase = \"legacy_only\"\n", &format!("\n{line}\n"));
+        // As editors do it: the watcher must never see half a file.
+        let new = self.dir.path().join("iso_agents.toml.new");
+        std::fs::write(&new, text)?;
+        std::fs::rename(new, self.rule_file())?;
+        Ok(())
+    }
+
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let process = self.process.as_ref().context("the proxy is not serving")?;
+        Ok(process.signal(signal)?)
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.pid)
+    }
+
+    /// Whether the proxy has exited.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.process.as_ref().is_none_or(Process::is_over)
+    }
+
+    /// Runs `crossfade` with this proxy's configuration; its output, or an error with it.
+    pub async fn crossfade(&self, args: &[&str]) -> anyhow::Result<String> {
+        run_crossfade(args, &self.config()).await
+    }
+
+    /// Ends the proxy as a supervisor would.
+    pub fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.stop(Signal::Terminate, STOP_TIMEOUT);
+        }
+    }
+}
+
+async fn run_crossfade(args: &[&str], config: &Path) -> anyhow::Result<String> {
+    let mut command = tokio::process::Command::new(binary::crossfade());
+    for name in surroundings() {
+        command.env_remove(name);
+    }
+    let output = command
+        .args(args)
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "`crossfade {}`: {}\n{text}{errors}",
+        args.join(" "),
+        output.status
+    );
+    Ok(text)
+}

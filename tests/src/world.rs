@@ -1,0 +1,90 @@
+//! A throwaway server with databases to spare, each as the `iso_agents` migration finds it.
+
+use anyhow::Context;
+use crossfade::testbed::iso_agents::{self, Rows};
+use crossfade::testbed::{Auth, Postgres};
+use rewrite_rules::Phase;
+use tokio_postgres::Client;
+
+use crate::Proxy;
+
+/// Enough for every kind of edge row (the rarest is one in 113).
+const AGENTS: u32 = 300;
+/// The application's user, who must prove itself.
+pub const USER: &str = "app";
+pub const PASSWORD: &str = "secret";
+const TEMPLATE: &str = "filled";
+
+pub struct World {
+    pub postgres: Postgres,
+}
+
+impl World {
+    /// A server, and a database that the others are copied from.
+    pub async fn start() -> anyhow::Result<Self> {
+        let postgres = Postgres::start().await?;
+        postgres.create_user(USER, PASSWORD, Auth::Scram).await?;
+        let world = World { postgres };
+        world
+            .sql(&format!("CREATE DATABASE {TEMPLATE} OWNER {USER}"))
+            .await?;
+        let owner = world.client(&world.direct_url(TEMPLATE)).await?;
+        iso_agents::install(&owner).await?;
+        iso_agents::fill(&owner, &Rows::agents(AGENTS)).await?;
+        // The template must have no sessions when it is copied.
+        drop(owner);
+        world
+            .sql(&format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'"
+            ))
+            .await?;
+        Ok(world)
+    }
+
+    /// A database with the tables and rows, owned by the application's user.
+    pub async fn database(&self, name: &str) -> anyhow::Result<()> {
+        self.sql(&format!(
+            "CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {USER}"
+        ))
+        .await
+    }
+
+    /// A database and a proxy in front of it that serves it in a phase, as a migration that
+    /// went well would have left both.
+    pub async fn in_phase(&self, name: &str, phase: Phase) -> anyhow::Result<Proxy> {
+        self.database(name).await?;
+        let operator = self.client(&self.postgres.url(name)).await?;
+        if phase > Phase::LegacyOnly {
+            iso_agents::carry_over(&operator).await?;
+        }
+        let proxy = Proxy::with_rules(&self.postgres, name, phase)?;
+        if phase > Phase::LegacyOnly {
+            proxy.crossfade(&["prepare"]).await?;
+        }
+        if phase == Phase::Retired {
+            operator
+                .batch_execute("DROP TABLE iso_agents CASCADE")
+                .await?;
+        }
+        proxy.serve().await
+    }
+
+    /// The application's own way to a database, past any proxy.
+    #[must_use]
+    pub fn direct_url(&self, database: &str) -> String {
+        self.postgres
+            .url_as(&format!("{USER}:{PASSWORD}"), database)
+    }
+
+    pub async fn client(&self, url: &str) -> anyhow::Result<Client> {
+        crossfade::demo::client::connect(url, "test").await
+    }
+
+    async fn sql(&self, sql: &str) -> anyhow::Result<()> {
+        let client = self.postgres.connect("postgres").await?;
+        client
+            .batch_execute(sql)
+            .await
+            .with_context(|| format!("`{sql}`"))
+    }
+}

@@ -1,0 +1,131 @@
+//! psql, psycopg and node-postgres print what they are answered. Through the proxy they must
+//! print what they print on the bare server: on ordinary statements always, on the legacy
+//! table in every phase.
+
+use crossfade::demo::check::sides;
+use crossfade_tests::{Proxy, Transcript, World, node, psql, python};
+use rewrite_rules::Phase;
+
+#[derive(Clone, Copy, Debug)]
+enum Driver {
+    Psql,
+    Psycopg,
+    Node,
+}
+
+impl Driver {
+    async fn run(self, world: &World, script: &str, url: &str) -> Transcript {
+        let transcript = match self {
+            Driver::Psql => psql(&world.postgres.bin("psql"), &format!("{script}.sql"), url).await,
+            Driver::Psycopg => python(&format!("{script}.py"), url).await,
+            Driver::Node => node(&format!("{script}.mjs"), url).await,
+        };
+        transcript.unwrap()
+    }
+}
+
+/// What the script says on the bare server. Twice the same, or it could not be compared.
+async fn expected(world: &World, driver: Driver, script: &str) -> Transcript {
+    world.database("bare").await.unwrap();
+    world.database("bare_again").await.unwrap();
+    let transcript = driver.run(world, script, &world.direct_url("bare")).await;
+    assert!(
+        transcript.succeeded,
+        "{driver:?} on the bare server:\n{}{}",
+        transcript.output, transcript.errors
+    );
+    assert!(transcript.output.lines().count() > 20);
+    driver
+        .run(world, script, &world.direct_url("bare_again"))
+        .await
+        .assert_same_as(&transcript, "the bare server, again");
+    transcript
+}
+
+async fn check_ordinary(driver: Driver) {
+    let world = World::start().await.unwrap();
+    let expected = expected(&world, driver, "ordinary").await;
+    for phase in [Phase::LegacyOnly, Phase::UnifiedRead] {
+        let proxy = world.in_phase(phase.name(), phase).await.unwrap();
+        driver
+            .run(&world, "ordinary", &proxy.url())
+            .await
+            .assert_same_as(&expected, &format!("{driver:?} in {phase}"));
+    }
+}
+
+async fn check_managed(driver: Driver) {
+    let world = World::start().await.unwrap();
+    let expected = expected(&world, driver, "managed").await;
+    for phase in Phase::ALL {
+        let proxy = world.in_phase(phase.name(), phase).await.unwrap();
+        driver
+            .run(&world, "managed", &proxy.url())
+            .await
+            .assert_same_as(&expected, &format!("{driver:?} in {phase}"));
+        if phase.writes_both() {
+            let url = world.postgres.url(phase.name());
+            let sides = sides(&world.client(&url).await.unwrap()).await.unwrap();
+            assert!(sides.is_clean(), "{driver:?} in {phase} left {sides:?}");
+            assert!(sides.compared > 300);
+        }
+    }
+}
+
+#[tokio::test]
+async fn psql_does_not_notice_the_proxy_on_ordinary_statements() {
+    check_ordinary(Driver::Psql).await;
+}
+
+#[tokio::test]
+async fn psql_sees_the_legacy_table_in_every_phase() {
+    check_managed(Driver::Psql).await;
+}
+
+#[tokio::test]
+async fn psycopg_does_not_notice_the_proxy_on_ordinary_statements() {
+    check_ordinary(Driver::Psycopg).await;
+}
+
+#[tokio::test]
+async fn psycopg_sees_the_legacy_table_in_every_phase() {
+    check_managed(Driver::Psycopg).await;
+}
+
+#[tokio::test]
+async fn node_postgres_does_not_notice_the_proxy_on_ordinary_statements() {
+    check_ordinary(Driver::Node).await;
+}
+
+#[tokio::test]
+async fn node_postgres_sees_the_legacy_table_in_every_phase() {
+    check_managed(Driver::Node).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_in_the_servers_words() {
+    let world = World::start().await.unwrap();
+    world.database("bare").await.unwrap();
+    let proxy = Proxy::with_config(&world.postgres, "bare", "")
+        .unwrap()
+        .serve()
+        .await
+        .unwrap();
+    let program = world.postgres.bin("psql");
+    let direct = psql(
+        &program,
+        "ordinary.sql",
+        &world.postgres.url_as("app:wrong", "bare"),
+    )
+    .await
+    .unwrap();
+    let mut proxied = psql(&program, "ordinary.sql", &proxy.url_as("app:wrong", "bare"))
+        .await
+        .unwrap();
+    assert!(direct.errors.contains("password authentication failed"));
+    // psql names the port that it connected to.
+    proxied.errors = proxied
+        .errors
+        .replace(&proxy.port.to_string(), &world.postgres.port.to_string());
+    proxied.assert_same_as(&direct, "a wrong password");
+}
