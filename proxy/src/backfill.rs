@@ -16,7 +16,9 @@ use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
-use crate::control::{ControlError, connect, drain, events, ledger, phase_file, schema, shown, step};
+use crate::control::{
+    ControlError, connect, drain, events, ledger, phase_file, schema, shown, step,
+};
 use chunk::{Chunks, backoff, is_conflict};
 use pace::Pace;
 use state::{Progress, State};

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use super::advance;
 use crate::control::step::Direction;
 
+// The group's name would be that of the arguments inside.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     #[command(flatten)]
     pub step: advance::Args,

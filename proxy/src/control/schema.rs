@@ -62,7 +62,9 @@ async fn prepare_in_transaction(
     }
     for lens in rules.migrations().iter().flat_map(|m| &m.tables) {
         if !table_exists(client, &lens.legacy.sql()).await? {
-            prepared.tables_absent.push(super::shown(&lens.legacy.sql()));
+            prepared
+                .tables_absent
+                .push(super::shown(&lens.legacy.sql()));
             continue;
         }
         create_functions(client, lens, &mut prepared).await?;
