@@ -18,6 +18,8 @@ pub use sql::{quote_ident, quote_literal};
 
 use std::fmt;
 
+use crate::statement::{Named, Rename};
+
 /// A schema-qualified table name, unquoted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TableName {
@@ -113,6 +115,8 @@ pub struct Lens {
     /// Which unified rows exist for legacy readers; `None`: all.
     pub visible: Option<Visible>,
     pub constants: Vec<Constant>,
+    /// Pairs of a legacy constraint and the unified one that stands for it.
+    pub constraints: Vec<(String, String)>,
 }
 
 impl Lens {
@@ -123,6 +127,32 @@ impl Lens {
 
     pub fn key_columns(&self) -> impl Iterator<Item = &LegacyColumn> {
         self.key.iter().map(|&index| &self.columns[index])
+    }
+
+    /// What an error about the unified table is called in terms of the legacy one, in this order:
+    /// constraints, columns, the table.
+    #[must_use]
+    pub fn renames(&self) -> Vec<Rename> {
+        let rename = |kind, from: &str, to: &str| Rename {
+            kind,
+            from: from.to_owned(),
+            to: to.to_owned(),
+        };
+        let constraints = self
+            .constraints
+            .iter()
+            .map(|(legacy, unified)| rename(Named::Constraint, unified, legacy));
+        let columns = self
+            .columns
+            .iter()
+            .filter(|column| column.name != column.unified)
+            .map(|column| rename(Named::Column, &column.unified, &column.name));
+        let table = [
+            rename(Named::Table, &self.unified.name, &self.legacy.name),
+            rename(Named::Schema, &self.unified.schema, &self.legacy.schema),
+        ];
+        let all = constraints.chain(columns).chain(table);
+        all.filter(|rename| rename.from != rename.to).collect()
     }
 
     #[must_use]

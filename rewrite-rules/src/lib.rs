@@ -21,5 +21,6 @@ pub use lens::{LegacyColumn, Lens, TableName};
 pub use phase::Phase;
 pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
 pub use statement::{
-    Answer, Reading, Refusal, Rewritten, SearchPath, SessionEffects, ShadowPair, TagVerb, Verdict,
+    Answer, Named, Reading, Refusal, Rename, Rewritten, SearchPath, SessionEffects, ShadowPair,
+    TagVerb, Verdict,
 };

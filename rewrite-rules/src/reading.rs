@@ -65,6 +65,7 @@ impl RuleSet {
         let mut pieces: Vec<(Range<usize>, Output)> = Vec::new();
         let mut answers = Vec::new();
         let mut shadow = None;
+        let mut renames = Vec::new();
         for raw in tree.list("stmts") {
             let statement = raw.get("stmt");
             note_effects(statement, self, effects);
@@ -75,29 +76,30 @@ impl RuleSet {
                 statement,
                 tokens,
             };
-            let mut answer = Answer::default();
+            let mut answered = vec![Answer::default()];
+            renames.extend(rewrite::renames(&scope)?);
             match rewrite::plan(&scope, &mut source)? {
                 Plan::Unchanged => {}
                 Plan::Edited { compare } => shadow = compare,
-                Plan::Composed {
-                    output,
-                    answer: composed,
-                } => {
+                Plan::Composed { output, answers } => {
                     pieces.push((tokens.extent(), output));
-                    answer = composed;
+                    answered = answers;
                 }
             }
-            answers.push(answer);
+            answers.append(&mut answered);
         }
         let shadow = shadow.filter(|_| answers.len() == 1).map(Box::new);
         if pieces.is_empty() && !source.has_edits() && shadow.is_none() {
             return Ok(Verdict::PassThrough);
         }
-        let rewritten = assemble(&source, pieces, answers, shadow);
+        let statements = answers.len();
+        let mut rewritten = assemble(&source, pieces, answers, shadow);
+        rewritten.renames = renames;
+        rewritten.query_only = statements > tree.list("stmts").len();
         // A result that is no SQL is our mistake: better told here than by a server that points
         // into a text that the client never wrote.
         match pg_query::parse(&rewritten.sql, pg_query::ParserOptions::DEFAULT) {
-            Ok(again) if again.protobuf.stmts.len() == tree.list("stmts").len() => {
+            Ok(again) if again.protobuf.stmts.len() == statements => {
                 Ok(Verdict::Rewritten(rewritten))
             }
             Ok(_) | Err(_) => Err(refuse::not_sql(&rewritten.sql)),
@@ -133,6 +135,8 @@ fn assemble(
         shadow,
         kept: whole.kept,
         original: source.text.to_owned(),
+        renames: Vec::new(),
+        query_only: false,
     }
 }
 

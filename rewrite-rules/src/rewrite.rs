@@ -5,7 +5,9 @@
 //! `unified_first`, writes to a unified name in `mirror`.
 
 mod clauses;
+mod commands;
 mod compose;
+mod copy;
 mod expression;
 mod invert;
 mod legacy_first;
@@ -22,7 +24,7 @@ use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
 use crate::splice::{Output, Source};
-use crate::statement::{Answer, Refusal, SearchPath, ShadowPair};
+use crate::statement::{Answer, Refusal, Rename, SearchPath, ShadowPair};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
 use crate::walk::{Place, TableRef, table_refs};
@@ -42,8 +44,11 @@ pub(crate) enum Plan {
     Unchanged,
     /// The edits are in the source; with a pair to compare in `shadow_read`.
     Edited { compare: Option<ShadowPair> },
-    /// A new statement built around pieces of the client's.
-    Composed { output: Output, answer: Answer },
+    /// New statements built around pieces of the client's, with an answer for each.
+    Composed {
+        output: Output,
+        answers: Vec<Answer>,
+    },
 }
 
 /// A reference to a managed table.
@@ -96,7 +101,9 @@ pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Pla
         {
             read::plan(scope, &refs, source)
         }
-        "CopyStmt" => copy(scope, &refs, source),
+        "CopyStmt" => copy::plan(scope, &refs, source),
+        "TruncateStmt" => commands::truncate(scope, &refs),
+        "LockStmt" => commands::lock(scope, &refs, source),
         // Maintenance: it changes no row and no shape.
         "VacuumStmt" => Ok(Plan::Unchanged),
         "PrepareStmt" => match refs.first() {
@@ -109,6 +116,20 @@ pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Pla
         },
         _ => command(scope, &refs, kind),
     }
+}
+
+/// How an error of the rewritten statement is told to the client: it knows the names that its own
+/// text used.
+pub(crate) fn renames(scope: &Scope<'_>) -> Result<Vec<Rename>, Refusal> {
+    let mut renames = Vec::new();
+    for found in managed_refs(scope)? {
+        let ours = found.managed.lens.renames();
+        renames.extend(match found.managed.side {
+            Side::Legacy => ours,
+            Side::Unified => ours.into_iter().map(Rename::reversed).collect(),
+        });
+    }
+    Ok(renames)
 }
 
 /// Resolves the statement's table references against the rules.
@@ -275,37 +296,11 @@ fn explain<'a>(
             output.client(source, head).append(inner);
             Ok(Plan::Composed {
                 output,
-                answer: Answer::default(),
+                answers: vec![Answer::default()],
             })
         }
         other => Ok(other),
     }
-}
-
-fn copy<'a>(
-    scope: &Scope<'a>,
-    refs: &[ManagedRef<'a>],
-    source: &mut Source<'a>,
-) -> Result<Plan, Refusal> {
-    if scope.statement.get("query").exists() {
-        return read::plan(scope, refs, source);
-    }
-    let Some(found) = refs.first() else {
-        return Ok(Plan::Unchanged);
-    };
-    let reads = !scope.statement.flag("is_from");
-    if reads && !found.reads_unified() {
-        return Ok(Plan::Unchanged);
-    }
-    let (what, hint) = if reads {
-        ("COPY … TO", "Use COPY (SELECT … FROM the table) TO.")
-    } else {
-        (
-            "COPY … FROM",
-            "Use INSERT, or COPY into another table and INSERT … SELECT from it.",
-        )
-    };
-    Err(refuse::unsupported(what, &found.table_name(), hint))
 }
 
 /// Commands that have no rows: they pass unless they name a managed table in any way.

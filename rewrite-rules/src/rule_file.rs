@@ -39,6 +39,9 @@ pub(crate) struct TablePart {
     /// Unified columns that legacy lacks: SQL over the legacy row, used when a row is first put.
     #[serde(default)]
     pub constants: Ordered<Spanned<String>>,
+    /// Legacy constraint = the unified constraint that stands for it.
+    #[serde(default)]
+    pub constraints: Ordered<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

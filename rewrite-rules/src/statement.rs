@@ -36,6 +36,37 @@ pub struct Rewritten {
     pub kept: Vec<Kept>,
     /// The client's own text, so that character positions can be counted in it.
     pub original: String,
+    /// Names that an error may speak of, and what the client calls them.
+    pub renames: Vec<Rename>,
+    /// The text became several statements: it can be sent as a Query message, not prepared.
+    pub query_only: bool,
+}
+
+/// A name on the side that the client does not see, and its name on the side that it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rename {
+    pub kind: Named,
+    pub from: String,
+    pub to: String,
+}
+
+impl Rename {
+    pub(crate) fn reversed(self) -> Rename {
+        Rename {
+            kind: self.kind,
+            from: self.to,
+            to: self.from,
+        }
+    }
+}
+
+/// What is named, as the fields of an error tell it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    Schema,
+    Table,
+    Column,
+    Constraint,
 }
 
 /// `length` bytes at `original` in the client's text stand at `rewritten` in the sent text.
@@ -47,6 +78,25 @@ pub struct Kept {
 }
 
 impl Rewritten {
+    /// A name of an error field as the client knows it.
+    #[must_use]
+    pub fn client_name<'n>(&'n self, kind: Named, name: &'n str) -> &'n str {
+        self.renames
+            .iter()
+            .find(|rename| rename.kind == kind && rename.from == name)
+            .map_or(name, |rename| &rename.to)
+    }
+
+    /// A message with the quoted names in it as the client knows them.
+    #[must_use]
+    pub fn client_message(&self, message: &str) -> String {
+        let mut said = message.to_owned();
+        for Rename { from, to, .. } in &self.renames {
+            said = said.replace(&format!("\"{from}\""), &format!("\"{to}\""));
+        }
+        said
+    }
+
     /// Maps a 1-based character position in the sent text (field `P` of an `ErrorResponse`) to
     /// the client's text; `None` when it points into text that the client never wrote.
     #[must_use]
@@ -75,6 +125,8 @@ pub struct Answer {
     /// The client's statement returns no rows, the rewritten one does: they are dropped, and
     /// Describe answers `NoData`.
     pub hide_rows: bool,
+    /// A statement of our own: the client hears nothing of its end.
+    pub silent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +137,24 @@ pub enum TagVerb {
     Update,
     /// `DELETE n`
     Delete,
+    /// `COPY n`
+    Copy,
+    /// `TRUNCATE TABLE`
+    Truncate,
+}
+
+impl TagVerb {
+    /// The command tag for a number of rows.
+    #[must_use]
+    pub fn tag(self, rows: u64) -> String {
+        match self {
+            TagVerb::Insert => format!("INSERT 0 {rows}"),
+            TagVerb::Update => format!("UPDATE {rows}"),
+            TagVerb::Delete => format!("DELETE {rows}"),
+            TagVerb::Copy => format!("COPY {rows}"),
+            TagVerb::Truncate => "TRUNCATE TABLE".to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use rewrite_rules::{Answer, Phase, RuleSet, SearchPath, TagVerb, Verdict};
+use rewrite_rules::{Answer, Phase, RuleSet, SearchPath, Verdict};
 
 use crate::rules_dir;
 
@@ -74,11 +74,10 @@ fn explain(rules: &RuleSet, sql: &str) -> String {
 }
 
 fn told(answer: Answer) -> Option<String> {
-    let tag = match answer.tag? {
-        TagVerb::Insert => "INSERT 0 n",
-        TagVerb::Update => "UPDATE n",
-        TagVerb::Delete => "DELETE n",
-    };
+    if answer.silent {
+        return Some("nothing: the statement is crossfade's own".to_owned());
+    }
+    let tag = answer.tag?.tag(7).replace('7', "n");
     let rows = if answer.hide_rows {
         " without rows"
     } else {

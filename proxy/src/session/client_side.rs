@@ -170,7 +170,7 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_parse(&mut self, parse: Parse<'_>, body: &[u8], insert: &mut Vec<u8>) -> Act {
-        let mut read = self.judge(parse.text);
+        let mut read = self.judge_prepared(parse.text);
         let limits = self.settings.limits;
         let known = self.statements.get(parse.name).is_some();
         if !known
@@ -305,7 +305,7 @@ impl<P: Pin> Session<P> {
         let Ok(parse) = Parse::read(&body) else {
             return None;
         };
-        let read = self.judge(parse.text);
+        let read = self.judge_prepared(parse.text);
         if is_refused(&read) {
             let refusal = read.clone();
             self.put_back(name, body);

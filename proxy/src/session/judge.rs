@@ -49,6 +49,25 @@ impl<P: Pin> Session<P> {
         }
     }
 
+    /// [`Session::judge`] for a text that is to be prepared: it must stay one statement.
+    pub(super) fn judge_prepared(&mut self, text: &[u8]) -> Read {
+        let read = self.judge(text);
+        let query_only = read.as_ref().is_some_and(|reading| match &reading.verdict {
+            Verdict::Rewritten(rewritten) => rewritten.query_only,
+            Verdict::PassThrough | Verdict::Refused(_) => false,
+        });
+        if !query_only {
+            return read;
+        }
+        Some(refused(Refusal {
+            sqlstate: "0A000",
+            message: "crossfade rewrites this COPY to several statements, which cannot be prepared"
+                .to_owned(),
+            hint: "Send it as a simple query, or use INSERT.".to_owned(),
+            position: None,
+        }))
+    }
+
     fn encoding_objection(&self, sql: &str, sent: &str) -> Option<Refusal> {
         if self.encoding == Encoding::Bytes || (sql.is_ascii() && sent.is_ascii()) {
             return None;

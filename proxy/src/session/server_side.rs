@@ -1,8 +1,6 @@
 //! What the session does with each frame from the server: pairs it with the request that it
 //! answers, and forwards, changes or swallows it.
 
-use rewrite_rules::TagVerb;
-
 use super::expect::{Expect, Run, Undo};
 use super::lane::{Act, Side, Want};
 use super::translate;
@@ -388,17 +386,18 @@ impl<P: Pin> Session<P> {
 
 /// `SELECT 3` → `UPDATE 3`, as the client's own statement would have been answered.
 fn retag(run: &Run, body: &[u8], insert: &mut Vec<u8>) -> Act {
-    let Some(verb) = run.answer().tag else {
+    let answer = run.answer();
+    if answer.silent {
+        return Act::Drop;
+    }
+    let Some(verb) = answer.tag else {
         return Act::Forward;
     };
-    let Some(count) = backend::command_tag(body).and_then(backend::tag_count) else {
+    let count = backend::command_tag(body).and_then(backend::tag_count);
+    let Some(count) = count.and_then(|count| count.parse().ok()) else {
         return Act::Forward;
     };
-    let tag = match verb {
-        TagVerb::Insert => format!("INSERT 0 {count}"),
-        TagVerb::Update => format!("UPDATE {count}"),
-        TagVerb::Delete => format!("DELETE {count}"),
-    };
+    let tag = verb.tag(count);
     backend::write_command_complete(insert, tag.as_bytes());
     Act::Drop
 }

@@ -7,7 +7,7 @@
 //! 42883 function crossfade.put_… missing   →  55000, hint: crossfade prepare
 //! ```
 
-use rewrite_rules::{Reading, Refusal, Rewritten, Verdict};
+use rewrite_rules::{Named, Reading, Refusal, Rewritten, Verdict};
 
 use super::lane::Act;
 use crate::wire::backend::{self, Fields};
@@ -74,11 +74,33 @@ fn write_translated(insert: &mut Vec<u8>, fields: Fields<'_>, rewritten: &Rewrit
         .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
         .and_then(|position| rewritten.client_position(position))
         .map(|position| position.to_string());
-    let kept = fields.iter().filter_map(|(code, value)| match code {
-        b'P' => position.as_ref().map(|p| (code, p.as_bytes())),
-        // Internal position, internal query and context would show text that is not the client's.
-        b'p' | b'q' | b'W' => None,
-        _ => Some((code, value)),
-    });
+    let mut translated: Vec<(u8, Vec<u8>)> = Vec::new();
+    for (code, value) in fields.iter() {
+        let text = std::str::from_utf8(value).ok();
+        let named = |kind| text.map(|name| rewritten.client_name(kind, name).as_bytes().to_vec());
+        let told = match code {
+            b'P' => position.as_ref().map(|p| p.as_bytes().to_vec()),
+            // Internal position, internal query and context would show text that is not the
+            // client's; a failing row, columns that it never heard of.
+            b'p' | b'q' | b'W' => None,
+            b'D' if value.starts_with(b"Failing row contains") => None,
+            b'M' | b'D' | b'H' => text.map(|text| rewritten.client_message(text).into_bytes()),
+            b's' => named(Named::Schema),
+            b't' => named(Named::Table),
+            b'c' => named(Named::Column),
+            b'n' => named(Named::Constraint),
+            _ => Some(value.to_vec()),
+        };
+        let dropped = matches!(code, b'P' | b'p' | b'q' | b'W' | b'D');
+        match told {
+            Some(told) => translated.push((code, told)),
+            // Not UTF-8: passed as it is.
+            None if !dropped => translated.push((code, value.to_vec())),
+            None => {}
+        }
+    }
+    let kept = translated
+        .iter()
+        .map(|(code, value)| (*code, value.as_slice()));
     backend::write_fields(insert, backend::ERROR_RESPONSE, kept);
 }

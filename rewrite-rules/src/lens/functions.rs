@@ -28,10 +28,18 @@ pub(crate) enum Work {
     Rekey,
     /// Legacy rows of deleted unified rows.
     RemoveLegacy,
+    /// All rows, on both sides.
+    Truncate,
 }
 
 impl Work {
-    const ALL: [Work; 4] = [Work::Put, Work::Remove, Work::Rekey, Work::RemoveLegacy];
+    const ALL: [Work; 5] = [
+        Work::Put,
+        Work::Remove,
+        Work::Rekey,
+        Work::RemoveLegacy,
+        Work::Truncate,
+    ];
 
     fn word(self) -> &'static str {
         match self {
@@ -39,6 +47,7 @@ impl Work {
             Work::Remove => "remove",
             Work::Rekey => "rekey",
             Work::RemoveLegacy => "remove_legacy",
+            Work::Truncate => "truncate",
         }
     }
 }
@@ -98,6 +107,7 @@ impl Lens {
                 vec![self.rekey(), self.put_from("unnest(cf_images)")],
                 "cf_images",
             ),
+            Work::Truncate => return self.truncate_function(),
             Work::RemoveLegacy => (
                 format!("cf_images {images}"),
                 vec![self.remove_legacy_from("unnest(cf_images)")],
@@ -141,7 +151,7 @@ impl Lens {
                 )
             }
             // Keys that move in a set depend on each other: all of them are recorded.
-            Work::Rekey | Work::RemoveLegacy => {
+            Work::Rekey | Work::RemoveLegacy | Work::Truncate => {
                 return format!(
                     "  FOREACH cf_image IN ARRAY cf_images LOOP\n    PERFORM {};\n  END LOOP;\n",
                     self.record("'the set of rows failed together'", "'CF000'")

@@ -114,6 +114,7 @@ impl Composer {
             Answer {
                 tag: Some(verb),
                 hide_rows,
+                silent: false,
             },
         )
     }
@@ -145,7 +146,7 @@ impl Composed {
         }
         Plan::Composed {
             output,
-            answer: self.answer,
+            answers: vec![self.answer],
         }
     }
 

@@ -92,7 +92,7 @@ impl Shape<'_, '_> {
             put,
             Answer {
                 tag: Some(verb),
-                hide_rows: false,
+                ..Answer::default()
             },
         )
     }

@@ -12,7 +12,7 @@
 use std::ops::Range;
 
 use super::{ManagedRef, Plan, Scope, invert};
-use crate::lens::quote_ident;
+use crate::lens::{Lens, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
@@ -130,6 +130,16 @@ pub(super) fn system_column(tree: &Tree, refname: &str) -> Option<&'static str> 
     })
 }
 
+/// The lens's read as a phase wants it.
+pub(super) fn relation(lens: &Lens, phase: Phase, conditions: &[String]) -> String {
+    match phase {
+        Phase::DualRead => lens.read_with_fallback(conditions),
+        // Not read by clients there, but by a shadow read.
+        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => lens.read_where(conditions),
+        Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => lens.read_where(conditions),
+    }
+}
+
 fn substitute(
     scope: &Scope<'_>,
     found: &ManagedRef<'_>,
@@ -138,11 +148,7 @@ fn substitute(
 ) -> Result<(), Refusal> {
     let lens = found.managed.lens;
     let conditions = invert::conditions(&found.table, lens);
-    let read = match phase {
-        Phase::DualRead => lens.read_with_fallback(&conditions),
-        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => lens.read_where(&conditions),
-        Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => lens.read_where(&conditions),
-    };
+    let read = relation(lens, phase, &conditions);
     let mut range = reference_range(scope, found)?;
     let mut with = format!("({read})");
     // TABLE t is SELECT * FROM t, but takes nothing else than a name.

@@ -300,6 +300,86 @@ fn a_write_to_unified_only_keeps_the_clients_expressions() {
 }
 
 #[test]
+fn copy_goes_the_way_of_select_and_insert() {
+    check(
+        Phase::UnifiedOnly,
+        "COPY old (id) TO STDOUT (FORMAT csv)",
+        "COPY (SELECT \"id\" FROM ({read}) AS \"old\") TO STDOUT (FORMAT csv)",
+    );
+    check(
+        Phase::DualRead,
+        "COPY s.old TO STDOUT",
+        "COPY (SELECT \"id\", \"role\" FROM ({read or fall back}) AS \"old\") TO STDOUT",
+    );
+    passes(Phase::DualWrite, "COPY old TO STDOUT");
+    check(
+        Phase::DualWrite,
+        "COPY old(role) FROM STDIN WITH (NULL 'x')",
+        "CREATE TEMPORARY TABLE cf_copy (\"role\" text) ON COMMIT DROP; \
+         COPY pg_temp.cf_copy(role) FROM STDIN WITH (NULL 'x'); \
+         WITH cf_new AS (INSERT INTO \"s\".\"old\" (\"role\") SELECT \"role\" FROM pg_temp.cf_copy RETURNING \"old\".*) \
+         {put cf_new}; DROP TABLE pg_temp.cf_copy",
+    );
+    passes(Phase::UnifiedOnly, "COPY new FROM STDIN");
+}
+
+#[test]
+fn truncate_and_lock_reach_both_sides() {
+    let truncate = rules(Phase::DualWrite).migrations()[0].tables[0]
+        .function_name(crate::lens::Work::Truncate);
+    check(
+        Phase::DualWrite,
+        "TRUNCATE old CASCADE",
+        &format!("SELECT FROM {truncate}(false, true)"),
+    );
+    check(
+        Phase::UnifiedOnly,
+        "TRUNCATE TABLE s.old",
+        "DELETE FROM \"s\".\"new\" AS cf_u WHERE ((cf_u.\"kind\" <> 'z') AND (cf_u.\"kind\" IN ('y'::text) OR cf_u.\"kind\" IS NULL))",
+    );
+    refused(
+        Phase::DualWrite,
+        "TRUNCATE new",
+        "TRUNCATE of the unified table",
+    );
+    passes(Phase::UnifiedOnly, "TRUNCATE new");
+    check(
+        Phase::DualWrite,
+        "LOCK old IN SHARE MODE",
+        "LOCK old, \"s\".\"new\" IN SHARE MODE",
+    );
+    check(
+        Phase::DualWrite,
+        "LOCK TABLE new",
+        "LOCK TABLE \"s\".\"old\", new",
+    );
+    check(
+        Phase::UnifiedOnly,
+        "LOCK TABLE ONLY s.old",
+        "LOCK TABLE \"s\".\"new\"",
+    );
+}
+
+#[test]
+fn an_error_is_told_in_the_clients_names() {
+    let rules = rules(Phase::UnifiedOnly);
+    let reading = rules.rewrite("DELETE FROM old", SearchPath::AsDeclared);
+    let Verdict::Rewritten(rewritten) = &reading.verdict else {
+        panic!("{reading:?}")
+    };
+    assert_eq!(rewritten.client_name(crate::Named::Table, "new"), "old");
+    assert_eq!(rewritten.client_name(crate::Named::Column, "kind"), "role");
+    assert_eq!(
+        rewritten.client_name(crate::Named::Constraint, "kind"),
+        "kind"
+    );
+    assert_eq!(
+        rewritten.client_message("null value in column \"kind\" of relation \"new\" violates"),
+        "null value in column \"role\" of relation \"old\" violates"
+    );
+}
+
+#[test]
 fn the_new_name_passes_where_only_unified_is_written() {
     for phase in [Phase::LegacyOnly, Phase::UnifiedOnly, Phase::Retired] {
         passes(phase, "UPDATE new SET kind = 'y'");
@@ -325,7 +405,6 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
         refused(phase, "DROP TABLE IF EXISTS old", "DROP TABLE");
         refused(phase, "ALTER TABLE s.old ADD c int", "ALTER TABLE");
         refused(phase, "TRUNCATE t, old", "TRUNCATE");
-        refused(phase, "LOCK old", "LOCK");
         refused(phase, "DO $$ BEGIN DELETE FROM old; END $$", "DO");
         refused(phase, "CREATE VIEW v AS SELECT * FROM old", "CREATE VIEW");
         refused(
@@ -333,7 +412,7 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
             "CREATE MATERIALIZED VIEW v AS SELECT * FROM old",
             "CREATE MATERIALIZED",
         );
-        refused(phase, "COPY old FROM STDIN", "COPY … FROM");
+        refused(phase, "COPY old FROM STDIN (FREEZE)", "FREEZE");
         refused(phase, "PREPARE p AS DELETE FROM old", "PREPARE");
         refused(
             phase,

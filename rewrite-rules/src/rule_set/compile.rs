@@ -178,6 +178,12 @@ impl Reader<'_> {
             key: key?,
             visible,
             constants,
+            constraints: part
+                .constraints
+                .0
+                .iter()
+                .map(|(legacy, unified)| (legacy.get_ref().clone(), unified.get_ref().clone()))
+                .collect(),
         })
     }
 

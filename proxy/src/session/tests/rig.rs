@@ -77,6 +77,8 @@ fn refuse(message: &str) -> Verdict {
 fn verdict(rule: Rule, text: &str) -> Verdict {
     let rewritten = |sql: String, answer: Answer, shadow| {
         Verdict::Rewritten(Rewritten {
+            renames: Vec::new(),
+            query_only: false,
             sql,
             answers: text.split(';').map(|_| answer).collect(),
             shadow,
@@ -99,6 +101,7 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
         }
         Rule::Write => {
             let answer = Answer {
+                silent: false,
                 tag: Some(TagVerb::Update),
                 hide_rows: true,
             };

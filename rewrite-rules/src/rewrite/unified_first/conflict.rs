@@ -103,8 +103,20 @@ impl Unified<'_, '_> {
         if !infer.exists() {
             return Ok(());
         }
-        if infer.name("conname").is_some() || infer.get("where_clause").exists() {
-            return Err(self.refused("ON CONFLICT by constraint name or with a predicate"));
+        if let Some(constraint) = infer.name("conname") {
+            let pairs = &self.lens.constraints;
+            let Some((_, unified)) = pairs.iter().find(|(legacy, _)| legacy == constraint) else {
+                return Err(refuse::unsupported(
+                    &format!("ON CONFLICT ON CONSTRAINT {constraint} once reads are unified"),
+                    &self.target.table_name(),
+                    "Name the constraint in the rule file under [table.constraints].",
+                ));
+            };
+            output.own(&format!(" ON CONSTRAINT {}", quote_ident(unified)));
+            return Ok(());
+        }
+        if infer.get("where_clause").exists() {
+            return Err(self.refused("ON CONFLICT with a predicate"));
         }
         let mut names = Vec::new();
         for element in infer.list("index_elems") {

@@ -1,0 +1,197 @@
+//! COPY of a managed table.
+//!
+//! ```text
+//! COPY iso_agents (email) TO STDOUT CSV
+//! COPY (SELECT "email" FROM (read) AS "iso_agents") TO STDOUT CSV
+//!
+//! COPY iso_agents (email) FROM STDIN CSV
+//! CREATE TEMPORARY TABLE cf_copy ("email" text) ON COMMIT DROP;
+//! COPY pg_temp.cf_copy (email) FROM STDIN CSV;
+//! ‹INSERT INTO iso_agents ("email") SELECT "email" FROM pg_temp.cf_copy, rewritten›;
+//! DROP TABLE pg_temp.cf_copy
+//! ```
+//!
+//! COPY FROM cannot return row images, so the rows take the way of an INSERT. The four statements
+//! are one Query message and so one transaction: a bad line leaves nothing on either side. Only
+//! the INSERT's end is told to the client, as COPY's.
+
+use super::{ManagedRef, Plan, Scope, read};
+use crate::lens::{Lens, quote_ident};
+use crate::refuse;
+use crate::rule_set::Side;
+use crate::splice::{Output, Source};
+use crate::statement::{Answer, Refusal, SearchPath, TagVerb, Verdict};
+
+pub(super) fn plan<'a>(
+    scope: &Scope<'a>,
+    refs: &[ManagedRef<'a>],
+    source: &mut Source<'a>,
+) -> Result<Plan, Refusal> {
+    if scope.statement.get("query").exists() {
+        return read::plan(scope, refs, source);
+    }
+    let Some(found) = refs.first() else {
+        return Ok(Plan::Unchanged);
+    };
+    if scope.statement.flag("is_from") {
+        return if found.leads().is_some() {
+            copy_in(scope, found, source)
+        } else {
+            Ok(Plan::Unchanged)
+        };
+    }
+    if found.reads_unified() {
+        copy_out(scope, found, source)?;
+        return Ok(Plan::Edited { compare: None });
+    }
+    Ok(Plan::Unchanged)
+}
+
+/// The columns of the list, or all of the legacy table's; `None` for all of a unified table's,
+/// which no rule file declares.
+fn columns(scope: &Scope<'_>, found: &ManagedRef<'_>) -> Option<Vec<String>> {
+    let listed = scope.statement.list("attlist");
+    if !listed.is_empty() {
+        return Some(
+            listed
+                .iter()
+                .map(|name| name.text("sval").to_owned())
+                .collect(),
+        );
+    }
+    match found.managed.side {
+        Side::Legacy => Some(
+            found
+                .managed
+                .lens
+                .columns
+                .iter()
+                .map(|column| column.name.clone())
+                .collect(),
+        ),
+        Side::Unified => None,
+    }
+}
+
+fn copy_out<'a>(
+    scope: &Scope<'a>,
+    found: &ManagedRef<'a>,
+    source: &mut Source<'a>,
+) -> Result<(), Refusal> {
+    let mut range = read::reference_range(scope, found)?;
+    let tokens = scope.tokens;
+    let after = tokens
+        .tokens
+        .partition_point(|token| token.start < range.end);
+    if !scope.statement.list("attlist").is_empty()
+        && let Some((_, close)) = tokens.parenthesised(after)
+    {
+        range.end = tokens.tokens[close].end;
+    }
+    let names: Vec<String> = columns(scope, found)
+        .unwrap_or_default()
+        .iter()
+        .map(|name| quote_ident(name))
+        .collect();
+    let lens = found.managed.lens;
+    let read = read::relation(lens, found.managed.migration.phase, &[]);
+    let alias = quote_ident(&lens.legacy.name);
+    source.edit(
+        range,
+        format!("(SELECT {} FROM ({read}) AS {alias})", names.join(", ")),
+    );
+    Ok(())
+}
+
+fn copy_in<'a>(
+    scope: &Scope<'a>,
+    found: &ManagedRef<'a>,
+    source: &mut Source<'a>,
+) -> Result<Plan, Refusal> {
+    if scope
+        .statement
+        .list("options")
+        .iter()
+        .any(|option| option.text("defname") == "freeze")
+    {
+        return Err(refuse::unsupported(
+            "COPY … FROM with FREEZE",
+            &found.table_name(),
+            "Leave FREEZE out.",
+        ));
+    }
+    let lens = found.managed.lens;
+    let table = match found.managed.side {
+        Side::Legacy => lens.legacy.sql(),
+        Side::Unified => lens.unified.sql(),
+    };
+    let names = columns(scope, found);
+    let list = names.as_ref().map(|names| {
+        let quoted: Vec<String> = names.iter().map(|name| quote_ident(name)).collect();
+        quoted.join(", ")
+    });
+    let insert = match &list {
+        Some(list) => format!("INSERT INTO {table} ({list}) SELECT {list} FROM pg_temp.cf_copy"),
+        None => format!("INSERT INTO {table} SELECT * FROM pg_temp.cf_copy"),
+    };
+    let (insert, answer) = rewritten(scope, &insert)?;
+
+    let mut output = Output::default();
+    output.own(&format!(
+        "CREATE TEMPORARY TABLE cf_copy {}; ",
+        shape(lens, found.managed.side, names.as_deref(), list.as_deref())
+    ));
+    let range = read::reference_range(scope, found)?;
+    let extent = scope.tokens.extent();
+    output.client(source, extent.start..range.start);
+    output.own("pg_temp.cf_copy");
+    output.client(source, range.end..extent.end);
+    output.own(&format!("; {insert}; DROP TABLE pg_temp.cf_copy"));
+    let silent = Answer {
+        silent: true,
+        ..Answer::default()
+    };
+    let told = Answer {
+        tag: Some(TagVerb::Copy),
+        ..answer
+    };
+    Ok(Plan::Composed {
+        output,
+        answers: vec![silent, silent, told, silent],
+    })
+}
+
+/// The staging table: declared types for a legacy table, which may be gone by now; the table's
+/// own for a unified one.
+fn shape(lens: &Lens, side: Side, names: Option<&[String]>, list: Option<&str>) -> String {
+    match side {
+        Side::Legacy => {
+            let columns: Vec<String> = names
+                .unwrap_or_default()
+                .iter()
+                .map(|name| {
+                    let sql_type = lens.column(name).map_or("text", |column| &column.sql_type);
+                    format!("{} {sql_type}", quote_ident(name))
+                })
+                .collect();
+            format!("({}) ON COMMIT DROP", columns.join(", "))
+        }
+        Side::Unified => format!(
+            "ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
+            list.unwrap_or("*"),
+            lens.unified
+        ),
+    }
+}
+
+fn rewritten(scope: &Scope<'_>, insert: &str) -> Result<(String, Answer), Refusal> {
+    let reading = scope.set.rewrite(insert, SearchPath::AsDeclared);
+    match &reading.verdict {
+        Verdict::Rewritten(rewritten) => Ok((
+            rewritten.sql.clone(),
+            rewritten.answers.first().copied().unwrap_or_default(),
+        )),
+        Verdict::PassThrough => Ok((insert.to_owned(), Answer::default())),
+        Verdict::Refused(refusal) => Err(refusal.clone()),
+    }
+}
