@@ -146,8 +146,9 @@ impl<P: Pin> Relay<P> {
                 reported(report);
             }
             match turned {
-                Poll::Pending if stop.is_set() && self.is_quiet() => Poll::Ready(Ending::Stopped),
-                turned => turned,
+                Err(ending) => Poll::Ready(ending),
+                Ok(()) if stop.is_set() && self.is_quiet() => Poll::Ready(Ending::Stopped),
+                Ok(()) => Poll::Pending,
             }
         })
         .await
@@ -179,50 +180,61 @@ impl<P: Pin> Relay<P> {
             && self.to_client.output.is_empty()
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Ending> {
-        for _ in 0..TURNS_MAX {
-            let up = self.to_upstream.step(
-                &mut Frontend(&mut self.session),
-                &mut self.client,
-                &mut self.upstream,
-                scratch,
-                cx,
-            );
-            let up = match up {
-                Ok(progress) => progress,
-                Err(Failed::Read(error)) => return Poll::Ready(Ending::ClientGone(error)),
-                Err(Failed::Violation(v)) => return Poll::Ready(Ending::Violation(v)),
-                Err(Failed::Write(_)) => {
-                    // The server may have said why before it closed; that is still to be read.
-                    self.to_upstream.break_off();
-                    true
-                }
-            };
-            let down = self.to_client.step(
-                &mut Backend(&mut self.session),
-                &mut self.upstream,
-                &mut self.client,
-                scratch,
-                cx,
-            );
-            let down = match down {
-                Ok(progress) => progress,
-                Err(Failed::Write(error)) => return Poll::Ready(Ending::ClientGone(error)),
-                Err(Failed::Violation(v)) => return Poll::Ready(Ending::Violation(v)),
-                Err(Failed::Read(_)) => {
-                    self.to_client.ended = true;
-                    true
-                }
-            };
-            if self.to_client.ended && self.to_client.output.is_empty() {
-                return Poll::Ready(Ending::UpstreamClosed);
+    /// Moves what can be moved. The client's direction is tried again only when the server's has
+    /// released it: nothing else that happens here could let it go on.
+    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<(), Ending> {
+        let mut turns = TURNS_MAX;
+        loop {
+            while self.move_up(cx, scratch)? && turns > 0 {
+                turns -= 1;
             }
-            if !up && !down {
-                return Poll::Pending;
+            let waited = self.session.is_blocked();
+            while self.move_down(cx, scratch)? && turns > 0 {
+                turns -= 1;
+            }
+            if turns == 0 {
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
+            if !waited || self.session.is_blocked() {
+                return Ok(());
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+    }
+
+    /// One step from the client to the server; true when another may follow at once.
+    fn move_up(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<bool, Ending> {
+        let mut side = Frontend(&mut self.session);
+        let (from, to) = (&mut self.client, &mut self.upstream);
+        match self.to_upstream.step(&mut side, from, to, scratch, cx) {
+            Ok(progress) => Ok(progress),
+            Err(Failed::Read(error)) => Err(Ending::ClientGone(error)),
+            Err(Failed::Violation(violation)) => Err(Ending::Violation(violation)),
+            Err(Failed::Write(_)) => {
+                // The server may have said why before it closed; that is still to be read.
+                self.to_upstream.break_off();
+                Ok(false)
+            }
+        }
+    }
+
+    /// One step from the server to the client; true when another may follow at once.
+    fn move_down(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<bool, Ending> {
+        let mut side = Backend(&mut self.session);
+        let (from, to) = (&mut self.upstream, &mut self.client);
+        let progress = match self.to_client.step(&mut side, from, to, scratch, cx) {
+            Ok(progress) => progress,
+            Err(Failed::Write(error)) => return Err(Ending::ClientGone(error)),
+            Err(Failed::Violation(violation)) => return Err(Ending::Violation(violation)),
+            Err(Failed::Read(_)) => {
+                self.to_client.ended = true;
+                true
+            }
+        };
+        if self.to_client.ended && self.to_client.output.is_empty() {
+            return Err(Ending::UpstreamClosed);
+        }
+        Ok(progress)
     }
 }
 

@@ -30,7 +30,7 @@ async fn a_client_that_stalls_in_startup_is_closed() {
     .await;
     let mut raw = Raw::dial(&proxy.address).await;
     raw.send(&[0, 0, 0, 30, 0, 3]).await;
-    assert_eq!(raw.to_the_end().await, []);
+    assert_eq!(raw.rest().await, []);
     // One that had its startup is not meant.
     let mut idle = Raw::session(&proxy.address).await;
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;

@@ -109,7 +109,7 @@ impl Raw {
         all
     }
 
-    pub async fn to_the_end(&mut self) -> Vec<Message> {
+    pub async fn rest(&mut self) -> Vec<Message> {
         let mut all = Vec::new();
         while let Some(message) = self.message().await {
             all.push(message);
@@ -119,7 +119,7 @@ impl Raw {
 
     /// The SQLSTATE of the one error with which the connection ends.
     pub async fn last_error(&mut self) -> String {
-        let all = self.to_the_end().await;
+        let all = self.rest().await;
         let last = all.last().expect("an error before the end");
         assert_eq!(last.tag, 'E', "{all:?}");
         last.field('C')

@@ -91,7 +91,7 @@ async fn answers(address: &str, script: &[u8], chunk: usize) -> Vec<Message> {
     for part in bytes.chunks(chunk) {
         raw.stream.write_all(part).await.expect("send");
     }
-    let mut all = raw.to_the_end().await;
+    let mut all = raw.rest().await;
     for message in &mut all {
         if message.tag == 'A' {
             // The sender's process id is not the same in two sessions.
@@ -122,6 +122,6 @@ async fn a_client_that_closes_its_sending_half_still_gets_its_answer() {
     let mut raw = Raw::session(&proxy.address).await;
     raw.send(&query("SELECT pg_sleep(0.1), 42")).await;
     raw.stream.shutdown().await.expect("half-close");
-    let tags: String = raw.to_the_end().await.iter().map(|m| m.tag).collect();
+    let tags: String = raw.rest().await.iter().map(|m| m.tag).collect();
     assert_eq!(tags, "TDCZ");
 }
