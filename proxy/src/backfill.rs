@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::control::{
-    ControlError, connect, drain, events, ledger, phase_file, schema, shown, step,
+    self, ControlError, connect, drain, events, ledger, phase_file, schema, shown, step,
 };
 use chunk::{Chunks, backoff, is_conflict};
 use pace::Pace;
@@ -60,7 +60,7 @@ pub async fn run(
         return Err(ControlError::Refused(refusal(name, phase)));
     }
     let mut control = connect(url, "backfill").await?;
-    alone(&control, "backfill", name).await?;
+    control::alone(&control, "backfill", name).await?;
     schema::prepare(&control, rules).await?;
     let drained = drain::wait(
         &control,
