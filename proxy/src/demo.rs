@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rewrite_rules::Phase;
+use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 pub mod board;
@@ -97,24 +98,28 @@ pub struct Demo {
     board: Arc<Board>,
     operator: Client,
     verdict: Verdict,
+    numbers: JoinHandle<()>,
     pub stage: Stage,
-    pub display: Display,
+    pub display: Arc<Display>,
 }
 
 impl Demo {
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
-        let display = Display::new();
+        let display = Arc::new(Display::new());
         display.say("A throwaway PostgreSQL, the iso_agents schema, and a proxy in front of it.");
         let stage = Stage::build(&options.program, options.rows).await?;
         let operator = client::connect(&stage.operator_url(), "operator").await?;
         let board = Arc::new(Board::new(Phase::LegacyOnly));
         let mut cast = Cast::gather(&operator, stage.url(), Arc::clone(&board)).await?;
         cast.start_old();
+        let watcher = client::connect(&stage.operator_url(), "numbers").await?;
+        let numbers = tokio::spawn(tick(watcher, Arc::clone(&board), Arc::clone(&display)));
         Ok(Demo {
             cast,
             board,
             operator,
             verdict: Verdict::default(),
+            numbers,
             stage,
             display,
         })
@@ -144,7 +149,7 @@ impl Demo {
 
     async fn perform(&mut self, act: Act, live: Duration) -> anyhow::Result<()> {
         match act {
-            Act::Command(command) => self.command(command).await,
+            Act::Command(command) => self.stage.crossfade(command, &self.display).await,
             Act::Advance(phase) => self.step("advance", phase).await,
             Act::Rollback(phase) => self.step("rollback", phase).await,
             Act::StartNewVersion => {
@@ -162,12 +167,17 @@ impl Demo {
             }
             Act::ReferToUnified => operator::refer_to_unified(&self.operator).await,
             Act::PutLegacyAway => operator::put_legacy_away(&self.operator).await,
-            Act::Live => self.watch(tokio::time::sleep(live)).await,
+            Act::Live => {
+                tokio::time::sleep(live).await;
+                Ok(())
+            }
         }
     }
 
     async fn step(&mut self, command: &str, phase: Phase) -> anyhow::Result<()> {
-        self.command(&[command, MIGRATION]).await?;
+        self.stage
+            .crossfade(&[command, MIGRATION], &self.display)
+            .await?;
         let text = std::fs::read_to_string(self.stage.rules_dir().join("iso_agents.toml"))?;
         ensure!(
             text.contains(&format!("phase = \"{phase}\"")),
@@ -177,26 +187,10 @@ impl Demo {
         Ok(())
     }
 
-    /// Runs a command while the numbers go on.
-    async fn command(&mut self, command: &[&str]) -> anyhow::Result<()> {
-        let ticker = tick(&self.operator, &self.board, &self.display);
-        tokio::select! {
-            ended = self.stage.crossfade(command, &self.display) => ended,
-            never = ticker => never,
-        }
-    }
-
-    async fn watch(&mut self, until: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let ticker = tick(&self.operator, &self.board, &self.display);
-        tokio::select! {
-            () = until => Ok(()),
-            never = ticker => never,
-        }
-    }
-
     /// Stops the clients and compares what they know with what is there.
     pub async fn finish(&mut self) -> anyhow::Result<Summary> {
         self.cast.stop().await?;
+        self.numbers.abort();
         self.display.clear();
         let seen = look(&self.operator).await?;
         let mut data = self.verdict.clone();
@@ -220,22 +214,28 @@ impl Demo {
         let Demo {
             cast,
             operator,
+            numbers,
             stage,
             ..
         } = self;
+        numbers.abort();
         drop((cast, operator));
         // A panic in there has nowhere to go but the log, and the files are removed anyway.
         let _ended = tokio::task::spawn_blocking(move || stage.strike()).await;
     }
 }
 
-/// Shows the numbers until dropped; ends only by an error.
-async fn tick(operator: &Client, board: &Board, display: &Display) -> anyhow::Result<()> {
+/// Shows the numbers until it is aborted, or the server does not answer any more.
+async fn tick(operator: Client, board: Arc<Board>, display: Arc<Display>) {
     loop {
-        let last = display.tick(board);
+        let last = display.tick(&board);
         tokio::time::sleep(display.interval()).await;
-        let seen = look(operator).await?;
-        display.status(board, seen, &last);
+        match look(&operator).await {
+            Ok(seen) => display.status(&board, seen, &last),
+            // Between looking for a table and counting it, it can be renamed: the next look tells.
+            Err(_) if !operator.is_closed() => {}
+            Err(_) => return,
+        }
     }
 }
 

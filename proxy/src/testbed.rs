@@ -31,6 +31,10 @@ const PORT_ATTEMPTS_MAX: usize = 5;
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// `sun_path` holds 108 bytes, of which `/.s.PGSQL.65535` and the terminator take 16.
 const SOCKET_DIR_BYTES_MAX: usize = 92;
+/// The name of a cluster's directory begins so.
+const PREFIX: &str = "crossfade-pg-";
+/// No test or demo keeps a server down for so long.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// The superuser of every throwaway cluster; let in without a password.
 pub const SUPERUSER: &str = "postgres";
@@ -122,8 +126,9 @@ impl Postgres {
     /// Like [`Postgres::start`], with further settings (`("log_statement", "all")`), which win.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self, TestbedError> {
         let binaries = Binaries::find()?;
+        sweep();
         let dir = tempfile::Builder::new()
-            .prefix("crossfade-pg-")
+            .prefix(PREFIX)
             .tempdir()
             .map_err(io_error("make a temporary directory"))?;
         let run_as = hand_over(dir.path())?;
@@ -413,6 +418,30 @@ impl Drop for Postgres {
         if let Some(process) = self.process.take() {
             // The data goes in a moment: no checkpoint.
             process.stop(Signal::Quit, STOP_TIMEOUT);
+        }
+    }
+}
+
+/// Removes what processes left that were killed before they could: directories without a server.
+fn sweep() {
+    for entry in fs::read_dir(std::env::temp_dir())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let path = entry.path();
+        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let age = entry
+            .metadata()
+            .and_then(|meta| meta.modified())
+            .ok()
+            .and_then(|modified| modified.elapsed().ok());
+        if is_ours
+            && age.is_some_and(|age| age > ABANDONED)
+            && !path.join("data/postmaster.pid").exists()
+        {
+            // Another process may be sweeping as well, or it is another user's.
+            let _gone = fs::remove_dir_all(path);
         }
     }
 }

@@ -82,10 +82,6 @@ SELECT count(*) FROM iso_agents WHERE clerk_user_id = 'new_7';
 ROLLBACK;
 SELECT count(*) FROM iso_agents WHERE clerk_user_id = 'new_7';
 
-PREPARE agent (text) AS SELECT full_name, role FROM iso_agents WHERE clerk_user_id = $1;
-EXECUTE agent ('new_1');
-EXECUTE agent ('user_1');
-DEALLOCATE agent;
 SELECT clerk_user_id, email, full_name, role, margin_type, margin_value, is_active, metadata
   FROM iso_agents WHERE clerk_user_id LIKE 'new%' ORDER BY email;
 SELECT count(*), sum(margin_value) FROM iso_agents;

@@ -203,6 +203,28 @@ const STATEMENTS: &[Statement] = &[
     ),
     plain("DELETE FROM iso_agents WHERE email = 's2@example.com'"),
     plain("ROLLBACK"),
+    // Writes inside WITH, as PostgREST sends them.
+    plain(
+        "WITH pgrst_source AS (INSERT INTO \"public\".\"iso_agents\"(\"clerk_user_id\", \"email\", \"full_name\", \"role\") SELECT \"pgrst_body\".\"clerk_user_id\", \"pgrst_body\".\"email\", \"pgrst_body\".\"full_name\", \"pgrst_body\".\"role\" FROM (SELECT '{\"clerk_user_id\": \"pg1\", \"email\": \"pg1@example.com\", \"full_name\": \"P\", \"role\": \"operator\"}'::json AS json_data) pgrst_payload, LATERAL (SELECT \"clerk_user_id\", \"email\", \"full_name\", \"role\" FROM json_to_record(pgrst_payload.json_data) AS _(\"clerk_user_id\" text, \"email\" text, \"full_name\" text, \"role\" public.user_role)) pgrst_body RETURNING \"public\".\"iso_agents\".*) SELECT pg_catalog.count(_postgrest_t) AS page_total, (coalesce(json_agg(_postgrest_t)->0, 'null')::jsonb - 'id' - 'created_at' - 'updated_at')::text AS body FROM (SELECT * FROM pgrst_source) _postgrest_t",
+    ),
+    (
+        "WITH pgrst_source AS (UPDATE \"public\".\"iso_agents\" SET \"is_active\" = \"pgrst_body\".\"is_active\" FROM (SELECT $1::json AS json_data) pgrst_payload, LATERAL (SELECT \"is_active\" FROM json_to_record(pgrst_payload.json_data) AS _(\"is_active\" boolean)) pgrst_body WHERE \"public\".\"iso_agents\".\"clerk_user_id\" = $2 RETURNING \"public\".\"iso_agents\".\"role\") SELECT json_agg(pgrst_source)::text FROM pgrst_source",
+        &[Some("{\"is_active\": false}"), Some("pg1")],
+    ),
+    plain("WITH gone AS (DELETE FROM iso_agents WHERE clerk_user_id = 'pg1') SELECT 1"),
+    plain(
+        "WITH a AS (INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('cte', 'cte@example.com', 'C') RETURNING id) UPDATE iso_agents SET full_name = (SELECT count(*) FROM a)::text WHERE email = 'w@example.com' RETURNING full_name",
+    ),
+    plain(
+        "WITH a AS (SELECT email FROM iso_agents WHERE email = 'cte@example.com') DELETE FROM iso_agents USING a WHERE iso_agents.email = a.email RETURNING iso_agents.full_name",
+    ),
+    plain(
+        "WITH x AS (UPDATE iso_agents SET id = '00000000-0000-4000-8000-0000000000ac' WHERE email = 'w@example.com' RETURNING full_name) SELECT * FROM x",
+    ),
+    plain(
+        "UPDATE iso_agents SET (full_name, margin_value) = ('multi', 3.5) WHERE email = 'w@example.com' RETURNING full_name, margin_value",
+    ),
+    plain("TABLE iso_agents ORDER BY email LIMIT 2"),
     // Deletes.
     (
         "DELETE FROM iso_agents WHERE id = $1 RETURNING id, role",

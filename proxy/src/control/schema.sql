@@ -10,6 +10,13 @@ CREATE TABLE crossfade.version (
     prepared_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- Rewritten statements "insert" here what is never true, to have a condition evaluated by a WITH
+-- query that nobody reads: PostgreSQL runs such a query only if it writes. It stays empty.
+CREATE TABLE crossfade.never (
+    never boolean NOT NULL CHECK (false)
+);
+GRANT INSERT ON crossfade.never TO PUBLIC;
+
 -- The functions of lenses as they were last created, so that they are not created again.
 CREATE TABLE crossfade.lens_functions (
     name         text PRIMARY KEY,

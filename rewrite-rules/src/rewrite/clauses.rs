@@ -72,13 +72,6 @@ impl<'a> Write<'a> {
         })
     }
 
-    /// Everything before RETURNING, with the client's WITH.
-    pub fn whole(&self) -> Range<usize> {
-        self.with
-            .as_ref()
-            .map_or(self.body.start, |with| with.start)..self.body.end
-    }
-
     fn clause(&self, from: usize, to: Option<usize>) -> Option<Tokens<'a>> {
         let to = to.unwrap_or(self.end);
         (from < to).then(|| self.tokens.slice(from..to))
@@ -87,10 +80,7 @@ impl<'a> Write<'a> {
     /// UPDATE's assignments, without SET.
     pub fn assignments(&self) -> Option<Tokens<'a>> {
         let set = self.tokens.word("set", self.after_relation)?;
-        let end = self
-            .tokens
-            .from_clause(set)
-            .or_else(|| self.where_word(set));
+        let end = self.tokens.word_from(set).or_else(|| self.where_word(set));
         self.clause(set + 1, end)
     }
 
@@ -98,7 +88,7 @@ impl<'a> Write<'a> {
     pub fn joined(&self) -> Option<Range<usize>> {
         let word = if self.statement.is("UpdateStmt") {
             let set = self.tokens.word("set", self.after_relation)?;
-            self.tokens.from_clause(set)
+            self.tokens.word_from(set)
         } else {
             self.tokens.word("using", self.after_relation)
         }?;
@@ -150,18 +140,6 @@ impl<'a> Write<'a> {
             self.clause(at, conflict),
             conflict.and_then(|index| self.clause(index, None)),
         )
-    }
-
-    /// Whether the client's WITH holds a statement that writes: it may only stand at the top.
-    pub fn with_writes(&self) -> bool {
-        self.statement
-            .get("with_clause")
-            .list("ctes")
-            .iter()
-            .any(|query| {
-                let body = query.get("ctequery");
-                !body.is("SelectStmt")
-            })
     }
 
     pub fn is_current_of(&self) -> bool {
