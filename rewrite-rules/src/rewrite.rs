@@ -5,6 +5,7 @@
 //! `unified_first`, writes to a unified name in `mirror`.
 
 mod clauses;
+mod compose;
 mod expression;
 mod invert;
 mod legacy_first;
@@ -13,6 +14,9 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod unified_first;
+
+use clauses::Write;
+use compose::{Composed, Composer};
 
 use crate::phase::Phase;
 use crate::refuse;
@@ -58,6 +62,17 @@ impl ManagedRef<'_> {
         }
     }
 
+    /// Which side a write to it goes to first; `None` where only the named side is written.
+    fn leads(&self) -> Option<Side> {
+        match (self.managed.side, self.managed.migration.phase) {
+            (_, Phase::LegacyOnly) => None,
+            (_, Phase::DualWrite | Phase::ShadowRead | Phase::DualRead) => Some(Side::Legacy),
+            (_, Phase::UnifiedRead) => Some(Side::Unified),
+            (Side::Legacy, Phase::UnifiedOnly | Phase::Retired) => Some(Side::Unified),
+            (Side::Unified, Phase::UnifiedOnly | Phase::Retired) => None,
+        }
+    }
+
     fn table_name(&self) -> String {
         match self.managed.side {
             Side::Legacy => self.managed.lens.legacy.name.clone(),
@@ -71,18 +86,11 @@ pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Pla
     let refs = managed_refs(scope)?;
     let kind = scope.statement.kind();
     match kind {
-        "SelectStmt" => read::plan(scope, &refs, source),
-        "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => write(scope, &refs, source),
+        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => {
+            query(scope, &refs, source)
+        }
         "DeclareCursorStmt" => read::plan(scope, &refs, source),
-        "ExplainStmt" if !scope.statement.get("query").is("SelectStmt") => match refs.first() {
-            None => Ok(Plan::Unchanged),
-            Some(found) => Err(refuse::unsupported(
-                "EXPLAIN of a write",
-                &found.table_name(),
-                "`crossfade explain` shows the rewritten statement; run EXPLAIN on that.",
-            )),
-        },
-        "ExplainStmt" => read::plan(scope, &refs, source),
+        "ExplainStmt" => explain(scope, &refs, source),
         "CreateTableAsStmt"
             if scope.statement.get("query").is("SelectStmt") && !is_view(scope.statement) =>
         {
@@ -127,56 +135,151 @@ fn is_view(statement: &Tree) -> bool {
     statement.int("objtype") != i64::from(pg_query::protobuf::ObjectType::ObjectTable as i32)
 }
 
-fn write<'a>(
+/// A statement with rows: reads first, then the writes inside WITH, then its own.
+fn query<'a>(
     scope: &Scope<'a>,
     refs: &[ManagedRef<'a>],
     source: &mut Source<'a>,
 ) -> Result<Plan, Refusal> {
-    let Some(target) = refs.iter().find(|found| found.table.place == Place::Target) else {
-        return read::plan(scope, refs, source);
-    };
-    let name = target.table_name();
-    if scope.statement.is("MergeStmt") {
-        return Err(refuse::unsupported(
-            "MERGE",
-            &name,
-            "Use INSERT … ON CONFLICT, UPDATE and DELETE.",
-        ));
-    }
-    if let Some(with) = refs
+    let (targets, reads): (Vec<ManagedRef<'a>>, Vec<ManagedRef<'a>>) = refs
         .iter()
-        .find(|found| found.table.place == Place::WithTarget)
-    {
-        return Err(with_target(with));
+        .cloned()
+        .partition(|found| matches!(found.table.place, Place::Target | Place::WithTarget));
+    if targets.is_empty() {
+        return read::plan(scope, refs, source);
     }
-    let phase = target.managed.migration.phase;
-    match (target.managed.side, phase) {
-        (_, Phase::LegacyOnly) => Ok(Plan::Unchanged),
-        (Side::Legacy, Phase::DualWrite | Phase::ShadowRead | Phase::DualRead) => {
-            legacy_first::plan(scope, target, source)
+    read::check_places(&reads)?;
+    // Where legacy leads it is in step with unified: its own statements go on reading it.
+    let legacy_leads = targets
+        .iter()
+        .all(|target| target.leads() == Some(Side::Legacy));
+    if !legacy_leads {
+        read::substitute_all(scope, refs, source)?;
+    }
+    let inner = targets
+        .iter()
+        .filter(|target| target.table.place == Place::WithTarget);
+    for (index, target) in inner.enumerate() {
+        write_in_with(scope, target, index + 1, source)?;
+    }
+    match targets
+        .iter()
+        .find(|target| target.table.place == Place::Target)
+    {
+        None => Ok(Plan::Edited { compare: None }),
+        Some(target) => {
+            let write = Write::of(scope, target)?;
+            let composed = compose(scope, target, &write, 0, source)?;
+            Ok(match composed {
+                Some(composed) => composed.at_top(write.with.clone(), source),
+                None => Plan::Edited { compare: None },
+            })
         }
-        (Side::Legacy, Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired) => {
-            read::substitute_all(scope, refs, source)?;
-            unified_first::plan(scope, target, source)
-        }
-        (
-            Side::Unified,
-            Phase::DualWrite | Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead,
-        ) => {
-            read::substitute_all(scope, refs, source)?;
-            mirror::plan(scope, target, source)
-        }
-        // Unified names are not managed there: `RuleSet::managed` never gives them.
-        (Side::Unified, Phase::UnifiedOnly | Phase::Retired) => Ok(Plan::Unchanged),
     }
 }
 
-pub(crate) fn with_target(found: &ManagedRef<'_>) -> Refusal {
-    refuse::unsupported(
-        "a data-modifying WITH query",
-        &found.table_name(),
-        "Send the write as a statement of its own.",
-    )
+fn write_in_with<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    number: usize,
+    source: &mut Source<'a>,
+) -> Result<(), Refusal> {
+    let unreadable = || {
+        refuse::unsupported(
+            "this WITH query",
+            &target.table_name(),
+            "Send the write as a statement of its own.",
+        )
+    };
+    let (Some(statement), Some(query)) = (target.table.write, target.table.with_query) else {
+        return Err(unreadable());
+    };
+    let tokens = compose::with_body(query, scope.tokens).ok_or_else(unreadable)?;
+    let inner = Scope {
+        statement,
+        tokens,
+        ..*scope
+    };
+    let write = Write::of(&inner, target)?;
+    if write.with.is_some() {
+        return Err(unreadable());
+    }
+    match compose(&inner, target, &write, number, source)? {
+        None => Ok(()),
+        Some(composed) => composed
+            .in_with(query, scope.tokens, number, source)
+            .ok_or_else(unreadable),
+    }
+}
+
+/// Puts one write together as its phase demands; `None` when it needs nothing.
+fn compose<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    write: &Write<'a>,
+    number: usize,
+    source: &mut Source<'a>,
+) -> Result<Option<Composed>, Refusal> {
+    if scope.statement.is("MergeStmt") {
+        return Err(refuse::unsupported(
+            "MERGE",
+            &target.table_name(),
+            "Use INSERT … ON CONFLICT, UPDATE and DELETE.",
+        ));
+    }
+    let composer = Composer::new(number);
+    match (target.managed.side, target.leads()) {
+        (_, None) => Ok(None),
+        (Side::Legacy, Some(Side::Legacy)) => {
+            legacy_first::compose(scope, target, write, source, composer).map(Some)
+        }
+        (Side::Legacy, Some(Side::Unified)) => {
+            unified_first::compose(scope, target, write, source, composer).map(Some)
+        }
+        (Side::Unified, Some(_)) => mirror::compose(scope, target, write, source, composer),
+    }
+}
+
+/// EXPLAIN of what the statement becomes.
+fn explain<'a>(
+    scope: &Scope<'a>,
+    refs: &[ManagedRef<'a>],
+    source: &mut Source<'a>,
+) -> Result<Plan, Refusal> {
+    let statement = scope.statement.get("query");
+    if refs.is_empty() {
+        return Ok(Plan::Unchanged);
+    }
+    if statement.is("SelectStmt") && refs.iter().all(|found| found.table.place == Place::Read) {
+        return read::plan(scope, refs, source);
+    }
+    let tokens = scope.tokens;
+    // EXPLAIN (…) or EXPLAIN ANALYZE VERBOSE, then the statement.
+    let mut at = tokens.parenthesised(1).map_or(1, |(_, close)| close + 1);
+    while tokens.tokens.get(at).is_some_and(|token| {
+        ["analyze", "analyse", "verbose"]
+            .iter()
+            .any(|word| tokens.is_word(token, word))
+    }) {
+        at += 1;
+    }
+    let inner = Scope {
+        statement,
+        tokens: tokens.slice(at..tokens.tokens.len()),
+        ..*scope
+    };
+    let head = tokens.extent().start..inner.tokens.extent().start;
+    match query(&inner, refs, source)? {
+        Plan::Composed { output: inner, .. } => {
+            let mut output = Output::default();
+            output.client(source, head).append(inner);
+            Ok(Plan::Composed {
+                output,
+                answer: Answer::default(),
+            })
+        }
+        other => Ok(other),
+    }
 }
 
 fn copy<'a>(

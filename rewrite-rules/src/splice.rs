@@ -8,7 +8,7 @@ use crate::statement::Kept;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Edit {
     pub range: Range<usize>,
-    pub with: String,
+    pub with: Output,
 }
 
 /// The client's text with edits that apply wherever a piece of it is used.
@@ -27,11 +27,14 @@ impl<'a> Source<'a> {
     }
 
     /// Adds an edit, once. Edits never overlap: each belongs to one token run of one tree node.
-    pub fn edit(&mut self, range: Range<usize>, with: String) {
+    pub fn edit(&mut self, range: Range<usize>, with: impl Into<Output>) {
         let at = self
             .edits
             .partition_point(|edit| (edit.range.start, edit.range.end) <= (range.start, range.end));
-        let edit = Edit { range, with };
+        let edit = Edit {
+            range,
+            with: with.into(),
+        };
         if at
             .checked_sub(1)
             .is_none_or(|before| self.edits[before] != edit)
@@ -46,10 +49,19 @@ impl<'a> Source<'a> {
 }
 
 /// The text being built, and which extents of it are the client's own.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Output {
     pub sql: String,
     pub kept: Vec<Kept>,
+}
+
+impl From<String> for Output {
+    fn from(sql: String) -> Output {
+        Output {
+            sql,
+            kept: Vec::new(),
+        }
+    }
 }
 
 impl Output {
@@ -63,11 +75,12 @@ impl Output {
     pub fn client(&mut self, source: &Source<'_>, range: Range<usize>) -> &mut Output {
         let mut at = range.start;
         for edit in &source.edits {
-            if edit.range.start < range.start || edit.range.end > range.end {
+            // An edit inside a larger one is in that one's text already.
+            if edit.range.start < at || edit.range.end > range.end {
                 continue;
             }
             self.keep(source, at..edit.range.start);
-            self.sql.push_str(&edit.with);
+            self.append(edit.with.clone());
             at = edit.range.end;
         }
         self.keep(source, at..range.end);
@@ -104,7 +117,7 @@ mod tests {
     #[test]
     fn only_the_edited_spans_change_and_the_rest_maps_back() {
         let mut source = Source::new("SELECT a FROM t -- é\nWHERE b");
-        source.edit(14..15, "(x) AS t".into());
+        source.edit(14..15, "(x) AS t".to_owned());
         let mut output = Output::default();
         output.own("/* */ ").client(&source, 0..source.text.len());
         assert_eq!(output.sql, "/* */ SELECT a FROM (x) AS t -- é\nWHERE b");

@@ -27,8 +27,12 @@ pub(crate) struct TableRef<'t> {
     /// The `RangeVar`.
     pub node: &'t Tree,
     pub place: Place,
-    /// The WHERE of the query whose FROM names the table.
+    /// The WHERE of the query whose FROM names the table, or of the write that targets it.
     pub filter: Option<&'t Tree>,
+    /// For a target: the statement that writes it.
+    pub write: Option<&'t Tree>,
+    /// For a target inside WITH: its `CommonTableExpr`.
+    pub with_query: Option<&'t Tree>,
 }
 
 impl<'t> TableRef<'t> {
@@ -59,6 +63,7 @@ pub(crate) fn table_refs(statement: &Tree) -> Vec<TableRef<'_>> {
     let mut walker = Walker {
         found: Vec::new(),
         with_names: Vec::new(),
+        with_query: None,
     };
     walker.walk(statement, Place::Other, None, 0);
     walker.found
@@ -68,6 +73,8 @@ struct Walker<'t> {
     found: Vec<TableRef<'t>>,
     /// Names of WITH queries in scope, innermost last.
     with_names: Vec<&'t str>,
+    /// The WITH query that is being walked.
+    with_query: Option<&'t Tree>,
 }
 
 const WRITES: [&str; 4] = ["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
@@ -132,6 +139,8 @@ impl<'t> Walker<'t> {
                         node: child,
                         place: target,
                         filter,
+                        write: Some(node),
+                        with_query: self.with_query,
                     });
                 }
                 _ => self.walk(child, Place::Other, None, with_depth),
@@ -149,7 +158,9 @@ impl<'t> Walker<'t> {
                 .extend(queries.iter().map(|query| query.text("ctename")));
         }
         for query in queries {
+            let outer = self.with_query.replace(query);
             self.children(query, Place::Other, None, with_depth + 1);
+            self.with_query = outer;
             if !recursive {
                 self.with_names.push(query.text("ctename"));
             }
@@ -166,6 +177,8 @@ impl<'t> Walker<'t> {
             node,
             place,
             filter,
+            write: None,
+            with_query: None,
         });
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod binary;
+pub mod control;
 pub mod program;
 pub mod proxy;
 pub mod raw;

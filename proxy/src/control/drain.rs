@@ -16,6 +16,9 @@ use super::instances::{Instance, instances};
 /// Between two looks: small against the heartbeat and against a human's patience.
 const POLL: Duration = Duration::from_millis(50);
 
+/// What takes no longer than a reload of the rules needs no words.
+const TELL_AFTER: Duration = Duration::from_millis(500);
+
 /// The locks of transactions that change rows. SHARE UPDATE EXCLUSIVE and SHARE are left out:
 /// VACUUM, ANALYZE and CREATE INDEX take them, run long, and write no rows.
 const WRITE_LOCKS: &str =
@@ -79,7 +82,33 @@ pub async fn wait(
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Drained, ControlError> {
     let mut clock = Clock::start(timeout);
-    let drained = loop {
+    let drained = instances_there(client, migration, phases, &mut clock, tell).await?;
+    let waited_for = writers_gone(client, migration, &mut clock, tell).await?;
+    Ok(Drained {
+        waited_for,
+        ..drained
+    })
+}
+
+/// The first half alone: every live instance serves one of `phases`, drained.
+pub async fn wait_for_instances(
+    client: &Client,
+    migration: &Migration,
+    phases: &[Phase],
+    timeout: Duration,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<Drained, ControlError> {
+    instances_there(client, migration, phases, &mut Clock::start(timeout), tell).await
+}
+
+async fn instances_there(
+    client: &Client,
+    migration: &Migration,
+    phases: &[Phase],
+    clock: &mut Clock,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<Drained, ControlError> {
+    loop {
         let all = instances(client, &migration.name).await?;
         let late: Vec<String> = all
             .iter()
@@ -87,19 +116,14 @@ pub async fn wait(
             .filter_map(|i| lag(i, phases))
             .collect();
         if late.is_empty() {
-            break Drained {
+            return Ok(Drained {
                 instances: all.iter().filter(|i| i.live).count(),
                 silent: all.into_iter().filter(|i| !i.live).collect(),
                 waited_for: 0,
-            };
+            });
         }
         clock.wait(&late.join("\n"), tell).await?;
-    };
-    let waited_for = writers_gone(client, migration, &mut clock, tell).await?;
-    Ok(Drained {
-        waited_for,
-        ..drained
-    })
+    }
 }
 
 /// Waits until the transactions that hold a write lock now are gone; later ones are not waited for.
@@ -228,7 +252,7 @@ impl Clock {
             .map(|line| line.split(", in a transaction for").next().unwrap_or(line))
             .collect::<Vec<_>>()
             .join("\n");
-        if self.told != gist {
+        if self.told != gist && self.started.elapsed() >= TELL_AFTER {
             tell(waiting_for);
             self.told = gist;
         }

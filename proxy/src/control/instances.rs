@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rewrite_rules::Phase;
 use serde::Serialize;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::connection::{Control, connect};
 use super::error::ControlError;
@@ -21,8 +22,8 @@ pub const GONE_AFTER_SECONDS: f64 = 10.0;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How soon a change is noticed and said; a look costs no round trip.
 const LOOK: Duration = Duration::from_millis(50);
-/// Between attempts to reach a database that is down.
-const RECONNECT: Duration = Duration::from_secs(1);
+/// Between attempts to reach a database that is down or not prepared yet.
+const RECONNECT: Duration = Duration::from_millis(500);
 /// A clean stop must not hang on a database that does not answer.
 const SIGN_OFF_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -67,8 +68,13 @@ pub async fn run(serving: impl Serving, url: String, shutdown: impl Future<Outpu
         tokio::select! {
             // Dropping an attempt half-way leaves at most rows that the sign-off removes.
             () = &mut shutdown => break,
-            result = attempt => if let Err(error) = result {
-                tracing::warn!(%error, "cannot say in crossfade.instances which phase is served");
+            result = attempt => match result {
+                Ok(()) => {}
+                // Not prepared yet; whoever prepares says so if that fails.
+                Err(error) if error.sqlstate() == Some(&SqlState::UNDEFINED_TABLE) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot say in crossfade.instances which phase is served");
+                }
             },
         }
         tokio::select! {

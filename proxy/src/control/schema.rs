@@ -69,10 +69,14 @@ async fn prepare_in_transaction(
         }
         create_functions(client, lens, &mut prepared).await?;
     }
-    client
-        .batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA crossfade TO PUBLIC")
-        .await
-        .map_err(sql())?;
+    // Only when there is something to grant: a role that owns nothing here may prepare what is
+    // prepared already.
+    if prepared.schema_created || !prepared.functions_created.is_empty() {
+        client
+            .batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA crossfade TO PUBLIC")
+            .await
+            .map_err(sql())?;
+    }
     Ok(prepared)
 }
 
@@ -147,6 +151,12 @@ async fn create_functions(
 
 /// The functions that a retired migration leaves behind, for the operator to drop.
 pub async fn functions_of(client: &Client, migration: &str) -> Result<Vec<String>, ControlError> {
+    let sql = || ControlError::sql("list of a lens's functions");
+    // Types are written with their schema when no schema is searched.
+    client
+        .batch_execute("BEGIN; SET LOCAL search_path = ''")
+        .await
+        .map_err(sql())?;
     let rows = client
         .query(
             "SELECT to_regproc(name)::oid::regprocedure::text FROM crossfade.lens_functions \
@@ -154,6 +164,7 @@ pub async fn functions_of(client: &Client, migration: &str) -> Result<Vec<String
             &[&migration],
         )
         .await
-        .map_err(ControlError::sql("list of a lens's functions"))?;
+        .map_err(sql())?;
+    client.batch_execute("COMMIT").await.map_err(sql())?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

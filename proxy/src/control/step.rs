@@ -185,22 +185,27 @@ async fn settle_last_step(
     if undoes {
         return Ok(());
     }
-    drain::wait(client, migration, &[from], options.drain_timeout, tell)
-        .await
-        .map(drop)
-        .map_err(|error| match error {
-            ControlError::TimedOut {
-                waited_seconds,
-                waiting_for,
-            } => ControlError::TimedOut {
-                waited_seconds,
-                waiting_for: format!(
-                    "{} stays in {from}, which is not drained yet:\n{waiting_for}",
-                    migration.name
-                ),
-            },
-            other => other,
-        })
+    let timeout = options.drain_timeout;
+    let seen_drained = last.is_some_and(|last| last.drained && last.to == from.name());
+    let waited = if seen_drained {
+        // Whoever writes now began after that; only a proxy that joined since could be behind.
+        drain::wait_for_instances(client, migration, &[from], timeout, tell).await
+    } else {
+        drain::wait(client, migration, &[from], timeout, tell).await
+    };
+    waited.map(drop).map_err(|error| match error {
+        ControlError::TimedOut {
+            waited_seconds,
+            waiting_for,
+        } => ControlError::TimedOut {
+            waited_seconds,
+            waiting_for: format!(
+                "{} stays in {from}, which is not drained yet:\n{waiting_for}",
+                migration.name
+            ),
+        },
+        other => other,
+    })
 }
 
 /// What a phase implies for later gates, written down before anybody can act on the phase.

@@ -18,7 +18,7 @@ use crate::wire::startup::{self, Startup, StartupError};
 use crate::{cancel, upstream};
 
 /// A client that does not take its last words within this time does without them.
-const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Each kind of encryption may be asked for once before the session's own packet.
 const NEGOTIATIONS_MAX: usize = 2;

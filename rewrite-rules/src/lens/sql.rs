@@ -1,6 +1,6 @@
 //! The SQL of a one-to-one lens, derived from its column table.
 
-use super::{LegacyColumn, Lens};
+use super::{LegacyColumn, Lens, Work};
 
 /// An identifier as SQL. Always quoted: a name that is a keyword today or tomorrow stays a name.
 #[must_use]
@@ -285,6 +285,17 @@ impl Lens {
             .map(|c| format!("{image}.{}", quote_ident(&c.name)))
             .collect();
         format!("ROW({})::{}", columns.join(", "), self.legacy)
+    }
+
+    /// A condition that removes the legacy rows whose images are in a relation.
+    #[must_use]
+    pub fn remove_legacy_call(&self, relation: &str) -> String {
+        format!(
+            "(SELECT {}(array_agg({}), false) FROM {relation} AS {})",
+            self.function_name(Work::RemoveLegacy),
+            self.image_row(Self::IMAGE),
+            Self::IMAGE
+        )
     }
 
     /// Legacy images of the unified rows in a relation that have none to show: the opposite of

@@ -72,13 +72,6 @@ impl<'a> Write<'a> {
         })
     }
 
-    /// Everything before RETURNING, with the client's WITH.
-    pub fn whole(&self) -> Range<usize> {
-        self.with
-            .as_ref()
-            .map_or(self.body.start, |with| with.start)..self.body.end
-    }
-
     fn clause(&self, from: usize, to: Option<usize>) -> Option<Tokens<'a>> {
         let to = to.unwrap_or(self.end);
         (from < to).then(|| self.tokens.slice(from..to))
@@ -147,18 +140,6 @@ impl<'a> Write<'a> {
             self.clause(at, conflict),
             conflict.and_then(|index| self.clause(index, None)),
         )
-    }
-
-    /// Whether the client's WITH holds a statement that writes: it may only stand at the top.
-    pub fn with_writes(&self) -> bool {
-        self.statement
-            .get("with_clause")
-            .list("ctes")
-            .iter()
-            .any(|query| {
-                let body = query.get("ctequery");
-                !body.is("SelectStmt")
-            })
     }
 
     pub fn is_current_of(&self) -> bool {

@@ -57,11 +57,34 @@ pub(super) fn is_bare(tokens: &Tokens<'_>) -> bool {
     }
 }
 
-/// What stands behind the `=` of an assignment.
-pub(super) fn value_of_assignment<'a>(item: &Tokens<'a>) -> Option<Tokens<'a>> {
+/// What stands behind the `=` of an assignment: one value, or those of `(a, b) = (x, y)`. `None`
+/// for a query, whose values have no text of their own.
+pub(super) fn values_of_assignment<'a>(item: &Tokens<'a>) -> Option<Vec<Tokens<'a>>> {
     let equals = item
         .tokens
         .iter()
         .position(|token| item.is_symbol(token, "="))?;
-    Some(item.slice(equals + 1..item.tokens.len()))
+    let value = item.slice(equals + 1..item.tokens.len());
+    if !item
+        .tokens
+        .first()
+        .is_some_and(|token| item.is_symbol(token, "("))
+    {
+        return Some(vec![value]);
+    }
+    let columns = item.parenthesised(0)?.0.split().len();
+    let row = usize::from(
+        value
+            .tokens
+            .first()
+            .is_some_and(|token| value.is_word(token, "row")),
+    );
+    let (inner, close) = value.parenthesised(row)?;
+    let values = inner.split();
+    let query = inner.tokens.first().is_some_and(|token| {
+        ["select", "with", "values", "table"]
+            .iter()
+            .any(|word| inner.is_word(token, word))
+    });
+    (close + 1 == value.tokens.len() && !query && values.len() == columns).then_some(values)
 }

@@ -14,28 +14,23 @@
 //! unified half from within the same statement (see `lens::functions`).
 
 use super::clauses::Write;
-use super::{ManagedRef, Plan, Scope};
+use super::compose::{Composed, Composer};
+use super::{ManagedRef, Scope};
 use crate::lens::{Lens, Work, quote_ident};
 use crate::refuse;
 use crate::rule_set::OnUnifiedError;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 
-pub(super) fn plan<'a>(
+pub(super) fn compose<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
+    write: &Write<'a>,
     source: &mut Source<'a>,
-) -> Result<Plan, Refusal> {
-    let write = Write::of(scope, target)?;
+    composer: Composer,
+) -> Result<Composed, Refusal> {
     let lens = target.managed.lens;
     let table = target.table_name();
-    if write.with_writes() {
-        return Err(refuse::unsupported(
-            "a WITH that writes, in front of a write,",
-            &table,
-            "Send the writes as statements of their own.",
-        ));
-    }
     if write.is_current_of() && target.reads_unified() {
         return Err(refuse::unsupported(
             "WHERE CURRENT OF once reads are unified",
@@ -46,15 +41,15 @@ pub(super) fn plan<'a>(
     write.check_returning(target, source, &|name| lens.column(name).is_some())?;
     let record = target.managed.migration.on_unified_error() == OnUnifiedError::Record;
     let shape = Shape {
-        write: &write,
+        write,
         lens,
         record,
     };
     match scope.statement.kind() {
-        "InsertStmt" => Ok(shape.put(source, TagVerb::Insert)),
-        "UpdateStmt" if sets_key(scope, lens) => shape.rekey(source, &table),
-        "UpdateStmt" => Ok(shape.put(source, TagVerb::Update)),
-        _ => Ok(shape.remove(source)),
+        "InsertStmt" => Ok(shape.put(composer, source, TagVerb::Insert)),
+        "UpdateStmt" if sets_key(scope, lens) => shape.rekey(composer, source, &table),
+        "UpdateStmt" => Ok(shape.put(composer, source, TagVerb::Update)),
+        _ => Ok(shape.remove(composer, source)),
     }
 }
 
@@ -72,42 +67,40 @@ struct Shape<'w, 'a> {
 }
 
 impl Shape<'_, '_> {
-    /// `WITH cf_new AS (the client's statement RETURNING its row images`
-    fn image(&self, source: &Source<'_>) -> Output {
-        let mut output = Output::default();
-        output
-            .own("WITH cf_new AS (")
-            .client(source, self.write.whole());
-        output.own(&format!(" RETURNING {}.*)", self.write.alias));
-        output
+    /// The client's statement, returning its row images, as `cf_new`.
+    fn image(&self, composer: &mut Composer, source: &Source<'_>) -> String {
+        let mut statement = Output::default();
+        statement.client(source, self.write.body.clone());
+        statement.own(&format!(" RETURNING {}.*", self.write.alias));
+        composer.query("new", statement);
+        composer.name("new")
     }
 
-    fn put(&self, source: &Source<'_>, verb: TagVerb) -> Plan {
-        let mut output = self.image(source);
+    fn put(&self, mut composer: Composer, source: &Source<'_>, verb: TagVerb) -> Composed {
+        let new = self.image(&mut composer, source);
         if self.record {
-            let call = self.call(Work::Put, "cf_new");
-            return self.select(output, source, "cf_new", Some(call), verb);
+            composer.call(self.function(Work::Put, &new));
+            return composer.select(self.write, source, &new, verb);
         }
-        let put = self.lens.put_from("cf_new");
+        let put = self.lens.put_from(&new);
         if self.write.returning.is_some() {
-            output.own(&format!(", cf_put AS ({put})"));
-            return self.select(output, source, "cf_new", None, verb);
+            composer.query("put", put);
+            return composer.select(self.write, source, &new, verb);
         }
         // An upsert from n images counts n rows: its tag needs only another verb.
-        output.own(" ").own(&put);
-        Plan::Composed {
-            output,
-            answer: Answer {
+        composer.end(
+            put,
+            Answer {
                 tag: Some(verb),
                 hide_rows: false,
             },
-        }
+        )
     }
 
-    fn remove(&self, source: &Source<'_>) -> Plan {
-        let output = self.image(source);
-        let call = self.call(Work::Remove, "cf_new");
-        self.select(output, source, "cf_new", Some(call), TagVerb::Delete)
+    fn remove(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
+        let new = self.image(&mut composer, source);
+        composer.call(self.function(Work::Remove, &new));
+        composer.select(self.write, source, &new, TagVerb::Delete)
     }
 
     /// An UPDATE that sets the key: the unified row keeps its other columns and moves along.
@@ -115,7 +108,12 @@ impl Shape<'_, '_> {
     /// The old images are read under the lock that the UPDATE would take, so that each new image
     /// has its old one. If a concurrent change of the same keys still pairs them differently the
     /// statement fails instead of guessing.
-    fn rekey(&self, source: &Source<'_>, table: &str) -> Result<Plan, Refusal> {
+    fn rekey(
+        &self,
+        mut composer: Composer,
+        source: &Source<'_>,
+        table: &str,
+    ) -> Result<Composed, Refusal> {
         let write = self.write;
         let Some(assignments) = write.assignments().map(|tokens| tokens.extent()) else {
             return Err(refuse::unsupported(
@@ -124,57 +122,65 @@ impl Shape<'_, '_> {
                 "Write it plainly.",
             ));
         };
-        if write.joined().is_some() || write.with.is_some() || write.is_current_of() {
+        if write.joined().is_some() || write.is_current_of() {
             return Err(refuse::unsupported(
-                "an UPDATE of the key with FROM, WITH or CURRENT OF",
+                "an UPDATE of the key with FROM or CURRENT OF",
                 table,
                 "Update the key in a statement with a plain WHERE.",
             ));
         }
-        let alias = &write.alias;
-        let legacy = self.lens.legacy.sql();
-        let mut output = Output::default();
-        output.own(&format!(
-            "WITH cf_old AS MATERIALIZED (SELECT ROW({alias}.*)::{legacy} AS cf_row FROM {legacy} AS {alias}"
+        let (alias, legacy) = (&write.alias, self.lens.legacy.sql());
+        let (old, new) = (composer.name("old"), composer.name("new"));
+
+        let mut locked = Output::default();
+        locked.own(&format!(
+            "SELECT ROW({alias}.*)::{legacy} AS cf_row FROM {legacy} AS {alias}"
         ));
         if let Some(condition) = write.condition() {
-            output.own(" WHERE ").client(source, condition);
+            locked.own(" WHERE ").client(source, condition);
         }
-        output
-            .own(" FOR UPDATE), cf_new AS (")
-            .client(source, write.body.start..assignments.end);
+        locked.own(" FOR UPDATE");
+        composer.once("old", locked);
+
+        let mut statement = Output::default();
+        statement.client(source, write.body.start..assignments.end);
         let join: Vec<String> = self
             .lens
             .legacy_key()
             .iter()
-            .map(|key| format!("{alias}.{key} = (cf_old.cf_row).{key}"))
+            .map(|key| format!("{alias}.{key} = ({old}.cf_row).{key}"))
             .collect();
-        output.own(&format!(" FROM cf_old WHERE {}", join.join(" AND ")));
+        statement.own(&format!(" FROM {old} WHERE {}", join.join(" AND ")));
         if let Some(condition) = write.condition() {
-            output.own(" AND (").client(source, condition).own(")");
+            statement.own(" AND (").client(source, condition).own(")");
         }
+        statement.own(&format!(" RETURNING {alias}.*, {old}.cf_row"));
+        composer.query("new", statement);
+
+        composer.call(format!(
+            "(SELECT {}(array_agg({image}.cf_row), array_agg({}), {}) FROM {new} AS {image})",
+            self.lens.function_name(Work::Rekey),
+            self.lens.image_row(Lens::IMAGE),
+            self.record,
+            image = Lens::IMAGE,
+        ));
+        composer.call(format!(
+            "CASE WHEN (SELECT count(*) FROM {old}) = (SELECT count(*) FROM {new}) THEN true \
+             ELSE ('a key changed while this statement waited for its row; retry' || \
+             (SELECT count(*) FROM {new}))::boolean END"
+        ));
         let columns: Vec<String> = self
             .lens
             .columns
             .iter()
             .map(|column| quote_ident(&column.name))
             .collect();
-        let call = format!(
-            "(SELECT {}(array_agg(cf_n.cf_row), array_agg({}), {}) FROM cf_new AS cf_n) AND CASE \
-             WHEN (SELECT count(*) FROM cf_old) = (SELECT count(*) FROM cf_new) THEN true \
-             ELSE ('a key changed while this statement waited for its row; retry' || \
-             (SELECT count(*) FROM cf_new))::boolean END",
-            self.lens.function_name(Work::Rekey),
-            self.lens.image_row(Lens::IMAGE),
-            self.record,
-        );
-        output.own(&format!(" RETURNING {alias}.*, cf_old.cf_row)"));
-        let images = format!("(SELECT {} FROM cf_new)", columns.join(", "));
-        Ok(self.select(output, source, &images, Some(call), TagVerb::Update))
+        let images = format!("(SELECT {} FROM {new})", columns.join(", "));
+        Ok(composer.select(write, source, &images, TagVerb::Update))
     }
 
     /// A call of one of the lens's functions over the images in a relation.
-    fn call(&self, work: Work, relation: &str) -> String {
+    fn function(&self, work: Work, relation: &str) -> String {
         format!(
             "(SELECT {}(array_agg(ROW({image}.*)::{}), {}) FROM {relation} AS {image})",
             self.lens.function_name(work),
@@ -182,33 +188,5 @@ impl Shape<'_, '_> {
             self.record,
             image = Lens::IMAGE,
         )
-    }
-
-    /// The final SELECT: the client's RETURNING list over the images, or rows to be counted.
-    fn select(
-        &self,
-        mut output: Output,
-        source: &Source<'_>,
-        images: &str,
-        call: Option<String>,
-        verb: TagVerb,
-    ) -> Plan {
-        let returning = self.write.returning.clone();
-        let hide_rows = returning.is_none();
-        output.own(" SELECT ");
-        if let Some(list) = returning {
-            output.client(source, list);
-        }
-        output.own(&format!(" FROM {images} AS {}", self.write.alias));
-        if let Some(call) = call {
-            output.own(&format!(" WHERE {call}"));
-        }
-        Plan::Composed {
-            output,
-            answer: Answer {
-                tag: Some(verb),
-                hide_rows,
-            },
-        }
     }
 }

@@ -16,53 +16,50 @@
 //! In `unified_read` it is legacy that may be stale, and the image is complete.
 
 use super::clauses::Write;
-use super::{ManagedRef, Plan, Scope};
-use crate::lens::{Lens, Work};
+use super::compose::{Composed, Composer};
+use super::{ManagedRef, Scope};
+use crate::lens::Lens;
 use crate::phase::Phase;
 use crate::refuse;
 use crate::splice::{Output, Source};
-use crate::statement::{Answer, Refusal, TagVerb};
+use crate::statement::{Refusal, TagVerb};
 use crate::tree::Tree;
 
-pub(super) fn plan<'a>(
+/// `None` when the write needs nothing on the other side.
+pub(super) fn compose<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
+    write: &Write<'a>,
     source: &mut Source<'a>,
-) -> Result<Plan, Refusal> {
-    let write = Write::of(scope, target)?;
+    composer: Composer,
+) -> Result<Option<Composed>, Refusal> {
     let lens = target.managed.lens;
-    let table = target.table_name();
-    let refuse = |what: &str, hint: &str| Err(refuse::unsupported(what, &table, hint));
-    if write.with_writes() {
-        return refuse(
-            "a WITH that writes, in front of a write,",
-            "Send the writes as statements of their own.",
-        );
-    }
     if sets(scope.statement).any(|name| lens.key_columns().any(|key| key.unified == name))
         && !scope.statement.is("InsertStmt")
     {
-        return refuse(
+        return Err(refuse::unsupported(
             "an UPDATE of the key under its new name",
+            &target.table_name(),
             "Keep keys as they are until the migration ends.",
-        );
+        ));
     }
+    let full = target.managed.migration.phase == Phase::UnifiedRead;
     let mirror = Mirror {
         scope: *scope,
-        write: &write,
+        write,
         lens,
-        full: target.managed.migration.phase == Phase::UnifiedRead,
+        full,
     };
-    if scope.statement.is("UpdateStmt") && !mirror.full && mirror.changed().is_empty() {
-        return Ok(Plan::Unchanged);
+    if scope.statement.is("UpdateStmt") && !full && mirror.changed().is_empty() {
+        return Ok(None);
     }
     // Columns of the unified table are not declared: a bare name may be the table's own.
     write.check_returning(target, source, &|_| true)?;
-    match scope.statement.kind() {
-        "InsertStmt" => Ok(mirror.insert(source)),
-        "UpdateStmt" => Ok(mirror.update(source)),
-        _ => Ok(mirror.delete(source)),
-    }
+    Ok(Some(match scope.statement.kind() {
+        "InsertStmt" => mirror.insert(composer, source),
+        "UpdateStmt" => mirror.update(composer, source),
+        _ => mirror.delete(composer, source),
+    }))
 }
 
 /// Names of the unified columns that an UPDATE or an ON CONFLICT DO UPDATE sets.
@@ -110,23 +107,22 @@ impl Mirror<'_, '_> {
         })
     }
 
-    fn insert(&self, source: &Source<'_>) -> Plan {
+    fn insert(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let conflict = self.scope.statement.get("on_conflict_clause");
         let updates = !conflict.list("target_list").is_empty();
+        let images = composer.name("img");
         let put = if self.full {
-            self.lens.put_legacy_from("cf_img", None)
+            self.lens.put_legacy_from(&images, None)
         } else if updates {
-            self.lens.put_legacy_from("cf_img", Some(&self.changed()))
+            self.lens.put_legacy_from(&images, Some(&self.changed()))
         } else {
-            self.lens.insert_legacy_from("cf_img")
+            self.lens.insert_legacy_from(&images)
         };
-        let mut output = Output::default();
-        output
-            .own("WITH cf_new AS (")
-            .client(source, self.write.whole());
-        output.own(&format!(" RETURNING {}.*)", self.write.alias));
+        let mut statement = Output::default();
+        statement.client(source, self.write.body.clone());
+        self.new_rows(&mut composer, statement);
         self.finish(
-            output,
+            composer,
             source,
             Some(put),
             updates && self.moves_rows(),
@@ -134,105 +130,86 @@ impl Mirror<'_, '_> {
         )
     }
 
-    fn update(&self, source: &Source<'_>) -> Plan {
+    fn update(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let moves = self.moves_rows();
         let changed = self.changed();
+        let images = composer.name("img");
         let put = if self.full {
-            self.lens.put_legacy_from("cf_img", None)
+            self.lens.put_legacy_from(&images, None)
         } else if moves {
-            self.lens.put_legacy_from("cf_img", Some(&changed))
+            self.lens.put_legacy_from(&images, Some(&changed))
         } else {
-            self.lens.update_legacy_from("cf_img", &changed)
+            self.lens.update_legacy_from(&images, &changed)
         };
-        let output = self.locked(source);
-        self.finish(output, source, Some(put), moves, TagVerb::Update)
+        self.locked(&mut composer, source);
+        self.finish(composer, source, Some(put), moves, TagVerb::Update)
     }
 
-    fn delete(&self, source: &Source<'_>) -> Plan {
-        let output = self.locked(source);
-        self.finish(output, source, None, false, TagVerb::Delete)
+    fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
+        self.locked(&mut composer, source);
+        self.finish(composer, source, None, false, TagVerb::Delete)
+    }
+
+    fn new_rows(&self, composer: &mut Composer, mut statement: Output) {
+        statement.own(&format!(" RETURNING {}.*", self.write.alias));
+        composer.query("new", statement);
     }
 
     /// The client's UPDATE or DELETE as `cf_new`, with the legacy rows locked before it.
-    fn locked(&self, source: &Source<'_>) -> Output {
+    fn locked(&self, composer: &mut Composer, source: &Source<'_>) {
         let write = self.write;
-        let mut output = Output::default();
-        // A WITH of the client's could be what its WHERE speaks of, and the lock stands outside.
-        let lockable = write.with.is_none() && !write.is_current_of();
-        let guard = "(SELECT count(*) FROM cf_lock) >= 0";
-        output.own("WITH ");
-        if lockable {
-            let mut keys = Output::default();
-            keys.own(&format!(
-                "SELECT {} FROM ",
-                self.lens.legacy_key_of(&write.alias)
-            ));
-            keys.own(&format!("{} AS {}", self.lens.unified, write.alias));
-            if let Some(joined) = write.joined() {
-                keys.own(", ").client(source, joined);
-            }
-            if let Some(condition) = write.condition() {
-                keys.own(" WHERE ").client(source, condition);
-            }
-            output.own(&format!(
-                "cf_lock AS MATERIALIZED ({}), ",
-                self.lens.lock_legacy(&keys.sql)
-            ));
+        let mut statement = Output::default();
+        if write.is_current_of() {
+            statement.client(source, write.body.clone());
+            return self.new_rows(composer, statement);
         }
-        output.own("cf_new AS (");
+        let mut keys = Output::default();
+        keys.own(&format!(
+            "SELECT {} FROM ",
+            self.lens.legacy_key_of(&write.alias)
+        ));
+        keys.own(&format!("{} AS {}", self.lens.unified, write.alias));
+        if let Some(joined) = write.joined() {
+            keys.own(", ").client(source, joined);
+        }
+        if let Some(condition) = write.condition() {
+            keys.own(" WHERE ").client(source, condition);
+        }
+        composer.once("lock", self.lens.lock_legacy(&keys.sql));
+        let guard = format!("(SELECT count(*) FROM {}) >= 0", composer.name("lock"));
         match write.condition() {
-            _ if !lockable => output.client(source, write.whole()),
-            Some(condition) => output
+            Some(condition) => statement
                 .client(source, write.body.start..condition.start)
                 .own("(")
                 .client(source, condition)
                 .own(&format!(") AND {guard}")),
-            None => output
+            None => statement
                 .client(source, write.body.clone())
                 .own(&format!(" WHERE {guard}")),
         };
-        output.own(&format!(" RETURNING {}.*)", write.alias));
-        output
+        self.new_rows(composer, statement);
     }
 
     fn finish(
         &self,
-        mut output: Output,
+        mut composer: Composer,
         source: &Source<'_>,
         put: Option<String>,
         hides: bool,
         verb: TagVerb,
-    ) -> Plan {
-        output.own(&format!(", cf_img AS ({})", self.lens.read_from("cf_new")));
-        let remove = |relation: &str| {
-            format!(
-                " WHERE (SELECT {}(array_agg({}), false) FROM {relation} AS {})",
-                self.lens.function_name(Work::RemoveLegacy),
-                self.lens.image_row(Lens::IMAGE),
-                Lens::IMAGE
-            )
-        };
-        let condition = match &put {
-            None => remove("cf_img"),
-            Some(_) if hides => remove(&format!("({})", self.lens.hidden_from("cf_new"))),
-            Some(_) => String::new(),
-        };
-        if let Some(put) = put {
-            output.own(&format!(", cf_put AS ({put})"));
+    ) -> Composed {
+        let (new, images) = (composer.name("new"), composer.name("img"));
+        composer.query("img", self.lens.read_from(&new));
+        match put {
+            None => composer.call(self.lens.remove_legacy_call(&images)),
+            Some(put) => {
+                composer.query("put", put);
+                if hides {
+                    let hidden = format!("({})", self.lens.hidden_from(&new));
+                    composer.call(self.lens.remove_legacy_call(&hidden));
+                }
+            }
         }
-        let returning = self.write.returning.clone();
-        let hide_rows = returning.is_none();
-        output.own(" SELECT ");
-        if let Some(list) = returning {
-            output.client(source, list);
-        }
-        output.own(&format!(" FROM cf_new AS {}{condition}", self.write.alias));
-        Plan::Composed {
-            output,
-            answer: Answer {
-                tag: Some(verb),
-                hide_rows,
-            },
-        }
+        composer.select(self.write, source, &new, verb)
     }
 }

@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use super::{ManagedRef, Plan, Scope, invert, with_target};
+use super::{ManagedRef, Plan, Scope, invert};
 use crate::lens::quote_ident;
 use crate::phase::Phase;
 use crate::refuse;
@@ -30,19 +30,7 @@ pub(super) fn plan<'a>(
     if refs.is_empty() {
         return Ok(Plan::Unchanged);
     }
-    for found in refs {
-        match found.table.place {
-            Place::Read | Place::Sampled | Place::Locked => {}
-            Place::Target | Place::WithTarget => return Err(with_target(found)),
-            Place::Other => {
-                return Err(refuse::unsupported(
-                    "this use",
-                    &found.table_name(),
-                    "Name the table in FROM, or as the target of INSERT, UPDATE or DELETE.",
-                ));
-            }
-        }
-    }
+    check_places(refs)?;
     if substitute_all(scope, refs, source)? {
         return Ok(Plan::Edited { compare: None });
     }
@@ -52,6 +40,23 @@ pub(super) fn plan<'a>(
     } else {
         Plan::Unchanged
     })
+}
+
+/// Checks that tables are only read where a derived table can stand.
+pub(super) fn check_places(refs: &[ManagedRef<'_>]) -> Result<(), Refusal> {
+    for found in refs {
+        match found.table.place {
+            Place::Read | Place::Sampled | Place::Locked => {}
+            Place::Target | Place::WithTarget | Place::Other => {
+                return Err(refuse::unsupported(
+                    "this use",
+                    &found.table_name(),
+                    "Name the table in FROM, or as the target of INSERT, UPDATE or DELETE.",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Substitutes every reference that is read from unified; `false` when there was none.

@@ -20,30 +20,25 @@ mod conflict;
 mod insert;
 
 use super::clauses::Write;
-use super::expression::{assigned, value_of_assignment};
-use super::{ManagedRef, Plan, Scope, invert};
-use crate::lens::{LegacyColumn, Lens, Work, quote_ident};
+use super::compose::{Composed, Composer};
+use super::expression::{assigned, values_of_assignment};
+use super::{ManagedRef, Scope, invert};
+use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tokens::Tokens;
 
-pub(super) fn plan<'a>(
+pub(super) fn compose<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
+    write: &Write<'a>,
     source: &mut Source<'a>,
-) -> Result<Plan, Refusal> {
-    let write = Write::of(scope, target)?;
+    composer: Composer,
+) -> Result<Composed, Refusal> {
     let lens = target.managed.lens;
     let table = target.table_name();
-    if write.with_writes() {
-        return Err(refuse::unsupported(
-            "a WITH that writes, in front of a write,",
-            &table,
-            "Send the writes as statements of their own.",
-        ));
-    }
     if write.is_current_of() {
         return Err(refuse::unsupported(
             "WHERE CURRENT OF once reads are unified",
@@ -59,17 +54,18 @@ pub(super) fn plan<'a>(
         ));
     }
     write.check_returning(target, source, &|name| lens.column(name).is_some())?;
+    let mirrors = target.managed.migration.phase == Phase::UnifiedRead;
     let unified = Unified {
         scope: *scope,
         target,
-        write: &write,
+        write,
         lens,
-        mirrors: target.managed.migration.phase == Phase::UnifiedRead,
+        mirrors,
     };
     match scope.statement.kind() {
-        "InsertStmt" => unified.insert(source),
-        "UpdateStmt" => unified.update(source),
-        _ => Ok(unified.delete(source)),
+        "InsertStmt" => unified.insert(composer, source),
+        "UpdateStmt" => unified.update(composer, source),
+        _ => Ok(unified.delete(composer, source)),
     }
 }
 
@@ -83,58 +79,48 @@ struct Unified<'w, 'a> {
 }
 
 impl<'a> Unified<'_, 'a> {
-    fn update(&self, source: &Source<'_>) -> Result<Plan, Refusal> {
+    fn update(&self, mut composer: Composer, source: &Source<'_>) -> Result<Composed, Refusal> {
         let sets = self.assignments()?;
-        let mut output = Output::default();
-        self.open(&mut output, source);
-        self.old_rows(&mut output, source, |output| {
+        self.old_rows(&mut composer, source, |output| {
             for (index, (column, value)) in sets.iter().enumerate() {
                 output.own(", ");
                 assigned(output, source, Some(*value), column);
                 output.own(&format!(" AS cf_v{}", index + 1));
             }
         });
+        let old = composer.name("old");
         let assignments: Vec<String> = sets
             .iter()
             .enumerate()
             .map(|(index, (column, _))| {
-                let value = column.put_value(&format!("cf_old.cf_v{}", index + 1));
+                let value = column.put_value(&format!("{old}.cf_v{}", index + 1));
                 format!("{} = {value}", quote_ident(&column.unified))
             })
             .collect();
         let update = format!(
-            "UPDATE {} AS {row} SET {} FROM cf_old WHERE {}",
+            "UPDATE {} AS {row} SET {} FROM {old} WHERE {}",
             self.lens.unified,
             assignments.join(", "),
-            self.key_of_old(),
+            self.key_of(&old),
             row = Lens::ROW,
         );
-        Ok(self.finish(output, source, &update, TagVerb::Update))
+        Ok(self.finish(composer, source, &update, TagVerb::Update))
     }
 
-    fn delete(&self, source: &Source<'_>) -> Plan {
-        let mut output = Output::default();
-        self.open(&mut output, source);
-        self.old_rows(&mut output, source, |_| {});
+    fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
+        self.old_rows(&mut composer, source, |_| {});
+        let old = composer.name("old");
         let delete = format!(
-            "DELETE FROM {} AS {row} USING cf_old WHERE {}",
+            "DELETE FROM {} AS {row} USING {old} WHERE {}",
             self.lens.unified,
-            self.key_of_old(),
+            self.key_of(&old),
             row = Lens::ROW,
         );
-        self.finish(output, source, &delete, TagVerb::Delete)
-    }
-
-    /// `WITH` and, before ours, the client's own WITH queries.
-    fn open(&self, output: &mut Output, source: &Source<'_>) {
-        match &self.write.with {
-            Some(with) => output.client(source, with.clone()).own(", "),
-            None => output.own("WITH "),
-        };
+        self.finish(composer, source, &delete, TagVerb::Delete)
     }
 
     /// The queries that find and lock the rows to write: `cf_old`, and `cf_lock` before it.
-    fn old_rows(&self, output: &mut Output, source: &Source<'_>, values: impl Fn(&mut Output)) {
+    fn old_rows(&self, composer: &mut Composer, source: &Source<'_>, values: impl Fn(&mut Output)) {
         let alias = &self.write.alias;
         let conditions = invert::conditions(&self.target.table, self.lens);
         let read = self.lens.read_where(&conditions);
@@ -154,22 +140,24 @@ impl<'a> Unified<'_, 'a> {
             .map(|key| format!("{alias}.{key}"))
             .collect();
         if self.mirrors {
-            output.own(&format!("cf_keys AS (SELECT {}", keys.join(", ")));
-            from(output);
-            let locked = self.lens.lock_legacy("SELECT * FROM cf_keys");
-            output.own(&format!("), cf_lock AS MATERIALIZED ({locked}), "));
+            let mut found = Output::default();
+            found.own(&format!("SELECT {}", keys.join(", ")));
+            from(&mut found);
+            composer.query("keys", found);
+            let locked = self
+                .lens
+                .lock_legacy(&format!("SELECT * FROM {}", composer.name("keys")));
+            composer.once("lock", locked);
         }
         let named: Vec<String> = keys
             .iter()
             .enumerate()
             .map(|(i, key)| format!("{key} AS cf_k{}", i + 1))
             .collect();
-        output.own(&format!(
-            "cf_old AS MATERIALIZED (SELECT {}",
-            named.join(", ")
-        ));
-        values(output);
-        from(output);
+        let mut old = Output::default();
+        old.own(&format!("SELECT {}", named.join(", ")));
+        values(&mut old);
+        from(&mut old);
         if self.mirrors {
             // Makes the locks on legacy come first.
             let word = if self.write.condition().is_some() {
@@ -177,79 +165,52 @@ impl<'a> Unified<'_, 'a> {
             } else {
                 "WHERE"
             };
-            output.own(&format!(" {word} (SELECT count(*) FROM cf_lock) >= 0"));
+            old.own(&format!(
+                " {word} (SELECT count(*) FROM {}) >= 0",
+                composer.name("lock")
+            ));
         }
-        output.own(&format!(" FOR UPDATE OF {alias})"));
+        old.own(&format!(" FOR UPDATE OF {alias}"));
+        composer.once("old", old);
     }
 
-    fn key_of_old(&self) -> String {
+    fn key_of(&self, old: &str) -> String {
         let keys: Vec<String> = self
             .lens
             .key_columns()
             .enumerate()
             .map(|(index, column)| {
-                let old = column.put_value(&format!("cf_old.cf_k{}", index + 1));
-                format!("{}.{} = {old}", Lens::ROW, quote_ident(&column.unified))
+                let value = column.put_value(&format!("{old}.cf_k{}", index + 1));
+                format!("{}.{} = {value}", Lens::ROW, quote_ident(&column.unified))
             })
             .collect();
         keys.join(" AND ")
     }
 
-    /// Puts the unified statement behind the WITH queries so far, then the legacy half and the
-    /// client's RETURNING list.
+    /// The unified statement, then the legacy half and the client's RETURNING list.
     fn finish(
         &self,
-        mut output: Output,
+        mut composer: Composer,
         source: &Source<'_>,
         unified: &str,
         verb: TagVerb,
-    ) -> Plan {
-        let returning = self.write.returning.clone();
-        if !self.mirrors && returning.is_none() {
-            output.own(" ").own(unified);
-            return Plan::Composed {
-                output,
-                answer: Answer::default(),
-            };
+    ) -> Composed {
+        if !self.mirrors && self.write.returning.is_none() {
+            return composer.end(unified.to_owned(), Answer::default());
         }
-        let images = self.lens.read_from("cf_new");
-        output.own(&format!(
-            ", cf_new AS ({unified} RETURNING {}.*), cf_img AS ({images})",
-            Lens::ROW
-        ));
-        let mut condition = String::new();
-        if self.mirrors {
-            if verb == TagVerb::Delete {
-                condition = format!(" WHERE {}", self.remove_legacy("cf_img"));
-            } else if self.keys_may_move(verb) {
-                let moved = self.remove_legacy("(SELECT cf_o.* FROM cf_moved AS cf_o)");
-                let old = self.old_images();
-                output.own(&format!(", cf_moved AS ({old})"));
-                condition = format!(" WHERE {moved}");
-                output.own(&format!(
-                    ", cf_put AS ({})",
-                    self.lens.put_legacy_from("cf_img", None)
-                ));
-            } else {
-                output.own(&format!(
-                    ", cf_put AS ({})",
-                    self.lens.put_legacy_from("cf_img", None)
-                ));
+        let (new, images) = (composer.name("new"), composer.name("img"));
+        composer.query("new", format!("{unified} RETURNING {}.*", Lens::ROW));
+        composer.query("img", self.lens.read_from(&new));
+        if self.mirrors && verb == TagVerb::Delete {
+            composer.call(self.lens.remove_legacy_call(&images));
+        } else if self.mirrors {
+            if self.keys_may_move(verb) {
+                composer.query("moved", self.old_images(&composer));
+                composer.call(self.lens.remove_legacy_call(&composer.name("moved")));
             }
+            composer.query("put", self.lens.put_legacy_from(&images, None));
         }
-        let hide_rows = returning.is_none();
-        output.own(" SELECT ");
-        if let Some(list) = returning {
-            output.client(source, list);
-        }
-        output.own(&format!(" FROM cf_img AS {}{condition}", self.write.alias));
-        Plan::Composed {
-            output,
-            answer: Answer {
-                tag: Some(verb),
-                hide_rows,
-            },
-        }
+        composer.select(self.write, source, &images, verb)
     }
 
     fn keys_may_move(&self, verb: TagVerb) -> bool {
@@ -262,7 +223,8 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// Images that carry only the old keys of the written rows, for those that changed theirs.
-    fn old_images(&self) -> String {
+    fn old_images(&self, composer: &Composer) -> String {
+        let (old, images) = (composer.name("old"), composer.name("img"));
         let columns: Vec<String> = self
             .lens
             .columns
@@ -273,7 +235,7 @@ impl<'a> Unified<'_, 'a> {
                     .key_columns()
                     .position(|key| key.name == column.name);
                 let value = match key {
-                    Some(index) => format!("cf_old.cf_k{}", index + 1),
+                    Some(index) => format!("{old}.cf_k{}", index + 1),
                     None => format!("NULL::{}", column.sql_type),
                 };
                 format!("{value} AS {}", quote_ident(&column.name))
@@ -284,64 +246,51 @@ impl<'a> Unified<'_, 'a> {
             .legacy_key()
             .iter()
             .enumerate()
-            .map(|(index, key)| format!("cf_img.{key} = cf_old.cf_k{}", index + 1))
+            .map(|(index, key)| format!("{images}.{key} = {old}.cf_k{}", index + 1))
             .collect();
         format!(
-            "SELECT {} FROM cf_old WHERE NOT EXISTS (SELECT 1 FROM cf_img WHERE {})",
+            "SELECT {} FROM {old} WHERE NOT EXISTS (SELECT 1 FROM {images} WHERE {})",
             columns.join(", "),
             gone.join(" AND ")
         )
     }
 
-    fn remove_legacy(&self, relation: &str) -> String {
-        format!(
-            "(SELECT {}(array_agg({}), false) FROM {relation} AS {})",
-            self.lens.function_name(Work::RemoveLegacy),
-            self.lens.image_row(Lens::IMAGE),
-            Lens::IMAGE
-        )
-    }
-
     /// The columns that an UPDATE sets, each with the client's expression.
     fn assignments(&self) -> Result<Vec<(&LegacyColumn, Tokens<'a>)>, Refusal> {
-        let table = self.target.table_name();
         let refuse = |what: &str| {
             Err(refuse::unsupported(
                 what,
-                &table,
+                &self.target.table_name(),
                 "Set each column by `column = expression`.",
             ))
         };
         let targets = self.scope.statement.list("target_list");
-        let items = self
-            .write
-            .assignments()
-            .map(|tokens| tokens.split())
-            .unwrap_or_default();
-        if targets
-            .iter()
-            .any(|target| target.get("val").is("MultiAssignRef"))
-        {
-            return refuse("a multi-column SET once reads are unified");
-        }
         if targets
             .iter()
             .any(|target| !target.list("indirection").is_empty())
         {
             return refuse("SET of an array element or a field once reads are unified");
         }
-        let mut sets = Vec::new();
-        for (target, item) in targets.iter().zip(&items) {
-            let column = self.legacy_column(target.text("name"))?;
-            match value_of_assignment(item) {
-                Some(value) => sets.push((column, value)),
-                None => return refuse("this assignment"),
+        let items = self
+            .write
+            .assignments()
+            .map(|tokens| tokens.split())
+            .unwrap_or_default();
+        let mut values = Vec::new();
+        for item in &items {
+            match values_of_assignment(item) {
+                Some(found) => values.extend(found),
+                None => return refuse("SET (…) = (a query) once reads are unified"),
             }
         }
-        if sets.len() != targets.len() || items.len() != targets.len() {
+        if values.len() != targets.len() {
             return refuse("this list of assignments");
         }
-        Ok(sets)
+        targets
+            .iter()
+            .zip(values)
+            .map(|(target, value)| Ok((self.legacy_column(target.text("name"))?, value)))
+            .collect()
     }
 
     fn legacy_column(&self, name: &str) -> Result<&LegacyColumn, Refusal> {

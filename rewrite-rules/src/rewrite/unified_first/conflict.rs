@@ -13,7 +13,7 @@
 use super::Unified;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
-use crate::rewrite::expression::{assigned, value_of_assignment};
+use crate::rewrite::expression::{assigned, values_of_assignment};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
@@ -46,19 +46,21 @@ impl Unified<'_, '_> {
             .slice(set + 1..where_word.unwrap_or(clause.tokens.len()))
             .split();
         let targets = tree.list("target_list");
-        if items.len() != targets.len()
-            || targets
-                .iter()
-                .any(|t| t.get("val").is("MultiAssignRef") || !t.list("indirection").is_empty())
+        let mut values = Vec::new();
+        for item in &items {
+            match values_of_assignment(item) {
+                Some(found) => values.extend(found),
+                None => return refuse("SET (…) = (a query) in ON CONFLICT"),
+            }
+        }
+        if values.len() != targets.len()
+            || targets.iter().any(|t| !t.list("indirection").is_empty())
         {
-            return refuse("a multi-column SET in ON CONFLICT");
+            return refuse("this SET in ON CONFLICT");
         }
         output.own(" DO UPDATE SET ");
-        for (index, (target, item)) in targets.iter().zip(&items).enumerate() {
+        for (index, (target, value)) in targets.iter().zip(values).enumerate() {
             let column = self.legacy_column(target.text("name"))?;
-            let Some(value) = value_of_assignment(item) else {
-                return refuse("this assignment in ON CONFLICT");
-            };
             if index > 0 {
                 output.own(", ");
             }

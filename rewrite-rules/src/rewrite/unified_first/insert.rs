@@ -14,14 +14,18 @@
 use super::Unified;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
-use crate::rewrite::Plan;
+use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::{assigned, default_value, is_bare};
 use crate::splice::{Output, Source};
-use crate::statement::{Refusal, TagVerb};
+use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tokens::Tokens;
 
 impl<'a> Unified<'_, 'a> {
-    pub(super) fn insert(&self, source: &mut Source<'a>) -> Result<Plan, Refusal> {
+    pub(super) fn insert(
+        &self,
+        composer: Composer,
+        source: &mut Source<'a>,
+    ) -> Result<Composed, Refusal> {
         let given = self.given_columns()?;
         let (values, conflict) = self.write.insert_parts();
         let select = self.scope.statement.get("select_stmt");
@@ -29,9 +33,6 @@ impl<'a> Unified<'_, 'a> {
         let source: &Source<'_> = source;
 
         let mut statement = Output::default();
-        if let Some(with) = self.write.with.clone() {
-            statement.client(source, with);
-        }
         let (targets, sources) = self.put_columns();
         statement.own(&format!(
             "INSERT INTO {} AS {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM ",
@@ -60,43 +61,26 @@ impl<'a> Unified<'_, 'a> {
         if let Some(conflict) = conflict {
             self.conflict(&mut statement, source, &conflict)?;
         }
-        Ok(self.finish_insert(statement, source))
+        Ok(self.finish_insert(composer, statement, source))
     }
 
-    fn finish_insert(&self, statement: Output, source: &Source<'_>) -> Plan {
-        let returning = self.write.returning.clone();
-        if !self.mirrors && returning.is_none() {
-            return Plan::Composed {
-                output: statement,
-                answer: crate::statement::Answer::default(),
-            };
+    fn finish_insert(
+        &self,
+        mut composer: Composer,
+        mut statement: Output,
+        source: &Source<'_>,
+    ) -> Composed {
+        if !self.mirrors && self.write.returning.is_none() {
+            return composer.end(statement, Answer::default());
         }
-        let mut output = Output::default();
-        output.own("WITH cf_new AS (").append(statement);
-        output.own(&format!(
-            " RETURNING {}.*), cf_img AS ({})",
-            self.write.alias,
-            self.lens.read_from("cf_new")
-        ));
+        statement.own(&format!(" RETURNING {}.*", self.write.alias));
+        composer.query("new", statement);
+        let (new, images) = (composer.name("new"), composer.name("img"));
+        composer.query("img", self.lens.read_from(&new));
         if self.mirrors {
-            output.own(&format!(
-                ", cf_put AS ({})",
-                self.lens.put_legacy_from("cf_img", None)
-            ));
+            composer.query("put", self.lens.put_legacy_from(&images, None));
         }
-        let hide_rows = returning.is_none();
-        output.own(" SELECT ");
-        if let Some(list) = returning {
-            output.client(source, list);
-        }
-        output.own(&format!(" FROM cf_img AS {}", self.write.alias));
-        Plan::Composed {
-            output,
-            answer: crate::statement::Answer {
-                tag: Some(TagVerb::Insert),
-                hide_rows,
-            },
-        }
+        composer.select(self.write, source, &images, TagVerb::Insert)
     }
 
     /// The columns that the client names, or as many of the shape as it gives values.

@@ -1,0 +1,197 @@
+//! How a write is put together: WITH queries of our own, then the statement that answers.
+//!
+//! ```text
+//! WITH ‹the client's queries›, cf_new AS (…), cf_put AS (…) SELECT … FROM cf_new AS t
+//! ```
+//!
+//! A write that itself stands in the client's WITH gives its queries to the top level, where
+//! alone PostgreSQL lets queries write, and leaves its answer in its place:
+//!
+//! ```text
+//! WITH x AS (UPDATE t … RETURNING a) SELECT * FROM x
+//! WITH cf_new_1 AS (UPDATE t … RETURNING t.*), cf_put_1 AS (…), x AS (SELECT a FROM cf_new_1 AS t)
+//! SELECT * FROM x
+//! ```
+
+use std::ops::Range;
+
+use super::Plan;
+use super::clauses::Write;
+use crate::splice::{Output, Source};
+use crate::statement::{Answer, TagVerb};
+use crate::tokens::Tokens;
+use crate::tree::Tree;
+
+/// A write being put together.
+pub(super) struct Composer {
+    /// Tells the names of several writes in one statement apart.
+    suffix: String,
+    with: Output,
+    /// Conditions whose evaluation does part of the work.
+    calls: Vec<String>,
+}
+
+/// A write, put together but for the place it will stand in.
+pub(super) struct Composed {
+    with: Output,
+    calls: Vec<String>,
+    last: Output,
+    answer: Answer,
+}
+
+impl Composer {
+    /// `number` is 0 for the statement's own write, else that of the WITH query it stands in.
+    pub fn new(number: usize) -> Composer {
+        let suffix = if number == 0 {
+            String::new()
+        } else {
+            format!("_{number}")
+        };
+        Composer {
+            suffix,
+            with: Output::default(),
+            calls: Vec::new(),
+        }
+    }
+
+    /// The name of one of our WITH queries.
+    pub fn name(&self, word: &str) -> String {
+        format!("cf_{word}{}", self.suffix)
+    }
+
+    /// Adds a WITH query.
+    pub fn query(&mut self, word: &str, sql: impl Into<Output>) {
+        self.add(&format!("{} AS (", self.name(word)), sql.into());
+    }
+
+    /// Adds a WITH query that is computed once, whoever reads it.
+    pub fn once(&mut self, word: &str, sql: impl Into<Output>) {
+        self.add(
+            &format!("{} AS MATERIALIZED (", self.name(word)),
+            sql.into(),
+        );
+    }
+
+    fn add(&mut self, head: &str, sql: Output) {
+        if !self.with.sql.is_empty() {
+            self.with.own(", ");
+        }
+        self.with.own(head).append(sql).own(")");
+    }
+
+    /// Adds a call that must happen, as a condition that is true.
+    pub fn call(&mut self, condition: String) {
+        self.calls.push(condition);
+    }
+
+    /// Ends with a statement of its own.
+    pub fn end(self, last: impl Into<Output>, answer: Answer) -> Composed {
+        Composed {
+            with: self.with,
+            calls: self.calls,
+            last: last.into(),
+            answer,
+        }
+    }
+
+    /// Ends with the client's RETURNING list over row images, or with rows only to be counted.
+    pub fn select(
+        self,
+        write: &Write<'_>,
+        source: &Source<'_>,
+        images: &str,
+        verb: TagVerb,
+    ) -> Composed {
+        let mut last = Output::default();
+        last.own("SELECT ");
+        if let Some(list) = write.returning.clone() {
+            last.client(source, list);
+        }
+        last.own(&format!(" FROM {images} AS {}", write.alias));
+        let hide_rows = write.returning.is_none();
+        self.end(
+            last,
+            Answer {
+                tag: Some(verb),
+                hide_rows,
+            },
+        )
+    }
+}
+
+impl Composed {
+    /// As the statement itself, behind the client's own WITH.
+    pub fn at_top(self, with: Option<Range<usize>>, source: &Source<'_>) -> Plan {
+        let mut output = Output::default();
+        match with {
+            Some(with) => {
+                output.client(source, trimmed(source, with));
+                if !self.with.sql.is_empty() {
+                    output.own(", ");
+                }
+            }
+            None if !self.with.sql.is_empty() => {
+                output.own("WITH ");
+            }
+            None => {}
+        }
+        output.append(self.with);
+        if !output.sql.is_empty() {
+            output.own(" ");
+        }
+        output.append(self.last);
+        if !self.calls.is_empty() {
+            output.own(&format!(" WHERE {}", self.calls.join(" AND ")));
+        }
+        Plan::Composed {
+            output,
+            answer: self.answer,
+        }
+    }
+
+    /// In the place of a WITH query: our queries before it, the answer as its body.
+    pub fn in_with(
+        mut self,
+        query: &Tree,
+        tokens: Tokens<'_>,
+        number: usize,
+        source: &mut Source<'_>,
+    ) -> Option<()> {
+        let start = query.location()?;
+        let body = with_body(query, tokens)?.extent();
+        if !self.calls.is_empty() {
+            // A WITH query that only reads runs when it is read; one that writes always runs.
+            self.with.own(&format!(
+                ", cf_do_{number} AS (INSERT INTO crossfade.never SELECT true WHERE NOT ({}))",
+                self.calls.join(" AND ")
+            ));
+        }
+        if !self.with.sql.is_empty() {
+            self.with.own(", ");
+            source.edit(start..start, self.with);
+        }
+        source.edit(body, self.last);
+        Some(())
+    }
+}
+
+/// What stands in the parentheses of `name [(columns)] AS [[NOT] MATERIALIZED] (…)`.
+pub(super) fn with_body<'a>(query: &Tree, tokens: Tokens<'a>) -> Option<Tokens<'a>> {
+    let mut at = tokens.at(query.location()?)? + 1;
+    if let Some((_, close)) = tokens.parenthesised(at) {
+        at = close + 1;
+    }
+    while tokens
+        .tokens
+        .get(at)
+        .is_some_and(|token| !tokens.is_symbol(token, "("))
+    {
+        at += 1;
+    }
+    tokens.parenthesised(at).map(|(body, _)| body)
+}
+
+/// Without the blanks between the client's last WITH query and its verb.
+fn trimmed(source: &Source<'_>, range: Range<usize>) -> Range<usize> {
+    range.start..range.start + source.text[range.clone()].trim_end().len()
+}

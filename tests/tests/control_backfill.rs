@@ -1,0 +1,174 @@
+//! Backfill: complete, resumable, and no match for rows that cannot be moved.
+
+use crossfade_tests::control::{self, Running, number, until};
+use crossfade_tests::{Proxy, World};
+use rewrite_rules::Phase;
+use tokio_postgres::Client;
+
+async fn world(name: &str, phase: Phase) -> (World, Proxy, Client) {
+    let world = World::start().await.unwrap();
+    world.database(name).await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, name, phase).unwrap();
+    let client = world.client(&world.postgres.url(name)).await.unwrap();
+    (world, proxy, client)
+}
+
+#[tokio::test]
+async fn a_killed_backfill_goes_on_where_it_stopped_and_copies_no_row_twice() {
+    let (world, proxy, client) = world("killed", Phase::DualWrite).await;
+    let total = number(&client, "SELECT count(*) FROM iso_agents")
+        .await
+        .unwrap();
+    // A locked row in the middle: the backfill comes that far and no further.
+    client
+        .batch_execute("ALTER DATABASE killed SET deadlock_timeout = '40ms'")
+        .await
+        .unwrap();
+    let holder = world.client(&world.postgres.url("killed")).await.unwrap();
+    holder
+        .batch_execute(
+            "BEGIN; SELECT FROM iso_agents WHERE id = \
+             (SELECT id FROM iso_agents ORDER BY id OFFSET 150 LIMIT 1) FOR UPDATE",
+        )
+        .await
+        .unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let backfill = Running::start(&proxy.config(), &["backfill", "iso_agents"]).unwrap();
+    until(&client, "SELECT rows_done = 150 FROM crossfade.backfill")
+        .await
+        .unwrap();
+    backfill.kill().await.unwrap();
+
+    let copied = "SELECT count(*) FROM users";
+    assert_eq!(number(&client, copied).await.unwrap(), 150);
+    // Its session in the database may outlive it, waiting for the row; the next one needs its lock.
+    until(
+        &client,
+        "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'crossfade backfill')",
+    )
+    .await
+    .unwrap();
+    // A trigger would see a row that is put again, and so would the counts.
+    client
+        .batch_execute(
+            "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE 'row % was written twice', NEW.id; END $$; \
+             CREATE TRIGGER again BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION again()",
+        )
+        .await
+        .unwrap();
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    let ended = control::run(&proxy.config(), &["backfill", "iso_agents"])
+        .await
+        .unwrap();
+
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(
+        ended.errors.contains("goes on where it stopped"),
+        "{ended:?}"
+    );
+    for column in ["rows_done", "rows_put"] {
+        let sql = format!("SELECT {column} FROM crossfade.backfill WHERE state = 'complete'");
+        assert_eq!(number(&client, &sql).await.unwrap(), total, "{column}");
+    }
+    let verify = control::run(&proxy.config(), &["verify", "iso_agents"])
+        .await
+        .unwrap();
+    assert!(verify.status.success(), "{verify:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_put_is_set_aside_and_leaves_the_ledger_once_it_is_mended() {
+    let (_world, proxy, client) = world("aside", Phase::DualWrite).await;
+    client
+        .batch_execute(
+            "INSERT INTO iso_agents (clerk_user_id, email, full_name, metadata) VALUES \
+             ('long', 'long@example.com', 'Long', '{\"phone\": \"+49 30 123456 ext. 99\"}')",
+        )
+        .await
+        .unwrap();
+    let total = number(&client, "SELECT count(*) FROM iso_agents")
+        .await
+        .unwrap();
+
+    let backfill = control::run(&proxy.config(), &["backfill", "iso_agents"])
+        .await
+        .unwrap();
+
+    assert!(backfill.status.success(), "{backfill:?}");
+    assert!(backfill.output.contains("1 could not be"), "{backfill:?}");
+    assert_eq!(
+        number(&client, "SELECT count(*) FROM users").await.unwrap(),
+        total - 1
+    );
+    let row = client
+        .query_one(
+            "SELECT key = jsonb_build_array((SELECT id FROM iso_agents WHERE clerk_user_id = 'long')), \
+             sqlstate, reason FROM crossfade.divergence",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert!(row.get::<_, bool>(0));
+    assert_eq!(row.get::<_, &str>(1), "22001");
+    assert!(row.get::<_, &str>(2).contains("character varying(20)"));
+    let verify = control::run(&proxy.config(), &["verify", "iso_agents"])
+        .await
+        .unwrap();
+    assert_eq!(verify.status.code(), Some(1), "{verify:?}");
+
+    client
+        .batch_execute("UPDATE iso_agents SET metadata = '{}' WHERE clerk_user_id = 'long'")
+        .await
+        .unwrap();
+    proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
+    assert_eq!(
+        number(&client, "SELECT count(*) FROM crossfade.divergence")
+            .await
+            .unwrap(),
+        0
+    );
+    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_backfill_again_writes_only_what_differs() {
+    let (_world, proxy, client) = world("again", Phase::DualWrite).await;
+    proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
+    client
+        .batch_execute(
+            "DELETE FROM users WHERE clerk_user_id = 'user_7'; \
+             UPDATE users SET is_active = NULL WHERE clerk_user_id = 'user_8'; \
+             UPDATE users SET metadata = '{}' WHERE clerk_user_id = 'user_10'",
+        )
+        .await
+        .unwrap();
+    proxy
+        .crossfade(&["backfill", "iso_agents", "--restart"])
+        .await
+        .unwrap();
+    assert_eq!(
+        number(&client, "SELECT rows_put FROM crossfade.backfill")
+            .await
+            .unwrap(),
+        3
+    );
+}
+
+#[tokio::test]
+async fn a_backfill_is_refused_where_a_copy_of_legacy_would_do_harm() {
+    let (_world, proxy, _client) = world("refused", Phase::LegacyOnly).await;
+    for (phase, reason) in [
+        (Phase::LegacyOnly, "would be missed"),
+        (Phase::UnifiedRead, "could undo its writes"),
+        (Phase::UnifiedOnly, "could undo its writes"),
+        (Phase::Retired, "could undo its writes"),
+    ] {
+        proxy.write_phase(phase).unwrap();
+        let ended = control::run(&proxy.config(), &["backfill", "iso_agents"])
+            .await
+            .unwrap();
+        assert!(!ended.status.success(), "{phase}");
+        assert!(ended.errors.contains(reason), "{phase}: {ended:?}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Ghosts: unified rows whose legacy row was deleted by somebody who could not see them.
+
+use crossfade_tests::World;
+use crossfade_tests::control::{Running, number, pid, until, until_blocked};
+use rewrite_rules::lens::KeyRange;
+use rewrite_rules::{Lens, Phase, RuleSet, SourceFile};
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+
+const RULES: &str = include_str!("../../rewrite-rules/rules/iso_agents.toml");
+
+fn lens() -> Lens {
+    let file = SourceFile {
+        path: "iso_agents.toml".into(),
+        text: RULES.to_owned(),
+    };
+    let rules = RuleSet::compile(vec![file]).unwrap();
+    rules.migrations()[0].tables[0].clone()
+}
+
+async fn key_of(client: &Client, user: &str) -> Value {
+    let sql = "SELECT id::text FROM iso_agents WHERE clerk_user_id = $1";
+    json!([client
+        .query_one(sql, &[&user])
+        .await
+        .unwrap()
+        .get::<_, &str>(0)])
+}
+
+/// Runs a delete of one agent while a backfill chunk that has put it is about to commit.
+async fn race(world: &World, database: &str, deleter: &Client, delete: &str) -> i64 {
+    let chunk = world.client(&world.postgres.url(database)).await.unwrap();
+    let watcher = world.client(&world.postgres.url(database)).await.unwrap();
+    let key = key_of(&watcher, "user_1").await;
+    let of_it = "SELECT count(*) FROM users WHERE clerk_user_id = 'user_1'";
+    assert_eq!(number(&watcher, of_it).await.unwrap(), 0);
+    let deleting = pid(deleter).await.unwrap();
+
+    chunk.batch_execute("BEGIN").await.unwrap();
+    let copied = chunk
+        .query_one(&lens().copy(KeyRange::One), &[&key])
+        .await
+        .unwrap();
+    assert_eq!(copied.get::<_, i64>(1), 1, "the chunk has put the row");
+    let (deleted, ()) = tokio::join!(deleter.execute(delete, &[]), async {
+        until_blocked(&watcher, deleting).await.unwrap();
+        chunk.batch_execute("COMMIT").await.unwrap();
+    });
+    deleted.unwrap();
+    let left = "SELECT count(*) FROM iso_agents WHERE clerk_user_id = 'user_1'";
+    assert_eq!(number(&watcher, left).await.unwrap(), 0);
+    number(&watcher, of_it).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_naive_delete_that_waited_for_a_chunk_leaves_a_ghost() {
+    let world = World::start().await.unwrap();
+    let proxy = world.database("naive").await.unwrap();
+    let () = proxy;
+    let proxy =
+        crossfade_tests::Proxy::with_rules(&world.postgres, "naive", Phase::DualWrite).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let deleter = world.client(&world.postgres.url("naive")).await.unwrap();
+    let ghosts = race(
+        &world,
+        "naive",
+        &deleter,
+        "WITH l AS (DELETE FROM iso_agents WHERE clerk_user_id = 'user_1' RETURNING *) \
+         DELETE FROM users USING l WHERE users.id = l.id",
+    )
+    .await;
+    assert_eq!(ghosts, 1, "the hazard that the dual write must avoid");
+}
+
+#[tokio::test]
+async fn a_dual_delete_that_waited_for_a_chunk_leaves_no_ghost() {
+    let world = World::start().await.unwrap();
+    world.database("dual").await.unwrap();
+    let proxy =
+        crossfade_tests::Proxy::with_rules(&world.postgres, "dual", Phase::DualWrite).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let proxy = proxy.serve().await.unwrap();
+    let application = proxy.client().await.unwrap();
+    let delete = "DELETE FROM iso_agents WHERE clerk_user_id = 'user_1'";
+    assert_eq!(race(&world, "dual", &application, delete).await, 0);
+}
+
+#[tokio::test]
+async fn a_ghost_of_a_delete_at_repeatable_read_is_swept() {
+    let world = World::start().await.unwrap();
+    world.database("swept").await.unwrap();
+    let proxy =
+        crossfade_tests::Proxy::with_rules(&world.postgres, "swept", Phase::DualWrite).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let proxy = proxy.serve().await.unwrap();
+    let application = proxy.client().await.unwrap();
+    let watcher = world.client(&world.postgres.url("swept")).await.unwrap();
+    // The unified side has a row of its own, which is nobody's ghost.
+    watcher
+        .batch_execute(
+            "INSERT INTO users (clerk_user_id, email, full_name, role) \
+             VALUES ('customer', 'customer@example.com', 'A customer', 'customer')",
+        )
+        .await
+        .unwrap();
+    let ghost = "SELECT count(*) FROM users WHERE clerk_user_id = 'user_1'";
+
+    // The snapshot is from before the backfill.
+    application
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM users")
+        .await
+        .unwrap();
+    let mut backfill = Running::start(&proxy.config(), &["backfill", "iso_agents"]).unwrap();
+    until(
+        &watcher,
+        "SELECT state = 'sweeping' FROM crossfade.backfill",
+    )
+    .await
+    .unwrap();
+    application
+        .batch_execute("DELETE FROM iso_agents WHERE clerk_user_id = 'user_1'; COMMIT; BEGIN")
+        .await
+        .unwrap();
+    assert!(!backfill.is_over().unwrap() || number(&watcher, ghost).await.unwrap() == 0);
+    application.batch_execute("COMMIT").await.unwrap();
+    let ended = backfill.end().await.unwrap();
+
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(ended.output.contains("1 ghosts removed"), "{ended:?}");
+    assert_eq!(number(&watcher, ghost).await.unwrap(), 0);
+    assert_eq!(
+        number(&watcher, "SELECT count(*) FROM crossfade.tombstones")
+            .await
+            .unwrap(),
+        0
+    );
+    let customers = "SELECT count(*) FROM users WHERE role = 'customer'";
+    assert_eq!(number(&watcher, customers).await.unwrap(), 1);
+    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
+}

@@ -1,0 +1,45 @@
+//! Shadow reads: compared in one snapshot, off the client's path, by the client's own parameters.
+
+use crossfade_tests::{Proxy, World};
+use rewrite_rules::Phase;
+
+#[tokio::test]
+async fn a_read_that_unified_would_answer_otherwise_is_reported() {
+    let world = World::start().await.unwrap();
+    world.database("shadow").await.unwrap();
+    let proxy = Proxy::with_config(&world.postgres, "shadow", "[shadow]\nsample = 1.0\n").unwrap();
+    proxy.write_phase(Phase::DualWrite).unwrap();
+    proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
+    proxy.write_phase(Phase::ShadowRead).unwrap();
+    let operator = world.client(&world.postgres.url("shadow")).await.unwrap();
+    operator
+        .batch_execute("UPDATE users SET full_name = 'other' WHERE clerk_user_id = 'user_2'")
+        .await
+        .unwrap();
+    let proxy = proxy.serve().await.unwrap();
+    let application = proxy.client().await.unwrap();
+
+    // The same on both sides first, so that the report below can only be the second one's.
+    let by_user = "SELECT full_name, role FROM iso_agents WHERE clerk_user_id = $1";
+    application.query_one(by_user, &[&"user_3"]).await.unwrap();
+    let row = application.query_one(by_user, &[&"user_2"]).await.unwrap();
+    assert_eq!(
+        row.get::<_, &str>(0),
+        "Agent 2",
+        "the client is answered by legacy"
+    );
+    while !proxy.log().contains("a shadow read differs") {
+        tokio::task::yield_now().await;
+    }
+    let log = proxy.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("a shadow read differs"))
+        .unwrap();
+    // One row on each side only: the other read was equal, or the count would be 2.
+    assert!(
+        line.contains("rows=2") && line.contains("count=1"),
+        "{line}"
+    );
+    assert!(!log.contains("could not be compared"), "{log}");
+}
