@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::control::{
-    ControlError, connect, drain, events, ledger, phase_file, schema, shown, step,
+    self, ControlError, connect, drain, events, ledger, phase_file, schema, shown, step,
 };
 use chunk::{Chunks, backoff, is_conflict};
 use pace::Pace;
@@ -60,7 +60,7 @@ pub async fn run(
         return Err(ControlError::Refused(refusal(name, phase)));
     }
     let mut control = connect(url, "backfill").await?;
-    one_at_a_time(&control, name).await?;
+    control::alone(&control, "backfill", name).await?;
     schema::prepare(&control, rules).await?;
     let drained = drain::wait(
         &control,
@@ -97,23 +97,6 @@ fn refusal(name: &str, phase: Phase) -> String {
         Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {
             format!("{name} is in {phase}, where a backfill may run")
         }
-    }
-}
-
-async fn one_at_a_time(client: &Client, name: &str) -> Result<(), ControlError> {
-    let row = client
-        .query_one(
-            "SELECT pg_try_advisory_lock(hashtext('crossfade backfill'), hashtext($1))",
-            &[&name],
-        )
-        .await
-        .map_err(ControlError::sql("lock of the backfill"))?;
-    if row.get(0) {
-        Ok(())
-    } else {
-        Err(ControlError::Refused(format!(
-            "another backfill of {name} is running"
-        )))
     }
 }
 

@@ -4,6 +4,7 @@
 //! It asks lenses for their SQL and never composes a mapping itself; it never sees a client's
 //! statement.
 
+pub mod alone;
 pub mod attached;
 pub mod connection;
 pub mod drain;
@@ -17,6 +18,7 @@ pub mod schema;
 pub mod status;
 pub mod step;
 
+pub use alone::alone;
 pub use connection::{Control, connect};
 pub use error::ControlError;
 

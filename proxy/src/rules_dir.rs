@@ -11,6 +11,7 @@ use notify::{RecursiveMode, Watcher};
 use rewrite_rules::{RuleErrors, RuleSet, SourceFile};
 use tokio::sync::mpsc;
 
+use crate::control::{ControlError, attached};
 use crate::generation::InstallError;
 use crate::server::Shared;
 
@@ -159,6 +160,7 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
         }
     };
     let mut seen = fingerprint(dir);
+    let mut told = String::new();
     let mut poll = tokio::time::interval(POLL);
     loop {
         // Each of these is cancel-safe.
@@ -172,10 +174,33 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
             _ = poll.tick() => false,
         };
         let now = fingerprint(dir);
-        if forced || now != seen {
-            seen = now;
-            reload_and_log(shared);
+        if !forced && now == seen {
+            continue;
         }
+        match prepared(shared, dir).await {
+            Ok(()) => {
+                seen = now;
+                told.clear();
+                reload_and_log(shared);
+            }
+            // Not seen, hence tried again at the next poll.
+            Err(error) => {
+                let error = error.to_string();
+                if forced || told != error {
+                    tracing::error!("the rules were not changed: {error}");
+                }
+                told = error;
+            }
+        }
+    }
+}
+
+/// Makes in the database what new rules will call. Rules that are wrong need nothing; the reload
+/// says what is wrong with them.
+async fn prepared(shared: &Shared, dir: &Path) -> Result<(), ControlError> {
+    match load(dir) {
+        Ok(rules) => attached::before(shared, &rules).await,
+        Err(_) => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Ghosts: unified rows whose legacy row was deleted by somebody who could not see them.
 
-use crossfade_tests::World;
 use crossfade_tests::control::{Running, number, pid, until, until_blocked};
+use crossfade_tests::{Proxy, World};
 use rewrite_rules::lens::KeyRange;
 use rewrite_rules::{Lens, Phase, RuleSet, SourceFile};
 use serde_json::{Value, json};
@@ -55,10 +55,8 @@ async fn race(world: &World, database: &str, deleter: &Client, delete: &str) -> 
 #[tokio::test]
 async fn a_naive_delete_that_waited_for_a_chunk_leaves_a_ghost() {
     let world = World::start().await.unwrap();
-    let proxy = world.database("naive").await.unwrap();
-    let () = proxy;
-    let proxy =
-        crossfade_tests::Proxy::with_rules(&world.postgres, "naive", Phase::DualWrite).unwrap();
+    world.database("naive").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "naive", Phase::DualWrite).unwrap();
     proxy.crossfade(&["prepare"]).await.unwrap();
     let deleter = world.client(&world.postgres.url("naive")).await.unwrap();
     let ghosts = race(
@@ -76,8 +74,7 @@ async fn a_naive_delete_that_waited_for_a_chunk_leaves_a_ghost() {
 async fn a_dual_delete_that_waited_for_a_chunk_leaves_no_ghost() {
     let world = World::start().await.unwrap();
     world.database("dual").await.unwrap();
-    let proxy =
-        crossfade_tests::Proxy::with_rules(&world.postgres, "dual", Phase::DualWrite).unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "dual", Phase::DualWrite).unwrap();
     proxy.crossfade(&["prepare"]).await.unwrap();
     let proxy = proxy.serve().await.unwrap();
     let application = proxy.client().await.unwrap();
@@ -89,8 +86,7 @@ async fn a_dual_delete_that_waited_for_a_chunk_leaves_no_ghost() {
 async fn a_ghost_of_a_delete_at_repeatable_read_is_swept() {
     let world = World::start().await.unwrap();
     world.database("swept").await.unwrap();
-    let proxy =
-        crossfade_tests::Proxy::with_rules(&world.postgres, "swept", Phase::DualWrite).unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "swept", Phase::DualWrite).unwrap();
     proxy.crossfade(&["prepare"]).await.unwrap();
     let proxy = proxy.serve().await.unwrap();
     let application = proxy.client().await.unwrap();
@@ -118,10 +114,15 @@ async fn a_ghost_of_a_delete_at_repeatable_read_is_swept() {
     .await
     .unwrap();
     application
-        .batch_execute("DELETE FROM iso_agents WHERE clerk_user_id = 'user_1'; COMMIT; BEGIN")
+        .batch_execute("DELETE FROM iso_agents WHERE clerk_user_id = 'user_1'")
         .await
         .unwrap();
-    assert!(!backfill.is_over().unwrap() || number(&watcher, ghost).await.unwrap() == 0);
+    backfill
+        .says("a snapshot from before the last chunk is still in use")
+        .await
+        .unwrap();
+    // It could not see the row: without the sweep this one would stay.
+    assert_eq!(number(&watcher, ghost).await.unwrap(), 1);
     application.batch_execute("COMMIT").await.unwrap();
     let ended = backfill.end().await.unwrap();
 
@@ -137,4 +138,89 @@ async fn a_ghost_of_a_delete_at_repeatable_read_is_swept() {
     let customers = "SELECT count(*) FROM users WHERE role = 'customer'";
     assert_eq!(number(&watcher, customers).await.unwrap(), 1);
     proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
+}
+
+/// Both sides' names of one agent; they must never differ.
+const NAMES: &str = "SELECT count(*) FROM iso_agents AS l JOIN users AS u ON l.id = u.id \
+     AND l.full_name = u.full_name AND l.updated_at = u.updated_at WHERE l.full_name = 'Changed'";
+const CHANGE: &str = "UPDATE iso_agents SET full_name = 'Changed' WHERE clerk_user_id = 'user_1'";
+
+#[tokio::test]
+async fn an_update_that_waited_for_a_chunk_is_what_unified_keeps() {
+    let world = World::start().await.unwrap();
+    world.database("waits").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "waits", Phase::DualWrite).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let proxy = proxy.serve().await.unwrap();
+    let application = proxy.client().await.unwrap();
+    let chunk = world.client(&world.postgres.url("waits")).await.unwrap();
+    let watcher = world.client(&world.postgres.url("waits")).await.unwrap();
+    let updating = pid(&application).await.unwrap();
+    let key = key_of(&watcher, "user_1").await;
+
+    chunk.batch_execute("BEGIN").await.unwrap();
+    chunk
+        .query_one(&lens().copy(KeyRange::One), &[&key])
+        .await
+        .unwrap();
+    let (updated, ()) = tokio::join!(application.execute(CHANGE, &[]), async {
+        until_blocked(&watcher, updating).await.unwrap();
+        chunk.batch_execute("COMMIT").await.unwrap();
+    });
+    assert_eq!(updated.unwrap(), 1);
+    assert_eq!(number(&watcher, NAMES).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_chunk_that_waited_for_an_update_copies_what_the_update_wrote() {
+    let world = World::start().await.unwrap();
+    world.database("rereads").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "rereads", Phase::DualWrite).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    // Past the proxy: nothing but the chunk brings this write to unified.
+    let writer = world.client(&world.postgres.url("rereads")).await.unwrap();
+    let chunk = world.client(&world.postgres.url("rereads")).await.unwrap();
+    let watcher = world.client(&world.postgres.url("rereads")).await.unwrap();
+    let copying = pid(&chunk).await.unwrap();
+    let key = key_of(&watcher, "user_1").await;
+
+    writer.batch_execute("BEGIN").await.unwrap();
+    writer.execute(CHANGE, &[]).await.unwrap();
+    let copy = lens().copy(KeyRange::One);
+    let key: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&key];
+    let (copied, ()) = tokio::join!(chunk.query_one(&copy, key), async {
+        until_blocked(&watcher, copying).await.unwrap();
+        writer.batch_execute("COMMIT").await.unwrap();
+    });
+    assert_eq!(copied.unwrap().get::<_, i64>(1), 1);
+    assert_eq!(number(&watcher, NAMES).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_chunk_does_not_hold_up_a_row_that_refers_to_a_legacy_row() {
+    let world = World::start().await.unwrap();
+    world.database("refers").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "refers", Phase::DualWrite).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let chunk = world.client(&world.postgres.url("refers")).await.unwrap();
+    let other = world.client(&world.postgres.url("refers")).await.unwrap();
+    let key = key_of(&other, "user_1").await;
+    chunk.batch_execute("BEGIN").await.unwrap();
+    chunk
+        .query_one(&lens().copy(KeyRange::One), &[&key])
+        .await
+        .unwrap();
+    // NOWAIT has no form for inserts; a lock that had to be waited for would fail at once.
+    other
+        .batch_execute(
+            "SET lock_timeout = 1; INSERT INTO client_profiles \
+             (iso_agent_id, company_name, contact_name, email) \
+             SELECT id, 'c', 'n', 'c@example.com' FROM iso_agents WHERE clerk_user_id = 'user_1'",
+        )
+        .await
+        .unwrap();
+    let update = format!("SET lock_timeout = 1; {CHANGE}");
+    let blocked = other.batch_execute(&update).await.unwrap_err();
+    assert_eq!(blocked.code().unwrap().code(), "55P03");
+    chunk.batch_execute("ROLLBACK").await.unwrap();
 }

@@ -177,14 +177,13 @@ async fn a_step_waits_for_a_writer_that_goes_around_the_proxy() {
     let proxy = Proxy::with_rules(&world.postgres, "around", Phase::LegacyOnly).unwrap();
     proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
     let writer = world.client(&world.postgres.url("around")).await.unwrap();
+    let pid = pid(&writer).await.unwrap();
     writer
         .batch_execute(
             "BEGIN; UPDATE iso_agents SET full_name = 'around' WHERE clerk_user_id = 'user_1'",
         )
         .await
         .unwrap();
-    let pid = pid(&writer).await.unwrap();
-
     let mut step = Running::start(&proxy.config(), &["advance", "iso_agents"]).unwrap();
     let blocker = step.says("an earlier writer is still there").await.unwrap();
     assert!(

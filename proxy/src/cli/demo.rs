@@ -56,10 +56,10 @@ async fn play(options: &Options, keep: bool) -> anyhow::Result<ExitCode> {
     let clean = summary.is_clean();
     println!(
         "\n{}",
-        if clean {
-            "iso_agents moved to users; no client noticed."
-        } else {
-            "This is not what should have happened."
+        match (clean, options.until) {
+            (true, None) => "iso_agents moved to users; no client noticed.",
+            (true, Some(_)) => "So far no client noticed.",
+            (false, _) => "This is not what should have happened.",
         }
     );
     if keep {

@@ -28,6 +28,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let _ = ask.try_send(());
         }
     };
+    if let Err(error) = attached::before(&shared, shared.generations.current().rules()).await {
+        tracing::error!("the database is not prepared for the rules: {error}");
+    }
     let control = attached::Attached::start(&shared);
     tokio::select! {
         ended = server.run(shutdown()) => ended?,

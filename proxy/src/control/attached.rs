@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rewrite_rules::Phase;
+use rewrite_rules::{Phase, RuleSet};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -12,13 +12,14 @@ use super::connection::connect;
 use super::error::ControlError;
 use super::instances::{self, MigrationReport, Report, Serving};
 use super::schema;
-use crate::generation::Generation;
 use crate::server::Shared;
 use crate::shadow;
 
 /// How soon a new generation is noticed, and the pause after a failure.
 const LOOK: Duration = Duration::from_millis(50);
 const RETRY: Duration = Duration::from_secs(1);
+/// New rules wait for this, so it must not be long; it is a handful of round trips.
+const BEFORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The tasks beside a serving proxy. Dropped, they end without signing off, as in a crash.
 #[derive(Debug)]
@@ -92,8 +93,7 @@ impl Serving for Served {
     }
 }
 
-/// Functions that a phase needs must be there before statements call them: `advance` sees to it
-/// before it changes a phase, and this does for whoever changes a file by hand.
+/// Tries again what [`before`] could not do, while the database was away for instance.
 async fn prepare_each(
     shared: Arc<Shared>,
     url: String,
@@ -108,7 +108,7 @@ async fn prepare_each(
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
-            match prepare(&url, &generation).await {
+            match prepare(&url, generation.rules()).await {
                 Ok(()) => {
                     done = generation.number();
                     told.clear();
@@ -130,9 +130,25 @@ async fn prepare_each(
     }
 }
 
-async fn prepare(url: &str, generation: &Generation) -> Result<(), ControlError> {
+/// Prepares the database for rules that are about to be served; nothing to do without a control
+/// URL. Functions must be there before the first statement that calls them.
+pub async fn before(shared: &Shared, rules: &RuleSet) -> Result<(), ControlError> {
+    match &shared.config.control.url {
+        Some(url) => tokio::time::timeout(BEFORE_TIMEOUT, prepare(url, rules))
+            .await
+            .unwrap_or_else(|_| {
+                Err(ControlError::TimedOut {
+                    waited_seconds: BEFORE_TIMEOUT.as_secs(),
+                    waiting_for: "the database to be prepared for the rules".to_owned(),
+                })
+            }),
+        None => Ok(()),
+    }
+}
+
+async fn prepare(url: &str, rules: &RuleSet) -> Result<(), ControlError> {
     let client = connect(url, "serve").await?;
-    let prepared = schema::prepare(&client, generation.rules()).await?;
+    let prepared = schema::prepare(&client, rules).await?;
     for name in &prepared.functions_created {
         tracing::info!(name, "created a function");
     }

@@ -118,7 +118,14 @@ fn who() -> (String, String) {
             .iter()
             .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     };
-    let user = first(&["SUDO_USER", "USER", "LOGNAME"]).unwrap_or_else(|| "unknown".to_owned());
+    let uid = || {
+        use std::os::unix::fs::MetadataExt;
+        let process = std::fs::metadata("/proc/self").ok()?;
+        Some(format!("uid {}", process.uid()))
+    };
+    let user = first(&["SUDO_USER", "USER", "LOGNAME"])
+        .or_else(uid)
+        .unwrap_or_else(|| "unknown".to_owned());
     let host = std::fs::read_to_string("/etc/hostname")
         .map(|name| name.trim().to_owned())
         .ok()

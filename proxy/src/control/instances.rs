@@ -55,6 +55,7 @@ pub trait Serving: Send + Sync {
 pub async fn run(serving: impl Serving, url: String, shutdown: impl Future<Output = ()>) {
     tokio::pin!(shutdown);
     let mut instance = None;
+    let mut told = String::new();
     loop {
         let attempt = async {
             let control = connect(&url, "serve").await?;
@@ -72,7 +73,10 @@ pub async fn run(serving: impl Serving, url: String, shutdown: impl Future<Outpu
                 Ok(()) => {}
                 // Not prepared yet; whoever prepares says so if that fails.
                 Err(error) if error.sqlstate() == Some(&SqlState::UNDEFINED_TABLE) => {}
+                // A database that stays away is told of once.
+                Err(error) if error.to_string() == told => {}
                 Err(error) => {
+                    told = error.to_string();
                     tracing::warn!(%error, "cannot say in crossfade.instances which phase is served");
                 }
             },

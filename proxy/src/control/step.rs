@@ -8,6 +8,7 @@ use std::time::Duration;
 use rewrite_rules::{Migration, Phase, RuleSet};
 use tokio_postgres::Client;
 
+use super::alone::alone;
 use super::connection::connect;
 use super::error::ControlError;
 use super::gates::{Gate, gates};
@@ -67,7 +68,8 @@ pub async fn step(
     let migration = find(rules, name)?;
     let word = options.direction.word();
     let client = connect(url, word).await?;
-    one_at_a_time(&client, name).await?;
+    // Two steps at once would be one that skips a phase.
+    alone(&client, "step", name).await?;
     let prepared = schema::prepare(&client, rules).await?;
     for table in &prepared.tables_absent {
         tell(&format!(
@@ -148,24 +150,6 @@ pub fn find<'a>(rules: &'a RuleSet, name: &str) -> Result<&'a Migration, Control
             }
         ))
     })
-}
-
-/// Held until the connection ends: two steps at once would be one that skips a phase.
-async fn one_at_a_time(client: &Client, name: &str) -> Result<(), ControlError> {
-    let row = client
-        .query_one(
-            "SELECT pg_try_advisory_lock(hashtext('crossfade step'), hashtext($1))",
-            &[&name],
-        )
-        .await
-        .map_err(ControlError::sql("lock of the step"))?;
-    if row.get(0) {
-        Ok(())
-    } else {
-        Err(ControlError::Refused(format!(
-            "another advance or rollback of {name} is under way"
-        )))
-    }
 }
 
 /// The step before this one must be drained, else three phases could run side by side. Only when
