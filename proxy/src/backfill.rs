@@ -1,1 +1,287 @@
-//! (to be written)
+//! Backfill: every legacy row that was there before dual writes began is copied to unified, while
+//! the application goes on.
+//!
+//! It walks over the legacy key in chunks, each one transaction that also notes how far it is, so
+//! that a kill at any instant loses nothing and repeats nothing. It knows when a backfill may run
+//! and what follows what; how a row maps is the lens's.
+
+pub mod chunk;
+pub mod pace;
+pub mod state;
+pub mod sweep;
+
+use std::time::{Duration, Instant};
+
+use rewrite_rules::{Lens, Migration, Phase, RuleSet};
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+
+use crate::control::{ControlError, connect, drain, events, ledger, phase_file, schema, shown, step};
+use chunk::{Chunks, backoff, is_conflict};
+use pace::Pace;
+use state::{Progress, State};
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Begin from the lowest key again, whatever was done before.
+    pub restart: bool,
+    /// The longest wait for the drain at the start and for old snapshots at the end.
+    pub drain_timeout: Duration,
+}
+
+/// What whoever watches is told.
+pub enum Event<'a> {
+    Says(&'a str),
+    Progress(&'a Progress),
+}
+
+pub type Tell<'a> = &'a mut (dyn FnMut(Event<'_>) + Send);
+
+/// The phases in which every writer keeps unified in step and legacy still decides.
+const PHASES: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead];
+
+/// A row that somebody has kept locked for this long is waited for no longer; the run can be
+/// taken up again at any time.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// Copies every table of a migration, or what is left of it. Returns where each of them stands.
+pub async fn run(
+    url: &str,
+    rules: &RuleSet,
+    name: &str,
+    options: &Options,
+    tell: Tell<'_>,
+) -> Result<Vec<Progress>, ControlError> {
+    let migration = step::find(rules, name)?;
+    let phase = phase_file::read(&migration.file)?;
+    if !PHASES.contains(&phase) {
+        return Err(ControlError::Refused(refusal(name, phase)));
+    }
+    let mut control = connect(url, "backfill").await?;
+    one_at_a_time(&control, name).await?;
+    schema::prepare(&control, rules).await?;
+    let drained = drain::wait(
+        &control,
+        migration,
+        &PHASES,
+        options.drain_timeout,
+        &mut |line| tell(Event::Says(line)),
+    )
+    .await?;
+    if drained.instances == 0 {
+        tell(Event::Says(
+            "no serving proxy is registered: rows written from now on reach unified only if \
+             every writer goes through one",
+        ));
+    }
+    let mut outcome = Vec::new();
+    for lens in &migration.tables {
+        outcome.push(table(&mut control, migration, lens, options, tell).await?);
+    }
+    events::note(&control, name, "backfill", &json!(outcome)).await?;
+    Ok(outcome)
+}
+
+fn refusal(name: &str, phase: Phase) -> String {
+    match phase {
+        Phase::LegacyOnly => format!(
+            "{name} is in legacy_only: rows written during the backfill would be missed; \
+             `crossfade advance {name}` goes to dual_write"
+        ),
+        Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => format!(
+            "{name} is in {phase}: unified decides now, and a copy of legacy rows could undo its \
+             writes; a backfill runs from dual_write to dual_read"
+        ),
+        Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {
+            format!("{name} is in {phase}, where a backfill may run")
+        }
+    }
+}
+
+async fn one_at_a_time(client: &Client, name: &str) -> Result<(), ControlError> {
+    let row = client
+        .query_one(
+            "SELECT pg_try_advisory_lock(hashtext('crossfade backfill'), hashtext($1))",
+            &[&name],
+        )
+        .await
+        .map_err(ControlError::sql("lock of the backfill"))?;
+    if row.get(0) {
+        Ok(())
+    } else {
+        Err(ControlError::Refused(format!(
+            "another backfill of {name} is running"
+        )))
+    }
+}
+
+async fn table(
+    client: &mut Client,
+    migration: &Migration,
+    lens: &Lens,
+    options: &Options,
+    tell: Tell<'_>,
+) -> Result<Progress, ControlError> {
+    let found = state::read(client, lens).await?;
+    let table = shown(&lens.legacy.sql());
+    match found.as_ref().map(|progress| progress.state) {
+        None | Some(State::Void) => state::start(client, lens).await?,
+        Some(_) if options.restart => state::start(client, lens).await?,
+        Some(State::Running) => tell(Event::Says(&format!("{table}: goes on where it stopped"))),
+        Some(State::Sweeping) => tell(Event::Says(&format!("{table}: all rows are copied"))),
+        Some(State::Complete) => tell(Event::Says(&format!(
+            "{table} is complete; only the ledger's keys are tried again (--restart copies anew)"
+        ))),
+    }
+    let progress = current(client, lens).await?;
+    let chunks = Chunks::prepare(client, lens).await?;
+    let started = now(client).await?;
+    if progress.state == State::Running {
+        copy(client, migration, &chunks, lens, progress, tell).await?;
+    }
+    let settled = retry_ledger(client, &chunks, lens, &started).await?;
+    let progress = current(client, lens).await?;
+    let complete = progress.state == State::Complete;
+    if !complete {
+        let last_chunk = progress.last_chunk.as_deref();
+        let mut says = |line: &str| tell(Event::Says(line));
+        let timeout = options.drain_timeout;
+        sweep::wait_for_snapshots(client, migration, last_chunk, timeout, &mut says).await?;
+    }
+    sweep::sweep(client, lens).await?;
+    // What was verified before it was settled must be verified again: the end moves.
+    if !complete || settled > 0 {
+        state::enter(client, lens, &progress.run, progress.state, State::Complete).await?;
+    }
+    let progress = current(client, lens).await?;
+    tell(Event::Progress(&progress));
+    Ok(progress)
+}
+
+async fn current(client: &Client, lens: &Lens) -> Result<Progress, ControlError> {
+    state::read(client, lens).await?.ok_or_else(|| {
+        ControlError::Refused(format!(
+            "the progress of {} vanished from crossfade.backfill; run the backfill again",
+            lens.legacy
+        ))
+    })
+}
+
+/// All chunks, from where the progress says to the highest key.
+async fn copy(
+    client: &mut Client,
+    migration: &Migration,
+    chunks: &Chunks<'_>,
+    lens: &Lens,
+    mut progress: Progress,
+    tell: Tell<'_>,
+) -> Result<(), ControlError> {
+    let mut pace = Pace::start(progress.chunk_rows);
+    let mut blocked: Option<(Instant, u32)> = None;
+    while let Some(highest) = &progress.highest_key {
+        tell(Event::Progress(&progress));
+        let rows = pace.chunk_rows();
+        let after = progress.last_key.as_ref();
+        let started = Instant::now();
+        match chunks
+            .copy(client, &progress.run, after, highest, rows)
+            .await
+        {
+            Ok(None) => break,
+            Ok(Some(copied)) => {
+                blocked = None;
+                // A chunk that reached the end early says nothing of the size.
+                if copied.counts.rows >= rows {
+                    pace.took(started.elapsed());
+                }
+                progress.last_key = Some(copied.last_key);
+                progress.rows_done += copied.counts.rows;
+                progress.rows_put += copied.counts.put;
+                progress.rows_set_aside += copied.counts.set_aside;
+                progress.chunk_rows = pace.chunk_rows();
+            }
+            Err(error) if is_conflict(&error) => {
+                let (since, attempt) = blocked.unwrap_or((started, 0));
+                if since.elapsed() >= LOCK_WAIT_MAX {
+                    return Err(gave_up(client, migration, since).await?);
+                }
+                if attempt == 1 {
+                    tell(Event::Says(
+                        "a row of the next chunk is locked by another transaction; waiting for it",
+                    ));
+                }
+                pace.blocked();
+                tokio::time::sleep(backoff(attempt)).await;
+                blocked = Some((since, attempt + 1));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    state::enter(client, lens, &progress.run, State::Running, State::Sweeping).await
+}
+
+async fn gave_up(
+    client: &Client,
+    migration: &Migration,
+    since: Instant,
+) -> Result<ControlError, ControlError> {
+    let writers = drain::writers(client, migration).await?;
+    let lines: Vec<String> = writers.iter().map(ToString::to_string).collect();
+    Ok(ControlError::TimedOut {
+        waited_seconds: since.elapsed().as_secs(),
+        waiting_for: format!(
+            "a row of the next chunk stays locked; who writes to the table now:\n{}\n\
+             The backfill goes on from here when it is run again",
+            lines.join("\n")
+        ),
+    })
+}
+
+async fn now(client: &Client) -> Result<String, ControlError> {
+    let row = client
+        .query_one("SELECT clock_timestamp()::text", &[])
+        .await
+        .map_err(ControlError::sql("look at the clock"))?;
+    Ok(row.get(0))
+}
+
+/// Puts the keys that were in the ledger before, one by one; what still fails stays. Returns how
+/// many left.
+async fn retry_ledger(
+    client: &mut Client,
+    chunks: &Chunks<'_>,
+    lens: &Lens,
+    before: &str,
+) -> Result<i64, ControlError> {
+    let mut settled = 0;
+    let mut after: Option<Value> = None;
+    loop {
+        let keys = ledger::keys_after(client, lens, after.as_ref(), Some(before)).await?;
+        let Some(last) = keys.last().cloned() else {
+            return Ok(settled);
+        };
+        for key in &keys {
+            settled += retry_key(client, chunks, key).await?;
+        }
+        after = Some(last);
+    }
+}
+
+async fn retry_key(
+    client: &mut Client,
+    chunks: &Chunks<'_>,
+    key: &Value,
+) -> Result<i64, ControlError> {
+    let since = Instant::now();
+    let mut attempt = 0;
+    loop {
+        match chunks.copy_one(client, key).await {
+            Ok(counts) => return Ok(counts.settled),
+            Err(error) if is_conflict(&error) && since.elapsed() < LOCK_WAIT_MAX => {
+                tokio::time::sleep(backoff(attempt)).await;
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -8,4 +8,5 @@ pub mod prepare;
 pub mod rollback;
 pub mod serve;
 pub mod status;
+pub mod target;
 pub mod verify;

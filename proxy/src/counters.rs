@@ -36,6 +36,10 @@ pub struct MigrationTotals {
     pub fallbacks: u64,
     /// Keys that entered the divergence ledger.
     pub divergences: u64,
+    /// Shadow reads whose two results were the same, were not, and could not be had.
+    pub shadow_equal: u64,
+    pub shadow_different: u64,
+    pub shadow_failed: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,6 +93,15 @@ impl Counters {
         for name in &report.divergences {
             totals_of(&mut migrations, name).divergences += 1;
         }
+    }
+
+    /// Changes the totals of one migration.
+    pub fn of_migration(&self, name: &str, change: impl FnOnce(&mut MigrationTotals)) {
+        let mut migrations = self
+            .migrations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(totals_of(&mut migrations, name));
     }
 
     #[must_use]

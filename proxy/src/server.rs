@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rewrite_rules::{RuleSet, SourceFile};
@@ -39,6 +39,19 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Tells rule sets apart: the same texts have the same hash in every proxy of this build.
+    #[must_use]
+    pub fn rules_hash(&self) -> String {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hasher = DefaultHasher::new();
+        for file in &*loaded {
+            file.text.hash(&mut hasher);
+        }
+        format!("{:016x}", hasher.finish())
+    }
+
     /// Takes in what a session of a worker reported.
     fn take(&self, worker: usize, report: Report) {
         self.counters.add(worker, &report);

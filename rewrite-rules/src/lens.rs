@@ -5,9 +5,13 @@
 //! unified rows) and their mirrors, and the functions that `crossfade prepare` installs.
 //! It never knows where that SQL goes.
 
+mod compare;
+mod copy;
 mod functions;
 mod sql;
 
+pub use compare::Disagreement;
+pub use copy::KeyRange;
 pub use functions::Function;
 pub(crate) use functions::Work;
 pub use sql::{quote_ident, quote_literal};

@@ -93,9 +93,15 @@ impl RuleSet {
         if pieces.is_empty() && !source.has_edits() && shadow.is_none() {
             return Ok(Verdict::PassThrough);
         }
-        Ok(Verdict::Rewritten(assemble(
-            &source, pieces, answers, shadow,
-        )))
+        let rewritten = assemble(&source, pieces, answers, shadow);
+        // A result that is no SQL is our mistake: better told here than by a server that points
+        // into a text that the client never wrote.
+        match pg_query::parse(&rewritten.sql, pg_query::ParserOptions::DEFAULT) {
+            Ok(again) if again.protobuf.stmts.len() == tree.list("stmts").len() => {
+                Ok(Verdict::Rewritten(rewritten))
+            }
+            Ok(_) | Err(_) => Err(refuse::not_sql(&rewritten.sql)),
+        }
     }
 }
 

@@ -65,3 +65,12 @@ pub(crate) fn too_long(bytes: usize, bytes_max: usize) -> Refusal {
         "Send it in parts, or use COPY.",
     )
 }
+
+/// The rewrite of this statement is wrong: a mistake in the library.
+pub(crate) fn not_sql(sql: &str) -> Refusal {
+    refusal(
+        "XX000",
+        "crossfade could not rewrite this statement".to_owned(),
+        &format!("This is a mistake in crossfade; please report the statement. It became: {sql}"),
+    )
+}

@@ -10,6 +10,8 @@ mod invert;
 mod legacy_first;
 mod mirror;
 mod read;
+#[cfg(test)]
+mod tests;
 mod unified_first;
 
 use crate::phase::Phase;
@@ -227,19 +229,23 @@ fn command(scope: &Scope<'_>, refs: &[ManagedRef<'_>], kind: &str) -> Result<Pla
             }
         }
     };
-    texts(scope.statement, &mut look);
+    texts(scope.statement, has_body, &mut look);
     match named {
         Some(table) => Err(refuse::command(&what, &table)),
         None => Ok(Plan::Unchanged),
     }
 }
 
-fn texts(node: &Tree, look: &mut dyn FnMut(&str)) {
+/// Every text in a tree; string constants name nothing, unless they are a body.
+fn texts(node: &Tree, constants: bool, look: &mut dyn FnMut(&str)) {
     if let Tree::Text(text) = node {
         look(text);
     }
+    if node.is("AConst") && !constants {
+        return;
+    }
     for (_, child) in node.children() {
-        texts(child, look);
+        texts(child, constants, look);
     }
 }
 

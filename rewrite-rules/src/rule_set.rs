@@ -4,6 +4,8 @@
 //! fits a database is `crossfade check`'s question.
 
 mod compile;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -37,10 +39,23 @@ pub struct Migration {
     pub name: String,
     pub phase: Phase,
     pub file: PathBuf,
-    /// As the rule file says, else the phase's default: recorded while legacy answers the reads,
-    /// refused from the moment that reads depend on unified.
-    pub on_unified_error: OnUnifiedError,
+    /// What the rule file says; `None` leaves it to the phase.
+    pub(crate) declared_policy: Option<OnUnifiedError>,
     pub tables: Vec<Lens>,
+}
+
+impl Migration {
+    /// What happens when only the unified half of a write fails: as the rule file says, else
+    /// recorded while legacy answers the reads, refused once reads depend on unified.
+    #[must_use]
+    pub fn on_unified_error(&self) -> OnUnifiedError {
+        self.declared_policy.unwrap_or(match self.phase {
+            Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => OnUnifiedError::Record,
+            Phase::DualRead | Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => {
+                OnUnifiedError::Refuse
+            }
+        })
+    }
 }
 
 /// Distinct texts whose rewrite is kept. Applications send hundreds; a text with inlined values

@@ -99,7 +99,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// Like [`Tokens::word`], for `FROM`, which also ends `IS [NOT] DISTINCT FROM`.
-    pub fn from_clause(&self, from: usize) -> Option<usize> {
+    pub fn word_from(&self, from: usize) -> Option<usize> {
         let mut at = from;
         loop {
             let found = self.word("from", at)?;

@@ -3,9 +3,11 @@
 //! The proxy is the real binary, so that its command line, its watching of files and its exit
 //! are under test as well. This crate knows how to start things and nothing of what is right.
 
+pub mod answer;
 pub mod binary;
 pub mod program;
 pub mod proxy;
+pub mod raw;
 pub mod world;
 
 pub use program::{Transcript, node, psql, python};

@@ -99,6 +99,8 @@ pub async fn node(script: &str, url: &str) -> anyhow::Result<Transcript> {
     command
         .args([script, url])
         .env("DRIVER_ROOT", modules)
+        // A warning about queued queries, with the process id in it.
+        .env("NODE_NO_WARNINGS", "1")
         .current_dir(drivers());
     transcript(command).await
 }

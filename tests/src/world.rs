@@ -59,7 +59,7 @@ impl World {
         }
         let proxy = Proxy::with_rules(&self.postgres, name, phase)?;
         if phase > Phase::LegacyOnly {
-            proxy.crossfade(&["prepare", "iso_agents"]).await?;
+            proxy.crossfade(&["prepare"]).await?;
         }
         if phase == Phase::Retired {
             operator

@@ -54,7 +54,7 @@ async fn a_copy_in_and_out_carries_every_byte() {
     let (_world, proxy) = proxied().await;
     let client = proxy.client().await.unwrap();
     client
-        .batch_execute("CREATE TEMP TABLE blobs (data text)")
+        .batch_execute("CREATE TEMP TABLE blobs (n serial, data text)")
         .await
         .unwrap();
     // Uneven pieces, some larger than any buffer of the proxy is likely to be.
@@ -66,7 +66,7 @@ async fn a_copy_in_and_out_carries_every_byte() {
     let sent = sent.freeze();
     let mut sink = pin!(
         client
-            .copy_in::<_, Bytes>("COPY blobs FROM STDIN")
+            .copy_in::<_, Bytes>("COPY blobs (data) FROM STDIN")
             .await
             .unwrap()
     );
@@ -76,7 +76,10 @@ async fn a_copy_in_and_out_carries_every_byte() {
     }
     assert_eq!(sink.finish().await.unwrap(), 500);
 
-    let out = client.copy_out("COPY blobs TO STDOUT").await.unwrap();
+    let out = client
+        .copy_out("COPY (SELECT data FROM blobs ORDER BY n) TO STDOUT")
+        .await
+        .unwrap();
     assert!(all_of(out).await == sent, "not the bytes that went in");
 }
 

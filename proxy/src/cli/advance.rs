@@ -1,10 +1,61 @@
-//! `crossfade advance`
+//! `crossfade advance`: one phase forward, if the gates let it.
 
 use std::process::ExitCode;
+use std::time::Duration;
+
+use super::target::{Target, say};
+use crate::config::Flags;
+use crate::control::step::{self, Direction, Options};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The migration's name
+    pub migration: String,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Take the step although gates are not met; the reason is recorded
+    #[arg(long, requires = "reason")]
+    pub force: bool,
+    /// Why the step is forced
+    #[arg(long, requires = "force", value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// The longest wait for earlier transactions to end
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub drain_timeout_seconds: u64,
+}
 
-pub async fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    take(Direction::Forward, &args).await
+}
+
+/// `advance` and `rollback` differ in the direction only.
+pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<ExitCode> {
+    let target = Target::load(&args.flags)?;
+    let options = Options {
+        direction,
+        force: args.reason.clone().filter(|_| args.force),
+        drain_timeout: Duration::from_secs(args.drain_timeout_seconds),
+    };
+    let taken = step::step(
+        &target.url,
+        &target.rules,
+        &args.migration,
+        &options,
+        &mut say,
+    )
+    .await?;
+    for gate in &taken.gates {
+        println!("{gate}");
+    }
+    println!(
+        "{}: {} -> {}, drained ({} serving, {} earlier writers waited for)",
+        args.migration, taken.from, taken.to, taken.drained.instances, taken.drained.waited_for
+    );
+    if !taken.commands.is_empty() {
+        println!("Nothing was dropped. When nothing needs the legacy tables any more, run:");
+        for command in &taken.commands {
+            println!("  {command}");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

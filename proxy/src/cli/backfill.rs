@@ -1,10 +1,152 @@
-//! `crossfade backfill`
+//! `crossfade backfill`: copies legacy rows, and shows how far it is.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use super::target::Target;
+use crate::backfill::state::{Progress, State};
+use crate::backfill::{self, Event, Options};
+use crate::config::Flags;
+use crate::control::shown;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The migration's name
+    pub migration: String,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Begin from the lowest key again, whatever was copied before
+    #[arg(long)]
+    pub restart: bool,
+    /// The longest wait for earlier transactions to end
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub drain_timeout_seconds: u64,
+    /// The outcome as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
-pub async fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let target = Target::load(&args.flags)?;
+    let options = Options {
+        restart: args.restart,
+        drain_timeout: Duration::from_secs(args.drain_timeout_seconds),
+    };
+    let mut display = Display::new();
+    let outcome = backfill::run(
+        &target.url,
+        &target.rules,
+        &args.migration,
+        &options,
+        &mut |event| display.show(&event),
+    )
+    .await;
+    display.end();
+    let tables = outcome?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&tables)?);
+    } else {
+        for table in &tables {
+            println!("{}", summary(table));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(table: &Progress) -> String {
+    let mut text = format!(
+        "{}: {}, {} rows, of which {} were put",
+        shown(&table.legacy_table),
+        table.state.name(),
+        table.rows_done,
+        table.rows_put
+    );
+    if table.rows_set_aside > 0 {
+        text += &format!(
+            ", {} could not be and were set aside (`crossfade status` shows why)",
+            table.rows_set_aside
+        );
+    }
+    if table.ghosts_removed > 0 {
+        text += &format!(", {} ghosts removed", table.ghosts_removed);
+    }
+    text
+}
+
+/// Between two lines where there is no terminal to draw on.
+const LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// A bar on a terminal, plain lines elsewhere.
+struct Display {
+    bar: Option<ProgressBar>,
+    started: Instant,
+    /// Rows that were done when this run began: they say nothing of its speed.
+    rows_before: Option<i64>,
+    last_line: Option<Instant>,
+}
+
+impl Display {
+    fn new() -> Self {
+        Display {
+            bar: std::io::stderr().is_terminal().then(bar),
+            started: Instant::now(),
+            rows_before: None,
+            last_line: None,
+        }
+    }
+
+    fn show(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Says(line) => match &self.bar {
+                Some(bar) => bar.println(format!("  {line}")),
+                None => super::target::say(line),
+            },
+            Event::Progress(progress) => self.progress(progress),
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        let before = *self.rows_before.get_or_insert(progress.rows_done);
+        let total = progress.rows_estimated.max(progress.rows_done);
+        let seconds = self.started.elapsed().as_secs_f64().max(1e-3);
+        let rate = (progress.rows_done - before) as f64 / seconds;
+        let left = Duration::try_from_secs_f64((total - progress.rows_done) as f64 / rate).ok();
+        let eta = match left {
+            _ if progress.state == State::Complete => "done".to_owned(),
+            Some(left) => format!("{:#} left", HumanDuration(left)),
+            None => "time left unknown".to_owned(),
+        };
+        let figures = format!(
+            "{}/{total} rows, {rate:.0} rows/s, {eta}, chunks of {}",
+            progress.rows_done, progress.chunk_rows
+        );
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(u64::try_from(total).unwrap_or(0));
+                bar.set_position(u64::try_from(progress.rows_done).unwrap_or(0));
+                bar.set_prefix(shown(&progress.legacy_table));
+                bar.set_message(figures);
+            }
+            None if self.last_line.is_none_or(|at| at.elapsed() >= LINE_EVERY) => {
+                eprintln!("  {}: {figures}", shown(&progress.legacy_table));
+                self.last_line = Some(Instant::now());
+            }
+            None => {}
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish();
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} % {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style.progress_chars("=> "))
 }

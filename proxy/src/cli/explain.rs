@@ -24,7 +24,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let rules = rules_dir::load(&args.rules)
         .with_context(|| format!("cannot use the rules in {}", args.rules.display()))?;
     if rules.migrations().is_empty() {
-        bail!("no rule file in {}: nothing is rewritten", args.rules.display());
+        bail!(
+            "no rule file in {}: nothing is rewritten",
+            args.rules.display()
+        );
     }
     let rules = match args.phase {
         Some(phase) => rules.with_phase(None, phase),
@@ -35,8 +38,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn explain(rules: &RuleSet, sql: &str) -> String {
-    let phases: Vec<String> =
-        rules.migrations().iter().map(|m| format!("{} in {}", m.name, m.phase)).collect();
+    let phases: Vec<String> = rules
+        .migrations()
+        .iter()
+        .map(|m| format!("{} in {}", m.name, m.phase))
+        .collect();
     let mut said = format!("-- {}\n", phases.join(", "));
     if !rules.must_read(sql.as_bytes()) {
         return said + "-- passes through: it names no table that is managed in this phase\n" + sql;
@@ -44,13 +50,19 @@ fn explain(rules: &RuleSet, sql: &str) -> String {
     match &rules.rewrite(sql, SearchPath::AsDeclared).verdict {
         Verdict::PassThrough => said + "-- passes through as it is\n" + sql,
         Verdict::Refused(refusal) => {
-            said += &format!("-- refused with {}: {}\n-- hint: {}", refusal.sqlstate, refusal.message, refusal.hint);
+            said += &format!(
+                "-- refused with {}: {}\n-- hint: {}",
+                refusal.sqlstate, refusal.message, refusal.hint
+            );
             said
         }
         Verdict::Rewritten(rewritten) => {
             for (index, answer) in rewritten.answers.iter().enumerate() {
                 if let Some(told) = told(*answer) {
-                    said += &format!("-- statement {}: the client is answered {told}\n", index + 1);
+                    said += &format!(
+                        "-- statement {}: the client is answered {told}\n",
+                        index + 1
+                    );
                 }
             }
             if let Some(shadow) = &rewritten.shadow {
@@ -67,6 +79,10 @@ fn told(answer: Answer) -> Option<String> {
         TagVerb::Update => "UPDATE n",
         TagVerb::Delete => "DELETE n",
     };
-    let rows = if answer.hide_rows { " without rows" } else { "" };
+    let rows = if answer.hide_rows {
+        " without rows"
+    } else {
+        ""
+    };
     Some(format!("`{tag}`{rows}"))
 }

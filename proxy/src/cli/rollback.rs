@@ -1,10 +1,16 @@
-//! `crossfade rollback`
+//! `crossfade rollback`: one phase back.
 
 use std::process::ExitCode;
 
-#[derive(Debug, clap::Args)]
-pub struct Args {}
+use super::advance;
+use crate::control::step::Direction;
 
-pub async fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub step: advance::Args,
+}
+
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    advance::take(Direction::Back, &args.step).await
 }

@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::config::{Config, Flags};
+use crate::control::attached;
 use crate::rules_dir;
 use crate::server::Server;
 
@@ -27,11 +28,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let _ = ask.try_send(());
         }
     };
+    let control = attached::Attached::start(&shared);
     tokio::select! {
         ended = server.run(shutdown()) => ended?,
         () = rules_dir::watch(&shared, asked) => {}
         () = hangups => {}
     }
+    control.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,10 +1,174 @@
-//! `crossfade status`
+//! `crossfade status`: where every migration stands, and what stands in its way.
 
 use std::process::ExitCode;
 
-#[derive(Debug, clap::Args)]
-pub struct Args {}
+use super::target::Target;
+use crate::config::Flags;
+use crate::control::status::{self, Status};
+use crate::control::{connect, shown, step};
 
-pub async fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The migration's name; all of them when left out
+    pub migration: Option<String>,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// The status as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let target = Target::load(&args.flags)?;
+    if let Some(name) = &args.migration {
+        step::find(&target.rules, name)?;
+    }
+    let client = connect(&target.url, "status").await?;
+    let all = status::read(&client, &target.rules, args.migration.as_deref()).await?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&all)?);
+    } else {
+        for status in &all {
+            print!("{}", text(status));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(status: &Status) -> String {
+    let mut lines = Vec::new();
+    if !status.prepared {
+        lines.push(("phase", format!("{} (rule file)", status.phase)));
+        lines.push(("prepared", "no: `crossfade prepare`".to_owned()));
+        return table(&status.migration, &lines);
+    }
+    let drained = if status.drained {
+        "drained"
+    } else {
+        "NOT drained"
+    };
+    lines.push(("phase", format!("{} (rule file), {drained}", status.phase)));
+    instances(status, &mut lines);
+    last_step(status, &mut lines);
+    backfill(status, &mut lines);
+    lines.push((
+        "verify",
+        match &status.last_verify {
+            None => "never".to_owned(),
+            Some(last) => format!(
+                "{}, {} ago: missing {}, extra {}, different {}{}",
+                if last.clean { "clean" } else { "NOT clean" },
+                age(last.age_seconds),
+                last.missing,
+                last.extra,
+                last.different,
+                if last.after_backfill {
+                    ""
+                } else {
+                    " (older than the backfill)"
+                },
+            ),
+        },
+    ));
+    let ledger = match status.divergence_count {
+        0 => "empty".to_owned(),
+        1 => "1 key".to_owned(),
+        count => format!("{count} keys"),
+    };
+    lines.push(("ledger", ledger));
+    for entry in &status.divergence {
+        let times = if entry.times > 1 {
+            format!(", {} times", entry.times)
+        } else {
+            String::new()
+        };
+        lines.push((
+            "",
+            format!(
+                "{} {}: {} ({}{times})",
+                shown(&entry.legacy_table),
+                entry.key,
+                entry.reason,
+                entry.sqlstate
+            ),
+        ));
+    }
+    lines.push(("tombstones", status.tombstones.to_string()));
+    for blocker in &status.blockers {
+        lines.push(("writes now", blocker.to_string()));
+    }
+    table(&status.migration, &lines)
+}
+
+fn instances(status: &Status, lines: &mut Vec<(&'static str, String)>) {
+    if status.instances.is_empty() {
+        lines.push(("instances", "none registered".to_owned()));
+    }
+    for (i, instance) in status.instances.iter().enumerate() {
+        let how = match (instance.live, instance.drained) {
+            (true, true) => "drained".to_owned(),
+            (true, false) => "NOT drained".to_owned(),
+            (false, _) => format!("silent for {}", age(instance.seen_seconds_ago)),
+        };
+        let label = if i == 0 { "instances" } else { "" };
+        lines.push((label, format!("{instance}: {}, {how}", instance.phase)));
+    }
+}
+
+fn last_step(status: &Status, lines: &mut Vec<(&'static str, String)>) {
+    let Some(step) = &status.last_step else {
+        return;
+    };
+    let mut text = format!(
+        "{} {} -> {} at {} by {}",
+        step.kind, step.from, step.to, step.at, step.by
+    );
+    if step.forced {
+        text += &format!(", FORCED: {}", step.reason.as_deref().unwrap_or(""));
+    }
+    if !step.drained && step.to == status.phase {
+        text += ", its drain was not seen to end";
+    } else if !step.drained {
+        text += ", interrupted before the rule file was changed";
+    }
+    lines.push(("last step", text));
+}
+
+fn backfill(status: &Status, lines: &mut Vec<(&'static str, String)>) {
+    if status.backfill.is_empty() {
+        lines.push(("backfill", "never".to_owned()));
+    }
+    for progress in &status.backfill {
+        lines.push((
+            "backfill",
+            format!(
+                "{}: {}, {} of about {} rows, {} put, {} set aside, {} ghosts removed, {} ago",
+                shown(&progress.legacy_table),
+                progress.state.name(),
+                progress.rows_done,
+                progress.rows_estimated.max(progress.rows_done),
+                progress.rows_put,
+                progress.rows_set_aside,
+                progress.ghosts_removed,
+                age(progress.updated_seconds_ago),
+            ),
+        ));
+    }
+}
+
+fn table(name: &str, lines: &[(&str, String)]) -> String {
+    let mut text = format!("{name}\n");
+    for (label, value) in lines {
+        text += &format!("  {label:<11} {value}\n");
+    }
+    text
+}
+
+fn age(seconds: f64) -> String {
+    match seconds {
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7_200.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.0} h", s / 3_600.0),
+        s => format!("{:.0} d", s / 86_400.0),
+    }
 }

@@ -1,10 +1,48 @@
-//! `crossfade verify`
+//! `crossfade verify`: exit code 0 only if both sides agree, 1 if they do not, 2 if it could not
+//! be found out.
 
 use std::process::ExitCode;
 
-#[derive(Debug, clap::Args)]
-pub struct Args {}
+use super::target::Target;
+use crate::config::Flags;
+use crate::verify;
 
-pub async fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The migration's name
+    pub migration: String,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Rows shown of each kind: missing, extra, different
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub samples: u32,
+    /// The report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const NOT_CLEAN: u8 = 1;
+const FAILED: u8 = 2;
+
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match compare(&args).await {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::from(NOT_CLEAN)),
+        // Not by the common way: its exit code would say that differences were found.
+        Err(error) => {
+            eprintln!("crossfade: {error:#}");
+            Ok(ExitCode::from(FAILED))
+        }
+    }
+}
+
+async fn compare(args: &Args) -> anyhow::Result<bool> {
+    let target = Target::load(&args.flags)?;
+    let report = verify::run(&target.url, &target.rules, &args.migration, args.samples).await?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(report.clean)
 }

@@ -163,31 +163,34 @@ impl Stage {
         self.proxy.as_ref().is_some_and(|proxy| !proxy.is_over())
     }
 
-    /// Runs `crossfade <command> iso_agents`, shows its output, fails if it fails.
-    pub async fn crossfade(&self, command: &str, display: &Display) -> anyhow::Result<()> {
-        display.say(&format!("  $ crossfade {command} {MIGRATION}"));
+    /// Runs a `crossfade` command (`["verify", "iso_agents"]`), shows its output, fails if it
+    /// fails.
+    pub async fn crossfade(&self, command: &[&str], display: &Display) -> anyhow::Result<()> {
+        let words = command.join(" ");
+        display.say(&format!("  $ crossfade {words}"));
         let mut program = tokio::process::Command::new(&self.program);
         for name in surroundings() {
             program.env_remove(name);
         }
         let mut child = program
-            .args([command, MIGRATION, "--config"])
+            .args(command)
+            .arg("--config")
             .arg(self.config())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("starting `crossfade {command}`"))?;
+            .with_context(|| format!("starting `crossfade {words}`"))?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let ended = tokio::time::timeout(COMMAND_TIMEOUT, async {
             tokio::join!(show(out, display), show(err, display), child.wait()).2
         });
         let status = ended
             .await
-            .with_context(|| format!("`crossfade {command}` took too long"))??;
+            .with_context(|| format!("`crossfade {words}` took too long"))??;
         if !status.success() {
-            bail!("`crossfade {command} {MIGRATION}` failed: {status}");
+            bail!("`crossfade {words}` failed: {status}");
         }
         Ok(())
     }

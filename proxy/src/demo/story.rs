@@ -4,8 +4,8 @@ use rewrite_rules::Phase;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// `crossfade prepare|backfill|verify iso_agents`.
-    Command(&'static str),
+    /// `crossfade` with these words.
+    Command(&'static [&'static str]),
     /// `crossfade advance iso_agents`, after which the phase must be this one.
     Advance(Phase),
     /// `crossfade rollback iso_agents`, likewise.
@@ -28,7 +28,7 @@ pub const STORY: &[(Act, &str)] = &[
         "The application runs through Crossfade, which stands by.",
     ),
     (
-        Act::Command("prepare"),
+        Act::Command(&["prepare"]),
         "Crossfade's own schema is created in the database.",
     ),
     (
@@ -37,11 +37,11 @@ pub const STORY: &[(Act, &str)] = &[
     ),
     (Act::Live, ""),
     (
-        Act::Command("backfill"),
+        Act::Command(&["backfill", "iso_agents"]),
         "The rows that were there before are copied, under the live writes.",
     ),
     (
-        Act::Command("verify"),
+        Act::Command(&["verify", "iso_agents"]),
         "Both tables are compared in one snapshot.",
     ),
     (
@@ -58,7 +58,7 @@ pub const STORY: &[(Act, &str)] = &[
         "The new version of the application is deployed beside the old one.",
     ),
     (Act::Live, ""),
-    (Act::Command("verify"), ""),
+    (Act::Command(&["verify", "iso_agents"]), ""),
     (
         Act::Advance(Phase::UnifiedRead),
         "The direction turns: users is written first and answers alone.",
@@ -73,14 +73,14 @@ pub const STORY: &[(Act, &str)] = &[
         "A way back at every step: one step back, under load.",
     ),
     (Act::Live, ""),
-    (Act::Command("verify"), ""),
+    (Act::Command(&["verify", "iso_agents"]), ""),
     (Act::Advance(Phase::UnifiedRead), "And forward again."),
     (Act::Live, ""),
     (
         Act::ReferToUnified,
         "The operator turns the dependents' foreign keys to users.",
     ),
-    (Act::Command("verify"), ""),
+    (Act::Command(&["verify", "iso_agents"]), ""),
     (
         Act::CompareSides,
         "Once more before iso_agents is left behind.",
@@ -91,12 +91,12 @@ pub const STORY: &[(Act, &str)] = &[
     ),
     (Act::Live, ""),
     (
-        Act::PutLegacyAway,
-        "The operator renames the legacy table away.",
+        Act::Advance(Phase::Retired),
+        "Nothing needs iso_agents any more.",
     ),
     (
-        Act::Advance(Phase::Retired),
-        "The old version still runs, without its table.",
+        Act::PutLegacyAway,
+        "The operator renames it away. The old version still runs, without its table.",
     ),
     (Act::Live, ""),
 ];

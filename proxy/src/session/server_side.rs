@@ -23,11 +23,13 @@ pub struct Backend<'a, P: Pin>(pub &'a mut Session<P>);
 impl<P: Pin> Side for Backend<'_, P> {
     #[inline]
     fn passes(&self, tag: u8) -> bool {
-        match tag {
-            backend::DATA_ROW => !self.0.hides_rows(),
-            backend::COPY_DATA => true,
-            _ => false,
-        }
+        let streams = tag == backend::DATA_ROW || tag == backend::COPY_DATA;
+        streams
+            && match self.0.expects.front() {
+                Some(Expect::Query(run) | Expect::Execute(run)) => !run.answer().hide_rows,
+                // Nobody asked for data: let it be looked at, and found out of order.
+                _ => false,
+            }
     }
 
     fn is_blocked(&self) -> bool {

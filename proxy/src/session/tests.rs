@@ -1,1 +1,7 @@
+//! The session fed with bytes: what reaches the server, and what reaches the client.
 
+mod generations;
+mod protocol;
+mod rewriting;
+mod rig;
+mod splitting;

@@ -89,7 +89,7 @@ impl Lens {
                 format!("cf_images {images}"),
                 vec![
                     self.remove_from("unnest(cf_images)"),
-                    self.leave_tombstones(),
+                    self.leave_tombstones("unnest(cf_images)"),
                 ],
                 "cf_images",
             ),
@@ -133,7 +133,13 @@ impl Lens {
     fn one_by_one(&self, work: Work) -> String {
         let one = match work {
             Work::Put => self.put_from("unnest(ARRAY[cf_image])"),
-            Work::Remove => self.remove_from("unnest(ARRAY[cf_image])"),
+            Work::Remove => {
+                let one = self.remove_from("unnest(ARRAY[cf_image])");
+                format!(
+                    "{one};\n      {}",
+                    self.leave_tombstones("unnest(ARRAY[cf_image])")
+                )
+            }
             // Keys that move in a set depend on each other: all of them are recorded.
             Work::Rekey | Work::RemoveLegacy => {
                 return format!(
@@ -175,10 +181,10 @@ impl Lens {
 
     /// A delete at REPEATABLE READ cannot see what a backfill chunk committed after its snapshot:
     /// its keys are left for the backfill's sweep.
-    fn leave_tombstones(&self) -> String {
+    fn leave_tombstones(&self, images: &str) -> String {
         format!(
             "IF current_setting('transaction_isolation') <> 'read committed' THEN\n      \
-             PERFORM crossfade.tombstone({}, {}, {}) FROM unnest(cf_images) AS {image};\n    END IF",
+             PERFORM crossfade.tombstone({}, {}, {}) FROM {images} AS {image};\n    END IF",
             quote_literal(&self.migration),
             quote_literal(&self.legacy.sql()),
             self.key_json(Self::IMAGE),

@@ -87,10 +87,7 @@ impl<'a> Write<'a> {
     /// UPDATE's assignments, without SET.
     pub fn assignments(&self) -> Option<Tokens<'a>> {
         let set = self.tokens.word("set", self.after_relation)?;
-        let end = self
-            .tokens
-            .from_clause(set)
-            .or_else(|| self.where_word(set));
+        let end = self.tokens.word_from(set).or_else(|| self.where_word(set));
         self.clause(set + 1, end)
     }
 
@@ -98,7 +95,7 @@ impl<'a> Write<'a> {
     pub fn joined(&self) -> Option<Range<usize>> {
         let word = if self.statement.is("UpdateStmt") {
             let set = self.tokens.word("set", self.after_relation)?;
-            self.tokens.from_clause(set)
+            self.tokens.word_from(set)
         } else {
             self.tokens.word("using", self.after_relation)
         }?;

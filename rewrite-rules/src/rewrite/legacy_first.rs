@@ -44,7 +44,7 @@ pub(super) fn plan<'a>(
         ));
     }
     write.check_returning(target, source, &|name| lens.column(name).is_some())?;
-    let record = target.managed.migration.on_unified_error == OnUnifiedError::Record;
+    let record = target.managed.migration.on_unified_error() == OnUnifiedError::Record;
     let shape = Shape {
         write: &write,
         lens,

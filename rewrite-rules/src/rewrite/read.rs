@@ -138,8 +138,20 @@ fn substitute(
         Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => lens.read_where(&conditions),
         Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => lens.read_where(&conditions),
     };
-    let range = reference_range(scope, found)?;
+    let mut range = reference_range(scope, found)?;
     let mut with = format!("({read})");
+    // TABLE t is SELECT * FROM t, but takes nothing else than a name.
+    let before = scope
+        .tokens
+        .tokens
+        .partition_point(|token| token.start < range.start);
+    let table_word = before
+        .checked_sub(1)
+        .map(|index| &scope.tokens.tokens[index]);
+    if let Some(word) = table_word.filter(|token| scope.tokens.is_word(token, "table")) {
+        range.start = word.start;
+        with = format!("SELECT * FROM {with}");
+    }
     if found.table.alias().is_none() {
         with += &format!(" AS {}", quote_ident(found.table.table()));
     }

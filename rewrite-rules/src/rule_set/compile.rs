@@ -100,7 +100,7 @@ impl Reader<'_> {
             name,
             phase,
             file: self.path.to_owned(),
-            on_unified_error: on_unified_error.unwrap_or_else(|| default_policy(phase)),
+            declared_policy: on_unified_error,
             tables,
         })
     }
@@ -309,14 +309,5 @@ impl Reader<'_> {
             &written.span(),
             &format!("{error} in `{}`", written.get_ref()),
         );
-    }
-}
-
-fn default_policy(phase: Phase) -> OnUnifiedError {
-    match phase {
-        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => OnUnifiedError::Record,
-        Phase::DualRead | Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => {
-            OnUnifiedError::Refuse
-        }
     }
 }

@@ -1,0 +1,317 @@
+//! One chunk: a range of legacy rows locked, put, and noted as done, in one transaction.
+//!
+//! Rows that cannot be put are found by halving, each half behind a savepoint, and set aside in
+//! the ledger; the rest goes on.
+
+use std::time::Duration;
+
+use rewrite_rules::Lens;
+use rewrite_rules::lens::KeyRange;
+use serde_json::Value;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, IsolationLevel, Statement, Transaction};
+
+use super::pace::CHUNK_ROWS_MAX;
+use super::state::{self, Counts};
+use crate::control::{ControlError, ledger};
+
+/// The statements of one table's chunks, prepared once. Their plans are made for the values of
+/// each chunk: a plan for any values cannot know how few rows a range has.
+pub struct Chunks<'a> {
+    lens: &'a Lens,
+    first: Walk,
+    next: Walk,
+    copy_one: Statement,
+    lock_timeout_ms: i64,
+}
+
+struct Walk {
+    end: Statement,
+    keys: Statement,
+    copy: Statement,
+}
+
+/// A chunk that is in.
+#[derive(Clone, Debug)]
+pub struct Copied {
+    pub last_key: Value,
+    pub counts: Counts,
+}
+
+impl<'a> Chunks<'a> {
+    pub async fn prepare(client: &Client, lens: &'a Lens) -> Result<Self, ControlError> {
+        let sql = || ControlError::sql("preparation of the chunks");
+        client
+            .batch_execute("SET plan_cache_mode = force_custom_plan")
+            .await
+            .map_err(sql())?;
+        let walk = async |range| {
+            Ok::<_, ControlError>(Walk {
+                end: client
+                    .prepare(&lens.chunk_end(range))
+                    .await
+                    .map_err(sql())?,
+                keys: client.prepare(&lens.keys(range)).await.map_err(sql())?,
+                copy: client.prepare(&lens.copy(range)).await.map_err(sql())?,
+            })
+        };
+        // Whoever waits for a lock longer than deadlock_timeout looks for a deadlock and is the
+        // one to fail. We give up earlier, so that it is never the application's transaction.
+        let row = client
+            .query_one(
+                "SELECT greatest(setting::bigint / 2, 10) FROM pg_settings \
+                 WHERE name = 'deadlock_timeout'",
+                &[],
+            )
+            .await
+            .map_err(sql())?;
+        Ok(Chunks {
+            lens,
+            first: walk(KeyRange::Through).await?,
+            next: walk(KeyRange::AfterThrough).await?,
+            copy_one: client
+                .prepare(&lens.copy(KeyRange::One))
+                .await
+                .map_err(sql())?,
+            lock_timeout_ms: row.get(0),
+        })
+    }
+
+    /// Copies the next rows after `after`, at most about `rows` and none above `highest`. `None`:
+    /// there are no more.
+    pub async fn copy(
+        &self,
+        client: &mut Client,
+        run: &str,
+        after: Option<&Value>,
+        highest: &Value,
+        rows: i64,
+    ) -> Result<Option<Copied>, ControlError> {
+        let mut transaction = self.begin(client).await?;
+        let walk = if after.is_some() {
+            &self.next
+        } else {
+            &self.first
+        };
+        let end = transaction
+            .query_opt(&walk.end, &parameters(after, highest, Some(&rows)))
+            .await
+            .map_err(ControlError::sql("look for a chunk's end"))?;
+        let Some(end) = end.map(|row| row.get::<_, Value>(0)) else {
+            return Ok(None);
+        };
+        let counts = match self.attempt(&mut transaction, walk, after, &end).await? {
+            Ok(counts) => counts,
+            Err(_failure) => self.halves(&mut transaction, after, &end).await?,
+        };
+        state::advance(&transaction, self.lens, run, &end, rows, counts).await?;
+        transaction
+            .commit()
+            .await
+            .map_err(ControlError::sql("commit of a chunk"))?;
+        Ok(Some(Copied {
+            last_key: end,
+            counts,
+        }))
+    }
+
+    /// Puts one key of the ledger again; its counts are zero when legacy has no such row.
+    pub async fn copy_one(&self, client: &mut Client, key: &Value) -> Result<Counts, ControlError> {
+        let mut transaction = self.begin(client).await?;
+        let counts = match savepoint(&mut transaction, &self.copy_one, &[key]).await? {
+            Ok(counts) => counts,
+            Err(failure) => failure.set_aside(&transaction, self.lens, key).await?,
+        };
+        transaction
+            .commit()
+            .await
+            .map_err(ControlError::sql("commit of a row"))?;
+        Ok(counts)
+    }
+
+    async fn begin<'c>(&self, client: &'c mut Client) -> Result<Transaction<'c>, ControlError> {
+        let sql = || ControlError::sql("begin of a chunk");
+        let transaction = client
+            .build_transaction()
+            .isolation_level(IsolationLevel::ReadCommitted)
+            .start()
+            .await
+            .map_err(sql())?;
+        transaction
+            .batch_execute(&format!(
+                "SET LOCAL lock_timeout = {}",
+                self.lock_timeout_ms
+            ))
+            .await
+            .map_err(sql())?;
+        Ok(transaction)
+    }
+
+    async fn attempt(
+        &self,
+        transaction: &mut Transaction<'_>,
+        walk: &Walk,
+        after: Option<&Value>,
+        through: &Value,
+    ) -> Result<Result<Counts, RowFailure>, ControlError> {
+        let parameters = parameters(after, through, None);
+        savepoint(transaction, &walk.copy, &parameters).await
+    }
+
+    /// Halves the range until every row that fails stands alone.
+    async fn halves(
+        &self,
+        transaction: &mut Transaction<'_>,
+        after: Option<&Value>,
+        end: &Value,
+    ) -> Result<Counts, ControlError> {
+        let walk = if after.is_some() {
+            &self.next
+        } else {
+            &self.first
+        };
+        let mut keys: Vec<Value> = transaction
+            .query(&walk.keys, &parameters(after, end, Some(&CHUNK_ROWS_MAX)))
+            .await
+            .map_err(ControlError::sql("list of a chunk's keys"))?
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
+        // The row at the end may be gone by now; the range must be covered all the same.
+        if keys.last() != Some(end) {
+            keys.push(end.clone());
+        }
+        let mut counts = Counts::default();
+        let middle = keys.len() / 2;
+        // Later half first, so that rows are locked in the order of the key.
+        let mut pieces = vec![(middle, keys.len()), (0, middle)];
+        while let Some((from, to)) = pieces.pop() {
+            if from == to {
+                continue;
+            }
+            let after = if from == 0 {
+                after
+            } else {
+                Some(&keys[from - 1])
+            };
+            let walk = if after.is_some() {
+                &self.next
+            } else {
+                &self.first
+            };
+            let last = &keys[to - 1];
+            match self.attempt(transaction, walk, after, last).await? {
+                Ok(more) => counts += more,
+                Err(failure) if to - from == 1 => {
+                    counts += failure.set_aside(transaction, self.lens, last).await?;
+                }
+                Err(_failure) => {
+                    let middle = from + (to - from) / 2;
+                    pieces.push((middle, to));
+                    pieces.push((from, middle));
+                }
+            }
+        }
+        Ok(counts)
+    }
+}
+
+fn parameters<'p>(
+    after: Option<&'p Value>,
+    through: &'p Value,
+    limit: Option<&'p i64>,
+) -> Vec<&'p (dyn ToSql + Sync)> {
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::with_capacity(3);
+    if let Some(after) = after {
+        parameters.push(after);
+    }
+    parameters.push(through);
+    if let Some(limit) = limit {
+        parameters.push(limit);
+    }
+    parameters
+}
+
+/// Runs a copy behind a savepoint: a row's failure is an answer, anything else an error.
+async fn savepoint(
+    transaction: &mut Transaction<'_>,
+    copy: &Statement,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Result<Counts, RowFailure>, ControlError> {
+    let sql = || ControlError::sql("copy of a chunk");
+    let savepoint = transaction.savepoint("cf_chunk").await.map_err(sql())?;
+    match savepoint.query_one(copy, parameters).await {
+        Ok(row) => {
+            savepoint.commit().await.map_err(sql())?;
+            Ok(Ok(Counts {
+                rows: row.get(0),
+                put: row.get(1),
+                set_aside: 0,
+                settled: row.get(2),
+            }))
+        }
+        Err(error) => match RowFailure::of(&error) {
+            Some(failure) => {
+                savepoint.rollback().await.map_err(sql())?;
+                Ok(Err(failure))
+            }
+            None => Err(sql()(error)),
+        },
+    }
+}
+
+/// Why a row cannot be put: the row's fault, not the server's and not the mapping's.
+struct RowFailure {
+    reason: String,
+    sqlstate: String,
+}
+
+impl RowFailure {
+    /// Classes: 22 data (a phone too long, an unmapped value), 23 constraints, 44 WITH CHECK
+    /// OPTION, 54 limits (an index row too large), P0 what triggers raise.
+    fn of(error: &tokio_postgres::Error) -> Option<RowFailure> {
+        let db = error.as_db_error()?;
+        let class = db.code().code().get(..2)?;
+        let at_fault = ["22", "23", "44", "54", "P0"].contains(&class);
+        at_fault.then(|| RowFailure {
+            reason: match db.detail() {
+                Some(detail) => format!("{}: {detail}", db.message()),
+                None => db.message().to_owned(),
+            },
+            sqlstate: db.code().code().to_owned(),
+        })
+    }
+
+    async fn set_aside(
+        self,
+        transaction: &Transaction<'_>,
+        lens: &Lens,
+        key: &Value,
+    ) -> Result<Counts, ControlError> {
+        ledger::set_aside(transaction, lens, key, &self.reason, &self.sqlstate).await?;
+        Ok(Counts {
+            rows: 1,
+            set_aside: 1,
+            ..Counts::default()
+        })
+    }
+}
+
+/// Whether trying again may help: a conflict with somebody else's transaction.
+pub fn is_conflict(error: &ControlError) -> bool {
+    error.sqlstate().is_some_and(|state| {
+        [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::LOCK_NOT_AVAILABLE,
+        ]
+        .contains(state)
+    })
+}
+
+/// Between attempts: longer each time, never so long that the end of the conflict goes unnoticed.
+#[must_use]
+pub fn backoff(attempt: u32) -> Duration {
+    Duration::from_millis(20 << attempt.min(5))
+}

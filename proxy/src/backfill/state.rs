@@ -1,0 +1,238 @@
+//! The row of `crossfade.backfill`: how far a table's backfill is, kept in the database, so that
+//! whoever comes next goes on exactly there.
+
+use rewrite_rules::Lens;
+use serde::Serialize;
+use serde_json::Value;
+use tokio_postgres::{Client, GenericClient};
+
+use super::pace::CHUNK_ROWS_START;
+use crate::control::ControlError;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Chunks are being copied, or were when it was interrupted.
+    Running,
+    /// Every chunk is in; ghosts are still to be swept.
+    Sweeping,
+    Complete,
+    /// `legacy_only` was visited since: writes may be missing anywhere.
+    Void,
+}
+
+impl State {
+    pub const ALL: [State; 4] = [
+        State::Running,
+        State::Sweeping,
+        State::Complete,
+        State::Void,
+    ];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Running => "running",
+            State::Sweeping => "sweeping",
+            State::Complete => "complete",
+            State::Void => "void",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Progress {
+    pub legacy_table: String,
+    #[serde(skip)]
+    pub run: String,
+    pub state: State,
+    /// The last key of the last chunk.
+    pub last_key: Option<Value>,
+    /// The highest key when it started; `None`: the table was empty.
+    pub highest_key: Option<Value>,
+    pub chunk_rows: i64,
+    /// An estimate for large tables.
+    pub rows_estimated: i64,
+    pub rows_done: i64,
+    /// Rows that unified lacked or had otherwise.
+    pub rows_put: i64,
+    pub rows_set_aside: i64,
+    pub ghosts_removed: i64,
+    /// The last chunk's transaction.
+    #[serde(skip)]
+    pub last_chunk: Option<String>,
+    pub updated_seconds_ago: f64,
+}
+
+/// What one chunk adds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub rows: i64,
+    pub put: i64,
+    pub set_aside: i64,
+    /// Keys that left the ledger.
+    pub settled: i64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.rows += other.rows;
+        self.put += other.put;
+        self.set_aside += other.set_aside;
+        self.settled += other.settled;
+    }
+}
+
+pub async fn read(client: &Client, lens: &Lens) -> Result<Option<Progress>, ControlError> {
+    let row = client
+        .query_opt(
+            "SELECT run::text, state, last_key, highest_key, chunk_rows, rows_estimated, \
+             rows_done, rows_put, rows_set_aside, ghosts_removed, last_chunk::text, \
+             extract(epoch FROM clock_timestamp() - updated_at)::float8 \
+             FROM crossfade.backfill WHERE migration = $1 AND legacy_table = $2",
+            &[&lens.migration, &lens.legacy.sql()],
+        )
+        .await
+        .map_err(ControlError::sql("look at the backfill's progress"))?;
+    Ok(row.map(|row| {
+        let state: &str = row.get(1);
+        Progress {
+            legacy_table: lens.legacy.sql(),
+            run: row.get(0),
+            // The column's CHECK knows the same words.
+            state: State::ALL
+                .into_iter()
+                .find(|known| known.name() == state)
+                .unwrap_or(State::Void),
+            last_key: row.get(2),
+            highest_key: row.get(3),
+            chunk_rows: row.get(4),
+            rows_estimated: row.get(5),
+            rows_done: row.get(6),
+            rows_put: row.get(7),
+            rows_set_aside: row.get(8),
+            ghosts_removed: row.get(9),
+            last_chunk: row.get(10),
+            updated_seconds_ago: row.get(11),
+        }
+    }))
+}
+
+/// Begins from the lowest key; the end is the highest key there is now. Rows that are inserted
+/// above it later are dual-written.
+pub async fn start(client: &Client, lens: &Lens) -> Result<(), ControlError> {
+    let rows_estimated = estimate(client, lens).await?;
+    client
+        .execute(
+            &format!(
+                "INSERT INTO crossfade.backfill \
+                 (migration, legacy_table, run, state, highest_key, chunk_rows, rows_estimated) \
+                 VALUES ($1, $2, gen_random_uuid(), 'running', ({}), $3, $4) \
+                 ON CONFLICT (migration, legacy_table) DO UPDATE SET run = excluded.run, \
+                 state = excluded.state, last_key = NULL, highest_key = excluded.highest_key, \
+                 chunk_rows = excluded.chunk_rows, rows_estimated = excluded.rows_estimated, \
+                 rows_done = 0, rows_put = 0, rows_set_aside = 0, ghosts_removed = 0, \
+                 last_chunk = NULL, started_at = clock_timestamp(), \
+                 updated_at = clock_timestamp(), finished_at = NULL",
+                lens.highest_key()
+            ),
+            &[
+                &lens.migration,
+                &lens.legacy.sql(),
+                &CHUNK_ROWS_START,
+                &rows_estimated,
+            ],
+        )
+        .await
+        .map_err(ControlError::sql("start of the backfill"))?;
+    Ok(())
+}
+
+/// Tables below this are counted; above, the planner's figure will do for a progress bar.
+const COUNTED_BYTES_MAX: i64 = 64 * 1024 * 1024;
+
+async fn estimate(client: &Client, lens: &Lens) -> Result<i64, ControlError> {
+    let row = client
+        .query_one(
+            &format!(
+                "SELECT CASE WHEN c.reltuples >= 0 AND pg_table_size(c.oid) > {COUNTED_BYTES_MAX} \
+                 THEN c.reltuples::bigint ELSE (SELECT count(*) FROM {}) END \
+                 FROM pg_class AS c WHERE c.oid = $1::text::regclass",
+                lens.legacy
+            ),
+            &[&lens.legacy.sql()],
+        )
+        .await
+        .map_err(ControlError::sql("estimate of the rows"))?;
+    Ok(row.get(0))
+}
+
+/// Within a chunk's transaction: the chunk and this note stand or fall together.
+pub async fn advance(
+    transaction: &impl GenericClient,
+    lens: &Lens,
+    run: &str,
+    last_key: &Value,
+    chunk_rows: i64,
+    counts: Counts,
+) -> Result<(), ControlError> {
+    let updated = transaction
+        .execute(
+            "UPDATE crossfade.backfill SET last_key = $4, chunk_rows = $5, \
+             rows_done = rows_done + $6, rows_put = rows_put + $7, \
+             rows_set_aside = rows_set_aside + $8, last_chunk = pg_current_xact_id(), \
+             updated_at = clock_timestamp() WHERE migration = $1 AND legacy_table = $2 \
+             AND run = $3::text::uuid AND state = 'running'",
+            &[
+                &lens.migration,
+                &lens.legacy.sql(),
+                &run,
+                last_key,
+                &chunk_rows,
+                &counts.rows,
+                &counts.put,
+                &counts.set_aside,
+            ],
+        )
+        .await
+        .map_err(ControlError::sql("note of the backfill's progress"))?;
+    still_ours(updated)
+}
+
+/// From one state to the next, unless somebody voided the run.
+pub async fn enter(
+    client: &Client,
+    lens: &Lens,
+    run: &str,
+    from: State,
+    to: State,
+) -> Result<(), ControlError> {
+    let updated = client
+        .execute(
+            "UPDATE crossfade.backfill SET state = $5, updated_at = clock_timestamp(), \
+             finished_at = CASE WHEN $5 = 'complete' THEN clock_timestamp() END \
+             WHERE migration = $1 AND legacy_table = $2 AND run = $3::text::uuid AND state = $4",
+            &[
+                &lens.migration,
+                &lens.legacy.sql(),
+                &run,
+                &from.name(),
+                &to.name(),
+            ],
+        )
+        .await
+        .map_err(ControlError::sql("note of the backfill's progress"))?;
+    still_ours(updated)
+}
+
+fn still_ours(updated: u64) -> Result<(), ControlError> {
+    if updated == 1 {
+        Ok(())
+    } else {
+        Err(ControlError::Refused(
+            "the backfill was voided or started anew while it ran (was legacy_only visited?); \
+             run it again"
+                .to_owned(),
+        ))
+    }
+}

@@ -1,0 +1,148 @@
+//! The end of a backfill: unified rows whose legacy rows were deleted by transactions that could
+//! not see what a chunk had put.
+//!
+//! Such a transaction runs at REPEATABLE READ or above with a snapshot from before the chunk, and
+//! leaves the key in `crossfade.tombstones`. Once all those snapshots are gone, every tombstone
+//! that will ever be needed is there.
+
+use std::time::Duration;
+
+use rewrite_rules::{Lens, Migration};
+use serde_json::Value;
+use tokio_postgres::{Client, IsolationLevel};
+
+use super::chunk::{backoff, is_conflict};
+use crate::control::drain::{self, Clock};
+use crate::control::{ControlError, ledger};
+
+/// Waits until nobody holds a snapshot that lacks the last chunk, nor a prepared transaction
+/// (which holds locks but no snapshot) from that time.
+pub async fn wait_for_snapshots(
+    client: &Client,
+    migration: &Migration,
+    last_chunk: Option<&str>,
+    timeout: Duration,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<(), ControlError> {
+    let Some(last_chunk) = last_chunk else {
+        return Ok(()); // no chunk: nothing that anybody could have missed
+    };
+    let mut clock = Clock::start(timeout);
+    loop {
+        let holders = client
+            .query(
+                "SELECT format('pid %s (user %s, application %s)', pid, usename, application_name) \
+                 FROM pg_stat_activity WHERE backend_xmin IS NOT NULL \
+                 AND datname = current_database() AND pid <> pg_backend_pid() \
+                 AND backend_type NOT IN ('autovacuum worker', 'walsender') \
+                 AND age(backend_xmin) >= age($1::text::xid8::xid) ORDER BY pid",
+                &[&last_chunk],
+            )
+            .await
+            .map_err(ControlError::sql("look for old snapshots"))?;
+        if holders.is_empty() {
+            break;
+        }
+        let lines: Vec<String> = holders
+            .iter()
+            .map(|row| {
+                let who: &str = row.get(0);
+                format!("a snapshot from before the last chunk is still in use: {who}")
+            })
+            .collect();
+        clock.wait(&lines.join("\n"), tell).await?;
+    }
+    drain::wait_for_writers(client, migration, timeout, tell)
+        .await
+        .map(drop)
+}
+
+/// Removes ghosts and their tombstones; returns how many rows were removed.
+pub async fn sweep(client: &mut Client, lens: &Lens) -> Result<i64, ControlError> {
+    let mut removed = 0;
+    let mut attempt = 0;
+    loop {
+        match sweep_some(client, lens).await {
+            Ok(None) => break,
+            Ok(Some(more)) => {
+                removed += more;
+                attempt = 0;
+            }
+            // Somebody wrote one of these rows meanwhile: with a new snapshot it can be judged.
+            Err(error) if is_conflict(&error) && attempt < ATTEMPTS_MAX => {
+                tokio::time::sleep(backoff(attempt)).await;
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    forget_gone(client, lens).await?;
+    Ok(removed)
+}
+
+/// Tombstoned keys are deleted ones: a writer that keeps coming back to them is not to be expected.
+const ATTEMPTS_MAX: u32 = 100;
+
+/// At REPEATABLE READ, for at READ COMMITTED the test for a legacy row would be older than the
+/// unified row that the delete waits for, and a row that was inserted again would be removed.
+async fn sweep_some(client: &mut Client, lens: &Lens) -> Result<Option<i64>, ControlError> {
+    let sql = || ControlError::sql("sweep of ghosts");
+    let transaction = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .start()
+        .await
+        .map_err(sql())?;
+    let table = lens.legacy.sql();
+    let row = transaction
+        .query_one(
+            "SELECT jsonb_agg(key) FROM (SELECT DISTINCT key FROM crossfade.tombstones \
+             WHERE migration = $1 AND legacy_table = $2 LIMIT $3) AS t",
+            &[&lens.migration, &table, &ledger::KEYS_MAX],
+        )
+        .await
+        .map_err(sql())?;
+    let Some(keys) = row.get::<_, Option<Value>>(0) else {
+        return Ok(None);
+    };
+    let removed = transaction
+        .execute(&lens.remove_ghosts(), &[&keys])
+        .await
+        .map_err(sql())?;
+    let removed = i64::try_from(removed).unwrap_or(i64::MAX);
+    transaction
+        .execute(
+            "DELETE FROM crossfade.tombstones WHERE migration = $1 AND legacy_table = $2 \
+             AND key IN (SELECT value FROM jsonb_array_elements($3::jsonb))",
+            &[&lens.migration, &table, &keys],
+        )
+        .await
+        .map_err(sql())?;
+    transaction
+        .execute(
+            "UPDATE crossfade.backfill SET ghosts_removed = ghosts_removed + $3 \
+             WHERE migration = $1 AND legacy_table = $2",
+            &[&lens.migration, &table, &removed],
+        )
+        .await
+        .map_err(sql())?;
+    transaction.commit().await.map_err(sql())?;
+    Ok(Some(removed))
+}
+
+/// A key in the ledger that neither side has any more needs nobody's attention. One that only
+/// unified has may be somebody's data: it stays in the ledger, and verify shows it as extra.
+async fn forget_gone(client: &Client, lens: &Lens) -> Result<(), ControlError> {
+    let mut after: Option<Value> = None;
+    loop {
+        let keys = ledger::keys_after(client, lens, after.as_ref(), None).await?;
+        let Some(last) = keys.last().cloned() else {
+            return Ok(());
+        };
+        client
+            .execute(&lens.forget_gone(), &[&Value::Array(keys)])
+            .await
+            .map_err(ControlError::sql("clean-up of the ledger"))?;
+        after = Some(last);
+    }
+}

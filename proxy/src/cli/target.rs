@@ -1,0 +1,42 @@
+//! What the operator's commands have in common: which rules, which database.
+
+use anyhow::{Context, bail};
+use rewrite_rules::RuleSet;
+
+use crate::config::{Config, Flags};
+use crate::rules_dir;
+
+/// Where the rules are and where the control connection goes.
+#[derive(Debug)]
+pub struct Target {
+    pub rules: RuleSet,
+    pub url: String,
+}
+
+impl Target {
+    pub fn load(flags: &Flags) -> anyhow::Result<Target> {
+        let config = Config::load(flags)?;
+        let Some(directory) = &config.rules else {
+            bail!("no rules: expected --rules DIR, or `rules` in the file given by --config");
+        };
+        let rules = rules_dir::load(directory)
+            .with_context(|| format!("the rules in {}", directory.display()))?;
+        if rules.migrations().is_empty() {
+            bail!("{} holds no rule file (*.toml)", directory.display());
+        }
+        let Some(url) = config.control.url else {
+            bail!(
+                "no connection to the application's database: expected --control URL, \
+                 CROSSFADE_CONTROL_URL, or `url` in [control] of the file given by --config"
+            );
+        };
+        Ok(Target { rules, url })
+    }
+}
+
+/// Lines about what is going on go to stderr; stdout is for the answer.
+pub fn say(line: &str) {
+    for line in line.lines() {
+        eprintln!("  {line}");
+    }
+}

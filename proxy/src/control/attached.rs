@@ -1,0 +1,171 @@
+//! What a serving proxy does with its control URL: prepares the database for each generation, says
+//! which phases it serves, and compares shadow reads. Without a URL it says what is lacking.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rewrite_rules::Phase;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::connection::connect;
+use super::error::ControlError;
+use super::instances::{self, MigrationReport, Report, Serving};
+use super::schema;
+use crate::generation::Generation;
+use crate::server::Shared;
+use crate::shadow;
+
+/// How soon a new generation is noticed, and the pause after a failure.
+const LOOK: Duration = Duration::from_millis(50);
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The tasks beside a serving proxy. Dropped, they end without signing off, as in a crash.
+#[derive(Debug)]
+pub struct Attached {
+    end: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Attached {
+    #[must_use]
+    pub fn start(shared: &Arc<Shared>) -> Self {
+        let (end, ended) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        match shared.config.control.url.clone() {
+            Some(url) => {
+                tasks.spawn(instances::run(
+                    Served(Arc::clone(shared)),
+                    url.clone(),
+                    until(ended.clone()),
+                ));
+                tasks.spawn(shadow::run(
+                    Arc::clone(shared),
+                    url.clone(),
+                    until(ended.clone()),
+                ));
+                tasks.spawn(prepare_each(Arc::clone(shared), url, until(ended)));
+            }
+            None => {
+                tasks.spawn(warn_of_phases(Arc::clone(shared), until(ended)));
+            }
+        }
+        Attached { end, tasks }
+    }
+
+    /// Signs off and waits until every task has ended; each of them bounds its own end.
+    pub async fn stop(mut self) {
+        self.end.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the control connection broke");
+            }
+        }
+    }
+}
+
+async fn until(mut ended: watch::Receiver<bool>) {
+    // An error says that the sender is gone, which is an end too.
+    let _ = ended.wait_for(|ended| *ended).await;
+}
+
+struct Served(Arc<Shared>);
+
+impl Serving for Served {
+    fn report(&self) -> Report {
+        let generation = self.0.generations.current();
+        let drained = self.0.generations.drained(generation.number());
+        let migrations = generation
+            .phases()
+            .map(|(migration, phase)| MigrationReport {
+                migration: migration.to_owned(),
+                phase,
+                generation: generation.number(),
+                drained,
+            })
+            .collect();
+        Report {
+            rules_hash: self.0.rules_hash(),
+            address: self.0.config.listen.0.clone(),
+            migrations,
+        }
+    }
+}
+
+/// Functions that a phase needs must be there before statements call them: `advance` sees to it
+/// before it changes a phase, and this does for whoever changes a file by hand.
+async fn prepare_each(
+    shared: Arc<Shared>,
+    url: String,
+    shutdown: impl std::future::Future<Output = ()>,
+) {
+    let forever = async {
+        let mut done = 0;
+        let mut told = String::new();
+        loop {
+            let generation = shared.generations.current();
+            if generation.number() == done {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            match prepare(&url, &generation).await {
+                Ok(()) => {
+                    done = generation.number();
+                    told.clear();
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    if told != error {
+                        tracing::error!("the database is not prepared for the rules: {error}");
+                    }
+                    told = error;
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = shutdown => {}
+        () = forever => {}
+    }
+}
+
+async fn prepare(url: &str, generation: &Generation) -> Result<(), ControlError> {
+    let client = connect(url, "serve").await?;
+    let prepared = schema::prepare(&client, generation.rules()).await?;
+    for name in &prepared.functions_created {
+        tracing::info!(name, "created a function");
+    }
+    for table in &prepared.tables_absent {
+        tracing::warn!(table, "no such table: its functions were not created");
+    }
+    Ok(())
+}
+
+/// A phase that writes both sides needs the schema `crossfade`, and its proxies should be seen.
+async fn warn_of_phases(shared: Arc<Shared>, shutdown: impl std::future::Future<Output = ()>) {
+    let forever = async {
+        let mut seen = 0;
+        loop {
+            let generation = shared.generations.current();
+            if generation.number() != seen {
+                seen = generation.number();
+                for (migration, phase) in
+                    generation.phases().filter(|(_, p)| *p != Phase::LegacyOnly)
+                {
+                    tracing::warn!(
+                        migration,
+                        %phase,
+                        "no control URL: `crossfade prepare` must have run in the database, \
+                         `advance` cannot see this proxy, and shadow reads are not compared"
+                    );
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        () = shutdown => {}
+        () = forever => {}
+    }
+}

@@ -1,0 +1,127 @@
+//! The connections of Crossfade's own work: single ones, and the pool for reads side by side.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::error::{ControlError, said};
+
+/// A database that does not answer within this is taken to be down; the work is tried again later.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Values are compared and kept as text, so every connection must write them the same way. The
+/// `search_path` stays the role's own: SQL in rule files may name types and functions plainly.
+/// A row that row-level security would hide from the role is an error, not a row left out.
+const SESSION: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; \
+     SET timezone = 'UTC'; SET extra_float_digits = 1; SET client_min_messages = warning; \
+     SET row_security = off; SET lock_timeout = 0; SET statement_timeout = 0; \
+     SET idle_in_transaction_session_timeout = 0";
+
+/// A connection and the task that drives it; dropping it closes both.
+#[derive(Debug)]
+pub struct Control {
+    pub client: Client,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl std::ops::Deref for Control {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl std::ops::DerefMut for Control {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+/// Connects for one kind of work, which `pg_stat_activity` shows as `crossfade <work>`.
+pub async fn connect(url: &str, work: &str) -> Result<Control, ControlError> {
+    open(&config(url, work)?, "").await
+}
+
+fn config(url: &str, work: &str) -> Result<Config, ControlError> {
+    let mut config = Config::from_str(url).map_err(|error| ControlError::Url(said(&error)))?;
+    config
+        .application_name(format!("crossfade {work}"))
+        .connect_timeout(CONNECT_TIMEOUT);
+    Ok(config)
+}
+
+async fn open(config: &Config, more: &str) -> Result<Control, ControlError> {
+    // The timeout also covers a server that accepts and then says nothing.
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls))
+        .await
+        .map_err(|_| ControlError::Connect("it did not answer in time".to_owned()))?;
+    let (client, connection) = connected.map_err(|error| ControlError::Connect(said(&error)))?;
+    let driver = tokio::spawn(async move {
+        let mut connection = connection;
+        loop {
+            match std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+                // Our own functions' notices are for proxies; the driver would log them.
+                Some(Ok(_)) => {}
+                // An error here reaches whoever uses the client as a closed connection.
+                Some(Err(error)) => {
+                    tracing::debug!(error = said(&error), "a control connection ended");
+                    return;
+                }
+                None => return,
+            }
+        }
+    });
+    let control = Control { client, driver };
+    control
+        .batch_execute(&format!("{SESSION}; {more}"))
+        .await
+        .map_err(ControlError::sql("settings of the session"))?;
+    Ok(control)
+}
+
+/// Makes connections for a pool; whether one is alive is known without asking the server.
+#[derive(Clone, Debug)]
+pub struct Manager {
+    config: Config,
+    settings: &'static str,
+}
+
+impl Manager {
+    /// `settings` are `SET` statements of this kind of work.
+    pub fn new(url: &str, work: &str, settings: &'static str) -> Result<Self, ControlError> {
+        let config = config(url, work)?;
+        Ok(Manager { config, settings })
+    }
+}
+
+impl bb8::ManageConnection for Manager {
+    type Connection = Control;
+    type Error = ControlError;
+
+    async fn connect(&self) -> Result<Control, ControlError> {
+        open(&self.config, self.settings).await
+    }
+
+    async fn is_valid(&self, control: &mut Control) -> Result<(), ControlError> {
+        if control.is_closed() {
+            Err(ControlError::Connect(
+                "the connection was closed".to_owned(),
+            ))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn has_broken(&self, control: &mut Control) -> bool {
+        control.is_closed()
+    }
+}

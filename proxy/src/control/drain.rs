@@ -1,0 +1,238 @@
+//! Waiting until a phase is drained: no transaction of an earlier generation in any proxy, and
+//! none left anywhere that was writing when the last proxy said so.
+//!
+//! The second half is how CREATE INDEX CONCURRENTLY waits, by `pg_locks`: it also catches writers
+//! that go around the proxy, and prepared transactions.
+
+use std::time::{Duration, Instant};
+
+use rewrite_rules::{Migration, Phase};
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use super::error::ControlError;
+use super::instances::{Instance, instances};
+
+/// Between two looks: small against the heartbeat and against a human's patience.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The locks of transactions that change rows. SHARE UPDATE EXCLUSIVE and SHARE are left out:
+/// VACUUM, ANALYZE and CREATE INDEX take them, run long, and write no rows.
+const WRITE_LOCKS: &str =
+    "('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')";
+
+/// A transaction that writes to a managed table, and who runs it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Blocker {
+    #[serde(skip)]
+    pub virtual_transaction: String,
+    /// `None`: a prepared transaction, which no process runs.
+    pub pid: Option<i32>,
+    pub user: String,
+    pub application: String,
+    pub age_seconds: f64,
+    pub query: String,
+}
+
+impl std::fmt::Display for Blocker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pid {
+            Some(pid) => write!(
+                f,
+                "pid {pid} (user {}, application {}), in a transaction for {:.0} s, last: {}",
+                self.user,
+                if self.application.is_empty() {
+                    "unnamed"
+                } else {
+                    &self.application
+                },
+                self.age_seconds,
+                self.query,
+            ),
+            None => write!(
+                f,
+                "prepared transaction {} (see pg_prepared_xacts; COMMIT PREPARED or ROLLBACK PREPARED ends it)",
+                self.virtual_transaction
+            ),
+        }
+    }
+}
+
+/// What a drain saw.
+#[derive(Clone, Debug, Default)]
+pub struct Drained {
+    /// Live instances that serve the phase; with none, only the locks were waited for.
+    pub instances: usize,
+    /// Instances that fell silent without signing off.
+    pub silent: Vec<Instance>,
+    /// Transactions that were waited for.
+    pub waited_for: usize,
+}
+
+/// Waits until every live instance serves one of `phases`, drained, and then for the writers.
+/// `tell` hears what is being waited for whenever that changes.
+pub async fn wait(
+    client: &Client,
+    migration: &Migration,
+    phases: &[Phase],
+    timeout: Duration,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<Drained, ControlError> {
+    let mut clock = Clock::start(timeout);
+    let drained = loop {
+        let all = instances(client, &migration.name).await?;
+        let late: Vec<String> = all
+            .iter()
+            .filter(|i| i.live)
+            .filter_map(|i| lag(i, phases))
+            .collect();
+        if late.is_empty() {
+            break Drained {
+                instances: all.iter().filter(|i| i.live).count(),
+                silent: all.into_iter().filter(|i| !i.live).collect(),
+                waited_for: 0,
+            };
+        }
+        clock.wait(&late.join("\n"), tell).await?;
+    };
+    let waited_for = writers_gone(client, migration, &mut clock, tell).await?;
+    Ok(Drained {
+        waited_for,
+        ..drained
+    })
+}
+
+/// Waits until the transactions that hold a write lock now are gone; later ones are not waited for.
+pub async fn wait_for_writers(
+    client: &Client,
+    migration: &Migration,
+    timeout: Duration,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<usize, ControlError> {
+    writers_gone(client, migration, &mut Clock::start(timeout), tell).await
+}
+
+async fn writers_gone(
+    client: &Client,
+    migration: &Migration,
+    clock: &mut Clock,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<usize, ControlError> {
+    let held: Vec<String> = writers(client, migration)
+        .await?
+        .into_iter()
+        .map(|writer| writer.virtual_transaction)
+        .collect();
+    loop {
+        let mut left = writers(client, migration).await?;
+        left.retain(|writer| held.contains(&writer.virtual_transaction));
+        if left.is_empty() {
+            return Ok(held.len());
+        }
+        let lines: Vec<String> = left
+            .iter()
+            .map(|writer| format!("an earlier writer is still there: {writer}"))
+            .collect();
+        clock.wait(&lines.join("\n"), tell).await?;
+    }
+}
+
+/// Why an instance is not yet where it should be.
+fn lag(instance: &Instance, phases: &[Phase]) -> Option<String> {
+    let names: Vec<&str> = phases.iter().map(|phase| phase.name()).collect();
+    if !names.contains(&instance.phase.as_str()) {
+        return Some(format!(
+            "{instance} still serves {}; expected {} (does it read the same rule file?)",
+            instance.phase,
+            names.join(" or ")
+        ));
+    }
+    (!instance.drained).then(|| {
+        format!(
+            "{instance} serves {}, but transactions of an earlier generation still run in it",
+            instance.phase
+        )
+    })
+}
+
+/// Transactions of this database, our own excepted, that hold or await a write lock on a table of
+/// the migration.
+pub async fn writers(client: &Client, migration: &Migration) -> Result<Vec<Blocker>, ControlError> {
+    let tables: Vec<String> = migration
+        .tables
+        .iter()
+        .flat_map(|lens| [lens.legacy.sql(), lens.unified.sql()])
+        .collect();
+    let rows = client
+        .query(
+            &format!(
+                "SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, \
+                 coalesce(a.usename::text, ''), coalesce(a.application_name, ''), \
+                 coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8, \
+                 left(coalesce(a.query, ''), 200) \
+                 FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid \
+                 WHERE l.locktype = 'relation' AND l.mode IN {WRITE_LOCKS} \
+                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+                 AND l.relation IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS t (name)) \
+                 AND l.pid IS DISTINCT FROM pg_backend_pid() \
+                 ORDER BY l.virtualtransaction"
+            ),
+            &[&tables],
+        )
+        .await
+        .map_err(ControlError::sql("look at pg_locks"))?;
+    Ok(rows
+        .iter()
+        .map(|row| Blocker {
+            virtual_transaction: row.get(0),
+            pid: row.get(1),
+            user: row.get(2),
+            application: row.get(3),
+            age_seconds: row.get(4),
+            query: row.get(5),
+        })
+        .collect())
+}
+
+/// A wait's limit, and when to speak of it.
+pub(crate) struct Clock {
+    started: Instant,
+    timeout: Duration,
+    told: String,
+}
+
+impl Clock {
+    pub(crate) fn start(timeout: Duration) -> Self {
+        Clock {
+            started: Instant::now(),
+            timeout,
+            told: String::new(),
+        }
+    }
+
+    /// One pause of the wait; an error naming what was waited for once the time is up.
+    pub(crate) async fn wait(
+        &mut self,
+        waiting_for: &str,
+        tell: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(), ControlError> {
+        if self.started.elapsed() >= self.timeout {
+            return Err(ControlError::TimedOut {
+                waited_seconds: self.timeout.as_secs(),
+                waiting_for: waiting_for.to_owned(),
+            });
+        }
+        // Ages and queries change at every look; the first line of each blocker is said once.
+        let gist: String = waiting_for
+            .lines()
+            .map(|line| line.split(", in a transaction for").next().unwrap_or(line))
+            .collect::<Vec<_>>()
+            .join("\n");
+        if self.told != gist {
+            tell(waiting_for);
+            self.told = gist;
+        }
+        tokio::time::sleep(POLL).await;
+        Ok(())
+    }
+}

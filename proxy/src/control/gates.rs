@@ -1,0 +1,285 @@
+//! What must hold before a step, as a table; each gate that is not met names what settles it.
+
+use rewrite_rules::{Migration, Phase};
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use super::error::ControlError;
+use super::{ledger, schema};
+use crate::backfill::state::{self, State};
+use crate::verify::record;
+
+/// One condition of a step, as found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Gate {
+    pub name: &'static str,
+    pub met: bool,
+    pub found: String,
+    /// What to run or do when it is not met.
+    pub settle: String,
+}
+
+impl std::fmt::Display for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mark = if self.met { "met" } else { "NOT met" };
+        write!(f, "{:<22} {mark}: {}", self.name, self.found)?;
+        if self.met {
+            Ok(())
+        } else {
+            write!(f, "\n{:<22} -> {}", "", self.settle)
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    /// Both tables are there.
+    TablesExist,
+    LedgerEmpty,
+    BackfillComplete,
+    /// The last verify was clean, and its snapshot is later than the backfill's end.
+    Verified,
+    /// Sequences behind unified key columns have passed the ids that were copied in.
+    SequencesAhead,
+    /// No write was made in `unified_only`, or legacy has caught up since.
+    LegacyCurrent,
+}
+
+/// The conditions of every step there is. That every proxy runs `from`, drained, is waited for
+/// before any of them is looked at.
+fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
+    use Condition::{
+        BackfillComplete, LedgerEmpty, LegacyCurrent, SequencesAhead, TablesExist, Verified,
+    };
+    use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
+    match (from, to) {
+        (LegacyOnly, DualWrite) => &[TablesExist],
+        (DualWrite, ShadowRead) => &[],
+        // From here on a stale unified row would be served.
+        (ShadowRead, DualRead) => &[LedgerEmpty],
+        // And from here on a missing one would be missed.
+        (DualRead, UnifiedRead) => &[LedgerEmpty, BackfillComplete, Verified],
+        (UnifiedRead, UnifiedOnly) => &[LedgerEmpty, SequencesAhead],
+        (UnifiedOnly, Retired) => &[],
+        // Legacy must have what unified took alone before it decides again.
+        (UnifiedRead, DualRead) => &[LegacyCurrent],
+        (Retired, UnifiedOnly) => &[TablesExist],
+        (DualWrite, LegacyOnly)
+        | (ShadowRead, DualWrite)
+        | (DualRead, ShadowRead)
+        | (UnifiedOnly, UnifiedRead) => &[],
+        (
+            LegacyOnly | DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly | Retired,
+            LegacyOnly | DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly | Retired,
+        ) => unreachable!("{from} to {to} is no step"),
+    }
+}
+
+/// Looks at every gate of a step. The database must be prepared.
+pub async fn gates(
+    client: &Client,
+    migration: &Migration,
+    from: Phase,
+    to: Phase,
+) -> Result<Vec<Gate>, ControlError> {
+    let mut gates = Vec::new();
+    for condition in conditions(from, to) {
+        gates.push(match condition {
+            Condition::TablesExist => tables_exist(client, migration).await?,
+            Condition::LedgerEmpty => ledger_empty(client, migration).await?,
+            Condition::BackfillComplete => backfill_complete(client, migration).await?,
+            Condition::Verified => verified(client, migration).await?,
+            Condition::SequencesAhead => sequences_ahead(client, migration).await?,
+            Condition::LegacyCurrent => legacy_current(client, migration).await?,
+        });
+    }
+    Ok(gates)
+}
+
+async fn tables_exist(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+    let mut absent = Vec::new();
+    for table in migration
+        .tables
+        .iter()
+        .flat_map(|lens| [&lens.legacy, &lens.unified])
+    {
+        if !schema::table_exists(client, &table.sql()).await? {
+            absent.push(table.sql());
+        }
+    }
+    Ok(Gate {
+        name: "tables",
+        met: absent.is_empty(),
+        found: if absent.is_empty() {
+            "legacy and unified tables exist".to_owned()
+        } else {
+            format!("no such table: {}", absent.join(", "))
+        },
+        settle: "create it, or correct the names in the rule file".to_owned(),
+    })
+}
+
+async fn ledger_empty(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+    let count = ledger::count(client, &migration.name).await?;
+    Ok(Gate {
+        name: "divergence ledger",
+        met: count == 0,
+        found: match count {
+            0 => "empty".to_owned(),
+            1 => "1 key whose unified row is known to be wrong".to_owned(),
+            _ => format!("{count} keys whose unified rows are known to be wrong"),
+        },
+        settle: format!(
+            "`crossfade status {0}` shows why; repair the cause, then `crossfade backfill {0}`",
+            migration.name
+        ),
+    })
+}
+
+async fn backfill_complete(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+    let mut met = true;
+    let mut found = Vec::new();
+    for lens in &migration.tables {
+        let progress = state::read(client, lens).await?;
+        let table = super::shown(&lens.legacy.sql());
+        let (complete, text) = match progress.map(|progress| (progress.state, progress.rows_done)) {
+            None => (false, format!("{table} was never backfilled")),
+            Some((State::Complete, rows)) => (true, format!("{table} complete, {rows} rows")),
+            Some((State::Running | State::Sweeping, rows)) => (
+                false,
+                format!("{table} is not finished, {rows} rows so far"),
+            ),
+            Some((State::Void, _)) => (
+                false,
+                format!("{table} is void: legacy_only was visited since"),
+            ),
+        };
+        met &= complete;
+        found.push(text);
+    }
+    Ok(Gate {
+        name: "backfill",
+        met,
+        found: found.join("; "),
+        settle: format!("`crossfade backfill {}`", migration.name),
+    })
+}
+
+async fn verified(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+    let (met, found) = match record::last(client, &migration.name).await? {
+        None => (false, "never verified".to_owned()),
+        Some(last) if !last.clean => (
+            false,
+            format!(
+                "the last verify found {} missing, {} extra, {} different",
+                last.missing, last.extra, last.different
+            ),
+        ),
+        Some(last) if !last.after_backfill => (
+            false,
+            "the last verify is older than the backfill".to_owned(),
+        ),
+        Some(last) => (true, format!("clean, {:.0} s ago", last.age_seconds)),
+    };
+    Ok(Gate {
+        name: "verify",
+        met,
+        found,
+        settle: format!("`crossfade verify {}`", migration.name),
+    })
+}
+
+async fn sequences_ahead(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+    let sql = || ControlError::sql("look at the sequences");
+    let mut behind = Vec::new();
+    let mut settle = Vec::new();
+    let mut ahead = 0;
+    for lens in &migration.tables {
+        for (column, quoted) in lens.key_columns().zip(lens.unified_key()) {
+            let table = lens.unified.sql();
+            let row = client
+                .query_one(
+                    "SELECT pg_get_serial_sequence($1, $2)",
+                    &[&table, &column.unified],
+                )
+                .await
+                .map_err(sql())?;
+            let Some(sequence) = row.get::<_, Option<String>>(0) else {
+                continue; // filled by the application or by a uuid: nothing to run into
+            };
+            let row = client
+                .query_one(
+                    &format!(
+                        "SELECT coalesce((SELECT max({quoted}) FROM {table}), 0)::bigint \
+                         > CASE WHEN is_called THEN last_value ELSE last_value - 1 END \
+                         FROM {sequence}"
+                    ),
+                    &[],
+                )
+                .await
+                .map_err(sql())?;
+            if row.get(0) {
+                behind.push(format!("{sequence} is behind {table}.{quoted}"));
+                settle.push(format!(
+                    "SELECT setval('{sequence}', (SELECT max({quoted}) FROM {table}))"
+                ));
+            } else {
+                ahead += 1;
+            }
+        }
+    }
+    Ok(Gate {
+        name: "sequences",
+        met: behind.is_empty(),
+        found: match (behind.is_empty(), ahead) {
+            (true, 0) => "no key column has one".to_owned(),
+            (true, _) => "ahead of the ids in use".to_owned(),
+            (false, _) => behind.join("; "),
+        },
+        settle: settle.join("; "),
+    })
+}
+
+async fn legacy_current(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+    let row = client
+        .query_opt(
+            "SELECT to_char(legacy_stale_since, 'YYYY-MM-DD HH24:MI:SS TZ') \
+             FROM crossfade.migrations WHERE migration = $1",
+            &[&migration.name],
+        )
+        .await
+        .map_err(ControlError::sql("look at what legacy lacks"))?;
+    let since: Option<String> = row.and_then(|row| row.get(0));
+    Ok(Gate {
+        name: "legacy is current",
+        met: since.is_none(),
+        found: match &since {
+            None => "unified_only was never visited".to_owned(),
+            Some(since) => format!("unified_only was visited ({since}): legacy lacks its writes"),
+        },
+        settle: "needs a reverse backfill (unified to legacy), which this version does not have; \
+                 stay in unified_read, or --force and lose those writes for legacy readers"
+            .to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_has_its_row_in_the_table() {
+        for from in Phase::ALL {
+            for to in [from.next(), from.previous()].into_iter().flatten() {
+                // Reaching the end of the table panics.
+                let found = conditions(from, to);
+                let turns = to == Phase::UnifiedRead && from == Phase::DualRead;
+                assert_eq!(
+                    found.contains(&Condition::BackfillComplete),
+                    turns,
+                    "{from} to {to}"
+                );
+            }
+        }
+    }
+}

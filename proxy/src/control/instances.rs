@@ -1,0 +1,228 @@
+//! Who serves which phase: every proxy says so in the database, once a second and at each change.
+//!
+//! The rule for silence: an instance that was not seen for [`GONE_AFTER_SECONDS`] counts as gone.
+//! A clean stop removes its rows at once. A proxy that lost only its way to the database of the
+//! control URL may then still serve an older phase unseen; adjacent phases are safe side by side,
+//! so one step more does no harm, and `advance` and `status` name such an instance until it
+//! returns or its rows are a day old. Nothing fences it off yet.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use rewrite_rules::Phase;
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use super::connection::{Control, connect};
+use super::error::ControlError;
+
+/// Ten missed heartbeats: longer than a stall of a busy machine, short enough to wait for.
+pub const GONE_AFTER_SECONDS: f64 = 10.0;
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How soon a change is noticed and said; a look costs no round trip.
+const LOOK: Duration = Duration::from_millis(50);
+/// Between attempts to reach a database that is down.
+const RECONNECT: Duration = Duration::from_secs(1);
+/// A clean stop must not hang on a database that does not answer.
+const SIGN_OFF_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a serving proxy says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub rules_hash: String,
+    /// Where it listens, for the reader of `status`.
+    pub address: String,
+    pub migrations: Vec<MigrationReport>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigrationReport {
+    pub migration: String,
+    pub phase: Phase,
+    pub generation: u64,
+    /// No transaction runs under an older generation.
+    pub drained: bool,
+}
+
+/// The proxy's side: asked every 50 ms, so it must be cheap.
+pub trait Serving: Send + Sync {
+    fn report(&self) -> Report;
+}
+
+/// Registers, heart-beats and signs off. It ends when `shutdown` does; while the database is away
+/// it tries again, for serving does not depend on it.
+pub async fn run(serving: impl Serving, url: String, shutdown: impl Future<Output = ()>) {
+    tokio::pin!(shutdown);
+    let mut instance = None;
+    loop {
+        let attempt = async {
+            let control = connect(&url, "serve").await?;
+            let id = match &instance {
+                Some(id) => String::clone(id),
+                None => new_instance(&control).await?,
+            };
+            instance = Some(id.clone());
+            heartbeat(&control, &id, &serving).await
+        };
+        tokio::select! {
+            // Dropping an attempt half-way leaves at most rows that the sign-off removes.
+            () = &mut shutdown => break,
+            result = attempt => if let Err(error) = result {
+                tracing::warn!(%error, "cannot say in crossfade.instances which phase is served");
+            },
+        }
+        tokio::select! {
+            () = &mut shutdown => break,
+            () = tokio::time::sleep(RECONNECT) => {}
+        }
+    }
+    if let Some(id) = instance {
+        let off = tokio::time::timeout(SIGN_OFF_TIMEOUT, sign_off(&url, &id)).await;
+        if !matches!(off, Ok(Ok(()))) {
+            tracing::warn!(instance = id, "could not sign off from crossfade.instances");
+        }
+    }
+}
+
+async fn new_instance(client: &Client) -> Result<String, ControlError> {
+    let row = client
+        .query_one("SELECT gen_random_uuid()::text", &[])
+        .await
+        .map_err(ControlError::sql("registration of this instance"))?;
+    Ok(row.get(0))
+}
+
+/// Ends only by an error.
+async fn heartbeat(
+    client: &Control,
+    instance: &str,
+    serving: &impl Serving,
+) -> Result<(), ControlError> {
+    let mut said: Option<(Report, Instant)> = None;
+    loop {
+        let report = serving.report();
+        let due = said
+            .as_ref()
+            .is_none_or(|(last, at)| *last != report || at.elapsed() >= HEARTBEAT);
+        if due {
+            say(client, instance, &report).await?;
+            said = Some((report, Instant::now()));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// One statement, so that nobody reads half a report. It also keeps what the phases imply and an
+/// operator who edits the file by hand would not: `legacy_only` voids a backfill, `unified_only`
+/// leaves legacy behind.
+async fn say(client: &Client, instance: &str, report: &Report) -> Result<(), ControlError> {
+    let count = report.migrations.len();
+    let mut names = Vec::with_capacity(count);
+    let mut phases = Vec::with_capacity(count);
+    let mut generations = Vec::with_capacity(count);
+    let mut drained = Vec::with_capacity(count);
+    for migration in &report.migrations {
+        names.push(migration.migration.as_str());
+        phases.push(migration.phase.name());
+        generations.push(i64::try_from(migration.generation).unwrap_or(i64::MAX));
+        drained.push(migration.drained);
+    }
+    client
+        .execute(
+            "WITH report AS (SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[]) \
+                 AS r (migration, phase, generation, drained)), \
+             gone AS (DELETE FROM crossfade.instances AS i WHERE i.instance = $1::text::uuid \
+                 AND NOT EXISTS (SELECT FROM report AS r WHERE r.migration = i.migration)), \
+             forgotten AS (DELETE FROM crossfade.instances \
+                 WHERE seen_at < clock_timestamp() - interval '1 day'), \
+             voided AS (UPDATE crossfade.backfill AS b SET state = 'void', \
+                 updated_at = clock_timestamp() FROM report AS r \
+                 WHERE r.migration = b.migration AND r.phase = 'legacy_only' AND b.state <> 'void'), \
+             stale AS (INSERT INTO crossfade.migrations AS m (migration, legacy_stale_since) \
+                 SELECT r.migration, clock_timestamp() FROM report AS r \
+                 WHERE r.phase IN ('unified_only', 'retired') AND NOT EXISTS (SELECT \
+                 FROM crossfade.migrations AS m WHERE m.migration = r.migration \
+                 AND m.legacy_stale_since IS NOT NULL) \
+                 ON CONFLICT (migration) DO UPDATE SET legacy_stale_since = \
+                 coalesce(m.legacy_stale_since, excluded.legacy_stale_since)) \
+             INSERT INTO crossfade.instances AS i \
+                 (instance, migration, phase, generation, drained, rules_hash, address) \
+             SELECT $1::text::uuid, r.migration, r.phase, r.generation, r.drained, $6, $7 \
+             FROM report AS r \
+             ON CONFLICT (instance, migration) DO UPDATE SET phase = excluded.phase, \
+                 generation = excluded.generation, drained = excluded.drained, \
+                 rules_hash = excluded.rules_hash, seen_at = clock_timestamp()",
+            &[
+                &instance,
+                &names,
+                &phases,
+                &generations,
+                &drained,
+                &report.rules_hash,
+                &report.address,
+            ],
+        )
+        .await
+        .map_err(ControlError::sql("heartbeat of this instance"))?;
+    Ok(())
+}
+
+async fn sign_off(url: &str, instance: &str) -> Result<(), ControlError> {
+    let client = connect(url, "serve").await?;
+    client
+        .execute(
+            "DELETE FROM crossfade.instances WHERE instance = $1::text::uuid",
+            &[&instance],
+        )
+        .await
+        .map_err(ControlError::sql("sign-off of this instance"))?;
+    Ok(())
+}
+
+/// An instance as the database knows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Instance {
+    pub instance: String,
+    pub address: String,
+    pub phase: String,
+    pub generation: i64,
+    pub drained: bool,
+    pub seen_seconds_ago: f64,
+    /// Seen within the limit.
+    pub live: bool,
+}
+
+impl std::fmt::Display for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let id = self.instance.get(..8).unwrap_or(&self.instance);
+        write!(f, "instance {id} at {}", self.address)
+    }
+}
+
+/// All instances that serve a migration, those that fell silent included.
+pub async fn instances(client: &Client, migration: &str) -> Result<Vec<Instance>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT instance::text, address, phase, generation, drained, \
+             extract(epoch FROM clock_timestamp() - seen_at)::float8 \
+             FROM crossfade.instances WHERE migration = $1 ORDER BY started_at, instance",
+            &[&migration],
+        )
+        .await
+        .map_err(ControlError::sql("list of instances"))?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let seen_seconds_ago: f64 = row.get(5);
+            Instance {
+                instance: row.get(0),
+                address: row.get(1),
+                phase: row.get(2),
+                generation: row.get(3),
+                drained: row.get(4),
+                seen_seconds_ago,
+                live: seen_seconds_ago <= GONE_AFTER_SECONDS,
+            }
+        })
+        .collect())
+}

@@ -1,0 +1,157 @@
+//! `crossfade prepare`: the schema `crossfade` and the functions of every lens, made once, changed
+//! by version, safe to run at any time and by several proxies at once.
+
+use rewrite_rules::{Lens, RuleSet};
+use tokio_postgres::Client;
+
+use super::error::ControlError;
+
+/// Raised whenever `schema.sql` changes.
+const VERSION: i32 = 1;
+const DDL: &str = include_str!("schema.sql");
+
+/// Any fixed number: two preparations that ran at once would fail with "tuple concurrently
+/// updated", so they take this advisory lock in turn.
+const LOCK: i64 = 0x0043_524f_5353_0001;
+
+/// What a preparation did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prepared {
+    pub schema_created: bool,
+    pub functions_created: Vec<String>,
+    /// Legacy tables that do not exist: their functions cannot be created, for their parameters
+    /// are rows of them.
+    pub tables_absent: Vec<String>,
+}
+
+/// Brings the schema up to date in one transaction. What is in order already is left alone.
+///
+/// The connection is shared with its caller, hence no `&mut`: it must not be in a transaction.
+pub async fn prepare(client: &Client, rules: &RuleSet) -> Result<Prepared, ControlError> {
+    let doing = "prepare";
+    let sql = || ControlError::sql(doing);
+    client.batch_execute("BEGIN").await.map_err(sql())?;
+    let result = prepare_in_transaction(client, rules).await;
+    let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    client.batch_execute(end).await.map_err(sql())?;
+    result
+}
+
+async fn prepare_in_transaction(
+    client: &Client,
+    rules: &RuleSet,
+) -> Result<Prepared, ControlError> {
+    let sql = || ControlError::sql("prepare");
+    let mut prepared = Prepared::default();
+    client
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+        .await
+        .map_err(sql())?;
+    match version(client).await? {
+        Some(found) if found > VERSION => {
+            return Err(ControlError::NewerSchema {
+                found,
+                known: VERSION,
+            });
+        }
+        Some(_) => {}
+        None => {
+            client.batch_execute(DDL).await.map_err(sql())?;
+            prepared.schema_created = true;
+        }
+    }
+    for lens in rules.migrations().iter().flat_map(|m| &m.tables) {
+        if !table_exists(client, &lens.legacy.sql()).await? {
+            prepared.tables_absent.push(super::shown(&lens.legacy.sql()));
+            continue;
+        }
+        create_functions(client, lens, &mut prepared).await?;
+    }
+    client
+        .batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA crossfade TO PUBLIC")
+        .await
+        .map_err(sql())?;
+    Ok(prepared)
+}
+
+/// The installed version; `None` when the database was never prepared.
+pub async fn version(client: &Client) -> Result<Option<i32>, ControlError> {
+    if !table_exists(client, "crossfade.version").await? {
+        return Ok(None);
+    }
+    let row = client
+        .query_opt("SELECT version FROM crossfade.version", &[])
+        .await
+        .map_err(ControlError::sql("version of the schema"))?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// Fails with what to do when the database was never prepared.
+pub async fn must_be_prepared(client: &Client) -> Result<(), ControlError> {
+    match version(client).await? {
+        Some(_) => Ok(()),
+        None => Err(ControlError::Refused(
+            "the database has no schema crossfade; run `crossfade prepare`".to_owned(),
+        )),
+    }
+}
+
+/// `name` as SQL, qualified.
+pub async fn table_exists(client: &Client, name: &str) -> Result<bool, ControlError> {
+    let row = client
+        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&name])
+        .await
+        .map_err(ControlError::sql("look-up of a table"))?;
+    Ok(row.get(0))
+}
+
+async fn create_functions(
+    client: &Client,
+    lens: &Lens,
+    prepared: &mut Prepared,
+) -> Result<(), ControlError> {
+    for function in lens.functions() {
+        let sql = || ControlError::sql("creation of a lens's functions");
+        let known = client
+            .query_opt(
+                "SELECT FROM crossfade.lens_functions \
+                 WHERE name = $1 AND ddl = $2 AND to_regproc($1) IS NOT NULL",
+                &[&function.name, &function.ddl],
+            )
+            .await
+            .map_err(sql())?;
+        if known.is_some() {
+            continue;
+        }
+        client.batch_execute(&function.ddl).await.map_err(sql())?;
+        client
+            .execute(
+                "INSERT INTO crossfade.lens_functions (name, migration, legacy_table, ddl) \
+                 VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO UPDATE \
+                 SET ddl = excluded.ddl, created_at = now()",
+                &[
+                    &function.name,
+                    &lens.migration,
+                    &lens.legacy.sql(),
+                    &function.ddl,
+                ],
+            )
+            .await
+            .map_err(sql())?;
+        prepared.functions_created.push(function.name);
+    }
+    Ok(())
+}
+
+/// The functions that a retired migration leaves behind, for the operator to drop.
+pub async fn functions_of(client: &Client, migration: &str) -> Result<Vec<String>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT to_regproc(name)::oid::regprocedure::text FROM crossfade.lens_functions \
+             WHERE migration = $1 AND to_regproc(name) IS NOT NULL ORDER BY name",
+            &[&migration],
+        )
+        .await
+        .map_err(ControlError::sql("list of a lens's functions"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

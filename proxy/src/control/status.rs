@@ -1,0 +1,101 @@
+//! Where a migration stands: what the file says, what the proxies serve, what the data shows.
+
+use rewrite_rules::{Migration, Phase, RuleSet};
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use super::drain::{self, Blocker};
+use super::error::ControlError;
+use super::events::{self, LastStep};
+use super::instances::{Instance, instances};
+use super::ledger::{self, Entry};
+use super::{phase_file, schema};
+use crate::backfill::state::{self, Progress};
+use crate::verify::record::{self, Last};
+
+/// Enough to see what is wrong; the ledger itself has the rest.
+const ENTRIES_SHOWN: i64 = 5;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    pub migration: String,
+    /// What the rule file says: the phase that every proxy is to serve.
+    pub phase: String,
+    /// Every live instance serves that phase and has drained.
+    pub drained: bool,
+    /// The database was prepared; without it there is nothing else to tell.
+    pub prepared: bool,
+    pub instances: Vec<Instance>,
+    pub last_step: Option<LastStep>,
+    pub backfill: Vec<Progress>,
+    pub last_verify: Option<Last>,
+    pub divergence_count: i64,
+    pub divergence: Vec<Entry>,
+    pub tombstones: i64,
+    /// Transactions that write to the tables now, while a step is not drained.
+    pub blockers: Vec<Blocker>,
+}
+
+/// The status of one migration, or of all.
+pub async fn read(
+    client: &Client,
+    rules: &RuleSet,
+    only: Option<&str>,
+) -> Result<Vec<Status>, ControlError> {
+    let mut all = Vec::new();
+    for migration in rules.migrations() {
+        if only.is_none_or(|name| name == migration.name) {
+            all.push(of(client, migration).await?);
+        }
+    }
+    Ok(all)
+}
+
+async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlError> {
+    let name = &migration.name;
+    let phase = phase_file::read(&migration.file)?;
+    let mut status = Status {
+        migration: name.clone(),
+        phase: phase.name().to_owned(),
+        drained: false,
+        prepared: schema::version(client).await?.is_some(),
+        instances: Vec::new(),
+        last_step: None,
+        backfill: Vec::new(),
+        last_verify: None,
+        divergence_count: 0,
+        divergence: Vec::new(),
+        tombstones: 0,
+        blockers: Vec::new(),
+    };
+    if !status.prepared {
+        return Ok(status);
+    }
+    status.instances = instances(client, name).await?;
+    status.last_step = events::last_step(client, name).await?;
+    for lens in &migration.tables {
+        status.backfill.extend(state::read(client, lens).await?);
+    }
+    status.last_verify = record::last(client, name).await?;
+    status.divergence_count = ledger::count(client, name).await?;
+    status.divergence = ledger::entries(client, name, ENTRIES_SHOWN).await?;
+    status.tombstones = ledger::tombstones(client, name).await?;
+    status.drained = all_there(&status, phase);
+    if !status.drained {
+        status.blockers = drain::writers(client, migration).await?;
+    }
+    Ok(status)
+}
+
+fn all_there(status: &Status, phase: Phase) -> bool {
+    let step_done = status
+        .last_step
+        .as_ref()
+        .is_none_or(|step| step.drained || step.to != status.phase);
+    step_done
+        && status
+            .instances
+            .iter()
+            .filter(|instance| instance.live)
+            .all(|instance| instance.drained && instance.phase == phase.name())
+}

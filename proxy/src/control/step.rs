@@ -1,0 +1,263 @@
+//! One step between phases: gates, the edit of the rule file, the drain, the record.
+//!
+//! Killed at any instant it leaves the file in the old phase or in the new one. The event is
+//! written before the file and completed after the drain, so `status` can tell what happened.
+
+use std::time::Duration;
+
+use rewrite_rules::{Migration, Phase, RuleSet};
+use tokio_postgres::Client;
+
+use super::connection::connect;
+use super::error::ControlError;
+use super::gates::{Gate, gates};
+use super::{drain, events, phase_file, schema};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Forward,
+    Back,
+}
+
+impl Direction {
+    fn word(self) -> &'static str {
+        match self {
+            Direction::Forward => "advance",
+            Direction::Back => "rollback",
+        }
+    }
+
+    #[must_use]
+    pub fn from(self, phase: Phase) -> Option<Phase> {
+        match self {
+            Direction::Forward => phase.next(),
+            Direction::Back => phase.previous(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub direction: Direction,
+    /// Take the step although gates are not met, for this reason, which is recorded.
+    pub force: Option<String>,
+    /// The longest wait for each of the two drains.
+    pub drain_timeout: Duration,
+}
+
+/// A step that was taken.
+#[derive(Debug)]
+pub struct Taken {
+    pub from: Phase,
+    pub to: Phase,
+    pub gates: Vec<Gate>,
+    pub drained: drain::Drained,
+    /// What is left to the operator, as SQL.
+    pub commands: Vec<String>,
+}
+
+/// Takes one step. `tell` hears what is going on, line by line.
+pub async fn step(
+    url: &str,
+    rules: &RuleSet,
+    name: &str,
+    options: &Options,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<Taken, ControlError> {
+    let migration = find(rules, name)?;
+    let word = options.direction.word();
+    let client = connect(url, word).await?;
+    one_at_a_time(&client, name).await?;
+    let prepared = schema::prepare(&client, rules).await?;
+    for table in &prepared.tables_absent {
+        tell(&format!(
+            "{table} does not exist: its functions were not created"
+        ));
+    }
+    let from = phase_file::read(&migration.file)?;
+    let to = options.direction.from(from).ok_or_else(|| {
+        ControlError::Refused(format!("{name} is in {from}: there is no step to {word}"))
+    })?;
+
+    settle_last_step(&client, migration, from, to, options, tell).await?;
+    let gates = gates(&client, migration, from, to).await?;
+    let unmet: Vec<String> = gates
+        .iter()
+        .filter(|g| !g.met)
+        .map(Gate::to_string)
+        .collect();
+    if !unmet.is_empty() && options.force.is_none() {
+        return Err(ControlError::Refused(format!(
+            "{name} stays in {from}. Not met for {to}:\n{}\n\
+             (--force --reason TEXT goes on regardless, and is recorded)",
+            unmet.join("\n")
+        )));
+    }
+
+    let event = events::begin(
+        &client,
+        &events::Step {
+            migration: name,
+            kind: word,
+            from,
+            to,
+            forced: !unmet.is_empty(),
+            reason: options.force.as_deref(),
+            gates: serde_json::to_value(&gates).unwrap_or_default(),
+        },
+    )
+    .await?;
+    remember(&client, name, to).await?;
+    phase_file::write(&migration.file, from, to)?;
+    tell(&format!(
+        "{} says {to}; waiting for the drain",
+        migration.file.display()
+    ));
+    let drained = drain::wait(&client, migration, &[to], options.drain_timeout, tell)
+        .await
+        .map_err(|error| after_the_edit(error, name, to))?;
+    events::drained(&client, event).await?;
+    if drained.instances == 0 {
+        tell("no serving proxy is registered; only transactions in the database were waited for");
+    }
+    for silent in &drained.silent {
+        tell(&format!(
+            "{silent} fell silent {:.0} s ago in {} without signing off: make sure that it is stopped",
+            silent.seen_seconds_ago, silent.phase
+        ));
+    }
+    Ok(Taken {
+        from,
+        to,
+        gates,
+        drained,
+        commands: commands(&client, migration, to).await?,
+    })
+}
+
+/// The migration of that name, or a refusal that lists those there are.
+pub fn find<'a>(rules: &'a RuleSet, name: &str) -> Result<&'a Migration, ControlError> {
+    rules.migration(name).ok_or_else(|| {
+        let names: Vec<&str> = rules.migrations().iter().map(|m| m.name.as_str()).collect();
+        ControlError::Refused(format!(
+            "the rules have no migration {name}; they have: {}",
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            }
+        ))
+    })
+}
+
+/// Held until the connection ends: two steps at once would be one that skips a phase.
+async fn one_at_a_time(client: &Client, name: &str) -> Result<(), ControlError> {
+    let row = client
+        .query_one(
+            "SELECT pg_try_advisory_lock(hashtext('crossfade step'), hashtext($1))",
+            &[&name],
+        )
+        .await
+        .map_err(ControlError::sql("lock of the step"))?;
+    if row.get(0) {
+        Ok(())
+    } else {
+        Err(ControlError::Refused(format!(
+            "another advance or rollback of {name} is under way"
+        )))
+    }
+}
+
+/// The step before this one must be drained, else three phases could run side by side. Only when
+/// this step undoes that one are there still just two.
+async fn settle_last_step(
+    client: &Client,
+    migration: &Migration,
+    from: Phase,
+    to: Phase,
+    options: &Options,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<(), ControlError> {
+    let last = events::last_step(client, &migration.name).await?;
+    let undoes = last
+        .as_ref()
+        .is_some_and(|last| !last.drained && last.to == from.name() && last.from == to.name());
+    if undoes {
+        return Ok(());
+    }
+    drain::wait(client, migration, &[from], options.drain_timeout, tell)
+        .await
+        .map(drop)
+        .map_err(|error| match error {
+            ControlError::TimedOut {
+                waited_seconds,
+                waiting_for,
+            } => ControlError::TimedOut {
+                waited_seconds,
+                waiting_for: format!(
+                    "{} stays in {from}, which is not drained yet:\n{waiting_for}",
+                    migration.name
+                ),
+            },
+            other => other,
+        })
+}
+
+/// What a phase implies for later gates, written down before anybody can act on the phase.
+async fn remember(client: &Client, name: &str, to: Phase) -> Result<(), ControlError> {
+    let statement = match to {
+        Phase::LegacyOnly => {
+            "UPDATE crossfade.backfill SET state = 'void', updated_at = clock_timestamp() \
+             WHERE migration = $1"
+        }
+        Phase::UnifiedOnly | Phase::Retired => {
+            "INSERT INTO crossfade.migrations AS m (migration, legacy_stale_since) \
+             VALUES ($1, clock_timestamp()) ON CONFLICT (migration) DO UPDATE \
+             SET legacy_stale_since = coalesce(m.legacy_stale_since, excluded.legacy_stale_since)"
+        }
+        Phase::DualWrite | Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead => {
+            return Ok(());
+        }
+    };
+    client
+        .execute(statement, &[&name])
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("note of the visit"))
+}
+
+fn after_the_edit(error: ControlError, name: &str, to: Phase) -> ControlError {
+    match error {
+        ControlError::TimedOut {
+            waited_seconds,
+            waiting_for,
+        } => ControlError::TimedOut {
+            waited_seconds,
+            waiting_for: format!(
+                "the rule file says {to} and stays so, but it is not drained yet:\n{waiting_for}\n\
+                 `crossfade status {name}` shows when it is; `crossfade rollback {name}` goes back"
+            ),
+        },
+        other => other,
+    }
+}
+
+/// What a retired migration leaves for the operator. Nothing is dropped here, ever.
+async fn commands(
+    client: &Client,
+    migration: &Migration,
+    to: Phase,
+) -> Result<Vec<String>, ControlError> {
+    if to != Phase::Retired {
+        return Ok(Vec::new());
+    }
+    let functions = schema::functions_of(client, &migration.name).await?;
+    let mut commands: Vec<String> = functions
+        .iter()
+        .map(|function| format!("DROP FUNCTION {function};"))
+        .collect();
+    for lens in &migration.tables {
+        commands.push(format!("DROP TABLE {};", lens.legacy));
+    }
+    Ok(commands)
+}

@@ -1,0 +1,342 @@
+//! A session between two byte streams, with rules made for the test.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rewrite_rules::{
+    Answer, Reading, Refusal, Rewritten, SearchPath, SessionEffects, ShadowPair, TagVerb, Verdict,
+};
+
+use crate::session::lane::Lane;
+use crate::session::{
+    Backend, Frontend, Pin, Reader, Report, Session, SessionLimits, Settings, Violation,
+};
+use crate::wire::backend;
+use crate::wire::frame::{write_frame, write_string};
+
+/// What a generation of the test does with a text that spells `legacy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    Pass,
+    /// `legacy` becomes `unified`, and nothing else changes.
+    Read,
+    /// As in `Read`, and the pair is to be compared.
+    Shadow,
+    /// The text goes into a CTE: rows are hidden, the tag becomes UPDATE.
+    Write,
+    Refuse,
+}
+
+#[derive(Debug)]
+pub struct Rules {
+    number: u64,
+    rule: Rule,
+}
+
+impl Reader for Rules {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn must_read(&self, text: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(text);
+        ["legacy", "EXECUTE", "DEALLOCATE", "search_path"]
+            .iter()
+            .any(|word| text.contains(word))
+    }
+
+    fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
+        let argument = |word: &str| {
+            let after = text.split_once(word)?.1;
+            Some(after.trim().trim_end_matches(';').to_owned())
+        };
+        let effects = SessionEffects {
+            touches_search_path: text.contains("search_path"),
+            deallocates: argument("DEALLOCATE").into_iter().map(Some).collect(),
+            executes: argument("EXECUTE").into_iter().collect(),
+        };
+        let verdict = match (text.contains("legacy"), path) {
+            (false, _) => Verdict::PassThrough,
+            (true, SearchPath::Unknown) => refuse("search_path was changed"),
+            (true, SearchPath::AsDeclared) => verdict(self.rule, text),
+        };
+        Arc::new(Reading { verdict, effects })
+    }
+}
+
+fn refuse(message: &str) -> Verdict {
+    Verdict::Refused(Refusal {
+        sqlstate: "0A000",
+        message: message.to_owned(),
+        hint: "do otherwise".to_owned(),
+        position: Some(8),
+    })
+}
+
+fn verdict(rule: Rule, text: &str) -> Verdict {
+    let rewritten = |sql: String, answer: Answer, shadow| {
+        Verdict::Rewritten(Rewritten {
+            sql,
+            answers: text.split(';').map(|_| answer).collect(),
+            shadow,
+            kept: Vec::new(),
+            original: text.to_owned(),
+        })
+    };
+    let unified = text.replace("legacy", "unified");
+    match rule {
+        Rule::Pass => Verdict::PassThrough,
+        Rule::Refuse => refuse("not while it moves"),
+        Rule::Read => rewritten(unified, Answer::default(), None),
+        Rule::Shadow => {
+            let pair = ShadowPair {
+                migration: "m".to_owned(),
+                legacy: text.to_owned(),
+                unified,
+            };
+            rewritten(text.to_owned(), Answer::default(), Some(Box::new(pair)))
+        }
+        Rule::Write => {
+            let answer = Answer {
+                tag: Some(TagVerb::Update),
+                hide_rows: true,
+            };
+            rewritten(format!("WITH put AS ({unified}) SELECT"), answer, None)
+        }
+    }
+}
+
+/// The test's generations, shared with the session's pin.
+#[derive(Clone, Debug)]
+pub struct Registry(Rc<RefCell<(Arc<Rules>, Option<u64>)>>);
+
+impl Registry {
+    pub fn install(&self, rule: Rule) {
+        let number = self.newest() + 1;
+        self.0.borrow_mut().0 = Arc::new(Rules { number, rule });
+    }
+
+    pub fn pinned(&self) -> Option<u64> {
+        self.0.borrow().1
+    }
+}
+
+impl Pin for Registry {
+    type Reader = Rules;
+
+    fn newest(&self) -> u64 {
+        self.0.borrow().0.number
+    }
+
+    fn begin(&mut self, held: &mut Arc<Rules>) {
+        let mut inner = self.0.borrow_mut();
+        *held = Arc::clone(&inner.0);
+        inner.1 = Some(held.number);
+    }
+
+    fn end(&mut self) {
+        self.0.borrow_mut().1 = None;
+    }
+}
+
+pub struct Rig {
+    pub session: Session<Registry>,
+    pub registry: Registry,
+    up: Lane,
+    down: Lane,
+    backlog: Vec<u8>,
+    chunk: usize,
+    pub to_server: Vec<u8>,
+    pub to_client: Vec<u8>,
+}
+
+pub const LIMITS: SessionLimits = SessionLimits {
+    statement_bytes_max: 1000,
+    prepared_statements_max: 3,
+    prepared_bytes_max: 400,
+};
+
+impl Rig {
+    /// A session that has just become ready.
+    pub fn new(rule: Rule) -> Rig {
+        let mut rig = Rig::in_chunks(rule, usize::MAX);
+        rig.server(&ready(b'I'));
+        rig.to_client.clear();
+        rig
+    }
+
+    pub fn in_chunks(rule: Rule, chunk: usize) -> Rig {
+        let first = Arc::new(Rules { number: 1, rule });
+        let registry = Registry(Rc::new(RefCell::new((Arc::clone(&first), None))));
+        let settings = Settings {
+            limits: LIMITS,
+            search_path: SearchPath::AsDeclared,
+            shadow_sample: 1.0,
+            seed: 1,
+        };
+        Rig {
+            session: Session::new(registry.clone(), first, settings),
+            registry,
+            up: Lane::default(),
+            down: Lane::default(),
+            backlog: Vec::new(),
+            chunk,
+            to_server: Vec::new(),
+            to_client: Vec::new(),
+        }
+    }
+
+    /// Feeds the client's bytes; gives what newly reached the server.
+    pub fn client(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.try_client(bytes).expect("no violation")
+    }
+
+    pub fn try_client(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Violation> {
+        let before = self.to_server.len();
+        self.backlog.extend_from_slice(bytes);
+        while !self.backlog.is_empty() {
+            let chunk = self.chunk.min(self.backlog.len());
+            let input: Vec<u8> = self.backlog[..chunk].to_vec();
+            let mut output = Vec::new();
+            let fed = self
+                .up
+                .feed(&mut Frontend(&mut self.session), &input, &mut output);
+            self.to_server.extend_from_slice(&output);
+            self.to_server.extend_from_slice(&input[fed.run]);
+            self.backlog.drain(..fed.consumed);
+            if let Some(violation) = fed.violation {
+                return Err(violation);
+            }
+            if fed.consumed < chunk {
+                break;
+            }
+        }
+        Ok(self.to_server[before..].to_vec())
+    }
+
+    /// Feeds the server's bytes; gives what newly reached the client.
+    pub fn server(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.try_server(bytes).expect("no violation")
+    }
+
+    pub fn try_server(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Violation> {
+        let before = self.to_client.len();
+        for input in bytes.chunks(self.chunk.min(bytes.len().max(1))) {
+            let mut output = Vec::new();
+            let fed = self
+                .down
+                .feed(&mut Backend(&mut self.session), input, &mut output);
+            self.to_client.extend_from_slice(&output);
+            self.to_client.extend_from_slice(&input[fed.run]);
+            if let Some(violation) = fed.violation {
+                return Err(violation);
+            }
+            assert_eq!(fed.consumed, input.len(), "the server is never blocked");
+        }
+        self.try_client(&[])?;
+        Ok(self.to_client[before..].to_vec())
+    }
+
+    pub fn report(&mut self) -> Report {
+        self.session.take_report().unwrap_or_default()
+    }
+}
+
+pub fn join<const N: usize>(frames: [Vec<u8>; N]) -> Vec<u8> {
+    frames.concat()
+}
+
+pub fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_frame(&mut out, tag, |out| out.extend_from_slice(body));
+    out
+}
+
+fn strings(tag: u8, parts: &[&[u8]], tail: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for part in parts {
+        write_string(&mut body, part);
+    }
+    body.extend_from_slice(tail);
+    message(tag, &body)
+}
+
+pub fn query(text: &str) -> Vec<u8> {
+    strings(b'Q', &[text.as_bytes()], b"")
+}
+
+pub fn parse(name: &str, text: &str) -> Vec<u8> {
+    strings(b'P', &[name.as_bytes(), text.as_bytes()], &[0, 0])
+}
+
+/// One text parameter, `v`.
+pub fn bind(portal: &str, statement: &str) -> Vec<u8> {
+    strings(
+        b'B',
+        &[portal.as_bytes(), statement.as_bytes()],
+        &[0, 0, 0, 1, 0, 0, 0, 1, b'v', 0, 0],
+    )
+}
+
+pub fn describe(kind: char, name: &str) -> Vec<u8> {
+    strings(b'D', &[format!("{kind}{name}").as_bytes()], b"")
+}
+
+pub fn close(name: &str) -> Vec<u8> {
+    strings(b'C', &[format!("S{name}").as_bytes()], b"")
+}
+
+pub fn execute(portal: &str, rows_max: u32) -> Vec<u8> {
+    strings(b'E', &[portal.as_bytes()], &rows_max.to_be_bytes())
+}
+
+pub fn sync() -> Vec<u8> {
+    message(b'S', b"")
+}
+
+pub fn ready(status: u8) -> Vec<u8> {
+    message(b'Z', &[status])
+}
+
+pub fn complete(tag: &str) -> Vec<u8> {
+    strings(b'C', &[tag.as_bytes()], b"")
+}
+
+/// ParseComplete, BindComplete, CloseComplete, NoData and others without a body.
+pub fn bare(tag: char) -> Vec<u8> {
+    message(tag as u8, b"")
+}
+
+pub fn rows() -> Vec<u8> {
+    join([
+        message(b'T', b"\0\0"),
+        message(b'D', b"row one"),
+        message(b'D', b"row two"),
+    ])
+}
+
+pub fn error(sqlstate: &str, message: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    backend::write_error(&mut out, "ERROR", sqlstate, message, "");
+    out
+}
+
+pub fn refusal(message: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let fields: [(u8, &[u8]); 6] = [
+        (b'S', b"ERROR"),
+        (b'V', b"ERROR"),
+        (b'C', b"0A000"),
+        (b'M', message.as_bytes()),
+        (b'H', b"do otherwise"),
+        (b'P', b"8"),
+    ];
+    backend::write_fields(&mut out, b'E', fields);
+    out
+}
+
+/// The server's answer to the text that stands for a refused one.
+pub fn poisoned() -> Vec<u8> {
+    error("42P01", "missing FROM-clause entry for table \"crossfade\"")
+}

@@ -1,0 +1,74 @@
+//! `crossfade.verifications`: what was found when, for the gates and for `status`.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+
+use super::report::Report;
+use crate::control::ControlError;
+
+/// The latest verify of a migration.
+#[derive(Clone, Debug, Serialize)]
+pub struct Last {
+    pub clean: bool,
+    pub missing: i64,
+    pub extra: i64,
+    pub different: i64,
+    /// Its snapshot is later than the end of every table's backfill.
+    pub after_backfill: bool,
+    pub age_seconds: f64,
+}
+
+pub async fn add(client: &Client, report: &Report) -> Result<(), ControlError> {
+    client
+        .execute(
+            "INSERT INTO crossfade.verifications \
+             (migration, started_at, clean, missing, extra, different, report) \
+             VALUES ($1, $2::text::timestamptz, $3, $4, $5, $6, $7)",
+            &[
+                &report.migration,
+                &report.snapshot_at,
+                &report.clean,
+                &report.missing,
+                &report.extra,
+                &report.different,
+                &serde_json::to_value(report).unwrap_or_default(),
+            ],
+        )
+        .await
+        .map_err(ControlError::sql("record of the verify"))?;
+    Ok(())
+}
+
+/// For the event: the counts, without the samples, which may hold personal data.
+#[must_use]
+pub fn summary(report: &Report) -> Value {
+    json!({
+        "clean": report.clean,
+        "missing": report.missing,
+        "extra": report.extra,
+        "different": report.different,
+    })
+}
+
+pub async fn last(client: &Client, migration: &str) -> Result<Option<Last>, ControlError> {
+    let row = client
+        .query_opt(
+            "SELECT v.clean, v.missing, v.extra, v.different, \
+             NOT EXISTS (SELECT FROM crossfade.backfill AS b WHERE b.migration = v.migration \
+             AND (b.finished_at IS NULL OR b.finished_at > v.started_at)), \
+             extract(epoch FROM clock_timestamp() - v.started_at)::float8 \
+             FROM crossfade.verifications AS v WHERE v.migration = $1 ORDER BY v.id DESC LIMIT 1",
+            &[&migration],
+        )
+        .await
+        .map_err(ControlError::sql("look at the last verify"))?;
+    Ok(row.map(|row| Last {
+        clean: row.get(0),
+        missing: row.get(1),
+        extra: row.get(2),
+        different: row.get(3),
+        after_backfill: row.get(4),
+        age_seconds: row.get(5),
+    }))
+}

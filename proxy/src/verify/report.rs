@@ -1,0 +1,130 @@
+//! What a verify found, as values and as text.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::control::shown;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub migration: String,
+    pub snapshot_at: String,
+    /// Nothing is missing, extra or different.
+    pub clean: bool,
+    pub missing: i64,
+    pub extra: i64,
+    pub different: i64,
+    pub tables: Vec<TableReport>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TableReport {
+    pub legacy_table: String,
+    pub unified_table: String,
+    pub legacy_rows: i64,
+    /// Rows of the unified table that legacy readers can see.
+    pub unified_rows: i64,
+    pub missing: i64,
+    pub extra: i64,
+    pub different: i64,
+    pub different_columns: Vec<ColumnCount>,
+    pub ignored_columns: Vec<String>,
+    pub samples: Vec<Sample>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ColumnCount {
+    pub column: String,
+    pub different: i64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Sample {
+    pub kind: &'static str,
+    pub key: Value,
+    /// `column: [legacy, unified]`, as texts.
+    pub columns: Value,
+}
+
+/// A long value in a sample would bury the others.
+const VALUE_CHARS_MAX: usize = 60;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for table in &self.tables {
+            writeln!(
+                f,
+                "{} ({} rows) against {} ({} rows that legacy readers see)",
+                shown(&table.legacy_table),
+                table.legacy_rows,
+                shown(&table.unified_table),
+                table.unified_rows
+            )?;
+            writeln!(
+                f,
+                "  missing {}   extra {}   different {}",
+                table.missing, table.extra, table.different
+            )?;
+            for column in &table.different_columns {
+                writeln!(
+                    f,
+                    "    {} differs in {} rows",
+                    column.column, column.different
+                )?;
+            }
+            if !table.ignored_columns.is_empty() {
+                writeln!(f, "  not compared: {}", table.ignored_columns.join(", "))?;
+            }
+            for sample in &table.samples {
+                write!(f, "{sample}")?;
+            }
+        }
+        let verdict = if self.clean { "clean" } else { "NOT clean" };
+        write!(
+            f,
+            "{}: {verdict}, in the snapshot of {}",
+            self.migration, self.snapshot_at
+        )
+    }
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  {} {}", self.kind, key(&self.key))?;
+        // A row that is on one side only is named by its key; its values are in the JSON.
+        if self.kind != "different" {
+            return Ok(());
+        }
+        for (column, values) in self.columns.as_object().into_iter().flatten() {
+            writeln!(
+                f,
+                "      {column}: legacy {}, unified {}",
+                value(&values[0]),
+                value(&values[1])
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A key of one column without its brackets.
+fn key(key: &Value) -> String {
+    match key.as_array().map(Vec::as_slice) {
+        Some([Value::String(one)]) => one.clone(),
+        Some(_) | None => key.to_string(),
+    }
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::String(text) if text.chars().count() > VALUE_CHARS_MAX => {
+            let start: String = text.chars().take(VALUE_CHARS_MAX).collect();
+            format!("'{start}…'")
+        }
+        Value::String(text) => format!("'{text}'"),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}

@@ -1,0 +1,133 @@
+//! The SQL of verify: the legacy table against [`Lens::read`], joined by key in one statement.
+
+use super::{LegacyColumn, Lens, quote_ident, quote_literal};
+
+/// How the two sides disagree about a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disagreement {
+    /// Legacy has a row that unified lacks.
+    Missing,
+    /// Unified has a row, visible to legacy readers, that legacy lacks.
+    Extra,
+    /// Both have the row, with different values.
+    Different,
+}
+
+impl Disagreement {
+    pub const ALL: [Disagreement; 3] = [
+        Disagreement::Missing,
+        Disagreement::Extra,
+        Disagreement::Different,
+    ];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Disagreement::Missing => "missing",
+            Disagreement::Extra => "extra",
+            Disagreement::Different => "different",
+        }
+    }
+}
+
+impl Lens {
+    /// The columns that verify compares, in the shape's order. The key is what rows are joined by.
+    pub fn compared_columns(&self) -> impl Iterator<Item = &LegacyColumn> {
+        self.columns
+            .iter()
+            .filter(|column| column.verify && !self.is_key(column))
+    }
+
+    /// One row of counts: legacy rows, unified rows, missing, extra, different, and then for each
+    /// of [`Lens::compared_columns`] the rows that differ in it.
+    #[must_use]
+    pub fn count_disagreements(&self) -> String {
+        let any = self.any_difference();
+        let mut counts = vec![
+            "count(cf_l.cf_here)".to_owned(),
+            "count(cf_u.cf_here)".to_owned(),
+            "count(*) FILTER (WHERE cf_u.cf_here IS NULL)".to_owned(),
+            "count(*) FILTER (WHERE cf_l.cf_here IS NULL)".to_owned(),
+            format!("count(*) FILTER (WHERE {BOTH} AND ({any}))"),
+        ];
+        counts.extend(
+            self.compared_columns()
+                .map(|c| format!("count(*) FILTER (WHERE {BOTH} AND {})", difference(c))),
+        );
+        format!("SELECT {} FROM {}", counts.join(", "), self.both_sides())
+    }
+
+    /// Keys of one kind of disagreement, with the values of both sides as a JSON object
+    /// (`column: [legacy, unified]`, texts), at most `$1` of them.
+    #[must_use]
+    pub fn sample_disagreements(&self, kind: Disagreement) -> String {
+        let (condition, image) = match kind {
+            Disagreement::Missing => ("cf_u.cf_here IS NULL".to_owned(), "cf_l"),
+            Disagreement::Extra => ("cf_l.cf_here IS NULL".to_owned(), "cf_u"),
+            Disagreement::Different => (format!("{BOTH} AND ({})", self.any_difference()), "cf_l"),
+        };
+        let shown: Vec<String> = self
+            .compared_columns()
+            .map(|c| {
+                let name = quote_ident(&c.name);
+                let differs = match kind {
+                    Disagreement::Missing | Disagreement::Extra => "true".to_owned(),
+                    Disagreement::Different => difference(c),
+                };
+                format!(
+                    "({}, cf_l.{name}::text, cf_u.{name}::text, {differs})",
+                    quote_literal(&c.name)
+                )
+            })
+            .collect();
+        let values = if shown.is_empty() {
+            "'{}'::jsonb".to_owned()
+        } else {
+            format!(
+                "(SELECT jsonb_object_agg(cf_v.name, jsonb_build_array(cf_v.legacy, cf_v.unified)) \
+                 FROM (VALUES {}) AS cf_v (name, legacy, unified, differs) WHERE cf_v.differs)",
+                shown.join(", ")
+            )
+        };
+        format!(
+            "SELECT {}, {values} FROM {} WHERE {condition} LIMIT $1",
+            self.key_json(image),
+            self.both_sides(),
+        )
+    }
+
+    /// Legacy rows `cf_l` joined with the unified rows' legacy images `cf_u`; `cf_here` is NULL on
+    /// the side that lacks the row.
+    fn both_sides(&self) -> String {
+        let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
+        let join: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_l.{key} = cf_u.{key}"))
+            .collect();
+        format!(
+            "(SELECT {}, true AS cf_here FROM {}) AS cf_l FULL JOIN \
+             (SELECT cf_r.*, true AS cf_here FROM ({}) AS cf_r) AS cf_u ON {}",
+            columns.join(", "),
+            self.legacy,
+            self.read(),
+            join.join(" AND ")
+        )
+    }
+
+    fn any_difference(&self) -> String {
+        let all: Vec<String> = self.compared_columns().map(difference).collect();
+        if all.is_empty() {
+            "false".to_owned()
+        } else {
+            all.join(" OR ")
+        }
+    }
+}
+
+const BOTH: &str = "cf_l.cf_here AND cf_u.cf_here";
+
+fn difference(column: &LegacyColumn) -> String {
+    let name = quote_ident(&column.name);
+    column.legacy_differs(&format!("cf_l.{name}"), &format!("cf_u.{name}"))
+}

@@ -1,0 +1,275 @@
+//! The SQL of a backfill: walks over the legacy key, chunks that are copied, ghosts that are swept.
+//!
+//! Keys travel as JSON arrays of texts ([`Lens::key_json`]), the form that the progress table and
+//! the ledgers keep, so one table holds the keys of every migration whatever their types.
+
+use super::{LegacyColumn, Lens, quote_ident, quote_literal};
+
+/// Which legacy rows a statement is about; its keys are the statement's first parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRange {
+    /// From the lowest key through `$1`.
+    Through,
+    /// Above `$1`, through `$2`.
+    AfterThrough,
+    /// The row whose key is `$1`.
+    One,
+}
+
+impl KeyRange {
+    /// How many parameters the range takes.
+    #[must_use]
+    pub fn parameters(self) -> usize {
+        match self {
+            KeyRange::Through | KeyRange::One => 1,
+            KeyRange::AfterThrough => 2,
+        }
+    }
+}
+
+impl Lens {
+    /// The highest legacy key: what a backfill takes as its end when it starts.
+    #[must_use]
+    pub fn highest_key(&self) -> String {
+        format!(
+            "SELECT {} FROM {} AS {image} ORDER BY {} LIMIT 1",
+            self.key_json(Self::IMAGE),
+            self.legacy,
+            self.key_order(" DESC"),
+            image = Self::IMAGE,
+        )
+    }
+
+    /// The keys of a range in order, at most as many as the bigint parameter after the range's says.
+    #[must_use]
+    pub fn keys(&self, range: KeyRange) -> String {
+        format!(
+            "SELECT {} FROM {} AS {image} WHERE {} ORDER BY {} LIMIT ${}",
+            self.key_json(Self::IMAGE),
+            self.legacy,
+            self.in_range(range),
+            self.key_order(""),
+            range.parameters() + 1,
+            image = Self::IMAGE,
+        )
+    }
+
+    /// The last of [`Lens::keys`]: where a chunk of so many rows ends.
+    #[must_use]
+    pub fn chunk_end(&self, range: KeyRange) -> String {
+        format!(
+            "SELECT {key} FROM (SELECT {columns} FROM {} AS {image} WHERE {} ORDER BY {} LIMIT ${}) \
+             AS {image} ORDER BY {} LIMIT 1",
+            self.legacy,
+            self.in_range(range),
+            self.key_order(""),
+            range.parameters() + 1,
+            self.key_order(" DESC"),
+            key = self.key_json(Self::IMAGE),
+            columns = self.legacy_key().join(", "),
+            image = Self::IMAGE,
+        )
+    }
+
+    /// Copies the legacy rows of a range; yields how many there were, how many of them unified
+    /// lacked or had otherwise, and how many left the ledger because they are settled now.
+    ///
+    /// `FOR NO KEY UPDATE` is the weakest lock that makes every UPDATE, DELETE and locking read of
+    /// a row wait for the chunk (and the chunk for them), so that an image never goes stale between
+    /// its reading and its put; yet a row that refers to a legacy row by foreign key can still be
+    /// inserted, which takes `FOR KEY SHARE`. After a wait the row is read again as it is then.
+    #[must_use]
+    pub fn copy(&self, range: KeyRange) -> String {
+        let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
+        format!(
+            "WITH cf_rows AS MATERIALIZED (SELECT {columns} FROM {legacy} AS {image} WHERE {range} \
+             ORDER BY {order} FOR NO KEY UPDATE), \
+             cf_put AS ({put} RETURNING 1), \
+             cf_settled AS (DELETE FROM crossfade.divergence AS cf_d USING cf_rows AS {image} \
+             WHERE cf_d.migration = {migration} AND cf_d.legacy_table = {table} \
+             AND cf_d.key = {key} RETURNING 1) \
+             SELECT (SELECT count(*) FROM cf_rows), (SELECT count(*) FROM cf_put), \
+             (SELECT count(*) FROM cf_settled)",
+            columns = columns.join(", "),
+            legacy = self.legacy,
+            image = Self::IMAGE,
+            range = self.in_range(range),
+            order = self.key_order(""),
+            put = self.put_missing_or_different_from("cf_rows"),
+            migration = quote_literal(&self.migration),
+            table = quote_literal(&self.legacy.sql()),
+            key = self.key_json(Self::IMAGE),
+        )
+    }
+
+    /// [`Lens::put_from`] that leaves a unified row alone which says the same already: an update
+    /// that changes nothing would still fire triggers and write the row anew.
+    ///
+    /// A column that a trigger sets is no reason to put: the put would change it again.
+    #[must_use]
+    pub fn put_missing_or_different_from(&self, relation: &str) -> String {
+        let put = self.put_from(relation);
+        let differences: Vec<String> = self
+            .columns
+            .iter()
+            .filter(|c| !self.is_key(c) && !c.set_by_trigger)
+            .map(|c| {
+                let name = quote_ident(&c.unified);
+                c.unified_differs(&format!("cf_t.{name}"), &format!("excluded.{name}"))
+            })
+            .collect();
+        if self.columns.iter().all(|c| self.is_key(c)) {
+            return put; // a key that is there says all there is to say
+        }
+        if differences.is_empty() {
+            return format!("{put} WHERE false");
+        }
+        format!("{put} WHERE {}", differences.join(" OR "))
+    }
+
+    /// Removes the unified rows of keys (`$1`, a JSON array of keys) that no legacy row has: what
+    /// a delete left behind that could not see the unified row. Rows that legacy readers could not
+    /// see anyhow are somebody else's and stay.
+    #[must_use]
+    pub fn remove_ghosts(&self) -> String {
+        let keys: Vec<String> = self
+            .key_columns()
+            .enumerate()
+            .map(|(i, c)| {
+                format!(
+                    "(cf_k.value->>{i})::{} AS {}",
+                    c.sql_type,
+                    quote_ident(&c.name)
+                )
+            })
+            .collect();
+        let relation = format!(
+            "(SELECT {} FROM jsonb_array_elements($1::jsonb) AS cf_k)",
+            keys.join(", ")
+        );
+        let same_key: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_l.{key} = {}.{key}", Self::IMAGE))
+            .collect();
+        format!(
+            "{} AND NOT EXISTS (SELECT 1 FROM {} AS cf_l WHERE {})",
+            self.remove_from(&relation),
+            self.legacy,
+            same_key.join(" AND ")
+        )
+    }
+
+    /// Takes keys (`$1`, a JSON array of keys) out of the ledger that neither side has any more.
+    #[must_use]
+    pub fn forget_gone(&self) -> String {
+        let same_key: Vec<String> = self
+            .key_columns()
+            .zip(self.legacy_key())
+            .enumerate()
+            .map(|(i, (c, key))| format!("cf_l.{key} = (cf_d.key->>{i})::{}", c.sql_type))
+            .collect();
+        let same_key = same_key.join(" AND ");
+        format!(
+            "DELETE FROM crossfade.divergence AS cf_d WHERE cf_d.migration = {} \
+             AND cf_d.legacy_table = {} \
+             AND cf_d.key IN (SELECT cf_k.value FROM jsonb_array_elements($1::jsonb) AS cf_k) \
+             AND NOT EXISTS (SELECT 1 FROM {} AS cf_l WHERE {same_key}) \
+             AND NOT EXISTS (SELECT 1 FROM ({}) AS cf_l WHERE {same_key})",
+            quote_literal(&self.migration),
+            quote_literal(&self.legacy.sql()),
+            self.legacy,
+            self.read(),
+        )
+    }
+
+    fn in_range(&self, range: KeyRange) -> String {
+        match range {
+            KeyRange::Through => self.key_compares("<=", 1),
+            KeyRange::AfterThrough => format!(
+                "{} AND {}",
+                self.key_compares(">", 1),
+                self.key_compares("<=", 2)
+            ),
+            KeyRange::One => self.key_compares("=", 1),
+        }
+    }
+
+    /// A row comparison, which an index on the key serves, under the key's own collation.
+    fn key_compares(&self, operator: &str, parameter: usize) -> String {
+        let columns: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("{}.{key}", Self::IMAGE))
+            .collect();
+        let values: Vec<String> = self
+            .key_columns()
+            .enumerate()
+            .map(|(i, c)| format!("(${parameter}::jsonb->>{i})::{}", c.sql_type))
+            .collect();
+        format!(
+            "({}) {operator} ({})",
+            columns.join(", "),
+            values.join(", ")
+        )
+    }
+
+    fn key_order(&self, direction: &str) -> String {
+        let keys: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("{}.{key}{direction}", Self::IMAGE))
+            .collect();
+        keys.join(", ")
+    }
+}
+
+impl LegacyColumn {
+    /// Whether two legacy values differ in anything that a reader could see.
+    pub(super) fn legacy_differs(&self, a: &str, b: &str) -> String {
+        differs(&self.sql_type, a, b)
+    }
+
+    fn unified_differs(&self, a: &str, b: &str) -> String {
+        differs(&self.unified_type, a, b)
+    }
+}
+
+fn differs(sql_type: &str, a: &str, b: &str) -> String {
+    format!(
+        "{} IS DISTINCT FROM {}",
+        exact(sql_type, a),
+        exact(sql_type, b)
+    )
+}
+
+/// A value in the form in which being equal means being the same to a reader.
+///
+/// Many types have no equality (`json`, `point`), or one under which values are equal that read
+/// differently (`1.0` and `1.00`, `interval '1 day'` and `'24 hours'`, `citext`): they are compared
+/// as text. Where equal values always read alike, the values themselves are cheaper.
+fn exact(sql_type: &str, value: &str) -> String {
+    let spelled = sql_type.to_ascii_lowercase();
+    let base = spelled.split('(').next().unwrap_or_default().trim();
+    match base {
+        "uuid"
+        | "boolean"
+        | "bool"
+        | "smallint"
+        | "int2"
+        | "integer"
+        | "int"
+        | "int4"
+        | "bigint"
+        | "int8"
+        | "date"
+        | "timestamp"
+        | "timestamp with time zone"
+        | "timestamp without time zone"
+        | "timestamptz"
+        | "bytea" => value.to_owned(),
+        "numeric" | "decimal" if spelled.contains('(') => value.to_owned(),
+        // Byte for byte, whatever the column's collation holds for equal.
+        _ => format!("{value}::text COLLATE \"C\""),
+    }
+}

@@ -1,0 +1,378 @@
+//! Before → after, for each rewrite and phase, over a lens small enough to read.
+
+use crate::{Lens, Phase, RuleSet, SearchPath, SourceFile, Verdict};
+
+const RULES: &str = r#"
+[migration]
+name = "m"
+phase = "dual_write"
+on_unified_error = "refuse"
+
+[[table]]
+legacy = "s.old"
+unified = "s.new"
+key = ["id"]
+visible = "kind <> 'z'"
+
+[table.columns]
+id = { type = "int" }
+role = { type = "text", unified = "kind", default = "'x'", values = { x = "y" } }
+
+[table.constants]
+extra = "upper(role)"
+"#;
+
+fn rules(phase: Phase) -> RuleSet {
+    let file = SourceFile {
+        path: "m.toml".into(),
+        text: RULES.to_owned(),
+    };
+    RuleSet::compile(vec![file])
+        .expect("the rules of the tests are right")
+        .with_phase(None, phase)
+}
+
+/// The rewritten text. `{read}`, `{put}` and their like in the expectation stand for the lens's
+/// own SQL, which `lens::tests` spells out.
+fn check(phase: Phase, before: &str, after: &str) {
+    let rules = rules(phase);
+    let lens = &rules.migrations()[0].tables[0];
+    let reading = rules.rewrite(before, SearchPath::AsDeclared);
+    let Verdict::Rewritten(rewritten) = &reading.verdict else {
+        panic!(
+            "{phase}: {before}\nexpected a rewrite, got {:?}",
+            reading.verdict
+        );
+    };
+    assert_eq!(rewritten.sql, expand(after, lens), "{phase}: {before}");
+    for kept in &rewritten.kept {
+        assert_eq!(
+            rewritten.original[kept.original..kept.original + kept.length],
+            rewritten.sql[kept.rewritten..kept.rewritten + kept.length]
+        );
+    }
+    assert!(
+        pg_query::parse(&rewritten.sql, pg_query::ParserOptions::DEFAULT).is_ok(),
+        "{}",
+        rewritten.sql
+    );
+}
+
+fn expand(text: &str, lens: &Lens) -> String {
+    let searched = format!(
+        "cf_u.\"kind\" = {}",
+        lens.columns[1].search_value("'x'::text")
+    );
+    let name = |work| lens.function_name(work);
+    text.replace("{read}", &lens.read())
+        .replace("{read where x}", &lens.read_where(&[searched]))
+        .replace("{read or fall back}", &lens.read_with_fallback(&[]))
+        .replace("{put cf_new}", &lens.put_from("cf_new"))
+        .replace("{images of cf_new}", &lens.read_from("cf_new"))
+        .replace(
+            "{mapped cf_old.cf_v1}",
+            &lens.columns[1].put_value("cf_old.cf_v1"),
+        )
+        .replace("{remove}", &name(crate::lens::Work::Remove))
+        .replace("{remove_legacy}", &name(crate::lens::Work::RemoveLegacy))
+}
+
+fn passes(phase: Phase, text: &str) {
+    let reading = rules(phase).rewrite(text, SearchPath::AsDeclared);
+    assert!(
+        matches!(reading.verdict, Verdict::PassThrough),
+        "{phase}: {text}: {:?}",
+        reading.verdict
+    );
+}
+
+fn refused(phase: Phase, text: &str, says: &str) {
+    let reading = rules(phase).rewrite(text, SearchPath::AsDeclared);
+    let Verdict::Refused(refusal) = &reading.verdict else {
+        panic!(
+            "{phase}: {text}\nexpected a refusal, got {:?}",
+            reading.verdict
+        );
+    };
+    assert!(
+        refusal.message.contains(says),
+        "{phase}: {text}: {refusal:?}"
+    );
+}
+
+#[test]
+fn a_read_becomes_a_derived_table_and_nothing_else_changes() {
+    for phase in [Phase::UnifiedRead, Phase::UnifiedOnly, Phase::Retired] {
+        check(
+            phase,
+            "SELECT *  FROM old -- end",
+            "SELECT *  FROM ({read}) AS \"old\" -- end",
+        );
+        check(
+            phase,
+            "SELECT o.* FROM s . old AS o",
+            "SELECT o.* FROM ({read}) AS o",
+        );
+        check(
+            phase,
+            "SELECT s.old.id FROM ONLY s.old",
+            "SELECT \"old\".id FROM ({read}) AS \"old\"",
+        );
+        check(
+            phase,
+            "SELECT 1 FROM ONLY (old) o",
+            "SELECT 1 FROM ({read}) o",
+        );
+        check(
+            phase,
+            "SELECT 1 FROM old *, old o",
+            "SELECT 1 FROM ({read}) AS \"old\", ({read}) o",
+        );
+        check(phase, "TABLE \"old\"", "SELECT * FROM ({read}) AS \"old\"");
+    }
+}
+
+#[test]
+fn dual_read_falls_back_unless_rows_are_locked() {
+    check(
+        Phase::DualRead,
+        "SELECT id FROM old",
+        "SELECT id FROM ({read or fall back}) AS \"old\"",
+    );
+    check(
+        Phase::DualRead,
+        "SELECT s.old.id FROM old FOR UPDATE",
+        "SELECT \"old\".id FROM old FOR UPDATE",
+    );
+    passes(Phase::DualRead, "SELECT id FROM old FOR UPDATE");
+}
+
+#[test]
+fn a_comparison_with_a_mapped_column_is_carried_over() {
+    let phase = Phase::UnifiedOnly;
+    for before in [
+        "SELECT id FROM old WHERE role = 'x'",
+        "SELECT id FROM old WHERE id > 1 AND (role = 'x' AND true)",
+        "SELECT id FROM old WHERE 'x' = s.old.role",
+    ] {
+        let after = before
+            .replace("FROM old", "FROM ({read where x}) AS \"old\"")
+            .replace("s.old.role", "\"old\".role");
+        check(phase, before, &after);
+    }
+    // A condition that is not implied by the whole WHERE, or is another table's, carries nothing.
+    for before in [
+        "SELECT id FROM old WHERE role = 'x' OR id = 1",
+        "SELECT id FROM old WHERE NOT role = 'x'",
+        "SELECT id FROM old WHERE role <> 'x'",
+        "SELECT old.id FROM old, t WHERE t.role = 'x'",
+        "SELECT id FROM old WHERE EXISTS (SELECT 1 FROM t WHERE role = 'x')",
+    ] {
+        check(
+            phase,
+            before,
+            &before.replace("FROM old", "FROM ({read}) AS \"old\""),
+        );
+    }
+}
+
+#[test]
+fn names_mean_what_they_mean_in_postgresql() {
+    for phase in [Phase::DualWrite, Phase::UnifiedOnly] {
+        for other in [
+            "WITH old AS (SELECT 1) SELECT * FROM old",
+            "WITH RECURSIVE a AS (SELECT * FROM old), old AS (SELECT 1) SELECT * FROM a",
+            "SELECT * FROM public.old",
+            "SELECT * FROM pg_temp.old",
+            "SELECT old, 'old', t.old AS old FROM t AS old2(old)",
+            "SELECT * FROM \"OLD\"",
+            "SELECT * FROM t AS old",
+            "INSERT INTO t (old) VALUES ('old') -- old",
+            "BEGIN",
+            "SET x.y = 'old'",
+        ] {
+            passes(phase, other);
+        }
+    }
+    // WITH without RECURSIVE sees only what stands before it, and itself not at all.
+    check(
+        Phase::UnifiedOnly,
+        "WITH old AS (SELECT * FROM old) SELECT * FROM old",
+        "WITH old AS (SELECT * FROM ({read}) AS \"old\") SELECT * FROM old",
+    );
+    check(
+        Phase::UnifiedOnly,
+        "SELECT * FROM OLD",
+        "SELECT * FROM ({read}) AS \"old\"",
+    );
+    check(
+        Phase::UnifiedOnly,
+        "SELECT * FROM U&\"o\\006cd\"",
+        "SELECT * FROM ({read}) AS \"old\"",
+    );
+}
+
+#[test]
+fn a_write_under_dual_write_feeds_unified_with_its_own_rows() {
+    for phase in [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead] {
+        check(
+            phase,
+            "INSERT INTO old (id) VALUES ($1)",
+            "WITH cf_new AS (INSERT INTO old (id) VALUES ($1) RETURNING \"old\".*) {put cf_new}",
+        );
+        check(
+            phase,
+            "/* c */ UPDATE old o SET role = 'x' WHERE id = 1 RETURNING o.role; -- d",
+            "/* c */ WITH cf_new AS (UPDATE old o SET role = 'x' WHERE id = 1 RETURNING \"o\".*), \
+             cf_put AS ({put cf_new}) SELECT o.role FROM cf_new AS \"o\"; -- d",
+        );
+        check(
+            phase,
+            "DELETE FROM s.old WHERE s.old.id = 1 RETURNING s.old.id",
+            "WITH cf_new AS (DELETE FROM s.old WHERE s.old.id = 1 RETURNING \"old\".*) SELECT \"old\".id \
+             FROM cf_new AS \"old\" WHERE (SELECT {remove}(array_agg(ROW(cf_n.*)::\"s\".\"old\"), false) FROM cf_new AS cf_n)",
+        );
+    }
+}
+
+#[test]
+fn a_write_to_unified_only_keeps_the_clients_expressions() {
+    let phase = Phase::UnifiedOnly;
+    check(
+        phase,
+        "UPDATE old SET role = lower(role) WHERE id = 1",
+        "WITH cf_old AS MATERIALIZED (SELECT \"old\".\"id\" AS cf_k1, lower(role) AS cf_v1 FROM ({read}) AS \"old\" \
+         WHERE (id = 1) FOR UPDATE OF \"old\") UPDATE \"s\".\"new\" AS cf_u SET \"kind\" = {mapped cf_old.cf_v1} \
+         FROM cf_old WHERE cf_u.\"id\" = cf_old.cf_k1",
+    );
+    check(
+        phase,
+        "DELETE FROM old USING t WHERE t.id = old.id",
+        "WITH cf_old AS MATERIALIZED (SELECT \"old\".\"id\" AS cf_k1 FROM ({read}) AS \"old\", t \
+         WHERE (t.id = old.id) FOR UPDATE OF \"old\") DELETE FROM \"s\".\"new\" AS cf_u \
+         USING cf_old WHERE cf_u.\"id\" = cf_old.cf_k1",
+    );
+}
+
+#[test]
+fn the_new_name_passes_where_only_unified_is_written() {
+    for phase in [Phase::LegacyOnly, Phase::UnifiedOnly, Phase::Retired] {
+        passes(phase, "UPDATE new SET kind = 'y'");
+    }
+    for phase in [
+        Phase::DualWrite,
+        Phase::ShadowRead,
+        Phase::DualRead,
+        Phase::UnifiedRead,
+    ] {
+        passes(phase, "SELECT * FROM new");
+    }
+    // Before unified_read a column that legacy lacks needs nothing there.
+    passes(Phase::DualRead, "UPDATE new SET extra = 'y'");
+}
+
+#[test]
+fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
+    for phase in Phase::ALL
+        .into_iter()
+        .filter(|phase| *phase != Phase::LegacyOnly)
+    {
+        refused(phase, "DROP TABLE IF EXISTS old", "DROP TABLE");
+        refused(phase, "ALTER TABLE s.old ADD c int", "ALTER TABLE");
+        refused(phase, "TRUNCATE t, old", "TRUNCATE");
+        refused(phase, "LOCK old", "LOCK");
+        refused(phase, "DO $$ BEGIN DELETE FROM old; END $$", "DO");
+        refused(phase, "CREATE VIEW v AS SELECT * FROM old", "CREATE VIEW");
+        refused(
+            phase,
+            "CREATE MATERIALIZED VIEW v AS SELECT * FROM old",
+            "CREATE MATERIALIZED",
+        );
+        refused(phase, "COPY old FROM STDIN", "COPY … FROM");
+        refused(phase, "PREPARE p AS DELETE FROM old", "PREPARE");
+        refused(phase, "EXPLAIN ANALYZE DELETE FROM old", "EXPLAIN");
+        refused(
+            phase,
+            "WITH d AS (DELETE FROM old RETURNING *) SELECT * FROM d",
+            "data-modifying WITH",
+        );
+        refused(
+            phase,
+            "MERGE INTO old USING t ON true WHEN MATCHED THEN DELETE",
+            "MERGE",
+        );
+        refused(phase, "SELECT 1; GRANT SELECT ON old TO PUBLIC", "GRANT");
+        refused(phase, "SELECT FROM old WHERE", "syntax error");
+    }
+    for phase in [
+        Phase::DualRead,
+        Phase::UnifiedRead,
+        Phase::UnifiedOnly,
+        Phase::Retired,
+    ] {
+        refused(phase, "SELECT ctid FROM old", "ctid");
+        refused(
+            phase,
+            "SELECT * FROM old TABLESAMPLE system (1)",
+            "TABLESAMPLE",
+        );
+        refused(phase, "SELECT old FROM old", "whole row");
+        refused(
+            phase,
+            "UPDATE old SET role = 'x' WHERE CURRENT OF c",
+            "CURRENT OF",
+        );
+    }
+}
+
+#[test]
+fn an_unqualified_name_is_refused_after_the_search_path_changed() {
+    let rules = rules(Phase::DualWrite);
+    let unknown = |text| rules.rewrite(text, SearchPath::Unknown);
+    assert!(matches!(
+        unknown("DELETE FROM old").verdict,
+        Verdict::Refused(_)
+    ));
+    assert!(matches!(
+        unknown("DELETE FROM s.old").verdict,
+        Verdict::Rewritten(_)
+    ));
+    let touches = |text| {
+        rules
+            .rewrite(text, SearchPath::AsDeclared)
+            .effects
+            .touches_search_path
+    };
+    assert!(touches("SET search_path = other"));
+    assert!(touches("SELECT set_config('search_path', $1, true)"));
+    assert!(!touches("SET search_path TO s, other"));
+    assert!(!touches("SHOW search_path"));
+}
+
+#[test]
+fn an_error_position_is_mapped_into_the_clients_text() {
+    let rules = rules(Phase::UnifiedOnly);
+    let text = "SELECT 'é', nothing FROM old WHERE x";
+    let reading = rules.rewrite(text, SearchPath::AsDeclared);
+    let Verdict::Rewritten(rewritten) = &reading.verdict else {
+        panic!("{reading:?}")
+    };
+    let position = |needle: &str, text: &str| {
+        let byte = text.rfind(needle).expect("the needle is there");
+        u32::try_from(text[..byte].chars().count() + 1).expect("a short text")
+    };
+    for needle in ["nothing", "WHERE x", "x"] {
+        let sent = position(needle, &rewritten.sql);
+        assert_eq!(
+            rewritten.client_position(sent),
+            Some(position(needle, text)),
+            "{needle}"
+        );
+    }
+    assert_eq!(
+        rewritten.client_position(position("cf_u", &rewritten.sql)),
+        None
+    );
+    assert_eq!(rewritten.client_position(0), None);
+    assert_eq!(rewritten.client_position(u32::MAX), None);
+}

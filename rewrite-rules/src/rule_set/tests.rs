@@ -1,0 +1,149 @@
+//! A wrong rule file says where it is wrong, what was found and what was expected.
+
+use super::{RuleSet, SourceFile};
+use crate::Phase;
+
+const RIGHT: &str = include_str!("../../rules/iso_agents.toml");
+
+fn compile(text: &str) -> Result<RuleSet, String> {
+    let file = SourceFile {
+        path: "rules/x.toml".into(),
+        text: text.to_owned(),
+    };
+    RuleSet::compile(vec![file]).map_err(|errors| errors.to_string())
+}
+
+/// Compiles the shipped file with one text replaced, and gives the error.
+fn wrong(find: &str, replace: &str) -> String {
+    assert!(RIGHT.contains(find), "{find}");
+    match compile(&RIGHT.replacen(find, replace, 1)) {
+        Ok(_) => panic!("`{replace}` was accepted"),
+        Err(error) => error,
+    }
+}
+
+/// `path:line:column` of the first place where a text stands in the shipped file.
+fn place(find: &str) -> String {
+    let before = &RIGHT[..RIGHT.find(find).expect("the text is there")];
+    let line = before.matches('\n').count() + 1;
+    let column = before.len() - before.rfind('\n').map_or(0, |newline| newline + 1) + 1;
+    format!("rules/x.toml:{line}:{column}: ")
+}
+
+#[test]
+fn the_shipped_rule_file_compiles() {
+    let rules = compile(RIGHT).expect("the shipped file is right");
+    let migration = &rules.migrations()[0];
+    assert_eq!(
+        (migration.name.as_str(), migration.phase),
+        ("iso_agents", Phase::LegacyOnly)
+    );
+    assert_eq!(migration.tables[0].columns.len(), 11);
+    assert_eq!(migration.tables[0].legacy_key(), ["\"id\""]);
+}
+
+#[test]
+fn an_error_points_at_its_place_and_says_what_was_expected() {
+    let error = wrong("phase = \"legacy_only\"", "phase = \"dual_writes\"");
+    assert!(error.starts_with(&place("\"legacy_only\"\n#")), "{error}");
+    assert!(
+        error.contains("`dual_writes`") && error.contains("legacy_only, dual_write, shadow_read"),
+        "{error}"
+    );
+
+    let error = wrong("key     = [\"id\"]", "key     = [\"uid\"]");
+    assert!(
+        error.starts_with(&place("\"id\"]")) && error.contains("`uid`"),
+        "{error}"
+    );
+
+    let error = wrong(
+        "legacy  = \"public.iso_agents\"",
+        "legacy  = \"iso_agents\"",
+    );
+    assert!(
+        error.contains("found `iso_agents`; expected schema.table"),
+        "{error}"
+    );
+
+    let error = wrong("operator = \"operator\" }", "operator = \"admin\" }");
+    assert!(
+        error.contains("unified value `admin` of column `role` has two legacy values"),
+        "{error}"
+    );
+
+    let error = wrong("metadata->>'phone'", "metadata->>");
+    assert!(error.contains("in `metadata->>`"), "{error}");
+
+    let error = wrong("metadata->>'phone'", "meta->>'phone'");
+    assert!(
+        error.contains("unknown column `meta`; expected one of: id, clerk_user_id"),
+        "{error}"
+    );
+
+    let error = wrong("metadata->>'phone'", "(SELECT 1)");
+    assert!(error.contains("found a subquery"), "{error}");
+
+    let error = wrong("phone    =", "email    =");
+    assert!(
+        error.contains("unified column `email` is set twice"),
+        "{error}"
+    );
+
+    let error = wrong("is_active     = { type", "is_active     = { typo");
+    assert!(error.contains("typo"), "{error}");
+
+    let error = wrong("[migration]", "[migration");
+    assert!(error.starts_with("rules/x.toml:4:"), "{error}");
+}
+
+#[test]
+fn every_error_of_a_file_is_reported() {
+    let text = RIGHT
+        .replace("key     = [\"id\"]", "key     = [\"uid\"]")
+        .replace("phase = \"legacy_only\"", "phase = \"no\"");
+    let error = compile(&text).expect_err("both are wrong");
+    assert_eq!(error.lines().count(), 2, "{error}");
+}
+
+#[test]
+fn a_table_belongs_to_one_migration() {
+    let files = ["a", "b"].map(|name| SourceFile {
+        path: format!("{name}.toml").into(),
+        text: RIGHT.replace("name  = \"iso_agents\"", &format!("name = \"{name}\"")),
+    });
+    let error = RuleSet::compile(files.to_vec())
+        .expect_err("both manage it")
+        .to_string();
+    assert!(
+        error.contains("already managed by migration `a` in a.toml"),
+        "{error}"
+    );
+}
+
+#[test]
+fn only_texts_that_can_matter_are_read() {
+    let rules = compile(RIGHT).expect("right");
+    let dual = rules.with_phase(None, Phase::DualWrite);
+    let late = rules.with_phase(None, Phase::UnifiedOnly);
+    for text in [
+        "SELECT * FROM Iso_Agents",
+        "select U&\"x\"",
+        "SET search_path = x",
+        "DISCARD ALL",
+    ] {
+        assert!(
+            !rules.must_read(text.as_bytes()),
+            "legacy_only manages nothing: {text}"
+        );
+        assert!(dual.must_read(text.as_bytes()), "{text}");
+        assert!(late.must_read(text.as_bytes()), "{text}");
+    }
+    assert!(dual.must_read(b"UPDATE users SET x = 1"));
+    assert!(
+        !late.must_read(b"UPDATE users SET x = 1"),
+        "unified names are not managed there"
+    );
+    assert!(!dual.must_read(b"SELECT * FROM pgbench_accounts"));
+    assert!(!RuleSet::empty().must_read(b"SELECT * FROM iso_agents"));
+}

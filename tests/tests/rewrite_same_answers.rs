@@ -1,0 +1,325 @@
+//! The same statements straight to a database that has only the legacy table's truth, and through
+//! Crossfade in every phase: same answers, same rows afterwards.
+
+use crossfade_tests::World;
+use crossfade_tests::answer::comparable;
+use crossfade_tests::raw::RawClient;
+use rewrite_rules::Phase;
+use tokio_postgres::Client;
+
+/// A statement and its parameters; one without parameters goes by both protocols.
+type Statement = (&'static str, &'static [Option<&'static str>]);
+
+const A: &str = "00000000-0000-4000-8000-00000000000a";
+const B: &str = "00000000-0000-4000-8000-00000000000b";
+
+const fn plain(sql: &'static str) -> Statement {
+    (sql, &[])
+}
+
+/// Each block of statements runs in order; the states are compared after each statement.
+const STATEMENTS: &[Statement] = &[
+    // Reads of every shape that a derived table covers.
+    plain("SELECT * FROM iso_agents ORDER BY email"),
+    plain("SELECT count(*), min(email), max(margin_value) FROM public.iso_agents"),
+    plain(
+        "SELECT a.email, a.role FROM iso_agents AS a WHERE a.role = 'iso_agent' ORDER BY 1 LIMIT 7",
+    ),
+    plain("SELECT role, count(*) FROM iso_agents GROUP BY role ORDER BY role::text"),
+    plain("SELECT email FROM ONLY iso_agents WHERE role IN ('admin', 'operator') ORDER BY email"),
+    plain("SELECT email FROM iso_agents * WHERE role <> 'admin' ORDER BY email OFFSET 3 LIMIT 4"),
+    plain(
+        "SELECT \"public\".\"iso_agents\".\"email\" FROM \"public\".\"iso_agents\" ORDER BY \"public\".\"iso_agents\".\"email\" LIMIT 3",
+    ),
+    plain("SELECT row_to_json(a)->>'role' AS r, a.email FROM iso_agents a ORDER BY email LIMIT 5"),
+    plain("SELECT json_agg(iso_agents.* ORDER BY email)->0->>'full_name' FROM iso_agents"),
+    plain("WITH iso_agents AS (SELECT 'cte'::text AS email) SELECT email FROM iso_agents"),
+    plain(
+        "WITH x AS (SELECT * FROM iso_agents WHERE is_active) SELECT count(*) FROM x JOIN iso_agents y USING (id)",
+    ),
+    plain(
+        "SELECT c.company_name, a.email FROM client_profiles c JOIN iso_agents a ON a.id = c.iso_agent_id ORDER BY c.id LIMIT 5",
+    ),
+    plain(
+        "SELECT a.email FROM iso_agents a LEFT JOIN iso_agents b ON b.email = a.email AND b.role = 'admin' WHERE b.id IS NULL ORDER BY 1 LIMIT 5",
+    ),
+    plain(
+        "SELECT a.email FROM client_profiles c LEFT JOIN iso_agents a ON a.id = c.iso_agent_id WHERE a.role = 'operator' ORDER BY 1 LIMIT 5",
+    ),
+    plain(
+        "SELECT email, row_number() OVER (PARTITION BY role ORDER BY email) FROM iso_agents ORDER BY email LIMIT 9",
+    ),
+    plain("SELECT DISTINCT ON (role) role, email FROM iso_agents ORDER BY role, email"),
+    plain(
+        "SELECT email FROM iso_agents WHERE EXISTS (SELECT 1 FROM client_profiles c WHERE c.iso_agent_id = iso_agents.id) ORDER BY 1 LIMIT 5",
+    ),
+    plain(
+        "SELECT email FROM iso_agents UNION ALL SELECT full_name FROM iso_agents ORDER BY 1 LIMIT 8",
+    ),
+    plain(
+        "SELECT x.email FROM iso_agents a, LATERAL (SELECT b.email FROM iso_agents b WHERE b.id = a.id) x ORDER BY 1 LIMIT 5",
+    ),
+    plain("SELECT email AS iso_agents, 'iso_agents' FROM iso_agents ORDER BY iso_agents LIMIT 2"),
+    plain("SELECT metadata->>'timezone', metadata IS NULL FROM iso_agents ORDER BY email LIMIT 20"),
+    plain("SELECT email FROM iso_agents ORDER BY email LIMIT 1 FOR UPDATE"),
+    (
+        "SELECT id, email FROM iso_agents WHERE role = $1 ORDER BY email LIMIT $2",
+        &[Some("operator"), Some("3")],
+    ),
+    (
+        "SELECT email FROM iso_agents WHERE role = ANY($1) ORDER BY email LIMIT 3",
+        &[Some("{admin,operator}")],
+    ),
+    (
+        "SELECT email FROM iso_agents WHERE id = $1 AND email LIKE $2",
+        &[Some(A), Some("%")],
+    ),
+    // Errors of reads.
+    plain("SELECT nothing FROM iso_agents"),
+    plain("SELECT email FROM iso_agents WHERE role = 'no such role'"),
+    plain("SELECT 1/0 FROM iso_agents"),
+    // Inserts.
+    (
+        "INSERT INTO iso_agents (id, clerk_user_id, email, full_name) VALUES ($1, 'ka', 'a@example.com', 'A') RETURNING *",
+        &[Some(A)],
+    ),
+    (
+        "INSERT INTO iso_agents (id, clerk_user_id, email, full_name, role, margin_value, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        &[
+            Some(B),
+            Some("kb"),
+            Some("b@example.com"),
+            Some("B"),
+            Some("admin"),
+            Some("12.345"),
+            Some("{\"phone\": \"+1\", \"timezone\": \"\"}"),
+        ],
+    ),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name, role) VALUES ('k1', 'n1@example.com', 'N1', 'operator'), ('k2', 'n2@example.com', 'N2', DEFAULT) RETURNING email, role, \"iso_agents\".\"margin_type\"",
+    ),
+    plain(
+        "INSERT INTO public.iso_agents AS t (clerk_user_id, email, full_name, metadata) VALUES ('k3', 'n3@example.com', 'N3', NULL) RETURNING t.id, t.metadata",
+    ),
+    plain(
+        "INSERT INTO iso_agents (email, clerk_user_id, full_name) SELECT 's' || n || '@example.com', 'ks' || n, 'S' FROM generate_series(1, 3) AS n",
+    ),
+    plain(
+        "INSERT INTO iso_agents (email, clerk_user_id, full_name, role) SELECT 't1@example.com', 'kt1', 'T', 'admin' RETURNING role",
+    ),
+    plain(
+        "WITH v AS (SELECT 'w@example.com'::text AS e) INSERT INTO iso_agents (clerk_user_id, email, full_name) SELECT e, e, e FROM v RETURNING email",
+    ),
+    // Errors of inserts: nothing is written on either side.
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('other', 'a@example.com', 'dup')",
+    ),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('bad', 'no at sign', 'bad')",
+    ),
+    plain("INSERT INTO iso_agents (clerk_user_id, email) VALUES ('nn', 'nn@example.com')"),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name, margin_value) VALUES ('neg', 'neg@example.com', 'n', -1)",
+    ),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name, role) VALUES ('r', 'r@example.com', 'r', 'nobody')",
+    ),
+    plain("INSERT INTO iso_agents (clerk_user_id, email) VALUES ('too', 'many', 'values')"),
+    plain("INSERT INTO iso_agents DEFAULT VALUES"),
+    // Upserts.
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('x', 'a@example.com', 'ignored') ON CONFLICT DO NOTHING",
+    ),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('x', 'a@example.com', 'ignored') ON CONFLICT (email) DO NOTHING RETURNING id",
+    ),
+    plain(
+        "INSERT INTO iso_agents AS t (clerk_user_id, email, full_name, role) VALUES ('x', 'a@example.com', 'again', 'operator') ON CONFLICT (email) DO UPDATE SET full_name = t.full_name || excluded.full_name, role = excluded.role RETURNING full_name, role",
+    ),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('x', 'a@example.com', 'never') ON CONFLICT (email) DO UPDATE SET full_name = excluded.full_name WHERE iso_agents.role = 'admin'",
+    ),
+    // Updates.
+    (
+        "UPDATE iso_agents SET full_name = $1, margin_value = margin_value + 1.005 WHERE id = $2",
+        &[Some("renamed"), Some(A)],
+    ),
+    (
+        "UPDATE iso_agents SET role = $1 WHERE id = $2 RETURNING role, margin_value",
+        &[Some("iso_agent"), Some(A)],
+    ),
+    plain(
+        "UPDATE ONLY iso_agents AS a SET role = 'operator', is_active = DEFAULT, metadata = NULL WHERE a.role = 'admin' AND a.email LIKE 'b@%' RETURNING a.role, a.is_active, a.metadata",
+    ),
+    plain(
+        "UPDATE iso_agents SET margin_value = margin_value * 2 WHERE email LIKE 's%@example.com' AND role = 'iso_agent'",
+    ),
+    plain(
+        "UPDATE iso_agents SET full_name = c.company_name FROM client_profiles c WHERE c.iso_agent_id = iso_agents.id AND c.contact_name IS NOT NULL AND iso_agents.email IS DISTINCT FROM 'x' AND iso_agents.role = 'admin'",
+    ),
+    plain(
+        "UPDATE iso_agents SET full_name = upper(full_name) WHERE id IN (SELECT id FROM iso_agents WHERE email LIKE 'n%@example.com') RETURNING full_name",
+    ),
+    plain("UPDATE iso_agents SET is_active = NOT is_active WHERE email = 'nobody@example.com'"),
+    plain(
+        "WITH v AS (SELECT 'n1@example.com'::text AS e) UPDATE iso_agents SET full_name = v.e FROM v WHERE iso_agents.email = v.e",
+    ),
+    plain("UPDATE iso_agents SET email = 'b@example.com' WHERE email = 'a@example.com'"),
+    plain("UPDATE iso_agents SET email = NULL WHERE email = 'a@example.com'"),
+    plain("UPDATE iso_agents SET margin_value = 1/0"),
+    // Key changes.
+    plain(
+        "UPDATE iso_agents SET id = '00000000-0000-4000-8000-0000000000aa' WHERE email = 'n1@example.com' RETURNING id",
+    ),
+    plain(
+        "UPDATE iso_agents SET id = '00000000-0000-4000-8000-0000000000ab', full_name = 'moved' WHERE id = '00000000-0000-4000-8000-0000000000aa'",
+    ),
+    plain(
+        "UPDATE iso_agents SET id = '00000000-0000-4000-8000-00000000000b' WHERE id = '00000000-0000-4000-8000-0000000000ab'",
+    ),
+    // Several statements in one Query message, and transactions.
+    plain(
+        "UPDATE iso_agents SET full_name = 'one' WHERE email = 'n2@example.com'; SELECT full_name FROM iso_agents WHERE email = 'n2@example.com'; DELETE FROM iso_agents WHERE email = 's3@example.com'",
+    ),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('m', 'm@example.com', 'm'); SELECT 1/0",
+    ),
+    plain("BEGIN"),
+    plain("DELETE FROM iso_agents WHERE email = 'n2@example.com' RETURNING email, role"),
+    plain("SAVEPOINT s"),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('again', 'n2@example.com', 'again')",
+    ),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('again', 'n2@example.com', 'twice')",
+    ),
+    plain("SELECT count(*) FROM iso_agents"),
+    plain("ROLLBACK TO s"),
+    plain("SELECT count(*) FROM iso_agents WHERE email = 'n2@example.com'"),
+    plain("COMMIT"),
+    plain("BEGIN ISOLATION LEVEL REPEATABLE READ"),
+    plain(
+        "UPDATE iso_agents SET full_name = 'rr' WHERE email = 'n3@example.com' RETURNING full_name",
+    ),
+    plain("DELETE FROM iso_agents WHERE email = 's2@example.com'"),
+    plain("ROLLBACK"),
+    // Deletes.
+    (
+        "DELETE FROM iso_agents WHERE id = $1 RETURNING id, role",
+        &[Some(A)],
+    ),
+    plain(
+        "DELETE FROM iso_agents a USING (SELECT 's1@example.com'::text AS e) v WHERE a.email = v.e RETURNING a.email, \"a\".\"role\"",
+    ),
+    plain(
+        "DELETE FROM public.iso_agents WHERE \"public\".\"iso_agents\".\"email\" = 's2@example.com' RETURNING \"public\".\"iso_agents\".\"email\"",
+    ),
+    plain("DELETE FROM iso_agents WHERE email = 'nobody@example.com'"),
+    plain(
+        "SELECT email, role, full_name, margin_value, metadata, is_active FROM iso_agents ORDER BY email",
+    ),
+];
+
+/// What an application could see of a side, without what two runs cannot share. `updated_at` of
+/// rows that `now()` touched differs between two databases, and is compared between the sides.
+const STATE: &str = "SELECT string_agg(md5(concat_ws('|', CASE WHEN id::text LIKE '00000000%' THEN id::text END, \
+    clerk_user_id, email, full_name, role, margin_type, margin_value, is_active, metadata)), ' ' ORDER BY email) FROM ";
+
+async fn state(client: &Client, relation: &str) -> Option<String> {
+    client
+        .query_one(&format!("{STATE} {relation}"), &[])
+        .await
+        .expect("the state can be read")
+        .get(0)
+}
+
+/// The unified rows as legacy rows, by SQL of the test's own.
+const AS_LEGACY: &str = "(SELECT id, clerk_user_id, email, full_name, \
+    CASE role::text WHEN 'sales_rep' THEN 'iso_agent' ELSE role::text END AS role, margin_type, margin_value, \
+    is_active, metadata, created_at, updated_at FROM users WHERE role <> 'customer') AS moved";
+
+async fn differences(client: &Client) -> i64 {
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT to_jsonb(l) FROM iso_agents l) AS a(row) FULL JOIN \
+         (SELECT to_jsonb(moved) FROM {AS_LEGACY}) AS b(row) USING (row) WHERE a.row IS NULL OR b.row IS NULL"
+    );
+    client
+        .query_one(&sql, &[])
+        .await
+        .expect("the sides can be compared")
+        .get(0)
+}
+
+async fn run_in(phase: Phase, simple: bool) -> anyhow::Result<()> {
+    let world = World::start().await?;
+    world.database("straight").await?;
+    let proxy = world.in_phase("moved", phase).await?;
+    let mut straight = RawClient::connect(world.postgres.port, "straight").await?;
+    let mut through = RawClient::connect(proxy.port, "moved").await?;
+    let legacy = world.postgres.connect("straight").await?;
+    let moved = world.postgres.connect("moved").await?;
+    let mut in_transaction = false;
+    for (sql, parameters) in STATEMENTS {
+        let by_query = simple && parameters.is_empty();
+        if !by_query && sql.contains("; ") {
+            continue;
+        }
+        let (expected, got) = if by_query {
+            (straight.simple(sql).await?, through.simple(sql).await?)
+        } else {
+            (
+                straight.extended(sql, parameters).await?,
+                through.extended(sql, parameters).await?,
+            )
+        };
+        let context = format!("{phase}: {sql}\n{got:?}\nproxy log:\n{}", proxy.log());
+        assert_eq!(comparable(&got), comparable(&expected), "{context}");
+        in_transaction = expected.last().is_some_and(|ready| ready.body != b"I");
+        if in_transaction {
+            continue;
+        }
+        let truth = state(&legacy, "iso_agents").await;
+        if phase.writes_both() || phase == Phase::LegacyOnly {
+            assert_eq!(
+                state(&moved, "iso_agents").await,
+                truth,
+                "legacy rows after {context}"
+            );
+        }
+        if phase.writes_both() || phase.reads_unified() {
+            assert_eq!(
+                state(&moved, AS_LEGACY).await,
+                truth,
+                "unified rows after {context}"
+            );
+        }
+        if phase.writes_both() {
+            assert_eq!(
+                differences(&moved).await,
+                0,
+                "the sides differ after {context}"
+            );
+        }
+    }
+    assert!(!in_transaction);
+    Ok(())
+}
+
+macro_rules! phases {
+    ($($test:ident: $phase:ident),* $(,)?) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $test() -> anyhow::Result<()> {
+            run_in(Phase::$phase, true).await?;
+            run_in(Phase::$phase, false).await
+        }
+    )*};
+}
+
+phases! {
+    legacy_only_answers_as_postgresql_does: LegacyOnly,
+    dual_write_answers_as_postgresql_does: DualWrite,
+    shadow_read_answers_as_postgresql_does: ShadowRead,
+    dual_read_answers_as_postgresql_does: DualRead,
+    unified_read_answers_as_postgresql_does: UnifiedRead,
+    unified_only_answers_as_postgresql_does: UnifiedOnly,
+}
