@@ -12,6 +12,7 @@ use crossfade::testbed::process::{Process, dying_with_us, setpriv};
 use rewrite_rules::Phase;
 
 use crate::load::client::Client;
+use crate::workload::{PGBOUNCER, RELAY};
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const START_POLL: Duration = Duration::from_millis(20);
@@ -57,7 +58,7 @@ impl Starter<'_> {
         let listen = free_address()?;
         let mut command = with_open_files(&std::env::current_exe()?);
         command.args(["relay", "--listen", &listen, "--upstream", self.upstream]);
-        self.start("relay", listen, command).await
+        self.start(RELAY, listen, command).await
     }
 
     /// `crossfade serve` with the rules of `iso_agents` in a phase.
@@ -115,7 +116,7 @@ impl Starter<'_> {
                 .arg(&program);
         }
         command.arg(config);
-        self.start("pgbouncer", listen, command).await.map(Some)
+        self.start(PGBOUNCER, listen, command).await.map(Some)
     }
 
     /// A command line of the user's.

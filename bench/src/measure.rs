@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -15,8 +15,10 @@ use crate::world::World;
 /// Before the clock starts: caches of the server's sessions, the processor's frequency.
 const WARM_UP: Duration = Duration::from_millis(100);
 
-/// A server's process outlives its client by a moment, which the next run should not pay for.
-const SETTLE: Duration = Duration::from_millis(30);
+/// A server's process outlives its client by a moment, in which its time is nobody's: the parent
+/// has not inherited it yet. PgBouncer's stay, hence the end to the waiting.
+const REAPED_TIMEOUT: Duration = Duration::from_millis(500);
+const REAPED_POLL: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Debug)]
 pub struct Sample {
@@ -50,6 +52,7 @@ pub async fn run(
 ) -> anyhow::Result<Sample> {
     let server = world.postgres.pid().context("the server is stopped")?;
     let spent = || (endpoint.pid().map(cpu::of_process), cpu::of_tree(server));
+    let processes = cpu::children(server).len();
     let (before, outcome, after) = match &variant.driver {
         Driver::Script(script) => {
             let mut crowd = Crowd::gather(&endpoint.address, script, clients, next_seed()).await?;
@@ -62,19 +65,27 @@ pub async fn run(
         Driver::Pgbench(arguments) => {
             let before = spent();
             let outcome = pgbench(world, endpoint, arguments, clients, time)?;
-            tokio::time::sleep(SETTLE).await;
+            reaped(server, processes).await;
             (before, outcome, spent())
         }
     };
     if outcome.transactions == 0 {
         bail!("{}: no transaction was finished", variant.label);
     }
-    tokio::time::sleep(SETTLE).await;
+    reaped(server, processes).await;
     Ok(Sample {
         outcome,
         proxy_cpu: before.0.zip(after.0).map(|(b, a)| a.saturating_sub(b)),
         server_cpu: after.1.saturating_sub(before.1),
     })
+}
+
+/// Waits until the server has no more processes than it had.
+async fn reaped(server: u32, processes: usize) {
+    let end = Instant::now() + REAPED_TIMEOUT;
+    while cpu::children(server).len() > processes && Instant::now() < end {
+        tokio::time::sleep(REAPED_POLL).await;
+    }
 }
 
 /// Values that must be fresh differ from those of every run before.

@@ -45,7 +45,7 @@ const FOREIGN: &str = "SELECT t0.id, t0.created_at, t1.total_amount FROM orders 
     INNER JOIN order_lines AS t1 ON t1.order_id = t0.id WHERE t0.customer = $1 AND t1.state <> 'x' ";
 
 /// How long one figure is measured, in five parts whose median it is.
-const TIME: Duration = Duration::from_millis(250);
+const TIME: Duration = Duration::from_millis(100);
 const PARTS: u32 = 5;
 
 #[derive(Debug, Serialize)]

@@ -10,14 +10,14 @@ use crate::endpoint::{Endpoint, Starter};
 use crate::load::script::Protocol;
 use crate::report::Report;
 use crate::workload::{
-    self, CROSSFADE, DIRECT, DUAL_READ, LEGACY_ONLY, UNIFIED_ONLY, UNIFIED_READ,
+    self, CROSSFADE, DIRECT, DUAL_READ, LEGACY_ONLY, PGBOUNCER, RELAY, UNIFIED_ONLY, UNIFIED_READ,
 };
 use crate::world::World;
 use crate::{idle, machine, micro, plot, rounds, targets, traced};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// About two minutes: one short round, fewer sessions
+    /// About a minute: one short round of each workload, without memory and valgrind
     #[arg(long)]
     quick: bool,
     /// Rounds of each workload
@@ -50,7 +50,7 @@ pub struct Args {
     out: PathBuf,
 }
 
-const QUICK_SECONDS: f64 = 0.4;
+const QUICK_SECONDS: f64 = 0.3;
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let (rounds, seconds) = if args.quick {
@@ -94,15 +94,18 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         report.figures.push(figures);
     }
     if !args.workloads_only {
-        trace(&starter, &endpoints, &mut report).await?;
+        count_calls(&endpoints, &mut report).await?;
         drop(endpoints);
-        eprintln!("{} idle sessions …", args.sessions);
-        let stub = starter.stub().await?;
-        let before_stub = Starter {
-            upstream: &stub.address,
-            ..starter
-        };
-        report.idle = idle::run(&before_stub, args.sessions).await?;
+        if !args.quick {
+            count_allocations(&starter, &mut report).await?;
+            eprintln!("{} idle sessions …", args.sessions);
+            let stub = starter.stub().await?;
+            let before_stub = Starter {
+                upstream: &stub.address,
+                ..starter
+            };
+            report.idle = idle::run(&before_stub, args.sessions).await?;
+        }
         eprintln!("rewriting …");
         report.micro = Some(micro::run()?);
     }
@@ -150,34 +153,33 @@ async fn start(
     Ok((endpoints, proxies))
 }
 
-async fn trace(
-    starter: &Starter<'_>,
-    endpoints: &[Endpoint],
-    report: &mut Report,
-) -> anyhow::Result<()> {
-    eprintln!("counting system calls and allocations …");
+async fn count_calls(endpoints: &[Endpoint], report: &mut Report) -> anyhow::Result<()> {
+    eprintln!("counting system calls …");
+    let counted = [RELAY, CROSSFADE, PGBOUNCER];
     for protocol in Protocol::ALL {
-        for endpoint in endpoints
-            .iter()
-            .filter(|e| ["relay", CROSSFADE, "pgbouncer"].contains(&e.name.as_str()))
-        {
-            report
-                .calls
-                .extend(traced::system_calls(endpoint, protocol).await?);
+        for endpoint in endpoints {
+            if counted.contains(&endpoint.name.as_str()) {
+                let calls = traced::system_calls(endpoint, protocol).await?;
+                report.calls.extend(calls);
+            }
         }
-        report
-            .allocations
-            .extend(traced::allocations(starter, protocol).await?);
     }
     if report.calls.is_empty() {
-        report
-            .left_out
-            .push("system calls, for strace is missing or may not attach".to_owned());
+        let text = "system calls, for strace is missing or may not attach";
+        report.left_out.push(text.to_owned());
+    }
+    Ok(())
+}
+
+async fn count_allocations(starter: &Starter<'_>, report: &mut Report) -> anyhow::Result<()> {
+    eprintln!("counting allocations …");
+    for protocol in Protocol::ALL {
+        let allocations = traced::allocations(starter, protocol).await?;
+        report.allocations.extend(allocations);
     }
     if report.allocations.is_empty() {
-        report
-            .left_out
-            .push("allocations, for valgrind is missing".to_owned());
+        let text = "allocations, for valgrind is missing";
+        report.left_out.push(text.to_owned());
     }
     Ok(())
 }

@@ -59,6 +59,7 @@ const CLIENTS: usize = 8;
 
 pub const DIRECT: &str = "direct";
 pub const RELAY: &str = "relay";
+pub const PGBOUNCER: &str = "pgbouncer";
 /// Rules are loaded and manage a table that the pass-through workloads do not name.
 pub const CROSSFADE: &str = "crossfade";
 pub const LEGACY_ONLY: &str = "crossfade-legacy_only";
@@ -203,6 +204,9 @@ fn rewritten_reads(world: &World) -> Vec<Workload> {
         .collect()
 }
 
+/// A statement on any table, in any protocol.
+type ScriptOf<'a> = dyn Fn(Protocol, &str) -> Script + 'a;
+
 fn dual_writes(world: &World) -> Vec<Workload> {
     const VARIANTS: [(&str, &str, &str); 6] = [
         ("one table", DIRECT, "plain"),
@@ -234,8 +238,7 @@ fn dual_writes(world: &World) -> Vec<Workload> {
             ],
         )
     };
-    let kinds: [(&str, &dyn Fn(Protocol, &str) -> Script); 2] =
-        [("UPDATE", &update), ("INSERT", &insert)];
+    let kinds: [(&str, &ScriptOf<'_>); 2] = [("UPDATE", &update), ("INSERT", &insert)];
     let mut workloads = Vec::new();
     for (verb, script) in kinds {
         for protocol in [Protocol::Prepared, Protocol::Simple] {

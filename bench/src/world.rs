@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
+use crossfade::control::schema;
 use crossfade::testbed::{Postgres, iso_agents};
 use rewrite_rules::{Phase, RuleSet, SourceFile};
 
@@ -55,7 +56,9 @@ impl World {
     /// Between rounds: what updates have left behind must not slow the later ones.
     pub async fn tidy(&self) -> anyhow::Result<()> {
         let client = self.postgres.connect("postgres").await?;
-        client.batch_execute("VACUUM; CHECKPOINT").await?;
+        // Not in one text: VACUUM refuses the transaction that this would be.
+        client.batch_execute("VACUUM").await?;
+        client.batch_execute("CHECKPOINT").await?;
         Ok(())
     }
 }
@@ -73,26 +76,12 @@ fn initialize_pgbench(postgres: &Postgres, scale: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What `crossfade prepare` does, as far as dual writes need it.
+/// What dual writes call inside the database.
 async fn prepare(client: &tokio_postgres::Client) -> anyhow::Result<()> {
-    const LEDGERS: &str = "\
-        CREATE SCHEMA crossfade; \
-        CREATE FUNCTION crossfade.record_divergence(text, text, jsonb, text, text) \
-            RETURNS void LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''diverged: %'', $4; END'; \
-        CREATE FUNCTION crossfade.tombstone(text, text, jsonb) \
-            RETURNS void LANGUAGE sql AS ''; \
-        CREATE FUNCTION crossfade.fell_back(text, text) RETURNS boolean LANGUAGE plpgsql \
-            AS 'BEGIN RAISE EXCEPTION ''a row is missing: %'', $2; END'";
-    client.batch_execute(LEDGERS).await?;
     let file = SourceFile {
         path: "iso_agents.toml".into(),
         text: rules_in(Phase::DualWrite),
     };
-    let rules = RuleSet::compile(vec![file])?;
-    for lens in rules.migrations().iter().flat_map(|m| &m.tables) {
-        for function in lens.functions() {
-            client.batch_execute(&function.ddl).await?;
-        }
-    }
+    schema::prepare(client, &RuleSet::compile(vec![file])?).await?;
     Ok(())
 }
