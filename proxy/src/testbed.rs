@@ -186,6 +186,12 @@ impl Postgres {
         self.binaries.program(program)
     }
 
+    /// The server's first process, parent of all others; `None` while it is stopped.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.pid)
+    }
+
     /// The directory of the Unix socket; `None` where the path would be too long for one.
     #[must_use]
     pub fn socket_dir(&self) -> Option<&Path> {

@@ -1,0 +1,220 @@
+//! A run of the whole: starts what is measured, goes through the workloads, writes the report.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use rewrite_rules::Phase;
+
+use crate::endpoint::{Endpoint, Starter};
+use crate::load::script::Protocol;
+use crate::report::Report;
+use crate::workload::{
+    self, CROSSFADE, DIRECT, DUAL_READ, LEGACY_ONLY, PGBOUNCER, RELAY, UNIFIED_ONLY, UNIFIED_READ,
+};
+use crate::world::World;
+use crate::{idle, machine, micro, plot, rounds, targets, traced};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// About a minute: one short round of each workload, without memory and valgrind
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of each workload
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Time of each variant in a round; pgbench takes whole seconds
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Only workloads whose name contains this; may be given several times
+    #[arg(long, value_name = "WORD")]
+    only: Vec<String>,
+    /// Leave out what is not a workload: memory, system calls, the cost of rewriting
+    #[arg(long)]
+    workloads_only: bool,
+    /// Another proxy: a command that runs it, in which {upstream} and {listen} stand for the
+    /// addresses that it is to use, or the address of one that runs already
+    #[arg(long = "endpoint", value_name = "NAME=COMMAND|HOST:PORT")]
+    endpoints: Vec<String>,
+    /// pgbench's scale
+    #[arg(long, default_value_t = 10)]
+    scale: u32,
+    /// Idle sessions whose memory is measured
+    #[arg(long, default_value_t = 1_000)]
+    sessions: usize,
+    /// The proxy's binary; beside this program unless given
+    #[arg(long, value_name = "FILE")]
+    crossfade: Option<PathBuf>,
+    /// Where report.md, report.json and report.svg go
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    out: PathBuf,
+}
+
+const QUICK_SECONDS: f64 = 0.3;
+
+pub async fn run(args: &Args) -> anyhow::Result<()> {
+    let (rounds, seconds) = if args.quick {
+        (1, QUICK_SECONDS)
+    } else {
+        (args.rounds, args.seconds)
+    };
+    ensure!(rounds > 0 && seconds > 0.0, "nothing to measure");
+    let crossfade = match &args.crossfade {
+        Some(path) => path.clone(),
+        None => beside_us()?,
+    };
+    eprintln!("filling a throwaway PostgreSQL …");
+    let world = World::build(args.scale).await?;
+    let dir = tempfile::Builder::new()
+        .prefix("crossfade-bench-")
+        .tempdir()?;
+    readable_by_all(dir.path())?;
+    let upstream = world.postgres.address();
+    let starter = Starter {
+        dir: dir.path(),
+        crossfade: &crossfade,
+        upstream: &upstream,
+    };
+    let mut report = Report {
+        machine: machine::look(&world.postgres.bin("postgres")),
+        rounds,
+        seconds,
+        ..Report::default()
+    };
+    let (endpoints, proxies) = start(&starter, args, &mut report).await?;
+
+    for workload in workload::all(&world, &proxies) {
+        let wanted = |word: &String| workload.name.contains(word.as_str());
+        if !args.only.is_empty() && !args.only.iter().any(wanted) {
+            continue;
+        }
+        eprintln!("{} …", workload.name);
+        let time = Duration::from_secs_f64(seconds);
+        let figures = rounds::run(&world, &endpoints, &workload, rounds, time).await?;
+        report.figures.push(figures);
+    }
+    if !args.workloads_only {
+        count_calls(&endpoints, &mut report).await?;
+        drop(endpoints);
+        if !args.quick {
+            count_allocations(&starter, &mut report).await?;
+            eprintln!("{} idle sessions …", args.sessions);
+            let stub = starter.stub().await?;
+            let before_stub = Starter {
+                upstream: &stub.address,
+                ..starter
+            };
+            report.idle = idle::run(&before_stub, args.sessions).await?;
+        }
+        eprintln!("rewriting …");
+        report.micro = Some(micro::run()?);
+    }
+    report.machine.load = machine::load();
+    report.targets = targets::of(&report);
+    write(&report, &args.out)
+}
+
+/// Everything that is measured, and the names of those that pass-through is measured on.
+async fn start(
+    starter: &Starter<'_>,
+    args: &Args,
+    report: &mut Report,
+) -> anyhow::Result<(Vec<Endpoint>, Vec<String>)> {
+    let mut endpoints = vec![
+        starter.relay().await?,
+        starter.crossfade(CROSSFADE, Phase::DualWrite).await?,
+    ];
+    match starter.pgbouncer().await? {
+        Some(pgbouncer) => endpoints.push(pgbouncer),
+        None => report
+            .left_out
+            .push("PgBouncer, which is not installed".to_owned()),
+    }
+    for text in &args.endpoints {
+        let Some((name, what)) = text.split_once('=') else {
+            bail!("--endpoint {text}: expected NAME=COMMAND or NAME=HOST:PORT");
+        };
+        endpoints.push(if what.contains(' ') {
+            starter.command(name, what).await?
+        } else {
+            Endpoint::running(name, what)
+        });
+    }
+    let proxies = endpoints.iter().map(|e| e.name.clone()).collect();
+    endpoints.push(Endpoint::running(DIRECT, starter.upstream));
+    for (name, phase) in [
+        (LEGACY_ONLY, Phase::LegacyOnly),
+        (DUAL_READ, Phase::DualRead),
+        (UNIFIED_READ, Phase::UnifiedRead),
+        (UNIFIED_ONLY, Phase::UnifiedOnly),
+    ] {
+        endpoints.push(starter.crossfade(name, phase).await?);
+    }
+    Ok((endpoints, proxies))
+}
+
+async fn count_calls(endpoints: &[Endpoint], report: &mut Report) -> anyhow::Result<()> {
+    eprintln!("counting system calls …");
+    let counted = [RELAY, CROSSFADE, PGBOUNCER];
+    for protocol in Protocol::ALL {
+        for endpoint in endpoints {
+            if counted.contains(&endpoint.name.as_str()) {
+                let calls = traced::system_calls(endpoint, protocol).await?;
+                report.calls.extend(calls);
+            }
+        }
+    }
+    if report.calls.is_empty() {
+        let text = "system calls, for strace is missing or may not attach";
+        report.left_out.push(text.to_owned());
+    }
+    Ok(())
+}
+
+async fn count_allocations(starter: &Starter<'_>, report: &mut Report) -> anyhow::Result<()> {
+    eprintln!("counting allocations …");
+    for protocol in Protocol::ALL {
+        let allocations = traced::allocations(starter, protocol).await?;
+        report.allocations.extend(allocations);
+    }
+    if report.allocations.is_empty() {
+        let text = "allocations, for valgrind is missing";
+        report.left_out.push(text.to_owned());
+    }
+    Ok(())
+}
+
+fn write(report: &Report, out: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(out)?;
+    let markdown = report.markdown();
+    println!("{markdown}");
+    std::fs::write(out.join("report.md"), &markdown)?;
+    std::fs::write(
+        out.join("report.json"),
+        serde_json::to_string_pretty(report)?,
+    )?;
+    if let Some(svg) = plot::svg(report) {
+        std::fs::write(out.join("report.svg"), svg)?;
+    }
+    eprintln!("written to {}", out.display());
+    Ok(())
+}
+
+fn beside_us() -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("crossfade");
+    ensure!(
+        path.is_file(),
+        "no proxy at {}: build it (`cargo build --release`), or say where it is (--crossfade)",
+        path.display()
+    );
+    if cfg!(debug_assertions) {
+        eprintln!("this is a debug build: its figures mean nothing");
+    }
+    Ok(path)
+}
+
+/// PgBouncer reads its configuration as another user.
+fn readable_by_all(dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).context("chmod")
+}
