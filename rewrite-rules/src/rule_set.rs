@@ -66,6 +66,8 @@ pub struct RuleSet {
     migrations: Vec<Migration>,
     /// Finds the texts that must be read; `None` when there is nothing to find.
     pub(crate) scan: Option<AhoCorasick>,
+    /// The first so many words of the scan can spell a managed name; the others are session words.
+    naming_words: usize,
     readings: [Cache<String, Arc<Reading>>; 2],
 }
 
@@ -126,11 +128,14 @@ impl RuleSet {
                 }
             }
         }
+        let mut naming_words = words.len();
         if !words.is_empty() {
             // Quotes in a name are doubled in SQL, and a U& escape can spell any name.
             words
                 .iter_mut()
                 .for_each(|word| *word = word.replace('"', "\"\""));
+            words.push(ESCAPED_NAME.to_owned());
+            naming_words = words.len();
             words.extend(SESSION_WORDS.iter().map(|word| (*word).to_owned()));
         }
         let scan = (!words.is_empty()).then(|| {
@@ -142,6 +147,7 @@ impl RuleSet {
         RuleSet {
             migrations,
             scan,
+            naming_words,
             readings: [Cache::new(READINGS_MAX), Cache::new(READINGS_MAX)],
         }
     }
@@ -175,6 +181,15 @@ impl RuleSet {
     #[must_use]
     pub fn must_read(&self, text: &[u8]) -> bool {
         self.scan.as_ref().is_some_and(|scan| scan.is_match(text))
+    }
+
+    /// Whether the bytes can name a managed table, session words apart.
+    #[must_use]
+    pub fn may_name(&self, text: &[u8]) -> bool {
+        self.scan.as_ref().is_some_and(|scan| {
+            scan.find_overlapping_iter(text)
+                .any(|found| found.pattern().as_usize() < self.naming_words)
+        })
     }
 
     /// The texts read so far, apart for each search path: it decides what a name means.
@@ -214,6 +229,9 @@ impl RuleSet {
     }
 }
 
-/// Words that the session must see whatever they name. `u&"` spells a name by its code points;
-/// the others change the search path or the prepared statements.
-const SESSION_WORDS: [&str; 5] = ["u&\"", "search_path", "deallocate", "execute", "discard"];
+/// Spells a name by its code points, so that any name may follow.
+const ESCAPED_NAME: &str = "u&\"";
+
+/// Words that the session must see whatever they name: they change the search path or the
+/// prepared statements.
+const SESSION_WORDS: [&str; 4] = ["search_path", "deallocate", "execute", "discard"];

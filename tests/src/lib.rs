@@ -9,6 +9,8 @@ pub mod control;
 pub mod program;
 pub mod proxy;
 pub mod raw;
+pub mod regress;
+pub mod tap;
 pub mod world;
 
 pub use program::{Transcript, node, psql, python};

@@ -59,6 +59,26 @@ impl Proxy {
         Ok(proxy)
     }
 
+    /// Takes the control connection out of the configuration, and puts another upstream in: a
+    /// proxy that leaves no trace in the database but its clients'.
+    pub fn detach(&self, upstream: u16) -> anyhow::Result<()> {
+        let config = std::fs::read_to_string(self.config())?;
+        let (without_control, _) = config
+            .split_once("[control]")
+            .context("the configuration has a control connection")?;
+        let upstream = format!("upstream = \"127.0.0.1:{upstream}\"");
+        let lines = without_control.lines().map(|line| {
+            if line.starts_with("upstream = ") {
+                upstream.as_str()
+            } else {
+                line
+            }
+        });
+        let lines: Vec<&str> = lines.collect();
+        std::fs::write(self.config(), lines.join("\n"))?;
+        Ok(())
+    }
+
     /// Starts serving and waits until a session can be had.
     pub async fn serve(mut self) -> anyhow::Result<Self> {
         let log = std::fs::File::create(self.log_path())?;

@@ -3,6 +3,7 @@
 //! Adds to the rule set's verdict what only the session knows: its encoding, its `search_path`,
 //! and which prepared statements a SQL EXECUTE would run.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rewrite_rules::{Reading, Refusal, SearchPath, SessionEffects, Verdict};
@@ -24,9 +25,11 @@ impl<P: Pin> Session<P> {
         if !self.generation.must_read(text) {
             return None;
         }
-        let Ok(sql) = std::str::from_utf8(text) else {
+        let readable = String::from_utf8_lossy(text);
+        if matches!(readable, Cow::Owned(_)) && self.generation.may_name(text) {
             return Some(refused(not_readable()));
-        };
+        }
+        let sql = &*readable;
         let reading = self.generation.rewrite(sql, self.search_path);
         if reading.effects.touches_search_path {
             self.search_path = SearchPath::Unknown;

@@ -46,6 +46,10 @@ impl Reader for Rules {
             .any(|word| text.contains(word))
     }
 
+    fn may_name(&self, text: &[u8]) -> bool {
+        String::from_utf8_lossy(text).contains("legacy")
+    }
+
     fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         let argument = |word: &str| {
             let after = text.split_once(word)?.1;
