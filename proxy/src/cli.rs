@@ -2,6 +2,7 @@
 
 pub mod advance;
 pub mod backfill;
+pub mod coverage;
 pub mod demo;
 pub mod explain;
 pub mod prepare;

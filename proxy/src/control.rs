@@ -7,6 +7,7 @@
 pub mod alone;
 pub mod attached;
 pub mod connection;
+pub mod coverage;
 pub mod drain;
 pub mod error;
 pub mod events;
@@ -15,6 +16,7 @@ pub mod instances;
 pub mod ledger;
 pub mod phase_file;
 pub mod schema;
+pub mod statements;
 pub mod status;
 pub mod step;
 

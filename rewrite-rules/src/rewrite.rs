@@ -38,6 +38,14 @@ pub(crate) struct Scope<'a> {
     pub tokens: Tokens<'a>,
 }
 
+impl Scope<'_> {
+    /// The 1-based character position of a byte of the client's text.
+    pub fn position(&self, byte: usize) -> Option<u32> {
+        let before = self.tokens.text.get(..byte)?;
+        u32::try_from(before.chars().count() + 1).ok()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Plan {
     /// Nothing to do: the statement stays as the client wrote it.

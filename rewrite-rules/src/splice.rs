@@ -98,6 +98,25 @@ impl Output {
         self
     }
 
+    /// Appends text of our own in which other outputs stand as they are, each once and in this
+    /// order, so that what they keep of the client's stays known.
+    pub fn own_around(&mut self, text: &str, inner: &[Output]) -> &mut Output {
+        let base = self.sql.len();
+        let mut from = 0;
+        for output in inner {
+            let Some(found) = text[from..].find(&output.sql) else {
+                continue;
+            };
+            from += found;
+            self.kept.extend(output.kept.iter().map(|kept| Kept {
+                rewritten: kept.rewritten + base + from,
+                ..*kept
+            }));
+            from += output.sql.len();
+        }
+        self.own(text)
+    }
+
     fn keep(&mut self, source: &Source<'_>, range: Range<usize>) {
         if !range.is_empty() {
             self.kept.push(Kept {

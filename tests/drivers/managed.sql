@@ -82,6 +82,20 @@ SELECT count(*) FROM iso_agents WHERE clerk_user_id = 'new_7';
 ROLLBACK;
 SELECT count(*) FROM iso_agents WHERE clerk_user_id = 'new_7';
 
+COPY iso_agents (id, clerk_user_id, email, full_name, role, metadata) FROM STDIN;
+00000000-0000-4000-8000-000000000021	new_21	new.21@example.com	Copied	operator	\N
+00000000-0000-4000-8000-000000000022	new_22	new.22@example.com	Copied	iso_agent	{"a": 1}
+\.
+COPY iso_agents (clerk_user_id, email, full_name) FROM STDIN (FORMAT csv);
+new_21,again@example.com,Duplicate
+\.
+COPY (SELECT clerk_user_id, role, metadata FROM iso_agents WHERE full_name = 'Copied' ORDER BY 1) TO STDOUT;
+BEGIN;
+DECLARE pointer CURSOR FOR SELECT clerk_user_id, role FROM iso_agents ORDER BY email;
+FETCH 3 FROM pointer;
+COMMIT;
+WITH moved AS (UPDATE iso_agents SET margin_value = 7 WHERE clerk_user_id = 'new_21' RETURNING *)
+SELECT clerk_user_id, role, margin_value FROM moved;
 SELECT clerk_user_id, email, full_name, role, margin_type, margin_value, is_active, metadata
   FROM iso_agents WHERE clerk_user_id LIKE 'new%' ORDER BY email;
 SELECT count(*), sum(margin_value) FROM iso_agents;

@@ -11,7 +11,15 @@ use crate::raw::Message;
 pub fn comparable(messages: &[Message]) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
     let mut said = Vec::new();
+    let mut copied: Vec<String> = Vec::new();
     for message in messages {
+        // A table's COPY has no order of its own.
+        if message.tag == b'd' {
+            copied.push(format!("d {}", String::from_utf8_lossy(&message.body)));
+            continue;
+        }
+        copied.sort();
+        said.append(&mut copied);
         said.push(match message.tag {
             b'T' => {
                 columns = message
@@ -31,15 +39,21 @@ pub fn comparable(messages: &[Message]) -> Vec<String> {
                 format!("D {shown:?}")
             }
             b'C' => format!("C {}", message.tag_text()),
-            b'E' => format!(
-                "E {} {}",
-                message.field(b'S').unwrap_or_default(),
-                message.field(b'C').unwrap_or_default()
-            ),
+            b'E' => error(message),
             tag => format!("{} {:?}", tag as char, message.body),
         });
     }
     said
+}
+
+/// Severity, SQLSTATE, message, position and the names of what was violated. Detail, hint and the
+/// server's source lines are left out: they speak of rows and places inside it.
+fn error(message: &Message) -> String {
+    let fields: Vec<String> = [b'S', b'C', b'M', b'P', b's', b't', b'c', b'n']
+        .into_iter()
+        .filter_map(|code| message.field(code))
+        .collect();
+    format!("E {}", fields.join(" | "))
 }
 
 fn masked(column: &str, value: Option<String>) -> String {

@@ -72,6 +72,16 @@ impl RawClient {
         self.until_ready().await
     }
 
+    /// A Query message that begins a COPY FROM STDIN, its data and its end in one segment.
+    pub async fn copy_in(&mut self, sql: &str, data: &str) -> anyhow::Result<Vec<Message>> {
+        let mut out = BytesMut::new();
+        frontend::query(sql, &mut out)?;
+        frontend::CopyData::new(data.as_bytes())?.write(&mut out);
+        frontend::copy_done(&mut out);
+        self.stream.write_all(&out).await?;
+        self.until_ready().await
+    }
+
     /// Sends bytes as they are.
     pub async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         Ok(self.stream.write_all(bytes).await?)

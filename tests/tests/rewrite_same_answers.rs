@@ -225,6 +225,25 @@ const STATEMENTS: &[Statement] = &[
         "UPDATE iso_agents SET (full_name, margin_value) = ('multi', 3.5) WHERE email = 'w@example.com' RETURNING full_name, margin_value",
     ),
     plain("TABLE iso_agents ORDER BY email LIMIT 2"),
+    // COPY both ways (data stands behind the statement, see `copied`).
+    plain("COPY iso_agents (email, role) TO STDOUT (FORMAT csv)"),
+    plain("COPY (SELECT email FROM iso_agents WHERE role = 'admin' ORDER BY 1) TO STDOUT"),
+    plain(
+        "COPY public.iso_agents (clerk_user_id, email, full_name, role) FROM STDIN\tcp1\tcp1@example.com\tC 1\tadmin\ncp2\tcp2@example.com\t\\N\tadmin\n",
+    ),
+    plain(
+        "COPY public.iso_agents (clerk_user_id, email, full_name, role) FROM STDIN\tcp1\tcp1@example.com\tC 1\tadmin\ncp2\tcp2@example.com\tC 2\toperator\n",
+    ),
+    plain(
+        "COPY iso_agents (email, clerk_user_id, full_name) FROM STDIN (FORMAT csv, HEADER)\temail,clerk_user_id,full_name\ncp3@example.com,cp3,\"C, 3\"\n",
+    ),
+    plain("COPY iso_agents (email, clerk_user_id, full_name) FROM STDIN\tonly one column\n"),
+    plain("SELECT email, role FROM iso_agents WHERE email LIKE 'cp%' ORDER BY 1"),
+    plain("DELETE FROM iso_agents WHERE email LIKE 'cp%'"),
+    // By constraint name.
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('x', 'w@example.com', 'by name') ON CONFLICT ON CONSTRAINT iso_agents_email_key DO UPDATE SET full_name = excluded.full_name RETURNING full_name",
+    ),
     // Deletes.
     (
         "DELETE FROM iso_agents WHERE id = $1 RETURNING id, role",
@@ -272,6 +291,12 @@ async fn differences(client: &Client) -> i64 {
         .get(0)
 }
 
+/// `COPY … FROM STDIN…` and the data behind the first tab.
+fn copied(sql: &'static str) -> Option<(&'static str, &'static str)> {
+    sql.split_once('\t')
+        .filter(|(copy, _)| copy.contains("FROM STDIN"))
+}
+
 async fn run_in(phase: Phase, simple: bool) -> anyhow::Result<()> {
     let world = World::start().await?;
     world.database("straight").await?;
@@ -286,7 +311,15 @@ async fn run_in(phase: Phase, simple: bool) -> anyhow::Result<()> {
         if !by_query && sql.contains("; ") {
             continue;
         }
-        let (expected, got) = if by_query {
+        let (expected, got) = if let Some((copy, data)) = copied(sql) {
+            if !by_query {
+                continue;
+            }
+            (
+                straight.copy_in(copy, data).await?,
+                through.copy_in(copy, data).await?,
+            )
+        } else if by_query {
             (straight.simple(sql).await?, through.simple(sql).await?)
         } else {
             (

@@ -10,7 +10,9 @@
 //! Conditions are taken from the top-level AND of the WHERE of the same query. Each of them is
 //! false for a NULL column, so filtering early is right on either side of an outer join.
 
-use crate::lens::{LegacyColumn, Lens, quote_ident, quote_literal};
+use crate::lens::{LegacyColumn, Lens, quote_ident};
+use crate::splice::{Output, Source};
+use crate::tokens::Tokens;
 use crate::tree::Tree;
 use crate::walk::TableRef;
 
@@ -19,15 +21,16 @@ const OP: i64 = 1;
 const OP_ANY: i64 = 2;
 const IN: i64 = 7;
 
-pub(super) fn conditions(table: &TableRef<'_>, lens: &Lens) -> Vec<String> {
+/// The conditions to add, with the client's constants in them traceable to its text: an error in
+/// one (`role = 'no such role'`) is met here first.
+pub(super) fn conditions(table: &TableRef<'_>, lens: &Lens, tokens: Tokens<'_>) -> Vec<Output> {
     if table.renames_columns() {
         return Vec::new();
     }
     let mut found = Vec::new();
     if let Some(filter) = table.filter {
-        conjuncts(filter, &mut |condition| {
-            found.extend(invert(condition, table, lens))
-        });
+        let mut add = |condition: &Tree| found.extend(invert(condition, table, lens, tokens));
+        conjuncts(filter, &mut add);
     }
     found
 }
@@ -42,7 +45,12 @@ fn conjuncts<'t>(node: &'t Tree, visit: &mut dyn FnMut(&'t Tree)) {
     }
 }
 
-fn invert(condition: &Tree, table: &TableRef<'_>, lens: &Lens) -> Option<String> {
+fn invert(
+    condition: &Tree,
+    table: &TableRef<'_>,
+    lens: &Lens,
+    tokens: Tokens<'_>,
+) -> Option<Output> {
     let is_equality = condition.is("AExpr")
         && condition.list("name").len() == 1
         && condition.list("name")[0].text("sval") == "=";
@@ -55,11 +63,10 @@ fn invert(condition: &Tree, table: &TableRef<'_>, lens: &Lens) -> Option<String>
             let (column, value) = mapped_column(left, table, lens)
                 .map(|column| (column, right))
                 .or_else(|| mapped_column(right, table, lens).map(|column| (column, left)))?;
-            Some(format!(
-                "{} = {}",
-                unified(column),
-                searched(column, value)?
-            ))
+            let mut output = Output::default();
+            output.own(&format!("{} = ", unified(column)));
+            output.append(searched(column, value, tokens)?);
+            Some(output)
         }
         IN => {
             let column = mapped_column(left, table, lens)?;
@@ -68,20 +75,29 @@ fn invert(condition: &Tree, table: &TableRef<'_>, lens: &Lens) -> Option<String>
             } else {
                 right.items()
             };
-            let values: Option<Vec<String>> =
-                list.iter().map(|value| searched(column, value)).collect();
-            let values = values.filter(|values| !values.is_empty())?;
-            Some(format!("{} IN ({})", unified(column), values.join(", ")))
+            if list.is_empty() {
+                return None;
+            }
+            let mut output = Output::default();
+            output.own(&format!("{} IN (", unified(column)));
+            for (index, value) in list.iter().enumerate() {
+                output.own(if index == 0 { "" } else { ", " });
+                output.append(searched(column, value, tokens)?);
+            }
+            output.own(")");
+            Some(output)
         }
         OP_ANY => {
             let column = mapped_column(left, table, lens)?;
-            let array = constant(right)?;
-            Some(format!(
-                "{} = ANY (ARRAY(SELECT {} FROM unnest({array}::{}[]) AS cf_v))",
+            let mut output = Output::default();
+            output.own(&format!(
+                "{} = ANY (ARRAY(SELECT {} FROM unnest(",
                 unified(column),
-                column.search_value("cf_v"),
-                column.sql_type
-            ))
+                column.search_value("cf_v")
+            ));
+            output.append(constant(right, tokens)?);
+            output.own(&format!("::{}[]) AS cf_v))", column.sql_type));
+            Some(output)
         }
         _ => None,
     }
@@ -115,16 +131,30 @@ fn mapped_column<'l>(
         .filter(|column| ours && !column.values.is_empty())
 }
 
-fn searched(column: &LegacyColumn, value: &Tree) -> Option<String> {
-    let typed = format!("{}::{}", constant(value)?, column.sql_type);
-    Some(column.search_value(&typed))
+fn searched(column: &LegacyColumn, value: &Tree, tokens: Tokens<'_>) -> Option<Output> {
+    /// Stands for the value in SQL that is built around it.
+    const VALUE: char = '\u{1}';
+    let around = column.search_value(&VALUE.to_string());
+    let (before, after) = around.split_once(VALUE)?;
+    let mut output = Output::default();
+    output.own(before).append(constant(value, tokens)?);
+    output.own(&format!("::{}{after}", column.sql_type));
+    Some(output)
 }
 
-/// The SQL of a constant or parameter, with the casts around it.
-fn constant(node: &Tree) -> Option<String> {
+/// The client's own text of a constant or parameter, with the casts around it.
+fn constant(node: &Tree, tokens: Tokens<'_>) -> Option<Output> {
+    let mut output = Output::default();
     match node.kind() {
-        "ParamRef" => Some(format!("${}", node.int("number"))),
-        "AConst" => node.get("val").name("sval").map(quote_literal),
+        "ParamRef" | "AConst" => {
+            let index = tokens.at(node.location()?)?;
+            let token = tokens.slice(index..index + 1);
+            // U&'…' may go on with UESCAPE; no other constant has a second token.
+            let text = token.str(&token.tokens[0]);
+            let plain = text.starts_with(['\'', '$', 'e', 'E']);
+            plain.then(|| output.client(&Source::new(tokens.text), token.extent()));
+            (!output.sql.is_empty()).then_some(output)
+        }
         "TypeCast" => {
             let type_name = node.get("type_name");
             let plain = type_name.list("typmods").is_empty() && !type_name.flag("setof");
@@ -139,11 +169,9 @@ fn constant(node: &Tree) -> Option<String> {
                 .map(|name| quote_ident(name.text("sval")))
                 .collect();
             plain.then_some(())?;
-            Some(format!(
-                "({})::{}{array}",
-                constant(node.get("arg"))?,
-                names.join(".")
-            ))
+            output.own("(").append(constant(node.get("arg"), tokens)?);
+            output.own(&format!(")::{}{array}", names.join(".")));
+            Some(output)
         }
         _ => None,
     }

@@ -147,10 +147,10 @@ fn substitute(
     source: &mut Source<'_>,
 ) -> Result<(), Refusal> {
     let lens = found.managed.lens;
-    let conditions = invert::conditions(&found.table, lens);
-    let read = relation(lens, phase, &conditions);
+    let conditions = invert::conditions(&found.table, lens, scope.tokens);
+    let read = relation(lens, phase, &texts(&conditions));
     let mut range = reference_range(scope, found)?;
-    let mut with = format!("({read})");
+    let mut head = "(";
     // TABLE t is SELECT * FROM t, but takes nothing else than a name.
     let before = scope
         .tokens
@@ -161,13 +161,23 @@ fn substitute(
         .map(|index| &scope.tokens.tokens[index]);
     if let Some(word) = table_word.filter(|token| scope.tokens.is_word(token, "table")) {
         range.start = word.start;
-        with = format!("SELECT * FROM {with}");
+        head = "SELECT * FROM (";
     }
+    let mut with = Output::default();
+    with.own(head).own_around(&read, &conditions).own(")");
     if found.table.alias().is_none() {
-        with += &format!(" AS {}", quote_ident(found.table.table()));
+        with.own(&format!(" AS {}", quote_ident(found.table.table())));
     }
     source.edit(range, with);
     Ok(())
+}
+
+/// The SQL of conditions.
+pub(super) fn texts(conditions: &[Output]) -> Vec<String> {
+    conditions
+        .iter()
+        .map(|condition| condition.sql.clone())
+        .collect()
 }
 
 /// The bytes of a table reference without its alias: `ONLY`, the name, `*`.

@@ -29,6 +29,7 @@ use crate::refuse;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tokens::Tokens;
+use crate::tree::Tree;
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,
@@ -122,10 +123,11 @@ impl<'a> Unified<'_, 'a> {
     /// The queries that find and lock the rows to write: `cf_old`, and `cf_lock` before it.
     fn old_rows(&self, composer: &mut Composer, source: &Source<'_>, values: impl Fn(&mut Output)) {
         let alias = &self.write.alias;
-        let conditions = invert::conditions(&self.target.table, self.lens);
-        let read = self.lens.read_where(&conditions);
+        let conditions = invert::conditions(&self.target.table, self.lens, self.scope.tokens);
+        let read = self.lens.read_where(&super::read::texts(&conditions));
         let from = |output: &mut Output| {
-            output.own(&format!(" FROM ({read}) AS {alias}"));
+            output.own(" FROM (").own_around(&read, &conditions);
+            output.own(&format!(") AS {alias}"));
             if let Some(joined) = self.write.joined() {
                 output.own(", ").client(source, joined);
             }
@@ -289,19 +291,21 @@ impl<'a> Unified<'_, 'a> {
         targets
             .iter()
             .zip(values)
-            .map(|(target, value)| Ok((self.legacy_column(target.text("name"))?, value)))
+            .map(|(target, value)| Ok((self.legacy_column(target)?, value)))
             .collect()
     }
 
-    fn legacy_column(&self, name: &str) -> Result<&LegacyColumn, Refusal> {
+    /// The legacy column that an INSERT or a SET names.
+    fn legacy_column(&self, target: &Tree) -> Result<&LegacyColumn, Refusal> {
+        let name = target.text("name");
         self.lens.column(name).ok_or_else(|| Refusal {
             sqlstate: "42703",
             message: format!(
                 "column \"{name}\" of relation \"{}\" does not exist",
                 self.lens.legacy.name
             ),
-            hint: "The rule file declares the table's columns.".to_owned(),
-            position: None,
+            hint: String::new(),
+            position: target.location().and_then(|at| self.scope.position(at)),
         })
     }
 }

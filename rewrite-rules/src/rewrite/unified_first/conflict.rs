@@ -60,7 +60,7 @@ impl Unified<'_, '_> {
         }
         output.own(" DO UPDATE SET ");
         for (index, (target, value)) in targets.iter().zip(values).enumerate() {
-            let column = self.legacy_column(target.text("name"))?;
+            let column = self.legacy_column(target)?;
             if index > 0 {
                 output.own(", ");
             }
@@ -126,7 +126,7 @@ impl Unified<'_, '_> {
             let Some(name) = plain else {
                 return Err(self.refused("ON CONFLICT on an expression"));
             };
-            names.push(quote_ident(&self.legacy_column(name)?.unified));
+            names.push(quote_ident(&self.column_named(name)?.unified));
         }
         output.own(&format!(" ({})", names.join(", ")));
         Ok(())
@@ -157,7 +157,7 @@ impl Unified<'_, '_> {
                 }
                 _ => return Err(self.refused(&format!("`{}` in ON CONFLICT", parts.join(".")))),
             };
-            let read = self.legacy_column(name)?;
+            let read = self.column_named(name)?;
             let value = read.read_value(&format!("{relation}.{}", quote_ident(&read.unified)));
             let range = column
                 .location()
@@ -175,6 +175,11 @@ impl Unified<'_, '_> {
             );
         }
         Ok(edited)
+    }
+
+    fn column_named(&self, name: &str) -> Result<&LegacyColumn, Refusal> {
+        let missing = || self.refused(&format!("ON CONFLICT with the unknown column {name}"));
+        self.lens.column(name).ok_or_else(missing)
     }
 
     fn refused(&self, what: &str) -> Refusal {

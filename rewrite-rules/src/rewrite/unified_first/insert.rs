@@ -93,7 +93,7 @@ impl<'a> Unified<'_, 'a> {
             .iter()
             .map(|target| {
                 if target.list("indirection").is_empty() {
-                    self.legacy_column(target.text("name"))
+                    self.legacy_column(target)
                 } else {
                     Err(refuse::unsupported(
                         "INSERT into an array element or a field once reads are unified",
@@ -130,11 +130,13 @@ impl<'a> Unified<'_, 'a> {
                 .parenthesised(0)
                 .filter(|(_, close)| close + 1 == row.tokens.len())
                 .map(|(inner, _)| inner.split())
-                .ok_or_else(|| self.wrong_count(given.len(), 0))?;
-            let too_few =
-                !self.scope.statement.list("cols").is_empty() && items.len() < given.len();
-            if items.len() > given.len() || too_few {
-                return Err(self.wrong_count(given.len(), items.len()));
+                .ok_or_else(|| self.wrong_count("target columns than expressions", None))?;
+            if let Some(extra) = items.get(given.len()) {
+                let at = Some(extra.extent().start);
+                return Err(self.wrong_count("expressions than target columns", at));
+            }
+            if let Some(extra) = self.scope.statement.list("cols").get(items.len()) {
+                return Err(self.wrong_count("target columns than expressions", extra.location()));
             }
             output.own(if index == 0 { "(" } else { ", (" });
             for (position, column) in self.lens.columns.iter().enumerate() {
@@ -201,17 +203,12 @@ impl<'a> Unified<'_, 'a> {
         }
     }
 
-    fn wrong_count(&self, columns: usize, values: usize) -> Refusal {
-        let more = if values > columns {
-            "expressions than target columns"
-        } else {
-            "target columns than expressions"
-        };
+    fn wrong_count(&self, more: &str, at: Option<usize>) -> Refusal {
         Refusal {
             sqlstate: "42601",
             message: format!("INSERT has more {more}"),
-            hint: format!("{values} values for {columns} columns."),
-            position: None,
+            hint: String::new(),
+            position: at.and_then(|at| self.scope.position(at)),
         }
     }
 }
