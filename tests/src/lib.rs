@@ -6,7 +6,10 @@
 pub mod answer;
 pub mod binary;
 pub mod control;
+pub mod line;
 pub mod program;
+pub mod properties;
+pub mod protocol_scripts;
 pub mod proxy;
 pub mod raw;
 pub mod regress;
