@@ -13,8 +13,11 @@ pub mod events;
 pub mod gates;
 pub mod instances;
 pub mod ledger;
+mod neighbours;
 pub mod phase_file;
+mod rights;
 pub mod schema;
+mod shape;
 pub mod status;
 pub mod step;
 
