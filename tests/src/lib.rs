@@ -9,6 +9,7 @@ pub mod control;
 pub mod program;
 pub mod proxy;
 pub mod raw;
+pub mod torture;
 pub mod world;
 
 pub use program::{Transcript, node, psql, python};
