@@ -14,6 +14,7 @@ pub mod proxy;
 pub mod raw;
 pub mod regress;
 pub mod tap;
+pub mod torture;
 pub mod world;
 
 pub use program::{Transcript, node, psql, python};

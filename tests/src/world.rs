@@ -22,7 +22,12 @@ pub struct World {
 impl World {
     /// A server, and a database that the others are copied from.
     pub async fn start() -> anyhow::Result<Self> {
-        let postgres = Postgres::start().await?;
+        Self::start_with(&[]).await
+    }
+
+    /// The same with further settings of the server.
+    pub async fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let postgres = Postgres::start_with(settings).await?;
         postgres.create_user(USER, PASSWORD, Auth::Scram).await?;
         let world = World { postgres };
         world
