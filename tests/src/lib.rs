@@ -6,9 +6,11 @@
 pub mod answer;
 pub mod binary;
 pub mod control;
+pub mod generate;
 pub mod program;
 pub mod proxy;
 pub mod raw;
+pub mod sides;
 pub mod world;
 
 pub use program::{Transcript, node, psql, python};

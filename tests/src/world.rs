@@ -22,6 +22,11 @@ pub struct World {
 impl World {
     /// A server, and a database that the others are copied from.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(AGENTS, "").await
+    }
+
+    /// The same with another number of agents, and SQL of the superuser's run in that database.
+    pub async fn start_with(agents: u32, more: &str) -> anyhow::Result<Self> {
         let postgres = Postgres::start().await?;
         postgres.create_user(USER, PASSWORD, Auth::Scram).await?;
         let world = World { postgres };
@@ -30,9 +35,12 @@ impl World {
             .await?;
         let owner = world.client(&world.direct_url(TEMPLATE)).await?;
         iso_agents::install(&owner).await?;
-        iso_agents::fill(&owner, &Rows::agents(AGENTS)).await?;
+        iso_agents::fill(&owner, &Rows::agents(agents)).await?;
         // The template must have no sessions when it is copied.
         drop(owner);
+        let superuser = world.postgres.connect(TEMPLATE).await?;
+        superuser.batch_execute(more).await?;
+        drop(superuser);
         world
             .sql(&format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'"
