@@ -7,6 +7,7 @@ pub mod answer;
 pub mod binary;
 pub mod control;
 pub mod line;
+pub mod generate;
 pub mod program;
 pub mod properties;
 pub mod protocol_scripts;
@@ -15,6 +16,7 @@ pub mod raw;
 pub mod regress;
 pub mod tap;
 pub mod torture;
+pub mod sides;
 pub mod world;
 
 pub use program::{Transcript, node, psql, python};

@@ -28,6 +28,12 @@ impl World {
     /// The same with further settings of the server.
     pub async fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let postgres = Postgres::start_with(settings).await?;
+        Self::start_with(AGENTS, "").await
+    }
+
+    /// The same with another number of agents, and SQL of the superuser's run in that database.
+    pub async fn start_with(agents: u32, more: &str) -> anyhow::Result<Self> {
+        let postgres = Postgres::start().await?;
         postgres.create_user(USER, PASSWORD, Auth::Scram).await?;
         let world = World { postgres };
         world
@@ -35,9 +41,12 @@ impl World {
             .await?;
         let owner = world.client(&world.direct_url(TEMPLATE)).await?;
         iso_agents::install(&owner).await?;
-        iso_agents::fill(&owner, &Rows::agents(AGENTS)).await?;
+        iso_agents::fill(&owner, &Rows::agents(agents)).await?;
         // The template must have no sessions when it is copied.
         drop(owner);
+        let superuser = world.postgres.connect(TEMPLATE).await?;
+        superuser.batch_execute(more).await?;
+        drop(superuser);
         world
             .sql(&format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'"
