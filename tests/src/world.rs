@@ -22,18 +22,20 @@ pub struct World {
 impl World {
     /// A server, and a database that the others are copied from.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::start_with(&[]).await
+        Self::filled_with(Postgres::start().await?, AGENTS, "").await
     }
 
     /// The same with further settings of the server.
     pub async fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let postgres = Postgres::start_with(settings).await?;
-        Self::start_with(AGENTS, "").await
+        Self::filled_with(Postgres::start_with(settings).await?, AGENTS, "").await
     }
 
     /// The same with another number of agents, and SQL of the superuser's run in that database.
-    pub async fn start_with(agents: u32, more: &str) -> anyhow::Result<Self> {
-        let postgres = Postgres::start().await?;
+    pub async fn start_filled(agents: u32, more: &str) -> anyhow::Result<Self> {
+        Self::filled_with(Postgres::start().await?, agents, more).await
+    }
+
+    async fn filled_with(postgres: Postgres, agents: u32, more: &str) -> anyhow::Result<Self> {
         postgres.create_user(USER, PASSWORD, Auth::Scram).await?;
         let world = World { postgres };
         world

@@ -53,7 +53,11 @@ async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<(
         let phases: Vec<&str> = differences.iter().map(|d| d.phase.name()).collect();
         let small = shrink::shrink(&mut bench, choices.taken(), difference).await?;
         let report = format!("CROSSFADE_SEED={seed}, in {phases:?}\n{small}");
-        assert!(go_on, "{report}\nproxy log:\n{}", bench.log(difference.phase));
+        assert!(
+            go_on,
+            "{report}\nproxy log:\n{}",
+            bench.log(difference.phase)
+        );
         let count = found.entry(kind(&small)).or_default();
         *count += 1;
         if *count <= 2 {
@@ -70,6 +74,13 @@ async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<(
 
 /// What differences of one cause have in common, roughly.
 fn kind(difference: &Difference) -> String {
-    let line = difference.got.lines().find(|line| line.starts_with(['+', 'E']));
-    line.unwrap_or("").chars().filter(|c| !c.is_ascii_digit()).take(110).collect()
+    let line = difference
+        .got
+        .lines()
+        .find(|line| line.starts_with(['+', 'E']));
+    line.unwrap_or("")
+        .chars()
+        .filter(|c| !c.is_ascii_digit())
+        .take(110)
+        .collect()
 }

@@ -66,7 +66,11 @@ impl fmt::Display for Difference {
         for statement in &self.statements {
             writeln!(f, "    {statement}")?;
         }
-        write!(f, "PostgreSQL:\n{}\nCrossfade:\n{}", self.expected, self.got)
+        write!(
+            f,
+            "PostgreSQL:\n{}\nCrossfade:\n{}",
+            self.expected, self.got
+        )
     }
 }
 
@@ -85,27 +89,47 @@ impl Side {
         let mut steps = Vec::new();
         let mut status = b'I';
         for (at, statement) in case.statements.iter().enumerate() {
-            let answered = tokio::time::timeout(ANSWER_TIMEOUT, send(&mut self.session, statement)).await;
+            let answered =
+                tokio::time::timeout(ANSWER_TIMEOUT, send(&mut self.session, statement)).await;
             let messages = match answered {
                 Ok(Ok(messages)) => messages,
                 Ok(Err(error)) => {
                     self.session = RawClient::connect(self.port, &self.database).await?;
-                    steps.push(Step { answer: vec![format!("{error:#}")], seen: None, refused: None });
+                    steps.push(Step {
+                        answer: vec![format!("{error:#}")],
+                        seen: None,
+                        refused: None,
+                    });
                     break;
                 }
                 Err(_elapsed) => {
                     self.session = RawClient::connect(self.port, &self.database).await?;
-                    steps.push(Step { answer: vec!["no answer".to_owned()], seen: None, refused: None });
+                    steps.push(Step {
+                        answer: vec!["no answer".to_owned()],
+                        seen: None,
+                        refused: None,
+                    });
                     break;
                 }
             };
-            status = messages.last().and_then(|ready| ready.body.first().copied()).unwrap_or(b'I');
+            status = messages
+                .last()
+                .and_then(|ready| ready.body.first().copied())
+                .unwrap_or(b'I');
             let refused = messages.iter().find_map(refusal);
             // The last two: inside a transaction, and after its end.
             let look = case.writes && at + 2 >= case.statements.len() && status != b'E';
             let stop = refused.is_some();
-            let seen = if look && !stop { Some(self.seen().await?) } else { None };
-            steps.push(Step { answer: reduced(&messages, statement), seen, refused });
+            let seen = if look && !stop {
+                Some(self.seen().await?)
+            } else {
+                None
+            };
+            steps.push(Step {
+                answer: reduced(&messages, statement),
+                seen,
+                refused,
+            });
             if stop {
                 break;
             }
@@ -115,18 +139,29 @@ impl Side {
         }
         if case.writes {
             self.session.simple("DISCARD TEMP").await?;
-            self.direct.batch_execute("SELECT probe.reset()").await.context("reset")?;
+            self.direct
+                .batch_execute("SELECT probe.reset()")
+                .await
+                .context("reset")?;
         }
         Ok(steps)
     }
 
     async fn seen(&mut self) -> anyhow::Result<Vec<String>> {
-        let messages = self.session.simple("SELECT side, told FROM probe.seen()").await?;
+        let messages = self
+            .session
+            .simple("SELECT side, told FROM probe.seen()")
+            .await?;
         let mut rows: Vec<String> = messages
             .iter()
             .filter(|message| matches!(message.tag, b'D' | b'E'))
             .map(|message| match message.tag {
-                b'D' => message.values().into_iter().flatten().collect::<Vec<_>>().join(" "),
+                b'D' => message
+                    .values()
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(" "),
                 _ => format!("{message:?}"),
             })
             .collect();
@@ -147,7 +182,9 @@ async fn send(session: &mut RawClient, statement: &Statement) -> anyhow::Result<
                 .iter()
                 .map(|parameter| (parameter.value.as_deref(), parameter.binary))
                 .collect();
-            session.extended_in_formats(&statement.sql, &values, binary_results).await
+            session
+                .extended_in_formats(&statement.sql, &values, binary_results)
+                .await
         }
     }
 }
@@ -180,10 +217,13 @@ fn reduced(messages: &[Message], statement: &Statement) -> Vec<String> {
 
 impl Bench {
     pub async fn start() -> anyhow::Result<Bench> {
-        let world = World::start_with(AGENTS, MORE).await?;
+        let world = World::start_filled(AGENTS, MORE).await?;
         world.database("straight").await?;
         let straight = Side::open(&world, world.postgres.port, "straight").await?;
-        let both = Sides { legacy: true, unified: false };
+        let both = Sides {
+            legacy: true,
+            unified: false,
+        };
         straight.direct.batch_execute(&sides::probe(both)).await?;
         let mut phases = Vec::new();
         for phase in Phase::ALL {
@@ -197,15 +237,26 @@ impl Bench {
             side.direct.batch_execute(&sides::probe(kept)).await?;
             phases.push((phase, proxy, side));
         }
-        Ok(Bench { world, straight, phases })
+        Ok(Bench {
+            world,
+            straight,
+            phases,
+        })
     }
 
     /// Runs a case everywhere; one difference for each phase that has one.
-    pub async fn run(&mut self, case: &Case, mut coverage: Option<&mut Coverage>) -> anyhow::Result<Vec<Difference>> {
+    pub async fn run(
+        &mut self,
+        case: &Case,
+        mut coverage: Option<&mut Coverage>,
+    ) -> anyhow::Result<Vec<Difference>> {
         let expected = self.straight.run(case).await?;
         let mut differences = Vec::new();
         for (phase, _, side) in &mut self.phases {
-            let got = side.run(case).await.with_context(|| format!("{phase}: {:?}", case.statements))?;
+            let got = side
+                .run(case)
+                .await
+                .with_context(|| format!("{phase}: {:?}", case.statements))?;
             if let Some(coverage) = coverage.as_deref_mut() {
                 for (statement, step) in case.statements.iter().zip(&got) {
                     coverage.count(*phase, &statement.constructs, step.refused.as_deref());
@@ -256,19 +307,30 @@ fn compare(phase: Phase, case: &Case, expected: &[Step], got: &[Step]) -> Option
         if let (Some(wanted), Some(seen)) = (&wanted.seen, &step.seen) {
             // Side 3 is the unified one, 2 the legacy one; the straight database has only 2.
             let truth: Vec<&str> = wanted.iter().map(|row| row.as_str()).collect();
-            let agents: Vec<&str> = truth.iter().filter_map(|row| row.strip_prefix("2 ")).collect();
+            let agents: Vec<&str> = truth
+                .iter()
+                .filter_map(|row| row.strip_prefix("2 "))
+                .collect();
             let mut wrong: Vec<String> = Vec::new();
             for side in ["2 ", "3 "] {
-                let rows: Vec<&str> = seen.iter().filter_map(|row| row.strip_prefix(side)).collect();
+                let rows: Vec<&str> = seen
+                    .iter()
+                    .filter_map(|row| row.strip_prefix(side))
+                    .collect();
                 if !rows.is_empty() || agents.is_empty() {
                     let (only_wanted, only_got) = unlike(&owned(&agents), &owned(&rows));
                     if !only_wanted.is_empty() || !only_got.is_empty() {
-                        wrong.push(format!("side {side}lacks\n{only_wanted}\nand has\n{only_got}"));
+                        wrong.push(format!(
+                            "side {side}lacks\n{only_wanted}\nand has\n{only_got}"
+                        ));
                     }
                 }
             }
             let others = |rows: &[String]| -> Vec<String> {
-                rows.iter().filter(|row| !row.starts_with(['2', '3'])).cloned().collect()
+                rows.iter()
+                    .filter(|row| !row.starts_with(['2', '3']))
+                    .cloned()
+                    .collect()
             };
             if others(wanted) != others(seen) {
                 let (a, b) = unlike(&others(wanted), &others(seen));
@@ -296,7 +358,10 @@ fn shown(statement: &Statement) -> String {
         })
         .collect();
     let data = statement.data.as_deref().unwrap_or_default();
-    format!("{:?} {} {parameters:?} {data}", statement.protocol, statement.sql)
+    format!(
+        "{:?} {} {parameters:?} {data}",
+        statement.protocol, statement.sql
+    )
 }
 
 /// The lines that only one of two answers has.
@@ -313,7 +378,10 @@ fn unlike(wanted: &[String], got: &[String]) -> (String, String) {
     };
     let (a, b) = (only(wanted, got, "-"), only(got, wanted, "+"));
     if a.is_empty() && b.is_empty() && wanted != got {
-        return (format!("{wanted:?}").chars().take(900).collect(), format!("{got:?}").chars().take(900).collect());
+        return (
+            format!("{wanted:?}").chars().take(900).collect(),
+            format!("{got:?}").chars().take(900).collect(),
+        );
     }
     (a, b)
 }
