@@ -16,6 +16,6 @@ pub mod regress;
 pub mod tap;
 pub mod world;
 
-pub use program::{Transcript, node, psql, python};
+pub use program::{Transcript, java, node, psql, python};
 pub use proxy::Proxy;
 pub use world::World;
