@@ -39,5 +39,7 @@ ROLLBACK;
 \encoding LATIN1
 SELECT 'é' AS latin;
 \encoding UTF8
-\c - - - -
+-- It would say the database's name.
+\set QUIET on
+\c -
 SELECT current_user, 'a new session';
