@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::AhoCorasick;
 use quick_cache::sync::Cache;
 
 use crate::lens::{Lens, TableName};
@@ -141,8 +141,6 @@ impl RuleSet {
         let scan = (!words.is_empty()).then(|| {
             AhoCorasick::builder()
                 .ascii_case_insensitive(true)
-                // The fastest kind. It takes most memory, of which few words need little.
-                .kind(Some(AhoCorasickKind::DFA))
                 .build(&words)
                 .expect("a handful of short words is within the automaton's limits")
         });
