@@ -7,14 +7,19 @@
 pub mod alone;
 pub mod attached;
 pub mod connection;
+pub mod coverage;
 pub mod drain;
 pub mod error;
 pub mod events;
 pub mod gates;
 pub mod instances;
 pub mod ledger;
+mod neighbours;
 pub mod phase_file;
+mod rights;
 pub mod schema;
+mod shape;
+pub mod statements;
 pub mod status;
 pub mod step;
 

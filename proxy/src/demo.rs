@@ -239,9 +239,6 @@ async fn tick(operator: Client, board: Arc<Board>, display: Arc<Display>) {
     }
 }
 
-/// What the proxies report of themselves; NULL-safe, so that it needs no particular version.
-const FALLBACKS: &str = "coalesce(sum((to_jsonb(t)->>'fallbacks')::int8), 0)::int8";
-
 /// What the database says. Tables come and go along the story, hence the guarded counts.
 async fn look(operator: &Client) -> anyhow::Result<Seen> {
     let count = async |table: &str, what: &str| -> anyhow::Result<i64> {
@@ -257,7 +254,7 @@ async fn look(operator: &Client) -> anyhow::Result<Seen> {
     Ok(Seen {
         legacy_rows: count("iso_agents", "count(*)").await?,
         unified_rows: count("users", "count(*)").await?,
-        fallbacks: count("crossfade.instances", FALLBACKS).await?,
+        fallbacks: count("crossfade.instances", "coalesce(sum(fallbacks), 0)::int8").await?,
         divergences: count("crossfade.divergence", "count(*)").await?,
     })
 }

@@ -37,8 +37,8 @@ pub enum RulesError {
     Step(#[from] InstallError),
 }
 
-/// Reads the `*.toml` files of a directory, in the order of their names. A directory that does
-/// not exist holds no rules.
+/// Reads the `*.toml` files of a directory, in the order of their names. One that does not exist
+/// is an error: a name mistyped must not mean that everything passes through.
 pub fn read(dir: &Path) -> Result<Vec<SourceFile>, RulesError> {
     let mut files = Vec::new();
     for path in paths(dir)? {
@@ -61,10 +61,7 @@ fn paths(dir: &Path) -> Result<Vec<PathBuf>, RulesError> {
         path: dir.to_owned(),
         error,
     };
-    let entries = match std::fs::read_dir(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
+    let entries = std::fs::read_dir(dir).map_err(failed)?;
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(failed)?.path();
@@ -230,8 +227,8 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_does_not_exist_holds_no_rules() {
-        let files = read(Path::new("/nonexistent/rules")).expect("no error");
-        assert!(files.is_empty());
+    fn a_directory_that_does_not_exist_is_an_error_that_names_it() {
+        let error = read(Path::new("/nonexistent/rules")).expect_err("no such directory");
+        assert!(error.to_string().contains("/nonexistent/rules"), "{error}");
     }
 }

@@ -22,9 +22,15 @@ impl RuleSet {
     /// kept, so that a text is parsed once per rule set.
     #[must_use]
     pub fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
-        if let Some(reading) = self.readings(path).get(text) {
-            return reading;
+        let known = self.readings(path).get(text);
+        let reading = known.unwrap_or_else(|| self.read_anew(text, path));
+        if let Some(calls) = &reading.calls {
+            calls.add();
         }
+        reading
+    }
+
+    fn read_anew(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         let reading = Arc::new(self.read_text(text, path));
         self.readings(path)
             .insert(text.to_owned(), Arc::clone(&reading));
@@ -36,7 +42,13 @@ impl RuleSet {
         let verdict = self
             .verdict(text, path, &mut effects)
             .unwrap_or_else(Verdict::Refused);
-        Reading { verdict, effects }
+        let named = self.may_name(text.as_bytes()) || self.watches(text.as_bytes());
+        let calls = named.then(|| self.calls_of(text)).flatten();
+        Reading {
+            verdict,
+            effects,
+            calls,
+        }
     }
 
     fn verdict(

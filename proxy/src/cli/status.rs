@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::target::Target;
 use crate::config::Flags;
+use crate::control::instances::Counted;
 use crate::control::status::{self, Status};
 use crate::control::{connect, shown, step};
 
@@ -113,6 +114,16 @@ fn instances(status: &Status, lines: &mut Vec<(&'static str, String)>) {
         let label = if i == 0 { "instances" } else { "" };
         lines.push((label, format!("{instance}: {}, {how}", instance.phase)));
     }
+    let counted: Counted = status.instances.iter().map(|i| i.counted).sum();
+    let told = format!(
+        "{} fallbacks, {} divergences; shadow reads: {} equal, {} different, {} not comparable",
+        counted.fallbacks,
+        counted.divergences,
+        counted.shadow_equal,
+        counted.shadow_different,
+        counted.shadow_failed
+    );
+    lines.push(("they saw", told));
 }
 
 fn last_step(status: &Status, lines: &mut Vec<(&'static str, String)>) {

@@ -1,6 +1,7 @@
 //! What a serving proxy does with its control URL: prepares the database for each generation, says
 //! which phases it serves, and compares shadow reads. Without a URL it says what is lacking.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use tokio::task::JoinSet;
 use super::connection::connect;
 use super::error::ControlError;
 use super::instances::{self, MigrationReport, Report, Serving};
-use super::schema;
+use super::{schema, statements};
+use crate::counters::MigrationTotals;
 use crate::server::Shared;
 use crate::shadow;
 
@@ -41,6 +43,11 @@ impl Attached {
                     until(ended.clone()),
                 ));
                 tasks.spawn(shadow::run(
+                    Arc::clone(shared),
+                    url.clone(),
+                    until(ended.clone()),
+                ));
+                tasks.spawn(statements::run(
                     Arc::clone(shared),
                     url.clone(),
                     until(ended.clone()),
@@ -90,6 +97,10 @@ impl Serving for Served {
             address: self.0.config.listen.0.clone(),
             migrations,
         }
+    }
+
+    fn totals(&self) -> BTreeMap<String, MigrationTotals> {
+        self.0.counters.totals().migrations
     }
 }
 

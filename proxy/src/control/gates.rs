@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
-use super::{ledger, schema};
+use super::{ledger, neighbours, rights, schema, shape};
 use crate::backfill::state::{self, State};
 use crate::verify::record;
 
@@ -26,7 +26,8 @@ impl std::fmt::Display for Gate {
         if self.met {
             Ok(())
         } else {
-            write!(f, "\n{:<22} -> {}", "", self.settle)
+            let under = format!("\n{:<26}", "");
+            write!(f, "\n{:<22} -> {}", "", self.settle.replace('\n', &under))
         }
     }
 }
@@ -41,6 +42,12 @@ enum Condition {
     Verified,
     /// Sequences behind unified key columns have passed the ids that were copied in.
     SequencesAhead,
+    /// The rule file's columns are those of the tables.
+    Shape,
+    /// Every role that may use legacy may use unified.
+    Rights,
+    /// No foreign key refers to legacy.
+    ForeignKeysTurned,
     /// No write was made in `unified_only`, or legacy has caught up since.
     LegacyCurrent,
 }
@@ -49,17 +56,19 @@ enum Condition {
 /// before any of them is looked at.
 fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
     use Condition::{
-        BackfillComplete, LedgerEmpty, LegacyCurrent, SequencesAhead, TablesExist, Verified,
+        BackfillComplete, ForeignKeysTurned, LedgerEmpty, LegacyCurrent, Rights, SequencesAhead,
+        Shape, TablesExist, Verified,
     };
     use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
     match (from, to) {
-        (LegacyOnly, DualWrite) => &[TablesExist],
+        (LegacyOnly, DualWrite) => &[TablesExist, Shape],
         (DualWrite, ShadowRead) => &[],
-        // From here on a stale unified row would be served.
-        (ShadowRead, DualRead) => &[LedgerEmpty],
+        // From here on a stale unified row would be served, to whoever may read it.
+        (ShadowRead, DualRead) => &[LedgerEmpty, Rights],
         // And from here on a missing one would be missed.
         (DualRead, UnifiedRead) => &[LedgerEmpty, BackfillComplete, Verified],
-        (UnifiedRead, UnifiedOnly) => &[LedgerEmpty, SequencesAhead],
+        // New rows no longer get to legacy, nor are they to be looked for there.
+        (UnifiedRead, UnifiedOnly) => &[LedgerEmpty, SequencesAhead, ForeignKeysTurned],
         (UnifiedOnly, Retired) => &[],
         // Legacy must have what unified took alone before it decides again.
         (UnifiedRead, DualRead) => &[LegacyCurrent],
@@ -90,6 +99,9 @@ pub async fn gates(
             Condition::BackfillComplete => backfill_complete(client, migration).await?,
             Condition::Verified => verified(client, migration).await?,
             Condition::SequencesAhead => sequences_ahead(client, migration).await?,
+            Condition::Shape => shape::shape(client, migration).await?,
+            Condition::Rights => rights::rights(client, migration).await?,
+            Condition::ForeignKeysTurned => neighbours::foreign_keys(client, migration).await?,
             Condition::LegacyCurrent => legacy_current(client, migration).await?,
         });
     }

@@ -6,6 +6,7 @@
 //! so one step more does no harm, and `advance` and `status` name such an instance until it
 //! returns or its rows are a day old. Nothing fences it off yet.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use tokio_postgres::error::SqlState;
 
 use super::connection::{Control, connect};
 use super::error::ControlError;
+use crate::counters::MigrationTotals;
 
 /// Ten missed heartbeats: longer than a stall of a busy machine, short enough to wait for.
 pub const GONE_AFTER_SECONDS: f64 = 10.0;
@@ -45,9 +47,13 @@ pub struct MigrationReport {
     pub drained: bool,
 }
 
-/// The proxy's side: asked every 50 ms, so it must be cheap.
+/// The proxy's side.
 pub trait Serving: Send + Sync {
+    /// Asked every 50 ms, so it must be cheap.
     fn report(&self) -> Report;
+
+    /// Asked at each heartbeat: a count that changes is no news that could not wait for it.
+    fn totals(&self) -> BTreeMap<String, MigrationTotals>;
 }
 
 /// Registers, heart-beats and signs off. It ends when `shutdown` does; while the database is away
@@ -115,7 +121,7 @@ async fn heartbeat(
             .as_ref()
             .is_none_or(|(last, at)| *last != report || at.elapsed() >= HEARTBEAT);
         if due {
-            say(client, instance, &report).await?;
+            say(client, instance, &report, &serving.totals()).await?;
             said = Some((report, Instant::now()));
         }
         tokio::time::sleep(LOOK).await;
@@ -125,7 +131,12 @@ async fn heartbeat(
 /// One statement, so that nobody reads half a report. It also keeps what the phases imply and an
 /// operator who edits the file by hand would not: `legacy_only` voids a backfill, `unified_only`
 /// leaves legacy behind.
-async fn say(client: &Client, instance: &str, report: &Report) -> Result<(), ControlError> {
+async fn say(
+    client: &Client,
+    instance: &str,
+    report: &Report,
+    totals: &BTreeMap<String, MigrationTotals>,
+) -> Result<(), ControlError> {
     let count = report.migrations.len();
     let mut names = Vec::with_capacity(count);
     let mut phases = Vec::with_capacity(count);
@@ -137,10 +148,17 @@ async fn say(client: &Client, instance: &str, report: &Report) -> Result<(), Con
         generations.push(i64::try_from(migration.generation).unwrap_or(i64::MAX));
         drained.push(migration.drained);
     }
+    let counted = |of: fn(&MigrationTotals) -> u64| -> Vec<i64> {
+        let of_name = |name: &&str| totals.get(*name).map_or(0, of);
+        let saturated = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        names.iter().map(of_name).map(saturated).collect()
+    };
     client
         .execute(
-            "WITH report AS (SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[]) \
-                 AS r (migration, phase, generation, drained)), \
+            "WITH report AS (SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[], \
+                 $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[]) \
+                 AS r (migration, phase, generation, drained, \
+                 fallbacks, divergences, shadow_equal, shadow_different, shadow_failed)), \
              gone AS (DELETE FROM crossfade.instances AS i WHERE i.instance = $1::text::uuid \
                  AND NOT EXISTS (SELECT FROM report AS r WHERE r.migration = i.migration)), \
              forgotten AS (DELETE FROM crossfade.instances \
@@ -156,12 +174,18 @@ async fn say(client: &Client, instance: &str, report: &Report) -> Result<(), Con
                  ON CONFLICT (migration) DO UPDATE SET legacy_stale_since = \
                  coalesce(m.legacy_stale_since, excluded.legacy_stale_since)) \
              INSERT INTO crossfade.instances AS i \
-                 (instance, migration, phase, generation, drained, rules_hash, address) \
-             SELECT $1::text::uuid, r.migration, r.phase, r.generation, r.drained, $6, $7 \
+                 (instance, migration, phase, generation, drained, rules_hash, address, \
+                 fallbacks, divergences, shadow_equal, shadow_different, shadow_failed) \
+             SELECT $1::text::uuid, r.migration, r.phase, r.generation, r.drained, $6, $7, \
+                 r.fallbacks, r.divergences, r.shadow_equal, r.shadow_different, r.shadow_failed \
              FROM report AS r \
              ON CONFLICT (instance, migration) DO UPDATE SET phase = excluded.phase, \
                  generation = excluded.generation, drained = excluded.drained, \
-                 rules_hash = excluded.rules_hash, seen_at = clock_timestamp()",
+                 rules_hash = excluded.rules_hash, seen_at = clock_timestamp(), \
+                 fallbacks = excluded.fallbacks, divergences = excluded.divergences, \
+                 shadow_equal = excluded.shadow_equal, \
+                 shadow_different = excluded.shadow_different, \
+                 shadow_failed = excluded.shadow_failed",
             &[
                 &instance,
                 &names,
@@ -170,6 +194,11 @@ async fn say(client: &Client, instance: &str, report: &Report) -> Result<(), Con
                 &drained,
                 &report.rules_hash,
                 &report.address,
+                &counted(|totals| totals.fallbacks),
+                &counted(|totals| totals.divergences),
+                &counted(|totals| totals.shadow_equal),
+                &counted(|totals| totals.shadow_different),
+                &counted(|totals| totals.shadow_failed),
             ],
         )
         .await
@@ -200,6 +229,29 @@ pub struct Instance {
     pub seen_seconds_ago: f64,
     /// Seen within the limit.
     pub live: bool,
+    pub counted: Counted,
+}
+
+/// What an instance counted since it started.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Counted {
+    pub fallbacks: i64,
+    pub divergences: i64,
+    pub shadow_equal: i64,
+    pub shadow_different: i64,
+    pub shadow_failed: i64,
+}
+
+impl std::iter::Sum for Counted {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Counted::default(), |a, b| Counted {
+            fallbacks: a.fallbacks + b.fallbacks,
+            divergences: a.divergences + b.divergences,
+            shadow_equal: a.shadow_equal + b.shadow_equal,
+            shadow_different: a.shadow_different + b.shadow_different,
+            shadow_failed: a.shadow_failed + b.shadow_failed,
+        })
+    }
 }
 
 impl std::fmt::Display for Instance {
@@ -214,7 +266,8 @@ pub async fn instances(client: &Client, migration: &str) -> Result<Vec<Instance>
     let rows = client
         .query(
             "SELECT instance::text, address, phase, generation, drained, \
-             extract(epoch FROM clock_timestamp() - seen_at)::float8 \
+             extract(epoch FROM clock_timestamp() - seen_at)::float8, \
+             fallbacks, divergences, shadow_equal, shadow_different, shadow_failed \
              FROM crossfade.instances WHERE migration = $1 ORDER BY started_at, instance",
             &[&migration],
         )
@@ -232,6 +285,13 @@ pub async fn instances(client: &Client, migration: &str) -> Result<Vec<Instance>
                 drained: row.get(4),
                 seen_seconds_ago,
                 live: seen_seconds_ago <= GONE_AFTER_SECONDS,
+                counted: Counted {
+                    fallbacks: row.get(6),
+                    divergences: row.get(7),
+                    shadow_equal: row.get(8),
+                    shadow_different: row.get(9),
+                    shadow_failed: row.get(10),
+                },
             }
         })
         .collect())

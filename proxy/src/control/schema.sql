@@ -32,17 +32,24 @@ CREATE TABLE crossfade.migrations (
     legacy_stale_since timestamptz
 );
 
--- One row for each serving proxy and migration.
+-- One row for each serving proxy and migration; what it counts begins with its start.
 CREATE TABLE crossfade.instances (
-    instance   uuid NOT NULL,
-    migration  text NOT NULL,
-    phase      text NOT NULL,
-    generation bigint NOT NULL,
-    drained    boolean NOT NULL,
-    rules_hash text NOT NULL,
-    address    text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT now(),
-    seen_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    instance         uuid NOT NULL,
+    migration        text NOT NULL,
+    phase            text NOT NULL,
+    generation       bigint NOT NULL,
+    drained          boolean NOT NULL,
+    rules_hash       text NOT NULL,
+    address          text NOT NULL,
+    started_at       timestamptz NOT NULL DEFAULT now(),
+    seen_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Rows answered from legacy because unified lacked them, and keys that entered the ledger.
+    fallbacks        bigint NOT NULL DEFAULT 0,
+    divergences      bigint NOT NULL DEFAULT 0,
+    -- Shadow reads whose two results were the same, were not, and could not be had.
+    shadow_equal     bigint NOT NULL DEFAULT 0,
+    shadow_different bigint NOT NULL DEFAULT 0,
+    shadow_failed    bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (instance, migration)
 );
 
@@ -102,6 +109,15 @@ CREATE TABLE crossfade.tombstones (
     at           timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX ON crossfade.tombstones (migration, legacy_table);
+
+-- Distinct statements that name a migrating table, values taken out, as the proxies saw them.
+CREATE TABLE crossfade.statements (
+    hash       text PRIMARY KEY,
+    statement  text NOT NULL,
+    calls      bigint NOT NULL,
+    first_seen timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_seen  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
 
 CREATE TABLE crossfade.events (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

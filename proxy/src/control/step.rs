@@ -12,7 +12,7 @@ use super::alone::alone;
 use super::connection::connect;
 use super::error::ControlError;
 use super::gates::{Gate, gates};
-use super::{drain, events, phase_file, schema};
+use super::{drain, events, neighbours, phase_file, schema};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -83,6 +83,9 @@ pub async fn step(
 
     settle_last_step(&client, migration, from, to, options, tell).await?;
     let gates = gates(&client, migration, from, to).await?;
+    for warning in neighbours::warnings(&client, migration, from, to).await? {
+        tell(&warning);
+    }
     let unmet: Vec<String> = gates
         .iter()
         .filter(|g| !g.met)

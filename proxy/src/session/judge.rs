@@ -123,10 +123,10 @@ fn not_readable() -> Refusal {
 
 /// A refusal of the session's own, in the form that the rule set's refusals have.
 pub(super) fn refused(refusal: Refusal) -> Arc<Reading> {
-    Arc::new(Reading {
-        verdict: Verdict::Refused(refusal),
-        effects: SessionEffects::default(),
-    })
+    Arc::new(Reading::new(
+        Verdict::Refused(refusal),
+        SessionEffects::default(),
+    ))
 }
 
 /// The text that stands for this reading on the server, if it is not the client's own.

@@ -65,7 +65,7 @@ impl Reader for Rules {
             (true, SearchPath::Unknown) => refuse("search_path was changed"),
             (true, SearchPath::AsDeclared) => verdict(self.rule, text),
         };
-        Arc::new(Reading { verdict, effects })
+        Arc::new(Reading::new(verdict, effects))
     }
 }
 
