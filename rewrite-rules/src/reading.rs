@@ -121,10 +121,10 @@ impl RuleSet {
         rewritten.query_only = statements > tree.list("stmts").len();
         // A result that is no SQL is our mistake: better told here than by a server that points
         // into a text that the client never wrote.
-        match pg_query::parse(&rewritten.sql, pg_query::ParserOptions::DEFAULT) {
-            Ok(again) if again.protobuf.stmts.len() == statements => {
-                Ok(Verdict::Rewritten(rewritten))
-            }
+        // Splitting runs the parser and nothing else: a tree, of which nobody would look at more
+        // than its statements' number, would take ten times as long.
+        match pg_query::split_with_parser(&rewritten.sql) {
+            Ok(again) if again.len() == statements => Ok(Verdict::Rewritten(rewritten)),
             Ok(_) | Err(_) => Err(refuse::not_sql(&rewritten.sql)),
         }
     }
