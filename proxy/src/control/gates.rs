@@ -178,15 +178,22 @@ async fn backfill_complete(client: &Client, migration: &Migration) -> Result<Gat
 }
 
 async fn verified(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+    let mut settle = format!("`crossfade verify {}`", migration.name);
     let (met, found) = match record::last(client, &migration.name).await? {
         None => (false, "never verified".to_owned()),
-        Some(last) if !last.clean => (
-            false,
-            format!(
-                "the last verify found {} missing, {} extra, {} different",
-                last.missing, last.extra, last.different
-            ),
-        ),
+        Some(last) if !last.clean => {
+            settle += &format!(
+                " shows what differs, `crossfade backfill {} --restart` copies what can be copied",
+                migration.name
+            );
+            (
+                false,
+                format!(
+                    "the last verify found {} missing, {} extra, {} different",
+                    last.missing, last.extra, last.different
+                ),
+            )
+        }
         Some(last) if !last.after_backfill => (
             false,
             "the last verify is older than the backfill".to_owned(),
@@ -197,7 +204,7 @@ async fn verified(client: &Client, migration: &Migration) -> Result<Gate, Contro
         name: "verify",
         met,
         found,
-        settle: format!("`crossfade verify {}`", migration.name),
+        settle,
     })
 }
 
