@@ -44,9 +44,9 @@ const STATEMENTS: [(&str, &str); 6] = [
 const FOREIGN: &str = "SELECT t0.id, t0.created_at, t1.total_amount FROM orders AS t0 \
     INNER JOIN order_lines AS t1 ON t1.order_id = t0.id WHERE t0.customer = $1 AND t1.state <> 'x' ";
 
-/// How long one figure is measured, in five parts whose median it is.
-const TIME: Duration = Duration::from_millis(100);
-const PARTS: u32 = 5;
+/// A figure is the median of so many parts, each shorter than the scheduler's time slice.
+const PARTS: usize = 100;
+const PART: Duration = Duration::from_micros(500);
 
 #[derive(Debug, Serialize)]
 pub struct Micro {
@@ -113,7 +113,7 @@ fn rewrite(
         }
     });
     let mut number = 0_u64;
-    let first_ns = nanoseconds(|| {
+    let first_us = microseconds(|| {
         // A text never seen before.
         number += 1;
         black_box(rules.rewrite(&format!("{sql} -- {number}"), path));
@@ -121,7 +121,7 @@ fn rewrite(
     Ok(Rewrite {
         statement,
         phase: phase.name(),
-        first_us: first_ns / 1000.0,
+        first_us,
         cached_ns,
     })
 }
@@ -134,12 +134,11 @@ fn rule_set(phase: Phase) -> anyhow::Result<RuleSet> {
     Ok(RuleSet::compile(vec![file])?)
 }
 
-/// The time of one call: the median of several parts' means, for a part that the machine spent on
-/// something else must not count.
+/// The time of one call, of calls that take nanoseconds.
 fn nanoseconds(mut call: impl FnMut()) -> f64 {
-    let parts = (0..PARTS).map(|_| {
+    undisturbed(|| {
         let (start, mut calls) = (Instant::now(), 0_u32);
-        while start.elapsed() < TIME / PARTS {
+        while start.elapsed() < PART {
             // Reading the clock costs as much as a short scan.
             for _ in 0..16 {
                 call();
@@ -147,6 +146,20 @@ fn nanoseconds(mut call: impl FnMut()) -> f64 {
             calls += 16;
         }
         start.elapsed().as_nanos() as f64 / f64::from(calls)
-    });
-    median(parts).unwrap_or(f64::NAN)
+    })
+}
+
+/// The time of one call, of calls that take microseconds.
+fn microseconds(mut call: impl FnMut()) -> f64 {
+    undisturbed(|| {
+        let start = Instant::now();
+        call();
+        start.elapsed().as_nanos() as f64 / 1000.0
+    })
+}
+
+/// The median of many short parts: those in which the machine did something else are few, and
+/// count as one each, however long it took.
+fn undisturbed(mut part: impl FnMut() -> f64) -> f64 {
+    median((0..PARTS).map(|_| part())).unwrap_or(f64::NAN)
 }

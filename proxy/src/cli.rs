@@ -2,6 +2,8 @@
 
 pub mod advance;
 pub mod backfill;
+pub mod check;
+pub mod coverage;
 pub mod demo;
 pub mod explain;
 pub mod prepare;

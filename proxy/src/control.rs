@@ -7,6 +7,7 @@
 pub mod alone;
 pub mod attached;
 pub mod connection;
+pub mod coverage;
 pub mod drain;
 pub mod error;
 pub mod events;
@@ -18,6 +19,7 @@ pub mod phase_file;
 mod rights;
 pub mod schema;
 mod shape;
+pub mod statements;
 pub mod status;
 pub mod step;
 

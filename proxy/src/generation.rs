@@ -56,6 +56,10 @@ impl Reader for Generation {
         self.rules.must_read(text)
     }
 
+    fn may_name(&self, text: &[u8]) -> bool {
+        self.rules.may_name(text)
+    }
+
     fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         self.rules.rewrite(text, path)
     }

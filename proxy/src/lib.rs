@@ -2,6 +2,7 @@
 
 pub mod backfill;
 pub mod cancel;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;

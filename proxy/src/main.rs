@@ -30,6 +30,10 @@ enum Command {
     Backfill(cli::backfill::Args),
     /// Compare both sides row by row
     Verify(cli::verify::Args),
+    /// Check the rules against the database
+    Check(cli::check::Args),
+    /// Judge the statements seen so far for every later phase
+    Coverage(cli::coverage::Args),
     /// Show where every migration stands
     Status(cli::status::Args),
     /// Take a migration one phase forward
@@ -80,6 +84,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Prepare(args) => cli::prepare::run(args).await,
                 Command::Backfill(args) => cli::backfill::run(args).await,
                 Command::Verify(args) => cli::verify::run(args).await,
+                Command::Check(args) => cli::check::run(args).await,
+                Command::Coverage(args) => cli::coverage::run(args).await,
                 Command::Status(args) => cli::status::run(args).await,
                 Command::Advance(args) => cli::advance::run(args).await,
                 Command::Rollback(args) => cli::rollback::run(args).await,

@@ -33,6 +33,8 @@ pub trait Reader: fmt::Debug {
     fn number(&self) -> u64;
     /// Whether the text spells anything that the session must look at.
     fn must_read(&self, text: &[u8]) -> bool;
+    /// Whether the text can name a managed table at all.
+    fn may_name(&self, text: &[u8]) -> bool;
     fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading>;
 }
 

@@ -125,7 +125,14 @@ impl Postgres {
 
     /// Like [`Postgres::start`], with further settings (`("log_statement", "all")`), which win.
     pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self, TestbedError> {
-        let binaries = Binaries::find()?;
+        Self::start_from(Binaries::find()?, settings).await
+    }
+
+    /// The same with the programs of one installation, such as another version's.
+    pub async fn start_from(
+        binaries: Binaries,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, TestbedError> {
         sweep();
         let dir = tempfile::Builder::new()
             .prefix(PREFIX)

@@ -11,6 +11,7 @@ mod rewrite;
 mod rule_file;
 pub mod rule_set;
 mod rule_sql;
+mod shapes;
 mod splice;
 pub mod statement;
 mod tokens;

@@ -22,9 +22,15 @@ impl RuleSet {
     /// kept, so that a text is parsed once per rule set.
     #[must_use]
     pub fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
-        if let Some(reading) = self.readings(path).get(text) {
-            return reading;
+        let known = self.readings(path).get(text);
+        let reading = known.unwrap_or_else(|| self.read_anew(text, path));
+        if let Some(calls) = &reading.calls {
+            calls.add();
         }
+        reading
+    }
+
+    fn read_anew(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         let reading = Arc::new(self.read_text(text, path));
         self.readings(path)
             .insert(text.to_owned(), Arc::clone(&reading));
@@ -36,7 +42,13 @@ impl RuleSet {
         let verdict = self
             .verdict(text, path, &mut effects)
             .unwrap_or_else(Verdict::Refused);
-        Reading { verdict, effects }
+        let named = self.may_name(text.as_bytes()) || self.watches(text.as_bytes());
+        let calls = named.then(|| self.calls_of(text)).flatten();
+        Reading {
+            verdict,
+            effects,
+            calls,
+        }
     }
 
     fn verdict(
@@ -46,14 +58,25 @@ impl RuleSet {
         effects: &mut SessionEffects,
     ) -> Result<Verdict, Refusal> {
         if text.len() > TEXT_BYTES_MAX {
+            if !self.may_name(text.as_bytes()) {
+                effects_unparsed(text, effects);
+                return Ok(Verdict::PassThrough);
+            }
             return Err(refuse::too_long(text.len(), TEXT_BYTES_MAX));
         }
         let said = |error: &dyn std::fmt::Display| {
             let text = error.to_string();
             refuse::syntax(text.trim_start_matches("Invalid statement: "))
         };
-        let parsed = pg_query::parse(text, pg_query::ParserOptions::DEFAULT)
-            .map_err(|error| said(&error))?;
+        let parsed = match pg_query::parse(text, pg_query::ParserOptions::DEFAULT) {
+            Ok(parsed) => parsed,
+            Err(_) if !self.may_name(text.as_bytes()) => {
+                // What is wrong with it, or what a newer server makes of it, is the server's.
+                effects_unparsed(text, effects);
+                return Ok(Verdict::PassThrough);
+            }
+            Err(error) => return Err(said(&error)),
+        };
         let tree = Tree::of(&parsed.protobuf).map_err(|error| said(&error))?;
         let scanned = tokens::scan(text).map_err(|error| said(&error))?;
         let tokens = Tokens {
@@ -169,6 +192,20 @@ fn note_effects(statement: &Tree, set: &RuleSet, effects: &mut SessionEffects) {
             });
         }
     });
+}
+
+/// The same for a text that is too long to be parsed, or no SQL to this grammar though perhaps to
+/// the server's: the words count, wherever they stand.
+fn effects_unparsed(text: &str, effects: &mut SessionEffects) {
+    let lower = text.to_ascii_lowercase();
+    effects.touches_search_path |= lower.contains("search_path");
+    let mut words = lower.split(|c: char| c.is_whitespace() || ";()\"".contains(c));
+    while let Some(word) = words.next() {
+        if word == "execute" {
+            let name = words.by_ref().find(|word| !word.is_empty());
+            effects.executes.extend(name.map(str::to_owned));
+        }
+    }
 }
 
 /// `SET search_path = public, …`: unqualified names still find the managed tables first.

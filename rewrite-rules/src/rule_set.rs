@@ -11,11 +11,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use quick_cache::sync::Cache;
 
 use crate::lens::{Lens, TableName};
 use crate::phase::Phase;
+use crate::shapes::Shapes;
 use crate::statement::{Reading, SearchPath};
 
 /// A rule file's path (for messages) and its text.
@@ -66,6 +67,11 @@ pub struct RuleSet {
     migrations: Vec<Migration>,
     /// Finds the texts that must be read; `None` when there is nothing to find.
     pub(crate) scan: Option<AhoCorasick>,
+    /// Finds the names whose statements are counted in `legacy_only`.
+    watch: Option<AhoCorasick>,
+    pub(crate) shapes: Shapes,
+    /// The first so many words of the scan can spell a managed name; the others are session words.
+    naming_words: usize,
     readings: [Cache<String, Arc<Reading>>; 2],
 }
 
@@ -116,9 +122,12 @@ impl RuleSet {
 
     fn from_migrations(migrations: Vec<Migration>) -> RuleSet {
         let mut words: Vec<String> = Vec::new();
+        let mut watched: Vec<String> = Vec::new();
         for migration in &migrations {
             for lens in &migration.tables {
-                if migration.phase != Phase::LegacyOnly {
+                if migration.phase == Phase::LegacyOnly {
+                    watched.push(lens.legacy.name.replace('"', "\"\""));
+                } else {
                     words.push(lens.legacy.name.clone());
                 }
                 if migration.phase.writes_both() {
@@ -126,22 +135,22 @@ impl RuleSet {
                 }
             }
         }
+        let mut naming_words = words.len();
         if !words.is_empty() {
             // Quotes in a name are doubled in SQL, and a U& escape can spell any name.
             words
                 .iter_mut()
                 .for_each(|word| *word = word.replace('"', "\"\""));
+            words.push(ESCAPED_NAME.to_owned());
+            naming_words = words.len();
             words.extend(SESSION_WORDS.iter().map(|word| (*word).to_owned()));
         }
-        let scan = (!words.is_empty()).then(|| {
-            AhoCorasick::builder()
-                .ascii_case_insensitive(true)
-                .build(&words)
-                .expect("a handful of short words is within the automaton's limits")
-        });
         RuleSet {
+            scan: finder(&words),
+            watch: finder(&watched),
             migrations,
-            scan,
+            shapes: Shapes::default(),
+            naming_words,
             readings: [Cache::new(READINGS_MAX), Cache::new(READINGS_MAX)],
         }
     }
@@ -171,10 +180,27 @@ impl RuleSet {
     }
 
     /// Whether the bytes spell a managed name (in any case) or a word that changes what names or
-    /// prepared statements mean. Everything else passes unread.
+    /// prepared statements mean; in `legacy_only`, one whose statements are counted. Everything else
+    /// passes unread.
     #[must_use]
     pub fn must_read(&self, text: &[u8]) -> bool {
-        self.scan.as_ref().is_some_and(|scan| scan.is_match(text))
+        self.scan.as_ref().is_some_and(|scan| scan.is_match(text)) || self.watches(text)
+    }
+
+    /// Whether the bytes spell a name that is only counted yet, in `legacy_only`.
+    pub(crate) fn watches(&self, text: &[u8]) -> bool {
+        self.watch
+            .as_ref()
+            .is_some_and(|watch| watch.is_match(text))
+    }
+
+    /// Whether the bytes can name a managed table, session words apart.
+    #[must_use]
+    pub fn may_name(&self, text: &[u8]) -> bool {
+        self.scan.as_ref().is_some_and(|scan| {
+            scan.find_overlapping_iter(text)
+                .any(|found| found.pattern().as_usize() < self.naming_words)
+        })
     }
 
     /// The texts read so far, apart for each search path: it decides what a name means.
@@ -214,6 +240,20 @@ impl RuleSet {
     }
 }
 
-/// Words that the session must see whatever they name. `u&"` spells a name by its code points;
-/// the others change the search path or the prepared statements.
-const SESSION_WORDS: [&str; 5] = ["u&\"", "search_path", "deallocate", "execute", "discard"];
+/// Spells a name by its code points, so that any name may follow.
+const ESCAPED_NAME: &str = "u&\"";
+
+fn finder(words: &[String]) -> Option<AhoCorasick> {
+    (!words.is_empty()).then(|| {
+        AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            // The fastest kind. It takes most memory, of which few words need little.
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(words)
+            .expect("a handful of short words is within the automaton's limits")
+    })
+}
+
+/// Words that the session must see whatever they name: they change the search path or the
+/// prepared statements.
+const SESSION_WORDS: [&str; 4] = ["search_path", "deallocate", "execute", "discard"];

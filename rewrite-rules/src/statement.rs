@@ -1,5 +1,9 @@
 //! What the library answers about one text that a client sent: pass it, replace it, refuse it.
 
+use std::sync::Arc;
+
+use crate::shapes::Calls;
+
 /// Whether the session's `search_path` is the one that the rule files take for granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SearchPath {
@@ -14,6 +18,19 @@ pub enum SearchPath {
 pub struct Reading {
     pub verdict: Verdict,
     pub effects: SessionEffects,
+    /// Counts the text among those of its shape, if it names a managed table.
+    pub(crate) calls: Option<Arc<Calls>>,
+}
+
+impl Reading {
+    #[must_use]
+    pub fn new(verdict: Verdict, effects: SessionEffects) -> Reading {
+        Reading {
+            verdict,
+            effects,
+            calls: None,
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -6,9 +6,17 @@
 pub mod answer;
 pub mod binary;
 pub mod control;
+pub mod generate;
+pub mod line;
 pub mod program;
+pub mod properties;
+pub mod protocol_scripts;
 pub mod proxy;
 pub mod raw;
+pub mod regress;
+pub mod sides;
+pub mod tap;
+pub mod torture;
 pub mod world;
 
 pub use program::{Transcript, node, psql, python};

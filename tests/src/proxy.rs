@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -22,7 +23,7 @@ pub struct Proxy {
     pub port: u16,
     database: String,
     process: Option<Process>,
-    dir: tempfile::TempDir,
+    dir: Arc<tempfile::TempDir>,
 }
 
 impl Proxy {
@@ -38,13 +39,27 @@ impl Proxy {
         let dir = tempfile::Builder::new()
             .prefix("crossfade-test-")
             .tempdir()?;
+        std::fs::create_dir(dir.path().join("rules"))?;
+        Self::in_dir(Arc::new(dir), postgres, database, more)
+    }
+
+    /// The files of a second proxy of the same database, which reads the same rules.
+    pub fn beside(&self, postgres: &Postgres) -> anyhow::Result<Self> {
+        Self::in_dir(Arc::clone(&self.dir), postgres, &self.database, "")
+    }
+
+    fn in_dir(
+        dir: Arc<tempfile::TempDir>,
+        postgres: &Postgres,
+        database: &str,
+        more: &str,
+    ) -> anyhow::Result<Self> {
         let proxy = Proxy {
             port: free_port()?,
             database: database.to_owned(),
             process: None,
             dir,
         };
-        std::fs::create_dir(proxy.rules_dir())?;
         std::fs::write(
             proxy.config(),
             format!(
@@ -59,9 +74,32 @@ impl Proxy {
         Ok(proxy)
     }
 
+    /// Takes the control connection out of the configuration, and puts another upstream in: a
+    /// proxy that leaves no trace in the database but its clients'.
+    pub fn detach(&self, upstream: u16) -> anyhow::Result<()> {
+        let config = std::fs::read_to_string(self.config())?;
+        let (without_control, _) = config
+            .split_once("[control]")
+            .context("the configuration has a control connection")?;
+        let upstream = format!("upstream = \"127.0.0.1:{upstream}\"");
+        let lines = without_control.lines().map(|line| {
+            if line.starts_with("upstream = ") {
+                upstream.as_str()
+            } else {
+                line
+            }
+        });
+        let lines: Vec<&str> = lines.collect();
+        std::fs::write(self.config(), lines.join("\n"))?;
+        Ok(())
+    }
+
     /// Starts serving and waits until a session can be had.
     pub async fn serve(mut self) -> anyhow::Result<Self> {
-        let log = std::fs::File::create(self.log_path())?;
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())?;
         let mut command = dying_with_us(binary::crossfade());
         command
             .arg("serve")
@@ -114,11 +152,13 @@ impl Proxy {
 
     #[must_use]
     pub fn config(&self) -> PathBuf {
-        self.dir.path().join("crossfade.toml")
+        self.dir
+            .path()
+            .join(format!("crossfade-{}.toml", self.port))
     }
 
     fn log_path(&self) -> PathBuf {
-        self.dir.path().join("serve.log")
+        self.dir.path().join(format!("serve-{}.log", self.port))
     }
 
     /// What the proxy has logged.
@@ -158,6 +198,13 @@ impl Proxy {
     /// Runs `crossfade` with this proxy's configuration; its output, or an error with it.
     pub async fn crossfade(&self, args: &[&str]) -> anyhow::Result<String> {
         run_crossfade(args, &self.config()).await
+    }
+
+    /// Like a power cut: nothing in it gets a word in.
+    pub fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.stop(Signal::Kill, STOP_TIMEOUT);
+        }
     }
 
     /// Ends the proxy as a supervisor would.

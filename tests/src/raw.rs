@@ -72,6 +72,41 @@ impl RawClient {
         self.until_ready().await
     }
 
+    /// As [`RawClient::extended`], with a format for each parameter and one for all results.
+    pub async fn extended_in_formats(
+        &mut self,
+        sql: &str,
+        values: &[(Option<&[u8]>, bool)],
+        binary_results: bool,
+    ) -> anyhow::Result<Vec<Message>> {
+        let mut out = BytesMut::new();
+        frontend::parse("", sql, [], &mut out)?;
+        frontend::describe(b'S', "", &mut out)?;
+        frontend::bind(
+            "",
+            "",
+            values.iter().map(|(_, binary)| i16::from(*binary)),
+            values.iter().map(|(value, _)| *value),
+            |value, buffer| {
+                Ok(match value {
+                    Some(bytes) => {
+                        buffer.put_slice(bytes);
+                        IsNull::No
+                    }
+                    None => IsNull::Yes,
+                })
+            },
+            [i16::from(binary_results)],
+            &mut out,
+        )
+        .map_err(|_| anyhow::anyhow!("the parameters do not fit a Bind message"))?;
+        frontend::describe(b'P', "", &mut out)?;
+        frontend::execute("", 0, &mut out)?;
+        frontend::sync(&mut out);
+        self.stream.write_all(&out).await?;
+        self.until_ready().await
+    }
+
     /// A Query message that begins a COPY FROM STDIN, its data and its end in one segment.
     pub async fn copy_in(&mut self, sql: &str, data: &str) -> anyhow::Result<Vec<Message>> {
         let mut out = BytesMut::new();

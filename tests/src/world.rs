@@ -22,7 +22,20 @@ pub struct World {
 impl World {
     /// A server, and a database that the others are copied from.
     pub async fn start() -> anyhow::Result<Self> {
-        let postgres = Postgres::start().await?;
+        Self::filled_with(Postgres::start().await?, AGENTS, "").await
+    }
+
+    /// The same with further settings of the server.
+    pub async fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::filled_with(Postgres::start_with(settings).await?, AGENTS, "").await
+    }
+
+    /// The same with another number of agents, and SQL of the superuser's run in that database.
+    pub async fn start_filled(agents: u32, more: &str) -> anyhow::Result<Self> {
+        Self::filled_with(Postgres::start().await?, agents, more).await
+    }
+
+    async fn filled_with(postgres: Postgres, agents: u32, more: &str) -> anyhow::Result<Self> {
         postgres.create_user(USER, PASSWORD, Auth::Scram).await?;
         let world = World { postgres };
         world
@@ -30,9 +43,12 @@ impl World {
             .await?;
         let owner = world.client(&world.direct_url(TEMPLATE)).await?;
         iso_agents::install(&owner).await?;
-        iso_agents::fill(&owner, &Rows::agents(AGENTS)).await?;
+        iso_agents::fill(&owner, &Rows::agents(agents)).await?;
         // The template must have no sessions when it is copied.
         drop(owner);
+        let superuser = world.postgres.connect(TEMPLATE).await?;
+        superuser.batch_execute(more).await?;
+        drop(superuser);
         world
             .sql(&format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'"

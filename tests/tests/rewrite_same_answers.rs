@@ -4,8 +4,8 @@
 use crossfade_tests::World;
 use crossfade_tests::answer::comparable;
 use crossfade_tests::raw::RawClient;
+use crossfade_tests::sides::{AS_LEGACY, differences, state};
 use rewrite_rules::Phase;
-use tokio_postgres::Client;
 
 /// A statement and its parameters; one without parameters goes by both protocols.
 type Statement = (&'static str, &'static [Option<&'static str>]);
@@ -260,36 +260,6 @@ const STATEMENTS: &[Statement] = &[
         "SELECT email, role, full_name, margin_value, metadata, is_active FROM iso_agents ORDER BY email",
     ),
 ];
-
-/// What an application could see of a side, without what two runs cannot share. `updated_at` of
-/// rows that `now()` touched differs between two databases, and is compared between the sides.
-const STATE: &str = "SELECT string_agg(md5(concat_ws('|', CASE WHEN id::text LIKE '00000000%' THEN id::text END, \
-    clerk_user_id, email, full_name, role, margin_type, margin_value, is_active, metadata)), ' ' ORDER BY email) FROM ";
-
-async fn state(client: &Client, relation: &str) -> Option<String> {
-    client
-        .query_one(&format!("{STATE} {relation}"), &[])
-        .await
-        .expect("the state can be read")
-        .get(0)
-}
-
-/// The unified rows as legacy rows, by SQL of the test's own.
-const AS_LEGACY: &str = "(SELECT id, clerk_user_id, email, full_name, \
-    CASE role::text WHEN 'sales_rep' THEN 'iso_agent' ELSE role::text END AS role, margin_type, margin_value, \
-    is_active, metadata, created_at, updated_at FROM users WHERE role <> 'customer') AS moved";
-
-async fn differences(client: &Client) -> i64 {
-    let sql = format!(
-        "SELECT count(*) FROM (SELECT to_jsonb(l) FROM iso_agents l) AS a(row) FULL JOIN \
-         (SELECT to_jsonb(moved) FROM {AS_LEGACY}) AS b(row) USING (row) WHERE a.row IS NULL OR b.row IS NULL"
-    );
-    client
-        .query_one(&sql, &[])
-        .await
-        .expect("the sides can be compared")
-        .get(0)
-}
 
 /// `COPY … FROM STDIN…` and the data behind the first tab.
 fn copied(sql: &'static str) -> Option<(&'static str, &'static str)> {

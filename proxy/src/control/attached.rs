@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::connection::connect;
 use super::error::ControlError;
 use super::instances::{self, MigrationReport, Report, Serving};
-use super::schema;
+use super::{schema, statements};
 use crate::counters::MigrationTotals;
 use crate::server::Shared;
 use crate::shadow;
@@ -43,6 +43,11 @@ impl Attached {
                     until(ended.clone()),
                 ));
                 tasks.spawn(shadow::run(
+                    Arc::clone(shared),
+                    url.clone(),
+                    until(ended.clone()),
+                ));
+                tasks.spawn(statements::run(
                     Arc::clone(shared),
                     url.clone(),
                     until(ended.clone()),

@@ -110,6 +110,15 @@ CREATE TABLE crossfade.tombstones (
 );
 CREATE INDEX ON crossfade.tombstones (migration, legacy_table);
 
+-- Distinct statements that name a migrating table, values taken out, as the proxies saw them.
+CREATE TABLE crossfade.statements (
+    hash       text PRIMARY KEY,
+    statement  text NOT NULL,
+    calls      bigint NOT NULL,
+    first_seen timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_seen  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 CREATE TABLE crossfade.events (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),

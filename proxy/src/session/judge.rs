@@ -3,6 +3,7 @@
 //! Adds to the rule set's verdict what only the session knows: its encoding, its `search_path`,
 //! and which prepared statements a SQL EXECUTE would run.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rewrite_rules::{Reading, Refusal, SearchPath, SessionEffects, Verdict};
@@ -24,9 +25,11 @@ impl<P: Pin> Session<P> {
         if !self.generation.must_read(text) {
             return None;
         }
-        let Ok(sql) = std::str::from_utf8(text) else {
+        let readable = String::from_utf8_lossy(text);
+        if matches!(readable, Cow::Owned(_)) && self.generation.may_name(text) {
             return Some(refused(not_readable()));
-        };
+        }
+        let sql = &*readable;
         let reading = self.generation.rewrite(sql, self.search_path);
         if reading.effects.touches_search_path {
             self.search_path = SearchPath::Unknown;
@@ -120,10 +123,10 @@ fn not_readable() -> Refusal {
 
 /// A refusal of the session's own, in the form that the rule set's refusals have.
 pub(super) fn refused(refusal: Refusal) -> Arc<Reading> {
-    Arc::new(Reading {
-        verdict: Verdict::Refused(refusal),
-        effects: SessionEffects::default(),
-    })
+    Arc::new(Reading::new(
+        Verdict::Refused(refusal),
+        SessionEffects::default(),
+    ))
 }
 
 /// The text that stands for this reading on the server, if it is not the client's own.

@@ -208,10 +208,16 @@ impl Lane {
         Ok(())
     }
 
+    #[inline]
     fn insert_into(&mut self, walk: &mut Walk<'_>) {
-        if self.insert.is_empty() {
-            return;
+        if !self.insert.is_empty() {
+            self.insert_now(walk);
         }
+    }
+
+    /// Apart, so that the frequent case of nothing to insert is a test and no call.
+    #[cold]
+    fn insert_now(&mut self, walk: &mut Walk<'_>) {
         walk.flush_run();
         walk.output.append(&mut self.insert);
         if self.insert.capacity() > KEPT_BYTES {

@@ -43,6 +43,18 @@ impl Binaries {
         }
     }
 
+    /// The programs in one directory, and nowhere else.
+    pub fn in_dir(dir: &Path) -> Result<Self, TestbedError> {
+        if is_complete(dir) {
+            return Ok(Binaries {
+                dir: dir.to_owned(),
+            });
+        }
+        Err(TestbedError::NoBinaries {
+            looked: dir.display().to_string(),
+        })
+    }
+
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
         self.dir.join(name)

@@ -165,6 +165,26 @@ impl Lens {
     /// Constants are set on a first put only: later they belong to the unified side.
     #[must_use]
     pub fn put_from(&self, relation: &str) -> String {
+        format!(
+            "{} ON CONFLICT ({}) DO {}",
+            self.insert_from(relation),
+            self.unified_key().join(", "),
+            on_conflict_action(
+                self.columns
+                    .iter()
+                    .filter(|c| !self.is_key(c))
+                    .map(|c| c.unified.as_str())
+            ),
+        )
+    }
+
+    /// [`Lens::put_from`] for those images alone that no unified row stands in the way of.
+    #[must_use]
+    pub fn put_absent_from(&self, relation: &str) -> String {
+        format!("{} ON CONFLICT DO NOTHING", self.insert_from(relation))
+    }
+
+    fn insert_from(&self, relation: &str) -> String {
         let mut targets: Vec<String> = self
             .columns
             .iter()
@@ -180,18 +200,11 @@ impl Lens {
             sources.push(constant.sql.clone());
         }
         format!(
-            "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {relation} AS {} ON CONFLICT ({}) DO {}",
+            "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {relation} AS {}",
             self.unified,
             targets.join(", "),
             sources.join(", "),
             Self::IMAGE,
-            self.unified_key().join(", "),
-            on_conflict_action(
-                self.columns
-                    .iter()
-                    .filter(|c| !self.is_key(c))
-                    .map(|c| c.unified.as_str())
-            ),
         )
     }
 

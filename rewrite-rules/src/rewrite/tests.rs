@@ -444,6 +444,24 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
 }
 
 #[test]
+fn a_text_that_cannot_be_parsed_passes_when_it_cannot_name_a_table_of_ours() {
+    let long = format!("SELECT 1 /* execute {} */", "x".repeat(2 << 20));
+    for text in ["CREATE TRIGGER t UPDATE OR UPDATE EXECUTE f()", &long] {
+        passes(Phase::DualWrite, text);
+    }
+    let long = format!("{long}; TABLE old");
+    refused(Phase::DualWrite, &long, "limit");
+    refused(Phase::DualWrite, "discard U&\"\\006fld\" x", "syntax error");
+    let rules = rules(Phase::DualWrite);
+    let reading = rules.rewrite(
+        "Discord; Set Search_path x; Execute (P)",
+        SearchPath::AsDeclared,
+    );
+    assert!(reading.effects.touches_search_path);
+    assert_eq!(reading.effects.executes, ["p"]);
+}
+
+#[test]
 fn an_unqualified_name_is_refused_after_the_search_path_changed() {
     let rules = rules(Phase::DualWrite);
     let unknown = |text| rules.rewrite(text, SearchPath::Unknown);

@@ -132,13 +132,17 @@ fn only_texts_that_can_matter_are_read() {
         "SET search_path = x",
         "DISCARD ALL",
     ] {
-        assert!(
-            !rules.must_read(text.as_bytes()),
-            "legacy_only manages nothing: {text}"
-        );
         assert!(dual.must_read(text.as_bytes()), "{text}");
         assert!(late.must_read(text.as_bytes()), "{text}");
     }
+    assert!(
+        rules.must_read(b"SELECT 1 FROM iso_agents"),
+        "counted for coverage"
+    );
+    assert!(
+        !rules.must_read(b"SET search_path = x"),
+        "legacy_only manages nothing"
+    );
     assert!(dual.must_read(b"UPDATE users SET x = 1"));
     assert!(
         !late.must_read(b"UPDATE users SET x = 1"),
@@ -146,4 +150,33 @@ fn only_texts_that_can_matter_are_read() {
     );
     assert!(!dual.must_read(b"SELECT * FROM pgbench_accounts"));
     assert!(!RuleSet::empty().must_read(b"SELECT * FROM iso_agents"));
+}
+
+#[test]
+fn statements_are_counted_by_shape_in_every_phase() {
+    use crate::SearchPath::AsDeclared;
+    for phase in Phase::ALL {
+        let rules = compile(RIGHT).expect("right").with_phase(None, phase);
+        for text in [
+            "SELECT id FROM iso_agents WHERE email = 'a'",
+            "SELECT id FROM iso_agents WHERE email = 'b'",
+            "SELECT id FROM iso_agents WHERE email = 'b'",
+            "SELECT 'iso_agents'",
+            "SELECT FROM iso_agents WHERE",
+            "TRUNCATE t, iso_agents",
+        ] {
+            let _counted = rules.rewrite(text, AsDeclared);
+        }
+        let mut taken = rules.take_statements();
+        taken.sort();
+        assert_eq!(
+            taken,
+            [
+                ("SELECT id FROM iso_agents WHERE email = $1".to_owned(), 3),
+                ("TRUNCATE t, iso_agents".to_owned(), 1)
+            ],
+            "{phase}"
+        );
+        assert!(rules.take_statements().is_empty(), "taken is taken");
+    }
 }

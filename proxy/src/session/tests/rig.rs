@@ -46,6 +46,10 @@ impl Reader for Rules {
             .any(|word| text.contains(word))
     }
 
+    fn may_name(&self, text: &[u8]) -> bool {
+        String::from_utf8_lossy(text).contains("legacy")
+    }
+
     fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         let argument = |word: &str| {
             let after = text.split_once(word)?.1;
@@ -61,7 +65,7 @@ impl Reader for Rules {
             (true, SearchPath::Unknown) => refuse("search_path was changed"),
             (true, SearchPath::AsDeclared) => verdict(self.rule, text),
         };
-        Arc::new(Reading { verdict, effects })
+        Arc::new(Reading::new(verdict, effects))
     }
 }
 

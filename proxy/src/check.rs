@@ -1,0 +1,106 @@
+//! `crossfade check`: whether the rules fit the database, before anything is moved.
+//!
+//! It reads catalogs and tries the lens's laws on sampled rows in a transaction that is rolled
+//! back. It changes nothing, and knows no mapping but what the lens gives as SQL.
+
+mod laws;
+mod shape;
+mod surroundings;
+
+use rewrite_rules::{Migration, RuleSet};
+use serde::Serialize;
+
+use crate::control::{ControlError, connect};
+
+/// One thing that was found.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct Finding {
+    pub severity: Severity,
+    pub table: String,
+    pub found: String,
+    /// What to do about it; empty for what only should be known.
+    pub settle: String,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// To be known: nothing breaks.
+    Note,
+    /// Something that no proxy can see or settle: the operator must.
+    Warning,
+    /// Rows would be lost, wrong or refused.
+    Error,
+}
+
+impl Severity {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+}
+
+/// Collects what is found about one table.
+pub(crate) struct Findings {
+    table: String,
+    all: Vec<Finding>,
+}
+
+impl Findings {
+    fn add(&mut self, severity: Severity, found: String, settle: &str) {
+        let table = self.table.clone();
+        self.all.push(Finding {
+            severity,
+            table,
+            found,
+            settle: settle.to_owned(),
+        });
+    }
+
+    fn error(&mut self, found: String, settle: &str) {
+        self.add(Severity::Error, found, settle);
+    }
+
+    fn warning(&mut self, found: String, settle: &str) {
+        self.add(Severity::Warning, found, settle);
+    }
+
+    fn note(&mut self, found: String) {
+        self.add(Severity::Note, found, "");
+    }
+}
+
+/// Checks one migration against its database, worst findings first.
+pub async fn run(
+    url: &str,
+    rules: &RuleSet,
+    migration: &str,
+    sample_rows: u32,
+) -> Result<Vec<Finding>, ControlError> {
+    let migration = crate::control::step::find(rules, migration)?;
+    let control = connect(url, "check").await?;
+    let mut all = Vec::new();
+    for lens in &migration.tables {
+        let mut findings = Findings {
+            table: crate::control::shown(&lens.legacy.sql()),
+            all: Vec::new(),
+        };
+        let fits = shape::check(&control, lens, &mut findings).await?;
+        surroundings::check(&control, lens, &mut findings).await?;
+        if fits && has_legacy(migration) {
+            laws::check(&control, lens, sample_rows, &mut findings).await?;
+        }
+        all.append(&mut findings.all);
+    }
+    all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Ok(all)
+}
+
+/// Whether the legacy table must still be there.
+fn has_legacy(migration: &Migration) -> bool {
+    migration.phase != rewrite_rules::Phase::Retired
+}

@@ -1,0 +1,113 @@
+//! The lens's laws on the database's own rows: what is put reads back the same, and putting it
+//! again changes nothing. In a transaction that is rolled back.
+
+use rewrite_rules::Lens;
+use rewrite_rules::lens::quote_ident;
+use tokio_postgres::Client;
+
+use super::Findings;
+use crate::control::ControlError;
+
+pub(super) async fn check(
+    client: &Client,
+    lens: &Lens,
+    sample_rows: u32,
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    let execute = |sql: String, doing| async move {
+        client
+            .batch_execute(&sql)
+            .await
+            .map_err(ControlError::sql(doing))
+    };
+    execute("BEGIN".to_owned(), "begin of the trial").await?;
+    let tried = trial(client, lens, sample_rows, findings).await;
+    execute("ROLLBACK".to_owned(), "end of the trial").await?;
+    tried
+}
+
+async fn trial(
+    client: &Client,
+    lens: &Lens,
+    sample_rows: u32,
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    let key = lens.legacy_key().join(", ");
+    // Spread over the key, and the same sample when the check is run again.
+    let sample = format!(
+        "CREATE TEMPORARY TABLE cf_sample ON COMMIT DROP AS SELECT * FROM {} \
+         ORDER BY md5(concat_ws(',', {key})) LIMIT {sample_rows}",
+        lens.legacy
+    );
+    client
+        .batch_execute(&sample)
+        .await
+        .map_err(ControlError::sql("sample of rows"))?;
+    let rows: i64 = client
+        .query_one("SELECT count(*) FROM cf_sample", &[])
+        .await
+        .map_err(ControlError::sql("sample of rows"))?
+        .get(0);
+    for law in ["is put", "is put twice"] {
+        if let Err(error) = client
+            .batch_execute(&lens.put_from("pg_temp.cf_sample"))
+            .await
+        {
+            let said = error
+                .as_db_error()
+                .map_or_else(|| error.to_string(), |said| said.message().to_owned());
+            findings.error(
+                format!(
+                    "a row of {rows} sampled ones cannot be put into {}: {said}",
+                    lens.unified
+                ),
+                "repair such rows first; a backfill sets them aside in crossfade.divergence",
+            );
+            return Ok(());
+        }
+        let different = differences(client, lens).await?;
+        for (column, count) in different {
+            findings.error(
+                format!("column {column} reads back differently in {count} of {rows} rows after a row {law}"),
+                "correct its mapping, or say `verify = false` if it may differ",
+            );
+        }
+    }
+    findings.note(format!("{rows} rows read back as they were put"));
+    Ok(())
+}
+
+/// The sample against what the lens reads, column by column. A column that a trigger sets differs
+/// by the trigger's own time.
+async fn differences(client: &Client, lens: &Lens) -> Result<Vec<(String, i64)>, ControlError> {
+    let join: Vec<String> = lens
+        .legacy_key()
+        .iter()
+        .map(|key| format!("r.{key} = s.{key}"))
+        .collect();
+    let compared: Vec<_> = lens
+        .compared_columns()
+        .filter(|column| !column.set_by_trigger)
+        .collect();
+    let mut counts = vec!["count(*) FILTER (WHERE r IS NULL)".to_owned()];
+    counts.extend(compared.iter().map(|column| {
+        let name = quote_ident(&column.name);
+        format!("count(*) FILTER (WHERE r.{name}::text IS DISTINCT FROM s.{name}::text)")
+    }));
+    let sql = format!(
+        "SELECT ARRAY[{}] FROM pg_temp.cf_sample s LEFT JOIN ({}) r ON {}",
+        counts.join(", "),
+        lens.read(),
+        join.join(" AND ")
+    );
+    let row = client
+        .query_one(&sql, &[])
+        .await
+        .map_err(ControlError::sql(LAWS))?;
+    let counted: Vec<i64> = row.get(0);
+    let names = std::iter::once("(all: the row is hidden)".to_owned())
+        .chain(compared.iter().map(|column| column.name.clone()));
+    Ok(names.zip(counted).filter(|(_, count)| *count > 0).collect())
+}
+
+const LAWS: &str = "comparison of sampled rows";

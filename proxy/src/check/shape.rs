@@ -1,0 +1,395 @@
+//! Columns, types, defaults, keys and values: the rule file against the catalog.
+
+use std::collections::HashMap;
+
+use rewrite_rules::lens::quote_ident;
+use rewrite_rules::{LegacyColumn, Lens};
+use tokio_postgres::Client;
+
+use super::Findings;
+use crate::control::ControlError;
+
+/// A column as the catalog has it.
+struct Column {
+    name: String,
+    sql_type: String,
+    not_null: bool,
+    default: Option<String>,
+    /// Identity or generated: it fills itself.
+    fills_itself: bool,
+}
+
+/// `false` when the tables do not fit the rules well enough to try the lens on rows.
+pub(super) async fn check(
+    client: &Client,
+    lens: &Lens,
+    findings: &mut Findings,
+) -> Result<bool, ControlError> {
+    let legacy = columns(client, &lens.legacy.sql()).await?;
+    let unified = columns(client, &lens.unified.sql()).await?;
+    for (table, found) in [(&lens.legacy, &legacy), (&lens.unified, &unified)] {
+        if found.is_empty() {
+            let name = crate::control::shown(&table.sql());
+            findings.error(
+                format!("there is no table {name}"),
+                "create it, or correct its name in the rule file",
+            );
+        }
+    }
+    if legacy.is_empty() || unified.is_empty() {
+        return Ok(false);
+    }
+    let before = findings.all.len();
+    let declared = declared_types(client, lens).await;
+    match declared {
+        Ok(declared) => {
+            legacy_shape(lens, &legacy, &declared, findings);
+            unified_shape(lens, &unified, &declared, findings);
+        }
+        Err(said) => findings.error(
+            format!("a type or default of the rule file is wrong: {said}"),
+            "correct it",
+        ),
+    }
+    values(client, lens, &legacy, &unified, findings).await?;
+    keys(client, lens, findings).await?;
+    Ok(findings.all[before..]
+        .iter()
+        .all(|finding| finding.severity != super::Severity::Error))
+}
+
+async fn columns(client: &Client, table: &str) -> Result<Vec<Column>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
+                    pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '' OR a.attgenerated <> '' \
+             FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+             WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+            &[&table],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of columns"))?;
+    Ok(rows
+        .iter()
+        .map(|row| Column {
+            name: row.get(0),
+            sql_type: row.get(1),
+            not_null: row.get(2),
+            default: row.get(3),
+            fills_itself: row.get(4),
+        })
+        .collect())
+}
+
+/// The rule file's types and defaults as the server writes them, by (unified?, legacy name).
+async fn declared_types(
+    client: &Client,
+    lens: &Lens,
+) -> Result<HashMap<(bool, String), (String, Option<String>)>, String> {
+    let column = |c: &LegacyColumn, unified: bool| {
+        let (prefix, sql_type) = if unified {
+            ("u_", &c.unified_type)
+        } else {
+            ("l_", &c.sql_type)
+        };
+        let default = match &c.default {
+            Some(default) if !unified => format!(" DEFAULT {default}"),
+            Some(_) | None => String::new(),
+        };
+        format!(
+            "{} {sql_type}{default}",
+            quote_ident(&format!("{prefix}{}", c.name))
+        )
+    };
+    let all: Vec<String> = lens
+        .columns
+        .iter()
+        .flat_map(|c| [column(c, false), column(c, true)])
+        .collect();
+    let said = |error: tokio_postgres::Error| {
+        error
+            .as_db_error()
+            .map_or_else(|| error.to_string(), |said| said.message().to_owned())
+    };
+    // A table that is never committed: the server itself says what the types are called.
+    let create = format!(
+        "BEGIN; CREATE TEMPORARY TABLE cf_check ({})",
+        all.join(", ")
+    );
+    let made = client.batch_execute(&create).await.map_err(said);
+    let found = match made {
+        Ok(()) => columns(client, "pg_temp.cf_check")
+            .await
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    client.batch_execute("ROLLBACK").await.map_err(said)?;
+    Ok(found?
+        .into_iter()
+        .map(|column| {
+            let unified = column.name.starts_with("u_");
+            (
+                (unified, column.name[2..].to_owned()),
+                (column.sql_type, column.default),
+            )
+        })
+        .collect())
+}
+
+type Declared = HashMap<(bool, String), (String, Option<String>)>;
+
+fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &mut Findings) {
+    for column in legacy
+        .iter()
+        .filter(|column| lens.column(&column.name).is_none())
+    {
+        findings.error(
+            format!(
+                "column {} is not in [table.columns]: its values would be lost",
+                column.name
+            ),
+            "add it to the rule file, in the table's order",
+        );
+    }
+    for column in &lens.columns {
+        let Some(found) = legacy.iter().find(|found| found.name == column.name) else {
+            findings.error(
+                format!(
+                    "column {} of [table.columns] is not in the table",
+                    column.name
+                ),
+                "remove it from the rule file",
+            );
+            continue;
+        };
+        let Some((sql_type, default)) = declared.get(&(false, column.name.clone())) else {
+            continue;
+        };
+        if *sql_type != found.sql_type {
+            findings.error(
+                format!(
+                    "column {} has type {}, the rule file says {sql_type}",
+                    column.name, found.sql_type
+                ),
+                "write the table's type",
+            );
+        }
+        if *default != found.default && !found.fills_itself {
+            let said =
+                |default: &Option<String>| default.clone().unwrap_or_else(|| "none".to_owned());
+            findings.error(
+                format!(
+                    "column {} has the default {}, the rule file says {}",
+                    column.name,
+                    said(&found.default),
+                    said(default)
+                ),
+                "write the table's default: an INSERT must give the same values once unified leads",
+            );
+        }
+    }
+    let in_table = legacy.iter().map(|column| &column.name);
+    let in_file: Vec<&String> = lens.columns.iter().map(|column| &column.name).collect();
+    let common: Vec<&String> = in_table.filter(|name| in_file.contains(name)).collect();
+    let ordered: Vec<&String> = in_file
+        .into_iter()
+        .filter(|name| common.contains(name))
+        .collect();
+    if common != ordered {
+        findings.error(
+            "the columns of [table.columns] are not in the table's order".to_owned(),
+            "order them as the table does: SELECT * must give them so",
+        );
+    }
+}
+
+fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings: &mut Findings) {
+    let name = crate::control::shown(&lens.unified.sql());
+    for column in &lens.columns {
+        let Some(found) = unified.iter().find(|found| found.name == column.unified) else {
+            findings.error(
+                format!(
+                    "{name} has no column {} for {}",
+                    column.unified, column.name
+                ),
+                "create it, or name the right one with `unified = …`",
+            );
+            continue;
+        };
+        let Some((sql_type, _)) = declared.get(&(true, column.name.clone())) else {
+            continue;
+        };
+        if *sql_type != found.sql_type {
+            findings.error(
+                format!(
+                    "{name}.{} has type {}, the rule file says {sql_type}",
+                    column.unified, found.sql_type
+                ),
+                "write it with `unified_type = …`",
+            );
+        }
+    }
+    for constant in &lens.constants {
+        if !unified.iter().any(|found| found.name == constant.unified) {
+            findings.error(
+                format!(
+                    "{name} has no column {} of [table.constants]",
+                    constant.unified
+                ),
+                "create it, or remove it from the rule file",
+            );
+        }
+    }
+    let fed = |name: &String| {
+        lens.column_by_unified(name).is_some() || lens.constants.iter().any(|c| c.unified == *name)
+    };
+    for found in unified.iter().filter(|found| !fed(&found.name)) {
+        if found.not_null && found.default.is_none() && !found.fills_itself {
+            findings.error(
+                format!(
+                    "{name}.{} is NOT NULL without a default, and nothing feeds it",
+                    found.name
+                ),
+                "give it a value in [table.constants]",
+            );
+        }
+    }
+}
+
+/// Values of enumerated types: every legacy value must have a unified one.
+async fn values(
+    client: &Client,
+    lens: &Lens,
+    legacy: &[Column],
+    unified: &[Column],
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    for column in lens
+        .columns
+        .iter()
+        .filter(|column| !column.values.is_empty())
+    {
+        let type_of = |columns: &[Column], name: &str| {
+            columns
+                .iter()
+                .find(|found| found.name == name)
+                .map(|found| found.sql_type.clone())
+        };
+        let mapped = |label: &String| column.values.iter().any(|(legacy, _)| legacy == label);
+        let imaged = |label: &String| column.values.iter().any(|(_, unified)| unified == label);
+        if let Some(sql_type) = type_of(legacy, &column.name) {
+            let used = used_values(client, lens, column).await?;
+            for label in labels(client, &sql_type)
+                .await?
+                .iter()
+                .filter(|label| !mapped(label))
+            {
+                if used.contains(label) {
+                    findings.error(
+                        format!(
+                            "rows have {} = {label}, which has no unified value",
+                            column.name
+                        ),
+                        "map it in `values`",
+                    );
+                } else {
+                    findings.note(format!(
+                        "{} = {label} has no unified value; no row has it",
+                        column.name
+                    ));
+                }
+            }
+        }
+        if let Some(sql_type) = type_of(unified, &column.unified) {
+            let labels = labels(client, &sql_type).await?;
+            for (_, value) in column
+                .values
+                .iter()
+                .filter(|(_, v)| !labels.is_empty() && !labels.contains(v))
+            {
+                findings.error(
+                    format!("type {sql_type} has no value {value}"),
+                    "add it with ALTER TYPE … ADD VALUE, or correct `values`",
+                );
+            }
+            for label in labels.iter().filter(|label| !imaged(label)) {
+                findings.note(format!(
+                    "rows with {} = {label} do not exist for legacy readers",
+                    column.unified
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn labels(client: &Client, sql_type: &str) -> Result<Vec<String>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT enumlabel::text FROM pg_enum WHERE enumtypid = to_regtype($1) ORDER BY enumsortorder",
+            &[&sql_type],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of a type's values"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+async fn used_values(
+    client: &Client,
+    lens: &Lens,
+    column: &LegacyColumn,
+) -> Result<Vec<String>, ControlError> {
+    let name = quote_ident(&column.name);
+    let sql = format!(
+        "SELECT DISTINCT {name}::text FROM {} WHERE {name} IS NOT NULL",
+        lens.legacy
+    );
+    let rows = client
+        .query(&sql, &[])
+        .await
+        .map_err(ControlError::sql("look-up of values in use"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Both keys must be unique, and complete: ON CONFLICT and the joins by key rest on that.
+async fn keys(client: &Client, lens: &Lens, findings: &mut Findings) -> Result<(), ControlError> {
+    let sides = [
+        (
+            lens.legacy.sql(),
+            lens.key_columns()
+                .map(|c| c.name.clone())
+                .collect::<Vec<_>>(),
+        ),
+        (
+            lens.unified.sql(),
+            lens.key_columns()
+                .map(|c| c.unified.clone())
+                .collect::<Vec<_>>(),
+        ),
+    ];
+    for (table, key) in sides {
+        let unique: bool = client
+            .query_one(
+                "SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass($1) AND i.indisunique \
+                 AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate AND \
+                 (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a \
+                  WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])) \
+                 = (SELECT array_agg(k ORDER BY k) FROM unnest($2::text[]) AS k))",
+                &[&table, &key],
+            )
+            .await
+            .map_err(ControlError::sql("look-up of unique indexes"))?
+            .get(0);
+        if !unique {
+            findings.error(
+                format!(
+                    "{} has no unique index on exactly ({})",
+                    crate::control::shown(&table),
+                    key.join(", ")
+                ),
+                "create one, or name another key",
+            );
+        }
+    }
+    Ok(())
+}

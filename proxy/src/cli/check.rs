@@ -1,0 +1,69 @@
+//! `crossfade check`: whether the rules fit the database. Exit code 0 only without errors.
+
+use std::process::ExitCode;
+
+use super::target::Target;
+use crate::check::{self, Finding, Severity};
+use crate::config::Flags;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The migration's name
+    pub migration: String,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Rows on which the mapping is tried, in a transaction that is rolled back
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub sample_rows: u32,
+    /// The findings as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const ERRORS: u8 = 1;
+
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let target = Target::load(&args.flags)?;
+    let findings = check::run(
+        &target.url,
+        &target.rules,
+        &args.migration,
+        args.sample_rows,
+    )
+    .await?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&findings)?);
+    } else {
+        print!("{}", text(&args.migration, &findings));
+    }
+    let failed = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
+    Ok(if failed {
+        ExitCode::from(ERRORS)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn text(migration: &str, findings: &[Finding]) -> String {
+    let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
+    let mut said = String::new();
+    for finding in findings {
+        said += &format!(
+            "{:<8} {}: {}\n",
+            finding.severity.name(),
+            finding.table,
+            finding.found
+        );
+        if !finding.settle.is_empty() {
+            said += &format!("         -> {}\n", finding.settle);
+        }
+    }
+    said + &format!(
+        "{migration}: {} errors, {} warnings, {} notes\n",
+        count(Severity::Error),
+        count(Severity::Warning),
+        count(Severity::Note)
+    )
+}

@@ -1,0 +1,106 @@
+//! `crossfade coverage`: what later phases will make of the statements seen so far. Exit code 0 only
+//! if none of them will be refused.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::target::Target;
+use crate::config::Flags;
+use crate::control::connect;
+use crate::control::coverage::{self, Coverage, Outcome};
+use crate::control::{statements, step};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The migration's name
+    pub migration: String,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Judge the statements of a file instead, one on each line
+    #[arg(long, value_name = "FILE", conflicts_with = "pg_stat_statements")]
+    pub file: Option<PathBuf>,
+    /// Judge what the server's pg_stat_statements holds instead
+    #[arg(long)]
+    pub pg_stat_statements: bool,
+    /// The judgement as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const REFUSED: u8 = 1;
+
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let target = Target::load(&args.flags)?;
+    step::find(&target.rules, &args.migration)?;
+    let client = connect(&target.url, "coverage").await?;
+    let seen = match &args.file {
+        Some(path) => from_file(path)?,
+        None if args.pg_stat_statements => statements::from_pg_stat_statements(&client).await?,
+        None => statements::read(&client).await?,
+    };
+    let judged = coverage::judge(&target.rules, &args.migration, seen, Some(&client)).await;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&judged)?);
+    } else {
+        print!("{}", text(&args.migration, &judged));
+    }
+    let covered = judged.iter().all(Coverage::is_covered);
+    Ok(if covered {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(REFUSED)
+    })
+}
+
+fn from_file(path: &PathBuf) -> anyhow::Result<Vec<statements::Seen>> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    Ok(lines
+        .map(|line| statements::Seen {
+            statement: line.to_owned(),
+            calls: 0,
+            last_seen_seconds: None,
+        })
+        .collect())
+}
+
+fn text(migration: &str, judged: &[Coverage]) -> String {
+    let refused: Vec<&Coverage> = judged.iter().filter(|one| !one.is_covered()).collect();
+    let mut said = format!(
+        "{migration}: {} distinct statements, {} of them not covered in a later phase\n",
+        judged.len(),
+        refused.len()
+    );
+    for one in judged {
+        let statement = one
+            .statement
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        said += &format!("  {:>9}  {statement}\n", one.calls);
+        for (phases, problem) in problems(one) {
+            said += &format!("             in {phases}: {problem}\n");
+        }
+    }
+    said
+}
+
+/// The same problem in several phases is said once.
+fn problems(one: &Coverage) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for phase in &one.phases {
+        let problem = match &phase.outcome {
+            Outcome::Passes | Outcome::Rewritten => continue,
+            Outcome::Refused { message, hint } => format!("REFUSED: {message} ({hint})"),
+            Outcome::Rejected { message } => format!("REJECTED by the server: {message}"),
+        };
+        match found.iter_mut().find(|(_, known)| *known == problem) {
+            Some((phases, _)) => *phases += &format!(", {}", phase.phase),
+            None => found.push((phase.phase.clone(), problem)),
+        }
+    }
+    found
+}

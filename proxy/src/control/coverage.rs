@@ -1,0 +1,142 @@
+//! What every later phase will make of the statements that were seen: rewritten, and accepted by
+//! the server, or refused, and why. Known before the first step is taken.
+
+use rewrite_rules::{Phase, RuleSet, SearchPath, Verdict};
+use serde::Serialize;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::statements::Seen;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Coverage {
+    pub statement: String,
+    pub calls: i64,
+    pub last_seen_seconds: Option<f64>,
+    pub phases: Vec<InPhase>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct InPhase {
+    pub phase: String,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// The client's own text is sent.
+    Passes,
+    Rewritten,
+    Refused {
+        message: String,
+        hint: String,
+    },
+    /// Rewritten, but the server does not accept the result.
+    Rejected {
+        message: String,
+    },
+}
+
+impl Coverage {
+    #[must_use]
+    pub fn is_covered(&self) -> bool {
+        self.phases.iter().all(|phase| match phase.outcome {
+            Outcome::Passes | Outcome::Rewritten => true,
+            Outcome::Refused { .. } | Outcome::Rejected { .. } => false,
+        })
+    }
+}
+
+/// Judges statements for every phase after the migration's own. Those that name none of its tables
+/// are left out. With a connection, rewritten texts are prepared there and thrown away.
+pub async fn judge(
+    rules: &RuleSet,
+    migration: &str,
+    statements: Vec<Seen>,
+    server: Option<&Client>,
+) -> Vec<Coverage> {
+    let current = rules
+        .migration(migration)
+        .map_or(Phase::LegacyOnly, |m| m.phase);
+    let later: Vec<RuleSet> = Phase::ALL
+        .into_iter()
+        .filter(|phase| *phase > current)
+        .map(|phase| rules.with_phase(Some(migration), phase))
+        .collect();
+    let mut judged = Vec::new();
+    for seen in statements {
+        let mut phases = Vec::new();
+        for rules in &later {
+            let phase = rules
+                .migration(migration)
+                .map_or(Phase::Retired, |m| m.phase);
+            let outcome = outcome(rules, &seen.statement, server).await;
+            phases.push(InPhase {
+                phase: phase.to_string(),
+                outcome,
+            });
+        }
+        // In dual_write a read passes, so only a statement that passes everywhere is another's.
+        if phases.iter().any(|phase| phase.outcome != Outcome::Passes) {
+            judged.push(Coverage {
+                statement: seen.statement,
+                calls: seen.calls,
+                last_seen_seconds: seen.last_seen_seconds,
+                phases,
+            });
+        }
+    }
+    judged
+}
+
+async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Client>) -> Outcome {
+    if !rules.must_read(statement.as_bytes()) {
+        return Outcome::Passes;
+    }
+    let reading = rules.rewrite(statement, SearchPath::AsDeclared);
+    match &reading.verdict {
+        Verdict::PassThrough => Outcome::Passes,
+        Verdict::Refused(refusal) => Outcome::Refused {
+            message: refusal.message.clone(),
+            hint: refusal.hint.clone(),
+        },
+        Verdict::Rewritten(rewritten) => match server {
+            // Several statements cannot be prepared; they are our own four around a COPY.
+            Some(server) if !rewritten.query_only && rewritten.answers.len() == 1 => {
+                accepted(server, statement, &rewritten.sql).await
+            }
+            Some(_) | None => Outcome::Rewritten,
+        },
+    }
+}
+
+/// A rejection counts only if the server accepts what the client wrote: a statement seen failing
+/// fails in every phase.
+async fn accepted(server: &Client, statement: &str, rewritten: &str) -> Outcome {
+    let rejected = match prepare(server, rewritten).await {
+        None => return Outcome::Rewritten,
+        Some(message) => message,
+    };
+    match prepare(server, statement).await {
+        None => Outcome::Rejected { message: rejected },
+        Some(_) => Outcome::Rewritten,
+    }
+}
+
+/// The server's objection. Values that were taken out may leave a parameter without a type, which
+/// no client's own text does.
+async fn prepare(server: &Client, text: &str) -> Option<String> {
+    const UNTYPED: [SqlState; 2] = [
+        SqlState::INDETERMINATE_DATATYPE,
+        SqlState::AMBIGUOUS_PARAMETER,
+    ];
+    let error = server.prepare(text).await.err()?;
+    match error.as_db_error() {
+        Some(said) if UNTYPED.contains(said.code()) || said.code() == &SqlState::SYNTAX_ERROR => {
+            None
+        }
+        Some(said) => Some(said.message().to_owned()),
+        None => Some(error.to_string()),
+    }
+}

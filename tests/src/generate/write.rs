@@ -1,0 +1,644 @@
+//! Writes of every kind, and the commands around them.
+
+use super::expression::{Scope, Type};
+use super::names::{AGENTS, Relation, owned};
+use super::{Grammar, Written};
+
+/// Columns that an INSERT may leave out.
+const OPTIONAL: &[(&str, Type)] = &[
+    ("role", Type::Role),
+    ("margin_value", Type::Number),
+    ("is_active", Type::Bool),
+    ("metadata", Type::Json),
+    ("margin_type", Type::Margin),
+];
+
+impl Grammar<'_> {
+    pub(super) fn write(&mut self) -> Written {
+        match self.choices.below(30) {
+            0..=6 => {
+                let (sql, _) = self.insert();
+                Written::of(sql)
+            }
+            7..=14 => {
+                let (sql, _) = self.update();
+                Written::of(sql)
+            }
+            15..=18 => {
+                let (sql, _) = self.delete();
+                Written::of(sql)
+            }
+            19..=22 => self.write_in_with(),
+            23 | 24 => self.copy_in(),
+            25 => self.neighbour(),
+            26 => self.command(),
+            27 => self.key_change(),
+            _ => self.failing_write(),
+        }
+    }
+
+    fn target(&mut self) -> (String, Relation) {
+        let (spelled, schema) = self.managed_name();
+        if self.choices.chance(45) {
+            let name = self.alias();
+            let relation = Relation {
+                name: name.clone(),
+                columns: owned(AGENTS),
+                schema: false,
+            };
+            return (format!("{spelled} AS {name}"), relation);
+        }
+        let relation = Relation {
+            name: "iso_agents".to_owned(),
+            columns: owned(AGENTS),
+            schema,
+        };
+        (spelled.to_owned(), relation)
+    }
+
+    /// RETURNING, or nothing; with the types that it returns under the names r1, r2.
+    fn returning(&mut self, scope: &Scope) -> (String, Vec<(String, Type)>) {
+        match self.choices.below(6) {
+            0 | 1 => (String::new(), Vec::new()),
+            2 => {
+                self.saw("RETURNING *");
+                let star = if scope.relations.len() == 1 {
+                    "*".to_owned()
+                } else {
+                    format!("{}.*", scope.relations[0].name)
+                };
+                (
+                    format!(" RETURNING {star}"),
+                    vec![
+                        ("email".to_owned(), Type::Text),
+                        ("role".to_owned(), Type::Role),
+                    ],
+                )
+            }
+            _ => {
+                self.saw("RETURNING expressions");
+                let (a, b) = (
+                    self.value(Type::Text, scope, 1),
+                    self.value(Type::Role, scope, 1),
+                );
+                let columns = vec![("r1".to_owned(), Type::Text), ("r2".to_owned(), Type::Role)];
+                (format!(" RETURNING {a} AS r1, {b} AS \"r2\""), columns)
+            }
+        }
+    }
+
+    fn new_values(&mut self, columns: &[(&str, Type)]) -> Vec<String> {
+        let number = self.choices.below(20);
+        columns
+            .iter()
+            .map(|(name, kind)| match *name {
+                "id" => match self.choices.below(3) {
+                    0 => format!("'00000000-0000-4000-8000-0000000001{number:02}'"),
+                    1 => "DEFAULT".to_owned(),
+                    _ => format!("'00000000-0000-4000-8000-0000000001{number:02}'::uuid"),
+                },
+                "clerk_user_id" => format!("'new_{number}'"),
+                "email" => format!("'new.{number}@example.com'"),
+                "full_name" => {
+                    let scope = Scope::of(Vec::new());
+                    self.value(Type::Text, &scope, 1)
+                }
+                _ => self.assigned(*kind),
+            })
+            .collect()
+    }
+
+    /// A value whose type its column gives.
+    fn assigned(&mut self, kind: Type) -> String {
+        match self.choices.below(6) {
+            0 => self.constant(kind),
+            1 => {
+                self.saw("DEFAULT as a value");
+                "DEFAULT".to_owned()
+            }
+            2 if kind != Type::Role => "NULL".to_owned(),
+            3 if self.parametrised => {
+                self.saw("bare parameters");
+                let (_, text) = self.literal(kind);
+                format!("${}", self.parameter(text, kind))
+            }
+            4 => {
+                let scope = Scope::of(Vec::new());
+                self.value(kind, &scope, 1)
+            }
+            _ => {
+                let (_, text) = self.literal(kind);
+                if kind == Type::Number && self.choices.chance(50) {
+                    return text;
+                }
+                format!("'{}'", text.replace('\'', "''"))
+            }
+        }
+    }
+
+    fn insert(&mut self) -> (String, Vec<(String, Type)>) {
+        let (target, relation) = self.target();
+        let mut columns: Vec<(&str, Type)> = vec![
+            ("clerk_user_id", Type::Text),
+            ("email", Type::Text),
+            ("full_name", Type::Text),
+        ];
+        if self.choices.chance(60) {
+            columns.push(("id", Type::Id));
+        }
+        for column in OPTIONAL {
+            if self.choices.chance(35) {
+                columns.push(*column);
+            }
+        }
+        if self.choices.chance(40) {
+            let at = self.choices.below(columns.len());
+            columns.rotate_left(at);
+        }
+        let names: Vec<&str> = columns.iter().map(|column| column.0).collect();
+        let overriding = if self.choices.chance(6) {
+            self.saw("OVERRIDING");
+            self.choices
+                .pick(&[" OVERRIDING SYSTEM VALUE", " OVERRIDING USER VALUE"])
+        } else {
+            ""
+        };
+        let source = if self.choices.chance(35) {
+            self.insert_query(&columns)
+        } else {
+            self.saw("INSERT VALUES");
+            let rows: Vec<String> = (0..1 + self.choices.below(3))
+                .map(|_| format!("({})", self.new_values(&columns).join(", ")))
+                .collect();
+            if rows.len() > 1 {
+                self.saw("INSERT of several rows");
+            }
+            format!("VALUES {}", rows.join(", "))
+        };
+        let scope = Scope::of(vec![relation]);
+        let conflict = self.conflict(&scope);
+        let (returning, returned) = self.returning(&scope);
+        let sql = format!(
+            "INSERT INTO {target} ({}){overriding} {source}{conflict}{returning}",
+            names.join(", ")
+        );
+        (sql, returned)
+    }
+
+    fn insert_query(&mut self, columns: &[(&str, Type)]) -> String {
+        self.saw("INSERT SELECT");
+        let (item, relations) = self.managed_item();
+        let scope = Scope::of(relations);
+        let name = scope.relations[0].name.clone();
+        let (email, clerk) = if scope.relations[0].columns[0].0 == "c1" {
+            ("c3", "c2")
+        } else {
+            ("email", "clerk_user_id")
+        };
+        let items: Vec<String> = columns
+            .iter()
+            .map(|(column, kind)| match *column {
+                "id" => format!("md5('copy ' || {name}.{email})::uuid"),
+                "clerk_user_id" => format!("'copy_' || {name}.{clerk}"),
+                "email" => format!("'copy.' || {name}.{email}"),
+                _ => match self.choices.below(4) {
+                    0 => self.value(*kind, &scope, 1),
+                    1 if *kind != Type::Role => "NULL".to_owned(),
+                    2 if *kind == Type::Role => "'admin'".to_owned(),
+                    _ => self.constant(*kind),
+                },
+            })
+            .collect();
+        let condition = self.condition(&scope, 1);
+        let select = format!("SELECT {} FROM {item} WHERE {condition}", items.join(", "));
+        if self.choices.chance(20) {
+            format!("({select})")
+        } else {
+            select
+        }
+    }
+
+    fn conflict(&mut self, scope: &Scope) -> String {
+        if !self.choices.chance(40) {
+            return String::new();
+        }
+        self.saw("ON CONFLICT");
+        let target = match self.choices.below(6) {
+            0 | 1 => "(email)",
+            2 => "(clerk_user_id)",
+            3 => "(id)",
+            4 => {
+                self.saw("ON CONFLICT ON CONSTRAINT");
+                self.choices.pick(&[
+                    "ON CONSTRAINT iso_agents_email_key",
+                    "ON CONSTRAINT iso_agents_pkey",
+                    "ON CONSTRAINT \"iso_agents_clerk_user_id_key\"",
+                ])
+            }
+            _ => "",
+        };
+        if target.is_empty() || self.choices.chance(30) {
+            self.saw("DO NOTHING");
+            return format!(" ON CONFLICT {target} DO NOTHING");
+        }
+        self.saw("DO UPDATE");
+        let excluded = Relation {
+            name: "excluded".to_owned(),
+            columns: owned(AGENTS),
+            schema: false,
+        };
+        let mut both = scope.clone();
+        both.relations.push(excluded);
+        both.inner = 2;
+        let mut sets = vec![format!("full_name = {}", self.value(Type::Text, &both, 1))];
+        if self.choices.chance(50) {
+            sets.push(format!("role = {}", self.value(Type::Role, &both, 1)));
+        }
+        if self.choices.chance(30) {
+            sets.push(format!(
+                "(margin_value, is_active) = ({}, DEFAULT)",
+                self.value(Type::Number, &both, 0)
+            ));
+        }
+        let filter = if self.choices.chance(40) {
+            self.saw("DO UPDATE WHERE");
+            format!(" WHERE {}", self.condition(&both, 0))
+        } else {
+            String::new()
+        };
+        format!(
+            " ON CONFLICT {target} DO UPDATE SET {}{filter}",
+            sets.join(", ")
+        )
+    }
+
+    fn sets(&mut self, scope: &Scope) -> String {
+        let mut sets = Vec::new();
+        let columns: Vec<(&str, Type)> = [("full_name", Type::Text)]
+            .iter()
+            .chain(OPTIONAL)
+            .copied()
+            .collect();
+        let chosen = self.choices.below(columns.len());
+        let second = self.choices.below(columns.len());
+        let (name, kind) = columns[chosen];
+        sets.push(format!("{name} = {}", self.set_value(kind, scope)));
+        if second != chosen {
+            let (name, kind) = columns[second];
+            sets.push(format!("\"{name}\" = {}", self.set_value(kind, scope)));
+        }
+        let third = columns
+            .iter()
+            .enumerate()
+            .find(|(at, _)| *at != chosen && *at != second);
+        if let Some((_, (name, kind))) = third
+            && self.choices.chance(25)
+        {
+            self.saw("multi-column SET");
+            let value = self.value(*kind, scope, 1);
+            sets.push(match self.choices.below(3) {
+                0 => format!("({name}) = ROW({value})"),
+                1 => {
+                    self.saw("SET from a query");
+                    format!("({name}) = (SELECT {value})")
+                }
+                _ => format!("({name}) = ({value})"),
+            });
+        }
+        sets.join(", ")
+    }
+
+    fn set_value(&mut self, kind: Type, scope: &Scope) -> String {
+        if self.choices.chance(50) {
+            self.value(kind, scope, 2)
+        } else {
+            self.assigned(kind)
+        }
+    }
+
+    /// A neighbour joined by what is unique, so that each target row has one match.
+    fn joined(&mut self, target: &Relation) -> (String, String, Relation) {
+        let name = self.alias();
+        match self.choices.below(3) {
+            0 => {
+                let columns = vec![
+                    ("email".to_owned(), Type::Text),
+                    ("role".to_owned(), Type::Role),
+                ];
+                (
+                    format!("{} AS {name}", "iso_agents"),
+                    format!("{name}.id = {}.id", target.name),
+                    Relation {
+                        name,
+                        columns,
+                        schema: false,
+                    },
+                )
+            }
+            1 => {
+                let columns = vec![("company_name".to_owned(), Type::Text)];
+                (
+                    format!("client_profiles {name}"),
+                    format!("{}.id = {name}.iso_agent_id", target.name),
+                    Relation {
+                        name,
+                        columns,
+                        schema: false,
+                    },
+                )
+            }
+            _ => {
+                let columns = vec![("e".to_owned(), Type::Text), ("n".to_owned(), Type::Number)];
+                (
+                    format!(
+                        "(VALUES ('agent.3@example.com', 1), ('fix.2@example.com', 2)) AS {name}(e, n)"
+                    ),
+                    format!("{}.email = {name}.e", target.name),
+                    Relation {
+                        name,
+                        columns,
+                        schema: false,
+                    },
+                )
+            }
+        }
+    }
+
+    fn update(&mut self) -> (String, Vec<(String, Type)>) {
+        self.saw("UPDATE");
+        let (target, relation) = self.target();
+        let only = if self.choices.chance(10) { "ONLY " } else { "" };
+        let mut scope = Scope::of(vec![relation.clone()]);
+        let mut from = String::new();
+        let mut link = String::new();
+        if self.choices.chance(30) {
+            self.saw("UPDATE FROM");
+            let (item, condition, joined) = self.joined(&relation);
+            from = format!(" FROM {item}");
+            link = format!("{condition} AND ");
+            scope.relations.push(joined);
+            scope.inner = 2;
+        }
+        let sets = self.sets(&scope);
+        let condition = self.condition(&scope, 1);
+        let (returning, returned) = self.returning(&scope);
+        (
+            format!("UPDATE {only}{target} SET {sets}{from} WHERE {link}{condition}{returning}"),
+            returned,
+        )
+    }
+
+    fn delete(&mut self) -> (String, Vec<(String, Type)>) {
+        self.saw("DELETE");
+        let (target, relation) = self.target();
+        let mut scope = Scope::of(vec![relation.clone()]);
+        let mut using = String::new();
+        let mut link = String::new();
+        if self.choices.chance(30) {
+            self.saw("DELETE USING");
+            let (item, condition, joined) = self.joined(&relation);
+            using = format!(" USING {item}");
+            link = format!("{condition} AND ");
+            scope.relations.push(joined);
+            scope.inner = 2;
+        }
+        let condition = self.condition(&scope, 1);
+        let (returning, returned) = self.returning(&scope);
+        (
+            format!("DELETE FROM {target}{using} WHERE {link}{condition}{returning}"),
+            returned,
+        )
+    }
+
+    fn write_in_with(&mut self) -> Written {
+        self.saw("write in WITH");
+        if self.choices.chance(25) {
+            self.saw("WITH before a write");
+            let with = "WITH w AS (SELECT email AS e FROM iso_agents WHERE role = 'operator') ";
+            let name = self.managed_name().0;
+            return Written::of(match self.choices.below(3) {
+                0 => format!(
+                    "{with}UPDATE {name} AS a SET full_name = 'w' FROM w WHERE a.email = w.e RETURNING a.email"
+                ),
+                1 => format!("{with}DELETE FROM {name} USING w WHERE email = w.e"),
+                _ => format!(
+                    "{with}INSERT INTO {name} (clerk_user_id, email, full_name) SELECT 'c' || e, 'c.' || e, e FROM w"
+                ),
+            });
+        }
+        let (first, returned) = match self.choices.below(3) {
+            0 => self.update(),
+            1 => self.insert(),
+            _ => self.delete(),
+        };
+        let mut with = format!("WITH w AS ({first})");
+        if self.choices.chance(20) {
+            self.saw("two writes in WITH");
+            // On other rows: two writes of one row in one statement are not determined.
+            with.push_str(
+                ", w2 AS (UPDATE client_profiles SET notes = 'w2' WHERE is_active RETURNING email)",
+            );
+        }
+        let columns: Vec<&str> = returned.iter().map(|column| column.0.as_str()).collect();
+        let main = match (self.choices.below(4), columns.is_empty()) {
+            (_, true) => "SELECT 1 AS one".to_owned(),
+            (0 | 1, false) => format!("SELECT {} FROM w", columns.join(", ")),
+            (2, false) => format!("SELECT count(*), max({}) FROM w", columns[0]),
+            (_, false) => {
+                self.saw("write fed by a write in WITH");
+                format!(
+                    "INSERT INTO client_profiles (iso_agent_id, company_name, contact_name, email) \
+                     SELECT '00000000-0000-4000-8000-000000000001', {}, 'c', 'c@example.com' FROM w RETURNING company_name",
+                    columns[0]
+                )
+            }
+        };
+        Written::of(format!("{with} {main}"))
+    }
+
+    fn copy_in(&mut self) -> Written {
+        if self.parametrised {
+            let (sql, _) = self.insert();
+            return Written::of(sql);
+        }
+        self.saw("COPY FROM");
+        let name = self.managed_name().0;
+        let number = self.choices.below(30);
+        let (options, separator) = self.choices.pick(&[
+            ("", "\t"),
+            (" (FORMAT csv)", ","),
+            (" WITH (DELIMITER '|', NULL 'nil')", "|"),
+        ]);
+        let mut rows = Vec::new();
+        for at in 0..1 + self.choices.below(3) {
+            let role = self
+                .choices
+                .pick(&["admin", "operator", "iso_agent", "nobody"]);
+            let role = if role == "nobody" && self.choices.chance(60) {
+                "admin"
+            } else {
+                role
+            };
+            let fields = [
+                format!("cp_{number}_{at}"),
+                format!("cp.{number}.{at}@example.com"),
+                format!("C {at}"),
+                role.to_owned(),
+            ];
+            rows.push(fields.join(separator));
+        }
+        let data = format!("{}\n", rows.join("\n"));
+        let sql =
+            format!("COPY {name} (clerk_user_id, email, full_name, role) FROM STDIN{options}");
+        Written {
+            data: Some(data),
+            ..Written::of(sql)
+        }
+    }
+
+    /// A write of an unmanaged table that reads the managed one.
+    fn neighbour(&mut self) -> Written {
+        self.saw("write of a neighbour");
+        let (item, relations) = self.managed_item();
+        let scope = Scope::of(relations);
+        let name = scope.relations[0].name.clone();
+        let (id, condition) = if scope.relations[0].columns[0].0 == "c1" {
+            ("c1", format!("{name}.c5 = 'admin'"))
+        } else {
+            ("id", self.condition(&scope, 1))
+        };
+        Written::of(match self.choices.below(3) {
+            0 => format!(
+                "UPDATE client_profiles AS c SET notes = 'seen' FROM {item} WHERE c.iso_agent_id = {name}.{id} AND ({condition}) RETURNING c.company_name"
+            ),
+            1 => format!(
+                "DELETE FROM requests AS r USING {item} WHERE r.iso_agent_id = {name}.{id} AND ({condition})"
+            ),
+            _ => format!(
+                "INSERT INTO client_profiles (iso_agent_id, company_name, contact_name, email) \
+                 SELECT {name}.{id}, 'n', 'n', 'n@example.com' FROM {item} WHERE {condition}"
+            ),
+        })
+    }
+
+    fn command(&mut self) -> Written {
+        let name = self.managed_name().0;
+        if self.parametrised {
+            self.saw("CREATE TABLE AS");
+            return Written::of(format!(
+                "CREATE TEMP TABLE IF NOT EXISTS made AS SELECT email, role FROM {name}"
+            ));
+        }
+        Written::of(match self.choices.below(7) {
+            0 => {
+                self.saw("TRUNCATE");
+                let words = self
+                    .choices
+                    .pick(&["TRUNCATE", "TRUNCATE TABLE", "TRUNCATE ONLY"]);
+                format!("{words} {name}")
+            }
+            1 => {
+                self.saw("LOCK TABLE");
+                let mode = self
+                    .choices
+                    .pick(&["", " IN SHARE MODE", " IN ROW EXCLUSIVE MODE"]);
+                format!("BEGIN; LOCK TABLE {name}{mode}; COMMIT")
+            }
+            2 => {
+                self.saw("cursor");
+                format!(
+                    "BEGIN; DECLARE cur CURSOR FOR SELECT email, role FROM {name} ORDER BY email; FETCH 3 FROM cur; CLOSE cur; COMMIT"
+                )
+            }
+            3 => {
+                self.saw("CREATE TABLE AS");
+                format!(
+                    "CREATE TEMP TABLE made2 AS SELECT email, role FROM {name}; SELECT * FROM made2; DROP TABLE made2"
+                )
+            }
+            4 => {
+                self.saw("SELECT INTO");
+                format!(
+                    "SELECT email, role INTO TEMP made3 FROM {name}; SELECT * FROM made3; DROP TABLE made3"
+                )
+            }
+            5 => {
+                self.saw("WHERE CURRENT OF");
+                format!(
+                    "BEGIN; DECLARE cur CURSOR FOR SELECT email FROM {name} WHERE email = 'fix.1@example.com'; FETCH cur; UPDATE {name} SET full_name = 'cur' WHERE CURRENT OF cur; COMMIT"
+                )
+            }
+            _ => {
+                self.saw("MERGE");
+                format!(
+                    "MERGE INTO {name} a USING (VALUES ('fix.1@example.com')) AS v(e) ON a.email = v.e WHEN MATCHED THEN UPDATE SET full_name = 'merged'"
+                )
+            }
+        })
+    }
+
+    fn key_change(&mut self) -> Written {
+        self.saw("key change");
+        let (target, relation) = self.target();
+        let number = self.choices.below(9);
+        let scope = Scope::of(vec![relation.clone()]);
+        let (returning, _) = self.returning(&scope);
+        let name = &relation.name;
+        Written::of(match self.choices.below(4) {
+            0 => format!(
+                "UPDATE {target} SET id = '00000000-0000-4000-8000-00000000020{number}' WHERE {name}.email = 'fix.1@example.com'{returning}"
+            ),
+            1 => format!(
+                "UPDATE {target} SET full_name = 'moved', id = md5({name}.email)::uuid WHERE role = 'operator'{returning}"
+            ),
+            2 => format!(
+                "UPDATE {target} SET (id, role) = ('00000000-0000-4000-8000-00000000020{number}', 'admin') WHERE email = 'fix.2@example.com'{returning}"
+            ),
+            _ => format!(
+                "UPDATE {target} SET id = id, email = {name}.email WHERE role = 'admin'{returning}"
+            ),
+        })
+    }
+
+    fn failing_write(&mut self) -> Written {
+        self.saw("error of a write");
+        let name = self.managed_name().0;
+        let new = "INSERT INTO";
+        Written::of(match self.choices.below(16) {
+            0 => format!(
+                "{new} {name} (clerk_user_id, email, full_name) VALUES ('e1', 'agent.1@example.com', 'dup')"
+            ),
+            1 => format!(
+                "{new} {name} (clerk_user_id, email, full_name) VALUES ('e2', 'no at sign', 'bad')"
+            ),
+            2 => format!("{new} {name} (clerk_user_id, email) VALUES ('e3', 'e3@example.com')"),
+            3 => format!(
+                "{new} {name} (clerk_user_id, email, full_name, margin_value) VALUES ('e4', 'e4@example.com', 'n', -1)"
+            ),
+            4 => format!(
+                "{new} {name} (clerk_user_id, email, full_name, role) VALUES ('e5', 'e5@example.com', 'r', 'nobody')"
+            ),
+            5 => format!(
+                "{new} {name} (clerk_user_id, email, full_name, margin_value) VALUES ('e6', 'e6@example.com', 'n', 123456789012)"
+            ),
+            6 => format!(
+                "{new} {name} (clerk_user_id, email, nothing) VALUES ('e7', 'e7@example.com', 'n')"
+            ),
+            7 => format!(
+                "UPDATE {name} SET email = 'agent.1@example.com' WHERE email = 'agent.2@example.com'"
+            ),
+            8 => format!("UPDATE {name} SET full_name = NULL WHERE email = 'agent.2@example.com'"),
+            9 => format!("UPDATE {name} SET margin_value = 1 / 0"),
+            10 => format!("UPDATE {name} SET nothing = 1"),
+            11 => format!("UPDATE {name} SET role = 'nobody' WHERE email = 'agent.2@example.com'"),
+            12 => format!(
+                "UPDATE {name} SET role = 'adm' || 'in' WHERE email = 'agent.2@example.com'"
+            ),
+            13 => format!("DELETE FROM {name} WHERE nothing = 1"),
+            14 => format!(
+                "{new} {name} (clerk_user_id, email, full_name) VALUES ('a', 'a@example.com', 'a', 'more')"
+            ),
+            _ => format!("UPDATE {name} SET is_active = 1 WHERE email = 'agent.2@example.com'"),
+        })
+    }
+}

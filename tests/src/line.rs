@@ -1,0 +1,75 @@
+//! A proxy between two taps: what it makes of every byte.
+
+use crossfade::testbed::iso_agents;
+use crossfade::testbed::process::Signal;
+use rewrite_rules::Phase;
+
+use crate::tap::{Conversation, Tap};
+use crate::{Proxy, World};
+
+/// A client's tap, the proxy with `iso_agents` in `dual_write`, the server's tap, the server.
+pub struct Line {
+    pub client_side: Tap,
+    server_side: Tap,
+    pub proxy: Proxy,
+    pub world: World,
+}
+
+/// A database that is ready for `dual_write`, on a server of its own.
+pub async fn ready_to_write_both(database: &str) -> anyhow::Result<(World, Proxy)> {
+    let world = World::start().await?;
+    world.database(database).await?;
+    let operator = world.client(&world.postgres.url(database)).await?;
+    iso_agents::carry_over(&operator).await?;
+    let proxy = Proxy::with_rules(&world.postgres, database, Phase::DualWrite)?;
+    proxy.crossfade(&["prepare"]).await?;
+    Ok((world, proxy))
+}
+
+impl Line {
+    pub async fn lay(database: &str) -> anyhow::Result<Line> {
+        let (world, proxy) = ready_to_write_both(database).await?;
+        let server_side = Tap::on(world.postgres.port).await?;
+        proxy.detach(server_side.port)?;
+        let proxy = proxy.serve().await?;
+        let client_side = Tap::on(proxy.port).await?;
+        // What it took to see that the proxy answers.
+        server_side.take().await;
+        Ok(Line {
+            client_side,
+            server_side,
+            proxy,
+            world,
+        })
+    }
+
+    /// What passed since the last call. Fails unless every byte came out as it had gone in.
+    pub async fn passed_unaltered(&self, what: &str) -> Vec<Conversation> {
+        let outside = self.client_side.take().await;
+        let inside = self.server_side.take().await;
+        assert_eq!(outside.len(), inside.len(), "{what}: connections");
+        for (outside, inside) in outside.iter().zip(&inside) {
+            for (sent, came, whose) in [
+                (outside.requests(), inside.requests(), "the client's"),
+                (inside.answers(), outside.answers(), "the server's"),
+            ] {
+                let differing = sent.iter().zip(&came).find(|(sent, came)| sent != came);
+                if let Some((sent, came)) = differing {
+                    panic!("{what}: {whose} message was altered\n sent: {sent:?}\n came: {came:?}");
+                }
+                assert_eq!(sent.len(), came.len(), "{what}: {whose} messages");
+            }
+            // Startup packets, and all that is not cut into messages.
+            assert!(outside == inside, "{what}: the bytes differ");
+        }
+        outside
+    }
+
+    /// Ends the proxy; what it logged.
+    #[must_use]
+    pub fn end(mut self) -> String {
+        let _over = self.proxy.signal(Signal::Terminate);
+        self.proxy.stop();
+        self.proxy.log()
+    }
+}

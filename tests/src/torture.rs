@@ -1,0 +1,68 @@
+//! The torture test's parts: clients that know what they were told, and an operator who steps,
+//! copies, compares, reloads and kills while they work.
+//!
+//! A seed decides what each of them does next; what the machine makes of it in which order it
+//! does not. Nothing here knows how one side maps to the other but [`model`], on its own authority.
+
+pub mod act;
+pub mod client;
+pub mod model;
+pub mod operator;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Rows that every client counts up.
+pub const SHARED_ROWS: usize = 3;
+
+/// What everybody sees: who may use unified names, what was counted, what went wrong.
+#[derive(Debug, Default)]
+pub struct Board {
+    pub stopping: AtomicBool,
+    /// Whether unified names may be used: from `dual_read` on, once everything is there. A client
+    /// holds it while it uses them, so that nobody steps back under its feet.
+    pub unified_names: tokio::sync::RwLock<bool>,
+    pub shared: [Shared; SHARED_ROWS],
+    pub figures: Figures,
+    wrong: Mutex<Vec<String>>,
+}
+
+/// Increments of one shared row.
+#[derive(Debug, Default)]
+pub struct Shared {
+    pub acknowledged: AtomicU64,
+    pub unknown: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+pub struct Figures {
+    pub statements: AtomicU64,
+    pub commits: AtomicU64,
+    pub conflicts: AtomicU64,
+    pub connections_lost: AtomicU64,
+    pub outcomes_unknown: AtomicU64,
+}
+
+impl Board {
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// The first wrong answer ends the run: what follows would follow from it.
+    pub fn wrong(&self, what: String) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.push(what);
+    }
+
+    #[must_use]
+    pub fn wrongs(&self) -> Vec<String> {
+        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.clone()
+    }
+
+    pub fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::SeqCst);
+    }
+}

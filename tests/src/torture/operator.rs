@@ -1,0 +1,370 @@
+//! The operator: steps forward and back, copies, compares, reloads, and pulls plugs.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use crossfade::demo::dice::Dice;
+use crossfade::testbed::process::Signal;
+use rewrite_rules::Phase;
+
+use super::Board;
+use crate::control::{Ended, Running, run};
+use crate::{Proxy, World};
+
+pub const DATABASE: &str = "torture";
+/// A command waits for transactions of a few statements, across a restart of the server at worst.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
+/// Where a backfill may run.
+const COPYING: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead];
+/// Attempts until the ledger is empty; each sweeps what kept the one before from settling.
+const BACKFILLS_MAX: usize = 5;
+
+/// What was done.
+#[derive(Debug, Default)]
+pub struct Deeds {
+    pub steps: u64,
+    pub steps_refused: u64,
+    pub steps_interrupted: u64,
+    pub backfills: u64,
+    pub backfills_killed: u64,
+    pub verifies: u64,
+    pub reloads: u64,
+    pub proxy_kills: u64,
+    pub server_crashes: u64,
+}
+
+pub struct Operator {
+    pub world: World,
+    pub proxies: Vec<Proxy>,
+    pub board: Arc<Board>,
+    pub dice: Dice,
+    pub deeds: Deeds,
+    pub backfill: Option<Running>,
+    /// A backfill ended well since `legacy_only` was last left.
+    pub complete: bool,
+}
+
+impl Operator {
+    /// Does things until the time is up.
+    pub async fn run(&mut self, time: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + time;
+        while Instant::now() < until && !self.board.is_stopping() {
+            self.look_after_backfill().await?;
+            match self.dice.below(100) {
+                0..45 => self.step().await?,
+                45..57 => self.start_backfill()?,
+                57..69 => self.verify().await?,
+                69..79 => self.reload()?,
+                79..90 => self.kill_proxy().await?,
+                90..95 => self.crash_server().await?,
+                _rest => self.disturbed_step().await?,
+            }
+            let pause = self.dice.below(300);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        Ok(())
+    }
+
+    /// The end: every promise of `unified_read` and of the phases before can be checked.
+    pub async fn settle(&mut self) -> anyhow::Result<()> {
+        if let Some(backfill) = self.backfill.take() {
+            let ended = backfill.end().await?;
+            println!(
+                "the last backfill: {} {}",
+                ended.status,
+                ended.output.trim()
+            );
+        }
+        while self.phase()? > Phase::UnifiedRead {
+            self.must(&["rollback", "iso_agents"]).await?;
+        }
+        if self.phase()? == Phase::LegacyOnly {
+            self.must(&["advance", "iso_agents"]).await?;
+        }
+        if COPYING.contains(&self.phase()?) {
+            self.copy_until_settled().await?;
+        }
+        self.must(&["verify", "iso_agents"]).await?;
+        while self.phase()? < Phase::UnifiedRead {
+            self.must(&["advance", "iso_agents"]).await?;
+        }
+        self.must(&["verify", "iso_agents"]).await?;
+        Ok(())
+    }
+
+    async fn copy_until_settled(&mut self) -> anyhow::Result<()> {
+        for _ in 0..BACKFILLS_MAX {
+            self.must(&["backfill", "iso_agents"]).await?;
+            if self
+                .number("SELECT count(*) FROM crossfade.divergence")
+                .await?
+                == 0
+            {
+                self.complete = true;
+                return Ok(());
+            }
+        }
+        let left = "SELECT count(*) FROM (SELECT key, reason FROM crossfade.divergence) AS d";
+        bail!("{} keys stay in the ledger", self.number(left).await?)
+    }
+
+    pub fn phase(&self) -> anyhow::Result<Phase> {
+        let text = std::fs::read_to_string(self.proxies[0].rule_file())?;
+        Phase::ALL
+            .into_iter()
+            .find(|phase| text.contains(&format!("\nphase = \"{phase}\"")))
+            .with_context(|| format!("no phase in {text}"))
+    }
+
+    async fn number(&self, sql: &str) -> anyhow::Result<i64> {
+        let client = self
+            .world
+            .client(&self.world.postgres.url(DATABASE))
+            .await?;
+        crate::control::number(&client, sql).await
+    }
+
+    async fn command(&self, args: &[&str]) -> anyhow::Result<Ended> {
+        let config = self.proxies[0].config();
+        tokio::time::timeout(COMMAND_TIMEOUT, run(&config, args))
+            .await
+            .with_context(|| format!("`crossfade {}` does not end", args.join(" ")))?
+    }
+
+    async fn must(&self, args: &[&str]) -> anyhow::Result<()> {
+        let ended = self.command(args).await?;
+        ensure!(
+            ended.status.success(),
+            "`crossfade {}`: {ended:#?}",
+            args.join(" ")
+        );
+        Ok(())
+    }
+
+    /// Nobody uses unified names any more when this returns, if they are closed.
+    async fn open_unified_names(&self, open: bool) {
+        *self.board.unified_names.write().await = open;
+    }
+
+    /// Which way: forward more often than back, never beyond what can be undone.
+    fn direction(&mut self, phase: Phase) -> &'static str {
+        let back = self.dice.below(100) < 40;
+        match phase {
+            Phase::LegacyOnly => "advance",
+            Phase::DualWrite => "advance",
+            Phase::ShadowRead | Phase::DualRead if back => "rollback",
+            Phase::ShadowRead | Phase::DualRead => "advance",
+            Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => "rollback",
+        }
+    }
+
+    async fn step(&mut self) -> anyhow::Result<()> {
+        let from = self.phase()?;
+        let direction = self.direction(from);
+        if direction == "rollback" {
+            self.open_unified_names(false).await;
+        }
+        let ended = self.command(&[direction, "iso_agents"]).await?;
+        if ended.status.success() {
+            self.deeds.steps += 1;
+            return self.after_step().await;
+        }
+        self.deeds.steps_refused += 1;
+        ensure!(
+            ended.errors.contains("Not met for"),
+            "`{direction}` from {from}: {ended:#?}"
+        );
+        self.after_step().await?;
+        // What the gates ask for.
+        if COPYING.contains(&from) {
+            self.start_backfill()?;
+            if let Some(backfill) = self.backfill.take() {
+                self.backfill_ended(backfill.end().await?)?;
+            }
+            self.verify().await?;
+        }
+        Ok(())
+    }
+
+    async fn after_step(&mut self) -> anyhow::Result<()> {
+        let phase = self.phase()?;
+        self.open_unified_names(phase >= Phase::DualRead && self.complete)
+            .await;
+        Ok(())
+    }
+
+    /// A step whose command, proxy or server is killed while it waits.
+    async fn disturbed_step(&mut self) -> anyhow::Result<()> {
+        let from = self.phase()?;
+        let direction = self.direction(from);
+        self.open_unified_names(false).await;
+        let mut step = Running::start(&self.proxies[0].config(), &[direction, "iso_agents"])?;
+        let moment = self.dice.below(250);
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        match self.dice.below(3) {
+            0 => {
+                if !step.is_over()? {
+                    self.deeds.steps_interrupted += 1;
+                }
+                step.kill().await?;
+            }
+            1 => {
+                self.kill_proxy().await?;
+                step.end().await?;
+            }
+            _rest => {
+                self.crash_server().await?;
+                step.end().await?;
+            }
+        }
+        // Names stay closed until a step was seen to its end.
+        let now = self.phase()?;
+        ensure!(
+            now == from || Some(now) == from.next() || Some(now) == from.previous(),
+            "a disturbed step led from {from} to {now}"
+        );
+        Ok(())
+    }
+
+    fn start_backfill(&mut self) -> anyhow::Result<()> {
+        if self.backfill.is_some() || !COPYING.contains(&self.phase()?) {
+            return Ok(());
+        }
+        let again = self.dice.below(2) == 0;
+        let args: &[&str] = if again {
+            &["backfill", "iso_agents", "--restart"]
+        } else {
+            &["backfill", "iso_agents"]
+        };
+        self.backfill = Some(Running::start(&self.proxies[0].config(), args)?);
+        self.deeds.backfills += 1;
+        Ok(())
+    }
+
+    async fn look_after_backfill(&mut self) -> anyhow::Result<()> {
+        let Some(mut backfill) = self.backfill.take() else {
+            return Ok(());
+        };
+        if backfill.is_over()? {
+            return self.backfill_ended(backfill.end().await?);
+        }
+        if self.dice.below(4) == 0 {
+            self.deeds.backfills_killed += 1;
+            return backfill.kill().await;
+        }
+        self.backfill = Some(backfill);
+        Ok(())
+    }
+
+    /// It may fail of a crash, and of a phase in which it may not run; never of anything else.
+    fn backfill_ended(&mut self, ended: Ended) -> anyhow::Result<()> {
+        if ended.status.success() {
+            self.complete = true;
+            return Ok(());
+        }
+        let excused = [
+            "connect",
+            "closed",
+            "57P0",
+            "a copy of legacy rows",
+            "legacy_only",
+            "another backfill",
+        ];
+        ensure!(
+            excused.iter().any(|excuse| ended.errors.contains(excuse)),
+            "the backfill: {ended:#?}"
+        );
+        Ok(())
+    }
+
+    /// Clean, wherever both sides are promised to be in step.
+    async fn verify(&mut self) -> anyhow::Result<()> {
+        let settled = "SELECT count(*) FROM crossfade.backfill WHERE state = 'complete' \
+             AND NOT EXISTS (SELECT FROM crossfade.divergence)";
+        let phase = self.phase()?;
+        let promised = self.backfill.is_none()
+            && (Phase::DualWrite..=Phase::UnifiedRead).contains(&phase)
+            && self
+                .number("SELECT count(*) FROM pg_namespace WHERE nspname = 'crossfade'")
+                .await?
+                == 1
+            && self.number(settled).await? == 1;
+        let ended = self.command(&["verify", "iso_agents"]).await?;
+        self.deeds.verifies += 1;
+        let still = promised && self.number(settled).await? == 1;
+        ensure!(
+            !still || ended.status.success(),
+            "not in step in {phase}: {ended:#?}"
+        );
+        ensure!(
+            ended.status.code() != Some(2) || !promised,
+            "verify: {ended:#?}"
+        );
+        Ok(())
+    }
+
+    fn reload(&mut self) -> anyhow::Result<()> {
+        self.deeds.reloads += 1;
+        let file = self.proxies[0].rule_file();
+        let text = std::fs::read_to_string(&file)?;
+        let body = text.split("# reloaded").next().unwrap_or_default();
+        let new = file.with_extension("new");
+        std::fs::write(&new, format!("{body}# reloaded {}\n", self.deeds.reloads))?;
+        std::fs::rename(new, file)?;
+        for proxy in &self.proxies {
+            proxy.signal(Signal::Hangup)?;
+        }
+        Ok(())
+    }
+
+    async fn kill_proxy(&mut self) -> anyhow::Result<()> {
+        self.deeds.proxy_kills += 1;
+        let at = usize::try_from(self.dice.below(self.proxies.len() as u64)).unwrap_or_default();
+        let mut proxy = self.proxies.remove(at);
+        proxy.kill();
+        // Whoever pulled the plug knows that this instance is gone; others would wait to see.
+        let gone = format!(
+            "WITH gone AS (DELETE FROM crossfade.instances WHERE address LIKE '%:{}' RETURNING 1) \
+             SELECT count(*) FROM gone",
+            proxy.port
+        );
+        if self
+            .number("SELECT count(*) FROM pg_namespace WHERE nspname = 'crossfade'")
+            .await?
+            == 1
+        {
+            self.number(&gone).await?;
+        }
+        let pause = self.dice.below(150);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let proxy = proxy.serve().await?;
+        self.proxies.insert(at, proxy);
+        Ok(())
+    }
+
+    async fn crash_server(&mut self) -> anyhow::Result<()> {
+        self.deeds.server_crashes += 1;
+        self.world.postgres.stop_immediate().await?;
+        let pause = self.dice.below(200);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        self.world.postgres.start_again().await?;
+        Ok(())
+    }
+
+    /// What the board says, with the proxies' last words.
+    pub fn tell(&self) -> String {
+        let figures = &self.board.figures;
+        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
+        format!(
+            "{} statements, {} commits, {} conflicts, {} connections lost, {} outcomes unknown; {:?}",
+            of(&figures.statements),
+            of(&figures.commits),
+            of(&figures.conflicts),
+            of(&figures.connections_lost),
+            of(&figures.outcomes_unknown),
+            self.deeds
+        )
+    }
+}

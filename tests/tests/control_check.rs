@@ -1,0 +1,108 @@
+//! `crossfade check` finds what would go wrong before anything is moved.
+
+use crossfade_tests::{World, control};
+use rewrite_rules::Phase;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -> anyhow::Result<()>
+{
+    let world = World::start().await?;
+    let proxy = world.in_phase("fits", Phase::LegacyOnly).await?;
+    let operator = world.postgres.connect("fits").await?;
+    operator
+        .batch_execute(
+            "CREATE VIEW agent_mails AS SELECT email FROM iso_agents; \
+             CREATE FUNCTION agents() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM iso_agents'",
+        )
+        .await?;
+    let checked = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
+    let said = &checked.output;
+    assert_eq!(checked.status.code(), Some(0), "{said}\n{}", checked.errors);
+    assert!(said.contains("iso_agents: 0 errors"), "{said}");
+    assert!(
+        said.contains("foreign key client_profiles_iso_agent_id_fkey"),
+        "{said}"
+    );
+    assert!(said.contains("view agent_mails"), "{said}");
+    assert!(said.contains("function agents()"), "{said}");
+    assert!(
+        said.contains("301 rows read back as they were put"),
+        "{said}"
+    );
+    assert!(
+        said.contains("role = customer do not exist for legacy readers"),
+        "{said}"
+    );
+    let moved = control::number(&operator, "SELECT count(*) FROM users").await?;
+    assert_eq!(moved, 0, "the trial is rolled back");
+    Ok(())
+}
+
+/// Each planted fault, and the words that must tell of it.
+const FAULTS: [(&str, &str); 9] = [
+    (
+        "ALTER TABLE iso_agents ADD forgotten int",
+        "column forgotten is not in [table.columns]",
+    ),
+    (
+        "ALTER TABLE iso_agents ALTER margin_value TYPE numeric(12,4)",
+        "column margin_value has type numeric(12,4)",
+    ),
+    (
+        "ALTER TABLE iso_agents ALTER is_active SET DEFAULT false",
+        "column is_active has the default false",
+    ),
+    (
+        "ALTER TABLE users DROP COLUMN full_name",
+        "public.users has no column full_name",
+    ),
+    (
+        "ALTER TABLE users ADD must int NOT NULL",
+        "public.users.must is NOT NULL without a default",
+    ),
+    (
+        "ALTER TABLE users DROP CONSTRAINT users_pkey",
+        "public.users has no unique index on exactly (id)",
+    ),
+    (
+        "UPDATE iso_agents SET role = 'sales_rep' WHERE email = 'agent.1@example.com'",
+        "rows have role = sales_rep, which has no unified value",
+    ),
+    (
+        "UPDATE iso_agents SET metadata = '{\"phone\": \"123456789012345678901\"}'",
+        "cannot be put into \"public\".\"users\": value too long",
+    ),
+    (
+        "CREATE ROLE writer; GRANT INSERT ON iso_agents TO writer",
+        "role writer may write the legacy table but lacks SELECT on",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_planted_fault_is_found() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    for (number, (fault, words)) in FAULTS.into_iter().enumerate() {
+        let database = format!("fault{number}");
+        let proxy = world.in_phase(&database, Phase::LegacyOnly).await?;
+        world
+            .postgres
+            .connect(&database)
+            .await?
+            .batch_execute(fault)
+            .await?;
+        let checked = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
+        assert_eq!(
+            checked.status.code(),
+            Some(1),
+            "{fault}\n{}\n{}",
+            checked.output,
+            checked.errors
+        );
+        assert!(
+            checked.output.contains(words),
+            "{fault}\n{}",
+            checked.output
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Random statements straight to a database that has only the legacy tables' truth, and through
+//! Crossfade in every phase: same answers, same rows afterwards.
+//!
+//! `CROSSFADE_SEED` begins at another case (a failure prints its own), `CROSSFADE_DIFFERENTIAL_SECONDS`
+//! goes on for as long, `CROSSFADE_DIFFERENTIAL_GO_ON` reports every difference instead of the first.
+
+#[path = "differential/coverage.rs"]
+mod coverage;
+#[path = "differential/run.rs"]
+mod run;
+#[path = "differential/shrink.rs"]
+mod shrink;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use coverage::Coverage;
+use crossfade_tests::generate::{self, Choices};
+use run::{Bench, Difference};
+
+/// Enough that every construct meets every phase, and few enough for each change.
+const CASES: u64 = 330;
+const SEED: u64 = 20_000;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<()> {
+    let mut bench = Bench::start().await?;
+    let mut coverage = Coverage::default();
+    let first = number("CROSSFADE_SEED").unwrap_or(SEED);
+    let seconds = number("CROSSFADE_DIFFERENTIAL_SECONDS");
+    let cases = number("CROSSFADE_DIFFERENTIAL_CASES").unwrap_or(CASES);
+    let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let go_on = std::env::var_os("CROSSFADE_DIFFERENTIAL_GO_ON").is_some();
+    let mut found: BTreeMap<String, u32> = BTreeMap::new();
+    for seed in first.. {
+        let enough = match until {
+            Some(until) => Instant::now() > until,
+            None => seed >= first + cases,
+        };
+        if enough {
+            break;
+        }
+        let mut choices = Choices::seeded(seed);
+        let case = generate::case(&mut choices);
+        let differences = bench.run(&case, Some(&mut coverage)).await?;
+        let Some(difference) = differences.first() else {
+            continue;
+        };
+        let phases: Vec<&str> = differences.iter().map(|d| d.phase.name()).collect();
+        let small = shrink::shrink(&mut bench, choices.taken(), difference).await?;
+        let report = format!("CROSSFADE_SEED={seed}, in {phases:?}\n{small}");
+        assert!(
+            go_on,
+            "{report}\nproxy log:\n{}",
+            bench.log(difference.phase)
+        );
+        let count = found.entry(kind(&small)).or_default();
+        *count += 1;
+        if *count <= 2 {
+            println!("=== {report}\n");
+        }
+    }
+    println!("{coverage}");
+    assert!(found.is_empty(), "{found:#?}");
+    if seconds.is_none() && cases == CASES {
+        coverage.check();
+    }
+    Ok(())
+}
+
+/// What differences of one cause have in common, roughly.
+fn kind(difference: &Difference) -> String {
+    let line = difference
+        .got
+        .lines()
+        .find(|line| line.starts_with(['+', 'E']));
+    line.unwrap_or("")
+        .chars()
+        .filter(|c| !c.is_ascii_digit())
+        .take(110)
+        .collect()
+}

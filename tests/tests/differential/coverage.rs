@@ -1,0 +1,99 @@
+//! What the cases covered: constructs × phases, and the refusals by reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crossfade_tests::raw::Message;
+use rewrite_rules::Phase;
+
+/// The refusals that the design accepts: what is refused, as its message says.
+const ACCEPTED: &[&str] = &[];
+
+#[derive(Default)]
+pub struct Coverage {
+    /// Compared and refused, for each construct and phase.
+    counts: BTreeMap<&'static str, [(u32, u32); Phase::ALL.len()]>,
+    refused: BTreeMap<String, u32>,
+    statements: u32,
+}
+
+/// The reason in an error that is Crossfade's own.
+pub fn refusal(message: &Message) -> Option<String> {
+    if message.tag != b'E' {
+        return None;
+    }
+    let said = message.field(b'M')?;
+    let ours = said.starts_with("crossfade does not")
+        || said.contains("which crossfade is migrating")
+        || said.contains("is named without its schema after this session changed search_path");
+    if !ours {
+        return None;
+    }
+    let reason = said
+        .strip_prefix("crossfade does not rewrite ")
+        .unwrap_or(&said);
+    Some(reason.split(" (table ").next().unwrap_or(reason).to_owned())
+}
+
+impl Coverage {
+    pub fn count(
+        &mut self,
+        phase: Phase,
+        constructs: &BTreeSet<&'static str>,
+        refused: Option<&str>,
+    ) {
+        self.statements += 1;
+        for construct in constructs {
+            let cell = &mut self.counts.entry(construct).or_default()[phase as usize];
+            match refused {
+                None => cell.0 += 1,
+                Some(_) => cell.1 += 1,
+            }
+        }
+        if let Some(reason) = refused {
+            *self.refused.entry(reason.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Every construct met every phase, and nothing else was refused than what may be.
+    pub fn check(&self) {
+        for (construct, phases) in &self.counts {
+            for (phase, (compared, refused)) in Phase::ALL.iter().zip(phases) {
+                assert!(compared + refused > 0, "{construct} never met {phase}");
+            }
+        }
+        for reason in self.refused.keys() {
+            assert!(
+                ACCEPTED.iter().any(|accepted| reason.contains(accepted)),
+                "refused: {reason}"
+            );
+        }
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<32}", "construct (refused)")?;
+        for phase in Phase::ALL {
+            write!(f, "{:>15}", phase.name())?;
+        }
+        writeln!(f)?;
+        for (construct, phases) in &self.counts {
+            write!(f, "{construct:<32}")?;
+            for (compared, refused) in phases {
+                let cell = if *refused > 0 {
+                    format!("{compared} ({refused})")
+                } else {
+                    compared.to_string()
+                };
+                write!(f, "{cell:>15}")?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(f, "{} statements; refusals:", self.statements)?;
+        for (reason, count) in &self.refused {
+            writeln!(f, "{count:>6} {reason}")?;
+        }
+        Ok(())
+    }
+}

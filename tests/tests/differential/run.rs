@@ -1,0 +1,387 @@
+//! One case on every side, and what differs.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Context;
+use crossfade_tests::answer::comparable;
+use crossfade_tests::generate::{Case, Protocol, Statement};
+use crossfade_tests::raw::{Message, RawClient};
+use crossfade_tests::sides::{self, Sides};
+use crossfade_tests::{Proxy, World};
+use rewrite_rules::Phase;
+
+use super::coverage::{Coverage, refusal};
+
+/// One of each kind of edge row.
+const AGENTS: u32 = 115;
+/// No statement of the grammar takes a second; a server or proxy that does not answer hangs.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Rows whose ids the grammar knows, rows that only the unified side has, and no foreign keys on
+/// the legacy table: they would act on one side only in the phases that no longer write it.
+const MORE: &str = "\
+    ALTER TABLE client_profiles DROP CONSTRAINT client_profiles_iso_agent_id_fkey;
+    ALTER TABLE requests DROP CONSTRAINT requests_iso_agent_id_fkey;
+    INSERT INTO iso_agents (id, clerk_user_id, email, full_name, role)
+    SELECT ('00000000-0000-4000-8000-00000000000' || n)::uuid, 'fix_' || n,
+           'fix.' || n || '@example.com', 'Fix ' || n,
+           (ARRAY['admin', 'operator', 'iso_agent'])[1 + n % 3]::user_role
+      FROM generate_series(1, 9) AS n;
+    INSERT INTO users (clerk_user_id, email, full_name)
+    SELECT 'customer_' || n, 'customer.' || n || '@example.com', 'Customer ' || n
+      FROM generate_series(1, 3) AS n;";
+
+pub struct Bench {
+    world: World,
+    straight: Side,
+    phases: Vec<(Phase, Proxy, Side)>,
+}
+
+/// A session, and the superuser's way to the same database.
+struct Side {
+    port: u16,
+    database: String,
+    session: RawClient,
+    direct: tokio_postgres::Client,
+}
+
+/// What one side answered to a statement, and the rows seen after it.
+struct Step {
+    answer: Vec<String>,
+    seen: Option<Vec<String>>,
+    refused: Option<String>,
+}
+
+pub struct Difference {
+    pub phase: Phase,
+    pub statements: Vec<String>,
+    pub expected: String,
+    pub got: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}:", self.phase)?;
+        for statement in &self.statements {
+            writeln!(f, "    {statement}")?;
+        }
+        write!(
+            f,
+            "PostgreSQL:\n{}\nCrossfade:\n{}",
+            self.expected, self.got
+        )
+    }
+}
+
+impl Side {
+    async fn open(world: &World, port: u16, database: &str) -> anyhow::Result<Side> {
+        Ok(Side {
+            port,
+            database: database.to_owned(),
+            session: RawClient::connect(port, database).await?,
+            direct: world.postgres.connect(database).await?,
+        })
+    }
+
+    /// Runs a case from the rows that the side began with, and leaves it with them.
+    async fn run(&mut self, case: &Case) -> anyhow::Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        let mut status = b'I';
+        for (at, statement) in case.statements.iter().enumerate() {
+            let answered =
+                tokio::time::timeout(ANSWER_TIMEOUT, send(&mut self.session, statement)).await;
+            let messages = match answered {
+                Ok(Ok(messages)) => messages,
+                Ok(Err(error)) => {
+                    self.session = RawClient::connect(self.port, &self.database).await?;
+                    steps.push(Step {
+                        answer: vec![format!("{error:#}")],
+                        seen: None,
+                        refused: None,
+                    });
+                    break;
+                }
+                Err(_elapsed) => {
+                    self.session = RawClient::connect(self.port, &self.database).await?;
+                    steps.push(Step {
+                        answer: vec!["no answer".to_owned()],
+                        seen: None,
+                        refused: None,
+                    });
+                    break;
+                }
+            };
+            status = messages
+                .last()
+                .and_then(|ready| ready.body.first().copied())
+                .unwrap_or(b'I');
+            let refused = messages.iter().find_map(refusal);
+            // The last two: inside a transaction, and after its end.
+            let look = case.writes && at + 2 >= case.statements.len() && status != b'E';
+            let stop = refused.is_some();
+            let seen = if look && !stop {
+                Some(self.seen().await?)
+            } else {
+                None
+            };
+            steps.push(Step {
+                answer: reduced(&messages, statement),
+                seen,
+                refused,
+            });
+            if stop {
+                break;
+            }
+        }
+        if status != b'I' {
+            self.session.simple("ROLLBACK").await?;
+        }
+        if case.writes {
+            self.session.simple("DISCARD TEMP").await?;
+            self.direct
+                .batch_execute("SELECT probe.reset()")
+                .await
+                .context("reset")?;
+        }
+        Ok(steps)
+    }
+
+    async fn seen(&mut self) -> anyhow::Result<Vec<String>> {
+        let messages = self
+            .session
+            .simple("SELECT side, told FROM probe.seen()")
+            .await?;
+        let mut rows: Vec<String> = messages
+            .iter()
+            .filter(|message| matches!(message.tag, b'D' | b'E'))
+            .map(|message| match message.tag {
+                b'D' => message
+                    .values()
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+                _ => format!("{message:?}"),
+            })
+            .collect();
+        rows.sort();
+        Ok(rows)
+    }
+}
+
+async fn send(session: &mut RawClient, statement: &Statement) -> anyhow::Result<Vec<Message>> {
+    if let Some(data) = &statement.data {
+        return session.copy_in(&statement.sql, data).await;
+    }
+    match statement.protocol {
+        Protocol::Simple => session.simple(&statement.sql).await,
+        Protocol::Extended { binary_results } => {
+            let values: Vec<(Option<&[u8]>, bool)> = statement
+                .parameters
+                .iter()
+                .map(|parameter| (parameter.value.as_deref(), parameter.binary))
+                .collect();
+            session
+                .extended_in_formats(&statement.sql, &values, binary_results)
+                .await
+        }
+    }
+}
+
+/// What must be equal: rows in their order only where there is one, none of a plan, and none
+/// before an error, whose moment is the plan's choice.
+fn reduced(messages: &[Message], statement: &Statement) -> Vec<String> {
+    let told = comparable(messages);
+    let fails = told.iter().any(|line| line.starts_with("E "));
+    let explains = statement.constructs.contains("EXPLAIN");
+    let mut lines: Vec<String> = Vec::new();
+    let mut rows: Vec<String> = Vec::new();
+    for line in told {
+        let row = line.starts_with("D ") || line.starts_with("d ");
+        if row {
+            rows.push(line);
+            continue;
+        }
+        if !statement.ordered {
+            rows.sort();
+        }
+        if !explains && !fails {
+            lines.append(&mut rows);
+        }
+        rows.clear();
+        lines.push(line);
+    }
+    lines
+}
+
+impl Bench {
+    pub async fn start() -> anyhow::Result<Bench> {
+        let world = World::start_filled(AGENTS, MORE).await?;
+        world.database("straight").await?;
+        let straight = Side::open(&world, world.postgres.port, "straight").await?;
+        let both = Sides {
+            legacy: true,
+            unified: false,
+        };
+        straight.direct.batch_execute(&sides::probe(both)).await?;
+        let mut phases = Vec::new();
+        for phase in Phase::ALL {
+            let database = format!("in_{phase}");
+            let proxy = world.in_phase(&database, phase).await?;
+            let side = Side::open(&world, proxy.port, &database).await?;
+            let kept = Sides {
+                legacy: phase.writes_both() || phase == Phase::LegacyOnly,
+                unified: phase != Phase::LegacyOnly,
+            };
+            side.direct.batch_execute(&sides::probe(kept)).await?;
+            phases.push((phase, proxy, side));
+        }
+        Ok(Bench {
+            world,
+            straight,
+            phases,
+        })
+    }
+
+    /// Runs a case everywhere; one difference for each phase that has one.
+    pub async fn run(
+        &mut self,
+        case: &Case,
+        mut coverage: Option<&mut Coverage>,
+    ) -> anyhow::Result<Vec<Difference>> {
+        let expected = self.straight.run(case).await?;
+        let mut differences = Vec::new();
+        for (phase, _, side) in &mut self.phases {
+            let got = side
+                .run(case)
+                .await
+                .with_context(|| format!("{phase}: {:?}", case.statements))?;
+            if let Some(coverage) = coverage.as_deref_mut() {
+                for (statement, step) in case.statements.iter().zip(&got) {
+                    coverage.count(*phase, &statement.constructs, step.refused.as_deref());
+                }
+            }
+            differences.extend(compare(*phase, case, &expected, &got));
+        }
+        Ok(differences)
+    }
+
+    /// The same in one phase only.
+    pub async fn run_in(&mut self, only: Phase, case: &Case) -> anyhow::Result<Option<Difference>> {
+        let expected = self.straight.run(case).await?;
+        for (phase, _, side) in &mut self.phases {
+            if *phase == only {
+                let got = side.run(case).await?;
+                return Ok(compare(only, case, &expected, &got));
+            }
+        }
+        Ok(None)
+    }
+
+    pub fn log(&self, phase: Phase) -> String {
+        let _server = &self.world;
+        let proxy = self.phases.iter().find(|found| found.0 == phase);
+        proxy.map(|found| found.1.log()).unwrap_or_default()
+    }
+}
+
+fn compare(phase: Phase, case: &Case, expected: &[Step], got: &[Step]) -> Option<Difference> {
+    for (at, step) in got.iter().enumerate() {
+        if step.refused.is_some() {
+            return None;
+        }
+        let told = |expected: String, got: String| Difference {
+            phase,
+            statements: case.statements[..=at].iter().map(shown).collect(),
+            expected,
+            got,
+        };
+        let Some(wanted) = expected.get(at) else {
+            return Some(told("nothing".to_owned(), step.answer.join("\n")));
+        };
+        if wanted.answer != step.answer {
+            let (wanted, got) = unlike(&wanted.answer, &step.answer);
+            return Some(told(wanted, got));
+        }
+        if let (Some(wanted), Some(seen)) = (&wanted.seen, &step.seen) {
+            // Side 3 is the unified one, 2 the legacy one; the straight database has only 2.
+            let truth: Vec<&str> = wanted.iter().map(|row| row.as_str()).collect();
+            let agents: Vec<&str> = truth
+                .iter()
+                .filter_map(|row| row.strip_prefix("2 "))
+                .collect();
+            let mut wrong: Vec<String> = Vec::new();
+            for side in ["2 ", "3 "] {
+                let rows: Vec<&str> = seen
+                    .iter()
+                    .filter_map(|row| row.strip_prefix(side))
+                    .collect();
+                if !rows.is_empty() || agents.is_empty() {
+                    let (only_wanted, only_got) = unlike(&owned(&agents), &owned(&rows));
+                    if !only_wanted.is_empty() || !only_got.is_empty() {
+                        wrong.push(format!(
+                            "side {side}lacks\n{only_wanted}\nand has\n{only_got}"
+                        ));
+                    }
+                }
+            }
+            let others = |rows: &[String]| -> Vec<String> {
+                rows.iter()
+                    .filter(|row| !row.starts_with(['2', '3']))
+                    .cloned()
+                    .collect()
+            };
+            if others(wanted) != others(seen) {
+                let (a, b) = unlike(&others(wanted), &others(seen));
+                wrong.push(format!("neighbours lack\n{a}\nand have\n{b}"));
+            }
+            if !wrong.is_empty() {
+                return Some(told("other rows afterwards".to_owned(), wrong.join("\n")));
+            }
+        }
+    }
+    None
+}
+
+fn owned(rows: &[&str]) -> Vec<String> {
+    rows.iter().map(|row| (*row).to_owned()).collect()
+}
+
+fn shown(statement: &Statement) -> String {
+    let parameters: Vec<String> = statement
+        .parameters
+        .iter()
+        .map(|p| match &p.value {
+            None => "NULL".to_owned(),
+            Some(bytes) => String::from_utf8_lossy(bytes).escape_debug().to_string(),
+        })
+        .collect();
+    let data = statement.data.as_deref().unwrap_or_default();
+    format!(
+        "{:?} {} {parameters:?} {data}",
+        statement.protocol, statement.sql
+    )
+}
+
+/// The lines that only one of two answers has.
+fn unlike(wanted: &[String], got: &[String]) -> (String, String) {
+    const LINES_MAX: usize = 6;
+    let only = |a: &[String], b: &[String], sign: &str| {
+        let lines: Vec<String> = a
+            .iter()
+            .filter(|line| !b.contains(line))
+            .take(LINES_MAX)
+            .map(|line| format!("{sign} {}", line.chars().take(400).collect::<String>()))
+            .collect();
+        lines.join("\n")
+    };
+    let (a, b) = (only(wanted, got, "-"), only(got, wanted, "+"));
+    if a.is_empty() && b.is_empty() && wanted != got {
+        return (
+            format!("{wanted:?}").chars().take(900).collect(),
+            format!("{got:?}").chars().take(900).collect(),
+        );
+    }
+    (a, b)
+}
