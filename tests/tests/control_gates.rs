@@ -117,9 +117,10 @@ async fn a_rule_file_that_does_not_describe_the_tables_gets_no_dual_write() {
     let args = ["advance", "iso_agents"];
     let refused = control::run(&proxy.config(), &args).await.unwrap();
     for text in [
-        "public.iso_agents.nickname (text) is not in it",
-        "public.iso_agents.margin_value is numeric(12,2), not numeric(10,2)",
+        "public.iso_agents: column nickname is not in [table.columns]",
+        "column margin_value has type numeric(12,2), the rule file says numeric(10,2)",
         "public.users has no column phone",
+        "`crossfade check iso_agents`",
     ] {
         assert!(refused.errors.contains(text), "`{text}` in {refused:?}");
     }
