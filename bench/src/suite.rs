@@ -84,19 +84,32 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         }
         eprintln!("{} …", workload.name);
         let time = Duration::from_secs_f64(seconds);
-        let figures = rounds::run(&world, &endpoints, &workload, rounds, time).await?;
-        report.figures.push(figures);
+        // What fails is left out and said; an hour's other figures are not to be lost with it.
+        match rounds::run(&world, &endpoints, &workload, rounds, time).await {
+            Ok(figures) => report.figures.push(figures),
+            Err(error) => report.leave_out(&workload.name, &error),
+        }
     }
     if !args.workloads_only {
-        count_calls(&endpoints, &mut report).await?;
+        if let Err(error) = count_calls(&endpoints, &mut report).await {
+            report.leave_out("system calls", &error);
+        }
         drop(endpoints);
         if !args.quick {
-            count_allocations(&starter, &mut report).await?;
+            if let Err(error) = count_allocations(&starter, &mut report).await {
+                report.leave_out("allocations", &error);
+            }
             eprintln!("{} idle sessions …", args.sessions);
-            report.idle = idle::behind_stub(dir.path(), &crossfade, args.sessions).await?;
+            match idle::behind_stub(dir.path(), &crossfade, args.sessions).await {
+                Ok(idle) => report.idle = idle,
+                Err(error) => report.leave_out("idle sessions", &error),
+            }
         }
         eprintln!("rewriting …");
-        report.micro = Some(micro::run()?);
+        match micro::run() {
+            Ok(micro) => report.micro = Some(micro),
+            Err(error) => report.leave_out("the cost of rewriting", &error),
+        }
     }
     report.machine.load = machine::load();
     report.targets = targets::of(&report);
