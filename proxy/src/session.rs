@@ -135,6 +135,8 @@ pub struct Session<P: Pin> {
     discarding: bool,
     /// The server reads CopyData; it ignores Sync and Flush meanwhile.
     copying_in: bool,
+    /// Syncs that went to a COPY that reads, and are lost in it unless it fails before it does.
+    syncs_in_copy: usize,
     /// A new generation waits: no more input until the server is ready, so that it gets its turn.
     holding: bool,
     /// The client said Terminate, or the server FATAL: the end of the connection is no surprise.
@@ -177,6 +179,7 @@ impl<P: Pin> Session<P> {
             pinned: false,
             discarding: false,
             copying_in: false,
+            syncs_in_copy: 0,
             holding: false,
             ending: false,
             sql_prepared_in: None,

@@ -67,7 +67,11 @@ impl Line {
                 let lost = sent.len() - came.len().min(sent.len());
                 assert!(
                     ended || lost == 0,
-                    "{what}: {lost} of {whose} messages were lost"
+                    "{what}: {lost} of {whose} messages were lost\nbefore: {:?}\nthen: {:?}\nanswered: {:?}\nlog:\n{}",
+                    sent.iter().rev().skip(lost).take(6).collect::<Vec<_>>(),
+                    &sent[sent.len() - lost..],
+                    outside.answers().iter().rev().take(6).collect::<Vec<_>>(),
+                    self.proxy.log()
                 );
                 assert!(
                     came.len() <= sent.len(),

@@ -91,7 +91,10 @@ impl<P: Pin> Session<P> {
                 return Ok(Act::Forward);
             }
             frontend::FLUSH | frontend::PASSWORD | frontend::COPY_DATA => return Ok(Act::Forward),
-            frontend::SYNC if self.copying_in => return Ok(Act::Forward),
+            frontend::SYNC if self.copying_in => {
+                self.syncs_in_copy += 1;
+                return Ok(Act::Forward);
+            }
             frontend::SYNC => self.discarding = false,
             // The server skips these unread, so they have no effect here either.
             _ if self.discarding => return Ok(Act::Forward),

@@ -204,6 +204,7 @@ impl<P: Pin> Session<P> {
 
     fn on_command_complete(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
         self.copying_in = false;
+        self.syncs_in_copy = 0;
         let act = match self.expects.front() {
             Some(Expect::Query(run) | Expect::Execute(run)) => retag(run, body, insert),
             _ => return self.out_of_order(backend::COMMAND_COMPLETE),
@@ -234,12 +235,16 @@ impl<P: Pin> Session<P> {
 
     fn on_copy_in(&mut self) {
         self.copying_in = true;
+        self.syncs_in_copy = 0;
         // The client's data must come through.
         self.holding = false;
         // Syncs that the client sent on behind the request are read, and ignored, by the COPY.
         while let Some(next) = self.expects.get(1) {
             match next {
-                Expect::Sync => drop(self.expects.remove(1)),
+                Expect::Sync => {
+                    self.expects.remove(1);
+                    self.syncs_in_copy += 1;
+                }
                 Expect::CopyEnd => {
                     self.expects.remove(1);
                     self.copying_in = false;
@@ -247,6 +252,17 @@ impl<P: Pin> Session<P> {
                 }
                 _ => return,
             }
+        }
+    }
+
+    /// A COPY that fails before it reads leaves the Syncs behind its request to be answered.
+    fn return_syncs(&mut self, fields: Fields<'_>) {
+        let syncs = std::mem::take(&mut self.syncs_in_copy);
+        if has_read_copy_data(fields) || self.expects.is_empty() {
+            return;
+        }
+        for _ in 0..syncs {
+            self.expects.insert(1, Expect::Sync);
         }
     }
 
@@ -283,6 +299,7 @@ impl<P: Pin> Session<P> {
             None => Act::Forward,
         };
         self.copying_in = false;
+        self.return_syncs(fields);
         match self.expects.front_mut() {
             // ReadyForQuery follows.
             Some(Expect::Query(run)) => run.failed = true,
@@ -382,6 +399,17 @@ impl<P: Pin> Session<P> {
             self.statements.shrink();
         }
     }
+}
+
+/// Whether a COPY from the client had begun to read when it failed: from then on the server names
+/// the line in the error's context. Only the head of the binary format is read before.
+fn has_read_copy_data(fields: Fields<'_>) -> bool {
+    const BAD_COPY_FILE_FORMAT: &[u8] = b"22P04";
+    let context = fields.value(b'W').unwrap_or_default();
+    fields.sqlstate() == BAD_COPY_FILE_FORMAT
+        || context
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.starts_with(b"COPY "))
 }
 
 /// `SELECT 3` → `UPDATE 3`, as the client's own statement would have been answered.
