@@ -157,7 +157,10 @@ impl Conversation {
     /// The client's messages after its startup packet.
     #[must_use]
     pub fn requests(&self) -> Vec<Message> {
-        let packet = self.from_client.first_chunk().map(|n| u32::from_be_bytes(*n));
+        let packet = self
+            .from_client
+            .first_chunk()
+            .map(|n| u32::from_be_bytes(*n));
         let after = packet.unwrap_or(0) as usize;
         messages(self.from_client.get(after..).unwrap_or_default())
     }

@@ -110,8 +110,7 @@ impl<P: Pin> Session<P> {
             _ => {}
         }
         self.begin();
-        let at_rest =
-            self.expects.is_empty() && self.is_outside_block() && !self.cache.in_segment;
+        let at_rest = self.expects.is_empty() && self.is_outside_block() && !self.cache.in_segment;
         self.cache.in_segment = true;
         let act = match header.tag {
             frontend::QUERY => self.on_query(frontend::query_text(body)?, insert),

@@ -92,12 +92,7 @@ impl<P: Pin> Session<P> {
 
     /// Prepares the unnamed statement under the cache's name. The server's own unnamed statement
     /// ends as it would have: were the Parse to fail, the client must find none.
-    pub(super) fn write_prepare(
-        &mut self,
-        number: Number,
-        parse: Parse<'_>,
-        insert: &mut Vec<u8>,
-    ) {
+    pub(super) fn write_prepare(&mut self, number: Number, parse: Parse<'_>, insert: &mut Vec<u8>) {
         for done in self.cache.take_closing() {
             frontend::write_close_statement(insert, self.cache.name(done).as_bytes());
             self.expects.push_back(Expect::CacheClose(done));

@@ -213,7 +213,8 @@ impl Lane {
         match act {
             Act::Forward => walk.output.extend_from_slice(&partial),
             Act::Splice(replaced) => {
-                walk.output.extend_from_slice(&partial[replaced.min(seen)..]);
+                walk.output
+                    .extend_from_slice(&partial[replaced.min(seen)..]);
             }
             Act::Drop => {}
         }

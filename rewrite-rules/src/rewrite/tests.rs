@@ -453,7 +453,10 @@ fn a_text_that_cannot_be_parsed_passes_when_it_cannot_name_a_table_of_ours() {
     refused(Phase::DualWrite, &long, "limit");
     refused(Phase::DualWrite, "discard U&\"\\006fld\" x", "syntax error");
     let rules = rules(Phase::DualWrite);
-    let reading = rules.rewrite("Discord; Set Search_path x; Execute (P)", SearchPath::AsDeclared);
+    let reading = rules.rewrite(
+        "Discord; Set Search_path x; Execute (P)",
+        SearchPath::AsDeclared,
+    );
     assert!(reading.effects.touches_search_path);
     assert_eq!(reading.effects.executes, ["p"]);
 }

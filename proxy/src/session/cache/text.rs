@@ -30,9 +30,29 @@ const PLANNED: [&str; 8] = [
 /// Statements after which every text still means what it meant. Everything else disturbs: a word
 /// that is not known here costs speed, never an answer.
 const HARMLESS: [&str; 23] = [
-    "begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release", "show", "copy",
-    "declare", "fetch", "move", "close", "lock", "notify", "listen", "unlisten", "truncate",
-    "analyze", "vacuum", "checkpoint", "reindex",
+    "begin",
+    "start",
+    "commit",
+    "end",
+    "rollback",
+    "abort",
+    "savepoint",
+    "release",
+    "show",
+    "copy",
+    "declare",
+    "fetch",
+    "move",
+    "close",
+    "lock",
+    "notify",
+    "listen",
+    "unlisten",
+    "truncate",
+    "analyze",
+    "vacuum",
+    "checkpoint",
+    "reindex",
 ];
 
 /// Settings that the analysis of a text cannot depend on; so is any name with a dot.

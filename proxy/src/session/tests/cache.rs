@@ -94,11 +94,7 @@ fn a_statement_that_is_described_and_bound_in_another_segment_is_the_same() {
     keep(&mut rig, TEXT, ONE);
     let sent = rig.client(&join([parse("", TEXT), describe('S', ""), sync()]));
     assert_eq!(sent, join([describe('S', ONE), sync()]));
-    let described = join([
-        message(b't', b"\0\0"),
-        message(b'T', b"\0\0"),
-        ready(b'I'),
-    ]);
+    let described = join([message(b't', b"\0\0"), message(b'T', b"\0\0"), ready(b'I')]);
     let answer = rig.server(&described);
     assert_eq!(answer, join([bare('1'), described]));
     assert_eq!(rig.client(&used("")), used(ONE));
@@ -400,7 +396,11 @@ fn texts_of_another_generation_are_other_texts() {
         used(TWO),
     ] {
         assert_eq!(rig.client(&extended("SELECT legacy")), expected);
-        let closed = if expected.starts_with(&close("")) { bare('3') } else { vec![] };
+        let closed = if expected.starts_with(&close("")) {
+            bare('3')
+        } else {
+            vec![]
+        };
         rig.server(&closed);
         if expected == used(TWO) {
             rig.server(&answers_without_parse(b'I'));
