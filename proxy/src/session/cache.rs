@@ -79,6 +79,8 @@ pub(super) struct Cache {
 pub(super) struct Replay {
     pub state: ReplayState,
     frames: Vec<u8>,
+    /// The body of a ParameterDescription: the server sends it before it looks at the result.
+    pub held: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

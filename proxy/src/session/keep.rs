@@ -26,6 +26,10 @@ const HARMLESS_REPORTS: [&[u8]; 3] = [
     b"default_transaction_read_only",
 ];
 
+/// The parameters' types of any statement that PostgreSQL takes would nearly fit; longer
+/// descriptions pass as they come.
+const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
+
 /// Whether running this text may change what other texts mean.
 pub(super) fn is_disturbing(text: &[u8]) -> bool {
     class(text) == Class::Disturbs
@@ -184,6 +188,7 @@ impl<P: Pin> Session<P> {
     /// Answers the known Parses at the head of the queue.
     pub(super) fn answer_known_parses(&mut self, insert: &mut Vec<u8>) {
         self.cache.replay.stop();
+        let held = self.cache.replay.held.take();
         while let Some(Expect::KnownParse { undo, .. }) = self
             .expects
             .pop_front_if(|head| matches!(head, Expect::KnownParse { .. }))
@@ -191,6 +196,33 @@ impl<P: Pin> Session<P> {
             write_frame(insert, backend::PARSE_COMPLETE, |_| {});
             self.statements.settle(undo);
         }
+        if let Some(held) = held {
+            write_frame(insert, backend::PARAMETER_DESCRIPTION, |body| {
+                body.extend_from_slice(&held);
+            });
+        }
+    }
+
+    pub(super) fn may_hold_description(&self, header: Header) -> bool {
+        self.cache.replay.state == ReplayState::Complete
+            && header.frame_bytes() <= DESCRIPTION_BYTES_MAX
+            && matches!(self.expects.front(), Some(Expect::KnownParse { .. }))
+    }
+
+    /// The server describes a statement's parameters before it finds that its result has
+    /// changed: until it has passed that point, the client is told nothing.
+    pub(super) fn holds_description(&mut self, body: &[u8]) -> bool {
+        let replay = &mut self.cache.replay;
+        let described = matches!(
+            self.expects.get(1),
+            Some(Expect::Describe { kept: Some(_), .. })
+        );
+        // At least the count is there, unless the body was not wanted.
+        let hold = replay.state == ReplayState::Complete && described && body.len() >= 2;
+        if hold {
+            replay.held = Some(body.to_vec());
+        }
+        hold
     }
 
     /// An error came while a known Parse is at the head. True when the client need not hear of
@@ -214,6 +246,7 @@ impl<P: Pin> Session<P> {
             self.cache.forget(kept);
         }
         self.cache.replay.state = ReplayState::Refused;
+        self.cache.replay.held = None;
         true
     }
 

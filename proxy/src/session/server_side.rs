@@ -43,6 +43,7 @@ impl<P: Pin> Side for Backend<'_, P> {
         }
         Ok(match header.tag {
             backend::READY_FOR_QUERY => Want::Whole,
+            backend::PARAMETER_DESCRIPTION if self.0.may_hold_description(header) => Want::Whole,
             backend::ERROR_RESPONSE
             | backend::NOTICE_RESPONSE
             | backend::PARAMETER_STATUS
@@ -80,6 +81,9 @@ impl<P: Pin> Session<P> {
     fn on_backend(&mut self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
         if matches!(self.expects.front(), Some(Expect::KnownParse { .. })) {
             if tag == backend::ERROR_RESPONSE && self.refuses_kept(Fields::new(body)) {
+                return Ok(Act::Drop);
+            }
+            if tag == backend::PARAMETER_DESCRIPTION && self.holds_description(body) {
                 return Ok(Act::Drop);
             }
             if self.is_replaying() && tag == backend::READY_FOR_QUERY {

@@ -281,6 +281,21 @@ fn a_plan_that_the_server_refuses_is_made_anew_behind_the_clients_back() {
 }
 
 #[test]
+fn a_result_that_has_changed_is_found_after_the_parameters_were_described() {
+    let described = join([parse("", TEXT), describe('S', ""), sync()]);
+    let parameters = message(b't', b"\0\0");
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    rig.client(&described);
+    let refused = join([parameters.clone(), error("0A000", "changed"), ready(b'I')]);
+    assert_eq!(rig.server(&refused), b"");
+    assert_eq!(rig.resent(), described);
+    let answer = join([bare('1'), parameters.clone(), bare('n'), ready(b'I')]);
+    assert_eq!(rig.server(&answer), answer);
+    assert!(rig.session.is_idle());
+}
+
+#[test]
 fn an_error_of_the_values_is_the_clients() {
     let mut rig = Rig::caching(Rule::Pass);
     keep(&mut rig, TEXT, ONE);
