@@ -209,12 +209,11 @@ async fn what_other_sessions_do_to_a_table_is_seen_outside_a_transaction() -> an
         "SELECT * FROM t",
         "SELECT a FROM t",
         "UPDATE t SET b = b RETURNING *",
-        "INSERT INTO t (b) SELECT 5 WHERE false",
     ];
     for text in texts {
         pair.kept(text, &[]).await?;
     }
-    assert_eq!(pair.kept_count().await?, "4");
+    assert_eq!(pair.kept_count().await?, "3");
     for change in [
         "ALTER TABLE t ADD c text DEFAULT 'new'",
         "ALTER TABLE t ALTER a TYPE bigint",
