@@ -37,6 +37,7 @@ pub struct Config {
     pub control: Control,
     pub limits: Limits,
     pub shadow: Shadow,
+    pub cache: Cache,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -82,6 +83,21 @@ impl Default for Shadow {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Unnamed statements of one session that are kept prepared on the server; 0 keeps none.
+    pub statements: usize,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        // Each takes some ten kilobytes of the server's memory; an application's hot texts are
+        // fewer than that on any one connection.
+        Cache { statements: 100 }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Limits {
     pub startup_timeout_ms: u64,
     pub startup_bytes_max: u32,
@@ -119,6 +135,10 @@ impl Default for Limits {
         }
     }
 }
+
+/// Above this the server's memory for plans, and the search for the one used longest ago, would
+/// cost more than the cache gains.
+const CACHE_STATEMENTS_MAX: usize = 10_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -193,6 +213,13 @@ impl Config {
                     expected: "host:port",
                 });
             }
+        }
+        if self.cache.statements > CACHE_STATEMENTS_MAX {
+            return Err(ConfigError::Value {
+                key: "cache.statements",
+                value: self.cache.statements.to_string(),
+                expected: "at most 10000",
+            });
         }
         if !(0.0..=1.0).contains(&self.shadow.sample) {
             return Err(ConfigError::Value {

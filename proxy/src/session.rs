@@ -4,9 +4,11 @@
 //! It knows the protocol and asks a rule set what a text means. It never sees a socket, a clock,
 //! a log or a thread, so every decision here can be tested by feeding it bytes.
 
+mod cache;
 mod client_side;
 mod expect;
 mod judge;
+mod keep;
 pub mod lane;
 mod server_side;
 mod statements;
@@ -22,6 +24,7 @@ use rewrite_rules::{Reading, SearchPath};
 
 use crate::wire::frame::tag_name;
 use crate::wire::frontend::MessageError;
+use cache::Cache;
 use expect::Expect;
 use statements::{Portals, Statements};
 
@@ -56,6 +59,8 @@ pub struct SessionLimits {
     pub prepared_statements_max: usize,
     /// Texts kept to prepare statements anew under a later generation.
     pub prepared_bytes_max: usize,
+    /// Unnamed statements kept prepared on the server; 0 keeps none.
+    pub cached_statements_max: usize,
 }
 
 /// What the session is born with.
@@ -127,6 +132,7 @@ pub struct Session<P: Pin> {
     expects: VecDeque<Expect>,
     statements: Statements,
     portals: Portals,
+    cache: Cache,
     /// The last ReadyForQuery's transaction status.
     status: u8,
     /// A transaction is under way or an answer outstanding: the generation is pinned.
@@ -147,6 +153,8 @@ pub struct Session<P: Pin> {
     shadows: Vec<ShadowCandidate>,
     /// A statement that can be compared was seen: Binds are worth a look.
     comparable_statements: bool,
+    /// The Bind that is being taken was chosen to be compared.
+    compares_bind: bool,
     chance: u64,
     report: Report,
     reported: bool,
@@ -175,6 +183,7 @@ impl<P: Pin> Session<P> {
             expects,
             statements: Statements::default(),
             portals: Portals::default(),
+            cache: Cache::new(settings.limits.cached_statements_max, settings.seed),
             status: b'I',
             pinned: false,
             discarding: false,
@@ -185,6 +194,7 @@ impl<P: Pin> Session<P> {
             sql_prepared_in: None,
             shadows: Vec::new(),
             comparable_statements: false,
+            compares_bind: false,
             chance: settings.seed | 1,
             report: Report::default(),
             reported: false,
@@ -195,7 +205,7 @@ impl<P: Pin> Session<P> {
     #[must_use]
     #[inline]
     pub fn is_blocked(&self) -> bool {
-        self.holding || self.expects.len() >= OUTSTANDING_MAX
+        self.holding || self.is_replaying() || self.expects.len() >= OUTSTANDING_MAX
     }
 
     /// No transaction and nothing outstanding.

@@ -191,6 +191,7 @@ fn settings(shared: &Shared, search_path: SearchPath, address: SocketAddr) -> Se
             statement_bytes_max: limits.statement_bytes_max,
             prepared_statements_max: limits.prepared_statements_max,
             prepared_bytes_max: limits.prepared_bytes_max,
+            cached_statements_max: shared.config.cache.statements,
         },
         search_path,
         shadow_sample: shared.config.shadow.sample,

@@ -6,7 +6,7 @@ use super::lane::{Act, Side, Want};
 use super::translate;
 use super::{Encoding, Pin, Session, Violation};
 use crate::wire::backend::{self, Fields};
-use crate::wire::frame::Header;
+use crate::wire::frame::{Header, write_frame};
 
 /// Errors, notices and settings larger than this are passed on unread: none of ours is.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -43,6 +43,7 @@ impl<P: Pin> Side for Backend<'_, P> {
         }
         Ok(match header.tag {
             backend::READY_FOR_QUERY => Want::Whole,
+            backend::PARAMETER_DESCRIPTION if self.0.may_hold_description(header) => Want::Whole,
             backend::ERROR_RESPONSE
             | backend::NOTICE_RESPONSE
             | backend::PARAMETER_STATUS
@@ -78,6 +79,21 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_backend(&mut self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
+        if matches!(self.expects.front(), Some(Expect::KnownParse { .. })) {
+            if tag == backend::ERROR_RESPONSE && self.refuses_kept(Fields::new(body)) {
+                return Ok(Act::Drop);
+            }
+            if tag == backend::PARAMETER_DESCRIPTION && self.holds_description(body) {
+                return Ok(Act::Drop);
+            }
+            if self.is_replaying() && tag == backend::READY_FOR_QUERY {
+                self.prepare_replay();
+                return Ok(Act::Drop);
+            }
+            if !self.is_replaying() {
+                self.answer_known_parses(insert);
+            }
+        }
         match tag {
             backend::NOTICE_RESPONSE => return Ok(self.on_notice(Fields::new(body))),
             backend::PARAMETER_STATUS => {
@@ -97,7 +113,7 @@ impl<P: Pin> Session<P> {
             },
             backend::CLOSE_COMPLETE => match self.expects.front() {
                 Some(Expect::Close { .. }) => self.answered(Act::Forward),
-                Some(Expect::RenewalClose) => self.answered(Act::Drop),
+                Some(Expect::RenewalClose | Expect::CacheClose(_)) => self.answered(Act::Drop),
                 _ => self.out_of_order(tag),
             },
             backend::PARAMETER_DESCRIPTION => match self.expects.front() {
@@ -155,11 +171,13 @@ impl<P: Pin> Session<P> {
     }
 
     /// The request at the head of the queue has all its answers.
-    fn answered(&mut self, act: Act) -> Result<Act, Violation> {
+    pub(super) fn answered(&mut self, act: Act) -> Result<Act, Violation> {
         let head = self.expects.pop_front();
         self.skip_copy_marks();
         match head {
-            Some(Expect::Parse { undo, .. }) => self.statements.settle(undo),
+            Some(Expect::Parse { undo, .. } | Expect::KnownParse { undo, .. }) => {
+                self.statements.settle(undo);
+            }
             Some(Expect::Close { undo: Some(undo) }) => self.statements.settle(undo),
             _ => {}
         }
@@ -187,7 +205,7 @@ impl<P: Pin> Session<P> {
 
     fn on_description(&mut self, tag: u8, insert: &mut Vec<u8>) -> Result<Act, Violation> {
         match self.expects.front() {
-            Some(Expect::Describe { read }) => {
+            Some(Expect::Describe { read, .. }) => {
                 let hides = super::expect::answer(read.as_ref(), 0).hide_rows;
                 if hides && tag == backend::ROW_DESCRIPTION {
                     backend::write_no_data(insert);
@@ -244,6 +262,7 @@ impl<P: Pin> Session<P> {
                 Expect::Sync => {
                     self.expects.remove(1);
                     self.syncs_in_copy += 1;
+                    self.cache.unanswered = self.cache.unanswered.saturating_sub(1);
                 }
                 Expect::CopyEnd => {
                     self.expects.remove(1);
@@ -280,7 +299,11 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_parameter_status(&mut self, body: &[u8]) {
-        if let Some((b"client_encoding", value)) = backend::parameter_status(body) {
+        let Some((name, value)) = backend::parameter_status(body) else {
+            return;
+        };
+        self.cache_sees_setting(name);
+        if name == b"client_encoding" {
             self.encoding = match value {
                 b"UTF8" | b"SQL_ASCII" => Encoding::Bytes,
                 _ => Encoding::Converted,
@@ -293,10 +316,22 @@ impl<P: Pin> Session<P> {
         if fields.is_fatal() {
             self.ending = true;
         }
+        let unnamed = self.kept_fails(fields);
+        let fields = unnamed.as_deref().map_or(fields, Fields::new);
         let read = self.expects.front().and_then(Expect::read);
         let act = match read {
             Some(reading) => translate::error(fields, reading, insert),
             None => Act::Forward,
+        };
+        let act = match unnamed {
+            // It was not written in translation.
+            Some(body) if act == Act::Forward => {
+                write_frame(insert, backend::ERROR_RESPONSE, |out| {
+                    out.extend_from_slice(&body);
+                });
+                Act::Drop
+            }
+            Some(_) | None => act,
         };
         self.copying_in = false;
         self.return_syncs(fields);
@@ -306,9 +341,11 @@ impl<P: Pin> Session<P> {
             Some(Expect::FunctionCall | Expect::Sync | Expect::Startup) | None => {}
             Some(
                 Expect::Parse { .. }
+                | Expect::KnownParse { .. }
                 | Expect::Renewal { .. }
                 | Expect::Close { .. }
                 | Expect::RenewalClose
+                | Expect::CacheClose(_)
                 | Expect::Bind { .. }
                 | Expect::Describe { .. }
                 | Expect::Execute(_)
@@ -330,6 +367,12 @@ impl<P: Pin> Session<P> {
             .collect();
         // Backwards, so that of several changes to one name the oldest state is what remains.
         for (index, expect) in dropped.into_iter().enumerate().rev() {
+            if let Expect::Parse {
+                kept: Some(number), ..
+            } = &expect
+            {
+                self.cache.lose(*number);
+            }
             match expect {
                 // The server dropped its unnamed statement before it failed to make the new one.
                 Expect::Parse {
@@ -338,9 +381,12 @@ impl<P: Pin> Session<P> {
                 } if index == 0 => {
                     self.statements.remove(b"");
                 }
-                Expect::Parse { undo, .. } | Expect::Close { undo: Some(undo) } => {
+                Expect::Parse { undo, .. }
+                | Expect::KnownParse { undo, .. }
+                | Expect::Close { undo: Some(undo) } => {
                     self.statements.revert(undo);
                 }
+                Expect::CacheClose(number) => self.cache.close_later(number),
                 Expect::Renewal { name, .. } => {
                     if let Some(statement) = self.statements.get_mut(&name) {
                         statement.generation = 0;
@@ -371,6 +417,7 @@ impl<P: Pin> Session<P> {
             None => return self.out_of_order(backend::READY_FOR_QUERY),
         }
         self.skip_copy_marks();
+        self.cache.unanswered = self.cache.unanswered.saturating_sub(1);
         self.status = body.first().copied().unwrap_or(b'I');
         if self.status == b'I' {
             let finished = std::mem::take(&mut self.shadows);
@@ -397,6 +444,7 @@ impl<P: Pin> Session<P> {
             self.pinned = false;
             self.portals.clear();
             self.statements.shrink();
+            self.cache.rest();
         }
     }
 }
