@@ -70,9 +70,8 @@ pub async fn linger(mut client: Stream) -> io::Result<()> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 enum Urgency {
-    None,
     /// Between transactions, except for whoever has just come and had none yet.
-    Served,
+    Served = 1,
     /// Between transactions.
     Idle,
     Now,
@@ -81,7 +80,7 @@ enum Urgency {
 /// Asks every relay to end.
 #[derive(Debug, Default)]
 pub struct Stop {
-    /// An [`Urgency`]; it only rises.
+    /// An [`Urgency`], or 0; it only rises.
     urgency: AtomicU8,
     woken: Notify,
 }
