@@ -6,18 +6,17 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::config::Config;
-use crate::upstream;
+use crate::upstream::Upstream;
 
 /// The server answers nothing and closes once the signal is sent; it does so at once.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sends the request on and waits for the server to close, which tells the client that its
 /// cancel has arrived.
-pub async fn forward(packet: &[u8], config: &Config) -> io::Result<()> {
-    let timeout_ms = config.limits.upstream_connect_timeout_ms;
-    let mut server = upstream::connect(&config.upstream.0, timeout_ms).await?;
+pub async fn forward(packet: &[u8], upstream: &Upstream) -> io::Result<()> {
+    let mut server = upstream.connect().await?;
     server.write_all(packet).await?;
+    server.flush().await?;
     let mut nothing = [0; 16];
     let closed = async { while server.read(&mut nothing).await.is_ok_and(|n| n > 0) {} };
     // If it does not close, the request has been made all the same.

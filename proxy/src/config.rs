@@ -3,9 +3,17 @@
 //! Everything has a default, so that `crossfade serve` runs without a file. An unknown key is an
 //! error that names the keys there are.
 
+mod address;
+mod limits;
+mod sockets;
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+pub use address::{Address, AddressError, Listen, Upstream};
+pub use limits::Limits;
+pub use sockets::{ClientTls, SslMode, SslNegotiation, Tcp, UpstreamTls};
 
 /// The flags that every subcommand shares.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -13,11 +21,11 @@ pub struct Flags {
     /// Configuration file
     #[arg(long, env = "CROSSFADE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where clients connect to, as host:port
-    #[arg(long, env = "CROSSFADE_LISTEN", value_name = "HOST:PORT")]
+    /// Where clients connect to: host:port or unix:/path, several with commas
+    #[arg(long, env = "CROSSFADE_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// The PostgreSQL server, as host:port
-    #[arg(long, env = "CROSSFADE_UPSTREAM", value_name = "HOST:PORT")]
+    /// The PostgreSQL server, as host:port or unix:/path
+    #[arg(long, env = "CROSSFADE_UPSTREAM", value_name = "ADDRESS")]
     pub upstream: Option<String>,
     /// Directory of rule files (*.toml)
     #[arg(long, env = "CROSSFADE_RULES", value_name = "DIR")]
@@ -34,6 +42,13 @@ pub struct Config {
     pub upstream: Upstream,
     /// Without it nothing is managed and everything passes through.
     pub rules: Option<PathBuf>,
+    /// Lets another process listen on the same ports, to take them over without a gap.
+    pub reuse_port: bool,
+    /// Who may connect to socket files: octal, as the server's setting of this name.
+    pub unix_socket_permissions: Permissions,
+    pub tls: ClientTls,
+    pub upstream_tls: UpstreamTls,
+    pub tcp: Tcp,
     pub control: Control,
     pub limits: Limits,
     pub shadow: Shadow,
@@ -42,21 +57,20 @@ pub struct Config {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub struct Listen(pub String);
+pub struct Permissions(pub String);
 
-impl Default for Listen {
+impl Default for Permissions {
     fn default() -> Self {
-        Listen("127.0.0.1:6432".to_owned())
+        // The server's default: who gets in is for pg_hba.conf to say.
+        Permissions("0777".to_owned())
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(transparent)]
-pub struct Upstream(pub String);
-
-impl Default for Upstream {
-    fn default() -> Self {
-        Upstream("127.0.0.1:5432".to_owned())
+impl Permissions {
+    #[must_use]
+    pub fn mode(&self) -> Option<u32> {
+        let mode = u32::from_str_radix(&self.0, 8).ok();
+        mode.filter(|mode| *mode <= 0o777)
     }
 }
 
@@ -90,49 +104,10 @@ pub struct Cache {
 
 impl Default for Cache {
     fn default() -> Self {
-        // Each takes some ten kilobytes of the server's memory; an application's hot texts are
-        // fewer than that on any one connection.
-        Cache { statements: 100 }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    pub startup_timeout_ms: u64,
-    pub startup_bytes_max: u32,
-    pub statement_bytes_max: u32,
-    pub connections_max: usize,
-    pub prepared_statements_max: usize,
-    pub prepared_bytes_max: usize,
-    pub upstream_connect_timeout_ms: u64,
-    pub shutdown_grace_ms: u64,
-    pub worker_threads: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            // A client that opens a connection and says nothing holds a slot only this long. The
-            // authentication that follows is bounded by the server's own authentication_timeout.
-            startup_timeout_ms: 15_000,
-            // The server's own limit for a startup packet.
-            startup_bytes_max: 10_000,
-            // A statement must be held whole to be read; this is the memory one client can take.
-            statement_bytes_max: 64 * 1024 * 1024,
-            // Two sockets each: stays below a usual limit of 16,384 open files.
-            connections_max: 8_000,
-            // Far above what any driver caches (pgjdbc 256, asyncpg 1024).
-            prepared_statements_max: 10_000,
-            // Texts kept to prepare statements anew when a phase changes.
-            prepared_bytes_max: 4 * 1024 * 1024,
-            // Three attempts of TCP within one network, while a client still waits.
-            upstream_connect_timeout_ms: 5_000,
-            // Below the ten seconds after which container runtimes kill.
-            shutdown_grace_ms: 5_000,
-            // 0: one for each core.
-            worker_threads: 0,
-        }
+        // Off: it is not yet measured what it gains, and the README lists what a client could
+        // see of it. A hundred are enough for the hot texts of any one connection; each takes
+        // some ten kilobytes of the server's memory.
+        Cache { statements: 0 }
     }
 }
 
@@ -151,6 +126,11 @@ pub enum ConfigError {
     Parse {
         path: PathBuf,
         error: Box<toml::de::Error>,
+    },
+    #[error("{key} = {error}")]
+    Address {
+        key: &'static str,
+        error: AddressError,
     },
     #[error("{key} = {value}: expected {expected}")]
     Value {
@@ -193,8 +173,10 @@ impl Config {
         })?;
         // A relative directory is meant from where the file stands, not from where one happens
         // to start the proxy.
-        if let (Some(rules), Some(parent)) = (&config.rules, path.parent()) {
-            config.rules = Some(parent.join(rules));
+        if let Some(parent) = path.parent() {
+            config.rules = config.rules.map(|rules| parent.join(rules));
+            config.tls.relative_to(parent);
+            config.upstream_tls.relative_to(parent);
         }
         Ok(config)
     }
@@ -204,29 +186,68 @@ impl Config {
     }
 
     fn checked(self) -> Result<Config, ConfigError> {
-        for (key, value) in [("listen", &self.listen.0), ("upstream", &self.upstream.0)] {
-            let port = value.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-            if !matches!(port, Some(Ok(_))) {
-                return Err(ConfigError::Value {
-                    key,
-                    value: format!("{value:?}"),
-                    expected: "host:port",
-                });
-            }
+        let wrong = |key, value: String, expected| {
+            Err(ConfigError::Value {
+                key,
+                value,
+                expected,
+            })
+        };
+        if let Err(error) = self.listen.addresses() {
+            return Err(ConfigError::Address {
+                key: "listen",
+                error,
+            });
+        }
+        if let Err(error) = self.upstream.address() {
+            return Err(ConfigError::Address {
+                key: "upstream",
+                error,
+            });
+        }
+        if self.unix_socket_permissions.mode().is_none() {
+            let value = format!("{:?}", self.unix_socket_permissions.0);
+            return wrong(
+                "unix_socket_permissions",
+                value,
+                "an octal mode, at most 0777",
+            );
+        }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            return wrong(
+                "tls",
+                "one of two".to_owned(),
+                "both certificate and key, or neither",
+            );
+        }
+        if self.tls.required && self.tls.certificate.is_none() {
+            return wrong(
+                "tls.required",
+                "true".to_owned(),
+                "a certificate and its key beside it",
+            );
+        }
+        let sslmode = self.upstream_tls.sslmode;
+        if matches!(sslmode, SslMode::VerifyCa | SslMode::VerifyFull)
+            && self.upstream_tls.root_certificates.is_none()
+        {
+            let expected = "root_certificates beside it, to verify with";
+            return wrong("upstream_tls.sslmode", format!("{sslmode:?}"), expected);
+        }
+        if self.upstream_tls.sslnegotiation == SslNegotiation::Direct
+            && matches!(sslmode, SslMode::Disable | SslMode::Prefer)
+        {
+            // Where TLS is only a wish, a server without it could not say so.
+            let expected = "sslmode require, verify-ca or verify-full beside direct";
+            return wrong("upstream_tls.sslmode", format!("{sslmode:?}"), expected);
         }
         if self.cache.statements > CACHE_STATEMENTS_MAX {
-            return Err(ConfigError::Value {
-                key: "cache.statements",
-                value: self.cache.statements.to_string(),
-                expected: "at most 10000",
-            });
+            let value = self.cache.statements.to_string();
+            return wrong("cache.statements", value, "at most 10000");
         }
         if !(0.0..=1.0).contains(&self.shadow.sample) {
-            return Err(ConfigError::Value {
-                key: "shadow.sample",
-                value: self.shadow.sample.to_string(),
-                expected: "a share between 0 and 1",
-            });
+            let value = self.shadow.sample.to_string();
+            return wrong("shadow.sample", value, "a share between 0 and 1");
         }
         Ok(self)
     }
@@ -264,5 +285,36 @@ mod tests {
         };
         let error = Config::load(&flags).expect_err("no port");
         assert!(error.to_string().contains("host:port"), "{error}");
+    }
+
+    #[test]
+    fn a_wish_for_tls_that_could_not_be_kept_is_refused() {
+        for (text, word) in [
+            ("[tls]\ncertificate = \"a\"", "key"),
+            ("[tls]\nrequired = true", "certificate"),
+            (
+                "[upstream_tls]\nsslmode = \"verify-full\"",
+                "root_certificates",
+            ),
+            (
+                "[upstream_tls]\nsslmode = \"prefer\"\nsslnegotiation = \"direct\"",
+                "require",
+            ),
+        ] {
+            let config = Config::parse(text).expect(text);
+            let error = config.checked().expect_err(text).to_string();
+            assert!(error.contains(word), "{error}");
+        }
+        assert!(Config::parse("[upstream_tls]\nsslmode = \"allow\"").is_err());
+    }
+
+    #[test]
+    fn files_are_meant_from_where_the_configuration_stands() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("crossfade.toml");
+        std::fs::write(&path, "[tls]\ncertificate = \"a.crt\"\nkey = \"/b.key\"\n").expect("write");
+        let config = Config::read(&path).expect("valid");
+        assert_eq!(config.tls.certificate, Some(dir.path().join("a.crt")));
+        assert_eq!(config.tls.key, Some("/b.key".into()));
     }
 }

@@ -11,15 +11,15 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin as Pinned, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::session::lane::{Lane, Side};
 use crate::session::{Backend, Frontend, Pin, Report, Session, Violation};
+use crate::stream::Stream;
 
 /// One read's worth. A short read tells tokio that the socket is empty, which saves the read that
 /// would say so; larger chunks would not fit the processor's cache.
@@ -52,7 +52,7 @@ pub enum Ending {
 
 /// Closes a client's socket so that what was written arrives: bytes that came meanwhile must be
 /// taken, or the kernel would answer them with a reset that overtakes our last words.
-pub async fn linger(mut client: TcpStream) -> io::Result<()> {
+pub async fn linger(mut client: Stream) -> io::Result<()> {
     client.shutdown().await?;
     let mut nothing = [0; 1024];
     let mut left = LINGER_BYTES_MAX;
@@ -66,30 +66,56 @@ pub async fn linger(mut client: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks every relay to end at its next pause.
+/// How urgently relays are asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+enum Urgency {
+    /// Between transactions, except for whoever has just come and had none yet.
+    Served = 1,
+    /// Between transactions.
+    Idle,
+    Now,
+}
+
+/// Asks every relay to end.
 #[derive(Debug, Default)]
 pub struct Stop {
-    set: AtomicBool,
+    /// An [`Urgency`], or 0; it only rises.
+    urgency: AtomicU8,
     woken: Notify,
 }
 
 impl Stop {
-    pub fn set(&self) {
-        self.set.store(true, Ordering::SeqCst);
+    /// After a transaction. A session that has had none yet may have its first.
+    pub fn after_service(&self) {
+        self.raise(Urgency::Served);
+    }
+
+    /// Wherever no transaction is under way.
+    pub fn when_idle(&self) {
+        self.raise(Urgency::Idle);
+    }
+
+    /// Wherever it is.
+    pub fn now(&self) {
+        self.raise(Urgency::Now);
+    }
+
+    fn raise(&self, urgency: Urgency) {
+        self.urgency.fetch_max(urgency as u8, Ordering::SeqCst);
         self.woken.notify_waiters();
     }
 
-    #[must_use]
-    pub fn is_set(&self) -> bool {
-        self.set.load(Ordering::SeqCst)
+    fn is(&self, urgency: Urgency) -> bool {
+        self.urgency.load(Ordering::SeqCst) >= urgency as u8
     }
 }
 
 /// Both sockets and what is under way between them.
 #[derive(Debug)]
 pub struct Relay<P: Pin> {
-    pub client: TcpStream,
-    pub upstream: TcpStream,
+    pub client: Stream,
+    pub upstream: Stream,
     pub session: Session<P>,
     to_upstream: Pipe,
     to_client: Pipe,
@@ -110,6 +136,8 @@ struct Pipe {
     shut: bool,
     /// The sink takes nothing any more.
     broken: bool,
+    /// A TLS stream has taken bytes that its socket has not.
+    held_back: bool,
 }
 
 /// What keeps one direction from going on.
@@ -121,7 +149,7 @@ enum Failed {
 
 impl<P: Pin> Relay<P> {
     #[must_use]
-    pub fn new(client: TcpStream, upstream: TcpStream, session: Session<P>) -> Relay<P> {
+    pub fn new(client: Stream, upstream: Stream, session: Session<P>) -> Relay<P> {
         Relay {
             client,
             upstream,
@@ -131,23 +159,54 @@ impl<P: Pin> Relay<P> {
         }
     }
 
+    /// Runs until the server has let the client in and is ready for its first query. The caller
+    /// bounds the time; given up, the relay can only be closed.
+    pub async fn establish(
+        &mut self,
+        stop: &Stop,
+        reported: impl FnMut(Report),
+    ) -> Result<(), Ending> {
+        match self.drive(stop, reported, Session::is_established).await {
+            Some(ending) => Err(ending),
+            None => Ok(()),
+        }
+    }
+
     /// Runs until one side ends, or the proxy stops and the session is between transactions.
-    pub async fn run(&mut self, stop: &Stop, mut reported: impl FnMut(Report)) -> Ending {
+    pub async fn run(&mut self, stop: &Stop, reported: impl FnMut(Report)) -> Ending {
+        let ending = self.drive(stop, reported, |_| false).await;
+        ending.unwrap_or(Ending::Stopped)
+    }
+
+    /// Runs until it ends, or has come far enough.
+    async fn drive(
+        &mut self,
+        stop: &Stop,
+        mut reported: impl FnMut(Report),
+        enough: impl Fn(&Session<P>) -> bool,
+    ) -> Option<Ending> {
         let mut woken = pin!(stop.woken.notified());
         let mut registered = false;
         poll_fn(|cx| {
-            // A task's waker stays the same: registering it once is enough.
-            if !registered {
+            // A task's waker stays the same: registering it once is enough, until it was used.
+            let stopping = stop.is(Urgency::Served);
+            if !registered || stopping {
                 registered = true;
-                let _ = woken.as_mut().poll(cx);
+                while woken.as_mut().poll(cx).is_ready() {
+                    woken.set(stop.woken.notified());
+                }
             }
             let turned = SCRATCH.with_borrow_mut(|scratch| self.turn(cx, scratch));
             if let Some(report) = self.session.take_report() {
                 reported(report);
             }
             match turned {
-                Err(ending) => Poll::Ready(ending),
-                Ok(()) if stop.is_set() && self.is_quiet() => Poll::Ready(Ending::Stopped),
+                Err(ending) => Poll::Ready(Some(ending)),
+                Ok(()) if enough(&self.session) => Poll::Ready(None),
+                Ok(()) if stop.is(Urgency::Now) => Poll::Ready(Some(Ending::Stopped)),
+                Ok(()) if stopping && self.is_quiet() && self.may_leave(stop) => {
+                    Poll::Ready(Some(Ending::Stopped))
+                }
                 Ok(()) => Poll::Pending,
             }
         })
@@ -172,12 +231,17 @@ impl<P: Pin> Relay<P> {
         linger(self.client).await
     }
 
+    fn may_leave(&self, stop: &Stop) -> bool {
+        self.session.has_served() || stop.is(Urgency::Idle)
+    }
+
     /// Nothing of a transaction is under way anywhere.
     fn is_quiet(&self) -> bool {
         self.session.is_idle()
             && self.to_upstream.lane.is_at_boundary()
             && self.to_upstream.backlog.is_empty()
             && self.to_client.output.is_empty()
+            && !self.to_client.held_back
     }
 
     /// Moves what can be moved. The client's direction is tried again only when the server's has
@@ -251,7 +315,7 @@ impl<P: Pin> Relay<P> {
                 true
             }
         };
-        if self.to_client.ended && self.to_client.output.is_empty() {
+        if self.to_client.ended && self.to_client.output.is_empty() && !self.to_client.held_back {
             return Err(Ending::UpstreamClosed);
         }
         Ok(progress)
@@ -263,15 +327,15 @@ impl Pipe {
     fn step(
         &mut self,
         side: &mut impl Side,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &mut Stream,
+        to: &mut Stream,
         scratch: &mut [u8],
         cx: &mut Context<'_>,
     ) -> Result<bool, Failed> {
         if self.broken {
             return Ok(false);
         }
-        if !self.output.is_empty() && self.flush(to, cx)?.is_pending() {
+        if (self.held_back || !self.output.is_empty()) && self.flush(to, cx)?.is_pending() {
             return Ok(false);
         }
         if side.is_blocked() {
@@ -309,7 +373,7 @@ impl Pipe {
         &mut self,
         side: &mut impl Side,
         chunk: &[u8],
-        to: &mut TcpStream,
+        to: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Result<(), Failed> {
         let fed = self.lane.feed(side, chunk, &mut self.output);
@@ -329,21 +393,26 @@ impl Pipe {
     fn write_from(
         &mut self,
         run: &[u8],
-        to: &mut TcpStream,
+        to: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Result<(), Failed> {
         if run.is_empty() {
             return Ok(());
         }
-        let written = match Pinned::new(to).poll_write(cx, run) {
+        let written = match Pinned::new(&mut *to).poll_write(cx, run) {
             Poll::Ready(written) => written.map_err(Failed::Write)?,
             Poll::Pending => 0,
         };
         self.output.extend_from_slice(&run[written..]);
-        Ok(())
+        if to.holds_back() {
+            self.held_back = true;
+            self.push_out(to, cx).map(drop)
+        } else {
+            Ok(())
+        }
     }
 
-    fn flush(&mut self, to: &mut TcpStream, cx: &mut Context<'_>) -> Result<Poll<()>, Failed> {
+    fn flush(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Result<Poll<()>, Failed> {
         while self.written < self.output.len() {
             let rest = &self.output[self.written..];
             match Pinned::new(&mut *to).poll_write(cx, rest) {
@@ -359,7 +428,23 @@ impl Pipe {
         } else {
             self.output.clear();
         }
-        Ok(Poll::Ready(()))
+        self.held_back = to.holds_back();
+        self.push_out(to, cx)
+    }
+
+    /// Makes a TLS stream hand its socket what it has taken.
+    fn push_out(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Result<Poll<()>, Failed> {
+        if !self.held_back {
+            return Ok(Poll::Ready(()));
+        }
+        match Pinned::new(to).poll_flush(cx) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(flushed) => {
+                flushed.map_err(Failed::Write)?;
+                self.held_back = false;
+                Ok(Poll::Ready(()))
+            }
+        }
     }
 
     fn break_off(&mut self) {
@@ -367,5 +452,6 @@ impl Pipe {
         self.output = Vec::new();
         self.backlog = Vec::new();
         self.written = 0;
+        self.held_back = false;
     }
 }

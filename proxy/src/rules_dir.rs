@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::control::{ControlError, attached};
 use crate::generation::InstallError;
 use crate::server::Shared;
+use crate::supervisor;
 
 /// A rule file is written by hand; more than this is not one.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -134,7 +135,9 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
     let Some(dir) = &shared.config.rules else {
         // Nothing to follow, and a request to reload has nothing to do.
         while asked.recv().await.is_some() {
+            supervisor::reloading();
             tracing::info!("no rules directory is configured: nothing to reload");
+            supervisor::ready();
         }
         return std::future::pending().await;
     };
@@ -174,6 +177,9 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
         if !forced && now == seen {
             continue;
         }
+        if forced {
+            supervisor::reloading();
+        }
         match prepared(shared, dir).await {
             Ok(()) => {
                 seen = now;
@@ -188,6 +194,10 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
                 }
                 told = error;
             }
+        }
+        if forced {
+            // With the rules of before, where the new ones are wrong.
+            supervisor::ready();
         }
     }
 }

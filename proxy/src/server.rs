@@ -4,25 +4,35 @@
 //! moving a message wakes nobody else and contends for nothing.
 
 mod client;
+mod door;
+mod listeners;
+mod peer;
 mod worker;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rewrite_rules::{RuleSet, SourceFile};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::counters::Counters;
 use crate::generation::Generations;
 use crate::relay::Stop;
 use crate::rules_dir::{self, RulesError};
 use crate::session::{Report, ShadowCandidate};
+use crate::supervisor;
+use crate::tls::TlsError;
+use crate::tls::client::Acceptor;
+use crate::upstream::{Upstream, UpstreamError};
+use crate::wire::backend;
+use door::Door;
+pub use listeners::ListenError;
+use listeners::Listeners;
+use peer::{Arrival, Peer};
 use worker::Worker;
 
 /// What every part of a serving proxy works with.
@@ -36,6 +46,12 @@ pub struct Shared {
     /// The texts behind the newest generation.
     pub(crate) loaded: Mutex<Vec<SourceFile>>,
     pub(crate) stop: Stop,
+    pub(crate) upstream: Upstream,
+    /// Where a certificate is configured.
+    pub(crate) tls: Option<Acceptor>,
+    door: Arc<Door>,
+    /// That SCRAM-SHA-256-PLUS is not offered has been logged.
+    told_of_channel_binding: AtomicBool,
 }
 
 impl Shared {
@@ -55,6 +71,12 @@ impl Shared {
     /// Takes in what a session of a worker reported.
     fn take(&self, worker: usize, report: Report) {
         self.counters.add(worker, &report);
+        if report.channel_binding_stripped && !self.told_of_channel_binding.swap(true, Relaxed) {
+            tracing::info!(
+                "TLS ends here: SCRAM-SHA-256-PLUS, which binds a login to the TLS connection \
+                 between client and server, is taken from the server's offer (said once)"
+            );
+        }
         for candidate in report.shadows {
             let Some(shadow) = self.shadow.get() else {
                 return;
@@ -69,8 +91,12 @@ impl Shared {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    #[error("cannot listen on {address}: {error}")]
-    Listen { address: String, error: io::Error },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("TLS for clients: {0}")]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     #[error(transparent)]
     Rules(#[from] RulesError),
     #[error("cannot start a worker: {0}")]
@@ -79,8 +105,7 @@ pub enum ServerError {
 
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    listeners: Listeners,
     shared: Arc<Shared>,
     workers: usize,
 }
@@ -100,18 +125,19 @@ impl Server {
         } else {
             RuleSet::compile(files.clone()).map_err(RulesError::from)?
         };
-        let listen = |error| ServerError::Listen {
-            address: config.listen.0.clone(),
-            error,
-        };
-        let listener = TcpListener::bind(&config.listen.0).await.map_err(listen)?;
-        let local_addr = listener.local_addr().map_err(listen)?;
+        let tls = Acceptor::load(&config.tls)?;
+        let upstream = Upstream::new(&config)?;
+        let listeners = Listeners::open(&config).await?;
         let workers = match config.limits.worker_threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
         let shared = Arc::new(Shared {
+            door: Arc::new(Door::new(&config.limits)),
             config,
+            upstream,
+            tls,
+            told_of_channel_binding: AtomicBool::new(false),
             generations: Arc::new(Generations::new(rules)),
             counters: Counters::new(workers),
             shadow: OnceLock::new(),
@@ -119,16 +145,22 @@ impl Server {
             stop: Stop::default(),
         });
         Ok(Server {
-            listener,
-            local_addr,
+            listeners,
             shared,
             workers,
         })
     }
 
+    /// The first address it listens on, with the port that was chosen.
     #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    pub fn local_addr(&self) -> String {
+        let first = self.addresses().next();
+        first.map(Address::to_string).unwrap_or_default()
+    }
+
+    /// All of them.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.listeners.addresses()
     }
 
     #[must_use]
@@ -136,36 +168,89 @@ impl Server {
         Arc::clone(&self.shared)
     }
 
-    /// Serves until `shutdown` completes, then lets sessions finish their transactions for the
-    /// configured grace and ends them.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
+    /// Serves until `shutdown` completes, then takes no more clients, lets those that are there
+    /// finish their transactions until `drain_timeout_ms`, and ends them.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
         let workers = (0..self.workers)
             .map(|number| Worker::start(number, Arc::clone(&self.shared)))
             .collect::<Result<Vec<_>, _>>()
             .map_err(ServerError::Worker)?;
         rules_dir::log_phases(&self.shared);
-        tracing::info!("listening on {}", self.local_addr);
+        for address in self.addresses() {
+            tracing::info!("listening on {address}");
+        }
+        supervisor::ready();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             // Accepting is cancel-safe: a connection not taken stays in the backlog.
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+                accepted = self.listeners.accept() => accepted,
                 () = &mut shutdown => break,
             };
             match accepted {
-                Ok((client, address)) => worker::hand_over(&workers, client, address),
+                Ok((arrival, peer)) => admit(&self.shared, &workers, arrival, peer),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
-        drop(self.listener);
         tracing::info!("shutting down");
-        self.shared.stop.set();
-        for worker in workers {
-            worker.finish().await;
-        }
+        supervisor::stopping();
+        self.shared.stop.after_service();
+        let shared = &self.shared;
+        self.listeners
+            .close(|arrival, peer| admit(shared, &workers, arrival, peer))
+            .await;
+        drain(shared, workers).await;
         Ok(())
+    }
+}
+
+/// Gives a connection to a worker, unless there are too many strangers already.
+fn admit(shared: &Shared, workers: &[Worker], arrival: Arrival, peer: Peer) {
+    let Some(handshake) = shared.door.knock() else {
+        tracing::warn!(%peer, "too many connections that have not authenticated yet");
+        let mut words = Vec::new();
+        let message = "Crossfade has too many connections that have not authenticated yet";
+        backend::write_error(&mut words, "FATAL", "53300", message, "");
+        return arrival.turn_away(&words);
+    };
+    worker::hand_over(workers, arrival, peer, handshake);
+}
+
+/// Whoever has just come asks within this, or did not come for one transaction.
+const NEWCOMERS_GRACE: Duration = Duration::from_secs(1);
+
+/// For the last words of sessions that are ended.
+const FAREWELL: Duration = Duration::from_millis(1_500);
+
+/// Waits for all sessions; the longer it takes, the more urgent it gets.
+async fn drain(shared: &Shared, workers: Vec<Worker>) {
+    let all = async {
+        // None of them takes any more, then each is waited for.
+        let ends: Vec<_> = workers.into_iter().map(Worker::finish).collect();
+        for end in ends {
+            end.await;
+        }
+    };
+    let mut all = std::pin::pin!(all);
+    let limit = Duration::from_millis(shared.config.limits.drain_timeout_ms);
+    let newcomers = limit.min(NEWCOMERS_GRACE);
+    if tokio::time::timeout(newcomers, &mut all).await.is_ok() {
+        return;
+    }
+    shared.stop.when_idle();
+    if tokio::time::timeout(limit - newcomers, &mut all)
+        .await
+        .is_ok()
+    {
+        return;
+    }
+    let sessions = shared.counters.sessions_open.load(Relaxed);
+    tracing::warn!(sessions, "ending sessions that are still in a transaction");
+    shared.stop.now();
+    if tokio::time::timeout(FAREWELL, &mut all).await.is_err() {
+        tracing::warn!("some sessions are cut off");
     }
 }

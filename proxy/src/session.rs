@@ -23,7 +23,7 @@ use std::sync::Arc;
 use rewrite_rules::{Reading, SearchPath};
 
 use crate::wire::frame::tag_name;
-use crate::wire::frontend::MessageError;
+use crate::wire::frontend::{MessageError, MessageLimits};
 use cache::Cache;
 use expect::Expect;
 use statements::{Portals, Statements};
@@ -55,7 +55,7 @@ pub trait Pin: fmt::Debug {
 /// Bounds on what one client can make the session keep.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLimits {
-    pub statement_bytes_max: u32,
+    pub messages: MessageLimits,
     pub prepared_statements_max: usize,
     /// Texts kept to prepare statements anew under a later generation.
     pub prepared_bytes_max: usize,
@@ -68,6 +68,9 @@ pub struct SessionLimits {
 pub struct Settings {
     pub limits: SessionLimits,
     pub search_path: SearchPath,
+    /// SCRAM-SHA-256-PLUS binds a login to the TLS connection that the server sees. The client has
+    /// another one, or none: it must not be offered what cannot succeed.
+    pub strip_channel_binding: bool,
     /// The share of comparable reads that are reported for a shadow read, 0 to 1.
     pub shadow_sample: f64,
     /// Seeds the choice of shadow reads, so that the session itself needs no source of chance.
@@ -97,6 +100,8 @@ pub struct Report {
     pub fallbacks: Vec<String>,
     pub divergences: Vec<String>,
     pub shadows: Vec<ShadowCandidate>,
+    /// SCRAM-SHA-256-PLUS was taken from the server's offer.
+    pub channel_binding_stripped: bool,
 }
 
 /// Why a session must end. The client's mistakes are told to the client; a server that breaks
@@ -133,6 +138,10 @@ pub struct Session<P: Pin> {
     statements: Statements,
     portals: Portals,
     cache: Cache,
+    /// The server has accepted who the client says it is.
+    admitted: bool,
+    /// A transaction has been brought to its end: the connection has served its purpose once.
+    served: bool,
     /// The last ReadyForQuery's transaction status.
     status: u8,
     /// A transaction is under way or an answer outstanding: the generation is pinned.
@@ -184,6 +193,8 @@ impl<P: Pin> Session<P> {
             statements: Statements::default(),
             portals: Portals::default(),
             cache: Cache::new(settings.limits.cached_statements_max, settings.seed),
+            admitted: false,
+            served: false,
             status: b'I',
             pinned: false,
             discarding: false,
@@ -212,6 +223,18 @@ impl<P: Pin> Session<P> {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         !self.pinned && self.expects.is_empty()
+    }
+
+    /// Startup is over: the server has said that it is ready for a first query.
+    #[must_use]
+    pub fn is_established(&self) -> bool {
+        !matches!(self.expects.front(), Some(Expect::Startup))
+    }
+
+    /// At least one transaction, or a statement outside of one, has come to its end.
+    #[must_use]
+    pub fn has_served(&self) -> bool {
+        self.served
     }
 
     /// The end of the connection was announced by one of the two sides.

@@ -1,4 +1,5 @@
-//! `crossfade serve`: the proxy itself, until SIGTERM or SIGINT. SIGHUP reads the rules again.
+//! `crossfade serve`: the proxy itself, until SIGTERM or SIGINT. SIGHUP reads the rules and the
+//! certificate again.
 
 use std::process::ExitCode;
 
@@ -20,12 +21,20 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.flags)?;
     let server = Server::bind(config).await?;
     let shared = server.shared();
-    let (ask, asked) = mpsc::channel(1);
+    let (ask_rules, asked_rules) = mpsc::channel(1);
+    let (ask_tls, asked_tls) = mpsc::channel(1);
     let mut hangup = signal(SignalKind::hangup())?;
     let hangups = async {
         while hangup.recv().await.is_some() {
             // A request that waits already says the same.
-            let _ = ask.try_send(());
+            let _ = ask_rules.try_send(());
+            let _ = ask_tls.try_send(());
+        }
+    };
+    let certificates = async {
+        match &shared.tls {
+            Some(tls) => tls.watch(asked_tls).await,
+            None => std::future::pending().await,
         }
     };
     if let Err(error) = attached::before(&shared, shared.generations.current().rules()).await {
@@ -34,7 +43,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let control = attached::Attached::start(&shared);
     tokio::select! {
         ended = server.run(shutdown()) => ended?,
-        () = rules_dir::watch(&shared, asked) => {}
+        () = rules_dir::watch(&shared, asked_rules) => {}
+        () = certificates => {}
         () = hangups => {}
     }
     control.stop().await;

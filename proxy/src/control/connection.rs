@@ -4,9 +4,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config};
 
 use super::error::{ControlError, said};
+use crate::tls::control::{Connect, Wishes};
 
 /// A database that does not answer within this is taken to be down; the work is tried again later.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,22 +49,42 @@ impl std::ops::DerefMut for Control {
 
 /// Connects for one kind of work, which `pg_stat_activity` shows as `crossfade <work>`.
 pub async fn connect(url: &str, work: &str) -> Result<Control, ControlError> {
-    open(&config(url, work)?, "").await
+    open(&Target::new(url, work)?, "").await
 }
 
-fn config(url: &str, work: &str) -> Result<Config, ControlError> {
+/// Where to connect and how that is encrypted.
+#[derive(Clone, Debug)]
+struct Target {
+    config: Config,
+    tls: Connect,
+}
+
+impl Target {
+    fn new(url: &str, work: &str) -> Result<Target, ControlError> {
+        let wishes = Wishes::read(url).map_err(|error| ControlError::Url(error.to_string()))?;
+        let config = config(&wishes, work)?;
+        let tls = wishes.connect();
+        let tls = tls.map_err(|error| ControlError::Connect(format!("TLS: {error}")))?;
+        Ok(Target { config, tls })
+    }
+}
+
+fn config(wishes: &Wishes, work: &str) -> Result<Config, ControlError> {
+    let url = &wishes.url;
     let mut config = Config::from_str(url).map_err(|error| ControlError::Url(said(&error)))?;
     config
+        .ssl_mode(wishes.driver_mode())
         .application_name(format!("crossfade {work}"))
         .connect_timeout(CONNECT_TIMEOUT);
     Ok(config)
 }
 
-async fn open(config: &Config, more: &str) -> Result<Control, ControlError> {
+async fn open(target: &Target, more: &str) -> Result<Control, ControlError> {
     // The timeout also covers a server that accepts and then says nothing.
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls))
-        .await
-        .map_err(|_| ControlError::Connect("it did not answer in time".to_owned()))?;
+    let connected =
+        tokio::time::timeout(CONNECT_TIMEOUT, target.config.connect(target.tls.clone()))
+            .await
+            .map_err(|_| ControlError::Connect("it did not answer in time".to_owned()))?;
     let (client, connection) = connected.map_err(|error| ControlError::Connect(said(&error)))?;
     let driver = tokio::spawn(async move {
         let mut connection = connection;
@@ -91,15 +112,15 @@ async fn open(config: &Config, more: &str) -> Result<Control, ControlError> {
 /// Makes connections for a pool; whether one is alive is known without asking the server.
 #[derive(Clone, Debug)]
 pub struct Manager {
-    config: Config,
+    target: Target,
     settings: &'static str,
 }
 
 impl Manager {
     /// `settings` are `SET` statements of this kind of work.
     pub fn new(url: &str, work: &str, settings: &'static str) -> Result<Self, ControlError> {
-        let config = config(url, work)?;
-        Ok(Manager { config, settings })
+        let target = Target::new(url, work)?;
+        Ok(Manager { target, settings })
     }
 }
 
@@ -108,7 +129,7 @@ impl bb8::ManageConnection for Manager {
     type Error = ControlError;
 
     async fn connect(&self) -> Result<Control, ControlError> {
-        open(&self.config, self.settings).await
+        open(&self.target, self.settings).await
     }
 
     async fn is_valid(&self, control: &mut Control) -> Result<(), ControlError> {

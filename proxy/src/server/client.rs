@@ -1,82 +1,128 @@
 //! One client, from its first byte to its last.
 
+mod opening;
+
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rewrite_rules::SearchPath;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 
 use super::Shared;
+use super::door::{Full, Guest, Handshake};
+use super::peer::Peer;
+use crate::cancel;
+use crate::generation::SessionPin;
 use crate::relay::{self, Ending, Relay};
-use crate::session::{Session, SessionLimits, Settings, Violation};
+use crate::session::{Session, Settings, Violation};
+use crate::stream::Stream;
 use crate::wire::backend;
 use crate::wire::frontend::MessageError;
-use crate::wire::startup::{self, Startup, StartupError};
-use crate::{cancel, upstream};
+use opening::Opening;
 
 /// A client that does not take its last words within this time does without them.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Each kind of encryption may be asked for once before the session's own packet.
-const NEGOTIATIONS_MAX: usize = 2;
-
-/// What a client's first packets came to.
-enum Opening {
-    Session {
-        packet: Vec<u8>,
-        search_path: SearchPath,
-    },
-    Cancel {
-        packet: Vec<u8>,
-    },
-    Refused(StartupError),
-}
-
 pub(super) async fn serve(
     worker: usize,
     shared: &Shared,
-    mut client: TcpStream,
-    address: SocketAddr,
+    client: Stream,
+    peer: Peer,
+    handshake: Handshake,
 ) {
     let limits = &shared.config.limits;
     let timeout = Duration::from_millis(limits.startup_timeout_ms);
-    // Small messages in both directions wait for each other: Nagle's algorithm would add 40 ms.
-    if client.set_nodelay(true).is_err() {
-        return;
-    }
-    let opening = open(&mut client, limits.startup_bytes_max);
+    let opening = opening::open(client, shared.tls.as_ref(), limits.startup_bytes_max);
     let opening = match tokio::time::timeout(timeout, opening).await {
         Ok(Ok(opening)) => opening,
         Ok(Err(error)) => {
-            tracing::debug!(%address, %error, "a client went away during startup");
+            tracing::debug!(%peer, %error, "a client went away during startup");
             return;
         }
         Err(_) => {
-            tracing::info!(%address, "a client did not finish its startup packet in time");
+            tracing::info!(%peer, "a client did not finish its startup packet in time");
             return;
         }
     };
     match opening {
         Opening::Session {
+            client,
             packet,
             search_path,
         } => {
             let _open = Open::count(shared);
-            session(worker, shared, client, address, &packet, search_path).await;
-        }
-        Opening::Cancel { packet } => {
-            if let Err(error) = cancel::forward(&packet, &shared.config).await {
-                tracing::info!(%address, %error, "a cancel request could not be handed on");
+            match place(shared, &client, peer) {
+                Ok(guest) => {
+                    let arrived = Arrived {
+                        client,
+                        peer,
+                        packet,
+                        search_path,
+                        handshake,
+                        _guest: guest,
+                    };
+                    session(worker, shared, arrived).await;
+                }
+                Err(no) => {
+                    tracing::info!(%peer, message = no.message, "a client is turned away");
+                    farewell(client, no.sqlstate, &no.message, no.hint).await;
+                }
             }
         }
-        Opening::Refused(error) => {
-            tracing::info!(%address, %error, "startup refused");
+        Opening::Cancel { packet } => {
+            if let Err(error) = cancel::forward(&packet, &shared.upstream).await {
+                tracing::info!(%peer, %error, "a cancel request could not be handed on");
+            }
+        }
+        Opening::Refused { client, error } => {
+            tracing::info!(%peer, %error, "startup refused");
             farewell(client, error.sqlstate(), &error.to_string(), "").await;
         }
     }
+}
+
+/// A client that wants a session and may have one.
+struct Arrived {
+    client: Stream,
+    peer: Peer,
+    packet: Vec<u8>,
+    search_path: SearchPath,
+    handshake: Handshake,
+    _guest: Option<Guest>,
+}
+
+/// Why a client gets no session.
+struct No {
+    sqlstate: &'static str,
+    message: String,
+    hint: &'static str,
+}
+
+fn place(shared: &Shared, client: &Stream, peer: Peer) -> Result<Option<Guest>, No> {
+    let limits = &shared.config.limits;
+    if shared.config.tls.required && matches!(client, Stream::Tcp(_)) {
+        return Err(No {
+            sqlstate: "28000",
+            message: "Crossfade takes no connection without TLS here".to_owned(),
+            hint: "Connect with sslmode=require or above.",
+        });
+    }
+    if shared.counters.sessions_open.load(Relaxed) > limits.connections_max as u64 {
+        return Err(No {
+            sqlstate: "53300",
+            message: format!("Crossfade has {} clients already", limits.connections_max),
+            hint: "Raise limits.connections_max, or close connections.",
+        });
+    }
+    shared
+        .door
+        .enter(peer.address())
+        .map_err(|Full { limit }| No {
+            sqlstate: "53300",
+            message: format!("Crossfade has {limit} clients of this address already"),
+            hint: "Raise limits.connections_per_address_max, or close connections.",
+        })
 }
 
 /// Counts a session for as long as it lives.
@@ -96,116 +142,88 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Reads the first packets, byte for byte no more than they are: what follows is the session's.
-async fn open(client: &mut TcpStream, bytes_max: u32) -> io::Result<Opening> {
-    for _ in 0..=NEGOTIATIONS_MAX {
-        let mut length = [0; 4];
-        client.read_exact(&mut length).await?;
-        let bytes = match startup::packet_bytes(length, bytes_max) {
-            Ok(bytes) => bytes,
-            Err(error) => return Ok(Opening::Refused(error)),
-        };
-        let mut packet = vec![0; bytes];
-        packet[..4].copy_from_slice(&length);
-        client.read_exact(&mut packet[4..]).await?;
-        match Startup::read(&packet) {
-            // No encryption yet; a client that insists on it closes.
-            Ok(Startup::Ssl | Startup::Gss) => client.write_all(b"N").await?,
-            Ok(Startup::Cancel) => return Ok(Opening::Cancel { packet }),
-            Ok(Startup::Session(parameters)) => {
-                let search_path = if parameters.sets_search_path {
-                    SearchPath::Unknown
-                } else {
-                    SearchPath::AsDeclared
-                };
-                return Ok(Opening::Session {
-                    packet,
-                    search_path,
-                });
-            }
-            Err(error) => return Ok(Opening::Refused(error)),
-        }
-    }
-    Ok(Opening::Refused(StartupError::Malformed(
-        "encryption was asked for too often",
-    )))
-}
-
-async fn session(
-    worker: usize,
-    shared: &Shared,
-    client: TcpStream,
-    address: SocketAddr,
-    packet: &[u8],
-    search_path: SearchPath,
-) {
-    let limits = &shared.config.limits;
-    if shared.counters.sessions_open.load(Relaxed) > limits.connections_max as u64 {
-        let message = format!("Crossfade has {} clients already", limits.connections_max);
-        let hint = "Raise limits.connections_max, or close connections.";
-        return farewell(client, "53300", &message, hint).await;
-    }
-    let server = match connected(shared, packet).await {
+async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
+    let Arrived {
+        client,
+        peer,
+        packet,
+        search_path,
+        handshake,
+        _guest,
+    } = arrived;
+    let server = match connected(shared, &packet).await {
         Ok(server) => server,
         Err(error) => {
             shared.counters.upstream_failures.fetch_add(1, Relaxed);
-            let server = &shared.config.upstream.0;
-            tracing::warn!(%address, server, %error, "the server cannot be reached");
+            let server = shared.upstream.address();
+            tracing::warn!(%peer, %server, %error, "the server cannot be reached");
             let message =
                 format!("Crossfade cannot reach the PostgreSQL server at {server}: {error}");
             return farewell(client, "08006", &message, "").await;
         }
     };
+    drop(packet);
     let session = Session::new(
         shared.generations.session(),
         shared.generations.current(),
-        settings(shared, search_path, address),
+        settings(shared, search_path, ends_here(&client, &server)),
     );
     let mut relay = Relay::new(client, server, session);
-    let ending = relay
-        .run(&shared.stop, |report| shared.take(worker, report))
-        .await;
-    let last_words = last_words(shared, &relay, &ending, address);
-    if let Ending::ClientGone(error) = &ending {
-        tracing::debug!(%address, %error, "a client went away");
-        return;
-    }
+    let take = |report| shared.take(worker, report);
+    let limit = Duration::from_millis(shared.config.limits.authentication_timeout_ms);
+    let established = tokio::time::timeout(limit, relay.establish(&shared.stop, take)).await;
+    drop(handshake);
+    let ending = match established {
+        Ok(Ok(())) => Ok(relay.run(&shared.stop, take).await),
+        Ok(Err(ending)) => Ok(ending),
+        Err(elapsed) => Err(elapsed),
+    };
+    let last_words = match &ending {
+        Ok(Ending::ClientGone(error)) => {
+            tracing::debug!(%peer, %error, "a client went away");
+            return;
+        }
+        Ok(ending) => last_words(shared, &relay, ending, peer),
+        Err(_) => {
+            tracing::info!(%peer, "a client did not authenticate in time");
+            let mut words = Vec::new();
+            let message = "canceling authentication due to timeout";
+            backend::write_error(&mut words, "FATAL", "57014", message, "");
+            words
+        }
+    };
     // A client that takes nothing any more has had its time.
     let _ = tokio::time::timeout(LAST_WORDS_TIMEOUT, relay.close(&last_words)).await;
 }
 
-async fn connected(shared: &Shared, packet: &[u8]) -> io::Result<TcpStream> {
-    let config = &shared.config;
-    let timeout_ms = config.limits.upstream_connect_timeout_ms;
-    let mut server = upstream::connect(&config.upstream.0, timeout_ms).await?;
+async fn connected(shared: &Shared, packet: &[u8]) -> io::Result<Stream> {
+    let mut server = shared.upstream.connect().await?;
     server.write_all(packet).await?;
+    server.flush().await?;
     Ok(server)
 }
 
-fn settings(shared: &Shared, search_path: SearchPath, address: SocketAddr) -> Settings {
-    let limits = &shared.config.limits;
+/// Whether the two sides see different TLS connections, so that a login cannot be bound to one.
+/// The binding is to the certificate: where both sides show the same, it holds right through.
+fn ends_here(client: &Stream, server: &Stream) -> bool {
+    server.is_tls()
+        && (client.certificate().is_none() || client.certificate() != server.certificate())
+}
+
+fn settings(shared: &Shared, search_path: SearchPath, strip_channel_binding: bool) -> Settings {
     // Which reads are compared need not be unpredictable, only different for each session.
-    let seed = shared.counters.sessions_total.load(Relaxed) << 16 | u64::from(address.port());
+    let seed = shared.counters.sessions_total.load(Relaxed) + 1;
     Settings {
-        limits: SessionLimits {
-            statement_bytes_max: limits.statement_bytes_max,
-            prepared_statements_max: limits.prepared_statements_max,
-            prepared_bytes_max: limits.prepared_bytes_max,
-            cached_statements_max: shared.config.cache.statements,
-        },
+        limits: shared.config.limits.session(shared.config.cache.statements),
         search_path,
+        strip_channel_binding,
         shadow_sample: shared.config.shadow.sample,
         seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
     }
 }
 
 /// What the client is told at the end, if the server has not told it.
-fn last_words(
-    shared: &Shared,
-    relay: &Relay<crate::generation::SessionPin>,
-    ending: &Ending,
-    address: SocketAddr,
-) -> Vec<u8> {
+fn last_words(shared: &Shared, relay: &Relay<SessionPin>, ending: &Ending, peer: Peer) -> Vec<u8> {
     let mut words = Vec::new();
     let mut say = |sqlstate, message: &str| {
         backend::write_error(&mut words, "FATAL", sqlstate, message, "");
@@ -215,14 +233,14 @@ fn last_words(
         Ending::UpstreamClosed if relay.session.is_ending() || relay.client_has_closed() => {}
         Ending::UpstreamClosed => {
             shared.counters.upstream_failures.fetch_add(1, Relaxed);
-            tracing::warn!(%address, "the server closed a connection without a word");
+            tracing::warn!(%peer, "the server closed a connection without a word");
             say(
                 "08006",
                 "Crossfade has lost its connection to the PostgreSQL server",
             );
         }
         Ending::Violation(Violation::Client(error)) => {
-            tracing::info!(%address, %error, "a client broke the protocol");
+            tracing::info!(%peer, %error, "a client broke the protocol");
             match error {
                 MessageError::TooLong { .. } => say("54000", &error.to_string()),
                 MessageError::UnknownType(_)
@@ -233,7 +251,7 @@ fn last_words(
         Ending::Violation(
             violation @ (Violation::OutOfOrder { .. } | Violation::ServerLength { .. }),
         ) => {
-            tracing::error!(%address, %violation, "a session ended: its order of answers is broken");
+            tracing::error!(%peer, %violation, "a session ended: its order of answers is broken");
             say(
                 "XX000",
                 &format!("Crossfade ended this session: {violation}"),
@@ -248,7 +266,7 @@ fn last_words(
 }
 
 /// Refuses a client that has no relay yet.
-async fn farewell(mut client: TcpStream, sqlstate: &str, message: &str, hint: &str) {
+async fn farewell(mut client: Stream, sqlstate: &str, message: &str, hint: &str) {
     let mut words = Vec::new();
     backend::write_error(&mut words, "FATAL", sqlstate, message, hint);
     let saying = async {

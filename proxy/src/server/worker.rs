@@ -1,15 +1,14 @@
 //! A worker: a thread that owns sessions and their sockets.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 
+use super::door::Handshake;
+use super::peer::{Arrival, Peer};
 use super::{Shared, client};
 
 /// The SQL grammar recurses in proportion to a statement's nesting. This is address space, not
@@ -17,13 +16,18 @@ use super::{Shared, client};
 pub const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 /// A connection on its way to its worker's thread.
-type Arrival = (std::net::TcpStream, SocketAddr, Seat);
+#[derive(Debug)]
+struct Delivery {
+    arrival: Arrival,
+    peer: Peer,
+    handshake: Handshake,
+    seat: Seat,
+}
 
 #[derive(Debug)]
 pub(super) struct Worker {
-    // Unbounded, but the kernel's accept backlog bounds what arrives between two turns of a
-    // worker, and each session takes its place under `connections_max` before it costs anything.
-    arrivals: mpsc::UnboundedSender<Arrival>,
+    // Unbounded, but everything in it has its place under `handshakes_max`.
+    arrivals: mpsc::UnboundedSender<Delivery>,
     sessions: Arc<AtomicUsize>,
     finished: oneshot::Receiver<()>,
 }
@@ -66,57 +70,61 @@ impl Worker {
         })
     }
 
-    /// Takes no more clients and waits for the last one; the grace is the worker's own.
-    pub async fn finish(self) {
+    /// Takes no more clients from now on; what is returned waits for the last one.
+    pub fn finish(self) -> impl Future<Output = ()> {
         drop(self.arrivals);
-        // The sender is dropped, never used: an error is the sign.
-        let _ = self.finished.await;
+        async {
+            // The sender is dropped, never used: an error is the sign.
+            let _ = self.finished.await;
+        }
     }
 }
 
 /// Gives a connection to the worker with the fewest.
-pub(super) fn hand_over(workers: &[Worker], client: TcpStream, address: SocketAddr) {
-    let fewest = workers.iter().min_by_key(|w| w.sessions.load(Relaxed));
-    let (Some(worker), Ok(client)) = (fewest, client.into_std()) else {
+pub(super) fn hand_over(workers: &[Worker], arrival: Arrival, peer: Peer, handshake: Handshake) {
+    let Some(worker) = workers.iter().min_by_key(|w| w.sessions.load(Relaxed)) else {
         return;
     };
-    let seat = Seat::take(&worker.sessions);
-    if worker.arrivals.send((client, address, seat)).is_err() {
-        tracing::error!(%address, "a worker is gone; the connection is closed");
+    let delivery = Delivery {
+        arrival,
+        peer,
+        handshake,
+        seat: Seat::take(&worker.sessions),
+    };
+    if worker.arrivals.send(delivery).is_err() {
+        tracing::error!(%peer, "a worker is gone; the connection is closed");
     }
 }
 
-async fn work(number: usize, shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Arrival>) {
+/// Serves until no more can come and the last one has gone. How long those that are there may
+/// stay is the server's to say.
+async fn work(number: usize, shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Delivery>) {
     let mut sessions = JoinSet::new();
     loop {
         // Both are cancel-safe.
         tokio::select! {
-            arrival = queue.recv() => {
-                let Some((client, address, seat)) = arrival else { break };
-                let shared = Arc::clone(&shared);
-                sessions.spawn(async move {
-                    let _seat = seat;
-                    match TcpStream::from_std(client) {
-                        Ok(client) => client::serve(number, &shared, client, address).await,
-                        Err(error) => tracing::warn!(%address, %error, "cannot take a connection"),
-                    }
-                });
+            delivery = queue.recv() => {
+                let Some(delivery) = delivery else { break };
+                sessions.spawn(serve(number, Arc::clone(&shared), delivery));
             }
             Some(ended) = sessions.join_next(), if !sessions.is_empty() => note(ended),
         }
     }
-    let grace = Duration::from_millis(shared.config.limits.shutdown_grace_ms);
-    let all = async {
-        while let Some(ended) = sessions.join_next().await {
-            note(ended);
-        }
-    };
-    if tokio::time::timeout(grace, all).await.is_err() {
-        tracing::warn!(
-            worker = number,
-            sessions = sessions.len(),
-            "ending sessions that are still in a transaction"
-        );
+    while let Some(ended) = sessions.join_next().await {
+        note(ended);
+    }
+}
+
+async fn serve(number: usize, shared: Arc<Shared>, delivery: Delivery) {
+    let Delivery {
+        arrival,
+        peer,
+        handshake,
+        seat: _seat,
+    } = delivery;
+    match arrival.settle(&shared.config.tcp) {
+        Ok(client) => client::serve(number, &shared, client, peer, handshake).await,
+        Err(error) => tracing::warn!(%peer, %error, "cannot take a connection"),
     }
 }
 

@@ -40,7 +40,7 @@ impl<P: Pin> Side for Frontend<'_, P> {
     }
 
     fn want(&mut self, header: Header) -> Result<Want, Violation> {
-        frontend::check_header(header, self.0.settings.limits.statement_bytes_max)?;
+        frontend::check_header(header, &self.0.settings.limits.messages, self.0.admitted)?;
         Ok(match header.tag {
             frontend::BIND => {
                 self.0.compares_bind = self.0.samples_bind(header);

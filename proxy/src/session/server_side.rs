@@ -44,6 +44,14 @@ impl<P: Pin> Side for Backend<'_, P> {
         Ok(match header.tag {
             backend::READY_FOR_QUERY => Want::Whole,
             backend::PARAMETER_DESCRIPTION if self.0.may_hold_description(header) => Want::Whole,
+            backend::AUTHENTICATION if header.frame_bytes() <= READ_BYTES_MAX => Want::Whole,
+            // Passed on unread it could offer what must not be offered.
+            backend::AUTHENTICATION => {
+                return Err(Violation::ServerLength {
+                    tag: header.tag,
+                    length: header.length,
+                });
+            }
             backend::ERROR_RESPONSE
             | backend::NOTICE_RESPONSE
             | backend::PARAMETER_STATUS
@@ -153,12 +161,16 @@ impl<P: Pin> Session<P> {
                 Some(Expect::FunctionCall) => Ok(Act::Forward),
                 _ => self.out_of_order(tag),
             },
-            backend::AUTHENTICATION
-            | backend::BACKEND_KEY_DATA
-            | backend::NEGOTIATE_PROTOCOL_VERSION => match self.expects.front() {
-                Some(Expect::Startup) => Ok(Act::Forward),
+            backend::AUTHENTICATION => match self.expects.front() {
+                Some(Expect::Startup) => Ok(self.on_authentication(body, insert)),
                 _ => self.out_of_order(tag),
             },
+            backend::BACKEND_KEY_DATA | backend::NEGOTIATE_PROTOCOL_VERSION => {
+                match self.expects.front() {
+                    Some(Expect::Startup) => Ok(Act::Forward),
+                    _ => self.out_of_order(tag),
+                }
+            }
             _ => self.out_of_order(tag),
         }
     }
@@ -168,6 +180,25 @@ impl<P: Pin> Session<P> {
             came,
             expected: self.expects.front().map_or("no answer", Expect::describe),
         })
+    }
+
+    /// `SASL: SCRAM-SHA-256-PLUS, SCRAM-SHA-256` → `SASL: SCRAM-SHA-256`, where the client's TLS
+    /// is not the server's. The rest of the exchange is between the two of them.
+    fn on_authentication(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Act {
+        if body == backend::AUTHENTICATION_OK {
+            self.admitted = true;
+        }
+        if !self.settings.strip_channel_binding {
+            return Act::Forward;
+        }
+        let Some(without) = backend::without_channel_binding(body) else {
+            return Act::Forward;
+        };
+        write_frame(insert, backend::AUTHENTICATION, |out| {
+            out.extend_from_slice(&without)
+        });
+        self.report().channel_binding_stripped = true;
+        Act::Drop
     }
 
     /// The request at the head of the queue has all its answers.
@@ -282,6 +313,7 @@ impl<P: Pin> Session<P> {
         }
         for _ in 0..syncs {
             self.expects.insert(1, Expect::Sync);
+            self.cache.unanswered += 1;
         }
     }
 
@@ -323,11 +355,11 @@ impl<P: Pin> Session<P> {
             Some(reading) => translate::error(fields, reading, insert),
             None => Act::Forward,
         };
-        let act = match unnamed {
+        let act = match &unnamed {
             // It was not written in translation.
             Some(body) if act == Act::Forward => {
                 write_frame(insert, backend::ERROR_RESPONSE, |out| {
-                    out.extend_from_slice(&body);
+                    out.extend_from_slice(body);
                 });
                 Act::Drop
             }
@@ -407,7 +439,11 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_ready(&mut self, body: &[u8]) -> Result<Act, Violation> {
-        match self.expects.pop_front() {
+        let head = self.expects.pop_front();
+        let status = body.first().copied().unwrap_or(b'I');
+        self.admitted = true;
+        self.served |= status == b'I' && !matches!(head, Some(Expect::Startup));
+        match head {
             Some(Expect::Query(run)) if !run.failed => self.ran(run),
             Some(Expect::Query(_) | Expect::Sync | Expect::FunctionCall | Expect::Startup) => {}
             Some(other) => {
@@ -418,7 +454,7 @@ impl<P: Pin> Session<P> {
         }
         self.skip_copy_marks();
         self.cache.unanswered = self.cache.unanswered.saturating_sub(1);
-        self.status = body.first().copied().unwrap_or(b'I');
+        self.status = status;
         if self.status == b'I' {
             let finished = std::mem::take(&mut self.shadows);
             if !finished.is_empty() {

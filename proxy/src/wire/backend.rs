@@ -28,6 +28,37 @@ pub const PORTAL_SUSPENDED: u8 = b's';
 pub const READY_FOR_QUERY: u8 = b'Z';
 pub const ROW_DESCRIPTION: u8 = b'T';
 
+/// The body of AuthenticationOk.
+pub const AUTHENTICATION_OK: &[u8] = &[0, 0, 0, 0];
+/// The code of AuthenticationSASL, which offers mechanisms.
+const AUTHENTICATION_SASL: u32 = 10;
+const CHANNEL_BINDING: &[u8] = b"SCRAM-SHA-256-PLUS";
+
+/// An AuthenticationSASL's body without SCRAM-SHA-256-PLUS; `None` when it does not offer that, or
+/// is something else.
+#[must_use]
+pub fn without_channel_binding(body: &[u8]) -> Option<Vec<u8>> {
+    let (code, mut rest) = body.split_first_chunk()?;
+    if u32::from_be_bytes(*code) != AUTHENTICATION_SASL {
+        return None;
+    }
+    let mut without = code.to_vec();
+    let mut found = false;
+    while let Some((mechanism, after)) = split_string(rest) {
+        if mechanism.is_empty() {
+            break;
+        }
+        rest = after;
+        if mechanism == CHANNEL_BINDING {
+            found = true;
+        } else {
+            write_string(&mut without, mechanism);
+        }
+    }
+    without.extend_from_slice(rest);
+    found.then_some(without)
+}
+
 /// The fields of an ErrorResponse or NoticeResponse.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields<'a>(&'a [u8]);
@@ -147,6 +178,20 @@ mod tests {
         for end in 0..out.len() - 5 {
             // Cut anywhere, it may say less but must not panic or run on.
             assert!(Fields::new(&out[5..5 + end]).iter().count() <= 4);
+        }
+    }
+
+    #[test]
+    fn an_offer_of_channel_binding_is_taken_out_and_nothing_else() {
+        let both = b"\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0";
+        let plain = b"\0\0\0\x0aSCRAM-SHA-256\0\0";
+        assert_eq!(without_channel_binding(both).as_deref(), Some(&plain[..]));
+        assert_eq!(without_channel_binding(plain), None);
+        assert_eq!(without_channel_binding(AUTHENTICATION_OK), None);
+        for end in 0..both.len() {
+            // Cut anywhere it must not panic, and what is left must be no longer.
+            let without = without_channel_binding(&both[..end]);
+            assert!(without.is_none_or(|without| without.len() < end));
         }
     }
 

@@ -19,12 +19,35 @@ pub const QUERY: u8 = b'Q';
 pub const SYNC: u8 = b'S';
 pub const TERMINATE: u8 = b'X';
 
-/// PostgreSQL's own limit for messages that carry names only.
-const SMALL_BYTES_MAX: u32 = 10_000;
-/// PostgreSQL's own limit for one step of an authentication exchange.
-const AUTHENTICATION_BYTES_MAX: u32 = 65_535;
-/// Both names of a Bind must end within this many bytes: twice what Close and Describe allow.
-pub const BIND_NAMES_BYTES_MAX: usize = 2 * SMALL_BYTES_MAX as usize;
+/// How long a message may claim to be, by what it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageLimits {
+    /// Any message before the server has let the client in, and answers to it afterwards.
+    pub authentication_bytes_max: u32,
+    /// Close, Describe, Execute and CopyFail, which carry names.
+    pub names_bytes_max: u32,
+    /// Query and Parse, which are held to be read.
+    pub statement_bytes_max: u32,
+    /// Bind, FunctionCall and CopyData, which stream through.
+    pub values_bytes_max: u32,
+}
+
+impl MessageLimits {
+    pub const DEFAULT: MessageLimits = MessageLimits {
+        // PostgreSQL's own limit for one step of an authentication exchange.
+        authentication_bytes_max: 65_535,
+        // PostgreSQL's own limit for messages that carry names only.
+        names_bytes_max: 10_000,
+        // A statement must be held whole to be read; this is the memory one client can take.
+        statement_bytes_max: 64 * 1024 * 1024,
+        // PostgreSQL's own limit for a message; none of it is held.
+        values_bytes_max: FRAME_BYTES_MAX,
+    };
+}
+
+/// Both names of a Bind must end within this many bytes: twice what the server allows a message
+/// that carries one.
+pub const BIND_NAMES_BYTES_MAX: usize = 20_000;
 
 /// What is wrong with the bytes that a client sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,15 +76,25 @@ pub enum MessageError {
 }
 
 /// Checks a header before anything of the body is awaited, so that a lie costs no memory.
-pub fn check_header(header: Header, statement_bytes_max: u32) -> Result<(), MessageError> {
+///
+/// `admitted`: the server has accepted who the client says it is.
+pub fn check_header(
+    header: Header,
+    limits: &MessageLimits,
+    admitted: bool,
+) -> Result<(), MessageError> {
     let Header { tag, length } = header;
     let most = match tag {
-        QUERY | PARSE => statement_bytes_max.min(FRAME_BYTES_MAX),
-        BIND | FUNCTION_CALL | COPY_DATA => FRAME_BYTES_MAX,
-        CLOSE | DESCRIBE | EXECUTE | COPY_FAIL => SMALL_BYTES_MAX,
-        PASSWORD => AUTHENTICATION_BYTES_MAX,
+        QUERY | PARSE => limits.statement_bytes_max,
+        BIND | FUNCTION_CALL | COPY_DATA => limits.values_bytes_max,
+        CLOSE | DESCRIBE | EXECUTE | COPY_FAIL => limits.names_bytes_max,
+        PASSWORD => limits.authentication_bytes_max,
         SYNC | FLUSH | TERMINATE | COPY_DONE => 4,
         _ => return Err(MessageError::UnknownType(tag)),
+    };
+    let most = match admitted {
+        true => most.min(FRAME_BYTES_MAX),
+        false => most.min(limits.authentication_bytes_max),
     };
     if length < 4 {
         return Err(MessageError::Length {
@@ -315,13 +348,43 @@ mod tests {
 
     #[test]
     fn a_header_that_lies_is_refused_before_its_body_comes() {
-        let header = |tag, length| Header { tag, length };
-        assert!(check_header(header(b'Q', 3), 100).is_err());
-        assert!(check_header(header(b'Q', 101), 100).is_err());
-        assert!(check_header(header(b'Q', 100), 100).is_ok());
-        assert!(check_header(header(b'S', 5), 100).is_err());
-        assert!(check_header(header(b'z', 4), 100).is_err());
-        assert!(check_header(header(b'd', 0x4000_0000), 100).is_err());
+        let limits = MessageLimits {
+            authentication_bytes_max: 40,
+            names_bytes_max: 30,
+            statement_bytes_max: 100,
+            values_bytes_max: u32::MAX,
+        };
+        let check = |tag, length, admitted| {
+            let header = Header { tag, length };
+            check_header(header, &limits, admitted).is_ok()
+        };
+        for admitted in [false, true] {
+            assert!(!check(b'Q', 3, admitted));
+            assert!(!check(b'S', 5, admitted));
+            assert!(!check(b'z', 4, admitted));
+        }
+        // Type, the most it may be before the client is let in, and after.
+        for (tag, before, after) in [
+            (b'Q', 40, 100),
+            (b'P', 40, 100),
+            (b'B', 40, FRAME_BYTES_MAX),
+            (b'F', 40, FRAME_BYTES_MAX),
+            (b'd', 40, FRAME_BYTES_MAX),
+            (b'C', 30, 30),
+            (b'D', 30, 30),
+            (b'E', 30, 30),
+            (b'f', 30, 30),
+            (b'p', 40, 40),
+            (b'S', 4, 4),
+            (b'H', 4, 4),
+            (b'X', 4, 4),
+            (b'c', 4, 4),
+        ] {
+            for (most, admitted) in [(before, false), (after, true)] {
+                assert!(check(tag, most, admitted), "{} {most}", tag_name(tag));
+                assert!(!check(tag, most + 1, admitted), "{} {most}", tag_name(tag));
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,10 @@ pub const PREFIX_BYTES: usize = 8;
 
 const CANCEL_REQUEST: u32 = 80_877_102;
 const SSL_REQUEST: u32 = 80_877_103;
+/// The whole packet by which a client asks for TLS: its length and the code.
+pub const SSL_REQUEST_PACKET: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+/// What a TLS connection begins with; no length of a startup packet does.
+pub const TLS_HANDSHAKE: u8 = 0x16;
 const GSS_REQUEST: u32 = 80_877_104;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,13 +22,17 @@ pub enum StartupError {
     Protocol { major: u16, minor: u16 },
     #[error("invalid startup packet: {0}")]
     Malformed(&'static str),
+    #[error("received unencrypted data after the request for TLS")]
+    UnencryptedData,
 }
 
 impl StartupError {
     #[must_use]
     pub fn sqlstate(&self) -> &'static str {
         match self {
-            StartupError::Length { .. } | StartupError::Malformed(_) => "08P01",
+            StartupError::Length { .. }
+            | StartupError::Malformed(_)
+            | StartupError::UnencryptedData => "08P01",
             StartupError::Protocol { .. } => "0A000",
         }
     }

@@ -311,7 +311,7 @@ impl Grammar<'_> {
     }
 
     /// One item of FROM.
-    fn item(&mut self, outer: &Scope, depth: u32) -> (String, Vec<Relation>) {
+    fn item(&mut self, _outer: &Scope, depth: u32) -> (String, Vec<Relation>) {
         match self.choices.below(if depth == 0 { 8 } else { 14 }) {
             0..=4 => self.managed_item(),
             5 => {

@@ -3,7 +3,7 @@
 
 use crossfade::wire::backend;
 use crossfade::wire::frame::{HEADER_BYTES, Header, split_string};
-use crossfade::wire::frontend::{self, BindNames, Execute, Parse, Target};
+use crossfade::wire::frontend::{self, BindNames, Execute, MessageLimits, Parse, Target};
 use crossfade::wire::startup::{self, Startup};
 
 pub fn check(data: &[u8]) {
@@ -17,7 +17,7 @@ pub fn check(data: &[u8]) {
         assert!(bytes.is_err() || bytes.is_ok_and(|bytes| (8..=10_000).contains(&bytes)));
     }
     if let Some(header) = Header::read(data)
-        && frontend::check_header(header, 1000).is_ok()
+        && frontend::check_header(header, &MessageLimits::DEFAULT, true).is_ok()
     {
         assert!((4..=0x3fff_ffff).contains(&header.length));
         assert!(header.frame_bytes() >= HEADER_BYTES);

@@ -8,12 +8,17 @@ use crossfade::generation::{Generations, SessionPin};
 use crossfade::session::lane::{Lane, Side};
 use crossfade::session::{Backend, Frontend, Session, SessionLimits, Settings, Violation};
 use crossfade::wire::frame::write_frame;
+use crossfade::wire::frontend::MessageLimits;
 use rewrite_rules::{Phase, RuleSet, SearchPath};
 
 use super::{Bytes, reader};
 
 const LIMITS: SessionLimits = SessionLimits {
-    statement_bytes_max: 10_000_000,
+    cached_statements_max: 4,
+    messages: MessageLimits {
+        statement_bytes_max: 10_000_000,
+        ..MessageLimits::DEFAULT
+    },
     prepared_statements_max: 4,
     prepared_bytes_max: 1000,
 };
@@ -36,6 +41,7 @@ impl Fed {
         let settings = Settings {
             limits: LIMITS,
             search_path: SearchPath::AsDeclared,
+            strip_channel_binding: false,
             shadow_sample: 0.5,
             seed: 7,
         };

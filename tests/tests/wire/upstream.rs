@@ -72,6 +72,7 @@ async fn at_shutdown_a_transaction_may_finish_and_an_idle_session_ends() {
     let postgres = Postgres::start().await.expect("PostgreSQL");
     let proxy = Proxy::start(&postgres).await;
     let mut idle = Raw::session(&proxy.address).await;
+    idle.query("SELECT 1").await;
     let mut busy = Raw::session(&proxy.address).await;
     busy.query("BEGIN").await;
     let stopped = proxy.stop();

@@ -14,6 +14,7 @@ use crate::session::{
 };
 use crate::wire::backend;
 use crate::wire::frame::{write_frame, write_string};
+use crate::wire::frontend::MessageLimits;
 
 /// What a generation of the test does with a text that spells `legacy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +160,10 @@ pub struct Rig {
 }
 
 pub const LIMITS: SessionLimits = SessionLimits {
-    statement_bytes_max: 1000,
+    messages: MessageLimits {
+        statement_bytes_max: 1000,
+        ..MessageLimits::DEFAULT
+    },
     prepared_statements_max: 3,
     prepared_bytes_max: 400,
     cached_statements_max: 0,
@@ -200,6 +204,7 @@ impl Rig {
         let settings = Settings {
             limits,
             search_path: SearchPath::AsDeclared,
+            strip_channel_binding: false,
             shadow_sample: 1.0,
             seed: 1,
         };

@@ -1,0 +1,105 @@
+//! A client's first packets: encryption asked for and answered, then what it came for.
+
+use std::io;
+
+use rewrite_rules::SearchPath;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::stream::Stream;
+use crate::tls::client::{Acceptor, Asked};
+use crate::tls::upstream::has_more;
+use crate::wire::startup::{self, Startup, StartupError, TLS_HANDSHAKE};
+
+/// Each kind of encryption may be asked for once before the session's own packet.
+const NEGOTIATIONS_MAX: usize = 2;
+
+/// What a client's first packets came to.
+pub(super) enum Opening {
+    Session {
+        client: Stream,
+        packet: Vec<u8>,
+        search_path: SearchPath,
+    },
+    Cancel {
+        packet: Vec<u8>,
+    },
+    Refused {
+        client: Stream,
+        error: StartupError,
+    },
+}
+
+/// Reads byte for byte no more than the packets are: what follows is the session's. The caller
+/// bounds the time.
+pub(super) async fn open(
+    client: Stream,
+    tls: Option<&Acceptor>,
+    bytes_max: u32,
+) -> io::Result<Opening> {
+    let mut client = directly(client, tls).await?;
+    for _ in 0..=NEGOTIATIONS_MAX {
+        let mut length = [0; 4];
+        client.read_exact(&mut length).await?;
+        let bytes = match startup::packet_bytes(length, bytes_max) {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Opening::Refused { client, error }),
+        };
+        let mut packet = vec![0; bytes];
+        packet[..4].copy_from_slice(&length);
+        client.read_exact(&mut packet[4..]).await?;
+        match Startup::read(&packet) {
+            Ok(Startup::Ssl) => match (client, tls) {
+                (Stream::Tcp(mut tcp), Some(tls)) => {
+                    // Whatever stands behind the request came in the clear, perhaps from somebody
+                    // in between: it must never be taken for the client's words within TLS.
+                    if has_more(&tcp) {
+                        let error = StartupError::UnencryptedData;
+                        let client = Stream::Tcp(tcp);
+                        return Ok(Opening::Refused { client, error });
+                    }
+                    tcp.write_all(b"S").await?;
+                    client = tls.accept(tcp, Asked::ByRequest).await?;
+                }
+                (other, _) => {
+                    client = other;
+                    client.write_all(b"N").await?;
+                }
+            },
+            // A client that insists on it closes.
+            Ok(Startup::Gss) => client.write_all(b"N").await?,
+            Ok(Startup::Cancel) => return Ok(Opening::Cancel { packet }),
+            Ok(Startup::Session(parameters)) => {
+                let search_path = if parameters.sets_search_path {
+                    SearchPath::Unknown
+                } else {
+                    SearchPath::AsDeclared
+                };
+                return Ok(Opening::Session {
+                    client,
+                    packet,
+                    search_path,
+                });
+            }
+            Err(error) => return Ok(Opening::Refused { client, error }),
+        }
+        client.flush().await?;
+    }
+    let error = StartupError::Malformed("encryption was asked for too often");
+    Ok(Opening::Refused { client, error })
+}
+
+/// Takes a client in that speaks TLS with its first byte.
+async fn directly(client: Stream, tls: Option<&Acceptor>) -> io::Result<Stream> {
+    match (client, tls) {
+        (Stream::Tcp(tcp), Some(tls)) => {
+            let mut first = [0];
+            tcp.peek(&mut first).await?;
+            if first == [TLS_HANDSHAKE] {
+                tls.accept(tcp, Asked::Directly).await
+            } else {
+                Ok(Stream::Tcp(tcp))
+            }
+        }
+        (other, _) => Ok(other),
+    }
+}

@@ -1,0 +1,256 @@
+//! What strangers and clients may take, and what they are told when it is too much.
+
+use crossfade::testbed::Postgres;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+#[allow(dead_code, reason = "shared with tests that use the rest")]
+#[path = "wire/raw.rs"]
+mod raw;
+use raw::{Proxy, Raw, frame, query, startup};
+
+/// A server that takes connections and never says a word.
+async fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("address").to_string();
+    (listener, address)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_has_so_many_sessions_and_gets_room_when_one_ends() {
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let proxy = Proxy::start_with(&postgres, |config| {
+        config.limits.connections_per_address_max = 1;
+    })
+    .await;
+    let mut first = Raw::session(&proxy.address).await;
+    let mut second = Raw::dial(&proxy.address).await;
+    second.send(&startup()).await;
+    let told = second.rest().await;
+    assert_eq!(told[0].field('C'), "53300");
+    assert!(told[0].field('H').contains("connections_per_address_max"));
+    first.send(&frame('X', b"")).await;
+    assert_eq!(first.rest().await, []);
+    // The place is given back right after the socket is closed: ask until it is.
+    loop {
+        let mut next = Raw::dial(&proxy.address).await;
+        next.send(&startup()).await;
+        if next.until('Z').await.last().is_some_and(|m| m.tag == 'Z') {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_strangers_are_turned_away_and_guests_do_not_count() {
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let proxy = Proxy::start_with(&postgres, |config| config.limits.handshakes_max = 1).await;
+    let mut guest = Raw::session(&proxy.address).await;
+    // It says nothing, and so stays a stranger.
+    let stranger = Raw::dial(&proxy.address).await;
+    let mut refused = Raw::dial(&proxy.address).await;
+    assert_eq!(refused.last_error().await, "53300");
+    assert_eq!(guest.query("SELECT 1").await.len(), 4);
+    drop(stranger);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_authenticate_in_time_is_told_so() {
+    let (listener, address) = silent().await;
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let proxy = Proxy::start_with(&postgres, |config| {
+        config.upstream.0 = address;
+        config.limits.authentication_timeout_ms = 100;
+    })
+    .await;
+    let mut raw = Raw::dial(&proxy.address).await;
+    raw.send(&startup()).await;
+    assert_eq!(raw.last_error().await, "57014");
+    drop(listener);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_authentication_no_message_may_be_large() {
+    let (listener, address) = silent().await;
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let proxy = Proxy::start_with(&postgres, |config| {
+        config.upstream.0 = address;
+        config.limits.authentication_bytes_max = 100;
+    })
+    .await;
+    for tag in ['Q', 'P', 'B', 'F', 'd', 'p'] {
+        let mut raw = Raw::dial(&proxy.address).await;
+        raw.send(&startup()).await;
+        raw.send(&frame(tag, &[b'x'; 97])).await;
+        assert_eq!(raw.last_error().await, "54000", "{tag}");
+    }
+    drop(listener);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_authentication_each_type_has_a_limit_of_its_own() {
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let proxy = Proxy::start_with(&postgres, |config| {
+        config.limits.names_bytes_max = 100;
+        config.limits.statement_bytes_max = 200;
+        config.limits.values_bytes_max = 300;
+    })
+    .await;
+    for (tag, bytes) in [
+        ('D', 100),
+        ('E', 100),
+        ('C', 100),
+        ('Q', 200),
+        ('P', 200),
+        ('B', 300),
+        ('d', 300),
+    ] {
+        let mut raw = Raw::session(&proxy.address).await;
+        raw.send(&frame(tag, &vec![b'x'; bytes - 3])).await;
+        assert_eq!(raw.last_error().await, "54000", "{tag}");
+    }
+    let mut raw = Raw::session(&proxy.address).await;
+    let answers = raw.query(&format!("SELECT '{}'", "x".repeat(180))).await;
+    assert_eq!(answers.len(), 4, "one within the limit passes");
+}
+
+/// The sockets of this process towards a port that have a keepalive timer running, by the
+/// kernel's own table: column `tr`, where 02 is keepalive.
+fn kept_alive(local: bool, port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("table");
+    let port = format!(":{port:04X}");
+    table.lines().skip(1).any(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let address = fields[if local { 1 } else { 2 }];
+        fields[3] == "01" && address.ends_with(&port) && fields[5].starts_with("02")
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_kernel_probes_both_sides_for_life() {
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    for (idle, expected) in [(60, true), (0, false)] {
+        let proxy = Proxy::start_with(&postgres, |config| config.tcp.keepalive_idle_s = idle).await;
+        let mut raw = Raw::session(&proxy.address).await;
+        raw.query("SELECT 1").await;
+        let own = proxy
+            .address
+            .rsplit_once(':')
+            .expect("port")
+            .1
+            .parse()
+            .expect("port");
+        assert_eq!(kept_alive(true, own), expected, "towards the client");
+        let backend = raw.query("SELECT inet_client_port()").await;
+        let port = String::from_utf8_lossy(&backend[1].body[6..])
+            .parse()
+            .expect("port");
+        assert_eq!(kept_alive(true, port), expected, "towards the server");
+    }
+}
+
+/// A server of the test's own: answers the startup packet, and the first query with these bytes.
+async fn hostile(answer: Vec<u8>) -> String {
+    let (listener, address) = silent().await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let mut packet = vec![0; startup().len()];
+                stream.read_exact(&mut packet).await?;
+                stream.write_all(&frame('R', &[0; 4])).await?;
+                stream.write_all(&frame('Z', b"I")).await?;
+                let mut asked = [0; 5];
+                stream.read_exact(&mut asked).await?;
+                stream.write_all(&answer).await?;
+                stream.shutdown().await
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_server_hurts_only_its_own_session() {
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let row = frame('D', b"\0\x01\0\0\0\x01x");
+    let notice = frame('N', b"SNOTICE\0C00000\0Mflood\0\0");
+    for (what, answer, sqlstate) in [
+        ("garbage", vec![0xee; 500], "XX000"),
+        ("a length that lies", vec![b'Z', 0, 0, 0, 3, b'I'], "XX000"),
+        ("an answer to nothing", frame('1', b""), "XX000"),
+        (
+            "two ready for one",
+            [frame('Z', b"I"), frame('Z', b"I")].concat(),
+            "XX000",
+        ),
+        ("rows without an end", row.repeat(100_000), "08006"),
+        ("notices without an end", notice.repeat(100_000), "08006"),
+        ("silence", Vec::new(), "08006"),
+    ] {
+        let upstream = hostile(answer).await;
+        let proxy = Proxy::start_with(&postgres, |config| config.upstream.0 = upstream).await;
+        let mut bystander = Raw::session(&proxy.address).await;
+        let mut raw = Raw::session(&proxy.address).await;
+        raw.send(&query("SELECT 1")).await;
+        assert_eq!(raw.last_error().await, sqlstate, "{what}");
+        // The other session is still there: its own answer comes, whatever it is.
+        bystander.send(&query("SELECT 1")).await;
+        assert!(bystander.message().await.is_some(), "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_in_the_middle_of_a_message_adds_no_bytes_to_it() {
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let upstream = hostile(vec![b'D', 0, 0, 0, 100, 0, 1]).await;
+    let proxy = Proxy::start_with(&postgres, |config| config.upstream.0 = upstream).await;
+    let mut raw = Raw::session(&proxy.address).await;
+    raw.send(&query("SELECT 1")).await;
+    let mut came = Vec::new();
+    raw.stream.read_to_end(&mut came).await.expect("closed");
+    assert_eq!(
+        came,
+        [b'D', 0, 0, 0, 100, 0, 1],
+        "an error in it would be taken for its values"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn protocol_3_2_and_its_long_cancel_keys_pass_as_they_are() {
+    let (listener, address) = silent().await;
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let proxy = Proxy::start_with(&postgres, |config| config.upstream.0 = address).await;
+    let mut packet = startup();
+    packet[4..8].copy_from_slice(&0x0003_0002_u32.to_be_bytes());
+    let mut raw = Raw::dial(&proxy.address).await;
+    raw.send(&packet).await;
+    let (mut server, _) = listener.accept().await.expect("accept");
+    let mut came = vec![0; packet.len()];
+    server.read_exact(&mut came).await.expect("startup");
+    assert_eq!(came, packet);
+    let key = [&7_u32.to_be_bytes()[..], &[0xab; 256]].concat();
+    let greeting = [
+        frame('v', b"\0\x03\0\0\0\0\0\x01_pq_.x\0"),
+        frame('R', &[0; 4]),
+        frame('K', &key),
+        frame('Z', b"I"),
+    ];
+    server
+        .write_all(&greeting.concat())
+        .await
+        .expect("greeting");
+    let tags: Vec<_> = raw.until('Z').await;
+    assert_eq!(tags.iter().map(|m| m.tag).collect::<String>(), "vRKZ");
+    assert_eq!(tags[2].body, key);
+
+    let code = 80_877_102_u32.to_be_bytes();
+    let length = (8 + key.len() as u32).to_be_bytes();
+    let cancel = [&length[..], &code, &key].concat();
+    let mut canceller = TcpStream::connect(&proxy.address).await.expect("connect");
+    canceller.write_all(&cancel).await.expect("send");
+    let (mut server, _) = listener.accept().await.expect("accept");
+    let mut came = vec![0; cancel.len()];
+    server.read_exact(&mut came).await.expect("cancel");
+    assert_eq!(came, cancel);
+}
