@@ -87,7 +87,10 @@ fn transaction(choices: &mut Choices, writes: bool, count: usize, into: &mut Vec
     let (begin, construct) = choices.pick(&[
         ("BEGIN", "READ COMMITTED"),
         ("BEGIN ISOLATION LEVEL REPEATABLE READ", "REPEATABLE READ"),
-        ("START TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SERIALIZABLE"),
+        (
+            "START TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "SERIALIZABLE",
+        ),
     ]);
     into.push(plain(begin, construct));
     for _ in 0..count {
@@ -141,15 +144,22 @@ fn statement(choices: &mut Choices, writes: bool) -> Statement {
 fn statement_in(choices: &mut Choices, writes: bool, protocol: Option<Protocol>) -> Statement {
     let protocol = protocol.unwrap_or_else(|| match choices.below(4) {
         0 | 1 => Protocol::Simple,
-        2 => Protocol::Extended { binary_results: false },
-        _ => Protocol::Extended { binary_results: !writes },
+        2 => Protocol::Extended {
+            binary_results: false,
+        },
+        _ => Protocol::Extended {
+            binary_results: !writes,
+        },
     });
     let mut grammar = Grammar {
         choices,
         constructs: BTreeSet::new(),
         parameters: Vec::new(),
         parametrised: protocol != Protocol::Simple,
-        binary_results: protocol == Protocol::Extended { binary_results: true },
+        binary_results: protocol
+            == Protocol::Extended {
+                binary_results: true,
+            },
         aliases: 0,
         with: Vec::new(),
         writes,
@@ -167,8 +177,12 @@ fn statement_in(choices: &mut Choices, writes: bool, protocol: Option<Protocol>)
     let mut constructs = grammar.constructs;
     constructs.insert(match protocol {
         Protocol::Simple => "simple protocol",
-        Protocol::Extended { binary_results: false } => "extended protocol",
-        Protocol::Extended { binary_results: true } => "binary results",
+        Protocol::Extended {
+            binary_results: false,
+        } => "extended protocol",
+        Protocol::Extended {
+            binary_results: true,
+        } => "binary results",
     });
     if written.explained {
         constructs.insert("EXPLAIN");
@@ -193,7 +207,12 @@ pub(crate) struct Written {
 
 impl Written {
     fn of(sql: String) -> Written {
-        Written { sql, ordered: false, data: None, explained: false }
+        Written {
+            sql,
+            ordered: false,
+            data: None,
+            explained: false,
+        }
     }
 }
 

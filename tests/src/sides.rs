@@ -50,7 +50,10 @@ pub struct Sides {
 #[must_use]
 pub fn probe(sides: Sides) -> String {
     let mut seen = vec![
-        row("client_profiles", "'client', company_name, contact_name, email, notes"),
+        row(
+            "client_profiles",
+            "'client', company_name, contact_name, email, notes",
+        ),
         row("requests", "'request', departure_airport, passengers"),
     ];
     let agent = "'agent', CASE WHEN id::text LIKE '00000000%' THEN id END, clerk_user_id, email, \
@@ -80,6 +83,7 @@ pub fn probe(sides: Sides) -> String {
     format!(
         "CREATE SCHEMA probe; {};
          CREATE FUNCTION probe.seen() RETURNS TABLE (side int, told text) LANGUAGE plpgsql AS $$
+         #variable_conflict use_column
          BEGIN
            RETURN QUERY {};
            RETURN QUERY SELECT -1, n::text FROM ({differ}) AS d(n) WHERE n > 0;

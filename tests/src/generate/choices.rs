@@ -14,12 +14,18 @@ enum Source {
 impl Choices {
     #[must_use]
     pub fn seeded(seed: u64) -> Choices {
-        Choices { taken: Vec::new(), source: Source::Seed(seed) }
+        Choices {
+            taken: Vec::new(),
+            source: Source::Seed(seed),
+        }
     }
 
     #[must_use]
     pub fn replayed(list: Vec<u32>) -> Choices {
-        Choices { taken: Vec::new(), source: Source::List(list.into_iter()) }
+        Choices {
+            taken: Vec::new(),
+            source: Source::List(list.into_iter()),
+        }
     }
 
     /// What has been chosen so far.

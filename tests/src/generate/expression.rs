@@ -25,13 +25,19 @@ const ROLES: [&str; 4] = ["admin", "operator", "iso_agent", "sales_rep"];
 
 impl Scope {
     pub(super) fn of(relations: Vec<Relation>) -> Scope {
-        Scope { inner: relations.len(), relations }
+        Scope {
+            inner: relations.len(),
+            relations,
+        }
     }
 
     /// A nested query's scope: its own relations, and what it can reach around it.
     pub(super) fn nested(&self, inner: Vec<Relation>) -> Scope {
         let count = inner.len();
-        Scope { relations: inner.into_iter().chain(self.relations.clone()).collect(), inner: count }
+        Scope {
+            relations: inner.into_iter().chain(self.relations.clone()).collect(),
+            inner: count,
+        }
     }
 }
 
@@ -69,7 +75,8 @@ impl Grammar<'_> {
             0 | 1 => self.constant(kind),
             2 => {
                 self.saw("CASE");
-                let (condition, yes) = (self.condition(scope, depth), self.value(kind, scope, depth));
+                let (condition, yes) =
+                    (self.condition(scope, depth), self.value(kind, scope, depth));
                 let no = self.value(kind, scope, depth);
                 format!("CASE WHEN {condition} THEN {yes} ELSE {no} END")
             }
@@ -78,7 +85,10 @@ impl Grammar<'_> {
                 self.scalar_subquery(kind, scope, depth)
             }
             4 => {
-                let (a, b) = (self.value(kind, scope, depth), self.value(kind, scope, depth));
+                let (a, b) = (
+                    self.value(kind, scope, depth),
+                    self.value(kind, scope, depth),
+                );
                 format!("coalesce({a}, {b})")
             }
             _ => self.computed(kind, scope, depth),
@@ -90,7 +100,10 @@ impl Grammar<'_> {
             Type::Text => match self.choices.below(4) {
                 0 => format!("upper({})", self.value(kind, scope, depth)),
                 1 => {
-                    let (a, b) = (self.value(kind, scope, depth), self.value(kind, scope, depth));
+                    let (a, b) = (
+                        self.value(kind, scope, depth),
+                        self.value(kind, scope, depth),
+                    );
                     format!("({a} || {b})")
                 }
                 2 => {
@@ -150,7 +163,10 @@ impl Grammar<'_> {
             self.saw("binary parameters");
         }
         let null = self.choices.chance(4);
-        self.parameters.push(Parameter { value: (!null).then_some(value), binary });
+        self.parameters.push(Parameter {
+            value: (!null).then_some(value),
+            binary,
+        });
         self.parameters.len()
     }
 
@@ -220,7 +236,10 @@ impl Grammar<'_> {
             }
             7 => format!("({}) IS NOT TRUE", self.condition(scope, depth)),
             _ => {
-                let (a, b) = (self.value(Type::Text, scope, depth), self.value(Type::Text, scope, depth));
+                let (a, b) = (
+                    self.value(Type::Text, scope, depth),
+                    self.value(Type::Text, scope, depth),
+                );
                 format!("{a} IS DISTINCT FROM {b}")
             }
         }
@@ -228,7 +247,11 @@ impl Grammar<'_> {
 
     fn both(&mut self, scope: &Scope, depth: u32, word: &str) -> String {
         let (a, b) = (self.condition(scope, depth), self.condition(scope, depth));
-        if word == "OR" { format!("({a} OR {b})") } else { format!("{a} AND {b}") }
+        if word == "OR" {
+            format!("({a} OR {b})")
+        } else {
+            format!("{a} AND {b}")
+        }
     }
 
     fn with_query_of(&mut self, scope: &Scope, depth: u32) -> (String, String) {
@@ -248,14 +271,32 @@ impl Grammar<'_> {
                 let (column, value) = (self.value(Type::Text, scope, 0), self.constant(Type::Text));
                 format!("{column} = {value}")
             }
-            1 => format!("{} LIKE '%{}%'", self.value(Type::Text, scope, 0), self.choices.below(9)),
-            2 => format!("{} > {}", self.value(Type::Number, scope, 0), self.constant(Type::Number)),
+            1 => format!(
+                "{} LIKE '%{}%'",
+                self.value(Type::Text, scope, 0),
+                self.choices.below(9)
+            ),
+            2 => format!(
+                "{} > {}",
+                self.value(Type::Number, scope, 0),
+                self.constant(Type::Number)
+            ),
             3 => format!("{} IS NULL", self.value(Type::Number, scope, 0)),
             4 => format!("{} IS NOT FALSE", self.value(Type::Bool, scope, 0)),
-            5 => format!("{} ->> 'timezone' = 'Europe/Berlin'", self.value(Type::Json, scope, 0)),
-            6 => format!("{} = {}", self.value(Type::Id, scope, 0), self.constant(Type::Id)),
+            5 => format!(
+                "{} ->> 'timezone' = 'Europe/Berlin'",
+                self.value(Type::Json, scope, 0)
+            ),
+            6 => format!(
+                "{} = {}",
+                self.value(Type::Id, scope, 0),
+                self.constant(Type::Id)
+            ),
             _ => {
-                let (a, b) = (self.value(Type::Text, scope, 0), self.value(Type::Text, scope, 0));
+                let (a, b) = (
+                    self.value(Type::Text, scope, 0),
+                    self.value(Type::Text, scope, 0),
+                );
                 format!("{a} <= {b}")
             }
         }
@@ -287,7 +328,9 @@ impl Grammar<'_> {
             }
             7 => {
                 self.saw("role with NULL");
-                let word = self.choices.pick(&["= NULL", "IS NULL", "IS NOT NULL", "= ANY (NULL)"]);
+                let word = self
+                    .choices
+                    .pick(&["= NULL", "IS NULL", "IS NOT NULL", "= ANY (NULL)"]);
                 format!("{role} {word}")
             }
             8 => format!("'{one}' = {role}"),

@@ -38,7 +38,10 @@ pub(super) struct Relation {
 }
 
 pub(super) fn owned(columns: &[(&str, Type)]) -> Vec<(String, Type)> {
-    columns.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect()
+    columns
+        .iter()
+        .map(|(name, kind)| ((*name).to_owned(), *kind))
+        .collect()
 }
 
 impl Grammar<'_> {

@@ -61,7 +61,13 @@ impl Grammar<'_> {
                 .map(|at| {
                     let name = &query.columns[at - 1].0;
                     let key = match self.choices.below(3) {
-                        1 if query.columns.iter().filter(|other| other.0 == *name).count() == 1 => {
+                        1 if query
+                            .columns
+                            .iter()
+                            .filter(|other| other.0 == *name)
+                            .count()
+                            == 1 =>
+                        {
                             self.saw("ORDER BY alias");
                             name.clone()
                         }
@@ -70,16 +76,26 @@ impl Grammar<'_> {
                             at.to_string()
                         }
                     };
-                    format!("{key}{}", self.choices.pick(&["", " DESC", " ASC NULLS FIRST"]))
+                    format!(
+                        "{key}{}",
+                        self.choices.pick(&["", " DESC", " ASC NULLS FIRST"])
+                    )
                 })
                 .collect();
             sql = format!("{sql} ORDER BY {}", ordinals.join(", "));
             if self.choices.chance(40) {
                 self.saw("LIMIT");
-                sql.push_str(self.choices.pick(&[" LIMIT 5", " OFFSET 2 LIMIT 3", " FETCH FIRST 4 ROWS ONLY"]));
+                sql.push_str(self.choices.pick(&[
+                    " LIMIT 5",
+                    " OFFSET 2 LIMIT 3",
+                    " FETCH FIRST 4 ROWS ONLY",
+                ]));
             }
         }
-        Written { ordered, ..Written::of(sql) }
+        Written {
+            ordered,
+            ..Written::of(sql)
+        }
     }
 
     /// WITH queries, one of which may hide the managed table.
@@ -91,7 +107,8 @@ impl Grammar<'_> {
         let mut queries = Vec::new();
         for _ in 0..1 + self.choices.below(2) {
             let query = self.query(&Scope::of(Vec::new()), depth.saturating_sub(1), None);
-            let name = if self.choices.chance(20) && !self.with.iter().any(|w| w.0 == "iso_agents") {
+            let name = if self.choices.chance(20) && !self.with.iter().any(|w| w.0 == "iso_agents")
+            {
                 self.saw("WITH of the same name");
                 "iso_agents".to_owned()
             } else {
@@ -104,8 +121,14 @@ impl Grammar<'_> {
                 .map(|(at, column)| (format!("w{}", at + 1), column.1))
                 .collect();
             let list: Vec<&str> = columns.iter().map(|column| column.0.as_str()).collect();
-            let how = self.choices.pick(&["", "MATERIALIZED ", "NOT MATERIALIZED "]);
-            queries.push(format!("{name}({}) AS {how}({})", list.join(", "), query.sql));
+            let how = self
+                .choices
+                .pick(&["", "MATERIALIZED ", "NOT MATERIALIZED "]);
+            queries.push(format!(
+                "{name}({}) AS {how}({})",
+                list.join(", "),
+                query.sql
+            ));
             self.with.push((name, columns));
         }
         format!("WITH {} ", queries.join(", "))
@@ -118,7 +141,10 @@ impl Grammar<'_> {
         }
         let (from, relations) = self.from(outer, depth);
         let scope = outer.nested(relations);
-        let condition = self.choices.chance(65).then(|| self.condition(&scope, depth));
+        let condition = self
+            .choices
+            .chance(65)
+            .then(|| self.condition(&scope, depth));
         let filter = condition.map_or_else(String::new, |condition| format!(" WHERE {condition}"));
         match (wanted, self.choices.below(10)) {
             (None, 7) => self.grouped(&from, &filter, &scope),
@@ -127,14 +153,16 @@ impl Grammar<'_> {
             (_, kind) => {
                 let types: Vec<Type> = match wanted {
                     Some(types) => types.to_vec(),
-                    None => (0..=self.choices.below(3)).map(|_| self.choices.pick(&TYPES)).collect(),
+                    None => (0..=self.choices.below(3))
+                        .map(|_| self.choices.pick(&TYPES))
+                        .collect(),
                 };
-                let values: Vec<String> =
-                    types.iter().map(|kind| self.value(*kind, &scope, depth.min(1))).collect();
-                let columns: Vec<(String, Type)> = types
+                let values: Vec<String> = types
                     .iter()
-                    .map(|kind| (self.alias(), *kind))
+                    .map(|kind| self.value(*kind, &scope, depth.min(1)))
                     .collect();
+                let columns: Vec<(String, Type)> =
+                    types.iter().map(|kind| (self.alias(), *kind)).collect();
                 let items: Vec<String> = values
                     .iter()
                     .zip(&columns)
@@ -146,7 +174,10 @@ impl Grammar<'_> {
                 } else {
                     ""
                 };
-                Query { sql: format!("SELECT {distinct}{}{from}{filter}", items.join(", ")), columns }
+                Query {
+                    sql: format!("SELECT {distinct}{}{from}{filter}", items.join(", ")),
+                    columns,
+                }
             }
         }
     }
@@ -159,13 +190,18 @@ impl Grammar<'_> {
         };
         let left = self.query(outer, depth, Some(&types));
         let right = self.query(outer, depth, Some(&types));
-        let word = self.choices.pick(&["UNION ALL", "UNION", "INTERSECT", "EXCEPT", "EXCEPT ALL"]);
-        Query { sql: format!("({}) {word} ({})", left.sql, right.sql), columns: left.columns }
+        let word = self
+            .choices
+            .pick(&["UNION ALL", "UNION", "INTERSECT", "EXCEPT", "EXCEPT ALL"]);
+        Query {
+            sql: format!("({}) {word} ({})", left.sql, right.sql),
+            columns: left.columns,
+        }
     }
 
     /// FROM and its relations.
     fn from(&mut self, outer: &Scope, depth: u32) -> (String, Vec<Relation>) {
-        let (mut sql, first) = self.item(outer, depth);
+        let (mut sql, first) = self.item(depth);
         let mut relations = first;
         let joins = if depth == 0 { 0 } else { self.choices.below(3) };
         for _ in 0..joins {
@@ -174,18 +210,28 @@ impl Grammar<'_> {
         (format!(" FROM {sql}"), relations)
     }
 
-    fn join(&mut self, left: &str, relations: Vec<Relation>, outer: &Scope, depth: u32) -> (String, Vec<Relation>) {
-        let (right, added) = self.item(outer, depth);
+    fn join(
+        &mut self,
+        left: &str,
+        relations: Vec<Relation>,
+        outer: &Scope,
+        depth: u32,
+    ) -> (String, Vec<Relation>) {
+        let (right, added) = self.item(depth);
         let mut all = relations.clone();
         all.extend(added.clone());
-        let kind = self.choices.pick(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "INNER JOIN"]);
+        let kind =
+            self.choices
+                .pick(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "INNER JOIN"]);
         let link = |all: &[Relation]| {
             let ids: Vec<String> = all
                 .iter()
                 .filter_map(|r| {
-                    let column = r.columns.iter().find(|c| c.1 == Type::Id && c.0 != "id").or_else(|| {
-                        r.columns.iter().find(|c| c.1 == Type::Id)
-                    })?;
+                    let column = r
+                        .columns
+                        .iter()
+                        .find(|c| c.1 == Type::Id && c.0 != "id")
+                        .or_else(|| r.columns.iter().find(|c| c.1 == Type::Id))?;
                     Some(format!("{}.{}", r.name, column.0))
                 })
                 .collect();
@@ -214,11 +260,17 @@ impl Grammar<'_> {
                 let scope = outer.nested(all.clone());
                 let query = self.query(&scope, 0, Some(&[Type::Text, Type::Role]));
                 let name = self.alias();
-                let relation = Relation { name: name.clone(), columns: query.columns, schema: false };
+                let relation = Relation {
+                    name: name.clone(),
+                    columns: query.columns,
+                    schema: false,
+                };
                 // One row, determined: the rest of the query must not multiply.
                 let sql = format!(
                     "{left} CROSS JOIN LATERAL (SELECT min(q.{a}) AS {a}, min(q.{b}) AS {b} FROM ({}) AS q) AS {name}",
-                    query.sql, a = relation.columns[0].0, b = relation.columns[1].0,
+                    query.sql,
+                    a = relation.columns[0].0,
+                    b = relation.columns[1].0,
                 );
                 let mut all = relations;
                 all.push(relation);
@@ -242,7 +294,12 @@ impl Grammar<'_> {
                 };
                 let mut all = relations;
                 all.push(relation);
-                return (format!("{left} CROSS JOIN (VALUES ('agent.1@example.com'), ('x')) AS {name}(v)"), all);
+                return (
+                    format!(
+                        "{left} CROSS JOIN (VALUES ('agent.1@example.com'), ('x')) AS {name}(v)"
+                    ),
+                    all,
+                );
             }
         };
         (sql, all)
@@ -254,39 +311,76 @@ impl Grammar<'_> {
     }
 
     /// One item of FROM.
-    fn item(&mut self, outer: &Scope, depth: u32) -> (String, Vec<Relation>) {
+    fn item(&mut self, depth: u32) -> (String, Vec<Relation>) {
         match self.choices.below(if depth == 0 { 8 } else { 14 }) {
             0..=4 => self.managed_item(),
             5 => {
                 let name = self.alias();
                 let columns = owned(CLIENTS);
-                (format!("client_profiles AS {name}"), vec![Relation { name, columns, schema: false }])
+                (
+                    format!("client_profiles AS {name}"),
+                    vec![Relation {
+                        name,
+                        columns,
+                        schema: false,
+                    }],
+                )
             }
             6 => {
                 let name = self.alias();
                 let columns = owned(REQUESTS);
-                (format!("requests {name}"), vec![Relation { name, columns, schema: false }])
+                (
+                    format!("requests {name}"),
+                    vec![Relation {
+                        name,
+                        columns,
+                        schema: false,
+                    }],
+                )
             }
             7 | 8 if !self.with.is_empty() => {
                 self.saw("reference to WITH");
                 let at = self.choices.below(self.with.len());
                 let (query, columns) = self.with[at].clone();
                 let name = self.alias();
-                (format!("{query} AS {name}"), vec![Relation { name, columns, schema: false }])
+                (
+                    format!("{query} AS {name}"),
+                    vec![Relation {
+                        name,
+                        columns,
+                        schema: false,
+                    }],
+                )
             }
             9 | 10 => {
                 self.saw("subquery in FROM");
                 let query = self.query(&Scope::of(Vec::new()), depth - 1, None);
                 let name = self.alias();
-                (format!("({}) AS {name}", query.sql), vec![Relation { name, columns: query.columns, schema: false }])
+                (
+                    format!("({}) AS {name}", query.sql),
+                    vec![Relation {
+                        name,
+                        columns: query.columns,
+                        schema: false,
+                    }],
+                )
             }
             11 => {
                 self.saw("alias around a join");
                 let (sql, _) = self.managed_item();
                 let name = self.alias();
                 let agent = self.alias();
-                let sql = format!("({sql} CROSS JOIN (SELECT count(*) AS n FROM iso_agents) AS {agent}) AS {name}");
-                (sql, vec![Relation { name, columns: owned(AGENTS), schema: false }])
+                let sql = format!(
+                    "({sql} CROSS JOIN (SELECT count(*) AS n FROM iso_agents) AS {agent}) AS {name}"
+                );
+                (
+                    sql,
+                    vec![Relation {
+                        name,
+                        columns: owned(AGENTS),
+                        schema: false,
+                    }],
+                )
             }
             _ => self.managed_item(),
         }
@@ -300,30 +394,75 @@ impl Grammar<'_> {
         } else {
             "public.iso_agents"
         };
-        let (before, after) = self.choices.pick(&[("", ""), ("", ""), ("", ""), ("ONLY ", ""), ("ONLY (", ")"), ("", " *")]);
+        let (before, after) = self.choices.pick(&[
+            ("", ""),
+            ("", ""),
+            ("", ""),
+            ("ONLY ", ""),
+            ("ONLY (", ")"),
+            ("", " *"),
+        ]);
         self.saw_only(before);
         let table = format!("{before}{spelled}{after}");
         if self.choices.chance(8) {
             self.saw("renamed columns");
             let name = self.alias();
-            let columns = [("c1", Type::Id), ("c2", Type::Text), ("c3", Type::Text), ("c4", Type::Text), ("c5", Type::Role)];
+            let columns = [
+                ("c1", Type::Id),
+                ("c2", Type::Text),
+                ("c3", Type::Text),
+                ("c4", Type::Text),
+                ("c5", Type::Role),
+            ];
             return (
                 format!("{table} AS {name}(c1, c2, c3, c4, c5)"),
-                vec![Relation { name, columns: owned(&columns), schema: false }],
+                vec![Relation {
+                    name,
+                    columns: owned(&columns),
+                    schema: false,
+                }],
             );
         }
         let name = self.alias();
         match self.choices.below(4) {
-            0 | 1 => (format!("{table} AS {name}"), vec![Relation { name, columns: owned(AGENTS), schema: false }]),
-            2 => (format!("{table} \"{name}\""), vec![Relation { name, columns: owned(AGENTS), schema: false }]),
+            0 | 1 => (
+                format!("{table} AS {name}"),
+                vec![Relation {
+                    name,
+                    columns: owned(AGENTS),
+                    schema: false,
+                }],
+            ),
+            2 => (
+                format!("{table} \"{name}\""),
+                vec![Relation {
+                    name,
+                    columns: owned(AGENTS),
+                    schema: false,
+                }],
+            ),
             _ if self.aliases == 1 => {
                 // Under its own name once in a statement: two of them would clash.
                 self.saw("no alias");
                 let name = "iso_agents".to_owned();
                 let three = spelled.contains("iso_agents") && self.with.is_empty();
-                (table, vec![Relation { name, columns: owned(AGENTS), schema: three }])
+                (
+                    table,
+                    vec![Relation {
+                        name,
+                        columns: owned(AGENTS),
+                        schema: three,
+                    }],
+                )
             }
-            _ => (format!("{table} {name}"), vec![Relation { name, columns: owned(AGENTS), schema: false }]),
+            _ => (
+                format!("{table} {name}"),
+                vec![Relation {
+                    name,
+                    columns: owned(AGENTS),
+                    schema: false,
+                }],
+            ),
         }
     }
 
@@ -333,7 +472,10 @@ impl Grammar<'_> {
         }
         let query = self.query(scope, depth.min(1), Some(&[kind]));
         let name = self.alias();
-        format!("(SELECT max({name}.{}) FROM ({}) AS {name})", query.columns[0].0, query.sql)
+        format!(
+            "(SELECT max({name}.{}) FROM ({}) AS {name})",
+            query.columns[0].0, query.sql
+        )
     }
 
     pub(super) fn column_query(&mut self, kind: Type, scope: &Scope, depth: u32) -> String {
@@ -347,16 +489,29 @@ impl Grammar<'_> {
     }
 
     fn grouped(&mut self, from: &str, filter: &str, scope: &Scope) -> Query {
-        let own = Scope { relations: scope.relations[..scope.inner].to_vec(), inner: scope.inner };
-        let keys: Vec<Type> = vec![Type::Role, self.choices.pick(&[Type::Bool, Type::Number, Type::Text])];
+        let own = Scope {
+            relations: scope.relations[..scope.inner].to_vec(),
+            inner: scope.inner,
+        };
+        let keys: Vec<Type> = vec![
+            Type::Role,
+            self.choices.pick(&[Type::Bool, Type::Number, Type::Text]),
+        ];
         let values: Vec<String> = keys.iter().map(|kind| self.value(*kind, &own, 0)).collect();
         // GROUP BY takes a bare number for an ordinal and refuses other constants.
-        let is_column = |value: &String| value.contains('.') && !value.contains('\'') && !value.contains('$')
-            && !value.starts_with(|c: char| c.is_ascii_digit());
+        let is_column = |value: &String| {
+            value.contains('.')
+                && !value.contains('\'')
+                && !value.contains('$')
+                && !value.starts_with(|c: char| c.is_ascii_digit())
+        };
         if !values.iter().all(is_column) {
             self.saw("GROUP BY");
             let columns = vec![(self.alias(), Type::Number)];
-            return Query { sql: format!("SELECT count(*) AS {}{from}{filter}", columns[0].0), columns };
+            return Query {
+                sql: format!("SELECT count(*) AS {}{from}{filter}", columns[0].0),
+                columns,
+            };
         }
         let (a, b) = (&values[0], &values[1]);
         let group = match self.choices.below(5) {
@@ -381,7 +536,11 @@ impl Grammar<'_> {
                 format!("{b}, {a} HAVING count(*) > 1")
             }
         };
-        let columns = vec![(self.alias(), keys[0]), (self.alias(), keys[1]), (self.alias(), Type::Number)];
+        let columns = vec![
+            (self.alias(), keys[0]),
+            (self.alias(), keys[1]),
+            (self.alias(), Type::Number),
+        ];
         let sql = format!(
             "SELECT {a} AS {}, {b} AS {}, count(*) AS {}{from}{filter} GROUP BY {group}",
             columns[0].0, columns[1].0, columns[2].0
@@ -391,29 +550,53 @@ impl Grammar<'_> {
 
     fn aggregated(&mut self, from: &str, filter: &str, scope: &Scope, depth: u32) -> Query {
         self.saw("aggregates");
-        let own = Scope { relations: scope.relations[..scope.inner].to_vec(), inner: scope.inner };
+        let own = Scope {
+            relations: scope.relations[..scope.inner].to_vec(),
+            inner: scope.inner,
+        };
         let text = self.value(Type::Text, &own, 0);
         let number = self.value(Type::Number, &own, 0);
         let role = self.value(Type::Role, &own, 0);
         let condition = self.condition(&own, depth.min(1));
         let (sql, kind) = match self.choices.below(8) {
             0 => (format!("min({text})"), Type::Text),
-            1 => (format!("sum({number}) FILTER (WHERE {condition})"), Type::Number),
-            2 => (format!("string_agg({text}, ',' ORDER BY {text})"), Type::Text),
+            1 => (
+                format!("sum({number}) FILTER (WHERE {condition})"),
+                Type::Number,
+            ),
+            2 => (
+                format!("string_agg({text}, ',' ORDER BY {text})"),
+                Type::Text,
+            ),
             3 => (format!("max({role})"), Type::Role),
             4 => (format!("count(DISTINCT {role})"), Type::Number),
-            5 => (format!("array_agg({role} ORDER BY {role})::text"), Type::Text),
+            5 => (
+                format!("array_agg({role} ORDER BY {role})::text"),
+                Type::Text,
+            ),
             6 => (format!("bool_or({condition})"), Type::Bool),
-            _ => (format!("percentile_disc(0.5) WITHIN GROUP (ORDER BY {number})"), Type::Number),
+            _ => (
+                format!("percentile_disc(0.5) WITHIN GROUP (ORDER BY {number})"),
+                Type::Number,
+            ),
         };
         let columns = vec![(self.alias(), kind)];
-        Query { sql: format!("SELECT {sql} AS {}{from}{filter}", columns[0].0), columns }
+        Query {
+            sql: format!("SELECT {sql} AS {}{from}{filter}", columns[0].0),
+            columns,
+        }
     }
 
     fn windowed(&mut self, from: &str, filter: &str, scope: &Scope) -> Query {
         self.saw("window");
-        let own = Scope { relations: scope.relations[..scope.inner].to_vec(), inner: scope.inner };
-        let (text, role) = (self.value(Type::Text, &own, 0), self.value(Type::Role, &own, 0));
+        let own = Scope {
+            relations: scope.relations[..scope.inner].to_vec(),
+            inner: scope.inner,
+        };
+        let (text, role) = (
+            self.value(Type::Text, &own, 0),
+            self.value(Type::Role, &own, 0),
+        );
         // Peers get equal values, so that ties do not show.
         let (call, kind) = self.choices.pick(&[
             ("rank()", Type::Number),
@@ -423,7 +606,9 @@ impl Grammar<'_> {
         ]);
         let over = match self.choices.below(3) {
             0 => format!("OVER (PARTITION BY {role} ORDER BY {text})"),
-            1 => format!("OVER (ORDER BY {text} RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"),
+            1 => {
+                format!("OVER (ORDER BY {text} RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)")
+            }
             _ => {
                 self.saw("WINDOW clause");
                 let columns = vec![(self.alias(), Type::Text), (self.alias(), kind)];
@@ -477,11 +662,17 @@ impl Grammar<'_> {
     /// Values that are whole rows, and what makes JSON of them.
     fn whole_row(&mut self) -> Written {
         let name = self.managed_name().0;
-        let stamps = if self.writes { " - 'created_at' - 'updated_at' - 'id'" } else { "" };
+        let stamps = if self.writes {
+            " - 'created_at' - 'updated_at' - 'id'"
+        } else {
+            ""
+        };
         match self.choices.below(7) {
             0 => {
                 self.saw("row_to_json");
-                Written::of(format!("SELECT row_to_json(a)::jsonb{stamps} AS j FROM {name} AS a"))
+                Written::of(format!(
+                    "SELECT row_to_json(a)::jsonb{stamps} AS j FROM {name} AS a"
+                ))
             }
             1 => {
                 self.saw("json_agg");
@@ -495,11 +686,15 @@ impl Grammar<'_> {
             }
             3 => {
                 self.saw("whole row");
-                Written::of(format!("SELECT (a).email, (a.role)::text AS r FROM {name} AS a WHERE a IS NOT NULL"))
+                Written::of(format!(
+                    "SELECT (a).email, (a.role)::text AS r FROM {name} AS a WHERE a IS NOT NULL"
+                ))
             }
             4 => {
                 self.saw("whole row");
-                Written::of(format!("SELECT s.x ->> 'role' AS r FROM (SELECT to_jsonb(a.*) AS x FROM {name} AS a) AS s"))
+                Written::of(format!(
+                    "SELECT s.x ->> 'role' AS r FROM (SELECT to_jsonb(a.*) AS x FROM {name} AS a) AS s"
+                ))
             }
             5 if !self.writes => {
                 self.saw("whole row as result");
@@ -507,7 +702,9 @@ impl Grammar<'_> {
             }
             _ => {
                 self.saw("whole row compared");
-                Written::of(format!("SELECT a.email FROM {name} a JOIN {name} b ON a = b AND a.role = 'operator'"))
+                Written::of(format!(
+                    "SELECT a.email FROM {name} a JOIN {name} b ON a = b AND a.role = 'operator'"
+                ))
             }
         }
     }
@@ -518,15 +715,21 @@ impl Grammar<'_> {
         match self.choices.below(6) {
             0 => {
                 self.saw("TABLESAMPLE");
-                Written::of(format!("SELECT count(*) FROM {name} TABLESAMPLE BERNOULLI (100)"))
+                Written::of(format!(
+                    "SELECT count(*) FROM {name} TABLESAMPLE BERNOULLI (100)"
+                ))
             }
             1 if !self.binary_results => {
                 self.saw("system columns");
-                Written::of(format!("SELECT count(ctid), count(DISTINCT tableoid) FROM {name}"))
+                Written::of(format!(
+                    "SELECT count(ctid), count(DISTINCT tableoid) FROM {name}"
+                ))
             }
             2 => {
                 self.saw("VALUES with subqueries");
-                Written::of(format!("VALUES ((SELECT count(*) FROM {name})), ((SELECT count(DISTINCT role) FROM {name}))"))
+                Written::of(format!(
+                    "VALUES ((SELECT count(*) FROM {name})), ((SELECT count(DISTINCT role) FROM {name}))"
+                ))
             }
             3 => {
                 self.saw("function in FROM");
@@ -536,11 +739,15 @@ impl Grammar<'_> {
             }
             4 => {
                 self.saw("ROWS FROM");
-                Written::of(format!("SELECT g.x FROM ROWS FROM (unnest(ARRAY(SELECT email FROM {name} WHERE role = 'admin'))) AS g(x)"))
+                Written::of(format!(
+                    "SELECT g.x FROM ROWS FROM (unnest(ARRAY(SELECT email FROM {name} WHERE role = 'admin'))) AS g(x)"
+                ))
             }
             _ => {
                 self.saw("ARRAY (query)");
-                Written::of(format!("SELECT ARRAY(SELECT role::text FROM {name} GROUP BY role ORDER BY role) AS roles"))
+                Written::of(format!(
+                    "SELECT ARRAY(SELECT role::text FROM {name} GROUP BY role ORDER BY role) AS roles"
+                ))
             }
         }
     }
@@ -551,7 +758,12 @@ impl Grammar<'_> {
         let name = scope.relations[0].name.clone();
         let text = self.column(Type::Text, &scope).unwrap_or_default();
         let condition = self.condition(&scope, 0);
-        let strength = self.choices.pick(&["FOR UPDATE", "FOR SHARE", "FOR NO KEY UPDATE", "FOR KEY SHARE"]);
+        let strength = self.choices.pick(&[
+            "FOR UPDATE",
+            "FOR SHARE",
+            "FOR NO KEY UPDATE",
+            "FOR KEY SHARE",
+        ]);
         let of = self.choices.pick(&["", " OF", " NOWAIT", " SKIP LOCKED"]);
         let of = if of == " OF" {
             self.saw("FOR UPDATE OF");
@@ -560,7 +772,9 @@ impl Grammar<'_> {
             self.saw("FOR UPDATE");
             of.to_owned()
         };
-        Written::of(format!("SELECT {text} FROM {item} WHERE {condition} {strength}{of}"))
+        Written::of(format!(
+            "SELECT {text} FROM {item} WHERE {condition} {strength}{of}"
+        ))
     }
 
     fn copy_out(&mut self) -> Written {
@@ -569,12 +783,22 @@ impl Grammar<'_> {
         }
         self.saw("COPY TO");
         let name = self.managed_name().0;
-        let format = self.choices.pick(&["", " (FORMAT csv, HEADER)", " WITH CSV QUOTE AS ''''", " (FORMAT binary)"]);
+        let format = self
+            .choices
+            .pick(&["", " (FORMAT csv, HEADER)", " WITH CSV QUOTE AS ''''"]);
+        if self.choices.chance(20) {
+            self.saw("COPY TO binary");
+            return Written::of(format!(
+                "COPY (SELECT count(*), max(email), max(role) FROM {name}) TO STDOUT (FORMAT binary)"
+            ));
+        }
         if self.choices.chance(50) {
             let query = self.query(&Scope::of(Vec::new()), 1, None);
             return Written::of(format!("COPY ({}) TO STDOUT{format}", query.sql));
         }
-        Written::of(format!("COPY {name} (email, role, \"margin_value\") TO STDOUT{format}"))
+        Written::of(format!(
+            "COPY {name} (email, role, \"margin_value\") TO STDOUT{format}"
+        ))
     }
 
     /// Mistakes that a client makes: the error and its position are the answer.

@@ -41,10 +41,18 @@ impl Grammar<'_> {
         let (spelled, schema) = self.managed_name();
         if self.choices.chance(45) {
             let name = self.alias();
-            let relation = Relation { name: name.clone(), columns: owned(AGENTS), schema: false };
+            let relation = Relation {
+                name: name.clone(),
+                columns: owned(AGENTS),
+                schema: false,
+            };
             return (format!("{spelled} AS {name}"), relation);
         }
-        let relation = Relation { name: "iso_agents".to_owned(), columns: owned(AGENTS), schema };
+        let relation = Relation {
+            name: "iso_agents".to_owned(),
+            columns: owned(AGENTS),
+            schema,
+        };
         (spelled.to_owned(), relation)
     }
 
@@ -59,11 +67,20 @@ impl Grammar<'_> {
                 } else {
                     format!("{}.*", scope.relations[0].name)
                 };
-                (format!(" RETURNING {star}"), vec![("email".to_owned(), Type::Text), ("role".to_owned(), Type::Role)])
+                (
+                    format!(" RETURNING {star}"),
+                    vec![
+                        ("email".to_owned(), Type::Text),
+                        ("role".to_owned(), Type::Role),
+                    ],
+                )
             }
             _ => {
                 self.saw("RETURNING expressions");
-                let (a, b) = (self.value(Type::Text, scope, 1), self.value(Type::Role, scope, 1));
+                let (a, b) = (
+                    self.value(Type::Text, scope, 1),
+                    self.value(Type::Role, scope, 1),
+                );
                 let columns = vec![("r1".to_owned(), Type::Text), ("r2".to_owned(), Type::Role)];
                 (format!(" RETURNING {a} AS r1, {b} AS \"r2\""), columns)
             }
@@ -141,7 +158,8 @@ impl Grammar<'_> {
         let names: Vec<&str> = columns.iter().map(|column| column.0).collect();
         let overriding = if self.choices.chance(6) {
             self.saw("OVERRIDING");
-            self.choices.pick(&[" OVERRIDING SYSTEM VALUE", " OVERRIDING USER VALUE"])
+            self.choices
+                .pick(&[" OVERRIDING SYSTEM VALUE", " OVERRIDING USER VALUE"])
         } else {
             ""
         };
@@ -160,7 +178,10 @@ impl Grammar<'_> {
         let scope = Scope::of(vec![relation]);
         let conflict = self.conflict(&scope);
         let (returning, returned) = self.returning(&scope);
-        let sql = format!("INSERT INTO {target} ({}){overriding} {source}{conflict}{returning}", names.join(", "));
+        let sql = format!(
+            "INSERT INTO {target} ({}){overriding} {source}{conflict}{returning}",
+            names.join(", ")
+        );
         (sql, returned)
     }
 
@@ -169,7 +190,11 @@ impl Grammar<'_> {
         let (item, relations) = self.managed_item();
         let scope = Scope::of(relations);
         let name = scope.relations[0].name.clone();
-        let (email, clerk) = if scope.relations[0].columns[0].0 == "c1" { ("c3", "c2") } else { ("email", "clerk_user_id") };
+        let (email, clerk) = if scope.relations[0].columns[0].0 == "c1" {
+            ("c3", "c2")
+        } else {
+            ("email", "clerk_user_id")
+        };
         let items: Vec<String> = columns
             .iter()
             .map(|(column, kind)| match *column {
@@ -186,7 +211,11 @@ impl Grammar<'_> {
             .collect();
         let condition = self.condition(&scope, 1);
         let select = format!("SELECT {} FROM {item} WHERE {condition}", items.join(", "));
-        if self.choices.chance(20) { format!("({select})") } else { select }
+        if self.choices.chance(20) {
+            format!("({select})")
+        } else {
+            select
+        }
     }
 
     fn conflict(&mut self, scope: &Scope) -> String {
@@ -213,7 +242,11 @@ impl Grammar<'_> {
             return format!(" ON CONFLICT {target} DO NOTHING");
         }
         self.saw("DO UPDATE");
-        let excluded = Relation { name: "excluded".to_owned(), columns: owned(AGENTS), schema: false };
+        let excluded = Relation {
+            name: "excluded".to_owned(),
+            columns: owned(AGENTS),
+            schema: false,
+        };
         let mut both = scope.clone();
         both.relations.push(excluded);
         both.inner = 2;
@@ -222,7 +255,10 @@ impl Grammar<'_> {
             sets.push(format!("role = {}", self.value(Type::Role, &both, 1)));
         }
         if self.choices.chance(30) {
-            sets.push(format!("(margin_value, is_active) = ({}, DEFAULT)", self.value(Type::Number, &both, 0)));
+            sets.push(format!(
+                "(margin_value, is_active) = ({}, DEFAULT)",
+                self.value(Type::Number, &both, 0)
+            ));
         }
         let filter = if self.choices.chance(40) {
             self.saw("DO UPDATE WHERE");
@@ -230,12 +266,19 @@ impl Grammar<'_> {
         } else {
             String::new()
         };
-        format!(" ON CONFLICT {target} DO UPDATE SET {}{filter}", sets.join(", "))
+        format!(
+            " ON CONFLICT {target} DO UPDATE SET {}{filter}",
+            sets.join(", ")
+        )
     }
 
     fn sets(&mut self, scope: &Scope) -> String {
         let mut sets = Vec::new();
-        let columns: Vec<(&str, Type)> = [("full_name", Type::Text)].iter().chain(OPTIONAL).copied().collect();
+        let columns: Vec<(&str, Type)> = [("full_name", Type::Text)]
+            .iter()
+            .chain(OPTIONAL)
+            .copied()
+            .collect();
         let chosen = self.choices.below(columns.len());
         let second = self.choices.below(columns.len());
         let (name, kind) = columns[chosen];
@@ -244,7 +287,10 @@ impl Grammar<'_> {
             let (name, kind) = columns[second];
             sets.push(format!("\"{name}\" = {}", self.set_value(kind, scope)));
         }
-        let third = columns.iter().enumerate().find(|(at, _)| *at != chosen && *at != second);
+        let third = columns
+            .iter()
+            .enumerate()
+            .find(|(at, _)| *at != chosen && *at != second);
         if let Some((_, (name, kind))) = third
             && self.choices.chance(25)
         {
@@ -263,7 +309,11 @@ impl Grammar<'_> {
     }
 
     fn set_value(&mut self, kind: Type, scope: &Scope) -> String {
-        if self.choices.chance(50) { self.value(kind, scope, 2) } else { self.assigned(kind) }
+        if self.choices.chance(50) {
+            self.value(kind, scope, 2)
+        } else {
+            self.assigned(kind)
+        }
     }
 
     /// A neighbour joined by what is unique, so that each target row has one match.
@@ -271,11 +321,18 @@ impl Grammar<'_> {
         let name = self.alias();
         match self.choices.below(3) {
             0 => {
-                let columns = vec![("email".to_owned(), Type::Text), ("role".to_owned(), Type::Role)];
+                let columns = vec![
+                    ("email".to_owned(), Type::Text),
+                    ("role".to_owned(), Type::Role),
+                ];
                 (
                     format!("{} AS {name}", "iso_agents"),
                     format!("{name}.id = {}.id", target.name),
-                    Relation { name, columns, schema: false },
+                    Relation {
+                        name,
+                        columns,
+                        schema: false,
+                    },
                 )
             }
             1 => {
@@ -283,15 +340,25 @@ impl Grammar<'_> {
                 (
                     format!("client_profiles {name}"),
                     format!("{}.id = {name}.iso_agent_id", target.name),
-                    Relation { name, columns, schema: false },
+                    Relation {
+                        name,
+                        columns,
+                        schema: false,
+                    },
                 )
             }
             _ => {
                 let columns = vec![("e".to_owned(), Type::Text), ("n".to_owned(), Type::Number)];
                 (
-                    format!("(VALUES ('agent.3@example.com', 1), ('fix.2@example.com', 2)) AS {name}(e, n)"),
+                    format!(
+                        "(VALUES ('agent.3@example.com', 1), ('fix.2@example.com', 2)) AS {name}(e, n)"
+                    ),
                     format!("{}.email = {name}.e", target.name),
-                    Relation { name, columns, schema: false },
+                    Relation {
+                        name,
+                        columns,
+                        schema: false,
+                    },
                 )
             }
         }
@@ -315,7 +382,10 @@ impl Grammar<'_> {
         let sets = self.sets(&scope);
         let condition = self.condition(&scope, 1);
         let (returning, returned) = self.returning(&scope);
-        (format!("UPDATE {only}{target} SET {sets}{from} WHERE {link}{condition}{returning}"), returned)
+        (
+            format!("UPDATE {only}{target} SET {sets}{from} WHERE {link}{condition}{returning}"),
+            returned,
+        )
     }
 
     fn delete(&mut self) -> (String, Vec<(String, Type)>) {
@@ -334,7 +404,10 @@ impl Grammar<'_> {
         }
         let condition = self.condition(&scope, 1);
         let (returning, returned) = self.returning(&scope);
-        (format!("DELETE FROM {target}{using} WHERE {link}{condition}{returning}"), returned)
+        (
+            format!("DELETE FROM {target}{using} WHERE {link}{condition}{returning}"),
+            returned,
+        )
     }
 
     fn write_in_with(&mut self) -> Written {
@@ -344,9 +417,13 @@ impl Grammar<'_> {
             let with = "WITH w AS (SELECT email AS e FROM iso_agents WHERE role = 'operator') ";
             let name = self.managed_name().0;
             return Written::of(match self.choices.below(3) {
-                0 => format!("{with}UPDATE {name} AS a SET full_name = 'w' FROM w WHERE a.email = w.e RETURNING a.email"),
+                0 => format!(
+                    "{with}UPDATE {name} AS a SET full_name = 'w' FROM w WHERE a.email = w.e RETURNING a.email"
+                ),
                 1 => format!("{with}DELETE FROM {name} USING w WHERE email = w.e"),
-                _ => format!("{with}INSERT INTO {name} (clerk_user_id, email, full_name) SELECT 'c' || e, 'c.' || e, e FROM w"),
+                _ => format!(
+                    "{with}INSERT INTO {name} (clerk_user_id, email, full_name) SELECT 'c' || e, 'c.' || e, e FROM w"
+                ),
             });
         }
         let (first, returned) = match self.choices.below(3) {
@@ -358,7 +435,9 @@ impl Grammar<'_> {
         if self.choices.chance(20) {
             self.saw("two writes in WITH");
             // On other rows: two writes of one row in one statement are not determined.
-            with.push_str(", w2 AS (UPDATE client_profiles SET notes = 'w2' WHERE is_active RETURNING email)");
+            with.push_str(
+                ", w2 AS (UPDATE client_profiles SET notes = 'w2' WHERE is_active RETURNING email)",
+            );
         }
         let columns: Vec<&str> = returned.iter().map(|column| column.0.as_str()).collect();
         let main = match (self.choices.below(4), columns.is_empty()) {
@@ -385,17 +464,36 @@ impl Grammar<'_> {
         self.saw("COPY FROM");
         let name = self.managed_name().0;
         let number = self.choices.below(30);
-        let (options, separator) = self.choices.pick(&[("", "\t"), (" (FORMAT csv)", ","), (" WITH (DELIMITER '|', NULL 'nil')", "|")]);
+        let (options, separator) = self.choices.pick(&[
+            ("", "\t"),
+            (" (FORMAT csv)", ","),
+            (" WITH (DELIMITER '|', NULL 'nil')", "|"),
+        ]);
         let mut rows = Vec::new();
         for at in 0..1 + self.choices.below(3) {
-            let role = self.choices.pick(&["admin", "operator", "iso_agent", "nobody"]);
-            let role = if role == "nobody" && self.choices.chance(60) { "admin" } else { role };
-            let fields = [format!("cp_{number}_{at}"), format!("cp.{number}.{at}@example.com"), format!("C {at}"), role.to_owned()];
+            let role = self
+                .choices
+                .pick(&["admin", "operator", "iso_agent", "nobody"]);
+            let role = if role == "nobody" && self.choices.chance(60) {
+                "admin"
+            } else {
+                role
+            };
+            let fields = [
+                format!("cp_{number}_{at}"),
+                format!("cp.{number}.{at}@example.com"),
+                format!("C {at}"),
+                role.to_owned(),
+            ];
             rows.push(fields.join(separator));
         }
         let data = format!("{}\n", rows.join("\n"));
-        let sql = format!("COPY {name} (clerk_user_id, email, full_name, role) FROM STDIN{options}");
-        Written { data: Some(data), ..Written::of(sql) }
+        let sql =
+            format!("COPY {name} (clerk_user_id, email, full_name, role) FROM STDIN{options}");
+        Written {
+            data: Some(data),
+            ..Written::of(sql)
+        }
     }
 
     /// A write of an unmanaged table that reads the managed one.
@@ -410,8 +508,12 @@ impl Grammar<'_> {
             ("id", self.condition(&scope, 1))
         };
         Written::of(match self.choices.below(3) {
-            0 => format!("UPDATE client_profiles AS c SET notes = 'seen' FROM {item} WHERE c.iso_agent_id = {name}.{id} AND ({condition}) RETURNING c.company_name"),
-            1 => format!("DELETE FROM requests AS r USING {item} WHERE r.iso_agent_id = {name}.{id} AND ({condition})"),
+            0 => format!(
+                "UPDATE client_profiles AS c SET notes = 'seen' FROM {item} WHERE c.iso_agent_id = {name}.{id} AND ({condition}) RETURNING c.company_name"
+            ),
+            1 => format!(
+                "DELETE FROM requests AS r USING {item} WHERE r.iso_agent_id = {name}.{id} AND ({condition})"
+            ),
             _ => format!(
                 "INSERT INTO client_profiles (iso_agent_id, company_name, contact_name, email) \
                  SELECT {name}.{id}, 'n', 'n', 'n@example.com' FROM {item} WHERE {condition}"
@@ -423,38 +525,54 @@ impl Grammar<'_> {
         let name = self.managed_name().0;
         if self.parametrised {
             self.saw("CREATE TABLE AS");
-            return Written::of(format!("CREATE TEMP TABLE IF NOT EXISTS made AS SELECT email, role FROM {name}"));
+            return Written::of(format!(
+                "CREATE TEMP TABLE IF NOT EXISTS made AS SELECT email, role FROM {name}"
+            ));
         }
         Written::of(match self.choices.below(7) {
             0 => {
                 self.saw("TRUNCATE");
-                let words = self.choices.pick(&["TRUNCATE", "TRUNCATE TABLE", "TRUNCATE ONLY"]);
+                let words = self
+                    .choices
+                    .pick(&["TRUNCATE", "TRUNCATE TABLE", "TRUNCATE ONLY"]);
                 format!("{words} {name}")
             }
             1 => {
                 self.saw("LOCK TABLE");
-                let mode = self.choices.pick(&["", " IN SHARE MODE", " IN ROW EXCLUSIVE MODE"]);
+                let mode = self
+                    .choices
+                    .pick(&["", " IN SHARE MODE", " IN ROW EXCLUSIVE MODE"]);
                 format!("BEGIN; LOCK TABLE {name}{mode}; COMMIT")
             }
             2 => {
                 self.saw("cursor");
-                format!("BEGIN; DECLARE cur CURSOR FOR SELECT email, role FROM {name} ORDER BY email; FETCH 3 FROM cur; CLOSE cur; COMMIT")
+                format!(
+                    "BEGIN; DECLARE cur CURSOR FOR SELECT email, role FROM {name} ORDER BY email; FETCH 3 FROM cur; CLOSE cur; COMMIT"
+                )
             }
             3 => {
                 self.saw("CREATE TABLE AS");
-                format!("CREATE TEMP TABLE made2 AS SELECT email, role FROM {name}; SELECT * FROM made2; DROP TABLE made2")
+                format!(
+                    "CREATE TEMP TABLE made2 AS SELECT email, role FROM {name}; SELECT * FROM made2; DROP TABLE made2"
+                )
             }
             4 => {
                 self.saw("SELECT INTO");
-                format!("SELECT email, role INTO TEMP made3 FROM {name}; SELECT * FROM made3; DROP TABLE made3")
+                format!(
+                    "SELECT email, role INTO TEMP made3 FROM {name}; SELECT * FROM made3; DROP TABLE made3"
+                )
             }
             5 => {
                 self.saw("WHERE CURRENT OF");
-                format!("BEGIN; DECLARE cur CURSOR FOR SELECT email FROM {name} WHERE email = 'fix.1@example.com'; FETCH cur; UPDATE {name} SET full_name = 'cur' WHERE CURRENT OF cur; COMMIT")
+                format!(
+                    "BEGIN; DECLARE cur CURSOR FOR SELECT email FROM {name} WHERE email = 'fix.1@example.com'; FETCH cur; UPDATE {name} SET full_name = 'cur' WHERE CURRENT OF cur; COMMIT"
+                )
             }
             _ => {
                 self.saw("MERGE");
-                format!("MERGE INTO {name} a USING (VALUES ('fix.1@example.com')) AS v(e) ON a.email = v.e WHEN MATCHED THEN UPDATE SET full_name = 'merged'")
+                format!(
+                    "MERGE INTO {name} a USING (VALUES ('fix.1@example.com')) AS v(e) ON a.email = v.e WHEN MATCHED THEN UPDATE SET full_name = 'merged'"
+                )
             }
         })
     }
@@ -467,10 +585,18 @@ impl Grammar<'_> {
         let (returning, _) = self.returning(&scope);
         let name = &relation.name;
         Written::of(match self.choices.below(4) {
-            0 => format!("UPDATE {target} SET id = '00000000-0000-4000-8000-00000000020{number}' WHERE {name}.email = 'fix.1@example.com'{returning}"),
-            1 => format!("UPDATE {target} SET full_name = 'moved', id = md5({name}.email)::uuid WHERE role = 'operator'{returning}"),
-            2 => format!("UPDATE {target} SET (id, role) = ('00000000-0000-4000-8000-00000000020{number}', 'admin') WHERE email = 'fix.2@example.com'{returning}"),
-            _ => format!("UPDATE {target} SET id = id, email = {name}.email WHERE role = 'admin'{returning}"),
+            0 => format!(
+                "UPDATE {target} SET id = '00000000-0000-4000-8000-00000000020{number}' WHERE {name}.email = 'fix.1@example.com'{returning}"
+            ),
+            1 => format!(
+                "UPDATE {target} SET full_name = 'moved', id = md5({name}.email)::uuid WHERE role = 'operator'{returning}"
+            ),
+            2 => format!(
+                "UPDATE {target} SET (id, role) = ('00000000-0000-4000-8000-00000000020{number}', 'admin') WHERE email = 'fix.2@example.com'{returning}"
+            ),
+            _ => format!(
+                "UPDATE {target} SET id = id, email = {name}.email WHERE role = 'admin'{returning}"
+            ),
         })
     }
 
@@ -479,21 +605,39 @@ impl Grammar<'_> {
         let name = self.managed_name().0;
         let new = "INSERT INTO";
         Written::of(match self.choices.below(16) {
-            0 => format!("{new} {name} (clerk_user_id, email, full_name) VALUES ('e1', 'agent.1@example.com', 'dup')"),
-            1 => format!("{new} {name} (clerk_user_id, email, full_name) VALUES ('e2', 'no at sign', 'bad')"),
+            0 => format!(
+                "{new} {name} (clerk_user_id, email, full_name) VALUES ('e1', 'agent.1@example.com', 'dup')"
+            ),
+            1 => format!(
+                "{new} {name} (clerk_user_id, email, full_name) VALUES ('e2', 'no at sign', 'bad')"
+            ),
             2 => format!("{new} {name} (clerk_user_id, email) VALUES ('e3', 'e3@example.com')"),
-            3 => format!("{new} {name} (clerk_user_id, email, full_name, margin_value) VALUES ('e4', 'e4@example.com', 'n', -1)"),
-            4 => format!("{new} {name} (clerk_user_id, email, full_name, role) VALUES ('e5', 'e5@example.com', 'r', 'nobody')"),
-            5 => format!("{new} {name} (clerk_user_id, email, full_name, margin_value) VALUES ('e6', 'e6@example.com', 'n', 123456789012)"),
-            6 => format!("{new} {name} (clerk_user_id, email, nothing) VALUES ('e7', 'e7@example.com', 'n')"),
-            7 => format!("UPDATE {name} SET email = 'agent.1@example.com' WHERE email = 'agent.2@example.com'"),
+            3 => format!(
+                "{new} {name} (clerk_user_id, email, full_name, margin_value) VALUES ('e4', 'e4@example.com', 'n', -1)"
+            ),
+            4 => format!(
+                "{new} {name} (clerk_user_id, email, full_name, role) VALUES ('e5', 'e5@example.com', 'r', 'nobody')"
+            ),
+            5 => format!(
+                "{new} {name} (clerk_user_id, email, full_name, margin_value) VALUES ('e6', 'e6@example.com', 'n', 123456789012)"
+            ),
+            6 => format!(
+                "{new} {name} (clerk_user_id, email, nothing) VALUES ('e7', 'e7@example.com', 'n')"
+            ),
+            7 => format!(
+                "UPDATE {name} SET email = 'agent.1@example.com' WHERE email = 'agent.2@example.com'"
+            ),
             8 => format!("UPDATE {name} SET full_name = NULL WHERE email = 'agent.2@example.com'"),
             9 => format!("UPDATE {name} SET margin_value = 1 / 0"),
             10 => format!("UPDATE {name} SET nothing = 1"),
             11 => format!("UPDATE {name} SET role = 'nobody' WHERE email = 'agent.2@example.com'"),
-            12 => format!("UPDATE {name} SET role = 'adm' || 'in' WHERE email = 'agent.2@example.com'"),
+            12 => format!(
+                "UPDATE {name} SET role = 'adm' || 'in' WHERE email = 'agent.2@example.com'"
+            ),
             13 => format!("DELETE FROM {name} WHERE nothing = 1"),
-            14 => format!("{new} {name} (clerk_user_id, email, full_name) VALUES ('a', 'a@example.com', 'a', 'more')"),
+            14 => format!(
+                "{new} {name} (clerk_user_id, email, full_name) VALUES ('a', 'a@example.com', 'a', 'more')"
+            ),
             _ => format!("UPDATE {name} SET is_active = 1 WHERE email = 'agent.2@example.com'"),
         })
     }

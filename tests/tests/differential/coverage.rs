@@ -29,12 +29,19 @@ pub fn refusal(message: &Message) -> Option<String> {
     if !ours {
         return None;
     }
-    let reason = said.strip_prefix("crossfade does not rewrite ").unwrap_or(&said);
+    let reason = said
+        .strip_prefix("crossfade does not rewrite ")
+        .unwrap_or(&said);
     Some(reason.split(" (table ").next().unwrap_or(reason).to_owned())
 }
 
 impl Coverage {
-    pub fn count(&mut self, phase: Phase, constructs: &BTreeSet<&'static str>, refused: Option<&str>) {
+    pub fn count(
+        &mut self,
+        phase: Phase,
+        constructs: &BTreeSet<&'static str>,
+        refused: Option<&str>,
+    ) {
         self.statements += 1;
         for construct in constructs {
             let cell = &mut self.counts.entry(construct).or_default()[phase as usize];
@@ -56,7 +63,10 @@ impl Coverage {
             }
         }
         for reason in self.refused.keys() {
-            assert!(ACCEPTED.iter().any(|accepted| reason.contains(accepted)), "refused: {reason}");
+            assert!(
+                ACCEPTED.iter().any(|accepted| reason.contains(accepted)),
+                "refused: {reason}"
+            );
         }
     }
 }
@@ -71,7 +81,11 @@ impl fmt::Display for Coverage {
         for (construct, phases) in &self.counts {
             write!(f, "{construct:<32}")?;
             for (compared, refused) in phases {
-                let cell = if *refused > 0 { format!("{compared} ({refused})") } else { compared.to_string() };
+                let cell = if *refused > 0 {
+                    format!("{compared} ({refused})")
+                } else {
+                    compared.to_string()
+                };
                 write!(f, "{cell:>15}")?;
             }
             writeln!(f)?;
