@@ -267,19 +267,23 @@ impl Bench {
         case: &Case,
         mut coverage: Option<&mut Coverage>,
     ) -> anyhow::Result<Vec<Difference>> {
-        let expected = self.straight.run(case).await?;
-        let mut differences = Vec::new();
+        let mut phases: Vec<Phase> = Vec::new();
+        let mut runs = vec![self.straight.run(case)];
         for (phase, _, side) in &mut self.phases {
-            let got = side
-                .run(case)
-                .await
-                .with_context(|| format!("{phase}: {:?}", case.statements))?;
+            phases.push(*phase);
+            runs.push(side.run(case));
+        }
+        let mut answers = futures_util::future::join_all(runs).await.into_iter();
+        let expected = answers.next().context("the straight database ran")??;
+        let mut differences = Vec::new();
+        for (phase, got) in phases.into_iter().zip(answers) {
+            let got = got.with_context(|| format!("{phase}: {:?}", case.statements))?;
             if let Some(coverage) = coverage.as_deref_mut() {
                 for (statement, step) in case.statements.iter().zip(&got) {
-                    coverage.count(*phase, &statement.constructs, step.refused.as_deref());
+                    coverage.count(phase, &statement.constructs, step.refused.as_deref());
                 }
             }
-            differences.extend(compare(*phase, case, &expected, &got));
+            differences.extend(compare(phase, case, &expected, &got));
         }
         Ok(differences)
     }
