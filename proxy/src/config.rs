@@ -95,20 +95,13 @@ impl Default for Shadow {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cache {
-    /// Unnamed statements of one session that are kept prepared on the server; 0 keeps none.
+    /// Unnamed statements of one session that are kept prepared on the server; 0, the default, keeps
+    /// none: what it gains is not yet measured. A hundred are enough for the hot texts of a
+    /// connection; each takes some ten kilobytes of the server's memory.
     pub statements: usize,
-}
-
-impl Default for Cache {
-    fn default() -> Self {
-        // Off: it is not yet measured what it gains, and the README lists what a client could
-        // see of it. A hundred are enough for the hot texts of any one connection; each takes
-        // some ten kilobytes of the server's memory.
-        Cache { statements: 0 }
-    }
 }
 
 /// Above this the server's memory for plans, and the search for the one used longest ago, would
