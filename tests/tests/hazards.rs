@@ -242,9 +242,18 @@ async fn two_directions_that_each_write_their_own_side_first_deadlock() {
     world.database("lock_order").await.unwrap();
     let proxy = Proxy::with_rules(&world.postgres, "lock_order", Phase::DualRead).unwrap();
     proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
-    let one = world.client(&world.postgres.url("lock_order")).await.unwrap();
-    let other = world.client(&world.postgres.url("lock_order")).await.unwrap();
-    let watcher = world.client(&world.postgres.url("lock_order")).await.unwrap();
+    let one = world
+        .client(&world.postgres.url("lock_order"))
+        .await
+        .unwrap();
+    let other = world
+        .client(&world.postgres.url("lock_order"))
+        .await
+        .unwrap();
+    let watcher = world
+        .client(&world.postgres.url("lock_order"))
+        .await
+        .unwrap();
     let update =
         |table: &str| format!("UPDATE {table} SET full_name = 'x' WHERE clerk_user_id = 'user_1'");
     for client in [&one, &other] {
