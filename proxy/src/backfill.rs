@@ -108,7 +108,7 @@ pub async fn run(
 
 /// Legacy rows that unified lacks are removed on the way back. They may be, only if unified once
 /// had all of them.
-async fn must_have_been_complete(
+pub(crate) async fn must_have_been_complete(
     client: &Client,
     migration: &Migration,
 ) -> Result<(), ControlError> {
@@ -117,7 +117,7 @@ async fn must_have_been_complete(
         if forward.is_none_or(|progress| progress.state != State::Complete) {
             return Err(ControlError::Refused(format!(
                 "no backfill of {} was ever complete: legacy may have rows that unified never had, \
-                 and a reverse backfill would remove them",
+                 and the way back would remove them",
                 lens.legacy
             )));
         }

@@ -350,6 +350,8 @@ impl Model for Rules {
                         state.legacy_stale = true;
                         state.reverse = Copying::Void;
                     }
+                    // A transaction of legacy_only may still change what another wrote to both.
+                    DualWrite if state.file == LegacyOnly => state.unified_stale = true,
                     DualWrite | UnifiedRead => {}
                 }
                 state.file = to;

@@ -109,7 +109,7 @@ pub async fn step(
         },
     )
     .await?;
-    remember(&client, name, to, unmet.is_empty()).await?;
+    remember(&client, name, (from, to), unmet.is_empty()).await?;
     phase_file::write(&migration.file, from, to)?;
     tell(&format!(
         "{} says {to}; waiting for the drain",
@@ -196,7 +196,7 @@ async fn settle_last_step(
 async fn remember(
     client: &Client,
     name: &str,
-    to: Phase,
+    (from, to): (Phase, Phase),
     gates_met: bool,
 ) -> Result<(), ControlError> {
     let statement = match to {
@@ -213,6 +213,13 @@ async fn remember(
              INSERT INTO crossfade.migrations AS m (migration, legacy_stale_since) \
              VALUES ($1, clock_timestamp()) ON CONFLICT (migration) DO UPDATE \
              SET legacy_stale_since = coalesce(m.legacy_stale_since, excluded.legacy_stale_since)"
+        }
+        // A transaction that still runs in legacy_only may change or delete a row that another has
+        // written to both sides: what unified has so far is not to be trusted.
+        Phase::DualWrite if from == Phase::LegacyOnly => {
+            "INSERT INTO crossfade.migrations (migration, unified_stale_since) \
+             VALUES ($1, clock_timestamp()) ON CONFLICT (migration) DO UPDATE \
+             SET unified_stale_since = excluded.unified_stale_since"
         }
         // Its gates have found both sides to be current, whichever it was come from.
         Phase::DualRead if gates_met => {

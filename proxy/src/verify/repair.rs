@@ -13,6 +13,7 @@ use tokio_postgres::{Client, IsolationLevel};
 use super::report::Report;
 use super::{compare, record};
 use crate::backfill::chunk::{Chunks, backoff, is_conflict};
+use crate::backfill::must_have_been_complete;
 use crate::backfill::state::Direction;
 use crate::control::{ControlError, alone, connect, events, phase_file, schema, step};
 
@@ -36,6 +37,9 @@ pub async fn run(
     schema::must_be_prepared(&client).await?;
     // A backfill copies the same rows: one of them at a time.
     alone(&client, "backfill", name).await?;
+    if direction.is_reverse() {
+        must_have_been_complete(&client, migration).await?;
+    }
     let mut repaired = 0;
     let mut left = i64::MAX;
     let report = loop {
