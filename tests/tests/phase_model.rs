@@ -133,7 +133,7 @@ impl Default for Rules {
             probe: true,
             unified_current: true,
             legacy_current: true,
-            transactions_max: 2,
+            transactions_max: 3,
         }
     }
 }
@@ -455,7 +455,6 @@ fn check(rules: Rules) -> impl Checker<Rules> {
 }
 
 const READS: &str = "every read sees the last acknowledged write";
-const SAME: &str = "after the sweep both sides are the same";
 
 #[test]
 fn every_order_of_events_keeps_every_acknowledged_write_readable() {
@@ -490,10 +489,7 @@ fn without_a_look_at_what_its_snapshot_lacks_a_delete_leaves_a_ghost_that_is_rea
         probe: false,
         ..Rules::default()
     };
-    let found = check(rules);
-    assert!(found.discovery(READS).is_some());
-    // The sweep finds it, but only then.
-    assert!(found.discovery(SAME).is_none());
+    assert!(check(rules).discovery(READS).is_some());
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
         (UnifiedRead, UnifiedOnly) => &[LedgerEmpty, SequencesAhead],
         (UnifiedOnly, Retired) => &[],
         // Legacy must have what unified took alone before it decides again.
-        (UnifiedRead, DualRead) => &[LedgerEmpty, LegacyCurrent],
+        (UnifiedRead, DualRead) => &[LegacyCurrent, LedgerEmpty],
         (Retired, UnifiedOnly) => &[TablesExist],
         (DualWrite, LegacyOnly)
         | (ShadowRead, DualWrite)
