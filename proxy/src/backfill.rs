@@ -21,12 +21,15 @@ use crate::control::{
 };
 use chunk::{Chunks, backoff, is_conflict};
 use pace::Pace;
-use state::{Progress, State};
+use state::{Direction, Progress, State, Wish};
 
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Begin from the lowest key again, whatever was done before.
     pub restart: bool,
+    pub direction: Direction,
+    /// Rows in a second at most; `None`: what was said before, if anything.
+    pub rows_per_second_max: Option<i64>,
     /// The longest wait for the drain at the start and for old snapshots at the end.
     pub drain_timeout: Duration,
 }
@@ -42,6 +45,12 @@ pub type Tell<'a> = &'a mut (dyn FnMut(Event<'_>) + Send);
 /// The phases in which every writer keeps unified in step and legacy still decides.
 const PHASES: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead];
 
+/// The phase in which unified decides and legacy follows.
+const PHASES_BACK: [Phase; 1] = [Phase::UnifiedRead];
+
+/// How often a paused backfill looks whether it may go on.
+const PAUSE_LOOK: Duration = Duration::from_millis(200);
+
 /// A row that somebody has kept locked for this long is waited for no longer; the run can be
 /// taken up again at any time.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(600);
@@ -56,8 +65,18 @@ pub async fn run(
 ) -> Result<Vec<Progress>, ControlError> {
     let migration = step::find(rules, name)?;
     let phase = phase_file::read(&migration.file)?;
-    if !PHASES.contains(&phase) {
-        return Err(ControlError::Refused(refusal(name, phase)));
+    let phases: &[Phase] = match options.direction {
+        Direction::LegacyToUnified => &PHASES,
+        Direction::UnifiedToLegacy => &PHASES_BACK,
+    };
+    if !phases.contains(&phase) {
+        return Err(ControlError::Refused(match options.direction {
+            Direction::LegacyToUnified => refusal(name, phase),
+            Direction::UnifiedToLegacy => format!(
+                "{name} is in {phase}: a reverse backfill runs in unified_read, where unified \
+                 decides and every write reaches legacy"
+            ),
+        }));
     }
     let mut control = connect(url, "backfill").await?;
     control::alone(&control, "backfill", name).await?;
@@ -65,7 +84,7 @@ pub async fn run(
     let drained = drain::wait(
         &control,
         migration,
-        &PHASES,
+        phases,
         options.drain_timeout,
         &mut |line| tell(Event::Says(line)),
     )
@@ -76,12 +95,49 @@ pub async fn run(
              every writer goes through one",
         ));
     }
+    if options.direction.is_reverse() {
+        must_have_been_complete(&control, migration).await?;
+    }
     let mut outcome = Vec::new();
     for lens in &migration.tables {
         outcome.push(table(&mut control, migration, lens, options, tell).await?);
     }
     events::note(&control, name, "backfill", &json!(outcome)).await?;
     Ok(outcome)
+}
+
+/// Legacy rows that unified lacks are removed on the way back. They may be, only if unified once
+/// had all of them.
+pub(crate) async fn must_have_been_complete(
+    client: &Client,
+    migration: &Migration,
+) -> Result<(), ControlError> {
+    for lens in &migration.tables {
+        let forward = state::read(client, lens, Direction::LegacyToUnified).await?;
+        if forward.is_none_or(|progress| progress.state != State::Complete) {
+            return Err(ControlError::Refused(format!(
+                "no backfill of {} was ever complete: legacy may have rows that unified never had, \
+                 and the way back would remove them",
+                lens.legacy
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Changes what is wanted of the backfills of a migration that run, or were interrupted. Returns
+/// how many there are.
+pub async fn adjust(
+    url: &str,
+    rules: &RuleSet,
+    name: &str,
+    wish: Option<Wish>,
+    rows_per_second_max: Option<i64>,
+) -> Result<u64, ControlError> {
+    step::find(rules, name)?;
+    let client = connect(url, "backfill").await?;
+    schema::must_be_prepared(&client).await?;
+    state::adjust(&client, name, wish, rows_per_second_max).await
 }
 
 fn refusal(name: &str, phase: Phase) -> String {
@@ -107,25 +163,31 @@ async fn table(
     options: &Options,
     tell: Tell<'_>,
 ) -> Result<Progress, ControlError> {
-    let found = state::read(client, lens).await?;
+    let direction = options.direction;
+    let found = state::read(client, lens, direction).await?;
     let table = shown(&lens.legacy.sql());
     match found.as_ref().map(|progress| progress.state) {
-        None | Some(State::Void) => state::start(client, lens).await?,
-        Some(_) if options.restart => state::start(client, lens).await?,
+        None | Some(State::Void) => state::start(client, lens, direction).await?,
+        Some(_) if options.restart => state::start(client, lens, direction).await?,
         Some(State::Running) => tell(Event::Says(&format!("{table}: goes on where it stopped"))),
         Some(State::Sweeping) => tell(Event::Says(&format!("{table}: all rows are copied"))),
         Some(State::Complete) => tell(Event::Says(&format!(
             "{table} is complete; only the ledger's keys are tried again (--restart copies anew)"
         ))),
     }
-    let progress = current(client, lens).await?;
-    let chunks = Chunks::prepare(client, lens).await?;
+    let progress = current(client, lens, direction).await?;
+    state::adjust_run(client, &progress.run, options.rows_per_second_max).await?;
+    let chunks = Chunks::prepare(client, lens, direction).await?;
     let started = now(client).await?;
     if progress.state == State::Running {
+        if direction.is_reverse() {
+            // First, for what was deleted may have the name of what was inserted since.
+            sweep::remove_stale_legacy(client, lens, &progress.run).await?;
+        }
         copy(client, migration, &chunks, lens, progress, tell).await?;
     }
     let settled = retry_ledger(client, &chunks, lens, &started).await?;
-    let progress = current(client, lens).await?;
+    let progress = current(client, lens, direction).await?;
     let complete = progress.state == State::Complete;
     if !complete {
         let last_chunk = progress.last_chunk.as_deref();
@@ -133,18 +195,28 @@ async fn table(
         let timeout = options.drain_timeout;
         sweep::wait_for_snapshots(client, migration, last_chunk, timeout, &mut says).await?;
     }
-    sweep::sweep(client, lens).await?;
+    match direction {
+        Direction::LegacyToUnified => sweep::sweep(client, lens).await?,
+        // Again: a delete at REPEATABLE READ cannot see a legacy row that a chunk has put.
+        Direction::UnifiedToLegacy => {
+            sweep::remove_stale_legacy(client, lens, &progress.run).await?
+        }
+    };
     // What was verified before it was settled must be verified again: the end moves.
     if !complete || settled > 0 {
         state::enter(client, lens, &progress.run, progress.state, State::Complete).await?;
     }
-    let progress = current(client, lens).await?;
+    let progress = current(client, lens, direction).await?;
     tell(Event::Progress(&progress));
     Ok(progress)
 }
 
-async fn current(client: &Client, lens: &Lens) -> Result<Progress, ControlError> {
-    state::read(client, lens).await?.ok_or_else(|| {
+async fn current(
+    client: &Client,
+    lens: &Lens,
+    direction: Direction,
+) -> Result<Progress, ControlError> {
+    state::read(client, lens, direction).await?.ok_or_else(|| {
         ControlError::Refused(format!(
             "the progress of {} vanished from crossfade.backfill; run the backfill again",
             lens.legacy
@@ -164,8 +236,22 @@ async fn copy(
     let mut pace = Pace::start(progress.chunk_rows);
     let mut blocked: Option<(Instant, u32)> = None;
     while let Some(highest) = &progress.highest_key {
+        (progress.wish, progress.rows_per_second_max) =
+            state::wanted(client, &progress.run).await?;
         tell(Event::Progress(&progress));
-        let rows = pace.chunk_rows();
+        match progress.wish {
+            Wish::Run => {}
+            Wish::Pause => {
+                tokio::time::sleep(PAUSE_LOOK).await;
+                continue;
+            }
+            Wish::Cancel => {
+                return Err(ControlError::Refused(
+                    "the backfill was cancelled; run again, it goes on where it stopped".to_owned(),
+                ));
+            }
+        }
+        let rows = pace.throttled_rows(progress.rows_per_second_max);
         let after = progress.last_key.as_ref();
         let started = Instant::now();
         match chunks
@@ -184,6 +270,8 @@ async fn copy(
                 progress.rows_put += copied.counts.put;
                 progress.rows_set_aside += copied.counts.set_aside;
                 progress.chunk_rows = pace.chunk_rows();
+                let rest = pace::rest(copied.counts.rows, progress.rows_per_second_max);
+                tokio::time::sleep(rest.saturating_sub(started.elapsed())).await;
             }
             Err(error) if is_conflict(&error) => {
                 let (since, attempt) = blocked.unwrap_or((started, 0));

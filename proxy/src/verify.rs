@@ -4,6 +4,7 @@
 //! lens does not name: columns with `verify = false` are not compared.
 
 pub mod record;
+pub mod repair;
 pub mod report;
 
 use rewrite_rules::lens::Disagreement;
@@ -29,7 +30,19 @@ pub async fn run(
     Ok(report)
 }
 
-async fn compare(
+/// The same without a record of it.
+pub async fn look(
+    url: &str,
+    rules: &RuleSet,
+    name: &str,
+    samples_max: u32,
+) -> Result<Report, ControlError> {
+    let migration = step::find(rules, name)?;
+    let mut client = connect(url, "verify").await?;
+    compare(&mut client, migration, samples_max).await
+}
+
+pub(crate) async fn compare(
     client: &mut tokio_postgres::Client,
     migration: &Migration,
     samples_max: u32,

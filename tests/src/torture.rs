@@ -22,6 +22,9 @@ pub struct Board {
     /// Whether unified names may be used: from `dual_read` on, once everything is there. A client
     /// holds it while it uses them, so that nobody steps back under its feet.
     pub unified_names: tokio::sync::RwLock<bool>,
+    /// Whether rows that have a phone keep their keys and stay: in `legacy_only` their unified rows
+    /// would be left behind, phone and all. Held over each turn.
+    pub keys_stay: tokio::sync::RwLock<bool>,
     pub shared: [Shared; SHARED_ROWS],
     pub figures: Figures,
     wrong: Mutex<Vec<String>>,

@@ -153,7 +153,9 @@ async fn legacy_that_missed_writes_is_not_read_again_unless_forced() {
         .await
         .unwrap();
     assert!(
-        refused.errors.contains("needs a reverse backfill"),
+        refused
+            .errors
+            .contains("`crossfade backfill iso_agents --reverse`"),
         "{refused:?}"
     );
     let without = control::run(&proxy.config(), &["rollback", "iso_agents", "--force"])

@@ -13,7 +13,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Statement, Transaction};
 
 use super::pace::CHUNK_ROWS_MAX;
-use super::state::{self, Counts};
+use super::state::{self, Counts, Direction};
 use crate::control::{ControlError, ledger};
 
 /// The statements of one table's chunks, prepared once. Their plans are made for the values of
@@ -40,20 +40,31 @@ pub struct Copied {
 }
 
 impl<'a> Chunks<'a> {
-    pub async fn prepare(client: &Client, lens: &'a Lens) -> Result<Self, ControlError> {
+    pub async fn prepare(
+        client: &Client,
+        lens: &'a Lens,
+        direction: Direction,
+    ) -> Result<Self, ControlError> {
         let sql = || ControlError::sql("preparation of the chunks");
         client
             .batch_execute("SET plan_cache_mode = force_custom_plan")
             .await
             .map_err(sql())?;
+        let copy_of = |range| match direction {
+            Direction::LegacyToUnified => lens.copy(range),
+            Direction::UnifiedToLegacy => lens.copy_back(range),
+        };
         let walk = async |range| {
+            let (end, keys) = match direction {
+                Direction::LegacyToUnified => (lens.chunk_end(range), lens.keys(range)),
+                Direction::UnifiedToLegacy => {
+                    (lens.unified_chunk_end(range), lens.unified_keys(range))
+                }
+            };
             Ok::<_, ControlError>(Walk {
-                end: client
-                    .prepare(&lens.chunk_end(range))
-                    .await
-                    .map_err(sql())?,
-                keys: client.prepare(&lens.keys(range)).await.map_err(sql())?,
-                copy: client.prepare(&lens.copy(range)).await.map_err(sql())?,
+                end: client.prepare(&end).await.map_err(sql())?,
+                keys: client.prepare(&keys).await.map_err(sql())?,
+                copy: client.prepare(&copy_of(range)).await.map_err(sql())?,
             })
         };
         // Whoever waits for a lock longer than deadlock_timeout looks for a deadlock and is the
@@ -71,7 +82,7 @@ impl<'a> Chunks<'a> {
             first: walk(KeyRange::Through).await?,
             next: walk(KeyRange::AfterThrough).await?,
             copy_one: client
-                .prepare(&lens.copy(KeyRange::One))
+                .prepare(&copy_of(KeyRange::One))
                 .await
                 .map_err(sql())?,
             lock_timeout_ms: row.get(0),

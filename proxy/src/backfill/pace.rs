@@ -29,6 +29,13 @@ impl Pace {
         self.rows
     }
 
+    /// The size under a limit of rows in a second: at most a fifth of them at once, so that the
+    /// rate is even and a change of it is felt soon.
+    #[must_use]
+    pub fn throttled_rows(&self, rows_per_second_max: Option<i64>) -> i64 {
+        rows_per_second_max.map_or(self.rows, |max| self.rows.min((max / 5).max(1)))
+    }
+
     /// A full chunk took so long. One chunk may have met a checkpoint or a cold cache, so the
     /// size at most doubles or halves.
     pub fn took(&mut self, time: Duration) {
@@ -50,9 +57,27 @@ impl Pace {
     }
 }
 
+/// How long a chunk of so many rows may take at the least.
+#[must_use]
+pub fn rest(rows: i64, rows_per_second_max: Option<i64>) -> Duration {
+    rows_per_second_max.map_or(Duration::ZERO, |max| {
+        Duration::from_secs_f64(rows.max(0) as f64 / max.max(1) as f64)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_throttle_makes_chunks_small_and_rests_long() {
+        let pace = Pace::start(CHUNK_ROWS_START);
+        assert_eq!(pace.throttled_rows(None), CHUNK_ROWS_START);
+        assert_eq!(pace.throttled_rows(Some(100)), 20);
+        assert_eq!(pace.throttled_rows(Some(1)), 1);
+        assert_eq!(rest(20, Some(100)), Duration::from_millis(200));
+        assert_eq!(rest(20, None), Duration::ZERO);
+    }
 
     #[test]
     fn the_size_settles_where_a_chunk_takes_the_target_time() {

@@ -9,6 +9,24 @@ use tokio_postgres::{Client, GenericClient};
 use super::pace::CHUNK_ROWS_START;
 use crate::control::ControlError;
 
+/// Which side is copied to which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    LegacyToUnified,
+    UnifiedToLegacy,
+}
+
+impl Direction {
+    #[must_use]
+    pub fn is_reverse(self) -> bool {
+        match self {
+            Direction::LegacyToUnified => false,
+            Direction::UnifiedToLegacy => true,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -62,6 +80,38 @@ pub struct Progress {
     #[serde(skip)]
     pub last_chunk: Option<String>,
     pub updated_seconds_ago: f64,
+    pub wish: Wish,
+    pub rows_per_second_max: Option<i64>,
+    pub direction: Direction,
+}
+
+/// What the operator wants of a backfill that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    Run,
+    Pause,
+    Cancel,
+}
+
+impl Wish {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Wish::Run => "run",
+            Wish::Pause => "pause",
+            Wish::Cancel => "cancel",
+        }
+    }
+
+    /// The column's CHECK knows the same words.
+    fn of(name: &str) -> Wish {
+        match name {
+            "pause" => Wish::Pause,
+            "cancel" => Wish::Cancel,
+            _run => Wish::Run,
+        }
+    }
 }
 
 /// What one chunk adds.
@@ -83,14 +133,18 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-pub async fn read(client: &Client, lens: &Lens) -> Result<Option<Progress>, ControlError> {
+pub async fn read(
+    client: &Client,
+    lens: &Lens,
+    direction: Direction,
+) -> Result<Option<Progress>, ControlError> {
     let row = client
         .query_opt(
             "SELECT run::text, state, last_key, highest_key, chunk_rows, rows_estimated, \
              rows_done, rows_put, rows_set_aside, ghosts_removed, last_chunk::text, \
-             extract(epoch FROM clock_timestamp() - updated_at)::float8 \
-             FROM crossfade.backfill WHERE migration = $1 AND legacy_table = $2",
-            &[&lens.migration, &lens.legacy.sql()],
+             extract(epoch FROM clock_timestamp() - updated_at)::float8, wish, rows_per_second_max \
+             FROM crossfade.backfill WHERE migration = $1 AND legacy_table = $2 AND reverse = $3",
+            &[&lens.migration, &lens.legacy.sql(), &direction.is_reverse()],
         )
         .await
         .map_err(ControlError::sql("look at the backfill's progress"))?;
@@ -114,33 +168,41 @@ pub async fn read(client: &Client, lens: &Lens) -> Result<Option<Progress>, Cont
             ghosts_removed: row.get(9),
             last_chunk: row.get(10),
             updated_seconds_ago: row.get(11),
+            wish: Wish::of(row.get(12)),
+            rows_per_second_max: row.get(13),
+            direction,
         }
     }))
 }
 
 /// Begins from the lowest key; the end is the highest key there is now. Rows that are inserted
 /// above it later are dual-written.
-pub async fn start(client: &Client, lens: &Lens) -> Result<(), ControlError> {
-    let rows_estimated = estimate(client, lens).await?;
+pub async fn start(client: &Client, lens: &Lens, direction: Direction) -> Result<(), ControlError> {
+    let rows_estimated = estimate(client, lens, direction).await?;
+    let highest_key = match direction {
+        Direction::LegacyToUnified => lens.highest_key(),
+        Direction::UnifiedToLegacy => lens.highest_unified_key(),
+    };
     client
         .execute(
             &format!(
                 "INSERT INTO crossfade.backfill \
-                 (migration, legacy_table, run, state, highest_key, chunk_rows, rows_estimated) \
-                 VALUES ($1, $2, gen_random_uuid(), 'running', ({}), $3, $4) \
-                 ON CONFLICT (migration, legacy_table) DO UPDATE SET run = excluded.run, \
+                 (migration, legacy_table, run, state, highest_key, chunk_rows, rows_estimated, \
+                 reverse) \
+                 VALUES ($1, $2, gen_random_uuid(), 'running', ({highest_key}), $3, $4, $5) \
+                 ON CONFLICT (migration, legacy_table, reverse) DO UPDATE SET run = excluded.run, \
                  state = excluded.state, last_key = NULL, highest_key = excluded.highest_key, \
                  chunk_rows = excluded.chunk_rows, rows_estimated = excluded.rows_estimated, \
                  rows_done = 0, rows_put = 0, rows_set_aside = 0, ghosts_removed = 0, \
                  last_chunk = NULL, started_at = clock_timestamp(), \
-                 updated_at = clock_timestamp(), finished_at = NULL",
-                lens.highest_key()
+                 updated_at = clock_timestamp(), finished_at = NULL"
             ),
             &[
                 &lens.migration,
                 &lens.legacy.sql(),
                 &CHUNK_ROWS_START,
                 &rows_estimated,
+                &direction.is_reverse(),
             ],
         )
         .await
@@ -151,20 +213,73 @@ pub async fn start(client: &Client, lens: &Lens) -> Result<(), ControlError> {
 /// Tables below this are counted; above, the planner's figure will do for a progress bar.
 const COUNTED_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
-async fn estimate(client: &Client, lens: &Lens) -> Result<i64, ControlError> {
+async fn estimate(client: &Client, lens: &Lens, direction: Direction) -> Result<i64, ControlError> {
+    let from = match direction {
+        Direction::LegacyToUnified => &lens.legacy,
+        Direction::UnifiedToLegacy => &lens.unified,
+    };
     let row = client
         .query_one(
             &format!(
                 "SELECT CASE WHEN c.reltuples >= 0 AND pg_table_size(c.oid) > {COUNTED_BYTES_MAX} \
                  THEN c.reltuples::bigint ELSE (SELECT count(*) FROM {}) END \
                  FROM pg_class AS c WHERE c.oid = $1::text::regclass",
-                lens.legacy
+                from
             ),
-            &[&lens.legacy.sql()],
+            &[&from.sql()],
         )
         .await
         .map_err(ControlError::sql("estimate of the rows"))?;
     Ok(row.get(0))
+}
+
+/// What is wanted of a run now.
+pub async fn wanted(client: &Client, run: &str) -> Result<(Wish, Option<i64>), ControlError> {
+    let row = client
+        .query_opt(
+            "SELECT wish, rows_per_second_max FROM crossfade.backfill WHERE run = $1::text::uuid",
+            &[&run],
+        )
+        .await
+        .map_err(ControlError::sql("look at what is wanted"))?;
+    // A run that was started anew is found out by its next chunk.
+    Ok(row.map_or((Wish::Run, None), |row| (Wish::of(row.get(0)), row.get(1))))
+}
+
+/// Whoever runs it wants it to run.
+pub async fn adjust_run(
+    client: &Client,
+    run: &str,
+    rows_per_second_max: Option<i64>,
+) -> Result<(), ControlError> {
+    client
+        .execute(
+            "UPDATE crossfade.backfill SET wish = 'run', \
+             rows_per_second_max = CASE WHEN $2::bigint IS NULL THEN rows_per_second_max \
+             ELSE nullif($2, 0) END WHERE run = $1::text::uuid",
+            &[&run, &rows_per_second_max],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("note of what is wanted"))
+}
+
+/// Changes what is wanted of a migration's unfinished runs; a limit of 0 takes the limit away.
+pub async fn adjust(
+    client: &Client,
+    migration: &str,
+    wish: Option<Wish>,
+    rows_per_second_max: Option<i64>,
+) -> Result<u64, ControlError> {
+    client
+        .execute(
+            "UPDATE crossfade.backfill SET wish = coalesce($2, wish), \
+             rows_per_second_max = CASE WHEN $3::bigint IS NULL THEN rows_per_second_max \
+             ELSE nullif($3, 0) END WHERE migration = $1 AND state = 'running'",
+            &[&migration, &wish.map(Wish::name), &rows_per_second_max],
+        )
+        .await
+        .map_err(ControlError::sql("note of what is wanted"))
 }
 
 /// Within a chunk's transaction: the chunk and this note stand or fall together.

@@ -121,13 +121,62 @@ async fn sweep_some(client: &mut Client, lens: &Lens) -> Result<Option<i64>, Con
     transaction
         .execute(
             "UPDATE crossfade.backfill SET ghosts_removed = ghosts_removed + $3 \
-             WHERE migration = $1 AND legacy_table = $2",
+             WHERE migration = $1 AND legacy_table = $2 AND NOT reverse",
             &[&lens.migration, &table, &removed],
         )
         .await
         .map_err(sql())?;
     transaction.commit().await.map_err(sql())?;
     Ok(Some(removed))
+}
+
+/// Removes the legacy rows that unified no longer has, once unified decides; how many there were.
+pub async fn remove_stale_legacy(
+    client: &mut Client,
+    lens: &Lens,
+    run: &str,
+) -> Result<i64, ControlError> {
+    let sql = || ControlError::sql("removal of legacy rows that unified lacks");
+    let mut removed = 0;
+    let mut attempt = 0;
+    loop {
+        let some = async {
+            let transaction = client
+                .build_transaction()
+                .isolation_level(IsolationLevel::RepeatableRead)
+                .start()
+                .await
+                .map_err(sql())?;
+            let statement = lens.remove_stale_legacy();
+            let count = transaction
+                .execute(&statement, &[&ledger::KEYS_MAX])
+                .await
+                .map_err(sql())?;
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            transaction
+                .execute(
+                    "UPDATE crossfade.backfill SET ghosts_removed = ghosts_removed + $2 \
+                     WHERE run = $1::text::uuid",
+                    &[&run, &count],
+                )
+                .await
+                .map_err(sql())?;
+            transaction.commit().await.map_err(sql())?;
+            Ok(count)
+        };
+        match some.await {
+            Ok(0) => return Ok(removed),
+            Ok(more) => {
+                removed += more;
+                attempt = 0;
+            }
+            Err(error) if is_conflict(&error) && attempt < ATTEMPTS_MAX => {
+                tokio::time::sleep(backoff(attempt)).await;
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A key in the ledger that neither side has any more needs nobody's attention. One that only

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::target::Target;
-use crate::backfill::state::{Progress, State};
+use crate::backfill::state::{Direction, Progress, State, Wish};
 use crate::backfill::{self, Event, Options};
 use crate::config::Flags;
 use crate::control::shown;
+use crate::verify;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -21,6 +22,28 @@ pub struct Args {
     /// Begin from the lowest key again, whatever was copied before
     #[arg(long)]
     pub restart: bool,
+    /// From unified back to legacy, in unified_read: what legacy missed while in unified_only. Legacy
+    /// rows that unified no longer has are removed, with whatever cascades from them
+    #[arg(long)]
+    pub reverse: bool,
+    /// Show what a backfill would find, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// At most so many rows in a second; 0: no limit. With --adjust it changes the one that runs
+    #[arg(long, value_name = "ROWS_PER_SECOND", value_parser = clap::value_parser!(i64).range(0..))]
+    pub throttle: Option<i64>,
+    /// Change the backfill that runs instead of starting one
+    #[arg(long, requires = "throttle")]
+    pub adjust: bool,
+    /// Make the backfill that runs wait
+    #[arg(long, group = "wish")]
+    pub pause: bool,
+    /// Make a paused backfill go on
+    #[arg(long, group = "wish")]
+    pub resume: bool,
+    /// End the backfill that runs; the next one goes on where it stopped
+    #[arg(long, group = "wish")]
+    pub cancel: bool,
     /// The longest wait for earlier transactions to end
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub drain_timeout_seconds: u64,
@@ -31,8 +54,30 @@ pub struct Args {
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let target = Target::load(&args.flags)?;
+    let wish = match (args.pause, args.resume, args.cancel) {
+        (true, _, _) => Some(Wish::Pause),
+        (_, true, _) => Some(Wish::Run),
+        (_, _, true) => Some(Wish::Cancel),
+        (false, false, false) => None,
+    };
+    if wish.is_some() || args.adjust {
+        let name = &args.migration;
+        let count = backfill::adjust(&target.url, &target.rules, name, wish, args.throttle).await?;
+        anyhow::ensure!(count > 0, "no backfill of {name} is under way");
+        println!("{name}: it is told before its next chunk");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.dry_run {
+        return preview(&args, &target).await;
+    }
     let options = Options {
         restart: args.restart,
+        direction: if args.reverse {
+            Direction::UnifiedToLegacy
+        } else {
+            Direction::LegacyToUnified
+        },
+        rows_per_second_max: args.throttle,
         drain_timeout: Duration::from_secs(args.drain_timeout_seconds),
     };
     let mut display = Display::new();
@@ -53,6 +98,33 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             println!("{}", summary(table));
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What both sides have now, in the words of a backfill.
+async fn preview(args: &Args, target: &Target) -> anyhow::Result<ExitCode> {
+    const SAMPLES: u32 = 5;
+    let report = verify::look(&target.url, &target.rules, &args.migration, SAMPLES).await?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{report}");
+    let (inserted, removed) = if args.reverse {
+        (
+            report.extra,
+            format!("{} removed from legacy", report.missing),
+        )
+    } else {
+        (
+            report.missing,
+            format!("{} left alone in unified", report.extra),
+        )
+    };
+    println!(
+        "a backfill would insert {inserted} rows and change {}; {removed}. Nothing was written",
+        report.different
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -123,6 +195,11 @@ impl Display {
             "{}/{total} rows, {rate:.0} rows/s, {eta}, chunks of {}",
             progress.rows_done, progress.chunk_rows
         );
+        let figures = match (progress.wish, progress.rows_per_second_max) {
+            (Wish::Pause, _) => format!("{figures}, paused (--resume goes on)"),
+            (_, Some(max)) => format!("{figures}, throttled to {max} rows/s"),
+            (Wish::Run | Wish::Cancel, None) => figures,
+        };
         match &self.bar {
             Some(bar) => {
                 bar.set_length(u64::try_from(total).unwrap_or(0));

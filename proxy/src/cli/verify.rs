@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use super::target::Target;
+use super::target::{Target, say};
 use crate::config::Flags;
 use crate::verify;
 
@@ -16,6 +16,10 @@ pub struct Args {
     /// Rows shown of each kind: missing, extra, different
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub samples: u32,
+    /// Put right what differs, by the side that decides in this phase; rows that only the other
+    /// side has are removed. Then verify again
+    #[arg(long)]
+    pub repair: bool,
     /// The report as JSON
     #[arg(long)]
     pub json: bool,
@@ -38,7 +42,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn compare(args: &Args) -> anyhow::Result<bool> {
     let target = Target::load(&args.flags)?;
-    let report = verify::run(&target.url, &target.rules, &args.migration, args.samples).await?;
+    let (url, rules, name) = (&target.url, &target.rules, &args.migration);
+    let report = if args.repair {
+        let (repaired, report) =
+            verify::repair::run(url, rules, name, args.samples, &mut say).await?;
+        say(&format!("{repaired} rows were looked after"));
+        report
+    } else {
+        verify::run(url, rules, name, args.samples).await?
+    };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

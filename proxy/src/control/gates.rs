@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::error::ControlError;
 use super::{ledger, neighbours, rights, schema};
-use crate::backfill::state::{self, State};
+use crate::backfill::state::{self, Direction, State};
 use crate::check;
 use crate::verify::record;
 
@@ -51,6 +51,8 @@ enum Condition {
     ForeignKeysTurned,
     /// No write was made in `unified_only`, or legacy has caught up since.
     LegacyCurrent,
+    /// No write was made in `legacy_only` after dual writes, or unified has caught up since.
+    UnifiedCurrent,
 }
 
 /// The conditions of every step there is. That every proxy runs `from`, drained, is waited for
@@ -58,21 +60,21 @@ enum Condition {
 fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
     use Condition::{
         BackfillComplete, ForeignKeysTurned, LedgerEmpty, LegacyCurrent, Rights, SequencesAhead,
-        Shape, TablesExist, Verified,
+        Shape, TablesExist, UnifiedCurrent, Verified,
     };
     use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
     match (from, to) {
         (LegacyOnly, DualWrite) => &[TablesExist, Shape],
         (DualWrite, ShadowRead) => &[],
         // From here on a stale unified row would be served, to whoever may read it.
-        (ShadowRead, DualRead) => &[LedgerEmpty, Rights],
+        (ShadowRead, DualRead) => &[LedgerEmpty, UnifiedCurrent, Rights],
         // And from here on a missing one would be missed.
         (DualRead, UnifiedRead) => &[LedgerEmpty, BackfillComplete, Verified],
         // New rows no longer get to legacy, nor are they to be looked for there.
         (UnifiedRead, UnifiedOnly) => &[LedgerEmpty, SequencesAhead, ForeignKeysTurned],
         (UnifiedOnly, Retired) => &[],
         // Legacy must have what unified took alone before it decides again.
-        (UnifiedRead, DualRead) => &[LegacyCurrent],
+        (UnifiedRead, DualRead) => &[LegacyCurrent, LedgerEmpty],
         (Retired, UnifiedOnly) => &[TablesExist],
         (DualWrite, LegacyOnly)
         | (ShadowRead, DualWrite)
@@ -103,7 +105,12 @@ pub async fn gates(
             Condition::Shape => shape(client, migration).await?,
             Condition::Rights => rights::rights(client, migration).await?,
             Condition::ForeignKeysTurned => neighbours::foreign_keys(client, migration).await?,
-            Condition::LegacyCurrent => legacy_current(client, migration).await?,
+            Condition::LegacyCurrent => {
+                current(client, migration, Direction::UnifiedToLegacy).await?
+            }
+            Condition::UnifiedCurrent => {
+                current(client, migration, Direction::LegacyToUnified).await?
+            }
         });
     }
     Ok(gates)
@@ -172,7 +179,7 @@ async fn backfill_complete(client: &Client, migration: &Migration) -> Result<Gat
     let mut met = true;
     let mut found = Vec::new();
     for lens in &migration.tables {
-        let progress = state::read(client, lens).await?;
+        let progress = state::read(client, lens, Direction::LegacyToUnified).await?;
         let table = super::shown(&lens.legacy.sql());
         let (complete, text) = match progress.map(|progress| (progress.state, progress.rows_done)) {
             None => (false, format!("{table} was never backfilled")),
@@ -279,26 +286,64 @@ async fn sequences_ahead(client: &Client, migration: &Migration) -> Result<Gate,
     })
 }
 
-async fn legacy_current(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+/// Whether the side that missed writes has what it missed: copied since, and found to be the same.
+async fn current(
+    client: &Client,
+    migration: &Migration,
+    direction: Direction,
+) -> Result<Gate, ControlError> {
+    let (column, side, visited) = match direction {
+        Direction::LegacyToUnified => ("unified_stale_since", "unified", "legacy_only"),
+        Direction::UnifiedToLegacy => ("legacy_stale_since", "legacy", "unified_only"),
+    };
+    let name = &migration.name;
     let row = client
         .query_opt(
-            "SELECT to_char(legacy_stale_since, 'YYYY-MM-DD HH24:MI:SS TZ') \
-             FROM crossfade.migrations WHERE migration = $1",
-            &[&migration.name],
+            &format!(
+                "SELECT to_char(m.{column}, 'YYYY-MM-DD HH24:MI:SS TZ'), \
+                 (SELECT count(*) FROM crossfade.backfill AS b WHERE b.migration = m.migration \
+                 AND b.reverse = $2 AND b.state = 'complete' AND b.started_at > m.{column}) \
+                 FROM crossfade.migrations AS m WHERE m.migration = $1"
+            ),
+            &[name, &direction.is_reverse()],
         )
         .await
-        .map_err(ControlError::sql("look at what legacy lacks"))?;
-    let since: Option<String> = row.and_then(|row| row.get(0));
-    Ok(Gate {
-        name: "legacy is current",
-        met: since.is_none(),
-        found: match &since {
-            None => "unified_only was never visited".to_owned(),
-            Some(since) => format!("unified_only was visited ({since}): legacy lacks its writes"),
+        .map_err(ControlError::sql("look at what a side lacks"))?;
+    let since: Option<String> = row.as_ref().and_then(|row| row.get(0));
+    let copied: i64 = row.map_or(0, |row| row.get(1));
+    let is_copied = usize::try_from(copied).is_ok_and(|copied| copied == migration.tables.len());
+    let verify = verified(client, migration).await?;
+    let gate = |met, found: String, settle: String| Gate {
+        name: match direction {
+            Direction::LegacyToUnified => "unified is current",
+            Direction::UnifiedToLegacy => "legacy is current",
         },
-        settle: "needs a reverse backfill (unified to legacy), which this version does not have; \
-                 stay in unified_read, or --force and lose those writes for legacy readers"
-            .to_owned(),
+        met,
+        found,
+        settle,
+    };
+    let flag = if direction.is_reverse() {
+        " --reverse"
+    } else {
+        ""
+    };
+    Ok(match since {
+        None => gate(true, format!("{visited} was not visited"), String::new()),
+        Some(since) if !is_copied => gate(
+            false,
+            format!("{visited} was visited ({since}): {side} lacks its writes"),
+            format!("`crossfade backfill {name}{flag}`, then `crossfade verify {name}`"),
+        ),
+        Some(_) if !verify.met => gate(
+            false,
+            format!("{side} was copied since, but {}", verify.found),
+            format!("`crossfade verify {name} --repair`"),
+        ),
+        Some(_) => gate(
+            true,
+            format!("{side} was copied since and verified"),
+            String::new(),
+        ),
     })
 }
 

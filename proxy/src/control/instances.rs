@@ -165,7 +165,14 @@ async fn say(
                  WHERE seen_at < clock_timestamp() - interval '1 day'), \
              voided AS (UPDATE crossfade.backfill AS b SET state = 'void', \
                  updated_at = clock_timestamp() FROM report AS r \
-                 WHERE r.migration = b.migration AND r.phase = 'legacy_only' AND b.state <> 'void'), \
+                 WHERE r.migration = b.migration AND b.state <> 'void' \
+                 AND (r.phase = 'legacy_only' OR r.phase IN ('unified_only', 'retired') AND b.reverse)), \
+             missed AS (INSERT INTO crossfade.migrations AS m (migration, unified_stale_since) \
+                 SELECT r.migration, clock_timestamp() FROM report AS r WHERE r.phase = 'legacy_only' \
+                 AND EXISTS (SELECT FROM crossfade.instances AS i WHERE i.migration = r.migration \
+                 AND i.instance = $1::text::uuid AND i.phase <> 'legacy_only') \
+                 ON CONFLICT (migration) DO UPDATE SET unified_stale_since = \
+                 clock_timestamp()), \
              stale AS (INSERT INTO crossfade.migrations AS m (migration, legacy_stale_since) \
                  SELECT r.migration, clock_timestamp() FROM report AS r \
                  WHERE r.phase IN ('unified_only', 'retired') AND NOT EXISTS (SELECT \

@@ -26,10 +26,12 @@ CREATE TABLE crossfade.lens_functions (
     created_at   timestamptz NOT NULL DEFAULT now()
 );
 
--- Since when legacy may lack writes that unified has (a visit to unified_only); NULL: it lacks none.
+-- Since when legacy may lack writes that unified has (a visit to unified_only), and unified writes
+-- that legacy has (a visit to legacy_only after dual writes); NULL: it lacks none.
 CREATE TABLE crossfade.migrations (
-    migration          text PRIMARY KEY,
-    legacy_stale_since timestamptz
+    migration           text PRIMARY KEY,
+    legacy_stale_since  timestamptz,
+    unified_stale_since timestamptz
 );
 
 -- One row for each serving proxy and migration; what it counts begins with its start.
@@ -53,9 +55,12 @@ CREATE TABLE crossfade.instances (
     PRIMARY KEY (instance, migration)
 );
 
+-- One row for each legacy table and direction.
 CREATE TABLE crossfade.backfill (
     migration      text NOT NULL,
     legacy_table   text NOT NULL,
+    -- From unified to legacy.
+    reverse        boolean NOT NULL DEFAULT false,
     run            uuid NOT NULL,
     state          text NOT NULL CHECK (state IN ('running', 'sweeping', 'complete', 'void')),
     last_key       jsonb,
@@ -70,7 +75,10 @@ CREATE TABLE crossfade.backfill (
     started_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at    timestamptz,
-    PRIMARY KEY (migration, legacy_table)
+    -- What the operator wants of it now, and how fast at most; looked at before each chunk.
+    wish           text NOT NULL DEFAULT 'run' CHECK (wish IN ('run', 'pause', 'cancel')),
+    rows_per_second_max bigint CHECK (rows_per_second_max > 0),
+    PRIMARY KEY (migration, legacy_table, reverse)
 );
 
 CREATE TABLE crossfade.verifications (
@@ -170,7 +178,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN
     IF NOT EXISTS (
         SELECT FROM crossfade.backfill AS b
-        WHERE b.migration = $1 AND b.legacy_table = $2 AND b.state IN ('sweeping', 'complete'))
+        WHERE b.migration = $1 AND b.legacy_table = $2 AND NOT b.reverse AND b.state IN ('sweeping', 'complete'))
     THEN
         INSERT INTO crossfade.tombstones (migration, legacy_table, key) VALUES ($1, $2, $3);
     END IF;

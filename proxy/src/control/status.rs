@@ -10,7 +10,7 @@ use super::events::{self, LastStep};
 use super::instances::{Instance, instances};
 use super::ledger::{self, Entry};
 use super::{phase_file, schema};
-use crate::backfill::state::{self, Progress};
+use crate::backfill::state::{self, Direction, Progress};
 use crate::verify::record::{self, Last};
 
 /// Enough to see what is wrong; the ledger itself has the rest.
@@ -74,7 +74,11 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     status.instances = instances(client, name).await?;
     status.last_step = events::last_step(client, name).await?;
     for lens in &migration.tables {
-        status.backfill.extend(state::read(client, lens).await?);
+        for direction in [Direction::LegacyToUnified, Direction::UnifiedToLegacy] {
+            status
+                .backfill
+                .extend(state::read(client, lens, direction).await?);
+        }
     }
     status.last_verify = record::last(client, name).await?;
     status.divergence_count = ledger::count(client, name).await?;

@@ -112,7 +112,7 @@ pub async fn step(
         },
     )
     .await?;
-    remember(&client, name, to).await?;
+    remember(&client, name, (from, to), unmet.is_empty()).await?;
     phase_file::write(&migration.file, from, to)?;
     tell(&format!(
         "{} says {to}; waiting for the drain",
@@ -196,18 +196,40 @@ async fn settle_last_step(
 }
 
 /// What a phase implies for later gates, written down before anybody can act on the phase.
-async fn remember(client: &Client, name: &str, to: Phase) -> Result<(), ControlError> {
+async fn remember(
+    client: &Client,
+    name: &str,
+    (from, to): (Phase, Phase),
+    gates_met: bool,
+) -> Result<(), ControlError> {
     let statement = match to {
         Phase::LegacyOnly => {
-            "UPDATE crossfade.backfill SET state = 'void', updated_at = clock_timestamp() \
-             WHERE migration = $1"
+            "WITH voided AS (UPDATE crossfade.backfill SET state = 'void', \
+             updated_at = clock_timestamp() WHERE migration = $1) \
+             INSERT INTO crossfade.migrations (migration, unified_stale_since) \
+             VALUES ($1, clock_timestamp()) ON CONFLICT (migration) DO UPDATE \
+             SET unified_stale_since = excluded.unified_stale_since"
         }
         Phase::UnifiedOnly | Phase::Retired => {
-            "INSERT INTO crossfade.migrations AS m (migration, legacy_stale_since) \
+            "WITH voided AS (UPDATE crossfade.backfill SET state = 'void', \
+             updated_at = clock_timestamp() WHERE migration = $1 AND reverse) \
+             INSERT INTO crossfade.migrations AS m (migration, legacy_stale_since) \
              VALUES ($1, clock_timestamp()) ON CONFLICT (migration) DO UPDATE \
              SET legacy_stale_since = coalesce(m.legacy_stale_since, excluded.legacy_stale_since)"
         }
-        Phase::DualWrite | Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead => {
+        // A transaction that still runs in legacy_only may change or delete a row that another has
+        // written to both sides: what unified has so far is not to be trusted.
+        Phase::DualWrite if from == Phase::LegacyOnly => {
+            "INSERT INTO crossfade.migrations (migration, unified_stale_since) \
+             VALUES ($1, clock_timestamp()) ON CONFLICT (migration) DO UPDATE \
+             SET unified_stale_since = excluded.unified_stale_since"
+        }
+        // Its gates have found both sides to be current, whichever it was come from.
+        Phase::DualRead if gates_met => {
+            "UPDATE crossfade.migrations SET legacy_stale_since = NULL, \
+             unified_stale_since = NULL WHERE migration = $1"
+        }
+        Phase::DualRead | Phase::DualWrite | Phase::ShadowRead | Phase::UnifiedRead => {
             return Ok(());
         }
     };

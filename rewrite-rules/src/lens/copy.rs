@@ -31,10 +31,19 @@ impl Lens {
     /// The highest legacy key: what a backfill takes as its end when it starts.
     #[must_use]
     pub fn highest_key(&self) -> String {
+        self.highest_key_in(&self.legacy.sql())
+    }
+
+    /// The same of the unified rows that legacy readers see, for the way back.
+    #[must_use]
+    pub fn highest_unified_key(&self) -> String {
+        self.highest_key_in(&format!("({})", self.read()))
+    }
+
+    fn highest_key_in(&self, relation: &str) -> String {
         format!(
-            "SELECT {} FROM {} AS {image} ORDER BY {} LIMIT 1",
+            "SELECT {} FROM {relation} AS {image} ORDER BY {} LIMIT 1",
             self.key_json(Self::IMAGE),
-            self.legacy,
             self.key_order(" DESC"),
             image = Self::IMAGE,
         )
@@ -43,10 +52,19 @@ impl Lens {
     /// The keys of a range in order, at most as many as the bigint parameter after the range's says.
     #[must_use]
     pub fn keys(&self, range: KeyRange) -> String {
+        self.keys_in(&self.legacy.sql(), range)
+    }
+
+    /// [`Lens::keys`] of the unified rows that legacy readers see.
+    #[must_use]
+    pub fn unified_keys(&self, range: KeyRange) -> String {
+        self.keys_in(&format!("({})", self.read()), range)
+    }
+
+    fn keys_in(&self, relation: &str, range: KeyRange) -> String {
         format!(
-            "SELECT {} FROM {} AS {image} WHERE {} ORDER BY {} LIMIT ${}",
+            "SELECT {} FROM {relation} AS {image} WHERE {} ORDER BY {} LIMIT ${}",
             self.key_json(Self::IMAGE),
-            self.legacy,
             self.in_range(range),
             self.key_order(""),
             range.parameters() + 1,
@@ -57,10 +75,19 @@ impl Lens {
     /// The last of [`Lens::keys`]: where a chunk of so many rows ends.
     #[must_use]
     pub fn chunk_end(&self, range: KeyRange) -> String {
+        self.chunk_end_in(&self.legacy.sql(), range)
+    }
+
+    /// The last of [`Lens::unified_keys`].
+    #[must_use]
+    pub fn unified_chunk_end(&self, range: KeyRange) -> String {
+        self.chunk_end_in(&format!("({})", self.read()), range)
+    }
+
+    fn chunk_end_in(&self, relation: &str, range: KeyRange) -> String {
         format!(
-            "SELECT {key} FROM (SELECT {columns} FROM {} AS {image} WHERE {} ORDER BY {} LIMIT ${}) \
+            "SELECT {key} FROM (SELECT {columns} FROM {relation} AS {image} WHERE {} ORDER BY {} LIMIT ${}) \
              AS {image} ORDER BY {} LIMIT 1",
-            self.legacy,
             self.in_range(range),
             self.key_order(""),
             range.parameters() + 1,
@@ -78,28 +105,206 @@ impl Lens {
     /// a row wait for the chunk (and the chunk for them), so that an image never goes stale between
     /// its reading and its put; yet a row that refers to a legacy row by foreign key can still be
     /// inserted, which takes `FOR KEY SHARE`. After a wait the row is read again as it is then.
+    ///
+    /// A row that was put over another has a trigger's new value in the columns that triggers set;
+    /// its legacy row is touched, so that the same trigger gives it the same value.
     #[must_use]
     pub fn copy(&self, range: KeyRange) -> String {
         let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
-        format!(
-            "WITH cf_rows AS MATERIALIZED (SELECT {columns} FROM {legacy} AS {image} WHERE {range} \
+        let rows = format!(
+            "cf_rows AS MATERIALIZED (SELECT {} FROM {} AS {image} WHERE {} ORDER BY {} \
+             FOR NO KEY UPDATE)",
+            columns.join(", "),
+            self.legacy,
+            self.in_range(range),
+            self.key_order(""),
+            image = Self::IMAGE,
+        );
+        let put = self.put_missing_or_different_from("cf_rows");
+        self.copied(
+            &rows,
+            &put,
+            &self.unified_key(),
+            &self.legacy.sql(),
+            &self.legacy_key(),
+        )
+    }
+
+    /// [`Lens::copy`] the other way, once unified decides: locks legacy rows first, as every writer
+    /// does, then the unified rows, whose images it puts into legacy.
+    #[must_use]
+    pub fn copy_back(&self, range: KeyRange) -> String {
+        let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
+        let condition = self.in_range(range);
+        let rows = format!(
+            "cf_lock AS MATERIALIZED (SELECT 1 FROM {legacy} AS {image} WHERE {condition} \
              ORDER BY {order} FOR NO KEY UPDATE), \
-             cf_put AS ({put} RETURNING 1), \
+             cf_rows AS MATERIALIZED (SELECT {columns} FROM ({read}) AS {image} WHERE {condition} \
+             AND (SELECT count(*) FROM cf_lock) >= 0 ORDER BY {order} FOR NO KEY UPDATE)",
+            legacy = self.legacy,
+            image = Self::IMAGE,
+            order = self.key_order(""),
+            columns = columns.join(", "),
+            read = self.read(),
+        );
+        let put = self.put_legacy_missing_or_different_from("cf_rows");
+        self.copied(
+            &rows,
+            &put,
+            &self.legacy_key(),
+            &self.unified.sql(),
+            &self.unified_key(),
+        )
+    }
+
+    /// A chunk: `rows` read and locked, `put` into the other side, the ledger's keys settled.
+    fn copied(
+        &self,
+        rows: &str,
+        put: &str,
+        target_key: &[String],
+        source: &str,
+        source_key: &[String],
+    ) -> String {
+        let is_set_by_trigger = self.columns.iter().any(|c| c.set_by_trigger);
+        let touched = if is_set_by_trigger {
+            let sets: Vec<String> = source_key
+                .iter()
+                .map(|k| format!("{k} = cf_s.{k}"))
+                .collect();
+            let join: Vec<String> = source_key
+                .iter()
+                .zip(target_key)
+                .map(|(source, target)| format!("cf_s.{source} = cf_put.{target}"))
+                .collect();
+            format!(
+                ", cf_touched AS (UPDATE {source} AS cf_s SET {} FROM cf_put \
+                 WHERE cf_put.cf_was_there AND {})",
+                sets.join(", "),
+                join.join(" AND ")
+            )
+        } else {
+            String::new()
+        };
+        let keys: Vec<String> = target_key.iter().map(|key| format!("cf_t.{key}")).collect();
+        format!(
+            "WITH {rows}, \
+             cf_put AS ({put} RETURNING {keys}, cf_t.xmax::text <> '0' AS cf_was_there){touched}, \
              cf_settled AS (DELETE FROM crossfade.divergence AS cf_d USING cf_rows AS {image} \
              WHERE cf_d.migration = {migration} AND cf_d.legacy_table = {table} \
              AND cf_d.key = {key} RETURNING 1) \
              SELECT (SELECT count(*) FROM cf_rows), (SELECT count(*) FROM cf_put), \
              (SELECT count(*) FROM cf_settled)",
-            columns = columns.join(", "),
-            legacy = self.legacy,
+            keys = keys.join(", "),
             image = Self::IMAGE,
-            range = self.in_range(range),
-            order = self.key_order(""),
-            put = self.put_missing_or_different_from("cf_rows"),
             migration = quote_literal(&self.migration),
             table = quote_literal(&self.legacy.sql()),
             key = self.key_json(Self::IMAGE),
         )
+    }
+
+    /// Removes legacy rows, at most `$1` of them, that no unified row stands for, once unified
+    /// decides; yields their keys. At READ COMMITTED a row that is inserted again meanwhile could
+    /// be taken for one of them.
+    #[must_use]
+    pub fn remove_stale_legacy(&self) -> String {
+        let same = |left: &str, right: &str| {
+            let keys = self.legacy_key();
+            let all: Vec<String> = keys
+                .iter()
+                .map(|k| format!("{left}.{k} = {right}.{k}"))
+                .collect();
+            all.join(" AND ")
+        };
+        let keys: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|k| format!("cf_l.{k}"))
+            .collect();
+        format!(
+            "DELETE FROM {legacy} AS cf_t USING (SELECT {} FROM {legacy} AS cf_l \
+             WHERE NOT EXISTS (SELECT 1 FROM ({}) AS cf_r WHERE {}) LIMIT $1) AS cf_o WHERE {}",
+            keys.join(", "),
+            self.read(),
+            same("cf_r", "cf_l"),
+            same("cf_t", "cf_o"),
+            legacy = self.legacy,
+        )
+    }
+
+    /// Removes the legacy rows of keys (`$1`, a JSON array of keys) that no unified row stands for.
+    #[must_use]
+    pub fn remove_stale_legacy_of(&self) -> String {
+        let keys: Vec<String> = self
+            .key_columns()
+            .zip(self.legacy_key())
+            .enumerate()
+            .map(|(i, (c, key))| format!("cf_t.{key} = (cf_k.value->>{i})::{}", c.sql_type))
+            .collect();
+        let same: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_r.{key} = cf_t.{key}"))
+            .collect();
+        format!(
+            "DELETE FROM {} AS cf_t USING jsonb_array_elements($1::jsonb) AS cf_k WHERE {} \
+             AND NOT EXISTS (SELECT 1 FROM ({}) AS cf_r WHERE {})",
+            self.legacy,
+            keys.join(" AND "),
+            self.read(),
+            same.join(" AND ")
+        )
+    }
+
+    /// Writes the legacy and the unified row of a key (`$1`) as they are, in one transaction, so
+    /// that what triggers set is the same in both; `None` where no trigger sets anything. Columns
+    /// that differ otherwise stay as they are.
+    #[must_use]
+    pub fn touch_both(&self) -> Option<String> {
+        if !self.columns.iter().any(|c| c.set_by_trigger) {
+            return None;
+        }
+        let sets = |keys: &[String], row: &str| {
+            let all: Vec<String> = keys
+                .iter()
+                .map(|key| format!("{key} = {row}.{key}"))
+                .collect();
+            all.join(", ")
+        };
+        Some(format!(
+            "WITH cf_legacy AS (UPDATE {} AS {image} SET {} WHERE {} RETURNING {image}.*) \
+             UPDATE {} AS {row} SET {} FROM cf_legacy AS {image} WHERE {}",
+            self.legacy,
+            sets(&self.legacy_key(), Self::IMAGE),
+            self.in_range(KeyRange::One),
+            self.unified,
+            sets(&self.unified_key(), Self::ROW),
+            self.key_join(Self::ROW, Self::IMAGE),
+            image = Self::IMAGE,
+            row = Self::ROW,
+        ))
+    }
+
+    /// [`Lens::put_legacy_from`] that leaves rows alone which say the same already.
+    #[must_use]
+    pub fn put_legacy_missing_or_different_from(&self, relation: &str) -> String {
+        let put = self.put_legacy_from(relation, None);
+        let differences: Vec<String> = self
+            .columns
+            .iter()
+            .filter(|c| !self.is_key(c) && !c.set_by_trigger)
+            .map(|c| {
+                let name = quote_ident(&c.name);
+                c.legacy_differs(&format!("cf_t.{name}"), &format!("excluded.{name}"))
+            })
+            .collect();
+        if self.columns.iter().all(|c| self.is_key(c)) {
+            return put;
+        }
+        if differences.is_empty() {
+            return format!("{put} WHERE false");
+        }
+        format!("{put} WHERE {}", differences.join(" OR "))
     }
 
     /// [`Lens::put_from`] that leaves a unified row alone which says the same already: an update

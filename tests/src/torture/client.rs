@@ -34,6 +34,7 @@ pub struct Tortured {
     pub model: Model,
     serial: u64,
     connections: u64,
+    keys_stay: bool,
     /// Ids and e-mail addresses of deleted rows, to be used again together.
     deleted: Vec<(String, String)>,
 }
@@ -102,6 +103,7 @@ impl Tortured {
             model: Model::default(),
             serial: 0,
             connections: 0,
+            keys_stay: false,
             deleted: Vec::new(),
         }
     }
@@ -206,7 +208,9 @@ impl Tortured {
 
     async fn turn(&mut self, session: &mut Session) -> Result<(), Failure> {
         let board = Arc::clone(&self.board);
-        // Held over the whole turn.
+        // Both are held over the whole turn.
+        let keys_stay = board.keys_stay.read().await;
+        self.keys_stay = *keys_stay;
         let gate = board.unified_names.try_read().ok().filter(|open| **open);
         let names: &[Name] = match &gate {
             Some(_) if self.dice.below(2) == 0 => &[Name::Legacy, Name::Unified],
@@ -619,6 +623,16 @@ impl Tortured {
                 id,
                 phone: format!("+{}", self.dice.below(1_000_000)),
             },
+            78..100
+                if self.keys_stay
+                    && model.some().get(&id).is_some_and(|row| row.phone.is_some()) =>
+            {
+                Act::ReadOne {
+                    name,
+                    id,
+                    lock: answer,
+                }
+            }
             78..84 => {
                 let to = self.id();
                 if model.some().contains_key(&to) || hidden {

@@ -29,6 +29,8 @@ pub struct Deeds {
     pub steps_interrupted: u64,
     pub backfills: u64,
     pub backfills_killed: u64,
+    pub reverse_backfills: u64,
+    pub repairs: u64,
     pub verifies: u64,
     pub reloads: u64,
     pub proxy_kills: u64,
@@ -85,7 +87,11 @@ impl Operator {
         }
         if COPYING.contains(&self.phase()?) {
             self.copy_until_settled().await?;
+        } else {
+            self.must(&["backfill", "iso_agents", "--reverse", "--restart"])
+                .await?;
         }
+        self.must(&["verify", "iso_agents", "--repair"]).await?;
         self.must(&["verify", "iso_agents"]).await?;
         while self.phase()? < Phase::UnifiedRead {
             self.must(&["advance", "iso_agents"]).await?;
@@ -97,6 +103,7 @@ impl Operator {
     async fn copy_until_settled(&mut self) -> anyhow::Result<()> {
         for _ in 0..BACKFILLS_MAX {
             self.must(&["backfill", "iso_agents"]).await?;
+            self.repair().await?;
             if self
                 .number("SELECT count(*) FROM crossfade.divergence")
                 .await?
@@ -148,15 +155,31 @@ impl Operator {
         *self.board.unified_names.write().await = open;
     }
 
-    /// Which way: forward more often than back, never beyond what can be undone.
+    /// What `users` alone has of a row would stay behind if the row went in `legacy_only`.
+    async fn leave_keys(&self, leave: bool) {
+        if leave {
+            *self.board.keys_stay.write().await = true;
+        }
+    }
+
+    /// Which way: forward more often than back, to `unified_only` and to `legacy_only` too.
     fn direction(&mut self, phase: Phase) -> &'static str {
         let back = self.dice.below(100) < 40;
+        // After `unified_only` legacy keeps rows that unified no longer has, and their unique values
+        // make inserts fail until the reverse backfill: a known gap, visited on request only.
+        let may_leave_legacy = std::env::var_os("CROSSFADE_TORTURE_UNIFIED_ONLY").is_some();
+        if phase == Phase::UnifiedRead && !may_leave_legacy {
+            return "rollback";
+        }
         match phase {
             Phase::LegacyOnly => "advance",
-            Phase::DualWrite => "advance",
-            Phase::ShadowRead | Phase::DualRead if back => "rollback",
-            Phase::ShadowRead | Phase::DualRead => "advance",
-            Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => "rollback",
+            Phase::DualWrite | Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead if back => {
+                "rollback"
+            }
+            Phase::DualWrite | Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead => {
+                "advance"
+            }
+            Phase::UnifiedOnly | Phase::Retired => "rollback",
         }
     }
 
@@ -165,6 +188,7 @@ impl Operator {
         let direction = self.direction(from);
         if direction == "rollback" {
             self.open_unified_names(false).await;
+            self.leave_keys(from == Phase::DualWrite).await;
         }
         let ended = self.command(&[direction, "iso_agents"]).await?;
         if ended.status.success() {
@@ -178,18 +202,52 @@ impl Operator {
         );
         self.after_step().await?;
         // What the gates ask for.
-        if COPYING.contains(&from) {
+        if from == Phase::UnifiedRead {
+            self.copy_back().await?;
+        } else if COPYING.contains(&from) {
             self.start_backfill()?;
             if let Some(backfill) = self.backfill.take() {
                 self.backfill_ended(backfill.end().await?)?;
             }
-            self.verify().await?;
+            self.repair().await?;
         }
+        Ok(())
+    }
+
+    /// Legacy gets what it missed; sometimes in two attempts.
+    async fn copy_back(&mut self) -> anyhow::Result<()> {
+        self.deeds.reverse_backfills += 1;
+        let args = ["backfill", "iso_agents", "--reverse", "--restart"];
+        let mut backfill = Running::start(&self.proxies[0].config(), &args)?;
+        if self.dice.below(3) == 0 {
+            let moment = self.dice.below(400);
+            tokio::time::sleep(Duration::from_millis(moment)).await;
+            if !backfill.is_over()? {
+                self.deeds.backfills_killed += 1;
+            }
+            backfill.kill().await?;
+            return Ok(());
+        }
+        let ended = backfill.end().await?;
+        ensure!(ended.status.success(), "the reverse backfill: {ended:#?}");
+        self.repair().await
+    }
+
+    async fn repair(&mut self) -> anyhow::Result<()> {
+        self.deeds.repairs += 1;
+        let ended = self.command(&["verify", "iso_agents", "--repair"]).await?;
+        ensure!(ended.status.code() != Some(2), "the repair: {ended:#?}");
         Ok(())
     }
 
     async fn after_step(&mut self) -> anyhow::Result<()> {
         let phase = self.phase()?;
+        if phase == Phase::LegacyOnly {
+            self.complete = false;
+        }
+        if phase >= Phase::DualRead {
+            *self.board.keys_stay.write().await = false;
+        }
         self.open_unified_names(phase >= Phase::DualRead && self.complete)
             .await;
         Ok(())
@@ -200,6 +258,8 @@ impl Operator {
         let from = self.phase()?;
         let direction = self.direction(from);
         self.open_unified_names(false).await;
+        self.leave_keys(direction == "rollback" && from == Phase::DualWrite)
+            .await;
         let mut step = Running::start(&self.proxies[0].config(), &[direction, "iso_agents"])?;
         let moment = self.dice.below(250);
         tokio::time::sleep(Duration::from_millis(moment)).await;
@@ -221,6 +281,9 @@ impl Operator {
         }
         // Names stay closed until a step was seen to its end.
         let now = self.phase()?;
+        if now == Phase::LegacyOnly {
+            self.complete = false;
+        }
         ensure!(
             now == from || Some(now) == from.next() || Some(now) == from.previous(),
             "a disturbed step led from {from} to {now}"
@@ -282,7 +345,9 @@ impl Operator {
     /// Clean, wherever both sides are promised to be in step.
     async fn verify(&mut self) -> anyhow::Result<()> {
         let settled = "SELECT count(*) FROM crossfade.backfill WHERE state = 'complete' \
-             AND NOT EXISTS (SELECT FROM crossfade.divergence)";
+             AND NOT reverse AND NOT EXISTS (SELECT FROM crossfade.divergence) \
+             AND NOT EXISTS (SELECT FROM crossfade.migrations AS m \
+             WHERE m.unified_stale_since IS NOT NULL OR m.legacy_stale_since IS NOT NULL)";
         let phase = self.phase()?;
         let promised = self.backfill.is_none()
             && (Phase::DualWrite..=Phase::UnifiedRead).contains(&phase)

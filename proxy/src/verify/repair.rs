@@ -1,0 +1,166 @@
+//! Repair: what a verify found is put right, key by key, under row locks, by the side that decides.
+//!
+//! Legacy decides until `dual_read`, unified in `unified_read`. Rows that only the other side has
+//! are removed, which nothing does unasked: this is the asking.
+
+use std::time::Instant;
+
+use rewrite_rules::lens::Disagreement;
+use rewrite_rules::{Lens, Migration, Phase, RuleSet};
+use serde_json::Value;
+use tokio_postgres::{Client, IsolationLevel};
+
+use super::report::Report;
+use super::{compare, record};
+use crate::backfill::chunk::{Chunks, backoff, is_conflict};
+use crate::backfill::must_have_been_complete;
+use crate::backfill::state::Direction;
+use crate::control::{ControlError, alone, connect, events, phase_file, schema, step};
+
+/// Keys repaired before both sides are compared again: their list is held in memory.
+const KEYS_MAX: u32 = 10_000;
+/// A row that changes at each attempt is the application's, not ours to wait for.
+const ATTEMPTS_MAX: u32 = 100;
+
+/// Repairs until nothing is left to repair, and records the verify of the end. Returns how many
+/// keys were looked after, and that verify.
+pub async fn run(
+    url: &str,
+    rules: &RuleSet,
+    name: &str,
+    samples_max: u32,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<(u64, Report), ControlError> {
+    let migration = step::find(rules, name)?;
+    let direction = direction(name, phase_file::read(&migration.file)?)?;
+    let mut client = connect(url, "repair").await?;
+    schema::must_be_prepared(&client).await?;
+    // A backfill copies the same rows: one of them at a time.
+    alone(&client, "backfill", name).await?;
+    if direction.is_reverse() {
+        must_have_been_complete(&client, migration).await?;
+    }
+    let mut repaired = 0;
+    let mut left = i64::MAX;
+    let report = loop {
+        let report = compare(&mut client, migration, samples_max).await?;
+        let wrong = report.missing + report.extra + report.different;
+        // What a round did not make less, the next one will not either.
+        if wrong == 0 || wrong >= left {
+            break report;
+        }
+        left = wrong;
+        tell(&format!("{wrong} rows to repair: {direction:?}"));
+        repaired += round(&mut client, migration, direction).await?;
+    };
+    record::add(&client, &report).await?;
+    events::note(&client, name, "repair", &record::summary(&report)).await?;
+    Ok((repaired, report))
+}
+
+fn direction(name: &str, phase: Phase) -> Result<Direction, ControlError> {
+    match phase {
+        Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => Ok(Direction::LegacyToUnified),
+        Phase::UnifiedRead => Ok(Direction::UnifiedToLegacy),
+        Phase::LegacyOnly | Phase::UnifiedOnly | Phase::Retired => {
+            Err(ControlError::Refused(format!(
+                "{name} is in {phase}, where one side is left behind: a repair would not last. It \
+                 runs from dual_write to unified_read"
+            )))
+        }
+    }
+}
+
+async fn round(
+    client: &mut Client,
+    migration: &Migration,
+    direction: Direction,
+) -> Result<u64, ControlError> {
+    let mut repaired = 0;
+    for lens in &migration.tables {
+        let chunks = Chunks::prepare(client, lens, direction).await?;
+        for kind in Disagreement::ALL {
+            let keys: Vec<Value> = client
+                .query(&lens.sample_disagreements(kind), &[&i64::from(KEYS_MAX)])
+                .await
+                .map_err(ControlError::sql("list of what differs"))?
+                .iter()
+                .map(|row| row.get(0))
+                .collect();
+            for key in &keys {
+                one(client, &chunks, lens, (direction, kind), key).await?;
+                repaired += 1;
+            }
+        }
+    }
+    Ok(repaired)
+}
+
+async fn one(
+    client: &mut Client,
+    chunks: &Chunks<'_>,
+    lens: &Lens,
+    what: (Direction, Disagreement),
+    key: &Value,
+) -> Result<(), ControlError> {
+    let since = Instant::now();
+    let mut attempt = 0;
+    loop {
+        let done = match what {
+            (Direction::LegacyToUnified, Disagreement::Extra) => {
+                remove(client, &lens.remove_ghosts(), key).await
+            }
+            (Direction::UnifiedToLegacy, Disagreement::Missing) => {
+                remove(client, &lens.remove_stale_legacy_of(), key).await
+            }
+            (_, Disagreement::Different) => touch(client, chunks, lens, key).await,
+            (Direction::LegacyToUnified, Disagreement::Missing)
+            | (Direction::UnifiedToLegacy, Disagreement::Extra) => {
+                chunks.copy_one(client, key).await.map(drop)
+            }
+        };
+        match done {
+            Err(error) if is_conflict(&error) && attempt < ATTEMPTS_MAX => {
+                tracing::debug!(%error, seconds = since.elapsed().as_secs(), "repair tries again");
+                tokio::time::sleep(backoff(attempt)).await;
+                attempt += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Both sides may differ in nothing but what their triggers set: writing both rows as they are, in
+/// one transaction, runs both triggers at one time.
+async fn touch(
+    client: &mut Client,
+    chunks: &Chunks<'_>,
+    lens: &Lens,
+    key: &Value,
+) -> Result<(), ControlError> {
+    chunks.copy_one(client, key).await?;
+    if let Some(touch) = lens.touch_both() {
+        client
+            .execute(&touch, &[key])
+            .await
+            .map_err(ControlError::sql("repair of what triggers set"))?;
+    }
+    Ok(())
+}
+
+/// At REPEATABLE READ, for a row that is inserted again meanwhile must not be taken for this one.
+async fn remove(client: &mut Client, statement: &str, key: &Value) -> Result<(), ControlError> {
+    let sql = || ControlError::sql("removal of a row that the other side lacks");
+    let transaction = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .start()
+        .await
+        .map_err(sql())?;
+    let keys = Value::Array(vec![key.clone()]);
+    transaction
+        .execute(statement, &[&keys])
+        .await
+        .map_err(sql())?;
+    transaction.commit().await.map_err(sql())
+}

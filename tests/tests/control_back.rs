@@ -1,0 +1,193 @@
+//! The ways back, and repair: reverse backfill, the gates of what a side missed, throttle and pause.
+
+use crossfade_tests::control::{self, Running, number, until};
+use crossfade_tests::{Proxy, World};
+use rewrite_rules::Phase;
+use tokio_postgres::Client;
+
+const STALE_DELETE: &str = "DELETE FROM iso_agents WHERE clerk_user_id = 'user_2'";
+const CHANGE: &str = "UPDATE iso_agents SET full_name = 'Changed' WHERE clerk_user_id = 'user_3'";
+
+async fn refused(proxy: &Proxy, args: &[&str], text: &str) {
+    let ended = control::run(&proxy.config(), args).await.unwrap();
+    assert!(!ended.status.success(), "{args:?}: {ended:?}");
+    assert!(ended.errors.contains(text), "`{text}` in {ended:?}");
+}
+
+async fn steps(proxy: &Proxy, commands: &[&str]) {
+    for command in commands {
+        let mut args: Vec<&str> = command.split(' ').collect();
+        args.insert(1, "iso_agents");
+        proxy.crossfade(&args).await.unwrap();
+    }
+}
+
+async fn served(world: &World, name: &str) -> (Proxy, Client, Client) {
+    world.database(name).await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, name, Phase::LegacyOnly).unwrap();
+    let proxy = proxy.serve().await.unwrap();
+    let through = proxy.client().await.unwrap();
+    let direct = world.client(&world.postgres.url(name)).await.unwrap();
+    (proxy, through, direct)
+}
+
+#[tokio::test]
+async fn what_unified_took_alone_is_in_legacy_after_a_reverse_backfill() {
+    let world = World::start().await.unwrap();
+    let (proxy, through, direct) = served(&world, "reverse").await;
+    steps(
+        &proxy,
+        &[
+            "advance", "backfill", "verify", "advance", "advance", "advance",
+        ],
+    )
+    .await;
+    refused(&proxy, &["backfill", "iso_agents"], "unified decides now").await;
+    steps(&proxy, &["advance"]).await;
+    through.execute(STALE_DELETE, &[]).await.unwrap();
+    through.execute(CHANGE, &[]).await.unwrap();
+    // Takes the name of the row that legacy still has.
+    let insert = "INSERT INTO iso_agents (clerk_user_id, email, full_name) \
+                  VALUES ('user_2', 'agent.2@example.com', 'Again')";
+    through.execute(insert, &[]).await.unwrap();
+    let stale = "SELECT count(*) FROM iso_agents WHERE full_name IN ('Changed', 'Again')";
+    assert_eq!(number(&direct, stale).await.unwrap(), 0);
+
+    refused(
+        &proxy,
+        &["backfill", "iso_agents", "--reverse"],
+        "runs in unified_read",
+    )
+    .await;
+    steps(&proxy, &["rollback"]).await;
+    let back = ["rollback", "iso_agents"];
+    refused(&proxy, &back, "`crossfade backfill iso_agents --reverse`").await;
+    steps(&proxy, &["backfill --reverse"]).await;
+    refused(&proxy, &back, "verify").await;
+    steps(&proxy, &["verify", "rollback"]).await;
+    assert_eq!(number(&direct, stale).await.unwrap(), 2);
+    steps(&proxy, &["verify", "rollback"]).await;
+}
+
+#[tokio::test]
+async fn unified_that_missed_writes_in_legacy_only_is_not_read_again_before_it_was_copied() {
+    let world = World::start().await.unwrap();
+    let (proxy, through, direct) = served(&world, "missed").await;
+    steps(&proxy, &["advance", "backfill", "verify", "rollback"]).await;
+    through.execute(STALE_DELETE, &[]).await.unwrap();
+    through.execute(CHANGE, &[]).await.unwrap();
+    steps(&proxy, &["advance", "advance"]).await;
+    let forward = ["advance", "iso_agents"];
+    refused(&proxy, &forward, "legacy_only was visited").await;
+    steps(&proxy, &["backfill"]).await;
+    refused(&proxy, &forward, "`crossfade verify iso_agents --repair`").await;
+    steps(&proxy, &["verify --repair", "advance", "verify"]).await;
+    let seen = "SELECT count(*) FROM iso_agents WHERE clerk_user_id = 'user_2' \
+                OR clerk_user_id = 'user_3' AND full_name <> 'Changed'";
+    assert_eq!(number(&through, seen).await.unwrap(), 0);
+    let unified = "SELECT count(*) FROM users WHERE clerk_user_id = 'user_2'";
+    assert_eq!(number(&direct, unified).await.unwrap(), 0);
+}
+
+/// Differences of each kind, in both directions' eyes.
+const SPOIL: &str = "ALTER TABLE users DISABLE TRIGGER USER; \
+     DELETE FROM users WHERE clerk_user_id = 'user_3'; \
+     INSERT INTO users (clerk_user_id, email, full_name, role) \
+     VALUES ('e1', 'e1@example.com', 'extra', 'admin'); \
+     UPDATE users SET full_name = 'Other' WHERE clerk_user_id = 'user_4'; \
+     UPDATE users SET updated_at = '2001-01-01' WHERE clerk_user_id = 'user_5'; \
+     ALTER TABLE users ENABLE TRIGGER USER";
+
+#[tokio::test]
+async fn a_repair_follows_the_side_that_decides() {
+    let world = World::start().await.unwrap();
+    for (name, phase, of_legacy) in [
+        ("repair_legacy", Phase::ShadowRead, true),
+        ("repair_unified", Phase::UnifiedRead, false),
+    ] {
+        let (proxy, _through, direct) = served(&world, name).await;
+        steps(&proxy, &["advance", "backfill", "verify", "advance"]).await;
+        if phase == Phase::UnifiedRead {
+            steps(&proxy, &["advance", "advance"]).await;
+        }
+        direct.batch_execute(SPOIL).await.unwrap();
+        refused(&proxy, &["verify", "iso_agents"], "").await;
+        let preview = proxy
+            .crossfade(&["backfill", "iso_agents", "--dry-run"])
+            .await
+            .unwrap();
+        assert!(
+            preview.contains("would insert 1 rows and change 2; 1 left alone"),
+            "{preview}"
+        );
+        let repaired = proxy
+            .crossfade(&["verify", "iso_agents", "--repair"])
+            .await
+            .unwrap();
+        assert!(repaired.contains("iso_agents: clean"), "{repaired}");
+        for (sql, in_legacy) in [
+            (
+                "SELECT count(*) FROM users WHERE clerk_user_id = 'user_3'",
+                1,
+            ),
+            ("SELECT count(*) FROM users WHERE full_name = 'extra'", 0),
+            (
+                "SELECT count(*) FROM iso_agents WHERE full_name = 'Other'",
+                0,
+            ),
+        ] {
+            let expected = if of_legacy { in_legacy } else { 1 - in_legacy };
+            assert_eq!(
+                number(&direct, sql).await.unwrap(),
+                expected,
+                "{phase}: {sql}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_running_backfill_is_paused_throttled_anew_and_cancelled() {
+    let world = World::start().await.unwrap();
+    world.database("paused").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "paused", Phase::DualWrite).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let client = world.client(&world.postgres.url("paused")).await.unwrap();
+    let start = ["backfill", "iso_agents", "--throttle", "5"];
+    let backfill = Running::start(&proxy.config(), &start).unwrap();
+    until(&client, "SELECT rows_done > 0 FROM crossfade.backfill")
+        .await
+        .unwrap();
+    proxy
+        .crossfade(&["backfill", "iso_agents", "--pause"])
+        .await
+        .unwrap();
+    let wish = "SELECT wish = 'pause' AND rows_done < 300 FROM crossfade.backfill";
+    until(&client, wish).await.unwrap();
+    proxy
+        .crossfade(&["backfill", "iso_agents", "--cancel"])
+        .await
+        .unwrap();
+    let ended = backfill.end().await.unwrap();
+    assert!(ended.errors.contains("was cancelled"), "{ended:?}");
+    // It goes on where it stopped, under the old limit until that is taken away.
+    let backfill = Running::start(&proxy.config(), &["backfill", "iso_agents"]).unwrap();
+    until(&client, "SELECT wish = 'run' FROM crossfade.backfill")
+        .await
+        .unwrap();
+    proxy
+        .crossfade(&["backfill", "iso_agents", "--adjust", "--throttle", "0"])
+        .await
+        .unwrap();
+    let ended = backfill.end().await.unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let done = "SELECT rows_done FROM crossfade.backfill WHERE state = 'complete'";
+    assert_eq!(number(&client, done).await.unwrap(), 301);
+    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
+    refused(
+        &proxy,
+        &["backfill", "iso_agents", "--pause"],
+        "no backfill",
+    )
+    .await;
+}
