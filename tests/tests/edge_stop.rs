@@ -52,7 +52,11 @@ async fn come_and_go(address: String, stop: Arc<AtomicBool>, done: Arc<AtomicUsi
         assert_eq!(greeting.last().map(|m| m.tag), Some('Z'), "{greeting:?}");
         for sql in ["BEGIN", "INSERT INTO t VALUES (1)", "COMMIT"] {
             let answers = raw.query(sql).await;
-            assert_eq!(answers.first().map(|m| m.tag), Some('C'), "{sql}: {answers:?}");
+            assert_eq!(
+                answers.first().map(|m| m.tag),
+                Some('C'),
+                "{sql}: {answers:?}"
+            );
         }
         done.fetch_add(1, SeqCst);
     }
@@ -71,7 +75,11 @@ async fn stay(address: String, stop: Arc<AtomicBool>, done: Arc<AtomicUsize>) {
         }
         for sql in ["INSERT INTO t VALUES (2)", "COMMIT"] {
             let answers = raw.query(sql).await;
-            assert_eq!(answers.first().map(|m| m.tag), Some('C'), "{sql}: {answers:?}");
+            assert_eq!(
+                answers.first().map(|m| m.tag),
+                Some('C'),
+                "{sql}: {answers:?}"
+            );
         }
         done.fetch_add(1, SeqCst);
     }
@@ -81,14 +89,21 @@ async fn stay(address: String, stop: Arc<AtomicBool>, done: Arc<AtomicUsize>) {
 async fn a_port_changes_hands_under_load_without_a_refusal_or_a_broken_transaction() {
     let postgres = Postgres::start().await.expect("PostgreSQL");
     let admin = postgres.connect("postgres").await.expect("connect");
-    admin.batch_execute("CREATE TABLE t (a int)").await.expect("table");
+    admin
+        .batch_execute("CREATE TABLE t (a int)")
+        .await
+        .expect("table");
     let mut proxy = Proxy::start_with(&postgres, |config| config.reuse_port = true).await;
     let address = proxy.address.clone();
     let stop = Arc::new(AtomicBool::new(false));
     let done = Arc::new(AtomicUsize::new(0));
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        clients.spawn(come_and_go(address.clone(), Arc::clone(&stop), Arc::clone(&done)));
+        clients.spawn(come_and_go(
+            address.clone(),
+            Arc::clone(&stop),
+            Arc::clone(&done),
+        ));
         clients.spawn(stay(address.clone(), Arc::clone(&stop), Arc::clone(&done)));
     }
     for _ in 0..3 {
@@ -113,7 +128,11 @@ async fn a_port_changes_hands_under_load_without_a_refusal_or_a_broken_transacti
     while let Some(client) = clients.join_next().await {
         client.expect("no refusal and no broken transaction");
     }
-    let rows: i64 = admin.query_one("SELECT count(*) FROM t", &[]).await.expect("count").get(0);
+    let rows: i64 = admin
+        .query_one("SELECT count(*) FROM t", &[])
+        .await
+        .expect("count")
+        .get(0);
     assert_eq!(rows as usize, done.load(SeqCst), "each transaction once");
 }
 
@@ -123,7 +142,9 @@ async fn without_reuse_port_a_second_proxy_is_told_that_the_port_is_taken() {
     let proxy = Proxy::start(&postgres).await;
     let mut config = crossfade::config::Config::default();
     config.listen.0.clone_from(&proxy.address);
-    let error = crossfade::server::Server::bind(config).await.expect_err("taken");
+    let error = crossfade::server::Server::bind(config)
+        .await
+        .expect_err("taken");
     assert!(error.to_string().contains(&proxy.address), "{error}");
 }
 
@@ -141,8 +162,15 @@ async fn socket_files_are_served_beside_tcp_and_reach_a_server_by_one() {
     let postgres = Postgres::start().await.expect("PostgreSQL");
     let dir = tempfile::tempdir().expect("directory");
     let path = dir.path().join("s");
-    let (_, port) = postgres.address().rsplit_once(':').map(|(h, p)| (h.to_owned(), p.to_owned())).expect("port");
-    let upstream = postgres.socket_dir().expect("a socket").join(format!(".s.PGSQL.{port}"));
+    let (_, port) = postgres
+        .address()
+        .rsplit_once(':')
+        .map(|(h, p)| (h.to_owned(), p.to_owned()))
+        .expect("port");
+    let upstream = postgres
+        .socket_dir()
+        .expect("a socket")
+        .join(format!(".s.PGSQL.{port}"));
     let proxy = Proxy::start_with(&postgres, |config| {
         config.listen.0 = format!("127.0.0.1:0, unix:{}", path.display());
         config.upstream.0 = format!("unix:{}", upstream.display());

@@ -43,7 +43,9 @@ async fn a_supervisor_hands_its_socket_over_and_hears_each_state() {
     let dir = tempfile::tempdir().expect("directory");
     let notify = dir.path().join("notify");
     let supervisor = UnixDatagram::bind(&notify).expect("bind");
-    supervisor.set_read_timeout(Some(HEAR_TIMEOUT)).expect("timeout");
+    supervisor
+        .set_read_timeout(Some(HEAR_TIMEOUT))
+        .expect("timeout");
     let port_file = dir.path().join("port");
     let mut command = Command::new("python3");
     command
@@ -59,7 +61,9 @@ async fn a_supervisor_hands_its_socket_over_and_hears_each_state() {
     let port = BufReader::new(std::fs::File::open(&port_file).expect("file"));
     let port = port.lines().next().expect("a line").expect("text");
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-    let client = crossfade::demo::client::connect(&url, "test").await.expect("served");
+    let client = crossfade::demo::client::connect(&url, "test")
+        .await
+        .expect("served");
     client.batch_execute("SELECT 1").await.expect("answered");
     process.signal(Signal::Hangup).expect("signal");
     heard(&supervisor, "RELOADING=1");

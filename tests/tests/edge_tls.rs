@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crossfade::config::{Config, SslMode};
 use crossfade::testbed::{Auth, Postgres};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -33,6 +33,10 @@ impl Authority {
         // The server runs as another user and must get at its files.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("mode");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        // A certificate that bears its signer's name would be taken for self-signed.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Crossfade test root");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("root");
@@ -60,7 +64,9 @@ impl Authority {
         let (certificate, key) = self.sign("server", host);
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("mode");
         if key.metadata().expect("key").uid() == 0 {
-            let id = std::process::Command::new("id").args(["-u", "postgres"]).output();
+            let id = std::process::Command::new("id")
+                .args(["-u", "postgres"])
+                .output();
             let id = String::from_utf8(id.expect("id").stdout).expect("text");
             chown(&key, Some(id.trim().parse().expect("uid")), None).expect("chown");
         }
@@ -76,7 +82,9 @@ impl Authority {
 
     fn connector(&self, alpn: &[&str]) -> TlsConnector {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.root()).expect("root")).expect("usable");
+        roots
+            .add(CertificateDer::from_pem_file(self.root()).expect("root"))
+            .expect("usable");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -134,10 +142,22 @@ async fn each_sslmode_towards_the_server_demands_what_it_says() {
         ("require without", &plain, None, Require, None),
         ("require, a stranger", &named, Some(&others), Require, None),
         ("ca", &named, Some(&ours), VerifyCa, Some("t")),
-        ("ca, another name", &misnamed, Some(&ours), VerifyCa, Some("t")),
+        (
+            "ca, another name",
+            &misnamed,
+            Some(&ours),
+            VerifyCa,
+            Some("t"),
+        ),
         ("ca, a stranger", &named, Some(&others), VerifyCa, None),
         ("full", &named, Some(&ours), VerifyFull, Some("t")),
-        ("full, another name", &misnamed, Some(&ours), VerifyFull, None),
+        (
+            "full, another name",
+            &misnamed,
+            Some(&ours),
+            VerifyFull,
+            None,
+        ),
         ("full, a stranger", &named, Some(&others), VerifyFull, None),
     ] {
         let proxy = Proxy::start_with(server, |config| {
@@ -145,7 +165,13 @@ async fn each_sslmode_towards_the_server_demands_what_it_says() {
             config.upstream_tls.root_certificates = roots.map(Authority::root);
         })
         .await;
-        let said = psql(server, &proxy.address, "user=postgres sslmode=disable", TLS_OF_SERVER).await;
+        let said = psql(
+            server,
+            &proxy.address,
+            "user=postgres sslmode=disable",
+            TLS_OF_SERVER,
+        )
+        .await;
         match expected {
             Some(expected) => assert_eq!(said.as_deref(), Ok(expected), "{what}"),
             None => {
@@ -171,11 +197,24 @@ async fn clients_get_tls_when_they_ask_and_must_when_it_is_required() {
         authority.root().display()
     );
     let long = "SELECT length(string_agg(repeat('x', 1000), '')) FROM generate_series(1, 3000)";
-    assert_eq!(psql(&postgres, &proxy.address, &full, long).await.as_deref(), Ok("3000000"));
+    assert_eq!(
+        psql(&postgres, &proxy.address, &full, long)
+            .await
+            .as_deref(),
+        Ok("3000000")
+    );
     let bulk = "COPY (SELECT repeat('y', 1000) FROM generate_series(1, 5000)) TO STDOUT";
-    let copied = psql(&postgres, &proxy.address, &full, bulk).await.expect("copied");
+    let copied = psql(&postgres, &proxy.address, &full, bulk)
+        .await
+        .expect("copied");
     assert_eq!(copied.len(), 5000 * 1001 - 1);
-    let refused = psql(&postgres, &proxy.address, "user=postgres sslmode=disable", "SELECT 1").await;
+    let refused = psql(
+        &postgres,
+        &proxy.address,
+        "user=postgres sslmode=disable",
+        "SELECT 1",
+    )
+    .await;
     assert!(refused.expect_err("no TLS").contains("without TLS"));
 }
 
@@ -185,7 +224,11 @@ async fn direct_tls_needs_the_protocols_name() {
     let postgres = Postgres::start().await.expect("PostgreSQL");
     let files = authority.sign("proxy", "localhost");
     let proxy = Proxy::start_with(&postgres, |config| with_certificate(config, files)).await;
-    for (alpn, served) in [(&["postgresql"][..], true), (&[], false), (&["http/1.1"], false)] {
+    for (alpn, served) in [
+        (&["postgresql"][..], true),
+        (&[], false),
+        (&["http/1.1"], false),
+    ] {
         let tcp = TcpStream::connect(&proxy.address).await.expect("connect");
         let connected = authority.connector(alpn).connect(localhost(), tcp).await;
         let Ok(mut stream) = connected else {
@@ -210,7 +253,11 @@ async fn what_a_client_sends_in_the_clear_before_tls_ends_the_connection() {
     raw.send(&[&SSL_REQUEST[..], &startup()].concat()).await;
     let mut came = Vec::new();
     raw.stream.read_to_end(&mut came).await.expect("closed");
-    assert_eq!(came.first(), Some(&b'E'), "no TLS, and no session: {came:?}");
+    assert_eq!(
+        came.first(),
+        Some(&b'E'),
+        "no TLS, and no session: {came:?}"
+    );
     let totals = proxy.shared.counters.totals();
     assert_eq!(totals.sessions_open, 0);
 }
@@ -244,12 +291,21 @@ async fn channel_binding_is_offered_only_where_it_can_hold() {
     let postgres = authority.postgres("localhost").await;
     let same = ["crt", "key"].map(|end| authority.dir.path().join(format!("server.{end}")));
     let other = authority.sign("proxy", "localhost");
-    postgres.create_user("binder", "secret", Auth::Scram).await.expect("role");
+    postgres
+        .create_user("binder", "secret", Auth::Scram)
+        .await
+        .expect("role");
     let require = |config: &mut Config| config.upstream_tls.sslmode = SslMode::Require;
 
     // In the clear towards the proxy: a client that is offered what it cannot do gives up.
     let proxy = Proxy::start_with(&postgres, require).await;
-    let said = psql(&postgres, &proxy.address, "user=binder sslmode=disable", TLS_OF_SERVER).await;
+    let said = psql(
+        &postgres,
+        &proxy.address,
+        "user=binder sslmode=disable",
+        TLS_OF_SERVER,
+    )
+    .await;
     assert_eq!(said.as_deref(), Ok("t"));
 
     // Two certificates: there is nothing to bind to, and a client that insists is told.
@@ -259,9 +315,18 @@ async fn channel_binding_is_offered_only_where_it_can_hold() {
     })
     .await;
     let unbound = "user=binder sslmode=require channel_binding=disable";
-    assert_eq!(psql(&postgres, &proxy.address, unbound, TLS_OF_SERVER).await.as_deref(), Ok("t"));
+    assert_eq!(
+        psql(&postgres, &proxy.address, unbound, TLS_OF_SERVER)
+            .await
+            .as_deref(),
+        Ok("t")
+    );
     let bound = "user=binder sslmode=require channel_binding=require";
-    assert!(psql(&postgres, &proxy.address, bound, "SELECT 1").await.is_err());
+    assert!(
+        psql(&postgres, &proxy.address, bound, "SELECT 1")
+            .await
+            .is_err()
+    );
 
     // The same certificate on both sides: it holds right through, and nothing is taken away.
     let [certificate, key] = same;
@@ -270,7 +335,12 @@ async fn channel_binding_is_offered_only_where_it_can_hold() {
         with_certificate(config, (certificate, key));
     })
     .await;
-    assert_eq!(psql(&postgres, &proxy.address, bound, TLS_OF_SERVER).await.as_deref(), Ok("t"));
+    assert_eq!(
+        psql(&postgres, &proxy.address, bound, TLS_OF_SERVER)
+            .await
+            .as_deref(),
+        Ok("t")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
