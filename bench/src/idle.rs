@@ -2,6 +2,7 @@
 //! over many sessions, each of which has worked a little before it fell idle. Sockets are the
 //! kernel's and not in it.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::cpu;
-use crate::endpoint::{Endpoint, Starter, with_open_files};
+use crate::endpoint::{Endpoint, Starter, crossfade_binary, readable_dir, with_open_files};
 use crate::load::client::Client;
 use crate::load::script::{Protocol, Script, query};
 use crate::workload::{CROSSFADE, RELAY};
@@ -38,8 +39,40 @@ pub struct Idle {
     pub total_bytes: u64,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How many
+    #[arg(long, default_value_t = 10_000)]
+    sessions: usize,
+    /// The proxy's binary; beside this program unless given
+    #[arg(long, value_name = "FILE")]
+    crossfade: Option<PathBuf>,
+}
+
+/// The measurement alone, which needs no PostgreSQL.
+pub async fn alone(args: &Args) -> anyhow::Result<Vec<Idle>> {
+    let dir = readable_dir()?;
+    let crossfade = crossfade_binary(args.crossfade.as_deref())?;
+    behind_stub(dir.path(), &crossfade, args.sessions).await
+}
+
+/// Starts the stub server, and measures before it.
+pub async fn behind_stub(
+    dir: &Path,
+    crossfade: &Path,
+    sessions: usize,
+) -> anyhow::Result<Vec<Idle>> {
+    let starter = |upstream| Starter {
+        dir,
+        crossfade,
+        upstream,
+    };
+    let stub = starter("").stub().await?;
+    run(&starter(&stub.address), sessions).await
+}
+
 /// Measures the relay, Crossfade and PgBouncer, one after the other, before a stub server.
-pub async fn run(starter: &Starter<'_>, sessions: usize) -> anyhow::Result<Vec<Idle>> {
+async fn run(starter: &Starter<'_>, sessions: usize) -> anyhow::Result<Vec<Idle>> {
     let mut proxies = vec![
         starter.relay().await?,
         starter.crossfade(CROSSFADE, Phase::DualWrite).await?,

@@ -33,6 +33,8 @@ enum Command {
     Run(suite::Args),
     /// What the scan and the rewriting of a text cost, in process
     Rewrite,
+    /// What idle sessions cost in memory
+    Idle(idle::Args),
     /// A bare relay, the floor that the proxy is held against
     Relay(relay::Args),
     /// A server that answers without a database, for thousands of sessions
@@ -69,6 +71,14 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Rewrite => {
             let report = report::Report {
                 micro: Some(micro::run()?),
+                ..report::Report::default()
+            };
+            print!("{}", report.markdown());
+            Ok(())
+        }
+        Command::Idle(args) => {
+            let report = report::Report {
+                idle: runtime()?.block_on(idle::alone(&args))?,
                 ..report::Report::default()
             };
             print!("{}", report.markdown());

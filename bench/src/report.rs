@@ -39,6 +39,12 @@ pub struct Machine {
 }
 
 impl Report {
+    /// Something could not be measured.
+    pub fn leave_out(&mut self, what: &str, why: &anyhow::Error) {
+        eprintln!("{what}: {why:#}");
+        self.left_out.push(format!("{what}: {why:#}"));
+    }
+
     pub fn markdown(&self) -> String {
         let mut out = String::new();
         if !self.figures.is_empty() {

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use rewrite_rules::Phase;
 
-use crate::endpoint::{Endpoint, Starter};
+use crate::endpoint::{Endpoint, Starter, crossfade_binary, readable_dir};
 use crate::load::script::Protocol;
 use crate::report::Report;
 use crate::workload::{
@@ -59,16 +59,10 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         (args.rounds, args.seconds)
     };
     ensure!(rounds > 0 && seconds > 0.0, "nothing to measure");
-    let crossfade = match &args.crossfade {
-        Some(path) => path.clone(),
-        None => beside_us()?,
-    };
+    let crossfade = crossfade_binary(args.crossfade.as_deref())?;
     eprintln!("filling a throwaway PostgreSQL …");
     let world = World::build(args.scale).await?;
-    let dir = tempfile::Builder::new()
-        .prefix("crossfade-bench-")
-        .tempdir()?;
-    readable_by_all(dir.path())?;
+    let dir = readable_dir()?;
     let upstream = world.postgres.address();
     let starter = Starter {
         dir: dir.path(),
@@ -90,24 +84,32 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         }
         eprintln!("{} …", workload.name);
         let time = Duration::from_secs_f64(seconds);
-        let figures = rounds::run(&world, &endpoints, &workload, rounds, time).await?;
-        report.figures.push(figures);
+        // What fails is left out and said; an hour's other figures are not to be lost with it.
+        match rounds::run(&world, &endpoints, &workload, rounds, time).await {
+            Ok(figures) => report.figures.push(figures),
+            Err(error) => report.leave_out(&workload.name, &error),
+        }
     }
     if !args.workloads_only {
-        count_calls(&endpoints, &mut report).await?;
+        if let Err(error) = count_calls(&endpoints, &mut report).await {
+            report.leave_out("system calls", &error);
+        }
         drop(endpoints);
         if !args.quick {
-            count_allocations(&starter, &mut report).await?;
+            if let Err(error) = count_allocations(&starter, &mut report).await {
+                report.leave_out("allocations", &error);
+            }
             eprintln!("{} idle sessions …", args.sessions);
-            let stub = starter.stub().await?;
-            let before_stub = Starter {
-                upstream: &stub.address,
-                ..starter
-            };
-            report.idle = idle::run(&before_stub, args.sessions).await?;
+            match idle::behind_stub(dir.path(), &crossfade, args.sessions).await {
+                Ok(idle) => report.idle = idle,
+                Err(error) => report.leave_out("idle sessions", &error),
+            }
         }
         eprintln!("rewriting …");
-        report.micro = Some(micro::run()?);
+        match micro::run() {
+            Ok(micro) => report.micro = Some(micro),
+            Err(error) => report.leave_out("the cost of rewriting", &error),
+        }
     }
     report.machine.load = machine::load();
     report.targets = targets::of(&report);
@@ -198,23 +200,4 @@ fn write(report: &Report, out: &Path) -> anyhow::Result<()> {
     }
     eprintln!("written to {}", out.display());
     Ok(())
-}
-
-fn beside_us() -> anyhow::Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name("crossfade");
-    ensure!(
-        path.is_file(),
-        "no proxy at {}: build it (`cargo build --release`), or say where it is (--crossfade)",
-        path.display()
-    );
-    if cfg!(debug_assertions) {
-        eprintln!("this is a debug build: its figures mean nothing");
-    }
-    Ok(path)
-}
-
-/// PgBouncer reads its configuration as another user.
-fn readable_by_all(dir: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).context("chmod")
 }

@@ -21,7 +21,7 @@ const ROUND_TRIPS: usize = 2_000;
 const ATTACH: Duration = Duration::from_millis(700);
 
 /// Valgrind starts slowly, and more so on a busy machine.
-const VALGRIND_START_TIMEOUT: Duration = Duration::from_secs(60);
+const VALGRIND_START_TIMEOUT: Duration = Duration::from_secs(180);
 const VALGRIND_STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Serialize)]

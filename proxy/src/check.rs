@@ -7,8 +7,9 @@ mod laws;
 mod shape;
 mod surroundings;
 
-use rewrite_rules::{Migration, RuleSet};
+use rewrite_rules::{Lens, Migration, RuleSet};
 use serde::Serialize;
+use tokio_postgres::Client;
 
 use crate::control::{ControlError, connect};
 
@@ -98,6 +99,20 @@ pub async fn run(
     }
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(all)
+}
+
+/// Why a table does not fit the rules, one line each; nothing when it does.
+pub(crate) async fn misfits(client: &Client, lens: &Lens) -> Result<Vec<String>, ControlError> {
+    let mut findings = Findings {
+        table: crate::control::shown(&lens.legacy.sql()),
+        all: Vec::new(),
+    };
+    shape::check(client, lens, &mut findings).await?;
+    let errors = findings.all.into_iter();
+    Ok(errors
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| format!("{}: {}", finding.table, finding.found))
+        .collect())
 }
 
 /// Whether the legacy table must still be there.

@@ -52,6 +52,7 @@ pub struct Config {
     pub control: Control,
     pub limits: Limits,
     pub shadow: Shadow,
+    pub cache: Cache,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -93,6 +94,21 @@ impl Default for Shadow {
         Shadow { sample: 0.05 }
     }
 }
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Unnamed statements of one session that are kept prepared on the server; 0 keeps none.
+    ///
+    /// Off: it is not yet measured what it gains, and the README lists what a client could see of
+    /// it. A hundred are enough for the hot texts of any one connection; each takes some ten
+    /// kilobytes of the server's memory.
+    pub statements: usize,
+}
+
+/// Above this the server's memory for plans, and the search for the one used longest ago, would
+/// cost more than the cache gains.
+const CACHE_STATEMENTS_MAX: usize = 10_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -219,6 +235,10 @@ impl Config {
             // Where TLS is only a wish, a server without it could not say so.
             let expected = "sslmode require, verify-ca or verify-full beside direct";
             return wrong("upstream_tls.sslmode", format!("{sslmode:?}"), expected);
+        }
+        if self.cache.statements > CACHE_STATEMENTS_MAX {
+            let value = self.cache.statements.to_string();
+            return wrong("cache.statements", value, "at most 10000");
         }
         if !(0.0..=1.0).contains(&self.shadow.sample) {
             let value = self.shadow.sample.to_string();

@@ -18,7 +18,6 @@ mod neighbours;
 pub mod phase_file;
 mod rights;
 pub mod schema;
-mod shape;
 pub mod statements;
 pub mod status;
 pub mod step;

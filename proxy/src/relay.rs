@@ -256,6 +256,9 @@ impl<P: Pin> Relay<P> {
             while self.move_down(cx, scratch)? && turns > 0 {
                 turns -= 1;
             }
+            if self.resend(cx) {
+                continue;
+            }
             if turns == 0 {
                 cx.waker().wake_by_ref();
                 return Ok(());
@@ -264,6 +267,23 @@ impl<P: Pin> Relay<P> {
                 return Ok(());
             }
         }
+    }
+
+    /// Sends again what the server has refused; the client's input waits meanwhile. True when
+    /// something went out.
+    fn resend(&mut self, cx: &mut Context<'_>) -> bool {
+        // A frame that is half out has to end first; its rest will bring us back here.
+        if self.to_upstream.broken || !self.to_upstream.lane.takes_frames() {
+            return false;
+        }
+        let Some(frames) = self.session.take_resend() else {
+            return false;
+        };
+        self.to_upstream.output.extend_from_slice(&frames);
+        if self.to_upstream.flush(&mut self.upstream, cx).is_err() {
+            self.to_upstream.break_off();
+        }
+        true
     }
 
     /// One step from the client to the server; true when another may follow at once.

@@ -4,9 +4,11 @@
 //! It knows the protocol and asks a rule set what a text means. It never sees a socket, a clock,
 //! a log or a thread, so every decision here can be tested by feeding it bytes.
 
+mod cache;
 mod client_side;
 mod expect;
 mod judge;
+mod keep;
 pub mod lane;
 mod server_side;
 mod statements;
@@ -22,6 +24,7 @@ use rewrite_rules::{Reading, SearchPath};
 
 use crate::wire::frame::tag_name;
 use crate::wire::frontend::{MessageError, MessageLimits};
+use cache::Cache;
 use expect::Expect;
 use statements::{Portals, Statements};
 
@@ -56,6 +59,8 @@ pub struct SessionLimits {
     pub prepared_statements_max: usize,
     /// Texts kept to prepare statements anew under a later generation.
     pub prepared_bytes_max: usize,
+    /// Unnamed statements kept prepared on the server; 0 keeps none.
+    pub cached_statements_max: usize,
 }
 
 /// What the session is born with.
@@ -132,6 +137,7 @@ pub struct Session<P: Pin> {
     expects: VecDeque<Expect>,
     statements: Statements,
     portals: Portals,
+    cache: Cache,
     /// The server has accepted who the client says it is.
     admitted: bool,
     /// A transaction has been brought to its end: the connection has served its purpose once.
@@ -144,6 +150,8 @@ pub struct Session<P: Pin> {
     discarding: bool,
     /// The server reads CopyData; it ignores Sync and Flush meanwhile.
     copying_in: bool,
+    /// Syncs that went to a COPY that reads, and are lost in it unless it fails before it does.
+    syncs_in_copy: usize,
     /// A new generation waits: no more input until the server is ready, so that it gets its turn.
     holding: bool,
     /// The client said Terminate, or the server FATAL: the end of the connection is no surprise.
@@ -154,6 +162,8 @@ pub struct Session<P: Pin> {
     shadows: Vec<ShadowCandidate>,
     /// A statement that can be compared was seen: Binds are worth a look.
     comparable_statements: bool,
+    /// The Bind that is being taken was chosen to be compared.
+    compares_bind: bool,
     chance: u64,
     report: Report,
     reported: bool,
@@ -182,17 +192,20 @@ impl<P: Pin> Session<P> {
             expects,
             statements: Statements::default(),
             portals: Portals::default(),
+            cache: Cache::new(settings.limits.cached_statements_max, settings.seed),
             admitted: false,
             served: false,
             status: b'I',
             pinned: false,
             discarding: false,
             copying_in: false,
+            syncs_in_copy: 0,
             holding: false,
             ending: false,
             sql_prepared_in: None,
             shadows: Vec::new(),
             comparable_statements: false,
+            compares_bind: false,
             chance: settings.seed | 1,
             report: Report::default(),
             reported: false,
@@ -203,7 +216,7 @@ impl<P: Pin> Session<P> {
     #[must_use]
     #[inline]
     pub fn is_blocked(&self) -> bool {
-        self.holding || self.expects.len() >= OUTSTANDING_MAX
+        self.holding || self.is_replaying() || self.expects.len() >= OUTSTANDING_MAX
     }
 
     /// No transaction and nothing outstanding.

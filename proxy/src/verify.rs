@@ -84,6 +84,7 @@ async fn table(
         .map(|(i, column)| ColumnCount {
             column: column.name.clone(),
             different: row.get(5 + i),
+            set_by_trigger: column.set_by_trigger,
         })
         .filter(|column| column.different > 0)
         .collect();

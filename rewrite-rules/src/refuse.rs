@@ -48,12 +48,12 @@ pub(crate) fn unknown_search_path(table: &str) -> Refusal {
     )
 }
 
-pub(crate) fn syntax(message: &str) -> Refusal {
-    refusal(
-        SYNTAX,
-        message.to_owned(),
-        "The statement names a migrated table (or an escaped name), so crossfade must be able to parse it.",
-    )
+pub(crate) fn syntax(message: &str, position: Option<u32>) -> Refusal {
+    let hint = "The statement names a migrated table (or an escaped name), so crossfade must be able to parse it.";
+    Refusal {
+        position,
+        ..refusal(SYNTAX, message.to_owned(), hint)
+    }
 }
 
 pub(crate) fn too_long(bytes: usize, bytes_max: usize) -> Refusal {

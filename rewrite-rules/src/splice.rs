@@ -71,6 +71,17 @@ impl Output {
         self
     }
 
+    /// Appends text of our own that stands for a value of the client's: an error about it is told
+    /// where that value stands.
+    pub fn own_for(&mut self, text: &str, original: usize) -> &mut Output {
+        self.kept.push(Kept {
+            original,
+            rewritten: self.sql.len(),
+            length: 0,
+        });
+        self.own(text)
+    }
+
     /// Appends a range of the client's text with the edits inside it.
     pub fn client(&mut self, source: &Source<'_>, range: Range<usize>) -> &mut Output {
         let mut at = range.start;

@@ -86,7 +86,8 @@ pub enum Named {
     Constraint,
 }
 
-/// `length` bytes at `original` in the client's text stand at `rewritten` in the sent text.
+/// `length` bytes at `original` in the client's text stand at `rewritten` in the sent text; with
+/// none, the text of ours that begins there stands for the client's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
     pub original: usize,
@@ -127,7 +128,7 @@ impl Rewritten {
         let kept = self
             .kept
             .iter()
-            .find(|k| k.rewritten <= byte && byte < k.rewritten + k.length)?;
+            .find(|k| k.rewritten <= byte && byte < k.rewritten + k.length.max(1))?;
         let original = kept.original + (byte - kept.rewritten);
         let chars = self.original.get(..original)?.chars().count() + 1;
         u32::try_from(chars).ok()

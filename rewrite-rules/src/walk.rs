@@ -202,3 +202,6 @@ fn collect<'t>(node: &'t Tree, deep: bool, found: &mut Vec<&'t Tree>) {
         collect(child, deep, found);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,26 +81,47 @@ pub async fn psql(psql: &Path, script: &str, url: &str) -> anyhow::Result<Transc
     transcript(command).await
 }
 
-/// Runs a script of `tests/drivers` with psycopg.
-pub async fn python(script: &str, url: &str) -> anyhow::Result<Transcript> {
+/// Runs a script of `tests/drivers` with Python; psycopg and asyncpg are there.
+pub async fn python(script: &str, args: &[&str]) -> anyhow::Result<Transcript> {
     let python = installed_driver("venv/bin/python")?;
     let mut command = Command::new(python);
     command
-        .args(["-X", "utf8", script, url])
+        .args(["-X", "utf8", script])
+        .args(args)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(drivers());
     transcript(command).await
 }
 
-/// Runs a script of `tests/drivers` with node-postgres.
-pub async fn node(script: &str, url: &str) -> anyhow::Result<Transcript> {
+/// Runs a script of `tests/drivers` with Node.js; node-postgres and postgres.js are there.
+pub async fn node(script: &str, args: &[&str]) -> anyhow::Result<Transcript> {
     let modules = installed_driver("node/node_modules/pg/package.json")?;
     let mut command = Command::new("node");
     command
-        .args([script, url])
+        .arg(script)
+        .args(args)
         .env("DRIVER_ROOT", modules)
         // A warning about queued queries, with the process id in it.
         .env("NODE_NO_WARNINGS", "1")
+        .current_dir(drivers());
+    transcript(command).await
+}
+
+/// Where Debian's package has the JDBC driver.
+const JDBC: &str = "/usr/share/java/postgresql.jar";
+
+/// Runs a Java source of `tests/drivers` with the JDBC driver.
+pub async fn java(source: &str, args: &[&str]) -> anyhow::Result<Transcript> {
+    ensure!(
+        Path::new(JDBC).is_file(),
+        "no {JDBC}: `scripts/test` installs the drivers"
+    );
+    let mut command = Command::new("java");
+    command
+        .args(["-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8"])
+        .args(["-XX:TieredStopAtLevel=1", "-cp", JDBC, source])
+        .args(args)
+        .env("LC_ALL", "C.UTF-8")
         .current_dir(drivers());
     transcript(command).await
 }

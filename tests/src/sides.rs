@@ -83,6 +83,7 @@ pub fn probe(sides: Sides) -> String {
     format!(
         "CREATE SCHEMA probe; {};
          CREATE FUNCTION probe.seen() RETURNS TABLE (side int, told text) LANGUAGE plpgsql AS $$
+         #variable_conflict use_column
          BEGIN
            RETURN QUERY {};
            RETURN QUERY SELECT -1, n::text FROM ({differ}) AS d(n) WHERE n > 0;

@@ -142,6 +142,11 @@ async fn legacy_that_missed_writes_is_not_read_again_unless_forced() {
     let world = World::start().await.unwrap();
     world.database("stale").await.unwrap();
     let proxy = Proxy::with_rules(&world.postgres, "stale", Phase::UnifiedRead).unwrap();
+    let client = world.client(&world.postgres.url("stale")).await.unwrap();
+    client
+        .batch_execute("DROP TABLE requests, client_profiles")
+        .await
+        .unwrap();
     proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
     proxy.crossfade(&["rollback", "iso_agents"]).await.unwrap();
     let refused = control::run(&proxy.config(), &["rollback", "iso_agents"])
@@ -164,7 +169,6 @@ async fn legacy_that_missed_writes_is_not_read_again_unless_forced() {
     ];
     proxy.crossfade(&forced).await.unwrap();
     assert_eq!(file(&proxy), rules_in(Phase::DualRead));
-    let client = world.client(&world.postgres.url("stale")).await.unwrap();
     let recorded = "SELECT count(*) FROM crossfade.events WHERE forced AND reason = 'a rehearsal' \
                     AND gates->0->>'met' = 'false'";
     assert_eq!(number(&client, recorded).await.unwrap(), 1);

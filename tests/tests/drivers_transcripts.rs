@@ -1,24 +1,33 @@
-//! psql, psycopg and node-postgres print what they are answered. Through the proxy they must
+//! psql and the drivers of three languages print what they are answered. Through the proxy they must
 //! print what they print on the bare server: on ordinary statements always, on the legacy
 //! table in every phase.
 
+use std::process::Stdio;
+
 use crossfade::demo::check::sides;
-use crossfade_tests::{Proxy, Transcript, World, node, psql, python};
+use crossfade_tests::program::installed;
+use crossfade_tests::{Proxy, Transcript, World, java, node, psql, python};
 use rewrite_rules::Phase;
 
 #[derive(Clone, Copy, Debug)]
 enum Driver {
     Psql,
     Psycopg,
+    Asyncpg,
     Node,
+    PostgresJs,
+    Jdbc,
 }
 
 impl Driver {
     async fn run(self, world: &World, script: &str, url: &str) -> Transcript {
         let transcript = match self {
             Driver::Psql => psql(&world.postgres.bin("psql"), &format!("{script}.sql"), url).await,
-            Driver::Psycopg => python(&format!("{script}.py"), url).await,
-            Driver::Node => node(&format!("{script}.mjs"), url).await,
+            Driver::Psycopg => python(&format!("{script}.py"), &[url]).await,
+            Driver::Asyncpg => python("with_asyncpg.py", &[script, url]).await,
+            Driver::Node => node(&format!("{script}.mjs"), &[url]).await,
+            Driver::PostgresJs => node("with_postgres_js.mjs", &[script, url]).await,
+            Driver::Jdbc => java("WithJdbc.java", &[script, url]).await,
         };
         transcript.unwrap()
     }
@@ -100,6 +109,104 @@ async fn node_postgres_does_not_notice_the_proxy_on_ordinary_statements() {
 #[tokio::test]
 async fn node_postgres_sees_the_legacy_table_in_every_phase() {
     check_managed(Driver::Node).await;
+}
+
+#[tokio::test]
+async fn asyncpg_does_not_notice_the_proxy_on_ordinary_statements() {
+    check_ordinary(Driver::Asyncpg).await;
+}
+
+#[tokio::test]
+async fn asyncpg_sees_the_legacy_table_in_every_phase() {
+    check_managed(Driver::Asyncpg).await;
+}
+
+#[tokio::test]
+async fn postgres_js_does_not_notice_the_proxy_on_ordinary_statements() {
+    check_ordinary(Driver::PostgresJs).await;
+}
+
+#[tokio::test]
+async fn postgres_js_sees_the_legacy_table_in_every_phase() {
+    check_managed(Driver::PostgresJs).await;
+}
+
+#[tokio::test]
+async fn jdbc_does_not_notice_the_proxy_on_ordinary_statements() {
+    check_ordinary(Driver::Jdbc).await;
+}
+
+#[tokio::test]
+async fn jdbc_sees_the_legacy_table_in_every_phase() {
+    check_managed(Driver::Jdbc).await;
+}
+
+#[tokio::test]
+async fn psqls_own_commands_show_the_catalogue_as_it_is() {
+    let world = World::start().await.unwrap();
+    let expected = expected(&world, Driver::Psql, "psql_commands").await;
+    let proxy = world.in_phase("dual", Phase::DualWrite).await.unwrap();
+    Driver::Psql
+        .run(&world, "psql_commands", &proxy.url())
+        .await
+        .assert_same_as(&expected, "psql's commands");
+}
+
+/// psql repeats a statement until it is interrupted: what it prints when that happens while the
+/// statement runs.
+async fn watch_and_interrupt(world: &World, database: &str, url: &str) -> Transcript {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let script = "SELECT 'before';\nSELECT 'tick', pg_sleep(600) \\watch 1\n";
+    std::fs::write(file.path(), script).unwrap();
+    let program = installed(&world.postgres.bin("psql"));
+    let mut command = tokio::process::Command::new(program);
+    command.args(["--no-psqlrc", "--file"]).arg(file.path());
+    let psql = command
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let watcher = world.client(&world.postgres.url(database)).await.unwrap();
+    let asleep = "SELECT 1 FROM pg_stat_activity WHERE datname = $1 AND wait_event = 'PgSleep'";
+    while watcher
+        .query(asleep, &[&database])
+        .await
+        .unwrap()
+        .is_empty()
+    {
+        tokio::task::yield_now().await;
+    }
+    let pid = psql.id().unwrap().to_string();
+    let interrupt = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(interrupt.unwrap().success());
+    let output = psql.wait_with_output().await.unwrap();
+    let name = file.path().display().to_string();
+    Transcript {
+        output: String::from_utf8_lossy(&output.stdout).into_owned(),
+        errors: String::from_utf8_lossy(&output.stderr).replace(&name, "script"),
+        succeeded: output.status.success(),
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_watch_of_psql_cancels_its_statement() {
+    let world = World::start().await.unwrap();
+    world.database("bare").await.unwrap();
+    let proxy = world.in_phase("dual", Phase::DualWrite).await.unwrap();
+    let straight = watch_and_interrupt(&world, "bare", &world.direct_url("bare")).await;
+    assert!(
+        straight.errors.contains("canceling statement"),
+        "{straight:?}"
+    );
+    assert!(straight.output.contains("before"), "{straight:?}");
+    watch_and_interrupt(&world, "dual", &proxy.url())
+        .await
+        .assert_same_as(&straight, "an interrupted \\watch");
 }
 
 #[tokio::test]

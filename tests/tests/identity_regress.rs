@@ -90,9 +90,14 @@ async fn the_regression_statements_pass_in_every_protocol_and_segmentation() {
     let psql = line.world.postgres.bin("psql");
     let port = line.client_side.port;
     let (mut alone, mut pipelined, mut whole, mut bytes) = (0, 0, 0, 0);
-    for script in regress::scripts().unwrap() {
+    let scripts = regress::scripts().unwrap();
+    let chosen = scripts
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| *at == 0 || at % EACH == 1);
+    for (_, script) in chosen {
         let name = script.display().to_string();
-        regress::run(&psql, &script, port, DATABASE).await.unwrap();
+        regress::run(&psql, script, port, DATABASE).await.unwrap();
         for conversation in line.passed_unaltered(&name).await {
             let queries = queries(&conversation);
             let segments: Vec<Vec<u8>> = queries.iter().map(|text| in_extended(text)).collect();
@@ -100,7 +105,10 @@ async fn the_regression_statements_pass_in_every_protocol_and_segmentation() {
             line.passed_unaltered(&format!("{name}, extended")).await;
 
             // A COPY would take its neighbours in the pipeline for data.
-            let copies = |text: &[u8]| text.to_ascii_lowercase().windows(5).any(|w| w == b"stdin");
+            let copies = |text: &&Vec<u8>| {
+                let text = text.to_ascii_lowercase();
+                text.windows(4).any(|word| word == b"copy")
+            };
             let all = queries.iter().filter(|text| !copies(text));
             let all: Vec<Vec<u8>> = all.map(|text| in_extended(text)).collect();
             let segments: Vec<Vec<u8>> = all.chunks(PIPELINE).map(<[_]>::concat).collect();
@@ -118,11 +126,14 @@ async fn the_regression_statements_pass_in_every_protocol_and_segmentation() {
     }
     println!("answers to Sync: {alone} alone, {pipelined} pipelined");
     println!("answers: {whole} to whole sessions in one piece, {bytes} byte by byte");
-    assert!(alone > 10_000 && pipelined > 5_000 && whole > 20_000 && bytes > 2_000);
+    assert!(alone > 3_000 && pipelined > 2_000 && whole > 5_000 && bytes > 500);
     let log = line.end();
     assert!(!log.contains("ERROR"), "{log}");
 }
 
+/// Of the scripts after the first, which makes the tables, every fourth is sent in every way: all of
+/// them would take minutes.
+const EACH: usize = 4;
 /// Longer sessions are not sent byte by byte: each byte costs a system call on four programs.
 const BYTE_BY_BYTE_MAX: usize = 5_000;
 

@@ -61,9 +61,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What a session has to know of them.
+    /// What a session has to know of them, and of the cache's size.
     #[must_use]
-    pub fn session(&self) -> SessionLimits {
+    pub fn session(&self, cached_statements_max: usize) -> SessionLimits {
         SessionLimits {
             messages: MessageLimits {
                 authentication_bytes_max: self.authentication_bytes_max,
@@ -73,6 +73,7 @@ impl Limits {
             },
             prepared_statements_max: self.prepared_statements_max,
             prepared_bytes_max: self.prepared_bytes_max,
+            cached_statements_max,
         }
     }
 }

@@ -5,8 +5,9 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
-use super::{ledger, neighbours, rights, schema, shape};
+use super::{ledger, neighbours, rights, schema};
 use crate::backfill::state::{self, State};
+use crate::check;
 use crate::verify::record;
 
 /// One condition of a step, as found.
@@ -99,7 +100,7 @@ pub async fn gates(
             Condition::BackfillComplete => backfill_complete(client, migration).await?,
             Condition::Verified => verified(client, migration).await?,
             Condition::SequencesAhead => sequences_ahead(client, migration).await?,
-            Condition::Shape => shape::shape(client, migration).await?,
+            Condition::Shape => shape(client, migration).await?,
             Condition::Rights => rights::rights(client, migration).await?,
             Condition::ForeignKeysTurned => neighbours::foreign_keys(client, migration).await?,
             Condition::LegacyCurrent => legacy_current(client, migration).await?,
@@ -128,6 +129,25 @@ async fn tables_exist(client: &Client, migration: &Migration) -> Result<Gate, Co
             format!("no such table: {}", absent.join(", "))
         },
         settle: "create it, or correct the names in the rule file".to_owned(),
+    })
+}
+
+/// The rules are read without a database, so a column that was forgotten is noticed here or never:
+/// its values would stay behind, and old clients would miss it as soon as unified is read.
+async fn shape(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+    let mut wrong = Vec::new();
+    for lens in &migration.tables {
+        wrong.append(&mut check::misfits(client, lens).await?);
+    }
+    Ok(Gate {
+        name: "rule file",
+        met: wrong.is_empty(),
+        found: if wrong.is_empty() {
+            "it describes the tables".to_owned()
+        } else {
+            wrong.join("; ")
+        },
+        settle: format!("`crossfade check {}` says what to write", migration.name),
     })
 }
 
@@ -178,15 +198,22 @@ async fn backfill_complete(client: &Client, migration: &Migration) -> Result<Gat
 }
 
 async fn verified(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+    let mut settle = format!("`crossfade verify {}`", migration.name);
     let (met, found) = match record::last(client, &migration.name).await? {
         None => (false, "never verified".to_owned()),
-        Some(last) if !last.clean => (
-            false,
-            format!(
-                "the last verify found {} missing, {} extra, {} different",
-                last.missing, last.extra, last.different
-            ),
-        ),
+        Some(last) if !last.clean => {
+            settle += &format!(
+                " shows what differs, `crossfade backfill {} --restart` copies what can be copied",
+                migration.name
+            );
+            (
+                false,
+                format!(
+                    "the last verify found {} missing, {} extra, {} different",
+                    last.missing, last.extra, last.different
+                ),
+            )
+        }
         Some(last) if !last.after_backfill => (
             false,
             "the last verify is older than the backfill".to_owned(),
@@ -197,7 +224,7 @@ async fn verified(client: &Client, migration: &Migration) -> Result<Gate, Contro
         name: "verify",
         met,
         found,
-        settle: format!("`crossfade verify {}`", migration.name),
+        settle,
     })
 }
 

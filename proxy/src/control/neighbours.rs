@@ -13,7 +13,7 @@ use super::gates::Gate;
 /// Foreign keys of other tables, with the statements that turn each to the unified table. What
 /// follows the referenced columns (actions, deferral) is taken over as PostgreSQL prints it.
 const FOREIGN_KEYS: &str = "\
-SELECT c.conrelid::regclass::text, c.conname::text, \
+SELECT c.conrelid::regclass::text, quote_ident(c.conname), \
     format('ALTER TABLE %s ADD CONSTRAINT %I FOREIGN KEY (%s) REFERENCES %s (%s)%s NOT VALID;', \
         c.conrelid::regclass, n.name, own.columns, $2::text, unified.columns, rest.said) || E'\\n' || \
     format('ALTER TABLE %s VALIDATE CONSTRAINT %I;', c.conrelid::regclass, n.name) || E'\\n' || \

@@ -13,8 +13,10 @@ use std::sync::Arc;
 
 use rewrite_rules::{Reading, Refusal, Verdict};
 
+use super::cache::Plan;
 use super::expect::{Expect, Read, Run, Undo, answer};
 use super::judge::{POISON, POISON_NAME, is_refused, refused, replacement};
+use super::keep::is_disturbing;
 use super::lane::{Act, Side, Want};
 use super::statements::{Portal, Statement};
 use super::{Pin, Reader, Session, ShadowCandidate, Violation};
@@ -42,8 +44,14 @@ impl<P: Pin> Side for Frontend<'_, P> {
     fn want(&mut self, header: Header) -> Result<Want, Violation> {
         frontend::check_header(header, &self.0.settings.limits.messages, self.0.admitted)?;
         Ok(match header.tag {
-            frontend::BIND if self.0.samples_bind(header) => Want::Whole,
-            frontend::BIND => Want::Prefix,
+            frontend::BIND => {
+                self.0.compares_bind = self.0.samples_bind(header);
+                if self.0.compares_bind || self.0.keeps_bind(header) {
+                    Want::Whole
+                } else {
+                    Want::Prefix
+                }
+            }
             frontend::QUERY
             | frontend::PARSE
             | frontend::DESCRIBE
@@ -92,20 +100,29 @@ impl<P: Pin> Session<P> {
                 self.client_ends_copy();
                 return Ok(Act::Forward);
             }
+            frontend::FLUSH if !self.discarding => {
+                self.send_known_parse(insert);
+                return Ok(Act::Forward);
+            }
             frontend::FLUSH | frontend::PASSWORD | frontend::COPY_DATA => return Ok(Act::Forward),
-            frontend::SYNC if self.copying_in => return Ok(Act::Forward),
+            frontend::SYNC if self.copying_in => {
+                self.syncs_in_copy += 1;
+                return Ok(Act::Forward);
+            }
             frontend::SYNC => self.discarding = false,
             // The server skips these unread, so they have no effect here either.
             _ if self.discarding => return Ok(Act::Forward),
             _ => {}
         }
         self.begin();
+        let at_rest = self.expects.is_empty() && self.is_outside_block() && !self.cache.in_segment;
+        self.cache.in_segment = true;
         let act = match header.tag {
             frontend::QUERY => self.on_query(frontend::query_text(body)?, insert),
-            frontend::PARSE => self.on_parse(Parse::read(body)?, body, insert),
+            frontend::PARSE => self.on_parse(Parse::read(body)?, body, at_rest, insert),
             frontend::BIND => {
                 let (names, rest) = BindNames::read(body)?;
-                self.on_bind(names, rest, insert)
+                self.on_bind(header, names, rest, insert)
             }
             frontend::DESCRIBE => self.on_describe(Target::read("Describe", body)?, insert),
             frontend::EXECUTE => self.on_execute(Execute::read(body)?, insert),
@@ -120,10 +137,13 @@ impl<P: Pin> Session<P> {
             }
             unknown => return Err(MessageError::UnknownType(unknown).into()),
         };
+        self.record(header, body, act);
         if matches!(
             header.tag,
             frontend::QUERY | frontend::SYNC | frontend::FUNCTION_CALL
         ) {
+            self.cache.unanswered += 1;
+            self.cache.in_segment = false;
             self.hold_for_newer();
         }
         Ok(act)
@@ -152,6 +172,7 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_query(&mut self, text: &[u8], insert: &mut Vec<u8>) -> Act {
+        self.cache_sees_query(text);
         let read = self.judge(text);
         self.count(&read);
         let shadow = if self.is_outside_block() && is_comparable(&read) && self.sampled() {
@@ -171,7 +192,13 @@ impl<P: Pin> Session<P> {
         act
     }
 
-    fn on_parse(&mut self, parse: Parse<'_>, body: &[u8], insert: &mut Vec<u8>) -> Act {
+    fn on_parse(
+        &mut self,
+        parse: Parse<'_>,
+        body: &[u8],
+        at_rest: bool,
+        insert: &mut Vec<u8>,
+    ) -> Act {
         let mut read = self.judge_prepared(parse.text);
         let limits = self.settings.limits;
         let known = self.statements.get(parse.name).is_some();
@@ -186,6 +213,16 @@ impl<P: Pin> Session<P> {
                 limits.prepared_statements_max,
             )));
         }
+        let text = replacement(&read).unwrap_or(parse.text);
+        let plan = if parse.name.is_empty() && !is_refused(&read) {
+            self.plan(text, parse.types, at_rest)
+        } else {
+            Plan::AsItCame
+        };
+        let kept = match plan {
+            Plan::AsItCame => None,
+            Plan::Prepare(number) | Plan::Known(number) => Some(number),
+        };
         let undo = if is_refused(&read) {
             self.report().refused += 1;
             // The server drops its unnamed statement even when the new one fails.
@@ -205,29 +242,50 @@ impl<P: Pin> Session<P> {
                 read: read.clone(),
                 generation: self.generation.number(),
                 serial: self.statements.next_serial(),
+                kept,
+                disturbs: kept.is_none() && self.cache.is_on() && is_disturbing(parse.text),
             };
             self.statements.insert(parse.name, statement)
         };
-        let act = match replacement(&read) {
-            Some(text) => {
+        let act = match plan {
+            Plan::AsItCame if replacement(&read).is_none() => Act::Forward,
+            Plan::AsItCame => {
                 frontend::write_parse(insert, Parse { text, ..parse });
                 Act::Drop
             }
-            None => Act::Forward,
+            Plan::Prepare(number) => {
+                self.write_prepare(number, Parse { text, ..parse }, insert);
+                Act::Drop
+            }
+            Plan::Known(kept) => {
+                if at_rest {
+                    self.cache.replay.start();
+                }
+                self.expects
+                    .push_back(Expect::KnownParse { undo, read, kept });
+                return Act::Drop;
+            }
         };
-        self.expects.push_back(Expect::Parse { undo, read });
+        self.expects.push_back(Expect::Parse { undo, read, kept });
         act
     }
 
-    fn on_bind(&mut self, names: BindNames<'_>, rest: &[u8], insert: &mut Vec<u8>) -> Act {
+    fn on_bind(
+        &mut self,
+        header: Header,
+        names: BindNames<'_>,
+        rest: &[u8],
+        insert: &mut Vec<u8>,
+    ) -> Act {
         let mut read = self.renewed(names.statement, insert);
+        self.cache_sees_bind(names.statement);
         let limit = self.settings.limits.prepared_statements_max;
         if read.is_some() && !names.portal.is_empty() && self.portals.named_count() >= limit {
             read = self.poison(refused(too_many("portals", limit)), insert);
         }
         self.comparable_statements |= is_comparable(&read);
-        // The values are here only if this Bind was chosen to be compared.
-        let shadow = if is_comparable(&read) && !rest.is_empty() {
+        // The values are here if this Bind was chosen to be compared.
+        let shadow = if is_comparable(&read) && self.compares_bind {
             frontend::bind_parameters(rest)
                 .and_then(|values| candidate(&read, self.declared_types(names.statement), values))
         } else {
@@ -238,17 +296,25 @@ impl<P: Pin> Session<P> {
             shadow,
         };
         self.portals.bind(names.portal, portal);
-        self.expects.push_back(Expect::Bind { read });
-        Act::Forward
+        let kept = self.kept(names.statement);
+        self.expects.push_back(Expect::Bind { read, kept });
+        match kept {
+            Some(number) => self.write_bind(header, names, number, insert),
+            None => Act::Forward,
+        }
     }
 
     fn on_describe(&mut self, target: Target<'_>, insert: &mut Vec<u8>) -> Act {
-        let read = match target {
-            Target::Statement(name) => self.renewed(name, insert),
-            Target::Portal(name) => self.portal_read(name),
+        let (read, kept) = match target {
+            Target::Statement(name) => (self.renewed(name, insert), self.kept(name)),
+            Target::Portal(name) => (self.portal_read(name), None),
         };
-        self.expects.push_back(Expect::Describe { read });
-        Act::Forward
+        self.expects.push_back(Expect::Describe { read, kept });
+        let Some(number) = kept else {
+            return Act::Forward;
+        };
+        frontend::write_describe_statement(insert, self.cache.name(number).as_bytes());
+        Act::Drop
     }
 
     fn on_execute(&mut self, execute: Execute<'_>, insert: &mut Vec<u8>) -> Act {
@@ -318,7 +384,8 @@ impl<P: Pin> Session<P> {
             Some(s) if s.generation != 0 => replacement(&s.read).or(Some(parse.text)),
             Some(_) | None => None,
         };
-        if sent_before != Some(text) {
+        let sent_before_differs = sent_before != Some(text);
+        if sent_before_differs {
             if !name.is_empty() {
                 frontend::write_close_statement(insert, name);
                 self.expects.push_back(Expect::RenewalClose);
@@ -332,6 +399,9 @@ impl<P: Pin> Session<P> {
         if let Some(statement) = self.statements.get_mut(name) {
             statement.read.clone_from(&read);
             statement.generation = current;
+            if sent_before_differs {
+                statement.kept = None;
+            }
         }
         self.put_back(name, body);
         read
@@ -357,6 +427,7 @@ impl<P: Pin> Session<P> {
         self.expects.push_back(Expect::Parse {
             undo: Undo::Nothing,
             read: read.clone(),
+            kept: None,
         });
         read
     }
@@ -389,7 +460,7 @@ impl<P: Pin> Session<P> {
     }
 
     /// No transaction block is open, as far as the server has said.
-    fn is_outside_block(&self) -> bool {
+    pub(super) fn is_outside_block(&self) -> bool {
         self.status == b'I'
     }
 

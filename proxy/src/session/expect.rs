@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rewrite_rules::{Answer, Reading, Verdict};
 
 use super::ShadowCandidate;
+use super::cache::Number;
 use super::statements::Statement;
 
 /// What the text behind a request was made into; `None` for a text that went on as it came.
@@ -20,6 +21,14 @@ pub(super) enum Expect {
     Parse {
         undo: Undo,
         read: Read,
+        /// The unnamed statement is being prepared under a name of the cache.
+        kept: Option<Number>,
+    },
+    /// Nothing from the server: the client's ParseComplete is made when this is at the head.
+    KnownParse {
+        undo: Undo,
+        read: Read,
+        kept: Number,
     },
     /// ParseComplete of a statement prepared anew behind the client's back.
     Renewal {
@@ -32,12 +41,17 @@ pub(super) enum Expect {
     },
     /// CloseComplete of the Close before a renewal.
     RenewalClose,
+    /// CloseComplete of a statement that the cache has done with.
+    CacheClose(Number),
     Bind {
         read: Read,
+        /// It was sent under the name of a kept statement.
+        kept: Option<Number>,
     },
     /// RowDescription or NoData, after ParameterDescription for a statement.
     Describe {
         read: Read,
+        kept: Option<Number>,
     },
     Execute(Run),
     /// Any answers up to ReadyForQuery.
@@ -76,7 +90,9 @@ impl Expect {
         match self {
             Expect::Startup => "an answer to the startup packet",
             Expect::Parse { .. } | Expect::Renewal { .. } => "ParseComplete",
-            Expect::Close { .. } | Expect::RenewalClose => "CloseComplete",
+            // Popped before anything is paired with it.
+            Expect::KnownParse { .. } => "nothing",
+            Expect::Close { .. } | Expect::RenewalClose | Expect::CacheClose(_) => "CloseComplete",
             Expect::Bind { .. } => "BindComplete",
             Expect::Describe { .. } => "RowDescription or NoData",
             Expect::Execute(_) => "an answer to Execute",
@@ -91,13 +107,15 @@ impl Expect {
     pub fn read(&self) -> Option<&Arc<Reading>> {
         match self {
             Expect::Parse { read, .. }
+            | Expect::KnownParse { read, .. }
             | Expect::Renewal { read, .. }
-            | Expect::Bind { read }
-            | Expect::Describe { read } => read.as_ref(),
+            | Expect::Bind { read, .. }
+            | Expect::Describe { read, .. } => read.as_ref(),
             Expect::Execute(run) | Expect::Query(run) => run.read.as_ref(),
             Expect::Startup
             | Expect::Close { .. }
             | Expect::RenewalClose
+            | Expect::CacheClose(_)
             | Expect::FunctionCall
             | Expect::Sync
             | Expect::CopyEnd => None,

@@ -25,6 +25,9 @@ pub enum Act {
     Forward,
     /// The frame goes no further; what was inserted stands in its place.
     Drop,
+    /// What was inserted stands in the place of the frame's first bytes, of which no more than
+    /// were wanted; the rest goes on.
+    Splice(usize),
 }
 
 /// The reader of one direction's frames.
@@ -75,6 +78,12 @@ impl Lane {
     #[must_use]
     pub fn is_at_boundary(&self) -> bool {
         self.partial.is_empty() && self.streaming == 0
+    }
+
+    /// Whether bytes put into the output now would stand between two frames.
+    #[must_use]
+    pub fn takes_frames(&self) -> bool {
+        self.streaming == 0
     }
 
     pub fn feed(&mut self, side: &mut impl Side, input: &[u8], output: &mut Vec<u8>) -> Fed {
@@ -138,6 +147,11 @@ impl Lane {
             self.insert_into(walk);
             self.dropping = act == Act::Drop;
             self.streaming = header.frame_bytes();
+            if let Act::Splice(replaced) = act {
+                let replaced = replaced.min(seen);
+                walk.skip(replaced);
+                self.streaming -= replaced;
+            }
         }
     }
 
@@ -196,8 +210,13 @@ impl Lane {
         };
         self.insert_into(walk);
         self.dropping = act == Act::Drop;
-        if !self.dropping {
-            walk.output.extend_from_slice(&partial);
+        match act {
+            Act::Forward => walk.output.extend_from_slice(&partial),
+            Act::Splice(replaced) => {
+                walk.output
+                    .extend_from_slice(&partial[replaced.min(seen)..]);
+            }
+            Act::Drop => {}
         }
         self.streaming = header.frame_bytes() - partial.len();
         // The room is kept for the next frame that is cut in two, unless it is unusually large.

@@ -44,6 +44,7 @@ impl<P: Pin> Side for Backend<'_, P> {
         }
         Ok(match header.tag {
             backend::READY_FOR_QUERY => Want::Whole,
+            backend::PARAMETER_DESCRIPTION if self.0.may_hold_description(header) => Want::Whole,
             backend::AUTHENTICATION if header.frame_bytes() <= READ_BYTES_MAX => Want::Whole,
             // Passed on unread it could offer what must not be offered.
             backend::AUTHENTICATION => {
@@ -87,6 +88,21 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_backend(&mut self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
+        if matches!(self.expects.front(), Some(Expect::KnownParse { .. })) {
+            if tag == backend::ERROR_RESPONSE && self.refuses_kept(Fields::new(body)) {
+                return Ok(Act::Drop);
+            }
+            if tag == backend::PARAMETER_DESCRIPTION && self.holds_description(body) {
+                return Ok(Act::Drop);
+            }
+            if self.is_replaying() && tag == backend::READY_FOR_QUERY {
+                self.prepare_replay();
+                return Ok(Act::Drop);
+            }
+            if !self.is_replaying() {
+                self.answer_known_parses(insert);
+            }
+        }
         match tag {
             backend::NOTICE_RESPONSE => return Ok(self.on_notice(Fields::new(body))),
             backend::PARAMETER_STATUS => {
@@ -106,7 +122,7 @@ impl<P: Pin> Session<P> {
             },
             backend::CLOSE_COMPLETE => match self.expects.front() {
                 Some(Expect::Close { .. }) => self.answered(Act::Forward),
-                Some(Expect::RenewalClose) => self.answered(Act::Drop),
+                Some(Expect::RenewalClose | Expect::CacheClose(_)) => self.answered(Act::Drop),
                 _ => self.out_of_order(tag),
             },
             backend::PARAMETER_DESCRIPTION => match self.expects.front() {
@@ -187,11 +203,13 @@ impl<P: Pin> Session<P> {
     }
 
     /// The request at the head of the queue has all its answers.
-    fn answered(&mut self, act: Act) -> Result<Act, Violation> {
+    pub(super) fn answered(&mut self, act: Act) -> Result<Act, Violation> {
         let head = self.expects.pop_front();
         self.skip_copy_marks();
         match head {
-            Some(Expect::Parse { undo, .. }) => self.statements.settle(undo),
+            Some(Expect::Parse { undo, .. } | Expect::KnownParse { undo, .. }) => {
+                self.statements.settle(undo);
+            }
             Some(Expect::Close { undo: Some(undo) }) => self.statements.settle(undo),
             _ => {}
         }
@@ -219,7 +237,7 @@ impl<P: Pin> Session<P> {
 
     fn on_description(&mut self, tag: u8, insert: &mut Vec<u8>) -> Result<Act, Violation> {
         match self.expects.front() {
-            Some(Expect::Describe { read }) => {
+            Some(Expect::Describe { read, .. }) => {
                 let hides = super::expect::answer(read.as_ref(), 0).hide_rows;
                 if hides && tag == backend::ROW_DESCRIPTION {
                     backend::write_no_data(insert);
@@ -236,6 +254,7 @@ impl<P: Pin> Session<P> {
 
     fn on_command_complete(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
         self.copying_in = false;
+        self.syncs_in_copy = 0;
         let act = match self.expects.front() {
             Some(Expect::Query(run) | Expect::Execute(run)) => retag(run, body, insert),
             _ => return self.out_of_order(backend::COMMAND_COMPLETE),
@@ -266,12 +285,17 @@ impl<P: Pin> Session<P> {
 
     fn on_copy_in(&mut self) {
         self.copying_in = true;
+        self.syncs_in_copy = 0;
         // The client's data must come through.
         self.holding = false;
         // Syncs that the client sent on behind the request are read, and ignored, by the COPY.
         while let Some(next) = self.expects.get(1) {
             match next {
-                Expect::Sync => drop(self.expects.remove(1)),
+                Expect::Sync => {
+                    self.expects.remove(1);
+                    self.syncs_in_copy += 1;
+                    self.cache.unanswered = self.cache.unanswered.saturating_sub(1);
+                }
                 Expect::CopyEnd => {
                     self.expects.remove(1);
                     self.copying_in = false;
@@ -279,6 +303,18 @@ impl<P: Pin> Session<P> {
                 }
                 _ => return,
             }
+        }
+    }
+
+    /// A COPY that fails before it reads leaves the Syncs behind its request to be answered.
+    fn return_syncs(&mut self, fields: Fields<'_>) {
+        let syncs = std::mem::take(&mut self.syncs_in_copy);
+        if has_read_copy_data(fields) || self.expects.is_empty() {
+            return;
+        }
+        for _ in 0..syncs {
+            self.expects.insert(1, Expect::Sync);
+            self.cache.unanswered += 1;
         }
     }
 
@@ -296,7 +332,11 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_parameter_status(&mut self, body: &[u8]) {
-        if let Some((b"client_encoding", value)) = backend::parameter_status(body) {
+        let Some((name, value)) = backend::parameter_status(body) else {
+            return;
+        };
+        self.cache_sees_setting(name);
+        if name == b"client_encoding" {
             self.encoding = match value {
                 b"UTF8" | b"SQL_ASCII" => Encoding::Bytes,
                 _ => Encoding::Converted,
@@ -309,21 +349,36 @@ impl<P: Pin> Session<P> {
         if fields.is_fatal() {
             self.ending = true;
         }
+        let unnamed = self.kept_fails(fields);
+        let fields = unnamed.as_deref().map_or(fields, Fields::new);
         let read = self.expects.front().and_then(Expect::read);
         let act = match read {
             Some(reading) => translate::error(fields, reading, insert),
             None => Act::Forward,
         };
+        let act = match &unnamed {
+            // It was not written in translation.
+            Some(body) if act == Act::Forward => {
+                write_frame(insert, backend::ERROR_RESPONSE, |out| {
+                    out.extend_from_slice(body);
+                });
+                Act::Drop
+            }
+            Some(_) | None => act,
+        };
         self.copying_in = false;
+        self.return_syncs(fields);
         match self.expects.front_mut() {
             // ReadyForQuery follows.
             Some(Expect::Query(run)) => run.failed = true,
             Some(Expect::FunctionCall | Expect::Sync | Expect::Startup) | None => {}
             Some(
                 Expect::Parse { .. }
+                | Expect::KnownParse { .. }
                 | Expect::Renewal { .. }
                 | Expect::Close { .. }
                 | Expect::RenewalClose
+                | Expect::CacheClose(_)
                 | Expect::Bind { .. }
                 | Expect::Describe { .. }
                 | Expect::Execute(_)
@@ -345,6 +400,12 @@ impl<P: Pin> Session<P> {
             .collect();
         // Backwards, so that of several changes to one name the oldest state is what remains.
         for (index, expect) in dropped.into_iter().enumerate().rev() {
+            if let Expect::Parse {
+                kept: Some(number), ..
+            } = &expect
+            {
+                self.cache.lose(*number);
+            }
             match expect {
                 // The server dropped its unnamed statement before it failed to make the new one.
                 Expect::Parse {
@@ -353,9 +414,12 @@ impl<P: Pin> Session<P> {
                 } if index == 0 => {
                     self.statements.remove(b"");
                 }
-                Expect::Parse { undo, .. } | Expect::Close { undo: Some(undo) } => {
+                Expect::Parse { undo, .. }
+                | Expect::KnownParse { undo, .. }
+                | Expect::Close { undo: Some(undo) } => {
                     self.statements.revert(undo);
                 }
+                Expect::CacheClose(number) => self.cache.close_later(number),
                 Expect::Renewal { name, .. } => {
                     if let Some(statement) = self.statements.get_mut(&name) {
                         statement.generation = 0;
@@ -390,6 +454,7 @@ impl<P: Pin> Session<P> {
             None => return self.out_of_order(backend::READY_FOR_QUERY),
         }
         self.skip_copy_marks();
+        self.cache.unanswered = self.cache.unanswered.saturating_sub(1);
         self.status = status;
         if self.status == b'I' {
             let finished = std::mem::take(&mut self.shadows);
@@ -416,8 +481,20 @@ impl<P: Pin> Session<P> {
             self.pinned = false;
             self.portals.clear();
             self.statements.shrink();
+            self.cache.rest();
         }
     }
+}
+
+/// Whether a COPY from the client had begun to read when it failed: from then on the server names
+/// the line in the error's context. Only the head of the binary format is read before.
+fn has_read_copy_data(fields: Fields<'_>) -> bool {
+    const BAD_COPY_FILE_FORMAT: &[u8] = b"22P04";
+    let context = fields.value(b'W').unwrap_or_default();
+    fields.sqlstate() == BAD_COPY_FILE_FORMAT
+        || context
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.starts_with(b"COPY "))
 }
 
 /// `SELECT 3` → `UPDATE 3`, as the client's own statement would have been answered.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::ShadowCandidate;
+use super::cache::Number;
 use super::expect::{Read, Undo};
 
 /// An unnamed statement's text above this is not kept once its transaction is over: it is
@@ -19,6 +20,10 @@ pub(super) struct Statement {
     pub generation: u64,
     /// Counts up with every Parse of the session.
     pub serial: u64,
+    /// The unnamed statement stands on the server under a name of the cache.
+    pub kept: Option<Number>,
+    /// Running it may change what other texts mean.
+    pub disturbs: bool,
 }
 
 impl Statement {
@@ -124,6 +129,11 @@ impl Statements {
             }
             Undo::Nothing => {}
         }
+    }
+
+    /// The unnamed statement is no longer to be looked for under a kept name; gives that name.
+    pub fn unkeep(&mut self) -> Option<Number> {
+        self.unnamed.as_mut()?.kept.take()
     }
 
     /// DEALLOCATE in SQL: only what was prepared before `serial` is meant.

@@ -1,5 +1,6 @@
 //! The session fed with bytes: what reaches the server, and what reaches the client.
 
+mod cache;
 mod generations;
 mod protocol;
 mod rewriting;

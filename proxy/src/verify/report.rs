@@ -38,6 +38,7 @@ pub struct TableReport {
 pub struct ColumnCount {
     pub column: String,
     pub different: i64,
+    pub set_by_trigger: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -50,6 +51,11 @@ pub struct Sample {
 
 /// A long value in a sample would bury the others.
 const VALUE_CHARS_MAX: usize = 60;
+
+/// No repair ever makes such a column equal: the repair's own update fires the trigger.
+const REPAIRED: &str = "      \
+    a trigger sets it, also when a backfill repairs a row: to live with that, write\n      \
+    `verify = false` beside {column} in [table.columns]";
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,6 +79,9 @@ impl fmt::Display for Report {
                     "    {} differs in {} rows",
                     column.column, column.different
                 )?;
+                if column.set_by_trigger {
+                    writeln!(f, "{}", REPAIRED.replace("{column}", &column.column))?;
+                }
             }
             if !table.ignored_columns.is_empty() {
                 writeln!(f, "  not compared: {}", table.ignored_columns.join(", "))?;

@@ -294,6 +294,13 @@ pub fn write_close_statement(out: &mut Vec<u8>, name: &[u8]) {
     });
 }
 
+pub fn write_describe_statement(out: &mut Vec<u8>, name: &[u8]) {
+    write_frame(out, DESCRIBE, |body| {
+        body.push(b'S');
+        write_string(body, name);
+    });
+}
+
 pub fn write_execute(out: &mut Vec<u8>, execute: Execute<'_>) {
     write_frame(out, EXECUTE, |body| {
         write_string(body, execute.portal);

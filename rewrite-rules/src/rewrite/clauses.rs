@@ -48,6 +48,10 @@ impl<'a> Write<'a> {
             .checked_sub(verb_back)
             .map(|index| tokens.tokens[index].start)
             .ok_or_else(|| unreadable(target))?;
+        // Up to its last token: what we add must not end up in a comment behind it.
+        let with_end = tokens.tokens[..tokens.at(verb).unwrap_or(0)]
+            .last()
+            .map(|token| token.end);
         let after_relation = tokens
             .tokens
             .partition_point(|token| token.start < relation.end);
@@ -64,7 +68,7 @@ impl<'a> Write<'a> {
             tokens,
             alias: quote_ident(refname),
             refname,
-            with: (verb > extent.start).then_some(extent.start..verb),
+            with: with_end.map(|end| extent.start..end),
             body: verb..body_end,
             returning,
             after_relation,

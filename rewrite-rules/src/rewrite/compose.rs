@@ -126,7 +126,7 @@ impl Composed {
         let mut output = Output::default();
         match with {
             Some(with) => {
-                output.client(source, trimmed(source, with));
+                output.client(source, with);
                 if !self.with.sql.is_empty() {
                     output.own(", ");
                 }
@@ -190,9 +190,4 @@ pub(super) fn with_body<'a>(query: &Tree, tokens: Tokens<'a>) -> Option<Tokens<'
         at += 1;
     }
     tokens.parenthesised(at).map(|(body, _)| body)
-}
-
-/// Without the blanks between the client's last WITH query and its verb.
-fn trimmed(source: &Source<'_>, range: Range<usize>) -> Range<usize> {
-    range.start..range.start + source.text[range.clone()].trim_end().len()
 }

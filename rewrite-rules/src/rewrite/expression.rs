@@ -88,3 +88,17 @@ pub(super) fn values_of_assignment<'a>(item: &Tokens<'a>) -> Option<Vec<Tokens<'
     });
     (close + 1 == value.tokens.len() && !query && values.len() == columns).then_some(values)
 }
+
+/// `(a) = (x)` is no row to PostgreSQL, which refuses it: where `x` stands.
+pub(super) fn unrowed(item: &Tokens<'_>) -> Option<usize> {
+    let (columns, close) = item.parenthesised(0)?;
+    let open = close + 2;
+    let (inner, end) = item.parenthesised(open)?;
+    let values = inner.split();
+    let first = inner.tokens.first()?;
+    let query = ["select", "with", "values", "table"]
+        .iter()
+        .any(|word| inner.is_word(first, word));
+    let one = columns.split().len() == 1 && values.len() == 1;
+    (one && !query && end + 1 == item.tokens.len()).then_some(first.start)
+}

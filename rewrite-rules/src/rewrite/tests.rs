@@ -512,3 +512,60 @@ fn an_error_position_is_mapped_into_the_clients_text() {
     assert_eq!(rewritten.client_position(0), None);
     assert_eq!(rewritten.client_position(u32::MAX), None);
 }
+
+#[test]
+fn a_comment_behind_with_swallows_nothing() {
+    let reading = rules(Phase::DualWrite).rewrite(
+        "WITH w AS (SELECT 1) -- note\nDELETE FROM s.old USING w",
+        SearchPath::AsDeclared,
+    );
+    let Verdict::Rewritten(rewritten) = &reading.verdict else {
+        panic!("{reading:?}")
+    };
+    assert!(
+        rewritten
+            .sql
+            .starts_with("WITH w AS (SELECT 1), cf_new AS (")
+    );
+}
+
+#[test]
+fn a_syntax_error_is_placed_in_the_clients_text() {
+    for (text, position) in [
+        ("EXPLAIN COPY s.old TO STDOUT", 9),
+        ("SELECT 'é' FROM FROM s.old", 17),
+        ("SELECT x FROM s.old WHERE", 26),
+    ] {
+        let reading = rules(Phase::DualWrite).rewrite(text, SearchPath::AsDeclared);
+        let Verdict::Refused(refusal) = &reading.verdict else {
+            panic!("{text}: {reading:?}")
+        };
+        assert_eq!(refusal.position, Some(position), "{text}: {refusal:?}");
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_placed_in_the_clients_text() {
+    let text = "UPDATE s.old SET role = 1 WHERE id = 2";
+    let reading = rules(Phase::UnifiedOnly).rewrite(text, SearchPath::AsDeclared);
+    let Verdict::Rewritten(rewritten) = &reading.verdict else {
+        panic!("{reading:?}")
+    };
+    let assigned = rewritten
+        .sql
+        .find("SET \"kind\" = ")
+        .expect("the assignment")
+        + "SET \"kind\" = ".len();
+    let position = rewritten.client_position(u32::try_from(assigned + 1).expect("a short text"));
+    assert_eq!(position, Some(25));
+}
+
+#[test]
+fn a_parenthesised_value_for_a_column_list_is_no_row() {
+    let source = "source for a multiple-column UPDATE item must be";
+    refused(
+        Phase::UnifiedOnly,
+        "UPDATE s.old SET (role) = (role)",
+        source,
+    );
+}

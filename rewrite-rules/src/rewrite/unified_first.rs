@@ -21,7 +21,7 @@ mod insert;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
-use super::expression::{assigned, values_of_assignment};
+use super::expression::{assigned, unrowed, values_of_assignment};
 use super::{ManagedRef, Scope, invert};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::phase::Phase;
@@ -90,22 +90,20 @@ impl<'a> Unified<'_, 'a> {
             }
         });
         let old = composer.name("old");
-        let assignments: Vec<String> = sets
-            .iter()
-            .enumerate()
-            .map(|(index, (column, _))| {
-                let value = column.put_value(&format!("{old}.cf_v{}", index + 1));
-                format!("{} = {value}", quote_ident(&column.unified))
-            })
-            .collect();
-        let update = format!(
-            "UPDATE {} AS {row} SET {} FROM {old} WHERE {}",
+        let mut update = Output::default();
+        update.own(&format!(
+            "UPDATE {} AS {} SET ",
             self.lens.unified,
-            assignments.join(", "),
-            self.key_of(&old),
-            row = Lens::ROW,
-        );
-        Ok(self.finish(composer, source, &update, TagVerb::Update))
+            Lens::ROW
+        ));
+        for (index, (column, tokens)) in sets.iter().enumerate() {
+            let value = column.put_value(&format!("{old}.cf_v{}", index + 1));
+            let comma = if index == 0 { "" } else { ", " };
+            update.own(&format!("{comma}{} = ", quote_ident(&column.unified)));
+            update.own_for(&value, tokens.extent().start);
+        }
+        update.own(&format!(" FROM {old} WHERE {}", self.key_of(&old)));
+        Ok(self.finish(composer, source, update, TagVerb::Update))
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
@@ -117,7 +115,7 @@ impl<'a> Unified<'_, 'a> {
             self.key_of(&old),
             row = Lens::ROW,
         );
-        self.finish(composer, source, &delete, TagVerb::Delete)
+        self.finish(composer, source, delete.into(), TagVerb::Delete)
     }
 
     /// The queries that find and lock the rows to write: `cf_old`, and `cf_lock` before it.
@@ -194,14 +192,15 @@ impl<'a> Unified<'_, 'a> {
         &self,
         mut composer: Composer,
         source: &Source<'_>,
-        unified: &str,
+        mut unified: Output,
         verb: TagVerb,
     ) -> Composed {
         if !self.mirrors && self.write.returning.is_none() {
-            return composer.end(unified.to_owned(), Answer::default());
+            return composer.end(unified, Answer::default());
         }
         let (new, images) = (composer.name("new"), composer.name("img"));
-        composer.query("new", format!("{unified} RETURNING {}.*", Lens::ROW));
+        unified.own(&format!(" RETURNING {}.*", Lens::ROW));
+        composer.query("new", unified);
         composer.query("img", self.lens.read_from(&new));
         if self.mirrors && verb == TagVerb::Delete {
             composer.call(self.lens.remove_legacy_call(&images));
@@ -280,6 +279,16 @@ impl<'a> Unified<'_, 'a> {
             .unwrap_or_default();
         let mut values = Vec::new();
         for item in &items {
+            if let Some(value) = unrowed(item) {
+                return Err(Refusal {
+                    sqlstate: "0A000",
+                    message: "source for a multiple-column UPDATE item must be a sub-SELECT or \
+                              ROW() expression"
+                        .to_owned(),
+                    hint: String::new(),
+                    position: self.scope.position(value),
+                });
+            }
             match values_of_assignment(item) {
                 Some(found) => values.extend(found),
                 None => return refuse("SET (…) = (a query) once reads are unified"),

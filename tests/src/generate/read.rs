@@ -201,7 +201,7 @@ impl Grammar<'_> {
 
     /// FROM and its relations.
     fn from(&mut self, outer: &Scope, depth: u32) -> (String, Vec<Relation>) {
-        let (mut sql, first) = self.item(outer, depth);
+        let (mut sql, first) = self.item(depth);
         let mut relations = first;
         let joins = if depth == 0 { 0 } else { self.choices.below(3) };
         for _ in 0..joins {
@@ -217,7 +217,7 @@ impl Grammar<'_> {
         outer: &Scope,
         depth: u32,
     ) -> (String, Vec<Relation>) {
-        let (right, added) = self.item(outer, depth);
+        let (right, added) = self.item(depth);
         let mut all = relations.clone();
         all.extend(added.clone());
         let kind =
@@ -311,7 +311,7 @@ impl Grammar<'_> {
     }
 
     /// One item of FROM.
-    fn item(&mut self, outer: &Scope, depth: u32) -> (String, Vec<Relation>) {
+    fn item(&mut self, depth: u32) -> (String, Vec<Relation>) {
         match self.choices.below(if depth == 0 { 8 } else { 14 }) {
             0..=4 => self.managed_item(),
             5 => {
@@ -783,12 +783,15 @@ impl Grammar<'_> {
         }
         self.saw("COPY TO");
         let name = self.managed_name().0;
-        let format = self.choices.pick(&[
-            "",
-            " (FORMAT csv, HEADER)",
-            " WITH CSV QUOTE AS ''''",
-            " (FORMAT binary)",
-        ]);
+        let format = self
+            .choices
+            .pick(&["", " (FORMAT csv, HEADER)", " WITH CSV QUOTE AS ''''"]);
+        if self.choices.chance(20) {
+            self.saw("COPY TO binary");
+            return Written::of(format!(
+                "COPY (SELECT count(*), max(email), max(role) FROM {name}) TO STDOUT (FORMAT binary)"
+            ));
+        }
         if self.choices.chance(50) {
             let query = self.query(&Scope::of(Vec::new()), 1, None);
             return Written::of(format!("COPY ({}) TO STDOUT{format}", query.sql));

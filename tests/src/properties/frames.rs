@@ -15,7 +15,7 @@ struct ByType {
 
 impl Side for ByType {
     fn passes(&self, header: Header) -> bool {
-        header.tag % 8 == 0 && header.length >= 4
+        header.tag.is_multiple_of(8) && header.length >= 4
     }
 
     fn is_blocked(&self) -> bool {

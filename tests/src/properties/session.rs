@@ -14,6 +14,7 @@ use rewrite_rules::{Phase, RuleSet, SearchPath};
 use super::{Bytes, reader};
 
 const LIMITS: SessionLimits = SessionLimits {
+    cached_statements_max: 4,
     messages: MessageLimits {
         statement_bytes_max: 10_000_000,
         ..MessageLimits::DEFAULT

@@ -11,6 +11,7 @@ pub const FIXTURE: &str = "
     INSERT INTO fixture SELECT n, 'name ' || n, '2020-01-01' FROM generate_series(1, 20) n;
     CREATE TABLE late (a int UNIQUE DEFERRABLE INITIALLY DEFERRED);
     CREATE TABLE copied (a int, b text);
+    CREATE VIEW looked_at AS SELECT 1 AS a;
     CREATE FUNCTION noisy(n int) RETURNS int LANGUAGE plpgsql AS
         $$ BEGIN RAISE NOTICE 'at %', n USING DETAIL = 'more', HINT = 'none'; RETURN n; END $$;
     CREATE PROCEDURE commits() LANGUAGE plpgsql AS
@@ -665,6 +666,19 @@ fn copy_in(corpus: &mut Corpus<'_>) {
             copy_done(),
             sync(),
             query("DELETE FROM copied"),
+        ],
+    );
+    let start = || extended(b"COPY looked_at FROM STDIN");
+    corpus.in_turns(
+        "COPY in that fails before it reads",
+        vec![
+            ([start(), sync()].concat(), Until::Ready(1)),
+            ([copy_fail("late"), sync()].concat(), Until::Ready(1)),
+            (
+                [start(), sync(), copy_data(b"1\n"), copy_done(), sync()].concat(),
+                Until::Ready(2),
+            ),
+            (query("COPY looked_at FROM STDIN"), Until::Ready(1)),
         ],
     );
     corpus.ended_by_server(

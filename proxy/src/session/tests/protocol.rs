@@ -130,10 +130,35 @@ fn a_copy_that_fails_in_the_server_discards_up_to_the_next_sync() {
     ]));
     rig.server(&join([bare('1'), bare('2'), message(b'G', b"\0\0\0")]));
     rig.client(&message(b'd', b"bad\n"));
-    rig.server(&error("22P02", "bad"));
+    rig.server(&message(b'E', b"SERROR\0C22P02\0WCOPY t, line 1\0\0"));
     rig.client(&join([message(b'd', b"more\n"), bare('c'), sync()]));
     rig.server(&ready(b'I'));
     assert!(rig.session.is_idle());
+}
+
+#[test]
+fn a_copy_that_fails_before_it_reads_leaves_the_sync_behind_it_to_be_answered() {
+    for given_up_before_the_error_came in [false, true] {
+        let mut rig = Rig::new(Rule::Pass);
+        rig.client(&join([
+            parse("", "COPY view"),
+            bind("", ""),
+            execute("", 0),
+            sync(),
+        ]));
+        rig.server(&join([bare('1'), bare('2'), message(b'G', b"\0\0\0")]));
+        let giving_up = join([message(b'f', b"no\0"), sync()]);
+        if given_up_before_the_error_came {
+            rig.client(&giving_up);
+        }
+        rig.server(&join([error("42809", "cannot copy to view"), ready(b'I')]));
+        if !given_up_before_the_error_came {
+            assert!(rig.session.is_idle());
+            rig.client(&giving_up);
+        }
+        rig.server(&ready(b'I'));
+        assert!(rig.session.is_idle());
+    }
 }
 
 #[test]

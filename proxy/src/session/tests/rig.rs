@@ -166,6 +166,7 @@ pub const LIMITS: SessionLimits = SessionLimits {
     },
     prepared_statements_max: 3,
     prepared_bytes_max: 400,
+    cached_statements_max: 0,
 };
 
 impl Rig {
@@ -177,11 +178,31 @@ impl Rig {
         rig
     }
 
+    /// A ready session that keeps up to two unnamed statements prepared.
+    pub fn caching(rule: Rule) -> Rig {
+        let mut rig = Rig::caching_in_chunks(rule, usize::MAX);
+        rig.server(&ready(b'I'));
+        rig.to_client.clear();
+        rig
+    }
+
+    pub fn caching_in_chunks(rule: Rule, chunk: usize) -> Rig {
+        let limits = SessionLimits {
+            cached_statements_max: 2,
+            ..LIMITS
+        };
+        Rig::with_limits(rule, chunk, limits)
+    }
+
     pub fn in_chunks(rule: Rule, chunk: usize) -> Rig {
+        Rig::with_limits(rule, chunk, LIMITS)
+    }
+
+    fn with_limits(rule: Rule, chunk: usize, limits: SessionLimits) -> Rig {
         let first = Arc::new(Rules { number: 1, rule });
         let registry = Registry(Rc::new(RefCell::new((Arc::clone(&first), None))));
         let settings = Settings {
-            limits: LIMITS,
+            limits,
             search_path: SearchPath::AsDeclared,
             strip_channel_binding: false,
             shadow_sample: 1.0,
@@ -225,6 +246,11 @@ impl Rig {
             }
         }
         Ok(self.to_server[before..].to_vec())
+    }
+
+    /// What the shell would send to the server of its own accord.
+    pub fn resent(&mut self) -> Vec<u8> {
+        self.session.take_resend().unwrap_or_default()
     }
 
     /// Feeds the server's bytes; gives what newly reached the client.

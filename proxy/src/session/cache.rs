@@ -1,0 +1,392 @@
+//! The texts that the session keeps prepared on the server under names of its own, so that an
+//! unnamed Parse of a text seen before need not be sent.
+//!
+//! ```text
+//! 1st  Parse "" <text>   →  Parse "" <text>
+//! 2nd  Parse "" <text>   →  Close "", Parse "cf_5e551010_1" <text>     (Close's answer is skipped)
+//! 3rd  Parse "" <text>   →  nothing; the client's ParseComplete is made here
+//!      Bind "" to ""     →  Bind "" to "cf_5e551010_1"
+//! ```
+//!
+//! Keeps the books and knows texts by their hashes only; what is done with a message is decided
+//! elsewhere.
+
+pub(super) mod text;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
+use std::sync::OnceLock;
+
+/// Longer texts are rare, cost little beside what they do, and a plan of theirs much memory.
+pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// A transaction's messages above this are not kept to be sent again.
+const REPLAY_BYTES_MAX: usize = 16 * 1024;
+
+/// Counts up, so that no name is ever used twice in a session.
+pub(super) type Number = NonZeroU32;
+
+/// 128 bits under keys that no client knows: two texts that share them are not to be found.
+pub(super) type Key = [u64; 2];
+
+/// What to do with an unnamed Parse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    AsItCame,
+    /// The text was seen before: prepare it under this number's name.
+    Prepare(Number),
+    /// The server has it.
+    Known(Number),
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: Number,
+    star: bool,
+    used: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    /// 0: the cache is off.
+    statements_max: usize,
+    /// Part of every name: no client hits upon it by chance.
+    tag: u32,
+    /// A text fit to be kept has been seen; before that the session pays for nothing.
+    awake: bool,
+    /// Settings may have changed in this transaction, and may change back at its end.
+    suspended: bool,
+    entries: HashMap<Key, Entry>,
+    /// Texts seen once, each in the one place that its hash allows: what does not come again
+    /// displaces nothing that does.
+    seen: Box<[u64]>,
+    /// Still on the server, and to be closed there.
+    closing: Vec<Number>,
+    last_number: u32,
+    clock: u64,
+    /// ReadyForQuery messages that the server owes: while it does, neither the transaction's
+    /// status nor its settings are known.
+    pub unanswered: u32,
+    /// Extended messages were sent since the last Sync: what they did hangs on what comes next.
+    pub in_segment: bool,
+    pub replay: Replay,
+}
+
+/// The messages behind a ParseComplete that the server has not been asked for, as the client sent
+/// them: should the server refuse the kept statement, they are said again with the text.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    pub state: ReplayState,
+    frames: Vec<u8>,
+    /// The body of a ParameterDescription: the server sends it before it looks at the result.
+    pub held: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ReplayState {
+    #[default]
+    Off,
+    /// The Sync is still to come.
+    Recording,
+    Complete,
+    /// The server has refused; its ReadyForQuery is awaited, then all is said again.
+    Refused,
+    /// To be taken by the shell.
+    Ready,
+}
+
+/// `cf_`, eight digits of the session's own, `_`; then the number.
+const NAME_HEAD_BYTES: usize = 12;
+
+/// A kept statement's name on the server, made for each message without an allocation.
+pub(super) struct Name {
+    bytes: [u8; NAME_HEAD_BYTES + 10],
+    length: usize,
+}
+
+impl Name {
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Cache {
+    pub fn new(statements_max: usize, seed: u64) -> Cache {
+        Cache {
+            statements_max,
+            tag: (seed >> 32) as u32 ^ seed as u32,
+            ..Cache::default()
+        }
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.statements_max > 0
+    }
+
+    /// Whether anything can be disturbed.
+    pub fn is_awake(&self) -> bool {
+        self.awake
+    }
+
+    pub fn name(&self, number: Number) -> Name {
+        let mut name = Name {
+            bytes: *b"cf_00000000_0000000000",
+            length: NAME_HEAD_BYTES,
+        };
+        for (at, byte) in name.bytes[3..11].iter_mut().enumerate() {
+            *byte = b"0123456789abcdef"[(self.tag >> (28 - 4 * at)) as usize & 15];
+        }
+        let mut divisor = 1;
+        while number.get() / divisor >= 10 {
+            divisor *= 10;
+        }
+        while divisor > 0 {
+            name.bytes[name.length] = b'0' + (number.get() / divisor % 10) as u8;
+            name.length += 1;
+            divisor /= 10;
+        }
+        name
+    }
+
+    /// Decides on an unnamed Parse of this text. `at_rest`: no transaction is open and nothing
+    /// outstanding, so that no setting awaits its end, and should the server refuse what is kept,
+    /// all can be said again.
+    pub fn consult(&mut self, text: &[u8], types: &[u8], at_rest: bool) -> Plan {
+        if self.suspended || self.unanswered > 0 || text.len() > TEXT_BYTES_MAX {
+            return Plan::AsItCame;
+        }
+        let key = key(text, types);
+        self.clock += 1;
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.used = self.clock;
+            if entry.star && !at_rest {
+                return Plan::AsItCame;
+            }
+            return Plan::Known(entry.number);
+        }
+        let text::Class::Fit { star } = text::class(text) else {
+            return Plan::AsItCame;
+        };
+        if !self.awake {
+            self.awake = true;
+            self.suspended = !at_rest;
+            self.seen = vec![0; self.statements_max.next_power_of_two() * 2].into_boxed_slice();
+        }
+        let places = self.seen.len();
+        let place = &mut self.seen[key[0] as usize % places];
+        if *place != key[1] {
+            *place = key[1];
+            return Plan::AsItCame;
+        }
+        *place = 0;
+        self.admit(key, star)
+    }
+
+    fn admit(&mut self, key: Key, star: bool) -> Plan {
+        let Some(number) = self.last_number.checked_add(1).and_then(Number::new) else {
+            return Plan::AsItCame;
+        };
+        self.last_number = number.get();
+        if self.entries.len() >= self.statements_max {
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
+            if let Some((key, _)) = oldest {
+                let key = *key;
+                self.drop_entry(key);
+            }
+        }
+        let used = self.clock;
+        self.entries.insert(key, Entry { number, star, used });
+        Plan::Prepare(number)
+    }
+
+    fn drop_entry(&mut self, key: Key) {
+        if let Some(entry) = self.entries.remove(&key) {
+            self.closing.push(entry.number);
+        }
+    }
+
+    /// A statement that the server no longer takes.
+    pub fn forget(&mut self, number: Number) {
+        if self.lose(number) {
+            self.closing.push(number);
+        }
+    }
+
+    /// A statement that the server does not have; true if it was kept.
+    pub fn lose(&mut self, number: Number) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|_, entry| entry.number != number);
+        self.entries.len() < before
+    }
+
+    /// Every text may mean something else now.
+    pub fn clear(&mut self) {
+        let numbers = self.entries.drain().map(|(_, entry)| entry.number);
+        self.closing.extend(numbers);
+    }
+
+    /// As [`Cache::clear`], and once more when the transaction ends, which may undo the change.
+    pub fn disturb(&mut self) {
+        if self.awake {
+            self.suspended = true;
+            self.clear();
+        }
+    }
+
+    /// No transaction is open and nothing outstanding.
+    pub fn rest(&mut self) {
+        self.suspended = false;
+        self.unanswered = 0;
+        if self.closing.is_empty() && self.closing.capacity() > 0 {
+            self.closing = Vec::new();
+        }
+    }
+
+    /// What is to be closed on the server; asked only when the unnamed statement, which may still
+    /// be one of these, is about to be replaced.
+    pub fn take_closing(&mut self) -> Vec<Number> {
+        std::mem::take(&mut self.closing)
+    }
+
+    /// A Close that the server never read.
+    pub fn close_later(&mut self, number: Number) {
+        self.closing.push(number);
+    }
+}
+
+impl Replay {
+    pub fn start(&mut self) {
+        self.frames.clear();
+        self.state = ReplayState::Recording;
+    }
+
+    pub fn stop(&mut self) {
+        if matches!(self.state, ReplayState::Recording | ReplayState::Complete) {
+            self.state = ReplayState::Off;
+        }
+    }
+
+    /// Whether a message of this length would be kept.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.state == ReplayState::Recording && self.frames.len() + bytes <= REPLAY_BYTES_MAX
+    }
+
+    /// Keeps a message, if it is here as a whole.
+    pub fn keep(&mut self, tag: u8, length: u32, body: &[u8]) {
+        if !self.has_room(body.len() + 5) || length as usize != body.len() + 4 {
+            self.stop();
+            return;
+        }
+        self.frames.push(tag);
+        self.frames.extend_from_slice(&length.to_be_bytes());
+        self.frames.extend_from_slice(body);
+    }
+
+    /// The server is ready again: `parse` goes before what was kept.
+    pub fn prepare(&mut self, parse: impl FnOnce(&mut Vec<u8>)) {
+        let mut all = Vec::with_capacity(self.frames.len() * 2);
+        parse(&mut all);
+        all.append(&mut self.frames);
+        self.frames = all;
+        self.state = ReplayState::Ready;
+    }
+
+    pub fn take(&mut self) -> Vec<u8> {
+        self.state = ReplayState::Off;
+        std::mem::take(&mut self.frames)
+    }
+}
+
+fn key(text: &[u8], types: &[u8]) -> Key {
+    static HASHERS: OnceLock<[RandomState; 2]> = OnceLock::new();
+    let hashers = HASHERS.get_or_init(|| [RandomState::new(), RandomState::new()]);
+    // A text has no NUL, so the two parts cannot be told apart wrongly.
+    [0, 1].map(|at| hashers[at].hash_one((text, types)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache(statements_max: usize) -> Cache {
+        Cache::new(statements_max, 7)
+    }
+
+    fn ask(cache: &mut Cache, text: &str) -> Plan {
+        cache.consult(text.as_bytes(), b"\0\0", true)
+    }
+
+    fn number(number: u32) -> Number {
+        Number::new(number).expect("not zero")
+    }
+
+    #[test]
+    fn the_second_sight_prepares_and_the_third_knows() {
+        let mut cache = cache(2);
+        assert_eq!(ask(&mut cache, "SELECT 1"), Plan::AsItCame);
+        assert_eq!(ask(&mut cache, "SELECT 1"), Plan::Prepare(number(1)));
+        assert_eq!(ask(&mut cache, "SELECT 1"), Plan::Known(number(1)));
+        let typed = cache.consult(b"SELECT 1", &[0, 1, 0, 0, 0, 23], true);
+        assert_eq!(typed, Plan::AsItCame, "other types are another statement");
+    }
+
+    #[test]
+    fn names_count_up_behind_the_sessions_own_tag() {
+        let cache = Cache::new(1, 0xfe_0000_0001);
+        for (number_, name) in [
+            (1, "cf_000000ff_1"),
+            (10, "cf_000000ff_10"),
+            (u32::MAX, "cf_000000ff_4294967295"),
+        ] {
+            assert_eq!(cache.name(number(number_)).as_bytes(), name.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_makes_room() {
+        let mut cache = cache(2);
+        for text in ["SELECT 1", "SELECT 2"] {
+            ask(&mut cache, text);
+            ask(&mut cache, text);
+        }
+        ask(&mut cache, "SELECT 1");
+        ask(&mut cache, "SELECT 3");
+        assert_eq!(ask(&mut cache, "SELECT 3"), Plan::Prepare(number(3)));
+        assert_eq!(cache.take_closing(), [number(2)]);
+        assert_eq!(ask(&mut cache, "SELECT 1"), Plan::Known(number(1)));
+    }
+
+    #[test]
+    fn texts_that_never_come_again_displace_nothing() {
+        let mut cache = cache(2);
+        ask(&mut cache, "SELECT 'kept'");
+        ask(&mut cache, "SELECT 'kept'");
+        for n in 0..1000 {
+            assert_eq!(ask(&mut cache, &format!("SELECT {n}")), Plan::AsItCame);
+        }
+        assert_eq!(ask(&mut cache, "SELECT 'kept'"), Plan::Known(number(1)));
+        assert_eq!(cache.entries.len(), 1);
+    }
+
+    #[test]
+    fn a_star_is_known_only_where_all_can_be_said_again() {
+        let mut cache = cache(2);
+        ask(&mut cache, "SELECT * FROM t");
+        ask(&mut cache, "SELECT * FROM t");
+        let plan = cache.consult(b"SELECT * FROM t", b"\0\0", false);
+        assert_eq!(plan, Plan::AsItCame);
+        assert_eq!(ask(&mut cache, "SELECT * FROM t"), Plan::Known(number(1)));
+    }
+
+    #[test]
+    fn the_first_text_of_all_is_not_trusted_in_the_midst_of_a_transaction() {
+        let mut cache = cache(2);
+        for _ in 0..3 {
+            let plan = cache.consult(b"SELECT 1", b"\0\0", false);
+            assert_eq!(plan, Plan::AsItCame);
+        }
+        cache.rest();
+        assert_eq!(ask(&mut cache, "SELECT 1"), Plan::Prepare(number(1)));
+    }
+}

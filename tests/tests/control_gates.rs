@@ -1,0 +1,164 @@
+//! What a step looks at before it is taken, and whether what it says settles it.
+
+use crossfade_tests::control::{self, number, until};
+use crossfade_tests::world::USER;
+use crossfade_tests::{Proxy, World};
+use rewrite_rules::Phase;
+
+/// The statements that a refusal lists, as an operator would copy them.
+fn statements(refusal: &str) -> String {
+    let lines = refusal
+        .lines()
+        .map(|line| line.trim_start_matches([' ', '-', '>']));
+    let sql = lines.filter(|line| line.starts_with("ALTER ") || line.starts_with("GRANT "));
+    sql.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn foreign_keys_to_legacy_are_listed_with_the_statements_that_turn_them() {
+    let world = World::start().await.unwrap();
+    world.database("keys").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "keys", Phase::UnifiedRead).unwrap();
+    let client = world.client(&world.postgres.url("keys")).await.unwrap();
+    crossfade::testbed::iso_agents::carry_over(&client)
+        .await
+        .unwrap();
+    client
+        .batch_execute(
+            "CREATE TABLE \"Odd (one)\" (\"An agent\" text, CONSTRAINT \"to (an) agent\" \
+             FOREIGN KEY (\"An agent\") REFERENCES iso_agents (email) \
+             ON UPDATE CASCADE ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED); \
+             CREATE VIEW agents_seen AS SELECT * FROM iso_agents; \
+             CREATE FUNCTION touch() RETURNS void LANGUAGE plpgsql AS \
+             'BEGIN UPDATE public.iso_agents SET full_name = full_name; END'; \
+             CREATE FUNCTION other() RETURNS void LANGUAGE plpgsql AS \
+             'BEGIN UPDATE iso_agents_archive SET full_name = full_name; END'",
+        )
+        .await
+        .unwrap();
+    let args = ["advance", "iso_agents"];
+    let refused = control::run(&proxy.config(), &args).await.unwrap();
+    assert!(!refused.status.success());
+    for text in [
+        "client_profiles_iso_agent_id_fkey of client_profiles",
+        "requests_iso_agent_id_fkey of requests",
+        "\"to (an) agent\" of \"Odd (one)\"",
+        "warning: view agents_seen",
+        "warning: function touch()",
+        "warning: trigger update_iso_agents_updated_at of iso_agents",
+    ] {
+        assert!(refused.errors.contains(text), "`{text}` in {refused:?}");
+    }
+    assert!(!refused.errors.contains("other()"), "{}", refused.errors);
+
+    client
+        .batch_execute(&statements(&refused.errors))
+        .await
+        .unwrap();
+    let turned = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated \
+                  AND confrelid = 'users'::regclass";
+    assert_eq!(number(&client, turned).await.unwrap(), 3);
+    let as_it_was = "SELECT count(*) FROM pg_constraint WHERE conname = 'to (an) agent_unified' \
+                     AND confupdtype = 'c' AND confdeltype = 'n' AND condeferred";
+    assert_eq!(number(&client, as_it_was).await.unwrap(), 1);
+    proxy.crossfade(&args).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_read_unified_stops_the_step_to_reading_it() {
+    let world = World::start().await.unwrap();
+    world.database("rights").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "rights", Phase::ShadowRead).unwrap();
+    let client = world.client(&world.postgres.url("rights")).await.unwrap();
+    client
+        .batch_execute(
+            "CREATE ROLE \"Web user\"; CREATE ROLE reporting; \
+             GRANT SELECT, INSERT ON iso_agents TO \"Web user\"; \
+             GRANT SELECT ON iso_agents, users TO reporting; \
+             ALTER TABLE iso_agents ENABLE ROW LEVEL SECURITY",
+        )
+        .await
+        .unwrap();
+    let args = ["advance", "iso_agents"];
+    let refused = control::run(&proxy.config(), &args).await.unwrap();
+    for text in [
+        "\"Web user\" lacks INSERT, SELECT, UPDATE on public.users",
+        "row level security protects public.iso_agents but not public.users",
+    ] {
+        assert!(refused.errors.contains(text), "`{text}` in {refused:?}");
+    }
+    assert!(!refused.errors.contains("reporting"), "{}", refused.errors);
+    assert!(
+        !refused.errors.contains(USER),
+        "the owner: {}",
+        refused.errors
+    );
+    client
+        .batch_execute(&statements(&refused.errors))
+        .await
+        .unwrap();
+    proxy.crossfade(&args).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rule_file_that_does_not_describe_the_tables_gets_no_dual_write() {
+    let world = World::start().await.unwrap();
+    world.database("shape").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "shape", Phase::LegacyOnly).unwrap();
+    let client = world.client(&world.postgres.url("shape")).await.unwrap();
+    client
+        .batch_execute(
+            "ALTER TABLE iso_agents ADD COLUMN nickname text; \
+             ALTER TABLE iso_agents ALTER COLUMN margin_value TYPE numeric(12,2); \
+             ALTER TABLE users DROP COLUMN phone",
+        )
+        .await
+        .unwrap();
+    let args = ["advance", "iso_agents"];
+    let refused = control::run(&proxy.config(), &args).await.unwrap();
+    for text in [
+        "public.iso_agents: column nickname is not in [table.columns]",
+        "column margin_value has type numeric(12,2), the rule file says numeric(10,2)",
+        "public.users has no column phone",
+        "`crossfade check iso_agents`",
+    ] {
+        assert!(refused.errors.contains(text), "`{text}` in {refused:?}");
+    }
+    client
+        .batch_execute(
+            "ALTER TABLE iso_agents DROP COLUMN nickname; \
+             ALTER TABLE iso_agents ALTER COLUMN margin_value TYPE numeric(10,2); \
+             ALTER TABLE users ADD COLUMN phone varchar(20)",
+        )
+        .await
+        .unwrap();
+    proxy.crossfade(&args).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_proxy_counts_is_seen_in_the_database_and_in_status() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("counts", Phase::DualRead).await.unwrap();
+    let client = world.client(&world.postgres.url("counts")).await.unwrap();
+    client
+        .batch_execute("DELETE FROM users WHERE clerk_user_id IN ('user_1', 'user_2')")
+        .await
+        .unwrap();
+    let application = proxy.client().await.unwrap();
+    let rows = application
+        .query(
+            "SELECT FROM iso_agents WHERE clerk_user_id IN ('user_1', 'user_2', 'user_3')",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!(rows.len(), 3);
+    until(
+        &client,
+        "SELECT sum(fallbacks) = 2 FROM crossfade.instances",
+    )
+    .await
+    .unwrap();
+    let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
+    assert!(status.contains("2 fallbacks, 0 divergences"), "{status}");
+}
