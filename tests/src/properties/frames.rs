@@ -44,11 +44,11 @@ impl Side for ByType {
     fn frame(&mut self, header: Header, body: &[u8], out: &mut Vec<u8>) -> Result<Act, Violation> {
         self.frames += 1;
         assert!(body.len() <= header.frame_bytes() - 5);
-        if header.tag % 7 == 0 {
+        if header.tag.is_multiple_of(7) {
             out.extend_from_slice(b"inserted");
             out.extend_from_slice(&body[..body.len().min(3)]);
         }
-        Ok(if header.tag % 5 == 0 {
+        Ok(if header.tag.is_multiple_of(5) {
             Act::Drop
         } else {
             Act::Forward
