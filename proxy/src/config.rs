@@ -98,11 +98,9 @@ impl Default for Shadow {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cache {
-    /// Unnamed statements of one session that are kept prepared on the server; 0 keeps none.
-    ///
-    /// Off: it is not yet measured what it gains, and the README lists what a client could see of
-    /// it. A hundred are enough for the hot texts of any one connection; each takes some ten
-    /// kilobytes of the server's memory.
+    /// Unnamed statements of one session that are kept prepared on the server; 0, the default, keeps
+    /// none: what it gains is not yet measured. A hundred are enough for the hot texts of a
+    /// connection; each takes some ten kilobytes of the server's memory.
     pub statements: usize,
 }
 

@@ -32,10 +32,15 @@ pub async fn ready_to_write_both(database: &str) -> anyhow::Result<(World, Proxy
 }
 
 impl Line {
+    /// Without the cache, which prepares statements of its own on the server.
     pub async fn lay(database: &str) -> anyhow::Result<Line> {
+        Line::lay_with(database, 0).await
+    }
+
+    pub async fn lay_with(database: &str, cached_statements: usize) -> anyhow::Result<Line> {
         let (world, proxy) = ready_to_write_both(database).await?;
         let server_side = Tap::on(world.postgres.port).await?;
-        proxy.detach(server_side.port)?;
+        proxy.detach(server_side.port, cached_statements)?;
         let proxy = proxy.serve().await?;
         let client_side = Tap::on(proxy.port).await?;
         // What it took to see that the proxy answers.

@@ -74,9 +74,9 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Takes the control connection out of the configuration, and puts another upstream in: a
-    /// proxy that leaves no trace in the database but its clients'.
-    pub fn detach(&self, upstream: u16) -> anyhow::Result<()> {
+    /// Takes the control connection out of the configuration, and puts another upstream and size
+    /// of cache in: a proxy that leaves no trace in the database but its clients'.
+    pub fn detach(&self, upstream: u16, cached_statements: usize) -> anyhow::Result<()> {
         let config = std::fs::read_to_string(self.config())?;
         let (without_control, _) = config
             .split_once("[control]")
@@ -90,7 +90,8 @@ impl Proxy {
             }
         });
         let lines: Vec<&str> = lines.collect();
-        std::fs::write(self.config(), lines.join("\n"))?;
+        let cache = format!("\n[cache]\nstatements = {cached_statements}\n");
+        std::fs::write(self.config(), lines.join("\n") + &cache)?;
         Ok(())
     }
 

@@ -23,9 +23,9 @@ async fn proxy(postgres: &Postgres, statements: usize) -> anyhow::Result<u16> {
     config.upstream.0 = postgres.address();
     config.cache.statements = statements;
     let server = Server::bind(config).await?;
-    let port = server.local_addr().port();
+    let address: std::net::SocketAddr = server.local_addr().parse()?;
     tokio::spawn(server.run(std::future::pending()));
-    Ok(port)
+    Ok(address.port())
 }
 
 impl Pair {

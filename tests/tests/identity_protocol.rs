@@ -18,7 +18,11 @@ use tokio::net::TcpStream;
 const DATABASE: &str = "scripts";
 
 async fn with_fixture() -> Line {
-    let line = Line::lay(DATABASE).await.unwrap();
+    with_fixture_and_cache(0).await
+}
+
+async fn with_fixture_and_cache(cached_statements: usize) -> Line {
+    let line = Line::lay_with(DATABASE, cached_statements).await.unwrap();
     let client = line.world.postgres.connect(DATABASE).await.unwrap();
     client.batch_execute(FIXTURE).await.unwrap();
     line
@@ -60,6 +64,27 @@ async fn every_script_is_answered_as_the_server_answers_it() {
     );
     let log = line.end();
     assert!(!log.contains("ERROR"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cache_changes_no_answer_of_any_script() {
+    // Two: so that statements are also put out of it.
+    for cached_statements in [2, 100] {
+        let line = with_fixture_and_cache(cached_statements).await;
+        for script in corpus(DATABASE) {
+            let port = line.world.postgres.port;
+            let straight = script.play(port, Cut::Turns).await.unwrap();
+            let through = script.play(line.proxy.port, Cut::Turns).await.unwrap();
+            assert_eq!(
+                through.comparable(),
+                straight.comparable(),
+                "{}, {cached_statements} cached",
+                script.name
+            );
+        }
+        let log = line.end();
+        assert!(!log.contains("ERROR"), "{log}");
+    }
 }
 
 /// The conversation fed to a session, each turn of both sides in the pieces that `cut` makes.
@@ -282,7 +307,7 @@ async fn protocol_3_2_and_its_longer_cancel_keys_pass() {
     let postgres = Postgres::start_from(binaries, &[]).await.unwrap();
     let server_side = Tap::on(postgres.port).await.unwrap();
     let proxy = Proxy::with_config(&postgres, "postgres", "").unwrap();
-    proxy.detach(server_side.port).unwrap();
+    proxy.detach(server_side.port, 0).unwrap();
     postgres
         .connect("postgres")
         .await

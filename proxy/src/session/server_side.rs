@@ -367,7 +367,7 @@ impl<P: Pin> Session<P> {
             Some(_) | None => act,
         };
         self.copying_in = false;
-        self.return_syncs(fields);
+        self.return_syncs(Fields::new(body));
         match self.expects.front_mut() {
             // ReadyForQuery follows.
             Some(Expect::Query(run)) => run.failed = true,

@@ -13,12 +13,10 @@ use rewrite_rules::{Phase, RuleSet, SearchPath};
 
 use super::{Bytes, reader};
 
+/// Without the cache a session without rules lets everything through as it comes.
 const LIMITS: SessionLimits = SessionLimits {
-    cached_statements_max: 4,
-    messages: MessageLimits {
-        statement_bytes_max: 10_000_000,
-        ..MessageLimits::DEFAULT
-    },
+    cached_statements_max: 0,
+    statement_bytes_max: 10_000_000,
     prepared_statements_max: 4,
     prepared_bytes_max: 1000,
 };
@@ -37,9 +35,17 @@ pub struct Fed {
 impl Fed {
     #[must_use]
     pub fn new(rules: RuleSet) -> Fed {
+        Fed::with_cache(rules, 0)
+    }
+
+    #[must_use]
+    pub fn with_cache(rules: RuleSet, cached_statements_max: usize) -> Fed {
         let generations = Arc::new(Generations::new(rules));
         let settings = Settings {
-            limits: LIMITS,
+            limits: SessionLimits {
+                cached_statements_max,
+                ..LIMITS
+            },
             search_path: SearchPath::AsDeclared,
             strip_channel_binding: false,
             shadow_sample: 0.5,
@@ -200,5 +206,7 @@ pub fn check(data: &[u8]) {
     let _ended = play(data, &mut Fed::new(RuleSet::empty()), true);
     let rules = reader::rules(*choice);
     let phase = rules.migrations()[0].phase;
-    let _ended = play(data, &mut Fed::new(rules.with_phase(None, phase)), false);
+    let rules = || rules.with_phase(None, phase);
+    let _ended = play(data, &mut Fed::new(rules()), false);
+    let _ended = play(data, &mut Fed::with_cache(rules(), 2), false);
 }
