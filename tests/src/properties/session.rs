@@ -16,7 +16,10 @@ use super::{Bytes, reader};
 /// Without the cache a session without rules lets everything through as it comes.
 const LIMITS: SessionLimits = SessionLimits {
     cached_statements_max: 0,
-    statement_bytes_max: 10_000_000,
+    messages: MessageLimits {
+        statement_bytes_max: 10_000_000,
+        ..MessageLimits::DEFAULT
+    },
     prepared_statements_max: 4,
     prepared_bytes_max: 1000,
 };
