@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crossfade::config::{Config, SslMode};
 use crossfade::testbed::{Auth, Postgres};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -33,6 +33,10 @@ impl Authority {
         // The server runs as another user and must get at its files.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("mode");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        // A certificate that bears its signer's name would be taken for self-signed.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Crossfade test root");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("root");

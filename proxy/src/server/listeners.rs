@@ -132,6 +132,7 @@ impl Listeners {
             self.all
                 .retain(|listener| matches!(listener.socket, Socketed::Unix(_)));
         }
+        self.next = 0;
         if self.all.is_empty() {
             return;
         }

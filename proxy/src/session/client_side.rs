@@ -31,8 +31,10 @@ pub struct Frontend<'a, P: Pin>(pub &'a mut Session<P>);
 
 impl<P: Pin> Side for Frontend<'_, P> {
     #[inline]
-    fn passes(&self, tag: u8) -> bool {
-        tag == frontend::COPY_DATA
+    fn passes(&self, header: Header) -> bool {
+        header.tag == frontend::COPY_DATA
+            && self.0.admitted
+            && (4..=self.0.settings.limits.messages.values_bytes_max).contains(&header.length)
     }
 
     fn is_blocked(&self) -> bool {

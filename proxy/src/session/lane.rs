@@ -32,8 +32,8 @@ pub enum Act {
 
 /// The reader of one direction's frames.
 pub trait Side {
-    /// Frames of this type are of no interest just now; asked first, for speed.
-    fn passes(&self, tag: u8) -> bool;
+    /// Such a frame is of no interest just now, and its length in order; asked first, for speed.
+    fn passes(&self, header: Header) -> bool;
     /// The other side must act before another frame is taken.
     fn is_blocked(&self) -> bool;
     fn want(&mut self, header: Header) -> Result<Want, Violation>;
@@ -131,7 +131,7 @@ impl Lane {
                 self.put_aside(walk);
                 return Ok(());
             };
-            if side.passes(header.tag) && header.length >= 4 {
+            if side.passes(header) {
                 self.dropping = false;
                 self.streaming = header.frame_bytes();
                 continue;
@@ -174,7 +174,7 @@ impl Lane {
                 Some(header) => {
                     let want = match self.wanted {
                         Some(want) => want,
-                        None if side.passes(header.tag) && header.length >= 4 => Want::Header,
+                        None if side.passes(header) => Want::Header,
                         None => side.want(header)?,
                     };
                     self.wanted = Some(want);
@@ -203,7 +203,7 @@ impl Lane {
     ) -> Result<(), Violation> {
         let partial = std::mem::take(&mut self.partial);
         self.wanted = None;
-        let act = if side.passes(header.tag) && header.length >= 4 {
+        let act = if side.passes(header) {
             Act::Forward
         } else {
             side.frame(header, &partial[HEADER_BYTES..seen], &mut self.insert)?

@@ -20,9 +20,10 @@ pub struct Backend<'a, P: Pin>(pub &'a mut Session<P>);
 
 impl<P: Pin> Side for Backend<'_, P> {
     #[inline]
-    fn passes(&self, tag: u8) -> bool {
-        let streams = tag == backend::DATA_ROW || tag == backend::COPY_DATA;
+    fn passes(&self, header: Header) -> bool {
+        let streams = header.tag == backend::DATA_ROW || header.tag == backend::COPY_DATA;
         streams
+            && header.length >= 4
             && match self.0.expects.front() {
                 Some(Expect::Query(run) | Expect::Execute(run)) => !run.answer().hide_rows,
                 // Nobody asked for data: let it be looked at, and found out of order.

@@ -14,8 +14,8 @@ struct ByType {
 }
 
 impl Side for ByType {
-    fn passes(&self, tag: u8) -> bool {
-        tag.is_multiple_of(8)
+    fn passes(&self, header: Header) -> bool {
+        header.tag.is_multiple_of(8) && header.length >= 4
     }
 
     fn is_blocked(&self) -> bool {
