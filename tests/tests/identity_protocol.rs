@@ -222,6 +222,9 @@ async fn a_cancel_reaches_its_own_session_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replication_connection_is_relayed() {
     let line = with_fixture().await;
+    let client = line.world.postgres.connect(DATABASE).await.unwrap();
+    let now = "SELECT pg_current_wal_lsn()::text";
+    let now: String = client.query_one(now, &[]).await.unwrap().get(0);
     let turn = |sent, until| Turn { sent, until };
     let script = Script {
         name: "replication",
@@ -231,7 +234,7 @@ async fn a_replication_connection_is_relayed() {
             turn(query("SELECT 'SQL as well'"), Until::Ready(1)),
             turn(query("SHOW wal_level"), Until::Ready(1)),
             turn(
-                query("START_REPLICATION PHYSICAL 0/1000000"),
+                query(&format!("START_REPLICATION PHYSICAL {now}")),
                 Until::Comes(b'W'),
             ),
             turn(copy_done(), Until::Ready(1)),
