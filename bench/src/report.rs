@@ -110,7 +110,7 @@ impl Report {
             return;
         }
         out.push_str("\n### System calls and allocations of a round trip\n\n");
-        out.push_str("| | | calls | |\n|---|---|---|---|\n");
+        out.push_str("| | | calls | of these in the background | |\n|---|---|---|---|---|\n");
         for calls in &self.calls {
             let names: Vec<String> = calls
                 .by_name
@@ -120,17 +120,18 @@ impl Report {
                 .collect();
             let _ = writeln!(
                 out,
-                "| {} | {} | {:.2} | {} |",
+                "| {} | {} | {:.2} | {:.2} | {} |",
                 calls.proxy,
                 calls.protocol.name(),
                 calls.calls_per_round_trip,
+                calls.background_per_round_trip,
                 names.join(", ")
             );
         }
         for allocations in &self.allocations {
             let _ = writeln!(
                 out,
-                "| crossfade, heap allocations | {} | {:.2} | |",
+                "| crossfade, heap allocations | {} | {:.2} | | |",
                 allocations.protocol.name(),
                 allocations.per_round_trip
             );

@@ -1,8 +1,9 @@
 //! What a round trip costs in system calls (by `strace`) and in allocations (by `valgrind`).
 //! Both slow the proxy down, so they count and nothing here is timed.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use crossfade::testbed::process::{Process, Signal};
@@ -20,6 +21,9 @@ const ROUND_TRIPS: usize = 2_000;
 /// `strace` says nothing when it has attached.
 const ATTACH: Duration = Duration::from_millis(700);
 
+/// It writes its table when it is interrupted; killed before, it would write none.
+const STRACE_STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Valgrind starts slowly, and more so on a busy machine.
 const VALGRIND_START_TIMEOUT: Duration = Duration::from_secs(180);
 const VALGRIND_STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,7 +32,10 @@ const VALGRIND_STOP_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Calls {
     pub proxy: String,
     pub protocol: Protocol,
+    /// As counted, everything that the process did meanwhile included.
     pub calls_per_round_trip: f64,
+    /// What it does in the same time while no session says anything, divided likewise.
+    pub background_per_round_trip: f64,
     /// The most frequent ones with their share of a round trip.
     pub by_name: Vec<(String, f64)>,
 }
@@ -67,6 +74,44 @@ pub async fn system_calls(
         return Ok(None);
     };
     let mut client = round_trips(&endpoint.address, protocol, 10).await?;
+    let work = async {
+        let start = Instant::now();
+        let loaded = more(&mut client, &mut script(protocol), ROUND_TRIPS).await;
+        loaded.map(|()| start.elapsed())
+    };
+    let Some((mut by_name, time)) = counted(&strace, pid, work).await? else {
+        return Ok(None);
+    };
+    let rest = async {
+        tokio::time::sleep(time).await;
+        Ok(time)
+    };
+    let Some((background, _)) = counted(&strace, pid, rest).await? else {
+        return Ok(None);
+    };
+    let background: u64 = background.iter().map(|(_, calls)| calls).sum();
+    let total: u64 = by_name.iter().map(|(_, calls)| calls).sum();
+    by_name.sort_by_key(|(_, calls)| std::cmp::Reverse(*calls));
+    let each = |calls: u64| calls as f64 / ROUND_TRIPS as f64;
+    Ok(Some(Calls {
+        proxy: endpoint.name.clone(),
+        protocol,
+        calls_per_round_trip: each(total),
+        background_per_round_trip: each(background),
+        by_name: by_name
+            .into_iter()
+            .take(5)
+            .map(|(name, calls)| (name, each(calls)))
+            .collect(),
+    }))
+}
+
+/// What a process calls while something is under way, and what that came to.
+async fn counted<T>(
+    strace: &Path,
+    pid: u32,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<Option<(Vec<(String, u64)>, T)>> {
     let counts = tempfile::NamedTempFile::new()?;
     let mut command = Command::new(strace);
     command
@@ -80,22 +125,10 @@ pub async fn system_calls(
     if tracer.is_over() {
         return Ok(None);
     }
-    more(&mut client, &mut script(protocol), ROUND_TRIPS).await?;
-    tracer.stop(Signal::Interrupt, ATTACH);
-    let mut by_name = parse_counts(&std::fs::read_to_string(counts.path())?);
-    let total: u64 = by_name.iter().map(|(_, calls)| calls).sum();
-    by_name.sort_by_key(|(_, calls)| std::cmp::Reverse(*calls));
-    let each = |calls: u64| calls as f64 / ROUND_TRIPS as f64;
-    Ok(Some(Calls {
-        proxy: endpoint.name.clone(),
-        protocol,
-        calls_per_round_trip: each(total),
-        by_name: by_name
-            .into_iter()
-            .take(5)
-            .map(|(name, calls)| (name, each(calls)))
-            .collect(),
-    }))
+    let result = work.await?;
+    tracer.stop(Signal::Interrupt, STRACE_STOP_TIMEOUT);
+    let calls = parse_counts(&std::fs::read_to_string(counts.path())?);
+    Ok(Some((calls, result)))
 }
 
 /// `% time  seconds  usecs/call  calls  [errors]  syscall`, a line for each.
