@@ -70,29 +70,28 @@ async fn write(url: &str, generations: &[Arc<Generation>]) -> Result<(), Control
     if taken.is_empty() {
         return Ok(());
     }
-    let control = connect(url, "statements").await?;
-    for (statement, calls) in taken {
-        note(
-            &control,
-            &statement,
-            i64::try_from(calls).unwrap_or(i64::MAX),
-        )
-        .await?;
-    }
-    Ok(())
+    let (statements, calls): (Vec<String>, Vec<i64>) = taken
+        .into_iter()
+        .map(|(statement, calls)| (statement, i64::try_from(calls).unwrap_or(i64::MAX)))
+        .unzip();
+    note(&connect(url, "statements").await?, &statements, &calls).await
 }
 
-async fn note(client: &Client, statement: &str, calls: i64) -> Result<(), ControlError> {
+/// All of them at once or none, so that who reads the table never sees half of what was counted.
+async fn note(client: &Client, statements: &[String], calls: &[i64]) -> Result<(), ControlError> {
     client
         .execute(
             "INSERT INTO crossfade.statements AS s (hash, statement, calls) \
-             SELECT md5($1), $1, $2 WHERE (SELECT count(*) FROM crossfade.statements) < $3 \
-             OR EXISTS (SELECT FROM crossfade.statements WHERE hash = md5($1)) \
+             SELECT md5(t.statement), t.statement, sum(t.calls)::bigint \
+             FROM unnest($1::text[], $2::bigint[]) AS t (statement, calls) \
+             WHERE (SELECT count(*) FROM crossfade.statements) < $3 \
+             OR EXISTS (SELECT FROM crossfade.statements WHERE hash = md5(t.statement)) \
+             GROUP BY t.statement ORDER BY 1 \
              ON CONFLICT (hash) DO UPDATE SET calls = s.calls + excluded.calls, last_seen = clock_timestamp()",
-            &[&statement, &calls, &STATEMENTS_MAX],
+            &[&statements, &calls, &STATEMENTS_MAX],
         )
         .await
-        .map_err(ControlError::sql("note of a statement"))?;
+        .map_err(ControlError::sql("note of the statements"))?;
     Ok(())
 }
 
