@@ -74,7 +74,8 @@ async fn write(url: &str, generations: &[Arc<Generation>]) -> Result<(), Control
         .into_iter()
         .map(|(statement, calls)| (statement, i64::try_from(calls).unwrap_or(i64::MAX)))
         .unzip();
-    note(&connect(url, "statements").await?, &statements, &calls).await
+    let control = connect(url, "statements").await?;
+    note(&control, &statements, &calls).await
 }
 
 /// All of them at once or none, so that who reads the table never sees half of what was counted.
