@@ -2,6 +2,9 @@
 
 use super::{LegacyColumn, Lens, Work};
 
+/// How the error begins that a legacy value without a unified one raises in the server.
+pub const UNMAPPED: &str = "no unified value is mapped for";
+
 /// An identifier as SQL. Always quoted: a name that is a keyword today or tomorrow stays a name.
 #[must_use]
 pub fn quote_ident(name: &str) -> String {
@@ -52,7 +55,7 @@ impl LegacyColumn {
                 format!("({legacy_value})::{}", self.unified_type)
             };
         }
-        let lost = quote_literal(&format!("no unified value is mapped for {} = ", self.name));
+        let lost = quote_literal(&format!("{UNMAPPED} {} = ", self.name));
         // NULL takes the last arm too and stays NULL; anything else fails its cast with these words.
         format!(
             "CASE {legacy_value}{} ELSE ({lost} || ({legacy_value})::text)::integer::text::{} END",
