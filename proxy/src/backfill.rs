@@ -186,7 +186,13 @@ async fn table(
         }
         copy(client, migration, &chunks, lens, progress, tell).await?;
     }
-    let settled = retry_ledger(client, &chunks, lens, &started).await?;
+    // On the way back rows of this very run are tried again: whether a value was still in the way
+    // of another depends on the order in which the chunks met them.
+    let before = match direction {
+        Direction::LegacyToUnified => started,
+        Direction::UnifiedToLegacy => now(client).await?,
+    };
+    let settled = retry_ledger(client, &chunks, lens, &before).await?;
     let progress = current(client, lens, direction).await?;
     let complete = progress.state == State::Complete;
     if !complete {
