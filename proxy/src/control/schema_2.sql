@@ -24,3 +24,22 @@ BEGIN
     RETURN coalesce(stale, false);
 END
 $crossfade$;
+
+-- A backfill walks over several ranges of the key at once; each has its own cursor. A run from
+-- before this version is one range.
+CREATE TABLE crossfade.backfill_parts (
+    run         uuid NOT NULL,
+    part        integer NOT NULL,
+    last_key    jsonb,
+    highest_key jsonb NOT NULL,
+    done        boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (run, part)
+);
+INSERT INTO crossfade.backfill_parts (run, part, last_key, highest_key)
+SELECT run, 1, last_key, highest_key FROM crossfade.backfill
+WHERE state = 'running' AND highest_key IS NOT NULL;
+
+-- What holds a backfill back, beside the rate: others at work on the server, replicas that lag.
+ALTER TABLE crossfade.backfill
+    ADD COLUMN yields boolean NOT NULL DEFAULT true,
+    ADD COLUMN replica_lag_max_seconds double precision CHECK (replica_lag_max_seconds > 0);

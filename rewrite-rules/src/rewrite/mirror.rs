@@ -122,10 +122,7 @@ impl Mirror<'_, '_> {
         let put = if self.full {
             LegacyHalf::Call(self.lens.put_legacy_call(&images))
         } else if updates {
-            LegacyHalf::Query(
-                self.lens
-                    .put_legacy_from(&images, Some(&self.changed())),
-            )
+            LegacyHalf::Query(self.lens.put_legacy_from(&images, Some(&self.changed())))
         } else {
             LegacyHalf::Query(self.lens.insert_legacy_from(&images))
         };
