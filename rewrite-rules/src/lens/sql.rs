@@ -314,6 +314,17 @@ impl Lens {
         )
     }
 
+    /// A condition that puts the images in a relation into legacy, once unified decides.
+    #[must_use]
+    pub fn put_legacy_call(&self, relation: &str) -> String {
+        format!(
+            "(SELECT {}(array_agg({})) FROM {relation} AS {})",
+            self.function_name(Work::PutLegacy),
+            self.image_row(Self::IMAGE),
+            Self::IMAGE
+        )
+    }
+
     /// Legacy images of the unified rows in a relation that have none to show: the opposite of
     /// [`Lens::read_from`], of use for their keys.
     #[must_use]
