@@ -14,7 +14,7 @@ pub use compare::Disagreement;
 pub use copy::KeyRange;
 pub use functions::Function;
 pub(crate) use functions::Work;
-pub use sql::{quote_ident, quote_literal};
+pub use sql::{UNMAPPED, quote_ident, quote_literal};
 
 use std::fmt;
 
