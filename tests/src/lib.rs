@@ -19,6 +19,6 @@ pub mod tap;
 pub mod torture;
 pub mod world;
 
-pub use program::{Transcript, java, node, psql, python};
+pub use program::{Transcript, java, node, psql, python, sqlx};
 pub use proxy::Proxy;
 pub use world::World;
