@@ -62,7 +62,14 @@ pub(super) async fn foreign_keys(
         for row in rows {
             let (table, name): (String, String) = (row.get(0), row.get(1));
             found.push(format!("{name} of {table}"));
-            settle.push(row.get::<_, String>(2));
+            settle.push(match lens.written {
+                None => row.get::<_, String>(2),
+                // Only who wrote the lens knows what stands for the row now.
+                Some(_) => format!(
+                    "-- {name} of {table}: refer to one of {} instead, or drop it",
+                    tables(lens)
+                ),
+            });
         }
     }
     Ok(Gate {
@@ -135,8 +142,14 @@ pub(super) async fn warnings(
 
 fn bypasses(lens: &Lens) -> String {
     let legacy = super::shown(&lens.legacy.sql());
-    let unified = super::shown(&lens.unified.sql());
+    let unified = tables(lens);
     format!("names {legacy}; what it writes there does not reach {unified}")
+}
+
+fn tables(lens: &Lens) -> String {
+    let unified = lens.unified_tables().into_iter();
+    let shown: Vec<String> = unified.map(|table| super::shown(&table.sql())).collect();
+    shown.join(", ")
 }
 
 fn goes_stale(lens: &Lens) -> String {

@@ -60,6 +60,14 @@ async fn prepare_in_transaction(
             prepared.schema_created = true;
         }
     }
+    for migration in rules.migrations() {
+        if let Some(ddl) = &migration.prepare {
+            client
+                .batch_execute(ddl)
+                .await
+                .map_err(ControlError::sql("[prepare] of a rule file"))?;
+        }
+    }
     for lens in rules.migrations().iter().flat_map(|m| &m.tables) {
         if !table_exists(client, &lens.legacy.sql()).await? {
             prepared

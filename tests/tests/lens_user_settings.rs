@@ -1,0 +1,233 @@
+//! `user_settings` split into organisations, people, memberships and settings: through every phase
+//! and back, each answer compared with that of a database that was left alone.
+
+use crossfade_tests::twin::{Case, Twin};
+use rewrite_rules::Phase;
+
+const CASE: Case = Case {
+    name: "user_settings",
+    rules: include_str!("../../rewrite-rules/rules/user_settings.toml"),
+    legacy: include_str!("lens/user_settings_legacy.sql"),
+    unified: include_str!("lens/user_settings_unified.sql"),
+};
+
+/// The columns as the application's ORM lists them.
+const LISTED: [&str; 31] = [
+    "id", "keycloak_user_id", "language", "agent", "max_iterations", "security_analyzer", "confirmation_mode",
+    "llm_model", "llm_api_key", "llm_api_key_for_byor", "llm_base_url", "remote_runtime_resource_factor",
+    "enable_default_condenser", "condenser_max_size", "user_consents_to_analytics", "billing_margin",
+    "enable_sound_notifications", "enable_proactive_conversation_starters", "sandbox_base_container_image",
+    "sandbox_runtime_container_image", "user_version", "accepted_tos", "mcp_config", "search_api_key",
+    "sandbox_api_key", "max_budget_per_task", "enable_solvability_analysis", "email", "email_verified",
+    "git_user_name", "git_user_email",
+];
+
+/// The unified tables seen as the legacy one, by SQL of this test's own.
+const AS_LEGACY: &str = "(SELECT s.id, s.keycloak_user_id, language, agent, max_iterations, security_analyzer, \
+    confirmation_mode, llm_model, llm_api_key, llm_base_url, remote_runtime_resource_factor, enable_default_condenser, \
+    user_consents_to_analytics, billing_margin, sandbox_base_container_image, sandbox_runtime_container_image, \
+    settings_version AS user_version, enable_proactive_conversation_starters, mcp_config, search_api_key, \
+    max_budget_per_task, sandbox_api_key, enable_solvability_analysis, email, email_verified, llm_api_key_for_byor, \
+    git_user_name, git_user_email, condenser_max_size, \
+    coalesce((SELECT to_jsonb(a) - 'settings_id' FROM user_settings_apart a WHERE a.settings_id = s.id), \
+      (SELECT jsonb_build_object('accepted_tos', u.accepted_tos, 'enable_sound_notifications', u.enable_sound_notifications) \
+       FROM \"user\" u WHERE u.keycloak_user_id = s.keycloak_user_id)) AS person FROM settings s \
+    JOIN org ON org.id = s.org_id WHERE org.name = 'user_' || s.id || '_org')";
+
+/// The legacy table, with what goes to the person put together likewise.
+const LEGACY: &str = "(SELECT (to_jsonb(l) - 'accepted_tos' - 'enable_sound_notifications') AS \"all\", \
+    jsonb_build_object('accepted_tos', accepted_tos, 'enable_sound_notifications', enable_sound_notifications) AS person \
+    FROM user_settings l)";
+
+fn select(condition: &str) -> String {
+    let columns: Vec<String> = LISTED
+        .iter()
+        .map(|column| format!("user_settings.{column} AS user_settings_{column}"))
+        .collect();
+    format!("SELECT {} \nFROM user_settings {condition}", columns.join(", "))
+}
+
+/// What the ORM sends, in the order in which an application would.
+async fn orm(twin: &Twin, user: &str) {
+    let by_user = select("\nWHERE user_settings.keycloak_user_id = $1::VARCHAR \n LIMIT $2::INTEGER");
+    let same = async |sql: &str, values: &[Option<&str>]| twin.same_with(sql, values).await.unwrap();
+    same(&by_user, &[Some(user), Some("1")]).await;
+    let given: Vec<&str> = LISTED[1..].iter().copied().filter(|c| *c != "mcp_config").collect();
+    let types: Vec<String> = given
+        .iter()
+        .enumerate()
+        .map(|(i, column)| format!("${}::{}", i + 1, type_of(column)))
+        .collect();
+    let insert = format!(
+        "INSERT INTO user_settings ({}) VALUES ({}) RETURNING user_settings.id",
+        given.join(", "),
+        types.join(", ")
+    );
+    let values: Vec<Option<&str>> = given
+        .iter()
+        .map(|column| match *column {
+            "keycloak_user_id" => Some(user),
+            "confirmation_mode" | "enable_sound_notifications" | "enable_solvability_analysis" => Some("false"),
+            "enable_default_condenser" | "enable_proactive_conversation_starters" => Some("true"),
+            "billing_margin" => Some("1.0"),
+            "user_version" => Some("0"),
+            "accepted_tos" => Some("2026-11-21 01:08:18.990415"),
+            _ => None,
+        })
+        .collect();
+    same(&insert, &values).await;
+    same(&by_user, &[Some(user), Some("1")]).await;
+    let id = twin
+        .alone
+        .query_one("SELECT max(id)::text FROM user_settings", &[])
+        .await
+        .unwrap();
+    let id: &str = id.get(0);
+    same(
+        "UPDATE user_settings SET accepted_tos=$1::TIMESTAMP WITHOUT TIME ZONE WHERE user_settings.id = $2::INTEGER",
+        &[Some("2026-11-22 10:00:00"), Some(id)],
+    )
+    .await;
+    same(
+        "UPDATE user_settings SET llm_model=$1::VARCHAR, mcp_config=$2::JSON, user_version=$3::INTEGER, \
+         enable_sound_notifications=$4::BOOLEAN WHERE user_settings.id = $5::INTEGER",
+        &[Some("m"), Some("{\"a\":  1}"), Some("2"), Some("true"), Some(id)],
+    )
+    .await;
+    same(
+        &select("\nWHERE user_settings.keycloak_user_id IN ($1::VARCHAR, $2::VARCHAR) AND user_settings.user_version < $3::INTEGER"),
+        &[Some(user), Some("none"), Some("4")],
+    )
+    .await;
+    same(&format!("SELECT count(*) AS count_1 FROM ({}) AS anon_1", select("")), &[]).await;
+    same("SELECT count(user_settings.id) AS count_1 FROM user_settings", &[]).await;
+    same(
+        "UPDATE user_settings SET llm_api_key_for_byor=$1::VARCHAR WHERE user_settings.keycloak_user_id = $2::VARCHAR",
+        &[Some("byor"), Some(user)],
+    )
+    .await;
+    same(
+        "UPDATE user_settings SET agent=$1::VARCHAR, max_iterations=$2::INTEGER, llm_model=$3::VARCHAR, llm_api_key=$4::VARCHAR, \
+         llm_base_url=$5::VARCHAR, remote_runtime_resource_factor=$6::INTEGER, mcp_config=$7::JSON, search_api_key=$8::VARCHAR, \
+         sandbox_api_key=$9::VARCHAR, max_budget_per_task=$10::FLOAT, condenser_max_size=$11::INTEGER, email=$12::VARCHAR \
+         WHERE user_settings.id = $13::INTEGER",
+        &[None, None, None, None, None, None, Some("null"), None, None, None, None, None, Some(id)],
+    )
+    .await;
+    same(&by_user, &[Some(user), Some("1")]).await;
+}
+
+fn type_of(column: &str) -> &'static str {
+    match column {
+        "max_iterations" | "remote_runtime_resource_factor" | "condenser_max_size" | "user_version" => "INTEGER",
+        "billing_margin" | "max_budget_per_task" => "FLOAT",
+        "accepted_tos" => "TIMESTAMP WITHOUT TIME ZONE",
+        "confirmation_mode" | "enable_default_condenser" | "user_consents_to_analytics" | "enable_sound_notifications"
+        | "enable_proactive_conversation_starters" | "enable_solvability_analysis" | "email_verified" => "BOOLEAN",
+        _ => "VARCHAR",
+    }
+}
+
+/// Edge rows, and statements that no ORM sends. `{p}` is the phase's own number.
+const EDGES: &[&str] = &[
+    // A second and a third row of one person; each keeps what it says of the person.
+    "INSERT INTO user_settings (keycloak_user_id, accepted_tos, enable_sound_notifications) VALUES ('dup{p}', '2025-01-01', true), ('dup{p}', '2025-01-02', false) RETURNING id, keycloak_user_id, accepted_tos, enable_sound_notifications",
+    "INSERT INTO user_settings (keycloak_user_id, accepted_tos) SELECT keycloak_user_id, accepted_tos + interval '1 day' FROM user_settings WHERE keycloak_user_id = 'dup{p}' RETURNING id, accepted_tos",
+    "UPDATE user_settings SET accepted_tos = accepted_tos + interval '1 hour', language = 'x' WHERE keycloak_user_id = 'dup{p}' RETURNING id, accepted_tos, language",
+    "DELETE FROM user_settings WHERE id = (SELECT min(id) FROM user_settings WHERE keycloak_user_id = 'dup{p}') RETURNING *",
+    "UPDATE user_settings SET enable_sound_notifications = NOT enable_sound_notifications WHERE keycloak_user_id = 'dup{p}' RETURNING id, enable_sound_notifications",
+    "SELECT id, accepted_tos, enable_sound_notifications, language FROM user_settings WHERE keycloak_user_id = 'dup{p}' ORDER BY id",
+    // Nobody's rows.
+    "INSERT INTO user_settings DEFAULT VALUES RETURNING *",
+    "INSERT INTO user_settings (enable_sound_notifications, mcp_config) VALUES (true, 'null'), (NULL, DEFAULT) RETURNING id, mcp_config::text, mcp_config IS NULL",
+    "UPDATE user_settings SET accepted_tos = '2026-06-0{p}' WHERE keycloak_user_id IS NULL AND id < 100",
+    "UPDATE user_settings AS u SET email = v.email, email_verified = true FROM (VALUES ('dup{p}', 'd{p}@x.org'), ('k1', 'k@x.org')) AS v (who, email) WHERE u.keycloak_user_id = v.who",
+    // Rows that change hands.
+    "UPDATE user_settings SET keycloak_user_id = 'moved{p}' WHERE keycloak_user_id = 'bulk{p}' RETURNING id, keycloak_user_id",
+    "UPDATE user_settings SET keycloak_user_id = NULL WHERE keycloak_user_id = 'bulk1{p}' RETURNING *",
+    "UPDATE user_settings SET keycloak_user_id = 'dup{p}' WHERE keycloak_user_id = 'bulk2{p}' RETURNING id",
+    "DELETE FROM user_settings WHERE keycloak_user_id LIKE 'bulk3{p}%' RETURNING id, keycloak_user_id",
+    "DELETE FROM user_settings USING (VALUES ('bulk4{p}'), ('bulk4{p}')) AS v (who) WHERE keycloak_user_id = who",
+    // Errors are the legacy table's.
+    "INSERT INTO user_settings (id, language) VALUES (1, 'taken')",
+    "INSERT INTO user_settings (id, keycloak_user_id) VALUES (5000{p}, 'byhand{p}') RETURNING *",
+    "INSERT INTO user_settings (nothing) VALUES (1)",
+    "UPDATE user_settings SET max_iterations = 'x' WHERE id = 1",
+    "INSERT INTO user_settings (id, language) VALUES (1, 'taken'), (6000{p}, 'new') ON CONFLICT DO NOTHING RETURNING id",
+    "WITH new AS (INSERT INTO user_settings (keycloak_user_id) VALUES ('with{p}') RETURNING id, keycloak_user_id), old AS (UPDATE user_settings SET language = 'w' WHERE keycloak_user_id = 'k1') SELECT keycloak_user_id FROM new",
+    "SELECT u, row_to_json(u) FROM (SELECT * FROM user_settings WHERE id < 9) AS u ORDER BY id",
+    "SELECT row_to_json(u)->>'mcp_config', u.* FROM user_settings u WHERE id < 9 ORDER BY u.id",
+    "SELECT a.id, b.id FROM user_settings a JOIN user_settings b ON a.keycloak_user_id = b.keycloak_user_id AND a.id < b.id ORDER BY 1, 2",
+    "BEGIN; INSERT INTO user_settings (language) VALUES ('gone'); UPDATE user_settings SET language = 'gone' WHERE id < 5; ROLLBACK",
+    "UPDATE user_settings SET language = 'nobody' WHERE keycloak_user_id = 'no such'",
+    "SELECT count(*), count(DISTINCT keycloak_user_id), count(accepted_tos), max(id) FROM user_settings",
+];
+
+async fn edges(twin: &Twin, phase: Phase) {
+    let number = (phase as usize).to_string();
+    for sql in EDGES {
+        twin.same(&sql.replace("{p}", &number)).await.unwrap_or_else(|e| panic!("{phase}: {e}"));
+    }
+}
+
+async fn all(twin: &Twin, phase: Phase) {
+    orm(twin, &format!("orm-{phase}")).await;
+    edges(twin, phase).await;
+    let unified = format!("(SELECT to_jsonb(m) - 'person' AS \"all\", person FROM {AS_LEGACY} m)");
+    if phase.writes_both() || phase == Phase::LegacyOnly {
+        twin.equal(LEGACY, LEGACY).await.unwrap();
+    }
+    if phase.reads_unified() {
+        twin.equal(LEGACY, &unified).await.unwrap();
+    }
+}
+
+async fn verified(twin: &Twin) {
+    let said = twin.crossfade("verify").await.unwrap();
+    assert!(said.contains("missing 0   extra 0   different 0"), "{said}");
+}
+
+#[tokio::test]
+async fn a_split_goes_through_every_phase_and_back() {
+    let twin = Twin::start(CASE).await.unwrap();
+    twin.prepare().await.unwrap();
+    all(&twin, Phase::LegacyOnly).await;
+    twin.advance(Phase::DualWrite).await.unwrap();
+    all(&twin, Phase::DualWrite).await;
+    let said = twin.crossfade("backfill").await.unwrap();
+    assert!(said.contains("complete"), "{said}");
+    verified(&twin).await;
+    twin.advance(Phase::ShadowRead).await.unwrap();
+    all(&twin, Phase::ShadowRead).await;
+    twin.advance(Phase::DualRead).await.unwrap();
+    all(&twin, Phase::DualRead).await;
+    verified(&twin).await;
+    twin.advance(Phase::UnifiedRead).await.unwrap();
+    all(&twin, Phase::UnifiedRead).await;
+    verified(&twin).await;
+    // The way back, and forward again.
+    twin.crossfade("rollback").await.unwrap();
+    twin.same("UPDATE user_settings SET language = 'back' WHERE id < 20").await.unwrap();
+    verified(&twin).await;
+    twin.advance(Phase::UnifiedRead).await.unwrap();
+    twin.advance(Phase::UnifiedOnly).await.unwrap();
+    all(&twin, Phase::UnifiedOnly).await;
+    // Legacy missed these writes; a reverse backfill brings it up to date.
+    twin.crossfade("rollback").await.unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    verified(&twin).await;
+    twin.equal(LEGACY, LEGACY).await.unwrap();
+    twin.advance(Phase::UnifiedOnly).await.unwrap();
+    twin.advance(Phase::Retired).await.unwrap();
+    twin.direct
+        .batch_execute(
+            "BEGIN; ALTER TABLE settings ALTER id DROP DEFAULT; \
+             CREATE TEMP TABLE next AS SELECT last_value FROM user_settings_id_seq; \
+             DROP TABLE user_settings; CREATE SEQUENCE user_settings_id_seq; \
+             SELECT setval('user_settings_id_seq', last_value) FROM next; \
+             ALTER TABLE settings ALTER id SET DEFAULT nextval('user_settings_id_seq'); COMMIT",
+        )
+        .await
+        .unwrap();
+    all(&twin, Phase::Retired).await;
+}
