@@ -172,7 +172,11 @@ pub(crate) fn place_in_string(
     for (number, content) in (1..).zip(rest.split_inclusive('\n')) {
         if number == line {
             let skip = usize::try_from(column.saturating_sub(1)).unwrap_or(0);
-            at += content.chars().take(skip).map(char::len_utf8).sum::<usize>();
+            at += content
+                .chars()
+                .take(skip)
+                .map(char::len_utf8)
+                .sum::<usize>();
             break;
         }
         at += content.len();

@@ -45,7 +45,10 @@ impl Twin {
         for client in [&alone, &direct] {
             client.batch_execute(case.legacy).await.context("legacy")?;
         }
-        direct.batch_execute(case.unified).await.context("unified")?;
+        direct
+            .batch_execute(case.unified)
+            .await
+            .context("unified")?;
         let proxy = Proxy::with_config(&world.postgres, "migrated", "")?;
         proxy.write_rules(case.name, case.rules)?;
         let proxy = proxy.serve().await?;
@@ -60,15 +63,25 @@ impl Twin {
         })
     }
 
-    /// Runs a command on the migration; its output.
+    /// One more session of the application through the proxy.
+    pub async fn another(&self) -> anyhow::Result<Client> {
+        self.proxy.client().await
+    }
+
+    /// Runs a command on the migration, options behind it; its output.
     pub async fn crossfade(&self, command: &str) -> anyhow::Result<String> {
-        self.proxy.crossfade(&[command, self.case.name]).await
+        let mut args: Vec<&str> = command.split(' ').collect();
+        args.insert(1, self.case.name);
+        self.proxy.crossfade(&args).await
     }
 
     /// `crossfade prepare`, whose tables the application may use as its own.
     pub async fn prepare(&self) -> anyhow::Result<()> {
         self.proxy.crossfade(&["prepare"]).await?;
-        let grant = format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}", crate::world::USER);
+        let grant = format!(
+            "GRANT ALL ON ALL TABLES IN SCHEMA public TO {}",
+            crate::world::USER
+        );
         let owner = self._world.postgres.connect("migrated").await?;
         Ok(owner.batch_execute(&grant).await?)
     }
@@ -83,7 +96,10 @@ impl Twin {
     pub async fn same(&self, sql: &str) -> anyhow::Result<String> {
         let expected = answer(&self.alone, sql).await;
         let found = answer(&self.proxied, sql).await;
-        ensure!(found == expected, "{sql}\nexpected {expected}\nfound    {found}");
+        ensure!(
+            found == expected,
+            "{sql}\nexpected {expected}\nfound    {found}"
+        );
         Ok(found)
     }
 
@@ -91,18 +107,26 @@ impl Twin {
     pub async fn same_with(&self, sql: &str, values: &[Option<&str>]) -> anyhow::Result<String> {
         let expected = extended(&self.alone, sql, values).await;
         let found = extended(&self.proxied, sql, values).await;
-        ensure!(found == expected, "{sql} {values:?}\nexpected {expected}\nfound    {found}");
+        ensure!(
+            found == expected,
+            "{sql} {values:?}\nexpected {expected}\nfound    {found}"
+        );
         Ok(found)
     }
 
     /// The rows of a relation in the database that is left alone, and of one in the other.
     pub async fn equal(&self, alone: &str, migrated: &str) -> anyhow::Result<()> {
         let rows = |relation: &str| {
-            format!("SELECT to_jsonb(r)::text FROM {relation} AS r ORDER BY to_jsonb(r)::text COLLATE \"C\"")
+            format!(
+                "SELECT to_jsonb(r)::text FROM {relation} AS r ORDER BY to_jsonb(r)::text COLLATE \"C\""
+            )
         };
         let expected = answer(&self.alone, &rows(alone)).await;
         let found = answer(&self.direct, &rows(migrated)).await;
-        ensure!(found == expected, "{migrated}\nexpected {expected}\nfound    {found}");
+        ensure!(
+            found == expected,
+            "{migrated}\nexpected {expected}\nfound    {found}"
+        );
         Ok(())
     }
 
@@ -122,7 +146,11 @@ pub async fn answer(client: &Client, sql: &str) -> String {
     match client.simple_query(sql).await {
         Err(error) => told(&error),
         Ok(messages) => {
-            let lines: Vec<String> = messages.iter().map(line).collect();
+            let mut lines: Vec<String> = messages.iter().map(line).collect();
+            // Rows in no order that anybody promised; an INSERT returns them as they were given.
+            if !sql.contains("ORDER BY") && !sql.contains("INSERT") {
+                lines.sort();
+            }
             lines.join("\n")
         }
     }
@@ -163,7 +191,10 @@ async fn extended(client: &Client, sql: &str, values: &[Option<&str>]) -> String
         Ok(statement) => statement,
         Err(error) => return told(&error),
     };
-    let texts: Vec<Text> = values.iter().map(|value| Text(value.map(str::to_owned))).collect();
+    let texts: Vec<Text> = values
+        .iter()
+        .map(|value| Text(value.map(str::to_owned)))
+        .collect();
     let parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
         texts.iter().map(|text| text as _).collect();
     match client.query(&statement, &parameters).await {
@@ -208,10 +239,7 @@ impl tokio_postgres::types::ToSql for Text {
         true
     }
 
-    fn encode_format(
-        &self,
-        _type: &tokio_postgres::types::Type,
-    ) -> tokio_postgres::types::Format {
+    fn encode_format(&self, _type: &tokio_postgres::types::Type) -> tokio_postgres::types::Format {
         tokio_postgres::types::Format::Text
     }
 

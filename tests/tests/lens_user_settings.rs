@@ -1,7 +1,8 @@
 //! `user_settings` split into organisations, people, memberships and settings: through every phase
 //! and back, each answer compared with that of a database that was left alone.
 
-use crossfade_tests::twin::{Case, Twin};
+use crossfade_tests::control::{pid, until_blocked};
+use crossfade_tests::twin::{Case, Twin, answer};
 use rewrite_rules::Phase;
 
 const CASE: Case = Case {
@@ -13,13 +14,37 @@ const CASE: Case = Case {
 
 /// The columns as the application's ORM lists them.
 const LISTED: [&str; 31] = [
-    "id", "keycloak_user_id", "language", "agent", "max_iterations", "security_analyzer", "confirmation_mode",
-    "llm_model", "llm_api_key", "llm_api_key_for_byor", "llm_base_url", "remote_runtime_resource_factor",
-    "enable_default_condenser", "condenser_max_size", "user_consents_to_analytics", "billing_margin",
-    "enable_sound_notifications", "enable_proactive_conversation_starters", "sandbox_base_container_image",
-    "sandbox_runtime_container_image", "user_version", "accepted_tos", "mcp_config", "search_api_key",
-    "sandbox_api_key", "max_budget_per_task", "enable_solvability_analysis", "email", "email_verified",
-    "git_user_name", "git_user_email",
+    "id",
+    "keycloak_user_id",
+    "language",
+    "agent",
+    "max_iterations",
+    "security_analyzer",
+    "confirmation_mode",
+    "llm_model",
+    "llm_api_key",
+    "llm_api_key_for_byor",
+    "llm_base_url",
+    "remote_runtime_resource_factor",
+    "enable_default_condenser",
+    "condenser_max_size",
+    "user_consents_to_analytics",
+    "billing_margin",
+    "enable_sound_notifications",
+    "enable_proactive_conversation_starters",
+    "sandbox_base_container_image",
+    "sandbox_runtime_container_image",
+    "user_version",
+    "accepted_tos",
+    "mcp_config",
+    "search_api_key",
+    "sandbox_api_key",
+    "max_budget_per_task",
+    "enable_solvability_analysis",
+    "email",
+    "email_verified",
+    "git_user_name",
+    "git_user_email",
 ];
 
 /// The unified tables seen as the legacy one, by SQL of this test's own.
@@ -44,15 +69,24 @@ fn select(condition: &str) -> String {
         .iter()
         .map(|column| format!("user_settings.{column} AS user_settings_{column}"))
         .collect();
-    format!("SELECT {} \nFROM user_settings {condition}", columns.join(", "))
+    format!(
+        "SELECT {} \nFROM user_settings {condition}",
+        columns.join(", ")
+    )
 }
 
 /// What the ORM sends, in the order in which an application would.
 async fn orm(twin: &Twin, user: &str) {
-    let by_user = select("\nWHERE user_settings.keycloak_user_id = $1::VARCHAR \n LIMIT $2::INTEGER");
-    let same = async |sql: &str, values: &[Option<&str>]| twin.same_with(sql, values).await.unwrap();
+    let by_user =
+        select("\nWHERE user_settings.keycloak_user_id = $1::VARCHAR \n LIMIT $2::INTEGER");
+    let same =
+        async |sql: &str, values: &[Option<&str>]| twin.same_with(sql, values).await.unwrap();
     same(&by_user, &[Some(user), Some("1")]).await;
-    let given: Vec<&str> = LISTED[1..].iter().copied().filter(|c| *c != "mcp_config").collect();
+    let given: Vec<&str> = LISTED[1..]
+        .iter()
+        .copied()
+        .filter(|c| *c != "mcp_config")
+        .collect();
     let types: Vec<String> = given
         .iter()
         .enumerate()
@@ -67,7 +101,9 @@ async fn orm(twin: &Twin, user: &str) {
         .iter()
         .map(|column| match *column {
             "keycloak_user_id" => Some(user),
-            "confirmation_mode" | "enable_sound_notifications" | "enable_solvability_analysis" => Some("false"),
+            "confirmation_mode" | "enable_sound_notifications" | "enable_solvability_analysis" => {
+                Some("false")
+            }
             "enable_default_condenser" | "enable_proactive_conversation_starters" => Some("true"),
             "billing_margin" => Some("1.0"),
             "user_version" => Some("0"),
@@ -99,8 +135,16 @@ async fn orm(twin: &Twin, user: &str) {
         &[Some(user), Some("none"), Some("4")],
     )
     .await;
-    same(&format!("SELECT count(*) AS count_1 FROM ({}) AS anon_1", select("")), &[]).await;
-    same("SELECT count(user_settings.id) AS count_1 FROM user_settings", &[]).await;
+    same(
+        &format!("SELECT count(*) AS count_1 FROM ({}) AS anon_1", select("")),
+        &[],
+    )
+    .await;
+    same(
+        "SELECT count(user_settings.id) AS count_1 FROM user_settings",
+        &[],
+    )
+    .await;
     same(
         "UPDATE user_settings SET llm_api_key_for_byor=$1::VARCHAR WHERE user_settings.keycloak_user_id = $2::VARCHAR",
         &[Some("byor"), Some(user)],
@@ -119,11 +163,19 @@ async fn orm(twin: &Twin, user: &str) {
 
 fn type_of(column: &str) -> &'static str {
     match column {
-        "max_iterations" | "remote_runtime_resource_factor" | "condenser_max_size" | "user_version" => "INTEGER",
+        "max_iterations"
+        | "remote_runtime_resource_factor"
+        | "condenser_max_size"
+        | "user_version" => "INTEGER",
         "billing_margin" | "max_budget_per_task" => "FLOAT",
         "accepted_tos" => "TIMESTAMP WITHOUT TIME ZONE",
-        "confirmation_mode" | "enable_default_condenser" | "user_consents_to_analytics" | "enable_sound_notifications"
-        | "enable_proactive_conversation_starters" | "enable_solvability_analysis" | "email_verified" => "BOOLEAN",
+        "confirmation_mode"
+        | "enable_default_condenser"
+        | "user_consents_to_analytics"
+        | "enable_sound_notifications"
+        | "enable_proactive_conversation_starters"
+        | "enable_solvability_analysis"
+        | "email_verified" => "BOOLEAN",
         _ => "VARCHAR",
     }
 }
@@ -132,7 +184,7 @@ fn type_of(column: &str) -> &'static str {
 const EDGES: &[&str] = &[
     // A second and a third row of one person; each keeps what it says of the person.
     "INSERT INTO user_settings (keycloak_user_id, accepted_tos, enable_sound_notifications) VALUES ('dup{p}', '2025-01-01', true), ('dup{p}', '2025-01-02', false) RETURNING id, keycloak_user_id, accepted_tos, enable_sound_notifications",
-    "INSERT INTO user_settings (keycloak_user_id, accepted_tos) SELECT keycloak_user_id, accepted_tos + interval '1 day' FROM user_settings WHERE keycloak_user_id = 'dup{p}' RETURNING id, accepted_tos",
+    "INSERT INTO user_settings (keycloak_user_id, accepted_tos) SELECT keycloak_user_id, accepted_tos + interval '1 day' FROM user_settings WHERE keycloak_user_id = 'dup{p}' ORDER BY id RETURNING id, accepted_tos",
     "UPDATE user_settings SET accepted_tos = accepted_tos + interval '1 hour', language = 'x' WHERE keycloak_user_id = 'dup{p}' RETURNING id, accepted_tos, language",
     "DELETE FROM user_settings WHERE id = (SELECT min(id) FROM user_settings WHERE keycloak_user_id = 'dup{p}') RETURNING *",
     "UPDATE user_settings SET enable_sound_notifications = NOT enable_sound_notifications WHERE keycloak_user_id = 'dup{p}' RETURNING id, enable_sound_notifications",
@@ -166,7 +218,9 @@ const EDGES: &[&str] = &[
 async fn edges(twin: &Twin, phase: Phase) {
     let number = (phase as usize).to_string();
     for sql in EDGES {
-        twin.same(&sql.replace("{p}", &number)).await.unwrap_or_else(|e| panic!("{phase}: {e}"));
+        twin.same(&sql.replace("{p}", &number))
+            .await
+            .unwrap_or_else(|e| panic!("{phase}: {e}"));
     }
 }
 
@@ -207,14 +261,16 @@ async fn a_split_goes_through_every_phase_and_back() {
     verified(&twin).await;
     // The way back, and forward again.
     twin.crossfade("rollback").await.unwrap();
-    twin.same("UPDATE user_settings SET language = 'back' WHERE id < 20").await.unwrap();
+    twin.same("UPDATE user_settings SET language = 'back' WHERE id < 20")
+        .await
+        .unwrap();
     verified(&twin).await;
     twin.advance(Phase::UnifiedRead).await.unwrap();
     twin.advance(Phase::UnifiedOnly).await.unwrap();
     all(&twin, Phase::UnifiedOnly).await;
     // Legacy missed these writes; a reverse backfill brings it up to date.
     twin.crossfade("rollback").await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
+    twin.crossfade("backfill --reverse").await.unwrap();
     verified(&twin).await;
     twin.equal(LEGACY, LEGACY).await.unwrap();
     twin.advance(Phase::UnifiedOnly).await.unwrap();
@@ -230,4 +286,176 @@ async fn a_split_goes_through_every_phase_and_back() {
         .await
         .unwrap();
     all(&twin, Phase::Retired).await;
+}
+
+/// A twin whose rows are copied, in a phase.
+async fn carried_to(phase: Phase) -> Twin {
+    let twin = Twin::start(CASE).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.advance(Phase::DualWrite).await.unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    verified(&twin).await;
+    for step in [
+        Phase::ShadowRead,
+        Phase::DualRead,
+        Phase::UnifiedRead,
+        Phase::UnifiedOnly,
+    ] {
+        if step <= phase {
+            twin.advance(step).await.unwrap();
+        }
+    }
+    twin
+}
+
+async fn told(twin: &Twin, sql: &str) -> String {
+    answer(&twin.proxied, sql).await
+}
+
+#[tokio::test]
+async fn what_the_new_application_writes_reaches_the_legacy_table() {
+    let twin = carried_to(Phase::DualWrite).await;
+    let legacy = "SELECT language, accepted_tos, enable_sound_notifications FROM user_settings WHERE keycloak_user_id = 'k1'";
+    // Before dual_read only what the statement set is carried over: the rest may be stale.
+    twin.direct
+        .batch_execute(
+            "UPDATE user_settings SET language = 'past the proxy' WHERE keycloak_user_id = 'k1'",
+        )
+        .await
+        .unwrap();
+    let update = "UPDATE \"user\" SET accepted_tos = '2027-01-01' WHERE keycloak_user_id = 'k1' RETURNING id > 0";
+    assert_eq!(told(&twin, update).await, "(?column?)\ndone 1\nt");
+    assert_eq!(
+        answer(&twin.direct, legacy).await,
+        "(language, accepted_tos, enable_sound_notifications)\ndone 1\npast the proxy|2027-01-01 00:00:00|f"
+    );
+    twin.refused(
+        "UPDATE \"user\" SET keycloak_user_id = 'k2' WHERE keycloak_user_id = 'k1'",
+        "before dual_read",
+    )
+    .await
+    .unwrap();
+    // No part of a legacy row: none of our business.
+    assert_eq!(
+        told(
+            &twin,
+            "UPDATE org SET contact_name = 'x' WHERE name = 'user_1_org'"
+        )
+        .await,
+        "done 1"
+    );
+    twin.same("UPDATE user_settings SET language = 'both' WHERE keycloak_user_id = 'k1'")
+        .await
+        .unwrap();
+
+    for phase in [Phase::ShadowRead, Phase::DualRead, Phase::UnifiedRead] {
+        twin.advance(phase).await.unwrap();
+        if phase == Phase::ShadowRead {
+            continue;
+        }
+        let new = format!("new-{phase}");
+        let signup = format!(
+            "BEGIN; INSERT INTO org (name) VALUES ('{new}'); INSERT INTO \"user\" (keycloak_user_id, accepted_tos) VALUES ('{new}', '2027-02-02'); \
+             INSERT INTO settings (org_id, keycloak_user_id, settings_version, language) SELECT org.id, '{new}', 5, 'en' FROM org WHERE name = '{new}'; COMMIT"
+        );
+        assert_eq!(
+            told(&twin, &signup).await.matches("done").count(),
+            5,
+            "{signup}"
+        );
+        let row = format!(
+            "SELECT user_version, accepted_tos, language FROM user_settings WHERE keycloak_user_id = '{new}'"
+        );
+        let found = "(user_version, accepted_tos, language)\n5|2027-02-02 00:00:00|en\ndone 1";
+        let sorted = |text: &str| {
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.sort_unstable();
+            lines.join("|")
+        };
+        assert_eq!(sorted(&answer(&twin.direct, &row).await), sorted(found));
+        for sql in [
+            "UPDATE settings SET language = 'new', llm_model = llm_model || '!' WHERE keycloak_user_id = 'twice'",
+            "UPDATE \"user\" AS u SET enable_sound_notifications = true, accepted_tos = now() WHERE u.keycloak_user_id IN ('twice', 'k1')",
+            &format!(
+                "UPDATE settings s SET keycloak_user_id = 'k1' FROM org WHERE org.id = s.org_id AND org.name = '{new}'"
+            ),
+            &format!(
+                "DELETE FROM \"user\" WHERE keycloak_user_id = '{new}' RETURNING keycloak_user_id"
+            ),
+            "DELETE FROM settings WHERE keycloak_user_id = 'bulk9'",
+        ] {
+            assert!(
+                told(&twin, sql).await.contains("done"),
+                "{sql}: {}",
+                told(&twin, sql).await
+            );
+            verified(&twin).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_writers_of_one_row_lose_nothing() {
+    let twin = carried_to(Phase::UnifiedOnly).await;
+    let other = twin.another().await.unwrap();
+    let process = pid(&other).await.unwrap();
+    // As an ORM saves: by the key, to constants. Both changes stand.
+    answer(
+        &twin.proxied,
+        "BEGIN; UPDATE user_settings SET accepted_tos = '2027-01-01' WHERE id = 1",
+    )
+    .await;
+    let waits = answer(
+        &other,
+        "UPDATE user_settings SET language = 'second' WHERE id = 1 RETURNING accepted_tos, language",
+    );
+    let (second, ()) = tokio::join!(waits, async {
+        until_blocked(&twin.direct, process).await.unwrap();
+        answer(&twin.proxied, "COMMIT").await;
+    });
+    assert!(second.contains("2027-01-01 00:00:00|second"), "{second}");
+    // A value that was made from the row as it was must not be written over what it is now.
+    answer(
+        &twin.proxied,
+        "BEGIN; UPDATE user_settings SET max_iterations = 60 WHERE id = 1",
+    )
+    .await;
+    let waits = answer(
+        &other,
+        "UPDATE user_settings SET max_iterations = max_iterations + 1 WHERE id = 1",
+    );
+    let (second, ()) = tokio::join!(waits, async {
+        until_blocked(&twin.direct, process).await.unwrap();
+        answer(&twin.proxied, "COMMIT").await;
+    });
+    assert!(second.contains("40001"), "{second}");
+    let again = "UPDATE user_settings SET max_iterations = max_iterations + 1 WHERE id = 1 RETURNING max_iterations";
+    assert!(answer(&other, again).await.contains("61"));
+}
+
+#[tokio::test]
+async fn what_a_split_cannot_do_is_refused() {
+    let twin = carried_to(Phase::UnifiedRead).await;
+    for (sql, why) in [
+        (
+            "UPDATE user_settings SET id = 7000 WHERE id = 1",
+            "an UPDATE of the key",
+        ),
+        (
+            "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET language = 'x'",
+            "ON CONFLICT DO UPDATE",
+        ),
+        (
+            "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO NOTHING",
+            "ON CONFLICT with a target",
+        ),
+        (
+            "SELECT * FROM user_settings WHERE id = 1 FOR UPDATE",
+            "FOR UPDATE of rows that are read from several tables",
+        ),
+        ("SELECT ctid FROM user_settings", "the system column ctid"),
+        ("TRUNCATE settings", "TRUNCATE of the unified table"),
+    ] {
+        twin.refused(sql, why).await.unwrap();
+    }
 }

@@ -374,7 +374,9 @@ async fn keys(client: &Client, lens: &Lens, findings: &mut Findings) -> Result<(
         ),
     ];
     // How the unified rows of a written lens are told apart is its own SQL's affair.
-    let sides = sides.into_iter().take(if lens.written.is_none() { 2 } else { 1 });
+    let sides = sides
+        .into_iter()
+        .take(if lens.written.is_none() { 2 } else { 1 });
     for (table, key) in sides {
         let unique: bool = client
             .query_one(

@@ -64,7 +64,10 @@ impl Lens {
         let (condition, image) = match kind {
             Disagreement::Missing => ("cf_u.cf_here IS NULL".to_owned(), "cf_l"),
             Disagreement::Extra => ("cf_l.cf_here IS NULL".to_owned(), "cf_u"),
-            Disagreement::Different => (format!("{BOTH} AND ({})", self.any_difference("cf_l", "cf_u")), "cf_l"),
+            Disagreement::Different => (
+                format!("{BOTH} AND ({})", self.any_difference("cf_l", "cf_u")),
+                "cf_l",
+            ),
         };
         let shown: Vec<String> = self
             .compared_columns()

@@ -63,9 +63,7 @@ pub(super) fn compose<'a>(
             }
             .map(Some)
         }
-        (Side::Unified, Some(_)) => {
-            mirror::compose(scope, target, (write, lens), source, composer)
-        }
+        (Side::Unified, Some(_)) => mirror::compose(scope, target, (write, lens), source, composer),
     }
 }
 
@@ -77,11 +75,7 @@ struct Images<'w, 'a> {
 }
 
 impl<'a> Images<'_, 'a> {
-    fn insert(
-        &self,
-        mut composer: Composer,
-        source: &mut Source<'a>,
-    ) -> Result<Composed, Refusal> {
+    fn insert(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
         let unified = Unified::of(&self.scope, self.target, self.write);
         let skip = self.skips_conflicts()?;
         let mut given = Output::default();
@@ -96,7 +90,12 @@ impl<'a> Images<'_, 'a> {
             "(SELECT cf_images FROM {given}), {skip}, {}",
             self.mirrors()
         );
-        Ok(self.finish(composer, source, (Call::Insert, &arguments), TagVerb::Insert))
+        Ok(self.finish(
+            composer,
+            source,
+            (Call::Insert, &arguments),
+            TagVerb::Insert,
+        ))
     }
 
     fn update(&self, mut composer: Composer, source: &Source<'_>) -> Result<Composed, Refusal> {
@@ -118,7 +117,10 @@ impl<'a> Images<'_, 'a> {
         }
         new.own(&format!(")::{} AS cf_n", self.lens.image_type()));
         self.old_rows(&mut composer, source, Some(new));
-        let names: Vec<String> = sets.iter().map(|(set, _)| quote_literal(&set.name)).collect();
+        let names: Vec<String> = sets
+            .iter()
+            .map(|(set, _)| quote_literal(&set.name))
+            .collect();
         let values = self.scope.statement.list("target_list");
         let depends = values.iter().any(|set| depends_on_a_row(set.get("val")));
         let old = composer.name("old");
@@ -130,7 +132,12 @@ impl<'a> Images<'_, 'a> {
             !depends && self.goes_by_key(),
             self.mirrors()
         );
-        Ok(self.finish(composer, source, (Call::Change, &arguments), TagVerb::Update))
+        Ok(self.finish(
+            composer,
+            source,
+            (Call::Change, &arguments),
+            TagVerb::Update,
+        ))
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
@@ -142,7 +149,12 @@ impl<'a> Images<'_, 'a> {
             self.goes_by_key(),
             self.mirrors()
         );
-        self.finish(composer, source, (Call::Delete, &arguments), TagVerb::Delete)
+        self.finish(
+            composer,
+            source,
+            (Call::Delete, &arguments),
+            TagVerb::Delete,
+        )
     }
 
     /// `cf_old`: the images that the statement finds, with the new ones beside them.

@@ -97,7 +97,9 @@ impl Reader<'_> {
             None => Vec::new(),
         };
         let prepare = file.prepare.as_ref().map(|prepare| {
-            if let Err(error) = pg_query::parse(prepare.sql.get_ref(), pg_query::ParserOptions::DEFAULT) {
+            if let Err(error) =
+                pg_query::parse(prepare.sql.get_ref(), pg_query::ParserOptions::DEFAULT)
+            {
                 self.error(&prepare.sql.span(), &error.to_string());
             }
             prepare.sql.get_ref().clone()
@@ -125,7 +127,9 @@ impl Reader<'_> {
         for (part, lens) in parts.iter().zip(tables) {
             for table in std::iter::once(&lens.legacy).chain(lens.unified_tables()) {
                 if seen.contains(&table) {
-                    let message = format!("table {table} is already in another [[table]]; expected each table once (elsewhere as `lookup`)");
+                    let message = format!(
+                        "table {table} is already in another [[table]]; expected each table once (elsewhere as `lookup`)"
+                    );
                     self.error(&part.get_ref().legacy.span(), &message);
                 }
                 seen.push(table);
@@ -150,7 +154,10 @@ impl Reader<'_> {
                 .iter()
                 .flat_map(|a| other.tables.iter().map(move |b| (a, b)))
             {
-                let unified = a.unified_tables().into_iter().map(|table| (table, "unified"));
+                let unified = a
+                    .unified_tables()
+                    .into_iter()
+                    .map(|table| (table, "unified"));
                 for (mine, side) in std::iter::once((&a.legacy, "legacy")).chain(unified) {
                     if *mine == b.legacy || b.unified_tables().contains(&mine) {
                         self.error(

@@ -109,7 +109,10 @@ impl Functions<'_> {
                 step.sql
             );
             let Some(name) = &step.name else { continue };
-            let said = format!("step {name} of {} returned % rows for one row image; expected at most one", self.lens.legacy.name);
+            let said = format!(
+                "step {name} of {} returned % rows for one row image; expected at most one",
+                self.lens.legacy.name
+            );
             body += &format!(
                 "  IF {kept}.cf_rows > 1 THEN\n    RAISE EXCEPTION {}, {kept}.cf_rows USING ERRCODE = '21000';\n  END IF;\n",
                 quote_literal(&said)
@@ -146,7 +149,10 @@ impl Functions<'_> {
     fn each(&self, work: Work, one: Call) -> Function {
         let perform = format!("PERFORM {}", self.lens.call(one, "cf_image"));
         let after = match work {
-            Work::Remove => format!("      {};\n", self.lens.leave_tombstones("unnest(ARRAY[cf_image])")),
+            Work::Remove => format!(
+                "      {};\n",
+                self.lens.leave_tombstones("unnest(ARRAY[cf_image])")
+            ),
             Work::Put | Work::Rekey | Work::RemoveLegacy | Work::Truncate => String::new(),
         };
         let body = format!(
@@ -160,7 +166,10 @@ impl Functions<'_> {
         );
         self.function(
             self.lens.function_name(work),
-            &format!("(cf_images {}[], cf_record boolean) RETURNS boolean", self.row),
+            &format!(
+                "(cf_images {}[], cf_record boolean) RETURNS boolean",
+                self.row
+            ),
             &format!("  cf_image {};\n", self.row),
             &body,
         )
@@ -224,7 +233,9 @@ impl Functions<'_> {
             lock_legacy = self.lock_legacy("cf_image"),
             locks = self.locks("cf_image"),
             read = self.lens.read_of(self.written, "cf_image"),
-            said = quote_literal(&format!("duplicate key value violates unique constraint \"{constraint}\"")),
+            said = quote_literal(&format!(
+                "duplicate key value violates unique constraint \"{constraint}\""
+            )),
             detail = quote_literal(&format!("Key ({})=(", keys.join(", "))),
             values = values.join(", "),
             constraint = quote_literal(&constraint),
@@ -236,7 +247,10 @@ impl Functions<'_> {
         );
         self.function(
             self.lens.named(Call::InsertOne.word()),
-            &format!("(cf_image {row}, cf_mirror boolean) RETURNS {row}", row = self.row),
+            &format!(
+                "(cf_image {row}, cf_mirror boolean) RETURNS {row}",
+                row = self.row
+            ),
             &format!("  cf_now {};\n{}", self.row, self.fitting()),
             &body,
         )
@@ -253,7 +267,10 @@ impl Functions<'_> {
         );
         self.function(
             self.lens.named(Call::Insert.word()),
-            &format!("(cf_images {row}[], cf_skip boolean, cf_mirror boolean) RETURNS SETOF {row}", row = self.row),
+            &format!(
+                "(cf_images {row}[], cf_skip boolean, cf_mirror boolean) RETURNS SETOF {row}",
+                row = self.row
+            ),
             &format!("  cf_image {row};\n  cf_now {row};\n", row = self.row),
             &body,
         )
@@ -270,7 +287,10 @@ impl Functions<'_> {
             .filter(|column| !self.lens.is_key(column))
             .map(|c| {
                 let name = quote_ident(&c.name);
-                format!("    IF {} = ANY (cf_set) THEN cf_now.{name} := cf_new.{name}; END IF;\n", quote_literal(&c.name))
+                format!(
+                    "    IF {} = ANY (cf_set) THEN cf_now.{name} := cf_new.{name}; END IF;\n",
+                    quote_literal(&c.name)
+                )
             })
             .collect();
         let body = format!(
@@ -302,7 +322,10 @@ impl Functions<'_> {
         );
         self.function(
             self.lens.named(Call::Delete.word()),
-            &format!("(cf_olds {row}[], cf_alone boolean, cf_mirror boolean) RETURNS SETOF {row}", row = self.row),
+            &format!(
+                "(cf_olds {row}[], cf_alone boolean, cf_mirror boolean) RETURNS SETOF {row}",
+                row = self.row
+            ),
             &format!("  cf_old {row};\n  cf_now {row};\n", row = self.row),
             &body,
         )
@@ -326,7 +349,10 @@ impl Functions<'_> {
     }
 
     fn read_back(&self, image: &str, indent: &str) -> String {
-        let said = format!("a row of {} does not read back after it was put; its lens maps it to nothing", self.lens.legacy.name);
+        let said = format!(
+            "a row of {} does not read back after it was put; its lens maps it to nothing",
+            self.lens.legacy.name
+        );
         format!(
             "{indent}{} INTO cf_now;\n{indent}IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {}; END IF;\n",
             self.lens.read_of(self.written, image),
@@ -342,8 +368,16 @@ impl Functions<'_> {
     /// The legacy row of an image, written. Of a row that is there, lossy columns stay: unified
     /// has nothing to say of them.
     fn put_legacy(&self, image: &str, value: impl Fn(&str) -> String) -> String {
-        let names: Vec<String> = self.lens.columns.iter().map(|c| quote_ident(&c.name)).collect();
-        let values: Vec<String> = names.iter().map(|name| format!("({image}).{name}")).collect();
+        let names: Vec<String> = self
+            .lens
+            .columns
+            .iter()
+            .map(|c| quote_ident(&c.name))
+            .collect();
+        let values: Vec<String> = names
+            .iter()
+            .map(|name| format!("({image}).{name}"))
+            .collect();
         let sets: Vec<String> = self
             .lens
             .columns
@@ -388,9 +422,8 @@ impl Functions<'_> {
     /// each that need not in one of its own. Tables that are only looked up stay free.
     fn locks(&self, image: &str) -> String {
         let query = &self.written.query;
-        let ours = |table| {
-            self.written.tables.contains(table) || self.written.crosswalk.contains(table)
-        };
+        let ours =
+            |table| self.written.tables.contains(table) || self.written.crosswalk.contains(table);
         let mut conditions = vec![self.lens.has_key_of(self.written, image)];
         conditions.extend(query.condition.iter().map(|c| format!("({c})")));
         let conditions = conditions.join(" AND ");

@@ -48,7 +48,11 @@ pub(super) fn compose<'a>(
         ));
     };
     if write.is_current_of() {
-        return Err(refuse::unsupported("WHERE CURRENT OF", &table, "Name the row by its key."));
+        return Err(refuse::unsupported(
+            "WHERE CURRENT OF",
+            &table,
+            "Name the row by its key.",
+        ));
     }
     let full = match target.managed.migration.phase {
         Phase::DualRead | Phase::UnifiedRead => true,
@@ -58,7 +62,10 @@ pub(super) fn compose<'a>(
         | Phase::UnifiedOnly
         | Phase::Retired => false,
     };
-    let conflict = scope.statement.get("on_conflict_clause").list("target_list");
+    let conflict = scope
+        .statement
+        .get("on_conflict_clause")
+        .list("target_list");
     let updates = scope.statement.is("UpdateStmt");
     let own = updates.then(|| scope.statement.list("target_list"));
     let sets: Vec<&str> = own
@@ -67,7 +74,10 @@ pub(super) fn compose<'a>(
         .chain(conflict)
         .map(|set| set.text("name"))
         .collect();
-    let decides = part.decides.iter().any(|column| sets.contains(&column.as_str()));
+    let decides = part
+        .decides
+        .iter()
+        .any(|column| sets.contains(&column.as_str()));
     if decides && !full {
         return Err(refuse::unsupported(
             "an UPDATE of what ties this table to the legacy rows, before dual_read",

@@ -103,12 +103,14 @@ impl Reader<'_> {
     fn written_only(&mut self, part: &TablePart, columns: &[LegacyColumn]) {
         let constants = part.constants.0.iter().map(|(name, _)| name.span());
         let visible = part.visible.iter().map(Spanned::span);
-        let mapped = each_column(part).zip(columns).filter(|((_, _, declared), column)| {
-            declared.unified.is_some()
-                || declared.unified_type.is_some()
-                || !column.values.is_empty()
-                || column.set_by_trigger
-        });
+        let mapped = each_column(part)
+            .zip(columns)
+            .filter(|((_, _, declared), column)| {
+                declared.unified.is_some()
+                    || declared.unified_type.is_some()
+                    || !column.values.is_empty()
+                    || column.set_by_trigger
+            });
         let spans = constants
             .chain(visible)
             .chain(mapped.map(|((_, name, _), _)| name.span()));
