@@ -1,6 +1,7 @@
 //! `crossfade prepare`: the schema `crossfade` and the functions of every lens, made once, changed
 //! by version, safe to run at any time and by several proxies at once.
 
+use rewrite_rules::lens::quote_ident;
 use rewrite_rules::{Lens, RuleSet};
 use tokio_postgres::Client;
 
@@ -62,10 +63,7 @@ async fn prepare_in_transaction(
     }
     for migration in rules.migrations() {
         if let Some(ddl) = &migration.prepare {
-            client
-                .batch_execute(ddl)
-                .await
-                .map_err(ControlError::sql("[prepare] of a rule file"))?;
+            run_once(client, &migration.name, ddl).await?;
         }
     }
     for lens in rules.migrations().iter().flat_map(|m| &m.tables) {
@@ -154,6 +152,34 @@ async fn create_functions(
             .map_err(sql())?;
         prepared.functions_created.push(function.name);
     }
+    Ok(())
+}
+
+/// Runs a rule file's own DDL, unless it is what was run last: it may take locks that every step
+/// would take again.
+async fn run_once(client: &Client, migration: &str, ddl: &str) -> Result<(), ControlError> {
+    let sql = || ControlError::sql("[prepare] of a rule file");
+    let name = quote_ident(&format!("prepare_{migration}"));
+    let known = client
+        .query_opt(
+            "SELECT FROM crossfade.lens_functions WHERE name = $1 AND ddl = $2",
+            &[&name, &ddl],
+        )
+        .await
+        .map_err(sql())?;
+    if known.is_some() {
+        return Ok(());
+    }
+    client.batch_execute(ddl).await.map_err(sql())?;
+    client
+        .execute(
+            "INSERT INTO crossfade.lens_functions (name, migration, legacy_table, ddl) \
+             VALUES ($1, $2, '', $3) ON CONFLICT (name) DO UPDATE \
+             SET ddl = excluded.ddl, created_at = now()",
+            &[&name, &migration, &ddl],
+        )
+        .await
+        .map_err(sql())?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@
 //! Whoever writes locks the legacy row first (where legacy still follows) and then the rows that
 //! `read` joins for its key, so that between looking again and putting nobody can interfere.
 
-use super::{Step, Written};
+use super::{Part, Step, Written};
 use crate::lens::functions::{PASSES_ON, savepoint_probe};
 use crate::lens::{Function, LegacyColumn, Lens, Work, quote_ident, quote_literal};
 
@@ -419,7 +419,7 @@ impl Functions<'_> {
     }
 
     /// Locks the rows that `read` joins for a key: in one statement those that must be there, and
-    /// each that need not in one of its own. Tables that are only looked up stay free.
+    /// each that need not in one of its own. Rows of tables that are only looked up stay free.
     fn locks(&self, image: &str) -> String {
         let query = &self.written.query;
         let ours =
@@ -440,7 +440,9 @@ impl Functions<'_> {
                 inner.join(", ")
             );
         }
-        for part in parts().filter(|part| part.nullable) {
+        // Of what need not be there only what clients may write: lenses lock the others' rows.
+        let clients = |part: &&Part| self.written.tables.contains(&part.table);
+        for part in parts().filter(|part| part.nullable).filter(clients) {
             sql += &format!(
                 "  PERFORM 1 FROM {} WHERE {conditions} FOR UPDATE OF {};\n",
                 part.from,

@@ -58,13 +58,15 @@ impl Reader<'_> {
         let may_write: Vec<&TableName> = tables.iter().chain(crosswalk).collect();
         let (put, used) = self.steps(&part.put, &all, &may_write, &names);
         let (remove, _) = self.steps(&part.remove, &all, &may_write, &names);
-        for (list, word) in [(&put, "put"), (&remove, "remove")] {
+        for (list, word) in [(&part.put, "put"), (&part.remove, "remove")] {
             if list.is_empty() {
                 let message = format!("a lens with `read` needs at least one [[table.{word}]]");
                 self.error(&read.span(), &message);
             }
         }
-        for (declared, column) in each_column(part).zip(columns) {
+        // What a wrong step would have put is not known.
+        let whole = put.len() == part.put.len();
+        for (declared, column) in each_column(part).zip(columns).filter(|_| whole) {
             if !column.lossy && !used.contains(&column.name) {
                 let name = &column.name;
                 self.error(
