@@ -28,7 +28,7 @@ pub struct Twin {
     pub proxied: Client,
     /// Past the proxy, on the migrated database.
     pub direct: Client,
-    _world: World,
+    world: World,
 }
 
 impl Twin {
@@ -59,7 +59,7 @@ impl Twin {
             alone,
             proxied,
             direct,
-            _world: world,
+            world,
         })
     }
 
@@ -75,6 +75,11 @@ impl Twin {
         self.proxy.crossfade(&args).await
     }
 
+    /// The operator of the migrated database.
+    pub async fn superuser(&self) -> anyhow::Result<Client> {
+        Ok(self.world.postgres.connect("migrated").await?)
+    }
+
     /// `crossfade prepare`, whose tables the application may use as its own.
     pub async fn prepare(&self) -> anyhow::Result<()> {
         self.proxy.crossfade(&["prepare"]).await?;
@@ -82,8 +87,7 @@ impl Twin {
             "GRANT ALL ON ALL TABLES IN SCHEMA public TO {}",
             crate::world::USER
         );
-        let owner = self._world.postgres.connect("migrated").await?;
-        Ok(owner.batch_execute(&grant).await?)
+        Ok(self.superuser().await?.batch_execute(&grant).await?)
     }
 
     pub async fn advance(&self, to: Phase) -> anyhow::Result<()> {
