@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use rewrite_rules::Phase;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use crate::raw::RawClient;
 use crate::{Proxy, World};
 
 /// What a migration is made of.
@@ -66,6 +67,11 @@ impl Twin {
     /// One more session of the application through the proxy.
     pub async fn another(&self) -> anyhow::Result<Client> {
         self.proxy.client().await
+    }
+
+    /// A session through the proxy that speaks the protocol by hand.
+    pub async fn raw(&self) -> anyhow::Result<RawClient> {
+        RawClient::connect(self.proxy.port, "migrated").await
     }
 
     /// Runs a command on the migration, options behind it; its output.

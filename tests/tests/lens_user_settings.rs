@@ -1,6 +1,8 @@
 //! `user_settings` split into organisations, people, memberships and settings: through every phase
 //! and back, each answer compared with that of a database that was left alone.
 
+use futures_util::SinkExt;
+
 use crossfade_tests::control::{pid, until_blocked};
 use crossfade_tests::twin::{Case, Twin, answer};
 use rewrite_rules::Phase;
@@ -458,4 +460,100 @@ async fn what_a_split_cannot_do_is_refused() {
     ] {
         twin.refused(sql, why).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn commands_and_copies_of_a_split_reach_both_sides() {
+    for phase in [Phase::DualWrite, Phase::UnifiedRead, Phase::UnifiedOnly] {
+        let twin = carried_to(phase).await;
+        let copy = "COPY user_settings (keycloak_user_id, language, mcp_config) FROM STDIN CSV";
+        let rows = "copied,de,\"{\"\"a\"\": 1}\"\ntwice,fr,\n,es,null\n";
+        let mut sink = std::pin::pin!(twin.alone.copy_in(copy).await.unwrap());
+        sink.send(bytes::Bytes::from(rows)).await.unwrap();
+        assert_eq!(sink.finish().await.unwrap(), 3);
+        let mut raw = twin.raw().await.unwrap();
+        let told = raw.copy_in(copy, rows).await.unwrap();
+        assert!(told.iter().any(|m| m.tag_text() == "COPY 3"), "{phase}");
+        for sql in [
+            "SELECT id, keycloak_user_id, language, mcp_config::text FROM user_settings WHERE id > 1200 ORDER BY id",
+            "BEGIN; DECLARE c CURSOR FOR SELECT id, language FROM user_settings ORDER BY id DESC; FETCH 3 FROM c; COMMIT",
+            "CREATE TEMP TABLE kept AS SELECT id, keycloak_user_id FROM user_settings WHERE language = 'de' ORDER BY id",
+            "SELECT * FROM kept ORDER BY id",
+            "BEGIN; LOCK TABLE user_settings IN SHARE MODE; COMMIT",
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; UPDATE user_settings SET language = 'rr' WHERE id = 2; DELETE FROM user_settings WHERE id = 3; INSERT INTO user_settings (keycloak_user_id) VALUES ('rr') RETURNING id; COMMIT",
+            "SELECT id, language FROM user_settings WHERE id < 6 ORDER BY id",
+        ] {
+            twin.same(sql)
+                .await
+                .unwrap_or_else(|e| panic!("{phase}: {e}"));
+        }
+        let unified =
+            format!("(SELECT to_jsonb(m) - 'person' AS \"all\", person FROM {AS_LEGACY} m)");
+        twin.equal(LEGACY, &unified).await.unwrap();
+        let plan = answer(
+            &twin.proxied,
+            "EXPLAIN UPDATE user_settings SET language = 'x' WHERE id = 1",
+        )
+        .await;
+        assert!(plan.contains("QUERY PLAN"), "{plan}");
+        twin.same("TRUNCATE user_settings").await.unwrap();
+        twin.same("SELECT count(*) FROM user_settings")
+            .await
+            .unwrap();
+        twin.equal(LEGACY, &unified).await.unwrap();
+        assert_eq!(
+            answer(&twin.direct, "SELECT count(*) FROM org").await,
+            "(count)\n0\ndone 1"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_split_enters_the_ledger_and_settles_later() {
+    let twin = Twin::start(CASE).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.direct
+        .batch_execute("ALTER TABLE settings ADD CHECK (language <> 'xx')")
+        .await
+        .unwrap();
+    twin.advance(Phase::DualWrite).await.unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    // The legacy write stands, and so do its neighbours on the unified side.
+    twin.same(
+        "UPDATE user_settings SET language = CASE WHEN id = 2 THEN 'xx' ELSE 'yy' END WHERE id < 4",
+    )
+    .await
+    .unwrap();
+    let ledger = "SELECT key::text, sqlstate FROM crossfade.divergence";
+    let operator = twin.superuser().await.unwrap();
+    assert_eq!(
+        answer(&operator, ledger).await,
+        "(key, sqlstate)\n[\"2\"]|23514\ndone 1"
+    );
+    let kept = answer(
+        &twin.direct,
+        "SELECT id, language FROM settings WHERE id < 4 ORDER BY id",
+    )
+    .await;
+    assert_eq!(kept, "(id, language)\n1|yy\n2|∅\n3|yy\ndone 3");
+    twin.same("UPDATE user_settings SET language = 'zz' WHERE id = 2")
+        .await
+        .unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    verified(&twin).await;
+    assert_eq!(answer(&operator, ledger).await, "(key, sqlstate)\ndone 0");
+}
+
+#[tokio::test]
+async fn the_check_tries_a_written_lens_on_rows() {
+    let twin = Twin::start(CASE).await.unwrap();
+    twin.prepare().await.unwrap();
+    let said = twin.crossfade("check").await.unwrap();
+    assert!(said.contains("rows read back as they were put"), "{said}");
+    twin.direct
+        .batch_execute("ALTER TABLE user_settings ALTER language TYPE text")
+        .await
+        .unwrap();
+    let error = format!("{:#}", twin.crossfade("check").await.unwrap_err());
+    assert!(error.contains("language"), "{error}");
 }
