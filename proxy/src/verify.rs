@@ -103,7 +103,7 @@ async fn table(
         .collect();
     let mut table = TableReport {
         legacy_table: lens.legacy.sql(),
-        unified_table: lens.unified.sql(),
+        unified_table: unified_tables(lens),
         legacy_rows: row.get(0),
         unified_rows: row.get(1),
         missing: row.get(2),
@@ -113,7 +113,7 @@ async fn table(
         ignored_columns: lens
             .columns
             .iter()
-            .filter(|column| !column.verify)
+            .filter(|column| !column.verify || column.lossy)
             .map(|column| column.name.clone())
             .collect(),
         samples: Vec::new(),
@@ -151,4 +151,10 @@ async fn samples(
             columns: row.get(1),
         })
         .collect())
+}
+
+fn unified_tables(lens: &rewrite_rules::Lens) -> String {
+    let tables = lens.unified_tables();
+    let names: Vec<String> = tables.iter().map(|table| table.sql()).collect();
+    names.join(", ")
 }

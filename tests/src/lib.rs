@@ -17,6 +17,7 @@ pub mod regress;
 pub mod sides;
 pub mod tap;
 pub mod torture;
+pub mod twin;
 pub mod world;
 
 pub use program::{Transcript, java, node, psql, python, sqlx};

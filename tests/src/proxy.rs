@@ -185,6 +185,14 @@ impl Proxy {
         Ok(())
     }
 
+    /// Writes a rule file of another migration.
+    pub fn write_rules(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        Ok(std::fs::write(
+            self.rules_dir().join(format!("{name}.toml")),
+            text,
+        )?)
+    }
+
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let process = self.process.as_ref().context("the proxy is not serving")?;
         Ok(process.signal(signal)?)
