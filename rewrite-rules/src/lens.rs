@@ -7,11 +7,13 @@
 
 mod compare;
 mod copy;
+mod digest;
 mod functions;
 mod sql;
 
 pub use compare::Disagreement;
 pub use copy::KeyRange;
+pub use digest::{DigestOf, GROUPS};
 pub use functions::Function;
 pub(crate) use functions::Work;
 pub use sql::{quote_ident, quote_literal};
