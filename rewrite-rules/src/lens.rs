@@ -16,7 +16,7 @@ pub use copy::KeyRange;
 pub use digest::{DigestOf, GROUPS};
 pub use functions::Function;
 pub(crate) use functions::Work;
-pub use sql::{quote_ident, quote_literal};
+pub use sql::{UNMAPPED, quote_ident, quote_literal};
 
 use std::fmt;
 

@@ -17,6 +17,9 @@ use crate::tree::Tree;
 /// for longer than other sessions should wait (about 0.1 s per MiB).
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
+/// What the lexer may read twice: some hundredths of a second's work.
+const PUT_BACK_BYTES_MAX: usize = 1 << 24;
+
 impl RuleSet {
     /// Reads one text (which may hold several statements) under this rule set. The result is
     /// kept, so that a text is parsed once per rule set.
@@ -39,11 +42,22 @@ impl RuleSet {
 
     fn read_text(&self, text: &str, path: SearchPath) -> Reading {
         let mut effects = SessionEffects::default();
-        let verdict = self
-            .verdict(text, path, &mut effects)
-            .unwrap_or_else(Verdict::Refused);
-        let named = self.may_name(text.as_bytes()) || self.watches(text.as_bytes());
-        let calls = named.then(|| self.calls_of(text)).flatten();
+        let named = self.may_name(text.as_bytes());
+        let (verdict, calls) = match parse(text) {
+            Ok(tree) => {
+                let verdict = self
+                    .verdict(text, &tree, path, &mut effects)
+                    .unwrap_or_else(Verdict::Refused);
+                let named = named || self.watches(text.as_bytes());
+                (verdict, named.then(|| self.calls_of(text, &tree)).flatten())
+            }
+            Err(refusal) if named => (Verdict::Refused(refusal), None),
+            Err(_) => {
+                // What is wrong with it, or what a newer server makes of it, is the server's.
+                effects_unparsed(text, &mut effects);
+                (Verdict::PassThrough, None)
+            }
+        };
         Reading {
             verdict,
             effects,
@@ -54,32 +68,11 @@ impl RuleSet {
     fn verdict(
         &self,
         text: &str,
+        tree: &Tree,
         path: SearchPath,
         effects: &mut SessionEffects,
     ) -> Result<Verdict, Refusal> {
-        if text.len() > TEXT_BYTES_MAX {
-            if !self.may_name(text.as_bytes()) {
-                effects_unparsed(text, effects);
-                return Ok(Verdict::PassThrough);
-            }
-            return Err(refuse::too_long(text.len(), TEXT_BYTES_MAX));
-        }
-        let said = |error: &dyn std::fmt::Display| {
-            let message = error.to_string();
-            let message = message.trim_start_matches("Invalid statement: ");
-            refuse::syntax(message, syntax_position(text, message))
-        };
-        let parsed = match pg_query::parse(text, pg_query::ParserOptions::DEFAULT) {
-            Ok(parsed) => parsed,
-            Err(_) if !self.may_name(text.as_bytes()) => {
-                // What is wrong with it, or what a newer server makes of it, is the server's.
-                effects_unparsed(text, effects);
-                return Ok(Verdict::PassThrough);
-            }
-            Err(error) => return Err(said(&error)),
-        };
-        let tree = Tree::of(&parsed.protobuf).map_err(|error| said(&error))?;
-        let scanned = tokens::scan(text).map_err(|error| said(&error))?;
+        let scanned = tokens::scan(text).map_err(|error| unreadable(text, &error))?;
         let tokens = Tokens {
             text,
             tokens: &scanned,
@@ -131,11 +124,36 @@ impl RuleSet {
     }
 }
 
+/// The text's tree, or why it is not to be had.
+fn parse(text: &str) -> Result<Tree, Refusal> {
+    if let Some(refusal) = too_costly(text) {
+        return Err(refusal);
+    }
+    let parsed = pg_query::parse(text, pg_query::ParserOptions::DEFAULT)
+        .map_err(|error| unreadable(text, &error))?;
+    Tree::of(&parsed.protobuf).map_err(|error| unreadable(text, &error))
+}
+
+fn unreadable(text: &str, error: &dyn std::fmt::Display) -> Refusal {
+    let message = error.to_string();
+    let message = message.trim_start_matches("Invalid statement: ");
+    refuse::syntax(message, syntax_position(text, message))
+}
+
+/// Why a text would hold its worker for longer than others should wait, if it would.
+fn too_costly(text: &str) -> Option<Refusal> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Some(refuse::too_long(text.len(), TEXT_BYTES_MAX));
+    }
+    (tokens::put_back_bytes(text) > PUT_BACK_BYTES_MAX).then(refuse::nested_comments)
+}
+
 /// Where a syntax error is: pg_query keeps the parser's words and drops its position. The token
 /// in question is the first of its text that fails the parse of what ends with it.
 fn syntax_position(text: &str, message: &str) -> Option<u32> {
-    /// Each candidate costs a parse of the text before it.
-    const CANDIDATES_MAX: usize = 32;
+    /// Each candidate costs a parse of the text before it; a client that sends nonsense gets a
+    /// position as long as that is cheap (some 0.1 s for each MiB parsed).
+    const PARSED_BYTES_MAX: usize = 1 << 20;
     let position = |byte: usize| u32::try_from(text[..byte].chars().count() + 1).ok();
     if message.ends_with("at end of input") {
         return position(text.len());
@@ -149,7 +167,12 @@ fn syntax_position(text: &str, message: &str) -> Option<u32> {
         pg_query::parse(&text[..end], pg_query::ParserOptions::DEFAULT)
             .is_err_and(|error| error.to_string().ends_with(message))
     };
-    let mut candidates = named.take(CANDIDATES_MAX);
+    let mut left = PARSED_BYTES_MAX;
+    let mut candidates = named.take_while(|token| {
+        let affordable = left.checked_sub(token.end);
+        left = affordable.unwrap_or(0);
+        affordable.is_some()
+    });
     position(candidates.find(|token| fails(token.end))?.start)
 }
 

@@ -66,6 +66,15 @@ pub(crate) fn too_long(bytes: usize, bytes_max: usize) -> Refusal {
     )
 }
 
+pub(crate) fn nested_comments() -> Refusal {
+    refusal(
+        TOO_LARGE,
+        "a statement that names a migrated table holds too many beginnings of comments in a row"
+            .to_owned(),
+        "Put a space between them.",
+    )
+}
+
 /// The rewrite of this statement is wrong: a mistake in the library.
 pub(crate) fn not_sql(sql: &str) -> Refusal {
     refusal(

@@ -20,6 +20,7 @@ mod unified_first;
 use clauses::Write;
 use compose::{Composed, Composer};
 
+use crate::lens::Lens;
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
@@ -130,9 +131,18 @@ pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Pla
 /// text used.
 pub(crate) fn renames(scope: &Scope<'_>) -> Result<Vec<Rename>, Refusal> {
     let mut renames = Vec::new();
+    let mut seen: Vec<(&Lens, Side)> = Vec::new();
     for found in managed_refs(scope)? {
-        let ours = found.managed.lens.renames();
-        renames.extend(match found.managed.side {
+        let (lens, side) = (found.managed.lens, found.managed.side);
+        if seen
+            .iter()
+            .any(|known| std::ptr::eq(known.0, lens) && known.1 == side)
+        {
+            continue;
+        }
+        seen.push((lens, side));
+        let ours = lens.renames();
+        renames.extend(match side {
             Side::Legacy => ours,
             Side::Unified => ours.into_iter().map(Rename::reversed).collect(),
         });

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::rule_set::RuleSet;
+use crate::tree::Tree;
 use crate::walk::table_refs;
 
 /// An application has hundreds of statements; one that builds its texts from parts may have any
@@ -50,9 +51,7 @@ impl Shapes {
 
 impl RuleSet {
     /// The counter for a text that names a managed table, in whatever phase; `None` for others.
-    pub(crate) fn calls_of(&self, text: &str) -> Option<Arc<Calls>> {
-        let parsed = pg_query::parse(text, pg_query::ParserOptions::DEFAULT).ok()?;
-        let tree = crate::tree::Tree::of(&parsed.protobuf).ok()?;
+    pub(crate) fn calls_of(&self, text: &str, tree: &Tree) -> Option<Arc<Calls>> {
         let names = tree.list("stmts").iter().any(|raw| {
             table_refs(raw.get("stmt")).iter().any(|found| {
                 self.migrations()

@@ -85,7 +85,11 @@ impl Output {
     /// Appends a range of the client's text with the edits inside it.
     pub fn client(&mut self, source: &Source<'_>, range: Range<usize>) -> &mut Output {
         let mut at = range.start;
-        for edit in &source.edits {
+        let first = source
+            .edits
+            .partition_point(|edit| edit.range.start < range.start);
+        let within = source.edits[first..].iter();
+        for edit in within.take_while(|edit| edit.range.start <= range.end) {
             // An edit inside a larger one is in that one's text already.
             if edit.range.start < at || edit.range.end > range.end {
                 continue;

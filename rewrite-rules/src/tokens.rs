@@ -46,6 +46,23 @@ pub(crate) fn scan(text: &str) -> Result<Vec<Token>, pg_query::Error> {
     Ok(tokens)
 }
 
+/// Bytes that PostgreSQL's lexer reads more than once: it takes a run of operator characters as one
+/// token, and puts all but a comment's first two characters back when one begins in it. A run that
+/// is nothing but beginnings of comments so costs the square of its length.
+pub(crate) fn put_back_bytes(text: &str) -> usize {
+    let is_operator = |byte: &u8| b"~!@#^&|`?+-*/%<>=".contains(byte);
+    let mut total: usize = 0;
+    let mut rest = text.as_bytes();
+    while let Some(start) = rest.iter().position(is_operator) {
+        let run = rest[start..].iter().take_while(|byte| is_operator(byte));
+        let run = &rest[start..start + run.count()];
+        let comments = run.windows(2).filter(|pair| *pair == b"/*").count();
+        total = total.saturating_add(comments.saturating_mul(run.len()));
+        rest = &rest[start + run.len()..];
+    }
+    total
+}
+
 fn is_comment(token: &ScanToken) -> bool {
     token.token == Kind::SqlComment as i32 || token.token == Kind::CComment as i32
 }

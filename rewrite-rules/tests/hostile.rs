@@ -21,9 +21,15 @@ fn read(phase: Phase, text: String) -> String {
         match &rules.rewrite(&text, SearchPath::AsDeclared).verdict {
             Verdict::PassThrough => "passed".to_owned(),
             Verdict::Rewritten(rewritten) => {
-                // What is sent may grow by the read of each reference, not by more.
+                // What is sent grows by the read of each reference, and by a cast for each value
+                // of a VALUES list; by nothing that multiplies with the text.
                 let references = text.matches("iso_agents").count();
-                assert!(rewritten.sql.len() < 3 * text.len() + 4_000 * (references + 1));
+                let bytes = rewritten.sql.len();
+                assert!(
+                    bytes < 12 * text.len() + 4_000 * (references + 1),
+                    "{} bytes became {bytes}",
+                    text.len()
+                );
                 "rewritten".to_owned()
             }
             Verdict::Refused(refusal) => refusal.sqlstate.to_owned(),
@@ -61,7 +67,6 @@ const READS_OR_REFUSED: [&[&str]; 2] = [
 const REFUSED: [&[&str]; 2] = [&["42601", "54000"], &["42601", "54000"]];
 
 #[test]
-#[ignore = "open: needs more than 15 s, so time is not bounded by the text's length"]
 fn fifty_thousand_ands() {
     let conditions = vec!["id IS NOT NULL"; 50_000].join(" AND ");
     check(
@@ -128,7 +133,6 @@ fn a_hundred_thousand_nested_arrays() {
 }
 
 #[test]
-#[ignore = "open: needs more than 15 s, so time is not bounded by the text's length"]
 fn nested_queries_and_unions() {
     let count = 2_000;
     let nested = format!(
@@ -149,7 +153,6 @@ fn nested_queries_and_unions() {
 }
 
 #[test]
-#[ignore = "open: needs more than 15 s, so time is not bounded by the text's length"]
 fn a_list_of_a_megabyte() {
     let list = vec!["'admin'"; 100_000].join(",");
     check(
@@ -164,7 +167,6 @@ fn a_list_of_a_megabyte() {
 }
 
 #[test]
-#[ignore = "open: the sent text outgrows the bound for an INSERT of 10,000 rows"]
 fn thousands_of_rows_and_statements() {
     let rows = vec!["('k', 'e@example.com', 'n')"; 10_000].join(", ");
     let insert = format!("INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES {rows}");
@@ -208,12 +210,20 @@ fn a_zero_byte_hides_nothing() {
 }
 
 #[test]
-#[ignore = "open: needs more than 15 s, so time is not bounded by the text's length"]
 fn comments_in_comments() {
     let deep = format!(
         "{}{} SELECT email FROM iso_agents",
         "/*".repeat(100_000),
         "*/".repeat(100_000)
     );
-    check(&deep, READS);
+    check(&deep, [&["54000"], &["54000"]]);
+    let apart = format!(
+        "{}{} SELECT email FROM iso_agents",
+        "/* ".repeat(100_000),
+        " */".repeat(100_000)
+    );
+    check(&apart, READS);
+    // Banners are no nesting.
+    let banners = format!("/{}/ SELECT 1 FROM iso_agents", "*".repeat(50_000));
+    check(&banners, READS);
 }

@@ -18,7 +18,7 @@ CREATE TEMP TABLE things (id int PRIMARY KEY, name text);
 \copy (SELECT * FROM things ORDER BY id) TO STDOUT (FORMAT csv)
 \copy things FROM PROGRAM 'printf "1\tagain\n"'
 \copy things TO PROGRAM 'cat'
-\copy iso_agents (clerk_user_id, email, full_name) TO PROGRAM 'sort | head -3'
+\copy iso_agents (clerk_user_id, email, full_name) TO PROGRAM 'sort | sed -n 1,3p'
 SELECT id, name FROM things \gdesc
 SELECT * FROM nowhere \gdesc
 SELECT count(*) AS things FROM things \gset

@@ -30,7 +30,6 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "open: of two errors in one statement another is told first (seed 20082); run with --run-ignored all"]
 async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<()> {
     let mut bench = Bench::start().await?;
     let mut coverage = Coverage::default();

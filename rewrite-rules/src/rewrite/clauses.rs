@@ -169,7 +169,8 @@ impl<'a> Write<'a> {
                 "Return the new values only.",
             );
         }
-        if let Some(column) = read::system_column(clause, self.refname) {
+        let system_columns = read::SystemColumns::of(clause);
+        if let Some(column) = system_columns.of_relation(self.refname) {
             return refuse(
                 &format!("the system column {column} in RETURNING"),
                 "Return the table's key instead.",

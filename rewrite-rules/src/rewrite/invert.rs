@@ -21,6 +21,12 @@ const OP: i64 = 1;
 const OP_ANY: i64 = 2;
 const IN: i64 = 7;
 
+/// Each serves an index, and one does that as well as any number: a hostile text shall not grow by
+/// a CASE for each of its words.
+const CONDITIONS_MAX: usize = 8;
+/// Longer lists are mapped in the server by one CASE instead of one for each value.
+const LIST_MAX: usize = 16;
+
 /// The conditions to add, with the client's constants in them traceable to its text: an error in
 /// one (`role = 'no such role'`) is met here first.
 pub(super) fn conditions(table: &TableRef<'_>, lens: &Lens, tokens: Tokens<'_>) -> Vec<Output> {
@@ -29,7 +35,11 @@ pub(super) fn conditions(table: &TableRef<'_>, lens: &Lens, tokens: Tokens<'_>) 
     }
     let mut found = Vec::new();
     if let Some(filter) = table.filter {
-        let mut add = |condition: &Tree| found.extend(invert(condition, table, lens, tokens));
+        let mut add = |condition: &Tree| {
+            if found.len() < CONDITIONS_MAX {
+                found.extend(invert(condition, table, lens, tokens));
+            }
+        };
         conjuncts(filter, &mut add);
     }
     found
@@ -79,6 +89,17 @@ fn invert(
                 return None;
             }
             let mut output = Output::default();
+            if list.len() > LIST_MAX {
+                let values = list.iter().map(|value| constant(value, tokens));
+                let values = values.collect::<Option<Vec<Output>>>()?;
+                let mut array = Output::default();
+                for (index, value) in values.into_iter().enumerate() {
+                    array.own(if index == 0 { "ARRAY[" } else { ", " });
+                    array.append(value);
+                }
+                array.own("]");
+                return Some(any_of(column, array));
+            }
             output.own(&format!("{} IN (", unified(column)));
             for (index, value) in list.iter().enumerate() {
                 output.own(if index == 0 { "" } else { ", " });
@@ -89,18 +110,23 @@ fn invert(
         }
         OP_ANY => {
             let column = mapped_column(left, table, lens)?;
-            let mut output = Output::default();
-            output.own(&format!(
-                "{} = ANY (ARRAY(SELECT {} FROM unnest(",
-                unified(column),
-                column.search_value("cf_v")
-            ));
-            output.append(constant(right, tokens)?);
-            output.own(&format!("::{}[]) AS cf_v))", column.sql_type));
-            Some(output)
+            Some(any_of(column, constant(right, tokens)?))
         }
         _ => None,
     }
+}
+
+/// The condition that the column's value is one of an array's, as the server maps them.
+fn any_of(column: &LegacyColumn, array: Output) -> Output {
+    let mut output = Output::default();
+    output.own(&format!(
+        "{} = ANY (ARRAY(SELECT {} FROM unnest(",
+        unified(column),
+        column.search_value("cf_v")
+    ));
+    output.append(array);
+    output.own(&format!("::{}[]) AS cf_v))", column.sql_type));
+    output
 }
 
 fn unified(column: &LegacyColumn) -> String {

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! SELECT a.email FROM iso_agents a WHERE a.role = 'admin'
-//! SELECT a.email FROM (SELECT cf_u."email" AS "email", … FROM "public"."users" AS cf_u
+//! SELECT a.email FROM (SELECT cf_u."email", … FROM "public"."users" AS cf_u
 //!                      WHERE visible AND cf_u."role" = 'admin') a WHERE a.role = 'admin'
 //! ```
 //!
 //! Without it legacy readers would see rows that writers on unified no longer touch. The client's
 //! own text stays around it, so its names, its NULLs and its order are PostgreSQL's business.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::{ManagedRef, Plan, Scope, invert};
@@ -73,8 +74,9 @@ pub(super) fn substitute_all<'a>(
         .filter(|found| found.reads_unified())
         .filter(|found| !(locks && found.managed.migration.phase == Phase::DualRead))
         .collect();
+    let unreachable = Unreachable::of(scope.statement);
     for found in &read {
-        check_reference(scope, found)?;
+        check_reference(found, &unreachable)?;
         substitute(scope, found, found.managed.migration.phase, source)?;
     }
     let tables: Vec<&ManagedRef<'_>> = refs.iter().filter(|found| found.reads_unified()).collect();
@@ -84,7 +86,32 @@ pub(super) fn substitute_all<'a>(
     Ok(!read.is_empty())
 }
 
-fn check_reference(scope: &Scope<'_>, found: &ManagedRef<'_>) -> Result<(), Refusal> {
+/// What a statement wants of its tables that a derived table cannot give. Collected once, so that
+/// many references in one statement cost no more than their number.
+struct Unreachable<'t> {
+    system_columns: SystemColumns<'t>,
+    /// Result columns that are a bare name: whole rows, if the name is a table's.
+    bare_results: HashSet<&'t str>,
+}
+
+impl<'t> Unreachable<'t> {
+    fn of(statement: &'t Tree) -> Unreachable<'t> {
+        let targets = statement.list("target_list").iter();
+        let bare_results = targets.filter_map(|target| {
+            let value = target.get("val");
+            match value.column_parts().as_slice() {
+                [name] if value.is("ColumnRef") => Some(*name),
+                _ => None,
+            }
+        });
+        Unreachable {
+            system_columns: SystemColumns::of(statement),
+            bare_results: bare_results.collect(),
+        }
+    }
+}
+
+fn check_reference(found: &ManagedRef<'_>, unreachable: &Unreachable<'_>) -> Result<(), Refusal> {
     let table = found.table_name();
     if found.table.place == Place::Sampled {
         return Err(refuse::unsupported(
@@ -93,18 +120,18 @@ fn check_reference(scope: &Scope<'_>, found: &ManagedRef<'_>) -> Result<(), Refu
             "Use ORDER BY random() LIMIT.",
         ));
     }
-    if let Some(column) = system_column(scope.statement, found.table.refname()) {
+    if let Some(column) = unreachable
+        .system_columns
+        .of_relation(found.table.refname())
+    {
         return Err(refuse::unsupported(
             &format!("the system column {column}"),
             &table,
             "Use the table's key: its rows live elsewhere now, and system columns do not follow.",
         ));
     }
-    let whole_row = scope.statement.list("target_list").iter().find(|target| {
-        let value = target.get("val");
-        value.is("ColumnRef") && value.column_parts() == [found.table.refname()]
-    });
-    if whole_row.is_some() && found.managed.lens.column(found.table.refname()).is_none() {
+    let whole_row = unreachable.bare_results.contains(found.table.refname());
+    if whole_row && found.managed.lens.column(found.table.refname()).is_none() {
         return Err(refuse::unsupported(
             "a whole row as a result column",
             &table,
@@ -116,18 +143,39 @@ fn check_reference(scope: &Scope<'_>, found: &ManagedRef<'_>) -> Result<(), Refu
 
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
-/// A system column of the relation that the tree refers to, if any.
-pub(super) fn system_column(tree: &Tree, refname: &str) -> Option<&'static str> {
-    column_refs(tree, true).into_iter().find_map(|column| {
-        let parts = column.column_parts();
-        let (last, qualifier) = parts.split_last()?;
-        let ours = qualifier
-            .last()
-            .is_none_or(|qualifier| *qualifier == refname);
-        SYSTEM_COLUMNS
-            .into_iter()
-            .find(|system| system == last && ours)
-    })
+/// The system columns that a tree names, each with the first of them for its relation.
+pub(super) struct SystemColumns<'t> {
+    unqualified: Option<&'static str>,
+    qualified: HashMap<&'t str, &'static str>,
+}
+
+impl<'t> SystemColumns<'t> {
+    pub fn of(tree: &'t Tree) -> SystemColumns<'t> {
+        let mut found = SystemColumns {
+            unqualified: None,
+            qualified: HashMap::new(),
+        };
+        for column in column_refs(tree, true) {
+            let parts = column.column_parts();
+            let Some((last, qualifier)) = parts.split_last() else {
+                continue;
+            };
+            let Some(system) = SYSTEM_COLUMNS.into_iter().find(|system| system == last) else {
+                continue;
+            };
+            match qualifier.last() {
+                Some(relation) => _ = found.qualified.entry(relation).or_insert(system),
+                None => _ = found.unqualified.get_or_insert(system),
+            }
+        }
+        found
+    }
+
+    /// The one that a relation is asked for: without a qualifier it may be any relation's.
+    pub fn of_relation(&self, refname: &str) -> Option<&'static str> {
+        self.unqualified
+            .or_else(|| self.qualified.get(refname).copied())
+    }
 }
 
 /// The lens's read as a phase wants it.
@@ -273,8 +321,9 @@ fn shadow_pair<'a>(
         .iter()
         .filter(|found| found.managed.side == Side::Legacy)
         .collect();
+    let unreachable = Unreachable::of(statement);
     for found in &tables {
-        if check_reference(scope, found).is_err() {
+        if check_reference(found, &unreachable).is_err() {
             return Ok(None);
         }
         substitute(scope, found, Phase::ShadowRead, &mut unified)?;

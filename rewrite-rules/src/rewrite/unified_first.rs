@@ -47,7 +47,8 @@ pub(super) fn compose<'a>(
             "Name the row by its key.",
         ));
     }
-    if let Some(column) = super::read::system_column(scope.statement, write.refname) {
+    let system_columns = super::read::SystemColumns::of(scope.statement);
+    if let Some(column) = system_columns.of_relation(write.refname) {
         return Err(refuse::unsupported(
             &format!("the system column {column}"),
             &table,
