@@ -178,7 +178,13 @@ impl Bench {
             .scans
             .push(legacy + self.timed(&scan("users")).await?);
         let begun = Instant::now();
-        let report = verify::run(&self.url, &self.rules, "iso_agents", 0).await?;
+        let report = verify::run(
+            &self.url,
+            &self.rules,
+            "iso_agents",
+            &verify::Options::default(),
+        )
+        .await?;
         seconds.verify.push(begun.elapsed().as_secs_f64());
         ensure!(report.clean, "the two sides differ:\n{report}");
         Ok(())

@@ -53,6 +53,7 @@ pub struct Config {
     pub limits: Limits,
     pub shadow: Shadow,
     pub cache: Cache,
+    pub gates: Gates,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -92,6 +93,26 @@ impl Default for Shadow {
         // One in twenty finds a systematic difference within seconds under any load worth the
         // name, and adds 5 % to the reads of the managed tables only.
         Shadow { sample: 0.05 }
+    }
+}
+
+/// What `advance` asks of time.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gates {
+    /// Before `unified_only`: days since a read last needed legacy.
+    pub fallback_free_days: f64,
+    /// The age at which a verification no longer counts.
+    pub verify_age_max_hours: f64,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        // A week has every weekday and most batch jobs in it; a day's writes can be repaired.
+        Gates {
+            fallback_free_days: 7.0,
+            verify_age_max_hours: 24.0,
+        }
     }
 }
 
@@ -237,6 +258,17 @@ impl Config {
         if self.cache.statements > CACHE_STATEMENTS_MAX {
             let value = self.cache.statements.to_string();
             return wrong("cache.statements", value, "at most 10000");
+        }
+        for (key, value) in [
+            ("gates.fallback_free_days", self.gates.fallback_free_days),
+            (
+                "gates.verify_age_max_hours",
+                self.gates.verify_age_max_hours,
+            ),
+        ] {
+            if !(0.0..=100_000.0).contains(&value) {
+                return wrong(key, value.to_string(), "a time, not negative");
+            }
         }
         if !(0.0..=1.0).contains(&self.shadow.sample) {
             let value = self.shadow.sample.to_string();

@@ -6,6 +6,7 @@
 
 pub mod alone;
 pub mod attached;
+pub mod bake;
 pub mod connection;
 pub mod coverage;
 pub mod drain;

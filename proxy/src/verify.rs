@@ -1,30 +1,51 @@
-//! Verify: the legacy tables against what unified says they are, row by row, in one snapshot.
+//! Verify: the legacy tables against what unified says they are, in one snapshot.
 //!
-//! The server joins and counts; only counts and a few samples travel. It judges nothing that the
-//! lens does not name: columns with `verify = false` are not compared.
+//! The server hashes both sides at once, by groups of keys; where the hashes of a group differ, it
+//! joins the group's rows and counts. Only hashes, counts and a few samples travel. It judges
+//! nothing that the lens does not name: columns with `verify = false` are not compared.
 
+pub mod digest;
+pub mod html;
 pub mod record;
 pub mod repair;
 pub mod report;
 
-use rewrite_rules::lens::Disagreement;
+use rewrite_rules::lens::{DigestOf, Disagreement};
 use rewrite_rules::{Lens, Migration, RuleSet};
-use tokio_postgres::{IsolationLevel, Transaction};
+use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use crate::control::{ControlError, connect, events, schema, step};
-use report::{ColumnCount, Report, Sample, TableReport};
+use digest::digest;
+use report::{ColumnCount, ColumnTotals, Report, Sample, TableReport};
+
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Rows shown of each kind.
+    pub samples_max: u32,
+    /// Server processes at work on each side.
+    pub workers: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            samples_max: 0,
+            workers: 1,
+        }
+    }
+}
 
 /// Compares a migration's tables and records the outcome for the gates.
 pub async fn run(
     url: &str,
     rules: &RuleSet,
     name: &str,
-    samples_max: u32,
+    options: &Options,
 ) -> Result<Report, ControlError> {
     let migration = step::find(rules, name)?;
     let mut client = connect(url, "verify").await?;
     schema::must_be_prepared(&client).await?;
-    let report = compare(&mut client, migration, samples_max).await?;
+    let report = compare(url, &mut client, migration, options).await?;
     record::add(&client, &report).await?;
     events::note(&client, name, "verify", &record::summary(&report)).await?;
     Ok(report)
@@ -35,30 +56,33 @@ pub async fn look(
     url: &str,
     rules: &RuleSet,
     name: &str,
-    samples_max: u32,
+    options: &Options,
 ) -> Result<Report, ControlError> {
     let migration = step::find(rules, name)?;
     let mut client = connect(url, "verify").await?;
-    compare(&mut client, migration, samples_max).await
+    compare(url, &mut client, migration, options).await
 }
 
 pub(crate) async fn compare(
-    client: &mut tokio_postgres::Client,
+    url: &str,
+    client: &mut Client,
     migration: &Migration,
-    samples_max: u32,
+    options: &Options,
 ) -> Result<Report, ControlError> {
     let sql = || ControlError::sql("comparison of both sides");
     // Both sides in one snapshot: a dual write is there on both or on none.
-    let transaction = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await
-        .map_err(sql())?;
+    let mut other = connect(url, "verify").await?;
+    let transaction = begin(client, options.workers).await?;
     // The first statement takes the snapshot; the time must not be later than it.
     let row = transaction
-        .query_one("SELECT clock_timestamp()::text", &[])
+        .query_one("SELECT clock_timestamp()::text, pg_export_snapshot()", &[])
+        .await
+        .map_err(sql())?;
+    let snapshot: String = row.get(1);
+    let beside = begin(&mut other, options.workers).await?;
+    // A name that the server has made up; the command takes no parameters.
+    beside
+        .batch_execute(&format!("SET TRANSACTION SNAPSHOT '{snapshot}'"))
         .await
         .map_err(sql())?;
     let mut report = Report {
@@ -71,27 +95,97 @@ pub(crate) async fn compare(
         tables: Vec::new(),
     };
     for lens in &migration.tables {
-        let table = table(&transaction, lens, samples_max).await?;
+        let table = table(&transaction, &beside, lens, options.samples_max).await?;
         report.missing += table.missing;
         report.extra += table.extra;
         report.different += table.different;
         report.tables.push(table);
     }
     report.clean = report.missing + report.extra + report.different == 0;
+    beside.commit().await.map_err(sql())?;
     transaction.commit().await.map_err(sql())?;
     Ok(report)
 }
 
+async fn begin(client: &mut Client, workers: u32) -> Result<Transaction<'_>, ControlError> {
+    let sql = || ControlError::sql("begin of the comparison");
+    let transaction = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await
+        .map_err(sql())?;
+    // The server's own workers share the transaction's snapshot. The process itself is one.
+    transaction
+        .batch_execute(&format!(
+            "SET LOCAL max_parallel_workers_per_gather = {}",
+            workers.saturating_sub(1)
+        ))
+        .await
+        .map_err(sql())?;
+    Ok(transaction)
+}
+
 async fn table(
     transaction: &Transaction<'_>,
+    beside: &Transaction<'_>,
     lens: &Lens,
     samples_max: u32,
 ) -> Result<TableReport, ControlError> {
+    let (legacy, unified) = tokio::try_join!(
+        digest(beside, lens, DigestOf::Legacy),
+        digest(transaction, lens, DigestOf::Unified),
+    )?;
+    let mut table = TableReport {
+        legacy_table: lens.legacy.sql(),
+        unified_table: unified_tables(lens),
+        legacy_rows: legacy.rows,
+        unified_rows: unified.rows,
+        missing: 0,
+        extra: 0,
+        different: 0,
+        different_columns: Vec::new(),
+        totals: lens
+            .compared_columns()
+            .enumerate()
+            .map(|(i, column)| ColumnTotals {
+                column: column.name.clone(),
+                nulls: [legacy.nulls[i], unified.nulls[i]],
+                totals: [legacy.totals[i].clone(), unified.totals[i].clone()],
+            })
+            .collect(),
+        ignored_columns: lens
+            .columns
+            .iter()
+            .filter(|column| !column.verify || column.lossy)
+            .map(|column| column.name.clone())
+            .collect(),
+        samples: Vec::new(),
+    };
+    let groups = legacy.differing(&unified);
+    if !groups.is_empty() {
+        disagreements(transaction, lens, &groups, samples_max, &mut table).await?;
+    }
+    Ok(table)
+}
+
+/// Looks at the rows of some groups.
+async fn disagreements(
+    transaction: &Transaction<'_>,
+    lens: &Lens,
+    groups: &[i64],
+    samples_max: u32,
+    table: &mut TableReport,
+) -> Result<(), ControlError> {
     let row = transaction
-        .query_one(&lens.count_disagreements(), &[])
+        .query_one(&lens.count_disagreements(), &[&Some(groups)])
         .await
         .map_err(ControlError::sql("comparison of both sides"))?;
-    let columns = lens
+    table.missing = row.get(2);
+    table.extra = row.get(3);
+    table.different = row.get(4);
+    table.different_columns = lens
         .compared_columns()
         .enumerate()
         .map(|(i, column)| ColumnCount {
@@ -101,23 +195,6 @@ async fn table(
         })
         .filter(|column| column.different > 0)
         .collect();
-    let mut table = TableReport {
-        legacy_table: lens.legacy.sql(),
-        unified_table: unified_tables(lens),
-        legacy_rows: row.get(0),
-        unified_rows: row.get(1),
-        missing: row.get(2),
-        extra: row.get(3),
-        different: row.get(4),
-        different_columns: columns,
-        ignored_columns: lens
-            .columns
-            .iter()
-            .filter(|column| !column.verify || column.lossy)
-            .map(|column| column.name.clone())
-            .collect(),
-        samples: Vec::new(),
-    };
     for kind in Disagreement::ALL {
         let count = match kind {
             Disagreement::Missing => table.missing,
@@ -125,22 +202,25 @@ async fn table(
             Disagreement::Different => table.different,
         };
         if count > 0 && samples_max > 0 {
-            table
-                .samples
-                .extend(samples(transaction, lens, kind, samples_max).await?);
+            let more = samples(transaction, lens, kind, groups, samples_max).await?;
+            table.samples.extend(more);
         }
     }
-    Ok(table)
+    Ok(())
 }
 
 async fn samples(
     transaction: &Transaction<'_>,
     lens: &Lens,
     kind: Disagreement,
+    groups: &[i64],
     samples_max: u32,
 ) -> Result<Vec<Sample>, ControlError> {
     let rows = transaction
-        .query(&lens.sample_disagreements(kind), &[&i64::from(samples_max)])
+        .query(
+            &lens.sample_disagreements(kind),
+            &[&i64::from(samples_max), &Some(groups)],
+        )
         .await
         .map_err(ControlError::sql("samples of what differs"))?;
     Ok(rows

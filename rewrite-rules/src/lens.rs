@@ -7,12 +7,14 @@
 
 mod compare;
 mod copy;
+mod digest;
 mod functions;
 mod sql;
 mod written;
 
 pub use compare::Disagreement;
 pub use copy::KeyRange;
+pub use digest::{DigestOf, GROUPS};
 pub use functions::Function;
 pub(crate) use functions::Work;
 pub use sql::{UNMAPPED, quote_ident, quote_literal};

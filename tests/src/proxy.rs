@@ -69,6 +69,7 @@ impl Proxy {
             proxy.config(),
             format!(
                 "listen = \"127.0.0.1:{}\"\nupstream = \"{}\"\nrules = \"{}\"\n{more}\n\
+                 [gates]\nfallback_free_days = 0\n\
                  [control]\nurl = \"{}\"\n{cache}",
                 proxy.port,
                 postgres.address(),

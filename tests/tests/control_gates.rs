@@ -162,3 +162,94 @@ async fn what_a_proxy_counts_is_seen_in_the_database_and_in_status() {
     let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
     assert!(status.contains("2 fallbacks, 0 divergences"), "{status}");
 }
+
+#[tokio::test]
+async fn a_statement_that_only_the_next_phase_would_refuse_holds_up_the_step() {
+    let world = World::start().await.unwrap();
+    world.database("covered").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "covered", Phase::ShadowRead).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let client = world.client(&world.postgres.url("covered")).await.unwrap();
+    client
+        .batch_execute(
+            "INSERT INTO crossfade.statements (hash, statement, calls) VALUES \
+             ('a', 'SELECT ctid FROM iso_agents', 3), ('b', 'SELECT id FROM iso_agents', 9), \
+             ('c', 'ALTER TABLE iso_agents ADD COLUMN more int', 1)",
+        )
+        .await
+        .unwrap();
+    let dry = ["advance", "iso_agents", "--dry-run"];
+    let planned = control::run(&proxy.config(), &dry).await.unwrap();
+    assert!(!planned.status.success(), "{planned:?}");
+    assert!(planned.output.contains("nothing is done"), "{planned:?}");
+    let refused = control::run(&proxy.config(), &["advance", "iso_agents"])
+        .await
+        .unwrap();
+    assert!(
+        refused
+            .errors
+            .contains("1 of 3 statements of the last week would be refused: SELECT ctid"),
+        "{refused:?}"
+    );
+    // What nobody says any more is not held against it.
+    client
+        .batch_execute(
+            "UPDATE crossfade.statements SET last_seen = now() - interval '8 days' WHERE hash = 'a'",
+        )
+        .await
+        .unwrap();
+    let planned = control::run(&proxy.config(), &dry).await.unwrap();
+    assert!(planned.status.success(), "{planned:?}");
+    let text = std::fs::read_to_string(proxy.rule_file()).unwrap();
+    assert!(text.contains("phase = \"shadow_read\""), "{text}");
+    proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn legacy_is_left_only_after_days_without_a_fallback_and_by_a_fresh_verify() {
+    let world = World::start().await.unwrap();
+    world.database("baked").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "baked", Phase::UnifiedRead).unwrap();
+    let config = std::fs::read_to_string(proxy.config()).unwrap();
+    let config = config.replace("fallback_free_days = 0", "fallback_free_days = 7");
+    std::fs::write(proxy.config(), config).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let client = world.client(&world.postgres.url("baked")).await.unwrap();
+    for (sql, found) in [
+        ("SELECT", "NOT met: no step to dual_read is on record"),
+        (
+            "INSERT INTO crossfade.events (at, migration, kind, from_phase, to_phase, os_user, host) \
+             VALUES (now() - interval '8 days', 'iso_agents', 'advance', 'shadow_read', \
+             'dual_read', 'o', 'h')",
+            " met: none for 8.0 days, 7 are asked for",
+        ),
+        (
+            "UPDATE crossfade.migrations SET last_fallback_at = now() - interval '2 days'",
+            "NOT met: none for 2.0 days, 7 are asked for",
+        ),
+    ] {
+        client.batch_execute(sql).await.unwrap();
+        let planned = control::run(&proxy.config(), &["advance", "iso_agents", "--dry-run"])
+            .await
+            .unwrap();
+        assert!(planned.output.contains(found), "`{found}` in {planned:?}");
+    }
+
+    proxy.write_phase(Phase::DualRead).unwrap();
+    client
+        .batch_execute(
+            "INSERT INTO crossfade.verifications (migration, started_at, clean, missing, extra, \
+             different, report) VALUES ('iso_agents', now() - interval '25 hours', true, 0, 0, 0, '{}')",
+        )
+        .await
+        .unwrap();
+    let planned = control::run(&proxy.config(), &["advance", "iso_agents", "--dry-run"])
+        .await
+        .unwrap();
+    assert!(
+        planned
+            .output
+            .contains("NOT met: the last verify is 25 h old, at most 24 are allowed"),
+        "{planned:?}"
+    );
+}

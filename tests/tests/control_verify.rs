@@ -68,9 +68,48 @@ async fn planted_differences_are_counted_exactly_and_named() {
         ]
     );
     assert_eq!(table["samples"].as_array().unwrap().len(), 6);
-    let text = control::run(&proxy.config(), &["verify", "iso_agents"])
-        .await
-        .unwrap();
+    let whole = |name: &str| {
+        let columns = table["totals"].as_array().unwrap();
+        columns
+            .iter()
+            .find(|c| c["column"] == name)
+            .unwrap()
+            .clone()
+    };
+    let nulls = &whole("margin_type")["nulls"];
+    let of = |side: &str| {
+        let read = if side == "users" {
+            " WHERE role <> 'customer'"
+        } else {
+            ""
+        };
+        format!("SELECT count(*) FROM (SELECT * FROM {side}{read}) AS t WHERE margin_type IS NULL")
+    };
+    for (at, side) in ["iso_agents", "users"].into_iter().enumerate() {
+        let counted = control::number(&client, &of(side)).await.unwrap();
+        assert_eq!(nulls[at], counted, "{side}");
+    }
+    assert!(whole("margin_value")["totals"][0].is_string());
+    assert!(whole("full_name")["totals"][0].is_null());
+
+    let page = proxy.rules_dir().join("report.html");
+    let args = [
+        "verify",
+        "iso_agents",
+        "--workers",
+        "2",
+        "--html",
+        page.to_str().unwrap(),
+    ];
+    let text = control::run(&proxy.config(), &args).await.unwrap();
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(
+        html.contains("NOT clean") && html.ends_with("</html>\n"),
+        "{html}"
+    );
+    for word in ["<script", "<link", "src=", "http"] {
+        assert!(!html.contains(word), "{word}: {html}");
+    }
     assert!(
         text.output
             .contains("role: legacy 'iso_agent', unified 'admin'"),

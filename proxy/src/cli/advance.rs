@@ -19,6 +19,9 @@ pub struct Args {
     /// Why the step is forced
     #[arg(long, requires = "force", value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Show the gates and the steps to come, in order, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// The longest wait for earlier transactions to end
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub drain_timeout_seconds: u64,
@@ -34,8 +37,18 @@ pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<Ex
     let options = Options {
         direction,
         force: args.reason.clone().filter(|_| args.force),
+        times: target.gates,
         drain_timeout: Duration::from_secs(args.drain_timeout_seconds),
     };
+    if args.dry_run {
+        let plan = step::plan(&target.url, &target.rules, &args.migration, &options).await?;
+        print!("{plan}");
+        return Ok(if plan.is_free() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
     let taken = step::step(
         &target.url,
         &target.rules,

@@ -131,7 +131,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// What both sides have now, in the words of a backfill.
 async fn preview(args: &Args, target: &Target) -> anyhow::Result<ExitCode> {
     const SAMPLES: u32 = 5;
-    let report = verify::look(&target.url, &target.rules, &args.migration, SAMPLES).await?;
+    let options = verify::Options {
+        samples_max: SAMPLES,
+        ..verify::Options::default()
+    };
+    let report = verify::look(&target.url, &target.rules, &args.migration, &options).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(ExitCode::SUCCESS);

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use rewrite_rules::RuleSet;
 
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, Gates};
 use crate::rules_dir;
 
 /// Where the rules are and where the control connection goes.
@@ -11,6 +11,7 @@ use crate::rules_dir;
 pub struct Target {
     pub rules: RuleSet,
     pub url: String,
+    pub gates: Gates,
 }
 
 impl Target {
@@ -30,7 +31,11 @@ impl Target {
                  CROSSFADE_CONTROL_URL, or `url` in [control] of the file given by --config"
             );
         };
-        Ok(Target { rules, url })
+        Ok(Target {
+            rules,
+            url,
+            gates: config.gates,
+        })
     }
 }
 

@@ -1,11 +1,14 @@
 //! `crossfade verify`: exit code 0 only if both sides agree, 1 if they do not, 2 if it could not
 //! be found out.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use anyhow::Context;
 
 use super::target::{Target, say};
 use crate::config::Flags;
-use crate::verify;
+use crate::verify::{self, Options};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -20,9 +23,15 @@ pub struct Args {
     /// side has are removed. Then verify again
     #[arg(long)]
     pub repair: bool,
+    /// Server processes at work on each side
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub workers: u32,
     /// The report as JSON
     #[arg(long)]
     pub json: bool,
+    /// Also writes the report as a page of HTML, for people and archives
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 const NOT_CLEAN: u8 = 1;
@@ -49,8 +58,16 @@ async fn compare(args: &Args) -> anyhow::Result<bool> {
         say(&format!("{repaired} rows were looked after"));
         report
     } else {
-        verify::run(url, rules, name, args.samples).await?
+        let options = Options {
+            samples_max: args.samples,
+            workers: args.workers,
+        };
+        verify::run(url, rules, name, &options).await?
     };
+    if let Some(file) = &args.html {
+        std::fs::write(file, verify::html::page(&report))
+            .with_context(|| format!("writing {}", file.display()))?;
+    }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

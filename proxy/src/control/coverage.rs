@@ -90,6 +90,31 @@ pub async fn judge(
     judged
 }
 
+/// The statements that one phase takes and the next one would not, with the reason.
+pub async fn lost_between(
+    rules: &RuleSet,
+    migration: &str,
+    (from, to): (Phase, Phase),
+    statements: Vec<Seen>,
+    server: &Client,
+) -> Vec<(String, String)> {
+    let before = rules.with_phase(Some(migration), from);
+    let after = rules.with_phase(Some(migration), to);
+    let mut lost = Vec::new();
+    for seen in statements {
+        let statement = seen.statement;
+        let problem = match outcome(&after, &statement, Some(server)).await {
+            Outcome::Passes | Outcome::Rewritten => continue,
+            Outcome::Refused { message, .. } | Outcome::Rejected { message } => message,
+        };
+        match outcome(&before, &statement, Some(server)).await {
+            Outcome::Passes | Outcome::Rewritten => lost.push((statement, problem)),
+            Outcome::Refused { .. } | Outcome::Rejected { .. } => {}
+        }
+    }
+    lost
+}
+
 async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Client>) -> Outcome {
     if !rules.must_read(statement.as_bytes()) {
         return Outcome::Passes;

@@ -1,14 +1,15 @@
 //! What must hold before a step, as a table; each gate that is not met names what settles it.
 
 use rewrite_rules::lens::quote_ident;
-use rewrite_rules::{Lens, Migration, Phase};
+use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
-use super::{ledger, neighbours, rights, schema};
+use super::{bake, ledger, neighbours, rights, schema};
 use crate::backfill::state::{self, Direction, State};
 use crate::check;
+use crate::config;
 use crate::verify::record;
 
 /// One condition of a step, as found.
@@ -54,25 +55,35 @@ enum Condition {
     LegacyCurrent,
     /// No write was made in `legacy_only` after dual writes, or unified has caught up since.
     UnifiedCurrent,
+    /// No statement that the application sends would be refused, that is taken now.
+    Covered,
+    /// No read has needed legacy for so long.
+    FallbackFree,
 }
 
 /// The conditions of every step there is. That every proxy runs `from`, drained, is waited for
 /// before any of them is looked at.
 fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
     use Condition::{
-        BackfillComplete, ForeignKeysTurned, LedgerEmpty, LegacyCurrent, Rights, SequencesAhead,
-        Shape, TablesExist, UnifiedCurrent, Verified,
+        BackfillComplete, Covered, FallbackFree, ForeignKeysTurned, LedgerEmpty, LegacyCurrent,
+        Rights, SequencesAhead, Shape, TablesExist, UnifiedCurrent, Verified,
     };
     use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
     match (from, to) {
-        (LegacyOnly, DualWrite) => &[TablesExist, Shape],
-        (DualWrite, ShadowRead) => &[],
+        (LegacyOnly, DualWrite) => &[TablesExist, Shape, Covered],
+        (DualWrite, ShadowRead) => &[Covered],
         // From here on a stale unified row would be served, to whoever may read it.
-        (ShadowRead, DualRead) => &[LedgerEmpty, UnifiedCurrent, Rights],
+        (ShadowRead, DualRead) => &[LedgerEmpty, UnifiedCurrent, Rights, Covered],
         // And from here on a missing one would be missed.
-        (DualRead, UnifiedRead) => &[LedgerEmpty, BackfillComplete, Verified],
+        (DualRead, UnifiedRead) => &[LedgerEmpty, BackfillComplete, Verified, Covered],
         // New rows no longer get to legacy, nor are they to be looked for there.
-        (UnifiedRead, UnifiedOnly) => &[LedgerEmpty, SequencesAhead, ForeignKeysTurned],
+        (UnifiedRead, UnifiedOnly) => &[
+            LedgerEmpty,
+            FallbackFree,
+            SequencesAhead,
+            ForeignKeysTurned,
+            Covered,
+        ],
         (UnifiedOnly, Retired) => &[],
         // Legacy must have what unified took alone before it decides again.
         (UnifiedRead, DualRead) => &[LegacyCurrent, LedgerEmpty],
@@ -91,9 +102,10 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
 /// Looks at every gate of a step. The database must be prepared.
 pub async fn gates(
     client: &Client,
+    rules: &RuleSet,
     migration: &Migration,
-    from: Phase,
-    to: Phase,
+    (from, to): (Phase, Phase),
+    times: &config::Gates,
 ) -> Result<Vec<Gate>, ControlError> {
     let mut gates = Vec::new();
     for condition in conditions(from, to) {
@@ -101,16 +113,20 @@ pub async fn gates(
             Condition::TablesExist => tables_exist(client, migration).await?,
             Condition::LedgerEmpty => ledger_empty(client, migration).await?,
             Condition::BackfillComplete => backfill_complete(client, migration).await?,
-            Condition::Verified => verified(client, migration).await?,
+            Condition::Verified => verified(client, migration, times).await?,
+            Condition::Covered => bake::covered(client, rules, migration, (from, to)).await?,
+            Condition::FallbackFree => {
+                bake::fallback_free(client, migration, times.fallback_free_days).await?
+            }
             Condition::SequencesAhead => sequences_ahead(client, migration).await?,
             Condition::Shape => shape(client, migration).await?,
             Condition::Rights => rights::rights(client, migration).await?,
             Condition::ForeignKeysTurned => neighbours::foreign_keys(client, migration).await?,
             Condition::LegacyCurrent => {
-                current(client, migration, Direction::UnifiedToLegacy).await?
+                current(client, migration, Direction::UnifiedToLegacy, times).await?
             }
             Condition::UnifiedCurrent => {
-                current(client, migration, Direction::LegacyToUnified).await?
+                current(client, migration, Direction::LegacyToUnified, times).await?
             }
         });
     }
@@ -207,7 +223,11 @@ async fn backfill_complete(client: &Client, migration: &Migration) -> Result<Gat
     })
 }
 
-async fn verified(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+async fn verified(
+    client: &Client,
+    migration: &Migration,
+    times: &config::Gates,
+) -> Result<Gate, ControlError> {
     let mut settle = format!("`crossfade verify {}`", migration.name);
     let (met, found) = match record::last(client, &migration.name).await? {
         None => (false, "never verified".to_owned()),
@@ -227,6 +247,14 @@ async fn verified(client: &Client, migration: &Migration) -> Result<Gate, Contro
         Some(last) if !last.after_backfill => (
             false,
             "the last verify is older than the backfill".to_owned(),
+        ),
+        Some(last) if last.age_seconds > times.verify_age_max_hours * 3600.0 => (
+            false,
+            format!(
+                "the last verify is {:.0} h old, at most {} are allowed",
+                last.age_seconds / 3600.0,
+                times.verify_age_max_hours
+            ),
         ),
         Some(last) => (true, format!("clean, {:.0} s ago", last.age_seconds)),
     };
@@ -316,6 +344,7 @@ async fn current(
     client: &Client,
     migration: &Migration,
     direction: Direction,
+    times: &config::Gates,
 ) -> Result<Gate, ControlError> {
     let (column, side, visited) = match direction {
         Direction::LegacyToUnified => ("unified_stale_since", "unified", "legacy_only"),
@@ -337,7 +366,7 @@ async fn current(
     let since: Option<String> = row.as_ref().and_then(|row| row.get(0));
     let copied: i64 = row.map_or(0, |row| row.get(1));
     let is_copied = usize::try_from(copied).is_ok_and(|copied| copied == migration.tables.len());
-    let verify = verified(client, migration).await?;
+    let verify = verified(client, migration, times).await?;
     let gate = |met, found: String, settle: String| Gate {
         name: match direction {
             Direction::LegacyToUnified => "unified is current",

@@ -115,13 +115,20 @@ async fn heartbeat(
     serving: &impl Serving,
 ) -> Result<(), ControlError> {
     let mut said: Option<(Report, Instant)> = None;
+    let mut counted: BTreeMap<String, MigrationTotals> = BTreeMap::new();
     loop {
         let report = serving.report();
         let due = said
             .as_ref()
             .is_none_or(|(last, at)| *last != report || at.elapsed() >= HEARTBEAT);
         if due {
-            say(client, instance, &report, &serving.totals()).await?;
+            let totals = serving.totals();
+            say(client, instance, &report, &totals).await?;
+            for (name, now) in &totals {
+                let before = counted.get(name).copied().unwrap_or_default();
+                happened(client, name, before, *now).await?;
+            }
+            counted = totals;
             said = Some((report, Instant::now()));
         }
         tokio::time::sleep(LOOK).await;
@@ -211,6 +218,33 @@ async fn say(
         .await
         .map_err(ControlError::sql("heartbeat of this instance"))?;
     Ok(())
+}
+
+/// When something last fell back or diverged is remembered longer than any instance lives.
+async fn happened(
+    client: &Client,
+    migration: &str,
+    before: MigrationTotals,
+    now: MigrationTotals,
+) -> Result<(), ControlError> {
+    let (fell_back, diverged) = (
+        now.fallbacks > before.fallbacks,
+        now.divergences > before.divergences,
+    );
+    if !fell_back && !diverged {
+        return Ok(());
+    }
+    client
+        .execute(
+            "UPDATE crossfade.migrations SET \
+             last_fallback_at = CASE WHEN $2 THEN clock_timestamp() ELSE last_fallback_at END, \
+             last_divergence_at = CASE WHEN $3 THEN clock_timestamp() ELSE last_divergence_at END \
+             WHERE migration = $1",
+            &[&migration, &fell_back, &diverged],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("note of the last fallback"))
 }
 
 async fn sign_off(url: &str, instance: &str) -> Result<(), ControlError> {

@@ -43,3 +43,8 @@ WHERE state = 'running' AND highest_key IS NOT NULL;
 ALTER TABLE crossfade.backfill
     ADD COLUMN yields boolean NOT NULL DEFAULT true,
     ADD COLUMN replica_lag_max_seconds double precision CHECK (replica_lag_max_seconds > 0);
+
+-- When a read last needed legacy, and when a key last entered the ledger.
+ALTER TABLE crossfade.migrations
+    ADD COLUMN last_fallback_at timestamptz,
+    ADD COLUMN last_divergence_at timestamptz;

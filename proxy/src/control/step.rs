@@ -13,6 +13,7 @@ use super::connection::connect;
 use super::error::ControlError;
 use super::gates::{Gate, gates};
 use super::{drain, events, neighbours, phase_file, schema};
+use crate::config;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -42,6 +43,8 @@ pub struct Options {
     pub direction: Direction,
     /// Take the step although gates are not met, for this reason, which is recorded.
     pub force: Option<String>,
+    /// What the gates ask of time.
+    pub times: config::Gates,
     /// The longest wait for each of the two drains.
     pub drain_timeout: Duration,
 }
@@ -82,7 +85,7 @@ pub async fn step(
     })?;
 
     settle_last_step(&client, migration, from, to, options, tell).await?;
-    let gates = gates(&client, migration, from, to).await?;
+    let gates = gates(&client, rules, migration, (from, to), &options.times).await?;
     for warning in neighbours::warnings(&client, migration, from, to).await? {
         tell(&warning);
     }
@@ -137,6 +140,75 @@ pub async fn step(
         gates,
         drained,
         commands: commands(&client, migration, to).await?,
+    })
+}
+
+/// What a step would do.
+#[derive(Debug)]
+pub struct Plan {
+    migration: String,
+    from: Phase,
+    to: Phase,
+    gates: Vec<Gate>,
+    warnings: Vec<String>,
+    file: String,
+}
+
+impl Plan {
+    /// Whether nothing stands in its way.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.gates.iter().all(|gate| gate.met)
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Plan { from, to, .. } = self;
+        writeln!(f, "{}: {from} -> {to}, nothing is done", self.migration)?;
+        for gate in &self.gates {
+            writeln!(f, "{gate}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "{warning}")?;
+        }
+        let steps = [
+            format!("wait until every proxy serves {from}, drained"),
+            "look at the gates above".to_owned(),
+            "note in crossfade.events who takes the step, with what the gates found".to_owned(),
+            format!("write {to} into {} (rollback: {from})", self.file),
+            format!("wait until every proxy serves {to}, drained"),
+            "wait for every transaction that wrote to the tables at that moment".to_owned(),
+        ];
+        for (number, step) in steps.iter().enumerate() {
+            writeln!(f, "  {}. {step}", number + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Looks at what stands between a migration and its next phase, and changes nothing.
+pub async fn plan(
+    url: &str,
+    rules: &RuleSet,
+    name: &str,
+    options: &Options,
+) -> Result<Plan, ControlError> {
+    let migration = find(rules, name)?;
+    let word = options.direction.word();
+    let client = connect(url, word).await?;
+    schema::must_be_prepared(&client).await?;
+    let from = phase_file::read(&migration.file)?;
+    let to = options.direction.from(from).ok_or_else(|| {
+        ControlError::Refused(format!("{name} is in {from}: there is no step to {word}"))
+    })?;
+    Ok(Plan {
+        migration: name.to_owned(),
+        from,
+        to,
+        gates: gates(&client, rules, migration, (from, to), &options.times).await?,
+        warnings: neighbours::warnings(&client, migration, from, to).await?,
+        file: migration.file.display().to_string(),
     })
 }
 

@@ -72,7 +72,8 @@ impl Stage {
         file["migration"]["phase"] = toml_edit::value("legacy_only");
         std::fs::write(rules.join(format!("{MIGRATION}.toml")), file.to_string())?;
         let config = format!(
-            "listen = \"127.0.0.1:{}\"\nupstream = \"{}\"\nrules = \"{}\"\n\n[control]\nurl = \"{}\"\n",
+            "listen = \"127.0.0.1:{}\"\nupstream = \"{}\"\nrules = \"{}\"\n\n\
+             [gates]\nfallback_free_days = 0\n\n[control]\nurl = \"{}\"\n",
             self.port,
             self.postgres.address(),
             rules.display(),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio_postgres::{Client, IsolationLevel};
 
 use super::report::Report;
-use super::{compare, record};
+use super::{Options, compare, record};
 use crate::backfill::chunk::{Chunks, backoff, is_conflict};
 use crate::backfill::must_have_been_complete;
 use crate::backfill::state::Direction;
@@ -43,7 +43,16 @@ pub async fn run(
     let mut repaired = 0;
     let mut left = i64::MAX;
     let report = loop {
-        let report = compare(&mut client, migration, samples_max).await?;
+        let report = compare(
+            url,
+            &mut client,
+            migration,
+            &Options {
+                samples_max,
+                ..Options::default()
+            },
+        )
+        .await?;
         let wrong = report.missing + report.extra + report.different;
         // What a round did not make less, the next one will not either.
         if wrong == 0 || wrong >= left {
@@ -81,7 +90,10 @@ async fn round(
         let chunks = Chunks::prepare(client, lens, direction).await?;
         for kind in Disagreement::ALL {
             let keys: Vec<Value> = client
-                .query(&lens.sample_disagreements(kind), &[&i64::from(KEYS_MAX)])
+                .query(
+                    &lens.sample_disagreements(kind),
+                    &[&i64::from(KEYS_MAX), &None::<Vec<i64>>],
+                )
                 .await
                 .map_err(ControlError::sql("list of what differs"))?
                 .iter()

@@ -30,6 +30,7 @@ pub struct TableReport {
     pub extra: i64,
     pub different: i64,
     pub different_columns: Vec<ColumnCount>,
+    pub totals: Vec<ColumnTotals>,
     pub ignored_columns: Vec<String>,
     pub samples: Vec<Sample>,
 }
@@ -39,6 +40,43 @@ pub struct ColumnCount {
     pub column: String,
     pub different: i64,
     pub set_by_trigger: bool,
+}
+
+/// What a column holds as a whole, in legacy and in unified.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ColumnTotals {
+    pub column: String,
+    pub nulls: [i64; 2],
+    /// Sums of numbers and counts of truths; `None` for what does not add up.
+    pub totals: [Option<String>; 2],
+}
+
+impl ColumnTotals {
+    fn differ(&self) -> bool {
+        self.nulls[0] != self.nulls[1] || self.totals[0] != self.totals[1]
+    }
+}
+
+impl fmt::Display for ColumnTotals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let column = &self.column;
+        if self.nulls[0] != self.nulls[1] {
+            let [legacy, unified] = self.nulls;
+            writeln!(
+                f,
+                "    {column} is NULL in {legacy} rows of legacy, {unified} of unified"
+            )?;
+        }
+        if let ([Some(legacy), Some(unified)], true) =
+            (&self.totals, self.totals[0] != self.totals[1])
+        {
+            writeln!(
+                f,
+                "    {column} adds up to {legacy} in legacy, {unified} in unified"
+            )?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -82,6 +120,9 @@ impl fmt::Display for Report {
                 if column.set_by_trigger {
                     writeln!(f, "{}", REPAIRED.replace("{column}", &column.column))?;
                 }
+            }
+            for column in table.totals.iter().filter(|column| column.differ()) {
+                write!(f, "{column}")?;
             }
             if !table.ignored_columns.is_empty() {
                 writeln!(f, "  not compared: {}", table.ignored_columns.join(", "))?;

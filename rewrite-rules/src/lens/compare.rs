@@ -39,7 +39,8 @@ impl Lens {
     }
 
     /// One row of counts: legacy rows, unified rows, missing, extra, different, and then for each
-    /// of [`Lens::compared_columns`] the rows that differ in it.
+    /// of [`Lens::compared_columns`] the rows that differ in it. Only the groups of keys in `$1`
+    /// (`bigint[]`, see [`Lens::digest`]) are looked at; NULL: all.
     #[must_use]
     pub fn count_disagreements(&self) -> String {
         let any = self.any_difference("cf_l", "cf_u");
@@ -54,11 +55,15 @@ impl Lens {
             self.compared_columns()
                 .map(|c| format!("count(*) FILTER (WHERE {BOTH} AND {})", difference(c))),
         );
-        format!("SELECT {} FROM {}", counts.join(", "), self.both_sides())
+        format!(
+            "SELECT {} FROM {}",
+            counts.join(", "),
+            self.both_sides("$1")
+        )
     }
 
     /// Keys of one kind of disagreement, with the values of both sides as a JSON object
-    /// (`column: [legacy, unified]`, texts), at most `$1` of them.
+    /// (`column: [legacy, unified]`, texts), at most `$1` of them, within the groups `$2`.
     #[must_use]
     pub fn sample_disagreements(&self, kind: Disagreement) -> String {
         let (condition, image) = match kind {
@@ -95,13 +100,13 @@ impl Lens {
         format!(
             "SELECT {}, {values} FROM {} WHERE {condition} LIMIT $1",
             self.key_json(image),
-            self.both_sides(),
+            self.both_sides("$2"),
         )
     }
 
     /// Legacy rows `cf_l` joined with the unified rows' legacy images `cf_u`; `cf_here` is NULL on
     /// the side that lacks the row.
-    fn both_sides(&self) -> String {
+    fn both_sides(&self, groups: &str) -> String {
         let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
         let join: Vec<String> = self
             .legacy_key()
@@ -109,12 +114,16 @@ impl Lens {
             .map(|key| format!("cf_l.{key} = cf_u.{key}"))
             .collect();
         format!(
-            "(SELECT {}, true AS cf_here FROM {}) AS cf_l FULL JOIN \
-             (SELECT cf_r.*, true AS cf_here FROM ({}) AS cf_r) AS cf_u ON {}",
+            "(SELECT {}, true AS cf_here FROM {} AS cf_r WHERE {within}) AS cf_l FULL JOIN \
+             (SELECT cf_r.*, true AS cf_here FROM ({}) AS cf_r WHERE {within}) AS cf_u ON {}",
             columns.join(", "),
             self.legacy,
             self.read(),
-            join.join(" AND ")
+            join.join(" AND "),
+            within = format_args!(
+                "({groups}::bigint[] IS NULL OR {} = ANY ({groups}::bigint[]))",
+                self.group_of("cf_r")
+            ),
         )
     }
 

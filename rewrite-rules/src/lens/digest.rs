@@ -1,0 +1,99 @@
+//! The SQL of verify's first look: hashes of all rows of a side, by groups of keys, with what each
+//! column adds up to, in one scan. Groups whose hashes differ are looked at row by row.
+
+use super::{LegacyColumn, Lens, quote_ident};
+
+/// Which side of a lens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestOf {
+    Legacy,
+    /// The unified rows that legacy readers see, as their legacy images.
+    Unified,
+}
+
+/// Groups of keys. Few enough that their hashes fit in a processor's cache, and enough that a
+/// difference leaves a thousandth of the table to be looked at again.
+pub const GROUPS: i64 = 1024;
+
+impl Lens {
+    /// One row for each group (`group, rows, hash, NULL, NULL`), then one for the table
+    /// (`NULL, rows, NULL, nulls, totals`), the latter two arrays over [`Lens::compared_columns`].
+    ///
+    /// Rows are hashed as the text of the values that are compared, so that two rows have the same
+    /// hash exactly if they read the same; a total is NULL for a type that does not add up.
+    #[must_use]
+    pub fn digest(&self, of: DigestOf) -> String {
+        let relation = match of {
+            DigestOf::Legacy => self.legacy.sql(),
+            DigestOf::Unified => format!("({})", self.read()),
+        };
+        let image = Self::IMAGE;
+        let compared: Vec<&LegacyColumn> = self.compared_columns().collect();
+        let values: Vec<String> = self
+            .legacy_key()
+            .into_iter()
+            .chain(compared.iter().map(|c| quote_ident(&c.name)))
+            .map(|name| format!("{image}.{name}"))
+            .collect();
+        let of_columns = |each: &dyn Fn(&LegacyColumn, &str) -> String| -> Vec<String> {
+            compared
+                .iter()
+                .map(|c| each(c, &format!("{image}.{}", quote_ident(&c.name))))
+                .collect()
+        };
+        let nulls = of_columns(&|_, value| format!("count(*) - count({value})"));
+        let totals = of_columns(&|column, value| total(column, value));
+        let numbered = |word: &str, all: &[String]| -> String {
+            let named = all.iter().enumerate();
+            named
+                .map(|(i, sql)| format!(", {sql} AS {word}{i}"))
+                .collect()
+        };
+        let summed = |word: &str, as_type: &str| {
+            let all: Vec<String> = (0..compared.len())
+                .map(|i| format!("sum({word}{i})::{as_type}"))
+                .collect();
+            format!("ARRAY[{}]::{as_type}[]", all.join(", "))
+        };
+        format!(
+            "WITH cf_groups AS MATERIALIZED (SELECT {group} AS cf_group, count(*) AS cf_rows, \
+             bit_xor(hashtextextended(ROW({})::text COLLATE \"C\", 0)) AS cf_hash{}{} \
+             FROM {relation} AS {image} GROUP BY 1) \
+             SELECT cf_group, cf_rows, cf_hash, NULL::bigint[], NULL::text[] FROM cf_groups \
+             UNION ALL SELECT NULL, coalesce(sum(cf_rows), 0)::bigint, NULL, {}, {} FROM cf_groups",
+            values.join(", "),
+            numbered("cf_n", &nulls),
+            numbered("cf_s", &totals),
+            summed("cf_n", "bigint"),
+            summed("cf_s", "text"),
+            group = self.group_of(image),
+        )
+    }
+
+    /// The group of a legacy row or image in scope under a name.
+    pub(super) fn group_of(&self, image: &str) -> String {
+        let keys: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("{image}.{key}"))
+            .collect();
+        format!(
+            "(hashtextextended(ROW({})::text COLLATE \"C\", 0) & {})",
+            keys.join(", "),
+            GROUPS - 1
+        )
+    }
+}
+
+/// What a column adds up to: numbers as they are, truths by their count.
+fn total(column: &LegacyColumn, value: &str) -> String {
+    let spelled = column.sql_type.to_ascii_lowercase();
+    let base = spelled.split('(').next().unwrap_or_default().trim();
+    match base {
+        "smallint" | "int2" | "integer" | "int" | "int4" | "bigint" | "int8" | "numeric"
+        | "decimal" => format!("sum({value})"),
+        "boolean" | "bool" => format!("count(*) FILTER (WHERE {value})"),
+        // A sum of floating-point numbers depends on their order.
+        _ => "NULL::bigint".to_owned(),
+    }
+}
