@@ -82,6 +82,6 @@ async fn prepare(client: &tokio_postgres::Client) -> anyhow::Result<()> {
         path: "iso_agents.toml".into(),
         text: rules_in(Phase::DualWrite),
     };
-    schema::prepare(client, &RuleSet::compile(vec![file])?).await?;
+    schema::prepare(client, &RuleSet::compile(vec![file])?, schema::Ddl::OfAll).await?;
     Ok(())
 }

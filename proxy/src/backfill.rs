@@ -80,7 +80,7 @@ pub async fn run(
     }
     let mut control = connect(url, "backfill").await?;
     control::alone(&control, "backfill", name).await?;
-    schema::prepare(&control, rules).await?;
+    schema::prepare(&control, rules, schema::Ddl::OfNone).await?;
     let drained = drain::wait(
         &control,
         migration,

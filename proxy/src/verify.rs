@@ -139,7 +139,7 @@ async fn table(
     )?;
     let mut table = TableReport {
         legacy_table: lens.legacy.sql(),
-        unified_table: lens.unified.sql(),
+        unified_table: unified_tables(lens),
         legacy_rows: legacy.rows,
         unified_rows: unified.rows,
         missing: 0,
@@ -158,7 +158,7 @@ async fn table(
         ignored_columns: lens
             .columns
             .iter()
-            .filter(|column| !column.verify)
+            .filter(|column| !column.verify || column.lossy)
             .map(|column| column.name.clone())
             .collect(),
         samples: Vec::new(),
@@ -231,4 +231,10 @@ async fn samples(
             columns: row.get(1),
         })
         .collect())
+}
+
+fn unified_tables(lens: &rewrite_rules::Lens) -> String {
+    let tables = lens.unified_tables();
+    let names: Vec<String> = tables.iter().map(|table| table.sql()).collect();
+    names.join(", ")
 }

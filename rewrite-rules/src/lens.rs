@@ -10,6 +10,7 @@ mod copy;
 mod digest;
 mod functions;
 mod sql;
+mod written;
 
 pub use compare::Disagreement;
 pub use copy::KeyRange;
@@ -17,6 +18,8 @@ pub use digest::{DigestOf, GROUPS};
 pub use functions::Function;
 pub(crate) use functions::Work;
 pub use sql::{UNMAPPED, quote_ident, quote_literal};
+pub(crate) use written::Call;
+pub use written::{Part, Query, Step, Written};
 
 use std::fmt;
 
@@ -61,6 +64,8 @@ pub struct LegacyColumn {
     pub set_by_trigger: bool,
     /// Whether verify compares this column.
     pub verify: bool,
+    /// Its values do not survive the way to unified and back; never compared.
+    pub lossy: bool,
 }
 
 impl LegacyColumn {
@@ -110,6 +115,7 @@ impl Visible {
 pub struct Lens {
     pub migration: String,
     pub legacy: TableName,
+    /// The unified table; of a written lens the first of several.
     pub unified: TableName,
     pub columns: Vec<LegacyColumn>,
     /// Indexes into `columns`, in key order.
@@ -119,6 +125,8 @@ pub struct Lens {
     pub constants: Vec<Constant>,
     /// Pairs of a legacy constraint and the unified one that stands for it.
     pub constraints: Vec<(String, String)>,
+    /// The operator's own SQL; `None`: derived from the columns.
+    pub written: Option<Written>,
 }
 
 impl Lens {
@@ -149,11 +157,13 @@ impl Lens {
             .iter()
             .filter(|column| column.name != column.unified)
             .map(|column| rename(Named::Column, &column.unified, &column.name));
-        let table = [
-            rename(Named::Table, &self.unified.name, &self.legacy.name),
-            rename(Named::Schema, &self.unified.schema, &self.legacy.schema),
-        ];
-        let all = constraints.chain(columns).chain(table);
+        let tables = self.unified_tables().into_iter().flat_map(|unified| {
+            [
+                rename(Named::Table, &unified.name, &self.legacy.name),
+                rename(Named::Schema, &unified.schema, &self.legacy.schema),
+            ]
+        });
+        let all = constraints.chain(columns).chain(tables);
         all.filter(|rename| rename.from != rename.to).collect()
     }
 

@@ -29,6 +29,15 @@ pub(crate) fn unsupported(what: &str, table: &str, hint: &str) -> Refusal {
     )
 }
 
+/// A key that changes would have to carry along what only the unified rows hold.
+pub(crate) fn key_change(table: &str) -> Refusal {
+    unsupported(
+        "an UPDATE of the key of a table that is split or merged",
+        table,
+        "Keep keys as they are until the migration ends, or insert a new row and delete the old one.",
+    )
+}
+
 /// DDL and other commands that change what the rules rely on.
 pub(crate) fn command(what: &str, table: &str) -> Refusal {
     refusal(

@@ -16,6 +16,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod unified_first;
+mod written;
 
 use clauses::Write;
 use compose::{Composed, Composer};
@@ -88,10 +89,7 @@ impl ManagedRef<'_> {
     }
 
     fn table_name(&self) -> String {
-        match self.managed.side {
-            Side::Legacy => self.managed.lens.legacy.name.clone(),
-            Side::Unified => self.managed.lens.unified.name.clone(),
-        }
+        self.managed.table.name.clone()
     }
 }
 
@@ -267,6 +265,9 @@ fn compose<'a>(
         ));
     }
     let composer = Composer::new(number);
+    if let Some(lens) = &target.managed.lens.written {
+        return written::compose(scope, target, (write, lens), source, composer);
+    }
     match (target.managed.side, target.leads()) {
         (_, None) => Ok(None),
         (Side::Legacy, Some(Side::Legacy)) => {
@@ -333,7 +334,7 @@ fn command(scope: &Scope<'_>, refs: &[ManagedRef<'_>], kind: &str) -> Result<Pla
     let mut named: Option<String> = None;
     let mut look = |text: &str| {
         for lens in scope.set.migrations().iter().flat_map(|m| &m.tables) {
-            for table in [&lens.legacy, &lens.unified] {
+            for table in std::iter::once(&lens.legacy).chain(lens.unified_tables()) {
                 let hit = if has_body {
                     text.contains(&table.name)
                 } else {

@@ -14,8 +14,20 @@ use toml::Spanned;
 #[serde(deny_unknown_fields)]
 pub(crate) struct RuleFile {
     pub migration: MigrationPart,
+    pub prepare: Option<PreparePart>,
     #[serde(default, rename = "table")]
     pub tables: Vec<Spanned<TablePart>>,
+}
+
+/// What the migration needs beside the two sides: tables that tie the rows of one to the other.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PreparePart {
+    /// Tables that only the lenses write.
+    #[serde(default)]
+    pub crosswalk: Vec<Spanned<String>>,
+    /// Their DDL, run by every `crossfade prepare`.
+    pub sql: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,10 +43,14 @@ pub(crate) struct MigrationPart {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TablePart {
     pub legacy: Spanned<String>,
-    pub unified: Spanned<String>,
+    pub unified: Spanned<Unified>,
+    /// Tables that the SQL below looks things up in, and no lens writes.
+    #[serde(default)]
+    pub lookup: Vec<Spanned<String>>,
     pub key: Spanned<Vec<Spanned<String>>>,
     /// SQL over unified columns: which unified rows exist for legacy readers.
     pub visible: Option<Spanned<String>>,
+    /// A name, or several with commas between them that are declared alike.
     pub columns: Ordered<Spanned<ColumnPart>>,
     /// Unified columns that legacy lacks: SQL over the legacy row, used when a row is first put.
     #[serde(default)]
@@ -42,6 +58,32 @@ pub(crate) struct TablePart {
     /// Legacy constraint = the unified constraint that stands for it.
     #[serde(default)]
     pub constraints: Ordered<Spanned<String>>,
+    /// A query over unified tables that yields the legacy rows. With it the lens is written, not
+    /// derived from the columns.
+    pub read: Option<Spanned<String>>,
+    /// What brings one legacy row image into the unified tables, in this order.
+    #[serde(default)]
+    pub put: Vec<StepPart>,
+    /// What is done for a legacy row image that is gone, in this order.
+    #[serde(default)]
+    pub remove: Vec<StepPart>,
+}
+
+/// One table, or several for a lens that is written.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Unified {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// One statement of a written lens.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StepPart {
+    /// Under which later steps find the rows of its RETURNING.
+    pub name: Option<Spanned<String>>,
+    pub sql: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,6 +105,9 @@ pub(crate) struct ColumnPart {
     /// `false`: verify does not compare this column.
     #[serde(default = "yes")]
     pub verify: bool,
+    /// Its values do not survive the way to unified and back.
+    #[serde(default)]
+    pub lossy: bool,
 }
 
 fn yes() -> bool {
@@ -99,6 +144,44 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
         }
         deserializer.deserialize_map(Entries(PhantomData))
     }
+}
+
+/// Where a place inside a string's value stands in the file; `line` and `column` count from 1, as
+/// SQL parsers tell them. Escapes in a string may shift the column, never the line.
+pub(crate) fn place_in_string(
+    text: &str,
+    span: &Range<usize>,
+    line: u64,
+    column: u64,
+) -> Range<usize> {
+    let raw = text.get(span.clone()).unwrap_or_default();
+    let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") {
+        3
+    } else {
+        1
+    };
+    let mut start = span.start + quotes;
+    // A line break right after the opening quotes is not part of the value.
+    if quotes == 3 {
+        let after = text.get(start..).unwrap_or_default();
+        start += after.len() - after.strip_prefix('\r').unwrap_or(after).len();
+        start += usize::from(text.get(start..).is_some_and(|t| t.starts_with('\n')));
+    }
+    let rest = text.get(start..span.end).unwrap_or_default();
+    let mut at = start;
+    for (number, content) in (1..).zip(rest.split_inclusive('\n')) {
+        if number == line {
+            let skip = usize::try_from(column.saturating_sub(1)).unwrap_or(0);
+            at += content
+                .chars()
+                .take(skip)
+                .map(char::len_utf8)
+                .sum::<usize>();
+            break;
+        }
+        at += content.len();
+    }
+    at..at
 }
 
 /// 1-based line and column (in characters) of a byte offset.

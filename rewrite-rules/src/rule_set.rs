@@ -42,6 +42,8 @@ pub struct Migration {
     pub file: PathBuf,
     /// What the rule file says; `None` leaves it to the phase.
     pub(crate) declared_policy: Option<OnUnifiedError>,
+    /// DDL of tables that tie both sides together, for `crossfade prepare`.
+    pub prepare: Option<String>,
     pub tables: Vec<Lens>,
 }
 
@@ -101,6 +103,8 @@ pub(crate) struct Managed<'a> {
     pub migration: &'a Migration,
     pub lens: &'a Lens,
     pub side: Side,
+    /// The table of that side.
+    pub table: &'a TableName,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +135,7 @@ impl RuleSet {
                     words.push(lens.legacy.name.clone());
                 }
                 if migration.phase.writes_both() {
-                    words.push(lens.unified.name.clone());
+                    words.extend(lens.unified_tables().iter().map(|t| t.name.clone()));
                 }
             }
         }
@@ -220,21 +224,18 @@ impl RuleSet {
             .filter(|m| m.phase != Phase::LegacyOnly)
             .find_map(|migration| {
                 migration.tables.iter().find_map(|lens| {
+                    let found = |side, table| Managed {
+                        migration,
+                        lens,
+                        side,
+                        table,
+                    };
                     if is(&lens.legacy) {
-                        Some(Managed {
-                            migration,
-                            lens,
-                            side: Side::Legacy,
-                        })
-                    } else if migration.phase.writes_both() && is(&lens.unified) {
-                        Some(Managed {
-                            migration,
-                            lens,
-                            side: Side::Unified,
-                        })
-                    } else {
-                        None
+                        return Some(found(Side::Legacy, &lens.legacy));
                     }
+                    let mut unified = lens.unified_tables().into_iter();
+                    let table = unified.find(|table| migration.phase.writes_both() && is(table));
+                    table.map(|table| found(Side::Unified, table))
                 })
             })
     }

@@ -2,6 +2,10 @@
 //!
 //! Clients' SQL never comes here (see `reading`).
 
+mod written;
+
+pub(crate) use written::{Checked, Known, Relation, SqlError, read, step};
+
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{Expr, Ident, ObjectNamePart, Value, visit_expressions_mut};

@@ -60,12 +60,17 @@ impl Proxy {
             process: None,
             dir,
         };
+        // Every test can be run with the cache on.
+        let cache = match std::env::var("CROSSFADE_TEST_CACHE") {
+            Ok(statements) => format!("[cache]\nstatements = {statements}\n"),
+            Err(_not_asked_for) => String::new(),
+        };
         std::fs::write(
             proxy.config(),
             format!(
                 "listen = \"127.0.0.1:{}\"\nupstream = \"{}\"\nrules = \"{}\"\n{more}\n\
                  [gates]\nfallback_free_days = 0\n\
-                 [control]\nurl = \"{}\"\n",
+                 [control]\nurl = \"{}\"\n{cache}",
                 proxy.port,
                 postgres.address(),
                 proxy.rules_dir().display(),
@@ -179,6 +184,14 @@ impl Proxy {
         std::fs::write(&new, text)?;
         std::fs::rename(new, self.rule_file())?;
         Ok(())
+    }
+
+    /// Writes a rule file of another migration.
+    pub fn write_rules(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        Ok(std::fs::write(
+            self.rules_dir().join(format!("{name}.toml")),
+            text,
+        )?)
     }
 
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {

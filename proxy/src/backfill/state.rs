@@ -222,8 +222,12 @@ const COUNTED_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
 async fn estimate(client: &Client, lens: &Lens, direction: Direction) -> Result<i64, ControlError> {
     let from = match direction {
-        Direction::LegacyToUnified => &lens.legacy,
-        Direction::UnifiedToLegacy => &lens.unified,
+        Direction::LegacyToUnified => lens.legacy.sql(),
+        Direction::UnifiedToLegacy => lens.unified.sql(),
+    };
+    let counted = match (direction, &lens.written) {
+        (Direction::UnifiedToLegacy, Some(_)) => format!("({}) AS r", lens.read()),
+        (Direction::UnifiedToLegacy, None) | (Direction::LegacyToUnified, _) => from.clone(),
     };
     let row = client
         .query_one(
@@ -231,9 +235,9 @@ async fn estimate(client: &Client, lens: &Lens, direction: Direction) -> Result<
                 "SELECT CASE WHEN c.reltuples >= 0 AND pg_table_size(c.oid) > {COUNTED_BYTES_MAX} \
                  THEN c.reltuples::bigint ELSE (SELECT count(*) FROM {}) END \
                  FROM pg_class AS c WHERE c.oid = $1::text::regclass",
-                from
+                counted
             ),
-            &[&from.sql()],
+            &[&from],
         )
         .await
         .map_err(ControlError::sql("estimate of the rows"))?;

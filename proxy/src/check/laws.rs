@@ -50,7 +50,7 @@ async fn trial(
         .get(0);
     for law in ["is put", "is put twice"] {
         if let Err(error) = client
-            .batch_execute(&lens.put_from("pg_temp.cf_sample"))
+            .batch_execute(&lens.put_all_from("pg_temp.cf_sample"))
             .await
         {
             let said = error

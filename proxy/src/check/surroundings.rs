@@ -62,7 +62,7 @@ pub(super) async fn check(
     lens: &Lens,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
-    let (legacy, unified) = (lens.legacy.sql(), lens.unified.sql());
+    let legacy = lens.legacy.sql();
     for (what, settle, sql) in LISTS {
         let rows = client
             .query(sql, &[&legacy])
@@ -78,10 +78,28 @@ pub(super) async fn check(
             }
         }
     }
+    for unified in written_tables(lens) {
+        rights(client, (&legacy, &unified), findings).await?;
+    }
+    Ok(())
+}
+
+/// The tables that a write to the legacy one reaches.
+fn written_tables(lens: &Lens) -> Vec<String> {
+    let crosswalk = lens.written.iter().flat_map(|written| &written.crosswalk);
+    let unified = lens.unified_tables().into_iter().chain(crosswalk);
+    unified.map(rewrite_rules::TableName::sql).collect()
+}
+
+async fn rights(
+    client: &Client,
+    (legacy, unified): (&String, &String),
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
     let exist: bool = client
         .query_one(
             "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL",
-            &[&legacy, &unified],
+            &[legacy, unified],
         )
         .await
         .map_err(ControlError::sql("look-up of tables"))?
@@ -90,7 +108,7 @@ pub(super) async fn check(
         return Ok(());
     }
     for row in client
-        .query(ROLES, &[&legacy, &unified])
+        .query(ROLES, &[legacy, unified])
         .await
         .map_err(ControlError::sql("look-up of privileges"))?
     {
@@ -103,7 +121,7 @@ pub(super) async fn check(
         }
     }
     for row in client
-        .query(ROW_SECURITY, &[&legacy, &unified])
+        .query(ROW_SECURITY, &[legacy, unified])
         .await
         .map_err(ControlError::sql("look-up of policies"))?
     {

@@ -15,7 +15,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let target = Target::load(&args.flags)?;
     let client = connect(&target.url, "prepare").await?;
-    let prepared = schema::prepare(&client, &target.rules).await?;
+    let prepared = schema::prepare(&client, &target.rules, schema::Ddl::OfAll).await?;
     if prepared.schema_created {
         println!(
             "created schema crossfade (USAGE and its functions for PUBLIC, its tables for its owner)"

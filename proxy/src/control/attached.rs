@@ -159,7 +159,7 @@ pub async fn before(shared: &Shared, rules: &RuleSet) -> Result<(), ControlError
 
 async fn prepare(url: &str, rules: &RuleSet) -> Result<(), ControlError> {
     let client = connect(url, "serve").await?;
-    let prepared = schema::prepare(&client, rules).await?;
+    let prepared = schema::prepare(&client, rules, schema::Ddl::OfNone).await?;
     for name in &prepared.functions_created {
         tracing::info!(name, "created a function");
     }

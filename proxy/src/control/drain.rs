@@ -185,7 +185,8 @@ pub async fn writers(client: &Client, migration: &Migration) -> Result<Vec<Block
     let tables: Vec<String> = migration
         .tables
         .iter()
-        .flat_map(|lens| [lens.legacy.sql(), lens.unified.sql()])
+        .flat_map(|lens| std::iter::once(&lens.legacy).chain(lens.unified_tables()))
+        .map(rewrite_rules::TableName::sql)
         .collect();
     let rows = client
         .query(

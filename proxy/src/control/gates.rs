@@ -1,6 +1,7 @@
 //! What must hold before a step, as a table; each gate that is not met names what settles it.
 
-use rewrite_rules::{Migration, Phase, RuleSet};
+use rewrite_rules::lens::quote_ident;
+use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde::Serialize;
 use tokio_postgres::Client;
 
@@ -134,13 +135,15 @@ pub async fn gates(
 
 async fn tables_exist(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
     let mut absent = Vec::new();
-    for table in migration
+    let tables: Vec<String> = migration
         .tables
         .iter()
-        .flat_map(|lens| [&lens.legacy, &lens.unified])
-    {
-        if !schema::table_exists(client, &table.sql()).await? {
-            absent.push(table.sql());
+        .flat_map(|lens| std::iter::once(&lens.legacy).chain(lens.unified_tables()))
+        .map(rewrite_rules::TableName::sql)
+        .collect();
+    for table in tables {
+        if !schema::table_exists(client, &table).await? {
+            absent.push(table);
         }
     }
     Ok(Gate {
@@ -269,13 +272,10 @@ async fn sequences_ahead(client: &Client, migration: &Migration) -> Result<Gate,
     let mut settle = Vec::new();
     let mut ahead = 0;
     for lens in &migration.tables {
-        for (column, quoted) in lens.key_columns().zip(lens.unified_key()) {
-            let table = lens.unified.sql();
+        for (table, column) in filled_columns(client, lens).await? {
+            let quoted = quote_ident(&column);
             let row = client
-                .query_one(
-                    "SELECT pg_get_serial_sequence($1, $2)",
-                    &[&table, &column.unified],
-                )
+                .query_one("SELECT pg_get_serial_sequence($1, $2)", &[&table, &column])
                 .await
                 .map_err(sql())?;
             let Some(sequence) = row.get::<_, Option<String>>(0) else {
@@ -312,6 +312,31 @@ async fn sequences_ahead(client: &Client, migration: &Migration) -> Result<Gate,
         },
         settle: settle.join("; "),
     })
+}
+
+/// The unified columns that a lens fills with ids: the key of a derived one; a written one may
+/// fill any column.
+async fn filled_columns(
+    client: &Client,
+    lens: &Lens,
+) -> Result<Vec<(String, String)>, ControlError> {
+    if lens.written.is_none() {
+        let table = lens.unified.sql();
+        let keys = lens.key_columns();
+        return Ok(keys.map(|c| (table.clone(), c.unified.clone())).collect());
+    }
+    let tables: Vec<String> = lens.unified_tables().iter().map(|t| t.sql()).collect();
+    let rows = client
+        .query(
+            "SELECT t.name, a.attname::text FROM unnest($1::text[]) AS t (name) \
+             JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.name) \
+             WHERE a.attnum > 0 AND NOT a.attisdropped \
+             AND pg_get_serial_sequence(t.name, a.attname) IS NOT NULL ORDER BY 1, 2",
+            &[&tables],
+        )
+        .await
+        .map_err(ControlError::sql("look at the sequences"))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Whether the side that missed writes has what it missed: copied since, and found to be the same.

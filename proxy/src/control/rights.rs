@@ -32,13 +32,23 @@ const ROW_SECURITY: &str = "\
 SELECT l.relrowsecurity AND NOT u.relrowsecurity FROM pg_class AS l, pg_class AS u \
 WHERE l.oid = to_regclass($1) AND u.oid = to_regclass($2)";
 
+/// Each legacy table with each table that its lens writes.
+fn sides(migration: &Migration) -> Vec<(String, String)> {
+    let mut sides = Vec::new();
+    for lens in &migration.tables {
+        let crosswalk = lens.written.iter().flat_map(|written| &written.crosswalk);
+        let unified = lens.unified_tables().into_iter().chain(crosswalk);
+        sides.extend(unified.map(|table| (lens.legacy.sql(), table.sql())));
+    }
+    sides
+}
+
 /// Every role that may use a legacy table may use its unified one likewise.
 pub(super) async fn rights(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
     let sql = || ControlError::sql("look at the rights");
     let mut found = Vec::new();
     let mut settle = Vec::new();
-    for lens in &migration.tables {
-        let (legacy, unified) = (lens.legacy.sql(), lens.unified.sql());
+    for (legacy, unified) in sides(migration) {
         for row in client
             .query(MISSING, &[&legacy, &unified])
             .await

@@ -1,6 +1,7 @@
 //! `crossfade prepare`: the schema `crossfade` and the functions of every lens, made once, changed
 //! by version, safe to run at any time and by several proxies at once.
 
+use rewrite_rules::lens::quote_ident;
 use rewrite_rules::{Lens, RuleSet};
 use tokio_postgres::Client;
 
@@ -15,6 +16,25 @@ const VERSION: i32 = VERSIONS.len() as i32;
 /// updated", so they take this advisory lock in turn.
 const LOCK: i64 = 0x0043_524f_5353_0001;
 
+/// Whose [prepare] DDL a preparation runs. It changes the application's tables, so it takes an
+/// operator's command: a proxy that starts to serve leaves it alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ddl<'a> {
+    OfNone,
+    Of(&'a str),
+    OfAll,
+}
+
+impl Ddl<'_> {
+    fn is_of(self, migration: &str) -> bool {
+        match self {
+            Ddl::OfNone => false,
+            Ddl::Of(name) => name == migration,
+            Ddl::OfAll => true,
+        }
+    }
+}
+
 /// What a preparation did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prepared {
@@ -28,11 +48,15 @@ pub struct Prepared {
 /// Brings the schema up to date in one transaction. What is in order already is left alone.
 ///
 /// The connection is shared with its caller, hence no `&mut`: it must not be in a transaction.
-pub async fn prepare(client: &Client, rules: &RuleSet) -> Result<Prepared, ControlError> {
+pub async fn prepare(
+    client: &Client,
+    rules: &RuleSet,
+    ddl: Ddl<'_>,
+) -> Result<Prepared, ControlError> {
     let doing = "prepare";
     let sql = || ControlError::sql(doing);
     client.batch_execute("BEGIN").await.map_err(sql())?;
-    let result = prepare_in_transaction(client, rules).await;
+    let result = prepare_in_transaction(client, rules, ddl).await;
     let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
     client.batch_execute(end).await.map_err(sql())?;
     result
@@ -41,6 +65,7 @@ pub async fn prepare(client: &Client, rules: &RuleSet) -> Result<Prepared, Contr
 async fn prepare_in_transaction(
     client: &Client,
     rules: &RuleSet,
+    ddl: Ddl<'_>,
 ) -> Result<Prepared, ControlError> {
     let sql = || ControlError::sql("prepare");
     let mut prepared = Prepared::default();
@@ -65,8 +90,20 @@ async fn prepare_in_transaction(
             .await
             .map_err(sql())?;
     }
+    for migration in rules.migrations() {
+        if !ddl.is_of(&migration.name) {
+            continue;
+        }
+        let mut applies = false;
+        for lens in &migration.tables {
+            applies |= table_exists(client, &lens.legacy.sql()).await?;
+        }
+        if let Some(ddl) = migration.prepare.as_ref().filter(|_| applies) {
+            run_once(client, &migration.name, ddl).await?;
+        }
+    }
     for lens in rules.migrations().iter().flat_map(|m| &m.tables) {
-        if !table_exists(client, &lens.legacy.sql()).await? {
+        if !can_have_functions(client, lens).await? {
             prepared
                 .tables_absent
                 .push(super::shown(&lens.legacy.sql()));
@@ -178,6 +215,50 @@ async fn create_functions(
             .map_err(sql())?;
         prepared.functions_created.push(function.name);
     }
+    Ok(())
+}
+
+/// The functions of a written lens outlive the legacy table; others are about rows of it.
+async fn can_have_functions(client: &Client, lens: &Lens) -> Result<bool, ControlError> {
+    if table_exists(client, &lens.legacy.sql()).await? {
+        return Ok(true);
+    }
+    if lens.written.is_none() {
+        return Ok(false);
+    }
+    for table in lens.unified_tables() {
+        if !table_exists(client, &table.sql()).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Runs a rule file's own DDL, unless it is what was run last: it may take locks that every step
+/// would take again.
+async fn run_once(client: &Client, migration: &str, ddl: &str) -> Result<(), ControlError> {
+    let sql = || ControlError::sql("[prepare] of a rule file");
+    let name = quote_ident(&format!("prepare_{migration}"));
+    let known = client
+        .query_opt(
+            "SELECT FROM crossfade.lens_functions WHERE name = $1 AND ddl = $2",
+            &[&name, &ddl],
+        )
+        .await
+        .map_err(sql())?;
+    if known.is_some() {
+        return Ok(());
+    }
+    client.batch_execute(ddl).await.map_err(sql())?;
+    client
+        .execute(
+            "INSERT INTO crossfade.lens_functions (name, migration, legacy_table, ddl) \
+             VALUES ($1, $2, '', $3) ON CONFLICT (name) DO UPDATE \
+             SET ddl = excluded.ddl, created_at = now()",
+            &[&name, &migration, &ddl],
+        )
+        .await
+        .map_err(sql())?;
     Ok(())
 }
 

@@ -73,7 +73,7 @@ pub async fn step(
     let client = connect(url, word).await?;
     // Two steps at once would be one that skips a phase.
     alone(&client, "step", name).await?;
-    let prepared = schema::prepare(&client, rules).await?;
+    let prepared = schema::prepare(&client, rules, schema::Ddl::Of(name)).await?;
     for table in &prepared.tables_absent {
         tell(&format!(
             "{table} does not exist: its functions were not created"

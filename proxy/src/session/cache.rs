@@ -400,6 +400,15 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_very_long_is_never_kept() {
+        let mut cache = cache(2);
+        let text = format!("SELECT $1, '{}'", "x".repeat(TEXT_BYTES_MAX));
+        for _ in 0..3 {
+            assert_eq!(ask(&mut cache, &text), Plan::AsItCame);
+        }
+    }
+
+    #[test]
     fn after_five_binds_a_text_is_prepared_anew() {
         let mut cache = cache(2);
         ask(&mut cache, "SELECT $1");

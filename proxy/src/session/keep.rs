@@ -245,18 +245,12 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    /// An error came while a known Parse is at the head. True when the client need not hear of
-    /// it: all is said again, with the text.
+    /// An error came while a known Parse, and behind it its Bind, is at the head. True when the
+    /// client need not hear of it: all up to the Sync is here and is said again, with the text.
     pub(super) fn refuses_kept(&mut self, fields: Fields<'_>) -> bool {
-        let concerns = match self.expects.get(1) {
-            Some(Expect::Bind { kept, .. }) => kept.is_some(),
-            Some(_) | None => false,
-        };
         let replay = self.cache.replay.state == ReplayState::Complete
-            && concerns
             && is_analysis(fields)
             && !fields.is_fatal()
-            && matches!(self.expects.back(), Some(Expect::Sync))
             && self.statements.get(b"").is_some_and(|s| s.body.is_some());
         if !replay {
             return false;
@@ -279,10 +273,8 @@ impl<P: Pin> Session<P> {
             let kept = None;
             self.expects.push_front(Expect::Parse { undo, read, kept });
         }
-        for expect in &mut self.expects {
-            if let Expect::Bind { kept, .. } | Expect::Describe { kept, .. } = expect {
-                *kept = None;
-            }
+        if let Some(Expect::Bind { kept, .. }) = self.expects.get_mut(1) {
+            *kept = None;
         }
     }
 

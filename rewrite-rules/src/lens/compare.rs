@@ -35,7 +35,7 @@ impl Lens {
     pub fn compared_columns(&self) -> impl Iterator<Item = &LegacyColumn> {
         self.columns
             .iter()
-            .filter(|column| column.verify && !self.is_key(column))
+            .filter(|column| column.verify && !column.lossy && !self.is_key(column))
     }
 
     /// One row of counts: legacy rows, unified rows, missing, extra, different, and then for each
@@ -43,7 +43,7 @@ impl Lens {
     /// (`bigint[]`, see [`Lens::digest`]) are looked at; NULL: all.
     #[must_use]
     pub fn count_disagreements(&self) -> String {
-        let any = self.any_difference();
+        let any = self.any_difference("cf_l", "cf_u");
         let mut counts = vec![
             "count(cf_l.cf_here)".to_owned(),
             "count(cf_u.cf_here)".to_owned(),
@@ -69,7 +69,10 @@ impl Lens {
         let (condition, image) = match kind {
             Disagreement::Missing => ("cf_u.cf_here IS NULL".to_owned(), "cf_l"),
             Disagreement::Extra => ("cf_l.cf_here IS NULL".to_owned(), "cf_u"),
-            Disagreement::Different => (format!("{BOTH} AND ({})", self.any_difference()), "cf_l"),
+            Disagreement::Different => (
+                format!("{BOTH} AND ({})", self.any_difference("cf_l", "cf_u")),
+                "cf_l",
+            ),
         };
         let shown: Vec<String> = self
             .compared_columns()
@@ -124,8 +127,12 @@ impl Lens {
         )
     }
 
-    fn any_difference(&self) -> String {
-        let all: Vec<String> = self.compared_columns().map(difference).collect();
+    /// Whether two images in scope differ in a column that verify compares.
+    pub(super) fn any_difference(&self, a: &str, b: &str) -> String {
+        let all: Vec<String> = self
+            .compared_columns()
+            .map(|column| difference_of(column, a, b))
+            .collect();
         if all.is_empty() {
             "false".to_owned()
         } else {
@@ -137,6 +144,10 @@ impl Lens {
 const BOTH: &str = "cf_l.cf_here AND cf_u.cf_here";
 
 fn difference(column: &LegacyColumn) -> String {
+    difference_of(column, "cf_l", "cf_u")
+}
+
+fn difference_of(column: &LegacyColumn, a: &str, b: &str) -> String {
     let name = quote_ident(&column.name);
-    column.legacy_differs(&format!("cf_l.{name}"), &format!("cf_u.{name}"))
+    column.legacy_differs(&format!("{a}.{name}"), &format!("{b}.{name}"))
 }

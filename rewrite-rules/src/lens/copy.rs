@@ -136,6 +136,9 @@ impl Lens {
             self.key_order(""),
             image = Self::IMAGE,
         );
+        if self.written.is_some() {
+            return self.copy_written(&rows);
+        }
         let put = self.put_missing_or_different_from("cf_rows");
         self.copied(
             &rows,
@@ -152,6 +155,9 @@ impl Lens {
     pub fn copy_back(&self, range: KeyRange) -> String {
         let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
         let condition = self.in_range(range);
+        if self.written.is_some() {
+            return self.copy_back_written(&condition);
+        }
         let rows = format!(
             "cf_lock AS MATERIALIZED (SELECT 1 FROM {legacy} AS {image} WHERE {condition} \
              ORDER BY {order} FOR NO KEY UPDATE), \
@@ -277,7 +283,7 @@ impl Lens {
     /// that differ otherwise stay as they are.
     #[must_use]
     pub fn touch_both(&self) -> Option<String> {
-        if !self.columns.iter().any(|c| c.set_by_trigger) {
+        if self.written.is_some() || !self.columns.iter().any(|c| c.set_by_trigger) {
             return None;
         }
         let sets = |keys: &[String], row: &str| {
@@ -368,6 +374,9 @@ impl Lens {
             "(SELECT {} FROM jsonb_array_elements($1::jsonb) AS cf_k)",
             keys.join(", ")
         );
+        if self.written.is_some() {
+            return self.remove_ghosts_written(&relation);
+        }
         let same_key: Vec<String> = self
             .legacy_key()
             .iter()

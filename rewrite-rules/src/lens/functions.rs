@@ -60,6 +60,9 @@ impl Lens {
     /// Everything that `crossfade prepare` creates for this lens, in the order to create it.
     #[must_use]
     pub fn functions(&self) -> Vec<Function> {
+        if let Some(written) = &self.written {
+            return self.written_functions(written);
+        }
         Work::ALL
             .into_iter()
             .map(|work| Function {
@@ -71,12 +74,17 @@ impl Lens {
 
     /// The name of one of the lens's functions, as SQL.
     pub(crate) fn function_name(&self, work: Work) -> String {
+        self.named(work.word())
+    }
+
+    /// The name of something of this lens in the schema `crossfade`.
+    pub(super) fn named(&self, word: &str) -> String {
         // 63 bytes is PostgreSQL's limit for a name: the word, the hash and at most 32 of the table's.
         let mut table = self.legacy.name.clone();
         while table.len() > 32 {
             table.pop();
         }
-        let name = format!("{}_{table}_{:08x}", work.word(), self.hash());
+        let name = format!("{word}_{table}_{:08x}", self.hash());
         format!("crossfade.{}", quote_ident(&name))
     }
 
@@ -85,7 +93,18 @@ impl Lens {
         let mut hasher = Fnv::default();
         self.migration.hash(&mut hasher);
         self.read().hash(&mut hasher);
-        self.put_from("x").hash(&mut hasher);
+        match &self.written {
+            None => self.put_from("x").hash(&mut hasher),
+            Some(written) => {
+                for step in written.put.iter().chain(&written.remove) {
+                    step.name.hash(&mut hasher);
+                    step.sql.hash(&mut hasher);
+                }
+                for column in &self.columns {
+                    column.lossy.hash(&mut hasher);
+                }
+            }
+        }
         let wide = hasher.finish();
         (wide ^ (wide >> 32)) as u32
     }
@@ -101,7 +120,7 @@ impl Lens {
             Work::Remove => (
                 format!("cf_images {images}"),
                 vec![
-                    probe(&self.put_absent_from("unnest(cf_images)")),
+                    savepoint_probe(&self.put_absent_from("unnest(cf_images)")),
                     self.remove_from("unnest(cf_images)"),
                     self.leave_tombstones("unnest(cf_images)"),
                 ],
@@ -110,13 +129,13 @@ impl Lens {
             Work::Rekey => (
                 format!("cf_olds {images}, cf_images {images}"),
                 vec![
-                    probe(&self.put_absent_from("unnest(cf_olds)")),
+                    savepoint_probe(&self.put_absent_from("unnest(cf_olds)")),
                     self.rekey(),
                     self.put_from("unnest(cf_images)"),
                 ],
                 "cf_images",
             ),
-            Work::Truncate => return self.truncate_function(),
+            Work::Truncate => return self.truncate_function(&self.remove_all()),
             Work::PutLegacy => return self.put_legacy_function(),
             Work::RemoveLegacy => (
                 format!("cf_images {images}"),
@@ -195,7 +214,7 @@ impl Lens {
         let one = match work {
             Work::Put => self.put_from("unnest(ARRAY[cf_image])"),
             Work::Remove => {
-                let probe = probe(&self.put_absent_from("unnest(ARRAY[cf_image])"));
+                let probe = savepoint_probe(&self.put_absent_from("unnest(ARRAY[cf_image])"));
                 let one = self.remove_from("unnest(ARRAY[cf_image])");
                 format!(
                     "{probe};\n      {one};\n      {}",
@@ -221,7 +240,7 @@ impl Lens {
         )
     }
 
-    fn record(&self, reason: &str, sqlstate: &str) -> String {
+    pub(super) fn record(&self, reason: &str, sqlstate: &str) -> String {
         format!(
             "crossfade.record_divergence({}, {}, {}, {reason}, {sqlstate})",
             quote_literal(&self.migration),
@@ -241,9 +260,9 @@ impl Lens {
         format!("jsonb_build_array({})", keys.join(", "))
     }
 
-    /// For the case that [`probe`] could not look: a row that could not be put now may have been
+    /// For the case that [`savepoint_probe`] could not look: a row that could not be put now may have been
     /// put by a chunk before. Its key is left for the backfill's sweep.
-    fn leave_tombstones(&self, images: &str) -> String {
+    pub(super) fn leave_tombstones(&self, images: &str) -> String {
         format!(
             "IF current_setting('transaction_isolation') <> 'read committed' THEN\n      \
              PERFORM crossfade.tombstone({}, {}, {}) FROM {images} AS {image};\n    END IF",
@@ -287,7 +306,7 @@ impl Lens {
 /// snapshot: a row that it cannot see is a serialization failure (40001), and the client's next
 /// attempt sees it. Where there is none at all, the row that this inserts is gone at once. A row
 /// that cannot be put is no reason to fail: no chunk could put it either.
-fn probe(put_absent: &str) -> String {
+pub(super) fn savepoint_probe(put_absent: &str) -> String {
     format!(
         "IF current_setting('transaction_isolation') <> 'read committed' THEN\n      BEGIN\n        \
          {put_absent};\n      EXCEPTION WHEN OTHERS THEN\n    {passes_on}      END;\n    END IF",
@@ -297,7 +316,7 @@ fn probe(put_absent: &str) -> String {
 
 /// Failures that are not the mapping's: conflicts to retry, an ending session, a server in need.
 /// The legacy half would fail of them as well, or the client must see them.
-const PASSES_ON: &str =
+pub(super) const PASSES_ON: &str =
     "    IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') THEN RAISE; END IF;\n";
 
 /// FNV-1a, whose value is the same in every build (the standard hasher promises nothing).

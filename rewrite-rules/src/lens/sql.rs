@@ -111,6 +111,9 @@ impl Lens {
     /// [`Lens::read`] with further conditions over the unified row [`Lens::ROW`].
     #[must_use]
     pub fn read_where(&self, conditions: &[String]) -> String {
+        if let Some(written) = &self.written {
+            return self.read_written(written, conditions);
+        }
         let mut all: Vec<String> = self.row_is_visible();
         all.extend_from_slice(conditions);
         let mut sql = self.images(&self.unified.sql());
@@ -140,8 +143,7 @@ impl Lens {
             .iter()
             .map(|column| format!("cf_l.{}", quote_ident(&column.name)))
             .collect();
-        let join = self.key_join("cf_m", "cf_l");
-        let first_key = self.unified_key().into_iter().next().unwrap_or_default();
+        let (unified, join, first_key) = self.key_match("cf_m", "cf_l");
         let filter = [
             format!("cf_m.{first_key} IS NULL"),
             // Its argument comes from the outer side of the join, so the planner cannot call it
@@ -156,9 +158,25 @@ impl Lens {
             self.read_where(conditions),
             columns.join(", "),
             self.legacy,
-            self.unified,
+            unified,
             filter.join(" AND ")
         )
+    }
+
+    /// What to join legacy rows with to see whether unified has them, how, and a column of it that
+    /// is never NULL.
+    fn key_match(&self, row: &str, image: &str) -> (String, String, String) {
+        if self.written.is_none() {
+            let first = self.unified_key().into_iter().next().unwrap_or_default();
+            return (self.unified.sql(), self.key_join(row, image), first);
+        }
+        let keys = self.legacy_key();
+        let join: Vec<String> = keys
+            .iter()
+            .map(|key| format!("{row}.{key} = {image}.{key}"))
+            .collect();
+        let first = keys.first().cloned().unwrap_or_default();
+        (format!("({})", self.read()), join.join(" AND "), first)
     }
 
     /// The upsert into the unified table from a relation of legacy row images.
@@ -177,6 +195,16 @@ impl Lens {
                     .map(|c| c.unified.as_str())
             ),
         )
+    }
+
+    /// A statement that puts every image in a relation, whatever kind of lens it is.
+    #[must_use]
+    pub fn put_all_from(&self, relation: &str) -> String {
+        if self.written.is_none() {
+            return self.put_from(relation);
+        }
+        let put = self.function_name(Work::Put);
+        format!("SELECT {put}({}, false)", self.images_in(relation))
     }
 
     /// [`Lens::put_from`] for those images alone that no unified row stands in the way of.
@@ -298,7 +326,7 @@ impl Lens {
             .iter()
             .map(|c| format!("{image}.{}", quote_ident(&c.name)))
             .collect();
-        format!("ROW({})::{}", columns.join(", "), self.legacy)
+        format!("ROW({})::{}", columns.join(", "), self.image_type())
     }
 
     /// A condition that removes the legacy rows whose images are in a relation.

@@ -5,7 +5,6 @@ use std::ops::Range;
 use super::{ManagedRef, Scope, read};
 use crate::lens::quote_ident;
 use crate::refuse;
-use crate::rule_set::Side;
 use crate::splice::Source;
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
@@ -217,10 +216,7 @@ fn unqualify(tokens: Tokens<'_>, target: &ManagedRef<'_>, column: &Tree, source:
     if qualifier < 2 {
         return;
     }
-    let name = match target.managed.side {
-        Side::Legacy => &target.managed.lens.legacy,
-        Side::Unified => &target.managed.lens.unified,
-    };
+    let name = target.managed.table;
     if parts[qualifier - 1] == name.name
         && parts[qualifier - 2] == name.schema
         && let Some(range) = column

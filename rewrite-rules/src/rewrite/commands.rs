@@ -49,6 +49,11 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
             lens.function_name(Work::Truncate),
             scope.statement.flag("restart_seqs"),
         ),
+        (Side::Legacy, false) if lens.written.is_some() => format!(
+            "SELECT FROM {}({}, false)",
+            lens.function_name(Work::Remove),
+            lens.images_in(&format!("({})", lens.read()))
+        ),
         (Side::Legacy, false) => lens.remove_all(),
         (Side::Unified, _) => return Ok(Plan::Unchanged),
     };
@@ -74,13 +79,15 @@ pub(super) fn lock<'a>(
         let range = read::reference_range(scope, found)?;
         let named = &scope.tokens.text[range.clone()];
         // Legacy first, as every writer does.
+        let unified: Vec<String> = lens.unified_tables().iter().map(|t| t.sql()).collect();
+        let unified = unified.join(", ");
         let with = match (
             found.managed.side,
             found.managed.migration.phase.writes_both(),
         ) {
-            (Side::Legacy, true) => format!("{named}, {}", lens.unified),
+            (Side::Legacy, true) => format!("{named}, {unified}"),
             (Side::Unified, true) => format!("{}, {named}", lens.legacy),
-            (Side::Legacy, false) => lens.unified.sql(),
+            (Side::Legacy, false) => unified,
             (Side::Unified, false) => continue,
         };
         source.edit(range, with);
@@ -94,7 +101,7 @@ pub(super) fn lock<'a>(
 
 impl Lens {
     /// The delete of every unified row that legacy readers see.
-    fn remove_all(&self) -> String {
+    pub(crate) fn remove_all(&self) -> String {
         let condition = self
             .visible_condition(Self::ROW)
             .unwrap_or_else(|| "true".to_owned());
@@ -107,7 +114,7 @@ impl Lens {
 
     /// The function behind a TRUNCATE: every combination of its options spelled out, since a
     /// utility statement takes no parameters.
-    pub(crate) fn truncate_function(&self) -> String {
+    pub(crate) fn truncate_function(&self, remove_all: &str) -> String {
         let truncate =
             |restart: &str, cascade: &str| format!("TRUNCATE {}{restart}{cascade};", self.legacy);
         format!(
@@ -123,7 +130,7 @@ impl Lens {
             truncate(" RESTART IDENTITY", ""),
             truncate("", " CASCADE"),
             truncate("", ""),
-            self.remove_all(),
+            remove_all,
         )
     }
 }

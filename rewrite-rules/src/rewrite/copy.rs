@@ -16,7 +16,7 @@
 //! the INSERT's end is told to the client, as COPY's.
 
 use super::{ManagedRef, Plan, Scope, read};
-use crate::lens::{Lens, quote_ident};
+use crate::lens::quote_ident;
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
@@ -120,11 +120,7 @@ fn copy_in<'a>(
             "Leave FREEZE out.",
         ));
     }
-    let lens = found.managed.lens;
-    let table = match found.managed.side {
-        Side::Legacy => lens.legacy.sql(),
-        Side::Unified => lens.unified.sql(),
-    };
+    let table = found.managed.table.sql();
     let names = columns(scope, found);
     let list = names.as_ref().map(|names| {
         let quoted: Vec<String> = names.iter().map(|name| quote_ident(name)).collect();
@@ -139,7 +135,7 @@ fn copy_in<'a>(
     let mut output = Output::default();
     output.own(&format!(
         "CREATE TEMPORARY TABLE cf_copy {}; ",
-        shape(lens, found.managed.side, names.as_deref(), list.as_deref())
+        shape(found, names.as_deref(), list.as_deref())
     ));
     let range = read::reference_range(scope, found)?;
     let extent = scope.tokens.extent();
@@ -163,8 +159,9 @@ fn copy_in<'a>(
 
 /// The staging table: declared types for a legacy table, which may be gone by now; the table's
 /// own for a unified one.
-fn shape(lens: &Lens, side: Side, names: Option<&[String]>, list: Option<&str>) -> String {
-    match side {
+fn shape(found: &ManagedRef<'_>, names: Option<&[String]>, list: Option<&str>) -> String {
+    let lens = found.managed.lens;
+    match found.managed.side {
         Side::Legacy => {
             let columns: Vec<String> = names
                 .unwrap_or_default()
@@ -179,7 +176,7 @@ fn shape(lens: &Lens, side: Side, names: Option<&[String]>, list: Option<&str>) 
         Side::Unified => format!(
             "ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
             list.unwrap_or("*"),
-            lens.unified
+            found.managed.table
         ),
     }
 }

@@ -47,13 +47,16 @@ pub(super) fn compose<'a>(
     };
     match scope.statement.kind() {
         "InsertStmt" => Ok(shape.put(composer, source, TagVerb::Insert)),
+        "UpdateStmt" if sets_key(scope, lens) && lens.written.is_some() => {
+            Err(refuse::key_change(&table))
+        }
         "UpdateStmt" if sets_key(scope, lens) => shape.rekey(composer, source, &table),
         "UpdateStmt" => Ok(shape.put(composer, source, TagVerb::Update)),
         _ => Ok(shape.remove(composer, source)),
     }
 }
 
-fn sets_key(scope: &Scope<'_>, lens: &Lens) -> bool {
+pub(super) fn sets_key(scope: &Scope<'_>, lens: &Lens) -> bool {
     let targets = scope.statement.list("target_list");
     targets
         .iter()
@@ -78,7 +81,7 @@ impl Shape<'_, '_> {
 
     fn put(&self, mut composer: Composer, source: &Source<'_>, verb: TagVerb) -> Composed {
         let new = self.image(&mut composer, source);
-        if self.record {
+        if self.record || self.lens.written.is_some() {
             composer.call(self.function(Work::Put, &new));
             return composer.select(self.write, source, &new, verb);
         }
@@ -182,11 +185,15 @@ impl Shape<'_, '_> {
     /// A call of one of the lens's functions over the images in a relation.
     fn function(&self, work: Work, relation: &str) -> String {
         format!(
-            "(SELECT {}(array_agg(ROW({image}.*)::{}), {}) FROM {relation} AS {image})",
+            "(SELECT {}(array_agg({row}), {}) FROM {relation} AS {image})",
             self.lens.function_name(work),
-            self.lens.legacy,
             self.record,
             image = Lens::IMAGE,
+            row = if self.lens.written.is_some() {
+                self.lens.image_row(Lens::IMAGE)
+            } else {
+                format!("ROW({}.*)::{}", Lens::IMAGE, self.lens.legacy)
+            },
         )
     }
 }

@@ -77,6 +77,14 @@ pub(super) fn substitute_all<'a>(
     let unreachable = Unreachable::of(scope.statement);
     for found in &read {
         check_reference(found, &unreachable)?;
+        let written = found.managed.lens.written.as_ref();
+        if locks && written.is_some_and(|written| !written.is_lockable()) {
+            return Err(refuse::unsupported(
+                "FOR UPDATE of rows that are read from several tables by outer joins",
+                &found.table_name(),
+                "Leave the lock out: an UPDATE locks what it needs and fails if the row changed.",
+            ));
+        }
         substitute(scope, found, found.managed.migration.phase, source)?;
     }
     let tables: Vec<&ManagedRef<'_>> = refs.iter().filter(|found| found.reads_unified()).collect();

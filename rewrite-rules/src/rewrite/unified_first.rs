@@ -38,6 +38,22 @@ pub(super) fn compose<'a>(
     source: &mut Source<'a>,
     composer: Composer,
 ) -> Result<Composed, Refusal> {
+    check(scope, target, write, source)?;
+    let unified = Unified::of(scope, target, write);
+    match scope.statement.kind() {
+        "InsertStmt" => unified.insert(composer, source),
+        "UpdateStmt" => unified.update(composer, source),
+        _ => Ok(unified.delete(composer, source)),
+    }
+}
+
+/// What no write to the legacy name can do once unified leads.
+pub(super) fn check<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    write: &Write<'a>,
+    source: &mut Source<'a>,
+) -> Result<(), Refusal> {
     let lens = target.managed.lens;
     let table = target.table_name();
     if write.is_current_of() {
@@ -55,29 +71,28 @@ pub(super) fn compose<'a>(
             "Use the table's key: its rows live elsewhere now.",
         ));
     }
-    write.check_returning(target, source, &|name| lens.column(name).is_some())?;
-    let mirrors = target.managed.migration.phase == Phase::UnifiedRead;
-    let unified = Unified {
-        scope: *scope,
-        target,
-        write,
-        lens,
-        mirrors,
-    };
-    match scope.statement.kind() {
-        "InsertStmt" => unified.insert(composer, source),
-        "UpdateStmt" => unified.update(composer, source),
-        _ => Ok(unified.delete(composer, source)),
-    }
+    write.check_returning(target, source, &|name| lens.column(name).is_some())
 }
 
-struct Unified<'w, 'a> {
+pub(super) struct Unified<'w, 'a> {
     scope: Scope<'a>,
     target: &'w ManagedRef<'a>,
     write: &'w Write<'a>,
     lens: &'w Lens,
     /// Whether legacy still follows by row image.
     mirrors: bool,
+}
+
+impl<'w, 'a> Unified<'w, 'a> {
+    pub fn of(scope: &Scope<'a>, target: &'w ManagedRef<'a>, write: &'w Write<'a>) -> Self {
+        Unified {
+            scope: *scope,
+            target,
+            write,
+            lens: target.managed.lens,
+            mirrors: target.managed.migration.phase == Phase::UnifiedRead,
+        }
+    }
 }
 
 impl<'a> Unified<'_, 'a> {
@@ -262,7 +277,7 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// The columns that an UPDATE sets, each with the client's expression.
-    fn assignments(&self) -> Result<Vec<(&LegacyColumn, Tokens<'a>)>, Refusal> {
+    pub fn assignments(&self) -> Result<Vec<(&LegacyColumn, Tokens<'a>)>, Refusal> {
         let refuse = |what: &str| {
             Err(refuse::unsupported(
                 what,

@@ -1,5 +1,7 @@
 //! From rule files as written to migrations that cannot be wrong in themselves.
 
+mod written;
+
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
@@ -90,19 +92,49 @@ impl Reader<'_> {
                 "the migration has no [[table]]; expected at least one",
             );
         }
+        let crosswalk = match &file.prepare {
+            Some(prepare) => self.table_names(&prepare.crosswalk),
+            None => Vec::new(),
+        };
+        let prepare = file.prepare.as_ref().map(|prepare| {
+            if let Err(error) =
+                pg_query::parse(prepare.sql.get_ref(), pg_query::ParserOptions::DEFAULT)
+            {
+                self.error(&prepare.sql.span(), &error.to_string());
+            }
+            prepare.sql.get_ref().clone()
+        });
         let tables: Vec<Lens> = file
             .tables
             .iter()
-            .filter_map(|table| self.lens(&name, table.get_ref()))
+            .filter_map(|table| self.lens(&name, table.get_ref(), &crosswalk))
             .collect();
+        self.one_lens_each(&file.tables, &tables);
         let phase = phase.ok()?;
         Some(Migration {
             name,
             phase,
             file: self.path.to_owned(),
             declared_policy: on_unified_error,
+            prepare,
             tables,
         })
+    }
+
+    /// A table of one migration may stand on one side of one lens.
+    fn one_lens_each(&mut self, parts: &[Spanned<TablePart>], tables: &[Lens]) {
+        let mut seen: Vec<&TableName> = Vec::new();
+        for (part, lens) in parts.iter().zip(tables) {
+            for table in std::iter::once(&lens.legacy).chain(lens.unified_tables()) {
+                if seen.contains(&table) {
+                    let message = format!(
+                        "table {table} is already in another [[table]]; expected each table once (elsewhere as `lookup`)"
+                    );
+                    self.error(&part.get_ref().legacy.span(), &message);
+                }
+                seen.push(table);
+            }
+        }
     }
 
     fn unique(&mut self, migration: &Migration, earlier: &[Migration]) {
@@ -122,8 +154,12 @@ impl Reader<'_> {
                 .iter()
                 .flat_map(|a| other.tables.iter().map(move |b| (a, b)))
             {
-                for (mine, side) in [(&a.legacy, "legacy"), (&a.unified, "unified")] {
-                    if *mine == b.legacy || *mine == b.unified {
+                let unified = a
+                    .unified_tables()
+                    .into_iter()
+                    .map(|table| (table, "unified"));
+                for (mine, side) in std::iter::once((&a.legacy, "legacy")).chain(unified) {
+                    if *mine == b.legacy || b.unified_tables().contains(&mine) {
                         self.error(
                             &(0..0),
                             &format!(
@@ -153,27 +189,28 @@ impl Reader<'_> {
         }
     }
 
-    fn lens(&mut self, migration: &str, part: &TablePart) -> Option<Lens> {
+    fn lens(&mut self, migration: &str, part: &TablePart, crosswalk: &[TableName]) -> Option<Lens> {
         let legacy = self.table_name(&part.legacy);
-        let unified = self.table_name(&part.unified);
-        let columns: Vec<LegacyColumn> = part
-            .columns
-            .0
-            .iter()
-            .map(|(name, column)| self.column(name.get_ref(), column.get_ref()))
+        let unified = self.unified_tables(part);
+        let columns: Vec<LegacyColumn> = each_column(part)
+            .map(|(name, _, column)| self.column(name, column))
             .collect();
         let key = self.key(part, &columns);
         let before = self.errors.len();
         let visible = part.visible.as_ref().and_then(|sql| self.visible(sql));
         let constants = self.constants(part, &columns);
-        self.no_column_twice(part, &columns, &constants);
+        let sides = (unified.as_slice(), crosswalk);
+        let written = self.written(part, &columns, key.as_deref().unwrap_or_default(), sides);
+        if written.is_none() {
+            self.no_column_twice(part, &columns, &constants);
+        }
         if self.errors.len() > before {
             return None;
         }
         Some(Lens {
             migration: migration.to_owned(),
             legacy: legacy?,
-            unified: unified?,
+            unified: unified.into_iter().next()?,
             columns,
             key: key?,
             visible,
@@ -184,6 +221,7 @@ impl Reader<'_> {
                 .iter()
                 .map(|(legacy, unified)| (legacy.get_ref().clone(), unified.get_ref().clone()))
                 .collect(),
+            written,
         })
     }
 
@@ -224,6 +262,7 @@ impl Reader<'_> {
             values,
             set_by_trigger: part.set_by_trigger,
             verify: part.verify,
+            lossy: part.lossy,
         }
     }
 
@@ -316,4 +355,12 @@ impl Reader<'_> {
             &format!("{error} in `{}`", written.get_ref()),
         );
     }
+}
+
+/// The columns of a table, each with its name and the key and declaration it shares with others.
+fn each_column(part: &TablePart) -> impl Iterator<Item = (&str, &Spanned<String>, &ColumnPart)> {
+    part.columns.0.iter().flat_map(|(names, column)| {
+        let each = names.get_ref().split(',').map(str::trim);
+        each.map(move |name| (name, names, column.get_ref()))
+    })
 }

@@ -3,6 +3,8 @@
 use super::{RuleSet, SourceFile};
 use crate::Phase;
 
+mod written;
+
 const RIGHT: &str = include_str!("../../rules/iso_agents.toml");
 
 fn compile(text: &str) -> Result<RuleSet, String> {

@@ -374,6 +374,8 @@ fn a_plan_that_the_server_refuses_is_made_anew_behind_the_clients_back() {
         assert!(!rig.session.is_blocked());
         assert_eq!(rig.server(&answers(b'I')), answers(b'I'));
         assert!(rig.session.is_idle());
+        assert_eq!(rig.client(&used("")), used(""), "it is the server's own");
+        rig.server(&answers_without_parse(b'I'));
         is_sent(&mut rig, TEXT);
     }
 }
@@ -481,6 +483,48 @@ fn a_close_that_the_server_never_read_is_sent_again() {
     is_sent(&mut rig, TEXT);
     let sent = rig.client(&extended(TEXT));
     assert!(sent.starts_with(&join([close(ONE)])), "{sent:?}");
+}
+
+#[test]
+fn a_text_that_the_server_converts_is_kept_only_in_ascii() {
+    let mut rig = Rig::caching(Rule::Pass);
+    rig.server(&message(b'S', b"client_encoding\0SJIS\0"));
+    for _ in 0..4 {
+        is_sent(&mut rig, "SELECT 'ä', $1");
+    }
+    keep(&mut rig, TEXT, ONE);
+}
+
+#[test]
+fn an_error_that_ends_the_connection_is_told_and_nothing_is_said_again() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    rig.client(&extended(TEXT));
+    let fatal = message(b'E', b"SFATAL\0VFATAL\0C42501\0Mnot you\0\0");
+    assert_eq!(rig.server(&fatal), join([bare('1'), fatal]));
+}
+
+#[test]
+fn a_statement_refused_in_a_transaction_is_not_used_again_after_it() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    runs(&mut rig, "BEGIN", b'T');
+    rig.client(&extended(TEXT));
+    rig.server(&join([error("0A000", "cached plan"), ready(b'E')]));
+    runs(&mut rig, "ROLLBACK", b'I');
+    is_sent(&mut rig, TEXT);
+}
+
+#[test]
+fn what_was_flushed_is_answered_and_not_said_again() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    let flushed = join([parse("", TEXT), bind("", ""), message(b'H', b""), sync()]);
+    rig.client(&flushed);
+    let failed = error("0A000", "cached plan");
+    let told = rig.server(&join([failed.clone(), ready(b'I')]));
+    assert_eq!(told, join([bare('1'), failed, ready(b'I')]));
+    assert_eq!(rig.resent(), b"");
 }
 
 #[test]

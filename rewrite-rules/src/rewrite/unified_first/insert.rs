@@ -26,12 +26,6 @@ impl<'a> Unified<'_, 'a> {
         composer: Composer,
         source: &mut Source<'a>,
     ) -> Result<Composed, Refusal> {
-        let given = self.given_columns()?;
-        let (values, conflict) = self.write.insert_parts();
-        let select = self.scope.statement.get("select_stmt");
-        self.type_select_items(select, &given, source);
-        let source: &Source<'_> = source;
-
         let mut statement = Output::default();
         let (targets, sources) = self.put_columns();
         statement.own(&format!(
@@ -41,14 +35,34 @@ impl<'a> Unified<'_, 'a> {
             targets.join(", "),
             sources.join(", ")
         ));
+        let conflict = self.images(&mut statement, source)?;
+        let source: &Source<'_> = source;
+        if let Some(conflict) = conflict {
+            self.conflict(&mut statement, source, &conflict)?;
+        }
+        Ok(self.finish_insert(composer, statement, source))
+    }
+
+    /// The client's rows as legacy row images, a relation called [`Lens::IMAGE`]; returns its ON
+    /// CONFLICT clause.
+    pub(in crate::rewrite) fn images(
+        &self,
+        output: &mut Output,
+        source: &mut Source<'a>,
+    ) -> Result<Option<Tokens<'a>>, Refusal> {
+        let given = self.given_columns()?;
+        let (values, conflict) = self.write.insert_parts();
+        let select = self.scope.statement.get("select_stmt");
+        self.type_select_items(select, &given, source);
+        let source: &Source<'_> = source;
         match values {
             Some(values) if !select.list("values_lists").is_empty() => {
-                self.values(&mut statement, source, &values, &given)?;
+                self.values(output, source, &values, &given)?;
             }
-            Some(query) if select.exists() => self.query(&mut statement, source, &query, &given),
+            Some(query) if select.exists() => self.query(output, source, &query, &given),
             _ => {
                 let defaults: Vec<String> = self.lens.columns.iter().map(default_value).collect();
-                statement.own(&format!("(VALUES ({}))", defaults.join(", ")));
+                output.own(&format!("(VALUES ({}))", defaults.join(", ")));
             }
         }
         let names: Vec<String> = self
@@ -57,11 +71,8 @@ impl<'a> Unified<'_, 'a> {
             .iter()
             .map(|c| quote_ident(&c.name))
             .collect();
-        statement.own(&format!(" AS {}({})", Lens::IMAGE, names.join(", ")));
-        if let Some(conflict) = conflict {
-            self.conflict(&mut statement, source, &conflict)?;
-        }
-        Ok(self.finish_insert(composer, statement, source))
+        output.own(&format!(" AS {}({})", Lens::IMAGE, names.join(", ")));
+        Ok(conflict)
     }
 
     fn finish_insert(

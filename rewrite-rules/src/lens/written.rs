@@ -1,0 +1,301 @@
+//! A lens whose SQL the operator wrote: a legacy row split over several unified rows, or merged
+//! into a row that was there.
+//!
+//! Its `read` is a query like any other. Its `put` and `remove` are statements that follow each
+//! other, so they run in functions (`functions`), one row image after the other, each statement
+//! with a snapshot of its own: two images of one chunk may meet in the same unified row.
+
+mod functions;
+
+pub(crate) use functions::Call;
+
+use super::{Lens, TableName, Work, quote_ident, quote_literal};
+
+/// What a rule file's `read` was taken apart into.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// The expression of each legacy column, in the shape's order.
+    pub columns: Vec<String>,
+    pub from: String,
+    pub condition: Option<String>,
+    /// What the key columns are read from.
+    pub key: Vec<String>,
+    /// The tables that it reads.
+    pub parts: Vec<Part>,
+}
+
+/// What a row of one table is to the legacy rows.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub table: TableName,
+    pub alias: String,
+    /// A LEFT JOIN may find no row of it.
+    pub nullable: bool,
+    /// The FROM clause for legacy rows that have such a row.
+    pub from: String,
+    /// The same with a relation [`Part::ROWS`] in the table's place; `None` when the table is
+    /// named more than once, so that nobody can tell which legacy rows a row of it belongs to.
+    pub of_rows: Option<String>,
+    /// Its columns, each with a legacy column (an index) that is read from it.
+    pub feeds: Vec<(String, usize)>,
+    /// Its columns that decide which legacy rows there are.
+    pub decides: Vec<String>,
+}
+
+impl Part {
+    /// Stands for a relation of rows in [`Part::of_rows`].
+    pub(crate) const ROWS: &'static str = "cf rows";
+}
+
+/// One statement of `put` or `remove`.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Under which later steps find what it returned.
+    pub name: Option<String>,
+    pub sql: String,
+    /// The columns of its RETURNING.
+    pub returning: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The unified tables, which clients may write.
+    pub tables: Vec<TableName>,
+    /// Tables that only lenses write.
+    pub crosswalk: Vec<TableName>,
+    pub query: Query,
+    pub put: Vec<Step>,
+    pub remove: Vec<Step>,
+}
+
+impl Written {
+    /// The part of a unified table in the legacy rows; `None`: it has none, or an unclear one.
+    #[must_use]
+    pub fn part_of(&self, table: &TableName) -> Option<&Part> {
+        let mut parts = self.query.parts.iter().filter(|part| part.table == *table);
+        let part = parts.next()?;
+        (parts.next().is_none() && part.of_rows.is_some()).then_some(part)
+    }
+
+    /// Whether `read` names a table at all.
+    #[must_use]
+    pub fn reads(&self, table: &TableName) -> bool {
+        self.query.parts.iter().any(|part| part.table == *table)
+    }
+
+    /// Whether rows of `read` can be locked where it stands: not if an outer join is in it.
+    #[must_use]
+    pub fn is_lockable(&self) -> bool {
+        !self.query.parts.iter().any(|part| part.nullable)
+    }
+}
+
+impl Lens {
+    /// The unified tables, the main one first.
+    #[must_use]
+    pub fn unified_tables(&self) -> Vec<&TableName> {
+        match &self.written {
+            None => vec![&self.unified],
+            Some(written) => written.tables.iter().collect(),
+        }
+    }
+
+    /// The type of a row image in the lens's functions.
+    pub(crate) fn image_type(&self) -> String {
+        match &self.written {
+            None => self.legacy.sql(),
+            // The legacy table's own type goes with the table.
+            Some(_) => self.named("image"),
+        }
+    }
+
+    /// `read` of a written lens, with further conditions.
+    pub(super) fn read_written(&self, written: &Written, conditions: &[String]) -> String {
+        let items: Vec<String> = self
+            .columns
+            .iter()
+            .zip(&written.query.columns)
+            .map(|(column, sql)| {
+                format!(
+                    "({sql})::{} AS {}",
+                    column.sql_type,
+                    quote_ident(&column.name)
+                )
+            })
+            .collect();
+        let mut all: Vec<String> = written
+            .query
+            .condition
+            .iter()
+            .map(|condition| format!("({condition})"))
+            .collect();
+        all.extend_from_slice(conditions);
+        let mut sql = format!("SELECT {} FROM {}", items.join(", "), written.query.from);
+        if !all.is_empty() {
+            sql += &format!(" WHERE {}", all.join(" AND "));
+        }
+        sql
+    }
+
+    /// `read` of the one row that has the key of an image in scope.
+    fn read_of(&self, written: &Written, image: &str) -> String {
+        self.read_written(written, &[self.has_key_of(written, image)])
+    }
+
+    fn has_key_of(&self, written: &Written, image: &str) -> String {
+        let equal: Vec<String> = written
+            .query
+            .key
+            .iter()
+            .zip(self.legacy_key())
+            .map(|(sql, key)| format!("{sql} = ({image}).{key}"))
+            .collect();
+        equal.join(" AND ")
+    }
+
+    /// The legacy keys (as images with nothing else in them) that rows of a unified table have a
+    /// part in.
+    pub(crate) fn keys_of_rows(&self, written: &Written, part: &Part, rows: &str) -> String {
+        let from = part.of_rows.as_deref().unwrap_or_default();
+        let rows_name = quote_ident(Part::ROWS);
+        let keys: Vec<String> = self
+            .key_columns()
+            .zip(&written.query.key)
+            .map(|(column, sql)| {
+                format!(
+                    "({sql})::{} AS {}",
+                    column.sql_type,
+                    quote_ident(&column.name)
+                )
+            })
+            .collect();
+        let condition = match &written.query.condition {
+            Some(condition) => format!(" WHERE {condition}"),
+            None => String::new(),
+        };
+        format!(
+            "SELECT {} FROM {}{condition}",
+            keys.join(", "),
+            from.replace(&rows_name, rows)
+        )
+    }
+
+    /// An image with nothing but the key of a row in scope.
+    pub(crate) fn key_image(&self, row: &str) -> String {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| {
+                if self.is_key(column) {
+                    format!("{row}.{}", quote_ident(&column.name))
+                } else {
+                    "NULL".to_owned()
+                }
+            })
+            .collect();
+        format!("ROW({})::{}", columns.join(", "), self.image_type())
+    }
+
+    /// A call of one of the functions that take images.
+    pub(crate) fn call(&self, call: Call, arguments: &str) -> String {
+        format!("{}({arguments})", self.named(call.word()))
+    }
+
+    /// The images in a relation as one array.
+    pub(crate) fn images_in(&self, relation: &str) -> String {
+        format!(
+            "(SELECT array_agg({}) FROM {relation} AS {})",
+            self.image_row(Self::IMAGE),
+            Self::IMAGE
+        )
+    }
+
+    /// [`Lens::copy`] of a written lens: `put` takes those rows that read back differently.
+    pub(super) fn copy_written(&self, rows: &str) -> String {
+        let same: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_u.{key} = {}.{key}", Self::IMAGE))
+            .collect();
+        let done = format!(
+            "SELECT 1 FROM ({}) AS cf_u WHERE {} AND NOT ({})",
+            self.read(),
+            same.join(" AND "),
+            self.any_difference(Self::IMAGE, "cf_u")
+        );
+        let put = format!(
+            "SELECT CASE WHEN {}(array_agg({}), false) THEN count(*) END FROM cf_due AS {}",
+            self.function_name(Work::Put),
+            self.image_row(Self::IMAGE),
+            Self::IMAGE
+        );
+        self.chunk(
+            &format!(
+                "{rows}, cf_due AS MATERIALIZED (SELECT * FROM cf_rows AS {} WHERE NOT EXISTS ({done}))",
+                Self::IMAGE
+            ),
+            &put,
+        )
+    }
+
+    /// [`Lens::copy_back`] of a written lens.
+    pub(super) fn copy_back_written(&self, condition: &str) -> String {
+        let rows = format!(
+            "cf_rows AS MATERIALIZED (SELECT * FROM ({}) AS {} WHERE {condition})",
+            self.read(),
+            Self::IMAGE
+        );
+        let put = format!(
+            "SELECT CASE WHEN {} THEN count(*) END FROM cf_rows AS {}",
+            self.call(
+                Call::Sync,
+                &format!("array_agg({}), NULL", self.image_row(Self::IMAGE))
+            ),
+            Self::IMAGE
+        );
+        self.chunk(&rows, &put)
+    }
+
+    /// What a chunk did: its rows, how many were put, and how many left the ledger.
+    fn chunk(&self, rows: &str, put: &str) -> String {
+        format!(
+            "WITH {rows}, \
+             cf_settled AS (DELETE FROM crossfade.divergence AS cf_d USING cf_rows AS {image} \
+             WHERE cf_d.migration = {migration} AND cf_d.legacy_table = {table} \
+             AND cf_d.key = {key} RETURNING 1) \
+             SELECT (SELECT count(*) FROM cf_rows), ({put}), (SELECT count(*) FROM cf_settled)",
+            image = Self::IMAGE,
+            migration = quote_literal(&self.migration),
+            table = quote_literal(&self.legacy.sql()),
+            key = self.key_json(Self::IMAGE),
+        )
+    }
+
+    /// [`Lens::remove_ghosts`] of a written lens: yields no count of its own, so the removed rows
+    /// are what the statement selects.
+    pub(super) fn remove_ghosts_written(&self, relation: &str) -> String {
+        let same = |left: &str| {
+            let all: Vec<String> = self
+                .legacy_key()
+                .iter()
+                .map(|key| format!("{left}.{key} = {}.{key}", Self::IMAGE))
+                .collect();
+            all.join(" AND ")
+        };
+        let ghosts = format!(
+            "(SELECT {image}.* FROM ({}) AS {image} JOIN {relation} AS cf_g ON {} \
+             WHERE NOT EXISTS (SELECT 1 FROM {} AS cf_l WHERE {}))",
+            self.read(),
+            same("cf_g"),
+            self.legacy,
+            same("cf_l"),
+            image = Self::IMAGE,
+        );
+        format!(
+            "SELECT 1 FROM {ghosts} AS {} WHERE {}(ARRAY[{}], false)",
+            Self::IMAGE,
+            self.function_name(Work::Remove),
+            self.image_row(Self::IMAGE),
+        )
+    }
+}

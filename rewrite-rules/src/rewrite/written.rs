@@ -1,0 +1,262 @@
+//! Writes to the tables of a lens whose SQL the operator wrote.
+//!
+//! While legacy leads they are like any other (`legacy_first`). Once unified leads, a write to the
+//! legacy name works on row images, by the lens's functions:
+//!
+//! ```text
+//! UPDATE user_settings SET language = $1 WHERE id = $2
+//!
+//! WITH cf_old AS MATERIALIZED (
+//!        SELECT ROW("user_settings"."id", …)::image AS cf_o, ROW(…, ($1)::varchar, …)::image AS cf_n
+//!        FROM (read) AS "user_settings" WHERE (id = $2)),
+//!      cf_img AS MATERIALIZED (SELECT * FROM crossfade.change_…(
+//!        (SELECT array_agg(cf_o) FROM cf_old), (SELECT array_agg(cf_n) FROM cf_old), '{language}', …))
+//! SELECT FROM cf_img AS "user_settings"
+//! ```
+//!
+//! The function locks each row, looks at it again, puts it and reads it back. Writes to unified
+//! names are in `mirror`.
+
+mod mirror;
+
+use super::clauses::Write;
+use super::compose::{Composed, Composer};
+use super::expression::assigned;
+use super::unified_first::{self, Unified};
+use super::{ManagedRef, Scope, legacy_first};
+use crate::lens::{Call, Lens, Written, quote_ident, quote_literal};
+use crate::phase::Phase;
+use crate::refuse;
+use crate::rule_set::Side;
+use crate::splice::{Output, Source};
+use crate::statement::{Refusal, TagVerb};
+use crate::tree::Tree;
+use crate::walk::column_refs;
+
+/// DO NOTHING as pg_query numbers it.
+const NOTHING: i64 = 2;
+
+pub(super) fn compose<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    (write, lens): (&Write<'a>, &Written),
+    source: &mut Source<'a>,
+    composer: Composer,
+) -> Result<Option<Composed>, Refusal> {
+    match (target.managed.side, target.leads()) {
+        (_, None) => Ok(None),
+        (Side::Legacy, Some(Side::Legacy)) => {
+            legacy_first::compose(scope, target, write, source, composer).map(Some)
+        }
+        (Side::Legacy, Some(Side::Unified)) => {
+            unified_first::check(scope, target, write, source)?;
+            let images = Images {
+                scope: *scope,
+                target,
+                write,
+                lens: target.managed.lens,
+            };
+            match scope.statement.kind() {
+                "InsertStmt" => images.insert(composer, source),
+                "UpdateStmt" => images.update(composer, source),
+                _ => Ok(images.delete(composer, source)),
+            }
+            .map(Some)
+        }
+        (Side::Unified, Some(_)) => mirror::compose(scope, target, (write, lens), source, composer),
+    }
+}
+
+struct Images<'w, 'a> {
+    scope: Scope<'a>,
+    target: &'w ManagedRef<'a>,
+    write: &'w Write<'a>,
+    lens: &'w Lens,
+}
+
+impl<'a> Images<'_, 'a> {
+    fn insert(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
+        let unified = Unified::of(&self.scope, self.target, self.write);
+        let skip = self.skips_conflicts()?;
+        let mut given = Output::default();
+        given.own(&format!(
+            "SELECT array_agg({}) AS cf_images FROM ",
+            self.lens.image_row(Lens::IMAGE)
+        ));
+        unified.images(&mut given, source)?;
+        composer.once("given", given);
+        let given = composer.name("given");
+        let arguments = format!(
+            "(SELECT cf_images FROM {given}), {skip}, {}",
+            self.mirrors()
+        );
+        Ok(self.finish(
+            composer,
+            source,
+            (Call::Insert, &arguments),
+            TagVerb::Insert,
+        ))
+    }
+
+    fn update(&self, mut composer: Composer, source: &Source<'_>) -> Result<Composed, Refusal> {
+        if legacy_first::sets_key(&self.scope, self.lens) {
+            return Err(refuse::key_change(&self.target.table_name()));
+        }
+        let unified = Unified::of(&self.scope, self.target, self.write);
+        let sets = unified.assignments()?;
+        let mut new = Output::default();
+        for (index, column) in self.lens.columns.iter().enumerate() {
+            new.own(if index == 0 { "ROW(" } else { ", " });
+            match sets.iter().find(|(set, _)| set.name == column.name) {
+                Some((_, value)) => assigned(&mut new, source, Some(*value), column),
+                None => {
+                    let name = quote_ident(&column.name);
+                    new.own(&format!("{}.{name}", self.write.alias));
+                }
+            }
+        }
+        new.own(&format!(")::{} AS cf_n", self.lens.image_type()));
+        self.old_rows(&mut composer, source, Some(new));
+        let names: Vec<String> = sets
+            .iter()
+            .map(|(set, _)| quote_literal(&set.name))
+            .collect();
+        let values = self.scope.statement.list("target_list");
+        let depends = values.iter().any(|set| depends_on_a_row(set.get("val")));
+        let old = composer.name("old");
+        let arguments = format!(
+            "{}, {}, ARRAY[{}]::text[], {}, {}",
+            self.array("cf_o", &old),
+            self.array("cf_n", &old),
+            names.join(", "),
+            !depends && self.goes_by_key(),
+            self.mirrors()
+        );
+        Ok(self.finish(
+            composer,
+            source,
+            (Call::Change, &arguments),
+            TagVerb::Update,
+        ))
+    }
+
+    fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
+        self.old_rows(&mut composer, source, None);
+        let old = composer.name("old");
+        let arguments = format!(
+            "{}, {}, {}",
+            self.array("cf_o", &old),
+            self.goes_by_key(),
+            self.mirrors()
+        );
+        self.finish(
+            composer,
+            source,
+            (Call::Delete, &arguments),
+            TagVerb::Delete,
+        )
+    }
+
+    /// `cf_old`: the images that the statement finds, with the new ones beside them.
+    fn old_rows(&self, composer: &mut Composer, source: &Source<'_>, new: Option<Output>) {
+        let alias = &self.write.alias;
+        let joined = self.write.joined();
+        let mut old = Output::default();
+        old.own("SELECT ");
+        if joined.is_some() {
+            // A row that several rows are joined to is written once.
+            let keys: Vec<String> = self
+                .lens
+                .legacy_key()
+                .iter()
+                .map(|key| format!("{alias}.{key}"))
+                .collect();
+            old.own(&format!("DISTINCT ON ({}) ", keys.join(", ")));
+        }
+        old.own(&format!("{} AS cf_o", self.lens.image_row(alias)));
+        if let Some(new) = new {
+            old.own(", ").append(new);
+        }
+        old.own(&format!(" FROM ({}) AS {alias}", self.lens.read()));
+        if let Some(joined) = joined {
+            old.own(", ").client(source, joined);
+        }
+        if let Some(condition) = self.write.condition() {
+            old.own(" WHERE (").client(source, condition).own(")");
+        }
+        composer.once("old", old);
+    }
+
+    /// The images of a column of `cf_old` in the order of their keys, in which all lock.
+    fn array(&self, images: &str, old: &str) -> String {
+        let keys: Vec<String> = self
+            .lens
+            .legacy_key()
+            .iter()
+            .map(|key| format!("(cf_o).{key}"))
+            .collect();
+        format!(
+            "(SELECT array_agg({images} ORDER BY {}) FROM {old})",
+            keys.join(", ")
+        )
+    }
+
+    fn finish(
+        &self,
+        mut composer: Composer,
+        source: &Source<'_>,
+        (call, arguments): (Call, &str),
+        verb: TagVerb,
+    ) -> Composed {
+        composer.once(
+            "img",
+            format!("SELECT * FROM {}", self.lens.call(call, arguments)),
+        );
+        let images = composer.name("img");
+        // Inside of a WITH that nobody reads it would not be run otherwise.
+        composer.call(format!("(SELECT count(*) FROM {images}) >= 0"));
+        composer.select(self.write, source, &images, verb)
+    }
+
+    fn mirrors(&self) -> bool {
+        self.target.managed.migration.phase == Phase::UnifiedRead
+    }
+
+    /// Whether the condition stays true of a row whatever becomes of its other columns.
+    fn goes_by_key(&self) -> bool {
+        let condition = self.scope.statement.get("where_clause");
+        let keys: Vec<&str> = self.lens.key_columns().map(|c| c.name.as_str()).collect();
+        self.write.joined().is_none()
+            && condition.find("SubLink").is_none()
+            && column_refs(condition, true).into_iter().all(|column| {
+                let parts = column.column_parts();
+                parts.last().is_some_and(|name| keys.contains(name))
+            })
+    }
+
+    fn skips_conflicts(&self) -> Result<bool, Refusal> {
+        let clause = self.scope.statement.get("on_conflict_clause");
+        if !clause.exists() {
+            return Ok(false);
+        }
+        let refuse = |what: &str| {
+            Err(refuse::unsupported(
+                &format!("{what} once reads are unified"),
+                &self.target.table_name(),
+                "Use ON CONFLICT DO NOTHING, or UPDATE and then INSERT.",
+            ))
+        };
+        if clause.int("action") != NOTHING {
+            return refuse("ON CONFLICT DO UPDATE of a table that is split or merged");
+        }
+        if clause.get("infer").exists() {
+            return refuse("ON CONFLICT with a target on a table that is split or merged");
+        }
+        Ok(true)
+    }
+}
+
+/// Whether an expression reads columns, be it the written row's or another's.
+fn depends_on_a_row(value: &Tree) -> bool {
+    value.find("SubLink").is_some() || !column_refs(value, true).is_empty()
+}

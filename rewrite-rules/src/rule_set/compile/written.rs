@@ -1,0 +1,196 @@
+//! The compile of a lens whose `read`, `put` and `remove` the operator wrote.
+
+use toml::Spanned;
+
+use super::{Reader, each_column};
+use crate::lens::{LegacyColumn, Step, TableName, Written};
+use crate::rule_file::{StepPart, TablePart, Unified, place_in_string};
+use crate::rule_sql::{self, Checked, Known, Relation, SqlError};
+
+/// The relation under which a step finds the row images.
+const ROW_IMAGE: &str = "row_image";
+
+impl Reader<'_> {
+    /// The unified tables of a table's rule.
+    pub(super) fn unified_tables(&mut self, part: &TablePart) -> Vec<TableName> {
+        match part.unified.get_ref() {
+            Unified::One(name) => self.tables_in(part, std::slice::from_ref(name)),
+            Unified::Several(names) => self.tables_in(part, names),
+        }
+    }
+
+    fn tables_in(&mut self, part: &TablePart, names: &[String]) -> Vec<TableName> {
+        let placed = |name: &String| Spanned::new(part.unified.span(), name.clone());
+        self.table_names(&names.iter().map(placed).collect::<Vec<_>>())
+    }
+
+    pub(super) fn table_names(&mut self, names: &[Spanned<String>]) -> Vec<TableName> {
+        let mut tables = Vec::new();
+        for name in names {
+            tables.extend(self.table_name(name));
+        }
+        tables
+    }
+
+    /// `None` for a lens that is derived from its columns, or after an error.
+    pub(super) fn written(
+        &mut self,
+        part: &TablePart,
+        columns: &[LegacyColumn],
+        key: &[usize],
+        (tables, crosswalk): (&[TableName], &[TableName]),
+    ) -> Option<Written> {
+        let Some(read) = &part.read else {
+            self.derived_only(part);
+            return None;
+        };
+        self.written_only(part, columns);
+        let lookup = self.table_names(&part.lookup);
+        let all: Vec<TableName> = [tables, crosswalk, &lookup].concat();
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let known = Known {
+            tables: &all,
+            relations: &[],
+        };
+        let query = rule_sql::read(read.get_ref(), known, &names, key)
+            .map_err(|error| self.placed(read, &error))
+            .ok();
+        let may_write: Vec<&TableName> = tables.iter().chain(crosswalk).collect();
+        let (put, used) = self.steps(&part.put, &all, &may_write, &names);
+        let (remove, _) = self.steps(&part.remove, &all, &may_write, &names);
+        for (list, word) in [(&part.put, "put"), (&part.remove, "remove")] {
+            if list.is_empty() {
+                let message = format!("a lens with `read` needs at least one [[table.{word}]]");
+                self.error(&read.span(), &message);
+            }
+        }
+        // What a wrong step would have put is not known.
+        let whole = put.len() == part.put.len();
+        for (declared, column) in each_column(part).zip(columns).filter(|_| whole) {
+            if !column.lossy && !used.contains(&column.name) {
+                let name = &column.name;
+                self.error(
+                    &declared.1.span(),
+                    &format!("no [[table.put]] says what becomes of `{name}`; name it in one, or say `lossy = true`"),
+                );
+            }
+        }
+        Some(Written {
+            tables: tables.to_vec(),
+            crosswalk: crosswalk.to_vec(),
+            query: query?,
+            put,
+            remove,
+        })
+    }
+
+    /// What only a written lens may say.
+    fn derived_only(&mut self, part: &TablePart) {
+        let steps = part.put.iter().chain(&part.remove);
+        let stray = steps
+            .map(|step| step.sql.span())
+            .chain(part.lookup.iter().map(Spanned::span));
+        for span in stray.collect::<Vec<_>>() {
+            self.error(&span, "found this without `read`; a lens that is derived from [table.columns] has neither steps nor lookups");
+        }
+        if let Unified::Several(_) = part.unified.get_ref() {
+            self.error(
+                &part.unified.span(),
+                "found several unified tables without `read`; expected one, or the SQL of the lens",
+            );
+        }
+    }
+
+    /// What a written lens must not say: its SQL says it.
+    fn written_only(&mut self, part: &TablePart, columns: &[LegacyColumn]) {
+        let constants = part.constants.0.iter().map(|(name, _)| name.span());
+        let visible = part.visible.iter().map(Spanned::span);
+        let mapped = each_column(part)
+            .zip(columns)
+            .filter(|((_, _, declared), column)| {
+                declared.unified.is_some()
+                    || declared.unified_type.is_some()
+                    || !column.values.is_empty()
+                    || column.set_by_trigger
+            });
+        let spans = constants
+            .chain(visible)
+            .chain(mapped.map(|((_, name, _), _)| name.span()));
+        for span in spans.collect::<Vec<_>>() {
+            self.error(
+                &span,
+                "found a derived mapping beside `read`; say it in `read` and in [[table.put]]",
+            );
+        }
+    }
+
+    /// The steps, and the names of all columns in them.
+    fn steps(
+        &mut self,
+        parts: &[StepPart],
+        tables: &[TableName],
+        may_write: &[&TableName],
+        image: &[&str],
+    ) -> (Vec<Step>, Vec<String>) {
+        let mut relations = vec![Relation {
+            name: ROW_IMAGE.to_owned(),
+            columns: image.iter().map(|name| (*name).to_owned()).collect(),
+        }];
+        let (mut steps, mut used) = (Vec::new(), Vec::new());
+        for part in parts {
+            if let Some(name) = &part.name {
+                let taken = tables.iter().any(|table| table.name == *name.get_ref())
+                    || relations.iter().any(|r| r.name == *name.get_ref());
+                if taken {
+                    let message = format!(
+                        "the step's name `{}` is taken by a table or an earlier step",
+                        name.get_ref()
+                    );
+                    self.error(&name.span(), &message);
+                }
+            }
+            let known = Known {
+                tables,
+                relations: &relations,
+            };
+            let Checked {
+                sql,
+                returning,
+                writes,
+                columns,
+            } = match rule_sql::step(part.sql.get_ref(), known) {
+                Ok(checked) => checked,
+                Err(error) => {
+                    self.placed(&part.sql, &error);
+                    continue;
+                }
+            };
+            if !may_write.contains(&&writes) {
+                let message = format!("the step writes {writes}, which is only a lookup table");
+                self.error(&part.sql.span(), &message);
+            }
+            used.extend(columns);
+            let name = part.name.as_ref().map(|name| name.get_ref().clone());
+            if let Some(name) = name.clone().filter(|_| !returning.is_empty()) {
+                relations.push(Relation {
+                    name,
+                    columns: returning.clone(),
+                });
+            }
+            steps.push(Step {
+                name,
+                sql,
+                returning,
+            });
+        }
+        (steps, used)
+    }
+
+    fn placed(&mut self, sql: &Spanned<String>, error: &SqlError) {
+        let span = match error.at {
+            Some((line, column)) => place_in_string(self.text, &sql.span(), line, column),
+            None => sql.span(),
+        };
+        self.error(&span, &error.message);
+    }
+}

@@ -1,0 +1,212 @@
+//! The SQL of a written lens is checked before anything runs, and an error says where it stands.
+
+use super::compile;
+
+const RIGHT: &str = r#"[migration]
+name = "split"
+phase = "dual_write"
+[prepare]
+crosswalk = ["public.ids"]
+sql = "CREATE TABLE ids (legacy_id int PRIMARY KEY, person_id int)"
+[[table]]
+legacy = "public.old"
+unified = ["public.person", "public.address"]
+lookup = ["public.country"]
+key = ["id"]
+read = """
+SELECT k.legacy_id AS id, p.name, a.street,
+  p.note
+FROM ids k JOIN person p ON p.id = k.person_id
+LEFT JOIN address a ON a.person_id = p.id"""
+put = [
+  { name = "made", sql = "INSERT INTO person (name) SELECT name FROM row_image RETURNING id" },
+  { sql = """INSERT INTO address (person_id, street)
+    SELECT made.id, row_image.street FROM row_image, made""" },
+]
+remove = [{ sql = "DELETE FROM person USING row_image r, ids k WHERE k.legacy_id = r.id AND person.id = k.person_id" }]
+[table.columns]
+id = { type = "integer" }
+"name, street" = { type = "text" }
+note = { type = "text", lossy = true }
+"#;
+
+/// The error after a replacement, and whether it points at a text of the changed file.
+fn wrong(find: &str, replace: &str, at: &str, says: &str) {
+    assert!(RIGHT.contains(find), "{find}");
+    let text = RIGHT.replacen(find, replace, 1);
+    let error = match compile(&text) {
+        Ok(_) => panic!("`{replace}` was accepted"),
+        Err(error) => error,
+    };
+    let before = &text[..text.find(at).expect("the place is there")];
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    let place = format!("rules/x.toml:{line}:{column}: ");
+    assert!(error.contains(says), "{error}");
+    assert!(error.contains(&place), "expected {place}\nfound {error}");
+}
+
+#[test]
+fn a_written_lens_compiles_and_knows_its_tables() {
+    let rules = compile(RIGHT).expect("it is right");
+    let lens = &rules.migrations()[0].tables[0];
+    let names: Vec<String> = lens.unified_tables().iter().map(|t| t.sql()).collect();
+    assert_eq!(names, ["\"public\".\"person\"", "\"public\".\"address\""]);
+    assert_eq!(
+        lens.read(),
+        "SELECT (k.legacy_id)::integer AS \"id\", (p.name)::text AS \"name\", (a.street)::text AS \"street\", \
+         (p.note)::text AS \"note\" FROM \"public\".\"ids\" k JOIN \"public\".\"person\" p ON p.id = k.person_id \
+         LEFT JOIN \"public\".\"address\" a ON a.person_id = p.id"
+    );
+    assert_eq!(lens.compared_columns().count(), 2);
+}
+
+#[test]
+fn names_that_are_not_there_are_told_with_their_place() {
+    wrong(
+        "JOIN person p",
+        "JOIN persons p",
+        "persons p",
+        "unknown relation `persons`; expected one of: person, address, ids, country",
+    );
+    wrong(
+        "FROM row_image, made\"",
+        "FROM row_images, made\"",
+        "row_images",
+        "unknown relation `row_images`",
+    );
+    wrong(
+        "row_image.street",
+        "row_image.strasse",
+        "strasse",
+        "`row_image` has no column `strasse`; it has: id, name, street, note",
+    );
+    wrong(
+        "made.id, row",
+        "made.uid, row",
+        "uid, row",
+        "`made` has no column `uid`; it has: id",
+    );
+    // A step sees only those before it.
+    wrong(
+        "SELECT name FROM row_image RET",
+        "SELECT name FROM row_image, later RET",
+        "later RET",
+        "unknown relation `later`",
+    );
+}
+
+#[test]
+fn a_read_yields_the_shape_and_nothing_else() {
+    wrong(
+        "p.name, a.street",
+        "a.street, p.name",
+        "a.street, p.name",
+        "column 2 of `read` is `street`; [table.columns] has `name` there",
+    );
+    wrong(
+        ",\n  p.note",
+        "",
+        "\"\"\"\nSELECT",
+        "`read` does not yield `note`",
+    );
+    wrong(
+        "p.note\n",
+        "p.note, p.id\n",
+        "p.id\nFROM",
+        "`read` yields `id`, which is not among [table.columns]",
+    );
+    wrong(
+        "k.legacy_id AS id",
+        "k.legacy_id + 1 AS id",
+        "k.legacy_id + 1",
+        "expected `table.column`, by which rows can be found",
+    );
+    wrong(
+        "SELECT k.",
+        "SELECT DISTINCT k.",
+        "\"\"\"\nSELECT",
+        "found DISTINCT; expected a plain SELECT",
+    );
+    wrong("FROM ids k", "FORM ids k", "ids k", "Expected");
+}
+
+#[test]
+fn steps_are_writes_of_declared_tables_with_named_results() {
+    wrong(
+        "RETURNING id\"",
+        "RETURNING id + 1\"",
+        "\"INSERT INTO person",
+        "`id + 1` in RETURNING has no name",
+    );
+    wrong(
+        "INSERT INTO person (name) SELECT name FROM row_image RETURNING id",
+        "SELECT 1 AS id",
+        "\"SELECT 1",
+        "found no plain INSERT, UPDATE or DELETE",
+    );
+    wrong(
+        "DELETE FROM person USING",
+        "DELETE FROM country USING",
+        "\"DELETE FROM country",
+        "which is only a lookup table",
+    );
+    wrong(
+        "name = \"made\"",
+        "name = \"person\"",
+        "\"person\", sql",
+        "`person` is taken",
+    );
+    wrong(
+        "SELECT made.id, row_image.street",
+        "SELECT made.id, $1",
+        "$1",
+        "found the parameter $1",
+    );
+    wrong(
+        "SELECT name FROM row_image RETURNING id\"",
+        "SELECT name FROM row_image RETURNING id; DELETE FROM person\"",
+        "\"INSERT INTO person",
+        "found 2 statements",
+    );
+}
+
+#[test]
+fn every_column_is_put_or_declared_lossy_and_nothing_is_said_twice() {
+    wrong(
+        ", lossy = true",
+        "",
+        "note = {",
+        "no [[table.put]] says what becomes of `note`",
+    );
+    wrong(
+        "id = { type = \"integer\" }",
+        "id = { type = \"integer\", unified = \"uid\" }",
+        "id = { type",
+        "found a derived mapping beside `read`",
+    );
+    wrong(
+        "read = \"\"\"",
+        "visible = \"true\"\nread = \"\"\"",
+        "\"true\"",
+        "found a derived mapping beside `read`",
+    );
+    wrong(
+        "remove = [{ sql",
+        "remove = []\n#",
+        "\"\"\"\nSELECT",
+        "at least one [[table.remove]]",
+    );
+    wrong(
+        "sql = \"CREATE TABLE ids",
+        "sql = \"CREATE TABEL ids",
+        "\"CREATE TABEL",
+        "syntax error",
+    );
+    wrong(
+        "\"public.address\"]",
+        "\"public.address\", \"public.old\"]",
+        "\"public.old\"\nunified",
+        "already in another [[table]]",
+    );
+}

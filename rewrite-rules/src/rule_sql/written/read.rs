@@ -1,0 +1,283 @@
+//! A lens's `read`, taken apart: what each legacy column is read from, which rows to lock, and how
+//! to find the legacy rows that a row of one of its tables has a part in.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, Select, SelectItem, SetExpr, Spanned,
+    Statement, TableAlias, TableFactor, TableWithJoins, Visit, Visitor,
+};
+
+use super::names::{self, Names};
+use super::{Known, SqlError, one};
+use crate::lens::{Part, Query, TableName};
+use crate::rule_sql::folded;
+
+/// Checks a `read` against the legacy columns' names; `key` are indexes into them.
+pub(crate) fn read(
+    text: &str,
+    known: Known<'_>,
+    columns: &[&str],
+    key: &[usize],
+) -> Result<Query, SqlError> {
+    let mut statement = one(text)?;
+    let mut names = Names::new(known);
+    names.resolve(&mut statement)?;
+    let select = plain_select(&statement)?;
+    let items = projection(select, columns)?;
+    let sources = sources(select, known.tables)?;
+    for &index in key {
+        let is_column =
+            matches!(&items[index], Expr::CompoundIdentifier(parts) if parts.len() == 2);
+        if !is_column {
+            return Err(SqlError::new(
+                format!(
+                    "the key column `{}` is read from `{}`; expected `table.column`, by which rows \
+                     can be found and locked",
+                    columns[index], items[index]
+                ),
+                items[index].span().start,
+            ));
+        }
+    }
+    let parts = sources
+        .iter()
+        .filter_map(|source| part(select, source, &items, &names.tables, key))
+        .collect();
+    Ok(Query {
+        columns: items.iter().map(ToString::to_string).collect(),
+        from: from_sql(&select.from),
+        condition: select.selection.as_ref().map(ToString::to_string),
+        key: key.iter().map(|&index| items[index].to_string()).collect(),
+        parts,
+    })
+}
+
+fn plain_select(statement: &Statement) -> Result<&Select, SqlError> {
+    let refuse = |what: &str| {
+        Err(SqlError::nowhere(format!(
+            "found {what}; expected a plain SELECT over joined tables, one row for each legacy row"
+        )))
+    };
+    let Statement::Query(query) = statement else {
+        return refuse("no query");
+    };
+    let SetExpr::Select(select) = &*query.body else {
+        return refuse("a set operation or VALUES");
+    };
+    let ungrouped =
+        matches!(&select.group_by, GroupByExpr::Expressions(list, _) if list.is_empty());
+    let limit = query.limit_clause.is_some() || query.fetch.is_some();
+    let extra = [
+        (query.with.is_some(), "WITH"),
+        (query.order_by.is_some(), "ORDER BY"),
+        (limit, "LIMIT"),
+        (!query.locks.is_empty(), "FOR UPDATE"),
+        (select.distinct.is_some(), "DISTINCT"),
+        (!ungrouped || select.having.is_some(), "GROUP BY"),
+    ];
+    match extra.into_iter().find(|(there, _)| *there) {
+        Some((_, what)) => refuse(what),
+        None => Ok(select),
+    }
+}
+
+/// The expression of each legacy column; their names must be the shape's, in its order.
+fn projection(select: &Select, columns: &[&str]) -> Result<Vec<Expr>, SqlError> {
+    let mut items = Vec::new();
+    for (index, item) in select.projection.iter().enumerate() {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
+            return Err(SqlError::nowhere(format!(
+                "found `{item}`; expected each column by its name"
+            )));
+        };
+        let name = names::of_item(item).unwrap_or_else(|| expr.to_string());
+        let wrong = match columns.get(index) {
+            Some(expected) if *expected == name => None,
+            Some(expected) => Some(format!(
+                "column {} of `read` is `{name}`; [table.columns] has `{expected}` there",
+                index + 1
+            )),
+            None => Some(format!(
+                "`read` yields `{name}`, which is not among [table.columns]"
+            )),
+        };
+        if let Some(message) = wrong {
+            return Err(SqlError::new(message, expr.span().start));
+        }
+        items.push(expr.clone());
+    }
+    match columns.get(items.len()) {
+        Some(missing) => Err(SqlError::nowhere(format!(
+            "`read` does not yield `{missing}` of [table.columns]"
+        ))),
+        None => Ok(items),
+    }
+}
+
+/// A table of the FROM clause: where it stands, and whether a LEFT JOIN may lack it.
+struct SourceTable {
+    table: TableName,
+    alias: String,
+    nullable: bool,
+    at: (usize, Option<usize>),
+}
+
+fn sources(select: &Select, tables: &[TableName]) -> Result<Vec<SourceTable>, SqlError> {
+    let mut found = Vec::new();
+    for (item, from) in select.from.iter().enumerate() {
+        found.push(source(&from.relation, tables, false, (item, None))?);
+        for (number, join) in from.joins.iter().enumerate() {
+            let (nullable, on) = match &join.join_operator {
+                JoinOperator::Join(on) | JoinOperator::Inner(on) => (false, on),
+                JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (true, on),
+                _ => {
+                    return Err(SqlError::nowhere(format!(
+                        "found `{join}`; expected JOIN or LEFT JOIN"
+                    )));
+                }
+            };
+            if !matches!(on, JoinConstraint::On(_)) {
+                return Err(SqlError::nowhere(format!(
+                    "found `{join}`; expected JOIN … ON"
+                )));
+            }
+            let at = (item, Some(number));
+            found.push(source(&join.relation, tables, nullable, at)?);
+        }
+    }
+    if found.is_empty() {
+        return Err(SqlError::nowhere("`read` has no FROM"));
+    }
+    Ok(found)
+}
+
+fn source(
+    factor: &TableFactor,
+    tables: &[TableName],
+    nullable: bool,
+    at: (usize, Option<usize>),
+) -> Result<SourceTable, SqlError> {
+    let alias = match factor {
+        TableFactor::Table { alias, .. } => alias.as_ref().map(|alias| folded(&alias.name)),
+        _ => None,
+    };
+    let table = names::of_factor(factor, tables).ok_or_else(|| {
+        SqlError::new(
+            format!("found `{factor}` in FROM; expected a declared table"),
+            factor.span().start,
+        )
+    })?;
+    Ok(SourceTable {
+        alias: alias.unwrap_or_else(|| table.name.clone()),
+        table,
+        nullable,
+        at,
+    })
+}
+
+/// What a row of one of the tables is to the legacy rows.
+fn part(
+    select: &Select,
+    source: &SourceTable,
+    items: &[Expr],
+    named: &[TableName],
+    key: &[usize],
+) -> Option<Part> {
+    let having = inner(select, source);
+    // A table that is named twice: one row's part in the legacy rows cannot be told.
+    let once = named.iter().filter(|table| **table == source.table).count() == 1;
+    let mut of_rows = having.clone();
+    if let TableFactor::Table { name, alias, .. } = factor_mut(&mut of_rows, source.at)? {
+        *name = names::quoted(Part::ROWS).into();
+        *alias = Some(TableAlias {
+            explicit: true,
+            name: names::quoted(&source.alias),
+            columns: Vec::new(),
+            at: None,
+        });
+    }
+    let mut feeds = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        feeds.extend(columns_of(item, source).into_iter().map(|c| (c, index)));
+    }
+    let joins = select.from.iter().flat_map(|from| &from.joins);
+    let decides: Vec<String> = joins
+        .filter_map(condition)
+        .chain(&select.selection)
+        .chain(key.iter().map(|&index| &items[index]))
+        .flat_map(|expr| columns_of(expr, source))
+        .collect();
+    Some(Part {
+        table: source.table.clone(),
+        alias: source.alias.clone(),
+        nullable: source.nullable,
+        from: from_sql(&having),
+        of_rows: once.then(|| from_sql(&of_rows)),
+        feeds,
+        decides,
+    })
+}
+
+fn from_sql(from: &[TableWithJoins]) -> String {
+    let all: Vec<String> = from.iter().map(ToString::to_string).collect();
+    all.join(", ")
+}
+
+/// The FROM clause with the table's own LEFT JOIN made an inner one: rows that have a part of it.
+fn inner(select: &Select, source: &SourceTable) -> Vec<TableWithJoins> {
+    let mut from = select.from.clone();
+    if let (item, Some(number)) = source.at {
+        let join = &mut from[item].joins[number];
+        if let JoinOperator::Left(on) | JoinOperator::LeftOuter(on) = &join.join_operator {
+            join.join_operator = JoinOperator::Inner(on.clone());
+        }
+    }
+    from
+}
+
+fn factor_mut(from: &mut [TableWithJoins], at: (usize, Option<usize>)) -> Option<&mut TableFactor> {
+    let item = from.get_mut(at.0)?;
+    match at.1 {
+        None => Some(&mut item.relation),
+        Some(number) => item.joins.get_mut(number).map(|join| &mut join.relation),
+    }
+}
+
+fn condition(join: &Join) -> Option<&Expr> {
+    match &join.join_operator {
+        JoinOperator::Join(JoinConstraint::On(on))
+        | JoinOperator::Inner(JoinConstraint::On(on))
+        | JoinOperator::Left(JoinConstraint::On(on))
+        | JoinOperator::LeftOuter(JoinConstraint::On(on)) => Some(on),
+        _ => None,
+    }
+}
+
+/// The columns of a table that an expression reads. A name without its table may be anybody's:
+/// it counts for each, which carries over too much rather than too little.
+fn columns_of(expr: &Expr, source: &SourceTable) -> Vec<String> {
+    struct Columns<'a>(&'a str, Vec<String>);
+    impl Visitor for Columns<'_> {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::CompoundIdentifier(parts) => {
+                    if let [relation, column] = parts.as_slice()
+                        && folded(relation) == self.0
+                    {
+                        self.1.push(folded(column));
+                    }
+                }
+                Expr::Identifier(column) => self.1.push(folded(column)),
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut columns = Columns(&source.alias, Vec::new());
+    let ControlFlow::Continue(()) = expr.visit(&mut columns) else {
+        return columns.1;
+    };
+    columns.1
+}

@@ -1,0 +1,279 @@
+//! Two databases with the same legacy tables: one is migrated behind a proxy, the other never
+//! hears of it. Whatever is asked of both must be answered alike.
+
+use anyhow::{Context, ensure};
+use rewrite_rules::Phase;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use crate::raw::RawClient;
+use crate::{Proxy, World};
+
+/// What a migration is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// The migration's name.
+    pub name: &'static str,
+    pub rules: &'static str,
+    /// The legacy tables with their rows.
+    pub legacy: &'static str,
+    /// The unified tables.
+    pub unified: &'static str,
+}
+
+pub struct Twin {
+    case: Case,
+    proxy: Proxy,
+    /// The application on the database that is left alone.
+    pub alone: Client,
+    /// The application through the proxy.
+    pub proxied: Client,
+    /// Past the proxy, on the migrated database.
+    pub direct: Client,
+    world: World,
+}
+
+impl Twin {
+    /// Both databases, and a proxy in `legacy_only`.
+    pub async fn start(case: Case) -> anyhow::Result<Self> {
+        let world = World::start().await?;
+        let superuser = world.postgres.connect("postgres").await?;
+        for database in ["alone", "migrated"] {
+            let ddl = format!("CREATE DATABASE {database} OWNER {}", crate::world::USER);
+            superuser.batch_execute(&ddl).await?;
+        }
+        let alone = world.client(&world.direct_url("alone")).await?;
+        let direct = world.client(&world.direct_url("migrated")).await?;
+        for client in [&alone, &direct] {
+            client.batch_execute(case.legacy).await.context("legacy")?;
+        }
+        direct
+            .batch_execute(case.unified)
+            .await
+            .context("unified")?;
+        let proxy = Proxy::with_config(&world.postgres, "migrated", "")?;
+        proxy.write_rules(case.name, case.rules)?;
+        let proxy = proxy.serve().await?;
+        let proxied = proxy.client().await?;
+        Ok(Twin {
+            case,
+            proxy,
+            alone,
+            proxied,
+            direct,
+            world,
+        })
+    }
+
+    /// One more session of the application through the proxy.
+    pub async fn another(&self) -> anyhow::Result<Client> {
+        self.proxy.client().await
+    }
+
+    /// A session through the proxy that speaks the protocol by hand.
+    pub async fn raw(&self) -> anyhow::Result<RawClient> {
+        RawClient::connect(self.proxy.port, "migrated").await
+    }
+
+    /// Runs a command on the migration, options behind it; its output.
+    pub async fn crossfade(&self, command: &str) -> anyhow::Result<String> {
+        let mut args: Vec<&str> = command.split(' ').collect();
+        args.insert(1, self.case.name);
+        self.proxy.crossfade(&args).await
+    }
+
+    /// The operator of the migrated database.
+    pub async fn superuser(&self) -> anyhow::Result<Client> {
+        Ok(self.world.postgres.connect("migrated").await?)
+    }
+
+    /// `crossfade prepare`, whose tables the application may use as its own.
+    pub async fn prepare(&self) -> anyhow::Result<()> {
+        self.proxy.crossfade(&["prepare"]).await?;
+        let grant = format!(
+            "GRANT ALL ON ALL TABLES IN SCHEMA public TO {}",
+            crate::world::USER
+        );
+        Ok(self.superuser().await?.batch_execute(&grant).await?)
+    }
+
+    pub async fn advance(&self, to: Phase) -> anyhow::Result<()> {
+        let said = self.crossfade("advance").await?;
+        ensure!(said.contains(&format!("-> {to}")), "not {to}: {said}");
+        Ok(())
+    }
+
+    /// Asks both, and fails unless they answer alike; the answer.
+    pub async fn same(&self, sql: &str) -> anyhow::Result<String> {
+        let expected = answer(&self.alone, sql).await;
+        let found = answer(&self.proxied, sql).await;
+        ensure!(
+            found == expected,
+            "{sql}\nexpected {expected}\nfound    {found}"
+        );
+        Ok(found)
+    }
+
+    /// Asks both by the extended protocol, with parameters as texts.
+    pub async fn same_with(&self, sql: &str, values: &[Option<&str>]) -> anyhow::Result<String> {
+        let expected = extended(&self.alone, sql, values).await;
+        let found = extended(&self.proxied, sql, values).await;
+        ensure!(
+            found == expected,
+            "{sql} {values:?}\nexpected {expected}\nfound    {found}"
+        );
+        Ok(found)
+    }
+
+    /// The rows of a relation in the database that is left alone, and of one in the other.
+    pub async fn equal(&self, alone: &str, migrated: &str) -> anyhow::Result<()> {
+        let rows = |relation: &str| {
+            format!(
+                "SELECT to_jsonb(r)::text FROM {relation} AS r ORDER BY to_jsonb(r)::text COLLATE \"C\""
+            )
+        };
+        let expected = answer(&self.alone, &rows(alone)).await;
+        let found = answer(&self.direct, &rows(migrated)).await;
+        ensure!(
+            found == expected,
+            "{migrated}\nexpected {expected}\nfound    {found}"
+        );
+        Ok(())
+    }
+
+    /// That the proxy refuses a statement, and why.
+    pub async fn refused(&self, sql: &str, why: &str) -> anyhow::Result<()> {
+        let found = answer(&self.proxied, sql).await;
+        ensure!(
+            found.contains("0A000") && found.contains(why),
+            "{sql}\nexpected a refusal: {why}\nfound {found}"
+        );
+        Ok(())
+    }
+}
+
+/// Everything that a client is told, as text.
+pub async fn answer(client: &Client, sql: &str) -> String {
+    match client.simple_query(sql).await {
+        Err(error) => told(&error),
+        Ok(messages) => {
+            let mut lines: Vec<String> = messages.iter().map(line).collect();
+            // Rows in no order that anybody promised; an INSERT returns them as they were given.
+            if !sql.contains("ORDER BY") && !sql.contains("INSERT") {
+                lines.sort();
+            }
+            lines.join("\n")
+        }
+    }
+}
+
+fn line(message: &SimpleQueryMessage) -> String {
+    match message {
+        SimpleQueryMessage::Row(row) => {
+            let values: Vec<&str> = (0..row.len()).map(|i| row.get(i).unwrap_or("∅")).collect();
+            values.join("|")
+        }
+        SimpleQueryMessage::RowDescription(columns) => {
+            let names: Vec<&str> = columns.iter().map(|column| column.name()).collect();
+            format!("({})", names.join(", "))
+        }
+        SimpleQueryMessage::CommandComplete(rows) => format!("done {rows}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn told(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!(
+            "{} {} [{} {}]",
+            said.code().code(),
+            said.message(),
+            said.table().unwrap_or_default(),
+            said.constraint().unwrap_or_default()
+        ),
+        None => format!("{error:?}"),
+    }
+}
+
+/// A statement prepared, bound to texts, and run; its columns' types are told as well.
+async fn extended(client: &Client, sql: &str, values: &[Option<&str>]) -> String {
+    // What drivers that cast every parameter do: the texts go in as literals of an EXECUTE.
+    let statement = match client.prepare(sql).await {
+        Ok(statement) => statement,
+        Err(error) => return told(&error),
+    };
+    let texts: Vec<Text> = values
+        .iter()
+        .map(|value| Text(value.map(str::to_owned)))
+        .collect();
+    let parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
+        texts.iter().map(|text| text as _).collect();
+    match client.query(&statement, &parameters).await {
+        Err(error) => told(&error),
+        Ok(rows) => {
+            let mut lines: Vec<String> = statement
+                .columns()
+                .iter()
+                .map(|column| format!("{} {}", column.name(), column.type_()))
+                .collect();
+            lines.extend(rows.iter().map(|row| {
+                let raw: Vec<String> = (0..row.len())
+                    .map(|i| format!("{:?}", row.get::<_, Raw>(i).0))
+                    .collect();
+                raw.join("|")
+            }));
+            lines.join("\n")
+        }
+    }
+}
+
+/// A value in text format, whatever the parameter's type.
+#[derive(Debug)]
+struct Text(Option<String>);
+
+impl tokio_postgres::types::ToSql for Text {
+    fn to_sql(
+        &self,
+        _type: &tokio_postgres::types::Type,
+        out: &mut bytes::BytesMut,
+    ) -> Result<tokio_postgres::types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match &self.0 {
+            None => Ok(tokio_postgres::types::IsNull::Yes),
+            Some(text) => {
+                out.extend_from_slice(text.as_bytes());
+                Ok(tokio_postgres::types::IsNull::No)
+            }
+        }
+    }
+
+    fn accepts(_type: &tokio_postgres::types::Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _type: &tokio_postgres::types::Type) -> tokio_postgres::types::Format {
+        tokio_postgres::types::Format::Text
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
+
+/// A value as it came.
+struct Raw(Option<Vec<u8>>);
+
+impl<'a> tokio_postgres::types::FromSql<'a> for Raw {
+    fn from_sql(
+        _type: &tokio_postgres::types::Type,
+        raw: &'a [u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Raw(Some(raw.to_vec())))
+    }
+
+    fn from_sql_null(
+        _type: &tokio_postgres::types::Type,
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Raw(None))
+    }
+
+    fn accepts(_type: &tokio_postgres::types::Type) -> bool {
+        true
+    }
+}

@@ -1,0 +1,252 @@
+//! `main_enhanceduser` merged into `main_customuser`: through every phase and back, each answer
+//! compared with that of a database that was left alone.
+
+use crossfade_tests::twin::{Case, Twin, answer};
+use rewrite_rules::Phase;
+
+const CASE: Case = Case {
+    name: "enhanced_user",
+    rules: include_str!("../../rewrite-rules/rules/enhanced_user.toml"),
+    legacy: include_str!("lens/enhanced_user_legacy.sql"),
+    unified: include_str!("lens/enhanced_user_unified.sql"),
+};
+
+/// `SELECT *` as Django lists it.
+fn columns(relation: &str) -> String {
+    let names = [
+        "id",
+        "password",
+        "last_login",
+        "is_superuser",
+        "username",
+        "first_name",
+        "last_name",
+        "email",
+        "is_staff",
+        "is_active",
+        "date_joined",
+        "manager_id",
+        "technician_id",
+        "employee_id",
+        "department",
+        "job_title",
+        "phone",
+        "hire_date",
+        "custom_fields",
+        "last_login_ip",
+        "failed_login_attempts",
+        "account_locked_until",
+        "created_at",
+        "updated_at",
+    ];
+    let all: Vec<String> = names
+        .iter()
+        .map(|name| format!("{relation}.\"{name}\""))
+        .collect();
+    all.join(", ")
+}
+
+/// What Django sends. `{all}` are the columns, `{p}` the phase's own number, `{id}` the id of the
+/// last row that was made.
+const DJANGO: &[&str] = &[
+    "SELECT {all} FROM \"main_enhanceduser\" ORDER BY \"main_enhanceduser\".\"id\" ASC LIMIT 20",
+    "SELECT COUNT(*) AS \"__count\" FROM \"main_enhanceduser\"",
+    "SELECT {all} FROM \"main_enhanceduser\" WHERE (\"main_enhanceduser\".\"department\" = 'Ops' AND \"main_enhanceduser\".\"is_active\" AND \"main_enhanceduser\".\"manager_id\" = 1)",
+    "SELECT {all} FROM \"main_enhanceduser\" WHERE \"main_enhanceduser\".\"id\" = 2 LIMIT 21",
+    "SELECT {all} FROM \"main_enhanceduser\" WHERE \"main_enhanceduser\".\"manager_id\" = 1",
+    "SELECT COUNT(*) AS \"__count\" FROM \"main_enhanceduser\" WHERE \"main_enhanceduser\".\"manager_id\" = 1",
+    "UPDATE \"main_enhanceduser\" SET \"password\" = 'pbkdf2$27', \"last_login\" = NULL, \"is_superuser\" = false, \"username\" = 'u27', \"first_name\" = 'First27', \"last_name\" = 'Last27', \"email\" = 'u27@x.org', \"is_staff\" = false, \"is_active\" = true, \"date_joined\" = '2024-01-28'::timestamptz, \"manager_id\" = 24, \"technician_id\" = {p}, \"employee_id\" = NULL, \"department\" = 'Field {p}', \"job_title\" = '', \"phone\" = '', \"hire_date\" = NULL, \"custom_fields\" = '{}'::jsonb, \"last_login_ip\" = NULL, \"failed_login_attempts\" = 0, \"account_locked_until\" = NULL, \"created_at\" = '2026-11-21T01:08:16.004538+00:00'::timestamptz, \"updated_at\" = '2026-11-21T01:08:16.011223+00:00'::timestamptz WHERE \"main_enhanceduser\".\"id\" = 2",
+    "UPDATE \"main_enhanceduser\" SET \"technician_id\" = 1{p} WHERE \"main_enhanceduser\".\"id\" IN (9, 10) AND \"main_enhanceduser\".\"id\" = 9",
+    "SELECT {all} FROM \"main_enhanceduser\" WHERE \"main_enhanceduser\".\"technician_id\" = {p} LIMIT 21",
+    "INSERT INTO \"main_enhanceduser\" (\"password\", \"last_login\", \"is_superuser\", \"username\", \"first_name\", \"last_name\", \"email\", \"is_staff\", \"is_active\", \"date_joined\", \"manager_id\", \"technician_id\", \"employee_id\", \"department\", \"job_title\", \"phone\", \"hire_date\", \"custom_fields\", \"last_login_ip\", \"failed_login_attempts\", \"account_locked_until\", \"created_at\", \"updated_at\") VALUES ('', NULL, false, 'n{p}', '', '', '', false, true, '2026-11-21T01:08:16.015011+00:00'::timestamptz, NULL, NULL, NULL, '', '', '', NULL, '{\"k\": 1}'::jsonb, NULL, 0, NULL, '2026-11-21T01:08:16.015211+00:00'::timestamptz, '2026-11-21T01:08:16.015215+00:00'::timestamptz) RETURNING \"main_enhanceduser\".\"id\"",
+    "SELECT 1 AS \"a\" FROM \"main_enhanceduser\" WHERE \"main_enhanceduser\".\"username\" = 'n{p}' LIMIT 1",
+    "SELECT {all} FROM \"main_enhanceduser\" WHERE \"main_enhanceduser\".\"username\" = 'm{p}' LIMIT 21",
+    "BEGIN",
+    "INSERT INTO \"main_enhanceduser\" (\"password\", \"last_login\", \"is_superuser\", \"username\", \"first_name\", \"last_name\", \"email\", \"is_staff\", \"is_active\", \"date_joined\", \"manager_id\", \"technician_id\", \"employee_id\", \"department\", \"job_title\", \"phone\", \"hire_date\", \"custom_fields\", \"last_login_ip\", \"failed_login_attempts\", \"account_locked_until\", \"created_at\", \"updated_at\") VALUES ('', NULL, false, 'm{p}', '', '', 'q@x', false, true, '2026-11-21T01:08:16.017710+00:00'::timestamptz, 3, NULL, NULL, '', '', '', NULL, '{}'::jsonb, NULL, 0, NULL, '2026-11-21T01:08:16.017887+00:00'::timestamptz, '2026-11-21T01:08:16.017891+00:00'::timestamptz) RETURNING \"main_enhanceduser\".\"id\"",
+    "COMMIT",
+    "SELECT {all}, {T2}, \"main_technician\".\"employee_id\" FROM \"main_enhanceduser\" LEFT OUTER JOIN \"main_enhanceduser\" T2 ON (\"main_enhanceduser\".\"manager_id\" = T2.\"id\") LEFT OUTER JOIN \"main_technician\" ON (\"main_enhanceduser\".\"technician_id\" = \"main_technician\".\"id\") WHERE \"main_enhanceduser\".\"id\" < 25 ORDER BY \"main_enhanceduser\".\"id\" ASC",
+    // An edit of a user whose account was made for it.
+    "UPDATE \"main_enhanceduser\" SET \"first_name\" = 'New {p}', \"email\" = 'own{p}@x.org', \"is_active\" = false WHERE \"main_enhanceduser\".\"username\" = 'own1'",
+    "SELECT {all} FROM \"main_enhanceduser\" WHERE \"main_enhanceduser\".\"username\" = 'own1' LIMIT 21",
+    // Groups and permissions.
+    "SELECT \"auth_group\".\"id\", \"auth_group\".\"name\" FROM \"auth_group\" INNER JOIN \"main_enhanceduser_groups\" ON (\"auth_group\".\"id\" = \"main_enhanceduser_groups\".\"group_id\") WHERE \"main_enhanceduser_groups\".\"enhanceduser_id\" = 2",
+    "INSERT INTO \"main_enhanceduser_groups\" (\"enhanceduser_id\", \"group_id\") SELECT id, 2 FROM main_enhanceduser WHERE username IN ('n{p}', 'm{p}') ORDER BY id RETURNING id, enhanceduser_id",
+    "INSERT INTO \"main_enhanceduser_groups\" (\"enhanceduser_id\", \"group_id\") VALUES (2, 1), (2, 3) ON CONFLICT DO NOTHING",
+    "UPDATE \"main_enhanceduser_groups\" SET group_id = 3 WHERE enhanceduser_id = (SELECT id FROM main_enhanceduser WHERE username = 'n{p}')",
+    "INSERT INTO \"main_enhanceduser_user_permissions\" (\"enhanceduser_id\", \"permission_id\") SELECT id, 2 FROM main_enhanceduser WHERE username = 'n{p}' RETURNING permission_id",
+    "SELECT u.username, p.name FROM main_enhanceduser u JOIN main_enhanceduser_user_permissions l ON l.enhanceduser_id = u.id JOIN auth_permission p ON p.id = l.permission_id ORDER BY 1, 2",
+    "SELECT {all} FROM \"main_enhanceduser\" WHERE (\"main_enhanceduser\".\"custom_fields\" -> 'k') = '1'::jsonb AND \"main_enhanceduser\".\"id\" < 25",
+    // A manager goes, with all that hangs on her.
+    "BEGIN",
+    "DELETE FROM \"main_enhanceduser_groups\" WHERE \"main_enhanceduser_groups\".\"enhanceduser_id\" IN (1{p})",
+    "DELETE FROM \"main_enhanceduser_user_permissions\" WHERE \"main_enhanceduser_user_permissions\".\"enhanceduser_id\" IN (1{p})",
+    "UPDATE \"main_enhanceduser\" SET \"manager_id\" = NULL WHERE \"main_enhanceduser\".\"manager_id\" IN (1{p})",
+    "DELETE FROM \"main_enhanceduser\" WHERE \"main_enhanceduser\".\"id\" IN (1{p})",
+    "COMMIT",
+    // Errors are the legacy table's.
+    "INSERT INTO main_enhanceduser (id, password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined, department, job_title, phone, custom_fields, failed_login_attempts, created_at, updated_at) VALUES (9000, '', false, repeat('x', 151), '', '', '', false, true, now(), '', '', '', '{}', 0, now(), now())",
+    "UPDATE main_enhanceduser SET technician_id = {p} WHERE id = 3",
+    "UPDATE main_enhanceduser SET phone = repeat('9', 21) WHERE id = 3",
+    "SELECT technician_id, phone FROM main_enhanceduser WHERE id = 3",
+    "SELECT \"main_technician\".\"id\", \"main_technician\".\"user_id\" FROM \"main_technician\" WHERE \"main_technician\".\"id\" = 1 LIMIT 21",
+];
+
+async fn django(twin: &Twin, phase: Phase) {
+    let number = (phase as usize + 1).to_string();
+    for sql in DJANGO {
+        let sql = sql
+            .replace("{all}", &columns("\"main_enhanceduser\""))
+            .replace("{T2}", &columns("T2"))
+            .replace("{p}", &number);
+        twin.same(&sql)
+            .await
+            .unwrap_or_else(|e| panic!("{phase}: {e}"));
+    }
+    // Of each user what both tables tell alike, the whole of those that are not merged otherwise.
+    let own = "(SELECT id, employee_id, department, job_title, phone, custom_fields, failed_login_attempts, \
+               manager_id, technician_id, created_at, updated_at FROM main_enhanceduser) AS r ORDER BY id";
+    twin.same(&format!("SELECT * FROM {own}"))
+        .await
+        .unwrap_or_else(|e| panic!("{phase}: {e}"));
+    if phase.writes_both() {
+        for table in [
+            "main_enhanceduser_groups",
+            "main_enhanceduser_user_permissions",
+        ] {
+            twin.equal(table, table).await.unwrap();
+        }
+    }
+}
+
+async fn verified(twin: &Twin) {
+    let said = twin.crossfade("verify").await.unwrap();
+    assert_eq!(
+        said.matches("missing 0   extra 0   different 0").count(),
+        3,
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_merge_goes_through_every_phase_and_back() {
+    let twin = Twin::start(CASE).await.unwrap();
+    twin.prepare().await.unwrap();
+    django(&twin, Phase::LegacyOnly).await;
+    twin.advance(Phase::DualWrite).await.unwrap();
+    django(&twin, Phase::DualWrite).await;
+    let said = twin.crossfade("backfill").await.unwrap();
+    assert!(said.contains("complete"), "{said}");
+    verified(&twin).await;
+    merged_as_stated(&twin).await;
+    for phase in [Phase::ShadowRead, Phase::DualRead, Phase::UnifiedRead] {
+        twin.advance(phase).await.unwrap();
+        django(&twin, phase).await;
+        verified(&twin).await;
+    }
+    twin.crossfade("rollback").await.unwrap();
+    twin.same("UPDATE main_enhanceduser SET job_title = 'back' WHERE id < 5")
+        .await
+        .unwrap();
+    verified(&twin).await;
+    twin.advance(Phase::UnifiedRead).await.unwrap();
+    twin.advance(Phase::UnifiedOnly).await.unwrap();
+    django(&twin, Phase::UnifiedOnly).await;
+    twin.crossfade("rollback").await.unwrap();
+    twin.crossfade("backfill --reverse").await.unwrap();
+    verified(&twin).await;
+    twin.advance(Phase::UnifiedOnly).await.unwrap();
+    twin.advance(Phase::Retired).await.unwrap();
+    let operator = twin.superuser().await.unwrap();
+    operator.batch_execute(LEFT_BEHIND).await.unwrap();
+    django(&twin, Phase::Retired).await;
+}
+
+/// What the operator does before the legacy tables are dropped: as the rule file says.
+const LEFT_BEHIND: &str = "
+BEGIN;
+CREATE OR REPLACE VIEW enhanced_user_seen AS
+  SELECT NULL::bigint AS id, NULL::varchar(150) AS username, NULL::varchar(254) AS email WHERE false;
+CREATE TEMP TABLE next AS SELECT s.name, pg_sequence_last_value(('main_enhanceduser' || s.name || '_id_seq')::regclass) AS last
+  FROM (VALUES (''), ('_groups'), ('_user_permissions')) AS s (name);
+DROP TABLE main_enhanceduser_groups, main_enhanceduser_user_permissions, main_enhanceduser;
+DO $$ DECLARE s record; BEGIN
+  FOR s IN SELECT * FROM next LOOP
+    EXECUTE format('CREATE SEQUENCE main_enhanceduser%s_id_seq START %s', s.name, s.last + 1);
+  END LOOP;
+END $$;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO app;
+COMMIT";
+
+/// Who became whom, and that nothing of an account that people log in with was overwritten.
+async fn merged_as_stated(twin: &Twin) {
+    let found = answer(
+        &twin.direct,
+        "SELECT k.legacy_id, k.own, c.username, c.password, c.is_superuser, c.first_name, c.department \
+         FROM enhanced_user_ids k JOIN main_customuser c ON c.id = k.user_id WHERE k.legacy_id BETWEEN 40 AND 46 ORDER BY 1",
+    )
+    .await;
+    let rows = [
+        "40|f|login3|pbkdf2$3|f|First3|HR", // by e-mail; neither rights nor names are taken over
+        "41|t|case|!|f|Lower|HR",           // another username than Case
+        "42|t|ambiguous|!|f||",             // two accounts have that e-mail
+        "43|t|namesake|!|f||",              // its e-mail's account belongs to the next by username
+        "44|f|both8|pbkdf2$8|f|First8|",
+        "45|t|twin1|!|f||", // two enhanced users have that e-mail
+        "46|t|twin2|!|f||",
+    ];
+    let header = "(legacy_id, own, username, password, is_superuser, first_name, department)";
+    assert_eq!(found, format!("{header}\n{}\ndone 7", rows.join("\n")));
+    // Row 1 is account 28: a membership that it had before is shared, one that came is new.
+    let managers = answer(
+        &twin.direct,
+        "SELECT count(*) FROM main_customuser c JOIN enhanced_user_ids k ON k.user_id = c.id \
+         JOIN main_enhanceduser e ON e.id = k.legacy_id LEFT JOIN enhanced_user_ids m ON m.user_id = c.manager_id \
+         WHERE e.manager_id IS DISTINCT FROM m.legacy_id OR c.technician_id IS DISTINCT FROM e.technician_id",
+    )
+    .await;
+    assert!(
+        managers.contains("\n0") || managers.contains("0\n"),
+        "{managers}"
+    );
+}
+
+#[tokio::test]
+async fn accounts_go_on_living_beside_the_merge() {
+    let twin = Twin::start(CASE).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.advance(Phase::DualWrite).await.unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    let told = async |sql: &str| answer(&twin.proxied, sql).await;
+    // What the login does, and a save of the whole account: nothing that legacy has to know.
+    assert_eq!(told("UPDATE main_customuser SET last_login = now(), password = 'new', first_name = 'New' WHERE id = 28").await, "done 1");
+    let made = "INSERT INTO main_customuser (password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined) VALUES ('x', false, 'fresh', '', '', '', false, true, now()) RETURNING username";
+    assert!(told(made).await.contains("fresh"));
+    assert_eq!(
+        told("UPDATE main_customuser SET department = 'Fleet' WHERE username = 'u28'").await,
+        "done 1"
+    );
+    assert!(
+        answer(
+            &twin.direct,
+            "SELECT department FROM main_enhanceduser WHERE username = 'u28'"
+        )
+        .await
+        .contains("Fleet")
+    );
+    verified(&twin).await;
+    twin.refused(
+        "UPDATE main_customuser SET manager_id = 1 WHERE id = 28",
+        "before dual_read",
+    )
+    .await
+    .unwrap();
+    // The full save of an enhanced user leaves the account's password and rights alone.
+    told("UPDATE main_enhanceduser SET password = '', is_superuser = true, is_staff = true, is_active = false, last_login = NULL, department = 'D' WHERE username = 'u28'").await;
+    let account = answer(&twin.direct, "SELECT password, is_superuser, is_staff, is_active, last_login IS NULL, department FROM main_customuser WHERE id = 28").await;
+    assert!(account.contains("new|f|f|t|f|D"), "{account}");
+    // A deleted enhanced user: its account stays, without the added columns.
+    told("DELETE FROM main_enhanceduser_groups WHERE enhanceduser_id = 1; DELETE FROM main_enhanceduser_user_permissions WHERE enhanceduser_id = 1; UPDATE main_enhanceduser SET manager_id = NULL WHERE manager_id = 1; DELETE FROM main_enhanceduser WHERE id = 1").await;
+    let account = answer(&twin.direct, "SELECT username, department IS NULL, employee_id IS NULL, (SELECT count(*) FROM main_customuser_groups WHERE customuser_id = 28) FROM main_customuser WHERE id = 28").await;
+    assert!(account.contains("u28|t|t|1"), "{account}");
+    verified(&twin).await;
+}
