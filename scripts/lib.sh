@@ -119,7 +119,7 @@ has_pgbench_beside_server() {
     return 1
 }
 
-# psycopg, asyncpg, node-postgres and postgres.js, under target/ so that nothing is left elsewhere.
+# psycopg, asyncpg, node-postgres, postgres.js and sqlx, under target/ so that nothing is left elsewhere.
 install_drivers() {
     local dir=$1
     mkdir -p "$dir/node"
@@ -142,6 +142,9 @@ install_drivers() {
         say "Installing postgres.js into $dir/node"
         npm install --silent --no-audit --no-fund --prefix "$dir/node" 'postgres@3' </dev/null
     fi
+    say "Building sqlx's program into $dir/sqlx"
+    cargo build --quiet --locked --manifest-path tests/drivers/sqlx/Cargo.toml \
+        --target-dir "$dir/sqlx"
     install_newer_postgresql "$dir"
 }
 

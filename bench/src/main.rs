@@ -7,6 +7,7 @@ mod load;
 mod machine;
 mod measure;
 mod micro;
+mod moving;
 mod plot;
 mod relay;
 mod report;
@@ -35,6 +36,8 @@ enum Command {
     Rewrite,
     /// What idle sessions cost in memory
     Idle(idle::Args),
+    /// A backfill and a verify against plain SQL, and beside an application
+    Backfill(moving::Args),
     /// A bare relay, the floor that the proxy is held against
     Relay(relay::Args),
     /// A server that answers without a database, for thousands of sessions
@@ -68,6 +71,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     };
     match command {
         Command::Run(args) => runtime()?.block_on(suite::run(&args)),
+        Command::Backfill(args) => runtime()?.block_on(moving::run(&args)),
         Command::Rewrite => {
             let report = report::Report {
                 micro: Some(micro::run()?),

@@ -1,14 +1,17 @@
 //! Backfill: every legacy row that was there before dual writes began is copied to unified, while
 //! the application goes on.
 //!
-//! It walks over the legacy key in chunks, each one transaction that also notes how far it is, so
+//! It walks over ranges of the legacy key in chunks, each one transaction that also notes how far it is, so
 //! that a kill at any instant loses nothing and repeats nothing. It knows when a backfill may run
 //! and what follows what; how a row maps is the lens's.
 
 pub mod chunk;
+pub mod copy;
 pub mod pace;
+pub mod parts;
 pub mod state;
 pub mod sweep;
+pub mod throttle;
 
 use std::time::{Duration, Instant};
 
@@ -20,16 +23,16 @@ use crate::control::{
     self, ControlError, connect, drain, events, ledger, phase_file, schema, shown, step,
 };
 use chunk::{Chunks, backoff, is_conflict};
-use pace::Pace;
-use state::{Direction, Progress, State, Wish};
+use state::{Direction, Progress, Speed, State, Wish};
 
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Begin from the lowest key again, whatever was done before.
     pub restart: bool,
     pub direction: Direction,
-    /// Rows in a second at most; `None`: what was said before, if anything.
-    pub rows_per_second_max: Option<i64>,
+    /// Connections that copy side by side.
+    pub workers: usize,
+    pub speed: Speed,
     /// The longest wait for the drain at the start and for old snapshots at the end.
     pub drain_timeout: Duration,
 }
@@ -47,9 +50,6 @@ const PHASES: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead
 
 /// The phase in which unified decides and legacy follows.
 const PHASES_BACK: [Phase; 1] = [Phase::UnifiedRead];
-
-/// How often a paused backfill looks whether it may go on.
-const PAUSE_LOOK: Duration = Duration::from_millis(200);
 
 /// A row that somebody has kept locked for this long is waited for no longer; the run can be
 /// taken up again at any time.
@@ -100,7 +100,7 @@ pub async fn run(
     }
     let mut outcome = Vec::new();
     for lens in &migration.tables {
-        outcome.push(table(&mut control, migration, lens, options, tell).await?);
+        outcome.push(table(url, &mut control, (migration, lens), options, tell).await?);
     }
     events::note(&control, name, "backfill", &json!(outcome)).await?;
     Ok(outcome)
@@ -132,12 +132,12 @@ pub async fn adjust(
     rules: &RuleSet,
     name: &str,
     wish: Option<Wish>,
-    rows_per_second_max: Option<i64>,
+    speed: Speed,
 ) -> Result<u64, ControlError> {
     step::find(rules, name)?;
     let client = connect(url, "backfill").await?;
     schema::must_be_prepared(&client).await?;
-    state::adjust(&client, name, wish, rows_per_second_max).await
+    state::adjust(&client, name, wish, speed).await
 }
 
 fn refusal(name: &str, phase: Phase) -> String {
@@ -157,9 +157,9 @@ fn refusal(name: &str, phase: Phase) -> String {
 }
 
 async fn table(
+    url: &str,
     client: &mut Client,
-    migration: &Migration,
-    lens: &Lens,
+    (migration, lens): (&Migration, &Lens),
     options: &Options,
     tell: Tell<'_>,
 ) -> Result<Progress, ControlError> {
@@ -176,7 +176,7 @@ async fn table(
         ))),
     }
     let progress = current(client, lens, direction).await?;
-    state::adjust_run(client, &progress.run, options.rows_per_second_max).await?;
+    state::adjust_run(client, &progress.run, options.speed).await?;
     let chunks = Chunks::prepare(client, lens, direction).await?;
     let started = now(client).await?;
     if progress.state == State::Running {
@@ -184,9 +184,24 @@ async fn table(
             // First, for what was deleted may have the name of what was inserted since.
             sweep::remove_stale_legacy(client, lens, &progress.run).await?;
         }
-        copy(client, migration, &chunks, lens, progress, tell).await?;
+        let workers = options.workers;
+        copy::copy(
+            url,
+            client,
+            (migration, lens),
+            progress,
+            workers,
+            &mut *tell,
+        )
+        .await?;
     }
-    let settled = retry_ledger(client, &chunks, lens, &started).await?;
+    // On the way back rows of this very run are tried again: whether a value was still in the way
+    // of another depends on the order in which the chunks met them.
+    let before = match direction {
+        Direction::LegacyToUnified => started,
+        Direction::UnifiedToLegacy => now(client).await?,
+    };
+    let settled = retry_ledger(client, &chunks, lens, &before).await?;
     let progress = current(client, lens, direction).await?;
     let complete = progress.state == State::Complete;
     if !complete {
@@ -221,92 +236,6 @@ async fn current(
             "the progress of {} vanished from crossfade.backfill; run the backfill again",
             lens.legacy
         ))
-    })
-}
-
-/// All chunks, from where the progress says to the highest key.
-async fn copy(
-    client: &mut Client,
-    migration: &Migration,
-    chunks: &Chunks<'_>,
-    lens: &Lens,
-    mut progress: Progress,
-    tell: Tell<'_>,
-) -> Result<(), ControlError> {
-    let mut pace = Pace::start(progress.chunk_rows);
-    let mut blocked: Option<(Instant, u32)> = None;
-    while let Some(highest) = &progress.highest_key {
-        (progress.wish, progress.rows_per_second_max) =
-            state::wanted(client, &progress.run).await?;
-        tell(Event::Progress(&progress));
-        match progress.wish {
-            Wish::Run => {}
-            Wish::Pause => {
-                tokio::time::sleep(PAUSE_LOOK).await;
-                continue;
-            }
-            Wish::Cancel => {
-                return Err(ControlError::Refused(
-                    "the backfill was cancelled; run again, it goes on where it stopped".to_owned(),
-                ));
-            }
-        }
-        let rows = pace.throttled_rows(progress.rows_per_second_max);
-        let after = progress.last_key.as_ref();
-        let started = Instant::now();
-        match chunks
-            .copy(client, &progress.run, after, highest, rows)
-            .await
-        {
-            Ok(None) => break,
-            Ok(Some(copied)) => {
-                blocked = None;
-                // A chunk that reached the end early says nothing of the size.
-                if copied.counts.rows >= rows {
-                    pace.took(started.elapsed());
-                }
-                progress.last_key = Some(copied.last_key);
-                progress.rows_done += copied.counts.rows;
-                progress.rows_put += copied.counts.put;
-                progress.rows_set_aside += copied.counts.set_aside;
-                progress.chunk_rows = pace.chunk_rows();
-                let rest = pace::rest(copied.counts.rows, progress.rows_per_second_max);
-                tokio::time::sleep(rest.saturating_sub(started.elapsed())).await;
-            }
-            Err(error) if is_conflict(&error) => {
-                let (since, attempt) = blocked.unwrap_or((started, 0));
-                if since.elapsed() >= LOCK_WAIT_MAX {
-                    return Err(gave_up(client, migration, since).await?);
-                }
-                if attempt == 1 {
-                    tell(Event::Says(
-                        "a row of the next chunk is locked by another transaction; waiting for it",
-                    ));
-                }
-                pace.blocked();
-                tokio::time::sleep(backoff(attempt)).await;
-                blocked = Some((since, attempt + 1));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    state::enter(client, lens, &progress.run, State::Running, State::Sweeping).await
-}
-
-async fn gave_up(
-    client: &Client,
-    migration: &Migration,
-    since: Instant,
-) -> Result<ControlError, ControlError> {
-    let writers = drain::writers(client, migration).await?;
-    let lines: Vec<String> = writers.iter().map(ToString::to_string).collect();
-    Ok(ControlError::TimedOut {
-        waited_seconds: since.elapsed().as_secs(),
-        waiting_for: format!(
-            "a row of the next chunk stays locked; who writes to the table now:\n{}\n\
-             The backfill goes on from here when it is run again",
-            lines.join("\n")
-        ),
     })
 }
 

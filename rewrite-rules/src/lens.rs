@@ -15,7 +15,7 @@ pub use compare::Disagreement;
 pub use copy::KeyRange;
 pub use functions::Function;
 pub(crate) use functions::Work;
-pub use sql::{quote_ident, quote_literal};
+pub use sql::{UNMAPPED, quote_ident, quote_literal};
 pub(crate) use written::Call;
 pub use written::{Part, Query, Step, Written};
 

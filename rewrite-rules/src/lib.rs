@@ -18,7 +18,7 @@ mod tokens;
 mod tree;
 mod walk;
 
-pub use lens::{LegacyColumn, Lens, TableName};
+pub use lens::{LegacyColumn, Lens, TableName, UNMAPPED};
 pub use phase::Phase;
 pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
 pub use statement::{

@@ -20,6 +20,6 @@ pub mod torture;
 pub mod twin;
 pub mod world;
 
-pub use program::{Transcript, java, node, psql, python};
+pub use program::{Transcript, java, node, psql, python, sqlx};
 pub use proxy::Proxy;
 pub use world::World;

@@ -126,6 +126,13 @@ pub async fn java(source: &str, args: &[&str]) -> anyhow::Result<Transcript> {
     transcript(command).await
 }
 
+/// Runs the program of `tests/drivers/sqlx`.
+pub async fn sqlx(args: &[&str]) -> anyhow::Result<Transcript> {
+    let mut command = Command::new(installed_driver("sqlx/debug/with-sqlx")?);
+    command.args(args);
+    transcript(command).await
+}
+
 fn drivers() -> PathBuf {
     binary::root().join("tests/drivers")
 }

@@ -60,11 +60,16 @@ impl Proxy {
             process: None,
             dir,
         };
+        // Every test can be run with the cache on.
+        let cache = match std::env::var("CROSSFADE_TEST_CACHE") {
+            Ok(statements) => format!("[cache]\nstatements = {statements}\n"),
+            Err(_not_asked_for) => String::new(),
+        };
         std::fs::write(
             proxy.config(),
             format!(
                 "listen = \"127.0.0.1:{}\"\nupstream = \"{}\"\nrules = \"{}\"\n{more}\n\
-                 [control]\nurl = \"{}\"\n",
+                 [control]\nurl = \"{}\"\n{cache}",
                 proxy.port,
                 postgres.address(),
                 proxy.rules_dir().display(),

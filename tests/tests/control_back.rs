@@ -4,6 +4,7 @@ use crossfade_tests::control::{self, Running, number, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 const STALE_DELETE: &str = "DELETE FROM iso_agents WHERE clerk_user_id = 'user_2'";
 const CHANGE: &str = "UPDATE iso_agents SET full_name = 'Changed' WHERE clerk_user_id = 'user_3'";
@@ -93,6 +94,108 @@ async fn unified_that_missed_writes_in_legacy_only_is_not_read_again_before_it_w
     assert_eq!(number(&through, seen).await.unwrap(), 0);
     let unified = "SELECT count(*) FROM users WHERE clerk_user_id = 'user_2'";
     assert_eq!(number(&direct, unified).await.unwrap(), 0);
+}
+
+/// Rows that take the unique values of rows which `unified_only` removed: under both names, new
+/// and changed.
+const TAKES_THE_VALUES: [&str; 4] = [
+    "INSERT INTO iso_agents (clerk_user_id, email, full_name) \
+     VALUES ('user_2', 'agent.2@example.com', 'Taken')",
+    "UPDATE iso_agents SET clerk_user_id = 'user_4', email = 'agent.4@example.com', \
+     full_name = 'Taken' WHERE clerk_user_id = 'user_5'",
+    "INSERT INTO users (clerk_user_id, email, full_name, role) \
+     VALUES ('user_6', 'agent.6@example.com', 'Taken', 'sales_rep') RETURNING id",
+    "UPDATE users SET clerk_user_id = 'user_8', email = 'agent.8@example.com', \
+     full_name = 'Taken' WHERE clerk_user_id = 'user_9'",
+];
+
+#[tokio::test]
+async fn a_stale_legacy_row_does_not_fail_a_write_that_unified_accepts() {
+    let world = World::start().await.unwrap();
+    let (proxy, through, direct) = served(&world, "stale").await;
+    direct.batch_execute(UNTIE).await.unwrap();
+    steps(
+        &proxy,
+        &[
+            "advance", "backfill", "verify", "advance", "advance", "advance",
+        ],
+    )
+    .await;
+    // Legacy is in step here, and what it refuses is refused.
+    direct
+        .batch_execute("ALTER TABLE users DROP CONSTRAINT users_email_key")
+        .await
+        .unwrap();
+    let twice = "INSERT INTO iso_agents (clerk_user_id, email, full_name) \
+                 VALUES ('twice', 'agent.2@example.com', 'Twice')";
+    let error = through.execute(twice, &[]).await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::UNIQUE_VIOLATION));
+    direct
+        .batch_execute("ALTER TABLE users ADD CONSTRAINT users_email_key UNIQUE (email)")
+        .await
+        .unwrap();
+
+    steps(&proxy, &["advance"]).await;
+    let remove = "DELETE FROM iso_agents \
+                  WHERE clerk_user_id IN ('user_2', 'user_4', 'user_6', 'user_8')";
+    assert_eq!(through.execute(remove, &[]).await.unwrap(), 4);
+    steps(&proxy, &["rollback"]).await;
+    for sql in TAKES_THE_VALUES {
+        assert_eq!(through.execute(sql, &[]).await.unwrap(), 1, "{sql}");
+    }
+    let ledger = "SELECT count(*) FROM crossfade.divergence WHERE sqlstate = '23505'";
+    assert_eq!(number(&direct, ledger).await.unwrap(), 4);
+    // One of them goes again before legacy ever had it.
+    through
+        .execute("DELETE FROM iso_agents WHERE clerk_user_id = 'user_6'", &[])
+        .await
+        .unwrap();
+
+    refused(&proxy, &["rollback", "iso_agents"], "--reverse").await;
+    steps(&proxy, &["backfill --reverse"]).await;
+    assert_eq!(number(&direct, ledger).await.unwrap(), 0);
+    steps(&proxy, &["verify", "rollback"]).await;
+    let taken = "SELECT count(*) FROM iso_agents WHERE full_name = 'Taken'";
+    assert_eq!(number(&direct, taken).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_snapshot_from_before_the_visit_to_unified_only_is_refused_as_too_old() {
+    let world = World::start().await.unwrap();
+    let (proxy, through, direct) = served(&world, "snapshot").await;
+    direct.batch_execute(UNTIE).await.unwrap();
+    steps(
+        &proxy,
+        &[
+            "advance", "backfill", "verify", "advance", "advance", "advance",
+        ],
+    )
+    .await;
+    // Two transactions stay behind in unified_read.
+    let old = proxy.client().await.unwrap();
+    let read = "SELECT count(*) FROM iso_agents";
+    old.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        .await
+        .unwrap();
+    number(&old, read).await.unwrap();
+    let fresh = proxy.client().await.unwrap();
+    fresh.batch_execute("BEGIN").await.unwrap();
+    number(&fresh, read).await.unwrap();
+    let step = Running::start(&proxy.config(), &["advance", "iso_agents"]).unwrap();
+    let visited = "SELECT EXISTS (SELECT FROM crossfade.instances WHERE phase = 'unified_only')";
+    until(&direct, visited).await.unwrap();
+    let remove = "DELETE FROM iso_agents WHERE clerk_user_id IN ('user_2', 'user_4')";
+    assert_eq!(through.execute(remove, &[]).await.unwrap(), 2);
+
+    let takes = "INSERT INTO iso_agents (clerk_user_id, email, full_name) \
+                 VALUES ('user_2', 'agent.2@example.com', 'Taken')";
+    let error = old.execute(takes, &[]).await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE));
+    old.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(fresh.execute(takes, &[]).await.unwrap(), 1);
+    fresh.batch_execute("COMMIT").await.unwrap();
+    let ended = step.end().await.unwrap();
+    assert!(ended.status.success(), "{ended:?}");
 }
 
 /// Differences of each kind, in both directions' eyes.

@@ -172,3 +172,57 @@ async fn a_backfill_is_refused_where_a_copy_of_legacy_would_do_harm() {
         assert!(ended.errors.contains(reason), "{phase}: {ended:?}");
     }
 }
+
+#[tokio::test]
+async fn workers_share_the_key_and_any_number_of_them_takes_up_an_interrupted_run() {
+    let (_world, proxy, client) = world("workers", Phase::DualWrite).await;
+    // Enough for several ranges.
+    client
+        .batch_execute(
+            "INSERT INTO iso_agents (clerk_user_id, email, full_name) \
+             SELECT 'w' || n, 'w' || n || '@example.com', 'w' FROM generate_series(1, 70000) AS n; \
+             ANALYZE iso_agents; \
+             CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE 'row % was written twice', NEW.id; END $$; \
+             CREATE TRIGGER again BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION again()",
+        )
+        .await
+        .unwrap();
+    let total = number(&client, "SELECT count(*) FROM iso_agents")
+        .await
+        .unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let slowly = [
+        "backfill",
+        "iso_agents",
+        "--workers",
+        "3",
+        "--throttle",
+        "3000",
+    ];
+    let backfill = Running::start(&proxy.config(), &slowly).unwrap();
+    let all_at_it = "SELECT count(*) = 3 FROM crossfade.backfill_parts WHERE NOT done AND \
+                     last_key IS DISTINCT FROM (SELECT p.highest_key FROM crossfade.backfill_parts \
+                     AS p WHERE p.part = backfill_parts.part - 1)";
+    until(&client, all_at_it).await.unwrap();
+    backfill.kill().await.unwrap();
+    let alone = [
+        "backfill",
+        "iso_agents",
+        "--workers",
+        "1",
+        "--throttle",
+        "0",
+        "--full-speed",
+    ];
+    let ended = control::run(&proxy.config(), &alone).await.unwrap();
+
+    assert!(ended.status.success(), "{ended:?}");
+    for column in ["rows_done", "rows_put"] {
+        let sql = format!("SELECT {column} FROM crossfade.backfill WHERE state = 'complete'");
+        assert_eq!(number(&client, &sql).await.unwrap(), total, "{column}");
+    }
+    let left = "SELECT count(*) FROM crossfade.backfill_parts WHERE NOT done";
+    assert_eq!(number(&client, left).await.unwrap(), 0);
+    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
+}

@@ -1,4 +1,4 @@
-//! psql and the drivers of three languages print what they are answered. Through the proxy they must
+//! psql and the drivers of four languages print what they are answered. Through the proxy they must
 //! print what they print on the bare server: on ordinary statements always, on the legacy
 //! table in every phase.
 
@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crossfade::demo::check::sides;
 use crossfade_tests::program::installed;
-use crossfade_tests::{Proxy, Transcript, World, java, node, psql, python};
+use crossfade_tests::{Proxy, Transcript, World, java, node, psql, python, sqlx};
 use rewrite_rules::Phase;
 
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,7 @@ enum Driver {
     Node,
     PostgresJs,
     Jdbc,
+    Sqlx,
 }
 
 impl Driver {
@@ -28,6 +29,7 @@ impl Driver {
             Driver::Node => node(&format!("{script}.mjs"), &[url]).await,
             Driver::PostgresJs => node("with_postgres_js.mjs", &[script, url]).await,
             Driver::Jdbc => java("WithJdbc.java", &[script, url]).await,
+            Driver::Sqlx => sqlx(&[script, url]).await,
         };
         transcript.unwrap()
     }
@@ -139,6 +141,16 @@ async fn jdbc_does_not_notice_the_proxy_on_ordinary_statements() {
 #[tokio::test]
 async fn jdbc_sees_the_legacy_table_in_every_phase() {
     check_managed(Driver::Jdbc).await;
+}
+
+#[tokio::test]
+async fn sqlx_does_not_notice_the_proxy_on_ordinary_statements() {
+    check_ordinary(Driver::Sqlx).await;
+}
+
+#[tokio::test]
+async fn sqlx_sees_the_legacy_table_in_every_phase() {
+    check_managed(Driver::Sqlx).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
 //! What strangers and clients may take, and what they are told when it is too much.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use crossfade::testbed::Postgres;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -248,4 +252,91 @@ async fn protocol_3_2_and_its_long_cancel_keys_pass_as_they_are() {
     let mut came = vec![0; cancel.len()];
     server.read_exact(&mut came).await.expect("cancel");
     assert_eq!(came, cancel);
+}
+
+/// A server that floods whoever asks it something, as long as what it says is taken; and how much
+/// of it was.
+async fn flooding(message: Vec<u8>, bytes: usize) -> (String, Arc<AtomicUsize>) {
+    let (listener, address) = silent().await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&taken);
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        let mut packet = vec![0; startup().len()];
+        stream.read_exact(&mut packet).await?;
+        stream.write_all(&frame('R', &[0; 4])).await?;
+        stream.write_all(&frame('Z', b"I")).await?;
+        let mut asked = vec![0; query("SELECT 1").len()];
+        stream.read_exact(&mut asked).await?;
+        while counted.load(Ordering::Relaxed) < bytes {
+            for piece in message.chunks(1 << 16) {
+                stream.write_all(piece).await?;
+                counted.fetch_add(piece.len(), Ordering::Relaxed);
+            }
+        }
+        stream.write_all(&frame('C', b"SELECT 1\0")).await?;
+        stream.write_all(&frame('Z', b"I")).await?;
+        // Until the client has gone.
+        stream.read(&mut asked).await
+    });
+    (address, taken)
+}
+
+/// The most memory that this process has ever used.
+fn most_resident_kb() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+    number.and_then(|kb| kb.parse().ok()).expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_fills_no_memory_while_the_client_does_not_read() {
+    // More than the kernel keeps for the two connections, and what is allowed here, together.
+    const FLOOD: usize = 64 << 20;
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let row = [&b"\0\x01\0\x7f\xff\xfa"[..], &vec![b'x'; 0x7f_fffa]].concat();
+    let long = [b'x'; 1000];
+    for (what, message) in [
+        (
+            "notices",
+            frame('N', &[b"SNOTICE\0C00000\0M", &long[..], b"\0\0"].concat()),
+        ),
+        (
+            "settings",
+            frame('S', &[b"TimeZone\0", &long[..], b"\0"].concat()),
+        ),
+        (
+            "notifications",
+            frame('A', &[b"\0\0\0\x01c\0", &long[..], b"\0"].concat()),
+        ),
+        (
+            "rows",
+            frame('D', &[b"\0\x01\0\0\x03\xe8", &long[..]].concat()),
+        ),
+        ("rows of 8 MiB", frame('D', &row)),
+        ("notices of 8 MiB", frame('N', &row)),
+    ] {
+        let (upstream, taken) = flooding(message.clone(), FLOOD).await;
+        let proxy = Proxy::start_with(&postgres, |config| config.upstream.0 = upstream).await;
+        let mut raw = Raw::session(&proxy.address).await;
+        let before = most_resident_kb();
+        raw.send(&query("SELECT 1")).await;
+        // Until nothing moves any more. Were it to go on later, the client would only begin early.
+        let mut last = usize::MAX;
+        while last != taken.load(Ordering::Relaxed) || last == 0 {
+            last = taken.load(Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        let mut came = 0;
+        let mut buffer = vec![0; 1 << 16];
+        while taken.load(Ordering::Relaxed) < FLOOD {
+            let read = raw.stream.read(&mut buffer).await.expect("read");
+            assert_ne!(read, 0, "{what}: the session ended");
+            came += read;
+        }
+        assert!(came > 0, "{what}: all of it was taken while nobody read");
+        let grown = most_resident_kb().saturating_sub(before);
+        assert!(grown < 24 << 10, "{what}: {grown} kB more were in use");
+    }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossfade::config::{Config, SslMode};
+use crossfade::testbed::process::Signal;
 use crossfade::testbed::{Auth, Postgres};
+use crossfade_tests::world::USER;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -13,6 +15,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 #[allow(dead_code, reason = "shared with tests that use the rest")]
 #[path = "wire/raw.rs"]
@@ -361,4 +364,90 @@ async fn crossfades_own_connection_is_encrypted_as_its_url_says() {
             assert!(row.get::<_, bool>(0));
         }
     }
+}
+
+/// A TLS session, ready for a query.
+async fn encrypted(authority: &Authority, port: u16) -> TlsStream<TcpStream> {
+    let mut tcp = TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect("connect");
+    tcp.write_all(&SSL_REQUEST).await.expect("ask");
+    assert_eq!(tcp.read_u8().await.expect("answer"), b'S');
+    let connected = authority.connector(&[]).connect(localhost(), tcp).await;
+    let mut stream = connected.expect("a certificate that the root has signed");
+    stream.write_all(&startup()).await.expect("startup");
+    until_ready(&mut stream).await;
+    stream
+}
+
+async fn until_ready(stream: &mut TlsStream<TcpStream>) {
+    let mut came = Vec::new();
+    while !came.ends_with(&frame('Z', b"I")) {
+        assert_ne!(stream.read_buf(&mut came).await.expect("read"), 0);
+    }
+}
+
+/// The certificate that a new session is shown.
+async fn shown(authority: &Authority, port: u16) -> CertificateDer<'static> {
+    let stream = encrypted(authority, port).await;
+    let chain = stream.get_ref().1.peer_certificates();
+    chain.expect("certificates")[0].clone()
+}
+
+/// Puts both files in the place of the ones in use, each at once. Length and time of the files say
+/// that nothing has changed.
+fn put_in_place(from: (PathBuf, PathBuf), to: (&Path, &Path)) {
+    const BYTES: usize = 4000;
+    for (from, to) in [(from.0, to.0), (from.1, to.1)] {
+        let mut pem = std::fs::read(&from).expect("read");
+        pem.resize(BYTES, b'\n');
+        std::fs::write(&from, pem).expect("write");
+        let file = std::fs::File::options()
+            .write(true)
+            .open(&from)
+            .expect("open");
+        file.set_modified(std::time::UNIX_EPOCH)
+            .expect("a time of its own");
+        std::fs::rename(&from, to).expect("rename");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_certificate_is_shown_to_new_sessions_and_a_broken_one_to_none() {
+    let authority = Authority::new();
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let operator = postgres.connect("postgres").await.expect("operator");
+    let app = format!("CREATE ROLE {USER} LOGIN");
+    operator.batch_execute(&app).await.expect("role");
+    let path = |name: &str| authority.dir.path().join(name);
+    let (certificate, key) = (path("used.crt"), path("used.key"));
+    let used = (certificate.as_path(), key.as_path());
+    put_in_place(authority.sign("first", "localhost"), used);
+    let tls = format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n");
+    let proxy = crossfade_tests::Proxy::with_config(&postgres, "postgres", &tls).expect("files");
+    let proxy = proxy.serve().await.expect("proxy");
+    let mut early = encrypted(&authority, proxy.port).await;
+    let first = shown(&authority, proxy.port).await;
+
+    // Nothing but the signal says that these are others.
+    put_in_place(authority.sign("second", "localhost"), used);
+    proxy.signal(Signal::Hangup).expect("SIGHUP");
+    let mut second = shown(&authority, proxy.port).await;
+    while second == first {
+        second = shown(&authority, proxy.port).await;
+    }
+
+    // A certificate of another key, as between the writing of two files: what was in use stays.
+    let (third, third_key) = authority.sign("third", "localhost");
+    std::fs::rename(third, &certificate).expect("rename");
+    while !proxy.log().contains("the certificate was not changed") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(shown(&authority, proxy.port).await, second);
+    // Nobody says anything now: the files are watched.
+    std::fs::rename(third_key, &key).expect("rename");
+    while shown(&authority, proxy.port).await == second {}
+
+    early.write_all(&raw::query("SELECT 1")).await.expect("ask");
+    until_ready(&mut early).await;
 }

@@ -381,3 +381,37 @@ async fn dual_read_falls_back_to_legacy_for_rows_that_unified_lacks() -> anyhow:
     assert_eq!(comparable(&counted)[1], "D [\"301\"]");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_no_unified_one_stands_for_is_refused_in_words_that_say_so()
+-> anyhow::Result<()> {
+    for phase in [Phase::DualRead, Phase::UnifiedRead, Phase::UnifiedOnly] {
+        let sides = sides(phase).await?;
+        let insert = format!(
+            "INSERT INTO iso_agents (id, clerk_user_id, email, full_name) \
+             VALUES ({MAPPED}, 'm', 'm@example.com', 'M')"
+        );
+        sides.run(&insert).await?;
+        for write in [
+            "INSERT INTO iso_agents (clerk_user_id, email, full_name, role) \
+             VALUES ('k', 'k@example.com', 'K', 'sales_rep')",
+            &format!("UPDATE iso_agents SET role = 'sales_rep' WHERE id = {MAPPED}"),
+        ] {
+            let answer = sides.run(write).await?;
+            assert!(
+                answer[0].contains("23514 | no unified value is mapped for role = sales_rep"),
+                "{phase}: {write}: {answer:?}"
+            );
+        }
+        let legacy: i64 = sides
+            .direct
+            .query_one(
+                "SELECT count(*) FROM iso_agents WHERE role = 'sales_rep'",
+                &[],
+            )
+            .await?
+            .get(0);
+        assert_eq!(legacy, 0, "{phase}: nothing is written");
+    }
+    Ok(())
+}

@@ -34,6 +34,22 @@ async fn nothing_is_lost_doubled_or_forbidden_whatever_is_killed_when() {
     torture(seed, Duration::from_secs(seconds)).await;
 }
 
+/// Seeds that once led to a wrong answer, each for as long as it took.
+///
+/// The order in which the machine does what a seed decides is the machine's, so such a seed is
+/// likely, not sure, to meet the same again; what it met has a test of its own elsewhere.
+const FOUND: [(u64, Duration); 1] = [
+    // A row that unified_only had removed was in the way of an INSERT in unified_read.
+    (23, Duration::from_secs(8)),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeds_that_once_led_to_a_wrong_answer_no_longer_do() {
+    for (seed, time) in FOUND {
+        torture(seed, time).await;
+    }
+}
+
 async fn torture(seed: u64, time: Duration) {
     println!("CROSSFADE_SEED={seed}");
     let world = World::start_with(&[
@@ -122,6 +138,14 @@ async fn torture(seed: u64, time: Duration) {
 }
 
 async fn fill(direct: &Client) {
+    // What refers to iso_agents holds up the step to unified_only.
+    direct
+        .batch_execute(
+            "ALTER TABLE client_profiles DROP CONSTRAINT client_profiles_iso_agent_id_fkey; \
+             ALTER TABLE requests DROP CONSTRAINT requests_iso_agent_id_fkey",
+        )
+        .await
+        .unwrap();
     for row in 0..SHARED_ROWS {
         let sql = format!(
             "INSERT INTO iso_agents (clerk_user_id, email, full_name) \

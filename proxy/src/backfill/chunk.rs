@@ -13,6 +13,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Statement, Transaction};
 
 use super::pace::CHUNK_ROWS_MAX;
+use super::parts::Part;
 use super::state::{self, Counts, Direction};
 use crate::control::{ControlError, ledger};
 
@@ -89,16 +90,15 @@ impl<'a> Chunks<'a> {
         })
     }
 
-    /// Copies the next rows after `after`, at most about `rows` and none above `highest`. `None`:
-    /// there are no more.
+    /// Copies the next rows of a range, at most about `rows`. `None`: there are no more.
     pub async fn copy(
         &self,
         client: &mut Client,
         run: &str,
-        after: Option<&Value>,
-        highest: &Value,
+        part: &Part,
         rows: i64,
     ) -> Result<Option<Copied>, ControlError> {
+        let (after, highest) = (part.last_key.as_ref(), &part.highest_key);
         let mut transaction = self.begin(client).await?;
         let walk = if after.is_some() {
             &self.next
@@ -116,7 +116,16 @@ impl<'a> Chunks<'a> {
             Ok(counts) => counts,
             Err(_failure) => self.halves(&mut transaction, after, &end).await?,
         };
-        state::advance(&transaction, self.lens, run, &end, rows, counts).await?;
+        state::advance(
+            &transaction,
+            self.lens,
+            run,
+            part.number,
+            &end,
+            rows,
+            counts,
+        )
+        .await?;
         transaction
             .commit()
             .await

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio_postgres::{Client, GenericClient};
 
 use super::pace::CHUNK_ROWS_START;
+use super::throttle::{Seen, Settings};
 use crate::control::ControlError;
 
 /// Which side is copied to which.
@@ -64,8 +65,6 @@ pub struct Progress {
     #[serde(skip)]
     pub run: String,
     pub state: State,
-    /// The last key of the last chunk.
-    pub last_key: Option<Value>,
     /// The highest key when it started; `None`: the table was empty.
     pub highest_key: Option<Value>,
     pub chunk_rows: i64,
@@ -82,6 +81,11 @@ pub struct Progress {
     pub updated_seconds_ago: f64,
     pub wish: Wish,
     pub rows_per_second_max: Option<i64>,
+    pub replica_lag_max_seconds: Option<f64>,
+    /// Gives way to the application.
+    pub yields: bool,
+    /// While it runs: what holds it back now.
+    pub held_back: Option<String>,
     pub direction: Direction,
 }
 
@@ -140,9 +144,10 @@ pub async fn read(
 ) -> Result<Option<Progress>, ControlError> {
     let row = client
         .query_opt(
-            "SELECT run::text, state, last_key, highest_key, chunk_rows, rows_estimated, \
+            "SELECT run::text, state, yields, highest_key, chunk_rows, rows_estimated, \
              rows_done, rows_put, rows_set_aside, ghosts_removed, last_chunk::text, \
-             extract(epoch FROM clock_timestamp() - updated_at)::float8, wish, rows_per_second_max \
+             extract(epoch FROM clock_timestamp() - updated_at)::float8, wish, rows_per_second_max, \
+             replica_lag_max_seconds \
              FROM crossfade.backfill WHERE migration = $1 AND legacy_table = $2 AND reverse = $3",
             &[&lens.migration, &lens.legacy.sql(), &direction.is_reverse()],
         )
@@ -158,7 +163,7 @@ pub async fn read(
                 .into_iter()
                 .find(|known| known.name() == state)
                 .unwrap_or(State::Void),
-            last_key: row.get(2),
+            yields: row.get(2),
             highest_key: row.get(3),
             chunk_rows: row.get(4),
             rows_estimated: row.get(5),
@@ -170,6 +175,8 @@ pub async fn read(
             updated_seconds_ago: row.get(11),
             wish: Wish::of(row.get(12)),
             rows_per_second_max: row.get(13),
+            replica_lag_max_seconds: row.get(14),
+            held_back: None,
             direction,
         }
     }))
@@ -237,50 +244,99 @@ async fn estimate(client: &Client, lens: &Lens, direction: Direction) -> Result<
     Ok(row.get(0))
 }
 
-/// What is wanted of a run now.
-pub async fn wanted(client: &Client, run: &str) -> Result<(Wish, Option<i64>), ControlError> {
+/// What is wanted of a run now, and what the server does besides. Of other roles' sessions a role
+/// sees only with `pg_monitor` (or `pg_read_all_stats`) whether they are at work.
+pub async fn wanted(client: &Client, run: &str) -> Result<(Settings, Seen), ControlError> {
     let row = client
-        .query_opt(
-            "SELECT wish, rows_per_second_max FROM crossfade.backfill WHERE run = $1::text::uuid",
+        .query_one(
+            "SELECT b.wish, b.rows_per_second_max, b.replica_lag_max_seconds, b.yields, \
+             (SELECT count(*) FROM pg_stat_activity WHERE state = 'active' \
+             AND backend_type = 'client backend' AND pid <> pg_backend_pid() \
+             AND application_name NOT LIKE 'crossfade %')::float8, \
+             (SELECT max(extract(epoch FROM replay_lag)) FROM pg_stat_replication)::float8 \
+             FROM (VALUES (1)) AS one LEFT JOIN crossfade.backfill AS b \
+             ON b.run = $1::text::uuid",
             &[&run],
         )
         .await
         .map_err(ControlError::sql("look at what is wanted"))?;
-    // A run that was started anew is found out by its next chunk.
-    Ok(row.map_or((Wish::Run, None), |row| (Wish::of(row.get(0)), row.get(1))))
+    let settings = Settings {
+        // A run that was started anew is found out by its next chunk.
+        wish: row.get::<_, Option<&str>>(0).map_or(Wish::Run, Wish::of),
+        rows_per_second_max: row.get(1),
+        replica_lag_max_seconds: row.get(2),
+        yields: row.get::<_, Option<bool>>(3).unwrap_or(true),
+    };
+    let seen = Seen {
+        busy: row.get(4),
+        replica_lag_seconds: row.get(5),
+    };
+    Ok((settings, seen))
 }
 
+/// What the operator says of a run's speed; `None` leaves things as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Speed {
+    /// 0 takes the limit away.
+    pub rows_per_second_max: Option<i64>,
+    /// 0 takes the limit away.
+    pub replica_lag_max_seconds: Option<f64>,
+    pub yields: Option<bool>,
+}
+
+impl Speed {
+    #[must_use]
+    pub fn says_nothing(&self) -> bool {
+        self.rows_per_second_max.is_none()
+            && self.replica_lag_max_seconds.is_none()
+            && self.yields.is_none()
+    }
+}
+
+/// What [`Speed`] changes, its values the statement's parameters from `$2` on.
+const SPEED: &str = "rows_per_second_max = CASE WHEN $2::bigint IS NULL THEN rows_per_second_max \
+     ELSE nullif($2, 0) END, replica_lag_max_seconds = CASE WHEN $3::float8 IS NULL \
+     THEN replica_lag_max_seconds ELSE nullif($3, 0) END, yields = coalesce($4, yields)";
+
 /// Whoever runs it wants it to run.
-pub async fn adjust_run(
-    client: &Client,
-    run: &str,
-    rows_per_second_max: Option<i64>,
-) -> Result<(), ControlError> {
+pub async fn adjust_run(client: &Client, run: &str, speed: Speed) -> Result<(), ControlError> {
     client
         .execute(
-            "UPDATE crossfade.backfill SET wish = 'run', \
-             rows_per_second_max = CASE WHEN $2::bigint IS NULL THEN rows_per_second_max \
-             ELSE nullif($2, 0) END WHERE run = $1::text::uuid",
-            &[&run, &rows_per_second_max],
+            &format!(
+                "UPDATE crossfade.backfill SET wish = 'run', {SPEED} WHERE run = $1::text::uuid"
+            ),
+            &[
+                &run,
+                &speed.rows_per_second_max,
+                &speed.replica_lag_max_seconds,
+                &speed.yields,
+            ],
         )
         .await
         .map(drop)
         .map_err(ControlError::sql("note of what is wanted"))
 }
 
-/// Changes what is wanted of a migration's unfinished runs; a limit of 0 takes the limit away.
+/// Changes what is wanted of a migration's unfinished runs.
 pub async fn adjust(
     client: &Client,
     migration: &str,
     wish: Option<Wish>,
-    rows_per_second_max: Option<i64>,
+    speed: Speed,
 ) -> Result<u64, ControlError> {
     client
         .execute(
-            "UPDATE crossfade.backfill SET wish = coalesce($2, wish), \
-             rows_per_second_max = CASE WHEN $3::bigint IS NULL THEN rows_per_second_max \
-             ELSE nullif($3, 0) END WHERE migration = $1 AND state = 'running'",
-            &[&migration, &wish.map(Wish::name), &rows_per_second_max],
+            &format!(
+                "UPDATE crossfade.backfill SET wish = coalesce($5, wish), {SPEED} \
+                 WHERE migration = $1 AND state = 'running'"
+            ),
+            &[
+                &migration,
+                &speed.rows_per_second_max,
+                &speed.replica_lag_max_seconds,
+                &speed.yields,
+                &wish.map(Wish::name),
+            ],
         )
         .await
         .map_err(ControlError::sql("note of what is wanted"))
@@ -291,15 +347,18 @@ pub async fn advance(
     transaction: &impl GenericClient,
     lens: &Lens,
     run: &str,
+    part: i32,
     last_key: &Value,
     chunk_rows: i64,
     counts: Counts,
 ) -> Result<(), ControlError> {
     let updated = transaction
         .execute(
-            "UPDATE crossfade.backfill SET last_key = $4, chunk_rows = $5, \
+            "WITH cursor AS (UPDATE crossfade.backfill_parts SET last_key = $4 \
+             WHERE run = $3::text::uuid AND part = $9) \
+             UPDATE crossfade.backfill SET chunk_rows = $5, \
              rows_done = rows_done + $6, rows_put = rows_put + $7, \
-             rows_set_aside = rows_set_aside + $8, last_chunk = pg_current_xact_id(), \
+             rows_set_aside = rows_set_aside + $8, last_chunk = greatest(last_chunk, pg_current_xact_id()), \
              updated_at = clock_timestamp() WHERE migration = $1 AND legacy_table = $2 \
              AND run = $3::text::uuid AND state = 'running'",
             &[
@@ -311,6 +370,7 @@ pub async fn advance(
                 &counts.rows,
                 &counts.put,
                 &counts.set_aside,
+                &part,
             ],
         )
         .await

@@ -165,7 +165,7 @@ pub async fn remove_stale_legacy(
             Ok(count)
         };
         match some.await {
-            Ok(0) => return Ok(removed),
+            Ok(0) => break,
             Ok(more) => {
                 removed += more;
                 attempt = 0;
@@ -177,6 +177,8 @@ pub async fn remove_stale_legacy(
             Err(error) => return Err(error),
         }
     }
+    forget_gone(client, lens).await?;
+    Ok(removed)
 }
 
 /// A key in the ledger that neither side has any more needs nobody's attention. One that only

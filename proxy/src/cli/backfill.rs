@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::target::Target;
-use crate::backfill::state::{Direction, Progress, State, Wish};
+use crate::backfill::state::{Direction, Progress, Speed, State, Wish};
 use crate::backfill::{self, Event, Options};
 use crate::config::Flags;
 use crate::control::shown;
@@ -32,9 +32,22 @@ pub struct Args {
     /// At most so many rows in a second; 0: no limit. With --adjust it changes the one that runs
     #[arg(long, value_name = "ROWS_PER_SECOND", value_parser = clap::value_parser!(i64).range(0..))]
     pub throttle: Option<i64>,
-    /// Change the backfill that runs instead of starting one
-    #[arg(long, requires = "throttle")]
+    /// Copy at full speed whatever else the server does; by default a backfill takes no more than
+    /// about a tenth of the work on a server that is busy
+    #[arg(long, group = "manners")]
+    pub full_speed: bool,
+    /// Give way to the application again
+    #[arg(long, group = "manners")]
+    pub yielding: bool,
+    /// Wait while a replica is further behind; 0: do not look at replicas
+    #[arg(long, value_name = "SECONDS")]
+    pub replica_lag: Option<f64>,
+    /// Change the speed of the backfill that runs instead of starting one
+    #[arg(long)]
     pub adjust: bool,
+    /// Connections that copy side by side, each a range of the key
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub workers: u8,
     /// Make the backfill that runs wait
     #[arg(long, group = "wish")]
     pub pause: bool,
@@ -60,9 +73,22 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         (_, _, true) => Some(Wish::Cancel),
         (false, false, false) => None,
     };
+    let speed = Speed {
+        rows_per_second_max: args.throttle,
+        replica_lag_max_seconds: args.replica_lag,
+        yields: match (args.full_speed, args.yielding) {
+            (true, _) => Some(false),
+            (_, true) => Some(true),
+            (false, false) => None,
+        },
+    };
+    anyhow::ensure!(
+        !args.adjust || !speed.says_nothing(),
+        "--adjust needs what to adjust: --throttle, --replica-lag, --full-speed or --yielding"
+    );
     if wish.is_some() || args.adjust {
         let name = &args.migration;
-        let count = backfill::adjust(&target.url, &target.rules, name, wish, args.throttle).await?;
+        let count = backfill::adjust(&target.url, &target.rules, name, wish, speed).await?;
         anyhow::ensure!(count > 0, "no backfill of {name} is under way");
         println!("{name}: it is told before its next chunk");
         return Ok(ExitCode::SUCCESS);
@@ -77,7 +103,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         } else {
             Direction::LegacyToUnified
         },
-        rows_per_second_max: args.throttle,
+        workers: usize::from(args.workers),
+        speed,
         drain_timeout: Duration::from_secs(args.drain_timeout_seconds),
     };
     let mut display = Display::new();
@@ -195,9 +222,9 @@ impl Display {
             "{}/{total} rows, {rate:.0} rows/s, {eta}, chunks of {}",
             progress.rows_done, progress.chunk_rows
         );
-        let figures = match (progress.wish, progress.rows_per_second_max) {
+        let figures = match (progress.wish, &progress.held_back) {
             (Wish::Pause, _) => format!("{figures}, paused (--resume goes on)"),
-            (_, Some(max)) => format!("{figures}, throttled to {max} rows/s"),
+            (_, Some(why)) => format!("{figures}, {why}"),
             (Wish::Run | Wish::Cancel, None) => figures,
         };
         match &self.bar {

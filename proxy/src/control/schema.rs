@@ -7,9 +7,10 @@ use tokio_postgres::Client;
 
 use super::error::ControlError;
 
-/// Raised whenever `schema.sql` changes.
-const VERSION: i32 = 1;
-const DDL: &str = include_str!("schema.sql");
+/// What leads from each version to the next; the first from nothing. A text that was released is
+/// never changed, another is added.
+const VERSIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+const VERSION: i32 = VERSIONS.len() as i32;
 
 /// Any fixed number: two preparations that ran at once would fail with "tuple concurrently
 /// updated", so they take this advisory lock in turn.
@@ -72,18 +73,22 @@ async fn prepare_in_transaction(
         .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
         .await
         .map_err(sql())?;
-    match version(client).await? {
-        Some(found) if found > VERSION => {
-            return Err(ControlError::NewerSchema {
-                found,
-                known: VERSION,
-            });
-        }
-        Some(_) => {}
-        None => {
-            client.batch_execute(DDL).await.map_err(sql())?;
-            prepared.schema_created = true;
-        }
+    let found = version(client).await?.unwrap_or(0);
+    if found > VERSION {
+        return Err(ControlError::NewerSchema {
+            found,
+            known: VERSION,
+        });
+    }
+    for ddl in VERSIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        client.batch_execute(ddl).await.map_err(sql())?;
+        prepared.schema_created = true;
+    }
+    if found < VERSION {
+        client
+            .execute("UPDATE crossfade.version SET version = $1", &[&VERSION])
+            .await
+            .map_err(sql())?;
     }
     for migration in rules.migrations() {
         if !ddl.is_of(&migration.name) {
@@ -106,6 +111,7 @@ async fn prepare_in_transaction(
         }
         create_functions(client, lens, &mut prepared).await?;
     }
+    remember_migrations(client, rules).await?;
     // Only when there is something to grant: a role that owns nothing here may prepare what is
     // prepared already.
     if prepared.schema_created || !prepared.functions_created.is_empty() {
@@ -115,6 +121,32 @@ async fn prepare_in_transaction(
             .map_err(sql())?;
     }
     Ok(prepared)
+}
+
+/// Each migration has its row from the beginning: a transaction whose snapshot is older than a
+/// change of it can find that out only if the row is there to be locked.
+async fn remember_migrations(client: &Client, rules: &RuleSet) -> Result<(), ControlError> {
+    let names: Vec<&str> = rules.migrations().iter().map(|m| m.name.as_str()).collect();
+    let sql = || ControlError::sql("note of the migrations");
+    let unknown = client
+        .query(
+            "SELECT name FROM unnest($1::text[]) AS name WHERE NOT EXISTS \
+             (SELECT FROM crossfade.migrations AS m WHERE m.migration = name)",
+            &[&names],
+        )
+        .await
+        .map_err(sql())?;
+    for row in unknown {
+        let name: String = row.get(0);
+        client
+            .execute(
+                "INSERT INTO crossfade.migrations (migration) VALUES ($1) ON CONFLICT DO NOTHING",
+                &[&name],
+            )
+            .await
+            .map_err(sql())?;
+    }
+    Ok(())
 }
 
 /// The installed version; `None` when the database was never prepared.

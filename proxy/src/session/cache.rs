@@ -4,9 +4,15 @@
 //! ```text
 //! 1st  Parse "" <text>   →  Parse "" <text>
 //! 2nd  Parse "" <text>   →  Close "", Parse "cf_5e551010_1" <text>     (Close's answer is skipped)
+//!      Bind "" to ""     →  Bind "" to "cf_5e551010_1"
 //! 3rd  Parse "" <text>   →  nothing; the client's ParseComplete is made here
 //!      Bind "" to ""     →  Bind "" to "cf_5e551010_1"
+//! 7th  Parse "" <text>   →  Close "cf_5e551010_1", Close "", Parse "cf_5e551010_2" <text>
 //! ```
+//!
+//! PostgreSQL plans the first five executions of a statement for their values; for later ones it
+//! may keep one plan for all values. An unnamed statement never gets that far, so neither does
+//! one that is kept.
 //!
 //! Keeps the books and knows texts by their hashes only; what is done with a message is decided
 //! elsewhere.
@@ -23,6 +29,9 @@ pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// A transaction's messages above this are not kept to be sent again.
 const REPLAY_BYTES_MAX: usize = 16 * 1024;
+
+/// Binds of a kept statement: the server's own number of plans that are made for their values.
+const BINDS_MAX: u32 = 5;
 
 /// Counts up, so that no name is ever used twice in a session.
 pub(super) type Number = NonZeroU32;
@@ -45,6 +54,7 @@ struct Entry {
     number: Number,
     star: bool,
     used: u64,
+    binds: u32,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +68,8 @@ pub(super) struct Cache {
     /// Settings may have changed in this transaction, and may change back at its end.
     suspended: bool,
     entries: HashMap<Key, Entry>,
+    /// The text that was asked for last.
+    latest: Key,
     /// Texts seen once, each in the one place that its hash allows: what does not come again
     /// displaces nothing that does.
     seen: Box<[u64]>,
@@ -79,8 +91,6 @@ pub(super) struct Cache {
 pub(super) struct Replay {
     pub state: ReplayState,
     frames: Vec<u8>,
-    /// The body of a ParameterDescription: the server sends it before it looks at the result.
-    pub held: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,12 +168,18 @@ impl Cache {
         }
         let key = key(text, types);
         self.clock += 1;
+        self.latest = key;
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.used = self.clock;
-            if entry.star && !at_rest {
+            let star = entry.star;
+            if star && !at_rest {
                 return Plan::AsItCame;
             }
-            return Plan::Known(entry.number);
+            if entry.binds < BINDS_MAX {
+                return Plan::Known(entry.number);
+            }
+            self.drop_entry(key);
+            return self.admit(key, star);
         }
         let text::Class::Fit { star } = text::class(text) else {
             return Plan::AsItCame;
@@ -195,9 +211,23 @@ impl Cache {
                 self.drop_entry(key);
             }
         }
-        let used = self.clock;
-        self.entries.insert(key, Entry { number, star, used });
+        let entry = Entry {
+            number,
+            star,
+            used: self.clock,
+            binds: 0,
+        };
+        self.entries.insert(key, entry);
         Plan::Prepare(number)
+    }
+
+    /// A kept statement is bound; it is that of the text asked for last, unless that one failed.
+    pub fn bound(&mut self, number: Number) {
+        if let Some(entry) = self.entries.get_mut(&self.latest)
+            && entry.number == number
+        {
+            entry.binds += 1;
+        }
     }
 
     fn drop_entry(&mut self, key: Key) {
@@ -243,8 +273,8 @@ impl Cache {
         }
     }
 
-    /// What is to be closed on the server; asked only when the unnamed statement, which may still
-    /// be one of these, is about to be replaced.
+    /// What is to be closed on the server; asked only where the unnamed statement, which may still
+    /// be one of these, is about to be replaced or can be prepared again.
     pub fn take_closing(&mut self) -> Vec<Number> {
         std::mem::take(&mut self.closing)
     }
@@ -324,10 +354,10 @@ mod tests {
     #[test]
     fn the_second_sight_prepares_and_the_third_knows() {
         let mut cache = cache(2);
-        assert_eq!(ask(&mut cache, "SELECT 1"), Plan::AsItCame);
-        assert_eq!(ask(&mut cache, "SELECT 1"), Plan::Prepare(number(1)));
-        assert_eq!(ask(&mut cache, "SELECT 1"), Plan::Known(number(1)));
-        let typed = cache.consult(b"SELECT 1", &[0, 1, 0, 0, 0, 23], true);
+        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::AsItCame);
+        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Prepare(number(1)));
+        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Known(number(1)));
+        let typed = cache.consult(b"SELECT $1", &[0, 1, 0, 0, 0, 23], true);
         assert_eq!(typed, Plan::AsItCame, "other types are another statement");
     }
 
@@ -346,47 +376,86 @@ mod tests {
     #[test]
     fn what_was_used_longest_ago_makes_room() {
         let mut cache = cache(2);
-        for text in ["SELECT 1", "SELECT 2"] {
+        for text in ["SELECT $1", "SELECT $2"] {
             ask(&mut cache, text);
             ask(&mut cache, text);
         }
-        ask(&mut cache, "SELECT 1");
-        ask(&mut cache, "SELECT 3");
-        assert_eq!(ask(&mut cache, "SELECT 3"), Plan::Prepare(number(3)));
+        ask(&mut cache, "SELECT $1");
+        ask(&mut cache, "SELECT $3");
+        assert_eq!(ask(&mut cache, "SELECT $3"), Plan::Prepare(number(3)));
         assert_eq!(cache.take_closing(), [number(2)]);
-        assert_eq!(ask(&mut cache, "SELECT 1"), Plan::Known(number(1)));
+        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Known(number(1)));
     }
 
     #[test]
     fn texts_that_never_come_again_displace_nothing() {
         let mut cache = cache(2);
-        ask(&mut cache, "SELECT 'kept'");
-        ask(&mut cache, "SELECT 'kept'");
+        ask(&mut cache, "SELECT 'kept', $1");
+        ask(&mut cache, "SELECT 'kept', $1");
         for n in 0..1000 {
-            assert_eq!(ask(&mut cache, &format!("SELECT {n}")), Plan::AsItCame);
+            assert_eq!(ask(&mut cache, &format!("SELECT {n}, $1")), Plan::AsItCame);
         }
-        assert_eq!(ask(&mut cache, "SELECT 'kept'"), Plan::Known(number(1)));
+        assert_eq!(ask(&mut cache, "SELECT 'kept', $1"), Plan::Known(number(1)));
         assert_eq!(cache.entries.len(), 1);
+    }
+
+    #[test]
+    fn a_text_that_is_very_long_is_never_kept() {
+        let mut cache = cache(2);
+        let text = format!("SELECT $1, '{}'", "x".repeat(TEXT_BYTES_MAX));
+        for _ in 0..3 {
+            assert_eq!(ask(&mut cache, &text), Plan::AsItCame);
+        }
+    }
+
+    #[test]
+    fn after_five_binds_a_text_is_prepared_anew() {
+        let mut cache = cache(2);
+        ask(&mut cache, "SELECT $1");
+        for round in 1..4 {
+            assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Prepare(number(round)));
+            cache.bound(number(round));
+            for _ in 1..BINDS_MAX {
+                assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Known(number(round)));
+                cache.bound(number(round));
+            }
+        }
+        assert_eq!(cache.take_closing(), [number(1), number(2)]);
+    }
+
+    #[test]
+    fn binds_of_another_text_do_not_count() {
+        let mut cache = cache(2);
+        for text in ["SELECT $1", "SELECT $1", "SELECT $2", "SELECT $2"] {
+            ask(&mut cache, text);
+        }
+        for _ in 0..BINDS_MAX {
+            cache.bound(number(1));
+        }
+        assert_eq!(ask(&mut cache, "SELECT $2"), Plan::Known(number(2)));
     }
 
     #[test]
     fn a_star_is_known_only_where_all_can_be_said_again() {
         let mut cache = cache(2);
-        ask(&mut cache, "SELECT * FROM t");
-        ask(&mut cache, "SELECT * FROM t");
-        let plan = cache.consult(b"SELECT * FROM t", b"\0\0", false);
+        ask(&mut cache, "SELECT * FROM t WHERE a = $1");
+        ask(&mut cache, "SELECT * FROM t WHERE a = $1");
+        let plan = cache.consult(b"SELECT * FROM t WHERE a = $1", b"\0\0", false);
         assert_eq!(plan, Plan::AsItCame);
-        assert_eq!(ask(&mut cache, "SELECT * FROM t"), Plan::Known(number(1)));
+        assert_eq!(
+            ask(&mut cache, "SELECT * FROM t WHERE a = $1"),
+            Plan::Known(number(1))
+        );
     }
 
     #[test]
     fn the_first_text_of_all_is_not_trusted_in_the_midst_of_a_transaction() {
         let mut cache = cache(2);
         for _ in 0..3 {
-            let plan = cache.consult(b"SELECT 1", b"\0\0", false);
+            let plan = cache.consult(b"SELECT $1", b"\0\0", false);
             assert_eq!(plan, Plan::AsItCame);
         }
         cache.rest();
-        assert_eq!(ask(&mut cache, "SELECT 1"), Plan::Prepare(number(1)));
+        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Prepare(number(1)));
     }
 }

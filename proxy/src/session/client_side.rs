@@ -16,7 +16,7 @@ use rewrite_rules::{Reading, Refusal, Verdict};
 use super::cache::Plan;
 use super::expect::{Expect, Read, Run, Undo, answer};
 use super::judge::{POISON, POISON_NAME, is_refused, refused, replacement};
-use super::keep::is_disturbing;
+use super::keep::effect;
 use super::lane::{Act, Side, Want};
 use super::statements::{Portal, Statement};
 use super::{Pin, Reader, Session, ShadowCandidate, Violation};
@@ -101,6 +101,7 @@ impl<P: Pin> Session<P> {
                 return Ok(Act::Forward);
             }
             frontend::FLUSH if !self.discarding => {
+                self.cache.replay.stop();
                 self.send_known_parse(insert);
                 return Ok(Act::Forward);
             }
@@ -117,6 +118,9 @@ impl<P: Pin> Session<P> {
         self.begin();
         let at_rest = self.expects.is_empty() && self.is_outside_block() && !self.cache.in_segment;
         self.cache.in_segment = true;
+        if header.tag != frontend::BIND {
+            self.send_known_parse(insert);
+        }
         let act = match header.tag {
             frontend::QUERY => self.on_query(frontend::query_text(body)?, insert),
             frontend::PARSE => self.on_parse(Parse::read(body)?, body, at_rest, insert),
@@ -132,6 +136,7 @@ impl<P: Pin> Session<P> {
                 Act::Forward
             }
             frontend::FUNCTION_CALL => {
+                self.cache_sees_function_call();
                 self.expects.push_back(Expect::FunctionCall);
                 Act::Forward
             }
@@ -172,7 +177,7 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_query(&mut self, text: &[u8], insert: &mut Vec<u8>) -> Act {
-        self.cache_sees_query(text);
+        self.cache_sees_query(text, insert);
         let read = self.judge(text);
         self.count(&read);
         let shadow = if self.is_outside_block() && is_comparable(&read) && self.sampled() {
@@ -243,10 +248,17 @@ impl<P: Pin> Session<P> {
                 generation: self.generation.number(),
                 serial: self.statements.next_serial(),
                 kept,
-                disturbs: kept.is_none() && self.cache.is_on() && is_disturbing(parse.text),
+                effect: if self.cache.is_on() && kept.is_none() {
+                    effect(parse.text)
+                } else {
+                    None
+                },
             };
             self.statements.insert(parse.name, statement)
         };
+        if parse.name.is_empty() {
+            self.cache_sees_parse(insert);
+        }
         let act = match plan {
             Plan::AsItCame if replacement(&read).is_none() => Act::Forward,
             Plan::AsItCame => {
@@ -277,8 +289,11 @@ impl<P: Pin> Session<P> {
         rest: &[u8],
         insert: &mut Vec<u8>,
     ) -> Act {
+        if !names.statement.is_empty() {
+            self.send_known_parse(insert);
+        }
         let mut read = self.renewed(names.statement, insert);
-        self.cache_sees_bind(names.statement);
+        self.cache_sees_bind(names.statement, insert);
         let limit = self.settings.limits.prepared_statements_max;
         if read.is_some() && !names.portal.is_empty() && self.portals.named_count() >= limit {
             read = self.poison(refused(too_many("portals", limit)), insert);

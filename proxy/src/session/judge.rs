@@ -26,7 +26,10 @@ impl<P: Pin> Session<P> {
             return None;
         }
         let readable = String::from_utf8_lossy(text);
-        if matches!(readable, Cow::Owned(_)) && self.generation.may_name(text) {
+        // Where the server converts, bytes that happen to be UTF-8 need not mean to it what they
+        // mean to the rules: in some encodings a backslash is the second half of a character.
+        let foreign = self.encoding == Encoding::Converted && !text.is_ascii();
+        if (foreign || matches!(readable, Cow::Owned(_))) && self.generation.may_name(text) {
             return Some(refused(not_readable()));
         }
         let sql = &*readable;
@@ -35,7 +38,7 @@ impl<P: Pin> Session<P> {
             self.search_path = SearchPath::Unknown;
         }
         let objection = match &reading.verdict {
-            Verdict::Rewritten(rewritten) => self.encoding_objection(sql, &rewritten.sql),
+            Verdict::Rewritten(rewritten) => self.encoding_objection(&rewritten.sql),
             Verdict::PassThrough => {
                 self.note_sql_prepare(text);
                 None
@@ -71,8 +74,9 @@ impl<P: Pin> Session<P> {
         }))
     }
 
-    fn encoding_objection(&self, sql: &str, sent: &str) -> Option<Refusal> {
-        if self.encoding == Encoding::Bytes || (sql.is_ascii() && sent.is_ascii()) {
+    /// The rules' own words are in UTF-8.
+    fn encoding_objection(&self, sent: &str) -> Option<Refusal> {
+        if self.encoding == Encoding::Bytes || sent.is_ascii() {
             return None;
         }
         Some(not_readable())

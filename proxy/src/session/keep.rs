@@ -3,13 +3,15 @@
 //! The guards, each with the harm without it:
 //!
 //! ```text
-//! a setting may have changed   literals keep what the old DateStyle or TimeZone made of them
-//! the transaction has failed   a ParseComplete where PostgreSQL says 25P02
-//! Flush behind a known Parse   the client waits for an answer that nobody owes
-//! the server refuses a plan    an error that an unnamed statement never has: say it all again
+//! a setting may have changed    literals keep what the old DateStyle or TimeZone made of them
+//! the transaction has failed    a ParseComplete where PostgreSQL says 25P02
+//! no Bind behind a known Parse  an answer that nobody owes, or one for a text that fails by now
+//! the server refuses a plan     an error that an unnamed statement never has: say it all again
+//! the server notices something  the client is not told again what it is told at every Parse
+//! a view shows what is kept     names that the client does not know
 //! ```
 
-use super::cache::text::{Class, class};
+use super::cache::text::{Class, Effect, class};
 use super::cache::{Number, Plan, ReplayState};
 use super::expect::Expect;
 use super::judge::replacement;
@@ -26,13 +28,12 @@ const HARMLESS_REPORTS: [&[u8]; 3] = [
     b"default_transaction_read_only",
 ];
 
-/// The parameters' types of any statement that PostgreSQL takes would nearly fit; longer
-/// descriptions pass as they come.
-const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
-
-/// Whether running this text may change what other texts mean.
-pub(super) fn is_disturbing(text: &[u8]) -> bool {
-    class(text) == Class::Disturbs
+/// What running this text may do to what is kept.
+pub(super) fn effect(text: &[u8]) -> Option<Effect> {
+    match class(text) {
+        Class::Disturbs(effect) => Some(effect),
+        Class::Fit { .. } | Class::Unfit => None,
+    }
 }
 
 impl<P: Pin> Session<P> {
@@ -58,26 +59,74 @@ impl<P: Pin> Session<P> {
         self.cache.consult(text, types, at_rest)
     }
 
-    pub(super) fn cache_sees_query(&mut self, text: &[u8]) {
+    pub(super) fn cache_sees_query(&mut self, text: &[u8], insert: &mut Vec<u8>) {
         if !self.cache.is_awake() {
             return;
         }
         // A Query ends the server's unnamed statement.
         self.statements.unkeep();
-        if is_disturbing(text) {
+        let effect = effect(text);
+        if effect.is_some() {
             self.cache.disturb();
+        }
+        if effect == Some(Effect::Statements) {
+            self.close_at_start(insert);
         }
     }
 
-    pub(super) fn cache_sees_bind(&mut self, statement: &[u8]) {
-        if self.statements.get(statement).is_some_and(|s| s.disturbs) {
-            self.cache.disturb();
-            // DEALLOCATE ALL ends what stands for the unnamed statement, but not the statement.
+    /// An unnamed Parse: of a text that may look at what is kept.
+    pub(super) fn cache_sees_parse(&mut self, insert: &mut Vec<u8>) {
+        let effect = self.statements.get(b"").and_then(|s| s.effect);
+        if self.cache.is_awake() && effect == Some(Effect::Statements) {
+            self.cache.clear();
+            self.close_at_start(insert);
+        }
+    }
+
+    pub(super) fn cache_sees_bind(&mut self, statement: &[u8], insert: &mut Vec<u8>) {
+        let Some(effect) = self.statements.get(statement).and_then(|s| s.effect) else {
+            return;
+        };
+        self.cache.disturb();
+        if effect == Effect::Statements {
+            // What stands for the unnamed statement ends, but not the statement.
             if self.statements.unkeep().is_some()
                 && let Some(unnamed) = self.statements.get_mut(b"")
             {
                 unnamed.generation = 0;
             }
+            self.close_at_start(insert);
+        }
+    }
+
+    pub(super) fn cache_sees_function_call(&mut self) {
+        // Any function may be called by its number, the one that sets parameters as well.
+        self.cache.disturb();
+    }
+
+    /// What the server says at a Parse it is to say at the next one, too.
+    pub(super) fn cache_sees_notice(&mut self) {
+        if let Some(Expect::Parse {
+            kept: Some(number), ..
+        }) = self.expects.front()
+        {
+            let number = *number;
+            self.cache.forget(number);
+        }
+    }
+
+    /// Closes what is no longer kept before a text that may look at it. Only where nothing is
+    /// outstanding: a COPY that is yet to be announced would take offence.
+    fn close_at_start(&mut self, insert: &mut Vec<u8>) {
+        if self.expects.is_empty() {
+            self.write_closes(insert);
+        }
+    }
+
+    fn write_closes(&mut self, insert: &mut Vec<u8>) {
+        for done in self.cache.take_closing() {
+            frontend::write_close_statement(insert, self.cache.name(done).as_bytes());
+            self.expects.push_back(Expect::CacheClose(done));
         }
     }
 
@@ -97,10 +146,7 @@ impl<P: Pin> Session<P> {
     /// Prepares the unnamed statement under the cache's name. The server's own unnamed statement
     /// ends as it would have: were the Parse to fail, the client must find none.
     pub(super) fn write_prepare(&mut self, number: Number, parse: Parse<'_>, insert: &mut Vec<u8>) {
-        for done in self.cache.take_closing() {
-            frontend::write_close_statement(insert, self.cache.name(done).as_bytes());
-            self.expects.push_back(Expect::CacheClose(done));
-        }
+        self.write_closes(insert);
         frontend::write_close_statement(insert, b"");
         self.expects.push_back(Expect::RenewalClose);
         let name = self.cache.name(number);
@@ -110,12 +156,13 @@ impl<P: Pin> Session<P> {
 
     /// The beginning of a Bind with the kept statement's name in the place of none.
     pub(super) fn write_bind(
-        &self,
+        &mut self,
         header: Header,
         names: BindNames<'_>,
         number: Number,
         insert: &mut Vec<u8>,
     ) -> Act {
+        self.cache.bound(number);
         let name = self.cache.name(number);
         // A Bind comes near the limit of a length only with a length that the server refuses.
         let length = header.length.saturating_add(name.as_bytes().len() as u32);
@@ -156,13 +203,14 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    /// Flush asks for the answers so far: a ParseComplete that nothing follows must be the
-    /// server's own.
+    /// A known Parse that no Bind follows must be the server's own: Flush asks for its answer now,
+    /// and whatever looks at the statement otherwise may not find out that its text no longer
+    /// holds.
     pub(super) fn send_known_parse(&mut self, insert: &mut Vec<u8>) {
-        self.cache.replay.stop();
         let Some(Expect::KnownParse { .. }) = self.expects.back() else {
             return;
         };
+        self.cache.replay.stop();
         if self.write_unnamed_parse(insert)
             && let Some(Expect::KnownParse { undo, read, .. }) = self.expects.pop_back()
         {
@@ -188,7 +236,6 @@ impl<P: Pin> Session<P> {
     /// Answers the known Parses at the head of the queue.
     pub(super) fn answer_known_parses(&mut self, insert: &mut Vec<u8>) {
         self.cache.replay.stop();
-        let held = self.cache.replay.held.take();
         while let Some(Expect::KnownParse { undo, .. }) = self
             .expects
             .pop_front_if(|head| matches!(head, Expect::KnownParse { .. }))
@@ -196,47 +243,14 @@ impl<P: Pin> Session<P> {
             write_frame(insert, backend::PARSE_COMPLETE, |_| {});
             self.statements.settle(undo);
         }
-        if let Some(held) = held {
-            write_frame(insert, backend::PARAMETER_DESCRIPTION, |body| {
-                body.extend_from_slice(&held);
-            });
-        }
     }
 
-    pub(super) fn may_hold_description(&self, header: Header) -> bool {
-        self.cache.replay.state == ReplayState::Complete
-            && header.frame_bytes() <= DESCRIPTION_BYTES_MAX
-            && matches!(self.expects.front(), Some(Expect::KnownParse { .. }))
-    }
-
-    /// The server describes a statement's parameters before it finds that its result has
-    /// changed: until it has passed that point, the client is told nothing.
-    pub(super) fn holds_description(&mut self, body: &[u8]) -> bool {
-        let replay = &mut self.cache.replay;
-        let described = matches!(
-            self.expects.get(1),
-            Some(Expect::Describe { kept: Some(_), .. })
-        );
-        // At least the count is there, unless the body was not wanted.
-        let hold = replay.state == ReplayState::Complete && described && body.len() >= 2;
-        if hold {
-            replay.held = Some(body.to_vec());
-        }
-        hold
-    }
-
-    /// An error came while a known Parse is at the head. True when the client need not hear of
-    /// it: all is said again, with the text.
+    /// An error came while a known Parse, and behind it its Bind, is at the head. True when the
+    /// client need not hear of it: all up to the Sync is here and is said again, with the text.
     pub(super) fn refuses_kept(&mut self, fields: Fields<'_>) -> bool {
-        let concerns = match self.expects.get(1) {
-            Some(Expect::Bind { kept, .. } | Expect::Describe { kept, .. }) => kept.is_some(),
-            Some(_) | None => false,
-        };
         let replay = self.cache.replay.state == ReplayState::Complete
-            && concerns
             && is_analysis(fields)
             && !fields.is_fatal()
-            && matches!(self.expects.back(), Some(Expect::Sync))
             && self.statements.get(b"").is_some_and(|s| s.body.is_some());
         if !replay {
             return false;
@@ -246,7 +260,6 @@ impl<P: Pin> Session<P> {
             self.cache.forget(kept);
         }
         self.cache.replay.state = ReplayState::Refused;
-        self.cache.replay.held = None;
         true
     }
 
@@ -260,10 +273,8 @@ impl<P: Pin> Session<P> {
             let kept = None;
             self.expects.push_front(Expect::Parse { undo, read, kept });
         }
-        for expect in &mut self.expects {
-            if let Expect::Bind { kept, .. } | Expect::Describe { kept, .. } = expect {
-                *kept = None;
-            }
+        if let Some(Expect::Bind { kept, .. }) = self.expects.get_mut(1) {
+            *kept = None;
         }
     }
 

@@ -44,7 +44,6 @@ impl<P: Pin> Side for Backend<'_, P> {
         }
         Ok(match header.tag {
             backend::READY_FOR_QUERY => Want::Whole,
-            backend::PARAMETER_DESCRIPTION if self.0.may_hold_description(header) => Want::Whole,
             backend::AUTHENTICATION if header.frame_bytes() <= READ_BYTES_MAX => Want::Whole,
             // Passed on unread it could offer what must not be offered.
             backend::AUTHENTICATION => {
@@ -90,9 +89,6 @@ impl<P: Pin> Session<P> {
     fn on_backend(&mut self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
         if matches!(self.expects.front(), Some(Expect::KnownParse { .. })) {
             if tag == backend::ERROR_RESPONSE && self.refuses_kept(Fields::new(body)) {
-                return Ok(Act::Drop);
-            }
-            if tag == backend::PARAMETER_DESCRIPTION && self.holds_description(body) {
                 return Ok(Act::Drop);
             }
             if self.is_replaying() && tag == backend::READY_FOR_QUERY {
@@ -326,7 +322,10 @@ impl<P: Pin> Session<P> {
         match fields.sqlstate() {
             FALLBACK => self.report().fallbacks.push(migration()),
             DIVERGENCE => self.report().divergences.push(migration()),
-            _ => return Act::Forward,
+            _ => {
+                self.cache_sees_notice();
+                return Act::Forward;
+            }
         }
         Act::Drop
     }

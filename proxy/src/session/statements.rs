@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::ShadowCandidate;
 use super::cache::Number;
+use super::cache::text::Effect;
 use super::expect::{Read, Undo};
 
 /// An unnamed statement's text above this is not kept once its transaction is over: it is
@@ -22,8 +23,8 @@ pub(super) struct Statement {
     pub serial: u64,
     /// The unnamed statement stands on the server under a name of the cache.
     pub kept: Option<Number>,
-    /// Running it may change what other texts mean.
-    pub disturbs: bool,
+    /// What running it may do to the cache.
+    pub effect: Option<Effect>,
 }
 
 impl Statement {

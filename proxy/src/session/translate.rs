@@ -12,6 +12,8 @@ use rewrite_rules::{Named, Reading, Refusal, Rewritten, Verdict};
 use super::lane::Act;
 use crate::wire::backend::{self, Fields};
 
+const CHECK_VIOLATION: &str = "23514";
+const INVALID_TEXT: &[u8] = b"22P02";
 const UNDEFINED_TABLE: &[u8] = b"42P01";
 /// What a call of a function says when it, its schema or one of its types does not exist.
 const MISSING: [&[u8]; 3] = [b"42883", b"3F000", b"42704"];
@@ -36,6 +38,14 @@ pub(super) fn error(fields: Fields<'_>, reading: &Reading, insert: &mut Vec<u8>)
                     "Crossfade's functions are not installed in this database",
                     "Run crossfade prepare.",
                 );
+            } else if let Some(message) = unmapped(fields) {
+                backend::write_error(
+                    insert,
+                    "ERROR",
+                    CHECK_VIOLATION,
+                    message,
+                    "Write a value that the rule file maps, or add this one to the column's values.",
+                );
             } else {
                 write_translated(insert, fields, rewritten);
             }
@@ -48,6 +58,18 @@ fn is_not_prepared(fields: Fields<'_>) -> bool {
     let message = fields.value(b'M').unwrap_or_default();
     let names = |word: &[u8]| message.windows(word.len()).any(|window| window == word);
     MISSING.contains(&fields.sqlstate()) && (names(b"crossfade.") || names(b"\"crossfade\""))
+}
+
+/// A legacy value without a unified one fails a cast on purpose, and the cast's error, in whatever
+/// language, quotes what is to be said.
+fn unmapped(fields: Fields<'_>) -> Option<&str> {
+    if fields.sqlstate() != INVALID_TEXT {
+        return None;
+    }
+    let message = std::str::from_utf8(fields.value(b'M')?).ok()?;
+    let said = &message[message.find(rewrite_rules::UNMAPPED)?..];
+    // The quotation marks of any language.
+    Some(said.trim_end_matches(['"', '\'', '»', '“', '”', '’', '」']))
 }
 
 fn write_refusal(insert: &mut Vec<u8>, refusal: &Refusal) {

@@ -98,6 +98,22 @@ impl Lens {
         )
     }
 
+    /// Keys that divide the legacy table into about `$1` ranges of about the same number of rows,
+    /// from a sample of so many percent of its pages.
+    #[must_use]
+    pub fn split(&self, sample_percent: f64) -> String {
+        format!(
+            "SELECT cf_key FROM (SELECT {key} AS cf_key, row_number() OVER (ORDER BY {order}) AS cf_n, \
+             count(*) OVER () AS cf_count FROM {} AS {image} TABLESAMPLE SYSTEM ({sample_percent})) \
+             AS cf_sample WHERE cf_n * $1::bigint / cf_count > (cf_n - 1) * $1::bigint / cf_count \
+             AND cf_n < cf_count ORDER BY cf_n",
+            self.legacy,
+            key = self.key_json(Self::IMAGE),
+            order = self.key_order(""),
+            image = Self::IMAGE,
+        )
+    }
+
     /// Copies the legacy rows of a range; yields how many there were, how many of them unified
     /// lacked or had otherwise, and how many left the ledger because they are settled now.
     ///

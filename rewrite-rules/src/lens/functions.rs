@@ -26,6 +26,8 @@ pub(crate) enum Work {
     Remove,
     /// Old and new legacy images, in step: moves the unified rows to their new keys, then puts.
     Rekey,
+    /// Legacy images of unified rows into legacy, once unified decides.
+    PutLegacy,
     /// Legacy rows of deleted unified rows.
     RemoveLegacy,
     /// All rows, on both sides.
@@ -33,10 +35,11 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    const ALL: [Work; 5] = [
+    const ALL: [Work; 6] = [
         Work::Put,
         Work::Remove,
         Work::Rekey,
+        Work::PutLegacy,
         Work::RemoveLegacy,
         Work::Truncate,
     ];
@@ -46,6 +49,7 @@ impl Work {
             Work::Put => "put",
             Work::Remove => "remove",
             Work::Rekey => "rekey",
+            Work::PutLegacy => "put_legacy",
             Work::RemoveLegacy => "remove_legacy",
             Work::Truncate => "truncate",
         }
@@ -132,6 +136,7 @@ impl Lens {
                 "cf_images",
             ),
             Work::Truncate => return self.truncate_function(&self.remove_all()),
+            Work::PutLegacy => return self.put_legacy_function(),
             Work::RemoveLegacy => (
                 format!("cf_images {images}"),
                 vec![self.remove_legacy_from("unnest(cf_images)")],
@@ -163,6 +168,47 @@ impl Lens {
         )
     }
 
+    /// The legacy half of a write in `unified_read`.
+    ///
+    /// After a visit to `unified_only` legacy keeps rows that unified deleted or changed, and their
+    /// unique values are in the way of rows that unified, which decides, has accepted. That must
+    /// not fail the write: the key enters the ledger, and the reverse backfill, without which
+    /// nobody reads legacy again, settles it. Any other failure is the write's own.
+    fn put_legacy_function(&self) -> String {
+        let stale = |in_the_way: bool| {
+            let migration = quote_literal(&self.migration);
+            format!("crossfade.legacy_is_stale({migration}, {in_the_way})")
+        };
+        format!(
+            "CREATE OR REPLACE FUNCTION {name}(cf_images {legacy}[]) RETURNS boolean\n\
+             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
+             #variable_conflict use_column\n\
+             DECLARE\n  cf_image {legacy};\n\
+             BEGIN\n\
+             \x20 IF cf_images IS NULL THEN RETURN true; END IF;\n\
+             \x20 IF NOT {maybe_stale} THEN\n    {all};\n    RETURN true;\n  END IF;\n\
+             \x20 BEGIN\n    {all};\n    RETURN true;\n\
+             \x20 EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
+             \x20   IF NOT {stale} THEN RAISE; END IF;\n\
+             \x20 END;\n\
+             \x20 FOREACH cf_image IN ARRAY cf_images LOOP\n\
+             \x20   BEGIN\n      {one};\n\
+             \x20   EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
+             \x20     PERFORM {record};\n\
+             \x20   END;\n\
+             \x20 END LOOP;\n\
+             \x20 RETURN true;\n\
+             END\n$crossfade$",
+            name = self.function_name(Work::PutLegacy),
+            legacy = self.legacy,
+            maybe_stale = stale(false),
+            stale = stale(true),
+            all = self.put_legacy_from("unnest(cf_images)", None),
+            one = self.put_legacy_from("unnest(ARRAY[cf_image])", None),
+            record = self.record("SQLERRM", "SQLSTATE"),
+        )
+    }
+
     /// After a set-wise failure: row by row, so that only the rows that fail enter the ledger.
     fn one_by_one(&self, work: Work) -> String {
         let one = match work {
@@ -176,7 +222,7 @@ impl Lens {
                 )
             }
             // Keys that move in a set depend on each other: all of them are recorded.
-            Work::Rekey | Work::RemoveLegacy | Work::Truncate => {
+            Work::Rekey | Work::PutLegacy | Work::RemoveLegacy | Work::Truncate => {
                 return format!(
                     "  FOREACH cf_image IN ARRAY cf_images LOOP\n    PERFORM {};\n  END LOOP;\n",
                     self.record("'the set of rows failed together'", "'CF000'")

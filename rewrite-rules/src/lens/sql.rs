@@ -2,6 +2,9 @@
 
 use super::{LegacyColumn, Lens, Work};
 
+/// How the error begins that a legacy value without a unified one raises in the server.
+pub const UNMAPPED: &str = "no unified value is mapped for";
+
 /// An identifier as SQL. Always quoted: a name that is a keyword today or tomorrow stays a name.
 #[must_use]
 pub fn quote_ident(name: &str) -> String {
@@ -29,15 +32,14 @@ impl LegacyColumn {
                 format!("({unified_value})::{}", self.sql_type)
             };
         }
+        // The column gives its literals their type, and the first result gives it to the others.
         let mut sql = format!("CASE {unified_value}");
-        for (legacy, unified) in &self.values {
-            sql += &format!(
-                " WHEN {}::{} THEN {}::{}",
-                quote_literal(unified),
-                self.unified_type,
-                quote_literal(legacy),
-                self.sql_type
-            );
+        for (number, (legacy, unified)) in self.values.iter().enumerate() {
+            let (found, told) = (quote_literal(unified), quote_literal(legacy));
+            sql += &match number {
+                0 => format!(" WHEN {found} THEN {told}::{}", self.sql_type),
+                _ => format!(" WHEN {found} THEN {told}"),
+            };
         }
         sql + " END"
     }
@@ -52,7 +54,7 @@ impl LegacyColumn {
                 format!("({legacy_value})::{}", self.unified_type)
             };
         }
-        let lost = quote_literal(&format!("no unified value is mapped for {} = ", self.name));
+        let lost = quote_literal(&format!("{UNMAPPED} {} = ", self.name));
         // NULL takes the last arm too and stays NULL; anything else fails its cast with these words.
         format!(
             "CASE {legacy_value}{} ELSE ({lost} || ({legacy_value})::text)::integer::text::{} END",
@@ -68,18 +70,17 @@ impl LegacyColumn {
     }
 
     fn value_arms(&self) -> String {
-        self.values
-            .iter()
-            .map(|(legacy, unified)| {
-                format!(
-                    " WHEN {}::{} THEN {}::{}",
-                    quote_literal(legacy),
-                    self.sql_type,
-                    quote_literal(unified),
-                    self.unified_type
-                )
-            })
-            .collect()
+        // What is looked for may be any expression of the client's: with a type on each literal a
+        // wrong one is told as an operator that does not exist, not as a value that is no number.
+        let mut sql = String::new();
+        for (number, (legacy, unified)) in self.values.iter().enumerate() {
+            let (found, told) = (quote_literal(legacy), quote_literal(unified));
+            sql += &format!(" WHEN {found}::{} THEN {told}", self.sql_type);
+            if number == 0 {
+                sql += &format!("::{}", self.unified_type);
+            }
+        }
+        sql
     }
 
     /// The unified values that have a legacy image, as a SQL condition; `None` when all have.
@@ -90,7 +91,7 @@ impl LegacyColumn {
         let list: Vec<_> = self
             .values
             .iter()
-            .map(|(_, unified)| format!("{}::{}", quote_literal(unified), self.unified_type))
+            .map(|(_, unified)| quote_literal(unified))
             .collect();
         Some(format!(
             "({unified_value} IN ({}) OR {unified_value} IS NULL)",
@@ -339,6 +340,17 @@ impl Lens {
         )
     }
 
+    /// A condition that puts the images in a relation into legacy, once unified decides.
+    #[must_use]
+    pub fn put_legacy_call(&self, relation: &str) -> String {
+        format!(
+            "(SELECT {}(array_agg({})) FROM {relation} AS {})",
+            self.function_name(Work::PutLegacy),
+            self.image_row(Self::IMAGE),
+            Self::IMAGE
+        )
+    }
+
     /// Legacy images of the unified rows in a relation that have none to show: the opposite of
     /// [`Lens::read_from`], of use for their keys.
     #[must_use]
@@ -426,8 +438,12 @@ impl Lens {
             .columns
             .iter()
             .map(|column| {
-                let value =
-                    column.read_value(&format!("{}.{}", Self::ROW, quote_ident(&column.unified)));
+                let stored = format!("{}.{}", Self::ROW, quote_ident(&column.unified));
+                let value = column.read_value(&stored);
+                if value == stored && column.unified == column.name {
+                    // It has the name already: less for two parsers to read in each statement.
+                    return value;
+                }
                 format!("{value} AS {}", quote_ident(&column.name))
             })
             .collect();

@@ -72,6 +72,14 @@ fn sets(statement: &Tree) -> impl Iterator<Item = &str> {
         .map(|target| target.text("name"))
 }
 
+/// What the statement does in legacy.
+enum LegacyHalf {
+    /// A function of the lens.
+    Call(String),
+    /// A statement in a WITH query of its own.
+    Query(String),
+}
+
 struct Mirror<'w, 'a> {
     scope: Scope<'a>,
     write: &'w Write<'a>,
@@ -112,11 +120,11 @@ impl Mirror<'_, '_> {
         let updates = !conflict.list("target_list").is_empty();
         let images = composer.name("img");
         let put = if self.full {
-            self.lens.put_legacy_from(&images, None)
+            LegacyHalf::Call(self.lens.put_legacy_call(&images))
         } else if updates {
-            self.lens.put_legacy_from(&images, Some(&self.changed()))
+            LegacyHalf::Query(self.lens.put_legacy_from(&images, Some(&self.changed())))
         } else {
-            self.lens.insert_legacy_from(&images)
+            LegacyHalf::Query(self.lens.insert_legacy_from(&images))
         };
         let mut statement = Output::default();
         statement.client(source, self.write.body.clone());
@@ -124,7 +132,7 @@ impl Mirror<'_, '_> {
         self.finish(
             composer,
             source,
-            Some(put),
+            put,
             updates && self.moves_rows(),
             TagVerb::Insert,
         )
@@ -135,19 +143,21 @@ impl Mirror<'_, '_> {
         let changed = self.changed();
         let images = composer.name("img");
         let put = if self.full {
-            self.lens.put_legacy_from(&images, None)
+            LegacyHalf::Call(self.lens.put_legacy_call(&images))
         } else if moves {
-            self.lens.put_legacy_from(&images, Some(&changed))
+            LegacyHalf::Query(self.lens.put_legacy_from(&images, Some(&changed)))
         } else {
-            self.lens.update_legacy_from(&images, &changed)
+            LegacyHalf::Query(self.lens.update_legacy_from(&images, &changed))
         };
         self.locked(&mut composer, source);
-        self.finish(composer, source, Some(put), moves, TagVerb::Update)
+        self.finish(composer, source, put, moves, TagVerb::Update)
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         self.locked(&mut composer, source);
-        self.finish(composer, source, None, false, TagVerb::Delete)
+        let images = composer.name("img");
+        let remove = LegacyHalf::Call(self.lens.remove_legacy_call(&images));
+        self.finish(composer, source, remove, false, TagVerb::Delete)
     }
 
     fn new_rows(&self, composer: &mut Composer, mut statement: Output) {
@@ -194,21 +204,27 @@ impl Mirror<'_, '_> {
         &self,
         mut composer: Composer,
         source: &Source<'_>,
-        put: Option<String>,
+        legacy_half: LegacyHalf,
         hides: bool,
         verb: TagVerb,
     ) -> Composed {
-        let (new, images) = (composer.name("new"), composer.name("img"));
+        let new = composer.name("new");
         composer.query("img", self.lens.read_from(&new));
-        match put {
-            None => composer.call(self.lens.remove_legacy_call(&images)),
-            Some(put) => {
-                composer.query("put", put);
-                if hides {
-                    let hidden = format!("({})", self.lens.hidden_from(&new));
-                    composer.call(self.lens.remove_legacy_call(&hidden));
-                }
+        let hidden = hides.then(|| {
+            let hidden = format!("({})", self.lens.hidden_from(&new));
+            self.lens.remove_legacy_call(&hidden)
+        });
+        match (hidden, legacy_half) {
+            // In this order: a row that goes may hold a unique value of one that stays.
+            (Some(remove), LegacyHalf::Call(put)) => {
+                composer.call(format!("CASE WHEN {remove} THEN {put} END"));
             }
+            (Some(remove), LegacyHalf::Query(put)) => {
+                composer.query("put", put);
+                composer.call(remove);
+            }
+            (None, LegacyHalf::Call(call)) => composer.call(call),
+            (None, LegacyHalf::Query(put)) => composer.query("put", put),
         }
         composer.select(self.write, source, &new, verb)
     }

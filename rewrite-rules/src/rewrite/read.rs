@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! SELECT a.email FROM iso_agents a WHERE a.role = 'admin'
-//! SELECT a.email FROM (SELECT cf_u."email" AS "email", … FROM "public"."users" AS cf_u
+//! SELECT a.email FROM (SELECT cf_u."email", … FROM "public"."users" AS cf_u
 //!                      WHERE visible AND cf_u."role" = 'admin') a WHERE a.role = 'admin'
 //! ```
 //!

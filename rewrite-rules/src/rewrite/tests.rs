@@ -335,7 +335,7 @@ fn truncate_and_lock_reach_both_sides() {
     check(
         Phase::UnifiedOnly,
         "TRUNCATE TABLE s.old",
-        "DELETE FROM \"s\".\"new\" AS cf_u WHERE ((cf_u.\"kind\" <> 'z') AND (cf_u.\"kind\" IN ('y'::text) OR cf_u.\"kind\" IS NULL))",
+        "DELETE FROM \"s\".\"new\" AS cf_u WHERE ((cf_u.\"kind\" <> 'z') AND (cf_u.\"kind\" IN ('y') OR cf_u.\"kind\" IS NULL))",
     );
     refused(
         Phase::DualWrite,

@@ -221,11 +221,15 @@ impl<'a> Unified<'_, 'a> {
         if self.mirrors && verb == TagVerb::Delete {
             composer.call(self.lens.remove_legacy_call(&images));
         } else if self.mirrors {
+            let put = self.lens.put_legacy_call(&images);
             if self.keys_may_move(verb) {
                 composer.query("moved", self.old_images(&composer));
-                composer.call(self.lens.remove_legacy_call(&composer.name("moved")));
+                // In this order: the row under the old key holds the unique values of the new.
+                let remove = self.lens.remove_legacy_call(&composer.name("moved"));
+                composer.call(format!("CASE WHEN {remove} THEN {put} END"));
+            } else {
+                composer.call(put);
             }
-            composer.query("put", self.lens.put_legacy_from(&images, None));
         }
         composer.select(self.write, source, &images, verb)
     }

@@ -79,6 +79,11 @@ impl Fed {
         let mut side = Backend(&mut self.session);
         let consumed = feed(&mut self.down, &mut side, bytes, &mut self.to_client)?;
         assert_eq!(consumed, bytes.len(), "the server is never blocked");
+        if self.up.takes_frames()
+            && let Some(again) = self.session.take_resend()
+        {
+            self.to_server.extend_from_slice(&again);
+        }
         self.client(&[])
     }
 }
@@ -98,7 +103,7 @@ fn feed(
 
 /// Texts of every kind of verdict and effect.
 const TEXTS: [&str; 8] = [
-    "SELECT 1",
+    "SELECT a FROM t WHERE id = $1",
     "SELECT * FROM iso_agents WHERE id = $1",
     "UPDATE iso_agents SET full_name = 'x'",
     "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('a', 'a@b.c', 'x') RETURNING id",
@@ -126,7 +131,7 @@ fn body(tag: u8, from_client: bool, data: &mut Bytes<'_>, out: &mut Vec<u8>) {
         (false, b'Z') => &[&b"ITE"[choice % 3..=choice % 3]],
         (false, b'E' | b'N') => &[
             b"SERROR\0C",
-            [&b"42P01"[..], b"CF001", b"25P02"][choice % 3],
+            [&b"42P01"[..], b"CF001", b"25P02", b"0A000"][choice & 3],
             b"\0Mx\0\0",
         ],
         (false, b'S') => &[

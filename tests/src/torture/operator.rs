@@ -27,6 +27,7 @@ pub struct Deeds {
     pub steps: u64,
     pub steps_refused: u64,
     pub steps_interrupted: u64,
+    pub visits_to_unified_only: u64,
     pub backfills: u64,
     pub backfills_killed: u64,
     pub reverse_backfills: u64,
@@ -165,12 +166,6 @@ impl Operator {
     /// Which way: forward more often than back, to `unified_only` and to `legacy_only` too.
     fn direction(&mut self, phase: Phase) -> &'static str {
         let back = self.dice.below(100) < 40;
-        // After `unified_only` legacy keeps rows that unified no longer has, and their unique values
-        // make inserts fail until the reverse backfill: a known gap, visited on request only.
-        let may_leave_legacy = std::env::var_os("CROSSFADE_TORTURE_UNIFIED_ONLY").is_some();
-        if phase == Phase::UnifiedRead && !may_leave_legacy {
-            return "rollback";
-        }
         match phase {
             Phase::LegacyOnly => "advance",
             Phase::DualWrite | Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead if back => {
@@ -244,6 +239,9 @@ impl Operator {
         let phase = self.phase()?;
         if phase == Phase::LegacyOnly {
             self.complete = false;
+        }
+        if phase == Phase::UnifiedOnly {
+            self.deeds.visits_to_unified_only += 1;
         }
         if phase >= Phase::DualRead {
             *self.board.keys_stay.write().await = false;

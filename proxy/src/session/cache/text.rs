@@ -5,8 +5,10 @@
 //!
 //! ```text
 //! SELECT a FROM t WHERE id = $1       →  Fit
-//! SELECT * FROM t                     →  Fit, but its columns may change under it
+//! SELECT * FROM t WHERE id = $1       →  Fit, but its columns may change under it
 //! SELECT 'today'::date, BEGIN, SHOW   →  Unfit
+//! SELECT f()                          →  Unfit: one plan would do for all executions, with what
+//!                                        an IMMUTABLE function said when it was made
 //! SET …, DISCARD ALL, CREATE …, DO …  →  Disturbs
 //! ```
 
@@ -18,8 +20,16 @@ pub(in crate::session) enum Class {
     },
     /// Must be analysed anew each time, and changes nothing for others.
     Unfit,
-    /// May change settings or objects that the analysis of other texts depends on.
-    Disturbs,
+    Disturbs(Effect),
+}
+
+/// What running a text may do to what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum Effect {
+    /// Changes settings or objects that the analysis of other texts depends on.
+    Meaning,
+    /// As well, or instead, ends or shows prepared statements.
+    Statements,
 }
 
 /// Statements with a plan, which is what there is to gain.
@@ -85,9 +95,19 @@ const UNWATCHED: [&str; 10] = [
 /// Sets a parameter, under whatever statement it stands.
 const SETTER: &[u8] = b"set_config";
 
+/// Anything may be spelled behind it.
+const ESCAPED: [&[u8]; 2] = [b"u&\"", b"u&'"];
+
+/// What ends prepared statements, and what shows them: a view and a function begin with the last.
+const OF_STATEMENTS: [&[u8]; 3] = [b"deallocate", b"discard", b"pg_prepared_statement"];
+
 pub(in crate::session) fn class(text: &[u8]) -> Class {
-    if contains(text, SETTER) || contains(text, b"u&\"") || contains(text, b"u&'") {
-        return Class::Disturbs;
+    // A word that stands in a literal costs speed only, as everywhere here.
+    if OF_STATEMENTS.iter().any(|word| contains(text, word)) {
+        return Class::Disturbs(Effect::Statements);
+    }
+    if contains(text, SETTER) || ESCAPED.iter().any(|word| contains(text, word)) {
+        return Class::Disturbs(Effect::Meaning);
     }
     // Cut at every semicolon, also at those within literals and comments: what stands behind one
     // of these is then no statement that is known here.
@@ -97,11 +117,11 @@ pub(in crate::session) fn class(text: &[u8]) -> Class {
     for other in statements.filter(|statement| !statement.is_empty()) {
         alone = false;
         if disturbs(other) {
-            return Class::Disturbs;
+            return Class::Disturbs(Effect::Meaning);
         }
     }
     if disturbs(first) {
-        return Class::Disturbs;
+        return Class::Disturbs(Effect::Meaning);
     }
     if !alone || !is_any(first_word(first), &PLANNED) {
         return Class::Unfit;
@@ -153,6 +173,7 @@ fn examine(text: &[u8]) -> Class {
         return Class::Unfit;
     }
     let mut star = false;
+    let mut parameters = false;
     let mut rest = text;
     // The last thing that was no blank.
     let mut previous = b' ';
@@ -160,7 +181,11 @@ fn examine(text: &[u8]) -> Class {
         let blanks = rest.len() - skip_blanks(rest).len();
         rest = &rest[blanks..];
         let Some(&byte) = rest.first() else {
-            return Class::Fit { star };
+            return if parameters {
+                Class::Fit { star }
+            } else {
+                Class::Unfit
+            };
         };
         let taken = match byte {
             // Two literals with a line's end between them are one: 'to' 'day'.
@@ -177,6 +202,11 @@ fn examine(text: &[u8]) -> Class {
             }
             b'*' => {
                 star |= previous != b'(';
+                1
+            }
+            // Nothing but a parameter begins with it here.
+            b'$' => {
+                parameters = true;
                 1
             }
             _ if byte.is_ascii_alphabetic() || byte == b'_' => {
@@ -286,13 +316,13 @@ mod tests {
             Class::Fit { star: false },
             &[
                 "SELECT a FROM t WHERE id = $1",
-                "-- name: one :one\nselect /* a /* nested */ one */ 1",
-                " \t\n(( VALUES (1)) UNION (SELECT 1))",
+                "-- name: one :one\nselect /* a /* nested */ one */ $1",
+                " \t\n(( VALUES (1)) UNION (SELECT $1))",
                 "insert into t (a) values ($1) returning id;",
-                "WITH x AS (INSERT INTO t VALUES (1)) SELECT 1",
-                "MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE",
-                "SELECT count(*), count( * ), now(), 'it''s', 'known', \"today\" FROM t",
-                "SELECT 'a /* no comment', '-- nor this', 'x'::regclass",
+                "WITH x AS (INSERT INTO t VALUES (1)) SELECT $1",
+                "MERGE INTO t USING s ON $1 WHEN MATCHED THEN DELETE",
+                "SELECT count(*), count( * ), now(), 'it''s', 'known', \"today\" FROM t LIMIT $1",
+                "SELECT 'a /* no comment', '-- nor this', 'x'::regclass, $12",
             ],
         );
     }
@@ -302,10 +332,10 @@ mod tests {
         check(
             Class::Fit { star: true },
             &[
-                "SELECT * FROM t",
-                "SELECT t.* FROM t",
-                "INSERT INTO t VALUES (1) RETURNING *",
-                "SELECT a, * FROM t",
+                "SELECT * FROM t LIMIT $1",
+                "SELECT t.* FROM t LIMIT $1",
+                "INSERT INTO t VALUES ($1) RETURNING *",
+                "SELECT $1, * FROM t",
             ],
         );
     }
@@ -315,20 +345,20 @@ mod tests {
         check(
             Class::Unfit,
             &[
-                "SELECT 'now'::timestamptz",
-                "SELECT ' Today 10:00'::timestamp",
-                "SELECT date 'TOMORROW'",
-                "SELECT timestamp '_yesterday'",
-                "SELECT 'now()'::timestamptz",
-                "SELECT 'to'\n'day'::date",
-                "SELECT 'to' -- and\n 'day'::date",
-                "SELECT E'\\x6eow'::timestamptz",
-                "SELECT $$now$$::timestamptz",
-                "SELECT $a$now$a$::timestamptz",
-                "SELECT \"it's\", 'now'::timestamptz",
-                "SELECT 1 -- it's\n, 'now'::timestamptz",
-                "SELECT 'text'::regtype",
-                "SELECT 'never closed",
+                "SELECT $1, 'now'::timestamptz",
+                "SELECT $1, ' Today 10:00'::timestamp",
+                "SELECT $1, date 'TOMORROW'",
+                "SELECT $1, timestamp '_yesterday'",
+                "SELECT $1, 'now()'::timestamptz",
+                "SELECT $1, 'to'\n'day'::date",
+                "SELECT $1, 'to' -- and\n 'day'::date",
+                "SELECT $1, E'\\x6eow'::timestamptz",
+                "SELECT $1, $$now$$::timestamptz",
+                "SELECT $1, $a$now$a$::timestamptz",
+                "SELECT $1, \"it's\", 'now'::timestamptz",
+                "SELECT $1, 1 -- it's\n, 'now'::timestamptz",
+                "SELECT $1, 'text'::regtype",
+                "SELECT $1, 'never closed",
             ],
         );
     }
@@ -341,7 +371,10 @@ mod tests {
                 "BEGIN",
                 "BEGIN ISOLATION LEVEL SERIALIZABLE; COMMIT;",
                 "/* x */ ROLLBACK TO s",
-                "SELECT 1; SELECT 2",
+                "SELECT $1; SELECT 2",
+                "SELECT 1",
+                "SELECT '$1'",
+                "SELECT \"$1\" FROM t -- $1",
                 "SET LOCAL app.tenant = '7'",
                 "SET statement_timeout = 5",
                 "SET TRANSACTION READ ONLY",
@@ -355,17 +388,14 @@ mod tests {
     #[test]
     fn whatever_may_change_what_other_texts_mean_disturbs() {
         check(
-            Class::Disturbs,
+            Class::Disturbs(Effect::Meaning),
             &[
                 "SET TimeZone = 'UTC'",
                 "set local datestyle to german",
                 "SET SESSION AUTHORIZATION x",
                 "SET ROLE x",
                 "RESET ALL",
-                "DISCARD ALL",
-                "DEALLOCATE ALL",
                 "BEGIN; SET LOCAL search_path = x",
-                "SELECT 1; DISCARD ALL",
                 "SELECT set_config('TimeZone', $1, true)",
                 "select pg_catalog.\"SET_CONFIG\"('a', 'b', true)",
                 "SELECT U&\"s\\0065t_config\"('a', 'b', true)",
@@ -380,6 +410,21 @@ mod tests {
                 "EXPLAIN ANALYZE CREATE TABLE t AS SELECT 1",
                 "IMPORT FOREIGN SCHEMA s FROM SERVER x INTO y",
                 "SELECT 'a;b'",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_ends_or_shows_prepared_statements_is_told_apart() {
+        check(
+            Class::Disturbs(Effect::Statements),
+            &[
+                "DISCARD ALL",
+                "deallocate x",
+                "SELECT 1; DISCARD ALL",
+                "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$",
+                "SELECT * FROM pg_prepared_statements",
+                "SELECT count(*) FROM PG_Prepared_Statement()",
             ],
         );
     }

@@ -74,10 +74,26 @@ fn runs(rig: &mut Rig, text: &str, status: u8) {
 fn a_text_seen_twice_is_prepared_once_and_never_parsed_again() {
     let mut rig = Rig::caching(Rule::Pass);
     keep(&mut rig, TEXT, ONE);
-    for _ in 0..3 {
+    for _ in 0..4 {
         is_known(&mut rig, TEXT, ONE);
     }
     assert!(rig.session.is_idle());
+}
+
+#[test]
+fn after_five_executions_a_text_is_prepared_anew_so_that_its_plan_stays_its_own() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    for _ in 0..4 {
+        is_known(&mut rig, TEXT, ONE);
+    }
+    let expected = join([close(ONE), close(""), parse(TWO, TEXT), used(TWO)]);
+    assert_eq!(rig.client(&extended(TEXT)), expected);
+    assert_eq!(
+        rig.server(&join([bare('3'), prepared(b'I')])),
+        answers(b'I')
+    );
+    is_known(&mut rig, TEXT, TWO);
 }
 
 #[test]
@@ -89,33 +105,46 @@ fn a_session_without_a_cache_sends_every_parse() {
 }
 
 #[test]
-fn a_statement_that_is_described_and_bound_in_another_segment_is_the_same() {
+fn a_statement_that_is_parsed_and_bound_in_other_segments_is_the_same() {
     let mut rig = Rig::caching(Rule::Pass);
     keep(&mut rig, TEXT, ONE);
-    let sent = rig.client(&join([parse("", TEXT), describe('S', ""), sync()]));
-    assert_eq!(sent, join([describe('S', ONE), sync()]));
-    let described = join([message(b't', b"\0\0"), message(b'T', b"\0\0"), ready(b'I')]);
-    let answer = rig.server(&described);
-    assert_eq!(answer, join([bare('1'), described]));
+    is_known(&mut rig, TEXT, ONE);
     assert_eq!(rig.client(&used("")), used(ONE));
+    let described = join([message(b't', b"\0\0"), message(b'T', b"\0\0"), ready(b'I')]);
+    rig.server(&answers_without_parse(b'I'));
+    let sent = rig.client(&join([describe('S', ""), sync()]));
+    assert_eq!(sent, join([describe('S', ONE), sync()]));
+    assert_eq!(rig.server(&described), described);
 }
 
 #[test]
-fn a_parse_that_only_a_sync_follows_is_answered_before_it() {
-    let mut rig = Rig::caching(Rule::Pass);
-    keep(&mut rig, TEXT, ONE);
-    assert_eq!(rig.client(&join([parse("", TEXT), sync()])), sync());
-    let answer = rig.server(&ready(b'I'));
-    assert_eq!(answer, join([bare('1'), ready(b'I')]));
+fn a_parse_that_no_bind_follows_is_the_servers_own() {
+    // Whether the text still holds is found out by a Bind only.
+    let used_next = join([bind("", "s"), sync()]);
+    for next in [
+        sync(),
+        message(b'H', b""),
+        join([describe('S', ""), sync()]),
+        join([close(""), sync()]),
+        join([parse("", "SELECT 2"), sync()]),
+        join([execute("", 0), sync()]),
+        query("SELECT 2"),
+        used_next,
+    ] {
+        let mut rig = Rig::caching(Rule::Pass);
+        keep(&mut rig, TEXT, ONE);
+        let sent = join([parse("", TEXT), next]);
+        assert_eq!(rig.client(&sent), sent);
+        assert_eq!(rig.server(&bare('1')), bare('1'));
+    }
 }
 
 #[test]
-fn a_parse_that_only_a_flush_follows_is_the_servers_own() {
+fn a_statement_parsed_for_a_flush_is_bound_as_the_unnamed_one() {
     let mut rig = Rig::caching(Rule::Pass);
     keep(&mut rig, TEXT, ONE);
-    let flushed = join([parse("", TEXT), message(b'H', b"")]);
-    assert_eq!(rig.client(&flushed), flushed);
-    assert_eq!(rig.server(&bare('1')), bare('1'));
+    rig.client(&join([parse("", TEXT), message(b'H', b"")]));
+    rig.server(&bare('1'));
     assert_eq!(rig.client(&used("")), used(""));
 }
 
@@ -156,9 +185,6 @@ fn a_setting_ends_what_is_kept_until_the_transaction_has_ended() {
         "SET TimeZone = 'UTC'",
         "SET LOCAL DateStyle = 'German'",
         "SELECT set_config('TimeZone', 'UTC', true)",
-        "DISCARD ALL",
-        "DEALLOCATE ALL",
-        "SELECT 1; DISCARD ALL",
         "CREATE TEMP TABLE t (a int)",
         "DO $$ BEGIN END $$",
     ] {
@@ -181,6 +207,20 @@ fn a_setting_ends_what_is_kept_until_the_transaction_has_ended() {
 }
 
 #[test]
+fn the_end_of_all_prepared_statements_ends_what_is_kept() {
+    for text in ["DISCARD ALL", "DEALLOCATE ALL", "SELECT 1; DISCARD ALL"] {
+        let mut rig = Rig::caching(Rule::Pass);
+        keep(&mut rig, TEXT, ONE);
+        assert_eq!(rig.client(&query(text)), join([close(ONE), query(text)]));
+        let done = join([complete("X"), ready(b'I')]);
+        assert_eq!(rig.server(&join([bare('3'), done.clone()])), done);
+        is_sent(&mut rig, TEXT);
+        let expected = join([close(""), parse(TWO, TEXT), used(TWO)]);
+        assert_eq!(rig.client(&extended(TEXT)), expected, "{text}");
+    }
+}
+
+#[test]
 fn a_setting_in_a_prepared_statement_counts_when_it_is_bound() {
     let mut rig = Rig::caching(Rule::Pass);
     rig.client(&join([parse("s", "SET TimeZone = 'UTC'"), sync()]));
@@ -198,11 +238,69 @@ fn the_unnamed_statement_outlives_a_prepared_discard() {
     rig.client(&join([parse("s", "DEALLOCATE ALL"), sync()]));
     rig.server(&join([bare('1'), ready(b'I')]));
     keep(&mut rig, TEXT, ONE);
-    rig.client(&used("s"));
-    rig.server(&answers_without_parse(b'I'));
+    assert_eq!(rig.client(&used("s")), join([close(ONE), used("s")]));
+    let closed = join([bare('3'), answers_without_parse(b'I')]);
+    assert_eq!(rig.server(&closed), answers_without_parse(b'I'));
     let expected = join([parse("", TEXT), used("")]);
     assert_eq!(rig.client(&used("")), expected);
     assert_eq!(rig.server(&answers(b'I')), answers_without_parse(b'I'));
+}
+
+#[test]
+fn a_function_called_by_its_number_may_set_anything() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    let call = message(b'F', b"\0\0\0\x01\0\0\0\0\0\0");
+    rig.client(&call);
+    rig.server(&join([message(b'V', &[255; 4]), ready(b'I')]));
+    is_sent(&mut rig, TEXT);
+}
+
+#[test]
+fn what_the_server_says_at_a_parse_is_said_at_each() {
+    let mut rig = Rig::caching(Rule::Pass);
+    let notice = message(b'N', b"SNOTICE\0C42622\0Mwill be truncated\0\0");
+    is_sent(&mut rig, TEXT);
+    rig.client(&extended(TEXT));
+    let told = rig.server(&join([bare('3'), notice.clone(), answers(b'I')]));
+    assert_eq!(told, join([notice, answers(b'I')]));
+    is_sent(&mut rig, TEXT);
+}
+
+#[test]
+fn a_look_at_the_prepared_statements_shows_the_clients_own() {
+    let look = "SELECT name FROM pg_prepared_statements";
+    let closed = join([bare('3'), complete("SELECT 0"), ready(b'I')]);
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    assert_eq!(rig.client(&query(look)), join([close(ONE), query(look)]));
+    assert_eq!(rig.server(&closed), closed[5..]);
+
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    let sent = rig.client(&extended(look));
+    assert_eq!(sent, join([close(ONE), extended(look)]));
+    assert_eq!(rig.server(&prepared(b'I')), answers(b'I'));
+
+    let mut rig = Rig::caching(Rule::Pass);
+    rig.client(&join([parse("s", look), sync()]));
+    rig.server(&join([bare('1'), ready(b'I')]));
+    keep(&mut rig, TEXT, ONE);
+    assert_eq!(rig.client(&used("s")), join([close(ONE), used("s")]));
+    rig.server(&join([bare('3'), answers_without_parse(b'I')]));
+    // The unnamed statement is still the client's.
+    assert_eq!(rig.client(&used("")), join([parse("", TEXT), used("")]));
+}
+
+#[test]
+fn a_setting_in_a_prepared_statement_leaves_the_unnamed_one_as_it_was_analysed() {
+    let mut rig = Rig::caching(Rule::Pass);
+    rig.client(&join([parse("s", "SET TimeZone = 'UTC'"), sync()]));
+    rig.server(&join([bare('1'), ready(b'I')]));
+    keep(&mut rig, TEXT, ONE);
+    rig.client(&used("s"));
+    rig.server(&answers_without_parse(b'I'));
+    assert_eq!(rig.client(&used("")), used(ONE));
 }
 
 #[test]
@@ -276,23 +374,10 @@ fn a_plan_that_the_server_refuses_is_made_anew_behind_the_clients_back() {
         assert!(!rig.session.is_blocked());
         assert_eq!(rig.server(&answers(b'I')), answers(b'I'));
         assert!(rig.session.is_idle());
+        assert_eq!(rig.client(&used("")), used(""), "it is the server's own");
+        rig.server(&answers_without_parse(b'I'));
         is_sent(&mut rig, TEXT);
     }
-}
-
-#[test]
-fn a_result_that_has_changed_is_found_after_the_parameters_were_described() {
-    let described = join([parse("", TEXT), describe('S', ""), sync()]);
-    let parameters = message(b't', b"\0\0");
-    let mut rig = Rig::caching(Rule::Pass);
-    keep(&mut rig, TEXT, ONE);
-    rig.client(&described);
-    let refused = join([parameters.clone(), error("0A000", "changed"), ready(b'I')]);
-    assert_eq!(rig.server(&refused), b"");
-    assert_eq!(rig.resent(), described);
-    let answer = join([bare('1'), parameters.clone(), bare('n'), ready(b'I')]);
-    assert_eq!(rig.server(&answer), answer);
-    assert!(rig.session.is_idle());
 }
 
 #[test]
@@ -341,7 +426,7 @@ fn what_had_an_effect_before_is_never_said_again() {
 #[test]
 fn an_open_list_of_columns_is_not_kept_in_a_transaction_block() {
     let mut rig = Rig::caching(Rule::Pass);
-    let star = "SELECT * FROM t";
+    let star = "SELECT * FROM t WHERE a = $1";
     keep(&mut rig, star, ONE);
     is_known(&mut rig, star, ONE);
     runs(&mut rig, "BEGIN", b'T');
@@ -372,14 +457,19 @@ fn errors_speak_of_the_unnamed_statement() {
 #[test]
 fn the_least_used_text_makes_room_for_a_third() {
     let mut rig = Rig::caching(Rule::Pass);
-    keep(&mut rig, "SELECT 1", ONE);
-    keep(&mut rig, "SELECT 2", TWO);
-    is_sent(&mut rig, "SELECT 3");
+    keep(&mut rig, "SELECT 1, $1", ONE);
+    keep(&mut rig, "SELECT 2, $1", TWO);
+    is_sent(&mut rig, "SELECT $1, 3");
     let three = "cf_00000001_3";
-    let expected = join([close(ONE), close(""), parse(three, "SELECT 3"), used(three)]);
-    assert_eq!(rig.client(&extended("SELECT 3")), expected);
+    let expected = join([
+        close(ONE),
+        close(""),
+        parse(three, "SELECT $1, 3"),
+        used(three),
+    ]);
+    assert_eq!(rig.client(&extended("SELECT $1, 3")), expected);
     rig.server(&join([bare('3'), prepared(b'I')]));
-    is_known(&mut rig, "SELECT 2", TWO);
+    is_known(&mut rig, "SELECT 2, $1", TWO);
 }
 
 #[test]
@@ -396,21 +486,63 @@ fn a_close_that_the_server_never_read_is_sent_again() {
 }
 
 #[test]
+fn a_text_that_the_server_converts_is_kept_only_in_ascii() {
+    let mut rig = Rig::caching(Rule::Pass);
+    rig.server(&message(b'S', b"client_encoding\0SJIS\0"));
+    for _ in 0..4 {
+        is_sent(&mut rig, "SELECT 'ä', $1");
+    }
+    keep(&mut rig, TEXT, ONE);
+}
+
+#[test]
+fn an_error_that_ends_the_connection_is_told_and_nothing_is_said_again() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    rig.client(&extended(TEXT));
+    let fatal = message(b'E', b"SFATAL\0VFATAL\0C42501\0Mnot you\0\0");
+    assert_eq!(rig.server(&fatal), join([bare('1'), fatal]));
+}
+
+#[test]
+fn a_statement_refused_in_a_transaction_is_not_used_again_after_it() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    runs(&mut rig, "BEGIN", b'T');
+    rig.client(&extended(TEXT));
+    rig.server(&join([error("0A000", "cached plan"), ready(b'E')]));
+    runs(&mut rig, "ROLLBACK", b'I');
+    is_sent(&mut rig, TEXT);
+}
+
+#[test]
+fn what_was_flushed_is_answered_and_not_said_again() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    let flushed = join([parse("", TEXT), bind("", ""), message(b'H', b""), sync()]);
+    rig.client(&flushed);
+    let failed = error("0A000", "cached plan");
+    let told = rig.server(&join([failed.clone(), ready(b'I')]));
+    assert_eq!(told, join([bare('1'), failed, ready(b'I')]));
+    assert_eq!(rig.resent(), b"");
+}
+
+#[test]
 fn texts_of_another_generation_are_other_texts() {
     let mut rig = Rig::caching(Rule::Pass);
-    keep(&mut rig, "SELECT legacy", ONE);
-    is_known(&mut rig, "SELECT legacy", ONE);
+    keep(&mut rig, "SELECT $1, legacy", ONE);
+    is_known(&mut rig, "SELECT $1, legacy", ONE);
     rig.registry.install(Rule::Read);
     // The unnamed statement itself follows the rules, too.
     let sent = rig.client(&used(""));
-    assert_eq!(sent, join([parse("", "SELECT unified"), used("")]));
+    assert_eq!(sent, join([parse("", "SELECT $1, unified"), used("")]));
     rig.server(&answers(b'I'));
     for expected in [
-        extended("SELECT unified"),
-        join([close(""), parse(TWO, "SELECT unified"), used(TWO)]),
+        extended("SELECT $1, unified"),
+        join([close(""), parse(TWO, "SELECT $1, unified"), used(TWO)]),
         used(TWO),
     ] {
-        assert_eq!(rig.client(&extended("SELECT legacy")), expected);
+        assert_eq!(rig.client(&extended("SELECT $1, legacy")), expected);
         let closed = if expected.starts_with(&close("")) {
             bare('3')
         } else {
@@ -429,7 +561,7 @@ fn texts_of_another_generation_are_other_texts() {
 fn a_refused_text_is_never_kept() {
     let mut rig = Rig::caching(Rule::Refuse);
     for _ in 0..4 {
-        let sent = rig.client(&extended("SELECT legacy"));
+        let sent = rig.client(&extended("SELECT $1, legacy"));
         assert_eq!(sent, extended("SELECT crossfade.refused"));
         rig.server(&join([poisoned(), ready(b'I')]));
     }

@@ -153,7 +153,9 @@ impl Functions<'_> {
                 "      {};\n",
                 self.lens.leave_tombstones("unnest(ARRAY[cf_image])")
             ),
-            Work::Put | Work::Rekey | Work::RemoveLegacy | Work::Truncate => String::new(),
+            Work::Put | Work::Rekey | Work::RemoveLegacy | Work::PutLegacy | Work::Truncate => {
+                String::new()
+            }
         };
         let body = format!(
             "  IF cf_images IS NULL THEN RETURN true; END IF;\n\

@@ -89,7 +89,7 @@ impl<'a> Unified<'_, 'a> {
         let (new, images) = (composer.name("new"), composer.name("img"));
         composer.query("img", self.lens.read_from(&new));
         if self.mirrors {
-            composer.query("put", self.lens.put_legacy_from(&images, None));
+            composer.call(self.lens.put_legacy_call(&images));
         }
         composer.select(self.write, source, &images, TagVerb::Insert)
     }
