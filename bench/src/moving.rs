@@ -126,7 +126,7 @@ impl Bench {
             text: rules_in(Phase::DualWrite),
         };
         let rules = RuleSet::compile(vec![file])?;
-        schema::prepare(&client, &rules).await?;
+        schema::prepare(&client, &rules, schema::Ddl::OfAll).await?;
         Ok(Bench {
             url: postgres.url("postgres"),
             postgres,
