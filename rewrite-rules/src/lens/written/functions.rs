@@ -153,7 +153,7 @@ impl Functions<'_> {
                 "      {};\n",
                 self.lens.leave_tombstones("unnest(ARRAY[cf_image])")
             ),
-            Work::Put | Work::Rekey | Work::RemoveLegacy | Work::PutLegacy | Work::Truncate => {
+            Work::Put | Work::Rekey | Work::PutLegacy | Work::RemoveLegacy | Work::Truncate => {
                 String::new()
             }
         };
