@@ -184,6 +184,15 @@ pub struct Refusal {
     pub position: Option<u32>,
 }
 
+impl Refusal {
+    /// Whether the statement is refused for what Crossfade cannot do, not for an error that
+    /// PostgreSQL would find in it just the same.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        ["0A000", "54000", "55000", "XX000"].contains(&self.sqlstate)
+    }
+}
+
 /// Two texts with the same parameters whose results should be equal as multisets of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShadowPair {

@@ -5,6 +5,7 @@
 use std::process::Stdio;
 
 use crossfade::demo::check::sides;
+use crossfade::testbed::process::{self, Signal};
 use crossfade_tests::program::installed;
 use crossfade_tests::{Proxy, Transcript, World, java, node, psql, python, sqlx};
 use rewrite_rules::Phase;
@@ -191,11 +192,7 @@ async fn watch_and_interrupt(world: &World, database: &str, url: &str) -> Transc
     {
         tokio::task::yield_now().await;
     }
-    let pid = psql.id().unwrap().to_string();
-    let interrupt = std::process::Command::new("kill")
-        .args(["-INT", &pid])
-        .status();
-    assert!(interrupt.unwrap().success());
+    process::send(psql.id().unwrap(), Signal::Interrupt).unwrap();
     let output = psql.wait_with_output().await.unwrap();
     let name = file.path().display().to_string();
     Transcript {

@@ -122,10 +122,19 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Client>) -> O
     let reading = rules.rewrite(statement, SearchPath::AsDeclared);
     match &reading.verdict {
         Verdict::PassThrough => Outcome::Passes,
-        Verdict::Refused(refusal) => Outcome::Refused {
-            message: refusal.message.clone(),
-            hint: refusal.hint.clone(),
-        },
+        Verdict::Refused(refusal) => {
+            let refused = Outcome::Refused {
+                message: refusal.message.clone(),
+                hint: refusal.hint.clone(),
+            };
+            match server {
+                Some(server) if !refusal.is_ours() => match prepare(server, statement).await {
+                    None => refused,
+                    Some(_) => Outcome::Passes,
+                },
+                Some(_) | None => refused,
+            }
+        }
         Verdict::Rewritten(rewritten) => match server {
             // Several statements cannot be prepared; they are our own four around a COPY.
             Some(server) if !rewritten.query_only && rewritten.answers.len() == 1 => {
@@ -136,8 +145,8 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Client>) -> O
     }
 }
 
-/// A rejection counts only if the server accepts what the client wrote: a statement seen failing
-/// fails in every phase.
+/// A rejection, as a refusal in the server's own words, counts only if the server accepts what the
+/// client wrote: a statement seen failing fails in every phase.
 async fn accepted(server: &Client, statement: &str, rewritten: &str) -> Outcome {
     let rejected = match prepare(server, rewritten).await {
         None => return Outcome::Rewritten,

@@ -153,7 +153,8 @@ fn end(mut child: Child, stop: &Stop) {
 }
 
 /// The standard library can only kill; every shell has the rest.
-fn send(pid: u32, signal: Signal) -> io::Result<()> {
+/// Sends a signal by the shell's own `kill`: not every machine has a program of that name.
+pub fn send(pid: u32, signal: Signal) -> io::Result<()> {
     let status = Command::new("/bin/sh")
         .args(["-c", "kill -s \"$0\" \"$1\"", signal.name()])
         .arg(pid.to_string())

@@ -1,6 +1,7 @@
 //! A server that is away, comes back, or loses a session; a proxy that shuts down; a cancel.
 
 use crossfade::testbed::Postgres;
+use crossfade::testbed::process::{self, Signal};
 use tokio_postgres::NoTls;
 
 use crate::raw::{Proxy, Raw, query, startup};
@@ -31,11 +32,7 @@ async fn a_server_that_vanishes_without_a_word_is_a_lost_connection() {
     assert_eq!(backend[1].tag, 'D');
     let pid = String::from_utf8_lossy(&backend[1].body[6..]).into_owned();
     raw.send(&query("SELECT pg_sleep(60)")).await;
-    let killed = std::process::Command::new("kill")
-        .args(["-9", &pid])
-        .status()
-        .expect("kill");
-    assert!(killed.success());
+    process::send(pid.parse().expect("a process's number"), Signal::Kill).expect("kill");
     assert_eq!(raw.last_error().await, "08006");
     // Let recovery come to its end before the cluster is taken down.
     postgres.stop_immediate().await.expect("stop");
