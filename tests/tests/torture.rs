@@ -10,7 +10,7 @@ use crossfade::demo::dice::Dice;
 use crossfade_tests::torture::act::{Act, Answer};
 use crossfade_tests::torture::client::Tortured;
 use crossfade_tests::torture::model::{Line, Name};
-use crossfade_tests::torture::operator::{DATABASE, Deeds, Operator};
+use crossfade_tests::torture::operator::{DATABASE, Deeds, Operator, STEPS_MIN};
 use crossfade_tests::torture::{Board, SHARED_ROWS};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
@@ -134,7 +134,7 @@ async fn torture(seed: u64, time: Duration) {
         }
     }
     // What was asked for has happened, or the run proves nothing.
-    assert!(operator.deeds.steps > 3, "{:?}", operator.deeds);
+    assert!(operator.deeds.steps > STEPS_MIN, "{:?}", operator.deeds);
 }
 
 async fn fill(direct: &Client) {
