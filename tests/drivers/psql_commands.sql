@@ -16,7 +16,10 @@
 CREATE TEMP TABLE things (id int PRIMARY KEY, name text);
 \copy things FROM PROGRAM 'printf "1\tone\n2\ttwo\n"'
 \copy (SELECT * FROM things ORDER BY id) TO STDOUT (FORMAT csv)
+-- The number in the name of a temporary schema is the server's to choose.
+\set VERBOSITY default
 \copy things FROM PROGRAM 'printf "1\tagain\n"'
+\set VERBOSITY verbose
 \copy things TO PROGRAM 'cat'
 \copy iso_agents (clerk_user_id, email, full_name) TO PROGRAM 'sort | sed -n 1,3p'
 SELECT id, name FROM things \gdesc
