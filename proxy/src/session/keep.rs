@@ -39,7 +39,10 @@ pub(super) fn effect(text: &[u8]) -> Option<Effect> {
 impl<P: Pin> Session<P> {
     /// Messages to the server that are to go before anything else from the client.
     pub fn take_resend(&mut self) -> Option<Vec<u8>> {
-        (self.cache.replay.state == ReplayState::Ready).then(|| self.cache.replay.take())
+        if self.cache.replay.state == ReplayState::Ready {
+            return Some(self.cache.replay.take());
+        }
+        self.path.question.take()
     }
 
     #[inline]
@@ -290,7 +293,10 @@ impl<P: Pin> Session<P> {
             | Expect::Renewal { .. }
             | Expect::Close { .. }
             | Expect::RenewalClose
+            | Expect::RenewalBind
+            | Expect::RenewalExecute { .. }
             | Expect::CacheClose(_)
+            | Expect::PathQuestion
             | Expect::Execute(_)
             | Expect::Query(_)
             | Expect::FunctionCall
