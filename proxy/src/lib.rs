@@ -9,6 +9,7 @@ pub mod control;
 pub mod counters;
 pub mod demo;
 pub mod generation;
+pub mod infer;
 pub mod relay;
 pub mod rules_dir;
 pub mod server;

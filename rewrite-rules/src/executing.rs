@@ -40,6 +40,7 @@ impl Reading {
                     length: text.len(),
                 }],
                 original: text.to_owned(),
+                values: Vec::new(),
                 renames: Vec::new(),
                 query_only: false,
             },
@@ -49,6 +50,7 @@ impl Reading {
                 shadow: None,
                 kept: rewritten.kept.clone(),
                 original: rewritten.original.clone(),
+                values: rewritten.values.clone(),
                 renames: rewritten.renames.clone(),
                 query_only: rewritten.query_only,
             },
@@ -115,6 +117,11 @@ fn insert(built: &mut Rewritten, at: usize, sql: &str) {
     built.kept.splice(index..=index, [head, tail]);
     for kept in &mut built.kept[index + 1..] {
         kept.rewritten += sql.len();
+    }
+    for mapped in &mut built.values {
+        if mapped.rewritten.start >= place {
+            *mapped = mapped.clone().moved(sql.len());
+        }
     }
     built.sql.insert_str(place, sql);
 }

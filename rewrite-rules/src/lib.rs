@@ -25,6 +25,6 @@ pub use lens::{LegacyColumn, Lens, TableName, UNMAPPED};
 pub use phase::Phase;
 pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
 pub use statement::{
-    Answer, Does, Named, OnPrepared, Reading, Refusal, Rename, Rewritten, SearchPath,
+    Answer, Does, Mapped, Named, OnPrepared, Reading, Refusal, Rename, Rewritten, SearchPath,
     SessionEffects, ShadowPair, TagVerb, Verdict, Within,
 };

@@ -214,6 +214,7 @@ fn assemble(
         answers,
         shadow,
         kept: whole.kept,
+        values: whole.values,
         original: source.text.to_owned(),
         renames: Vec::new(),
         query_only: false,

@@ -13,6 +13,7 @@ mod invert;
 mod legacy_first;
 mod mirror;
 mod read;
+mod returning;
 #[cfg(test)]
 mod tests;
 mod unified_first;
@@ -261,7 +262,8 @@ fn compose<'a>(
 ) -> Result<Option<Composed>, Refusal> {
     if scope.statement.is("MergeStmt") {
         return Err(refuse::unsupported(
-            "MERGE",
+            "MERGE into a migrated table, since servers before PostgreSQL 17 do not tell which \
+             rows it wrote",
             &target.table_name(),
             "Use INSERT … ON CONFLICT, UPDATE and DELETE.",
         ));

@@ -55,6 +55,8 @@ pub struct Rewritten {
     pub shadow: Option<Box<ShadowPair>>,
     /// Extents of the client's text that stand unchanged in `sql`, to map error positions back.
     pub kept: Vec<Kept>,
+    /// Where values are mapped to those of the other side.
+    pub values: Vec<Mapped>,
     /// The client's own text, so that character positions can be counted in it.
     pub original: String,
     /// Names that an error may speak of, and what the client calls them.
@@ -99,7 +101,35 @@ pub struct Kept {
     pub length: usize,
 }
 
+/// Text of ours that maps a value of the client's for a legacy column, in the sent text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// Where the value stands in the client's text.
+    pub original: usize,
+    pub rewritten: std::ops::Range<usize>,
+    pub column: String,
+}
+
+impl Mapped {
+    pub(crate) fn moved(mut self, by: usize) -> Mapped {
+        self.rewritten = self.rewritten.start + by..self.rewritten.end + by;
+        self
+    }
+}
+
 impl Rewritten {
+    /// The legacy column whose values are mapped where this position in the sent text is, and the
+    /// position of the value in the client's text.
+    #[must_use]
+    pub fn mapped_at(&self, position_chars: u32) -> Option<(&str, u32)> {
+        let chars_before = (position_chars as usize).checked_sub(1)?;
+        let (byte, _) = self.sql.char_indices().nth(chars_before)?;
+        let mut mapped = self.values.iter();
+        let mapped = mapped.find(|mapped| mapped.rewritten.contains(&byte))?;
+        let chars = self.original.get(..mapped.original)?.chars().count() + 1;
+        Some((&mapped.column, u32::try_from(chars).ok()?))
+    }
+
     /// The same where it is not the text that is answered, but one execution of what it prepared.
     #[must_use]
     pub fn executed(&self, answer: Answer) -> Rewritten {
@@ -110,6 +140,7 @@ impl Rewritten {
             // Its errors have no place in the text that executes it.
             kept: Vec::new(),
             original: String::new(),
+            values: Vec::new(),
             renames: self.renames.clone(),
             query_only: false,
         }

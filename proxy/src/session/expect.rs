@@ -49,8 +49,12 @@ pub(super) enum Expect {
     },
     /// CloseComplete of a statement that the cache has done with.
     CacheClose(Number),
-    /// Any answers up to ReadyForQuery, of the question what names mean.
-    PathQuestion,
+    /// All answers to the question what names mean: up to ReadyForQuery, or else up to the last
+    /// CloseComplete.
+    PathQuestion {
+        synced: bool,
+        closes_left: u8,
+    },
     Bind {
         read: Read,
         /// It was sent under the name of a kept statement.
@@ -103,7 +107,7 @@ impl Expect {
             Expect::Close { .. } | Expect::RenewalClose | Expect::CacheClose(_) => "CloseComplete",
             Expect::Bind { .. } | Expect::RenewalBind => "BindComplete",
             Expect::RenewalExecute { .. } => "CommandComplete",
-            Expect::PathQuestion => "an answer to the question what names mean",
+            Expect::PathQuestion { .. } => "an answer to the question what names mean",
             Expect::Describe { .. } => "RowDescription or NoData",
             Expect::Execute(_) => "an answer to Execute",
             Expect::Query(_) => "an answer to Query",
@@ -128,7 +132,7 @@ impl Expect {
             | Expect::RenewalClose
             | Expect::RenewalBind
             | Expect::CacheClose(_)
-            | Expect::PathQuestion
+            | Expect::PathQuestion { .. }
             | Expect::FunctionCall
             | Expect::Sync
             | Expect::CopyEnd => None,

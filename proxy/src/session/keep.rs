@@ -39,10 +39,7 @@ pub(super) fn effect(text: &[u8]) -> Option<Effect> {
 impl<P: Pin> Session<P> {
     /// Messages to the server that are to go before anything else from the client.
     pub fn take_resend(&mut self) -> Option<Vec<u8>> {
-        if self.cache.replay.state == ReplayState::Ready {
-            return Some(self.cache.replay.take());
-        }
-        self.path.question.take()
+        (self.cache.replay.state == ReplayState::Ready).then(|| self.cache.replay.take())
     }
 
     #[inline]
@@ -303,7 +300,7 @@ impl<P: Pin> Session<P> {
             | Expect::RenewalBind
             | Expect::RenewalExecute { .. }
             | Expect::CacheClose(_)
-            | Expect::PathQuestion
+            | Expect::PathQuestion { .. }
             | Expect::Execute(_)
             | Expect::Query(_)
             | Expect::FunctionCall

@@ -60,7 +60,9 @@ impl<P: Pin> Side for Backend<'_, P> {
             {
                 Want::Whole
             }
-            backend::DATA_ROW if matches!(self.0.expects.front(), Some(Expect::PathQuestion)) => {
+            backend::DATA_ROW
+                if matches!(self.0.expects.front(), Some(Expect::PathQuestion { .. })) =>
+            {
                 Want::Whole
             }
             _ => Want::Header,
@@ -96,7 +98,7 @@ impl<P: Pin> Session<P> {
                     return Ok(act);
                 }
             }
-            Some(Expect::PathQuestion) => {
+            Some(Expect::PathQuestion { .. }) => {
                 if let Some(act) = self.on_path_answer(tag, body) {
                     return Ok(act);
                 }
@@ -196,12 +198,28 @@ impl<P: Pin> Session<P> {
     fn on_path_answer(&mut self, tag: u8, body: &[u8]) -> Option<Act> {
         match tag {
             backend::DATA_ROW => self.path_row(body),
-            backend::PARSE_COMPLETE
-            | backend::BIND_COMPLETE
-            | backend::COMMAND_COMPLETE
-            | backend::CLOSE_COMPLETE => {}
-            // Within a transaction it has failed the client's, which has to be told.
-            backend::ERROR_RESPONSE if self.status == b'I' && !Fields::new(body).is_fatal() => {}
+            backend::PARSE_COMPLETE | backend::BIND_COMPLETE | backend::COMMAND_COMPLETE => {}
+            backend::CLOSE_COMPLETE => {
+                if let Some(Expect::PathQuestion {
+                    synced,
+                    closes_left,
+                }) = self.expects.front_mut()
+                {
+                    *closes_left = closes_left.saturating_sub(1);
+                    if !*synced && *closes_left == 0 {
+                        self.expects.pop_front();
+                        self.path_is_answered();
+                    }
+                }
+            }
+            // What the client's own statement comes to, it will be told. Without a Sync of its own
+            // the question has failed the client's messages with it.
+            backend::ERROR_RESPONSE
+                if !Fields::new(body).is_fatal()
+                    && matches!(
+                        self.expects.front(),
+                        Some(Expect::PathQuestion { synced: true, .. })
+                    ) => {}
             _ => return None,
         }
         Some(Act::Drop)
@@ -427,7 +445,12 @@ impl<P: Pin> Session<P> {
         match self.expects.front_mut() {
             // ReadyForQuery follows.
             Some(Expect::Query(run)) => run.failed = true,
-            Some(Expect::FunctionCall | Expect::Sync | Expect::Startup | Expect::PathQuestion)
+            Some(
+                Expect::FunctionCall
+                | Expect::Sync
+                | Expect::Startup
+                | Expect::PathQuestion { synced: true, .. },
+            )
             | None => {}
             Some(
                 Expect::Parse { .. }
@@ -438,6 +461,7 @@ impl<P: Pin> Session<P> {
                 | Expect::RenewalBind
                 | Expect::RenewalExecute { .. }
                 | Expect::CacheClose(_)
+                | Expect::PathQuestion { synced: false, .. }
                 | Expect::Bind { .. }
                 | Expect::Describe { .. }
                 | Expect::Execute(_)
@@ -450,7 +474,12 @@ impl<P: Pin> Session<P> {
     /// The request at the head failed, and the server reads on without acting up to the next
     /// Sync: none of those requests will be answered or have an effect.
     fn discard_to_sync(&mut self) {
-        let is_sync = |expect: &Expect| matches!(expect, Expect::Sync);
+        let is_sync = |expect: &Expect| {
+            matches!(
+                expect,
+                Expect::Sync | Expect::PathQuestion { synced: true, .. }
+            )
+        };
         let end = self.expects.iter().position(is_sync);
         self.discarding = end.is_none();
         // The Sync that ends it has to come through.
@@ -486,11 +515,11 @@ impl<P: Pin> Session<P> {
                         statement.generation = 0;
                     }
                 }
+                Expect::PathQuestion { .. } => self.path_is_answered(),
                 Expect::Startup
                 | Expect::Close { undo: None }
                 | Expect::RenewalClose
                 | Expect::RenewalBind
-                | Expect::PathQuestion
                 | Expect::Bind { .. }
                 | Expect::Describe { .. }
                 | Expect::Execute(_)
@@ -506,9 +535,12 @@ impl<P: Pin> Session<P> {
         let head = self.expects.pop_front();
         let status = body.first().copied().unwrap_or(b'I');
         self.admitted = true;
-        let own = matches!(head, Some(Expect::Startup | Expect::PathQuestion));
+        let own = matches!(
+            head,
+            Some(Expect::Startup | Expect::PathQuestion { synced: true, .. })
+        );
         self.served |= status == b'I' && !own;
-        let asked = matches!(head, Some(Expect::PathQuestion));
+        let asked = matches!(head, Some(Expect::PathQuestion { synced: true, .. }));
         match head {
             Some(Expect::Query(run)) if !run.failed => self.ran(run),
             Some(
@@ -516,7 +548,7 @@ impl<P: Pin> Session<P> {
                 | Expect::Sync
                 | Expect::FunctionCall
                 | Expect::Startup
-                | Expect::PathQuestion,
+                | Expect::PathQuestion { synced: true, .. },
             ) => {}
             Some(other) => {
                 self.expects.push_front(other);
@@ -535,15 +567,12 @@ impl<P: Pin> Session<P> {
         } else {
             self.shadows.clear();
         }
-        if asked {
-            self.path_is_answered();
-        }
         if self.expects.is_empty() {
             self.rest();
-            if self.path.to_be_asked && !asked && self.ask_path() {
-                // The client's comes with the answer.
-                return Ok(Act::Drop);
-            }
+        }
+        if asked {
+            self.path_is_answered();
+            return Ok(Act::Drop);
         }
         Ok(Act::Forward)
     }

@@ -152,18 +152,18 @@ fn a_statement_that_was_deallocated_is_forgotten() {
     assert_eq!(got, join([answers, ready(b'I')]));
 }
 
-fn question() -> Vec<u8> {
+fn question(end: char) -> Vec<u8> {
     join([
         parse("cf_path", "SELECT what names mean"),
         bare_bind("cf_path", "cf_path"),
         execute("cf_path", 0),
         close_portal("cf_path"),
         close("cf_path"),
-        sync(),
+        bare(end),
     ])
 }
 
-fn answered(letter: &str, status: u8) -> Vec<u8> {
+fn letter(letter: &str) -> Vec<u8> {
     let mut row = vec![0, 1, 0, 0, 0, 1];
     row.extend_from_slice(letter.as_bytes());
     join([
@@ -173,89 +173,137 @@ fn answered(letter: &str, status: u8) -> Vec<u8> {
         complete("SELECT 1"),
         bare('3'),
         bare('3'),
-        ready(status),
     ])
 }
 
-/// A session whose question was answered.
-fn answered_rig(letter: &str) -> Rig {
-    let mut rig = Rig::asking(Rule::Read);
-    assert_eq!(rig.server(&ready(b'I')), b"");
-    assert_eq!(rig.resent(), question());
-    assert!(rig.session.is_blocked());
-    assert_eq!(rig.server(&answered(letter, b'I')), ready(b'I'));
-    assert!(!rig.session.is_blocked() && rig.session.is_idle() && !rig.session.has_served());
+fn answered(told: &str, status: u8) -> Vec<u8> {
+    join([letter(told), ready(status)])
+}
+
+fn asking(chunk: usize) -> Rig {
+    let mut rig = Rig::asking(Rule::Read, chunk);
+    assert_eq!(rig.server(&ready(b'I')), ready(b'I'));
+    assert!(!rig.session.has_served());
     rig
 }
 
+/// Asks, has it answered, and gives what then goes to the server.
+fn asked(rig: &mut Rig, sent: &[u8], told: &str, status: u8) -> Vec<u8> {
+    assert_eq!(rig.client(sent), question('S'));
+    assert!(rig.session.is_blocked());
+    rig.to_server.clear();
+    assert_eq!(rig.server(&answered(told, status)), b"");
+    std::mem::take(&mut rig.to_server)
+}
+
 #[test]
-fn the_server_is_asked_what_names_mean_before_the_client_hears_that_it_is_ready() {
-    for (letter, expected) in [
-        ("t", query("SELECT unified")),
-        ("f", query("SELECT legacy")),
-        ("u", query("SELECT crossfade.refused")),
-    ] {
-        let mut rig = answered_rig(letter);
-        assert_eq!(rig.client(&query("SELECT legacy")), expected, "{letter}");
+fn the_server_is_asked_what_names_mean_before_the_first_that_is_managed() {
+    for chunk in [usize::MAX, 1, 7] {
+        for (told, expected) in [
+            ("t", query("SELECT unified")),
+            ("f", query("SELECT legacy")),
+            ("u", query("SELECT crossfade.refused")),
+        ] {
+            let mut rig = asking(chunk);
+            assert_eq!(rig.client(&query("SELECT 1")), query("SELECT 1"));
+            rig.server(&join([complete("SELECT 1"), ready(b'I')]));
+            let sent = asked(&mut rig, &query("SELECT legacy"), told, b'I');
+            assert_eq!(sent, expected, "{told}");
+            if told == "t" {
+                rig.server(&join([complete("SELECT 1"), ready(b'I')]));
+                assert_eq!(rig.client(&query("SELECT legacy")), expected, "only once");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_question_in_a_pipeline_needs_no_sync_and_fails_with_it() {
+    for fails in [false, true] {
+        let mut rig = asking(usize::MAX);
+        let begin = join([parse("", "BEGIN"), bind("", ""), execute("", 0)]);
+        let read = join([
+            parse("", "SELECT legacy"),
+            bind("", ""),
+            execute("", 0),
+            sync(),
+        ]);
+        let sent = rig.client(&join([begin.clone(), read.clone()]));
+        assert_eq!(sent, join([begin, question('H')]));
+        rig.to_server.clear();
+        if fails {
+            let failed = error("25001", "no");
+            assert_eq!(rig.server(&failed), failed);
+            assert_eq!(rig.to_server, read, "the server discards it");
+            assert_eq!(rig.server(&ready(b'I')), ready(b'I'));
+            continue;
+        }
+        let begun = join([bare('1'), bare('2'), complete("BEGIN")]);
+        assert_eq!(rig.server(&join([begun.clone(), letter("t")])), begun);
+        let rest = join([bind("", ""), execute("", 0), sync()]);
+        assert_eq!(rig.to_server, join([parse("", "SELECT unified"), rest]));
+        let read = join([bare('1'), bare('2'), complete("SELECT 1"), ready(b'T')]);
+        assert_eq!(rig.server(&read), read);
     }
 }
 
 #[test]
 fn a_change_of_the_path_is_asked_for_until_its_transaction_ends() {
-    let mut rig = answered_rig("t");
+    let mut rig = asking(usize::MAX);
+    let read = query("SELECT legacy");
+    asked(&mut rig, &read, "t", b'I');
+    rig.server(&join([complete("SELECT 1"), ready(b'I')]));
     rig.client(&query("BEGIN"));
-    let begun = join([complete("BEGIN"), ready(b'T')]);
-    assert_eq!(rig.server(&begun), begun);
-    // Behind the change, before the server is ready, nobody knows.
-    let sent = rig.client(&join([
-        query("SET search_path TO x"),
-        query("SELECT legacy"),
-    ]));
-    let refused = query("SELECT crossfade.refused");
-    assert_eq!(sent, join([query("SET search_path TO x"), refused]));
-    rig.server(&join([complete("SET"), ready(b'T'), poisoned()]));
-    assert_eq!(rig.resent(), b"");
-    // A failed transaction is not asked.
-    rig.server(&ready(b'E'));
-    assert_eq!(rig.resent(), b"");
+    rig.server(&join([complete("BEGIN"), ready(b'T')]));
+    rig.client(&query("SET search_path TO x"));
+    rig.server(&join([complete("SET"), ready(b'T')]));
+    assert_eq!(asked(&mut rig, &read, "f", b'T'), read);
+    rig.server(&join([complete("SELECT 1"), ready(b'T')]));
     rig.client(&query("ROLLBACK TO a"));
     rig.server(&join([complete("ROLLBACK"), ready(b'T')]));
-    assert_eq!(rig.resent(), question());
-    rig.server(&answered("f", b'T'));
-    assert_eq!(rig.client(&query("SELECT legacy")), query("SELECT legacy"));
-    rig.server(&join([complete("SELECT 1"), ready(b'T')]));
-    assert_eq!(rig.resent(), question());
-    rig.server(&answered("f", b'T'));
-    rig.client(&query("COMMIT"));
-    rig.server(&join([complete("COMMIT"), ready(b'I')]));
-    assert_eq!(rig.resent(), question());
-    rig.server(&answered("t", b'I'));
-    assert_eq!(rig.client(&query("SELECT legacy")), query("SELECT unified"));
+    assert_eq!(asked(&mut rig, &read, "t", b'T'), query("SELECT unified"));
+    // A failed transaction answers nothing.
+    rig.server(&join([error("22012", "division by zero"), ready(b'E')]));
+    assert_eq!(rig.client(&read), query("SELECT unified"));
+    rig.server(&join([error("25P02", "aborted"), ready(b'E')]));
+    rig.client(&query("ROLLBACK"));
+    rig.server(&join([complete("ROLLBACK"), ready(b'I')]));
+    assert_eq!(asked(&mut rig, &read, "f", b'I'), read);
     rig.server(&join([complete("SELECT 1"), ready(b'I')]));
-    assert_eq!(rig.resent(), b"");
+    assert_eq!(rig.client(&read), read, "and no more");
 }
 
 #[test]
 fn a_prepared_statement_follows_the_path() {
-    let mut rig = answered_rig("t");
-    rig.client(&join([parse("s", "SELECT legacy"), sync()]));
+    let mut rig = asking(usize::MAX);
+    let made = join([parse("s", "SELECT legacy"), sync()]);
+    asked(&mut rig, &made, "t", b'I');
     rig.server(&join([bare('1'), ready(b'I')]));
     rig.client(&query("SET search_path TO x"));
     rig.server(&join([complete("SET"), ready(b'I')]));
-    rig.resent();
-    rig.server(&answered("f", b'I'));
-    let sent = rig.client(&join([bind("", "s"), sync()]));
-    let anew = join([close("s"), parse("s", "SELECT legacy")]);
-    assert_eq!(sent, join([anew, bind("", "s"), sync()]));
+    for chunk in [usize::MAX, 3] {
+        rig.chunk = chunk;
+        let bound = join([bind("", "s"), sync()]);
+        if chunk == 3 {
+            assert_eq!(rig.client(&bound), bound, "it is known by now");
+            continue;
+        }
+        let sent = asked(&mut rig, &bound, "f", b'I');
+        let anew = join([close("s"), parse("s", "SELECT legacy")]);
+        assert_eq!(sent, join([anew, bind("", "s"), sync()]));
+        rig.server(&join([bare('3'), bare('1'), bare('2'), ready(b'I')]));
+    }
 }
 
 #[test]
-fn a_question_that_fails_leaves_names_unknown() {
-    let mut rig = Rig::asking(Rule::Read);
-    rig.server(&ready(b'I'));
-    rig.resent();
-    let failed = join([error("42501", "no"), ready(b'I')]);
-    assert_eq!(rig.server(&failed), ready(b'I'));
-    let sent = rig.client(&query("SELECT legacy"));
-    assert_eq!(sent, query("SELECT crossfade.refused"));
+fn a_question_that_fails_leaves_names_unknown_and_is_asked_again() {
+    let mut rig = asking(usize::MAX);
+    for _ in 0..2 {
+        assert_eq!(rig.client(&query("SELECT legacy")), question('S'));
+        rig.to_server.clear();
+        let failed = join([error("57014", "canceled"), ready(b'I')]);
+        assert_eq!(rig.server(&failed), b"");
+        assert_eq!(rig.to_server, query("SELECT crossfade.refused"));
+        rig.server(&join([poisoned(), ready(b'I')]));
+    }
 }

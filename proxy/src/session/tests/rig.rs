@@ -131,6 +131,7 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
             answers: text.split(';').map(|_| answer).collect(),
             shadow,
             kept: Vec::new(),
+            values: Vec::new(),
             original: text.to_owned(),
         })
     };
@@ -198,7 +199,7 @@ pub struct Rig {
     up: Lane,
     down: Lane,
     backlog: Vec<u8>,
-    chunk: usize,
+    pub chunk: usize,
     pub to_server: Vec<u8>,
     pub to_client: Vec<u8>,
 }
@@ -239,8 +240,8 @@ impl Rig {
     }
 
     /// A session that is still to become ready, and then to ask what names mean.
-    pub fn asking(rule: Rule) -> Rig {
-        Rig::with_limits(rule, usize::MAX, LIMITS, true)
+    pub fn asking(rule: Rule, chunk: usize) -> Rig {
+        Rig::with_limits(rule, chunk, LIMITS, true)
     }
 
     pub fn in_chunks(rule: Rule, chunk: usize) -> Rig {
@@ -281,7 +282,7 @@ impl Rig {
     pub fn try_client(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Violation> {
         let before = self.to_server.len();
         self.backlog.extend_from_slice(bytes);
-        while !self.backlog.is_empty() {
+        while !self.backlog.is_empty() || (self.up.is_waiting() && !self.session.is_blocked()) {
             let chunk = self.chunk.min(self.backlog.len());
             let input: Vec<u8> = self.backlog[..chunk].to_vec();
             let mut output = Vec::new();
