@@ -9,6 +9,7 @@
 //! Execute, rows hidden, limit 10  →  Execute, no limit
 //! ```
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use rewrite_rules::{Reading, Refusal, Verdict};
@@ -17,7 +18,7 @@ use super::cache::Plan;
 use super::expect::{Expect, Read, Run, Undo, answer};
 use super::judge::{POISON, POISON_NAME, is_refused, refused, replacement};
 use super::keep::effect;
-use super::lane::{Act, Side, Want};
+use super::lane::{Act, NONE, Side, Want};
 use super::statements::{Portal, Statement};
 use super::{Pin, Reader, Session, ShadowCandidate, Violation};
 use crate::wire::frame::{HEADER_BYTES, Header};
@@ -31,10 +32,12 @@ pub struct Frontend<'a, P: Pin>(pub &'a mut Session<P>);
 
 impl<P: Pin> Side for Frontend<'_, P> {
     #[inline]
-    fn passes(&self, header: Header) -> bool {
-        header.tag == frontend::COPY_DATA
-            && self.0.admitted
-            && (4..=self.0.settings.limits.messages.values_bytes_max).contains(&header.length)
+    fn passing(&self, tag: u8) -> RangeInclusive<u32> {
+        if tag == frontend::COPY_DATA && self.0.admitted {
+            4..=self.0.settings.limits.messages.values_bytes_max
+        } else {
+            NONE
+        }
     }
 
     fn is_blocked(&self) -> bool {

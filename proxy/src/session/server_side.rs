@@ -1,8 +1,10 @@
 //! What the session does with each frame from the server: pairs it with the request that it
 //! answers, and forwards, changes or swallows it.
 
+use std::ops::RangeInclusive;
+
 use super::expect::{Expect, Run, Undo};
-use super::lane::{Act, Side, Want};
+use super::lane::{Act, NONE, Side, Want};
 use super::translate;
 use super::{Encoding, Pin, Session, Violation};
 use crate::wire::backend::{self, Fields};
@@ -20,15 +22,17 @@ pub struct Backend<'a, P: Pin>(pub &'a mut Session<P>);
 
 impl<P: Pin> Side for Backend<'_, P> {
     #[inline]
-    fn passes(&self, header: Header) -> bool {
-        let streams = header.tag == backend::DATA_ROW || header.tag == backend::COPY_DATA;
-        streams
-            && header.length >= 4
-            && match self.0.expects.front() {
-                Some(Expect::Query(run) | Expect::Execute(run)) => !run.answer().hide_rows,
-                // Nobody asked for data: let it be looked at, and found out of order.
-                _ => false,
+    fn passing(&self, tag: u8) -> RangeInclusive<u32> {
+        if tag != backend::DATA_ROW && tag != backend::COPY_DATA {
+            return NONE;
+        }
+        match self.0.expects.front() {
+            Some(Expect::Query(run) | Expect::Execute(run)) if !run.answer().hide_rows => {
+                4..=u32::MAX
             }
+            // Nobody asked for data: let it be looked at, and found out of order.
+            _ => NONE,
+        }
     }
 
     fn is_blocked(&self) -> bool {
