@@ -10,6 +10,7 @@ pub mod counters;
 pub mod demo;
 pub mod generation;
 pub mod relay;
+pub mod retire;
 pub mod rules_dir;
 pub mod server;
 pub mod session;

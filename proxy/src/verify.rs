@@ -12,9 +12,9 @@ pub mod report;
 
 use rewrite_rules::lens::{DigestOf, Disagreement};
 use rewrite_rules::{Lens, Migration, RuleSet};
-use tokio_postgres::{Client, IsolationLevel, Transaction};
+use tokio_postgres::{Client, Transaction};
 
-use crate::control::{ControlError, connect, events, schema, step};
+use crate::control::{ControlError, connect, events, flush_counters, schema, snapshot, step};
 use digest::digest;
 use report::{ColumnCount, ColumnTotals, Report, Sample, TableReport};
 
@@ -24,6 +24,8 @@ pub struct Options {
     pub samples_max: u32,
     /// Server processes at work on each side.
     pub workers: u32,
+    /// The gates are to know of it.
+    pub record: bool,
 }
 
 impl Default for Options {
@@ -31,11 +33,12 @@ impl Default for Options {
         Options {
             samples_max: 0,
             workers: 1,
+            record: true,
         }
     }
 }
 
-/// Compares a migration's tables and records the outcome for the gates.
+/// Compares a migration's tables, and records the outcome for the gates unless it is only a look.
 pub async fn run(
     url: &str,
     rules: &RuleSet,
@@ -44,23 +47,15 @@ pub async fn run(
 ) -> Result<Report, ControlError> {
     let migration = step::find(rules, name)?;
     let mut client = connect(url, "verify").await?;
-    schema::must_be_prepared(&client).await?;
+    if options.record {
+        schema::must_be_prepared(&client).await?;
+    }
     let report = compare(url, &mut client, migration, options).await?;
-    record::add(&client, &report).await?;
-    events::note(&client, name, "verify", &record::summary(&report)).await?;
+    if options.record {
+        record::add(&client, &report).await?;
+        events::note(&client, name, "verify", &record::summary(&report)).await?;
+    }
     Ok(report)
-}
-
-/// The same without a record of it.
-pub async fn look(
-    url: &str,
-    rules: &RuleSet,
-    name: &str,
-    options: &Options,
-) -> Result<Report, ControlError> {
-    let migration = step::find(rules, name)?;
-    let mut client = connect(url, "verify").await?;
-    compare(url, &mut client, migration, options).await
 }
 
 pub(crate) async fn compare(
@@ -102,28 +97,25 @@ pub(crate) async fn compare(
         report.tables.push(table);
     }
     report.clean = report.missing + report.extra + report.different == 0;
+    // Whoever looks at the counters afterwards must be able to tell our scans from others'.
+    flush_counters(&beside).await?;
+    flush_counters(&transaction).await?;
     beside.commit().await.map_err(sql())?;
     transaction.commit().await.map_err(sql())?;
     Ok(report)
 }
 
 async fn begin(client: &mut Client, workers: u32) -> Result<Transaction<'_>, ControlError> {
-    let sql = || ControlError::sql("begin of the comparison");
-    let transaction = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await
-        .map_err(sql())?;
+    let doing = "begin of the comparison";
+    let transaction = snapshot(client, doing).await?;
     // The server's own workers share the transaction's snapshot. The process itself is one.
     transaction
         .batch_execute(&format!(
-            "SET LOCAL max_parallel_workers_per_gather = {}",
+            "SET TRANSACTION READ ONLY; SET LOCAL max_parallel_workers_per_gather = {}",
             workers.saturating_sub(1)
         ))
         .await
-        .map_err(sql())?;
+        .map_err(ControlError::sql(doing))?;
     Ok(transaction)
 }
 

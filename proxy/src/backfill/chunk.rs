@@ -3,12 +3,9 @@
 //! Rows that cannot be put are found by halving, each half behind a savepoint, and set aside in
 //! the ledger; the rest goes on.
 
-use std::time::Duration;
-
 use rewrite_rules::Lens;
 use rewrite_rules::lens::KeyRange;
 use serde_json::Value;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Statement, Transaction};
 
@@ -316,22 +313,4 @@ impl RowFailure {
             ..Counts::default()
         })
     }
-}
-
-/// Whether trying again may help: a conflict with somebody else's transaction.
-pub fn is_conflict(error: &ControlError) -> bool {
-    error.sqlstate().is_some_and(|state| {
-        [
-            SqlState::T_R_SERIALIZATION_FAILURE,
-            SqlState::T_R_DEADLOCK_DETECTED,
-            SqlState::LOCK_NOT_AVAILABLE,
-        ]
-        .contains(state)
-    })
-}
-
-/// Between attempts: longer each time, never so long that the end of the conflict goes unnoticed.
-#[must_use]
-pub fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(20 << attempt.min(5))
 }

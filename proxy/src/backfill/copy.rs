@@ -13,7 +13,8 @@ use rewrite_rules::{Lens, Migration};
 use tokio::sync::watch;
 use tokio_postgres::Client;
 
-use super::chunk::{Chunks, backoff, is_conflict};
+use super::chunk::Chunks;
+use super::conflict::{LOCK_WAIT_MAX, backoff, is_conflict};
 use super::pace::Pace;
 use super::parts::{self, Part};
 use super::state::{self, Progress, State, Wish};
@@ -25,9 +26,6 @@ use crate::control::{ControlError, connect, drain};
 const LOOK: Duration = Duration::from_millis(100);
 /// How much the latest look counts: of the others at work an average over about a second.
 const LATEST: f64 = 0.1;
-/// A row that somebody has kept locked for this long is waited for no longer; the run can be
-/// taken up again at any time.
-const LOCK_WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// What workers share.
 struct Shared<'a> {

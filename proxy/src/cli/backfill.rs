@@ -133,9 +133,10 @@ async fn preview(args: &Args, target: &Target) -> anyhow::Result<ExitCode> {
     const SAMPLES: u32 = 5;
     let options = verify::Options {
         samples_max: SAMPLES,
+        record: false,
         ..verify::Options::default()
     };
-    let report = verify::look(&target.url, &target.rules, &args.migration, &options).await?;
+    let report = verify::run(&target.url, &target.rules, &args.migration, &options).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(ExitCode::SUCCESS);

@@ -51,6 +51,17 @@ fn text(status: &Status) -> String {
     lines.push(("phase", format!("{} (rule file), {drained}", status.phase)));
     instances(status, &mut lines);
     last_step(status, &mut lines);
+    for aside in &status.put_aside {
+        lines.push((
+            "probation",
+            format!(
+                "{} is called {} for {}",
+                shown(&aside.legacy_table),
+                shown(&aside.put_aside_as),
+                age(aside.seconds)
+            ),
+        ));
+    }
     backfill(status, &mut lines);
     lines.push((
         "verify",
@@ -95,6 +106,9 @@ fn text(status: &Status) -> String {
         ));
     }
     lines.push(("tombstones", status.tombstones.to_string()));
+    for holder in &status.holders {
+        lines.push(("waits for", holder.to_string()));
+    }
     for blocker in &status.blockers {
         lines.push(("writes now", blocker.to_string()));
     }
@@ -175,7 +189,7 @@ fn table(name: &str, lines: &[(&str, String)]) -> String {
     text
 }
 
-fn age(seconds: f64) -> String {
+pub(super) fn age(seconds: f64) -> String {
     match seconds {
         s if s < 120.0 => format!("{s:.0} s"),
         s if s < 7_200.0 => format!("{:.0} min", s / 60.0),

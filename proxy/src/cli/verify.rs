@@ -61,6 +61,7 @@ async fn compare(args: &Args) -> anyhow::Result<bool> {
         let options = Options {
             samples_max: args.samples,
             workers: args.workers,
+            ..Options::default()
         };
         verify::run(url, rules, name, &options).await?
     };

@@ -95,6 +95,12 @@ impl Serving for Served {
         Report {
             rules_hash: self.0.rules_hash(),
             address: self.0.config.listen.0.clone(),
+            held_by: if drained {
+                Vec::new()
+            } else {
+                let generations = &self.0.generations;
+                generations.backends_before(generation.number(), instances::HOLDERS_MAX)
+            },
             migrations,
         }
     }

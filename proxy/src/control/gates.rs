@@ -10,6 +10,7 @@ use super::{bake, ledger, neighbours, rights, schema};
 use crate::backfill::state::{self, Direction, State};
 use crate::check;
 use crate::config;
+use crate::retire;
 use crate::verify::record;
 
 /// One condition of a step, as found.
@@ -154,7 +155,14 @@ async fn tables_exist(client: &Client, migration: &Migration) -> Result<Gate, Co
         } else {
             format!("no such table: {}", absent.join(", "))
         },
-        settle: "create it, or correct the names in the rule file".to_owned(),
+        settle: if retire::read(client, &migration.name).await?.is_empty() {
+            "create it, or correct the names in the rule file".to_owned()
+        } else {
+            format!(
+                "it is on probation: `crossfade retire {} --undo` brings it back",
+                migration.name
+            )
+        },
     })
 }
 

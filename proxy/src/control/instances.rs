@@ -36,7 +36,12 @@ pub struct Report {
     /// Where it listens, for the reader of `status`.
     pub address: String,
     pub migrations: Vec<MigrationReport>,
+    /// The server's processes whose sessions hold on to an older generation, some of them.
+    pub held_by: Vec<i32>,
 }
+
+/// Sessions that a proxy names when it is not drained: enough to see who they are.
+pub const HOLDERS_MAX: usize = 10;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
@@ -188,14 +193,14 @@ async fn say(
                  ON CONFLICT (migration) DO UPDATE SET legacy_stale_since = \
                  coalesce(m.legacy_stale_since, excluded.legacy_stale_since)) \
              INSERT INTO crossfade.instances AS i \
-                 (instance, migration, phase, generation, drained, rules_hash, address, \
+                 (instance, migration, phase, generation, drained, rules_hash, address, held_by, \
                  fallbacks, divergences, shadow_equal, shadow_different, shadow_failed) \
-             SELECT $1::text::uuid, r.migration, r.phase, r.generation, r.drained, $6, $7, \
+             SELECT $1::text::uuid, r.migration, r.phase, r.generation, r.drained, $6, $7, $13, \
                  r.fallbacks, r.divergences, r.shadow_equal, r.shadow_different, r.shadow_failed \
              FROM report AS r \
              ON CONFLICT (instance, migration) DO UPDATE SET phase = excluded.phase, \
                  generation = excluded.generation, drained = excluded.drained, \
-                 rules_hash = excluded.rules_hash, seen_at = clock_timestamp(), \
+                 rules_hash = excluded.rules_hash, held_by = excluded.held_by, seen_at = clock_timestamp(), \
                  fallbacks = excluded.fallbacks, divergences = excluded.divergences, \
                  shadow_equal = excluded.shadow_equal, \
                  shadow_different = excluded.shadow_different, \
@@ -213,6 +218,7 @@ async fn say(
                 &counted(|totals| totals.shadow_equal),
                 &counted(|totals| totals.shadow_different),
                 &counted(|totals| totals.shadow_failed),
+                &report.held_by,
             ],
         )
         .await
@@ -267,6 +273,8 @@ pub struct Instance {
     pub phase: String,
     pub generation: i64,
     pub drained: bool,
+    /// The server's processes whose sessions it waits for, some of them.
+    pub held_by: Vec<i32>,
     pub seen_seconds_ago: f64,
     /// Seen within the limit.
     pub live: bool,
@@ -308,7 +316,7 @@ pub async fn instances(client: &Client, migration: &str) -> Result<Vec<Instance>
         .query(
             "SELECT instance::text, address, phase, generation, drained, \
              extract(epoch FROM clock_timestamp() - seen_at)::float8, \
-             fallbacks, divergences, shadow_equal, shadow_different, shadow_failed \
+             fallbacks, divergences, shadow_equal, shadow_different, shadow_failed, held_by \
              FROM crossfade.instances WHERE migration = $1 ORDER BY started_at, instance",
             &[&migration],
         )
@@ -324,6 +332,7 @@ pub async fn instances(client: &Client, migration: &str) -> Result<Vec<Instance>
                 phase: row.get(2),
                 generation: row.get(3),
                 drained: row.get(4),
+                held_by: row.get(11),
                 seen_seconds_ago,
                 live: seen_seconds_ago <= GONE_AFTER_SECONDS,
                 counted: Counted {

@@ -56,8 +56,6 @@ pub struct Taken {
     pub to: Phase,
     pub gates: Vec<Gate>,
     pub drained: drain::Drained,
-    /// What is left to the operator, as SQL.
-    pub commands: Vec<String>,
 }
 
 /// Takes one step. `tell` hears what is going on, line by line.
@@ -139,7 +137,6 @@ pub async fn step(
         to,
         gates,
         drained,
-        commands: commands(&client, migration, to).await?,
     })
 }
 
@@ -326,24 +323,4 @@ fn after_the_edit(error: ControlError, name: &str, to: Phase) -> ControlError {
         },
         other => other,
     }
-}
-
-/// What a retired migration leaves for the operator. Nothing is dropped here, ever.
-async fn commands(
-    client: &Client,
-    migration: &Migration,
-    to: Phase,
-) -> Result<Vec<String>, ControlError> {
-    if to != Phase::Retired {
-        return Ok(Vec::new());
-    }
-    let functions = schema::functions_of(client, &migration.name).await?;
-    let mut commands: Vec<String> = functions
-        .iter()
-        .map(|function| format!("DROP FUNCTION {function};"))
-        .collect();
-    for lens in &migration.tables {
-        commands.push(format!("DROP TABLE {};", lens.legacy));
-    }
-    Ok(commands)
 }
