@@ -5,6 +5,7 @@
 //! statement.
 
 pub mod alone;
+pub mod around;
 pub mod attached;
 pub mod bake;
 pub mod connection;
@@ -17,6 +18,7 @@ pub mod instances;
 pub mod ledger;
 pub(crate) mod neighbours;
 pub mod phase_file;
+mod rehearsal;
 pub(crate) mod rights;
 pub mod schema;
 pub mod statements;

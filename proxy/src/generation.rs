@@ -8,10 +8,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use rewrite_rules::{Phase, Reading, RuleSet, SearchPath};
 
+use crate::latency::{self, Latencies};
 use crate::session::{Pin, Reader};
 
 /// A loaded rule set and its number; numbers start at 1 and only grow.
@@ -91,6 +93,8 @@ pub struct Generations {
     pins: Mutex<Pins>,
     /// One install at a time: the step is checked against what it replaces.
     installing: Mutex<()>,
+    /// How long the sessions' exchanges took.
+    pub latencies: Latencies,
 }
 
 #[derive(Debug, Default)]
@@ -117,6 +121,7 @@ impl Generations {
             newest: AtomicU64::new(1),
             pins: Mutex::default(),
             installing: Mutex::default(),
+            latencies: Latencies::default(),
         }
     }
 
@@ -191,6 +196,8 @@ impl Generations {
             generations: Arc::clone(self),
             id,
             pinned,
+            exchanges: 0,
+            asked_at: None,
         }
     }
 }
@@ -242,6 +249,9 @@ pub struct SessionPin {
     generations: Arc<Generations>,
     id: u64,
     pinned: Arc<Pinned>,
+    exchanges: u32,
+    /// When the exchange began, if it is one that is timed.
+    asked_at: Option<Instant>,
 }
 
 impl Pin for SessionPin {
@@ -264,6 +274,21 @@ impl Pin for SessionPin {
 
     fn end(&mut self) {
         self.pinned.generation.store(0, Ordering::Release);
+    }
+
+    #[inline]
+    fn asked(&mut self) {
+        self.exchanges = self.exchanges.wrapping_add(1);
+        if self.exchanges.is_multiple_of(latency::ONE_IN) {
+            self.asked_at = Some(Instant::now());
+        }
+    }
+
+    #[inline]
+    fn answered(&mut self) {
+        if let Some(at) = self.asked_at.take() {
+            self.generations.latencies.took(at.elapsed());
+        }
     }
 
     fn served_by(&mut self, backend: i32) {

@@ -10,11 +10,15 @@ pub mod record;
 pub mod repair;
 pub mod report;
 
+use std::time::Duration;
+
 use rewrite_rules::lens::{DigestOf, Disagreement};
 use rewrite_rules::{Lens, Migration, RuleSet};
 use tokio_postgres::{Client, Transaction};
 
-use crate::control::{ControlError, connect, events, flush_counters, schema, snapshot, step};
+use crate::control::{
+    ControlError, around, connect, events, flush_counters, schema, snapshot, step,
+};
 use digest::digest;
 use report::{ColumnCount, ColumnTotals, Report, Sample, TableReport};
 
@@ -26,6 +30,8 @@ pub struct Options {
     pub workers: u32,
     /// The gates are to know of it.
     pub record: bool,
+    /// The longest that one of its statements may take.
+    pub statement_timeout: Option<Duration>,
 }
 
 impl Default for Options {
@@ -34,6 +40,7 @@ impl Default for Options {
             samples_max: 0,
             workers: 1,
             record: true,
+            statement_timeout: None,
         }
     }
 }
@@ -67,14 +74,14 @@ pub(crate) async fn compare(
     let sql = || ControlError::sql("comparison of both sides");
     // Both sides in one snapshot: a dual write is there on both or on none.
     let mut other = connect(url, "verify").await?;
-    let transaction = begin(client, options.workers).await?;
+    let transaction = begin(client, options).await?;
     // The first statement takes the snapshot; the time must not be later than it.
     let row = transaction
         .query_one("SELECT clock_timestamp()::text, pg_export_snapshot()", &[])
         .await
         .map_err(sql())?;
     let snapshot: String = row.get(1);
-    let beside = begin(&mut other, options.workers).await?;
+    let beside = begin(&mut other, options).await?;
     // A name that the server has made up; the command takes no parameters.
     beside
         .batch_execute(&format!("SET TRANSACTION SNAPSHOT '{snapshot}'"))
@@ -98,21 +105,38 @@ pub(crate) async fn compare(
     }
     report.clean = report.missing + report.extra + report.different == 0;
     // Whoever looks at the counters afterwards must be able to tell our scans from others'.
+    let mut scans = Vec::new();
+    for lens in &migration.tables {
+        let table = lens.legacy.sql();
+        let own = around::own_scans(&beside, &table).await?
+            + around::own_scans(&transaction, &table).await?;
+        scans.push((table, own));
+    }
     flush_counters(&beside).await?;
     flush_counters(&transaction).await?;
     beside.commit().await.map_err(sql())?;
     transaction.commit().await.map_err(sql())?;
+    if schema::is_prepared(client).await? {
+        for (table, own) in scans {
+            around::add_own(client, &migration.name, &table, own).await?;
+        }
+    }
     Ok(report)
 }
 
-async fn begin(client: &mut Client, workers: u32) -> Result<Transaction<'_>, ControlError> {
+async fn begin<'c>(
+    client: &'c mut Client,
+    options: &Options,
+) -> Result<Transaction<'c>, ControlError> {
     let doing = "begin of the comparison";
     let transaction = snapshot(client, doing).await?;
     // The server's own workers share the transaction's snapshot. The process itself is one.
     transaction
         .batch_execute(&format!(
-            "SET TRANSACTION READ ONLY; SET LOCAL max_parallel_workers_per_gather = {}",
-            workers.saturating_sub(1)
+            "SET TRANSACTION READ ONLY; SET LOCAL max_parallel_workers_per_gather = {}; \
+             SET LOCAL statement_timeout = {}",
+            options.workers.saturating_sub(1),
+            options.statement_timeout.map_or(0, |time| time.as_millis()),
         ))
         .await
         .map_err(ControlError::sql(doing))?;

@@ -1,4 +1,5 @@
-//! Retiring: probation with a way back, and what speaks against a drop.
+//! Leaving legacy behind: the way back rehearsed, what touches the table around the proxies, then
+//! probation with a way back, and what speaks against a drop.
 
 use crossfade_tests::control::{Ended, number, run};
 use crossfade_tests::{Proxy, World};
@@ -162,5 +163,80 @@ async fn the_words_of_a_drop_come_only_after_days_in_which_nobody_touched_the_ta
         &retire(&proxy, &[]).await,
         0,
         &["its legacy tables are gone"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_a_step_what_legacy_could_no_longer_hold_is_counted_and_tried() {
+    let world = World::start().await.unwrap();
+    let (proxy, operator) = left_behind(&world, "rehearsed").await;
+    let dry = async || {
+        let ended = run(&proxy.config(), &["advance", "iso_agents", "--dry-run"]).await;
+        ended.unwrap()
+    };
+    says(&dry().await, 0, &["met: legacy can hold every unified row"]);
+    // A row that goes and leaves its e-mail address to another is in nobody's way.
+    operator
+        .batch_execute(
+            "ALTER TABLE iso_agents ADD CONSTRAINT held CHECK (full_name <> 'unholdable'); \
+             DELETE FROM users WHERE clerk_user_id = 'user_1'; \
+             INSERT INTO users (clerk_user_id, email, full_name, role) VALUES \
+             ('a', 'agent.1@example.com', 'holdable', 'sales_rep'), \
+             ('b', 'b@example.com', 'unholdable', 'admin'), \
+             ('c', 'c@example.com', 'wordless', 'iso_agent')",
+        )
+        .await
+        .unwrap();
+    says(
+        &dry().await,
+        0,
+        &[
+            "1 rows of public.users have role = 'iso_agent', for which public.iso_agents has no word",
+            "public.iso_agents lacks 2 rows and has 0 otherwise",
+            "of 2 of these that were tried public.iso_agents refuses 1: ",
+            "violates check constraint \"held\"",
+        ],
+    );
+    let tried = "SELECT count(*) FROM iso_agents WHERE clerk_user_id IN ('a', 'b')";
+    assert_eq!(number(&operator, tried).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_around_the_proxies_is_counted_and_holds_up_the_retirement() {
+    let world = World::start().await.unwrap();
+    let (proxy, operator) = left_behind(&world, "around").await;
+    let around = async || {
+        let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.contains("around the proxies"));
+        line.unwrap_or_else(|| panic!("{status}")).to_owned()
+    };
+    // Neither the clients of a proxy nor Crossfade's own commands are around the proxies.
+    let through = proxy.client().await.unwrap();
+    let write = "UPDATE iso_agents SET full_name = 'x' WHERE clerk_user_id = 'user_1'";
+    assert_eq!(through.execute(write, &[]).await.unwrap(), 1);
+    run(&proxy.config(), &["verify", "iso_agents"])
+        .await
+        .unwrap();
+    let line = around().await;
+    assert!(line.contains("0 scans and 0 written rows"), "{line}");
+
+    let flush = "SELECT pg_stat_force_next_flush()";
+    assert_eq!(operator.execute(write, &[]).await.unwrap(), 1);
+    operator.batch_execute(flush).await.unwrap();
+    let line = around().await;
+    assert!(line.contains("1 scans and 1 written rows"), "{line}");
+    let held = run(&proxy.config(), &["advance", "iso_agents"])
+        .await
+        .unwrap();
+    says(
+        &held,
+        1,
+        &[
+            "around the proxies     NOT met",
+            "1 written rows",
+            "find the writer",
+        ],
     );
 }

@@ -147,6 +147,32 @@ impl<'a> Chunks<'a> {
         Ok(counts)
     }
 
+    /// The way back, tried in a transaction that is rolled back: legacy rows that are `gone` from
+    /// unified are removed, as they would be first, and others put. Tells which are refused, and why.
+    pub async fn refused(
+        &self,
+        client: &mut Client,
+        gone: Vec<Value>,
+        keys: &[Value],
+    ) -> Result<Vec<(Value, String)>, ControlError> {
+        let mut transaction = self.begin(client).await?;
+        let mut refused = Vec::new();
+        transaction
+            .execute(&self.lens.remove_stale_legacy_of(), &[&Value::Array(gone)])
+            .await
+            .map_err(ControlError::sql("trial of a removal"))?;
+        for key in keys {
+            if let Err(failure) = savepoint(&mut transaction, &self.copy_one, &[key]).await? {
+                refused.push((key.clone(), failure.reason));
+            }
+        }
+        transaction
+            .rollback()
+            .await
+            .map_err(ControlError::sql("end of the trial"))?;
+        Ok(refused)
+    }
+
     async fn begin<'c>(&self, client: &'c mut Client) -> Result<Transaction<'c>, ControlError> {
         let sql = || ControlError::sql("begin of a chunk");
         let transaction = client

@@ -108,6 +108,10 @@ impl Serving for Served {
     fn totals(&self) -> BTreeMap<String, MigrationTotals> {
         self.0.counters.totals().migrations
     }
+
+    fn latencies(&self) -> Vec<u64> {
+        self.0.generations.latencies.counts()
+    }
 }
 
 /// Tries again what [`before`] could not do, while the database was away for instance.

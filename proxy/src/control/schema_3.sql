@@ -1,8 +1,14 @@
--- Version 3: who a proxy waits for.
+-- Version 3: who a proxy waits for, how long its clients wait, and tables that are retired.
 
--- The server's processes whose sessions hold on to an older generation of rules, some of them.
+-- The server's processes whose sessions hold on to an older generation of rules, some of them; and
+-- the 99th percentile of what clients wait for an answer, NULL where too few asked.
 ALTER TABLE crossfade.instances
-    ADD COLUMN held_by integer[] NOT NULL DEFAULT '{}';
+    ADD COLUMN held_by integer[] NOT NULL DEFAULT '{}',
+    ADD COLUMN p99_ms  double precision;
+
+-- A backfill gives way while the proxies' clients wait longer.
+ALTER TABLE crossfade.backfill
+    ADD COLUMN p99_max_ms double precision CHECK (p99_max_ms > 0);
 
 -- Legacy tables on probation: renamed, and every right taken away, so that whoever still needs one
 -- is heard while a single command brings it back.
@@ -22,5 +28,18 @@ CREATE TABLE crossfade.retirements (
     writes          bigint,
     stats_reset     timestamptz,
     untouched_since timestamptz,
+    PRIMARY KEY (migration, legacy_table)
+);
+
+-- Where the server's counters of a legacy table stood when no proxy touched it any more, and how
+-- many scans since then were Crossfade's own.
+CREATE TABLE crossfade.left_behind (
+    migration    text NOT NULL,
+    legacy_table text NOT NULL,
+    since        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    scans        bigint NOT NULL,
+    writes       bigint NOT NULL,
+    stats_reset  timestamptz,
+    own_scans    bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (migration, legacy_table)
 );

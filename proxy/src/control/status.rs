@@ -4,12 +4,13 @@ use rewrite_rules::{Migration, Phase, RuleSet};
 use serde::Serialize;
 use tokio_postgres::Client;
 
+use super::around::{self, Around};
 use super::drain::{self, Blocker};
 use super::error::ControlError;
 use super::events::{self, LastStep};
 use super::instances::{Instance, instances};
 use super::ledger::{self, Entry};
-use super::{phase_file, schema};
+use super::{bake, phase_file, schema};
 use crate::backfill::state::{self, Direction, Progress};
 use crate::retire::{self, Aside};
 use crate::verify::record::{self, Last};
@@ -35,6 +36,10 @@ pub struct Status {
     pub divergence_count: i64,
     pub divergence: Vec<Entry>,
     pub tombstones: i64,
+    /// Since when no read has needed legacy; `None`: `dual_read` was never entered.
+    pub days_without_fallback: Option<f64>,
+    /// What has touched the legacy tables around the proxies, once these leave them alone.
+    pub around: Vec<Around>,
     /// Sessions that hold on to an earlier phase in a proxy.
     pub holders: Vec<Blocker>,
     /// Transactions that write to the tables now, while a step is not drained.
@@ -72,6 +77,8 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         divergence_count: 0,
         divergence: Vec::new(),
         tombstones: 0,
+        days_without_fallback: None,
+        around: Vec::new(),
         holders: Vec::new(),
         blockers: Vec::new(),
     };
@@ -92,6 +99,8 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     status.divergence_count = ledger::count(client, name).await?;
     status.divergence = ledger::entries(client, name, ENTRIES_SHOWN).await?;
     status.tombstones = ledger::tombstones(client, name).await?;
+    status.days_without_fallback = bake::days_without_fallback(client, name).await?;
+    status.around = around::read(client, migration, phase).await?;
     status.drained = all_there(&status, phase);
     if !status.drained {
         status.holders = drain::holders(client, &status.instances).await?;

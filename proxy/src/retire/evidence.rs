@@ -9,7 +9,8 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::Aside;
-use crate::control::{ControlError, flush_counters};
+use crate::control::ControlError;
+use crate::control::around::{Counters, counters};
 
 const DAY_SECONDS: f64 = 86_400.0;
 
@@ -59,7 +60,7 @@ pub(super) async fn look(
     migration: &str,
     aside: &Aside,
 ) -> Result<Evidence, ControlError> {
-    let now = counters(client, aside).await?;
+    let now = counters(client, &aside.put_aside_as).await?;
     let row = client
         .query_one(
             "SELECT row_count, hash, scans, writes, stats_reset::text, \
@@ -78,14 +79,14 @@ pub(super) async fn look(
         }),
         _ => None,
     };
-    let touched = match &before {
+    let moved = match &before {
         // Killed before it had looked for the first time.
         None => Some("it was not looked at yet".to_owned()),
-        Some(before) => before.moved_to(&now),
+        Some(before) => touched(before, &now),
     };
     if held_before.is_none() {
         begin(client, migration, aside).await?;
-    } else if touched.is_some() {
+    } else if moved.is_some() {
         client
             .execute(
                 "UPDATE crossfade.retirements SET untouched_since = clock_timestamp() \
@@ -100,12 +101,12 @@ pub(super) async fn look(
         legacy_table: aside.legacy_table.clone(),
         put_aside_as: aside.put_aside_as.clone(),
         aside_seconds: aside.seconds,
-        untouched_seconds: match touched {
+        untouched_seconds: match &moved {
             Some(_) => 0.0,
             None => row.get::<_, Option<f64>>(5).unwrap_or_default(),
         },
         untouched_days_min: 0.0,
-        touched,
+        touched: moved,
         unchanged: held_before.is_none_or(|before| before == hash),
         rows,
     })
@@ -117,7 +118,7 @@ pub(super) async fn count_anew(
     migration: &str,
     aside: &Aside,
 ) -> Result<(), ControlError> {
-    let now = counters(client, aside).await?;
+    let now = counters(client, &aside.put_aside_as).await?;
     client
         .execute(
             "UPDATE crossfade.retirements SET scans = $3, writes = $4, \
@@ -135,43 +136,13 @@ pub(super) async fn count_anew(
     Ok(())
 }
 
-#[derive(Debug)]
-struct Counters {
-    scans: i64,
-    writes: i64,
-    stats_reset: Option<String>,
-}
-
-impl Counters {
-    fn moved_to(&self, now: &Counters) -> Option<String> {
-        if self.stats_reset != now.stats_reset || now.scans < self.scans || now.writes < self.writes
-        {
-            return Some("the server's counters were reset".to_owned());
-        }
-        let (scans, writes) = (now.scans - self.scans, now.writes - self.writes);
-        (scans + writes > 0).then(|| format!("{scans} scans and {writes} written rows"))
+/// What has touched a table between two looks.
+fn touched(before: &Counters, now: &Counters) -> Option<String> {
+    match before.until(now) {
+        None => Some("the server's counters were reset".to_owned()),
+        Some((0, 0)) => None,
+        Some((scans, writes)) => Some(format!("{scans} scans and {writes} written rows")),
     }
-}
-
-async fn counters(client: &Client, aside: &Aside) -> Result<Counters, ControlError> {
-    let sql = || ControlError::sql("look at pg_stat_user_tables");
-    flush_counters(client).await?;
-    let row = client
-        .query_one(
-            "SELECT coalesce(sum(t.seq_scan + coalesce(t.idx_scan, 0)), 0)::bigint, \
-             coalesce(sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_del), 0)::bigint, \
-             (SELECT d.stats_reset::text FROM pg_stat_database AS d \
-             WHERE d.datname = current_database()) \
-             FROM pg_stat_user_tables AS t WHERE t.relid = to_regclass($1)",
-            &[&aside.put_aside_as],
-        )
-        .await
-        .map_err(sql())?;
-    Ok(Counters {
-        scans: row.get(0),
-        writes: row.get(1),
-        stats_reset: row.get(2),
-    })
 }
 
 /// How many rows, and a hash of all of them in whatever order.
@@ -187,26 +158,4 @@ async fn held(client: &Client, aside: &Aside) -> Result<(i64, String), ControlEr
         .await
         .map_err(ControlError::sql("hashing of a table on probation"))?;
     Ok((row.get(0), row.get(1)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counters_that_moved_or_went_back_were_touched_and_say_by_what() {
-        let at = |scans, writes, reset: Option<&str>| Counters {
-            scans,
-            writes,
-            stats_reset: reset.map(str::to_owned),
-        };
-        let before = at(5, 7, None);
-        assert_eq!(before.moved_to(&at(5, 7, None)), None);
-        let moved = before.moved_to(&at(6, 9, None));
-        assert_eq!(moved.as_deref(), Some("1 scans and 2 written rows"));
-        for reset in [at(4, 7, None), at(5, 6, None), at(5, 7, Some("today"))] {
-            let moved = before.moved_to(&reset).expect("touched");
-            assert!(moved.contains("reset"), "{moved}");
-        }
-    }
 }

@@ -478,6 +478,7 @@ impl<P: Pin> Session<P> {
     /// Nothing is outstanding.
     fn rest(&mut self) {
         self.holding = false;
+        self.pin.answered();
         if self.expects.capacity() > super::QUEUE_KEPT_ENTRIES {
             self.expects.shrink_to(0);
         }

@@ -460,6 +460,11 @@ impl LegacyColumn {
         differs(&self.sql_type, a, b)
     }
 
+    /// A legacy value in the form in which being equal means reading the same.
+    pub(super) fn legacy_exact(&self, value: &str) -> String {
+        exact(&self.sql_type, value)
+    }
+
     fn unified_differs(&self, a: &str, b: &str) -> String {
         differs(&self.unified_type, a, b)
     }

@@ -147,6 +147,10 @@ impl Pin for Registry {
         self.0.borrow_mut().1 = None;
     }
 
+    fn asked(&mut self) {}
+
+    fn answered(&mut self) {}
+
     fn served_by(&mut self, _backend: i32) {}
 }
 
