@@ -220,15 +220,27 @@ pub fn installed(program: &str) -> Option<PathBuf> {
 }
 
 /// A superuser may raise the hard limit, others the soft one up to it.
-const RAISE_LIMIT: &str =
-    "ulimit -n 131072 2>/dev/null || ulimit -n \"$(ulimit -H -n)\"; exec \"$0\" \"$@\"";
+const RAISE_LIMIT: &str = "ulimit -n 131072 2>/dev/null || ulimit -n \"$(ulimit -H -n)\";";
 
 /// A command that ends with us and may open two sockets for each of many sessions: the usual
 /// limit of 1,024 files is a shell's, not a server's.
 pub fn with_open_files(program: &Path) -> Command {
     let mut command = dying_with_us(Path::new("/bin/sh"));
-    command.args(["-c", RAISE_LIMIT]).arg(program);
     command
+        .args(["-c", &format!("{RAISE_LIMIT} exec \"$0\" \"$@\"")])
+        .arg(program);
+    command
+}
+
+/// How many files such a command may open.
+pub fn open_files_max() -> anyhow::Result<usize> {
+    let mut command = dying_with_us(Path::new("/bin/sh"));
+    command.args(["-c", &format!("{RAISE_LIMIT} ulimit -n")]);
+    let said = command.output()?.stdout;
+    let said = String::from_utf8(said)?;
+    said.trim()
+        .parse()
+        .with_context(|| format!("the shell's limit of open files: {said:?}"))
 }
 
 fn free_address() -> anyhow::Result<String> {

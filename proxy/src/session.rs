@@ -102,6 +102,13 @@ pub struct Report {
     pub passed: u32,
     pub rewritten: u32,
     pub refused: u32,
+    /// Apart, so that counting a statement moves a few words and no more.
+    pub events: Option<Box<Events>>,
+}
+
+/// What happens less often than a statement.
+#[derive(Debug, Default)]
+pub struct Events {
     /// One entry for each notice, by migration.
     pub fallbacks: Vec<String>,
     pub divergences: Vec<String>,
@@ -261,6 +268,10 @@ impl<P: Pin> Session<P> {
     fn report(&mut self) -> &mut Report {
         self.reported = true;
         &mut self.report
+    }
+
+    fn events(&mut self) -> &mut Events {
+        self.report().events.get_or_insert_default()
     }
 
     /// xorshift: a sample needs no better.

@@ -295,6 +295,15 @@ impl<P: Pin> Session<P> {
         if !names.statement.is_empty() {
             self.send_known_parse(insert);
         }
+        let current = self.generation.number();
+        let statement = self.statements.get(names.statement);
+        if statement.is_none_or(|statement| statement.is_plain(current)) {
+            // Of most Binds, this is all: one look.
+            self.portals.bind(names.portal, Portal::default());
+            let (read, kept) = (None, None);
+            self.expects.push_back(Expect::Bind { read, kept });
+            return Act::Forward;
+        }
         let mut read = self.renewed(names.statement, insert);
         self.cache_sees_bind(names.statement, insert);
         let limit = self.settings.limits.prepared_statements_max;

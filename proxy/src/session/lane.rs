@@ -257,6 +257,8 @@ fn enough(
         Want::Header => Ok(Some(HEADER_BYTES)),
         Want::Whole if bytes.len() >= whole => Ok(Some(whole)),
         Want::Whole => Ok(None),
+        // All is here: what is wanted of it need not be looked for.
+        Want::Prefix if bytes.len() >= whole => Ok(Some(whole)),
         Want::Prefix => {
             let body = &bytes[HEADER_BYTES..whole.min(bytes.len())];
             let extent = side.prefix(header, body)?;

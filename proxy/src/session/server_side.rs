@@ -200,7 +200,7 @@ impl<P: Pin> Session<P> {
         write_frame(insert, backend::AUTHENTICATION, |out| {
             out.extend_from_slice(&without)
         });
-        self.report().channel_binding_stripped = true;
+        self.events().channel_binding_stripped = true;
         Act::Drop
     }
 
@@ -326,8 +326,8 @@ impl<P: Pin> Session<P> {
             String::from_utf8_lossy(message).into_owned()
         };
         match fields.sqlstate() {
-            FALLBACK => self.report().fallbacks.push(migration()),
-            DIVERGENCE => self.report().divergences.push(migration()),
+            FALLBACK => self.events().fallbacks.push(migration()),
+            DIVERGENCE => self.events().divergences.push(migration()),
             _ => {
                 self.cache_sees_notice();
                 return Act::Forward;
@@ -464,7 +464,7 @@ impl<P: Pin> Session<P> {
         if self.status == b'I' {
             let finished = std::mem::take(&mut self.shadows);
             if !finished.is_empty() {
-                self.report().shadows.extend(finished);
+                self.events().shadows.extend(finished);
             }
         } else {
             self.shadows.clear();

@@ -10,7 +10,7 @@ use rewrite_rules::{
 
 use crate::session::lane::Lane;
 use crate::session::{
-    Backend, Frontend, Pin, Reader, Report, Session, SessionLimits, Settings, Violation,
+    Backend, Events, Frontend, Pin, Reader, Report, Session, SessionLimits, Settings, Violation,
 };
 use crate::wire::backend;
 use crate::wire::frame::{write_frame, write_string};
@@ -284,6 +284,13 @@ impl Rig {
 
     pub fn report(&mut self) -> Report {
         self.session.take_report().unwrap_or_default()
+    }
+
+    pub fn events(&mut self) -> Events {
+        self.report()
+            .events
+            .map(|events| *events)
+            .unwrap_or_default()
     }
 }
 
