@@ -6,6 +6,7 @@
 
 pub mod digest;
 pub mod html;
+pub mod ranges;
 pub mod record;
 pub mod repair;
 pub mod report;
@@ -171,12 +172,7 @@ async fn table(
                 totals: [legacy.totals[i].clone(), unified.totals[i].clone()],
             })
             .collect(),
-        ignored_columns: lens
-            .columns
-            .iter()
-            .filter(|column| !column.verify || column.lossy)
-            .map(|column| column.name.clone())
-            .collect(),
+        ignored_columns: ignored_columns(lens),
         samples: Vec::new(),
     };
     let groups = legacy.differing(&unified);
@@ -253,4 +249,9 @@ fn unified_tables(lens: &rewrite_rules::Lens) -> String {
     let tables = lens.unified_tables();
     let names: Vec<String> = tables.iter().map(|table| table.sql()).collect();
     names.join(", ")
+}
+
+fn ignored_columns(lens: &Lens) -> Vec<String> {
+    let ignored = lens.columns.iter().filter(|c| !c.verify || c.lossy);
+    ignored.map(|column| column.name.clone()).collect()
 }

@@ -143,7 +143,7 @@ pub async fn holders(client: &Client, all: &[Instance]) -> Result<Vec<Blocker>, 
         .query(
             &format!(
                 "SELECT '' AS virtual, p.pid, {WHO} FROM unnest($1::integer[]) AS p (pid) \
-                 LEFT JOIN pg_stat_activity AS a ON a.pid = p.pid ORDER BY a.xact_start"
+                 JOIN pg_stat_activity AS a ON a.pid = p.pid ORDER BY a.xact_start"
             ),
             &[&pids],
         )

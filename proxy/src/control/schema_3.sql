@@ -43,3 +43,22 @@ CREATE TABLE crossfade.left_behind (
     own_scans    bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (migration, legacy_table)
 );
+
+-- How far a verify by ranges of the key is, for whoever takes it up again.
+CREATE TABLE crossfade.verify_progress (
+    migration        text NOT NULL,
+    legacy_table     text NOT NULL,
+    -- Its first range's snapshot: the verify is as old as that.
+    started_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_key         jsonb,
+    done             boolean NOT NULL DEFAULT false,
+    legacy_rows      bigint NOT NULL DEFAULT 0,
+    unified_rows     bigint NOT NULL DEFAULT 0,
+    missing          bigint NOT NULL DEFAULT 0,
+    extra            bigint NOT NULL DEFAULT 0,
+    different        bigint NOT NULL DEFAULT 0,
+    -- Rows that differ in it, of each compared column.
+    columns          bigint[] NOT NULL,
+    samples          jsonb NOT NULL DEFAULT '[]',
+    PRIMARY KEY (migration, legacy_table)
+);

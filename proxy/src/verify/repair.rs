@@ -55,7 +55,11 @@ pub async fn run(
             break report;
         }
         left = wrong;
-        tell(&format!("{wrong} rows to repair: {direction:?}"));
+        let decides = match direction {
+            Direction::LegacyToUnified => "legacy",
+            Direction::UnifiedToLegacy => "unified",
+        };
+        tell(&format!("{wrong} rows to repair, by what {decides} says"));
         repaired += round(&mut client, migration, direction).await?;
     };
     record::add(&client, &report).await?;
