@@ -86,7 +86,12 @@ async fn look(url: &str, migration: &Migration) -> Result<Vec<String>, ControlEr
         }
         let chunks = Chunks::prepare(&client, lens, Direction::UnifiedToLegacy).await?;
         let refused = chunks.refused(&mut client, gone, &keys).await?;
-        if !refused.is_empty() {
+        if refused.is_empty() {
+            lines.push(format!(
+                "{} of these were tried, and none is refused",
+                keys.len()
+            ));
+        } else {
             let mut reasons: Vec<String> = refused
                 .iter()
                 .map(|(key, reason)| format!("{key}: {reason}"))
