@@ -7,6 +7,7 @@ pub mod coverage;
 pub mod demo;
 pub mod explain;
 pub mod prepare;
+pub mod retire;
 pub mod rollback;
 pub mod serve;
 pub mod status;

@@ -50,6 +50,12 @@ pub trait Pin: fmt::Debug {
     fn begin(&mut self, held: &mut Arc<Self::Reader>);
     /// The transaction is over and nothing is outstanding.
     fn end(&mut self);
+    /// The client's first message after everything was answered.
+    fn asked(&mut self);
+    /// Nothing is outstanding any more.
+    fn answered(&mut self);
+    /// Which of the server's processes works for the session, for whoever asks who holds it up.
+    fn served_by(&mut self, backend: i32);
 }
 
 /// Bounds on what one client can make the session keep.

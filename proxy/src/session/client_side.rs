@@ -119,6 +119,9 @@ impl<P: Pin> Session<P> {
             _ => {}
         }
         self.begin();
+        if self.expects.is_empty() {
+            self.pin.asked();
+        }
         let at_rest = self.expects.is_empty() && self.is_outside_block() && !self.cache.in_segment;
         self.cache.in_segment = true;
         if header.tag != frontend::BIND {

@@ -60,6 +60,7 @@ impl<P: Pin> Side for Backend<'_, P> {
             | backend::NOTICE_RESPONSE
             | backend::PARAMETER_STATUS
             | backend::COMMAND_COMPLETE
+            | backend::BACKEND_KEY_DATA
                 if header.frame_bytes() <= READ_BYTES_MAX =>
             {
                 Want::Whole
@@ -168,7 +169,12 @@ impl<P: Pin> Session<P> {
             },
             backend::BACKEND_KEY_DATA | backend::NEGOTIATE_PROTOCOL_VERSION => {
                 match self.expects.front() {
-                    Some(Expect::Startup) => Ok(Act::Forward),
+                    Some(Expect::Startup) => {
+                        if let (backend::BACKEND_KEY_DATA, Some(pid)) = (tag, body.first_chunk()) {
+                            self.pin.served_by(i32::from_be_bytes(*pid));
+                        }
+                        Ok(Act::Forward)
+                    }
                     _ => self.out_of_order(tag),
                 }
             }
@@ -476,6 +482,7 @@ impl<P: Pin> Session<P> {
     /// Nothing is outstanding.
     fn rest(&mut self) {
         self.holding = false;
+        self.pin.answered();
         if self.expects.capacity() > super::QUEUE_KEPT_ENTRIES {
             self.expects.shrink_to(0);
         }
