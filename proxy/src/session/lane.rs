@@ -25,6 +25,8 @@ pub enum Act {
     Forward,
     /// The frame goes no further; what was inserted stands in its place.
     Drop,
+    /// The frame is not taken yet: it comes again when the side is no longer blocked.
+    Wait,
     /// What was inserted stands in the place of the frame's first bytes, of which no more than
     /// were wanted; the rest goes on.
     Splice(usize),
@@ -71,6 +73,8 @@ pub struct Lane {
     /// Bytes still to come of a body that needs no understanding.
     streaming: usize,
     dropping: bool,
+    /// The partial frame is all there, and waits for the other side.
+    waiting: bool,
     insert: Vec<u8>,
 }
 
@@ -82,6 +86,12 @@ impl Lane {
     #[must_use]
     pub fn is_at_boundary(&self) -> bool {
         self.partial.is_empty() && self.streaming == 0
+    }
+
+    /// Whether a frame is to be offered again, for which no more bytes have to come.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting
     }
 
     /// Whether bytes put into the output now would stand between two frames.
@@ -149,6 +159,9 @@ impl Lane {
             let body = &walk.rest()[HEADER_BYTES..seen];
             let act = side.frame(header, body, &mut self.insert)?;
             self.insert_into(walk);
+            if act == Act::Wait {
+                return Ok(());
+            }
             self.dropping = act == Act::Drop;
             self.streaming = header.frame_bytes();
             if let Act::Splice(replaced) = act {
@@ -205,8 +218,7 @@ impl Lane {
                     };
                     self.wanted = Some(want);
                     if let Some(seen) = enough(side, header, want, &self.partial)? {
-                        self.finish_partial(side, header, seen, walk)?;
-                        return Ok(true);
+                        return self.finish_partial(side, header, seen, walk);
                     }
                     header.frame_bytes() - self.partial.len()
                 }
@@ -226,15 +238,20 @@ impl Lane {
         header: Header,
         seen: usize,
         walk: &mut Walk<'_>,
-    ) -> Result<(), Violation> {
+    ) -> Result<bool, Violation> {
         let partial = std::mem::take(&mut self.partial);
-        self.wanted = None;
         let act = if passes(side, header) {
             Act::Forward
         } else {
             side.frame(header, &partial[HEADER_BYTES..seen], &mut self.insert)?
         };
         self.insert_into(walk);
+        self.waiting = act == Act::Wait;
+        if self.waiting {
+            self.partial = partial;
+            return Ok(false);
+        }
+        self.wanted = None;
         self.dropping = act == Act::Drop;
         match act {
             Act::Forward => walk.output.extend_from_slice(&partial),
@@ -242,7 +259,7 @@ impl Lane {
                 walk.output
                     .extend_from_slice(&partial[replaced.min(seen)..]);
             }
-            Act::Drop => {}
+            Act::Drop | Act::Wait => {}
         }
         self.streaming = header.frame_bytes() - partial.len();
         // The room is kept for the next frame that is cut in two, unless it is unusually large.
@@ -250,7 +267,7 @@ impl Lane {
             self.partial = partial;
             self.partial.clear();
         }
-        Ok(())
+        Ok(true)
     }
 
     #[inline]
