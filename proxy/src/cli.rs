@@ -8,6 +8,7 @@ pub mod demo;
 pub mod explain;
 pub mod infer;
 pub mod prepare;
+pub mod retire;
 pub mod rollback;
 pub mod serve;
 pub mod status;

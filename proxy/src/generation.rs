@@ -6,12 +6,14 @@
 //! appear.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use rewrite_rules::{Phase, Reading, RuleSet, SearchPath};
 
+use crate::latency::{self, Latencies};
 use crate::session::{Pin, Reader};
 
 /// A loaded rule set and its number; numbers start at 1 and only grow.
@@ -135,13 +137,23 @@ pub struct Generations {
     pins: Mutex<Pins>,
     /// One install at a time: the step is checked against what it replaces.
     installing: Mutex<()>,
+    /// How long the sessions' exchanges took.
+    pub latencies: Latencies,
 }
 
 #[derive(Debug, Default)]
 struct Pins {
     next: u64,
-    /// The generation of each session's transaction; 0 between transactions.
-    by_session: HashMap<u64, Arc<AtomicU64>>,
+    by_session: HashMap<u64, Arc<Pinned>>,
+}
+
+/// What one session shows to others.
+#[derive(Debug, Default)]
+struct Pinned {
+    /// The generation of its transaction; 0 between transactions.
+    generation: AtomicU64,
+    /// The server's process that works for it, as that said at startup; 0 before.
+    backend: AtomicI32,
 }
 
 impl Generations {
@@ -153,6 +165,7 @@ impl Generations {
             newest: AtomicU64::new(1),
             pins: Mutex::default(),
             installing: Mutex::default(),
+            latencies: Latencies::default(),
         }
     }
 
@@ -179,12 +192,35 @@ impl Generations {
         Ok(number)
     }
 
+    /// Whether a rule set may follow the one in force.
+    pub fn may_follow(&self, rules: &RuleSet) -> Result<(), InstallError> {
+        check_steps(self.current.load().rules(), rules)
+    }
+
     /// The oldest generation that a running transaction uses.
     #[must_use]
     pub fn oldest_pinned(&self) -> Option<u64> {
         let pins = lock(&self.pins);
-        let numbers = pins.by_session.values().map(|p| p.load(Ordering::SeqCst));
+        let pinned = pins.by_session.values();
+        let numbers = pinned.map(|p| p.generation.load(Ordering::SeqCst));
         numbers.filter(|number| *number != 0).min()
+    }
+
+    /// The server's processes whose sessions hold on to a generation older than this one, at most
+    /// `max` of them: who is waited for.
+    #[must_use]
+    pub fn backends_before(&self, number: u64, max: usize) -> Vec<i32> {
+        let pins = lock(&self.pins);
+        let mut backends: Vec<i32> = pins
+            .by_session
+            .values()
+            .filter(|pinned| (1..number).contains(&pinned.generation.load(Ordering::SeqCst)))
+            .map(|pinned| pinned.backend.load(Ordering::SeqCst))
+            .collect();
+        drop(pins);
+        backends.sort_unstable();
+        backends.truncate(max);
+        backends
     }
 
     /// No transaction uses a generation older than this one, and none ever will.
@@ -196,7 +232,7 @@ impl Generations {
     /// A session's part in this registry, for as long as it lives.
     #[must_use]
     pub fn session(self: &Arc<Self>) -> SessionPin {
-        let pinned = Arc::new(AtomicU64::new(0));
+        let pinned = Arc::new(Pinned::default());
         let mut pins = lock(&self.pins);
         pins.next += 1;
         let id = pins.next;
@@ -205,6 +241,8 @@ impl Generations {
             generations: Arc::clone(self),
             id,
             pinned,
+            exchanges: 0,
+            asked_at: None,
         }
     }
 }
@@ -255,7 +293,10 @@ fn check_steps(running: &RuleSet, next: &RuleSet) -> Result<(), InstallError> {
 pub struct SessionPin {
     generations: Arc<Generations>,
     id: u64,
-    pinned: Arc<AtomicU64>,
+    pinned: Arc<Pinned>,
+    exchanges: u32,
+    /// When the exchange began, if it is one that is timed.
+    asked_at: Option<Instant>,
 }
 
 impl Pin for SessionPin {
@@ -268,7 +309,7 @@ impl Pin for SessionPin {
 
     fn begin(&mut self, held: &mut Arc<Generation>) {
         loop {
-            self.pinned.store(held.number, Ordering::SeqCst);
+            self.pinned.generation.store(held.number, Ordering::SeqCst);
             if self.generations.newest() == held.number {
                 return;
             }
@@ -277,7 +318,26 @@ impl Pin for SessionPin {
     }
 
     fn end(&mut self) {
-        self.pinned.store(0, Ordering::Release);
+        self.pinned.generation.store(0, Ordering::Release);
+    }
+
+    #[inline]
+    fn asked(&mut self) {
+        self.exchanges = self.exchanges.wrapping_add(1);
+        if self.exchanges.is_multiple_of(latency::ONE_IN) {
+            self.asked_at = Some(Instant::now());
+        }
+    }
+
+    #[inline]
+    fn answered(&mut self) {
+        if let Some(at) = self.asked_at.take() {
+            self.generations.latencies.took(at.elapsed());
+        }
+    }
+
+    fn served_by(&mut self, backend: i32) {
+        self.pinned.backend.store(backend, Ordering::SeqCst);
     }
 }
 
@@ -296,14 +356,18 @@ mod tests {
         let generations = Arc::new(Generations::new(RuleSet::empty()));
         let mut held = generations.current();
         let mut pin = generations.session();
+        pin.served_by(77);
         pin.begin(&mut held);
         assert_eq!(generations.oldest_pinned(), Some(1));
         assert!(!generations.drained(2), "2 is not even installed");
 
         let second = generations.install(RuleSet::empty()).expect("no step");
         assert!(!generations.drained(second));
+        assert_eq!(generations.backends_before(second, 9), [77]);
+        assert_eq!(generations.backends_before(1, 9), [0; 0]);
         pin.end();
         assert!(generations.drained(second));
+        assert_eq!(generations.backends_before(second, 9), [0; 0]);
         pin.begin(&mut held);
         assert_eq!(held.number(), second);
         assert_eq!(generations.oldest_pinned(), Some(second));

@@ -42,6 +42,8 @@ enum Command {
     Advance(cli::advance::Args),
     /// Take a migration one phase back
     Rollback(cli::rollback::Args),
+    /// Put the legacy tables of a retired migration on probation, and judge whether they may go
+    Retire(cli::retire::Args),
     /// Take a live application through a whole migration, on a throwaway server
     Demo(cli::demo::Args),
 }
@@ -92,6 +94,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Status(args) => cli::status::run(args).await,
                 Command::Advance(args) => cli::advance::run(args).await,
                 Command::Rollback(args) => cli::rollback::run(args).await,
+                Command::Retire(args) => cli::retire::run(args).await,
                 Command::Demo(args) => cli::demo::run(args).await,
             }
         });

@@ -7,11 +7,14 @@
 mod cache;
 mod client_side;
 mod expect;
+mod failure;
 mod judge;
 mod keep;
 pub mod lane;
 mod path;
 mod prepared;
+mod renewal;
+mod sampling;
 mod server_side;
 mod statements;
 #[cfg(test)]
@@ -60,6 +63,12 @@ pub trait Pin: fmt::Debug {
     fn begin(&mut self, held: &mut Arc<Self::Reader>);
     /// The transaction is over and nothing is outstanding.
     fn end(&mut self);
+    /// The client's first message after everything was answered.
+    fn asked(&mut self);
+    /// Nothing is outstanding any more.
+    fn answered(&mut self);
+    /// Which of the server's processes works for the session, for whoever asks who holds it up.
+    fn served_by(&mut self, backend: i32);
 }
 
 /// Bounds on what one client can make the session keep.

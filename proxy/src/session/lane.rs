@@ -5,7 +5,7 @@
 //! from where it was read. Copies are made only of what was replaced, of frames cut in two that
 //! must be understood, and of what stands behind them in the chunk.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::Violation;
 use crate::wire::frame::{HEADER_BYTES, Header};
@@ -14,7 +14,7 @@ use crate::wire::frame::{HEADER_BYTES, Header};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     Header,
-    /// The body's beginning, as far as [`Side::prefix`] says.
+    /// The body's beginning, at least as far as [`Side::prefix`] says.
     Prefix,
     Whole,
 }
@@ -32,10 +32,14 @@ pub enum Act {
     Splice(usize),
 }
 
+/// No length at all, for [`Side::passing`].
+pub const NONE: RangeInclusive<u32> = RangeInclusive::new(1, 0);
+
 /// The reader of one direction's frames.
 pub trait Side {
-    /// Such a frame is of no interest just now, and its length in order; asked first, for speed.
-    fn passes(&self, header: Header) -> bool;
+    /// The lengths at which frames with this tag are of no interest, until another kind of frame
+    /// comes; asked first, and once for a row of such frames, for speed.
+    fn passing(&self, tag: u8) -> RangeInclusive<u32>;
     /// The other side must act before another frame is taken.
     fn is_blocked(&self) -> bool;
     fn want(&mut self, header: Header) -> Result<Want, Violation>;
@@ -141,9 +145,9 @@ impl Lane {
                 self.put_aside(walk);
                 return Ok(());
             };
-            if side.passes(header) {
-                self.dropping = false;
-                self.streaming = header.frame_bytes();
+            let passing = side.passing(header.tag);
+            if passing.contains(&header.length) {
+                self.pass_alike(header, &passing, walk);
                 continue;
             }
             let want = side.want(header)?;
@@ -168,6 +172,28 @@ impl Lane {
         }
     }
 
+    /// Rows and COPY's data come by the thousand: steps over all frames that are like this one.
+    #[inline]
+    fn pass_alike(&mut self, first: Header, passing: &RangeInclusive<u32>, walk: &mut Walk<'_>) {
+        let alike = |next: &Header| next.tag == first.tag && passing.contains(&next.length);
+        self.dropping = false;
+        let mut header = first;
+        loop {
+            let bytes = header.frame_bytes();
+            let there = walk.rest().len();
+            if bytes > there {
+                walk.at += there;
+                self.streaming = bytes - there;
+                return;
+            }
+            walk.at += bytes;
+            match Header::read(walk.rest()).filter(alike) {
+                Some(next) => header = next,
+                None => return,
+            }
+        }
+    }
+
     /// Keeps an incomplete frame until more comes. Everything in the chunk before it is in the run.
     fn put_aside(&mut self, walk: &mut Walk<'_>) {
         self.partial.extend_from_slice(walk.rest());
@@ -187,7 +213,7 @@ impl Lane {
                 Some(header) => {
                     let want = match self.wanted {
                         Some(want) => want,
-                        None if side.passes(header) => Want::Header,
+                        None if passes(side, header) => Want::Header,
                         None => side.want(header)?,
                     };
                     self.wanted = Some(want);
@@ -214,7 +240,7 @@ impl Lane {
         walk: &mut Walk<'_>,
     ) -> Result<bool, Violation> {
         let partial = std::mem::take(&mut self.partial);
-        let act = if side.passes(header) {
+        let act = if passes(side, header) {
             Act::Forward
         } else {
             side.frame(header, &partial[HEADER_BYTES..seen], &mut self.insert)?
@@ -260,6 +286,10 @@ impl Lane {
             self.insert = Vec::new();
         }
     }
+}
+
+fn passes(side: &impl Side, header: Header) -> bool {
+    side.passing(header.tag).contains(&header.length)
 }
 
 /// How many bytes of the frame suffice for what is wanted, if they are there.

@@ -191,6 +191,12 @@ impl Pin for Registry {
     fn end(&mut self) {
         self.0.borrow_mut().1 = None;
     }
+
+    fn asked(&mut self) {}
+
+    fn answered(&mut self) {}
+
+    fn served_by(&mut self, _backend: i32) {}
 }
 
 pub struct Rig {
