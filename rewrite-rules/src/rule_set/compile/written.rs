@@ -48,9 +48,12 @@ impl Reader<'_> {
         let lookup = self.table_names(&part.lookup);
         let all: Vec<TableName> = [tables, crosswalk, &lookup].concat();
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        // Legacy follows what clients write to these; nobody follows the lookups.
+        let followed = [tables, crosswalk].concat();
         let known = Known {
-            tables: &all,
+            tables: &followed,
             relations: &[],
+            lookup: &lookup,
         };
         let query = rule_sql::read(read.get_ref(), known, &names, key)
             .map_err(|error| self.placed(read, &error))
@@ -152,6 +155,7 @@ impl Reader<'_> {
             let known = Known {
                 tables,
                 relations: &relations,
+                lookup: &[],
             };
             let Checked {
                 sql,
