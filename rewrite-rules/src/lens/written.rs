@@ -9,7 +9,7 @@ mod functions;
 
 pub(crate) use functions::Call;
 
-use super::{Lens, TableName, Work, quote_ident, quote_literal};
+use super::{LegacyColumn, Lens, TableName, Work, quote_ident, quote_literal};
 
 /// What a rule file's `read` was taken apart into.
 #[derive(Clone, Debug)]
@@ -100,6 +100,16 @@ impl Lens {
         }
     }
 
+    /// The legacy table's primary key, as PostgreSQL names it.
+    pub(crate) fn key_constraint(&self) -> String {
+        // A name has 63 bytes at most.
+        let mut table = self.legacy.name.as_str();
+        while table.len() > 63 - "_pkey".len() {
+            table = &table[..table.floor_char_boundary(table.len() - 1)];
+        }
+        format!("{table}_pkey")
+    }
+
     /// The type of a row image in the lens's functions.
     pub(crate) fn image_type(&self) -> String {
         match &self.written {
@@ -115,13 +125,7 @@ impl Lens {
             .columns
             .iter()
             .zip(&written.query.columns)
-            .map(|(column, sql)| {
-                format!(
-                    "({sql})::{} AS {}",
-                    column.sql_type,
-                    quote_ident(&column.name)
-                )
-            })
+            .map(|(column, sql)| column_item(column, sql))
             .collect();
         let mut all: Vec<String> = written
             .query
@@ -161,13 +165,7 @@ impl Lens {
         let keys: Vec<String> = self
             .key_columns()
             .zip(&written.query.key)
-            .map(|(column, sql)| {
-                format!(
-                    "({sql})::{} AS {}",
-                    column.sql_type,
-                    quote_ident(&column.name)
-                )
-            })
+            .map(|(column, sql)| column_item(column, sql))
             .collect();
         let condition = match &written.query.condition {
             Some(condition) => format!(" WHERE {condition}"),
@@ -298,4 +296,13 @@ impl Lens {
             self.image_row(Self::IMAGE),
         )
     }
+}
+
+/// A legacy column of a query, from what it is read from.
+fn column_item(column: &LegacyColumn, sql: &str) -> String {
+    format!(
+        "({sql})::{} AS {}",
+        column.sql_type,
+        quote_ident(&column.name)
+    )
 }

@@ -1,0 +1,94 @@
+//! The legacy rows of a written lens, once unified leads or is written under its own names.
+//!
+//! ```text
+//! sync(keys, columns)     legacy rows made what `read` says, or removed
+//! ```
+
+use super::{Call, Functions};
+use crate::lens::{Function, quote_ident, quote_literal};
+
+impl Functions<'_> {
+    /// Legacy made what `read` says; of a row that is there only `cf_set`, if that is given.
+    pub(super) fn sync(&self) -> Function {
+        let put = self.put_legacy("cf_now", |name| {
+            format!("CASE WHEN cf_set IS NULL OR {} = ANY (cf_set) THEN excluded.{name} ELSE cf_t.{name} END",
+                quote_literal(name.trim_matches('"')))
+        });
+        let body = format!(
+            "  IF cf_keys IS NULL THEN RETURN true; END IF;\n\
+             \x20 FOR cf_image IN SELECT * FROM unnest(cf_keys) AS cf_i ORDER BY {order} LOOP\n\
+             \x20   {lock_legacy};\n{locks}    {read} INTO cf_now;\n\
+             \x20   IF FOUND THEN\n      {put};\n    ELSE\n      {remove};\n    END IF;\n\
+             \x20 END LOOP;\n  RETURN true;\n",
+            order = self.key_order("cf_i"),
+            lock_legacy = self.lock_legacy("cf_image"),
+            locks = self.locks("cf_image"),
+            read = self.lens.read_of(self.written, "cf_image"),
+            remove = self.remove_legacy("cf_image"),
+        );
+        self.function(
+            self.lens.named(Call::Sync.word()),
+            &format!("(cf_keys {}[], cf_set text[]) RETURNS boolean", self.row),
+            &format!("  cf_image {row};\n  cf_now {row};\n", row = self.row),
+            &body,
+        )
+    }
+
+    pub(super) fn mirror(&self, indent: &str) -> String {
+        let put = self.put_legacy("cf_now", |name| format!("excluded.{name}"));
+        format!("{indent}IF cf_mirror THEN\n{indent}  {put};\n{indent}END IF;\n")
+    }
+
+    /// The legacy row of an image, written. Of a row that is there, lossy columns stay: unified
+    /// has nothing to say of them.
+    pub(super) fn put_legacy(&self, image: &str, value: impl Fn(&str) -> String) -> String {
+        let names: Vec<String> = self
+            .lens
+            .columns
+            .iter()
+            .map(|c| quote_ident(&c.name))
+            .collect();
+        let values: Vec<String> = names
+            .iter()
+            .map(|name| format!("({image}).{name}"))
+            .collect();
+        let sets: Vec<String> = self
+            .lens
+            .columns
+            .iter()
+            .filter(|c| !self.lens.is_key(c) && !c.lossy)
+            .map(|c| quote_ident(&c.name))
+            .map(|name| format!("{name} = {}", value(&name)))
+            .collect();
+        let action = if sets.is_empty() {
+            "NOTHING".to_owned()
+        } else {
+            format!("UPDATE SET {}", sets.join(", "))
+        };
+        format!(
+            "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE VALUES ({}) ON CONFLICT ({}) DO {action}",
+            self.lens.legacy,
+            names.join(", "),
+            values.join(", "),
+            self.lens.legacy_key().join(", "),
+        )
+    }
+
+    fn legacy_row(&self, image: &str) -> String {
+        let keys: Vec<String> = self
+            .lens
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_t.{key} = ({image}).{key}"))
+            .collect();
+        format!("{} AS cf_t WHERE {}", self.lens.legacy, keys.join(" AND "))
+    }
+
+    pub(super) fn lock_legacy(&self, image: &str) -> String {
+        format!("PERFORM 1 FROM {} FOR UPDATE", self.legacy_row(image))
+    }
+
+    pub(super) fn remove_legacy(&self, image: &str) -> String {
+        format!("DELETE FROM {}", self.legacy_row(image))
+    }
+}
