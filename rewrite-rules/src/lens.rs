@@ -19,7 +19,7 @@ pub use functions::Function;
 pub(crate) use functions::Work;
 pub use sql::{UNMAPPED, quote_ident, quote_literal};
 pub(crate) use written::Call;
-pub use written::{Part, Query, Step, Written};
+pub use written::{Check, Part, Query, Step, Written};
 
 use std::fmt;
 
@@ -56,6 +56,8 @@ pub struct LegacyColumn {
     pub unified: String,
     /// The unified column's type as SQL.
     pub unified_type: String,
+    /// Declared for written lenses, whose tables need not repeat it.
+    pub not_null: bool,
     /// SQL of the legacy default; `NULL` when there is none.
     pub default: Option<String>,
     /// Pairs of legacy and unified values; empty means that values are the same on both sides.
@@ -157,7 +159,9 @@ impl Lens {
             .iter()
             .filter(|column| column.name != column.unified)
             .map(|column| rename(Named::Column, &column.unified, &column.name));
-        let tables = self.unified_tables().into_iter().flat_map(|unified| {
+        let crosswalk = self.written.iter().flat_map(|written| &written.crosswalk);
+        let tables = self.unified_tables().into_iter().chain(crosswalk);
+        let tables = tables.flat_map(|unified| {
             [
                 rename(Named::Table, &unified.name, &self.legacy.name),
                 rename(Named::Schema, &unified.schema, &self.legacy.schema),

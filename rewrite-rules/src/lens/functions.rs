@@ -101,7 +101,11 @@ impl Lens {
                     step.sql.hash(&mut hasher);
                 }
                 for column in &self.columns {
-                    column.lossy.hash(&mut hasher);
+                    (column.lossy, column.not_null).hash(&mut hasher);
+                }
+                self.key.hash(&mut hasher);
+                for check in &written.checks {
+                    (&check.name, &check.sql).hash(&mut hasher);
                 }
             }
         }

@@ -57,6 +57,14 @@ pub struct Step {
     pub returning: Vec<String>,
 }
 
+/// A CHECK of the legacy table.
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub name: String,
+    /// SQL in which [`Visible::ROW`] stands for the row's name.
+    pub(crate) sql: String,
+}
+
 #[derive(Clone, Debug)]
 pub struct Written {
     /// The unified tables, which clients may write.
@@ -66,6 +74,8 @@ pub struct Written {
     pub query: Query,
     pub put: Vec<Step>,
     pub remove: Vec<Step>,
+    /// In the order in which PostgreSQL looks at them: that of their names.
+    pub checks: Vec<Check>,
 }
 
 impl Written {
@@ -247,7 +257,7 @@ impl Lens {
             "SELECT CASE WHEN {} THEN count(*) END FROM cf_rows AS {}",
             self.call(
                 Call::Sync,
-                &format!("array_agg({}), NULL", self.image_row(Self::IMAGE))
+                &format!("array_agg({}), NULL, false", self.image_row(Self::IMAGE))
             ),
             Self::IMAGE
         );

@@ -18,6 +18,7 @@
 //! names are in `mirror`.
 
 mod mirror;
+mod types;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
@@ -84,6 +85,8 @@ impl<'a> Images<'_, 'a> {
             self.lens.image_row(Lens::IMAGE)
         ));
         unified.images(&mut given, source)?;
+        let columns = unified.given_columns()?;
+        self.judge_inserted(&mut composer, source, &columns)?;
         composer.once("given", given);
         let given = composer.name("given");
         let arguments = format!(
@@ -104,6 +107,7 @@ impl<'a> Images<'_, 'a> {
         }
         let unified = Unified::of(&self.scope, self.target, self.write);
         let sets = unified.assignments()?;
+        self.judge_assignments(&mut composer, source, &sets);
         let mut new = Output::default();
         for (index, column) in self.lens.columns.iter().enumerate() {
             new.own(if index == 0 { "ROW(" } else { ", " });

@@ -12,7 +12,7 @@ use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
 use crate::lens::{Constant, LegacyColumn, Lens, TableName, Visible};
 use crate::phase::Phase;
 use crate::rule_file::{ColumnPart, RuleFile, TablePart, line_and_column};
-use crate::rule_sql;
+use crate::rule_sql::{self, Definition};
 
 pub(super) fn compile(files: Vec<SourceFile>) -> Result<Vec<Migration>, RuleErrors> {
     let mut errors = Vec::new();
@@ -52,7 +52,7 @@ impl Reader<'_> {
     }
 
     fn migration(&mut self) -> Option<Migration> {
-        let file: RuleFile = match toml::from_str(self.text) {
+        let file = match RuleFile::read(self.text) {
             Ok(file) => file,
             Err(error) => {
                 let span = error.span().unwrap_or(0..0);
@@ -226,14 +226,15 @@ impl Reader<'_> {
     }
 
     fn column(&mut self, name: &str, part: &ColumnPart) -> LegacyColumn {
-        let sql_type = self.sql_type(&part.sql_type);
+        let Definition {
+            sql_type,
+            not_null,
+            default,
+        } = self.definition(part);
         let unified_type = match &part.unified_type {
             Some(written) => self.sql_type(written),
             None => sql_type.clone(),
         };
-        if let Some(default) = &part.default {
-            self.expression(default);
-        }
         let mut values = Vec::new();
         let mut seen = HashSet::new();
         for (legacy, unified) in part.values.iter().flat_map(|v| &v.0) {
@@ -258,7 +259,8 @@ impl Reader<'_> {
                 .map_or(name, |u| u.get_ref())
                 .to_owned(),
             unified_type,
-            default: part.default.as_ref().map(|d| d.get_ref().clone()),
+            not_null,
+            default,
             values,
             set_by_trigger: part.set_by_trigger,
             verify: part.verify,
@@ -336,6 +338,23 @@ impl Reader<'_> {
         }
     }
 
+    /// A column as CREATE TABLE would have it; its default may also stand apart.
+    fn definition(&mut self, part: &ColumnPart) -> Definition {
+        let written = &part.sql_type;
+        let mut definition = rule_sql::definition(written.get_ref()).unwrap_or_else(|error| {
+            self.sql_error(written, &error);
+            Definition::default()
+        });
+        if let Some(default) = &part.default {
+            self.expression(default);
+            if definition.default.is_some() {
+                self.error(&default.span(), "the column has two defaults; expected one");
+            }
+            definition.default = Some(default.get_ref().clone());
+        }
+        definition
+    }
+
     fn sql_type(&mut self, written: &Spanned<String>) -> String {
         if let Err(error) = rule_sql::check_type(written.get_ref()) {
             self.sql_error(written, &error);
@@ -361,6 +380,6 @@ impl Reader<'_> {
 fn each_column(part: &TablePart) -> impl Iterator<Item = (&str, &Spanned<String>, &ColumnPart)> {
     part.columns.0.iter().flat_map(|(names, column)| {
         let each = names.get_ref().split(',').map(str::trim);
-        each.map(move |name| (name, names, column.get_ref()))
+        each.map(move |name| (name, names, &column.get_ref().0))
     })
 }

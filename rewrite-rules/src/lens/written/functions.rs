@@ -5,6 +5,7 @@
 //!                       record, out of which later steps read it as a relation
 //! put, remove(images, record)      what a write to the legacy table is followed by
 //! insert, change, delete(images …) a write to the legacy name once unified leads (`client`)
+//! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! sync(keys, columns)              legacy rows made what `read` says (`legacy`)
 //! ```
 
@@ -25,6 +26,8 @@ pub(crate) enum Call {
     Insert,
     Change,
     Delete,
+    Accept,
+    Follow,
     Sync,
 }
 
@@ -37,6 +40,8 @@ impl Call {
             Call::Insert => "insert",
             Call::Change => "change",
             Call::Delete => "delete",
+            Call::Accept => "accept",
+            Call::Follow => "follow",
             Call::Sync => "sync",
         }
     }
@@ -55,6 +60,8 @@ impl Lens {
             f.each(Work::Put, Call::PutOne),
             f.each(Work::Remove, Call::RemoveOne),
             f.truncate(),
+            f.accept(),
+            f.follow(),
             f.sync(),
             f.insert_one(),
             f.insert(),

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::{Reader, each_column};
-use crate::lens::{LegacyColumn, Step, TableName, Written};
+use crate::lens::{Check, LegacyColumn, Step, TableName, Visible, Written};
 use crate::rule_file::{StepPart, TablePart, Unified, place_in_string};
 use crate::rule_sql::{self, Checked, Known, Relation, SqlError};
 
@@ -67,6 +67,7 @@ impl Reader<'_> {
                 self.error(&read.span(), &message);
             }
         }
+        let checks = self.checks(part, &names);
         // What a wrong step would have put is not known.
         let whole = put.len() == part.put.len();
         for (declared, column) in each_column(part).zip(columns).filter(|_| whole) {
@@ -84,7 +85,23 @@ impl Reader<'_> {
             query: query?,
             put,
             remove,
+            checks,
         })
+    }
+
+    fn checks(&mut self, part: &TablePart, columns: &[&str]) -> Vec<Check> {
+        let mut checks = Vec::new();
+        for (name, sql) in &part.checks.0 {
+            match rule_sql::qualify(sql.get_ref(), Visible::ROW, Some(columns)) {
+                Ok((sql, _)) => checks.push(Check {
+                    name: name.get_ref().clone(),
+                    sql,
+                }),
+                Err(error) => self.sql_error(sql, &error),
+            }
+        }
+        checks.sort_by(|a, b| a.name.cmp(&b.name));
+        checks
     }
 
     /// What only a written lens may say.
@@ -92,9 +109,10 @@ impl Reader<'_> {
         let steps = part.put.iter().chain(&part.remove);
         let stray = steps
             .map(|step| step.sql.span())
-            .chain(part.lookup.iter().map(Spanned::span));
+            .chain(part.lookup.iter().map(Spanned::span))
+            .chain(part.checks.0.iter().map(|(name, _)| name.span()));
         for span in stray.collect::<Vec<_>>() {
-            self.error(&span, "found this without `read`; a lens that is derived from [table.columns] has neither steps nor lookups");
+            self.error(&span, "found this without `read`; a lens that is derived from [table.columns] has neither steps, lookups nor checks");
         }
         if let Unified::Several(_) = part.unified.get_ref() {
             self.error(

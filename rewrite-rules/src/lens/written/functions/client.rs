@@ -18,13 +18,14 @@ impl Functions<'_> {
             .collect();
         let constraint = self.lens.key_constraint();
         let body = format!(
-            "{fits}  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}\
+            "{fits}  PERFORM {accept};\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}\
              \x20 PERFORM 1 FROM ({read}) AS cf_r;\n\
              \x20 IF FOUND THEN\n    RAISE EXCEPTION USING ERRCODE = '23505',\n\
              \x20     MESSAGE = {said}, DETAIL = {detail} || concat_ws(', ', {values}) || ') already exists.',\n\
              \x20     CONSTRAINT = {constraint}, TABLE = {table}, SCHEMA = {schema};\n  END IF;\n\
              \x20 PERFORM {put};\n{read_back}{mirror}  RETURN cf_now;\n",
             fits = self.fits("cf_image", "  "),
+            accept = self.lens.call(Call::Accept, "cf_image"),
             lock_legacy = self.lock_legacy("cf_image"),
             locks = self.locks("cf_image"),
             read = self.lens.read_of(self.written, "cf_image"),
@@ -99,9 +100,10 @@ impl Functions<'_> {
         let body = format!(
             "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
              \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{fits}{sets}\
-             \x20   PERFORM {put};\n{read_back}{mirror}    RETURN NEXT cf_now;\n  END LOOP;\n",
+             \x20   PERFORM {accept};\n    PERFORM {put};\n{read_back}{mirror}    RETURN NEXT cf_now;\n  END LOOP;\n",
             again = self.look_again(),
             fits = self.fits("cf_new", "    "),
+            accept = self.lens.call(Call::Accept, "cf_now"),
             put = self.lens.call(Call::PutOne, "cf_now"),
             read_back = self.read_back("cf_old", "    "),
             mirror = self.mirror("    "),
