@@ -9,6 +9,7 @@ mod compare;
 mod copy;
 mod digest;
 mod functions;
+mod in_place;
 mod sql;
 mod written;
 
@@ -17,6 +18,7 @@ pub use copy::KeyRange;
 pub use digest::{DigestOf, GROUPS};
 pub use functions::Function;
 pub(crate) use functions::Work;
+pub use in_place::InPlace;
 pub use sql::{UNMAPPED, quote_ident, quote_literal};
 pub(crate) use written::Call;
 pub use written::{Check, Part, Query, Step, Written};
@@ -119,6 +121,8 @@ pub struct Lens {
     pub legacy: TableName,
     /// The unified table; of a written lens the first of several.
     pub unified: TableName,
+    /// Both sides are one table, some of whose columns move: how it is seen until the reads turn.
+    pub in_place: Option<InPlace>,
     pub columns: Vec<LegacyColumn>,
     /// Indexes into `columns`, in key order.
     pub key: Vec<usize>,
@@ -127,6 +131,8 @@ pub struct Lens {
     pub constants: Vec<Constant>,
     /// Pairs of a legacy constraint and the unified one that stands for it.
     pub constraints: Vec<(String, String)>,
+    /// Rows that are there are put by UPDATE alone, for roles that may not insert.
+    pub row_security: bool,
     /// The operator's own SQL; `None`: derived from the columns.
     pub written: Option<Written>,
 }

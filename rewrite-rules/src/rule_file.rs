@@ -18,6 +18,17 @@ pub(crate) struct RuleFile {
     pub prepare: Option<PreparePart>,
     #[serde(default, rename = "table")]
     pub tables: Vec<Spanned<TablePart>>,
+    #[serde(default, rename = "function")]
+    pub functions: Vec<FunctionPart>,
+}
+
+/// A function that clients call by a name, or with argument names, which it will not keep. Both are
+/// signatures: `schema.name(first_argument, second_argument)`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FunctionPart {
+    pub legacy: Spanned<String>,
+    pub unified: Spanned<String>,
 }
 
 /// What the migration needs beside the two sides: tables that tie the rows of one to the other.
@@ -43,12 +54,18 @@ pub(crate) struct MigrationPart {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TablePart {
-    pub legacy: Spanned<String>,
-    pub unified: Spanned<Unified>,
+    pub legacy: Option<Spanned<String>>,
+    pub unified: Option<Spanned<Unified>>,
+    /// In place of both: a table that stays, and columns of which move to others.
+    pub in_place: Option<Spanned<String>>,
     /// Tables that the SQL below looks things up in, and no lens writes.
     #[serde(default)]
     pub lookup: Vec<Spanned<String>>,
     pub key: Spanned<Vec<Spanned<String>>>,
+    /// Policies of the tables let roles update rows that they may not insert: rows that are there
+    /// are updated, never inserted over.
+    #[serde(default)]
+    pub row_security: bool,
     /// SQL over unified columns: which unified rows exist for legacy readers.
     pub visible: Option<Spanned<String>>,
     /// A name, or several with commas between them that are declared alike.

@@ -45,6 +45,33 @@ pub struct Migration {
     /// DDL of tables that tie both sides together, for `crossfade prepare`.
     pub prepare: Option<String>,
     pub tables: Vec<Lens>,
+    pub functions: Vec<RenamedFunction>,
+}
+
+/// A function under its legacy and its unified signature.
+#[derive(Clone, Debug)]
+pub struct RenamedFunction {
+    pub legacy: Signature,
+    pub unified: Signature,
+}
+
+impl RenamedFunction {
+    #[must_use]
+    pub fn is_renamed(&self) -> bool {
+        self.legacy.name != self.unified.name
+    }
+
+    #[must_use]
+    pub fn renames_arguments(&self) -> bool {
+        self.legacy.arguments != self.unified.arguments
+    }
+}
+
+/// A function's name and the names of its arguments, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    pub name: TableName,
+    pub arguments: Vec<String>,
 }
 
 impl Migration {
@@ -138,6 +165,13 @@ impl RuleSet {
                     words.extend(lens.unified_tables().iter().map(|t| t.name.clone()));
                 }
             }
+            let called = migration
+                .functions
+                .iter()
+                .map(|f| f.legacy.name.name.clone());
+            if migration.phase != Phase::LegacyOnly {
+                words.extend(called);
+            }
         }
         let mut naming_words = words.len();
         if !words.is_empty() {
@@ -224,6 +258,7 @@ impl RuleSet {
             .filter(|m| m.phase != Phase::LegacyOnly)
             .find_map(|migration| {
                 migration.tables.iter().find_map(|lens| {
+                    let lens = lens.in_phase(migration.phase);
                     let found = |side, table| Managed {
                         migration,
                         lens,

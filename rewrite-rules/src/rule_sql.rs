@@ -46,6 +46,21 @@ pub(crate) fn check_type(text: &str) -> Result<(), String> {
     ended(&mut parser)
 }
 
+/// `schema.name(argument, …)`: the name, and the arguments' names.
+pub(crate) fn signature(text: &str) -> Option<(TableName, Vec<String>)> {
+    let (name, arguments) = text.strip_suffix(')')?.split_once('(')?;
+    let name = table_name(name)?;
+    if arguments.trim().is_empty() {
+        return Some((name, Vec::new()));
+    }
+    let arguments = arguments.split(',').map(|argument| {
+        let mut parser = parser(argument).ok()?;
+        let ident = parser.parse_identifier().ok()?;
+        (parser.peek_token().token == Token::EOF).then(|| folded(&ident))
+    });
+    arguments.collect::<Option<Vec<_>>>().map(|all| (name, all))
+}
+
 /// A column as CREATE TABLE has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Definition {

@@ -14,6 +14,10 @@ pub struct Case {
     /// The migration's name.
     pub name: &'static str,
     pub rules: &'static str,
+    /// Further migrations of the same database: names and rules.
+    pub also: &'static [(&'static str, &'static str)],
+    /// What the superuser does on the server beforehand: roles.
+    pub server: &'static str,
     /// The legacy tables with their rows.
     pub legacy: &'static str,
     /// The unified tables.
@@ -41,6 +45,10 @@ impl Twin {
             let ddl = format!("CREATE DATABASE {database} OWNER {}", crate::world::USER);
             superuser.batch_execute(&ddl).await?;
         }
+        superuser
+            .batch_execute(case.server)
+            .await
+            .context("roles")?;
         let alone = world.client(&world.direct_url("alone")).await?;
         let direct = world.client(&world.direct_url("migrated")).await?;
         for client in [&alone, &direct] {
@@ -52,6 +60,9 @@ impl Twin {
             .context("unified")?;
         let proxy = Proxy::with_config(&world.postgres, "migrated", "")?;
         proxy.write_rules(case.name, case.rules)?;
+        for (name, rules) in case.also {
+            proxy.write_rules(name, rules)?;
+        }
         let proxy = proxy.serve().await?;
         let proxied = proxy.client().await?;
         Ok(Twin {
@@ -76,8 +87,13 @@ impl Twin {
 
     /// Runs a command on the migration, options behind it; its output.
     pub async fn crossfade(&self, command: &str) -> anyhow::Result<String> {
+        self.crossfade_of(self.case.name, command).await
+    }
+
+    /// The same on one of the database's migrations.
+    pub async fn crossfade_of(&self, migration: &str, command: &str) -> anyhow::Result<String> {
         let mut args: Vec<&str> = command.split(' ').collect();
-        args.insert(1, self.case.name);
+        args.insert(1, migration);
         self.proxy.crossfade(&args).await
     }
 
@@ -96,9 +112,13 @@ impl Twin {
         Ok(self.superuser().await?.batch_execute(&grant).await?)
     }
 
+    /// Takes every migration a step further.
     pub async fn advance(&self, to: Phase) -> anyhow::Result<()> {
-        let said = self.crossfade("advance").await?;
-        ensure!(said.contains(&format!("-> {to}")), "not {to}: {said}");
+        let also = self.case.also.iter().map(|(name, _)| *name);
+        for migration in std::iter::once(self.case.name).chain(also) {
+            let said = self.crossfade_of(migration, "advance").await?;
+            ensure!(said.contains(&format!("-> {to}")), "not {to}: {said}");
+        }
         Ok(())
     }
 

@@ -7,6 +7,8 @@ use rewrite_rules::Phase;
 const CASE: Case = Case {
     name: "enhanced_user",
     rules: include_str!("../../rewrite-rules/rules/enhanced_user.toml"),
+    also: &[],
+    server: "",
     legacy: include_str!("lens/enhanced_user_legacy.sql"),
     unified: include_str!("lens/enhanced_user_unified.sql"),
 };

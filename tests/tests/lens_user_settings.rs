@@ -10,6 +10,8 @@ use rewrite_rules::Phase;
 const CASE: Case = Case {
     name: "user_settings",
     rules: include_str!("../../rewrite-rules/rules/user_settings.toml"),
+    also: &[],
+    server: "",
     legacy: include_str!("lens/user_settings_legacy.sql"),
     unified: include_str!("lens/user_settings_unified.sql"),
 };

@@ -150,6 +150,7 @@ fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &
     for column in legacy
         .iter()
         .filter(|column| lens.column(&column.name).is_none())
+        .filter(|column| !is_moved(lens, &column.name))
     {
         findings.error(
             format!(
@@ -250,6 +251,14 @@ async fn limits(
     Ok(())
 }
 
+/// Whether a table that stays has the column beside another of the same values.
+fn is_moved(lens: &Lens, column: &String) -> bool {
+    let moved = lens.in_place.iter().flat_map(|in_place| &in_place.moved);
+    moved
+        .into_iter()
+        .any(|(legacy, unified)| legacy == column || unified == column)
+}
+
 fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings: &mut Findings) {
     let name = crate::control::shown(&lens.unified.sql());
     for column in &lens.columns {
@@ -288,7 +297,9 @@ fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings:
         }
     }
     let fed = |name: &String| {
-        lens.column_by_unified(name).is_some() || lens.constants.iter().any(|c| c.unified == *name)
+        lens.column_by_unified(name).is_some()
+            || lens.constants.iter().any(|c| c.unified == *name)
+            || is_moved(lens, name)
     };
     for found in unified.iter().filter(|found| !fed(&found.name)) {
         if found.not_null && found.default.is_none() && !found.fills_itself {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use rewrite_rules::{Migration, Phase, RuleSet};
+use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use tokio_postgres::Client;
 
 use super::alone::alone;
@@ -338,12 +338,12 @@ async fn commands(
         return Ok(Vec::new());
     }
     let functions = schema::functions_of(client, &migration.name).await?;
-    let mut commands: Vec<String> = functions
+    let tables = migration.tables.iter();
+    let moved = tables.clone().filter_map(Lens::drop_moved_columns);
+    let functions = functions
         .iter()
-        .map(|function| format!("DROP FUNCTION {function};"))
-        .collect();
-    for lens in &migration.tables {
-        commands.push(format!("DROP TABLE {};", lens.legacy));
-    }
-    Ok(commands)
+        .map(|function| format!("DROP FUNCTION {function};"));
+    let left = tables.filter(|lens| lens.in_place.is_none());
+    let dropped = left.map(|lens| format!("DROP TABLE {};", lens.legacy));
+    Ok(moved.chain(functions).chain(dropped).collect())
 }

@@ -24,7 +24,6 @@ use super::compose::{Composed, Composer};
 use super::expression::{assigned, unrowed, values_of_assignment};
 use super::{ManagedRef, Scope, invert};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
-use crate::phase::Phase;
 use crate::refuse;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
@@ -90,7 +89,7 @@ impl<'w, 'a> Unified<'w, 'a> {
             target,
             write,
             lens: target.managed.lens,
-            mirrors: target.managed.migration.phase == Phase::UnifiedRead,
+            mirrors: target.mirrors(),
         }
     }
 }

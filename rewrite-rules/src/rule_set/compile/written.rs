@@ -13,14 +13,14 @@ const ROW_IMAGE: &str = "row_image";
 impl Reader<'_> {
     /// The unified tables of a table's rule.
     pub(super) fn unified_tables(&mut self, part: &TablePart) -> Vec<TableName> {
-        match part.unified.get_ref() {
-            Unified::One(name) => self.tables_in(part, std::slice::from_ref(name)),
-            Unified::Several(names) => self.tables_in(part, names),
-        }
-    }
-
-    fn tables_in(&mut self, part: &TablePart, names: &[String]) -> Vec<TableName> {
-        let placed = |name: &String| Spanned::new(part.unified.span(), name.clone());
+        let Some(unified) = &part.unified else {
+            return Vec::new();
+        };
+        let names = match unified.get_ref() {
+            Unified::One(name) => std::slice::from_ref(name),
+            Unified::Several(names) => names,
+        };
+        let placed = |name: &String| Spanned::new(unified.span(), name.clone());
         self.table_names(&names.iter().map(placed).collect::<Vec<_>>())
     }
 
@@ -114,9 +114,11 @@ impl Reader<'_> {
         for span in stray.collect::<Vec<_>>() {
             self.error(&span, "found this without `read`; a lens that is derived from [table.columns] has neither steps, lookups nor checks");
         }
-        if let Unified::Several(_) = part.unified.get_ref() {
+        if let Some(unified) = &part.unified
+            && let Unified::Several(_) = unified.get_ref()
+        {
             self.error(
-                &part.unified.span(),
+                &unified.span(),
                 "found several unified tables without `read`; expected one, or the SQL of the lens",
             );
         }
