@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use rewrite_rules::Phase;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use crate::control::until;
 use crate::raw::RawClient;
 use crate::{Proxy, World};
 
@@ -109,7 +110,10 @@ impl Twin {
             "GRANT ALL ON ALL TABLES IN SCHEMA public TO {}",
             crate::world::USER
         );
-        Ok(self.superuser().await?.batch_execute(&grant).await?)
+        let superuser = self.superuser().await?;
+        superuser.batch_execute(&grant).await?;
+        // A step does not wait for a proxy that has not said yet that it serves.
+        until(&superuser, "EXISTS (SELECT FROM crossfade.instances)").await
     }
 
     /// Takes every migration a step further.
@@ -237,7 +241,7 @@ async fn extended(client: &Client, sql: &str, values: &[Option<&str>]) -> String
                 .collect();
             lines.extend(rows.iter().map(|row| {
                 let raw: Vec<String> = (0..row.len())
-                    .map(|i| format!("{:?}", row.get::<_, Raw>(i).0))
+                    .map(|i| shown(&row.get::<_, Raw>(i)))
                     .collect();
                 raw.join("|")
             }));
@@ -278,6 +282,17 @@ impl tokio_postgres::types::ToSql for Text {
 
 /// A value as it came.
 struct Raw(Option<Vec<u8>>);
+
+/// A text as itself, other values by their bytes.
+fn shown(Raw(value): &Raw) -> String {
+    let Some(bytes) = value else {
+        return "∅".to_owned();
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => text.to_owned(),
+        Ok(_) | Err(_) => format!("{bytes:?}"),
+    }
+}
 
 impl<'a> tokio_postgres::types::FromSql<'a> for Raw {
     fn from_sql(

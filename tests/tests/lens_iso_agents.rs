@@ -83,7 +83,7 @@ const REQUESTS: &[Request] = &[
         "user_5",
         "WITH pgrst_source AS (INSERT INTO \"public\".\"client_profiles\"(\"company_name\", \"contact_name\", \"email\", \"iso_agent_id\", \"is_active\", \"preferences\") SELECT \"pgrst_body\".\"company_name\", \"pgrst_body\".\"contact_name\", \"pgrst_body\".\"email\", \"pgrst_body\".\"iso_agent_id\", \"pgrst_body\".\"is_active\", \"pgrst_body\".\"preferences\" FROM (SELECT $1::json AS json_data) pgrst_payload, LATERAL (SELECT \"company_name\", \"contact_name\", \"email\", \"iso_agent_id\", \"is_active\", \"preferences\" FROM json_to_record(pgrst_payload.json_data) AS _(\"company_name\" text, \"contact_name\" text, \"email\" text, \"iso_agent_id\" uuid, \"is_active\" boolean, \"preferences\" jsonb) ) pgrst_body RETURNING \"public\".\"client_profiles\".*){outer_new}",
         &[
-            "{\"company_name\": \"New {p}\", \"contact_name\": \"N\", \"email\": \"new{p}@example.com\", \"iso_agent_id\": \"{a5}\", \"is_active\": true, \"preferences\": {}}",
+            "{\"company_name\": \"New\", \"contact_name\": \"N\", \"email\": \"new{p}@example.com\", \"iso_agent_id\": \"{a5}\", \"is_active\": true, \"preferences\": {}}",
         ],
     ),
     // Somebody else's: the policy says no.
@@ -196,8 +196,8 @@ const REQUESTS: &[Request] = &[
     Request(
         "authenticated",
         "user_5",
-        "INSERT INTO \"public\".\"requests\" (\"iso_agent_id\", \"departure_airport\", \"arrival_airport\", \"departure_date\", \"passengers\") VALUES (\"public\".\"get_current_iso_agent_id\"(), $1, 'EGGW', '2098-01-01', 2) RETURNING \"iso_agent_id\", \"status\", \"metadata\"",
-        &["P{p}"],
+        "INSERT INTO \"public\".\"requests\" (\"id\", \"iso_agent_id\", \"departure_airport\", \"arrival_airport\", \"departure_date\", \"passengers\", \"created_at\", \"updated_at\") VALUES ($1, \"public\".\"get_current_iso_agent_id\"(), $2, 'EGGW', '2098-01-01', 2, '2024-04-1{p}', '2024-04-01') RETURNING \"iso_agent_id\", \"status\", \"metadata\"",
+        &["{r10{p}}", "P{p}"],
     ),
     // proposals keeps its column.
     Request(
@@ -223,7 +223,7 @@ const REQUESTS: &[Request] = &[
         "service_role",
         "",
         "UPDATE public.client_profiles AS c SET iso_agent_id = r.iso_agent_id, phone = 'moved' FROM public.requests r WHERE r.client_profile_id = c.id AND c.id = $1 RETURNING c.*",
-        &["{c9}"],
+        &["{c2}"],
     ),
     Request(
         "service_role",
@@ -235,7 +235,7 @@ const REQUESTS: &[Request] = &[
         "service_role",
         "",
         "UPDATE public.client_profiles SET iso_agent_id = NULL WHERE id = $1",
-        &["{c9}"],
+        &["{c2}"],
     ),
     Request(
         "service_role",
@@ -384,8 +384,9 @@ CREATE POLICY u ON proposals FOR UPDATE USING (iso_agent_id = get_current_user_i
 #[tokio::test]
 async fn agents_and_all_that_hangs_on_them_go_through_every_phase() {
     let twin = Twin::start(case()).await.unwrap();
-    twin.prepare().await.unwrap();
+    // Until the first step a column that is added can be seen by who selects all of them.
     traffic(&twin, Phase::LegacyOnly).await;
+    twin.prepare().await.unwrap();
     twin.advance(Phase::DualWrite).await.unwrap();
     traffic(&twin, Phase::DualWrite).await;
     let said = twin.crossfade("backfill").await.unwrap();
