@@ -20,6 +20,7 @@ mod walk;
 
 pub use lens::{LegacyColumn, Lens, TableName, UNMAPPED};
 pub use phase::Phase;
+pub use rule_file::schema::schema;
 pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
 pub use statement::{
     Answer, Named, Reading, Refusal, Rename, Rewritten, SearchPath, SessionEffects, ShadowPair,

@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows what the values mean; `RuleSet::compile` checks them and builds lenses.
 
+pub(crate) mod schema;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;

@@ -164,8 +164,8 @@ fn keep_result_names(scope: &Scope<'_>, calls: &[Call<'_>], source: &mut Source<
         let end = if node.is("ResTarget") && node.name("name").is_none() {
             named_by(node.get("val")).zip(end_of_item(scope, node))
         } else if node.is("RangeFunction") && !node.get("alias").exists() {
-            let functions = node.list("functions");
-            let call = functions.first().and_then(|first| first.items().first());
+            let call = node.list("functions").first();
+            let call = call.and_then(|first| first.find("FuncCall"));
             let call = call.filter(|_| !node.flag("is_rowsfrom"));
             call.and_then(|call| named_by(call).zip(end_of_call(scope, call)))
         } else {
