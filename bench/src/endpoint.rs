@@ -64,8 +64,18 @@ impl Starter<'_> {
 
     /// `crossfade serve` with the rules of `iso_agents` in a phase.
     pub async fn crossfade(&self, name: &str, phase: Phase) -> anyhow::Result<Endpoint> {
+        self.crossfade_set(name, phase, "").await
+    }
+
+    /// The same, with settings of its own.
+    pub async fn crossfade_set(
+        &self,
+        name: &str,
+        phase: Phase,
+        settings: &str,
+    ) -> anyhow::Result<Endpoint> {
         let listen = free_address()?;
-        let config = self.crossfade_config(name, &listen, phase)?;
+        let config = self.crossfade_config(name, &listen, phase, settings)?;
         let mut command = with_open_files(self.crossfade);
         command.args(["serve", "--config"]).arg(config);
         self.start(name, listen, command).await
@@ -77,6 +87,7 @@ impl Starter<'_> {
         name: &str,
         listen: &str,
         phase: Phase,
+        settings: &str,
     ) -> anyhow::Result<PathBuf> {
         let rules = self.dir.join(name);
         fs::create_dir_all(&rules)?;
@@ -84,7 +95,7 @@ impl Starter<'_> {
         let config = self.dir.join(format!("{name}.toml"));
         let text = format!(
             "listen = {listen:?}\nupstream = {:?}\nrules = {name:?}\n\n\
-             [limits]\nconnections_max = {CONNECTIONS_MAX}\n",
+             [limits]\nconnections_max = {CONNECTIONS_MAX}\n\n{settings}",
             self.upstream
         );
         fs::write(&config, text)?;
@@ -220,15 +231,27 @@ pub fn installed(program: &str) -> Option<PathBuf> {
 }
 
 /// A superuser may raise the hard limit, others the soft one up to it.
-const RAISE_LIMIT: &str =
-    "ulimit -n 131072 2>/dev/null || ulimit -n \"$(ulimit -H -n)\"; exec \"$0\" \"$@\"";
+const RAISE_LIMIT: &str = "ulimit -n 131072 2>/dev/null || ulimit -n \"$(ulimit -H -n)\";";
 
 /// A command that ends with us and may open two sockets for each of many sessions: the usual
 /// limit of 1,024 files is a shell's, not a server's.
 pub fn with_open_files(program: &Path) -> Command {
     let mut command = dying_with_us(Path::new("/bin/sh"));
-    command.args(["-c", RAISE_LIMIT]).arg(program);
     command
+        .args(["-c", &format!("{RAISE_LIMIT} exec \"$0\" \"$@\"")])
+        .arg(program);
+    command
+}
+
+/// How many files such a command may open.
+pub fn open_files_max() -> anyhow::Result<usize> {
+    let mut command = dying_with_us(Path::new("/bin/sh"));
+    command.args(["-c", &format!("{RAISE_LIMIT} ulimit -n")]);
+    let said = command.output()?.stdout;
+    let said = String::from_utf8(said)?;
+    said.trim()
+        .parse()
+        .with_context(|| format!("the shell's limit of open files: {said:?}"))
 }
 
 fn free_address() -> anyhow::Result<String> {

@@ -11,7 +11,9 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::cpu;
-use crate::endpoint::{Endpoint, Starter, crossfade_binary, readable_dir, with_open_files};
+use crate::endpoint::{
+    Endpoint, Starter, crossfade_binary, open_files_max, readable_dir, with_open_files,
+};
 use crate::load::client::Client;
 use crate::load::script::{Protocol, Script, query};
 use crate::workload::{CROSSFADE, RELAY};
@@ -26,6 +28,9 @@ const CONNECTING_MAX: usize = 64;
 
 /// Buffers that a session gives back when it has nothing to do are given back by then.
 const REST: Duration = Duration::from_millis(500);
+
+/// Files that a proxy has open beside its sessions' sockets; more than any of them needs.
+const OTHER_FILES: usize = 60;
 
 /// Named statements that each session leaves prepared, as a driver's cache would.
 const PREPARED: usize = 3;
@@ -67,6 +72,13 @@ pub async fn behind_stub(
         crossfade,
         upstream,
     };
+    let open_files = open_files_max()?;
+    // Each session is two sockets to a proxy.
+    let most = (open_files.saturating_sub(OTHER_FILES) / 2).saturating_sub(WARM_UP_SESSIONS);
+    if most < sessions {
+        println!("{most} sessions in place of {sessions}: a process may open {open_files} files");
+    }
+    let sessions = sessions.min(most);
     let stub = starter("").stub().await?;
     run(&starter(&stub.address), sessions).await
 }

@@ -6,6 +6,7 @@
 //! and what follows what; how a row maps is the lens's.
 
 pub mod chunk;
+pub mod conflict;
 pub mod copy;
 pub mod pace;
 pub mod parts;
@@ -13,7 +14,7 @@ pub mod state;
 pub mod sweep;
 pub mod throttle;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde_json::{Value, json};
@@ -22,8 +23,10 @@ use tokio_postgres::Client;
 use crate::control::{
     self, ControlError, connect, drain, events, ledger, phase_file, schema, shown, step,
 };
-use chunk::{Chunks, backoff, is_conflict};
+use chunk::Chunks;
+use conflict::Attempts;
 use state::{Direction, Progress, Speed, State, Wish};
+use sweep::Remains;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -50,10 +53,6 @@ const PHASES: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead
 
 /// The phase in which unified decides and legacy follows.
 const PHASES_BACK: [Phase; 1] = [Phase::UnifiedRead];
-
-/// A row that somebody has kept locked for this long is waited for no longer; the run can be
-/// taken up again at any time.
-const LOCK_WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// Copies every table of a migration, or what is left of it. Returns where each of them stands.
 pub async fn run(
@@ -182,7 +181,8 @@ async fn table(
     if progress.state == State::Running {
         if direction.is_reverse() {
             // First, for what was deleted may have the name of what was inserted since.
-            sweep::remove_stale_legacy(client, lens, &progress.run).await?;
+            let remains = Remains::StaleLegacy { run: &progress.run };
+            sweep::remove(client, lens, remains).await?;
         }
         let workers = options.workers;
         copy::copy(
@@ -210,13 +210,12 @@ async fn table(
         let timeout = options.drain_timeout;
         sweep::wait_for_snapshots(client, migration, last_chunk, timeout, &mut says).await?;
     }
-    match direction {
-        Direction::LegacyToUnified => sweep::sweep(client, lens).await?,
+    let remains = match direction {
+        Direction::LegacyToUnified => Remains::Ghosts,
         // Again: a delete at REPEATABLE READ cannot see a legacy row that a chunk has put.
-        Direction::UnifiedToLegacy => {
-            sweep::remove_stale_legacy(client, lens, &progress.run).await?
-        }
+        Direction::UnifiedToLegacy => Remains::StaleLegacy { run: &progress.run },
     };
+    sweep::remove(client, lens, remains).await?;
     // What was verified before it was settled must be verified again: the end moves.
     if !complete || settled > 0 {
         state::enter(client, lens, &progress.run, progress.state, State::Complete).await?;
@@ -274,16 +273,11 @@ async fn retry_key(
     chunks: &Chunks<'_>,
     key: &Value,
 ) -> Result<i64, ControlError> {
-    let since = Instant::now();
-    let mut attempt = 0;
+    let mut attempts = Attempts::while_locked();
     loop {
         match chunks.copy_one(client, key).await {
             Ok(counts) => return Ok(counts.settled),
-            Err(error) if is_conflict(&error) && since.elapsed() < LOCK_WAIT_MAX => {
-                tokio::time::sleep(backoff(attempt)).await;
-                attempt += 1;
-            }
-            Err(error) => return Err(error),
+            Err(error) => attempts.after(error).await?,
         }
     }
 }

@@ -104,6 +104,8 @@ pub struct Gates {
     pub fallback_free_days: f64,
     /// The age at which a verification no longer counts.
     pub verify_age_max_hours: f64,
+    /// Before the drop of a retired table: days on probation in which nobody has touched it.
+    pub untouched_days: f64,
 }
 
 impl Default for Gates {
@@ -112,6 +114,7 @@ impl Default for Gates {
         Gates {
             fallback_free_days: 7.0,
             verify_age_max_hours: 24.0,
+            untouched_days: 7.0,
         }
     }
 }
@@ -265,6 +268,7 @@ impl Config {
                 "gates.verify_age_max_hours",
                 self.gates.verify_age_max_hours,
             ),
+            ("gates.untouched_days", self.gates.untouched_days),
         ] {
             if !(0.0..=100_000.0).contains(&value) {
                 return wrong(key, value.to_string(), "a time, not negative");

@@ -5,6 +5,7 @@
 //! statement.
 
 pub mod alone;
+pub mod around;
 pub mod attached;
 pub mod bake;
 pub mod connection;
@@ -15,16 +16,17 @@ pub mod events;
 pub mod gates;
 pub mod instances;
 pub mod ledger;
-mod neighbours;
+pub(crate) mod neighbours;
 pub mod phase_file;
-mod rights;
+mod rehearsal;
+pub(crate) mod rights;
 pub mod schema;
 pub mod statements;
 pub mod status;
 pub mod step;
 
 pub use alone::alone;
-pub use connection::{Control, connect};
+pub use connection::{Control, connect, flush_counters, snapshot};
 pub use error::ControlError;
 
 /// A table's name as people write it: quotes only where they are needed.

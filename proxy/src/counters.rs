@@ -80,17 +80,20 @@ impl Counters {
                 counter.fetch_add(u64::from(by), Relaxed);
             }
         }
-        if report.fallbacks.is_empty() && report.divergences.is_empty() {
+        let Some(events) = &report.events else {
+            return;
+        };
+        if events.fallbacks.is_empty() && events.divergences.is_empty() {
             return;
         }
         let mut migrations = self
             .migrations
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        for name in &report.fallbacks {
+        for name in &events.fallbacks {
             totals_of(&mut migrations, name).fallbacks += 1;
         }
-        for name in &report.divergences {
+        for name in &events.divergences {
             totals_of(&mut migrations, name).divergences += 1;
         }
     }
@@ -144,13 +147,17 @@ fn totals_of<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::Events;
 
     #[test]
     fn totals_add_up_over_the_workers() {
         let counters = Counters::new(2);
         let report = |passed, fallbacks: &[&str]| Report {
             passed,
-            fallbacks: fallbacks.iter().map(|name| (*name).to_owned()).collect(),
+            events: Some(Box::new(Events {
+                fallbacks: fallbacks.iter().map(|name| (*name).to_owned()).collect(),
+                ..Events::default()
+            })),
             ..Report::default()
         };
         counters.add(0, &report(2, &[]));

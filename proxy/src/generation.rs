@@ -6,12 +6,14 @@
 //! appear.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use rewrite_rules::{Phase, Reading, RuleSet, SearchPath};
 
+use crate::latency::{self, Latencies};
 use crate::session::{Pin, Reader};
 
 /// A loaded rule set and its number; numbers start at 1 and only grow.
@@ -19,9 +21,37 @@ use crate::session::{Pin, Reader};
 pub struct Generation {
     number: u64,
     rules: RuleSet,
+    /// The first generation since which the names of managed tables are these.
+    names_since: u64,
+    /// The first generation since which there are rules, and what sessions prepare is seen.
+    watched_since: u64,
+    path_question: Option<Box<str>>,
 }
 
 impl Generation {
+    fn first(rules: RuleSet) -> Generation {
+        Generation {
+            number: 1,
+            names_since: 1,
+            watched_since: 1,
+            path_question: rules.path_question().map(Into::into),
+            rules,
+        }
+    }
+
+    fn after(&self, rules: RuleSet) -> Generation {
+        let number = self.number + 1;
+        let same_names = self.rules.path_names() == rules.path_names();
+        let watched = !self.rules.migrations().is_empty();
+        Generation {
+            number,
+            names_since: if same_names { self.names_since } else { number },
+            watched_since: if watched { self.watched_since } else { number },
+            path_question: rules.path_question().map(Into::into),
+            rules,
+        }
+    }
+
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
@@ -63,6 +93,22 @@ impl Reader for Generation {
     fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         self.rules.rewrite(text, path)
     }
+
+    fn names_since(&self) -> u64 {
+        self.names_since
+    }
+
+    fn watched_since(&self) -> u64 {
+        self.watched_since
+    }
+
+    fn path_question(&self) -> Option<&str> {
+        self.path_question.as_deref()
+    }
+
+    fn path_answered(&self, letters: &[u8]) -> SearchPath {
+        self.rules.path_answered(letters)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,13 +137,23 @@ pub struct Generations {
     pins: Mutex<Pins>,
     /// One install at a time: the step is checked against what it replaces.
     installing: Mutex<()>,
+    /// How long the sessions' exchanges took.
+    pub latencies: Latencies,
 }
 
 #[derive(Debug, Default)]
 struct Pins {
     next: u64,
-    /// The generation of each session's transaction; 0 between transactions.
-    by_session: HashMap<u64, Arc<AtomicU64>>,
+    by_session: HashMap<u64, Arc<Pinned>>,
+}
+
+/// What one session shows to others.
+#[derive(Debug, Default)]
+struct Pinned {
+    /// The generation of its transaction; 0 between transactions.
+    generation: AtomicU64,
+    /// The server's process that works for it, as that said at startup; 0 before.
+    backend: AtomicI32,
 }
 
 impl Generations {
@@ -105,10 +161,11 @@ impl Generations {
     #[must_use]
     pub fn new(rules: RuleSet) -> Generations {
         Generations {
-            current: ArcSwap::from_pointee(Generation { number: 1, rules }),
+            current: ArcSwap::from_pointee(Generation::first(rules)),
             newest: AtomicU64::new(1),
             pins: Mutex::default(),
             installing: Mutex::default(),
+            latencies: Latencies::default(),
         }
     }
 
@@ -128,18 +185,42 @@ impl Generations {
         let _one_at_a_time = lock(&self.installing);
         let running = self.current.load();
         check_steps(running.rules(), &rules)?;
-        let number = running.number + 1;
-        self.current.store(Arc::new(Generation { number, rules }));
+        let next = running.after(rules);
+        let number = next.number;
+        self.current.store(Arc::new(next));
         self.newest.store(number, Ordering::SeqCst);
         Ok(number)
+    }
+
+    /// Whether a rule set may follow the one in force.
+    pub fn may_follow(&self, rules: &RuleSet) -> Result<(), InstallError> {
+        check_steps(self.current.load().rules(), rules)
     }
 
     /// The oldest generation that a running transaction uses.
     #[must_use]
     pub fn oldest_pinned(&self) -> Option<u64> {
         let pins = lock(&self.pins);
-        let numbers = pins.by_session.values().map(|p| p.load(Ordering::SeqCst));
+        let pinned = pins.by_session.values();
+        let numbers = pinned.map(|p| p.generation.load(Ordering::SeqCst));
         numbers.filter(|number| *number != 0).min()
+    }
+
+    /// The server's processes whose sessions hold on to a generation older than this one, at most
+    /// `max` of them: who is waited for.
+    #[must_use]
+    pub fn backends_before(&self, number: u64, max: usize) -> Vec<i32> {
+        let pins = lock(&self.pins);
+        let mut backends: Vec<i32> = pins
+            .by_session
+            .values()
+            .filter(|pinned| (1..number).contains(&pinned.generation.load(Ordering::SeqCst)))
+            .map(|pinned| pinned.backend.load(Ordering::SeqCst))
+            .collect();
+        drop(pins);
+        backends.sort_unstable();
+        backends.truncate(max);
+        backends
     }
 
     /// No transaction uses a generation older than this one, and none ever will.
@@ -151,7 +232,7 @@ impl Generations {
     /// A session's part in this registry, for as long as it lives.
     #[must_use]
     pub fn session(self: &Arc<Self>) -> SessionPin {
-        let pinned = Arc::new(AtomicU64::new(0));
+        let pinned = Arc::new(Pinned::default());
         let mut pins = lock(&self.pins);
         pins.next += 1;
         let id = pins.next;
@@ -160,6 +241,8 @@ impl Generations {
             generations: Arc::clone(self),
             id,
             pinned,
+            exchanges: 0,
+            asked_at: None,
         }
     }
 }
@@ -210,7 +293,10 @@ fn check_steps(running: &RuleSet, next: &RuleSet) -> Result<(), InstallError> {
 pub struct SessionPin {
     generations: Arc<Generations>,
     id: u64,
-    pinned: Arc<AtomicU64>,
+    pinned: Arc<Pinned>,
+    exchanges: u32,
+    /// When the exchange began, if it is one that is timed.
+    asked_at: Option<Instant>,
 }
 
 impl Pin for SessionPin {
@@ -223,7 +309,7 @@ impl Pin for SessionPin {
 
     fn begin(&mut self, held: &mut Arc<Generation>) {
         loop {
-            self.pinned.store(held.number, Ordering::SeqCst);
+            self.pinned.generation.store(held.number, Ordering::SeqCst);
             if self.generations.newest() == held.number {
                 return;
             }
@@ -232,7 +318,26 @@ impl Pin for SessionPin {
     }
 
     fn end(&mut self) {
-        self.pinned.store(0, Ordering::Release);
+        self.pinned.generation.store(0, Ordering::Release);
+    }
+
+    #[inline]
+    fn asked(&mut self) {
+        self.exchanges = self.exchanges.wrapping_add(1);
+        if self.exchanges.is_multiple_of(latency::ONE_IN) {
+            self.asked_at = Some(Instant::now());
+        }
+    }
+
+    #[inline]
+    fn answered(&mut self) {
+        if let Some(at) = self.asked_at.take() {
+            self.generations.latencies.took(at.elapsed());
+        }
+    }
+
+    fn served_by(&mut self, backend: i32) {
+        self.pinned.backend.store(backend, Ordering::SeqCst);
     }
 }
 
@@ -251,14 +356,18 @@ mod tests {
         let generations = Arc::new(Generations::new(RuleSet::empty()));
         let mut held = generations.current();
         let mut pin = generations.session();
+        pin.served_by(77);
         pin.begin(&mut held);
         assert_eq!(generations.oldest_pinned(), Some(1));
         assert!(!generations.drained(2), "2 is not even installed");
 
         let second = generations.install(RuleSet::empty()).expect("no step");
         assert!(!generations.drained(second));
+        assert_eq!(generations.backends_before(second, 9), [77]);
+        assert_eq!(generations.backends_before(1, 9), [0; 0]);
         pin.end();
         assert!(generations.drained(second));
+        assert_eq!(generations.backends_before(second, 9), [0; 0]);
         pin.begin(&mut held);
         assert_eq!(held.number(), second);
         assert_eq!(generations.oldest_pinned(), Some(second));

@@ -26,6 +26,8 @@ enum Command {
     Explain(cli::explain::Args),
     /// Print the JSON schema of rule files, for editors
     Schema,
+    /// Draft a rule file from the tables of a live database
+    Infer(cli::infer::Args),
     /// Create what a migration needs in the application's database
     Prepare(cli::prepare::Args),
     /// Copy legacy rows to the unified tables
@@ -42,6 +44,8 @@ enum Command {
     Advance(cli::advance::Args),
     /// Take a migration one phase back
     Rollback(cli::rollback::Args),
+    /// Put the legacy tables of a retired migration on probation, and judge whether they may go
+    Retire(cli::retire::Args),
     /// Take a live application through a whole migration, on a throwaway server
     Demo(cli::demo::Args),
 }
@@ -87,6 +91,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                     print!("{}", rewrite_rules::schema());
                     Ok(ExitCode::SUCCESS)
                 }
+                Command::Infer(args) => cli::infer::run(args).await,
                 Command::Prepare(args) => cli::prepare::run(args).await,
                 Command::Backfill(args) => cli::backfill::run(args).await,
                 Command::Verify(args) => cli::verify::run(args).await,
@@ -95,6 +100,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Status(args) => cli::status::run(args).await,
                 Command::Advance(args) => cli::advance::run(args).await,
                 Command::Rollback(args) => cli::rollback::run(args).await,
+                Command::Retire(args) => cli::retire::run(args).await,
                 Command::Demo(args) => cli::demo::run(args).await,
             }
         });

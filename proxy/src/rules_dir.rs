@@ -4,8 +4,8 @@
 //! running generation stays.
 
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
-use std::time::{Duration, SystemTime};
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher};
 use rewrite_rules::{RuleErrors, RuleSet, SourceFile};
@@ -20,7 +20,8 @@ use crate::supervisor;
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Editors write a file in several steps: the directory is read once they have been quiet so long.
 const DEBOUNCE: Duration = Duration::from_millis(50);
-/// Network and overlay filesystems may send no events: modification times are looked at as well.
+/// Network and overlay filesystems may send no events, and an edit may fall into the time before the
+/// directory is watched: it is read as well.
 const POLL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,15 @@ pub enum RulesError {
     Rules(#[from] RuleErrors),
     #[error(transparent)]
     Step(#[from] InstallError),
+}
+
+/// Why the directory's rules are not in force.
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    #[error(transparent)]
+    Database(#[from] ControlError),
 }
 
 /// Reads the `*.toml` files of a directory, in the order of their names. One that does not exist
@@ -82,23 +92,33 @@ pub fn load(dir: &Path) -> Result<RuleSet, RulesError> {
     Ok(RuleSet::compile(read(dir)?)?)
 }
 
-/// Reads the proxy's directory again and puts it into force if any text has changed. Returns the
-/// number of the generation that holds afterwards.
-pub fn reload(shared: &Shared) -> Result<u64, RulesError> {
-    let Some(dir) = &shared.config.rules else {
-        return Ok(shared.generations.newest());
-    };
+/// Reads the proxy's directory and puts it into force if its texts are not those that are: what is
+/// in force decides, never what was seen last, so no change can be missed, whenever it was made.
+/// The database is prepared first: what new rules call must be there.
+async fn follow(shared: &Shared, dir: &Path) -> Result<(), FollowError> {
     let files = read(dir)?;
-    let mut loaded = shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-    if same(&loaded, &files) {
-        return Ok(shared.generations.newest());
+    if same(&in_force(shared), &files) {
+        return Ok(());
     }
-    let rules = RuleSet::compile(files.clone())?;
-    let number = shared.generations.install(rules)?;
+    let rules = RuleSet::compile(files.clone()).map_err(RulesError::from)?;
+    shared
+        .generations
+        .may_follow(&rules)
+        .map_err(RulesError::from)?;
+    attached::before(shared, &rules).await?;
+    let mut loaded = in_force(shared);
+    shared
+        .generations
+        .install(rules)
+        .map_err(RulesError::from)?;
     *loaded = files;
     drop(loaded);
     log_phases(shared);
-    Ok(number)
+    Ok(())
+}
+
+fn in_force(shared: &Shared) -> MutexGuard<'_, Vec<SourceFile>> {
+    shared.loaded.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn same(a: &[SourceFile], b: &[SourceFile]) -> bool {
@@ -117,14 +137,6 @@ pub fn log_phases(shared: &Shared) {
     }
     for (migration, phase) in generation.phases() {
         tracing::info!(generation = number, migration, %phase, "rules in force");
-    }
-}
-
-/// Reloads and logs the outcome.
-pub fn reload_and_log(shared: &Shared) {
-    if let Err(error) = reload(shared) {
-        let generation = shared.generations.newest();
-        tracing::error!(generation, "the rules were not changed: {error}");
     }
 }
 
@@ -159,7 +171,6 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
             None
         }
     };
-    let mut seen = fingerprint(dir);
     let mut told = String::new();
     let mut poll = tokio::time::interval(POLL);
     loop {
@@ -173,24 +184,17 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
             Some(()) = asked.recv() => true,
             _ = poll.tick() => false,
         };
-        let now = fingerprint(dir);
-        if !forced && now == seen {
-            continue;
-        }
         if forced {
             supervisor::reloading();
         }
-        match prepared(shared, dir).await {
-            Ok(()) => {
-                seen = now;
-                told.clear();
-                reload_and_log(shared);
-            }
-            // Not seen, hence tried again at the next poll.
+        match follow(shared, dir).await {
+            Ok(()) => told.clear(),
+            // Tried again at the next poll, and told of once.
             Err(error) => {
                 let error = error.to_string();
                 if forced || told != error {
-                    tracing::error!("the rules were not changed: {error}");
+                    let generation = shared.generations.newest();
+                    tracing::error!(generation, "the rules were not changed: {error}");
                 }
                 told = error;
             }
@@ -200,25 +204,6 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
             supervisor::ready();
         }
     }
-}
-
-/// Makes in the database what new rules will call. Rules that are wrong need nothing; the reload
-/// says what is wrong with them.
-async fn prepared(shared: &Shared, dir: &Path) -> Result<(), ControlError> {
-    match load(dir) {
-        Ok(rules) => attached::before(shared, &rules).await,
-        Err(_) => Ok(()),
-    }
-}
-
-/// Names, lengths and modification times: cheap to compare, and enough to notice an edit.
-fn fingerprint(dir: &Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
-    let paths = paths(dir).unwrap_or_default();
-    let stat = |path: PathBuf| {
-        let metadata = std::fs::metadata(&path).ok()?;
-        Some((path, metadata.len(), metadata.modified().ok()))
-    };
-    paths.into_iter().filter_map(stat).collect()
 }
 
 #[cfg(test)]

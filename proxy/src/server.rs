@@ -71,13 +71,16 @@ impl Shared {
     /// Takes in what a session of a worker reported.
     fn take(&self, worker: usize, report: Report) {
         self.counters.add(worker, &report);
-        if report.channel_binding_stripped && !self.told_of_channel_binding.swap(true, Relaxed) {
+        let Some(events) = report.events else {
+            return;
+        };
+        if events.channel_binding_stripped && !self.told_of_channel_binding.swap(true, Relaxed) {
             tracing::info!(
                 "TLS ends here: SCRAM-SHA-256-PLUS, which binds a login to the TLS connection \
                  between client and server, is taken from the server's offer (said once)"
             );
         }
-        for candidate in report.shadows {
+        for candidate in events.shadows {
             let Some(shadow) = self.shadow.get() else {
                 return;
             };

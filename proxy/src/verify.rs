@@ -6,15 +6,20 @@
 
 pub mod digest;
 pub mod html;
+pub mod ranges;
 pub mod record;
 pub mod repair;
 pub mod report;
 
+use std::time::Duration;
+
 use rewrite_rules::lens::{DigestOf, Disagreement};
 use rewrite_rules::{Lens, Migration, RuleSet};
-use tokio_postgres::{Client, IsolationLevel, Transaction};
+use tokio_postgres::{Client, Transaction};
 
-use crate::control::{ControlError, connect, events, schema, step};
+use crate::control::{
+    ControlError, around, connect, events, flush_counters, schema, snapshot, step,
+};
 use digest::digest;
 use report::{ColumnCount, ColumnTotals, Report, Sample, TableReport};
 
@@ -24,6 +29,10 @@ pub struct Options {
     pub samples_max: u32,
     /// Server processes at work on each side.
     pub workers: u32,
+    /// The gates are to know of it.
+    pub record: bool,
+    /// The longest that one of its statements may take.
+    pub statement_timeout: Option<Duration>,
 }
 
 impl Default for Options {
@@ -31,11 +40,13 @@ impl Default for Options {
         Options {
             samples_max: 0,
             workers: 1,
+            record: true,
+            statement_timeout: None,
         }
     }
 }
 
-/// Compares a migration's tables and records the outcome for the gates.
+/// Compares a migration's tables, and records the outcome for the gates unless it is only a look.
 pub async fn run(
     url: &str,
     rules: &RuleSet,
@@ -44,23 +55,15 @@ pub async fn run(
 ) -> Result<Report, ControlError> {
     let migration = step::find(rules, name)?;
     let mut client = connect(url, "verify").await?;
-    schema::must_be_prepared(&client).await?;
+    if options.record {
+        schema::must_be_prepared(&client).await?;
+    }
     let report = compare(url, &mut client, migration, options).await?;
-    record::add(&client, &report).await?;
-    events::note(&client, name, "verify", &record::summary(&report)).await?;
+    if options.record {
+        record::add(&client, &report).await?;
+        events::note(&client, name, "verify", &record::summary(&report)).await?;
+    }
     Ok(report)
-}
-
-/// The same without a record of it.
-pub async fn look(
-    url: &str,
-    rules: &RuleSet,
-    name: &str,
-    options: &Options,
-) -> Result<Report, ControlError> {
-    let migration = step::find(rules, name)?;
-    let mut client = connect(url, "verify").await?;
-    compare(url, &mut client, migration, options).await
 }
 
 pub(crate) async fn compare(
@@ -72,14 +75,14 @@ pub(crate) async fn compare(
     let sql = || ControlError::sql("comparison of both sides");
     // Both sides in one snapshot: a dual write is there on both or on none.
     let mut other = connect(url, "verify").await?;
-    let transaction = begin(client, options.workers).await?;
+    let transaction = begin(client, options).await?;
     // The first statement takes the snapshot; the time must not be later than it.
     let row = transaction
         .query_one("SELECT clock_timestamp()::text, pg_export_snapshot()", &[])
         .await
         .map_err(sql())?;
     let snapshot: String = row.get(1);
-    let beside = begin(&mut other, options.workers).await?;
+    let beside = begin(&mut other, options).await?;
     // A name that the server has made up; the command takes no parameters.
     beside
         .batch_execute(&format!("SET TRANSACTION SNAPSHOT '{snapshot}'"))
@@ -102,28 +105,42 @@ pub(crate) async fn compare(
         report.tables.push(table);
     }
     report.clean = report.missing + report.extra + report.different == 0;
+    // Whoever looks at the counters afterwards must be able to tell our scans from others'.
+    let mut scans = Vec::new();
+    for lens in &migration.tables {
+        let table = lens.legacy.sql();
+        let own = around::own_scans(&beside, &table).await?
+            + around::own_scans(&transaction, &table).await?;
+        scans.push((table, own));
+    }
+    flush_counters(&beside).await?;
+    flush_counters(&transaction).await?;
     beside.commit().await.map_err(sql())?;
     transaction.commit().await.map_err(sql())?;
+    if schema::is_prepared(client).await? {
+        for (table, own) in scans {
+            around::add_own(client, &migration.name, &table, own).await?;
+        }
+    }
     Ok(report)
 }
 
-async fn begin(client: &mut Client, workers: u32) -> Result<Transaction<'_>, ControlError> {
-    let sql = || ControlError::sql("begin of the comparison");
-    let transaction = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await
-        .map_err(sql())?;
+async fn begin<'c>(
+    client: &'c mut Client,
+    options: &Options,
+) -> Result<Transaction<'c>, ControlError> {
+    let doing = "begin of the comparison";
+    let transaction = snapshot(client, doing).await?;
     // The server's own workers share the transaction's snapshot. The process itself is one.
     transaction
         .batch_execute(&format!(
-            "SET LOCAL max_parallel_workers_per_gather = {}",
-            workers.saturating_sub(1)
+            "SET TRANSACTION READ ONLY; SET LOCAL max_parallel_workers_per_gather = {}; \
+             SET LOCAL statement_timeout = {}",
+            options.workers.saturating_sub(1),
+            options.statement_timeout.map_or(0, |time| time.as_millis()),
         ))
         .await
-        .map_err(sql())?;
+        .map_err(ControlError::sql(doing))?;
     Ok(transaction)
 }
 
@@ -155,12 +172,7 @@ async fn table(
                 totals: [legacy.totals[i].clone(), unified.totals[i].clone()],
             })
             .collect(),
-        ignored_columns: lens
-            .columns
-            .iter()
-            .filter(|column| !column.verify || column.lossy)
-            .map(|column| column.name.clone())
-            .collect(),
+        ignored_columns: ignored_columns(lens),
         samples: Vec::new(),
     };
     let groups = legacy.differing(&unified);
@@ -237,4 +249,9 @@ fn unified_tables(lens: &rewrite_rules::Lens) -> String {
     let tables = lens.unified_tables();
     let names: Vec<String> = tables.iter().map(|table| table.sql()).collect();
     names.join(", ")
+}
+
+fn ignored_columns(lens: &Lens) -> Vec<String> {
+    let ignored = lens.columns.iter().filter(|c| !c.verify || c.lossy);
+    ignored.map(|column| column.name.clone()).collect()
 }

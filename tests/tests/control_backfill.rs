@@ -226,3 +226,39 @@ async fn workers_share_the_key_and_any_number_of_them_takes_up_an_interrupted_ru
     assert_eq!(number(&client, left).await.unwrap(), 0);
     proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_proxys_clients_wait_is_seen_and_holds_a_backfill_back() {
+    let (world, proxy, client) = world("p99", Phase::DualWrite).await;
+    let proxy = proxy.serve().await.unwrap();
+    // Each of them waits a twentieth of a second, again and again, until the test ends.
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let session = proxy.client().await.unwrap();
+        waiting.spawn(async move {
+            while session.batch_execute("SELECT pg_sleep(0.05)").await.is_ok() {}
+        });
+    }
+    let seen = "SELECT max(p99_ms) > 50 FROM crossfade.instances";
+    until(&client, seen).await.unwrap();
+    let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
+    assert!(status.contains("its clients wait "), "{status}");
+
+    // Slow enough to be there for a while, and to be told of.
+    let args = ["backfill", "iso_agents", "--throttle", "20", "--p99", "10"];
+    let mut backfill = Running::start(&proxy.config(), &args).unwrap();
+    backfill.says("the proxies' clients wait").await.unwrap();
+    let adjust = [
+        "backfill",
+        "iso_agents",
+        "--adjust",
+        "--p99",
+        "0",
+        "--throttle",
+        "0",
+    ];
+    proxy.crossfade(&adjust).await.unwrap();
+    let ended = backfill.end().await.unwrap();
+    assert!(ended.status.success(), "{ended:#?}");
+    drop(world);
+}

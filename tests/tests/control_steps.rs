@@ -249,3 +249,70 @@ async fn a_step_that_is_killed_in_its_drain_leaves_a_phase_that_status_can_tell(
     );
     assert_eq!(file(&proxy), rules_in(Phase::ShadowRead));
 }
+
+#[tokio::test]
+async fn a_phase_that_is_written_while_a_proxy_starts_is_served() {
+    let world = World::start().await.unwrap();
+    world.database("starts").await.unwrap();
+    let files = Proxy::with_rules(&world.postgres, "starts", Phase::LegacyOnly).unwrap();
+    files.crossfade(&["prepare"]).await.unwrap();
+    let direct = world.client(&world.postgres.url("starts")).await.unwrap();
+    // A proxy reads its rules, prepares the database for them, and then watches the directory: the
+    // lock of the preparation holds it up in between.
+    direct
+        .batch_execute("SELECT pg_advisory_lock(x'0043524f53530001'::bigint)")
+        .await
+        .unwrap();
+    let starting = tokio::spawn(files.beside(&world.postgres).unwrap().serve());
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)";
+    until(&direct, waits).await.unwrap();
+    files.write_phase(Phase::DualWrite).unwrap();
+    direct
+        .batch_execute("SELECT pg_advisory_unlock_all()")
+        .await
+        .unwrap();
+    let _proxy = starting.await.unwrap().unwrap();
+    until(
+        &direct,
+        "SELECT phase = 'dual_write' AND drained FROM crossfade.instances",
+    )
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_step_that_waits_for_a_session_says_whose_it_is_and_so_does_status() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("whose", Phase::LegacyOnly).await.unwrap();
+    let client = world.client(&world.postgres.url("whose")).await.unwrap();
+    let session = proxy.client().await.unwrap();
+    session.batch_execute("BEGIN; SELECT 42").await.unwrap();
+    let pid = pid(&session).await.unwrap();
+
+    let args = ["advance", "iso_agents", "--drain-timeout-seconds", "1"];
+    let waited = control::run(&proxy.config(), &args).await.unwrap();
+    assert!(!waited.status.success(), "{waited:#?}");
+    let who = format!("it waits for pid {pid} (user app, application test)");
+    for text in [
+        who.as_str(),
+        "(idle in transaction), last: SELECT pg_backend_pid()",
+        "transactions of an earlier generation",
+    ] {
+        assert!(waited.errors.contains(text), "{text}: {waited:#?}");
+    }
+    let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
+    assert!(
+        status.contains(&format!("waits for   pid {pid}")),
+        "{status}"
+    );
+
+    session.batch_execute("COMMIT").await.unwrap();
+    until(
+        &client,
+        "SELECT drained AND held_by = '{}' FROM crossfade.instances",
+    )
+    .await
+    .unwrap();
+    let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
+    assert!(!status.contains("waits for"), "{status}");
+}

@@ -1,6 +1,6 @@
 //! Verify: exact counts, and an exit code that a script can rely on.
 
-use crossfade_tests::control;
+use crossfade_tests::control::{self, Running, number, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 use serde_json::Value;
@@ -160,4 +160,83 @@ async fn a_repaired_row_is_clean_although_a_trigger_stamps_it() {
     proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
     let repaired = "SELECT count(*) FROM users WHERE full_name = 'x'";
     assert_eq!(control::number(&client, repaired).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_verify_by_ranges_goes_on_where_it_stopped() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("ranges", Phase::DualWrite).await.unwrap();
+    let client = world.client(&world.postgres.url("ranges")).await.unwrap();
+    proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
+    let total = "SELECT count(*) FROM iso_agents";
+    let total = number(&client, total).await.unwrap();
+
+    // Sixty rows in a second, a fifth of them at once.
+    let args = ["verify", "iso_agents", "--by-ranges"];
+    let slow = [&args[..], &["--throttle", "60"]].concat();
+    let verify = Running::start(&proxy.config(), &slow).unwrap();
+    let begun = "SELECT to_regclass('crossfade.verify_progress') IS NOT NULL \
+         AND EXISTS (SELECT FROM crossfade.verify_progress WHERE last_key IS NOT NULL)";
+    until(&client, begun).await.unwrap();
+    verify.kill().await.unwrap();
+    let passed = "SELECT count(*) FROM iso_agents, crossfade.verify_progress \
+         WHERE id <= (last_key->>0)::uuid";
+    let passed = number(&client, passed).await.unwrap();
+    assert!((1..total).contains(&passed), "{passed} of {total}");
+
+    // What it has passed it does not see again; what is ahead of it, it does.
+    let plant = "UPDATE users SET full_name = 'planted' WHERE id = (SELECT id FROM iso_agents, \
+         crossfade.verify_progress WHERE id OP (last_key->>0)::uuid ORDER BY id LIMIT 1)";
+    for operator in ["<=", ">"] {
+        let plant = plant.replace("OP", operator);
+        assert_eq!(client.execute(&plant, &[]).await.unwrap(), 1);
+    }
+    // Unified rows above the last legacy key are looked at as well.
+    client
+        .batch_execute(
+            "INSERT INTO users (id, clerk_user_id, email, full_name, role) VALUES \
+             ('ffffffff-ffff-4fff-bfff-ffffffffffff', 'x', 'x@example.com', 'extra', 'admin')",
+        )
+        .await
+        .unwrap();
+    let ended = control::run(&proxy.config(), &args).await.unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:#?}");
+    assert!(ended.errors.contains("goes on after"), "{ended:#?}");
+    for text in [
+        format!("public.iso_agents ({total} rows)"),
+        "missing 0   extra 1   different 1".to_owned(),
+        "full_name differs in 1 rows".to_owned(),
+    ] {
+        assert!(ended.output.contains(&text), "{text}: {ended:#?}");
+    }
+    let anew = control::run(&proxy.config(), &args).await.unwrap();
+    assert!(anew.output.contains("extra 1   different 2"), "{anew:#?}");
+    let recorded = "SELECT count(*) FROM crossfade.verifications WHERE NOT clean";
+    assert_eq!(number(&client, recorded).await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_continuous_verify_finds_what_goes_wrong_between_two_passes() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("again", Phase::DualWrite).await.unwrap();
+    let client = world.client(&world.postgres.url("again")).await.unwrap();
+    proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
+    let verify = Running::start(&proxy.config(), &["verify", "iso_agents", "--continuous"]);
+    let verify = verify.unwrap();
+    let found = |clean: &str, times: u32| {
+        format!("SELECT count(*) >= {times} FROM crossfade.verifications WHERE {clean}")
+    };
+    until(&client, &found("clean", 2)).await.unwrap();
+    let plant = "DELETE FROM users WHERE clerk_user_id = 'user_7'";
+    assert_eq!(client.execute(plant, &[]).await.unwrap(), 1);
+    until(
+        &client,
+        &found("NOT clean AND missing = 1 AND different = 0", 2),
+    )
+    .await
+    .unwrap();
+    verify.kill().await.unwrap();
+    // Pass after pass that finds the same is one event.
+    let events = "SELECT count(*) FROM crossfade.events WHERE kind = 'verify'";
+    assert_eq!(number(&client, events).await.unwrap(), 2);
 }

@@ -3,12 +3,9 @@
 //! Rows that cannot be put are found by halving, each half behind a savepoint, and set aside in
 //! the ledger; the rest goes on.
 
-use std::time::Duration;
-
 use rewrite_rules::Lens;
 use rewrite_rules::lens::KeyRange;
 use serde_json::Value;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Statement, Transaction};
 
@@ -148,6 +145,32 @@ impl<'a> Chunks<'a> {
             .await
             .map_err(ControlError::sql("commit of a row"))?;
         Ok(counts)
+    }
+
+    /// The way back, tried in a transaction that is rolled back: legacy rows that are `gone` from
+    /// unified are removed, as they would be first, and others put. Tells which are refused, and why.
+    pub async fn refused(
+        &self,
+        client: &mut Client,
+        gone: Vec<Value>,
+        keys: &[Value],
+    ) -> Result<Vec<(Value, String)>, ControlError> {
+        let mut transaction = self.begin(client).await?;
+        let mut refused = Vec::new();
+        transaction
+            .execute(&self.lens.remove_stale_legacy_of(), &[&Value::Array(gone)])
+            .await
+            .map_err(ControlError::sql("trial of a removal"))?;
+        for key in keys {
+            if let Err(failure) = savepoint(&mut transaction, &self.copy_one, &[key]).await? {
+                refused.push((key.clone(), failure.reason));
+            }
+        }
+        transaction
+            .rollback()
+            .await
+            .map_err(ControlError::sql("end of the trial"))?;
+        Ok(refused)
     }
 
     async fn begin<'c>(&self, client: &'c mut Client) -> Result<Transaction<'c>, ControlError> {
@@ -316,22 +339,4 @@ impl RowFailure {
             ..Counts::default()
         })
     }
-}
-
-/// Whether trying again may help: a conflict with somebody else's transaction.
-pub fn is_conflict(error: &ControlError) -> bool {
-    error.sqlstate().is_some_and(|state| {
-        [
-            SqlState::T_R_SERIALIZATION_FAILURE,
-            SqlState::T_R_DEADLOCK_DETECTED,
-            SqlState::LOCK_NOT_AVAILABLE,
-        ]
-        .contains(state)
-    })
-}
-
-/// Between attempts: longer each time, never so long that the end of the conflict goes unnoticed.
-#[must_use]
-pub fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(20 << attempt.min(5))
 }

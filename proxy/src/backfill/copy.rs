@@ -13,21 +13,21 @@ use rewrite_rules::{Lens, Migration};
 use tokio::sync::watch;
 use tokio_postgres::Client;
 
-use super::chunk::{Chunks, backoff, is_conflict};
+use super::chunk::Chunks;
+use super::conflict::{LOCK_WAIT_MAX, backoff, is_conflict};
 use super::pace::Pace;
 use super::parts::{self, Part};
 use super::state::{self, Progress, State, Wish};
-use super::throttle::{Allowed, Seen, allowed};
+use super::throttle::{Allowed, Seen, allowed, brake};
 use super::{Event, Tell};
 use crate::control::{ControlError, connect, drain};
 
 /// How often it is looked at what is wanted and what the server does besides.
 const LOOK: Duration = Duration::from_millis(100);
+/// Proxies say once a second how long their clients wait.
+const LOOKS_FOR_A_BRAKE: u64 = 10;
 /// How much the latest look counts: of the others at work an average over about a second.
 const LATEST: f64 = 0.1;
-/// A row that somebody has kept locked for this long is waited for no longer; the run can be
-/// taken up again at any time.
-const LOCK_WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// What workers share.
 struct Shared<'a> {
@@ -101,12 +101,17 @@ async fn look_after(
     allows: &watch::Sender<Allowed>,
     shared: &Shared<'_>,
 ) -> Result<(), ControlError> {
-    loop {
+    for look in 1_u64.. {
         tokio::time::sleep(LOOK).await;
         let (settings, now) = state::wanted(client, run).await?;
         seen = Seen {
             busy: seen.busy + LATEST * (now.busy - seen.busy),
-            replica_lag_seconds: now.replica_lag_seconds,
+            brake: if look.is_multiple_of(LOOKS_FOR_A_BRAKE) {
+                brake(seen.brake, now.p99_ms, settings.p99_max_ms)
+            } else {
+                seen.brake
+            },
+            ..now
         };
         let allowed = allowed(&settings, seen, workers);
         let mut told = shared.told();
@@ -114,12 +119,14 @@ async fn look_after(
         progress.wish = settings.wish;
         progress.rows_per_second_max = settings.rows_per_second_max;
         progress.replica_lag_max_seconds = settings.replica_lag_max_seconds;
+        progress.p99_max_ms = settings.p99_max_ms;
         progress.yields = settings.yields;
         progress.held_back.clone_from(&allowed.why);
         tell(Event::Progress(progress));
         drop(told);
         allows.send_replace(allowed);
     }
+    Ok(())
 }
 
 async fn worker(

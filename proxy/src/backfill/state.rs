@@ -82,6 +82,7 @@ pub struct Progress {
     pub wish: Wish,
     pub rows_per_second_max: Option<i64>,
     pub replica_lag_max_seconds: Option<f64>,
+    pub p99_max_ms: Option<f64>,
     /// Gives way to the application.
     pub yields: bool,
     /// While it runs: what holds it back now.
@@ -147,7 +148,7 @@ pub async fn read(
             "SELECT run::text, state, yields, highest_key, chunk_rows, rows_estimated, \
              rows_done, rows_put, rows_set_aside, ghosts_removed, last_chunk::text, \
              extract(epoch FROM clock_timestamp() - updated_at)::float8, wish, rows_per_second_max, \
-             replica_lag_max_seconds \
+             replica_lag_max_seconds, p99_max_ms \
              FROM crossfade.backfill WHERE migration = $1 AND legacy_table = $2 AND reverse = $3",
             &[&lens.migration, &lens.legacy.sql(), &direction.is_reverse()],
         )
@@ -176,6 +177,7 @@ pub async fn read(
             wish: Wish::of(row.get(12)),
             rows_per_second_max: row.get(13),
             replica_lag_max_seconds: row.get(14),
+            p99_max_ms: row.get(15),
             held_back: None,
             direction,
         }
@@ -253,7 +255,9 @@ pub async fn wanted(client: &Client, run: &str) -> Result<(Settings, Seen), Cont
              (SELECT count(*) FROM pg_stat_activity WHERE state = 'active' \
              AND backend_type = 'client backend' AND pid <> pg_backend_pid() \
              AND application_name NOT LIKE 'crossfade %')::float8, \
-             (SELECT max(extract(epoch FROM replay_lag)) FROM pg_stat_replication)::float8 \
+             (SELECT max(extract(epoch FROM replay_lag)) FROM pg_stat_replication)::float8, \
+             b.p99_max_ms, (SELECT max(i.p99_ms) FROM crossfade.instances AS i \
+             WHERE i.migration = b.migration AND i.seen_at > clock_timestamp() - interval '5 s') \
              FROM (VALUES (1)) AS one LEFT JOIN crossfade.backfill AS b \
              ON b.run = $1::text::uuid",
             &[&run],
@@ -265,11 +269,14 @@ pub async fn wanted(client: &Client, run: &str) -> Result<(Settings, Seen), Cont
         wish: row.get::<_, Option<&str>>(0).map_or(Wish::Run, Wish::of),
         rows_per_second_max: row.get(1),
         replica_lag_max_seconds: row.get(2),
+        p99_max_ms: row.get(6),
         yields: row.get::<_, Option<bool>>(3).unwrap_or(true),
     };
     let seen = Seen {
         busy: row.get(4),
         replica_lag_seconds: row.get(5),
+        p99_ms: row.get(7),
+        brake: 1.0,
     };
     Ok((settings, seen))
 }
@@ -281,6 +288,8 @@ pub struct Speed {
     pub rows_per_second_max: Option<i64>,
     /// 0 takes the limit away.
     pub replica_lag_max_seconds: Option<f64>,
+    /// 0 takes the limit away.
+    pub p99_max_ms: Option<f64>,
     pub yields: Option<bool>,
 }
 
@@ -289,6 +298,7 @@ impl Speed {
     pub fn says_nothing(&self) -> bool {
         self.rows_per_second_max.is_none()
             && self.replica_lag_max_seconds.is_none()
+            && self.p99_max_ms.is_none()
             && self.yields.is_none()
     }
 }
@@ -296,7 +306,8 @@ impl Speed {
 /// What [`Speed`] changes, its values the statement's parameters from `$2` on.
 const SPEED: &str = "rows_per_second_max = CASE WHEN $2::bigint IS NULL THEN rows_per_second_max \
      ELSE nullif($2, 0) END, replica_lag_max_seconds = CASE WHEN $3::float8 IS NULL \
-     THEN replica_lag_max_seconds ELSE nullif($3, 0) END, yields = coalesce($4, yields)";
+     THEN replica_lag_max_seconds ELSE nullif($3, 0) END, yields = coalesce($4, yields), \
+     p99_max_ms = CASE WHEN $5::float8 IS NULL THEN p99_max_ms ELSE nullif($5, 0) END";
 
 /// Whoever runs it wants it to run.
 pub async fn adjust_run(client: &Client, run: &str, speed: Speed) -> Result<(), ControlError> {
@@ -310,6 +321,7 @@ pub async fn adjust_run(client: &Client, run: &str, speed: Speed) -> Result<(), 
                 &speed.rows_per_second_max,
                 &speed.replica_lag_max_seconds,
                 &speed.yields,
+                &speed.p99_max_ms,
             ],
         )
         .await
@@ -327,7 +339,7 @@ pub async fn adjust(
     client
         .execute(
             &format!(
-                "UPDATE crossfade.backfill SET wish = coalesce($5, wish), {SPEED} \
+                "UPDATE crossfade.backfill SET wish = coalesce($6, wish), {SPEED} \
                  WHERE migration = $1 AND state = 'running'"
             ),
             &[
@@ -335,6 +347,7 @@ pub async fn adjust(
                 &speed.rows_per_second_max,
                 &speed.replica_lag_max_seconds,
                 &speed.yields,
+                &speed.p99_max_ms,
                 &wish.map(Wish::name),
             ],
         )

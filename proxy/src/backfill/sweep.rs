@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use rewrite_rules::{Lens, Migration};
 use serde_json::Value;
-use tokio_postgres::{Client, IsolationLevel};
+use tokio_postgres::{Client, Transaction};
 
-use super::chunk::{backoff, is_conflict};
+use super::conflict::Attempts;
 use crate::control::drain::{self, Clock};
-use crate::control::{ControlError, ledger};
+use crate::control::{ControlError, ledger, snapshot};
 
 /// Waits until nobody holds a snapshot that lacks the last chunk, nor a prepared transaction
 /// (which holds locks but no snapshot) from that time.
@@ -57,42 +57,57 @@ pub async fn wait_for_snapshots(
         .map(drop)
 }
 
-/// Removes ghosts and their tombstones; returns how many rows were removed.
-pub async fn sweep(client: &mut Client, lens: &Lens) -> Result<i64, ControlError> {
+/// Which rows nobody backs any more.
+#[derive(Clone, Copy, Debug)]
+pub enum Remains<'a> {
+    /// Unified rows whose legacy rows were deleted, as tombstones say.
+    Ghosts,
+    /// Legacy rows that unified no longer has, once unified decides; counted in this run.
+    StaleLegacy { run: &'a str },
+}
+
+/// Removes all of them, some in each transaction; returns how many there were.
+pub async fn remove(
+    client: &mut Client,
+    lens: &Lens,
+    remains: Remains<'_>,
+) -> Result<i64, ControlError> {
     let mut removed = 0;
-    let mut attempt = 0;
+    let mut attempts = Attempts::few();
     loop {
-        match sweep_some(client, lens).await {
+        // At REPEATABLE READ, for at READ COMMITTED the test for the other side's row would be
+        // older than the row that the delete waits for, and one that was inserted again would be
+        // removed. Where somebody wrote one of these rows meanwhile, a new snapshot can judge it.
+        let some = async {
+            let transaction = snapshot(client, DOING).await?;
+            let count = match remains {
+                Remains::Ghosts => ghosts(&transaction, lens).await?,
+                Remains::StaleLegacy { run } => stale_legacy(&transaction, lens, run).await?,
+            };
+            transaction
+                .commit()
+                .await
+                .map_err(ControlError::sql(DOING))?;
+            Ok(count)
+        };
+        match some.await {
             Ok(None) => break,
             Ok(Some(more)) => {
                 removed += more;
-                attempt = 0;
+                attempts = Attempts::few();
             }
-            // Somebody wrote one of these rows meanwhile: with a new snapshot it can be judged.
-            Err(error) if is_conflict(&error) && attempt < ATTEMPTS_MAX => {
-                tokio::time::sleep(backoff(attempt)).await;
-                attempt += 1;
-            }
-            Err(error) => return Err(error),
+            Err(error) => attempts.after(error).await?,
         }
     }
     forget_gone(client, lens).await?;
     Ok(removed)
 }
 
-/// Tombstoned keys are deleted ones: a writer that keeps coming back to them is not to be expected.
-const ATTEMPTS_MAX: u32 = 100;
+const DOING: &str = "removal of rows that the other side lacks";
 
-/// At REPEATABLE READ, for at READ COMMITTED the test for a legacy row would be older than the
-/// unified row that the delete waits for, and a row that was inserted again would be removed.
-async fn sweep_some(client: &mut Client, lens: &Lens) -> Result<Option<i64>, ControlError> {
-    let sql = || ControlError::sql("sweep of ghosts");
-    let transaction = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .start()
-        .await
-        .map_err(sql())?;
+/// Some ghosts with their tombstones; `None`: no tombstone is left.
+async fn ghosts(transaction: &Transaction<'_>, lens: &Lens) -> Result<Option<i64>, ControlError> {
+    let sql = || ControlError::sql(DOING);
     let table = lens.legacy.sql();
     let row = transaction
         .query_one(
@@ -126,59 +141,33 @@ async fn sweep_some(client: &mut Client, lens: &Lens) -> Result<Option<i64>, Con
         )
         .await
         .map_err(sql())?;
-    transaction.commit().await.map_err(sql())?;
     Ok(Some(removed))
 }
 
-/// Removes the legacy rows that unified no longer has, once unified decides; how many there were.
-pub async fn remove_stale_legacy(
-    client: &mut Client,
+/// Some legacy rows that unified lacks; `None`: there are no more.
+async fn stale_legacy(
+    transaction: &Transaction<'_>,
     lens: &Lens,
     run: &str,
-) -> Result<i64, ControlError> {
-    let sql = || ControlError::sql("removal of legacy rows that unified lacks");
-    let mut removed = 0;
-    let mut attempt = 0;
-    loop {
-        let some = async {
-            let transaction = client
-                .build_transaction()
-                .isolation_level(IsolationLevel::RepeatableRead)
-                .start()
-                .await
-                .map_err(sql())?;
-            let statement = lens.remove_stale_legacy();
-            let count = transaction
-                .execute(&statement, &[&ledger::KEYS_MAX])
-                .await
-                .map_err(sql())?;
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            transaction
-                .execute(
-                    "UPDATE crossfade.backfill SET ghosts_removed = ghosts_removed + $2 \
-                     WHERE run = $1::text::uuid",
-                    &[&run, &count],
-                )
-                .await
-                .map_err(sql())?;
-            transaction.commit().await.map_err(sql())?;
-            Ok(count)
-        };
-        match some.await {
-            Ok(0) => break,
-            Ok(more) => {
-                removed += more;
-                attempt = 0;
-            }
-            Err(error) if is_conflict(&error) && attempt < ATTEMPTS_MAX => {
-                tokio::time::sleep(backoff(attempt)).await;
-                attempt += 1;
-            }
-            Err(error) => return Err(error),
-        }
+) -> Result<Option<i64>, ControlError> {
+    let sql = || ControlError::sql(DOING);
+    let count = transaction
+        .execute(&lens.remove_stale_legacy(), &[&ledger::KEYS_MAX])
+        .await
+        .map_err(sql())?;
+    if count == 0 {
+        return Ok(None);
     }
-    forget_gone(client, lens).await?;
-    Ok(removed)
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    transaction
+        .execute(
+            "UPDATE crossfade.backfill SET ghosts_removed = ghosts_removed + $2 \
+             WHERE run = $1::text::uuid",
+            &[&run, &count],
+        )
+        .await
+        .map_err(sql())?;
+    Ok(Some(count))
 }
 
 /// A key in the ledger that neither side has any more needs nobody's attention. One that only

@@ -12,6 +12,8 @@ pub struct Settings {
     pub wish: Wish,
     pub rows_per_second_max: Option<i64>,
     pub replica_lag_max_seconds: Option<f64>,
+    /// What clients may wait for an answer, in the 99th percentile.
+    pub p99_max_ms: Option<f64>,
     /// Whether it gives way to the application.
     pub yields: bool,
 }
@@ -23,6 +25,10 @@ pub struct Seen {
     pub busy: f64,
     /// Of the replica that is furthest behind; `None`: there is none.
     pub replica_lag_seconds: Option<f64>,
+    /// Of the proxy whose clients wait longest; `None`: too few ask.
+    pub p99_ms: Option<f64>,
+    /// The part of its time that the backfill is left with for that, see [`brake`].
+    pub brake: f64,
 }
 
 /// What that means for each worker.
@@ -44,8 +50,21 @@ const BUSY_FOR_ONE_WORKER: f64 = 9.0;
 const BUSY_MIN: f64 = 0.5;
 /// It goes on, whatever happens.
 const SHARE_MIN: f64 = 0.1;
+/// It goes on even where clients wait for other reasons.
+const BRAKE_MIN: f64 = 0.02;
 /// A change of what is allowed is felt within this time.
 pub const REST_MAX: Duration = Duration::from_secs(2);
+
+/// A backfill that clients are slowed down by is heard of within seconds, not at once: it halves at
+/// each look while they wait too long, and comes back by and by, so that it settles below the limit.
+#[must_use]
+pub fn brake(brake: f64, p99_ms: Option<f64>, p99_max_ms: Option<f64>) -> f64 {
+    match (p99_ms, p99_max_ms) {
+        (Some(p99), Some(max)) if p99 > max => (brake / 2.0).max(BRAKE_MIN),
+        (_, Some(_)) => (brake * 1.25).min(1.0),
+        (_, None) => 1.0,
+    }
+}
 
 #[must_use]
 pub fn allowed(settings: &Settings, seen: Seen, workers: usize) -> Allowed {
@@ -71,6 +90,14 @@ pub fn allowed(settings: &Settings, seen: Seen, workers: usize) -> Allowed {
                 seen.busy
             ));
         }
+    }
+    if seen.brake < allowed.share {
+        allowed.share = seen.brake;
+        allowed.why = Some(format!(
+            "at work {:.0} % of the time, the proxies' clients wait {:.1} ms (p99)",
+            allowed.share * 100.0,
+            seen.p99_ms.unwrap_or_default()
+        ));
     }
     if let (Some(max), Some(lag)) = (settings.replica_lag_max_seconds, seen.replica_lag_seconds)
         && lag > max
@@ -100,6 +127,7 @@ mod tests {
             wish: Wish::Run,
             rows_per_second_max: None,
             replica_lag_max_seconds: Some(5.0),
+            p99_max_ms: Some(20.0),
             yields: true,
         }
     }
@@ -108,6 +136,8 @@ mod tests {
         Seen {
             busy,
             replica_lag_seconds: None,
+            p99_ms: None,
+            brake: 1.0,
         }
     }
 
@@ -165,12 +195,36 @@ mod tests {
     #[test]
     fn a_replica_that_lags_is_waited_for() {
         let behind = |seconds| Seen {
-            busy: 0.0,
             replica_lag_seconds: Some(seconds),
+            ..busy(0.0)
         };
         assert!(!allowed(&settings(), behind(4.0), 1).hold);
         let waits = allowed(&settings(), behind(6.0), 1);
         assert!(waits.hold);
         assert!(waits.why.is_some_and(|why| why.contains("6.0 s behind")));
+    }
+
+    #[test]
+    fn a_backfill_that_clients_wait_for_halves_and_comes_back_and_never_stops() {
+        let step = |before, p99| brake(before, Some(p99), Some(20.0));
+        assert_eq!(step(1.0, 30.0), 0.5);
+        assert_eq!(step(0.5, 10.0), 0.625);
+        assert_eq!(step(1.0, 10.0), 1.0);
+        assert_eq!((0..50).fold(1.0, |before, _| step(before, 90.0)), BRAKE_MIN);
+        assert_eq!(
+            brake(0.02, Some(90.0), None),
+            1.0,
+            "the limit was taken away"
+        );
+        assert_eq!(brake(0.8, None, Some(20.0)), 1.0, "nobody asks");
+        let slow = Seen {
+            p99_ms: Some(33.0),
+            brake: 0.25,
+            ..busy(0.0)
+        };
+        let allowed = allowed(&settings(), slow, 2);
+        assert_eq!(allowed.share, 0.25);
+        assert!(!allowed.hold);
+        assert!(allowed.why.is_some_and(|why| why.contains("33.0 ms")));
     }
 }

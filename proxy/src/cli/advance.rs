@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use rewrite_rules::Phase;
+
 use super::target::{Target, say};
 use crate::config::Flags;
 use crate::control::step::{self, Direction, Options};
@@ -64,11 +66,11 @@ pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<Ex
         "{}: {} -> {}, drained ({} serving, {} earlier writers waited for)",
         args.migration, taken.from, taken.to, taken.drained.instances, taken.drained.waited_for
     );
-    if !taken.commands.is_empty() {
-        println!("Nothing was dropped. When nothing needs the legacy tables any more, run:");
-        for command in &taken.commands {
-            println!("  {command}");
-        }
+    if taken.to == Phase::Retired {
+        println!(
+            "Nothing was dropped. `crossfade retire {}` puts the legacy tables on probation",
+            args.migration
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -42,6 +42,10 @@ pub struct Args {
     /// Wait while a replica is further behind; 0: do not look at replicas
     #[arg(long, value_name = "SECONDS")]
     pub replica_lag: Option<f64>,
+    /// Give way while the proxies' clients wait longer for an answer, in the 99th percentile; 0: do
+    /// not look at them
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub p99: Option<f64>,
     /// Change the speed of the backfill that runs instead of starting one
     #[arg(long)]
     pub adjust: bool,
@@ -76,6 +80,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let speed = Speed {
         rows_per_second_max: args.throttle,
         replica_lag_max_seconds: args.replica_lag,
+        p99_max_ms: args.p99,
         yields: match (args.full_speed, args.yielding) {
             (true, _) => Some(false),
             (_, true) => Some(true),
@@ -84,7 +89,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     anyhow::ensure!(
         !args.adjust || !speed.says_nothing(),
-        "--adjust needs what to adjust: --throttle, --replica-lag, --full-speed or --yielding"
+        "--adjust needs what to adjust: --throttle, --replica-lag, --p99, --full-speed or --yielding"
     );
     if wish.is_some() || args.adjust {
         let name = &args.migration;
@@ -133,9 +138,10 @@ async fn preview(args: &Args, target: &Target) -> anyhow::Result<ExitCode> {
     const SAMPLES: u32 = 5;
     let options = verify::Options {
         samples_max: SAMPLES,
+        record: false,
         ..verify::Options::default()
     };
-    let report = verify::look(&target.url, &target.rules, &args.migration, &options).await?;
+    let report = verify::run(&target.url, &target.rules, &args.migration, &options).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(ExitCode::SUCCESS);

@@ -1,6 +1,8 @@
 //! `crossfade status`: where every migration stands, and what stands in its way.
 
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::target::Target;
 use crate::config::Flags;
@@ -17,6 +19,9 @@ pub struct Args {
     /// The status as JSON
     #[arg(long)]
     pub json: bool,
+    /// Again and again, every so many seconds, until Ctrl-C
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub watch: Option<u64>,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -24,16 +29,42 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(name) = &args.migration {
         step::find(&target.rules, name)?;
     }
+    let Some(seconds) = args.watch else {
+        println!("{}", look(&args, &target).await?.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    };
+    let clears = std::io::stdout().is_terminal();
+    loop {
+        // A database that is away for a moment is what one watches for.
+        let text = match look(&args, &target).await {
+            Ok(text) => text,
+            Err(error) => format!("{error:#}\n"),
+        };
+        if clears {
+            print!("{CLEAR}");
+        }
+        println!("{}", text.trim_end());
+        std::io::stdout().flush()?;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    }
+}
+
+/// Cursor to the top left, and nothing below it.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
+async fn look(args: &Args, target: &Target) -> anyhow::Result<String> {
     let client = connect(&target.url, "status").await?;
     let all = status::read(&client, &target.rules, args.migration.as_deref()).await?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&all)?);
-    } else {
-        for status in &all {
-            print!("{}", text(status));
-        }
+        return Ok(serde_json::to_string_pretty(&all)?);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(all.iter().map(text).collect())
 }
 
 fn text(status: &Status) -> String {
@@ -51,6 +82,17 @@ fn text(status: &Status) -> String {
     lines.push(("phase", format!("{} (rule file), {drained}", status.phase)));
     instances(status, &mut lines);
     last_step(status, &mut lines);
+    for aside in &status.put_aside {
+        lines.push((
+            "probation",
+            format!(
+                "{} is called {} for {}",
+                shown(&aside.legacy_table),
+                shown(&aside.put_aside_as),
+                age(aside.seconds)
+            ),
+        ));
+    }
     backfill(status, &mut lines);
     lines.push((
         "verify",
@@ -95,6 +137,15 @@ fn text(status: &Status) -> String {
         ));
     }
     lines.push(("tombstones", status.tombstones.to_string()));
+    if let Some(days) = status.days_without_fallback {
+        lines.push(("fallbacks", format!("none for {days:.1} days")));
+    }
+    for around in &status.around {
+        lines.push(("around", around.to_string()));
+    }
+    for holder in &status.holders {
+        lines.push(("waits for", holder.to_string()));
+    }
     for blocker in &status.blockers {
         lines.push(("writes now", blocker.to_string()));
     }
@@ -110,6 +161,11 @@ fn instances(status: &Status, lines: &mut Vec<(&'static str, String)>) {
             (true, true) => "drained".to_owned(),
             (true, false) => "NOT drained".to_owned(),
             (false, _) => format!("silent for {}", age(instance.seen_seconds_ago)),
+        };
+        let waits = instance.p99_ms.filter(|_| instance.live);
+        let how = match waits {
+            Some(p99) => format!("{how}, its clients wait {p99:.1} ms (p99)"),
+            None => how,
         };
         let label = if i == 0 { "instances" } else { "" };
         lines.push((label, format!("{instance}: {}, {how}", instance.phase)));
@@ -175,7 +231,7 @@ fn table(name: &str, lines: &[(&str, String)]) -> String {
     text
 }
 
-fn age(seconds: f64) -> String {
+pub(super) fn age(seconds: f64) -> String {
     match seconds {
         s if s < 120.0 => format!("{s:.0} s"),
         s if s < 7_200.0 => format!("{:.0} min", s / 60.0),

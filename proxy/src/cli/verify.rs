@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::target::{Target, say};
 use crate::config::Flags;
-use crate::verify::{self, Options};
+use crate::verify::{self, Options, ranges};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -23,6 +23,19 @@ pub struct Args {
     /// side has are removed. Then verify again
     #[arg(long)]
     pub repair: bool,
+    /// By ranges of the key, each in a snapshot of its own: if it is interrupted, the next one goes
+    /// on where it stopped
+    #[arg(long, conflicts_with = "repair")]
+    pub by_ranges: bool,
+    /// By ranges, again and again at a low rate, until Ctrl-C; each pass is recorded
+    #[arg(long, conflicts_with = "repair")]
+    pub continuous: bool,
+    /// By ranges: begin from the lowest key, whatever was compared before
+    #[arg(long)]
+    pub restart: bool,
+    /// By ranges: at most so many rows in a second; 0: no limit [default: 0, 2000 with --continuous]
+    #[arg(long, value_name = "ROWS_PER_SECOND", value_parser = clap::value_parser!(i64).range(0..))]
+    pub throttle: Option<i64>,
     /// Server processes at work on each side
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
     pub workers: u32,
@@ -33,6 +46,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 }
+
+/// An hour for seven million rows, and nothing that an application would notice.
+const CONTINUOUS_ROWS_PER_SECOND: i64 = 2_000;
 
 const NOT_CLEAN: u8 = 1;
 const FAILED: u8 = 2;
@@ -57,10 +73,28 @@ async fn compare(args: &Args) -> anyhow::Result<bool> {
             verify::repair::run(url, rules, name, args.samples, &mut say).await?;
         say(&format!("{repaired} rows were looked after"));
         report
+    } else if args.by_ranges || args.continuous {
+        let throttle = args.throttle.unwrap_or(if args.continuous {
+            CONTINUOUS_ROWS_PER_SECOND
+        } else {
+            0
+        });
+        let options = ranges::Options {
+            samples_max: args.samples,
+            restart: args.restart,
+            rows_per_second_max: Some(throttle).filter(|rows| *rows > 0),
+            continuous: args.continuous,
+        };
+        ranges::run(url, rules, name, &options, &mut say).await?
     } else {
+        anyhow::ensure!(
+            !args.restart && args.throttle.is_none(),
+            "--restart and --throttle go with --by-ranges or --continuous"
+        );
         let options = Options {
             samples_max: args.samples,
             workers: args.workers,
+            ..Options::default()
         };
         verify::run(url, rules, name, &options).await?
     };

@@ -95,12 +95,22 @@ impl Serving for Served {
         Report {
             rules_hash: self.0.rules_hash(),
             address: self.0.config.listen.0.clone(),
+            held_by: if drained {
+                Vec::new()
+            } else {
+                let generations = &self.0.generations;
+                generations.backends_before(generation.number(), instances::HOLDERS_MAX)
+            },
             migrations,
         }
     }
 
     fn totals(&self) -> BTreeMap<String, MigrationTotals> {
         self.0.counters.totals().migrations
+    }
+
+    fn latencies(&self) -> Vec<u64> {
+        self.0.generations.latencies.counts()
     }
 }
 

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, GenericClient, IsolationLevel, Transaction};
 
 use super::error::{ControlError, said};
 use crate::tls::control::{Connect, Wishes};
@@ -107,6 +107,31 @@ async fn open(target: &Target, more: &str) -> Result<Control, ControlError> {
         .await
         .map_err(ControlError::sql("settings of the session"))?;
     Ok(control)
+}
+
+/// A transaction in one snapshot: REPEATABLE READ.
+pub async fn snapshot<'c>(
+    client: &'c mut Client,
+    doing: &'static str,
+) -> Result<Transaction<'c>, ControlError> {
+    client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .start()
+        .await
+        .map_err(ControlError::sql(doing))
+}
+
+/// What this session has scanned and written is in the server's counters once its transaction has
+/// ended. Servers before 15 know no such wish, and collect by themselves within a second.
+pub async fn flush_counters(client: &impl GenericClient) -> Result<(), ControlError> {
+    client
+        .batch_execute(
+            "DO $$ BEGIN PERFORM pg_stat_force_next_flush(); \
+             EXCEPTION WHEN undefined_function THEN NULL; END $$",
+        )
+        .await
+        .map_err(ControlError::sql("flush of the counters"))
 }
 
 /// Makes connections for a pool; whether one is alive is known without asking the server.

@@ -34,6 +34,8 @@ pub struct Blocker {
     pub user: String,
     pub application: String,
     pub age_seconds: f64,
+    /// As `pg_stat_activity` has it: `active`, `idle in transaction`, …
+    pub state: String,
     pub query: String,
 }
 
@@ -42,7 +44,7 @@ impl std::fmt::Display for Blocker {
         match self.pid {
             Some(pid) => write!(
                 f,
-                "pid {pid} (user {}, application {}), in a transaction for {:.0} s, last: {}",
+                "pid {pid} (user {}, application {}), in a transaction for {:.0} s ({}), last: {}",
                 self.user,
                 if self.application.is_empty() {
                     "unnamed"
@@ -50,6 +52,7 @@ impl std::fmt::Display for Blocker {
                     &self.application
                 },
                 self.age_seconds,
+                self.state,
                 self.query,
             ),
             None => write!(
@@ -110,7 +113,7 @@ async fn instances_there(
 ) -> Result<Drained, ControlError> {
     loop {
         let all = instances(client, &migration.name).await?;
-        let late: Vec<String> = all
+        let mut late: Vec<String> = all
             .iter()
             .filter(|i| i.live)
             .filter_map(|i| lag(i, phases))
@@ -122,7 +125,48 @@ async fn instances_there(
                 waited_for: 0,
             });
         }
+        for holder in holders(client, &all).await? {
+            late.push(format!("it waits for {holder}"));
+        }
         clock.wait(&late.join("\n"), tell).await?;
+    }
+}
+
+/// Who holds on to an older generation in the instances that are there, as the server knows them.
+pub async fn holders(client: &Client, all: &[Instance]) -> Result<Vec<Blocker>, ControlError> {
+    let live = all.iter().filter(|instance| instance.live);
+    let pids: Vec<i32> = live.flat_map(|i| &i.held_by).copied().collect();
+    if pids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = client
+        .query(
+            &format!(
+                "SELECT '' AS virtual, p.pid, {WHO} FROM unnest($1::integer[]) AS p (pid) \
+                 JOIN pg_stat_activity AS a ON a.pid = p.pid ORDER BY a.xact_start"
+            ),
+            &[&pids],
+        )
+        .await
+        .map_err(ControlError::sql("look at the sessions of the proxies"))?;
+    Ok(rows.iter().map(blocker).collect())
+}
+
+/// Of `a`, a row of `pg_stat_activity` or none.
+const WHO: &str = "coalesce(a.usename::text, 'unknown'), coalesce(a.application_name, ''), \
+    coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8, \
+    coalesce(a.state, 'unknown to this role'), \
+    left(regexp_replace(coalesce(a.query, ''), '[[:space:]]+', ' ', 'g'), 200)";
+
+fn blocker(row: &tokio_postgres::Row) -> Blocker {
+    Blocker {
+        virtual_transaction: row.get(0),
+        pid: row.get(1),
+        user: row.get(2),
+        application: row.get(3),
+        age_seconds: row.get(4),
+        state: row.get(5),
+        query: row.get(6),
     }
 }
 
@@ -191,10 +235,7 @@ pub async fn writers(client: &Client, migration: &Migration) -> Result<Vec<Block
     let rows = client
         .query(
             &format!(
-                "SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, \
-                 coalesce(a.usename::text, ''), coalesce(a.application_name, ''), \
-                 coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8, \
-                 left(coalesce(a.query, ''), 200) \
+                "SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, {WHO} \
                  FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid \
                  WHERE l.locktype = 'relation' AND l.mode IN {WRITE_LOCKS} \
                  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
@@ -206,17 +247,7 @@ pub async fn writers(client: &Client, migration: &Migration) -> Result<Vec<Block
         )
         .await
         .map_err(ControlError::sql("look at pg_locks"))?;
-    Ok(rows
-        .iter()
-        .map(|row| Blocker {
-            virtual_transaction: row.get(0),
-            pid: row.get(1),
-            user: row.get(2),
-            application: row.get(3),
-            age_seconds: row.get(4),
-            query: row.get(5),
-        })
-        .collect())
+    Ok(rows.iter().map(blocker).collect())
 }
 
 /// A wait's limit, and when to speak of it.

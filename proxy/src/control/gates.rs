@@ -6,10 +6,11 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
-use super::{bake, ledger, neighbours, rights, schema};
+use super::{around, bake, ledger, neighbours, rights, schema};
 use crate::backfill::state::{self, Direction, State};
 use crate::check;
 use crate::config;
+use crate::retire;
 use crate::verify::record;
 
 /// One condition of a step, as found.
@@ -59,6 +60,8 @@ enum Condition {
     Covered,
     /// No read has needed legacy for so long.
     FallbackFree,
+    /// Nothing has written a legacy table that is left behind.
+    Unwritten,
 }
 
 /// The conditions of every step there is. That every proxy runs `from`, drained, is waited for
@@ -66,7 +69,7 @@ enum Condition {
 fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
     use Condition::{
         BackfillComplete, Covered, FallbackFree, ForeignKeysTurned, LedgerEmpty, LegacyCurrent,
-        Rights, SequencesAhead, Shape, TablesExist, UnifiedCurrent, Verified,
+        Rights, SequencesAhead, Shape, TablesExist, UnifiedCurrent, Unwritten, Verified,
     };
     use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
     match (from, to) {
@@ -84,7 +87,7 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
             ForeignKeysTurned,
             Covered,
         ],
-        (UnifiedOnly, Retired) => &[],
+        (UnifiedOnly, Retired) => &[Unwritten],
         // Legacy must have what unified took alone before it decides again.
         (UnifiedRead, DualRead) => &[LegacyCurrent, LedgerEmpty],
         (Retired, UnifiedOnly) => &[TablesExist],
@@ -118,6 +121,7 @@ pub async fn gates(
             Condition::FallbackFree => {
                 bake::fallback_free(client, migration, times.fallback_free_days).await?
             }
+            Condition::Unwritten => around::unwritten(client, migration, from).await?,
             Condition::SequencesAhead => sequences_ahead(client, migration).await?,
             Condition::Shape => shape(client, migration).await?,
             Condition::Rights => rights::rights(client, migration).await?,
@@ -154,7 +158,14 @@ async fn tables_exist(client: &Client, migration: &Migration) -> Result<Gate, Co
         } else {
             format!("no such table: {}", absent.join(", "))
         },
-        settle: "create it, or correct the names in the rule file".to_owned(),
+        settle: if retire::read(client, &migration.name).await?.is_empty() {
+            "create it, or correct the names in the rule file".to_owned()
+        } else {
+            format!(
+                "it is on probation: `crossfade retire {} --undo` brings it back",
+                migration.name
+            )
+        },
     })
 }
 

@@ -18,6 +18,7 @@ use tokio_postgres::error::SqlState;
 use super::connection::{Control, connect};
 use super::error::ControlError;
 use crate::counters::MigrationTotals;
+use crate::latency::Window;
 
 /// Ten missed heartbeats: longer than a stall of a busy machine, short enough to wait for.
 pub const GONE_AFTER_SECONDS: f64 = 10.0;
@@ -36,7 +37,12 @@ pub struct Report {
     /// Where it listens, for the reader of `status`.
     pub address: String,
     pub migrations: Vec<MigrationReport>,
+    /// The server's processes whose sessions hold on to an older generation, some of them.
+    pub held_by: Vec<i32>,
 }
+
+/// Sessions that a proxy names when it is not drained: enough to see who they are.
+pub const HOLDERS_MAX: usize = 10;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
@@ -54,6 +60,9 @@ pub trait Serving: Send + Sync {
 
     /// Asked at each heartbeat: a count that changes is no news that could not wait for it.
     fn totals(&self) -> BTreeMap<String, MigrationTotals>;
+
+    /// How often exchanges took how long, asked once a second.
+    fn latencies(&self) -> Vec<u64>;
 }
 
 /// Registers, heart-beats and signs off. It ends when `shutdown` does; while the database is away
@@ -116,6 +125,8 @@ async fn heartbeat(
 ) -> Result<(), ControlError> {
     let mut said: Option<(Report, Instant)> = None;
     let mut counted: BTreeMap<String, MigrationTotals> = BTreeMap::new();
+    let mut window = Window::default();
+    let mut p99 = (None, None::<Instant>);
     loop {
         let report = serving.report();
         let due = said
@@ -123,7 +134,10 @@ async fn heartbeat(
             .is_none_or(|(last, at)| *last != report || at.elapsed() >= HEARTBEAT);
         if due {
             let totals = serving.totals();
-            say(client, instance, &report, &totals).await?;
+            if p99.1.is_none_or(|at| at.elapsed() >= HEARTBEAT) {
+                p99 = (window.p99_ms(serving.latencies()), Some(Instant::now()));
+            }
+            say(client, instance, &report, &totals, p99.0).await?;
             for (name, now) in &totals {
                 let before = counted.get(name).copied().unwrap_or_default();
                 happened(client, name, before, *now).await?;
@@ -143,6 +157,7 @@ async fn say(
     instance: &str,
     report: &Report,
     totals: &BTreeMap<String, MigrationTotals>,
+    p99_ms: Option<f64>,
 ) -> Result<(), ControlError> {
     let count = report.migrations.len();
     let mut names = Vec::with_capacity(count);
@@ -188,14 +203,15 @@ async fn say(
                  ON CONFLICT (migration) DO UPDATE SET legacy_stale_since = \
                  coalesce(m.legacy_stale_since, excluded.legacy_stale_since)) \
              INSERT INTO crossfade.instances AS i \
-                 (instance, migration, phase, generation, drained, rules_hash, address, \
-                 fallbacks, divergences, shadow_equal, shadow_different, shadow_failed) \
-             SELECT $1::text::uuid, r.migration, r.phase, r.generation, r.drained, $6, $7, \
+                 (instance, migration, phase, generation, drained, rules_hash, address, held_by, \
+                 p99_ms, fallbacks, divergences, shadow_equal, shadow_different, shadow_failed) \
+             SELECT $1::text::uuid, r.migration, r.phase, r.generation, r.drained, $6, $7, $13, $14, \
                  r.fallbacks, r.divergences, r.shadow_equal, r.shadow_different, r.shadow_failed \
              FROM report AS r \
              ON CONFLICT (instance, migration) DO UPDATE SET phase = excluded.phase, \
                  generation = excluded.generation, drained = excluded.drained, \
-                 rules_hash = excluded.rules_hash, seen_at = clock_timestamp(), \
+                 rules_hash = excluded.rules_hash, held_by = excluded.held_by, \
+                 p99_ms = excluded.p99_ms, seen_at = clock_timestamp(), \
                  fallbacks = excluded.fallbacks, divergences = excluded.divergences, \
                  shadow_equal = excluded.shadow_equal, \
                  shadow_different = excluded.shadow_different, \
@@ -213,6 +229,8 @@ async fn say(
                 &counted(|totals| totals.shadow_equal),
                 &counted(|totals| totals.shadow_different),
                 &counted(|totals| totals.shadow_failed),
+                &report.held_by,
+                &p99_ms,
             ],
         )
         .await
@@ -267,6 +285,10 @@ pub struct Instance {
     pub phase: String,
     pub generation: i64,
     pub drained: bool,
+    /// The server's processes whose sessions it waits for, some of them.
+    pub held_by: Vec<i32>,
+    /// The 99th percentile of what its clients wait for an answer; `None`: too few asked.
+    pub p99_ms: Option<f64>,
     pub seen_seconds_ago: f64,
     /// Seen within the limit.
     pub live: bool,
@@ -308,7 +330,7 @@ pub async fn instances(client: &Client, migration: &str) -> Result<Vec<Instance>
         .query(
             "SELECT instance::text, address, phase, generation, drained, \
              extract(epoch FROM clock_timestamp() - seen_at)::float8, \
-             fallbacks, divergences, shadow_equal, shadow_different, shadow_failed \
+             fallbacks, divergences, shadow_equal, shadow_different, shadow_failed, held_by, p99_ms \
              FROM crossfade.instances WHERE migration = $1 ORDER BY started_at, instance",
             &[&migration],
         )
@@ -324,6 +346,8 @@ pub async fn instances(client: &Client, migration: &str) -> Result<Vec<Instance>
                 phase: row.get(2),
                 generation: row.get(3),
                 drained: row.get(4),
+                held_by: row.get(11),
+                p99_ms: row.get(12),
                 seen_seconds_ago,
                 live: seen_seconds_ago <= GONE_AFTER_SECONDS,
                 counted: Counted {

@@ -10,14 +10,16 @@ use tokio_postgres::Client;
 use super::error::ControlError;
 use super::gates::Gate;
 
-/// Foreign keys of tables that are not among those given, with the statements that turn each to the unified table. What
+/// Foreign keys of tables that are not among those given, what each says, and the statements that
+/// turn it to the unified table. What
 /// follows the referenced columns (actions, deferral) is taken over as PostgreSQL prints it.
 const FOREIGN_KEYS: &str = "\
 SELECT c.conrelid::regclass::text, quote_ident(c.conname), \
     format('ALTER TABLE %s ADD CONSTRAINT %I FOREIGN KEY (%s) REFERENCES %s (%s)%s NOT VALID;', \
         c.conrelid::regclass, n.name, own.columns, $2::text, unified.columns, rest.said) || E'\\n' || \
     format('ALTER TABLE %s VALIDATE CONSTRAINT %I;', c.conrelid::regclass, n.name) || E'\\n' || \
-    format('ALTER TABLE %s DROP CONSTRAINT %I;', c.conrelid::regclass, c.conname) \
+    format('ALTER TABLE %s DROP CONSTRAINT %I;', c.conrelid::regclass, c.conname), \
+    pg_get_constraintdef(c.oid) \
 FROM pg_constraint AS c \
 CROSS JOIN LATERAL (SELECT left(c.conname, 55) || '_unified' AS name) AS n \
 CROSS JOIN LATERAL (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.at) AS columns \
@@ -38,6 +40,58 @@ WHERE c.contype = 'f' AND c.confrelid = to_regclass($1) AND c.conparentid = 0 \
         WHERE to_regclass(name) IS NOT NULL) \
 ORDER BY 1, 2";
 
+/// A foreign key that looks for its rows in a legacy table.
+pub(crate) struct ForeignKey {
+    pub table: String,
+    pub name: String,
+    /// As PostgreSQL prints it.
+    pub definition: String,
+    /// What turns it to the unified table.
+    turn: String,
+}
+
+/// The foreign keys to one legacy table, those of tables that are `left_behind` with it excepted.
+pub(crate) async fn foreign_keys_to(
+    client: &Client,
+    lens: &Lens,
+    left_behind: &[String],
+) -> Result<Vec<ForeignKey>, ControlError> {
+    let columns = |of: fn(&rewrite_rules::LegacyColumn) -> &str| -> Vec<&str> {
+        lens.columns.iter().map(of).collect()
+    };
+    let rows = client
+        .query(
+            FOREIGN_KEYS,
+            &[
+                &lens.legacy.sql(),
+                &super::shown(&lens.unified.sql()),
+                &columns(|column| &column.name),
+                &columns(|column| &column.unified),
+                &left_behind,
+            ],
+        )
+        .await
+        .map_err(ControlError::sql("look at the foreign keys"))?;
+    let key = |row: &tokio_postgres::Row| {
+        let (table, name): (String, String) = (row.get(0), row.get(1));
+        let turn = match lens.written {
+            None => row.get(2),
+            // Only who wrote the lens knows what stands for the row now.
+            Some(_) => format!(
+                "-- {name} of {table}: refer to one of {} instead, or drop it",
+                tables(lens)
+            ),
+        };
+        ForeignKey {
+            table,
+            name,
+            definition: row.get(3),
+            turn,
+        }
+    };
+    Ok(rows.iter().map(key).collect())
+}
+
 /// No foreign key of another table refers to a legacy table.
 pub(super) async fn foreign_keys(
     client: &Client,
@@ -46,37 +100,12 @@ pub(super) async fn foreign_keys(
     let mut found = Vec::new();
     let mut settle = Vec::new();
     // A table that is left behind in the same step looks for nothing any more.
-    let legacy: Vec<String> = left_behind(migration)
-        .map(|lens| lens.legacy.sql())
-        .collect();
+    let legacy = left_behind(migration).map(|lens| lens.legacy.sql());
+    let legacy: Vec<String> = legacy.collect();
     for lens in left_behind(migration) {
-        let columns = |of: fn(&rewrite_rules::LegacyColumn) -> &str| -> Vec<&str> {
-            lens.columns.iter().map(of).collect()
-        };
-        let rows = client
-            .query(
-                FOREIGN_KEYS,
-                &[
-                    &lens.legacy.sql(),
-                    &super::shown(&lens.unified.sql()),
-                    &columns(|column| &column.name),
-                    &columns(|column| &column.unified),
-                    &legacy,
-                ],
-            )
-            .await
-            .map_err(ControlError::sql("look at the foreign keys"))?;
-        for row in rows {
-            let (table, name): (String, String) = (row.get(0), row.get(1));
-            found.push(format!("{name} of {table}"));
-            settle.push(match lens.written {
-                None => row.get::<_, String>(2),
-                // Only who wrote the lens knows what stands for the row now.
-                Some(_) => format!(
-                    "-- {name} of {table}: refer to one of {} instead, or drop it",
-                    tables(lens)
-                ),
-            });
+        for key in foreign_keys_to(client, lens, &legacy).await? {
+            found.push(format!("{} of {}", key.name, key.table));
+            settle.push(key.turn);
         }
     }
     Ok(Gate {
@@ -94,21 +123,22 @@ pub(super) async fn foreign_keys(
     })
 }
 
-/// Views, functions, policies of other tables, and triggers that mean the legacy table. Functions
-/// whose body is text are found by the table's name in it.
+/// What leans on the legacy table in another way: its kind, its name, what it says. Functions whose
+/// body is text are found by the table's name in it.
 const OTHERS: &str = "\
-SELECT DISTINCT kind, name FROM ( \
-    SELECT 'view ' AS kind, r.ev_class::regclass::text AS name \
+SELECT kind, name, max(said) FROM ( \
+    SELECT 'view' AS kind, r.ev_class::regclass::text AS name, pg_get_viewdef(r.ev_class) AS said \
     FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid \
     WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass \
         AND d.refobjid = to_regclass($1) AND r.ev_class <> d.refobjid \
     UNION ALL \
-    SELECT 'policy ', p.polname || ' of ' || p.polrelid::regclass \
+    SELECT 'policy', p.polname || ' of ' || p.polrelid::regclass, \
+        concat_ws('; ', pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) \
     FROM pg_depend AS d JOIN pg_policy AS p ON p.oid = d.objid \
     WHERE d.classid = 'pg_policy'::regclass AND d.refclassid = 'pg_class'::regclass \
         AND d.refobjid = to_regclass($1) AND p.polrelid <> d.refobjid \
     UNION ALL \
-    SELECT 'function ', p.oid::regprocedure::text \
+    SELECT 'function', p.oid::regprocedure::text, NULL \
     FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace \
     WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'crossfade') \
         AND (p.prosrc ~ ('(^|[^[:alnum:]_$])' || regexp_replace($2, '[^[:alnum:]_]', '.', 'g') \
@@ -117,9 +147,71 @@ SELECT DISTINCT kind, name FROM ( \
                 AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass \
                 AND d.refobjid = to_regclass($1))) \
     UNION ALL \
-    SELECT 'trigger ', t.tgname || ' of ' || t.tgrelid::regclass \
-    FROM pg_trigger AS t WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal AND $3 \
-) AS o ORDER BY 1, 2";
+    SELECT 'trigger', t.tgname || ' of ' || t.tgrelid::regclass, pg_get_triggerdef(t.oid) \
+    FROM pg_trigger AS t WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal \
+    UNION ALL \
+    SELECT 'partition or child table', inhrelid::regclass::text, NULL \
+    FROM pg_inherits WHERE inhparent = to_regclass($1) \
+) AS o GROUP BY kind, name ORDER BY 1, 2";
+
+/// What a dependent is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    View,
+    Policy,
+    Function,
+    Trigger,
+    Child,
+}
+
+impl Kind {
+    const ALL: [Kind; 5] = [
+        Kind::View,
+        Kind::Policy,
+        Kind::Function,
+        Kind::Trigger,
+        Kind::Child,
+    ];
+
+    /// As the query names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::View => "view",
+            Kind::Policy => "policy",
+            Kind::Function => "function",
+            Kind::Trigger => "trigger",
+            Kind::Child => "partition or child table",
+        }
+    }
+}
+
+/// Something that means the legacy table and is not a foreign key.
+pub(crate) struct Dependent {
+    pub kind: Kind,
+    pub name: String,
+    /// What it says, where that is short.
+    pub definition: Option<String>,
+}
+
+pub(crate) async fn dependents(
+    client: &Client,
+    lens: &Lens,
+) -> Result<Vec<Dependent>, ControlError> {
+    let rows = client
+        .query(OTHERS, &[&lens.legacy.sql(), &lens.legacy.name])
+        .await
+        .map_err(ControlError::sql("look at what names the legacy table"))?;
+    let dependent = |row: &tokio_postgres::Row| {
+        let kind: &str = row.get(0);
+        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
+        Some(Dependent {
+            kind,
+            name: row.get(1),
+            definition: row.get(2),
+        })
+    };
+    Ok(rows.iter().filter_map(dependent).collect())
+}
 
 /// What the operator should know before a step, one line each; the step is not refused for it.
 pub(super) async fn warnings(
@@ -135,13 +227,17 @@ pub(super) async fn warnings(
     };
     let mut lines = Vec::new();
     for lens in left_behind(migration) {
-        let rows = client
-            .query(OTHERS, &[&lens.legacy.sql(), &lens.legacy.name, &triggers])
-            .await
-            .map_err(ControlError::sql("look at what names the legacy table"))?;
-        for row in rows {
-            let (kind, name): (String, String) = (row.get(0), row.get(1));
-            lines.push(format!("warning: {kind}{name} {}", why(lens)));
+        for dependent in dependents(client, lens).await? {
+            let told = match dependent.kind {
+                Kind::View | Kind::Policy | Kind::Function => true,
+                Kind::Trigger => triggers,
+                // Its rows are the parent's: `check` tells of writers that name it.
+                Kind::Child => false,
+            };
+            if told {
+                let (kind, name) = (dependent.kind.name(), dependent.name);
+                lines.push(format!("warning: {kind} {name} {}", why(lens)));
+            }
         }
     }
     Ok(lines)

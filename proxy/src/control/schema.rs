@@ -9,7 +9,11 @@ use super::error::ControlError;
 
 /// What leads from each version to the next; the first from nothing. A text that was released is
 /// never changed, another is added.
-const VERSIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+const VERSIONS: [&str; 3] = [
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 const VERSION: i32 = VERSIONS.len() as i32;
 
 /// Any fixed number: two preparations that ran at once would fail with "tuple concurrently
@@ -161,10 +165,19 @@ pub async fn version(client: &Client) -> Result<Option<i32>, ControlError> {
     Ok(row.map(|row| row.get(0)))
 }
 
-/// Fails with what to do when the database was never prepared.
+/// Whether the schema is one that this program can work with.
+pub async fn is_prepared(client: &Client) -> Result<bool, ControlError> {
+    Ok(version(client).await?.is_some_and(|found| found >= VERSION))
+}
+
+/// Fails with what to do when the database was never prepared, or for an older program.
 pub async fn must_be_prepared(client: &Client) -> Result<(), ControlError> {
     match version(client).await? {
-        Some(_) => Ok(()),
+        Some(found) if found >= VERSION => Ok(()),
+        Some(found) => Err(ControlError::Refused(format!(
+            "schema crossfade has version {found}, this program needs {VERSION}; run \
+             `crossfade prepare`"
+        ))),
         None => Err(ControlError::Refused(
             "the database has no schema crossfade; run `crossfade prepare`".to_owned(),
         )),

@@ -4,13 +4,15 @@ use rewrite_rules::{Migration, Phase, RuleSet};
 use serde::Serialize;
 use tokio_postgres::Client;
 
+use super::around::{self, Around};
 use super::drain::{self, Blocker};
 use super::error::ControlError;
 use super::events::{self, LastStep};
 use super::instances::{Instance, instances};
 use super::ledger::{self, Entry};
-use super::{phase_file, schema};
+use super::{bake, phase_file, schema};
 use crate::backfill::state::{self, Direction, Progress};
+use crate::retire::{self, Aside};
 use crate::verify::record::{self, Last};
 
 /// Enough to see what is wrong; the ledger itself has the rest.
@@ -27,11 +29,19 @@ pub struct Status {
     pub prepared: bool,
     pub instances: Vec<Instance>,
     pub last_step: Option<LastStep>,
+    /// Legacy tables that `retire` has put on probation.
+    pub put_aside: Vec<Aside>,
     pub backfill: Vec<Progress>,
     pub last_verify: Option<Last>,
     pub divergence_count: i64,
     pub divergence: Vec<Entry>,
     pub tombstones: i64,
+    /// Since when no read has needed legacy; `None`: `dual_read` was never entered.
+    pub days_without_fallback: Option<f64>,
+    /// What has touched the legacy tables around the proxies, once these leave them alone.
+    pub around: Vec<Around>,
+    /// Sessions that hold on to an earlier phase in a proxy.
+    pub holders: Vec<Blocker>,
     /// Transactions that write to the tables now, while a step is not drained.
     pub blockers: Vec<Blocker>,
 }
@@ -58,14 +68,18 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         migration: name.clone(),
         phase: phase.name().to_owned(),
         drained: false,
-        prepared: schema::version(client).await?.is_some(),
+        prepared: schema::is_prepared(client).await?,
         instances: Vec::new(),
         last_step: None,
+        put_aside: Vec::new(),
         backfill: Vec::new(),
         last_verify: None,
         divergence_count: 0,
         divergence: Vec::new(),
         tombstones: 0,
+        days_without_fallback: None,
+        around: Vec::new(),
+        holders: Vec::new(),
         blockers: Vec::new(),
     };
     if !status.prepared {
@@ -73,6 +87,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     }
     status.instances = instances(client, name).await?;
     status.last_step = events::last_step(client, name).await?;
+    status.put_aside = retire::read(client, name).await?;
     for lens in &migration.tables {
         for direction in [Direction::LegacyToUnified, Direction::UnifiedToLegacy] {
             status
@@ -84,8 +99,11 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     status.divergence_count = ledger::count(client, name).await?;
     status.divergence = ledger::entries(client, name, ENTRIES_SHOWN).await?;
     status.tombstones = ledger::tombstones(client, name).await?;
+    status.days_without_fallback = bake::days_without_fallback(client, name).await?;
+    status.around = around::read(client, migration, phase).await?;
     status.drained = all_there(&status, phase);
     if !status.drained {
+        status.holders = drain::holders(client, &status.instances).await?;
         status.blockers = drain::writers(client, migration).await?;
     }
     Ok(status)

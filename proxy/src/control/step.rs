@@ -5,14 +5,15 @@
 
 use std::time::Duration;
 
-use rewrite_rules::{Lens, Migration, Phase, RuleSet};
+use rewrite_rules::{Migration, Phase, RuleSet};
 use tokio_postgres::Client;
 
 use super::alone::alone;
 use super::connection::connect;
 use super::error::ControlError;
 use super::gates::{Gate, gates};
-use super::{drain, events, neighbours, phase_file, schema};
+use super::rehearsal::rehearse;
+use super::{around, drain, events, neighbours, phase_file, schema};
 use crate::config;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +57,6 @@ pub struct Taken {
     pub to: Phase,
     pub gates: Vec<Gate>,
     pub drained: drain::Drained,
-    /// What is left to the operator, as SQL.
-    pub commands: Vec<String>,
 }
 
 /// Takes one step. `tell` hears what is going on, line by line.
@@ -85,7 +84,14 @@ pub async fn step(
     })?;
 
     settle_last_step(&client, migration, from, to, options, tell).await?;
-    let gates = gates(&client, rules, migration, (from, to), &options.times).await?;
+    if from == Phase::UnifiedOnly {
+        // The step that led here may have been killed in its drain.
+        around::begin(&client, migration).await?;
+    }
+    let mut gates = gates(&client, rules, migration, (from, to), &options.times).await?;
+    if options.direction == Direction::Forward {
+        gates.push(rehearse(url, migration, to).await?);
+    }
     for warning in neighbours::warnings(&client, migration, from, to).await? {
         tell(&warning);
     }
@@ -116,6 +122,9 @@ pub async fn step(
     )
     .await?;
     remember(&client, name, (from, to), unmet.is_empty()).await?;
+    if leaves_legacy(from, to) {
+        around::forget(&client, migration).await?;
+    }
     phase_file::write(&migration.file, from, to)?;
     tell(&format!(
         "{} says {to}; waiting for the drain",
@@ -124,6 +133,9 @@ pub async fn step(
     let drained = drain::wait(&client, migration, &[to], options.drain_timeout, tell)
         .await
         .map_err(|error| after_the_edit(error, name, to))?;
+    if leaves_legacy(from, to) {
+        around::begin(&client, migration).await?;
+    }
     events::drained(&client, event).await?;
     if drained.instances == 0 {
         tell("no serving proxy is registered; only transactions in the database were waited for");
@@ -139,7 +151,6 @@ pub async fn step(
         to,
         gates,
         drained,
-        commands: commands(&client, migration, to).await?,
     })
 }
 
@@ -202,11 +213,15 @@ pub async fn plan(
     let to = options.direction.from(from).ok_or_else(|| {
         ControlError::Refused(format!("{name} is in {from}: there is no step to {word}"))
     })?;
+    let mut gates = gates(&client, rules, migration, (from, to), &options.times).await?;
+    if options.direction == Direction::Forward {
+        gates.push(rehearse(url, migration, to).await?);
+    }
     Ok(Plan {
         migration: name.to_owned(),
         from,
         to,
-        gates: gates(&client, rules, migration, (from, to), &options.times).await?,
+        gates,
         warnings: neighbours::warnings(&client, migration, from, to).await?,
         file: migration.file.display().to_string(),
     })
@@ -265,6 +280,11 @@ async fn settle_last_step(
         },
         other => other,
     })
+}
+
+/// From here on no proxy touches the legacy tables.
+fn leaves_legacy(from: Phase, to: Phase) -> bool {
+    (from, to) == (Phase::UnifiedRead, Phase::UnifiedOnly)
 }
 
 /// What a phase implies for later gates, written down before anybody can act on the phase.
@@ -326,24 +346,4 @@ fn after_the_edit(error: ControlError, name: &str, to: Phase) -> ControlError {
         },
         other => other,
     }
-}
-
-/// What a retired migration leaves for the operator. Nothing is dropped here, ever.
-async fn commands(
-    client: &Client,
-    migration: &Migration,
-    to: Phase,
-) -> Result<Vec<String>, ControlError> {
-    if to != Phase::Retired {
-        return Ok(Vec::new());
-    }
-    let functions = schema::functions_of(client, &migration.name).await?;
-    let tables = migration.tables.iter();
-    let moved = tables.clone().filter_map(Lens::drop_moved_columns);
-    let functions = functions
-        .iter()
-        .map(|function| format!("DROP FUNCTION {function};"));
-    let left = tables.filter(|lens| lens.in_place.is_none());
-    let dropped = left.map(|lens| format!("DROP TABLE {};", lens.legacy));
-    Ok(moved.chain(functions).chain(dropped).collect())
 }

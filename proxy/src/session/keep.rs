@@ -181,7 +181,14 @@ impl<P: Pin> Session<P> {
     }
 
     /// Keeps what follows a known Parse up to its Sync.
+    #[inline]
     pub(super) fn record(&mut self, header: Header, body: &[u8], act: Act) {
+        if self.cache.replay.state != ReplayState::Off {
+            self.record_now(header, body, act);
+        }
+    }
+
+    fn record_now(&mut self, header: Header, body: &[u8], act: Act) {
         let replay = &mut self.cache.replay;
         match (replay.state, header.tag) {
             (ReplayState::Off | ReplayState::Refused | ReplayState::Ready, _) => {}
@@ -290,7 +297,10 @@ impl<P: Pin> Session<P> {
             | Expect::Renewal { .. }
             | Expect::Close { .. }
             | Expect::RenewalClose
+            | Expect::RenewalBind
+            | Expect::RenewalExecute { .. }
             | Expect::CacheClose(_)
+            | Expect::PathQuestion { .. }
             | Expect::Execute(_)
             | Expect::Query(_)
             | Expect::FunctionCall

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::ShadowCandidate;
 use super::cache::Number;
 use super::cache::text::Effect;
@@ -11,6 +13,10 @@ use super::expect::{Read, Undo};
 /// An unnamed statement's text above this is not kept once its transaction is over: it is
 /// nearly always used at once, and an idle session must stay small.
 const UNNAMED_KEPT_BYTES: usize = 16 * 1024;
+
+/// Looked up for every Bind, so the hash is a quick one. Whoever finds names that collide under
+/// its random seed slows down one session: their own.
+type ByName<T> = HashMap<Box<[u8]>, T, RandomState>;
 
 #[derive(Debug)]
 pub(super) struct Statement {
@@ -25,9 +31,24 @@ pub(super) struct Statement {
     pub kept: Option<Number>,
     /// What running it may do to the cache.
     pub effect: Option<Effect>,
+    /// Made by SQL's PREPARE, which is what the body's text is.
+    pub by_sql: bool,
 }
 
+/// A generation's number that none has: the statement stands as it was read, and is to be read
+/// again at its next use.
+const TO_BE_READ_AGAIN: u64 = u64::MAX;
+
 impl Statement {
+    /// Nothing is to be done about this statement in this generation: its messages go on as they
+    /// come, and what it does is no concern of the session's.
+    pub fn is_plain(&self, generation: u64) -> bool {
+        self.generation == generation
+            && self.read.is_none()
+            && self.kept.is_none()
+            && self.effect.is_none()
+    }
+
     fn kept_bytes(&self) -> usize {
         self.body.as_ref().map_or(0, Vec::len)
     }
@@ -36,7 +57,7 @@ impl Statement {
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     unnamed: Option<Statement>,
-    named: HashMap<Box<[u8]>, Statement>,
+    named: ByName<Statement>,
     /// Bytes of all bodies kept for named statements.
     kept_bytes: usize,
     /// A body's room, ready for the next unnamed Parse: two of them alternate, so that a client
@@ -153,6 +174,15 @@ impl Statements {
         }
     }
 
+    /// What names mean has changed: PostgreSQL analyses prepared statements anew, and so must we.
+    pub fn read_all_again(&mut self) {
+        let all = self.named.values_mut().chain(&mut self.unnamed);
+        // 0 says more: the server may hold something else.
+        for statement in all.filter(|statement| statement.generation != 0) {
+            statement.generation = TO_BE_READ_AGAIN;
+        }
+    }
+
     /// The last serial given out.
     pub fn serial(&self) -> u64 {
         self.serial
@@ -182,7 +212,7 @@ pub(super) struct Portal {
 #[derive(Debug, Default)]
 pub(super) struct Portals {
     unnamed: Portal,
-    named: HashMap<Box<[u8]>, Portal>,
+    named: ByName<Portal>,
 }
 
 impl Portals {
@@ -216,7 +246,7 @@ impl Portals {
     pub fn clear(&mut self) {
         self.unnamed = Portal::default();
         if !self.named.is_empty() {
-            self.named = HashMap::new();
+            self.named = ByName::default();
         }
     }
 }

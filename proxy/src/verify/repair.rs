@@ -3,25 +3,21 @@
 //! Legacy decides until `dual_read`, unified in `unified_read`. Rows that only the other side has
 //! are removed, which nothing does unasked: this is the asking.
 
-use std::time::Instant;
-
 use rewrite_rules::lens::Disagreement;
 use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde_json::Value;
-use tokio_postgres::{Client, IsolationLevel};
+use tokio_postgres::Client;
 
 use super::report::Report;
 use super::{Options, compare, record};
-use crate::backfill::chunk::{Chunks, backoff, is_conflict};
+use crate::backfill::chunk::Chunks;
+use crate::backfill::conflict::Attempts;
 use crate::backfill::must_have_been_complete;
 use crate::backfill::state::Direction;
-use crate::control::{ControlError, alone, connect, events, phase_file, schema, step};
+use crate::control::{ControlError, alone, connect, events, phase_file, schema, snapshot, step};
 
 /// Keys repaired before both sides are compared again: their list is held in memory.
 const KEYS_MAX: u32 = 10_000;
-/// A row that changes at each attempt is the application's, not ours to wait for.
-const ATTEMPTS_MAX: u32 = 100;
-
 /// Repairs until nothing is left to repair, and records the verify of the end. Returns how many
 /// keys were looked after, and that verify.
 pub async fn run(
@@ -59,7 +55,11 @@ pub async fn run(
             break report;
         }
         left = wrong;
-        tell(&format!("{wrong} rows to repair: {direction:?}"));
+        let decides = match direction {
+            Direction::LegacyToUnified => "legacy",
+            Direction::UnifiedToLegacy => "unified",
+        };
+        tell(&format!("{wrong} rows to repair, by what {decides} says"));
         repaired += round(&mut client, migration, direction).await?;
     };
     record::add(&client, &report).await?;
@@ -115,8 +115,7 @@ async fn one(
     what: (Direction, Disagreement),
     key: &Value,
 ) -> Result<(), ControlError> {
-    let since = Instant::now();
-    let mut attempt = 0;
+    let mut attempts = Attempts::few();
     loop {
         let done = match what {
             (Direction::LegacyToUnified, Disagreement::Extra) => {
@@ -132,12 +131,8 @@ async fn one(
             }
         };
         match done {
-            Err(error) if is_conflict(&error) && attempt < ATTEMPTS_MAX => {
-                tracing::debug!(%error, seconds = since.elapsed().as_secs(), "repair tries again");
-                tokio::time::sleep(backoff(attempt)).await;
-                attempt += 1;
-            }
-            other => return other,
+            Ok(()) => return Ok(()),
+            Err(error) => attempts.after(error).await?,
         }
     }
 }
@@ -162,13 +157,9 @@ async fn touch(
 
 /// At REPEATABLE READ, for a row that is inserted again meanwhile must not be taken for this one.
 async fn remove(client: &mut Client, statement: &str, key: &Value) -> Result<(), ControlError> {
-    let sql = || ControlError::sql("removal of a row that the other side lacks");
-    let transaction = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .start()
-        .await
-        .map_err(sql())?;
+    let doing = "removal of a row that the other side lacks";
+    let sql = || ControlError::sql(doing);
+    let transaction = snapshot(client, doing).await?;
     let keys = Value::Array(vec![key.clone()]);
     transaction
         .execute(statement, &[&keys])

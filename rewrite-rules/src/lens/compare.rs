@@ -1,6 +1,6 @@
 //! The SQL of verify: the legacy table against [`Lens::read`], joined by key in one statement.
 
-use super::{LegacyColumn, Lens, quote_ident, quote_literal};
+use super::{KeyRange, LegacyColumn, Lens, quote_ident, quote_literal};
 
 /// How the two sides disagree about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,16 @@ impl Lens {
     /// (`bigint[]`, see [`Lens::digest`]) are looked at; NULL: all.
     #[must_use]
     pub fn count_disagreements(&self) -> String {
+        self.count_within(&self.in_groups("$1"))
+    }
+
+    /// The same of the rows in a range of the key.
+    #[must_use]
+    pub fn count_disagreements_in(&self, range: KeyRange) -> String {
+        self.count_within(&self.in_range(range))
+    }
+
+    fn count_within(&self, within: &str) -> String {
         let any = self.any_difference("cf_l", "cf_u");
         let mut counts = vec![
             "count(cf_l.cf_here)".to_owned(),
@@ -58,7 +68,7 @@ impl Lens {
         format!(
             "SELECT {} FROM {}",
             counts.join(", "),
-            self.both_sides("$1")
+            self.both_sides(within)
         )
     }
 
@@ -66,6 +76,16 @@ impl Lens {
     /// (`column: [legacy, unified]`, texts), at most `$1` of them, within the groups `$2`.
     #[must_use]
     pub fn sample_disagreements(&self, kind: Disagreement) -> String {
+        self.sample_within(kind, &self.in_groups("$2"), 1)
+    }
+
+    /// The same of the rows in a range of the key; how many at most is the parameter after it.
+    #[must_use]
+    pub fn sample_disagreements_in(&self, kind: Disagreement, range: KeyRange) -> String {
+        self.sample_within(kind, &self.in_range(range), range.parameters() + 1)
+    }
+
+    fn sample_within(&self, kind: Disagreement, within: &str, limit: usize) -> String {
         let (condition, image) = match kind {
             Disagreement::Missing => ("cf_u.cf_here IS NULL".to_owned(), "cf_l"),
             Disagreement::Extra => ("cf_l.cf_here IS NULL".to_owned(), "cf_u"),
@@ -98,15 +118,17 @@ impl Lens {
             )
         };
         format!(
-            "SELECT {}, {values} FROM {} WHERE {condition} LIMIT $1",
+            "SELECT {}, {values} FROM {} WHERE {condition} LIMIT ${limit}",
             self.key_json(image),
-            self.both_sides("$2"),
+            self.both_sides(within),
         )
     }
 
     /// Legacy rows `cf_l` joined with the unified rows' legacy images `cf_u`; `cf_here` is NULL on
-    /// the side that lacks the row.
-    fn both_sides(&self, groups: &str) -> String {
+    /// the side that lacks the row. Only rows for which `within` is true are looked at, a condition
+    /// over [`Lens::IMAGE`].
+    fn both_sides(&self, within: &str) -> String {
+        let image = Self::IMAGE;
         let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
         let join: Vec<String> = self
             .legacy_key()
@@ -114,16 +136,20 @@ impl Lens {
             .map(|key| format!("cf_l.{key} = cf_u.{key}"))
             .collect();
         format!(
-            "(SELECT {}, true AS cf_here FROM {} AS cf_r WHERE {within}) AS cf_l FULL JOIN \
-             (SELECT cf_r.*, true AS cf_here FROM ({}) AS cf_r WHERE {within}) AS cf_u ON {}",
+            "(SELECT {}, true AS cf_here FROM {} AS {image} WHERE {within}) AS cf_l FULL JOIN \
+             (SELECT {image}.*, true AS cf_here FROM ({}) AS {image} WHERE {within}) AS cf_u ON {}",
             columns.join(", "),
             self.legacy,
             self.read(),
             join.join(" AND "),
-            within = format_args!(
-                "({groups}::bigint[] IS NULL OR {} = ANY ({groups}::bigint[]))",
-                self.group_of("cf_r")
-            ),
+        )
+    }
+
+    /// Whether a row's group is among those of a parameter; NULL: all are.
+    fn in_groups(&self, groups: &str) -> String {
+        format!(
+            "({groups}::bigint[] IS NULL OR {} = ANY ({groups}::bigint[]))",
+            self.group_of(Self::IMAGE)
         )
     }
 

@@ -8,8 +8,12 @@ use super::{LegacyColumn, Lens, quote_ident, quote_literal};
 /// Which legacy rows a statement is about; its keys are the statement's first parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyRange {
+    /// All rows.
+    All,
     /// From the lowest key through `$1`.
     Through,
+    /// Above `$1`.
+    After,
     /// Above `$1`, through `$2`.
     AfterThrough,
     /// The row whose key is `$1`.
@@ -21,7 +25,8 @@ impl KeyRange {
     #[must_use]
     pub fn parameters(self) -> usize {
         match self {
-            KeyRange::Through | KeyRange::One => 1,
+            KeyRange::All => 0,
+            KeyRange::Through | KeyRange::After | KeyRange::One => 1,
             KeyRange::AfterThrough => 2,
         }
     }
@@ -420,8 +425,10 @@ impl Lens {
         )
     }
 
-    fn in_range(&self, range: KeyRange) -> String {
+    pub(super) fn in_range(&self, range: KeyRange) -> String {
         match range {
+            KeyRange::All => "true".to_owned(),
+            KeyRange::After => self.key_compares(">", 1),
             KeyRange::Through => self.key_compares("<=", 1),
             KeyRange::AfterThrough => format!(
                 "{} AND {}",
@@ -465,6 +472,11 @@ impl LegacyColumn {
     /// Whether two legacy values differ in anything that a reader could see.
     pub(super) fn legacy_differs(&self, a: &str, b: &str) -> String {
         differs(&self.sql_type, a, b)
+    }
+
+    /// A legacy value in the form in which being equal means reading the same.
+    pub(super) fn legacy_exact(&self, value: &str) -> String {
+        exact(&self.sql_type, value)
     }
 
     fn unified_differs(&self, a: &str, b: &str) -> String {

@@ -19,8 +19,10 @@ impl Lens {
     /// One row for each group (`group, rows, hash, NULL, NULL`), then one for the table
     /// (`NULL, rows, NULL, nulls, totals`), the latter two arrays over [`Lens::compared_columns`].
     ///
-    /// Rows are hashed as the text of the values that are compared, so that two rows have the same
-    /// hash exactly if they read the same; a total is NULL for a type that does not add up.
+    /// Values are hashed in the form in which being equal means reading the same, without a detour
+    /// over text where a type allows it. The server's hash of a record is a sum of its columns'
+    /// hashes; hashed once more, two rows that exchanged a value do not cancel out. A total is NULL
+    /// for a type that does not add up.
     #[must_use]
     pub fn digest(&self, of: DigestOf) -> String {
         let relation = match of {
@@ -29,12 +31,8 @@ impl Lens {
         };
         let image = Self::IMAGE;
         let compared: Vec<&LegacyColumn> = self.compared_columns().collect();
-        let values: Vec<String> = self
-            .legacy_key()
-            .into_iter()
-            .chain(compared.iter().map(|c| quote_ident(&c.name)))
-            .map(|name| format!("{image}.{name}"))
-            .collect();
+        let keys = self.columns.iter().filter(|column| self.is_key(column));
+        let hashed = hash(keys.chain(compared.iter().copied()), image);
         let of_columns = |each: &dyn Fn(&LegacyColumn, &str) -> String| -> Vec<String> {
             compared
                 .iter()
@@ -57,11 +55,10 @@ impl Lens {
         };
         format!(
             "WITH cf_groups AS MATERIALIZED (SELECT {group} AS cf_group, count(*) AS cf_rows, \
-             bit_xor(hashtextextended(ROW({})::text COLLATE \"C\", 0)) AS cf_hash{}{} \
+             bit_xor(hashint8extended({hashed}, 0)) AS cf_hash{}{} \
              FROM {relation} AS {image} GROUP BY 1) \
              SELECT cf_group, cf_rows, cf_hash, NULL::bigint[], NULL::text[] FROM cf_groups \
              UNION ALL SELECT NULL, coalesce(sum(cf_rows), 0)::bigint, NULL, {}, {} FROM cf_groups",
-            values.join(", "),
             numbered("cf_n", &nulls),
             numbered("cf_s", &totals),
             summed("cf_n", "bigint"),
@@ -72,17 +69,17 @@ impl Lens {
 
     /// The group of a legacy row or image in scope under a name.
     pub(super) fn group_of(&self, image: &str) -> String {
-        let keys: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("{image}.{key}"))
-            .collect();
-        format!(
-            "(hashtextextended(ROW({})::text COLLATE \"C\", 0) & {})",
-            keys.join(", "),
-            GROUPS - 1
-        )
+        let keys = self.columns.iter().filter(|column| self.is_key(column));
+        format!("({} & {})", hash(keys, image), GROUPS - 1)
     }
+}
+
+/// A hash of some columns of the row in scope under a name.
+fn hash<'c>(columns: impl Iterator<Item = &'c LegacyColumn>, image: &str) -> String {
+    let values: Vec<String> = columns
+        .map(|column| column.legacy_exact(&format!("{image}.{}", quote_ident(&column.name))))
+        .collect();
+    format!("hash_record_extended(ROW({}), 0)", values.join(", "))
 }
 
 /// What a column adds up to: numbers as they are, truths by their count.

@@ -112,7 +112,7 @@ fn substitute_one(
         return Ok(());
     }
     let parts = call.node.list("funcname").len();
-    if parts == 1 && scope.path == SearchPath::Unknown {
+    if parts == 1 && scope.path != SearchPath::AsDeclared {
         return Err(refuse::unknown_search_path(name));
     }
     let unreadable = || refuse::unsupported_call("this spelling of the call", name);

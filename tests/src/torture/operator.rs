@@ -16,6 +16,8 @@ use crate::{Proxy, World};
 pub const DATABASE: &str = "torture";
 /// A command waits for transactions of a few statements, across a restart of the server at worst.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
+/// Shorter, so that a step which waits in vain says for whom.
+const DRAIN_TIMEOUT: [&str; 2] = ["--drain-timeout-seconds", "60"];
 /// Where a backfill may run.
 const COPYING: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead];
 /// Steps without which a run proves nothing.
@@ -191,7 +193,10 @@ impl Operator {
             self.open_unified_names(false).await;
             self.leave_keys(from == Phase::DualWrite).await;
         }
-        let ended = self.command(&[direction, "iso_agents"]).await?;
+        let [option, seconds] = DRAIN_TIMEOUT;
+        let ended = self
+            .command(&[direction, "iso_agents", option, seconds])
+            .await?;
         if ended.status.success() {
             self.deeds.steps += 1;
             return self.after_step().await;
@@ -264,7 +269,11 @@ impl Operator {
         self.open_unified_names(false).await;
         self.leave_keys(direction == "rollback" && from == Phase::DualWrite)
             .await;
-        let mut step = Running::start(&self.proxies[0].config(), &[direction, "iso_agents"])?;
+        let [option, seconds] = DRAIN_TIMEOUT;
+        let mut step = Running::start(
+            &self.proxies[0].config(),
+            &[direction, "iso_agents", option, seconds],
+        )?;
         let moment = self.dice.below(250);
         tokio::time::sleep(Duration::from_millis(moment)).await;
         match self.dice.below(3) {
@@ -276,11 +285,20 @@ impl Operator {
             }
             1 => {
                 self.kill_proxy().await?;
-                step.end().await?;
+                let ended = step.end().await?;
+                ensure!(
+                    ended.status.success() || ended.errors.contains("Not met for"),
+                    "`{direction}` from {from}, a proxy was killed meanwhile: {ended:#?}"
+                );
             }
             _rest => {
                 self.crash_server().await?;
-                step.end().await?;
+                let ended = step.end().await?;
+                // It may well fail, of the crash, but not wait in vain.
+                ensure!(
+                    !ended.errors.contains("gave up after"),
+                    "`{direction}` from {from}, the server crashed meanwhile: {ended:#?}"
+                );
             }
         }
         // Names stay closed until a step was seen to its end.
@@ -426,14 +444,20 @@ impl Operator {
     pub fn tell(&self) -> String {
         let figures = &self.board.figures;
         let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
+        let deeds = &self.deeds;
+        let kills = deeds.backfills_killed
+            + deeds.steps_interrupted
+            + deeds.proxy_kills
+            + deeds.server_crashes;
         format!(
-            "{} statements, {} commits, {} conflicts, {} connections lost, {} outcomes unknown; {:?}",
+            "{} operations ({} commits, {} conflicts, {} connections lost, {} outcomes unknown), \
+             {kills} kills, {} phase changes; {deeds:?}",
             of(&figures.statements),
             of(&figures.commits),
             of(&figures.conflicts),
             of(&figures.connections_lost),
             of(&figures.outcomes_unknown),
-            self.deeds
+            deeds.steps,
         )
     }
 }

@@ -168,9 +168,9 @@ fn notices_meant_for_the_proxy_are_counted_and_kept_from_the_client() {
     let notice = |code: &str| message(b'N', format!("SNOTICE\0C{code}\0Mm\0\0").as_bytes());
     let answer = rig.server(&join([notice("CF001"), notice("01000"), notice("CF002")]));
     assert_eq!(answer, notice("01000"));
-    let report = rig.report();
-    assert_eq!(report.fallbacks, ["m"]);
-    assert_eq!(report.divergences, ["m"]);
+    let events = rig.events();
+    assert_eq!(events.fallbacks, ["m"]);
+    assert_eq!(events.divergences, ["m"]);
 }
 
 #[test]
@@ -211,11 +211,11 @@ fn a_read_that_succeeded_outside_a_transaction_is_offered_for_comparison() {
     let mut rig = Rig::new(Rule::Shadow);
     rig.client(&query("SELECT legacy"));
     assert!(
-        rig.report().shadows.is_empty(),
+        rig.events().shadows.is_empty(),
         "not before it has succeeded"
     );
     rig.server(&join([rows(), complete("SELECT 2"), ready(b'I')]));
-    let shadows = rig.report().shadows;
+    let shadows = rig.events().shadows;
     assert_eq!(shadows.len(), 1);
     assert_eq!(shadows[0].unified, "SELECT unified");
     assert_eq!(shadows[0].parameters, []);
@@ -231,7 +231,7 @@ fn a_read_that_succeeded_outside_a_transaction_is_offered_for_comparison() {
     for expected in [0, 1] {
         rig.client(&once);
         rig.server(&answers);
-        let shadows = rig.report().shadows;
+        let shadows = rig.events().shadows;
         assert_eq!(shadows.len(), expected);
         for shadow in shadows {
             assert_eq!(shadow.parameters, [(0, Some(b"v".to_vec()))]);
@@ -244,12 +244,12 @@ fn a_read_that_failed_or_ran_in_a_transaction_is_not_compared() {
     let mut rig = Rig::new(Rule::Shadow);
     rig.client(&query("SELECT legacy"));
     rig.server(&join([error("57014", "cancelled"), ready(b'I')]));
-    assert!(rig.report().shadows.is_empty());
+    assert!(rig.events().shadows.is_empty());
     rig.client(&query("BEGIN"));
     rig.server(&join([complete("BEGIN"), ready(b'T')]));
     rig.client(&query("SELECT legacy"));
     rig.server(&join([complete("SELECT 1"), ready(b'T')]));
     rig.client(&query("COMMIT"));
     rig.server(&join([complete("COMMIT"), ready(b'I')]));
-    assert!(rig.report().shadows.is_empty());
+    assert!(rig.events().shadows.is_empty());
 }

@@ -1,0 +1,242 @@
+//! What has touched a legacy table around the proxies, by the server's own counters of its scans
+//! and of its written rows (`pg_stat_user_tables`).
+//!
+//! From `unified_only` on no proxy touches the table, so whatever the counters say since then, less
+//! what Crossfade's own commands have scanned, came another way: a session that does not go through
+//! a proxy, a function, a trigger, a foreign key.
+
+use rewrite_rules::{Migration, Phase};
+use serde::Serialize;
+use tokio_postgres::{Client, GenericClient};
+
+use super::error::ControlError;
+use super::gates::Gate;
+use super::{flush_counters, shown};
+
+/// The server's counters of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters {
+    pub scans: i64,
+    pub writes: i64,
+    /// When the database's counters were last reset.
+    pub stats_reset: Option<String>,
+}
+
+impl Counters {
+    /// Scans and written rows since then; `None`: the counters were reset meanwhile.
+    #[must_use]
+    pub fn until(&self, now: &Counters) -> Option<(i64, i64)> {
+        let (scans, writes) = (now.scans - self.scans, now.writes - self.writes);
+        (self.stats_reset == now.stats_reset && scans >= 0 && writes >= 0)
+            .then_some((scans, writes))
+    }
+}
+
+/// Where the counters of a table stand; what this session has done is in them.
+pub async fn counters(client: &Client, table: &str) -> Result<Counters, ControlError> {
+    flush_counters(client).await?;
+    let row = client
+        .query_one(
+            "SELECT coalesce(sum(t.seq_scan + coalesce(t.idx_scan, 0)), 0)::bigint, \
+             coalesce(sum(t.n_tup_ins + t.n_tup_upd + t.n_tup_del), 0)::bigint, \
+             (SELECT d.stats_reset::text FROM pg_stat_database AS d \
+             WHERE d.datname = current_database()) \
+             FROM pg_stat_user_tables AS t WHERE t.relid = to_regclass($1)",
+            &[&table],
+        )
+        .await
+        .map_err(ControlError::sql("look at pg_stat_user_tables"))?;
+    Ok(Counters {
+        scans: row.get(0),
+        writes: row.get(1),
+        stats_reset: row.get(2),
+    })
+}
+
+/// What came around the proxies.
+#[derive(Clone, Debug, Serialize)]
+pub struct Around {
+    pub legacy_table: String,
+    pub since: String,
+    pub scans: i64,
+    pub writes: i64,
+    /// The server's counters were reset since then: there may have been more.
+    pub counters_reset: bool,
+}
+
+impl std::fmt::Display for Around {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}: {} scans and {} written rows around the proxies since {}{}",
+            shown(&self.legacy_table),
+            self.scans,
+            self.writes,
+            self.since,
+            if self.counters_reset {
+                " (the server's counters were reset meanwhile)"
+            } else {
+                ""
+            }
+        )
+    }
+}
+
+/// Before a step that leaves the tables behind: what was counted after an earlier one is void.
+pub(super) async fn forget(client: &Client, migration: &Migration) -> Result<(), ControlError> {
+    client
+        .execute(
+            "DELETE FROM crossfade.left_behind WHERE migration = $1",
+            &[&migration.name],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("note of the counters"))
+}
+
+/// Once no proxy touches the tables any more: counting begins, unless it has.
+pub(super) async fn begin(client: &Client, migration: &Migration) -> Result<(), ControlError> {
+    for lens in &migration.tables {
+        let table = lens.legacy.sql();
+        let now = counters(client, &table).await?;
+        client
+            .execute(
+                "INSERT INTO crossfade.left_behind \
+                 (migration, legacy_table, scans, writes, stats_reset) \
+                 VALUES ($1, $2, $3, $4, $5::text::timestamptz) \
+                 ON CONFLICT (migration, legacy_table) DO NOTHING",
+                &[
+                    &migration.name,
+                    &table,
+                    &now.scans,
+                    &now.writes,
+                    &now.stats_reset,
+                ],
+            )
+            .await
+            .map_err(ControlError::sql("note of the counters"))?;
+    }
+    Ok(())
+}
+
+/// The scans that a transaction has made of a table so far, without those of parallel workers.
+pub async fn own_scans(transaction: &impl GenericClient, table: &str) -> Result<i64, ControlError> {
+    let row = transaction
+        .query_one(
+            "SELECT coalesce(sum(seq_scan + coalesce(idx_scan, 0)), 0)::bigint \
+             FROM pg_stat_xact_user_tables WHERE relid = to_regclass($1)",
+            &[&table],
+        )
+        .await
+        .map_err(ControlError::sql("count of our own scans"))?;
+    Ok(row.get(0))
+}
+
+/// Notes that so many of the scans were Crossfade's own.
+pub async fn add_own(
+    client: &Client,
+    migration: &str,
+    table: &str,
+    scans: i64,
+) -> Result<(), ControlError> {
+    client
+        .execute(
+            "UPDATE crossfade.left_behind SET own_scans = own_scans + $3 \
+             WHERE migration = $1 AND legacy_table = $2",
+            &[&migration, &table, &scans],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("count of our own scans"))
+}
+
+/// What came around the proxies to each table, where that can be told.
+pub async fn read(
+    client: &Client,
+    migration: &Migration,
+    phase: Phase,
+) -> Result<Vec<Around>, ControlError> {
+    match phase {
+        Phase::UnifiedOnly | Phase::Retired => {}
+        // The proxies read and write it themselves, as often as clients ask.
+        Phase::LegacyOnly
+        | Phase::DualWrite
+        | Phase::ShadowRead
+        | Phase::DualRead
+        | Phase::UnifiedRead => return Ok(Vec::new()),
+    }
+    let mut all = Vec::new();
+    for lens in &migration.tables {
+        let table = lens.legacy.sql();
+        let row = client
+            .query_opt(
+                "SELECT scans, writes, stats_reset::text, own_scans, \
+                 to_char(since, 'YYYY-MM-DD HH24:MI TZ') FROM crossfade.left_behind \
+                 WHERE migration = $1 AND legacy_table = $2 AND to_regclass($2) IS NOT NULL",
+                &[&migration.name, &table],
+            )
+            .await
+            .map_err(ControlError::sql("look at the counters"))?;
+        let Some(row) = row else { continue };
+        let before = Counters {
+            scans: row.get(0),
+            writes: row.get(1),
+            stats_reset: row.get(2),
+        };
+        let now = counters(client, &table).await?;
+        let own: i64 = row.get(3);
+        let (scans, writes) = before.until(&now).unwrap_or((now.scans, now.writes));
+        all.push(Around {
+            legacy_table: table,
+            since: row.get(4),
+            scans: (scans - own).max(0),
+            writes,
+            counters_reset: before.until(&now).is_none(),
+        });
+    }
+    Ok(all)
+}
+
+/// Nobody has written a legacy table since it was left behind: that write is in no other place.
+pub(super) async fn unwritten(
+    client: &Client,
+    migration: &Migration,
+    from: Phase,
+) -> Result<Gate, ControlError> {
+    let around = read(client, migration, from).await?;
+    let lines: Vec<String> = around.iter().map(ToString::to_string).collect();
+    Ok(Gate {
+        name: "around the proxies",
+        met: around.iter().all(|around| around.writes == 0),
+        found: if lines.is_empty() {
+            "nothing is known: no step to unified_only is on record".to_owned()
+        } else {
+            lines.join("; ")
+        },
+        settle: format!(
+            "find the writer and bring over what it wrote: `crossfade rollback {0}`, then \
+             `crossfade verify {0}`, shows it",
+            migration.name
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_that_went_back_or_were_reset_say_nothing_of_the_time_between() {
+        let at = |scans, writes, reset: Option<&str>| Counters {
+            scans,
+            writes,
+            stats_reset: reset.map(str::to_owned),
+        };
+        let before = at(5, 7, None);
+        assert_eq!(before.until(&at(5, 7, None)), Some((0, 0)));
+        assert_eq!(before.until(&at(6, 9, None)), Some((1, 2)));
+        for reset in [at(4, 7, None), at(5, 6, None), at(5, 7, Some("today"))] {
+            assert_eq!(before.until(&reset), None);
+        }
+    }
+}

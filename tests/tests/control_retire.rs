@@ -1,0 +1,242 @@
+//! Leaving legacy behind: the way back rehearsed, what touches the table around the proxies, then
+//! probation with a way back, and what speaks against a drop.
+
+use crossfade_tests::control::{Ended, number, run};
+use crossfade_tests::{Proxy, World};
+use rewrite_rules::Phase;
+use tokio_postgres::Client;
+
+/// A migration that has come to `unified_only`, its operator's connection beside it.
+async fn left_behind(world: &World, name: &str) -> (Proxy, Client) {
+    let proxy = world.in_phase(name, Phase::LegacyOnly).await.unwrap();
+    let operator = world.postgres.connect(name).await.unwrap();
+    operator
+        .batch_execute(
+            "ALTER TABLE client_profiles DROP CONSTRAINT client_profiles_iso_agent_id_fkey; \
+             ALTER TABLE requests DROP CONSTRAINT requests_iso_agent_id_fkey; \
+             CREATE ROLE reporter; GRANT SELECT ON iso_agents, users TO reporter; \
+             GRANT UPDATE (full_name) ON iso_agents TO reporter WITH GRANT OPTION; \
+             GRANT INSERT, UPDATE ON users TO reporter",
+        )
+        .await
+        .unwrap();
+    for command in [
+        "advance", "backfill", "verify", "advance", "advance", "advance", "advance",
+    ] {
+        proxy.crossfade(&[command, "iso_agents"]).await.unwrap();
+    }
+    (proxy, operator)
+}
+
+async fn retire(proxy: &Proxy, more: &[&str]) -> Ended {
+    let args = [&["retire", "iso_agents"], more].concat();
+    run(&proxy.config(), &args).await.unwrap()
+}
+
+#[track_caller]
+fn says(ended: &Ended, code: i32, texts: &[&str]) {
+    assert_eq!(ended.status.code(), Some(code), "{ended:#?}");
+    for text in texts {
+        let said = ended.output.contains(text) || ended.errors.contains(text);
+        assert!(said, "`{text}`: {ended:#?}");
+    }
+}
+
+/// Who may do what on a table and its columns.
+async fn rights(operator: &Client) -> Vec<String> {
+    let sql = "SELECT format('%s %s %s %s', a.grantee::regrole, a.privilege_type, a.is_grantable, name) \
+         FROM (SELECT relacl AS acl, '' AS name FROM pg_class WHERE oid = 'iso_agents'::regclass \
+         UNION ALL SELECT attacl, attname FROM pg_attribute WHERE attrelid = 'iso_agents'::regclass) \
+         AS t, aclexplode(t.acl) AS a ORDER BY 1";
+    let rows = operator.query(sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_on_probation_is_missed_by_whoever_needs_it_and_comes_back_with_all_its_rights() {
+    let world = World::start().await.unwrap();
+    let (proxy, operator) = left_behind(&world, "probation").await;
+    says(&retire(&proxy, &[]).await, 1, &["is in unified_only"]);
+    proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
+    let before = rights(&operator).await;
+    assert!(before.len() > 3, "{before:?}");
+
+    let dry = retire(&proxy, &["--dry-run"]).await;
+    let rename = "ALTER TABLE \"public\".\"iso_agents\" RENAME TO \"cf_retired_iso_agents\";";
+    says(&dry, 0, &["FROM reporter CASCADE;", rename]);
+    assert_eq!(rights(&operator).await, before);
+
+    let aside = retire(&proxy, &[]).await;
+    says(&aside, 0, &["it is called public.cf_retired_iso_agents"]);
+    // Through Crossfade the name still means what it meant.
+    let through = proxy.client().await.unwrap();
+    let rows = number(&through, "SELECT count(*) FROM iso_agents").await;
+    assert!(rows.unwrap() > 0);
+    // Whoever goes around it is told so, the owner too.
+    let owner = world.client(&world.direct_url("probation")).await.unwrap();
+    for (sql, sqlstate) in [
+        ("SELECT FROM iso_agents", "42P01"),
+        ("SELECT FROM cf_retired_iso_agents", "42501"),
+    ] {
+        let error = owner.execute(sql, &[]).await.unwrap_err();
+        assert_eq!(error.code().unwrap().code(), sqlstate, "{sql}");
+    }
+    let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
+    let line = "public.iso_agents is called public.cf_retired_iso_agents";
+    assert!(status.contains(line), "{status}");
+    let back = run(&proxy.config(), &["rollback", "iso_agents"]).await;
+    says(&back.unwrap(), 1, &["retire iso_agents --undo"]);
+
+    says(
+        &retire(&proxy, &["--undo"]).await,
+        0,
+        &["its name and its rights back"],
+    );
+    assert_eq!(rights(&operator).await, before);
+    proxy.crossfade(&["rollback", "iso_agents"]).await.unwrap();
+    let noted = "SELECT count(*) FROM crossfade.events WHERE kind IN ('retire', 'retire --undo')";
+    assert_eq!(number(&operator, noted).await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_words_of_a_drop_come_only_after_days_in_which_nobody_touched_the_table() {
+    let world = World::start().await.unwrap();
+    let (proxy, operator) = left_behind(&world, "evidence").await;
+    proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
+    retire(&proxy, &[]).await;
+    // Its own looks are not held against the table.
+    for _ in 0..2 {
+        let early = retire(&proxy, &[]).await;
+        says(
+            &early,
+            1,
+            &["of 7 days; its ", "rows are what they were", "missing 0"],
+        );
+        assert!(!early.output.contains("DROP"), "{early:#?}");
+    }
+    let week = "UPDATE crossfade.retirements SET untouched_since = now() - interval '8 days'";
+    operator.batch_execute(week).await.unwrap();
+    let drop = "DROP TABLE public.cf_retired_iso_agents;";
+    says(
+        &retire(&proxy, &[]).await,
+        0,
+        &["untouched for 8 d of 7 days", drop],
+    );
+    let there = "SELECT count(*) FROM cf_retired_iso_agents";
+    assert!(
+        number(&operator, there).await.unwrap() > 0,
+        "it is not dropped"
+    );
+
+    // That was a scan around Crossfade.
+    let flush = "SELECT pg_stat_force_next_flush()";
+    operator.batch_execute(flush).await.unwrap();
+    says(
+        &retire(&proxy, &[]).await,
+        1,
+        &["TOUCHED since the last look: 1 scans and 0 written rows"],
+    );
+    operator.batch_execute(week).await.unwrap();
+    says(&retire(&proxy, &[]).await, 0, &[drop]);
+
+    // A write that the counters forgot is in the rows.
+    operator
+        .batch_execute(
+            "UPDATE cf_retired_iso_agents SET full_name = 'late' WHERE clerk_user_id = 'user_1'; \
+             SELECT pg_stat_reset()",
+        )
+        .await
+        .unwrap();
+    retire(&proxy, &[]).await;
+    operator.batch_execute(week).await.unwrap();
+    says(
+        &retire(&proxy, &[]).await,
+        1,
+        &["rows are NOT what they were"],
+    );
+
+    operator
+        .batch_execute("DROP TABLE cf_retired_iso_agents CASCADE")
+        .await
+        .unwrap();
+    says(
+        &retire(&proxy, &[]).await,
+        0,
+        &["its legacy tables are gone"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_a_step_what_legacy_could_no_longer_hold_is_counted_and_tried() {
+    let world = World::start().await.unwrap();
+    let (proxy, operator) = left_behind(&world, "rehearsed").await;
+    let dry = async || {
+        let ended = run(&proxy.config(), &["advance", "iso_agents", "--dry-run"]).await;
+        ended.unwrap()
+    };
+    says(&dry().await, 0, &["met: legacy can hold every unified row"]);
+    // A row that goes and leaves its e-mail address to another is in nobody's way.
+    operator
+        .batch_execute(
+            "ALTER TABLE iso_agents ADD CONSTRAINT held CHECK (full_name <> 'unholdable'); \
+             DELETE FROM users WHERE clerk_user_id = 'user_1'; \
+             INSERT INTO users (clerk_user_id, email, full_name, role) VALUES \
+             ('a', 'agent.1@example.com', 'holdable', 'sales_rep'), \
+             ('b', 'b@example.com', 'unholdable', 'admin'), \
+             ('c', 'c@example.com', 'wordless', 'iso_agent')",
+        )
+        .await
+        .unwrap();
+    says(
+        &dry().await,
+        0,
+        &[
+            "1 rows of public.users have role = 'iso_agent', for which public.iso_agents has no word",
+            "public.iso_agents lacks 2 rows and has 0 otherwise",
+            "of 2 of these that were tried public.iso_agents refuses 1: ",
+            "violates check constraint \"held\"",
+        ],
+    );
+    let tried = "SELECT count(*) FROM iso_agents WHERE clerk_user_id IN ('a', 'b')";
+    assert_eq!(number(&operator, tried).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_around_the_proxies_is_counted_and_holds_up_the_retirement() {
+    let world = World::start().await.unwrap();
+    let (proxy, operator) = left_behind(&world, "around").await;
+    let around = async || {
+        let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.contains("around the proxies"));
+        line.unwrap_or_else(|| panic!("{status}")).to_owned()
+    };
+    // Neither the clients of a proxy nor Crossfade's own commands are around the proxies.
+    let through = proxy.client().await.unwrap();
+    let write = "UPDATE iso_agents SET full_name = 'x' WHERE clerk_user_id = 'user_1'";
+    assert_eq!(through.execute(write, &[]).await.unwrap(), 1);
+    run(&proxy.config(), &["verify", "iso_agents"])
+        .await
+        .unwrap();
+    let line = around().await;
+    assert!(line.contains("0 scans and 0 written rows"), "{line}");
+
+    let flush = "SELECT pg_stat_force_next_flush()";
+    assert_eq!(operator.execute(write, &[]).await.unwrap(), 1);
+    operator.batch_execute(flush).await.unwrap();
+    let line = around().await;
+    assert!(line.contains("1 scans and 1 written rows"), "{line}");
+    let held = run(&proxy.config(), &["advance", "iso_agents"])
+        .await
+        .unwrap();
+    says(
+        &held,
+        1,
+        &[
+            "around the proxies     NOT met",
+            "1 written rows",
+            "find the writer",
+        ],
+    );
+}
