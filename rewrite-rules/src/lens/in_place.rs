@@ -141,8 +141,9 @@ impl Lens {
                 "    IF NEW.{unified} IS NULL THEN {to_unified} ELSE {to_legacy} END IF;\n"
             );
             update += &format!(
-                "    IF NEW.{legacy} IS DISTINCT FROM OLD.{legacy} OR NEW.{unified} IS NULL THEN {to_unified}\n\
-                 \x20   ELSIF NEW.{unified} IS DISTINCT FROM OLD.{unified} THEN {to_legacy} END IF;\n"
+                "    IF NEW.{legacy} IS DISTINCT FROM OLD.{legacy} THEN {to_unified}\n\
+                 \x20   ELSIF NEW.{unified} IS DISTINCT FROM OLD.{unified} THEN {to_legacy}\n\
+                 \x20   ELSIF NEW.{unified} IS NULL THEN {to_unified} END IF;\n"
             );
             keep += &format!(
                 "    cf_old.{legacy} := NEW.{legacy}; cf_old.{unified} := NEW.{unified};\n"
