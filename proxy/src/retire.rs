@@ -80,7 +80,7 @@ pub async fn run(
     if !options.dry_run {
         schema::prepare(&client, rules, schema::Ddl::OfNone).await?;
     }
-    if migration.tables.iter().all(|lens| lens.in_place.is_some()) {
+    if migration.left_behind().next().is_none() {
         return Err(ControlError::Refused(format!(
             "no table of {name} is left behind. When nothing names the legacy columns any more, run \
              past the proxy:\n{}",
@@ -140,8 +140,7 @@ async fn put_aside(
     options: &Options,
 ) -> Result<Outcome, ControlError> {
     let mut asides = Vec::new();
-    let left = migration.tables.iter();
-    for lens in left.filter(|lens| lens.in_place.is_none()) {
+    for lens in migration.left_behind() {
         if schema::table_exists(client, &lens.legacy.sql()).await? {
             asides.push(aside::plan(client, lens).await?);
         }

@@ -75,6 +75,13 @@ pub struct Signature {
 }
 
 impl Migration {
+    /// The tables that are left in the end. One whose columns move in place is not, and whoever
+    /// writes it writes both columns.
+    pub fn left_behind(&self) -> impl Iterator<Item = &Lens> {
+        let tables = self.tables.iter();
+        tables.filter(|lens| lens.in_place.is_none())
+    }
+
     /// What happens when only the unified half of a write fails: as the rule file says, else
     /// recorded while legacy answers the reads, refused once reads depend on unified.
     #[must_use]

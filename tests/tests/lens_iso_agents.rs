@@ -424,7 +424,7 @@ async fn agents_and_all_that_hangs_on_them_go_through_every_phase() {
     twin.direct.batch_execute(LEFT).await.unwrap();
     twin.direct.batch_execute(&drops.join("\n")).await.unwrap();
     twin.direct
-        .batch_execute("DROP TABLE iso_agents")
+        .batch_execute("DROP TABLE iso_agents CASCADE")
         .await
         .unwrap();
     traffic(&twin, Phase::Retired).await;
