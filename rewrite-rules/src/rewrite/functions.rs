@@ -108,7 +108,8 @@ fn substitute_one(
         .filter(|(_, argument)| argument.is("NamedArgExpr"))
         .collect();
     let by_place = !call.function.is_renamed() && call.function.renames_arguments();
-    if !call.turns() && !(by_place && !named.is_empty()) {
+    let goes_by_place = by_place && !named.is_empty();
+    if !(call.turns() || goes_by_place) {
         return Ok(());
     }
     let parts = call.node.list("funcname").len();
