@@ -215,7 +215,7 @@ const EDGES: &[&str] = &[
     // Types are those of an assignment, not of a cast.
     "UPDATE user_settings SET max_iterations = language WHERE id = 1",
     "UPDATE user_settings SET mcp_config = 5 WHERE id = 1",
-    "UPDATE user_settings AS u SET (language, max_iterations) = (v.b, v.a) FROM (VALUES (1, 2)) AS v (a, b) WHERE u.id = v.a RETURNING language",
+    "UPDATE user_settings AS u SET (language, max_iterations) = (v.b, v.a) FROM (VALUES (1, 2)) AS v (a, b) WHERE u.id = v.a RETURNING u.language",
     "UPDATE user_settings AS u SET max_iterations = v.a FROM (VALUES (true)) AS v (a) WHERE u.id = 1",
     "UPDATE user_settings SET mcp_config = ('{}'), language = 7 WHERE id = 5 RETURNING language, mcp_config::text",
     "INSERT INTO user_settings (confirmation_mode) VALUES (true), (1)",
