@@ -64,8 +64,18 @@ impl Starter<'_> {
 
     /// `crossfade serve` with the rules of `iso_agents` in a phase.
     pub async fn crossfade(&self, name: &str, phase: Phase) -> anyhow::Result<Endpoint> {
+        self.crossfade_set(name, phase, "").await
+    }
+
+    /// The same, with settings of its own.
+    pub async fn crossfade_set(
+        &self,
+        name: &str,
+        phase: Phase,
+        settings: &str,
+    ) -> anyhow::Result<Endpoint> {
         let listen = free_address()?;
-        let config = self.crossfade_config(name, &listen, phase)?;
+        let config = self.crossfade_config(name, &listen, phase, settings)?;
         let mut command = with_open_files(self.crossfade);
         command.args(["serve", "--config"]).arg(config);
         self.start(name, listen, command).await
@@ -77,6 +87,7 @@ impl Starter<'_> {
         name: &str,
         listen: &str,
         phase: Phase,
+        settings: &str,
     ) -> anyhow::Result<PathBuf> {
         let rules = self.dir.join(name);
         fs::create_dir_all(&rules)?;
@@ -84,7 +95,7 @@ impl Starter<'_> {
         let config = self.dir.join(format!("{name}.toml"));
         let text = format!(
             "listen = {listen:?}\nupstream = {:?}\nrules = {name:?}\n\n\
-             [limits]\nconnections_max = {CONNECTIONS_MAX}\n",
+             [limits]\nconnections_max = {CONNECTIONS_MAX}\n\n{settings}",
             self.upstream
         );
         fs::write(&config, text)?;

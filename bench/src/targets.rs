@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::load::script::Protocol;
 use crate::report::Report;
 use crate::rounds::{Figures, Row};
-use crate::workload::{CROSSFADE, Group, RELAY};
+use crate::workload::{CACHED, CROSSFADE, EXTENDED, Group, PGBOUNCER, RELAY};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -48,9 +48,27 @@ pub fn of(report: &Report) -> Vec<Target> {
             report
                 .row(&name, CROSSFADE)
                 .and_then(|row| row.proxy_cpu_to_floor),
-            1.15,
+            match protocol {
+                Protocol::Prepared => 1.1,
+                Protocol::Simple | Protocol::Extended => 1.15,
+            },
         );
     }
+    let prepared = |label| report.row("select, prepared", label)?.proxy_cpu_us;
+    hold(
+        "select, prepared: proxy CPU ÷ PgBouncer's",
+        prepared(CROSSFADE)
+            .zip(prepared(PGBOUNCER))
+            .map(|(own, other)| own / other),
+        1.0,
+    );
+    hold(
+        "select, extended, with the cache: direct TPS ÷ Crossfade's",
+        report
+            .row(EXTENDED, CACHED)
+            .map(|row| 1.0 / row.per_second_ratio),
+        1.0,
+    );
     let added = |label| {
         let row = report.row("select, prepared, 1 client", label)?;
         row.added_p50_us
@@ -111,7 +129,7 @@ pub fn of(report: &Report) -> Vec<Target> {
         hold(
             &format!("KB per idle session, of {}", idle.sessions),
             Some(idle.bytes_per_session / 1024.0),
-            32.0,
+            16.0,
         );
     }
     if let Some(micro) = &report.micro {

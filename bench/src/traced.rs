@@ -172,7 +172,7 @@ async fn under_valgrind(
     count: usize,
 ) -> anyhow::Result<u64> {
     let listen = format!("127.0.0.1:{}", crossfade::testbed::free_port()?);
-    let config = starter.crossfade_config("valgrind", &listen, Phase::DualWrite)?;
+    let config = starter.crossfade_config("valgrind", &listen, Phase::DualWrite, "")?;
     let log = starter.dir.join("valgrind.log");
     let mut command = Command::new("valgrind");
     command

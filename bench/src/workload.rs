@@ -62,11 +62,15 @@ pub const RELAY: &str = "relay";
 pub const PGBOUNCER: &str = "pgbouncer";
 /// Rules are loaded and manage a table that the pass-through workloads do not name.
 pub const CROSSFADE: &str = "crossfade";
+/// The same with the cache of unnamed statements on.
+pub const CACHED: &str = "crossfade, cache on";
 pub const LEGACY_ONLY: &str = "crossfade-legacy_only";
 pub const DUAL_READ: &str = "crossfade-dual_read";
 pub const UNIFIED_READ: &str = "crossfade-unified_read";
 pub const UNIFIED_ONLY: &str = "crossfade-unified_only";
 
+/// What the cache of unnamed statements is for.
+pub const EXTENDED: &str = "select, extended";
 pub const PASSED: &str = "users, passed through";
 
 /// Every workload, for the endpoints between client and server that there are.
@@ -98,18 +102,25 @@ fn variant(label: &str, endpoint: &str, driver: Driver) -> Variant {
 fn pass_through(proxies: &[String]) -> Vec<Workload> {
     [
         ("select, simple", vec!["-S", "-M", "simple"]),
-        ("select, extended", vec!["-S", "-M", "extended"]),
+        (EXTENDED, vec!["-S", "-M", "extended"]),
         ("select, prepared", vec!["-S", "-M", "prepared"]),
         ("tpcb-like, prepared", vec!["-M", "prepared"]),
         ("connect and select", vec!["-S", "-C"]),
     ]
     .into_iter()
-    .map(|(name, arguments)| Workload {
-        name: name.to_owned(),
-        group: Group::PassThrough,
-        clients: CLIENTS,
-        variants: alike(proxies, &Driver::Pgbench(arguments)),
-        floor: RELAY,
+    .map(|(name, arguments)| {
+        let driver = Driver::Pgbench(arguments);
+        let mut variants = alike(proxies, &driver);
+        if name == EXTENDED {
+            variants.push(variant(CACHED, CACHED, driver));
+        }
+        Workload {
+            name: name.to_owned(),
+            group: Group::PassThrough,
+            clients: CLIENTS,
+            variants,
+            floor: RELAY,
+        }
     })
     .collect()
 }

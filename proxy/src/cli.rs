@@ -6,6 +6,7 @@ pub mod check;
 pub mod coverage;
 pub mod demo;
 pub mod explain;
+pub mod infer;
 pub mod prepare;
 pub mod retire;
 pub mod rollback;

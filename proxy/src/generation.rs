@@ -21,9 +21,37 @@ use crate::session::{Pin, Reader};
 pub struct Generation {
     number: u64,
     rules: RuleSet,
+    /// The first generation since which the names of managed tables are these.
+    names_since: u64,
+    /// The first generation since which there are rules, and what sessions prepare is seen.
+    watched_since: u64,
+    path_question: Option<Box<str>>,
 }
 
 impl Generation {
+    fn first(rules: RuleSet) -> Generation {
+        Generation {
+            number: 1,
+            names_since: 1,
+            watched_since: 1,
+            path_question: rules.path_question().map(Into::into),
+            rules,
+        }
+    }
+
+    fn after(&self, rules: RuleSet) -> Generation {
+        let number = self.number + 1;
+        let same_names = self.rules.path_names() == rules.path_names();
+        let watched = !self.rules.migrations().is_empty();
+        Generation {
+            number,
+            names_since: if same_names { self.names_since } else { number },
+            watched_since: if watched { self.watched_since } else { number },
+            path_question: rules.path_question().map(Into::into),
+            rules,
+        }
+    }
+
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
@@ -64,6 +92,22 @@ impl Reader for Generation {
 
     fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         self.rules.rewrite(text, path)
+    }
+
+    fn names_since(&self) -> u64 {
+        self.names_since
+    }
+
+    fn watched_since(&self) -> u64 {
+        self.watched_since
+    }
+
+    fn path_question(&self) -> Option<&str> {
+        self.path_question.as_deref()
+    }
+
+    fn path_answered(&self, letters: &[u8]) -> SearchPath {
+        self.rules.path_answered(letters)
     }
 }
 
@@ -117,7 +161,7 @@ impl Generations {
     #[must_use]
     pub fn new(rules: RuleSet) -> Generations {
         Generations {
-            current: ArcSwap::from_pointee(Generation { number: 1, rules }),
+            current: ArcSwap::from_pointee(Generation::first(rules)),
             newest: AtomicU64::new(1),
             pins: Mutex::default(),
             installing: Mutex::default(),
@@ -141,8 +185,9 @@ impl Generations {
         let _one_at_a_time = lock(&self.installing);
         let running = self.current.load();
         check_steps(running.rules(), &rules)?;
-        let number = running.number + 1;
-        self.current.store(Arc::new(Generation { number, rules }));
+        let next = running.after(rules);
+        let number = next.number;
+        self.current.store(Arc::new(next));
         self.newest.store(number, Ordering::SeqCst);
         Ok(number)
     }

@@ -9,6 +9,7 @@ pub mod control;
 pub mod counters;
 pub mod demo;
 pub mod generation;
+pub mod infer;
 pub mod latency;
 pub mod relay;
 pub mod retire;

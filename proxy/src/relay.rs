@@ -341,7 +341,7 @@ impl Pipe {
         if side.is_blocked() {
             return Ok(false);
         }
-        if !self.backlog.is_empty() {
+        if !self.backlog.is_empty() || self.lane.is_waiting() {
             let backlog = std::mem::take(&mut self.backlog);
             self.take(side, &backlog, to, cx)?;
             return Ok(true);

@@ -10,6 +10,8 @@ mod expect;
 mod judge;
 mod keep;
 pub mod lane;
+mod path;
+mod prepared;
 mod server_side;
 mod statements;
 #[cfg(test)]
@@ -26,6 +28,7 @@ use crate::wire::frame::tag_name;
 use crate::wire::frontend::{MessageError, MessageLimits};
 use cache::Cache;
 use expect::Expect;
+use path::Path;
 use statements::{Portals, Statements};
 
 pub use client_side::Frontend;
@@ -39,6 +42,13 @@ pub trait Reader: fmt::Debug {
     /// Whether the text can name a managed table at all.
     fn may_name(&self, text: &[u8]) -> bool;
     fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading>;
+    /// The first generation since which the names of managed tables are these.
+    fn names_since(&self) -> u64;
+    /// The first generation since which what sessions prepare is seen.
+    fn watched_since(&self) -> u64;
+    /// The query by which the server tells what those names mean to a session, if any is managed.
+    fn path_question(&self) -> Option<&str>;
+    fn path_answered(&self, letters: &[u8]) -> SearchPath;
 }
 
 /// Where a session takes its generation from, and tells others which one it is using.
@@ -145,7 +155,9 @@ pub struct Session<P: Pin> {
     pin: P,
     generation: Arc<P::Reader>,
     settings: Settings,
-    search_path: SearchPath,
+    path: Path,
+    /// The generation that the session began with.
+    born: u64,
     encoding: Encoding,
     expects: VecDeque<Expect>,
     statements: Statements,
@@ -169,8 +181,6 @@ pub struct Session<P: Pin> {
     holding: bool,
     /// The client said Terminate, or the server FATAL: the end of the connection is no surprise.
     ending: bool,
-    /// The generation under which a text with a managed name was handed to SQL's own PREPARE.
-    sql_prepared_in: Option<u64>,
     /// Shadow reads that succeeded inside a transaction that is still to be seen ended.
     shadows: Vec<ShadowCandidate>,
     /// A statement that can be compared was seen: Binds are worth a look.
@@ -198,9 +208,10 @@ impl<P: Pin> Session<P> {
         expects.push_back(Expect::Startup);
         Session {
             pin,
-            generation,
             settings,
-            search_path: settings.search_path,
+            path: Path::new(&*generation, settings.search_path),
+            born: generation.number(),
+            generation,
             encoding: Encoding::Bytes,
             expects,
             statements: Statements::default(),
@@ -215,7 +226,6 @@ impl<P: Pin> Session<P> {
             syncs_in_copy: 0,
             holding: false,
             ending: false,
-            sql_prepared_in: None,
             shadows: Vec::new(),
             comparable_statements: false,
             compares_bind: false,

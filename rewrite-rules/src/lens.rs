@@ -26,7 +26,7 @@ use std::fmt;
 use crate::statement::{Named, Rename};
 
 /// A schema-qualified table name, unquoted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableName {
     pub schema: String,
     pub name: String,

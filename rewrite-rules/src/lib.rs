@@ -3,6 +3,7 @@
 //! This library knows SQL and rule files. It never touches a socket, a clock, a file or a log:
 //! it is handed texts and gives back values.
 
+mod executing;
 pub mod lens;
 pub mod phase;
 mod reading;
@@ -11,6 +12,7 @@ mod rewrite;
 mod rule_file;
 pub mod rule_set;
 mod rule_sql;
+mod search_path;
 mod shapes;
 mod splice;
 pub mod statement;
@@ -18,10 +20,11 @@ mod tokens;
 mod tree;
 mod walk;
 
+pub use executing::Executed;
 pub use lens::{LegacyColumn, Lens, TableName, UNMAPPED};
 pub use phase::Phase;
 pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
 pub use statement::{
-    Answer, Named, Reading, Refusal, Rename, Rewritten, SearchPath, SessionEffects, ShadowPair,
-    TagVerb, Verdict,
+    Answer, Does, Mapped, Named, OnPrepared, Reading, Refusal, Rename, Rewritten, SearchPath,
+    SessionEffects, ShadowPair, TagVerb, Verdict, Within,
 };

@@ -1,5 +1,7 @@
 //! From one client text to the verdict on it.
 
+mod effects;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,7 +27,7 @@ impl RuleSet {
     /// kept, so that a text is parsed once per rule set.
     #[must_use]
     pub fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
-        let known = self.readings(path).get(text);
+        let known = self.reading_kept(text, path);
         let reading = known.unwrap_or_else(|| self.read_anew(text, path));
         if let Some(calls) = &reading.calls {
             calls.add();
@@ -35,8 +37,7 @@ impl RuleSet {
 
     fn read_anew(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         let reading = Arc::new(self.read_text(text, path));
-        self.readings(path)
-            .insert(text.to_owned(), Arc::clone(&reading));
+        self.keep_reading(text, path, Arc::clone(&reading));
         reading
     }
 
@@ -54,7 +55,7 @@ impl RuleSet {
             Err(refusal) if named => (Verdict::Refused(refusal), None),
             Err(_) => {
                 // What is wrong with it, or what a newer server makes of it, is the server's.
-                effects_unparsed(text, &mut effects);
+                effects::of_words(text, &mut effects);
                 (Verdict::PassThrough, None)
             }
         };
@@ -83,10 +84,11 @@ impl RuleSet {
         let mut answers = Vec::new();
         let mut shadow = None;
         let mut renames = Vec::new();
+        let mut path = path;
         for raw in tree.list("stmts") {
             let statement = raw.get("stmt");
-            note_effects(statement, self, effects);
             let tokens = tokens.within(&extent(raw, text.len()));
+            effects::note_prepared(statement, tokens, answers.len(), effects);
             let scope = Scope {
                 set: self,
                 path,
@@ -97,6 +99,10 @@ impl RuleSet {
             renames.extend(rewrite::renames(&scope)?);
             match rewrite::plan(&scope, &mut source)? {
                 Plan::Unchanged => {}
+                Plan::Prepared { output, executed } => {
+                    pieces.push((tokens.extent(), output));
+                    effects::answer_prepared(executed, effects);
+                }
                 Plan::Edited { compare } => shadow = compare,
                 Plan::Composed { output, answers } => {
                     pieces.push((tokens.extent(), output));
@@ -104,6 +110,11 @@ impl RuleSet {
                 }
             }
             answers.append(&mut answered);
+            // What comes behind it in the text is read by what it leaves.
+            if let Some(left) = effects::path_after(statement, self, effects.path.is_some()) {
+                effects.path = Some(left);
+                path = left;
+            }
         }
         let shadow = shadow.filter(|_| answers.len() == 1).map(Box::new);
         if pieces.is_empty() && !source.has_edits() && shadow.is_none() {
@@ -203,64 +214,9 @@ fn assemble(
         answers,
         shadow,
         kept: whole.kept,
+        values: whole.values,
         original: source.text.to_owned(),
         renames: Vec::new(),
         query_only: false,
     }
-}
-
-/// What a statement does to the session's names and prepared statements.
-fn note_effects(statement: &Tree, set: &RuleSet, effects: &mut SessionEffects) {
-    match statement.kind() {
-        "VariableSetStmt" if statement.text("name") == "search_path" => {
-            effects.touches_search_path |= !keeps_declared_schemas(statement, set);
-        }
-        "DeallocateStmt" => effects
-            .deallocates
-            .push(statement.name("name").map(str::to_owned)),
-        // DISCARD ALL (mode 1) drops prepared statements, and resets the search path to what
-        // the session began with.
-        "DiscardStmt" if statement.int("target") == 1 => effects.deallocates.push(None),
-        "ExecuteStmt" => effects.executes.push(statement.text("name").to_owned()),
-        _ => {}
-    }
-    statement.each(&mut |node| {
-        let is_set_config = node.is("FuncCall")
-            && node
-                .list("funcname")
-                .last()
-                .is_some_and(|name| name.text("sval") == "set_config");
-        if is_set_config {
-            node.get("args").each(&mut |argument| {
-                if argument.text("sval").eq_ignore_ascii_case("search_path") {
-                    effects.touches_search_path = true;
-                }
-            });
-        }
-    });
-}
-
-/// The same for a text that is too long to be parsed, or no SQL to this grammar though perhaps to
-/// the server's: the words count, wherever they stand.
-fn effects_unparsed(text: &str, effects: &mut SessionEffects) {
-    let lower = text.to_ascii_lowercase();
-    effects.touches_search_path |= lower.contains("search_path");
-    let mut words = lower.split(|c: char| c.is_whitespace() || ";()\"".contains(c));
-    while let Some(word) = words.next() {
-        if word == "execute" {
-            let name = words.by_ref().find(|word| !word.is_empty());
-            effects.executes.extend(name.map(str::to_owned));
-        }
-    }
-}
-
-/// `SET search_path = public, …`: unqualified names still find the managed tables first.
-fn keeps_declared_schemas(statement: &Tree, set: &RuleSet) -> bool {
-    let first = statement
-        .list("args")
-        .iter()
-        .map(|argument| argument.get("val").text("sval"))
-        .find(|schema| *schema != "$user" && *schema != "pg_catalog");
-    let declared = set.migrations().iter().flat_map(|m| &m.tables);
-    first.is_some_and(|first| declared.clone().all(|lens| lens.legacy.schema == first))
 }

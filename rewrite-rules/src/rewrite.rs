@@ -13,6 +13,7 @@ mod invert;
 mod legacy_first;
 mod mirror;
 mod read;
+mod returning;
 #[cfg(test)]
 mod tests;
 mod unified_first;
@@ -54,6 +55,8 @@ pub(crate) enum Plan {
     Unchanged,
     /// The edits are in the source; with a pair to compare in `shadow_read`.
     Edited { compare: Option<ShadowPair> },
+    /// A PREPARE of a statement that is built anew, and the answer to each execution of it.
+    Prepared { output: Output, executed: Answer },
     /// New statements built around pieces of the client's, with an answer for each.
     Composed {
         output: Output,
@@ -113,14 +116,9 @@ pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Pla
         "LockStmt" => commands::lock(scope, &refs, source),
         // Maintenance: it changes no row and no shape.
         "VacuumStmt" => Ok(Plan::Unchanged),
-        "PrepareStmt" => match refs.first() {
-            None => Ok(Plan::Unchanged),
-            Some(found) => Err(refuse::unsupported(
-                "PREPARE",
-                &found.table_name(),
-                "Use the driver's own prepared statements (the extended protocol).",
-            )),
-        },
+        "PrepareStmt" => prepare(scope, &refs, source),
+        // What it runs is the session's to know.
+        "ExecuteStmt" | "DeallocateStmt" if refs.is_empty() => Ok(Plan::Unchanged),
         _ => command(scope, &refs, kind),
     }
 }
@@ -155,13 +153,18 @@ fn managed_refs<'a>(scope: &Scope<'a>) -> Result<Vec<ManagedRef<'a>>, Refusal> {
         if table.place == Place::Locked {
             continue;
         }
-        let Some(managed) = scope.set.managed(table.schema(), table.table()) else {
-            continue;
-        };
-        if table.schema().is_none() && scope.path == SearchPath::Unknown {
-            return Err(refuse::unknown_search_path(table.table()));
+        let unqualified = table.schema().is_none();
+        for managed in scope.set.all_managed(table.schema(), table.table()) {
+            let means_it = !unqualified
+                || match scope.set.finds(scope.path, managed.table) {
+                    Some(means_it) => means_it,
+                    None => return Err(refuse::unknown_search_path(table.table())),
+                };
+            if means_it {
+                found.push(ManagedRef { table, managed });
+                break;
+            }
         }
-        found.push(ManagedRef { table, managed });
     }
     Ok(found)
 }
@@ -259,7 +262,8 @@ fn compose<'a>(
 ) -> Result<Option<Composed>, Refusal> {
     if scope.statement.is("MergeStmt") {
         return Err(refuse::unsupported(
-            "MERGE",
+            "MERGE into a migrated table, since servers before PostgreSQL 17 do not tell which \
+             rows it wrote",
             &target.table_name(),
             "Use INSERT … ON CONFLICT, UPDATE and DELETE.",
         ));
@@ -319,6 +323,49 @@ fn explain<'a>(
             })
         }
         other => Ok(other),
+    }
+}
+
+/// PREPARE of what the statement becomes.
+fn prepare<'a>(
+    scope: &Scope<'a>,
+    refs: &[ManagedRef<'a>],
+    source: &mut Source<'a>,
+) -> Result<Plan, Refusal> {
+    let Some(first) = refs.first() else {
+        return Ok(Plan::Unchanged);
+    };
+    let tokens = scope.tokens;
+    // PREPARE name [(types)] AS, then the statement.
+    let Some(word) = tokens.word("as", 1) else {
+        return Err(refuse::unsupported(
+            "this spelling of PREPARE",
+            &first.table_name(),
+            "Write PREPARE name AS statement.",
+        ));
+    };
+    let inner = Scope {
+        statement: scope.statement.get("query"),
+        tokens: tokens.slice(word + 1..tokens.tokens.len()),
+        ..*scope
+    };
+    match query(&inner, refs, source)? {
+        Plan::Composed {
+            output: inner_output,
+            answers,
+        } => {
+            let head = tokens.extent().start..inner.tokens.extent().start;
+            let mut output = Output::default();
+            output.client(source, head).append(inner_output);
+            Ok(Plan::Prepared {
+                output,
+                executed: answers.first().copied().unwrap_or_default(),
+            })
+        }
+        // What runs later, with values that are not known here, is not compared.
+        Plan::Edited { .. } | Plan::Unchanged | Plan::Prepared { .. } => {
+            Ok(Plan::Edited { compare: None })
+        }
     }
 }
 

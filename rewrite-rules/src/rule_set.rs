@@ -74,7 +74,11 @@ pub struct RuleSet {
     pub(crate) shapes: Shapes,
     /// The first so many words of the scan can spell a managed name; the others are session words.
     naming_words: usize,
+    /// The managed tables of either side, in any phase, each once and in order.
+    pub(crate) path_names: Vec<TableName>,
     readings: [Cache<String, Arc<Reading>>; 2],
+    /// Those of the sessions in which names mean something else, by what they mean.
+    readings_elsewhere: Cache<(SearchPath, String), Arc<Reading>>,
 }
 
 impl fmt::Debug for RuleSet {
@@ -147,15 +151,28 @@ impl RuleSet {
                 .for_each(|word| *word = word.replace('"', "\"\""));
             words.push(ESCAPED_NAME.to_owned());
             naming_words = words.len();
+        }
+        if !migrations.is_empty() {
+            // In `legacy_only` too: what a session did there holds in the phases to come.
             words.extend(SESSION_WORDS.iter().map(|word| (*word).to_owned()));
         }
+        let lenses = migrations.iter().flat_map(|migration| &migration.tables);
+        let tables = lenses.flat_map(|lens| {
+            let unified = lens.unified_tables().into_iter().cloned();
+            unified.chain([lens.legacy.clone()])
+        });
+        let mut path_names: Vec<TableName> = tables.collect();
+        path_names.sort();
+        path_names.dedup();
         RuleSet {
+            path_names,
             scan: finder(&words),
             watch: finder(&watched),
             migrations,
             shapes: Shapes::default(),
             naming_words,
             readings: [Cache::new(READINGS_MAX), Cache::new(READINGS_MAX)],
+            readings_elsewhere: Cache::new(READINGS_MAX),
         }
     }
 
@@ -207,37 +224,55 @@ impl RuleSet {
         })
     }
 
-    /// The texts read so far, apart for each search path: it decides what a name means.
-    pub(crate) fn readings(&self, path: SearchPath) -> &Cache<String, Arc<Reading>> {
+    /// What a text was read as; apart for each search path, which decides what a name means.
+    pub(crate) fn reading_kept(&self, text: &str, path: SearchPath) -> Option<Arc<Reading>> {
         match path {
-            SearchPath::AsDeclared => &self.readings[0],
-            SearchPath::Unknown => &self.readings[1],
+            SearchPath::AsDeclared => self.readings[0].get(text),
+            SearchPath::Unknown => self.readings[1].get(text),
+            SearchPath::Finds(_) => self.readings_elsewhere.get(&(path, text.to_owned())),
+        }
+    }
+
+    pub(crate) fn keep_reading(&self, text: &str, path: SearchPath, reading: Arc<Reading>) {
+        match path {
+            SearchPath::AsDeclared => self.readings[0].insert(text.to_owned(), reading),
+            SearchPath::Unknown => self.readings[1].insert(text.to_owned(), reading),
+            SearchPath::Finds(_) => self
+                .readings_elsewhere
+                .insert((path, text.to_owned()), reading),
         }
     }
 
     /// The managed table that a name in a statement means. `schema` is `None` for an unqualified
-    /// name, which is taken to be in the declared schema.
+    /// name, which may mean each of this name.
     pub(crate) fn managed(&self, schema: Option<&str>, name: &str) -> Option<Managed<'_>> {
-        let is = |table: &TableName| table.name == name && schema.is_none_or(|s| s == table.schema);
+        self.all_managed(schema, name).into_iter().next()
+    }
+
+    /// Every managed table that a name may mean.
+    pub(crate) fn all_managed(&self, schema: Option<&str>, name: &str) -> Vec<Managed<'_>> {
+        let is = |table: &TableName| {
+            table.name == name && schema.is_none_or(|schema| schema == table.schema)
+        };
         self.migrations
             .iter()
-            .filter(|m| m.phase != Phase::LegacyOnly)
-            .find_map(|migration| {
-                migration.tables.iter().find_map(|lens| {
-                    let found = |side, table| Managed {
-                        migration,
-                        lens,
-                        side,
-                        table,
-                    };
-                    if is(&lens.legacy) {
-                        return Some(found(Side::Legacy, &lens.legacy));
-                    }
-                    let mut unified = lens.unified_tables().into_iter();
-                    let table = unified.find(|table| migration.phase.writes_both() && is(table));
-                    table.map(|table| found(Side::Unified, table))
-                })
+            .filter(|migration| migration.phase != Phase::LegacyOnly)
+            .flat_map(|migration| migration.tables.iter().map(move |lens| (migration, lens)))
+            .filter_map(|(migration, lens)| {
+                let found = |side, table| Managed {
+                    migration,
+                    lens,
+                    side,
+                    table,
+                };
+                if is(&lens.legacy) {
+                    return Some(found(Side::Legacy, &lens.legacy));
+                }
+                let mut unified = lens.unified_tables().into_iter();
+                let table = unified.find(|table| migration.phase.writes_both() && is(table));
+                table.map(|table| found(Side::Unified, table))
             })
+            .collect()
     }
 }
 
@@ -257,4 +292,4 @@ fn finder(words: &[String]) -> Option<AhoCorasick> {
 
 /// Words that the session must see whatever they name: they change the search path or the
 /// prepared statements.
-const SESSION_WORDS: [&str; 4] = ["search_path", "deallocate", "execute", "discard"];
+const SESSION_WORDS: [&str; 5] = ["search_path", "prepare", "execute", "deallocate", "discard"];

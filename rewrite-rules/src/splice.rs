@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::statement::Kept;
+use crate::statement::{Kept, Mapped};
 
 /// A replacement for a range of the client's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ impl<'a> Source<'a> {
 pub(crate) struct Output {
     pub sql: String,
     pub kept: Vec<Kept>,
+    /// Where values are mapped to those of the other side.
+    pub values: Vec<Mapped>,
 }
 
 impl From<String> for Output {
@@ -60,6 +62,7 @@ impl From<String> for Output {
         Output {
             sql,
             kept: Vec::new(),
+            values: Vec::new(),
         }
     }
 }
@@ -80,6 +83,17 @@ impl Output {
             length: 0,
         });
         self.own(text)
+    }
+
+    /// The same for a value of a legacy column that is mapped: one of the wrong type is told as a
+    /// value that does not fit the column.
+    pub fn own_value(&mut self, text: &str, original: usize, column: &str) -> &mut Output {
+        self.values.push(Mapped {
+            original,
+            rewritten: self.sql.len()..self.sql.len() + text.len(),
+            column: column.to_owned(),
+        });
+        self.own_for(text, original)
     }
 
     /// Appends a range of the client's text with the edits inside it.
@@ -109,6 +123,8 @@ impl Output {
             rewritten: kept.rewritten + base,
             ..kept
         }));
+        self.values
+            .extend(other.values.into_iter().map(|mapped| mapped.moved(base)));
         self.sql.push_str(&other.sql);
         self
     }

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use crate::shapes::Calls;
 
-/// Whether the session's `search_path` is the one that the rule files take for granted.
+/// What unqualified names of managed tables mean to the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SearchPath {
-    /// Untouched since the session began: an unqualified name means the declared schema's table.
+    /// Each means the table that the rule files declare.
     AsDeclared,
-    /// The session changed it: an unqualified managed name could mean any table, so it is refused.
+    /// The server was asked: those whose bit is set, in the order of
+    /// [`RuleSet::path_question`](crate::RuleSet::path_question), mean the declared table; the
+    /// others mean another one, or none.
+    Finds(u64),
+    /// Each could mean any table, so it is refused.
     Unknown,
 }
 
@@ -51,6 +55,8 @@ pub struct Rewritten {
     pub shadow: Option<Box<ShadowPair>>,
     /// Extents of the client's text that stand unchanged in `sql`, to map error positions back.
     pub kept: Vec<Kept>,
+    /// Where values are mapped to those of the other side.
+    pub values: Vec<Mapped>,
     /// The client's own text, so that character positions can be counted in it.
     pub original: String,
     /// Names that an error may speak of, and what the client calls them.
@@ -95,7 +101,51 @@ pub struct Kept {
     pub length: usize,
 }
 
+/// Text of ours that maps a value of the client's for a legacy column, in the sent text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// Where the value stands in the client's text.
+    pub original: usize,
+    pub rewritten: std::ops::Range<usize>,
+    pub column: String,
+}
+
+impl Mapped {
+    pub(crate) fn moved(mut self, by: usize) -> Mapped {
+        self.rewritten = self.rewritten.start + by..self.rewritten.end + by;
+        self
+    }
+}
+
 impl Rewritten {
+    /// The legacy column whose values are mapped where this position in the sent text is, and the
+    /// position of the value in the client's text.
+    #[must_use]
+    pub fn mapped_at(&self, position_chars: u32) -> Option<(&str, u32)> {
+        let chars_before = (position_chars as usize).checked_sub(1)?;
+        let (byte, _) = self.sql.char_indices().nth(chars_before)?;
+        let mut mapped = self.values.iter();
+        let mapped = mapped.find(|mapped| mapped.rewritten.contains(&byte))?;
+        let chars = self.original.get(..mapped.original)?.chars().count() + 1;
+        Some((&mapped.column, u32::try_from(chars).ok()?))
+    }
+
+    /// The same where it is not the text that is answered, but one execution of what it prepared.
+    #[must_use]
+    pub fn executed(&self, answer: Answer) -> Rewritten {
+        Rewritten {
+            sql: self.sql.clone(),
+            answers: vec![answer],
+            shadow: None,
+            // Its errors have no place in the text that executes it.
+            kept: Vec::new(),
+            original: String::new(),
+            values: Vec::new(),
+            renames: self.renames.clone(),
+            query_only: false,
+        }
+    }
+
     /// A name of an error field as the client knows it.
     #[must_use]
     pub fn client_name<'n>(&'n self, kind: Named, name: &'n str) -> &'n str {
@@ -204,10 +254,53 @@ pub struct ShadowPair {
 /// What a text does to the session besides its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionEffects {
-    /// SET, RESET or `set_config` of `search_path`.
-    pub touches_search_path: bool,
-    /// Prepared statements dropped by SQL; `None` means all of them.
-    pub deallocates: Vec<Option<String>>,
-    /// Prepared statements run by SQL `EXECUTE`.
-    pub executes: Vec<String>,
+    /// What unqualified names may mean otherwise from now on: as far as the text tells.
+    pub path: Option<SearchPath>,
+    /// What its statements do with prepared statements, in their order.
+    pub prepared: Vec<OnPrepared>,
+    /// The text is no SQL to this grammar: the effects are a guess by its words.
+    pub unparsed: bool,
+}
+
+impl SessionEffects {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.path.is_none() && self.prepared.is_empty()
+    }
+}
+
+/// What one statement of a text does with a prepared statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnPrepared {
+    /// Which of the statements that are sent it is.
+    pub statement: usize,
+    /// Where it begins in the client's text, in bytes.
+    pub at: usize,
+    pub does: Does,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Does {
+    /// `PREPARE name AS …`
+    Prepare {
+        name: String,
+        /// The whole PREPARE as the client wrote it; `None` when it could not be read.
+        text: Option<String>,
+        /// How the answer to its execution becomes the client's.
+        answer: Answer,
+    },
+    /// `EXECUTE name (…)`
+    Execute { name: String, within: Within },
+    /// `None` means all of them.
+    Deallocate(Option<String>),
+    /// The session's own PREPARE of a statement that a later generation reads otherwise.
+    Renew(String),
+}
+
+/// What an EXECUTE stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within {
+    Nothing,
+    Explain,
+    CreateTableAs,
 }

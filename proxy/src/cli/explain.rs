@@ -1,23 +1,44 @@
-//! `crossfade explain`: what a statement becomes, offline.
+//! `crossfade explain`: what a statement becomes, offline; with a database, how it is run there.
 
+mod marks;
+mod plan;
+
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use rewrite_rules::{Answer, Phase, RuleSet, SearchPath, Verdict};
+use rewrite_rules::{Answer, Phase, Reading, Rewritten, RuleSet, SearchPath, Verdict};
 
 use crate::rules_dir;
+use marks::Marks;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The directory of rule files
     #[arg(long, env = "CROSSFADE_RULES")]
     rules: PathBuf,
-    /// Explain as in this phase; default: the one that the rule file names
+    /// Explain as in this phase; default: in each of them
     #[arg(long)]
     phase: Option<Phase>,
+    /// Only what is sent to the server, without marks
+    #[arg(long, requires = "phase")]
+    plain: bool,
+    /// The server's plan of what the statement becomes; needs a database
+    #[arg(long, requires = "control")]
+    plan: bool,
+    /// A connection to the application's database
+    #[arg(long, env = "CROSSFADE_CONTROL_URL", hide_env_values = true)]
+    control: Option<String>,
     /// The statement, as the application sends it
     sql: String,
+}
+
+/// Phases in a row in which the same becomes of the statement.
+struct Group {
+    phases: Vec<Phase>,
+    said: String,
+    sent: Option<String>,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -29,53 +50,101 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             args.rules.display()
         );
     }
-    let rules = match args.phase {
-        Some(phase) => rules.with_phase(None, phase),
-        None => rules,
+    let marks = if std::io::stdout().is_terminal() {
+        Marks::Colours
+    } else {
+        Marks::Brackets
     };
-    println!("{}", explain(&rules, &args.sql));
+    let phases: Vec<Phase> = match args.phase {
+        Some(phase) => vec![phase],
+        None => Phase::ALL.to_vec(),
+    };
+    let groups = groups(&rules, &phases, &args.sql, marks);
+    if args.plain {
+        for sent in groups.iter().filter_map(|group| group.sent.as_ref()) {
+            println!("{sent}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    for group in &groups {
+        let names: Vec<&str> = group.phases.iter().map(|phase| phase.name()).collect();
+        println!("{}", marks.heading(&names.join(", ")));
+        println!("{}", group.said);
+        if let (true, Some(url), Some(sent)) = (args.plan, &args.control, &group.sent) {
+            println!("{}", plan::of(url, sent).await?);
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn explain(rules: &RuleSet, sql: &str) -> String {
-    let phases: Vec<String> = rules
-        .migrations()
-        .iter()
-        .map(|m| format!("{} in {}", m.name, m.phase))
-        .collect();
-    let mut said = format!("-- {}\n", phases.join(", "));
-    if !rules.must_read(sql.as_bytes()) {
-        return said + "-- passes through: it names no table that is managed in this phase\n" + sql;
+fn groups(rules: &RuleSet, phases: &[Phase], sql: &str, marks: Marks) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for phase in phases {
+        let rules = rules.with_phase(None, *phase);
+        let reading = rules
+            .must_read(sql.as_bytes())
+            .then(|| rules.rewrite(sql, SearchPath::AsDeclared));
+        let said = said(reading.as_deref(), marks);
+        match groups.last_mut() {
+            Some(group) if group.said == said => group.phases.push(*phase),
+            _ => groups.push(Group {
+                phases: vec![*phase],
+                said,
+                sent: sent(reading.as_deref(), sql),
+            }),
+        }
     }
-    match &rules.rewrite(sql, SearchPath::AsDeclared).verdict {
-        Verdict::PassThrough => said + "-- passes through as it is\n" + sql,
-        Verdict::Refused(refusal) => {
-            said += &format!(
-                "-- refused with {}: {}\n-- hint: {}",
+    groups
+}
+
+fn sent(reading: Option<&Reading>, sql: &str) -> Option<String> {
+    match reading.map(|reading| &reading.verdict) {
+        None | Some(Verdict::PassThrough) => Some(sql.to_owned()),
+        Some(Verdict::Rewritten(rewritten)) => Some(rewritten.sql.clone()),
+        Some(Verdict::Refused(_)) => None,
+    }
+}
+
+fn said(reading: Option<&Reading>, marks: Marks) -> String {
+    match reading.map(|reading| &reading.verdict) {
+        None => "passes through: it names no table that is managed".to_owned(),
+        Some(Verdict::PassThrough) => "passes through as it is".to_owned(),
+        Some(Verdict::Refused(refusal)) => {
+            let at = match refusal.position {
+                Some(position) => format!(", at character {position}"),
+                None => String::new(),
+            };
+            format!(
+                "refused with {}{at}: {}\nhint: {}",
                 refusal.sqlstate, refusal.message, refusal.hint
-            );
-            said
+            )
         }
-        Verdict::Rewritten(rewritten) => {
-            for (index, answer) in rewritten.answers.iter().enumerate() {
-                if let Some(told) = told(*answer) {
-                    said += &format!(
-                        "-- statement {}: the client is answered {told}\n",
-                        index + 1
-                    );
-                }
-            }
-            if let Some(shadow) = &rewritten.shadow {
-                said += &format!("-- a sample is compared with: {}\n", shadow.unified);
-            }
-            said + &rewritten.sql
+        Some(Verdict::Rewritten(rewritten)) => said_of(rewritten, marks),
+    }
+}
+
+fn said_of(rewritten: &Rewritten, marks: Marks) -> String {
+    let mut said = String::new();
+    if rewritten.sql != rewritten.original {
+        let (before, after) = marks::both(rewritten, marks);
+        said += &format!("before  {before}\nafter   {after}");
+    } else {
+        said += "passes through as it is";
+    }
+    for (index, answer) in rewritten.answers.iter().enumerate() {
+        if let Some(told) = told(*answer) {
+            said += &format!("\nstatement {} is answered {told}", index + 1);
         }
     }
+    if let Some(shadow) = &rewritten.shadow {
+        said += &format!("\na sample is compared with: {}", shadow.unified);
+    }
+    said
 }
 
 fn told(answer: Answer) -> Option<String> {
     if answer.silent {
-        return Some("nothing: the statement is crossfade's own".to_owned());
+        return Some("with nothing: it is crossfade's own".to_owned());
     }
     let tag = answer.tag?.tag(7).replace('7', "n");
     let rows = if answer.hide_rows {
@@ -84,4 +153,71 @@ fn told(answer: Answer) -> Option<String> {
         ""
     };
     Some(format!("`{tag}`{rows}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rewrite_rules::SourceFile;
+
+    use super::*;
+
+    fn rules() -> RuleSet {
+        let file = SourceFile {
+            path: "iso_agents.toml".into(),
+            text: include_str!("../../../rewrite-rules/rules/iso_agents.toml").to_owned(),
+        };
+        RuleSet::compile(vec![file]).expect("the shipped rules are right")
+    }
+
+    #[test]
+    fn every_phase_is_told_once_and_only_changes_are_marked() {
+        let sql = "DELETE FROM iso_agents /* é */ WHERE email = 'x'";
+        let groups = groups(&rules(), &Phase::ALL, sql, Marks::Brackets);
+        let phases: Vec<Phase> = groups.iter().flat_map(|g| g.phases.clone()).collect();
+        assert_eq!(phases, Phase::ALL);
+        assert!(groups[0].said.starts_with("passes through"));
+        let dual = groups
+            .iter()
+            .find(|group| group.phases.contains(&Phase::DualWrite))
+            .expect("each phase is in one");
+        let lines: Vec<&str> = dual.said.lines().collect();
+        assert_eq!(lines[0], format!("before  {sql}"));
+        let expected = "after   {+WITH cf_new AS (+}DELETE FROM iso_agents /* é */ WHERE email = 'x'{+ RETURNING";
+        assert!(lines[1].starts_with(expected), "{}", lines[1]);
+        assert_eq!(lines[2], "statement 1 is answered `DELETE n` without rows");
+        let unmarked = |line: &str| line.replace("{+", "").replace("+}", "");
+        assert_eq!(Some(unmarked(&lines[1][8..])), dual.sent);
+    }
+
+    #[test]
+    fn what_is_replaced_is_marked_on_both_sides() {
+        let sql = "SELECT a.email FROM iso_agents a";
+        let groups = groups(&rules(), &[Phase::UnifiedOnly], sql, Marks::Brackets);
+        let said = &groups[0].said;
+        let before = "before  SELECT a.email FROM [-iso_agents-] a\n";
+        assert!(said.starts_with(before), "{said}");
+        assert!(
+            said.contains("\nafter   SELECT a.email FROM {+(SELECT"),
+            "{said}"
+        );
+        assert!(said.ends_with("+} a"), "{said}");
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_what_to_do() {
+        let groups = groups(
+            &rules(),
+            &Phase::ALL,
+            "DROP TABLE iso_agents",
+            Marks::Brackets,
+        );
+        let refused = groups.last().expect("there are phases");
+        assert!(
+            refused.said.starts_with("refused with 55000"),
+            "{}",
+            refused.said
+        );
+        assert!(refused.said.contains("\nhint: "), "{}", refused.said);
+        assert_eq!(refused.sent, None);
+    }
 }

@@ -9,6 +9,7 @@
 //! Execute, rows hidden, limit 10  →  Execute, no limit
 //! ```
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use rewrite_rules::{Reading, Refusal, Verdict};
@@ -17,7 +18,7 @@ use super::cache::Plan;
 use super::expect::{Expect, Read, Run, Undo, answer};
 use super::judge::{POISON, POISON_NAME, is_refused, refused, replacement};
 use super::keep::effect;
-use super::lane::{Act, Side, Want};
+use super::lane::{Act, NONE, Side, Want};
 use super::statements::{Portal, Statement};
 use super::{Pin, Reader, Session, ShadowCandidate, Violation};
 use crate::wire::frame::{HEADER_BYTES, Header};
@@ -31,10 +32,12 @@ pub struct Frontend<'a, P: Pin>(pub &'a mut Session<P>);
 
 impl<P: Pin> Side for Frontend<'_, P> {
     #[inline]
-    fn passes(&self, header: Header) -> bool {
-        header.tag == frontend::COPY_DATA
-            && self.0.admitted
-            && (4..=self.0.settings.limits.messages.values_bytes_max).contains(&header.length)
+    fn passing(&self, tag: u8) -> RangeInclusive<u32> {
+        if tag == frontend::COPY_DATA && self.0.admitted {
+            4..=self.0.settings.limits.messages.values_bytes_max
+        } else {
+            NONE
+        }
     }
 
     fn is_blocked(&self) -> bool {
@@ -116,6 +119,9 @@ impl<P: Pin> Session<P> {
             _ => {}
         }
         self.begin();
+        if self.waits_for_path(header, body, insert)? {
+            return Ok(Act::Wait);
+        }
         if self.expects.is_empty() {
             self.pin.asked();
         }
@@ -166,8 +172,8 @@ impl<P: Pin> Session<P> {
     }
 
     /// A client that never lets the queue run empty would otherwise keep its generation for ever.
-    fn hold_for_newer(&mut self) {
-        self.holding = self.pin.newest() != self.generation.number();
+    pub(super) fn hold_for_newer(&mut self) {
+        self.holding |= self.pin.newest() != self.generation.number();
     }
 
     fn client_ends_copy(&mut self) {
@@ -182,6 +188,8 @@ impl<P: Pin> Session<P> {
     fn on_query(&mut self, text: &[u8], insert: &mut Vec<u8>) -> Act {
         self.cache_sees_query(text, insert);
         let read = self.judge(text);
+        let read = self.complete_query(text, read, insert);
+        self.path_sees_run(&read);
         self.count(&read);
         let shadow = if self.is_outside_block() && is_comparable(&read) && self.sampled() {
             candidate(&read, Vec::new(), Vec::new())
@@ -256,6 +264,7 @@ impl<P: Pin> Session<P> {
                 } else {
                     None
                 },
+                by_sql: false,
             };
             self.statements.insert(parse.name, statement)
         };
@@ -305,6 +314,9 @@ impl<P: Pin> Session<P> {
             return Act::Forward;
         }
         let mut read = self.renewed(names.statement, insert);
+        if is_by_name(&read) {
+            read = self.completed_of(names.statement, read, insert);
+        }
         self.cache_sees_bind(names.statement, insert);
         let limit = self.settings.limits.prepared_statements_max;
         if read.is_some() && !names.portal.is_empty() && self.portals.named_count() >= limit {
@@ -333,7 +345,15 @@ impl<P: Pin> Session<P> {
 
     fn on_describe(&mut self, target: Target<'_>, insert: &mut Vec<u8>) -> Act {
         let (read, kept) = match target {
-            Target::Statement(name) => (self.renewed(name, insert), self.kept(name)),
+            Target::Statement(name) => {
+                let read = self.renewed(name, insert);
+                let read = if is_by_name(&read) {
+                    self.completed_of(name, read, insert)
+                } else {
+                    read
+                };
+                (read, self.kept(name))
+            }
             Target::Portal(name) => (self.portal_read(name), None),
         };
         self.expects.push_back(Expect::Describe { read, kept });
@@ -354,8 +374,17 @@ impl<P: Pin> Session<P> {
             self.count(&read);
         }
         let hides = answer(read.as_ref(), 0).hide_rows;
+        self.path_sees_run(&read);
         let run = self.run(read, shadow);
+        let prepares = run.prepares();
         self.expects.push_back(Expect::Execute(run));
+        if prepares {
+            // Whether it succeeds decides what the next text means.
+            self.holding = true;
+            frontend::write_execute(insert, execute);
+            frontend::write_bare(insert, frontend::FLUSH);
+            return Act::Drop;
+        }
         if hides && execute.rows_max > 0 {
             // The client's statement would have run to its end; rows that it never sees must not
             // suspend it half-way.
@@ -385,9 +414,15 @@ impl<P: Pin> Session<P> {
         self.portals.get_mut(name).and_then(|p| p.read.clone())
     }
 
+    /// A prepared text that runs or makes prepared statements by their names.
+    fn completed_of(&mut self, name: &[u8], read: Read, insert: &mut Vec<u8>) -> Read {
+        let body = self.statements.get(name).and_then(|s| s.body.clone());
+        self.complete_bound(body.as_deref(), read, insert)
+    }
+
     /// What a known statement's text is under the session's generation; prepares it anew on the
     /// server when that differs from what the server holds.
-    fn renewed(&mut self, name: &[u8], insert: &mut Vec<u8>) -> Read {
+    pub(super) fn renewed(&mut self, name: &[u8], insert: &mut Vec<u8>) -> Read {
         let current = self.generation.number();
         let statement = self.statements.get_mut(name)?;
         if statement.generation == current {
@@ -400,7 +435,8 @@ impl<P: Pin> Session<P> {
         let Ok(parse) = Parse::read(&body) else {
             return None;
         };
-        let read = self.judge_prepared(parse.text);
+        let by_sql = self.statements.get(name).is_some_and(|s| s.by_sql);
+        let read = self.judge_again(&parse, by_sql);
         if is_refused(&read) {
             let refusal = read.clone();
             self.put_back(name, body);
@@ -417,11 +453,15 @@ impl<P: Pin> Session<P> {
                 frontend::write_close_statement(insert, name);
                 self.expects.push_back(Expect::RenewalClose);
             }
-            frontend::write_parse(insert, Parse { text, ..parse });
-            self.expects.push_back(Expect::Renewal {
-                name: name.into(),
-                read: read.clone(),
-            });
+            if by_sql {
+                self.write_own_prepare(name, text, &read, insert);
+            } else {
+                frontend::write_parse(insert, Parse { text, ..parse });
+                self.expects.push_back(Expect::Renewal {
+                    name: name.into(),
+                    read: read.clone(),
+                });
+            }
         }
         if let Some(statement) = self.statements.get_mut(name) {
             statement.read.clone_from(&read);
@@ -442,7 +482,7 @@ impl<P: Pin> Session<P> {
 
     /// Makes the server fail where the client's message would have been answered. The statement
     /// keeps its older generation, so that it is judged again at its next use.
-    fn poison(&mut self, refusal: Arc<Reading>, insert: &mut Vec<u8>) -> Read {
+    pub(super) fn poison(&mut self, refusal: Arc<Reading>, insert: &mut Vec<u8>) -> Read {
         self.report().refused += 1;
         let read = Some(refusal);
         let parse = Parse {
@@ -499,6 +539,12 @@ impl<P: Pin> Session<P> {
     }
 }
 
+/// Whether the text has to do with prepared statements by their names.
+fn is_by_name(read: &Read) -> bool {
+    read.as_ref()
+        .is_some_and(|reading| !reading.effects.prepared.is_empty())
+}
+
 fn is_comparable(read: &Read) -> bool {
     match read.as_ref().map(|reading| &reading.verdict) {
         Some(Verdict::Rewritten(rewritten)) => rewritten.shadow.is_some(),
@@ -524,7 +570,7 @@ fn candidate(
     }))
 }
 
-fn too_many(what: &str, limit: usize) -> Refusal {
+pub(super) fn too_many(what: &str, limit: usize) -> Refusal {
     Refusal {
         sqlstate: "53400",
         message: format!("this session already holds {limit} {what}"),
@@ -534,7 +580,7 @@ fn too_many(what: &str, limit: usize) -> Refusal {
 }
 
 /// Drivers know 26000 as "prepare it again", which is what has to be done.
-fn text_not_kept() -> Refusal {
+pub(super) fn text_not_kept() -> Refusal {
     Refusal {
         sqlstate: "26000",
         message: "the rules have changed, and the prepared statement's text was too large to keep"

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use rewrite_rules::{Answer, Reading, Verdict};
+use rewrite_rules::{Answer, Does, Reading, Verdict};
 
 use super::ShadowCandidate;
 use super::cache::Number;
@@ -41,8 +41,20 @@ pub(super) enum Expect {
     },
     /// CloseComplete of the Close before a renewal.
     RenewalClose,
+    /// BindComplete, and what the execution of an own PREPARE is answered.
+    RenewalBind,
+    RenewalExecute {
+        name: Box<[u8]>,
+        read: Read,
+    },
     /// CloseComplete of a statement that the cache has done with.
     CacheClose(Number),
+    /// All answers to the question what names mean: up to ReadyForQuery, or else up to the last
+    /// CloseComplete.
+    PathQuestion {
+        synced: bool,
+        closes_left: u8,
+    },
     Bind {
         read: Read,
         /// It was sent under the name of a kept statement.
@@ -93,7 +105,9 @@ impl Expect {
             // Popped before anything is paired with it.
             Expect::KnownParse { .. } => "nothing",
             Expect::Close { .. } | Expect::RenewalClose | Expect::CacheClose(_) => "CloseComplete",
-            Expect::Bind { .. } => "BindComplete",
+            Expect::Bind { .. } | Expect::RenewalBind => "BindComplete",
+            Expect::RenewalExecute { .. } => "CommandComplete",
+            Expect::PathQuestion { .. } => "an answer to the question what names mean",
             Expect::Describe { .. } => "RowDescription or NoData",
             Expect::Execute(_) => "an answer to Execute",
             Expect::Query(_) => "an answer to Query",
@@ -109,13 +123,16 @@ impl Expect {
             Expect::Parse { read, .. }
             | Expect::KnownParse { read, .. }
             | Expect::Renewal { read, .. }
+            | Expect::RenewalExecute { read, .. }
             | Expect::Bind { read, .. }
             | Expect::Describe { read, .. } => read.as_ref(),
             Expect::Execute(run) | Expect::Query(run) => run.read.as_ref(),
             Expect::Startup
             | Expect::Close { .. }
             | Expect::RenewalClose
+            | Expect::RenewalBind
             | Expect::CacheClose(_)
+            | Expect::PathQuestion { .. }
             | Expect::FunctionCall
             | Expect::Sync
             | Expect::CopyEnd => None,
@@ -124,6 +141,14 @@ impl Expect {
 }
 
 impl Run {
+    /// Whether it makes a prepared statement by SQL.
+    pub fn prepares(&self) -> bool {
+        self.read.as_ref().is_some_and(|reading| {
+            let mut effects = reading.effects.prepared.iter();
+            effects.any(|effect| matches!(effect.does, Does::Prepare { .. }))
+        })
+    }
+
     /// How the answers of the statement that is running become the client's.
     pub fn answer(&self) -> Answer {
         answer(self.read.as_ref(), self.statement as usize)

@@ -1,12 +1,11 @@
 //! What a text becomes under the session's generation: passed, replaced, or refused.
 //!
-//! Adds to the rule set's verdict what only the session knows: its encoding, its `search_path`,
-//! and which prepared statements a SQL EXECUTE would run.
+//! Adds to the rule set's verdict what only the session knows: its encoding and its `search_path`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rewrite_rules::{Reading, Refusal, SearchPath, SessionEffects, Verdict};
+use rewrite_rules::{Reading, Refusal, SessionEffects, Verdict};
 
 use super::expect::Read;
 use super::{Encoding, Pin, Reader, Session};
@@ -23,8 +22,10 @@ impl<P: Pin> Session<P> {
     /// Reads a text that is about to be sent. `None`: it goes on as it came.
     pub(super) fn judge(&mut self, text: &[u8]) -> Read {
         if !self.generation.must_read(text) {
+            self.path_sees_unread(text);
             return None;
         }
+        self.path_knows_names();
         let readable = String::from_utf8_lossy(text);
         // Where the server converts, bytes that happen to be UTF-8 need not mean to it what they
         // mean to the rules: in some encodings a backslash is the second half of a character.
@@ -33,24 +34,16 @@ impl<P: Pin> Session<P> {
             return Some(refused(not_readable()));
         }
         let sql = &*readable;
-        let reading = self.generation.rewrite(sql, self.search_path);
-        if reading.effects.touches_search_path {
-            self.search_path = SearchPath::Unknown;
-        }
+        let reading = self.generation.rewrite(sql, self.path.means);
         let objection = match &reading.verdict {
             Verdict::Rewritten(rewritten) => self.encoding_objection(&rewritten.sql),
-            Verdict::PassThrough => {
-                self.note_sql_prepare(text);
-                None
-            }
-            Verdict::Refused(_) => None,
+            Verdict::PassThrough | Verdict::Refused(_) => None,
         };
-        let objection = objection.or_else(|| self.execute_objection(&reading.effects));
         if let Some(refusal) = objection {
             return Some(refused(refusal));
         }
         match &reading.verdict {
-            Verdict::PassThrough if reading.effects.deallocates.is_empty() => None,
+            Verdict::PassThrough if reading.effects.is_empty() => None,
             Verdict::PassThrough | Verdict::Rewritten(_) | Verdict::Refused(_) => Some(reading),
         }
     }
@@ -81,42 +74,9 @@ impl<P: Pin> Session<P> {
         }
         Some(not_readable())
     }
-
-    /// A managed name handed to SQL's PREPARE while its table was not yet rewritten: later
-    /// generations cannot see that text again.
-    fn note_sql_prepare(&mut self, text: &[u8]) {
-        let prepares = text
-            .windows(7)
-            .any(|word| word.eq_ignore_ascii_case(b"prepare"));
-        if prepares && self.sql_prepared_in.is_none() {
-            self.sql_prepared_in = Some(self.generation.number());
-        }
-    }
-
-    /// SQL's EXECUTE runs a statement without its text: it must not run one whose text would be
-    /// sent otherwise today.
-    fn execute_objection(&self, effects: &SessionEffects) -> Option<Refusal> {
-        let current = self.generation.number();
-        let stale_sql = self.sql_prepared_in.is_some_and(|made| made != current);
-        let managed = |name: &String| match self.statements.get(name.as_bytes()) {
-            Some(statement) => statement.read.is_some() || statement.generation != current,
-            None => stale_sql,
-        };
-        let name = effects.executes.iter().find(|name| managed(name))?;
-        Some(Refusal {
-            sqlstate: "0A000",
-            message: format!(
-                "EXECUTE of \"{name}\" is refused: it was prepared from a text that may name a \
-                 table under migration"
-            ),
-            hint: "DEALLOCATE it and prepare it again, or run it by the extended protocol."
-                .to_owned(),
-            position: None,
-        })
-    }
 }
 
-fn not_readable() -> Refusal {
+pub(super) fn not_readable() -> Refusal {
     Refusal {
         sqlstate: "0A000",
         message: "a statement on a table under migration is not in UTF-8".to_owned(),

@@ -297,7 +297,10 @@ impl<P: Pin> Session<P> {
             | Expect::Renewal { .. }
             | Expect::Close { .. }
             | Expect::RenewalClose
+            | Expect::RenewalBind
+            | Expect::RenewalExecute { .. }
             | Expect::CacheClose(_)
+            | Expect::PathQuestion { .. }
             | Expect::Execute(_)
             | Expect::Query(_)
             | Expect::FunctionCall

@@ -5,7 +5,7 @@
 //! from where it was read. Copies are made only of what was replaced, of frames cut in two that
 //! must be understood, and of what stands behind them in the chunk.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::Violation;
 use crate::wire::frame::{HEADER_BYTES, Header};
@@ -14,7 +14,7 @@ use crate::wire::frame::{HEADER_BYTES, Header};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     Header,
-    /// The body's beginning, as far as [`Side::prefix`] says.
+    /// The body's beginning, at least as far as [`Side::prefix`] says.
     Prefix,
     Whole,
 }
@@ -25,15 +25,21 @@ pub enum Act {
     Forward,
     /// The frame goes no further; what was inserted stands in its place.
     Drop,
+    /// The frame is not taken yet: it comes again when the side is no longer blocked.
+    Wait,
     /// What was inserted stands in the place of the frame's first bytes, of which no more than
     /// were wanted; the rest goes on.
     Splice(usize),
 }
 
+/// No length at all, for [`Side::passing`].
+pub const NONE: RangeInclusive<u32> = RangeInclusive::new(1, 0);
+
 /// The reader of one direction's frames.
 pub trait Side {
-    /// Such a frame is of no interest just now, and its length in order; asked first, for speed.
-    fn passes(&self, header: Header) -> bool;
+    /// The lengths at which frames with this tag are of no interest, until another kind of frame
+    /// comes; asked first, and once for a row of such frames, for speed.
+    fn passing(&self, tag: u8) -> RangeInclusive<u32>;
     /// The other side must act before another frame is taken.
     fn is_blocked(&self) -> bool;
     fn want(&mut self, header: Header) -> Result<Want, Violation>;
@@ -67,6 +73,8 @@ pub struct Lane {
     /// Bytes still to come of a body that needs no understanding.
     streaming: usize,
     dropping: bool,
+    /// The partial frame is all there, and waits for the other side.
+    waiting: bool,
     insert: Vec<u8>,
 }
 
@@ -78,6 +86,12 @@ impl Lane {
     #[must_use]
     pub fn is_at_boundary(&self) -> bool {
         self.partial.is_empty() && self.streaming == 0
+    }
+
+    /// Whether a frame is to be offered again, for which no more bytes have to come.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting
     }
 
     /// Whether bytes put into the output now would stand between two frames.
@@ -131,9 +145,9 @@ impl Lane {
                 self.put_aside(walk);
                 return Ok(());
             };
-            if side.passes(header) {
-                self.dropping = false;
-                self.streaming = header.frame_bytes();
+            let passing = side.passing(header.tag);
+            if passing.contains(&header.length) {
+                self.pass_alike(header, &passing, walk);
                 continue;
             }
             let want = side.want(header)?;
@@ -145,12 +159,37 @@ impl Lane {
             let body = &walk.rest()[HEADER_BYTES..seen];
             let act = side.frame(header, body, &mut self.insert)?;
             self.insert_into(walk);
+            if act == Act::Wait {
+                return Ok(());
+            }
             self.dropping = act == Act::Drop;
             self.streaming = header.frame_bytes();
             if let Act::Splice(replaced) = act {
                 let replaced = replaced.min(seen);
                 walk.skip(replaced);
                 self.streaming -= replaced;
+            }
+        }
+    }
+
+    /// Rows and COPY's data come by the thousand: steps over all frames that are like this one.
+    #[inline]
+    fn pass_alike(&mut self, first: Header, passing: &RangeInclusive<u32>, walk: &mut Walk<'_>) {
+        let alike = |next: &Header| next.tag == first.tag && passing.contains(&next.length);
+        self.dropping = false;
+        let mut header = first;
+        loop {
+            let bytes = header.frame_bytes();
+            let there = walk.rest().len();
+            if bytes > there {
+                walk.at += there;
+                self.streaming = bytes - there;
+                return;
+            }
+            walk.at += bytes;
+            match Header::read(walk.rest()).filter(alike) {
+                Some(next) => header = next,
+                None => return,
             }
         }
     }
@@ -174,13 +213,12 @@ impl Lane {
                 Some(header) => {
                     let want = match self.wanted {
                         Some(want) => want,
-                        None if side.passes(header) => Want::Header,
+                        None if passes(side, header) => Want::Header,
                         None => side.want(header)?,
                     };
                     self.wanted = Some(want);
                     if let Some(seen) = enough(side, header, want, &self.partial)? {
-                        self.finish_partial(side, header, seen, walk)?;
-                        return Ok(true);
+                        return self.finish_partial(side, header, seen, walk);
                     }
                     header.frame_bytes() - self.partial.len()
                 }
@@ -200,15 +238,20 @@ impl Lane {
         header: Header,
         seen: usize,
         walk: &mut Walk<'_>,
-    ) -> Result<(), Violation> {
+    ) -> Result<bool, Violation> {
         let partial = std::mem::take(&mut self.partial);
-        self.wanted = None;
-        let act = if side.passes(header) {
+        let act = if passes(side, header) {
             Act::Forward
         } else {
             side.frame(header, &partial[HEADER_BYTES..seen], &mut self.insert)?
         };
         self.insert_into(walk);
+        self.waiting = act == Act::Wait;
+        if self.waiting {
+            self.partial = partial;
+            return Ok(false);
+        }
+        self.wanted = None;
         self.dropping = act == Act::Drop;
         match act {
             Act::Forward => walk.output.extend_from_slice(&partial),
@@ -216,7 +259,7 @@ impl Lane {
                 walk.output
                     .extend_from_slice(&partial[replaced.min(seen)..]);
             }
-            Act::Drop => {}
+            Act::Drop | Act::Wait => {}
         }
         self.streaming = header.frame_bytes() - partial.len();
         // The room is kept for the next frame that is cut in two, unless it is unusually large.
@@ -224,7 +267,7 @@ impl Lane {
             self.partial = partial;
             self.partial.clear();
         }
-        Ok(())
+        Ok(true)
     }
 
     #[inline]
@@ -243,6 +286,10 @@ impl Lane {
             self.insert = Vec::new();
         }
     }
+}
+
+fn passes(side: &impl Side, header: Header) -> bool {
+    side.passing(header.tag).contains(&header.length)
 }
 
 /// How many bytes of the frame suffice for what is wanted, if they are there.

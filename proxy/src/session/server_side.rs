@@ -1,8 +1,10 @@
 //! What the session does with each frame from the server: pairs it with the request that it
 //! answers, and forwards, changes or swallows it.
 
+use std::ops::RangeInclusive;
+
 use super::expect::{Expect, Run, Undo};
-use super::lane::{Act, Side, Want};
+use super::lane::{Act, NONE, Side, Want};
 use super::translate;
 use super::{Encoding, Pin, Session, Violation};
 use crate::wire::backend::{self, Fields};
@@ -20,15 +22,17 @@ pub struct Backend<'a, P: Pin>(pub &'a mut Session<P>);
 
 impl<P: Pin> Side for Backend<'_, P> {
     #[inline]
-    fn passes(&self, header: Header) -> bool {
-        let streams = header.tag == backend::DATA_ROW || header.tag == backend::COPY_DATA;
-        streams
-            && header.length >= 4
-            && match self.0.expects.front() {
-                Some(Expect::Query(run) | Expect::Execute(run)) => !run.answer().hide_rows,
-                // Nobody asked for data: let it be looked at, and found out of order.
-                _ => false,
+    fn passing(&self, tag: u8) -> RangeInclusive<u32> {
+        if tag != backend::DATA_ROW && tag != backend::COPY_DATA {
+            return NONE;
+        }
+        match self.0.expects.front() {
+            Some(Expect::Query(run) | Expect::Execute(run)) if !run.answer().hide_rows => {
+                4..=u32::MAX
             }
+            // Nobody asked for data: let it be looked at, and found out of order.
+            _ => NONE,
+        }
     }
 
     fn is_blocked(&self) -> bool {
@@ -61,6 +65,11 @@ impl<P: Pin> Side for Backend<'_, P> {
             {
                 Want::Whole
             }
+            backend::DATA_ROW
+                if matches!(self.0.expects.front(), Some(Expect::PathQuestion { .. })) =>
+            {
+                Want::Whole
+            }
             _ => Want::Header,
         })
     }
@@ -88,17 +97,18 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_backend(&mut self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
-        if matches!(self.expects.front(), Some(Expect::KnownParse { .. })) {
-            if tag == backend::ERROR_RESPONSE && self.refuses_kept(Fields::new(body)) {
-                return Ok(Act::Drop);
+        match self.expects.front() {
+            Some(Expect::KnownParse { .. }) => {
+                if let Some(act) = self.on_kept(tag, body, insert) {
+                    return Ok(act);
+                }
             }
-            if self.is_replaying() && tag == backend::READY_FOR_QUERY {
-                self.prepare_replay();
-                return Ok(Act::Drop);
+            Some(Expect::PathQuestion { .. }) => {
+                if let Some(act) = self.on_path_answer(tag, body) {
+                    return Ok(act);
+                }
             }
-            if !self.is_replaying() {
-                self.answer_known_parses(insert);
-            }
+            _ => {}
         }
         match tag {
             backend::NOTICE_RESPONSE => return Ok(self.on_notice(Fields::new(body))),
@@ -115,6 +125,7 @@ impl<P: Pin> Session<P> {
             backend::PARSE_COMPLETE => self.on_parse_complete(),
             backend::BIND_COMPLETE => match self.expects.front() {
                 Some(Expect::Bind { .. }) => self.answered(Act::Forward),
+                Some(Expect::RenewalBind) => self.answered(Act::Drop),
                 _ => self.out_of_order(tag),
             },
             backend::CLOSE_COMPLETE => match self.expects.front() {
@@ -176,6 +187,52 @@ impl<P: Pin> Session<P> {
             }
             _ => self.out_of_order(tag),
         }
+    }
+
+    /// An answer while a known Parse, of which the server has not heard, is at the head.
+    fn on_kept(&mut self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Option<Act> {
+        if tag == backend::ERROR_RESPONSE && self.refuses_kept(Fields::new(body)) {
+            return Some(Act::Drop);
+        }
+        if self.is_replaying() && tag == backend::READY_FOR_QUERY {
+            self.prepare_replay();
+            return Some(Act::Drop);
+        }
+        if !self.is_replaying() {
+            self.answer_known_parses(insert);
+        }
+        None
+    }
+
+    /// An answer to the session's own question; those that are not go their usual way.
+    fn on_path_answer(&mut self, tag: u8, body: &[u8]) -> Option<Act> {
+        match tag {
+            backend::DATA_ROW => self.path_row(body),
+            backend::PARSE_COMPLETE | backend::BIND_COMPLETE | backend::COMMAND_COMPLETE => {}
+            backend::CLOSE_COMPLETE => {
+                if let Some(Expect::PathQuestion {
+                    synced,
+                    closes_left,
+                }) = self.expects.front_mut()
+                {
+                    *closes_left = closes_left.saturating_sub(1);
+                    if !*synced && *closes_left == 0 {
+                        self.expects.pop_front();
+                        self.path_is_answered();
+                    }
+                }
+            }
+            // What the client's own statement comes to, it will be told. Without a Sync of its own
+            // the question has failed the client's messages with it.
+            backend::ERROR_RESPONSE
+                if !Fields::new(body).is_fatal()
+                    && matches!(
+                        self.expects.front(),
+                        Some(Expect::PathQuestion { synced: true, .. })
+                    ) => {}
+            _ => return None,
+        }
+        Some(Act::Drop)
     }
 
     fn out_of_order(&self, came: u8) -> Result<Act, Violation> {
@@ -259,27 +316,49 @@ impl<P: Pin> Session<P> {
         self.syncs_in_copy = 0;
         let act = match self.expects.front() {
             Some(Expect::Query(run) | Expect::Execute(run)) => retag(run, body, insert),
+            Some(Expect::RenewalExecute { .. }) => return self.answered(Act::Drop),
             _ => return self.out_of_order(backend::COMMAND_COMPLETE),
         };
         if let Some(Expect::Query(run)) = self.expects.front_mut() {
             run.statement += 1;
+            let by_name = run.read.as_ref();
+            if by_name.is_some_and(|reading| !reading.effects.prepared.is_empty()) {
+                self.query_went_on();
+            }
             return Ok(act);
         }
         let head = self.expects.pop_front();
         self.skip_copy_marks();
         if let Some(Expect::Execute(run)) = head {
+            if run.read.is_some() {
+                self.prepared_after(&run, 0);
+                self.release_after_prepare();
+            }
             self.ran(run);
         }
         Ok(act)
     }
 
+    /// A statement of a Query's text, which has to do with prepared ones, has run to its end.
+    fn query_went_on(&mut self) {
+        let Some(Expect::Query(run)) = self.expects.pop_front() else {
+            return;
+        };
+        self.prepared_after(&run, run.statement as usize - 1);
+        self.expects.push_front(Expect::Query(run));
+    }
+
+    /// What came of a PREPARE is known: input that waited for it goes on.
+    fn release_after_prepare(&mut self) {
+        let prepares = |expect: &Expect| matches!(expect, Expect::Execute(run) if run.prepares());
+        if self.holding && !self.expects.iter().any(prepares) {
+            self.holding = false;
+            self.hold_for_newer();
+        }
+    }
+
     /// A text ran to its end without an error.
     fn ran(&mut self, run: Run) {
-        if let Some(reading) = &run.read {
-            for name in &reading.effects.deallocates {
-                self.statements.deallocate(name.as_deref(), run.serial);
-            }
-        }
         if let Some(shadow) = run.shadow {
             self.shadows.push(*shadow);
         }
@@ -376,14 +455,23 @@ impl<P: Pin> Session<P> {
         match self.expects.front_mut() {
             // ReadyForQuery follows.
             Some(Expect::Query(run)) => run.failed = true,
-            Some(Expect::FunctionCall | Expect::Sync | Expect::Startup) | None => {}
+            Some(
+                Expect::FunctionCall
+                | Expect::Sync
+                | Expect::Startup
+                | Expect::PathQuestion { synced: true, .. },
+            )
+            | None => {}
             Some(
                 Expect::Parse { .. }
                 | Expect::KnownParse { .. }
                 | Expect::Renewal { .. }
                 | Expect::Close { .. }
                 | Expect::RenewalClose
+                | Expect::RenewalBind
+                | Expect::RenewalExecute { .. }
                 | Expect::CacheClose(_)
+                | Expect::PathQuestion { synced: false, .. }
                 | Expect::Bind { .. }
                 | Expect::Describe { .. }
                 | Expect::Execute(_)
@@ -396,9 +484,16 @@ impl<P: Pin> Session<P> {
     /// The request at the head failed, and the server reads on without acting up to the next
     /// Sync: none of those requests will be answered or have an effect.
     fn discard_to_sync(&mut self) {
-        let is_sync = |expect: &Expect| matches!(expect, Expect::Sync);
+        let is_sync = |expect: &Expect| {
+            matches!(
+                expect,
+                Expect::Sync | Expect::PathQuestion { synced: true, .. }
+            )
+        };
         let end = self.expects.iter().position(is_sync);
         self.discarding = end.is_none();
+        // The Sync that ends it has to come through.
+        self.holding &= end.is_some();
         let dropped: Vec<Expect> = self
             .expects
             .drain(..end.unwrap_or(self.expects.len()))
@@ -425,14 +520,16 @@ impl<P: Pin> Session<P> {
                     self.statements.revert(undo);
                 }
                 Expect::CacheClose(number) => self.cache.close_later(number),
-                Expect::Renewal { name, .. } => {
+                Expect::Renewal { name, .. } | Expect::RenewalExecute { name, .. } => {
                     if let Some(statement) = self.statements.get_mut(&name) {
                         statement.generation = 0;
                     }
                 }
+                Expect::PathQuestion { .. } => self.path_is_answered(),
                 Expect::Startup
                 | Expect::Close { undo: None }
                 | Expect::RenewalClose
+                | Expect::RenewalBind
                 | Expect::Bind { .. }
                 | Expect::Describe { .. }
                 | Expect::Execute(_)
@@ -448,10 +545,21 @@ impl<P: Pin> Session<P> {
         let head = self.expects.pop_front();
         let status = body.first().copied().unwrap_or(b'I');
         self.admitted = true;
-        self.served |= status == b'I' && !matches!(head, Some(Expect::Startup));
+        let own = matches!(
+            head,
+            Some(Expect::Startup | Expect::PathQuestion { synced: true, .. })
+        );
+        self.served |= status == b'I' && !own;
+        let asked = matches!(head, Some(Expect::PathQuestion { synced: true, .. }));
         match head {
             Some(Expect::Query(run)) if !run.failed => self.ran(run),
-            Some(Expect::Query(_) | Expect::Sync | Expect::FunctionCall | Expect::Startup) => {}
+            Some(
+                Expect::Query(_)
+                | Expect::Sync
+                | Expect::FunctionCall
+                | Expect::Startup
+                | Expect::PathQuestion { synced: true, .. },
+            ) => {}
             Some(other) => {
                 self.expects.push_front(other);
                 return self.out_of_order(backend::READY_FOR_QUERY);
@@ -471,6 +579,10 @@ impl<P: Pin> Session<P> {
         }
         if self.expects.is_empty() {
             self.rest();
+        }
+        if asked {
+            self.path_is_answered();
+            return Ok(Act::Drop);
         }
         Ok(Act::Forward)
     }

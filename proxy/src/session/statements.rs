@@ -31,7 +31,13 @@ pub(super) struct Statement {
     pub kept: Option<Number>,
     /// What running it may do to the cache.
     pub effect: Option<Effect>,
+    /// Made by SQL's PREPARE, which is what the body's text is.
+    pub by_sql: bool,
 }
+
+/// A generation's number that none has: the statement stands as it was read, and is to be read
+/// again at its next use.
+const TO_BE_READ_AGAIN: u64 = u64::MAX;
 
 impl Statement {
     /// Nothing is to be done about this statement in this generation: its messages go on as they
@@ -165,6 +171,15 @@ impl Statements {
                 self.named.retain(|_, statement| statement.serial > serial);
                 self.kept_bytes = self.named.values().map(Statement::kept_bytes).sum();
             }
+        }
+    }
+
+    /// What names mean has changed: PostgreSQL analyses prepared statements anew, and so must we.
+    pub fn read_all_again(&mut self) {
+        let all = self.named.values_mut().chain(&mut self.unnamed);
+        // 0 says more: the server may hold something else.
+        for statement in all.filter(|statement| statement.generation != 0) {
+            statement.generation = TO_BE_READ_AGAIN;
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod generations;
+mod prepared;
 mod protocol;
 mod rewriting;
 mod rig;

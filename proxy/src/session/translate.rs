@@ -15,6 +15,7 @@ use crate::wire::backend::{self, Fields};
 const CHECK_VIOLATION: &str = "23514";
 const INVALID_TEXT: &[u8] = b"22P02";
 const UNDEFINED_TABLE: &[u8] = b"42P01";
+const UNDEFINED_FUNCTION: &[u8] = b"42883";
 /// What a call of a function says when it, its schema or one of its types does not exist.
 const MISSING: [&[u8]; 3] = [b"42883", b"3F000", b"42704"];
 
@@ -46,6 +47,8 @@ pub(super) fn error(fields: Fields<'_>, reading: &Reading, insert: &mut Vec<u8>)
                     message,
                     "Write a value that the rule file maps, or add this one to the column's values.",
                 );
+            } else if let Some(told) = mistyped(fields, rewritten) {
+                write_refusal(insert, &told);
             } else {
                 write_translated(insert, fields, rewritten);
             }
@@ -70,6 +73,29 @@ fn unmapped(fields: Fields<'_>) -> Option<&str> {
     let said = &message[message.find(rewrite_rules::UNMAPPED)?..];
     // The quotation marks of any language.
     Some(said.trim_end_matches(['"', '\'', '»', '“', '”', '’', '」']))
+}
+
+/// A value of another type than its legacy column: its mapping fails first, where PostgreSQL would
+/// have told the column.
+fn mistyped(fields: Fields<'_>, rewritten: &Rewritten) -> Option<Refusal> {
+    if fields.sqlstate() != UNDEFINED_FUNCTION {
+        return None;
+    }
+    let position = std::str::from_utf8(fields.value(b'P')?)
+        .ok()?
+        .parse()
+        .ok()?;
+    let (column, position) = rewritten.mapped_at(position)?;
+    // In whatever language, the operator stands at the end: `text = user_role`.
+    let message = std::str::from_utf8(fields.value(b'M')?).ok()?;
+    let (_, operator) = message.rsplit_once(": ")?;
+    let (is, wanted) = operator.split_once(" = ")?;
+    Some(Refusal {
+        sqlstate: "42804",
+        message: format!("column \"{column}\" is of type {wanted} but expression is of type {is}"),
+        hint: "You will need to rewrite or cast the expression.".to_owned(),
+        position: Some(position),
+    })
 }
 
 fn write_refusal(insert: &mut Vec<u8>, refusal: &Refusal) {

@@ -288,10 +288,41 @@ pub fn write_parse(out: &mut Vec<u8>, parse: Parse<'_>) {
 }
 
 pub fn write_close_statement(out: &mut Vec<u8>, name: &[u8]) {
+    write_close(out, Target::Statement(name));
+}
+
+/// What stands behind the header of a Parse.
+#[must_use]
+pub fn parse_body(parse: Parse<'_>) -> Vec<u8> {
+    let mut body = Vec::with_capacity(parse.name.len() + parse.text.len() + parse.types.len() + 2);
+    write_string(&mut body, parse.name);
+    write_string(&mut body, parse.text);
+    body.extend_from_slice(parse.types);
+    body
+}
+
+pub fn write_close(out: &mut Vec<u8>, target: Target<'_>) {
+    let (kind, name) = match target {
+        Target::Statement(name) => (b'S', name),
+        Target::Portal(name) => (b'P', name),
+    };
     write_frame(out, CLOSE, |body| {
-        body.push(b'S');
+        body.push(kind);
         write_string(body, name);
     });
+}
+
+/// A Bind without parameters, results in text format.
+pub fn write_bind(out: &mut Vec<u8>, names: BindNames<'_>) {
+    write_frame(out, BIND, |body| {
+        write_string(body, names.portal);
+        write_string(body, names.statement);
+        body.extend_from_slice(&[0; 6]);
+    });
+}
+
+pub fn write_bare(out: &mut Vec<u8>, tag: u8) {
+    write_frame(out, tag, |_| {});
 }
 
 pub fn write_describe_statement(out: &mut Vec<u8>, name: &[u8]) {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::returning::{self, Carried};
 use super::{ManagedRef, Scope, read};
 use crate::lens::quote_ident;
 use crate::refuse;
@@ -149,16 +150,18 @@ impl<'a> Write<'a> {
         self.statement.get("where_clause").is("CurrentOfExpr")
     }
 
-    /// Checks RETURNING, which will be evaluated over row images instead of the table.
+    /// Checks RETURNING, which will be evaluated over row images instead of the table; gives what
+    /// it takes of joined tables.
     pub fn check_returning(
         &self,
-        target: &ManagedRef<'_>,
-        source: &mut Source<'_>,
+        scope: &Scope<'a>,
+        target: &ManagedRef<'a>,
+        source: &mut Source<'a>,
         known: &dyn Fn(&str) -> bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Carried, Refusal> {
         let clause = self.statement.get("returning_clause");
         if !clause.exists() {
-            return Ok(());
+            return Ok(Carried::default());
         }
         let table = target.table_name();
         let refuse = |what: &str, hint: &str| Err(refuse::unsupported(what, &table, hint));
@@ -187,16 +190,6 @@ impl<'a> Write<'a> {
             let Some((name, qualifier)) = parts.split_last() else {
                 continue;
             };
-            let ours = match qualifier.last() {
-                None => *name != "*" && known(name),
-                Some(relation) => *relation == self.refname,
-            };
-            if joined && !ours {
-                return refuse(
-                    &format!("`{}` in RETURNING of a joined write", parts.join(".")),
-                    "Return columns of the written table only.",
-                );
-            }
             if qualifier.is_empty() && *name == self.refname && !known(name) {
                 return refuse(
                     "a whole row in RETURNING",
@@ -205,7 +198,11 @@ impl<'a> Write<'a> {
             }
             unqualify(self.tokens, target, column, source);
         }
-        Ok(())
+        if joined {
+            returning::carried(scope, target, self, source)
+        } else {
+            Ok(Carried::default())
+        }
     }
 }
 

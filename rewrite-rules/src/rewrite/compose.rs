@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use super::Plan;
 use super::clauses::Write;
+use super::returning::Carried;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, TagVerb};
 use crate::tokens::Tokens;
@@ -118,6 +119,65 @@ impl Composer {
             },
         )
     }
+}
+
+impl Composer {
+    /// [`Composer::select`] over a relation that also holds what RETURNING takes of joined tables;
+    /// `columns` is SQL for the written row over it.
+    pub fn select_carried(
+        self,
+        write: &Write<'_>,
+        source: &Source<'_>,
+        (base, columns): (&str, &str),
+        carried: &Carried,
+        verb: TagVerb,
+    ) -> Composed {
+        let mut last = Output::default();
+        last.own("SELECT ");
+        if let Some(list) = write.returning.clone() {
+            last.client(source, list);
+        }
+        last.own(&format!(
+            " FROM {}",
+            carried.from(base, columns, &write.alias)
+        ));
+        self.end(
+            last,
+            Answer {
+                tag: Some(verb),
+                ..Answer::default()
+            },
+        )
+    }
+
+    /// The answer over the rows of a statement that returned [`returned`].
+    pub fn select_rows(
+        self,
+        write: &Write<'_>,
+        source: &Source<'_>,
+        rows: &str,
+        carried: &Carried,
+        verb: TagVerb,
+    ) -> Composed {
+        if carried.is_empty() {
+            return self.select(write, source, rows, verb);
+        }
+        let row = (rows, "(cf_all.cf_row).*");
+        self.select_carried(write, source, row, carried, verb)
+    }
+}
+
+/// What the client's statement returns: its rows, and beside them what its own list takes of
+/// joined tables.
+pub(super) fn returned(write: &Write<'_>, carried: &Carried) -> Output {
+    let alias = &write.alias;
+    let mut returned = Output::default();
+    returned.own(&format!(" RETURNING {alias}.*"));
+    if !carried.is_empty() {
+        returned.own(&format!(", {alias} AS cf_row"));
+        returned.append(carried.values.clone());
+    }
+    returned
 }
 
 impl Composed {

@@ -89,6 +89,15 @@ pub(super) fn values_of_assignment<'a>(item: &Tokens<'a>) -> Option<Vec<Tokens<'
     (close + 1 == value.tokens.len() && !query && values.len() == columns).then_some(values)
 }
 
+/// Where PostgreSQL says that a value stands: at its first token that is no parenthesis.
+pub(super) fn first_of_value(tokens: &Tokens<'_>) -> usize {
+    let first = tokens
+        .tokens
+        .iter()
+        .find(|token| !tokens.is_symbol(token, "("));
+    first.map_or(tokens.extent().start, |token| token.start)
+}
+
 /// `(a) = (x)` is no row to PostgreSQL, which refuses it: where `x` stands.
 pub(super) fn unrowed(item: &Tokens<'_>) -> Option<usize> {
     let (columns, close) = item.parenthesised(0)?;

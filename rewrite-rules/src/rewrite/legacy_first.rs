@@ -14,7 +14,8 @@
 //! unified half from within the same statement (see `lens::functions`).
 
 use super::clauses::Write;
-use super::compose::{Composed, Composer};
+use super::compose::{Composed, Composer, returned};
+use super::returning::Carried;
 use super::{ManagedRef, Scope};
 use crate::lens::{Lens, Work, quote_ident};
 use crate::refuse;
@@ -38,12 +39,14 @@ pub(super) fn compose<'a>(
             "Name the row by its key.",
         ));
     }
-    write.check_returning(target, source, &|name| lens.column(name).is_some())?;
+    let carried =
+        write.check_returning(scope, target, source, &|name| lens.column(name).is_some())?;
     let record = target.managed.migration.on_unified_error() == OnUnifiedError::Record;
     let shape = Shape {
         write,
         lens,
         record,
+        carried,
     };
     match scope.statement.kind() {
         "InsertStmt" => Ok(shape.put(composer, source, TagVerb::Insert)),
@@ -67,6 +70,7 @@ struct Shape<'w, 'a> {
     write: &'w Write<'a>,
     lens: &'w Lens,
     record: bool,
+    carried: Carried,
 }
 
 impl Shape<'_, '_> {
@@ -74,7 +78,7 @@ impl Shape<'_, '_> {
     fn image(&self, composer: &mut Composer, source: &Source<'_>) -> String {
         let mut statement = Output::default();
         statement.client(source, self.write.body.clone());
-        statement.own(&format!(" RETURNING {}.*", self.write.alias));
+        statement.append(returned(self.write, &self.carried));
         composer.query("new", statement);
         composer.name("new")
     }
@@ -83,12 +87,12 @@ impl Shape<'_, '_> {
         let new = self.image(&mut composer, source);
         if self.record || self.lens.written.is_some() {
             composer.call(self.function(Work::Put, &new));
-            return composer.select(self.write, source, &new, verb);
+            return composer.select_rows(self.write, source, &new, &self.carried, verb);
         }
         let put = self.lens.put_from(&new);
         if self.write.returning.is_some() {
             composer.query("put", put);
-            return composer.select(self.write, source, &new, verb);
+            return composer.select_rows(self.write, source, &new, &self.carried, verb);
         }
         // An upsert from n images counts n rows: its tag needs only another verb.
         composer.end(
@@ -103,7 +107,7 @@ impl Shape<'_, '_> {
     fn remove(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let new = self.image(&mut composer, source);
         composer.call(self.function(Work::Remove, &new));
-        composer.select(self.write, source, &new, TagVerb::Delete)
+        composer.select_rows(self.write, source, &new, &self.carried, TagVerb::Delete)
     }
 
     /// An UPDATE that sets the key: the unified row keeps its other columns and moves along.
@@ -189,7 +193,7 @@ impl Shape<'_, '_> {
             self.lens.function_name(work),
             self.record,
             image = Lens::IMAGE,
-            row = if self.lens.written.is_some() {
+            row = if self.lens.written.is_some() || !self.carried.is_empty() {
                 self.lens.image_row(Lens::IMAGE)
             } else {
                 format!("ROW({}.*)::{}", Lens::IMAGE, self.lens.legacy)

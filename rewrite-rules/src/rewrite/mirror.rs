@@ -16,7 +16,8 @@
 //! In `unified_read` it is legacy that may be stale, and the image is complete.
 
 use super::clauses::Write;
-use super::compose::{Composed, Composer};
+use super::compose::{Composed, Composer, returned};
+use super::returning::Carried;
 use super::{ManagedRef, Scope};
 use crate::lens::Lens;
 use crate::phase::Phase;
@@ -49,12 +50,16 @@ pub(super) fn compose<'a>(
         write,
         lens,
         full,
+        carried: Carried::default(),
     };
     if scope.statement.is("UpdateStmt") && !full && mirror.changed().is_empty() {
         return Ok(None);
     }
     // Columns of the unified table are not declared: a bare name may be the table's own.
-    write.check_returning(target, source, &|_| true)?;
+    let mirror = Mirror {
+        carried: write.check_returning(scope, target, source, &|_| true)?,
+        ..mirror
+    };
     Ok(Some(match scope.statement.kind() {
         "InsertStmt" => mirror.insert(composer, source),
         "UpdateStmt" => mirror.update(composer, source),
@@ -86,6 +91,7 @@ struct Mirror<'w, 'a> {
     lens: &'w Lens,
     /// Whether legacy gets complete images, not only the columns that the statement set.
     full: bool,
+    carried: Carried,
 }
 
 impl Mirror<'_, '_> {
@@ -161,7 +167,7 @@ impl Mirror<'_, '_> {
     }
 
     fn new_rows(&self, composer: &mut Composer, mut statement: Output) {
-        statement.own(&format!(" RETURNING {}.*", self.write.alias));
+        statement.append(returned(self.write, &self.carried));
         composer.query("new", statement);
     }
 
@@ -226,6 +232,6 @@ impl Mirror<'_, '_> {
             (None, LegacyHalf::Call(call)) => composer.call(call),
             (None, LegacyHalf::Query(put)) => composer.query("put", put),
         }
-        composer.select(self.write, source, &new, verb)
+        composer.select_rows(self.write, source, &new, &self.carried, verb)
     }
 }

@@ -1,6 +1,6 @@
 //! Before → after, for each rewrite and phase, over a lens small enough to read.
 
-use crate::{Lens, Phase, RuleSet, SearchPath, SourceFile, Verdict};
+use crate::{Does, Lens, Phase, RuleSet, SearchPath, SourceFile, Verdict, Within};
 
 const RULES: &str = r#"
 [migration]
@@ -413,7 +413,6 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
             "CREATE MATERIALIZED",
         );
         refused(phase, "COPY old FROM STDIN (FREEZE)", "FREEZE");
-        refused(phase, "PREPARE p AS DELETE FROM old", "PREPARE");
         refused(
             phase,
             "MERGE INTO old USING t ON true WHEN MATCHED THEN DELETE",
@@ -457,8 +456,13 @@ fn a_text_that_cannot_be_parsed_passes_when_it_cannot_name_a_table_of_ours() {
         "Discord; Set Search_path x; Execute (P)",
         SearchPath::AsDeclared,
     );
-    assert!(reading.effects.touches_search_path);
-    assert_eq!(reading.effects.executes, ["p"]);
+    assert_eq!(reading.effects.path, Some(SearchPath::Unknown));
+    assert!(reading.effects.unparsed);
+    let executes = Does::Execute {
+        name: "p".to_owned(),
+        within: Within::Nothing,
+    };
+    assert_eq!(reading.effects.prepared[0].does, executes);
 }
 
 #[test]
@@ -473,16 +477,22 @@ fn an_unqualified_name_is_refused_after_the_search_path_changed() {
         unknown("DELETE FROM s.old").verdict,
         Verdict::Rewritten(_)
     ));
-    let touches = |text| {
-        rules
-            .rewrite(text, SearchPath::AsDeclared)
-            .effects
-            .touches_search_path
-    };
-    assert!(touches("SET search_path = other"));
-    assert!(touches("SELECT set_config('search_path', $1, true)"));
-    assert!(!touches("SET search_path TO s, other"));
-    assert!(!touches("SHOW search_path"));
+    let leaves = |text| rules.rewrite(text, SearchPath::AsDeclared).effects.path;
+    let unknown = Some(SearchPath::Unknown);
+    assert_eq!(leaves("SET search_path = other"), unknown);
+    assert_eq!(
+        leaves("SELECT set_config('search_path', $1, true)"),
+        unknown
+    );
+    let before = self::rules(Phase::LegacyOnly);
+    let made = before.rewrite("CREATE TEMP TABLE new (a int)", SearchPath::AsDeclared);
+    assert_eq!(made.effects.path, unknown);
+    assert_eq!(
+        leaves("SET search_path TO s, other"),
+        Some(SearchPath::AsDeclared)
+    );
+    assert_eq!(leaves("SHOW search_path"), None);
+    assert_eq!(leaves("CREATE TEMP TABLE t AS SELECT FROM old"), None);
 }
 
 #[test]

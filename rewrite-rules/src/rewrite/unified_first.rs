@@ -18,10 +18,12 @@
 
 mod conflict;
 mod insert;
+mod set_query;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
-use super::expression::{assigned, unrowed, values_of_assignment};
+use super::expression::{assigned, first_of_value, unrowed, values_of_assignment};
+use super::returning::Carried;
 use super::{ManagedRef, Scope, invert};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::phase::Phase;
@@ -30,6 +32,10 @@ use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
+use set_query::{SetQuery, Value};
+
+/// The columns that are set, and the queries that some of their values come from.
+type Assignments<'s, 'a> = (Vec<(&'s LegacyColumn, Value<'a>)>, Vec<SetQuery<'a>>);
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,
@@ -38,8 +44,11 @@ pub(super) fn compose<'a>(
     source: &mut Source<'a>,
     composer: Composer,
 ) -> Result<Composed, Refusal> {
-    check(scope, target, write, source)?;
-    let unified = Unified::of(scope, target, write);
+    let carried = check(scope, target, write, source)?;
+    let unified = Unified {
+        carried,
+        ..Unified::of(scope, target, write)
+    };
     match scope.statement.kind() {
         "InsertStmt" => unified.insert(composer, source),
         "UpdateStmt" => unified.update(composer, source),
@@ -47,13 +56,14 @@ pub(super) fn compose<'a>(
     }
 }
 
-/// What no write to the legacy name can do once unified leads.
+/// What no write to the legacy name can do once unified leads; gives what its RETURNING takes of
+/// joined tables.
 pub(super) fn check<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
     write: &Write<'a>,
     source: &mut Source<'a>,
-) -> Result<(), Refusal> {
+) -> Result<Carried, Refusal> {
     let lens = target.managed.lens;
     let table = target.table_name();
     if write.is_current_of() {
@@ -71,7 +81,7 @@ pub(super) fn check<'a>(
             "Use the table's key: its rows live elsewhere now.",
         ));
     }
-    write.check_returning(target, source, &|name| lens.column(name).is_some())
+    write.check_returning(scope, target, source, &|name| lens.column(name).is_some())
 }
 
 pub(super) struct Unified<'w, 'a> {
@@ -81,6 +91,7 @@ pub(super) struct Unified<'w, 'a> {
     lens: &'w Lens,
     /// Whether legacy still follows by row image.
     mirrors: bool,
+    carried: Carried,
 }
 
 impl<'w, 'a> Unified<'w, 'a> {
@@ -91,17 +102,23 @@ impl<'w, 'a> Unified<'w, 'a> {
             write,
             lens: target.managed.lens,
             mirrors: target.managed.migration.phase == Phase::UnifiedRead,
+            carried: Carried::default(),
         }
     }
 }
 
 impl<'a> Unified<'_, 'a> {
     fn update(&self, mut composer: Composer, source: &Source<'_>) -> Result<Composed, Refusal> {
-        let sets = self.assignments()?;
-        self.old_rows(&mut composer, source, |output| {
+        let (sets, queries) = self.all_assignments()?;
+        self.old_rows(&mut composer, source, &queries, |output| {
             for (index, (column, value)) in sets.iter().enumerate() {
                 output.own(", ");
-                assigned(output, source, Some(*value), column);
+                match value {
+                    Value::Expression(tokens) => assigned(output, source, Some(*tokens), column),
+                    Value::OfQuery { query, at } => {
+                        output.own(&queries[*query].value(*query, *at));
+                    }
+                }
                 output.own(&format!(" AS cf_v{}", index + 1));
             }
         });
@@ -112,18 +129,27 @@ impl<'a> Unified<'_, 'a> {
             self.lens.unified,
             Lens::ROW
         ));
-        for (index, (column, tokens)) in sets.iter().enumerate() {
+        for (index, (column, value)) in sets.iter().enumerate() {
+            let tokens = match value {
+                Value::Expression(tokens) => *tokens,
+                Value::OfQuery { query, .. } => queries[*query].tokens,
+            };
             let value = column.put_value(&format!("{old}.cf_v{}", index + 1));
             let comma = if index == 0 { "" } else { ", " };
             update.own(&format!("{comma}{} = ", quote_ident(&column.unified)));
-            update.own_for(&value, tokens.extent().start);
+            let at = first_of_value(&tokens);
+            if column.values.is_empty() {
+                update.own_for(&value, at);
+            } else {
+                update.own_value(&value, at, &column.name);
+            }
         }
         update.own(&format!(" FROM {old} WHERE {}", self.key_of(&old)));
         Ok(self.finish(composer, source, update, TagVerb::Update))
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
-        self.old_rows(&mut composer, source, |_| {});
+        self.old_rows(&mut composer, source, &[], |_| {});
         let old = composer.name("old");
         let delete = format!(
             "DELETE FROM {} AS {row} USING {old} WHERE {}",
@@ -135,15 +161,24 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// The queries that find and lock the rows to write: `cf_old`, and `cf_lock` before it.
-    fn old_rows(&self, composer: &mut Composer, source: &Source<'_>, values: impl Fn(&mut Output)) {
+    fn old_rows(
+        &self,
+        composer: &mut Composer,
+        source: &Source<'_>,
+        queries: &[SetQuery<'_>],
+        values: impl Fn(&mut Output),
+    ) {
         let alias = &self.write.alias;
         let conditions = invert::conditions(&self.target.table, self.lens, self.scope.tokens);
         let read = self.lens.read_where(&super::read::texts(&conditions));
-        let from = |output: &mut Output| {
+        let from = |output: &mut Output, queries: &[SetQuery<'_>]| {
             output.own(" FROM (").own_around(&read, &conditions);
             output.own(&format!(") AS {alias}"));
             if let Some(joined) = self.write.joined() {
                 output.own(", ").client(source, joined);
+            }
+            for (number, query) in queries.iter().enumerate() {
+                query.write(number, output, source);
             }
             if let Some(condition) = self.write.condition() {
                 output.own(" WHERE (").client(source, condition).own(")");
@@ -158,7 +193,7 @@ impl<'a> Unified<'_, 'a> {
         if self.mirrors {
             let mut found = Output::default();
             found.own(&format!("SELECT {}", keys.join(", ")));
-            from(&mut found);
+            from(&mut found, &[]);
             composer.query("keys", found);
             let locked = self
                 .lens
@@ -173,7 +208,8 @@ impl<'a> Unified<'_, 'a> {
         let mut old = Output::default();
         old.own(&format!("SELECT {}", named.join(", ")));
         values(&mut old);
-        from(&mut old);
+        old.append(self.carried.values.clone());
+        from(&mut old, queries);
         if self.mirrors {
             // Makes the locks on legacy come first.
             let word = if self.write.condition().is_some() {
@@ -216,6 +252,10 @@ impl<'a> Unified<'_, 'a> {
         }
         let (new, images) = (composer.name("new"), composer.name("img"));
         unified.own(&format!(" RETURNING {}.*", Lens::ROW));
+        let old = composer.name("old");
+        for name in &self.carried.names {
+            unified.own(&format!(", {old}.{name}"));
+        }
         composer.query("new", unified);
         composer.query("img", self.lens.read_from(&new));
         if self.mirrors && verb == TagVerb::Delete {
@@ -231,7 +271,29 @@ impl<'a> Unified<'_, 'a> {
                 composer.call(put);
             }
         }
-        composer.select(self.write, source, &images, verb)
+        if self.carried.is_empty() {
+            return composer.select(self.write, source, &images, verb);
+        }
+        // An image and the row that it is of have the same key.
+        let carried: Vec<String> = self
+            .carried
+            .names
+            .iter()
+            .map(|name| format!(", cf_r.{name}"))
+            .collect();
+        let base = format!(
+            "(SELECT cf_i.*{} FROM {images} AS cf_i JOIN {new} AS cf_r ON {})",
+            carried.concat(),
+            self.lens.key_join("cf_r", "cf_i")
+        );
+        let columns: Vec<String> = self
+            .lens
+            .columns
+            .iter()
+            .map(|column| format!("cf_all.{}", quote_ident(&column.name)))
+            .collect();
+        let row = (base.as_str(), columns.join(", "));
+        composer.select_carried(self.write, source, (row.0, &row.1), &self.carried, verb)
     }
 
     fn keys_may_move(&self, verb: TagVerb) -> bool {
@@ -278,6 +340,21 @@ impl<'a> Unified<'_, 'a> {
 
     /// The columns that an UPDATE sets, each with the client's expression.
     pub fn assignments(&self) -> Result<Vec<(&LegacyColumn, Tokens<'a>)>, Refusal> {
+        let (sets, _) = self.all_assignments()?;
+        sets.into_iter()
+            .map(|(column, value)| match value {
+                Value::Expression(tokens) => Ok((column, tokens)),
+                Value::OfQuery { .. } => Err(refuse::unsupported(
+                    "SET (…) = (a query) of a table that is split or merged",
+                    &self.target.table_name(),
+                    "Set each column by `column = expression`.",
+                )),
+            })
+            .collect()
+    }
+
+    /// The same with those that a query gives.
+    fn all_assignments(&self) -> Result<Assignments<'_, 'a>, Refusal> {
         let refuse = |what: &str| {
             Err(refuse::unsupported(
                 what,
@@ -298,6 +375,7 @@ impl<'a> Unified<'_, 'a> {
             .map(|tokens| tokens.split())
             .unwrap_or_default();
         let mut values = Vec::new();
+        let mut queries: Vec<SetQuery<'a>> = Vec::new();
         for item in &items {
             if let Some(value) = unrowed(item) {
                 return Err(Refusal {
@@ -309,19 +387,41 @@ impl<'a> Unified<'_, 'a> {
                     position: self.scope.position(value),
                 });
             }
-            match values_of_assignment(item) {
-                Some(found) => values.extend(found),
-                None => return refuse("SET (…) = (a query) once reads are unified"),
+            match (values_of_assignment(item), SetQuery::of(item)) {
+                (Some(found), _) => values.extend(found.into_iter().map(Value::Expression)),
+                (None, Some(found)) => {
+                    let query = queries.len();
+                    values.extend((0..found.columns).map(|at| Value::OfQuery { query, at }));
+                    queries.push(found);
+                }
+                (None, None) => return refuse("this list of assignments"),
             }
         }
         if values.len() != targets.len() {
             return refuse("this list of assignments");
         }
-        targets
-            .iter()
-            .zip(values)
-            .map(|(target, value)| Ok((self.legacy_column(target)?, value)))
-            .collect()
+        let mut sets = Vec::new();
+        for (target, value) in targets.iter().zip(values) {
+            let column = self.legacy_column(target)?;
+            if let Value::OfQuery { query, at } = value {
+                if column.sql_type.ends_with("[]") {
+                    return refuse("SET (…) = (a query) of an array once reads are unified");
+                }
+                let given = target.get("val").get("source").get("subselect");
+                let given = given.list("target_list");
+                let counted = !given.iter().any(|item| item.find("AStar").is_some());
+                if at == 0 && counted && given.len() != queries[query].columns {
+                    return Err(Refusal {
+                        sqlstate: "42601",
+                        message: "number of columns does not match number of values".to_owned(),
+                        hint: String::new(),
+                        position: self.scope.position(queries[query].open),
+                    });
+                }
+            }
+            sets.push((column, value));
+        }
+        Ok((sets, queries))
     }
 
     /// The legacy column that an INSERT or a SET names.

@@ -49,7 +49,13 @@ pub(super) fn compose<'a>(
             legacy_first::compose(scope, target, write, source, composer).map(Some)
         }
         (Side::Legacy, Some(Side::Unified)) => {
-            unified_first::check(scope, target, write, source)?;
+            if !unified_first::check(scope, target, write, source)?.is_empty() {
+                return Err(refuse::unsupported(
+                    "columns of joined tables in RETURNING of a write to a table that is split or merged",
+                    &target.table_name(),
+                    "Return columns of the written table only.",
+                ));
+            }
             let images = Images {
                 scope: *scope,
                 target,

@@ -1,8 +1,10 @@
 //! The frame splitter: however the stream is cut, what comes out is what went in, or the same
 //! violation after the same bytes.
 
+use std::ops::RangeInclusive;
+
 use crossfade::session::Violation;
-use crossfade::session::lane::{Act, Lane, Side, Want};
+use crossfade::session::lane::{Act, Lane, NONE, Side, Want};
 use crossfade::wire::frame::Header;
 
 use super::Bytes;
@@ -14,8 +16,12 @@ struct ByType {
 }
 
 impl Side for ByType {
-    fn passes(&self, header: Header) -> bool {
-        header.tag.is_multiple_of(8) && header.length >= 4
+    fn passing(&self, tag: u8) -> RangeInclusive<u32> {
+        if tag.is_multiple_of(8) {
+            4..=u32::MAX
+        } else {
+            NONE
+        }
     }
 
     fn is_blocked(&self) -> bool {

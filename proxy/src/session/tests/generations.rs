@@ -217,15 +217,3 @@ fn sql_execute_of_a_statement_from_another_generation_is_refused() {
     let answer = rig.server(&join([poisoned(), ready(b'I')]));
     assert!(String::from_utf8_lossy(&answer).contains("C0A000\0"));
 }
-
-#[test]
-fn sql_prepare_of_a_managed_name_does_not_outlive_its_generation() {
-    let mut rig = Rig::new(Rule::Pass);
-    rig.client(&query("PREPARE p AS SELECT legacy"));
-    rig.server(&join([complete("PREPARE"), ready(b'I')]));
-    let execute = query("EXECUTE p");
-    assert_eq!(rig.client(&execute), execute);
-    rig.server(&join([complete("SELECT 0"), ready(b'I')]));
-    rig.registry.install(Rule::Read);
-    assert_eq!(rig.client(&execute), query("SELECT crossfade.refused"));
-}

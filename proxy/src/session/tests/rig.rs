@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rewrite_rules::{
-    Answer, Reading, Refusal, Rewritten, SearchPath, SessionEffects, ShadowPair, TagVerb, Verdict,
+    Answer, Does, OnPrepared, Reading, Refusal, Rewritten, SearchPath, SessionEffects, ShadowPair,
+    TagVerb, Verdict, Within,
 };
 
 use crate::session::lane::Lane;
@@ -33,6 +34,8 @@ pub enum Rule {
 pub struct Rules {
     number: u64,
     rule: Rule,
+    /// The server is asked what names mean.
+    asks: bool,
 }
 
 impl Reader for Rules {
@@ -42,7 +45,7 @@ impl Reader for Rules {
 
     fn must_read(&self, text: &[u8]) -> bool {
         let text = String::from_utf8_lossy(text);
-        ["legacy", "EXECUTE", "DEALLOCATE", "search_path"]
+        ["legacy", "EXECUTE", "DEALLOCATE", "PREPARE", "search_path"]
             .iter()
             .any(|word| text.contains(word))
     }
@@ -56,17 +59,57 @@ impl Reader for Rules {
             let after = text.split_once(word)?.1;
             Some(after.trim().trim_end_matches(';').to_owned())
         };
+        let deallocates = argument("DEALLOCATE").map(|name| Does::Deallocate(Some(name)));
+        let executes = argument("EXECUTE").map(|name| Does::Execute {
+            name,
+            within: Within::Nothing,
+        });
+        let prepares = argument("PREPARE").map(|rest| Does::Prepare {
+            name: rest.split(' ').next().unwrap_or_default().to_owned(),
+            text: Some(text.to_owned()),
+            answer: match verdict(self.rule, text) {
+                Verdict::Rewritten(rewritten) => rewritten.answers[0],
+                Verdict::PassThrough | Verdict::Refused(_) => Answer::default(),
+            },
+        });
+        let all = [deallocates, executes, prepares].into_iter().flatten();
+        let on = |does| OnPrepared {
+            statement: 0,
+            at: 0,
+            does,
+        };
         let effects = SessionEffects {
-            touches_search_path: text.contains("search_path"),
-            deallocates: argument("DEALLOCATE").into_iter().map(Some).collect(),
-            executes: argument("EXECUTE").into_iter().collect(),
+            path: text.contains("search_path").then_some(SearchPath::Unknown),
+            prepared: all.map(on).collect(),
+            unparsed: false,
         };
         let verdict = match (text.contains("legacy"), path) {
             (false, _) => Verdict::PassThrough,
             (true, SearchPath::Unknown) => refuse("search_path was changed"),
+            (true, SearchPath::Finds(_)) => Verdict::PassThrough,
             (true, SearchPath::AsDeclared) => verdict(self.rule, text),
         };
         Arc::new(Reading::new(verdict, effects))
+    }
+
+    fn names_since(&self) -> u64 {
+        1
+    }
+
+    fn watched_since(&self) -> u64 {
+        1
+    }
+
+    fn path_question(&self) -> Option<&str> {
+        self.asks.then_some("SELECT what names mean")
+    }
+
+    fn path_answered(&self, letters: &[u8]) -> SearchPath {
+        match letters {
+            b"t" => SearchPath::AsDeclared,
+            b"f" => SearchPath::Finds(0),
+            _ => SearchPath::Unknown,
+        }
     }
 }
 
@@ -88,6 +131,7 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
             answers: text.split(';').map(|_| answer).collect(),
             shadow,
             kept: Vec::new(),
+            values: Vec::new(),
             original: text.to_owned(),
         })
     };
@@ -122,7 +166,8 @@ pub struct Registry(Rc<RefCell<(Arc<Rules>, Option<u64>)>>);
 impl Registry {
     pub fn install(&self, rule: Rule) {
         let number = self.newest() + 1;
-        self.0.borrow_mut().0 = Arc::new(Rules { number, rule });
+        let asks = self.0.borrow().0.asks;
+        self.0.borrow_mut().0 = Arc::new(Rules { number, rule, asks });
     }
 
     pub fn pinned(&self) -> Option<u64> {
@@ -160,7 +205,7 @@ pub struct Rig {
     up: Lane,
     down: Lane,
     backlog: Vec<u8>,
-    chunk: usize,
+    pub chunk: usize,
     pub to_server: Vec<u8>,
     pub to_client: Vec<u8>,
 }
@@ -197,15 +242,24 @@ impl Rig {
             cached_statements_max: 2,
             ..LIMITS
         };
-        Rig::with_limits(rule, chunk, limits)
+        Rig::with_limits(rule, chunk, limits, false)
+    }
+
+    /// A session that is still to become ready, and then to ask what names mean.
+    pub fn asking(rule: Rule, chunk: usize) -> Rig {
+        Rig::with_limits(rule, chunk, LIMITS, true)
     }
 
     pub fn in_chunks(rule: Rule, chunk: usize) -> Rig {
-        Rig::with_limits(rule, chunk, LIMITS)
+        Rig::with_limits(rule, chunk, LIMITS, false)
     }
 
-    fn with_limits(rule: Rule, chunk: usize, limits: SessionLimits) -> Rig {
-        let first = Arc::new(Rules { number: 1, rule });
+    fn with_limits(rule: Rule, chunk: usize, limits: SessionLimits, asks: bool) -> Rig {
+        let first = Arc::new(Rules {
+            number: 1,
+            rule,
+            asks,
+        });
         let registry = Registry(Rc::new(RefCell::new((Arc::clone(&first), None))));
         let settings = Settings {
             limits,
@@ -234,7 +288,7 @@ impl Rig {
     pub fn try_client(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Violation> {
         let before = self.to_server.len();
         self.backlog.extend_from_slice(bytes);
-        while !self.backlog.is_empty() {
+        while !self.backlog.is_empty() || (self.up.is_waiting() && !self.session.is_blocked()) {
             let chunk = self.chunk.min(self.backlog.len());
             let input: Vec<u8> = self.backlog[..chunk].to_vec();
             let mut output = Vec::new();
@@ -336,6 +390,15 @@ pub fn describe(kind: char, name: &str) -> Vec<u8> {
 
 pub fn close(name: &str) -> Vec<u8> {
     strings(b'C', &[format!("S{name}").as_bytes()], b"")
+}
+
+pub fn close_portal(name: &str) -> Vec<u8> {
+    strings(b'C', &[format!("P{name}").as_bytes()], b"")
+}
+
+/// Without parameters, results in text format.
+pub fn bare_bind(portal: &str, statement: &str) -> Vec<u8> {
+    strings(b'B', &[portal.as_bytes(), statement.as_bytes()], &[0; 6])
 }
 
 pub fn execute(portal: &str, rows_max: u32) -> Vec<u8> {

@@ -15,7 +15,7 @@ use super::Unified;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
-use crate::rewrite::expression::{assigned, default_value, is_bare};
+use crate::rewrite::expression::{assigned, default_value, first_of_value, is_bare};
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tokens::Tokens;
@@ -29,12 +29,21 @@ impl<'a> Unified<'_, 'a> {
         let mut statement = Output::default();
         let (targets, sources) = self.put_columns();
         statement.own(&format!(
-            "INSERT INTO {} AS {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM ",
+            "INSERT INTO {} AS {} ({}) OVERRIDING SYSTEM VALUE SELECT ",
             self.lens.unified,
             self.write.alias,
             targets.join(", "),
-            sources.join(", ")
         ));
+        for (index, value) in sources.iter().enumerate() {
+            statement.own(if index == 0 { "" } else { ", " });
+            let column = self.lens.columns.get(index);
+            let column = column.filter(|column| !column.values.is_empty());
+            match column.and_then(|column| Some((column, self.only_value(column)?))) {
+                Some((column, at)) => statement.own_value(value, at, &column.name),
+                None => statement.own(value),
+            };
+        }
+        statement.own(" FROM ");
         let conflict = self.images(&mut statement, source)?;
         let source: &Source<'_> = source;
         if let Some(conflict) = conflict {
@@ -114,6 +123,17 @@ impl<'a> Unified<'_, 'a> {
                 }
             })
             .collect()
+    }
+
+    /// Where the value for a column stands in an INSERT of one row.
+    fn only_value(&self, column: &LegacyColumn) -> Option<usize> {
+        let given = self.given_columns().ok()?;
+        let at = given.iter().position(|given| given.name == column.name)?;
+        let (values, _) = self.write.insert_parts();
+        let select = self.scope.statement.get("select_stmt");
+        let values = values.filter(|_| select.list("values_lists").len() == 1)?;
+        let (row, _) = values.parenthesised(1)?;
+        Some(first_of_value(row.split().get(at)?))
     }
 
     fn put_columns(&self) -> (Vec<String>, Vec<String>) {

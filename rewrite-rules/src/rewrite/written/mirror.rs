@@ -19,7 +19,8 @@
 //! What the database does after the statement (ON DELETE CASCADE, AFTER triggers) is not seen.
 
 use super::super::clauses::Write;
-use super::super::compose::{Composed, Composer};
+use super::super::compose::{Composed, Composer, returned};
+use super::super::returning::Carried;
 use super::super::{ManagedRef, Scope};
 use crate::lens::{Call, Part, Written, quote_literal};
 use crate::phase::Phase;
@@ -96,12 +97,13 @@ pub(super) fn compose<'a>(
     if updates && fed.is_empty() && !decides {
         return Ok(None);
     }
-    write.check_returning(target, source, &|_| true)?;
+    let carried = write.check_returning(scope, target, source, &|_| true)?;
     let mirror = Mirror {
         target,
         write,
         written,
         part,
+        carried,
     };
     let set = if full {
         "NULL".to_owned()
@@ -121,6 +123,7 @@ struct Mirror<'w, 'a> {
     write: &'w Write<'a>,
     written: &'w Written,
     part: &'w Part,
+    carried: Carried,
 }
 
 impl Mirror<'_, '_> {
@@ -179,7 +182,7 @@ impl Mirror<'_, '_> {
     }
 
     fn new_rows(&self, composer: &mut Composer, mut statement: Output) {
-        statement.own(&format!(" RETURNING {}.*", self.write.alias));
+        statement.append(returned(self.write, &self.carried));
         composer.query("new", statement);
         let lens = self.target.managed.lens;
         let new = composer.name("new");
@@ -200,6 +203,6 @@ impl Mirror<'_, '_> {
             lens.call(Call::Sync, &arguments)
         ));
         let new = composer.name("new");
-        composer.select(self.write, source, &new, verb)
+        composer.select_rows(self.write, source, &new, &self.carried, verb)
     }
 }

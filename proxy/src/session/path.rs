@@ -1,0 +1,260 @@
+//! What unqualified names of managed tables mean to the session: asked of the server when a text
+//! that may hold one is about to be read and the answer may have changed.
+//!
+//! ```text
+//! client → SELECT … FROM iso_agents     not taken yet
+//!          Parse, Bind, Execute, Close  → server    (under a name of our own: the unnamed statement
+//! server → a letter for each table                   and portal are the client's)
+//! client → SELECT … FROM iso_agents     taken
+//! ```
+//!
+//! So the defaults of the role and the database count, and what a ROLLBACK, a RESET or a role's
+//! rights make of the path; a session that names no managed table is never asked for. The question
+//! ends with a Sync where nothing of the client's awaits one, so that no transaction is left open;
+//! else with a Flush.
+
+use rewrite_rules::{Does, SearchPath};
+
+use super::expect::{Expect, Read};
+use super::judge::is_refused;
+use super::{Pin, Reader, Session};
+use crate::wire::frame::Header;
+use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
+
+/// The name of the question's statement and portal.
+const NAME: &[u8] = b"cf_path";
+
+#[derive(Debug)]
+pub(super) struct Path {
+    pub means: SearchPath,
+    /// It may have changed since the server was asked.
+    to_be_asked: bool,
+    /// The session has changed it: commands that change it back are worth a look.
+    touched: bool,
+    /// The generation whose managed names the server was asked for.
+    names_since: u64,
+    asking: Asking,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asking {
+    No,
+    /// `settles`: no transaction block is open that could bring back what was before.
+    Under {
+        settles: bool,
+        answer: Option<SearchPath>,
+    },
+    /// The frame that waits is to be taken, whatever was answered.
+    Answered,
+}
+
+impl Path {
+    pub fn new(generation: &impl Reader, unasked: SearchPath) -> Path {
+        let asks = generation.path_question().is_some();
+        Path {
+            means: if asks { SearchPath::Unknown } else { unasked },
+            to_be_asked: asks,
+            touched: false,
+            names_since: generation.names_since(),
+            asking: Asking::No,
+        }
+    }
+}
+
+impl<P: Pin> Session<P> {
+    /// Whether this frame has to wait for the server to say what names mean. Writes the question
+    /// when it was not asked yet.
+    #[inline]
+    pub(super) fn waits_for_path(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        insert: &mut Vec<u8>,
+    ) -> Result<bool, MessageError> {
+        if !self.path.to_be_asked {
+            return Ok(false);
+        }
+        self.asks_path(header, body, insert)
+    }
+
+    fn asks_path(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        insert: &mut Vec<u8>,
+    ) -> Result<bool, MessageError> {
+        match self.path.asking {
+            Asking::No => {}
+            Asking::Under { .. } => return Ok(true),
+            Asking::Answered => {
+                self.path.asking = Asking::No;
+                return Ok(false);
+            }
+        }
+        // A failed transaction answers nothing, and whatever comes in it fails.
+        let failed = self.status == b'E' && self.expects.is_empty();
+        if failed || !self.admitted || !self.depends_on_path(header, body)? {
+            return Ok(false);
+        }
+        let Some(question) = self.generation.path_question() else {
+            return Ok(false);
+        };
+        write_question(question, insert);
+        let synced = match self.expects.back() {
+            None | Some(Expect::Query(_) | Expect::Sync | Expect::FunctionCall) => true,
+            Some(_) => false,
+        };
+        let end = if synced {
+            frontend::SYNC
+        } else {
+            frontend::FLUSH
+        };
+        frontend::write_bare(insert, end);
+        self.path.names_since = self.generation.names_since();
+        self.path.asking = Asking::Under {
+            settles: self.status == b'I' && self.expects.is_empty(),
+            answer: None,
+        };
+        self.expects.push_back(Expect::PathQuestion {
+            synced,
+            closes_left: 2,
+        });
+        self.holding = true;
+        Ok(true)
+    }
+
+    /// Whether what this frame brings may hold an unqualified name of a managed table.
+    fn depends_on_path(&mut self, header: Header, body: &[u8]) -> Result<bool, MessageError> {
+        Ok(match header.tag {
+            frontend::QUERY => self.text_depends(frontend::query_text(body)?),
+            frontend::PARSE => self.text_depends(Parse::read(body)?.text),
+            frontend::BIND => self.prepared_depends(BindNames::read(body)?.0.statement),
+            frontend::DESCRIBE => match Target::read("Describe", body)? {
+                Target::Statement(name) => self.prepared_depends(name),
+                Target::Portal(_) => false,
+            },
+            _ => false,
+        })
+    }
+
+    fn text_depends(&self, text: &[u8]) -> bool {
+        if self.generation.may_name(text) {
+            return true;
+        }
+        if !self.generation.must_read(text) {
+            return false;
+        }
+        let Ok(text) = std::str::from_utf8(text) else {
+            return false;
+        };
+        let reading = self.generation.rewrite(text, self.path.means);
+        reading.effects.prepared.iter().any(|effect| {
+            matches!(&effect.does, Does::Execute { name, .. } if self.named_depends(name.as_bytes()))
+        })
+    }
+
+    fn named_depends(&self, name: &[u8]) -> bool {
+        let body = self.statements.get(name).and_then(|s| s.body.as_deref());
+        let parse = body.and_then(|body| Parse::read(body).ok());
+        parse.is_some_and(|parse| self.generation.may_name(parse.text))
+    }
+
+    fn prepared_depends(&self, name: &[u8]) -> bool {
+        let body = self.statements.get(name).and_then(|s| s.body.as_deref());
+        let parse = body.and_then(|body| Parse::read(body).ok());
+        parse.is_some_and(|parse| self.text_depends(parse.text))
+    }
+
+    /// A text that was not read: it names nothing that the rules look for.
+    #[inline]
+    pub(super) fn path_sees_unread(&mut self, text: &[u8]) {
+        if self.path.touched
+            && text
+                .windows(5)
+                .any(|word| word.eq_ignore_ascii_case(b"reset"))
+        {
+            self.path_touched(SearchPath::Unknown);
+        }
+    }
+
+    /// A text is about to be run.
+    #[inline]
+    pub(super) fn path_sees_run(&mut self, read: &Read) {
+        if let Some(reading) = read
+            && let Some(left) = reading.effects.path
+            && !is_refused(read)
+        {
+            self.path_touched(left);
+        }
+    }
+
+    /// What runs leaves the path like this, if it succeeds.
+    fn path_touched(&mut self, left: SearchPath) {
+        self.path.touched = true;
+        self.path.to_be_asked = self.generation.path_question().is_some();
+        self.names_mean(left);
+    }
+
+    /// A generation that manages other names: what these mean was never asked.
+    pub(super) fn path_knows_names(&mut self) {
+        let since = self.generation.names_since();
+        if self.path.names_since != since {
+            self.path.names_since = since;
+            self.path.to_be_asked = true;
+            self.names_mean(SearchPath::Unknown);
+        }
+    }
+
+    fn names_mean(&mut self, means: SearchPath) {
+        if self.path.means != means {
+            self.path.means = means;
+            self.statements.read_all_again();
+        }
+    }
+
+    /// The one row of the answer.
+    pub(super) fn path_row(&mut self, body: &[u8]) {
+        // One column: its count, its length, its letters.
+        let letters = body.get(6..).unwrap_or_default();
+        let means = self.generation.path_answered(letters);
+        if let Asking::Under { answer, .. } = &mut self.path.asking {
+            *answer = Some(means);
+        }
+    }
+
+    /// The question has been answered, or has failed: then it is not known what names mean to the
+    /// frame that waits, and the next one asks again.
+    pub(super) fn path_is_answered(&mut self) {
+        let Asking::Under { settles, answer } = self.path.asking else {
+            return;
+        };
+        // Within a transaction a savepoint may bring back what was: there it is asked each time.
+        let known = answer.is_some() && (settles || !self.path.touched);
+        self.path.to_be_asked = !known;
+        self.path.asking = if known { Asking::No } else { Asking::Answered };
+        self.names_mean(answer.unwrap_or(SearchPath::Unknown));
+        self.holding = false;
+        self.hold_for_newer();
+    }
+}
+
+fn write_question(question: &str, out: &mut Vec<u8>) {
+    let parse = Parse {
+        name: NAME,
+        text: question.as_bytes(),
+        types: &[0, 0],
+    };
+    frontend::write_parse(out, parse);
+    let names = BindNames {
+        portal: NAME,
+        statement: NAME,
+    };
+    frontend::write_bind(out, names);
+    let execute = Execute {
+        portal: NAME,
+        rows_max: 0,
+    };
+    frontend::write_execute(out, execute);
+    frontend::write_close(out, Target::Portal(NAME));
+    frontend::write_close(out, Target::Statement(NAME));
+}

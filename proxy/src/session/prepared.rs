@@ -1,0 +1,442 @@
+//! Prepared statements that come, run and go by SQL: PREPARE, EXECUTE and DEALLOCATE.
+//!
+//! They share their names with those of the protocol, and so the session's books. What an EXECUTE
+//! is answered is what the statement behind it is answered. One that was prepared under an older
+//! generation is prepared anew before it runs:
+//!
+//! ```text
+//! Query EXECUTE s(1)               →  Close "s", Query PREPARE s AS ‹today's text›; EXECUTE s(1)
+//! Bind to EXECUTE s(1), or to "s"  →  Close "s", Parse PREPARE s AS …, Bind, Execute, then as it came
+//! ```
+//!
+//! Close says nothing where there is no such statement: after a failure it need not be known how
+//! far the server came.
+
+use std::sync::Arc;
+
+use rewrite_rules::{
+    Answer, Does, Executed, OnPrepared, Reading, Refusal, SessionEffects, Verdict, Within,
+};
+
+use super::client_side::{text_not_kept, too_many};
+use super::expect::{Expect, Read, Run, answer};
+use super::judge::{is_refused, not_readable, refused, replacement};
+use super::statements::Statement;
+use super::{Pin, Reader, Session};
+use crate::wire::frontend::{self, BindNames, Execute, Parse, Target};
+
+/// The statement and portal by which the session prepares one by SQL.
+const OWN: &[u8] = b"cf_prepare";
+
+/// What running a statement by its name comes to.
+enum Known {
+    /// Nothing is known of it: the server's to answer.
+    Nothing,
+    As(Read),
+}
+
+impl<P: Pin> Session<P> {
+    /// Completes the reading of a Query's text with what it prepares and executes. May write
+    /// messages that are to go before it.
+    pub(super) fn complete_query(&mut self, text: &[u8], read: Read, insert: &mut Vec<u8>) -> Read {
+        let Some(reading) = read else { return None };
+        if reading.effects.prepared.is_empty() || is_refused(&Some(Arc::clone(&reading))) {
+            return Some(reading);
+        }
+        match self.completed(text, &reading, insert) {
+            Ok(completed) => completed.or(Some(reading)),
+            Err(refusal) => Some(refusal),
+        }
+    }
+
+    fn completed(
+        &mut self,
+        text: &[u8],
+        reading: &Arc<Reading>,
+        insert: &mut Vec<u8>,
+    ) -> Result<Read, Arc<Reading>> {
+        let mut runs = Vec::new();
+        // What the statements before leave, where it differs from the books.
+        let mut left: Vec<(&str, Option<Read>)> = Vec::new();
+        let mut all_gone = false;
+        for (index, effect) in reading.effects.prepared.iter().enumerate() {
+            match &effect.does {
+                Does::Prepare { name, text, answer } => {
+                    self.has_room_for(name)?;
+                    let executed = executed(reading, *answer);
+                    let executed = executed.filter(|_| text.is_some());
+                    left.push((name, Some(executed)));
+                    // Whether it succeeds decides what the next text means.
+                    self.holding = true;
+                }
+                Does::Deallocate(Some(name)) => left.push((name, None)),
+                Does::Deallocate(None) => {
+                    left.clear();
+                    all_gone = true;
+                }
+                Does::Renew(_) => {}
+                Does::Execute { name, within } => {
+                    let here = left.iter().rev().find(|(known, _)| known == name);
+                    let (known, before) = match here {
+                        Some((_, Some(read))) => (Known::As(read.clone()), None),
+                        Some((_, None)) => (Known::Nothing, None),
+                        None if all_gone => (Known::Nothing, None),
+                        None => self.known_in_query(name, insert)?,
+                    };
+                    let Known::As(read) = known else { continue };
+                    self.path_sees_run(&read);
+                    if before.is_some() {
+                        left.push((name, Some(read.clone())));
+                    }
+                    runs.extend(run_of(index, *within, &read, before)?);
+                }
+            }
+        }
+        if runs.is_empty() {
+            return Ok(None);
+        }
+        // Without the statements' places nothing can be told or inserted.
+        let text = match std::str::from_utf8(text) {
+            Ok(text) if !reading.effects.unparsed => text,
+            Ok(_) | Err(_) => return Err(refused(not_readable())),
+        };
+        Ok(Some(Arc::new(reading.executing(text, runs))))
+    }
+
+    /// What a text may run by this name, with the SQL that has to prepare it anew.
+    fn known_in_query(
+        &mut self,
+        name: &str,
+        insert: &mut Vec<u8>,
+    ) -> Result<(Known, Option<(String, String)>), Arc<Reading>> {
+        let current = self.generation.number();
+        let Some(statement) = self.statements.get(name.as_bytes()) else {
+            return self.unknown(name).map(|known| (known, None));
+        };
+        if statement.generation == current {
+            return Ok((Known::As(statement.read.clone()), None));
+        }
+        let Some(body) = statement.body.clone() else {
+            return Err(refused(text_not_kept()));
+        };
+        let Ok(parse) = Parse::read(&body) else {
+            return Err(refused(text_not_kept()));
+        };
+        let sent_before = match statement.generation {
+            0 => None,
+            _ => Some(replacement(&statement.read).unwrap_or(parse.text).to_vec()),
+        };
+        let by_sql = statement.by_sql;
+        let read = self.judge_again(&parse, by_sql);
+        if is_refused(&read) {
+            return Err(read.map_or_else(|| refused(text_not_kept()), without_position));
+        }
+        let text = replacement(&read).unwrap_or(parse.text);
+        let holds_it = sent_before.as_deref() == Some(text);
+        if !holds_it && !by_sql {
+            return Err(refused(prepared_by_protocol(name)));
+        }
+        let sql = String::from_utf8_lossy(text).into_owned();
+        if let Some(statement) = self.statements.get_mut(name.as_bytes()) {
+            if holds_it {
+                statement.read.clone_from(&read);
+                statement.generation = current;
+                return Ok((Known::As(read), None));
+            }
+            statement.generation = 0;
+        }
+        frontend::write_close(insert, Target::Statement(name.as_bytes()));
+        self.expects.push_back(Expect::RenewalClose);
+        Ok((Known::As(read), Some((sql, name.to_owned()))))
+    }
+
+    /// Completes the reading of a prepared text that is about to be bound, described or run.
+    pub(super) fn complete_bound(
+        &mut self,
+        body: Option<&[u8]>,
+        read: Read,
+        insert: &mut Vec<u8>,
+    ) -> Read {
+        let Some(reading) = read else { return None };
+        if reading.effects.prepared.is_empty() || is_refused(&Some(Arc::clone(&reading))) {
+            return Some(reading);
+        }
+        let mut runs = Vec::new();
+        for (index, effect) in reading.effects.prepared.iter().enumerate() {
+            let checked = match &effect.does {
+                Does::Prepare { name, .. } => self.has_room_for(name).map(|()| None),
+                Does::Execute { name, within } => {
+                    let known = if self.statements.get(name.as_bytes()).is_some() {
+                        Ok(Known::As(self.renewed(name.as_bytes(), insert)))
+                    } else {
+                        self.unknown(name)
+                    };
+                    known.and_then(|known| match known {
+                        Known::Nothing => Ok(None),
+                        // It was sent already, and fails.
+                        Known::As(read) if is_refused(&read) => Ok(read.map(Err)),
+                        Known::As(read) => {
+                            self.path_sees_run(&read);
+                            Ok(run_of(index, *within, &read, None)?.map(Ok))
+                        }
+                    })
+                }
+                Does::Deallocate(_) | Does::Renew(_) => Ok(None),
+            };
+            match checked {
+                Ok(None) => {}
+                Ok(Some(Ok(run))) => runs.push(run),
+                Ok(Some(Err(poisoned))) => return Some(poisoned),
+                Err(refusal) => return self.poison(refusal, insert),
+            }
+        }
+        if runs.is_empty() {
+            return Some(reading);
+        }
+        let text = body
+            .and_then(|body| Parse::read(body).ok())
+            .map(|parse| parse.text);
+        let Some(text) = text.and_then(|text| std::str::from_utf8(text).ok()) else {
+            return self.poison(refused(not_readable()), insert);
+        };
+        Some(Arc::new(reading.executing(text, runs)))
+    }
+
+    fn has_room_for(&self, name: &str) -> Result<(), Arc<Reading>> {
+        let limit = self.settings.limits.prepared_statements_max;
+        let known = self.statements.get(name.as_bytes()).is_some();
+        if !known && self.statements.named_count() >= limit {
+            return Err(refused(too_many("prepared statements", limit)));
+        }
+        Ok(())
+    }
+
+    /// A name that is not in the books: one that was prepared while nobody kept them could be
+    /// anything.
+    fn unknown(&self, name: &str) -> Result<Known, Arc<Reading>> {
+        if self.born >= self.generation.watched_since() {
+            return Ok(Known::Nothing);
+        }
+        Err(refused(Refusal {
+            sqlstate: "0A000",
+            message: format!(
+                "EXECUTE of \"{name}\" is refused: it may have been prepared before there were any \
+                 rules"
+            ),
+            hint: "Connect again, and prepare it again.".to_owned(),
+            position: None,
+        }))
+    }
+
+    /// A kept text under the session's generation.
+    pub(super) fn judge_again(&mut self, parse: &Parse<'_>, by_sql: bool) -> Read {
+        let read = self.judge_prepared(parse.text);
+        if !by_sql {
+            return read;
+        }
+        read.and_then(|reading| of_prepare(&reading))
+    }
+
+    /// Messages that prepare a statement anew by SQL, all but the Close before them.
+    pub(super) fn write_own_prepare(
+        &mut self,
+        name: &[u8],
+        text: &[u8],
+        read: &Read,
+        insert: &mut Vec<u8>,
+    ) {
+        // Left over, if it failed the last time.
+        self.close_own(insert);
+        let types = &[0, 0];
+        frontend::write_parse(
+            insert,
+            Parse {
+                name: OWN,
+                text,
+                types,
+            },
+        );
+        self.expects.push_back(Expect::Renewal {
+            name: name.into(),
+            read: read.clone(),
+        });
+        frontend::write_bind(
+            insert,
+            BindNames {
+                portal: OWN,
+                statement: OWN,
+            },
+        );
+        self.expects.push_back(Expect::RenewalBind);
+        frontend::write_execute(
+            insert,
+            Execute {
+                portal: OWN,
+                rows_max: 0,
+            },
+        );
+        self.expects.push_back(Expect::RenewalExecute {
+            name: name.into(),
+            read: read.clone(),
+        });
+        self.close_own(insert);
+    }
+
+    fn close_own(&mut self, insert: &mut Vec<u8>) {
+        for target in [Target::Portal(OWN), Target::Statement(OWN)] {
+            frontend::write_close(insert, target);
+            self.expects.push_back(Expect::RenewalClose);
+        }
+    }
+
+    /// A statement of a text has run to its end: what it did with prepared statements is done.
+    pub(super) fn prepared_after(&mut self, run: &Run, statement: usize) {
+        let Some(reading) = run.read.clone() else {
+            return;
+        };
+        for effect in &reading.effects.prepared {
+            if effect.statement == statement {
+                self.had_effect(effect, run.serial);
+            }
+        }
+    }
+
+    fn had_effect(&mut self, effect: &OnPrepared, serial: u64) {
+        match &effect.does {
+            Does::Prepare { name, text, .. } => self.keep_sql_prepared(name, text.as_deref()),
+            Does::Deallocate(name) => self.statements.deallocate(name.as_deref(), serial),
+            Does::Execute { .. } => {}
+            Does::Renew(name) => {
+                let body = self.statements.get(name.as_bytes());
+                let body = body.and_then(|statement| statement.body.clone());
+                let Some(Ok(parse)) = body.as_deref().map(Parse::read) else {
+                    return;
+                };
+                let read = self.judge_again(&parse, true);
+                let current = self.generation.number();
+                if let Some(statement) = self.statements.get_mut(name.as_bytes()) {
+                    statement.read = read;
+                    statement.generation = current;
+                }
+            }
+        }
+    }
+
+    fn keep_sql_prepared(&mut self, name: &str, text: Option<&str>) {
+        let parse = text.map(|text| Parse {
+            name: name.as_bytes(),
+            text: text.as_bytes(),
+            types: &[0, 0],
+        });
+        let read = parse
+            .as_ref()
+            .and_then(|parse| self.judge_again(parse, true));
+        let bytes_max = self.settings.limits.prepared_bytes_max;
+        let body = parse.and_then(|parse| {
+            self.statements
+                .keep(name.as_bytes(), &frontend::parse_body(parse), bytes_max)
+        });
+        let statement = Statement {
+            body,
+            read,
+            generation: self.generation.number(),
+            serial: self.statements.next_serial(),
+            kept: None,
+            effect: None,
+            by_sql: true,
+        };
+        let undo = self.statements.insert(name.as_bytes(), statement);
+        self.statements.settle(undo);
+    }
+}
+
+/// How an execution of a prepared statement is answered; nothing where it is as PostgreSQL says.
+fn run_of(
+    effect: usize,
+    within: Within,
+    read: &Read,
+    before: Option<(String, String)>,
+) -> Result<Option<Executed>, Arc<Reading>> {
+    let renames = match read.as_ref().map(|reading| &reading.verdict) {
+        Some(Verdict::Rewritten(rewritten)) => rewritten.renames.clone(),
+        Some(Verdict::PassThrough | Verdict::Refused(_)) | None => Vec::new(),
+    };
+    let told = answer(read.as_ref(), 0);
+    let answer = match within {
+        Within::Nothing => told,
+        Within::Explain => Answer::default(),
+        Within::CreateTableAs if told.tag.is_some() => {
+            // As the client wrote it, it is none.
+            return Err(refused(Refusal {
+                sqlstate: "42809",
+                message: "prepared statement is not a SELECT".to_owned(),
+                hint: String::new(),
+                position: None,
+            }));
+        }
+        Within::CreateTableAs => told,
+    };
+    let needed = before.is_some() || answer != Answer::default() || !renames.is_empty();
+    Ok(needed.then_some(Executed {
+        effect,
+        before,
+        answer,
+        renames,
+    }))
+}
+
+/// From the reading of a PREPARE to that of what it prepares.
+fn of_prepare(reading: &Arc<Reading>) -> Read {
+    let answer = reading
+        .effects
+        .prepared
+        .iter()
+        .find_map(|effect| match &effect.does {
+            Does::Prepare { answer, .. } => Some(*answer),
+            Does::Execute { .. } | Does::Deallocate(_) | Does::Renew(_) => None,
+        });
+    executed(reading, answer.unwrap_or_default())
+}
+
+fn executed(reading: &Arc<Reading>, answer: Answer) -> Read {
+    let effects = SessionEffects {
+        path: reading.effects.path,
+        ..SessionEffects::default()
+    };
+    match &reading.verdict {
+        Verdict::PassThrough if effects.is_empty() => None,
+        Verdict::PassThrough => Some(Arc::new(Reading::new(Verdict::PassThrough, effects))),
+        Verdict::Refused(_) => Some(Arc::clone(reading)),
+        Verdict::Rewritten(rewritten) => {
+            let rewritten = rewritten.executed(answer);
+            Some(Arc::new(Reading::new(
+                Verdict::Rewritten(rewritten),
+                effects,
+            )))
+        }
+    }
+}
+
+/// The position in the statement's own text is none in the text that runs it.
+fn without_position(reading: Arc<Reading>) -> Arc<Reading> {
+    match &reading.verdict {
+        Verdict::Refused(refusal) => refused(Refusal {
+            position: None,
+            ..refusal.clone()
+        }),
+        Verdict::PassThrough | Verdict::Rewritten(_) => reading,
+    }
+}
+
+fn prepared_by_protocol(name: &str) -> Refusal {
+    Refusal {
+        sqlstate: "0A000",
+        message: format!(
+            "EXECUTE of \"{name}\" is refused: it was prepared by a protocol message, and would \
+             have to be prepared anew for the phase that the migration is in now"
+        ),
+        hint: "Bind it once by the extended protocol, or DEALLOCATE and prepare it again."
+            .to_owned(),
+        position: None,
+    }
+}

@@ -1,0 +1,143 @@
+//! Which table an unqualified name means: the server knows, and is asked.
+
+use crate::lens::{TableName, quote_literal};
+use crate::rule_set::RuleSet;
+use crate::statement::SearchPath;
+
+/// One bit for each table.
+const NAMES_MAX: usize = u64::BITS as usize;
+
+impl RuleSet {
+    /// The tables whose unqualified names may mean another one, each once and in order.
+    #[must_use]
+    pub fn path_names(&self) -> &[TableName] {
+        &self.path_names
+    }
+
+    /// A query of one row and column by which a session tells what the managed tables' names mean
+    /// in it, a letter for each: `t` the declared table, `f` not that one, `u` unknown. `None`
+    /// where there is nothing to ask.
+    ///
+    /// Where neither the declared table nor another one is there (it was dropped when it was
+    /// retired) the name means what it meant, as long as its schema is in the path.
+    #[must_use]
+    pub fn path_question(&self) -> Option<String> {
+        let letter = |table: &TableName| {
+            let schema = quote_literal(&table.schema);
+            let unqualified = quote_literal(&crate::lens::quote_ident(&table.name));
+            let qualified = quote_literal(&table.sql());
+            let found = format!("pg_catalog.to_regclass({unqualified})");
+            let declared = format!("pg_catalog.to_regclass({qualified})");
+            format!(
+                "CASE WHEN {schema} <> ALL (pg_catalog.current_schemas(true)) THEN 'f' \
+                 WHEN {found} IS NOT DISTINCT FROM {declared} THEN 't' \
+                 WHEN {declared} IS NULL THEN 'u' ELSE 'f' END"
+            )
+        };
+        let letters: Vec<String> = self.path_names.iter().map(letter).collect();
+        (!letters.is_empty()).then(|| format!("SELECT {}", letters.join(" || ")))
+    }
+
+    /// What the answer to [`RuleSet::path_question`] says.
+    #[must_use]
+    pub fn path_answered(&self, letters: &[u8]) -> SearchPath {
+        let fits = letters.len() == self.path_names.len();
+        if !fits || !letters.iter().all(|letter| b"tf".contains(letter)) {
+            return SearchPath::Unknown;
+        }
+        if letters.iter().all(|letter| *letter == b't') {
+            return SearchPath::AsDeclared;
+        }
+        if letters.len() > NAMES_MAX {
+            return SearchPath::Unknown;
+        }
+        let bit = |(at, letter): (usize, &u8)| u64::from(*letter == b't') << at;
+        SearchPath::Finds(letters.iter().enumerate().map(bit).sum())
+    }
+
+    /// Whether an unqualified name means this table; `None` where that is not known.
+    pub(crate) fn finds(&self, path: SearchPath, table: &TableName) -> Option<bool> {
+        match path {
+            SearchPath::AsDeclared => Some(true),
+            SearchPath::Unknown => None,
+            SearchPath::Finds(bits) => {
+                let at = self.path_names.iter().position(|known| known == table)?;
+                Some(bits >> at & 1 == 1)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Phase, SourceFile, Verdict};
+
+    use super::*;
+
+    fn rules() -> RuleSet {
+        let file = SourceFile {
+            path: "iso_agents.toml".into(),
+            text: include_str!("../rules/iso_agents.toml").to_owned(),
+        };
+        let rules = RuleSet::compile(vec![file]).expect("the shipped rules are right");
+        rules.with_phase(None, Phase::UnifiedRead)
+    }
+
+    #[test]
+    fn a_name_that_means_another_table_passes_and_one_that_may_is_refused() {
+        let rules = rules();
+        let names: Vec<&str> = rules.path_names().iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, ["iso_agents", "users"]);
+        let verdict = |path, sql: &str| match &rules.rewrite(sql, path).verdict {
+            Verdict::PassThrough => "passes",
+            Verdict::Rewritten(_) => "rewritten",
+            Verdict::Refused(_) => "refused",
+        };
+        let plain = "SELECT email FROM iso_agents";
+        let qualified = "SELECT email FROM public.iso_agents";
+        for (letters, expected) in [
+            ("tt", "rewritten"),
+            ("tf", "rewritten"),
+            ("ft", "passes"),
+            ("ff", "passes"),
+            ("uf", "refused"),
+            ("t", "refused"),
+            ("", "refused"),
+        ] {
+            let path = rules.path_answered(letters.as_bytes());
+            assert_eq!(verdict(path, plain), expected, "{letters}");
+            assert_eq!(verdict(path, qualified), "rewritten", "{letters}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_a_change_is_read_by_what_it_leaves() {
+        let rules = rules();
+        for (text, refused) in [
+            ("SET search_path = other; SELECT FROM iso_agents", true),
+            (
+                "SET search_path = public, other; SELECT FROM iso_agents",
+                false,
+            ),
+            (
+                "SET search_path = \"$user\", public; SELECT FROM iso_agents",
+                true,
+            ),
+            ("SELECT FROM iso_agents; SET search_path = other", false),
+            (
+                "SET search_path = public; ROLLBACK; SELECT FROM iso_agents",
+                true,
+            ),
+            ("BEGIN; SELECT FROM iso_agents; COMMIT", false),
+            ("RESET ALL; SELECT FROM iso_agents", true),
+            (
+                "SELECT set_config('Search_Path', 'x', true); SELECT FROM iso_agents",
+                true,
+            ),
+        ] {
+            let reading = rules.rewrite(text, SearchPath::AsDeclared);
+            let is_refused = matches!(reading.verdict, Verdict::Refused(_));
+            assert_eq!(is_refused, refused, "{text}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! `crossfade infer` drafts a rule file that, once decided, fits; `crossfade explain` shows what a
+//! statement becomes.
+
+use crossfade_tests::{World, binary, control};
+use rewrite_rules::Phase;
+
+/// What only somebody who knows the application can say: what stands in the draft, what is decided.
+const DECISIONS: [(&str, &str); 4] = [
+    ("# visible = \"…\"", "visible = \"role <> 'customer'\""),
+    (
+        "role = { type = \"public.user_role\", default = \"'iso_agent'::public.user_role\" }",
+        "role = { type = \"public.user_role\", default = \"'iso_agent'\", values = { iso_agent = \"sales_rep\", admin = \"admin\", operator = \"operator\" } }",
+    ),
+    (
+        "# DECIDE: phone of a copied row; left out: NULL.",
+        "phone = \"metadata->>'phone'\"",
+    ),
+    (
+        "# DECIDE: timezone of a copied row; left out: its default, 'UTC'::character varying.",
+        "timezone = \"coalesce(nullif(metadata->>'timezone', ''), 'UTC')\"",
+    ),
+];
+
+async fn crossfade(args: &[&str]) -> anyhow::Result<String> {
+    let output = tokio::process::Command::new(binary::crossfade())
+        .args(args)
+        .output()
+        .await?;
+    let said = String::from_utf8(output.stdout)?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{args:?}: {said}{errors}");
+    Ok(said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_that_was_decided_passes_the_check() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let proxy = world.in_phase("drafted", Phase::LegacyOnly).await?;
+    let url = world.postgres.url("drafted");
+    let arguments = [
+        "infer",
+        "--legacy",
+        "iso_agents",
+        "--unified",
+        "public.users",
+        "--control",
+        &url,
+    ];
+    let mut draft = crossfade(&arguments).await?;
+    for expected in [
+        "key     = [\"id\"]",
+        "id = { type = \"uuid\", default = \"gen_random_uuid()\" }",
+        "updated_at = { type = \"timestamp with time zone\", default = \"now()\", set_by_trigger = true }",
+        "# In use: admin, iso_agent, operator.",
+        "iso_agents_pkey = \"users_pkey\"",
+        "iso_agents_email_key = \"users_email_key\"",
+    ] {
+        assert!(draft.contains(expected), "{expected}\nis not in\n{draft}");
+    }
+    for (drafted, decided) in DECISIONS {
+        assert!(draft.contains(drafted), "{drafted}\nis not in\n{draft}");
+        draft = draft.replace(drafted, decided);
+    }
+    std::fs::write(proxy.rule_file(), &draft)?;
+    let checked = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
+    let said = &checked.output;
+    assert_eq!(
+        checked.status.code(),
+        Some(0),
+        "{said}\n{}\n{draft}",
+        checked.errors
+    );
+    assert!(said.contains("iso_agents: 0 errors"), "{said}");
+    assert!(
+        said.contains("301 rows read back as they were put"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_that_was_not_read_through_does_not_pass() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let proxy = world.in_phase("drafted", Phase::LegacyOnly).await?;
+    let operator = world.postgres.connect("drafted").await?;
+    operator
+        .batch_execute(
+            "ALTER TABLE users ADD must int NOT NULL; ALTER TABLE iso_agents ADD own text",
+        )
+        .await?;
+    let url = world.postgres.url("drafted");
+    let arguments = [
+        "infer",
+        "--legacy",
+        "public.iso_agents",
+        "--unified",
+        "users",
+        "--control",
+        &url,
+    ];
+    let draft = crossfade(&arguments).await?;
+    assert!(
+        draft.contains("own = { type = \"text\", unified = \"DECIDE\" }"),
+        "{draft}"
+    );
+    assert!(draft.contains("must = \"DECIDE\""), "{draft}");
+    std::fs::write(proxy.rule_file(), &draft)?;
+    let checked = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
+    assert_ne!(
+        checked.status.code(),
+        Some(0),
+        "{}\n{draft}",
+        checked.output
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_tells_every_phase_and_the_servers_plan() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let proxy = world.in_phase("explained", Phase::DualWrite).await?;
+    let url = world.postgres.url("explained");
+    let rules = proxy.rules_dir();
+    let rules = rules.to_str().expect("a path of ours");
+    let sql = "UPDATE iso_agents SET full_name = $1 WHERE id = $2";
+    let said = crossfade(&[
+        "explain",
+        "--rules",
+        rules,
+        "--plan",
+        "--control",
+        &url,
+        sql,
+    ])
+    .await?;
+    assert!(said.starts_with("-- legacy_only\npasses through"), "{said}");
+    for phase in Phase::ALL {
+        assert!(said.contains(phase.name()), "{phase}\n{said}");
+    }
+    assert!(
+        said.contains("after   {+WITH cf_new AS (+}UPDATE"),
+        "{said}"
+    );
+    assert!(
+        said.contains("plan    ") && said.contains("Index Scan"),
+        "{said}"
+    );
+    assert!(!said.contains("no plan"), "{said}");
+    let sent = crossfade(&[
+        "explain",
+        "--rules",
+        rules,
+        "--phase",
+        "unified_only",
+        "--plain",
+        sql,
+    ])
+    .await?;
+    assert!(sent.starts_with("WITH cf_old AS MATERIALIZED ("), "{sent}");
+    Ok(())
+}
