@@ -14,7 +14,12 @@ use crate::walk::table_refs;
 /// number, and the first thousands of those say enough.
 const SHAPES_MAX: usize = 5_000;
 
-/// How often a statement came since it was last asked.
+/// Texts whose shape is found when it is asked for, and not while a client waits: that costs as much
+/// as reading them did. Nobody asks where no control connection is set.
+const LATER_TEXTS_MAX: usize = 2_000;
+const LATER_BYTES_MAX: usize = 4 << 20;
+
+/// How often a text came since it was last asked.
 #[derive(Debug, Default)]
 pub(crate) struct Calls(AtomicU64);
 
@@ -22,30 +27,115 @@ impl Calls {
     pub fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
+
+    fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
 }
 
 #[derive(Default)]
-pub(crate) struct Shapes(Mutex<HashMap<String, Arc<Calls>>>);
+pub(crate) struct Shapes(Mutex<Counted>);
+
+#[derive(Default)]
+struct Counted {
+    shapes: HashMap<String, Shape>,
+    later: Vec<(String, Arc<Calls>)>,
+    later_bytes: usize,
+}
+
+/// One shape's texts. A text that is no longer kept anywhere else comes no more.
+#[derive(Default)]
+struct Shape {
+    texts: Vec<Arc<Calls>>,
+    /// Of texts that come no more.
+    calls: u64,
+}
+
+impl Shape {
+    fn add(&mut self, calls: Arc<Calls>) {
+        // Doubling, so that looking for the dead costs a constant for each text.
+        if self.texts.len() == self.texts.capacity() {
+            self.settle();
+        }
+        self.texts.push(calls);
+    }
+
+    fn settle(&mut self) {
+        let calls = &mut self.calls;
+        self.texts.retain(|text| {
+            let lives = Arc::strong_count(text) > 1;
+            if !lives {
+                *calls += text.take();
+            }
+            lives
+        });
+    }
+
+    fn take(&mut self) -> u64 {
+        self.settle();
+        let living: u64 = self.texts.iter().map(|text| text.take()).sum();
+        living + std::mem::take(&mut self.calls)
+    }
+}
 
 impl fmt::Debug for Shapes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} shapes", self.lock().len())
+        write!(f, "{} shapes", self.lock().shapes.len())
     }
 }
 
 impl Shapes {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Calls>>> {
+    fn lock(&self) -> MutexGuard<'_, Counted> {
         // A map of counters is whole after any panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The counter of a shape; `None` when there are too many to keep one more.
-    fn calls(&self, shape: String) -> Option<Arc<Calls>> {
-        let mut shapes = self.lock();
-        if shapes.len() >= SHAPES_MAX && !shapes.contains_key(&shape) {
-            return None;
+    /// The counter of a text.
+    fn calls(&self, text: &str) -> Arc<Calls> {
+        let calls = Arc::new(Calls::default());
+        let mut counted = self.lock();
+        let bytes = counted.later_bytes + text.len();
+        if counted.later.len() < LATER_TEXTS_MAX && bytes <= LATER_BYTES_MAX {
+            counted.later_bytes = bytes;
+            counted.later.push((text.to_owned(), Arc::clone(&calls)));
+        } else {
+            drop(counted);
+            self.sort(text, Arc::clone(&calls));
         }
-        Some(Arc::clone(shapes.entry(shape).or_default()))
+        calls
+    }
+
+    /// Puts a text's counter with its shape, unless there are too many to keep one more.
+    fn sort(&self, text: &str, calls: Arc<Calls>) {
+        let Ok(shape) = pg_query::normalize(text) else {
+            return;
+        };
+        let shapes = &mut self.lock().shapes;
+        if let Some(known) = shapes.get_mut(&shape) {
+            known.add(calls);
+        } else if shapes.len() < SHAPES_MAX {
+            shapes.entry(shape).or_default().add(calls);
+        }
+    }
+
+    fn take(&self) -> Vec<(String, u64)> {
+        let later = {
+            let mut counted = self.lock();
+            counted.later_bytes = 0;
+            std::mem::take(&mut counted.later)
+        };
+        for (text, calls) in later {
+            self.sort(&text, calls);
+        }
+        let mut taken = Vec::new();
+        self.lock().shapes.retain(|shape, counted| {
+            let calls = counted.take();
+            if calls > 0 {
+                taken.push((shape.clone(), calls));
+            }
+            !counted.texts.is_empty()
+        });
+        taken
     }
 }
 
@@ -65,17 +155,43 @@ impl RuleSet {
                     })
             })
         });
-        let shape = names.then(|| pg_query::normalize(text).ok()).flatten()?;
-        self.shapes.calls(shape)
+        names.then(|| self.shapes.calls(text))
     }
 
-    /// The statements that came since the last call, and how often each did.
+    /// The statements that came since the last call, and how often each did. Takes some tenths of a
+    /// second after thousands of new texts.
     #[must_use]
     pub fn take_statements(&self) -> Vec<(String, u64)> {
-        let shapes = self.shapes.lock();
-        let taken = shapes
-            .iter()
-            .map(|(shape, calls)| (shape.clone(), calls.0.swap(0, Ordering::Relaxed)));
-        taken.filter(|(_, calls)| *calls > 0).collect()
+        self.shapes.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_is_counted_with_its_shape_however_many_come() {
+        let shapes = Shapes::default();
+        let total = LATER_TEXTS_MAX as u64 + 10;
+        for number in 0..total {
+            // Nobody keeps the counter: the text comes no more, but it came.
+            shapes.calls(&format!("SELECT {number}")).add();
+        }
+        assert_eq!(shapes.take(), [("SELECT $1".to_owned(), total)]);
+        assert_eq!(shapes.take(), []);
+        assert!(shapes.lock().shapes.is_empty(), "nothing is left of them");
+    }
+
+    #[test]
+    fn a_text_that_is_kept_counts_on() {
+        let shapes = Shapes::default();
+        let kept = shapes.calls("SELECT 1");
+        kept.add();
+        shapes.calls("SELECT 2").add();
+        assert_eq!(shapes.take(), [("SELECT $1".to_owned(), 2)]);
+        kept.add();
+        assert_eq!(shapes.take(), [("SELECT $1".to_owned(), 1)]);
+        assert_eq!(shapes.take(), []);
     }
 }

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rewrite_rules::RuleSet;
 use tokio_postgres::Client;
 
 use super::connection::connect;
@@ -63,10 +64,13 @@ pub async fn run(shared: Arc<Shared>, url: String, shutdown: impl Future<Output 
 }
 
 async fn write(url: &str, generations: &[Arc<Generation>]) -> Result<(), ControlError> {
-    let taken: Vec<(String, u64)> = generations
-        .iter()
-        .flat_map(|generation| generation.rules().take_statements())
-        .collect();
+    let generations = generations.to_vec();
+    let take = move || -> Vec<(String, u64)> {
+        let rules = generations.iter().map(|generation| generation.rules());
+        rules.flat_map(RuleSet::take_statements).collect()
+    };
+    // Finds the shapes of new texts, which may be thousands.
+    let taken = tokio::task::spawn_blocking(take).await.unwrap_or_default();
     if taken.is_empty() {
         return Ok(());
     }
