@@ -217,15 +217,27 @@ impl Lens {
         format!(
             "WITH {rows}, \
              cf_put AS ({put} RETURNING {keys}, cf_t.xmax::text <> '0' AS cf_was_there){touched}, \
-             cf_settled AS (DELETE FROM crossfade.divergence AS cf_d USING cf_rows AS {image} \
-             WHERE cf_d.migration = {migration} AND cf_d.legacy_table = {table} \
-             AND cf_d.key = {key} RETURNING 1) \
+             {settled} \
              SELECT (SELECT count(*) FROM cf_rows), (SELECT count(*) FROM cf_put), \
              (SELECT count(*) FROM cf_settled)",
             keys = keys.join(", "),
+            settled = self.settled(),
+        )
+    }
+
+    /// The part of a chunk that takes its rows' keys out of the ledger. Whether there is anything in
+    /// it is asked first: nearly always there is not, and no key has to be composed.
+    pub(super) fn settled(&self) -> String {
+        format!(
+            "cf_settled AS (DELETE FROM crossfade.divergence AS cf_d WHERE {own} \
+             AND cf_d.key IN (SELECT {key} FROM cf_rows AS {image} \
+             WHERE EXISTS (SELECT FROM crossfade.divergence AS cf_d WHERE {own})) RETURNING 1)",
+            own = format_args!(
+                "cf_d.migration = {} AND cf_d.legacy_table = {}",
+                quote_literal(&self.migration),
+                quote_literal(&self.legacy.sql())
+            ),
             image = Self::IMAGE,
-            migration = quote_literal(&self.migration),
-            table = quote_literal(&self.legacy.sql()),
             key = self.key_json(Self::IMAGE),
         )
     }

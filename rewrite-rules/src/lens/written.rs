@@ -268,14 +268,9 @@ impl Lens {
     fn chunk(&self, rows: &str, put: &str) -> String {
         format!(
             "WITH {rows}, \
-             cf_settled AS (DELETE FROM crossfade.divergence AS cf_d USING cf_rows AS {image} \
-             WHERE cf_d.migration = {migration} AND cf_d.legacy_table = {table} \
-             AND cf_d.key = {key} RETURNING 1) \
+             {settled} \
              SELECT (SELECT count(*) FROM cf_rows), ({put}), (SELECT count(*) FROM cf_settled)",
-            image = Self::IMAGE,
-            migration = quote_literal(&self.migration),
-            table = quote_literal(&self.legacy.sql()),
-            key = self.key_json(Self::IMAGE),
+            settled = self.settled(),
         )
     }
 
