@@ -18,9 +18,9 @@ use rewrite_rules::{
     Answer, Does, Executed, OnPrepared, Reading, Refusal, SessionEffects, Verdict, Within,
 };
 
-use super::client_side::{text_not_kept, too_many};
 use super::expect::{Expect, Read, Run, answer};
 use super::judge::{is_refused, not_readable, refused, replacement};
+use super::renewal::{text_not_kept, too_many};
 use super::statements::Statement;
 use super::{Pin, Reader, Session};
 use crate::wire::frontend::{self, BindNames, Execute, Parse, Target};
@@ -65,9 +65,9 @@ impl<P: Pin> Session<P> {
                     self.has_room_for(name)?;
                     let executed = executed(reading, *answer);
                     let executed = executed.filter(|_| text.is_some());
-                    left.push((name, Some(executed)));
                     // Whether it succeeds decides what the next text means.
-                    self.holding = true;
+                    self.holding |= executed.is_some();
+                    left.push((name, Some(executed)));
                 }
                 Does::Deallocate(Some(name)) => left.push((name, None)),
                 Does::Deallocate(None) => {

@@ -9,7 +9,7 @@ mod functions;
 
 pub(crate) use functions::Call;
 
-use super::{LegacyColumn, Lens, TableName, Work, quote_ident, quote_literal};
+use super::{LegacyColumn, Lens, TableName, Work, quote_ident};
 
 /// What a rule file's `read` was taken apart into.
 #[derive(Clone, Debug)]

@@ -408,7 +408,9 @@ impl<'a> Unified<'_, 'a> {
                 }
                 let given = target.get("val").get("source").get("subselect");
                 let given = given.list("target_list");
-                let counted = !given.iter().any(|item| item.find("AStar").is_some());
+                // A set operation has its columns elsewhere.
+                let counted =
+                    !given.is_empty() && !given.iter().any(|item| item.find("AStar").is_some());
                 if at == 0 && counted && given.len() != queries[query].columns {
                     return Err(Refusal {
                         sqlstate: "42601",
