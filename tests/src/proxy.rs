@@ -103,6 +103,36 @@ impl Proxy {
 
     /// Starts serving and waits until a session can be had.
     pub async fn serve(mut self) -> anyhow::Result<Self> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        let mut process = self.spawn()?;
+        loop {
+            let connected = crossfade::demo::client::connect(&self.url(), "test").await;
+            if process.is_over() {
+                // Somebody else's connection may have been given the port of a proxy that was killed.
+                let log = self.log();
+                let last = log.lines().last().unwrap_or_default();
+                let taken = last.contains("Address already in use");
+                ensure!(
+                    taken && Instant::now() < deadline,
+                    "the proxy exited:\n{log}"
+                );
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                process = self.spawn()?;
+                continue;
+            }
+            match connected {
+                Ok(_client) => break,
+                Err(error) if Instant::now() > deadline => {
+                    bail!("the proxy does not answer ({error:#}):\n{}", self.log())
+                }
+                Err(_still_starting) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+        self.process = Some(process);
+        Ok(self)
+    }
+
+    fn spawn(&self) -> anyhow::Result<Process> {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -115,20 +145,7 @@ impl Proxy {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        let process = Process::spawn(command)?;
-        let deadline = Instant::now() + START_TIMEOUT;
-        loop {
-            ensure!(!process.is_over(), "the proxy exited:\n{}", self.log());
-            match crossfade::demo::client::connect(&self.url(), "test").await {
-                Ok(_client) => break,
-                Err(error) if Instant::now() > deadline => {
-                    bail!("the proxy does not answer ({error:#}):\n{}", self.log())
-                }
-                Err(_still_starting) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-        self.process = Some(process);
-        Ok(self)
+        Ok(Process::spawn(command)?)
     }
 
     /// The application's connection string, through the proxy.

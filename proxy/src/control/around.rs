@@ -96,7 +96,7 @@ pub(super) async fn forget(client: &Client, migration: &Migration) -> Result<(),
 
 /// Once no proxy touches the tables any more: counting begins, unless it has.
 pub(super) async fn begin(client: &Client, migration: &Migration) -> Result<(), ControlError> {
-    for lens in &migration.tables {
+    for lens in migration.left_behind() {
         let table = lens.legacy.sql();
         let now = counters(client, &table).await?;
         client

@@ -213,6 +213,7 @@ impl<P: Pin> Session<P> {
         insert: &mut Vec<u8>,
     ) -> Act {
         let mut read = self.judge_prepared(parse.text);
+        let foreign = self.path.judged_foreign;
         let limits = self.settings.limits;
         let known = self.statements.get(parse.name).is_some();
         if !known
@@ -254,6 +255,7 @@ impl<P: Pin> Session<P> {
                     .keep(parse.name, body, limits.prepared_bytes_max),
                 read: read.clone(),
                 generation: self.generation.number(),
+                foreign_in: if foreign { self.generation.number() } else { 0 },
                 serial: self.statements.next_serial(),
                 kept,
                 effect: if self.cache.is_on() && kept.is_none() {

@@ -343,6 +343,7 @@ impl<P: Pin> Session<P> {
             body,
             read,
             generation: self.generation.number(),
+            foreign_in: 0,
             serial: self.statements.next_serial(),
             kept: None,
             effect: None,

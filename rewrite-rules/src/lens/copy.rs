@@ -217,15 +217,27 @@ impl Lens {
         format!(
             "WITH {rows}, \
              cf_put AS ({put} RETURNING {keys}, cf_t.xmax::text <> '0' AS cf_was_there){touched}, \
-             cf_settled AS (DELETE FROM crossfade.divergence AS cf_d USING cf_rows AS {image} \
-             WHERE cf_d.migration = {migration} AND cf_d.legacy_table = {table} \
-             AND cf_d.key = {key} RETURNING 1) \
+             {settled} \
              SELECT (SELECT count(*) FROM cf_rows), (SELECT count(*) FROM cf_put), \
              (SELECT count(*) FROM cf_settled)",
             keys = keys.join(", "),
+            settled = self.settled(),
+        )
+    }
+
+    /// The part of a chunk that takes its rows' keys out of the ledger. Whether there is anything in
+    /// it is asked first: nearly always there is not, and no key has to be composed.
+    pub(super) fn settled(&self) -> String {
+        format!(
+            "cf_settled AS (DELETE FROM crossfade.divergence AS cf_d WHERE {own} \
+             AND cf_d.key IN (SELECT {key} FROM cf_rows AS {image} \
+             WHERE EXISTS (SELECT FROM crossfade.divergence AS cf_d WHERE {own})) RETURNING 1)",
+            own = format_args!(
+                "cf_d.migration = {} AND cf_d.legacy_table = {}",
+                quote_literal(&self.migration),
+                quote_literal(&self.legacy.sql())
+            ),
             image = Self::IMAGE,
-            migration = quote_literal(&self.migration),
-            table = quote_literal(&self.legacy.sql()),
             key = self.key_json(Self::IMAGE),
         )
     }
@@ -288,7 +300,8 @@ impl Lens {
     /// that differ otherwise stay as they are.
     #[must_use]
     pub fn touch_both(&self) -> Option<String> {
-        if self.written.is_some() || !self.columns.iter().any(|c| c.set_by_trigger) {
+        let apart = self.written.is_none() && self.in_place.is_none();
+        if !apart || !self.columns.iter().any(|c| c.set_by_trigger) {
             return None;
         }
         let sets = |keys: &[String], row: &str| {
@@ -315,6 +328,9 @@ impl Lens {
     /// [`Lens::put_legacy_from`] that leaves rows alone which say the same already.
     #[must_use]
     pub fn put_legacy_missing_or_different_from(&self, relation: &str) -> String {
+        if self.in_place.is_some() {
+            return self.move_columns_back(relation);
+        }
         let put = self.put_legacy_from(relation, None);
         let differences: Vec<String> = self
             .columns
@@ -340,6 +356,9 @@ impl Lens {
     /// A column that a trigger sets is no reason to put: the put would change it again.
     #[must_use]
     pub fn put_missing_or_different_from(&self, relation: &str) -> String {
+        if self.in_place.is_some() {
+            return self.move_columns(relation, true);
+        }
         let put = self.put_from(relation);
         let differences: Vec<String> = self
             .columns

@@ -26,7 +26,6 @@ use super::expression::{assigned, first_of_value, unrowed, values_of_assignment}
 use super::returning::Carried;
 use super::{ManagedRef, Scope, invert};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
-use crate::phase::Phase;
 use crate::refuse;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
@@ -101,7 +100,7 @@ impl<'w, 'a> Unified<'w, 'a> {
             target,
             write,
             lens: target.managed.lens,
-            mirrors: target.managed.migration.phase == Phase::UnifiedRead,
+            mirrors: target.mirrors(),
             carried: Carried::default(),
         }
     }
