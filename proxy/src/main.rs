@@ -24,6 +24,8 @@ enum Command {
     Serve(cli::serve::Args),
     /// Show what a statement is rewritten to
     Explain(cli::explain::Args),
+    /// Print the JSON schema of rule files, for editors
+    Schema,
     /// Draft a rule file from the tables of a live database
     Infer(cli::infer::Args),
     /// Create what a migration needs in the application's database
@@ -85,6 +87,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             match cli.command {
                 Command::Serve(args) => cli::serve::run(args).await,
                 Command::Explain(args) => cli::explain::run(args).await,
+                Command::Schema => {
+                    print!("{}", rewrite_rules::schema());
+                    Ok(ExitCode::SUCCESS)
+                }
                 Command::Infer(args) => cli::infer::run(args).await,
                 Command::Prepare(args) => cli::prepare::run(args).await,
                 Command::Backfill(args) => cli::backfill::run(args).await,

@@ -80,6 +80,13 @@ pub async fn run(
     if !options.dry_run {
         schema::prepare(&client, rules, schema::Ddl::OfNone).await?;
     }
+    if migration.left_behind().next().is_none() {
+        return Err(ControlError::Refused(format!(
+            "no table of {name} is left behind. When nothing names the legacy columns any more, run \
+             past the proxy:\n{}",
+            moved_columns(migration).join("\n")
+        )));
+    }
     let asides = read(&client, name).await?;
     if options.undo {
         return back(&mut client, name, asides, options).await;
@@ -133,7 +140,7 @@ async fn put_aside(
     options: &Options,
 ) -> Result<Outcome, ControlError> {
     let mut asides = Vec::new();
-    for lens in &migration.tables {
+    for lens in migration.left_behind() {
         if schema::table_exists(client, &lens.legacy.sql()).await? {
             asides.push(aside::plan(client, lens).await?);
         }
@@ -213,7 +220,7 @@ async fn judge(
         drop: Vec::new(),
     };
     if judged.is_enough() {
-        judged.drop = words(client, &migration.name, &asides).await?;
+        judged.drop = words(client, migration, &asides).await?;
     }
     if !options.dry_run {
         let details = json!({
@@ -226,13 +233,22 @@ async fn judge(
     Ok(Outcome::Judged(judged))
 }
 
+/// What removes the columns that have moved within their tables.
+fn moved_columns(migration: &Migration) -> Vec<String> {
+    let tables = migration.tables.iter();
+    tables.filter_map(Lens::drop_moved_columns).collect()
+}
+
 /// What the operator runs, in this order.
-async fn words(client: &Client, name: &str, asides: &[Aside]) -> Result<Vec<String>, ControlError> {
-    let functions = schema::functions_of(client, name).await?;
-    let mut words: Vec<String> = functions
-        .iter()
-        .map(|function| format!("DROP FUNCTION {function};"))
-        .collect();
+async fn words(
+    client: &Client,
+    migration: &Migration,
+    asides: &[Aside],
+) -> Result<Vec<String>, ControlError> {
+    let mut words = moved_columns(migration);
+    let functions = schema::functions_of(client, &migration.name).await?;
+    let functions = functions.iter();
+    words.extend(functions.map(|function| format!("DROP FUNCTION {function};")));
     let tables: Vec<String> = asides.iter().map(|a| shown(&a.put_aside_as)).collect();
     words.push(format!("DROP TABLE {};", tables.join(", ")));
     Ok(words)

@@ -7,11 +7,14 @@
 mod cache;
 mod client_side;
 mod expect;
+mod failure;
 mod judge;
 mod keep;
 pub mod lane;
 mod path;
 mod prepared;
+mod renewal;
+mod sampling;
 mod server_side;
 mod statements;
 #[cfg(test)]

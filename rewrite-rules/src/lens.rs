@@ -9,6 +9,7 @@ mod compare;
 mod copy;
 mod digest;
 mod functions;
+mod in_place;
 mod sql;
 mod written;
 
@@ -17,9 +18,10 @@ pub use copy::KeyRange;
 pub use digest::{DigestOf, GROUPS};
 pub use functions::Function;
 pub(crate) use functions::Work;
+pub use in_place::InPlace;
 pub use sql::{UNMAPPED, quote_ident, quote_literal};
 pub(crate) use written::Call;
-pub use written::{Part, Query, Step, Written};
+pub use written::{Check, Part, Query, Step, Written};
 
 use std::fmt;
 
@@ -56,6 +58,8 @@ pub struct LegacyColumn {
     pub unified: String,
     /// The unified column's type as SQL.
     pub unified_type: String,
+    /// Declared for written lenses, whose tables need not repeat it.
+    pub not_null: bool,
     /// SQL of the legacy default; `NULL` when there is none.
     pub default: Option<String>,
     /// Pairs of legacy and unified values; empty means that values are the same on both sides.
@@ -117,6 +121,8 @@ pub struct Lens {
     pub legacy: TableName,
     /// The unified table; of a written lens the first of several.
     pub unified: TableName,
+    /// Both sides are one table, some of whose columns move: how it is seen until the reads turn.
+    pub in_place: Option<InPlace>,
     pub columns: Vec<LegacyColumn>,
     /// Indexes into `columns`, in key order.
     pub key: Vec<usize>,
@@ -125,6 +131,8 @@ pub struct Lens {
     pub constants: Vec<Constant>,
     /// Pairs of a legacy constraint and the unified one that stands for it.
     pub constraints: Vec<(String, String)>,
+    /// Rows that are there are put by UPDATE alone, for roles that may not insert.
+    pub row_security: bool,
     /// The operator's own SQL; `None`: derived from the columns.
     pub written: Option<Written>,
 }
@@ -157,7 +165,9 @@ impl Lens {
             .iter()
             .filter(|column| column.name != column.unified)
             .map(|column| rename(Named::Column, &column.unified, &column.name));
-        let tables = self.unified_tables().into_iter().flat_map(|unified| {
+        let crosswalk = self.written.iter().flat_map(|written| &written.crosswalk);
+        let tables = self.unified_tables().into_iter().chain(crosswalk);
+        let tables = tables.flat_map(|unified| {
             [
                 rename(Named::Table, &unified.name, &self.legacy.name),
                 rename(Named::Schema, &unified.schema, &self.legacy.schema),

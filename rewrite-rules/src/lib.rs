@@ -23,6 +23,7 @@ mod walk;
 pub use executing::Executed;
 pub use lens::{LegacyColumn, Lens, TableName, UNMAPPED};
 pub use phase::Phase;
+pub use rule_file::schema::schema;
 pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
 pub use statement::{
     Answer, Does, Mapped, Named, OnPrepared, Reading, Refusal, Rename, Rewritten, SearchPath,

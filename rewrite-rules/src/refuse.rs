@@ -29,6 +29,15 @@ pub(crate) fn unsupported(what: &str, table: &str, hint: &str) -> Refusal {
     )
 }
 
+/// A call that is not rewritten.
+pub(crate) fn unsupported_call(what: &str, function: &str) -> Refusal {
+    refusal(
+        UNSUPPORTED,
+        format!("crossfade does not rewrite {what} (function {function} is being migrated)"),
+        "Give the arguments by their places.",
+    )
+}
+
 /// A key that changes would have to carry along what only the unified rows hold.
 pub(crate) fn key_change(table: &str) -> Refusal {
     unsupported(

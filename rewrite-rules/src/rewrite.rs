@@ -9,6 +9,8 @@ mod commands;
 mod compose;
 mod copy;
 mod expression;
+mod functions;
+mod in_place;
 mod invert;
 mod legacy_first;
 mod mirror;
@@ -75,6 +77,7 @@ impl ManagedRef<'_> {
     /// Whether the rows that it names are read from unified in its phase.
     fn reads_unified(&self) -> bool {
         match self.managed.side {
+            Side::Legacy if self.is_in_place() => true,
             Side::Legacy => self.managed.migration.phase.reads_unified(),
             Side::Unified => false,
         }
@@ -83,6 +86,7 @@ impl ManagedRef<'_> {
     /// Which side a write to it goes to first; `None` where only the named side is written.
     fn leads(&self) -> Option<Side> {
         match (self.managed.side, self.managed.migration.phase) {
+            _ if self.is_in_place() => Some(Side::Unified),
             (_, Phase::LegacyOnly) => None,
             (_, Phase::DualWrite | Phase::ShadowRead | Phase::DualRead) => Some(Side::Legacy),
             (_, Phase::UnifiedRead) => Some(Side::Unified),
@@ -94,12 +98,25 @@ impl ManagedRef<'_> {
     fn table_name(&self) -> String {
         self.managed.table.name.clone()
     }
+
+    /// Both sides are the same row of the same table, which a trigger keeps in step.
+    fn is_in_place(&self) -> bool {
+        self.managed.lens.in_place.is_some()
+    }
+
+    /// Whether a write to it must be brought to the other side, once unified leads.
+    fn mirrors(&self) -> bool {
+        self.managed.migration.phase == Phase::UnifiedRead && !self.is_in_place()
+    }
 }
 
 /// Plans one statement. Edits go into `source`; they must not be used after an error.
 pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Plan, Refusal> {
     let refs = managed_refs(scope)?;
     let kind = scope.statement.kind();
+    if functions::CALL.contains(&kind) {
+        functions::substitute(scope, source)?;
+    }
     match kind {
         "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => {
             query(scope, &refs, source)
@@ -160,6 +177,9 @@ fn managed_refs<'a>(scope: &Scope<'a>) -> Result<Vec<ManagedRef<'a>>, Refusal> {
                     Some(means_it) => means_it,
                     None => return Err(refuse::unknown_search_path(table.table())),
                 };
+            if means_it && in_place::names_unified(scope.statement, &table, managed.lens) {
+                break;
+            }
             if means_it {
                 found.push(ManagedRef { table, managed });
                 break;

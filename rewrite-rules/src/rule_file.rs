@@ -2,11 +2,14 @@
 //!
 //! Nothing here knows what the values mean; `RuleSet::compile` checks them and builds lenses.
 
+pub(crate) mod schema;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use toml::Spanned;
 
@@ -17,6 +20,17 @@ pub(crate) struct RuleFile {
     pub prepare: Option<PreparePart>,
     #[serde(default, rename = "table")]
     pub tables: Vec<Spanned<TablePart>>,
+    #[serde(default, rename = "function")]
+    pub functions: Vec<FunctionPart>,
+}
+
+/// A function that clients call by a name, or with argument names, which it will not keep. Both are
+/// signatures: `schema.name(first_argument, second_argument)`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FunctionPart {
+    pub legacy: Spanned<String>,
+    pub unified: Spanned<String>,
 }
 
 /// What the migration needs beside the two sides: tables that tie the rows of one to the other.
@@ -42,22 +56,31 @@ pub(crate) struct MigrationPart {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TablePart {
-    pub legacy: Spanned<String>,
-    pub unified: Spanned<Unified>,
+    pub legacy: Option<Spanned<String>>,
+    pub unified: Option<Spanned<Unified>>,
+    /// In place of both: a table that stays, and columns of which move to others.
+    pub in_place: Option<Spanned<String>>,
     /// Tables that the SQL below looks things up in, and no lens writes.
     #[serde(default)]
     pub lookup: Vec<Spanned<String>>,
     pub key: Spanned<Vec<Spanned<String>>>,
+    /// Policies of the tables let roles update rows that they may not insert: rows that are there
+    /// are updated, never inserted over.
+    #[serde(default)]
+    pub row_security: bool,
     /// SQL over unified columns: which unified rows exist for legacy readers.
     pub visible: Option<Spanned<String>>,
     /// A name, or several with commas between them that are declared alike.
-    pub columns: Ordered<Spanned<ColumnPart>>,
+    pub columns: Ordered<Spanned<Declared>>,
     /// Unified columns that legacy lacks: SQL over the legacy row, used when a row is first put.
     #[serde(default)]
     pub constants: Ordered<Spanned<String>>,
     /// Legacy constraint = the unified constraint that stands for it.
     #[serde(default)]
     pub constraints: Ordered<Spanned<String>>,
+    /// Name of a CHECK of the legacy table = its condition, which holds on after it is left.
+    #[serde(default)]
+    pub checks: Ordered<Spanned<String>>,
     /// A query over unified tables that yields the legacy rows. With it the lens is written, not
     /// derived from the columns.
     pub read: Option<Spanned<String>>,
@@ -86,9 +109,14 @@ pub(crate) struct StepPart {
     pub sql: Spanned<String>,
 }
 
+/// A column, by its definition alone (`"text NOT NULL"`) or with more said of it.
+#[derive(Debug)]
+pub(crate) struct Declared(pub ColumnPart);
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ColumnPart {
+    /// As in CREATE TABLE: a type, and NOT NULL and DEFAULT behind it.
     #[serde(rename = "type")]
     pub sql_type: Spanned<String>,
     /// The unified column's name, when it differs.
@@ -112,6 +140,54 @@ pub(crate) struct ColumnPart {
 
 fn yes() -> bool {
     true
+}
+
+impl<'de> Deserialize<'de> for Declared {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Declared;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a column's definition as a string, or a table with its `type`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, definition: &str) -> Result<Declared, E> {
+                Ok(Declared(ColumnPart {
+                    // Its place is known outside of it: see `RuleFile::read`.
+                    sql_type: Spanned::new(0..0, definition.to_owned()),
+                    unified: None,
+                    unified_type: None,
+                    default: None,
+                    values: None,
+                    set_by_trigger: false,
+                    verify: true,
+                    lossy: false,
+                }))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Declared, A::Error> {
+                ColumnPart::deserialize(MapAccessDeserializer::new(map)).map(Declared)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl RuleFile {
+    pub fn read(text: &str) -> Result<RuleFile, toml::de::Error> {
+        let mut file: RuleFile = toml::from_str(text)?;
+        for table in &mut file.tables {
+            for (_, column) in &mut table.get_mut().columns.0 {
+                let span = column.span();
+                let sql_type = &mut column.get_mut().0.sql_type;
+                if sql_type.span() == (0..0) {
+                    *sql_type = Spanned::new(span, sql_type.get_ref().clone());
+                }
+            }
+        }
+        Ok(file)
+    }
 }
 
 /// A TOML table with its entries in the order of the file.

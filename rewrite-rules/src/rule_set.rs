@@ -45,9 +45,43 @@ pub struct Migration {
     /// DDL of tables that tie both sides together, for `crossfade prepare`.
     pub prepare: Option<String>,
     pub tables: Vec<Lens>,
+    pub functions: Vec<RenamedFunction>,
+}
+
+/// A function under its legacy and its unified signature.
+#[derive(Clone, Debug)]
+pub struct RenamedFunction {
+    pub legacy: Signature,
+    pub unified: Signature,
+}
+
+impl RenamedFunction {
+    #[must_use]
+    pub fn is_renamed(&self) -> bool {
+        self.legacy.name != self.unified.name
+    }
+
+    #[must_use]
+    pub fn renames_arguments(&self) -> bool {
+        self.legacy.arguments != self.unified.arguments
+    }
+}
+
+/// A function's name and the names of its arguments, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    pub name: TableName,
+    pub arguments: Vec<String>,
 }
 
 impl Migration {
+    /// The tables that are left in the end. One whose columns move in place is not, and whoever
+    /// writes it writes both columns.
+    pub fn left_behind(&self) -> impl Iterator<Item = &Lens> {
+        let tables = self.tables.iter();
+        tables.filter(|lens| lens.in_place.is_none())
+    }
+
     /// What happens when only the unified half of a write fails: as the rule file says, else
     /// recorded while legacy answers the reads, refused once reads depend on unified.
     #[must_use]
@@ -141,6 +175,13 @@ impl RuleSet {
                 if migration.phase.writes_both() {
                     words.extend(lens.unified_tables().iter().map(|t| t.name.clone()));
                 }
+            }
+            let called = migration
+                .functions
+                .iter()
+                .map(|f| f.legacy.name.name.clone());
+            if migration.phase != Phase::LegacyOnly {
+                words.extend(called);
             }
         }
         let mut naming_words = words.len();
@@ -259,6 +300,7 @@ impl RuleSet {
             .filter(|migration| migration.phase != Phase::LegacyOnly)
             .flat_map(|migration| migration.tables.iter().map(move |lens| (migration, lens)))
             .filter_map(|(migration, lens)| {
+                let lens = lens.in_phase(migration.phase);
                 let found = |side, table| Managed {
                     migration,
                     lens,

@@ -8,10 +8,10 @@ pub(crate) use written::{Checked, Known, Relation, SqlError, read, step};
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Ident, ObjectNamePart, Value, visit_expressions_mut};
+use sqlparser::ast::{ColumnOption, Expr, Ident, ObjectNamePart, Value, visit_expressions_mut};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Location, Token};
 
 use crate::lens::TableName;
 
@@ -44,6 +44,75 @@ pub(crate) fn check_type(text: &str) -> Result<(), String> {
     let mut parser = parser(text)?;
     parser.parse_data_type().map_err(|error| said(&error))?;
     ended(&mut parser)
+}
+
+/// `schema.name(argument, …)`: the name, and the arguments' names.
+pub(crate) fn signature(text: &str) -> Option<(TableName, Vec<String>)> {
+    let (name, arguments) = text.strip_suffix(')')?.split_once('(')?;
+    let name = table_name(name)?;
+    if arguments.trim().is_empty() {
+        return Some((name, Vec::new()));
+    }
+    let arguments = arguments.split(',').map(|argument| {
+        let mut parser = parser(argument).ok()?;
+        let ident = parser.parse_identifier().ok()?;
+        (parser.peek_token().token == Token::EOF).then(|| folded(&ident))
+    });
+    arguments.collect::<Option<Vec<_>>>().map(|all| (name, all))
+}
+
+/// A column as CREATE TABLE has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Definition {
+    pub sql_type: String,
+    pub not_null: bool,
+    pub default: Option<String>,
+}
+
+/// Reads `type [NOT NULL] [DEFAULT expression]`.
+pub(crate) fn definition(text: &str) -> Result<Definition, String> {
+    let mut parser = parser(text)?;
+    parser.parse_data_type().map_err(|error| said(&error))?;
+    let behind = parser.peek_token();
+    let end = if behind.token == Token::EOF {
+        text.len()
+    } else {
+        byte_of(text, behind.span.start)
+    };
+    let mut found = Definition {
+        sql_type: text[..end].trim().to_owned(),
+        ..Definition::default()
+    };
+    while let Some(option) = parser
+        .parse_optional_column_option()
+        .map_err(|error| said(&error))?
+    {
+        match option {
+            ColumnOption::NotNull => found.not_null = true,
+            ColumnOption::Null => {}
+            ColumnOption::Default(value) => {
+                let (sql, _) = qualify(&value.to_string(), "", Some(&[]))?;
+                found.default = Some(sql);
+            }
+            other => {
+                return Err(format!(
+                    "found `{other}`; expected nothing but NOT NULL and DEFAULT behind the type"
+                ));
+            }
+        }
+    }
+    ended(&mut parser)?;
+    Ok(found)
+}
+
+/// The byte at which the parser's line and column stand.
+fn byte_of(text: &str, at: Location) -> usize {
+    let line = usize::try_from(at.line).unwrap_or(1).saturating_sub(1);
+    let column = usize::try_from(at.column).unwrap_or(1).saturating_sub(1);
+    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let rest = text.get(before..).unwrap_or_default();
+    let inside: usize = rest.chars().take(column).map(char::len_utf8).sum();
+    before + inside
 }
 
 /// Checks an expression and qualifies its bare column names with `relation`; returns the SQL and

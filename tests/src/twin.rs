@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use rewrite_rules::Phase;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use crate::control::until;
 use crate::raw::RawClient;
 use crate::{Proxy, World};
 
@@ -14,6 +15,10 @@ pub struct Case {
     /// The migration's name.
     pub name: &'static str,
     pub rules: &'static str,
+    /// Further migrations of the same database: names and rules.
+    pub also: &'static [(&'static str, &'static str)],
+    /// What the superuser does on the server beforehand: roles.
+    pub server: &'static str,
     /// The legacy tables with their rows.
     pub legacy: &'static str,
     /// The unified tables.
@@ -41,6 +46,10 @@ impl Twin {
             let ddl = format!("CREATE DATABASE {database} OWNER {}", crate::world::USER);
             superuser.batch_execute(&ddl).await?;
         }
+        superuser
+            .batch_execute(case.server)
+            .await
+            .context("roles")?;
         let alone = world.client(&world.direct_url("alone")).await?;
         let direct = world.client(&world.direct_url("migrated")).await?;
         for client in [&alone, &direct] {
@@ -52,6 +61,9 @@ impl Twin {
             .context("unified")?;
         let proxy = Proxy::with_config(&world.postgres, "migrated", "")?;
         proxy.write_rules(case.name, case.rules)?;
+        for (name, rules) in case.also {
+            proxy.write_rules(name, rules)?;
+        }
         let proxy = proxy.serve().await?;
         let proxied = proxy.client().await?;
         Ok(Twin {
@@ -76,8 +88,13 @@ impl Twin {
 
     /// Runs a command on the migration, options behind it; its output.
     pub async fn crossfade(&self, command: &str) -> anyhow::Result<String> {
+        self.crossfade_of(self.case.name, command).await
+    }
+
+    /// The same on one of the database's migrations.
+    pub async fn crossfade_of(&self, migration: &str, command: &str) -> anyhow::Result<String> {
         let mut args: Vec<&str> = command.split(' ').collect();
-        args.insert(1, self.case.name);
+        args.insert(1, migration);
         self.proxy.crossfade(&args).await
     }
 
@@ -93,12 +110,19 @@ impl Twin {
             "GRANT ALL ON ALL TABLES IN SCHEMA public TO {}",
             crate::world::USER
         );
-        Ok(self.superuser().await?.batch_execute(&grant).await?)
+        let superuser = self.superuser().await?;
+        superuser.batch_execute(&grant).await?;
+        // A step does not wait for a proxy that has not said yet that it serves.
+        until(&superuser, "EXISTS (SELECT FROM crossfade.instances)").await
     }
 
+    /// Takes every migration a step further.
     pub async fn advance(&self, to: Phase) -> anyhow::Result<()> {
-        let said = self.crossfade("advance").await?;
-        ensure!(said.contains(&format!("-> {to}")), "not {to}: {said}");
+        let also = self.case.also.iter().map(|(name, _)| *name);
+        for migration in std::iter::once(self.case.name).chain(also) {
+            let said = self.crossfade_of(migration, "advance").await?;
+            ensure!(said.contains(&format!("-> {to}")), "not {to}: {said}");
+        }
         Ok(())
     }
 
@@ -217,7 +241,7 @@ async fn extended(client: &Client, sql: &str, values: &[Option<&str>]) -> String
                 .collect();
             lines.extend(rows.iter().map(|row| {
                 let raw: Vec<String> = (0..row.len())
-                    .map(|i| format!("{:?}", row.get::<_, Raw>(i).0))
+                    .map(|i| shown(&row.get::<_, Raw>(i)))
                     .collect();
                 raw.join("|")
             }));
@@ -258,6 +282,17 @@ impl tokio_postgres::types::ToSql for Text {
 
 /// A value as it came.
 struct Raw(Option<Vec<u8>>);
+
+/// A text as itself, other values by their bytes.
+fn shown(Raw(value): &Raw) -> String {
+    let Some(bytes) = value else {
+        return "∅".to_owned();
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => text.to_owned(),
+        Ok(_) | Err(_) => format!("{bytes:?}"),
+    }
+}
 
 impl<'a> tokio_postgres::types::FromSql<'a> for Raw {
     fn from_sql(

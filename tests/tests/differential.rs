@@ -24,6 +24,8 @@ const CASES: u64 = 90;
 /// The grammar has no construct that so many cases do not show.
 const CASES_MAX: u64 = 3_000;
 const SEED: u64 = 20_000;
+/// In so long a run every construct meets every phase.
+const LONG_SECONDS: u64 = 600;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -71,7 +73,9 @@ async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<(
     }
     println!("{coverage}");
     assert!(found.is_empty(), "{found:#?}");
-    if cases == CASES {
+    // Some cases, or some seconds, need not meet everything.
+    let long = seconds.is_none_or(|seconds| seconds >= LONG_SECONDS);
+    if cases == CASES && long {
         coverage.check();
     }
     Ok(())

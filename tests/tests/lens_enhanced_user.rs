@@ -7,6 +7,8 @@ use rewrite_rules::Phase;
 const CASE: Case = Case {
     name: "enhanced_user",
     rules: include_str!("../../rewrite-rules/rules/enhanced_user.toml"),
+    also: &[],
+    server: "",
     legacy: include_str!("lens/enhanced_user_legacy.sql"),
     unified: include_str!("lens/enhanced_user_unified.sql"),
 };
@@ -76,6 +78,13 @@ const DJANGO: &[&str] = &[
     "INSERT INTO \"main_enhanceduser_user_permissions\" (\"enhanceduser_id\", \"permission_id\") SELECT id, 2 FROM main_enhanceduser WHERE username = 'n{p}' RETURNING permission_id",
     "SELECT u.username, p.name FROM main_enhanceduser u JOIN main_enhanceduser_user_permissions l ON l.enhanceduser_id = u.id JOIN auth_permission p ON p.id = l.permission_id ORDER BY 1, 2",
     "SELECT {all} FROM \"main_enhanceduser\" WHERE (\"main_enhanceduser\".\"custom_fields\" -> 'k') = '1'::jsonb AND \"main_enhanceduser\".\"id\" < 25",
+    // What the legacy table would not have taken.
+    "UPDATE main_enhanceduser SET failed_login_attempts = failed_login_attempts - 100 WHERE id = 5",
+    "UPDATE main_enhanceduser SET custom_fields = NULL WHERE id = 5",
+    "UPDATE main_enhanceduser SET hire_date = created_at, last_login_ip = department WHERE id = 5",
+    "UPDATE main_enhanceduser SET phone = 'longer than its twenty characters' WHERE id = 5",
+    "INSERT INTO main_enhanceduser_groups (enhanceduser_id, group_id) VALUES (2, 1)",
+    "INSERT INTO main_enhanceduser_user_permissions (enhanceduser_id, permission_id) VALUES (3, 1)",
     // A manager goes, with all that hangs on her.
     "BEGIN",
     "DELETE FROM \"main_enhanceduser_groups\" WHERE \"main_enhanceduser_groups\".\"enhanceduser_id\" IN (1{p})",
@@ -208,6 +217,44 @@ async fn merged_as_stated(twin: &Twin) {
         managers.contains("\n0") || managers.contains("0\n"),
         "{managers}"
     );
+}
+
+#[tokio::test]
+async fn a_legacy_row_that_is_only_stale_is_no_reason_to_refuse_a_write() {
+    let twin = Twin::start(CASE).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.advance(Phase::DualWrite).await.unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    verified(&twin).await;
+    for phase in [
+        Phase::ShadowRead,
+        Phase::DualRead,
+        Phase::UnifiedRead,
+        Phase::UnifiedOnly,
+    ] {
+        twin.advance(phase).await.unwrap();
+    }
+    // Legacy keeps the number of a user who has it no longer.
+    twin.same("UPDATE main_enhanceduser SET employee_id = 'other' WHERE employee_id = 'E9'")
+        .await
+        .unwrap();
+    twin.crossfade("rollback").await.unwrap();
+    twin.same("UPDATE main_enhanceduser SET employee_id = 'E9' WHERE id = 5 RETURNING employee_id")
+        .await
+        .unwrap();
+    let operator = twin.superuser().await.unwrap();
+    let ledger = "SELECT key::text, sqlstate FROM crossfade.divergence";
+    assert_eq!(
+        answer(&operator, ledger).await,
+        "(key, sqlstate)\n[\"5\"]|23505\ndone 1"
+    );
+    twin.crossfade("backfill --reverse").await.unwrap();
+    verified(&twin).await;
+    assert_eq!(answer(&operator, ledger).await, "(key, sqlstate)\ndone 0");
+    // What is not stale is in the way as ever.
+    twin.same("UPDATE main_enhanceduser SET employee_id = 'E9' WHERE id = 6")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ use rewrite_rules::Phase;
 const CASE: Case = Case {
     name: "user_settings",
     rules: include_str!("../../rewrite-rules/rules/user_settings.toml"),
+    also: &[],
+    server: "",
     legacy: include_str!("lens/user_settings_legacy.sql"),
     unified: include_str!("lens/user_settings_unified.sql"),
 };
@@ -208,6 +210,19 @@ const EDGES: &[&str] = &[
     "INSERT INTO user_settings (nothing) VALUES (1)",
     "UPDATE user_settings SET max_iterations = 'x' WHERE id = 1",
     "INSERT INTO user_settings (id, language) VALUES (1, 'taken'), (6000{p}, 'new') ON CONFLICT DO NOTHING RETURNING id",
+    "INSERT INTO user_settings (user_version) VALUES (1), (NULL)",
+    "UPDATE user_settings SET user_version = NULL, enable_default_condenser = NULL WHERE id = 2",
+    // Types are those of an assignment, not of a cast.
+    "UPDATE user_settings SET max_iterations = language WHERE id = 1",
+    "UPDATE user_settings SET mcp_config = 5 WHERE id = 1",
+    "UPDATE user_settings AS u SET (language, max_iterations) = (v.b, v.a) FROM (VALUES (1, 2)) AS v (a, b) WHERE u.id = v.a RETURNING u.language",
+    "UPDATE user_settings AS u SET max_iterations = v.a FROM (VALUES (true)) AS v (a) WHERE u.id = 1",
+    "UPDATE user_settings SET mcp_config = ('{}'), language = 7 WHERE id = 5 RETURNING language, mcp_config::text",
+    "INSERT INTO user_settings (confirmation_mode) VALUES (true), (1)",
+    "INSERT INTO user_settings (language, max_iterations) SELECT 'x', language FROM user_settings WHERE id = 1",
+    "INSERT INTO user_settings (language, max_iterations, mcp_config) VALUES (upper('x'), 1 + 1, ('{}')), (5, 2.5, NULL) RETURNING language, max_iterations",
+    "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO NOTHING RETURNING id",
+    "INSERT INTO user_settings (id) VALUES (1), (7000{p}) ON CONFLICT ON CONSTRAINT user_settings_pkey DO NOTHING RETURNING id",
     "WITH new AS (INSERT INTO user_settings (keycloak_user_id) VALUES ('with{p}') RETURNING id, keycloak_user_id), old AS (UPDATE user_settings SET language = 'w' WHERE keycloak_user_id = 'k1') SELECT keycloak_user_id FROM new",
     "SELECT u, row_to_json(u) FROM (SELECT * FROM user_settings WHERE id < 9) AS u ORDER BY id",
     "SELECT row_to_json(u)->>'mcp_config', u.* FROM user_settings u WHERE id < 9 ORDER BY u.id",
@@ -448,8 +463,8 @@ async fn what_a_split_cannot_do_is_refused() {
             "ON CONFLICT DO UPDATE",
         ),
         (
-            "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO NOTHING",
-            "ON CONFLICT with a target",
+            "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (language) DO NOTHING",
+            "ON CONFLICT with a target that is not the key",
         ),
         (
             "SELECT * FROM user_settings WHERE id = 1 FOR UPDATE",
@@ -460,6 +475,25 @@ async fn what_a_split_cannot_do_is_refused() {
     ] {
         twin.refused(sql, why).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_row_that_only_unified_cannot_take_is_not_skipped_in_silence() {
+    let twin = carried_to(Phase::UnifiedRead).await;
+    twin.direct
+        .batch_execute("ALTER TABLE settings ADD CONSTRAINT one_email UNIQUE (email)")
+        .await
+        .unwrap();
+    let first = "INSERT INTO user_settings (email) VALUES ('one@x')";
+    assert_eq!(told(&twin, first).await, "done 1");
+    let both = "INSERT INTO user_settings (email) VALUES ('two@x'), ('one@x') ON CONFLICT DO NOTHING RETURNING email";
+    let said = told(&twin, both).await;
+    assert!(
+        said.starts_with("23505") && said.contains("one_email"),
+        "{said}"
+    );
+    let kept = "SELECT email FROM user_settings WHERE email LIKE '%@x'";
+    assert_eq!(told(&twin, kept).await, "(email)\ndone 1\none@x");
 }
 
 #[tokio::test]

@@ -255,6 +255,58 @@ const STATEMENTS: &[Statement] = &[
     plain(
         "DELETE FROM public.iso_agents WHERE \"public\".\"iso_agents\".\"email\" = 's2@example.com' RETURNING \"public\".\"iso_agents\".\"email\"",
     ),
+    // Columns of joined tables in RETURNING.
+    plain(
+        "UPDATE iso_agents a SET margin_value = 7 FROM client_profiles c WHERE c.iso_agent_id = a.id AND c.id::text = (SELECT min(id::text) FROM client_profiles) RETURNING a.email, c.company_name, \"c\".email AS mail, upper(notes), margin_value",
+    ),
+    plain(
+        "UPDATE iso_agents t SET full_name = g.n FROM generate_series(5, 5) AS g(n) WHERE t.email = 's1@example.com' RETURNING t.full_name, n, g.n + 1",
+    ),
+    plain(
+        "UPDATE public.iso_agents SET full_name = v.x FROM (VALUES ('v', 2)) AS v(x, y) LEFT JOIN client_profiles p ON p.contact_name = v.x WHERE iso_agents.email = 's1@example.com' RETURNING public.iso_agents.role, v.*, p.notes",
+    ),
+    plain(
+        "DELETE FROM iso_agents USING (VALUES ('s3@example.com', 1)) AS v(mail, n) WHERE email = v.mail RETURNING *",
+    ),
+    plain(
+        "UPDATE iso_agents a SET full_name = b.full_name FROM iso_agents b WHERE a.email = 's1@example.com' AND b.email = 'agent.9@example.com' RETURNING a.full_name, b.email, b.role",
+    ),
+    plain(
+        "WITH w AS (UPDATE iso_agents a SET full_name = 'w' FROM client_profiles c WHERE c.iso_agent_id = a.id AND c.id::text = (SELECT min(id::text) FROM client_profiles) RETURNING a.email, c.company_name) SELECT * FROM w",
+    ),
+    plain(
+        "UPDATE iso_agents a SET full_name = 'amb' FROM client_profiles c WHERE c.iso_agent_id = a.id RETURNING email",
+    ),
+    plain(
+        "UPDATE iso_agents a SET full_name = 'amb' FROM client_profiles c WHERE c.iso_agent_id = a.id RETURNING c.nothing",
+    ),
+    // Values that a query gives.
+    plain(
+        "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT c.company_name, 3.5 FROM client_profiles c WHERE c.iso_agent_id = a.id ORDER BY c.id LIMIT 1), is_active = false WHERE a.email IN ('agent.1@example.com', 'agent.2@example.com') AND EXISTS (SELECT FROM client_profiles c WHERE c.iso_agent_id = a.id)",
+    ),
+    plain(
+        "UPDATE iso_agents SET (role, full_name) = (SELECT 'admin'::user_role, iso_agents.email) WHERE email = 'agent.2@example.com' RETURNING role, full_name",
+    ),
+    plain(
+        "UPDATE iso_agents SET (metadata, margin_value) = (SELECT metadata, margin_value FROM iso_agents b WHERE b.email = 'nobody') WHERE email = 'agent.3@example.com' RETURNING metadata, margin_value",
+    ),
+    plain(
+        "UPDATE iso_agents SET (full_name, margin_value) = (SELECT 'a', 1 UNION ALL SELECT 'b', 2) WHERE email = 'agent.2@example.com'",
+    ),
+    plain(
+        "UPDATE iso_agents SET (full_name, margin_value) = (SELECT 'a') WHERE email = 'agent.2@example.com'",
+    ),
+    // Values of another type than their column's, which is mapped.
+    plain("UPDATE iso_agents SET role = 'adm' || 'in' WHERE email = 'agent.2@example.com'"),
+    plain("UPDATE iso_agents SET full_name = 'é', role = (lower('ADMIN')) WHERE id IS NULL"),
+    plain("UPDATE iso_agents SET (role, full_name) = (7, 'x')"),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, role, full_name) VALUES ('q', 'q@example.com', lower('ADMIN'), 'q')",
+    ),
+    plain(
+        "MERGE INTO client_profiles c USING iso_agents a ON c.iso_agent_id = a.id AND a.role = 'admin' WHEN MATCHED AND a.is_active THEN UPDATE SET notes = a.email WHEN MATCHED THEN DELETE",
+    ),
+    plain("SELECT notes FROM client_profiles ORDER BY notes"),
     plain("DELETE FROM iso_agents WHERE email = 'nobody@example.com'"),
     plain(
         "SELECT email, role, full_name, margin_value, metadata, is_active FROM iso_agents ORDER BY email",

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use rewrite_rules::lens::Written;
 use rewrite_rules::lens::quote_ident;
 use rewrite_rules::{LegacyColumn, Lens};
 use tokio_postgres::Client;
@@ -48,8 +49,9 @@ pub(super) async fn check(
     match declared {
         Ok(declared) => {
             legacy_shape(lens, &legacy, &declared, findings);
-            if lens.written.is_none() {
-                unified_shape(lens, &unified, &declared, findings);
+            match &lens.written {
+                None => unified_shape(lens, &unified, &declared, findings),
+                Some(written) => limits(client, lens, written, &legacy, findings).await?,
             }
         }
         Err(said) => findings.error(
@@ -148,6 +150,7 @@ fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &
     for column in legacy
         .iter()
         .filter(|column| lens.column(&column.name).is_none())
+        .filter(|column| !is_moved(lens, &column.name))
     {
         findings.error(
             format!(
@@ -209,6 +212,53 @@ fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &
     }
 }
 
+/// NOT NULL and CHECKs of the legacy table: those that the rule file repeats hold on after it.
+async fn limits(
+    client: &Client,
+    lens: &Lens,
+    written: &Written,
+    legacy: &[Column],
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    for column in legacy.iter().filter(|column| column.not_null) {
+        if lens.column(&column.name).is_some_and(|said| !said.not_null) {
+            findings.warning(
+                format!(
+                    "column {} is NOT NULL, which the rule file does not say",
+                    column.name
+                ),
+                "write NOT NULL behind its type: it holds on once legacy is left",
+            );
+        }
+    }
+    let rows = client
+        .query(
+            "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint \
+             WHERE contype = 'c' AND conrelid = to_regclass($1) ORDER BY 1",
+            &[&lens.legacy.sql()],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of CHECKs"))?;
+    for row in &rows {
+        let (name, definition): (String, String) = (row.get(0), row.get(1));
+        if !written.checks.iter().any(|check| check.name == name) {
+            findings.warning(
+                format!("the rule file does not repeat {name}: {definition}"),
+                "write it in [table.checks]: it holds on once legacy is left",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether a table that stays has the column beside another of the same values.
+fn is_moved(lens: &Lens, column: &String) -> bool {
+    let moved = lens.in_place.iter().flat_map(|in_place| &in_place.moved);
+    moved
+        .into_iter()
+        .any(|(legacy, unified)| legacy == column || unified == column)
+}
+
 fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings: &mut Findings) {
     let name = crate::control::shown(&lens.unified.sql());
     for column in &lens.columns {
@@ -247,7 +297,9 @@ fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings:
         }
     }
     let fed = |name: &String| {
-        lens.column_by_unified(name).is_some() || lens.constants.iter().any(|c| c.unified == *name)
+        lens.column_by_unified(name).is_some()
+            || lens.constants.iter().any(|c| c.unified == *name)
+            || is_moved(lens, name)
     };
     for found in unified.iter().filter(|found| !fed(&found.name)) {
         if found.not_null && found.default.is_none() && !found.fills_itself {

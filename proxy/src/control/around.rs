@@ -100,7 +100,7 @@ const SETTLED_SECONDS: f64 = 60.0;
 
 /// Once no proxy touches the tables any more; the first look after a minute begins to count.
 pub(super) async fn begin(client: &Client, migration: &Migration) -> Result<(), ControlError> {
-    let tables: Vec<String> = migration.tables.iter().map(|t| t.legacy.sql()).collect();
+    let tables: Vec<String> = migration.left_behind().map(|t| t.legacy.sql()).collect();
     client
         .execute(
             "INSERT INTO crossfade.left_behind (migration, legacy_table) \

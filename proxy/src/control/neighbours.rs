@@ -100,9 +100,9 @@ pub(super) async fn foreign_keys(
     let mut found = Vec::new();
     let mut settle = Vec::new();
     // A table that is left behind in the same step looks for nothing any more.
-    let legacy = migration.tables.iter().map(|lens| lens.legacy.sql());
+    let legacy = migration.left_behind().map(|lens| lens.legacy.sql());
     let legacy: Vec<String> = legacy.collect();
-    for lens in &migration.tables {
+    for lens in migration.left_behind() {
         for key in foreign_keys_to(client, lens, &legacy).await? {
             found.push(format!("{} of {}", key.name, key.table));
             settle.push(key.turn);
@@ -226,7 +226,7 @@ pub(super) async fn warnings(
         _any_other_step => return Ok(Vec::new()),
     };
     let mut lines = Vec::new();
-    for lens in &migration.tables {
+    for lens in migration.left_behind() {
         for dependent in dependents(client, lens).await? {
             let told = match dependent.kind {
                 Kind::View | Kind::Policy | Kind::Function => true,

@@ -9,23 +9,20 @@
 //! Execute, rows hidden, limit 10  →  Execute, no limit
 //! ```
 
+use rewrite_rules::Verdict;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-
-use rewrite_rules::{Reading, Refusal, Verdict};
 
 use super::cache::Plan;
 use super::expect::{Expect, Read, Run, Undo, answer};
-use super::judge::{POISON, POISON_NAME, is_refused, refused, replacement};
+use super::judge::{is_refused, refused, replacement};
 use super::keep::effect;
 use super::lane::{Act, NONE, Side, Want};
+use super::renewal::too_many;
+use super::sampling::{candidate, is_comparable};
 use super::statements::{Portal, Statement};
 use super::{Pin, Reader, Session, ShadowCandidate, Violation};
 use crate::wire::frame::{HEADER_BYTES, Header};
 use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
-
-/// Binds larger than this are never copied for a shadow read.
-const SHADOW_BIND_BYTES_MAX: usize = 64 * 1024;
 
 /// The direction from the client to the server.
 pub struct Frontend<'a, P: Pin>(pub &'a mut Session<P>);
@@ -216,6 +213,7 @@ impl<P: Pin> Session<P> {
         insert: &mut Vec<u8>,
     ) -> Act {
         let mut read = self.judge_prepared(parse.text);
+        let foreign = self.path.judged_foreign;
         let limits = self.settings.limits;
         let known = self.statements.get(parse.name).is_some();
         if !known
@@ -257,6 +255,7 @@ impl<P: Pin> Session<P> {
                     .keep(parse.name, body, limits.prepared_bytes_max),
                 read: read.clone(),
                 generation: self.generation.number(),
+                foreign_in: if foreign { self.generation.number() } else { 0 },
                 serial: self.statements.next_serial(),
                 kept,
                 effect: if self.cache.is_on() && kept.is_none() {
@@ -414,91 +413,6 @@ impl<P: Pin> Session<P> {
         self.portals.get_mut(name).and_then(|p| p.read.clone())
     }
 
-    /// A prepared text that runs or makes prepared statements by their names.
-    fn completed_of(&mut self, name: &[u8], read: Read, insert: &mut Vec<u8>) -> Read {
-        let body = self.statements.get(name).and_then(|s| s.body.clone());
-        self.complete_bound(body.as_deref(), read, insert)
-    }
-
-    /// What a known statement's text is under the session's generation; prepares it anew on the
-    /// server when that differs from what the server holds.
-    pub(super) fn renewed(&mut self, name: &[u8], insert: &mut Vec<u8>) -> Read {
-        let current = self.generation.number();
-        let statement = self.statements.get_mut(name)?;
-        if statement.generation == current {
-            return statement.read.clone();
-        }
-        let Some(body) = statement.body.take() else {
-            return self.poison(refused(text_not_kept()), insert);
-        };
-        // The body was checked when it came; were it not whole, the server would say so.
-        let Ok(parse) = Parse::read(&body) else {
-            return None;
-        };
-        let by_sql = self.statements.get(name).is_some_and(|s| s.by_sql);
-        let read = self.judge_again(&parse, by_sql);
-        if is_refused(&read) {
-            let refusal = read.clone();
-            self.put_back(name, body);
-            return refusal.and_then(|refusal| self.poison(refusal, insert));
-        }
-        let text = replacement(&read).unwrap_or(parse.text);
-        let sent_before = match self.statements.get(name) {
-            Some(s) if s.generation != 0 => replacement(&s.read).or(Some(parse.text)),
-            Some(_) | None => None,
-        };
-        let sent_before_differs = sent_before != Some(text);
-        if sent_before_differs {
-            if !name.is_empty() {
-                frontend::write_close_statement(insert, name);
-                self.expects.push_back(Expect::RenewalClose);
-            }
-            if by_sql {
-                self.write_own_prepare(name, text, &read, insert);
-            } else {
-                frontend::write_parse(insert, Parse { text, ..parse });
-                self.expects.push_back(Expect::Renewal {
-                    name: name.into(),
-                    read: read.clone(),
-                });
-            }
-        }
-        if let Some(statement) = self.statements.get_mut(name) {
-            statement.read.clone_from(&read);
-            statement.generation = current;
-            if sent_before_differs {
-                statement.kept = None;
-            }
-        }
-        self.put_back(name, body);
-        read
-    }
-
-    fn put_back(&mut self, name: &[u8], body: Vec<u8>) {
-        if let Some(statement) = self.statements.get_mut(name) {
-            statement.body = Some(body);
-        }
-    }
-
-    /// Makes the server fail where the client's message would have been answered. The statement
-    /// keeps its older generation, so that it is judged again at its next use.
-    pub(super) fn poison(&mut self, refusal: Arc<Reading>, insert: &mut Vec<u8>) -> Read {
-        self.report().refused += 1;
-        let read = Some(refusal);
-        let parse = Parse {
-            name: POISON_NAME,
-            text: POISON,
-            types: &[0, 0],
-        };
-        frontend::write_parse(insert, parse);
-        self.expects.push_back(Expect::Parse {
-            undo: Undo::Nothing,
-            read: read.clone(),
-            kept: None,
-        });
-        read
-    }
-
     fn run(&self, read: Read, shadow: Option<Box<ShadowCandidate>>) -> Run {
         Run {
             read,
@@ -518,24 +432,9 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    /// Whether this Bind is wanted whole: some statement may be compared, and chance says so.
-    fn samples_bind(&mut self, header: Header) -> bool {
-        self.comparable_statements
-            && header.frame_bytes() <= SHADOW_BIND_BYTES_MAX
-            && self.is_outside_block()
-            && self.sampled()
-    }
-
     /// No transaction block is open, as far as the server has said.
     pub(super) fn is_outside_block(&self) -> bool {
         self.status == b'I'
-    }
-
-    fn declared_types(&self, statement: &[u8]) -> Vec<u32> {
-        let body = self.statements.get(statement).and_then(|s| s.body.as_ref());
-        body.and_then(|body| Parse::read(body).ok())
-            .map(|parse| parse.type_oids().collect())
-            .unwrap_or_default()
     }
 }
 
@@ -543,50 +442,4 @@ impl<P: Pin> Session<P> {
 fn is_by_name(read: &Read) -> bool {
     read.as_ref()
         .is_some_and(|reading| !reading.effects.prepared.is_empty())
-}
-
-fn is_comparable(read: &Read) -> bool {
-    match read.as_ref().map(|reading| &reading.verdict) {
-        Some(Verdict::Rewritten(rewritten)) => rewritten.shadow.is_some(),
-        Some(Verdict::PassThrough | Verdict::Refused(_)) | None => false,
-    }
-}
-
-fn candidate(
-    read: &Read,
-    parameter_types: Vec<u32>,
-    parameters: Vec<(i16, Option<Vec<u8>>)>,
-) -> Option<Box<ShadowCandidate>> {
-    let Verdict::Rewritten(rewritten) = &read.as_ref()?.verdict else {
-        return None;
-    };
-    let pair = rewritten.shadow.as_ref()?;
-    Some(Box::new(ShadowCandidate {
-        migration: pair.migration.clone(),
-        legacy: pair.legacy.clone(),
-        unified: pair.unified.clone(),
-        parameter_types,
-        parameters,
-    }))
-}
-
-pub(super) fn too_many(what: &str, limit: usize) -> Refusal {
-    Refusal {
-        sqlstate: "53400",
-        message: format!("this session already holds {limit} {what}"),
-        hint: "Close some, or raise limits.prepared_statements_max of Crossfade.".to_owned(),
-        position: None,
-    }
-}
-
-/// Drivers know 26000 as "prepare it again", which is what has to be done.
-pub(super) fn text_not_kept() -> Refusal {
-    Refusal {
-        sqlstate: "26000",
-        message: "the rules have changed, and the prepared statement's text was too large to keep"
-            .to_owned(),
-        hint: "Prepare the statement again, or raise limits.prepared_bytes_max of Crossfade."
-            .to_owned(),
-        position: None,
-    }
 }

@@ -141,11 +141,13 @@ impl Expect {
 }
 
 impl Run {
-    /// Whether it makes a prepared statement by SQL.
+    /// Whether it makes a prepared statement by SQL, one that is not answered as it came.
     pub fn prepares(&self) -> bool {
         self.read.as_ref().is_some_and(|reading| {
             let mut effects = reading.effects.prepared.iter();
-            effects.any(|effect| matches!(effect.does, Does::Prepare { .. }))
+            let as_it_came = matches!(reading.verdict, Verdict::PassThrough);
+            (!as_it_came || reading.effects.path.is_some())
+                && effects.any(|effect| matches!(effect.does, Does::Prepare { .. }))
         })
     }
 

@@ -21,7 +21,9 @@ pub(super) const POISON_NAME: &[u8] = b"cf_refused";
 impl<P: Pin> Session<P> {
     /// Reads a text that is about to be sent. `None`: it goes on as it came.
     pub(super) fn judge(&mut self, text: &[u8]) -> Read {
-        if !self.generation.must_read(text) {
+        let known = std::mem::take(&mut self.path.found_foreign);
+        self.path.judged_foreign = known || !self.generation.must_read(text);
+        if self.path.judged_foreign {
             self.path_sees_unread(text);
             return None;
         }

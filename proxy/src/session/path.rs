@@ -34,6 +34,11 @@ pub(super) struct Path {
     /// The generation whose managed names the server was asked for.
     names_since: u64,
     asking: Asking,
+    /// The text of the frame at hand was just found to spell nothing that has to be read, so that
+    /// whoever judges it need not look once more.
+    pub found_foreign: bool,
+    /// What was judged last was such a text.
+    pub judged_foreign: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +62,8 @@ impl Path {
             touched: false,
             names_since: generation.names_since(),
             asking: Asking::No,
+            found_foreign: false,
+            judged_foreign: false,
         }
     }
 }
@@ -73,6 +80,14 @@ impl<P: Pin> Session<P> {
     ) -> Result<bool, MessageError> {
         if !self.path.to_be_asked {
             return Ok(false);
+        }
+        match header.tag {
+            frontend::QUERY | frontend::PARSE => {}
+            // Whoever names no managed table is never asked for, and pays for these looks only.
+            frontend::BIND | frontend::DESCRIBE
+                if self.path.asking != Asking::No
+                    || !self.statements.are_foreign(self.generation.number()) => {}
+            _ => return Ok(false),
         }
         self.asks_path(header, body, insert)
     }
@@ -126,8 +141,8 @@ impl<P: Pin> Session<P> {
     /// Whether what this frame brings may hold an unqualified name of a managed table.
     fn depends_on_path(&mut self, header: Header, body: &[u8]) -> Result<bool, MessageError> {
         Ok(match header.tag {
-            frontend::QUERY => self.text_depends(frontend::query_text(body)?),
-            frontend::PARSE => self.text_depends(Parse::read(body)?.text),
+            frontend::QUERY => self.sent_text_depends(frontend::query_text(body)?),
+            frontend::PARSE => self.sent_text_depends(Parse::read(body)?.text),
             frontend::BIND => self.prepared_depends(BindNames::read(body)?.0.statement),
             frontend::DESCRIBE => match Target::read("Describe", body)? {
                 Target::Statement(name) => self.prepared_depends(name),
@@ -137,12 +152,16 @@ impl<P: Pin> Session<P> {
         })
     }
 
-    fn text_depends(&self, text: &[u8]) -> bool {
+    /// A text that is about to be judged.
+    fn sent_text_depends(&mut self, text: &[u8]) -> bool {
+        self.path.found_foreign = !self.generation.must_read(text);
+        !self.path.found_foreign && self.read_text_depends(text)
+    }
+
+    /// A text that has to be read.
+    fn read_text_depends(&self, text: &[u8]) -> bool {
         if self.generation.may_name(text) {
             return true;
-        }
-        if !self.generation.must_read(text) {
-            return false;
         }
         let Ok(text) = std::str::from_utf8(text) else {
             return false;
@@ -159,10 +178,24 @@ impl<P: Pin> Session<P> {
         parse.is_some_and(|parse| self.generation.may_name(parse.text))
     }
 
-    fn prepared_depends(&self, name: &[u8]) -> bool {
-        let body = self.statements.get(name).and_then(|s| s.body.as_deref());
-        let parse = body.and_then(|body| Parse::read(body).ok());
-        parse.is_some_and(|parse| self.text_depends(parse.text))
+    fn prepared_depends(&mut self, name: &[u8]) -> bool {
+        let current = self.generation.number();
+        let Some(statement) = self.statements.get_mut(name) else {
+            return false;
+        };
+        if statement.foreign_in == current {
+            return false;
+        }
+        let body = statement.body.as_deref();
+        let Some(parse) = body.and_then(|body| Parse::read(body).ok()) else {
+            return false;
+        };
+        if !self.generation.must_read(parse.text) {
+            statement.foreign_in = current;
+            return false;
+        }
+        let text = parse.text.to_vec();
+        self.read_text_depends(&text)
     }
 
     /// A text that was not read: it names nothing that the rules look for.

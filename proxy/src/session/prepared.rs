@@ -18,15 +18,18 @@ use rewrite_rules::{
     Answer, Does, Executed, OnPrepared, Reading, Refusal, SessionEffects, Verdict, Within,
 };
 
-use super::client_side::{text_not_kept, too_many};
 use super::expect::{Expect, Read, Run, answer};
 use super::judge::{is_refused, not_readable, refused, replacement};
+use super::renewal::{text_not_kept, too_many};
 use super::statements::Statement;
 use super::{Pin, Reader, Session};
 use crate::wire::frontend::{self, BindNames, Execute, Parse, Target};
 
 /// The statement and portal by which the session prepares one by SQL.
 const OWN: &[u8] = b"cf_prepare";
+
+/// SQL that has to prepare a statement anew, and its name.
+type Before = Option<(String, String)>;
 
 /// What running a statement by its name comes to.
 enum Known {
@@ -39,7 +42,7 @@ impl<P: Pin> Session<P> {
     /// Completes the reading of a Query's text with what it prepares and executes. May write
     /// messages that are to go before it.
     pub(super) fn complete_query(&mut self, text: &[u8], read: Read, insert: &mut Vec<u8>) -> Read {
-        let Some(reading) = read else { return None };
+        let reading = read?;
         if reading.effects.prepared.is_empty() || is_refused(&Some(Arc::clone(&reading))) {
             return Some(reading);
         }
@@ -65,9 +68,9 @@ impl<P: Pin> Session<P> {
                     self.has_room_for(name)?;
                     let executed = executed(reading, *answer);
                     let executed = executed.filter(|_| text.is_some());
-                    left.push((name, Some(executed)));
                     // Whether it succeeds decides what the next text means.
-                    self.holding = true;
+                    self.holding |= executed.is_some();
+                    left.push((name, Some(executed)));
                 }
                 Does::Deallocate(Some(name)) => left.push((name, None)),
                 Does::Deallocate(None) => {
@@ -108,7 +111,7 @@ impl<P: Pin> Session<P> {
         &mut self,
         name: &str,
         insert: &mut Vec<u8>,
-    ) -> Result<(Known, Option<(String, String)>), Arc<Reading>> {
+    ) -> Result<(Known, Before), Arc<Reading>> {
         let current = self.generation.number();
         let Some(statement) = self.statements.get(name.as_bytes()) else {
             return self.unknown(name).map(|known| (known, None));
@@ -157,7 +160,7 @@ impl<P: Pin> Session<P> {
         read: Read,
         insert: &mut Vec<u8>,
     ) -> Read {
-        let Some(reading) = read else { return None };
+        let reading = read?;
         if reading.effects.prepared.is_empty() || is_refused(&Some(Arc::clone(&reading))) {
             return Some(reading);
         }
@@ -340,6 +343,7 @@ impl<P: Pin> Session<P> {
             body,
             read,
             generation: self.generation.number(),
+            foreign_in: 0,
             serial: self.statements.next_serial(),
             kept: None,
             effect: None,
@@ -355,7 +359,7 @@ fn run_of(
     effect: usize,
     within: Within,
     read: &Read,
-    before: Option<(String, String)>,
+    before: Before,
 ) -> Result<Option<Executed>, Arc<Reading>> {
     let renames = match read.as_ref().map(|reading| &reading.verdict) {
         Some(Verdict::Rewritten(rewritten)) => rewritten.renames.clone(),

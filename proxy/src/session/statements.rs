@@ -25,6 +25,8 @@ pub(super) struct Statement {
     pub read: Read,
     /// Under which generation it was last read; 0 when the server may hold something else.
     pub generation: u64,
+    /// The generation in which the text was found to spell nothing that has to be read; 0 for none.
+    pub foreign_in: u64,
     /// Counts up with every Parse of the session.
     pub serial: u64,
     /// The unnamed statement stands on the server under a name of the cache.
@@ -58,6 +60,8 @@ impl Statement {
 pub(super) struct Statements {
     unnamed: Option<Statement>,
     named: ByName<Statement>,
+    /// The generation in which every one of them is foreign, if that is known; else 0.
+    foreign_in: u64,
     /// Bytes of all bodies kept for named statements.
     kept_bytes: usize,
     /// A body's room, ready for the next unnamed Parse: two of them alternate, so that a client
@@ -104,7 +108,18 @@ impl Statements {
         (self.kept_bytes + body.len() <= bytes_max).then(|| body.to_vec())
     }
 
+    /// Whether no text of theirs spells anything that has to be read.
+    pub fn are_foreign(&self, generation: u64) -> bool {
+        self.foreign_in == generation
+    }
+
     pub fn insert(&mut self, name: &[u8], statement: Statement) -> Undo {
+        let others = self.unnamed.is_some() || !self.named.is_empty();
+        if !others {
+            self.foreign_in = statement.foreign_in;
+        } else if self.foreign_in != statement.foreign_in {
+            self.foreign_in = 0;
+        }
         if name.is_empty() {
             return Undo::Unnamed(self.unnamed.replace(statement));
         }

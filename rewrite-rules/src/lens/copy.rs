@@ -300,7 +300,8 @@ impl Lens {
     /// that differ otherwise stay as they are.
     #[must_use]
     pub fn touch_both(&self) -> Option<String> {
-        if self.written.is_some() || !self.columns.iter().any(|c| c.set_by_trigger) {
+        let apart = self.written.is_none() && self.in_place.is_none();
+        if !apart || !self.columns.iter().any(|c| c.set_by_trigger) {
             return None;
         }
         let sets = |keys: &[String], row: &str| {
@@ -327,6 +328,9 @@ impl Lens {
     /// [`Lens::put_legacy_from`] that leaves rows alone which say the same already.
     #[must_use]
     pub fn put_legacy_missing_or_different_from(&self, relation: &str) -> String {
+        if self.in_place.is_some() {
+            return self.move_columns_back(relation);
+        }
         let put = self.put_legacy_from(relation, None);
         let differences: Vec<String> = self
             .columns
@@ -352,6 +356,9 @@ impl Lens {
     /// A column that a trigger sets is no reason to put: the put would change it again.
     #[must_use]
     pub fn put_missing_or_different_from(&self, relation: &str) -> String {
+        if self.in_place.is_some() {
+            return self.move_columns(relation, true);
+        }
         let put = self.put_from(relation);
         let differences: Vec<String> = self
             .columns

@@ -63,6 +63,9 @@ impl Lens {
         if let Some(written) = &self.written {
             return self.written_functions(written);
         }
+        if self.in_place.is_some() {
+            return vec![self.in_place_trigger()];
+        }
         Work::ALL
             .into_iter()
             .map(|work| Function {
@@ -93,6 +96,9 @@ impl Lens {
         let mut hasher = Fnv::default();
         self.migration.hash(&mut hasher);
         self.read().hash(&mut hasher);
+        if self.row_security {
+            "row_security".hash(&mut hasher);
+        }
         match &self.written {
             None => self.put_from("x").hash(&mut hasher),
             Some(written) => {
@@ -101,7 +107,11 @@ impl Lens {
                     step.sql.hash(&mut hasher);
                 }
                 for column in &self.columns {
-                    column.lossy.hash(&mut hasher);
+                    (column.lossy, column.not_null).hash(&mut hasher);
+                }
+                self.key.hash(&mut hasher);
+                for check in &written.checks {
+                    (&check.name, &check.sql).hash(&mut hasher);
                 }
             }
         }
@@ -114,7 +124,7 @@ impl Lens {
         let (parameters, statements, keys_of) = match work {
             Work::Put => (
                 format!("cf_images {images}"),
-                vec![self.put_from("unnest(cf_images)")],
+                self.puts_from("unnest(cf_images)"),
                 "cf_images",
             ),
             Work::Remove => (
@@ -203,16 +213,77 @@ impl Lens {
             legacy = self.legacy,
             maybe_stale = stale(false),
             stale = stale(true),
-            all = self.put_legacy_from("unnest(cf_images)", None),
-            one = self.put_legacy_from("unnest(ARRAY[cf_image])", None),
+            all = self.puts_legacy_from("unnest(cf_images)"),
+            one = self.puts_legacy_from("unnest(ARRAY[cf_image])"),
             record = self.record("SQLERRM", "SQLSTATE"),
+        )
+    }
+
+    /// [`Lens::put_from`] as statements that follow each other, each with a snapshot of its own: an
+    /// INSERT … ON CONFLICT would ask the policies for INSERT also where it updates.
+    fn puts_from(&self, relation: &str) -> Vec<String> {
+        if !self.row_security {
+            return vec![self.put_from(relation)];
+        }
+        vec![
+            self.update_from(relation),
+            self.put_from(&Self::absent(
+                relation,
+                &self.unified.sql(),
+                &self.key_join("cf_t", Self::IMAGE),
+            )),
+        ]
+    }
+
+    fn puts_legacy_from(&self, relation: &str) -> String {
+        if !self.row_security {
+            return self.put_legacy_from(relation, None);
+        }
+        let others = self.columns.iter().filter(|column| !self.is_key(column));
+        let names: Vec<&str> = others.map(|column| column.name.as_str()).collect();
+        let absent = Self::absent(relation, &self.legacy.sql(), &self.same_legacy_key());
+        format!(
+            "{};\n    {}",
+            self.update_legacy_from(relation, &names),
+            self.put_legacy_from(&absent, None)
+        )
+    }
+
+    fn update_from(&self, relation: &str) -> String {
+        let others = self.columns.iter().filter(|column| !self.is_key(column));
+        let sets: Vec<String> = others
+            .map(|column| {
+                let image = format!("{}.{}", Self::IMAGE, quote_ident(&column.name));
+                format!(
+                    "{} = {}",
+                    quote_ident(&column.unified),
+                    column.put_value(&image)
+                )
+            })
+            .collect();
+        format!(
+            "UPDATE {} AS {row} SET {} FROM {relation} AS {} WHERE {}",
+            self.unified,
+            sets.join(", "),
+            Self::IMAGE,
+            self.key_join(Self::ROW, Self::IMAGE),
+            row = Self::ROW,
+        )
+    }
+
+    /// The images in a relation that a table has no row for.
+    fn absent(relation: &str, table: &str, same_key: &str) -> String {
+        format!(
+            "(SELECT {image}.* FROM {relation} AS {image} \
+             WHERE NOT EXISTS (SELECT FROM {table} AS cf_t WHERE {same_key}))",
+            image = Self::IMAGE,
         )
     }
 
     /// After a set-wise failure: row by row, so that only the rows that fail enter the ledger.
     fn one_by_one(&self, work: Work) -> String {
         let one = match work {
-            Work::Put => self.put_from("unnest(ARRAY[cf_image])"),
+            Work::Put => self.puts_from("unnest(ARRAY[cf_image])").join(";\n      "),
             Work::Remove => {
                 let probe = savepoint_probe(&self.put_absent_from("unnest(ARRAY[cf_image])"));
                 let one = self.remove_from("unnest(ARRAY[cf_image])");

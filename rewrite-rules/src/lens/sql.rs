@@ -184,6 +184,9 @@ impl Lens {
     /// Constants are set on a first put only: later they belong to the unified side.
     #[must_use]
     pub fn put_from(&self, relation: &str) -> String {
+        if self.in_place.is_some() {
+            return self.move_columns(relation, false);
+        }
         format!(
             "{} ON CONFLICT ({}) DO {}",
             self.insert_from(relation),
@@ -241,6 +244,9 @@ impl Lens {
     /// there already only the columns in `set` change; `None` means all of them.
     #[must_use]
     pub fn put_legacy_from(&self, relation: &str, set: Option<&[&str]>) -> String {
+        if self.in_place.is_some() {
+            return self.move_columns_back(relation);
+        }
         let names: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
         let sources: Vec<String> = names
             .iter()
@@ -424,7 +430,7 @@ impl Lens {
             .join(", ")
     }
 
-    fn same_legacy_key(&self) -> String {
+    pub(super) fn same_legacy_key(&self) -> String {
         let keys: Vec<String> = self
             .legacy_key()
             .iter()

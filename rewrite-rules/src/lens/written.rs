@@ -9,7 +9,7 @@ mod functions;
 
 pub(crate) use functions::Call;
 
-use super::{Lens, TableName, Work, quote_ident};
+use super::{LegacyColumn, Lens, TableName, Work, quote_ident};
 
 /// What a rule file's `read` was taken apart into.
 #[derive(Clone, Debug)]
@@ -57,6 +57,14 @@ pub struct Step {
     pub returning: Vec<String>,
 }
 
+/// A CHECK of the legacy table.
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub name: String,
+    /// SQL in which [`Visible::ROW`] stands for the row's name.
+    pub(crate) sql: String,
+}
+
 #[derive(Clone, Debug)]
 pub struct Written {
     /// The unified tables, which clients may write.
@@ -66,6 +74,8 @@ pub struct Written {
     pub query: Query,
     pub put: Vec<Step>,
     pub remove: Vec<Step>,
+    /// In the order in which PostgreSQL looks at them: that of their names.
+    pub checks: Vec<Check>,
 }
 
 impl Written {
@@ -100,6 +110,16 @@ impl Lens {
         }
     }
 
+    /// The legacy table's primary key, as PostgreSQL names it.
+    pub(crate) fn key_constraint(&self) -> String {
+        // A name has 63 bytes at most.
+        let mut table = self.legacy.name.as_str();
+        while table.len() > 63 - "_pkey".len() {
+            table = &table[..table.floor_char_boundary(table.len() - 1)];
+        }
+        format!("{table}_pkey")
+    }
+
     /// The type of a row image in the lens's functions.
     pub(crate) fn image_type(&self) -> String {
         match &self.written {
@@ -115,13 +135,7 @@ impl Lens {
             .columns
             .iter()
             .zip(&written.query.columns)
-            .map(|(column, sql)| {
-                format!(
-                    "({sql})::{} AS {}",
-                    column.sql_type,
-                    quote_ident(&column.name)
-                )
-            })
+            .map(|(column, sql)| column_item(column, sql))
             .collect();
         let mut all: Vec<String> = written
             .query
@@ -161,13 +175,7 @@ impl Lens {
         let keys: Vec<String> = self
             .key_columns()
             .zip(&written.query.key)
-            .map(|(column, sql)| {
-                format!(
-                    "({sql})::{} AS {}",
-                    column.sql_type,
-                    quote_ident(&column.name)
-                )
-            })
+            .map(|(column, sql)| column_item(column, sql))
             .collect();
         let condition = match &written.query.condition {
             Some(condition) => format!(" WHERE {condition}"),
@@ -249,7 +257,7 @@ impl Lens {
             "SELECT CASE WHEN {} THEN count(*) END FROM cf_rows AS {}",
             self.call(
                 Call::Sync,
-                &format!("array_agg({}), NULL", self.image_row(Self::IMAGE))
+                &format!("array_agg({}), NULL, false", self.image_row(Self::IMAGE))
             ),
             Self::IMAGE
         );
@@ -293,4 +301,13 @@ impl Lens {
             self.image_row(Self::IMAGE),
         )
     }
+}
+
+/// A legacy column of a query, from what it is read from.
+fn column_item(column: &LegacyColumn, sql: &str) -> String {
+    format!(
+        "({sql})::{} AS {}",
+        column.sql_type,
+        quote_ident(&column.name)
+    )
 }

@@ -23,6 +23,9 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
     let Some(found) = refs.first() else {
         return Ok(Plan::Unchanged);
     };
+    if refs.iter().all(ManagedRef::is_in_place) {
+        return Ok(Plan::Unchanged);
+    }
     let lens = found.managed.lens;
     let table = found.table_name();
     if scope.statement.list("relations").len() > 1 {
@@ -74,7 +77,7 @@ pub(super) fn lock<'a>(
     refs: &[ManagedRef<'a>],
     source: &mut Source<'a>,
 ) -> Result<Plan, Refusal> {
-    for found in refs {
+    for found in refs.iter().filter(|found| !found.is_in_place()) {
         let lens = found.managed.lens;
         let range = read::reference_range(scope, found)?;
         let named = &scope.tokens.text[range.clone()];

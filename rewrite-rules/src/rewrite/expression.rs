@@ -38,7 +38,7 @@ pub(super) fn default_value(column: &LegacyColumn) -> String {
     )
 }
 
-fn is_default(tokens: &Tokens<'_>) -> bool {
+pub(in crate::rewrite) fn is_default(tokens: &Tokens<'_>) -> bool {
     tokens.tokens.len() == 1 && tokens.is_word(&tokens.tokens[0], "default")
 }
 

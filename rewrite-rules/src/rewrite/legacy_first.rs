@@ -85,7 +85,7 @@ impl Shape<'_, '_> {
 
     fn put(&self, mut composer: Composer, source: &Source<'_>, verb: TagVerb) -> Composed {
         let new = self.image(&mut composer, source);
-        if self.record || self.lens.written.is_some() {
+        if self.record || self.lens.written.is_some() || self.lens.row_security {
             composer.call(self.function(Work::Put, &new));
             return composer.select_rows(self.write, source, &new, &self.carried, verb);
         }

@@ -72,7 +72,10 @@ pub(super) fn substitute_all<'a>(
         .iter()
         .filter(|found| matches!(found.table.place, Place::Read | Place::Sampled))
         .filter(|found| found.reads_unified())
-        .filter(|found| !(locks && found.managed.migration.phase == Phase::DualRead))
+        .filter(|found| {
+            let phase = found.managed.migration.phase;
+            !(locks && phase == Phase::DualRead) || found.is_in_place()
+        })
         .collect();
     let unreachable = Unreachable::of(scope.statement);
     for found in &read {
@@ -189,7 +192,8 @@ impl<'t> SystemColumns<'t> {
 /// The lens's read as a phase wants it.
 pub(super) fn relation(lens: &Lens, phase: Phase, conditions: &[String]) -> String {
     match phase {
-        Phase::DualRead => lens.read_with_fallback(conditions),
+        Phase::DualRead if lens.in_place.is_none() => lens.read_with_fallback(conditions),
+        Phase::DualRead => lens.read_where(conditions),
         // Not read by clients there, but by a shadow read.
         Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => lens.read_where(conditions),
         Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => lens.read_where(conditions),

@@ -26,7 +26,6 @@ use super::expression::{assigned, first_of_value, unrowed, values_of_assignment}
 use super::returning::Carried;
 use super::{ManagedRef, Scope, invert};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
-use crate::phase::Phase;
 use crate::refuse;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
@@ -101,7 +100,7 @@ impl<'w, 'a> Unified<'w, 'a> {
             target,
             write,
             lens: target.managed.lens,
-            mirrors: target.managed.migration.phase == Phase::UnifiedRead,
+            mirrors: target.mirrors(),
             carried: Carried::default(),
         }
     }
@@ -409,7 +408,9 @@ impl<'a> Unified<'_, 'a> {
                 }
                 let given = target.get("val").get("source").get("subselect");
                 let given = given.list("target_list");
-                let counted = !given.iter().any(|item| item.find("AStar").is_some());
+                // A set operation has its columns elsewhere.
+                let counted =
+                    !given.is_empty() && !given.iter().any(|item| item.find("AStar").is_some());
                 if at == 0 && counted && given.len() != queries[query].columns {
                     return Err(Refusal {
                         sqlstate: "42601",

@@ -18,6 +18,7 @@
 //! names are in `mirror`.
 
 mod mirror;
+mod types;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
@@ -90,6 +91,8 @@ impl<'a> Images<'_, 'a> {
             self.lens.image_row(Lens::IMAGE)
         ));
         unified.images(&mut given, source)?;
+        let columns = unified.given_columns()?;
+        self.judge_inserted(&mut composer, source, &columns)?;
         composer.once("given", given);
         let given = composer.name("given");
         let arguments = format!(
@@ -110,6 +113,7 @@ impl<'a> Images<'_, 'a> {
         }
         let unified = Unified::of(&self.scope, self.target, self.write);
         let sets = unified.assignments()?;
+        self.judge_assignments(&mut composer, source, &sets);
         let mut new = Output::default();
         for (index, column) in self.lens.columns.iter().enumerate() {
             new.own(if index == 0 { "ROW(" } else { ", " });
@@ -240,10 +244,11 @@ impl<'a> Images<'_, 'a> {
             })
     }
 
-    fn skips_conflicts(&self) -> Result<bool, Refusal> {
+    /// The constraints whose violation skips a row, as SQL; `NULL` without ON CONFLICT.
+    fn skips_conflicts(&self) -> Result<String, Refusal> {
         let clause = self.scope.statement.get("on_conflict_clause");
         if !clause.exists() {
-            return Ok(false);
+            return Ok("NULL::text[]".to_owned());
         }
         let refuse = |what: &str| {
             Err(refuse::unsupported(
@@ -255,10 +260,55 @@ impl<'a> Images<'_, 'a> {
         if clause.int("action") != NOTHING {
             return refuse("ON CONFLICT DO UPDATE of a table that is split or merged");
         }
-        if clause.get("infer").exists() {
-            return refuse("ON CONFLICT with a target on a table that is split or merged");
+        let infer = clause.get("infer");
+        let key = self.lens.key_constraint();
+        let mut names: Vec<&str> = Vec::new();
+        if infer.exists() {
+            let is_key = match infer.name("conname") {
+                Some(constraint) => constraint == key,
+                None => self.infers_key(infer),
+            };
+            match infer.name("conname").filter(|_| !is_key) {
+                Some(constraint) => names.push(constraint),
+                None if is_key => names.push(&key),
+                None => return refuse("ON CONFLICT with a target that is not the key"),
+            }
+        } else {
+            names.push(&key);
+            names.extend(
+                self.lens
+                    .constraints
+                    .iter()
+                    .map(|(legacy, _)| legacy.as_str()),
+            );
         }
-        Ok(true)
+        let pairs = self.lens.constraints.iter();
+        let unified: Vec<&str> = pairs
+            .filter(|(legacy, _)| names.contains(&legacy.as_str()))
+            .map(|(_, unified)| unified.as_str())
+            .collect();
+        if unified.is_empty() && !names.contains(&key.as_str()) {
+            return refuse("ON CONFLICT ON a constraint that [table.constraints] does not name");
+        }
+        let all = names.into_iter().chain(unified);
+        let all: Vec<String> = all.map(quote_literal).collect();
+        Ok(format!("ARRAY[{}]::text[]", all.join(", ")))
+    }
+
+    /// Whether an ON CONFLICT target is the columns of the key.
+    fn infers_key(&self, infer: &Tree) -> bool {
+        let elements = infer.list("index_elems");
+        let named: Vec<&str> = elements.iter().map(|e| e.text("name")).collect();
+        let plain = elements.iter().all(|element| {
+            !element.get("expr").exists()
+                && element.list("collation").is_empty()
+                && element.list("opclass").is_empty()
+        });
+        let keys: Vec<&str> = self.lens.key_columns().map(|c| c.name.as_str()).collect();
+        plain
+            && !infer.get("where_clause").exists()
+            && keys.iter().all(|key| named.contains(key))
+            && named.iter().all(|name| keys.contains(name))
     }
 }
 

@@ -1,5 +1,7 @@
 //! From rule files as written to migrations that cannot be wrong in themselves.
 
+mod functions;
+mod in_place;
 mod written;
 
 use std::collections::HashSet;
@@ -12,7 +14,7 @@ use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
 use crate::lens::{Constant, LegacyColumn, Lens, TableName, Visible};
 use crate::phase::Phase;
 use crate::rule_file::{ColumnPart, RuleFile, TablePart, line_and_column};
-use crate::rule_sql;
+use crate::rule_sql::{self, Definition};
 
 pub(super) fn compile(files: Vec<SourceFile>) -> Result<Vec<Migration>, RuleErrors> {
     let mut errors = Vec::new();
@@ -52,7 +54,7 @@ impl Reader<'_> {
     }
 
     fn migration(&mut self) -> Option<Migration> {
-        let file: RuleFile = match toml::from_str(self.text) {
+        let file = match RuleFile::read(self.text) {
             Ok(file) => file,
             Err(error) => {
                 let span = error.span().unwrap_or(0..0);
@@ -110,6 +112,7 @@ impl Reader<'_> {
             .filter_map(|table| self.lens(&name, table.get_ref(), &crosswalk))
             .collect();
         self.one_lens_each(&file.tables, &tables);
+        let functions = self.functions(&file.functions);
         let phase = phase.ok()?;
         Some(Migration {
             name,
@@ -118,6 +121,7 @@ impl Reader<'_> {
             declared_policy: on_unified_error,
             prepare,
             tables,
+            functions,
         })
     }
 
@@ -125,12 +129,20 @@ impl Reader<'_> {
     fn one_lens_each(&mut self, parts: &[Spanned<TablePart>], tables: &[Lens]) {
         let mut seen: Vec<&TableName> = Vec::new();
         for (part, lens) in parts.iter().zip(tables) {
-            for table in std::iter::once(&lens.legacy).chain(lens.unified_tables()) {
+            let both = std::iter::once(&lens.legacy).chain(lens.unified_tables());
+            let sides = if lens.in_place.is_some() {
+                1
+            } else {
+                usize::MAX
+            };
+            for table in both.take(sides) {
                 if seen.contains(&table) {
                     let message = format!(
                         "table {table} is already in another [[table]]; expected each table once (elsewhere as `lookup`)"
                     );
-                    self.error(&part.get_ref().legacy.span(), &message);
+                    let part = part.get_ref();
+                    let named = part.legacy.as_ref().or(part.in_place.as_ref());
+                    self.error(&named.map_or(0..0, Spanned::span), &message);
                 }
                 seen.push(table);
             }
@@ -190,8 +202,7 @@ impl Reader<'_> {
     }
 
     fn lens(&mut self, migration: &str, part: &TablePart, crosswalk: &[TableName]) -> Option<Lens> {
-        let legacy = self.table_name(&part.legacy);
-        let unified = self.unified_tables(part);
+        let (legacy, unified) = self.sides(part);
         let columns: Vec<LegacyColumn> = each_column(part)
             .map(|(name, _, column)| self.column(name, column))
             .collect();
@@ -204,13 +215,18 @@ impl Reader<'_> {
         if written.is_none() {
             self.no_column_twice(part, &columns, &constants);
         }
+        if let Some(table) = &part.in_place {
+            self.in_place_only(part, table, &columns, key.as_deref().unwrap_or_default());
+        }
         if self.errors.len() > before {
             return None;
         }
-        Some(Lens {
+        let lens = Lens {
             migration: migration.to_owned(),
             legacy: legacy?,
             unified: unified.into_iter().next()?,
+            in_place: None,
+            row_security: part.row_security,
             columns,
             key: key?,
             visible,
@@ -222,18 +238,23 @@ impl Reader<'_> {
                 .map(|(legacy, unified)| (legacy.get_ref().clone(), unified.get_ref().clone()))
                 .collect(),
             written,
+        };
+        Some(match part.in_place {
+            Some(_) => lens.made_in_place(),
+            None => lens,
         })
     }
 
     fn column(&mut self, name: &str, part: &ColumnPart) -> LegacyColumn {
-        let sql_type = self.sql_type(&part.sql_type);
+        let Definition {
+            sql_type,
+            not_null,
+            default,
+        } = self.definition(part);
         let unified_type = match &part.unified_type {
             Some(written) => self.sql_type(written),
             None => sql_type.clone(),
         };
-        if let Some(default) = &part.default {
-            self.expression(default);
-        }
         let mut values = Vec::new();
         let mut seen = HashSet::new();
         for (legacy, unified) in part.values.iter().flat_map(|v| &v.0) {
@@ -258,7 +279,8 @@ impl Reader<'_> {
                 .map_or(name, |u| u.get_ref())
                 .to_owned(),
             unified_type,
-            default: part.default.as_ref().map(|d| d.get_ref().clone()),
+            not_null,
+            default,
             values,
             set_by_trigger: part.set_by_trigger,
             verify: part.verify,
@@ -328,12 +350,31 @@ impl Reader<'_> {
             .chain(constants.iter().map(|c| &c.unified));
         for unified in named {
             if !seen.insert(unified.clone()) {
+                let sides = part.unified.as_ref().map(Spanned::span);
+                let table = part.in_place.as_ref().map(Spanned::span);
                 self.error(
-                    &part.unified.span(),
+                    &sides.or(table).unwrap_or(0..0),
                     &format!("unified column `{unified}` is set twice; expected one source for each column"),
                 );
             }
         }
+    }
+
+    /// A column as CREATE TABLE would have it; its default may also stand apart.
+    fn definition(&mut self, part: &ColumnPart) -> Definition {
+        let written = &part.sql_type;
+        let mut definition = rule_sql::definition(written.get_ref()).unwrap_or_else(|error| {
+            self.sql_error(written, &error);
+            Definition::default()
+        });
+        if let Some(default) = &part.default {
+            self.expression(default);
+            if definition.default.is_some() {
+                self.error(&default.span(), "the column has two defaults; expected one");
+            }
+            definition.default = Some(default.get_ref().clone());
+        }
+        definition
     }
 
     fn sql_type(&mut self, written: &Spanned<String>) -> String {
@@ -361,6 +402,6 @@ impl Reader<'_> {
 fn each_column(part: &TablePart) -> impl Iterator<Item = (&str, &Spanned<String>, &ColumnPart)> {
     part.columns.0.iter().flat_map(|(names, column)| {
         let each = names.get_ref().split(',').map(str::trim);
-        each.map(move |name| (name, names, column.get_ref()))
+        each.map(move |name| (name, names, &column.get_ref().0))
     })
 }

@@ -3,6 +3,7 @@
 use super::{RuleSet, SourceFile};
 use crate::Phase;
 
+mod dependents;
 mod written;
 
 const RIGHT: &str = include_str!("../../rules/iso_agents.toml");

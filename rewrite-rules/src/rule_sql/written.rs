@@ -51,6 +51,8 @@ pub(crate) struct Relation {
 pub(crate) struct Known<'a> {
     pub tables: &'a [TableName],
     pub relations: &'a [Relation],
+    /// Declared tables that it may not name.
+    pub lookup: &'a [TableName],
 }
 
 /// A step, checked.

@@ -529,7 +529,24 @@ impl Grammar<'_> {
                 "CREATE TEMP TABLE IF NOT EXISTS made AS SELECT email, role FROM {name}"
             ));
         }
-        Written::of(match self.choices.below(7) {
+        Written::of(match self.choices.below(10) {
+            7 | 8 => {
+                self.saw("PREPARE and EXECUTE");
+                let (write, _) = match self.choices.below(3) {
+                    0 => self.update(),
+                    1 => self.insert(),
+                    _ => self.delete(),
+                };
+                format!("PREPARE made_4 AS {write}; EXECUTE made_4; DEALLOCATE made_4")
+            }
+            9 => {
+                self.saw("MERGE of a neighbour");
+                format!(
+                    "MERGE INTO client_profiles c USING {name} AS a ON c.iso_agent_id = a.id AND a.role = 'admin' \
+                     WHEN MATCHED AND a.is_active THEN UPDATE SET notes = a.email \
+                     WHEN MATCHED THEN DELETE"
+                )
+            }
             0 => {
                 self.saw("TRUNCATE");
                 let words = self

@@ -225,8 +225,12 @@ fn only_error(answer: &[String]) -> Vec<&String> {
     error.map_or_else(Vec::new, |at| answer[at..].iter().collect())
 }
 
-/// A value of the wrong type meets the mapping of its values before its column.
-fn is_mapped_mismatch(wanted: &[String], got: &[String]) -> bool {
+/// A value of the wrong type meets the mapping of its values before its column: where an INSERT has
+/// several rows or a query it cannot be told which value it was.
+fn is_mapped_mismatch(sql: &str, wanted: &[String], got: &[String]) -> bool {
+    if !sql.to_ascii_uppercase().contains("INSERT") {
+        return false;
+    }
     let has = |answer: &[String], start: &str| answer.iter().any(|line| line.starts_with(start));
     has(wanted, "E ERROR | 42804 | column \"role\"")
         && has(got, "E ERROR | 42883 | operator does not exist")
@@ -339,7 +343,7 @@ fn compare(phase: Phase, case: &Case, expected: &[Step], got: &[Step]) -> Option
                 .is_some_and(|line| line.starts_with("E "))
             && only_error(&wanted.answer) == only_error(&step.answer);
         let excused = failed_whole
-            || is_mapped_mismatch(&wanted.answer, &step.answer)
+            || is_mapped_mismatch(&case.statements[at].sql, &wanted.answer, &step.answer)
             || is_told_first(&wanted.answer, &step.answer);
         if wanted.answer != step.answer && !excused {
             let (wanted, got) = unlike(&wanted.answer, &step.answer);

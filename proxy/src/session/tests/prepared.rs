@@ -35,7 +35,7 @@ fn an_execute_is_answered_as_the_statement_behind_it() {
     assert_eq!(got, join([complete("UPDATE 2"), ready(b'I')]));
     // Another one is the server's own business.
     let answers = join([rows(), complete("SELECT 2")]);
-    let (_, got) = told(&mut rig, "EXECUTE other", &[answers.clone()]);
+    let (_, got) = told(&mut rig, "EXECUTE other", std::slice::from_ref(&answers));
     assert_eq!(got, join([answers, ready(b'I')]));
 }
 
@@ -148,7 +148,7 @@ fn a_statement_that_was_deallocated_is_forgotten() {
     told(&mut rig, PREPARE, &[complete("PREPARE")]);
     told(&mut rig, "DEALLOCATE s", &[complete("DEALLOCATE")]);
     let answers = join([rows(), complete("SELECT 1")]);
-    let (_, got) = told(&mut rig, "EXECUTE s", &[answers.clone()]);
+    let (_, got) = told(&mut rig, "EXECUTE s", std::slice::from_ref(&answers));
     assert_eq!(got, join([answers, ready(b'I')]));
 }
 

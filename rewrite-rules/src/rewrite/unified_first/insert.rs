@@ -15,7 +15,7 @@ use super::Unified;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
-use crate::rewrite::expression::{assigned, default_value, first_of_value, is_bare};
+use crate::rewrite::expression::{assigned, default_value, first_of_value, is_bare, is_default};
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tokens::Tokens;
@@ -104,7 +104,7 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// The columns that the client names, or as many of the shape as it gives values.
-    fn given_columns(&self) -> Result<Vec<&LegacyColumn>, Refusal> {
+    pub(in crate::rewrite) fn given_columns(&self) -> Result<Vec<&LegacyColumn>, Refusal> {
         let named = self.scope.statement.list("cols");
         if named.is_empty() {
             return Ok(self.lens.columns.iter().collect());
@@ -175,12 +175,15 @@ impl<'a> Unified<'_, 'a> {
                     output.own(", ");
                 }
                 let at = given.iter().position(|given| given.name == column.name);
-                assigned(
-                    output,
-                    source,
-                    at.and_then(|at| items.get(at)).copied(),
-                    column,
-                );
+                let value = at.and_then(|at| items.get(at)).copied();
+                match value.filter(|value| self.lens.written.is_some() && !is_default(value)) {
+                    // Judged already; each row may come by its own type.
+                    Some(value) => {
+                        output.own("(").client(source, value.extent());
+                        output.own(&format!(")::{}", column.base_type()));
+                    }
+                    None => assigned(output, source, value, column),
+                }
             }
             output.own(")");
         }

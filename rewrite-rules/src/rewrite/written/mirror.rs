@@ -197,7 +197,7 @@ impl Mirror<'_, '_> {
         verb: TagVerb,
     ) -> Composed {
         let lens = self.target.managed.lens;
-        let arguments = format!("array_agg({}), {set}", lens.key_image("cf_k"));
+        let arguments = format!("array_agg({}), {set}, true", lens.key_image("cf_k"));
         composer.call(format!(
             "(SELECT {} FROM ({keys}) AS cf_k)",
             lens.call(Call::Sync, &arguments)

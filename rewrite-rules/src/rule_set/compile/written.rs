@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::{Reader, each_column};
-use crate::lens::{LegacyColumn, Step, TableName, Written};
+use crate::lens::{Check, LegacyColumn, Step, TableName, Visible, Written};
 use crate::rule_file::{StepPart, TablePart, Unified, place_in_string};
 use crate::rule_sql::{self, Checked, Known, Relation, SqlError};
 
@@ -13,14 +13,14 @@ const ROW_IMAGE: &str = "row_image";
 impl Reader<'_> {
     /// The unified tables of a table's rule.
     pub(super) fn unified_tables(&mut self, part: &TablePart) -> Vec<TableName> {
-        match part.unified.get_ref() {
-            Unified::One(name) => self.tables_in(part, std::slice::from_ref(name)),
-            Unified::Several(names) => self.tables_in(part, names),
-        }
-    }
-
-    fn tables_in(&mut self, part: &TablePart, names: &[String]) -> Vec<TableName> {
-        let placed = |name: &String| Spanned::new(part.unified.span(), name.clone());
+        let Some(unified) = &part.unified else {
+            return Vec::new();
+        };
+        let names = match unified.get_ref() {
+            Unified::One(name) => std::slice::from_ref(name),
+            Unified::Several(names) => names,
+        };
+        let placed = |name: &String| Spanned::new(unified.span(), name.clone());
         self.table_names(&names.iter().map(placed).collect::<Vec<_>>())
     }
 
@@ -48,9 +48,12 @@ impl Reader<'_> {
         let lookup = self.table_names(&part.lookup);
         let all: Vec<TableName> = [tables, crosswalk, &lookup].concat();
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        // Legacy follows what clients write to these; nobody follows the lookups.
+        let followed = [tables, crosswalk].concat();
         let known = Known {
-            tables: &all,
+            tables: &followed,
             relations: &[],
+            lookup: &lookup,
         };
         let query = rule_sql::read(read.get_ref(), known, &names, key)
             .map_err(|error| self.placed(read, &error))
@@ -64,6 +67,7 @@ impl Reader<'_> {
                 self.error(&read.span(), &message);
             }
         }
+        let checks = self.checks(part, &names);
         // What a wrong step would have put is not known.
         let whole = put.len() == part.put.len();
         for (declared, column) in each_column(part).zip(columns).filter(|_| whole) {
@@ -81,7 +85,23 @@ impl Reader<'_> {
             query: query?,
             put,
             remove,
+            checks,
         })
+    }
+
+    fn checks(&mut self, part: &TablePart, columns: &[&str]) -> Vec<Check> {
+        let mut checks = Vec::new();
+        for (name, sql) in &part.checks.0 {
+            match rule_sql::qualify(sql.get_ref(), Visible::ROW, Some(columns)) {
+                Ok((sql, _)) => checks.push(Check {
+                    name: name.get_ref().clone(),
+                    sql,
+                }),
+                Err(error) => self.sql_error(sql, &error),
+            }
+        }
+        checks.sort_by(|a, b| a.name.cmp(&b.name));
+        checks
     }
 
     /// What only a written lens may say.
@@ -89,13 +109,16 @@ impl Reader<'_> {
         let steps = part.put.iter().chain(&part.remove);
         let stray = steps
             .map(|step| step.sql.span())
-            .chain(part.lookup.iter().map(Spanned::span));
+            .chain(part.lookup.iter().map(Spanned::span))
+            .chain(part.checks.0.iter().map(|(name, _)| name.span()));
         for span in stray.collect::<Vec<_>>() {
-            self.error(&span, "found this without `read`; a lens that is derived from [table.columns] has neither steps nor lookups");
+            self.error(&span, "found this without `read`; a lens that is derived from [table.columns] has neither steps, lookups nor checks");
         }
-        if let Unified::Several(_) = part.unified.get_ref() {
+        if let Some(unified) = &part.unified
+            && let Unified::Several(_) = unified.get_ref()
+        {
             self.error(
-                &part.unified.span(),
+                &unified.span(),
                 "found several unified tables without `read`; expected one, or the SQL of the lens",
             );
         }
@@ -152,6 +175,7 @@ impl Reader<'_> {
             let known = Known {
                 tables,
                 relations: &relations,
+                lookup: &[],
             };
             let Checked {
                 sql,

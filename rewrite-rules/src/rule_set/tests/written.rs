@@ -67,7 +67,7 @@ fn names_that_are_not_there_are_told_with_their_place() {
         "JOIN person p",
         "JOIN persons p",
         "persons p",
-        "unknown relation `persons`; expected one of: person, address, ids, country",
+        "unknown relation `persons`; expected one of: person, address, ids",
     );
     wrong(
         "FROM row_image, made\"",
@@ -129,6 +129,87 @@ fn a_read_yields_the_shape_and_nothing_else() {
         "found DISTINCT; expected a plain SELECT",
     );
     wrong("FROM ids k", "FORM ids k", "ids k", "Expected");
+}
+
+#[test]
+fn a_read_names_every_table_where_a_write_to_it_can_be_followed() {
+    for subquery in [
+        "(SELECT max(x.street) FROM address x WHERE x.person_id = p.id)",
+        "CASE WHEN EXISTS (SELECT FROM address x WHERE x.person_id = p.id) THEN 'x' END",
+        "ARRAY(SELECT x.street FROM public.address x)::text",
+    ] {
+        let at = if subquery.contains("public.address") {
+            "public.address x"
+        } else {
+            "address x"
+        };
+        wrong(
+            "  p.note\n",
+            &format!("  {subquery} AS note\n"),
+            at,
+            "names address in a subquery",
+        );
+    }
+    wrong(
+        "a.person_id = p.id\"",
+        "a.person_id = p.id\nWHERE p.id IN (SELECT person_id FROM ids)\"",
+        "ids)\"",
+        "names ids in a subquery",
+    );
+    wrong(
+        "LEFT JOIN address a ON a",
+        "LEFT JOIN country c ON c.name = p.name LEFT JOIN address a ON a",
+        "country c",
+        "`country` is a lookup table",
+    );
+    // One that names no table has nothing to follow.
+    let harmless = RIGHT.replacen(
+        "  p.note\n",
+        "  (SELECT max(x) FROM unnest(ARRAY[p.note, p.name]) AS x) AS note\n",
+        1,
+    );
+    compile(&harmless).expect("it reads columns only");
+}
+
+#[test]
+fn a_read_names_the_columns_that_it_reads() {
+    for (row, at, said) in [
+        ("to_jsonb(p)", "p))::text", "p"),
+        ("to_jsonb(p.*)", "to_jsonb", "p.*"),
+        ("(p).note", "p).note", "p"),
+        ("row_to_json(P)", "P))::text", "P"),
+    ] {
+        wrong(
+            "  p.note\n",
+            &format!("  ({row})::text AS note\n"),
+            at,
+            &format!("found the whole row `{said}`"),
+        );
+    }
+    wrong(
+        "ON a.person_id = p.id\"",
+        "ON to_jsonb(a) ? p.id\"",
+        "a) ?",
+        "found the whole row `a`",
+    );
+    wrong(
+        "JOIN person p ON",
+        "JOIN person p (id, name, note) ON",
+        "p (id",
+        "expected columns under their own names",
+    );
+    // A column by its table's full name is the column.
+    let text = RIGHT
+        .replace("person p ON p.id", "person ON public.person.id")
+        .replace("p.id\"", "person.id\"")
+        .replace("p.name, a", "public.person.name, a")
+        .replace("p.note", "Public.Person.note");
+    let rules = compile(&text).expect("a table's full name");
+    let written = rules.migrations()[0].tables[0].written.as_ref();
+    let part = written.and_then(|w| w.part_of(&w.tables[0])).expect("read");
+    let fed: Vec<&str> = part.feeds.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(fed, ["name", "note"]);
+    assert_eq!(part.decides, ["id", "id"]);
 }
 
 #[test]

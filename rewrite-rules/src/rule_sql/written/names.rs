@@ -22,6 +22,10 @@ pub(super) struct Names<'a> {
     /// Aliases of relations with known columns.
     aliases: HashMap<String, String>,
     qualified: Vec<(String, String, Location)>,
+    /// Queries around the place that is visited.
+    depth: usize,
+    /// The first table that is named in a query within the query.
+    pub nested: Option<(TableName, Location)>,
     pub columns: Vec<String>,
     /// Tables named, in order, repeated as often as they are.
     pub tables: Vec<TableName>,
@@ -35,6 +39,8 @@ impl<'a> Names<'a> {
             function: false,
             aliases: HashMap::new(),
             qualified: Vec::new(),
+            depth: 0,
+            nested: None,
             columns: Vec::new(),
             tables: Vec::new(),
         }
@@ -67,6 +73,14 @@ impl<'a> Names<'a> {
     }
 
     fn unknown(&self, name: &ObjectName) -> SqlError {
+        if let Some(table) = declared(name, self.known.lookup) {
+            let said = format!(
+                "`{}` is a lookup table, and legacy does not follow what clients write there; name \
+                 it in `unified`, or look the value up in a step and keep it",
+                table.name
+            );
+            return SqlError::new(said, start(name));
+        }
         let relations = self.known.relations.iter().map(|r| r.name.clone());
         let tables = self.known.tables.iter().map(|table| table.name.clone());
         let all: Vec<String> = relations.chain(tables).collect();
@@ -84,9 +98,15 @@ impl VisitorMut for Names<'_> {
     type Break = SqlError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        self.depth += 1;
         for query in query.with.iter().flat_map(|with| &with.cte_tables) {
             self.with.push(folded(&query.alias.name));
         }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<SqlError> {
+        self.depth -= 1;
         ControlFlow::Continue(())
     }
 
@@ -119,6 +139,10 @@ impl VisitorMut for Names<'_> {
         }
         match declared(name, self.known.tables) {
             Some(table) => {
+                if self.depth > 1 {
+                    let at = start(name);
+                    self.nested.get_or_insert_with(|| (table.clone(), at));
+                }
                 *name = ObjectName::from(vec![quoted(&table.schema), quoted(&table.name)]);
                 self.tables.push(table);
                 ControlFlow::Continue(())

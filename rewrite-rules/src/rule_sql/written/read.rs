@@ -4,8 +4,9 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, Select, SelectItem, SetExpr, Spanned,
-    Statement, TableAlias, TableFactor, TableWithJoins, Visit, Visitor,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Join, JoinConstraint,
+    JoinOperator, Select, SelectItem, SetExpr, Spanned, Statement, TableAlias, TableFactor,
+    TableWithJoins, Visit, Visitor, visit_expressions, visit_expressions_mut,
 };
 
 use super::names::{self, Names};
@@ -23,9 +24,21 @@ pub(crate) fn read(
     let mut statement = one(text)?;
     let mut names = Names::new(known);
     names.resolve(&mut statement)?;
+    cut_names(&mut statement);
     let select = plain_select(&statement)?;
+    if let Some((table, at)) = &names.nested {
+        return Err(SqlError::new(
+            format!(
+                "names {} in a subquery, where legacy cannot follow what clients write to it; join \
+                 it in FROM",
+                table.name
+            ),
+            *at,
+        ));
+    }
     let items = projection(select, columns)?;
     let sources = sources(select, known.tables)?;
+    no_whole_rows(select, &sources)?;
     for &index in key {
         let is_column =
             matches!(&items[index], Expr::CompoundIdentifier(parts) if parts.len() == 2);
@@ -159,9 +172,16 @@ fn source(
     at: (usize, Option<usize>),
 ) -> Result<SourceTable, SqlError> {
     let alias = match factor {
-        TableFactor::Table { alias, .. } => alias.as_ref().map(|alias| folded(&alias.name)),
+        TableFactor::Table { alias, .. } => alias.as_ref(),
         _ => None,
     };
+    if let Some(alias) = alias.filter(|alias| !alias.columns.is_empty()) {
+        return Err(SqlError::new(
+            format!("found `{alias}`; expected columns under their own names"),
+            alias.name.span.start,
+        ));
+    }
+    let alias = alias.map(|alias| folded(&alias.name));
     let table = names::of_factor(factor, tables).ok_or_else(|| {
         SqlError::new(
             format!("found `{factor}` in FROM; expected a declared table"),
@@ -251,6 +271,53 @@ fn condition(join: &Join) -> Option<&Expr> {
         | JoinOperator::Left(JoinConstraint::On(on))
         | JoinOperator::LeftOuter(JoinConstraint::On(on)) => Some(on),
         _ => None,
+    }
+}
+
+/// `public.settings.language` → `settings.language`: the table may stand there under its alias alone.
+fn cut_names(statement: &mut Statement) {
+    let ControlFlow::Continue(()) = visit_expressions_mut(statement, |expr| {
+        if let Expr::CompoundIdentifier(parts) = expr {
+            parts.drain(..parts.len().saturating_sub(2));
+        }
+        ControlFlow::<std::convert::Infallible>::Continue(())
+    });
+}
+
+/// A whole row reads every column, and nobody can tell which a change concerns.
+fn no_whole_rows(select: &Select, sources: &[SourceTable]) -> Result<(), SqlError> {
+    let refuse = |what: &dyn std::fmt::Display, at| {
+        ControlFlow::Break(SqlError::new(
+            format!("found the whole row `{what}`; expected its columns, each as `table.column`"),
+            at,
+        ))
+    };
+    let found = visit_expressions(select, |expr| match expr {
+        Expr::Identifier(name) if sources.iter().any(|s| s.alias == folded(name)) => {
+            refuse(name, name.span.start)
+        }
+        Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => refuse(expr, expr.span().start),
+        Expr::Function(function) => match &function.args {
+            FunctionArguments::List(list) => {
+                let rows = list.args.iter().find(|argument| match argument {
+                    FunctionArg::Named { arg, .. }
+                    | FunctionArg::ExprNamed { arg, .. }
+                    | FunctionArg::Unnamed(arg) => {
+                        matches!(arg, FunctionArgExpr::QualifiedWildcard(_))
+                    }
+                });
+                match rows {
+                    Some(argument) => refuse(argument, expr.span().start),
+                    None => ControlFlow::Continue(()),
+                }
+            }
+            FunctionArguments::None | FunctionArguments::Subquery(_) => ControlFlow::Continue(()),
+        },
+        _ => ControlFlow::Continue(()),
+    });
+    match found {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
     }
 }
 

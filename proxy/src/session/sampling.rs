@@ -1,0 +1,54 @@
+//! Which reads are compared with their unified counterparts, beside the client's path.
+
+use rewrite_rules::Verdict;
+
+use super::expect::Read;
+use super::{Pin, Session, ShadowCandidate};
+use crate::wire::frame::Header;
+use crate::wire::frontend::Parse;
+
+/// Binds larger than this are never copied for a shadow read.
+const SHADOW_BIND_BYTES_MAX: usize = 64 * 1024;
+
+impl<P: Pin> Session<P> {
+    /// Whether this Bind is wanted whole: some statement may be compared, and chance says so.
+    #[inline]
+    pub(super) fn samples_bind(&mut self, header: Header) -> bool {
+        self.comparable_statements
+            && header.frame_bytes() <= SHADOW_BIND_BYTES_MAX
+            && self.is_outside_block()
+            && self.sampled()
+    }
+
+    pub(super) fn declared_types(&self, statement: &[u8]) -> Vec<u32> {
+        let body = self.statements.get(statement).and_then(|s| s.body.as_ref());
+        body.and_then(|body| Parse::read(body).ok())
+            .map(|parse| parse.type_oids().collect())
+            .unwrap_or_default()
+    }
+}
+
+pub(super) fn is_comparable(read: &Read) -> bool {
+    match read.as_ref().map(|reading| &reading.verdict) {
+        Some(Verdict::Rewritten(rewritten)) => rewritten.shadow.is_some(),
+        Some(Verdict::PassThrough | Verdict::Refused(_)) | None => false,
+    }
+}
+
+pub(super) fn candidate(
+    read: &Read,
+    parameter_types: Vec<u32>,
+    parameters: Vec<(i16, Option<Vec<u8>>)>,
+) -> Option<Box<ShadowCandidate>> {
+    let Verdict::Rewritten(rewritten) = &read.as_ref()?.verdict else {
+        return None;
+    };
+    let pair = rewritten.shadow.as_ref()?;
+    Some(Box::new(ShadowCandidate {
+        migration: pair.migration.clone(),
+        legacy: pair.legacy.clone(),
+        unified: pair.unified.clone(),
+        parameter_types,
+        parameters,
+    }))
+}

@@ -1,0 +1,201 @@
+//! A client's write to the legacy name once unified leads.
+//!
+//! Whoever writes locks the legacy row first (where legacy still follows) and then the rows that
+//! `read` joins for its key, so that between looking again and putting nobody can interfere.
+
+use super::super::Part;
+use super::{Call, Functions};
+use crate::lens::{Function, quote_ident, quote_literal};
+
+impl Functions<'_> {
+    pub(super) fn insert_one(&self) -> Function {
+        let keys: Vec<String> = self.lens.key_columns().map(|c| c.name.clone()).collect();
+        let values: Vec<String> = self
+            .lens
+            .legacy_key()
+            .iter()
+            .map(|key| format!("(cf_image).{key}::text"))
+            .collect();
+        let constraint = self.lens.key_constraint();
+        let body = format!(
+            "{fits}  PERFORM {accept};\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}\
+             \x20 PERFORM 1 FROM ({read}) AS cf_r;\n\
+             \x20 IF FOUND THEN\n    RAISE EXCEPTION USING ERRCODE = '23505',\n\
+             \x20     MESSAGE = {said}, DETAIL = {detail} || concat_ws(', ', {values}) || ') already exists.',\n\
+             \x20     CONSTRAINT = {constraint}, TABLE = {table}, SCHEMA = {schema};\n  END IF;\n\
+             \x20 PERFORM {put};\n{read_back}{mirror}  RETURN cf_now;\n",
+            fits = self.fits("cf_image", "  "),
+            accept = self.lens.call(Call::Accept, "cf_image"),
+            lock_legacy = self.lock_legacy("cf_image"),
+            locks = self.locks("cf_image"),
+            read = self.lens.read_of(self.written, "cf_image"),
+            said = quote_literal(&format!(
+                "duplicate key value violates unique constraint \"{constraint}\""
+            )),
+            detail = quote_literal(&format!("Key ({})=(", keys.join(", "))),
+            values = values.join(", "),
+            constraint = quote_literal(&constraint),
+            table = quote_literal(&self.lens.legacy.name),
+            schema = quote_literal(&self.lens.legacy.schema),
+            put = self.lens.call(Call::PutOne, "cf_image"),
+            read_back = self.read_back("cf_image", "  "),
+            mirror = self.mirror("  "),
+        );
+        self.function(
+            self.lens.named(Call::InsertOne.word()),
+            &format!(
+                "(cf_image {row}, cf_mirror boolean) RETURNS {row}",
+                row = self.row
+            ),
+            &format!("  cf_now {};\n{}", self.row, self.fitting()),
+            &body,
+        )
+    }
+
+    /// Images in the client's order, which is that of its RETURNING. With ON CONFLICT DO NOTHING a
+    /// row is skipped that the legacy table would not have taken; one that only unified does not take
+    /// is an error, or it would be lost in silence.
+    pub(super) fn insert(&self) -> Function {
+        let one = self.lens.call(Call::InsertOne, "cf_image, cf_mirror");
+        let body = format!(
+            "  FOREACH cf_image IN ARRAY coalesce(cf_images, '{{}}') LOOP\n\
+             \x20   IF cf_skip IS NULL THEN\n      cf_now := {one};\n\
+             \x20   ELSE\n      BEGIN\n        cf_now := {one};\n\
+             \x20     EXCEPTION WHEN unique_violation THEN\n\
+             \x20       GET STACKED DIAGNOSTICS cf_constraint = CONSTRAINT_NAME;\n\
+             \x20       IF cf_constraint = ANY (cf_skip) THEN CONTINUE; END IF;\n        RAISE;\n\
+             \x20     END;\n    END IF;\n    RETURN NEXT cf_now;\n  END LOOP;\n"
+        );
+        self.function(
+            self.lens.named(Call::Insert.word()),
+            &format!(
+                "(cf_images {row}[], cf_skip text[], cf_mirror boolean) RETURNS SETOF {row}",
+                row = self.row
+            ),
+            &format!(
+                "  cf_image {row};\n  cf_now {row};\n  cf_constraint text;\n",
+                row = self.row
+            ),
+            &body,
+        )
+    }
+
+    /// An UPDATE: old and new images in step, and the columns that the client set. The row is
+    /// looked at again under its locks. If it changed since the statement looked, the new values
+    /// still stand where neither they nor the condition depend on the old ones.
+    pub(super) fn change(&self) -> Function {
+        let sets: String = self
+            .lens
+            .columns
+            .iter()
+            .filter(|column| !self.lens.is_key(column))
+            .map(|c| {
+                let name = quote_ident(&c.name);
+                format!(
+                    "    IF {} = ANY (cf_set) THEN cf_now.{name} := cf_new.{name}; END IF;\n",
+                    quote_literal(&c.name)
+                )
+            })
+            .collect();
+        let body = format!(
+            "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
+             \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{fits}{sets}\
+             \x20   PERFORM {accept};\n    PERFORM {put};\n{read_back}{mirror}    RETURN NEXT cf_now;\n  END LOOP;\n",
+            again = self.look_again(),
+            fits = self.fits("cf_new", "    "),
+            accept = self.lens.call(Call::Accept, "cf_now"),
+            put = self.lens.call(Call::PutOne, "cf_now"),
+            read_back = self.read_back("cf_old", "    "),
+            mirror = self.mirror("    "),
+        );
+        self.function(
+            self.lens.named(Call::Change.word()),
+            &format!("(cf_olds {row}[], cf_news {row}[], cf_set text[], cf_alone boolean, cf_mirror boolean) RETURNS SETOF {row}", row = self.row),
+            &format!("  cf_old {row};\n  cf_new {row};\n  cf_now {row};\n  cf_i integer := 0;\n  cf_images {row}[] := cf_news;\n{fitting}", row = self.row, fitting = self.fitting()),
+            &body,
+        )
+    }
+
+    pub(super) fn delete(&self) -> Function {
+        let body = format!(
+            "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n{again}\
+             \x20   PERFORM {remove};\n\
+             \x20   IF cf_mirror THEN {remove_legacy}; END IF;\n    RETURN NEXT cf_now;\n  END LOOP;\n",
+            again = self.look_again(),
+            remove = self.lens.call(Call::RemoveOne, "cf_now"),
+            remove_legacy = self.remove_legacy("cf_old"),
+        );
+        self.function(
+            self.lens.named(Call::Delete.word()),
+            &format!(
+                "(cf_olds {row}[], cf_alone boolean, cf_mirror boolean) RETURNS SETOF {row}",
+                row = self.row
+            ),
+            &format!("  cf_old {row};\n  cf_now {row};\n", row = self.row),
+            &body,
+        )
+    }
+
+    /// `cf_now`: the row of `cf_old` as it is under its locks. A row that is gone is skipped, as
+    /// by any UPDATE or DELETE that waited for it.
+    fn look_again(&self) -> String {
+        format!(
+            "    IF cf_mirror THEN {}; END IF;\n{}    {} INTO cf_now;\n\
+             \x20   CONTINUE WHEN NOT FOUND;\n\
+             \x20   IF NOT cf_alone AND cf_now::text IS DISTINCT FROM cf_old::text THEN\n\
+             \x20     RAISE EXCEPTION USING ERRCODE = '40001',\n\
+             \x20       MESSAGE = 'could not serialize access due to concurrent update',\n\
+             \x20       HINT = 'The row changed while this statement waited for it; run the transaction again.';\n\
+             \x20   END IF;\n",
+            self.lock_legacy("cf_old"),
+            self.locks("cf_old"),
+            self.lens.read_of(self.written, "cf_old"),
+        )
+    }
+
+    fn read_back(&self, image: &str, indent: &str) -> String {
+        let said = format!(
+            "a row of {} does not read back after it was put; its lens maps it to nothing",
+            self.lens.legacy.name
+        );
+        format!(
+            "{indent}{} INTO cf_now;\n{indent}IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {}; END IF;\n",
+            self.lens.read_of(self.written, image),
+            quote_literal(&said),
+        )
+    }
+
+    /// Locks the rows that `read` joins for a key: in one statement those that must be there, and
+    /// each that need not in one of its own. Rows of tables that are only looked up stay free.
+    pub(super) fn locks(&self, image: &str) -> String {
+        let query = &self.written.query;
+        let ours =
+            |table| self.written.tables.contains(table) || self.written.crosswalk.contains(table);
+        let mut conditions = vec![self.lens.has_key_of(self.written, image)];
+        conditions.extend(query.condition.iter().map(|c| format!("({c})")));
+        let conditions = conditions.join(" AND ");
+        let parts = || query.parts.iter().filter(|part| ours(&part.table));
+        let inner: Vec<String> = parts()
+            .filter(|part| !part.nullable)
+            .map(|part| quote_ident(&part.alias))
+            .collect();
+        let mut sql = String::new();
+        if !inner.is_empty() {
+            sql += &format!(
+                "  PERFORM 1 FROM {} WHERE {conditions} FOR UPDATE OF {};\n",
+                query.from,
+                inner.join(", ")
+            );
+        }
+        // Of what need not be there only what clients may write: lenses lock the others' rows.
+        let clients = |part: &&Part| self.written.tables.contains(&part.table);
+        for part in parts().filter(|part| part.nullable).filter(clients) {
+            sql += &format!(
+                "  PERFORM 1 FROM {} WHERE {conditions} FOR UPDATE OF {};\n",
+                part.from,
+                quote_ident(&part.alias)
+            );
+        }
+        sql
+    }
+}

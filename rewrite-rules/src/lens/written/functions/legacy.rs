@@ -1,0 +1,131 @@
+//! The legacy rows of a written lens, once unified leads or is written under its own names.
+//!
+//! ```text
+//! follow(image, columns)  one legacy row made the image
+//! sync(keys, columns)     legacy rows made what `read` says, or removed
+//! ```
+
+use super::{Call, Functions};
+use crate::lens::{Function, quote_ident, quote_literal};
+
+impl Functions<'_> {
+    /// Legacy made what `read` says; of a row that is there only `cf_set`, if that is given.
+    pub(super) fn sync(&self) -> Function {
+        let follow = self.lens.call(Call::Follow, "cf_now, cf_set, cf_excuse");
+        let body = format!(
+            "  IF cf_keys IS NULL THEN RETURN true; END IF;\n\
+             \x20 FOR cf_image IN SELECT * FROM unnest(cf_keys) AS cf_i ORDER BY {order} LOOP\n\
+             \x20   {lock_legacy};\n{locks}    {read} INTO cf_now;\n\
+             \x20   IF FOUND THEN\n      PERFORM {follow};\n    ELSE\n      {remove};\n    END IF;\n\
+             \x20 END LOOP;\n  RETURN true;\n",
+            order = self.key_order("cf_i"),
+            lock_legacy = self.lock_legacy("cf_image"),
+            locks = self.locks("cf_image"),
+            read = self.lens.read_of(self.written, "cf_image"),
+            remove = self.remove_legacy("cf_image"),
+        );
+        self.function(
+            self.lens.named(Call::Sync.word()),
+            &format!(
+                "(cf_keys {}[], cf_set text[], cf_excuse boolean) RETURNS boolean",
+                self.row
+            ),
+            &format!("  cf_image {row};\n  cf_now {row};\n", row = self.row),
+            &body,
+        )
+    }
+
+    pub(super) fn mirror(&self, indent: &str) -> String {
+        let follow = self.lens.call(Call::Follow, "cf_now, NULL, true");
+        format!("{indent}IF cf_mirror THEN PERFORM {follow}; END IF;\n")
+    }
+
+    /// One legacy row made an image; of a row that is there only `cf_set`, if that is given.
+    ///
+    /// After a visit to `unified_only` legacy keeps rows that unified deleted or changed. One of them
+    /// that is in the way must not fail a write that unified has accepted: the key enters the ledger,
+    /// and the reverse backfill, without which nobody reads legacy again, settles it. That itself is
+    /// not excused (`cf_excuse`).
+    pub(super) fn follow(&self) -> Function {
+        let put = self.put_legacy("cf_image", |name| {
+            format!("CASE WHEN cf_set IS NULL OR {} = ANY (cf_set) THEN excluded.{name} ELSE cf_t.{name} END",
+                quote_literal(name.trim_matches('"')))
+        });
+        let stale = |in_the_way: bool| {
+            let migration = quote_literal(&self.lens.migration);
+            format!("crossfade.legacy_is_stale({migration}, {in_the_way})")
+        };
+        let body = format!(
+            "  IF NOT cf_excuse OR NOT {maybe_stale} THEN\n    {put};\n    RETURN true;\n  END IF;\n\
+             \x20 BEGIN\n    {put};\n\
+             \x20 EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
+             \x20   IF NOT {stale} THEN RAISE; END IF;\n    PERFORM {record};\n\
+             \x20 END;\n  RETURN true;\n",
+            maybe_stale = stale(false),
+            stale = stale(true),
+            record = self.lens.record("SQLERRM", "SQLSTATE"),
+        );
+        self.function(
+            self.lens.named(Call::Follow.word()),
+            &format!(
+                "(cf_image {}, cf_set text[], cf_excuse boolean) RETURNS boolean",
+                self.row
+            ),
+            "",
+            &body,
+        )
+    }
+
+    /// The legacy row of an image, written. Of a row that is there, lossy columns stay: unified
+    /// has nothing to say of them.
+    pub(super) fn put_legacy(&self, image: &str, value: impl Fn(&str) -> String) -> String {
+        let names: Vec<String> = self
+            .lens
+            .columns
+            .iter()
+            .map(|c| quote_ident(&c.name))
+            .collect();
+        let values: Vec<String> = names
+            .iter()
+            .map(|name| format!("({image}).{name}"))
+            .collect();
+        let sets: Vec<String> = self
+            .lens
+            .columns
+            .iter()
+            .filter(|c| !self.lens.is_key(c) && !c.lossy)
+            .map(|c| quote_ident(&c.name))
+            .map(|name| format!("{name} = {}", value(&name)))
+            .collect();
+        let action = if sets.is_empty() {
+            "NOTHING".to_owned()
+        } else {
+            format!("UPDATE SET {}", sets.join(", "))
+        };
+        format!(
+            "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE VALUES ({}) ON CONFLICT ({}) DO {action}",
+            self.lens.legacy,
+            names.join(", "),
+            values.join(", "),
+            self.lens.legacy_key().join(", "),
+        )
+    }
+
+    fn legacy_row(&self, image: &str) -> String {
+        let keys: Vec<String> = self
+            .lens
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_t.{key} = ({image}).{key}"))
+            .collect();
+        format!("{} AS cf_t WHERE {}", self.lens.legacy, keys.join(" AND "))
+    }
+
+    pub(super) fn lock_legacy(&self, image: &str) -> String {
+        format!("PERFORM 1 FROM {} FOR UPDATE", self.legacy_row(image))
+    }
+
+    pub(super) fn remove_legacy(&self, image: &str) -> String {
+        format!("DELETE FROM {}", self.legacy_row(image))
+    }
+}

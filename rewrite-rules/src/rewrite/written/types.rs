@@ -1,0 +1,142 @@
+//! The types of assigned values, judged as an assignment judges them.
+//!
+//! ```text
+//! UPDATE user_settings SET max_iterations = language WHERE id = 1
+//!
+//! cf_types AS (INSERT INTO crossfade.image_… ("max_iterations")
+//!              SELECT language FROM crossfade.image_… AS "user_settings" WHERE false)
+//! ```
+//!
+//! Row images are made by casts, and a cast turns nearly anything into anything: the statement above
+//! would read the language as a number. The image's own table takes no row, but PostgreSQL says of
+//! the values what it would have said of them on the legacy table (42804), at the same place.
+
+use std::collections::HashSet;
+
+use super::Images;
+use crate::lens::{LegacyColumn, quote_ident};
+use crate::rewrite::compose::Composer;
+use crate::rewrite::expression::{is_bare, is_default};
+use crate::splice::{Output, Source};
+use crate::statement::Refusal;
+use crate::tokens::Tokens;
+
+/// Rows of VALUES that differ in more than their constants; each costs some parsing. Of more rows
+/// than this the later ones are cast without being judged.
+const ROWS_MAX: usize = 20;
+
+impl<'a> Images<'_, 'a> {
+    pub(super) fn judge_assignments(
+        &self,
+        composer: &mut Composer,
+        source: &Source<'_>,
+        sets: &[(&LegacyColumn, Tokens<'a>)],
+    ) {
+        let judged: Vec<_> = sets
+            .iter()
+            .filter(|(_, value)| !is_bare(value) && !is_default(value))
+            .copied()
+            .collect();
+        if judged.is_empty() {
+            return;
+        }
+        let mut output = self.values(source, &judged);
+        let image = self.lens.image_type();
+        output.own(&format!(" FROM {image} AS {}", self.write.alias));
+        if let Some(joined) = self.write.joined() {
+            output.own(", ").client(source, joined);
+        }
+        output.own(" WHERE false");
+        composer.query("types", output);
+    }
+
+    pub(super) fn judge_inserted(
+        &self,
+        composer: &mut Composer,
+        source: &Source<'_>,
+        given: &[&'a LegacyColumn],
+    ) -> Result<(), Refusal> {
+        let (values, _) = self.write.insert_parts();
+        let select = self.scope.statement.get("select_stmt");
+        let Some(values) = values.filter(|_| select.exists()) else {
+            return Ok(());
+        };
+        if select.list("values_lists").is_empty() {
+            let mut output = self.target_of(given.iter().copied());
+            output.own("SELECT * FROM (");
+            output.client(source, values.extent());
+            output.own(") AS cf_s WHERE false");
+            composer.query("types", output);
+            return Ok(());
+        }
+        let mut seen = HashSet::new();
+        for row in values.slice(1..values.tokens.len()).split() {
+            let Some((inner, _)) = row.parenthesised(0) else {
+                continue;
+            };
+            let items = inner.split();
+            let judged: Vec<(&LegacyColumn, Tokens<'_>)> = given
+                .iter()
+                .zip(items)
+                .filter(|(_, value)| !is_bare(value) && !is_default(value))
+                .map(|(column, value)| (*column, value))
+                .collect();
+            let form: Vec<String> = judged
+                .iter()
+                .map(|(column, value)| format!("{} {}", column.name, form(value)))
+                .collect();
+            if judged.is_empty() || seen.len() >= ROWS_MAX || !seen.insert(form) {
+                continue;
+            }
+            let mut output = self.values(source, &judged);
+            output.own(" WHERE false");
+            composer.query(&format!("types{}", seen.len()), output);
+        }
+        Ok(())
+    }
+
+    fn values(&self, source: &Source<'_>, judged: &[(&LegacyColumn, Tokens<'_>)]) -> Output {
+        let mut output = self.target_of(judged.iter().map(|(column, _)| *column));
+        for (index, (_, value)) in judged.iter().enumerate() {
+            output.own(if index == 0 { "SELECT " } else { ", " });
+            output.client(source, value.extent());
+        }
+        output
+    }
+
+    fn target_of<'c>(&self, columns: impl Iterator<Item = &'c LegacyColumn>) -> Output {
+        let names: Vec<String> = columns.map(|column| quote_ident(&column.name)).collect();
+        let mut output = Output::default();
+        output.own(&format!(
+            "INSERT INTO {} ({}) ",
+            self.lens.image_type(),
+            names.join(", ")
+        ));
+        output
+    }
+}
+
+/// An expression without what its constants say, which its type does not depend on: of numbers the
+/// type depends on the number of digits.
+fn form(value: &Tokens<'_>) -> String {
+    let mut form = String::new();
+    for token in value.tokens {
+        let text = value.str(token);
+        if text.ends_with('\'') {
+            form += "''";
+        } else if text.starts_with(|c: char| c.is_ascii_digit()) {
+            let whole = text.chars().all(|c| c.is_ascii_digit());
+            form += if !whole {
+                "1.5"
+            } else if text.len() < 10 {
+                "1"
+            } else {
+                text
+            };
+        } else {
+            form += text;
+        }
+        form.push(' ');
+    }
+    form
+}
