@@ -103,8 +103,9 @@ impl Proxy {
 
     /// Starts serving and waits until a session can be had.
     pub async fn serve(mut self) -> anyhow::Result<Self> {
-        let deadline = Instant::now() + START_TIMEOUT;
+        // The first use of the binary may build it: the time runs from then on.
         let mut process = self.spawn()?;
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
             let connected = crossfade::demo::client::connect(&self.url(), "test").await;
             if process.is_over() {

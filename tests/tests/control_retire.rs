@@ -216,6 +216,14 @@ async fn a_write_around_the_proxies_is_counted_and_holds_up_the_retirement() {
     let through = proxy.client().await.unwrap();
     let write = "UPDATE iso_agents SET full_name = 'x' WHERE clerk_user_id = 'user_1'";
     assert_eq!(through.execute(write, &[]).await.unwrap(), 1);
+    // Counting begins once every session's process has told what it did.
+    let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
+    assert!(!status.contains("around the proxies"), "{status}");
+    operator
+        .batch_execute("UPDATE crossfade.left_behind SET since = now() - interval '2 minutes'")
+        .await
+        .unwrap();
+    around().await;
     run(&proxy.config(), &["verify", "iso_agents"])
         .await
         .unwrap();

@@ -94,29 +94,46 @@ pub(super) async fn forget(client: &Client, migration: &Migration) -> Result<(),
         .map_err(ControlError::sql("note of the counters"))
 }
 
-/// Once no proxy touches the tables any more: counting begins, unless it has.
+/// A session's process tells the server's counters what it did up to a minute later: what proxies
+/// did just before they left the tables alone must not be taken for something around them.
+const SETTLED_SECONDS: f64 = 60.0;
+
+/// Once no proxy touches the tables any more; the first look after a minute begins to count.
 pub(super) async fn begin(client: &Client, migration: &Migration) -> Result<(), ControlError> {
-    for lens in migration.left_behind() {
-        let table = lens.legacy.sql();
-        let now = counters(client, &table).await?;
-        client
-            .execute(
-                "INSERT INTO crossfade.left_behind \
-                 (migration, legacy_table, scans, writes, stats_reset) \
-                 VALUES ($1, $2, $3, $4, $5::text::timestamptz) \
-                 ON CONFLICT (migration, legacy_table) DO NOTHING",
-                &[
-                    &migration.name,
-                    &table,
-                    &now.scans,
-                    &now.writes,
-                    &now.stats_reset,
-                ],
-            )
-            .await
-            .map_err(ControlError::sql("note of the counters"))?;
-    }
-    Ok(())
+    let tables: Vec<String> = migration.left_behind().map(|t| t.legacy.sql()).collect();
+    client
+        .execute(
+            "INSERT INTO crossfade.left_behind (migration, legacy_table) \
+             SELECT $1, name FROM unnest($2::text[]) AS t (name) ON CONFLICT DO NOTHING",
+            &[&migration.name, &tables],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("note of the counters"))
+}
+
+async fn count_from_now(
+    client: &Client,
+    migration: &str,
+    table: &str,
+    now: &Counters,
+) -> Result<(), ControlError> {
+    client
+        .execute(
+            "UPDATE crossfade.left_behind SET scans = $3, writes = $4, \
+             stats_reset = $5::text::timestamptz, own_scans = 0, since = clock_timestamp() \
+             WHERE migration = $1 AND legacy_table = $2",
+            &[
+                &migration,
+                &table,
+                &now.scans,
+                &now.writes,
+                &now.stats_reset,
+            ],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("note of the counters"))
 }
 
 /// The scans that a transaction has made of a table so far, without those of parallel workers.
@@ -171,19 +188,27 @@ pub async fn read(
         let row = client
             .query_opt(
                 "SELECT scans, writes, stats_reset::text, own_scans, \
-                 to_char(since, 'YYYY-MM-DD HH24:MI TZ') FROM crossfade.left_behind \
+                 to_char(since, 'YYYY-MM-DD HH24:MI TZ'), \
+                 extract(epoch FROM clock_timestamp() - since)::float8 FROM crossfade.left_behind \
                  WHERE migration = $1 AND legacy_table = $2 AND to_regclass($2) IS NOT NULL",
                 &[&migration.name, &table],
             )
             .await
             .map_err(ControlError::sql("look at the counters"))?;
         let Some(row) = row else { continue };
-        let before = Counters {
-            scans: row.get(0),
-            writes: row.get(1),
-            stats_reset: row.get(2),
-        };
         let now = counters(client, &table).await?;
+        let before = match (row.get(0), row.get(1)) {
+            (Some(scans), Some(writes)) => Counters {
+                scans,
+                writes,
+                stats_reset: row.get(2),
+            },
+            _ if row.get::<_, f64>(5) < SETTLED_SECONDS => continue,
+            _ => {
+                count_from_now(client, &migration.name, &table, &now).await?;
+                now.clone()
+            }
+        };
         let own: i64 = row.get(3);
         let (scans, writes) = before.until(&now).unwrap_or((now.scans, now.writes));
         all.push(Around {
@@ -209,7 +234,7 @@ pub(super) async fn unwritten(
         name: "around the proxies",
         met: around.iter().all(|around| around.writes == 0),
         found: if lines.is_empty() {
-            "nothing is known: no step to unified_only is on record".to_owned()
+            "nothing is counted yet: that begins a minute after the step to unified_only".to_owned()
         } else {
             lines.join("; ")
         },

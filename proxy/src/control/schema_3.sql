@@ -31,14 +31,14 @@ CREATE TABLE crossfade.retirements (
     PRIMARY KEY (migration, legacy_table)
 );
 
--- Where the server's counters of a legacy table stood when no proxy touched it any more, and how
--- many scans since then were Crossfade's own.
+-- Where the server's counters of a legacy table stood once no proxy touched it any more and all had
+-- been counted (NULL: not yet), and how many scans since then were Crossfade's own.
 CREATE TABLE crossfade.left_behind (
     migration    text NOT NULL,
     legacy_table text NOT NULL,
     since        timestamptz NOT NULL DEFAULT clock_timestamp(),
-    scans        bigint NOT NULL,
-    writes       bigint NOT NULL,
+    scans        bigint,
+    writes       bigint,
     stats_reset  timestamptz,
     own_scans    bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (migration, legacy_table)
