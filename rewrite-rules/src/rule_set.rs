@@ -103,11 +103,11 @@ pub struct RuleSet {
     migrations: Vec<Migration>,
     /// Finds the texts that must be read; `None` when there is nothing to find.
     pub(crate) scan: Option<AhoCorasick>,
-    /// Finds the names whose statements are counted in `legacy_only`.
-    watch: Option<AhoCorasick>,
     pub(crate) shapes: Shapes,
-    /// The first so many words of the scan can spell a managed name; the others are session words.
+    /// The first so many words of the scan can spell a managed name; behind them are session words.
     naming_words: usize,
+    /// From this word on the scan's are names whose statements are counted in `legacy_only`.
+    first_watched: usize,
     /// The managed tables of either side, in any phase, each once and in order.
     pub(crate) path_names: Vec<TableName>,
     readings: [Cache<String, Arc<Reading>>; 2],
@@ -197,6 +197,8 @@ impl RuleSet {
             // In `legacy_only` too: what a session did there holds in the phases to come.
             words.extend(SESSION_WORDS.iter().map(|word| (*word).to_owned()));
         }
+        let first_watched = words.len();
+        words.append(&mut watched);
         let lenses = migrations.iter().flat_map(|migration| &migration.tables);
         let tables = lenses.flat_map(|lens| {
             let unified = lens.unified_tables().into_iter().cloned();
@@ -208,10 +210,10 @@ impl RuleSet {
         RuleSet {
             path_names,
             scan: finder(&words),
-            watch: finder(&watched),
             migrations,
             shapes: Shapes::default(),
             naming_words,
+            first_watched,
             readings: [Cache::new(READINGS_MAX), Cache::new(READINGS_MAX)],
             readings_elsewhere: Cache::new(READINGS_MAX),
         }
@@ -246,22 +248,24 @@ impl RuleSet {
     /// passes unread.
     #[must_use]
     pub fn must_read(&self, text: &[u8]) -> bool {
-        self.scan.as_ref().is_some_and(|scan| scan.is_match(text)) || self.watches(text)
+        self.scan.as_ref().is_some_and(|scan| scan.is_match(text))
     }
 
     /// Whether the bytes spell a name that is only counted yet, in `legacy_only`.
     pub(crate) fn watches(&self, text: &[u8]) -> bool {
-        self.watch
-            .as_ref()
-            .is_some_and(|watch| watch.is_match(text))
+        self.spells(text, |word| word >= self.first_watched)
     }
 
     /// Whether the bytes can name a managed table, session words apart.
     #[must_use]
     pub fn may_name(&self, text: &[u8]) -> bool {
+        self.spells(text, |word| word < self.naming_words)
+    }
+
+    fn spells(&self, text: &[u8], of: impl Fn(usize) -> bool) -> bool {
         self.scan.as_ref().is_some_and(|scan| {
-            scan.find_overlapping_iter(text)
-                .any(|found| found.pattern().as_usize() < self.naming_words)
+            let mut found = scan.find_overlapping_iter(text);
+            found.any(|found| of(found.pattern().as_usize()))
         })
     }
 
@@ -327,6 +331,8 @@ fn finder(words: &[String]) -> Option<AhoCorasick> {
             .ascii_case_insensitive(true)
             // The fastest kind. It takes most memory, of which few words need little.
             .kind(Some(AhoCorasickKind::DFA))
+            // Looking ahead for a rare letter stops too often in texts as short as these.
+            .prefilter(false)
             .build(words)
             .expect("a handful of short words is within the automaton's limits")
     })

@@ -49,6 +49,29 @@ async fn a_step_changes_one_word_of_the_file_and_the_proxy_follows() {
 }
 
 #[tokio::test]
+async fn a_step_waits_for_a_proxy_that_has_yet_to_say_that_it_serves() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("unsaid", Phase::LegacyOnly).await.unwrap();
+    let client = world.client(&world.postgres.url("unsaid")).await.unwrap();
+    until(
+        &client,
+        "SELECT to_regclass('crossfade.instances') IS NOT NULL",
+    )
+    .await
+    .unwrap();
+    until(&client, "SELECT count(*) = 1 FROM crossfade.instances")
+        .await
+        .unwrap();
+    // As it stands when the database was prepared just now: the next heartbeat is the first.
+    client
+        .batch_execute("DELETE FROM crossfade.instances")
+        .await
+        .unwrap();
+    let said = proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
+    assert!(said.contains("drained (1 serving"), "{said}");
+}
+
+#[tokio::test]
 async fn an_instance_that_stops_cleanly_is_gone_at_once() {
     let world = World::start().await.unwrap();
     let mut proxy = world.in_phase("gone", Phase::DualWrite).await.unwrap();

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
-use super::instances::{Instance, instances};
+use super::instances::{Instance, REGISTERED_WITHIN, instances};
 
 /// Between two looks: small against the heartbeat and against a human's patience.
 const POLL: Duration = Duration::from_millis(50);
@@ -118,9 +118,14 @@ async fn instances_there(
             .filter(|i| i.live)
             .filter_map(|i| lag(i, phases))
             .collect();
+        let live = all.iter().filter(|i| i.live).count();
+        if live == 0 && clock.started.elapsed() < REGISTERED_WITHIN.min(clock.timeout) {
+            clock.wait("a proxy to say that it serves", tell).await?;
+            continue;
+        }
         if late.is_empty() {
             return Ok(Drained {
-                instances: all.iter().filter(|i| i.live).count(),
+                instances: live,
                 silent: all.into_iter().filter(|i| !i.live).collect(),
                 waited_for: 0,
             });

@@ -27,6 +27,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(50);
 /// Between attempts to reach a database that is down or not prepared yet.
 const RECONNECT: Duration = Duration::from_millis(500);
+/// A proxy that serves has said so by then, even if the database was prepared just now.
+pub const REGISTERED_WITHIN: Duration = Duration::from_secs(2);
 /// A clean stop must not hang on a database that does not answer.
 const SIGN_OFF_TIMEOUT: Duration = Duration::from_secs(2);
 
