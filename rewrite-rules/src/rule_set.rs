@@ -338,6 +338,15 @@ fn finder(words: &[String]) -> Option<AhoCorasick> {
     })
 }
 
-/// Words that the session must see whatever they name: they change the search path or the
-/// prepared statements.
-const SESSION_WORDS: [&str; 5] = ["search_path", "prepare", "execute", "deallocate", "discard"];
+/// Words that the session must see whatever they name: they change what unqualified names mean, or
+/// the prepared statements.
+const SESSION_WORDS: [&str; 7] = [
+    "search_path",
+    // `"$user"` in the path, and the right to look into a schema, go by the role.
+    "role",
+    "authorization",
+    "prepare",
+    "execute",
+    "deallocate",
+    "discard",
+];

@@ -130,6 +130,12 @@ mod tests {
             ),
             ("BEGIN; SELECT FROM iso_agents; COMMIT", false),
             ("RESET ALL; SELECT FROM iso_agents", true),
+            ("SET LOCAL ROLE x; SELECT FROM iso_agents", true),
+            ("SET SESSION AUTHORIZATION x; SELECT FROM iso_agents", true),
+            (
+                "SELECT set_config('role', 'x', true); SELECT FROM iso_agents",
+                true,
+            ),
             (
                 "SELECT set_config('Search_Path', 'x', true); SELECT FROM iso_agents",
                 true,

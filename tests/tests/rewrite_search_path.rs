@@ -11,12 +11,35 @@ const OTHER: &str = "CREATE SCHEMA other;
     INSERT INTO other.iso_agents VALUES ('other@example.com', 'Other');
     CREATE SCHEMA empty;
     GRANT ALL ON SCHEMA other, empty TO PUBLIC;
-    GRANT ALL ON other.iso_agents TO PUBLIC";
+    GRANT ALL ON other.iso_agents TO PUBLIC;
+    DO $$ BEGIN
+        IF to_regrole('tenant') IS NULL THEN CREATE ROLE tenant; GRANT tenant TO app; END IF;
+    END $$;
+    CREATE SCHEMA tenant;
+    CREATE TABLE tenant.iso_agents (email text, full_name text);
+    GRANT ALL ON SCHEMA tenant TO PUBLIC;
+    GRANT ALL ON tenant.iso_agents TO PUBLIC";
 
 const READ: &str = "SELECT count(*), min(email) FROM iso_agents";
 const WRITE: &str = "UPDATE iso_agents SET full_name = 'changed' WHERE email IN ('other@example.com', 'agent.1@example.com') RETURNING email";
 
 const STATEMENTS: &[&str] = &[
+    READ,
+    // The path begins with "$user".
+    "SET ROLE tenant",
+    READ,
+    WRITE,
+    "RESET ROLE",
+    READ,
+    "BEGIN",
+    "SET LOCAL ROLE tenant",
+    READ,
+    "COMMIT",
+    READ,
+    "SELECT set_config('role', 'tenant', false)",
+    READ,
+    "SET SESSION AUTHORIZATION DEFAULT",
+    "RESET ROLE",
     READ,
     "SET search_path = other, public",
     READ,

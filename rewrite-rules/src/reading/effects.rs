@@ -18,6 +18,9 @@ const SHAPES: [&str; 8] = [
     "CreateForeignTableStmt",
 ];
 
+/// Settings of the role, which decides what `"$user"` in the path is and which schemas are seen.
+const ROLES: [&str; 2] = ["role", "session_authorization"];
+
 /// Notes what a statement, the `number`th of those sent, does with prepared statements.
 pub(super) fn note_prepared(
     statement: &Tree,
@@ -82,6 +85,9 @@ pub(super) fn path_after(statement: &Tree, set: &RuleSet, changed: bool) -> Opti
                 SearchPath::Unknown
             });
         }
+        "VariableSetStmt" if ROLES.contains(&statement.text("name")) => {
+            return Some(SearchPath::Unknown);
+        }
         // RESET ALL has no name.
         "VariableSetStmt" if statement.name("name").is_none() => return Some(SearchPath::Unknown),
         "DiscardStmt" => return Some(SearchPath::Unknown),
@@ -107,7 +113,8 @@ fn sets_config(node: &Tree) -> bool {
     let mut touches = false;
     if node.is("FuncCall") && called {
         node.get("args").each(&mut |argument| {
-            touches |= argument.text("sval").eq_ignore_ascii_case("search_path");
+            let setting = argument.text("sval").to_ascii_lowercase();
+            touches |= setting == "search_path" || ROLES.contains(&setting.as_str());
         });
     }
     touches
@@ -138,7 +145,8 @@ fn sets_declared(statement: &Tree, set: &RuleSet) -> bool {
 pub(super) fn of_words(text: &str, effects: &mut SessionEffects) {
     effects.unparsed = true;
     let lower = text.to_ascii_lowercase();
-    if lower.contains("search_path") || lower.contains("reset") || lower.contains("discard") {
+    let words = ["search_path", "role", "authorization", "reset", "discard"];
+    if words.iter().any(|word| lower.contains(word)) {
         effects.path = Some(SearchPath::Unknown);
     }
     let mut words = lower.split(|c: char| c.is_whitespace() || ";()\"".contains(c));
