@@ -34,6 +34,7 @@ use expect::Expect;
 use path::Path;
 use statements::{Portals, Statements};
 
+pub use cache::CacheLimits;
 pub use client_side::Frontend;
 pub use server_side::Backend;
 
@@ -78,8 +79,7 @@ pub struct SessionLimits {
     pub prepared_statements_max: usize,
     /// Texts kept to prepare statements anew under a later generation.
     pub prepared_bytes_max: usize,
-    /// Unnamed statements kept prepared on the server; 0 keeps none.
-    pub cached_statements_max: usize,
+    pub cache: CacheLimits,
 }
 
 /// What the session is born with.
@@ -219,7 +219,7 @@ impl<P: Pin> Session<P> {
             expects,
             statements: Statements::default(),
             portals: Portals::default(),
-            cache: Cache::new(settings.limits.cached_statements_max, settings.seed),
+            cache: Cache::new(settings.limits.cache, settings.seed),
             admitted: false,
             served: false,
             status: b'I',
