@@ -108,6 +108,8 @@ pub struct Gates {
     pub verify_age_max_hours: f64,
     /// Before the drop of a retired table: days on probation in which nobody has touched it.
     pub untouched_days: f64,
+    /// Rows that are looked at to rehearse the way back; of a larger table ranges are.
+    pub rehearsal_rows_max: u32,
 }
 
 impl Default for Gates {
@@ -117,6 +119,8 @@ impl Default for Gates {
             fallback_free_days: 7.0,
             verify_age_max_hours: 24.0,
             untouched_days: 7.0,
+            // Some seconds' work, and enough for a value in ten thousand to be met.
+            rehearsal_rows_max: 1_000_000,
         }
     }
 }

@@ -4,6 +4,7 @@
 use rewrite_rules::Lens;
 use rewrite_rules::lens::quote_ident;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::Findings;
 use crate::control::ControlError;
@@ -32,6 +33,15 @@ async fn trial(
     sample_rows: u32,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
+    // Rows that the application has locked are not waited for long enough to be its deadlock.
+    client
+        .execute(
+            "SELECT set_config('lock_timeout', greatest(setting::bigint / 2, 10)::text, true) \
+             FROM pg_settings WHERE name = 'deadlock_timeout'",
+            &[],
+        )
+        .await
+        .map_err(ControlError::sql("begin of the trial"))?;
     let key = lens.legacy_key().join(", ");
     // Spread over the key, and the same sample when the check is run again.
     let sample = format!(
@@ -53,6 +63,17 @@ async fn trial(
             .batch_execute(&lens.put_all_from("pg_temp.cf_sample"))
             .await
         {
+            let locked = [
+                SqlState::LOCK_NOT_AVAILABLE,
+                SqlState::T_R_DEADLOCK_DETECTED,
+            ];
+            if error.code().is_some_and(|code| locked.contains(code)) {
+                findings.warning(
+                    format!("the mapping was not tried: of {rows} sampled rows others lock some"),
+                    "run the check again",
+                );
+                return Ok(());
+            }
             let said = error
                 .as_db_error()
                 .map_or_else(|| error.to_string(), |said| said.message().to_owned());
