@@ -102,7 +102,7 @@ fn a_read_yields_the_shape_and_nothing_else() {
         "p.name, a.street",
         "a.street, p.name",
         "a.street, p.name",
-        "column 2 of `read` is `street`; [table.columns] has `name` there",
+        "column 2 of `read` is `street`; `columns` has `name` there",
     );
     wrong(
         ",\n  p.note",
@@ -114,7 +114,7 @@ fn a_read_yields_the_shape_and_nothing_else() {
         "p.note\n",
         "p.note, p.id\n",
         "p.id\nFROM",
-        "`read` yields `id`, which is not among [table.columns]",
+        "`read` yields `id` twice",
     );
     wrong(
         "k.legacy_id AS id",
