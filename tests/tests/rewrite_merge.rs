@@ -148,6 +148,9 @@ const STATEMENTS: &[Statement] = &[
         "MERGE INTO iso_agents a USING (VALUES (1)) AS v(n) ON a.nothing = n WHEN MATCHED THEN DELETE",
     ),
     plain(
+        "MERGE INTO iso_agents a USING (VALUES (1)) AS v(n) ON true WHEN MATCHED THEN DO NOTHING WHEN MATCHED AND n = 1 THEN DELETE",
+    ),
+    plain(
         "MERGE INTO iso_agents a USING client_profiles c ON email = c.email WHEN MATCHED THEN DELETE",
     ),
     plain(

@@ -306,6 +306,24 @@ fn a_merge_into_unified_decides_over_relations_of_the_clients_names() {
 }
 
 #[test]
+fn an_unreachable_clause_of_a_merge_is_told_as_the_server_does() {
+    let merge =
+        "MERGE INTO old USING t ON true WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN DO NOTHING";
+    refused(
+        Phase::UnifiedOnly,
+        &format!("{merge} WHEN MATCHED AND t.x THEN DO NOTHING"),
+        "unreachable WHEN clause",
+    );
+    refused(
+        Phase::UnifiedOnly,
+        &format!(
+            "{merge} WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED BY SOURCE THEN DELETE"
+        ),
+        "unreachable WHEN clause",
+    );
+}
+
+#[test]
 fn a_merge_of_the_new_name_is_brought_back() {
     let merge = "USING t ON n.id = t.id WHEN MATCHED THEN UPDATE SET extra = t.e";
     // Before unified_read a column that legacy lacks needs nothing there.

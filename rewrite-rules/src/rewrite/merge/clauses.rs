@@ -84,6 +84,16 @@ impl<'a> Merge<'a> {
         self.clauses.iter().any(|clause| clause.when == when)
     }
 
+    /// Whether a clause stands behind one of its kind that always holds.
+    pub fn has_unreachable(&self) -> bool {
+        let clauses = self.clauses.iter().enumerate();
+        let mut behind = clauses.filter(|(at, clause)| {
+            let mut before = self.clauses[..*at].iter();
+            before.any(|before| before.when == clause.when && before.condition.is_none())
+        });
+        behind.next().is_some()
+    }
+
     pub fn deletes(&self) -> bool {
         let mut actions = self.clauses.iter().map(|clause| &clause.action);
         actions.any(|action| matches!(action, Action::Delete))

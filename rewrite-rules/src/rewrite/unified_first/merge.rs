@@ -65,6 +65,15 @@ impl<'a> Unified<'_, 'a> {
         check_keys(&merge, self.target, &|lens, name| {
             lens.key_columns().any(|key| key.name == name)
         })?;
+        if merge.has_unreachable() {
+            return Err(Refusal {
+                sqlstate: "42601",
+                message: "unreachable WHEN clause specified after unconditional WHEN clause"
+                    .to_owned(),
+                hint: String::new(),
+                position: None,
+            });
+        }
         let joined = Joined::of(&self.scope, self.target);
         joined.check()?;
         returning(
