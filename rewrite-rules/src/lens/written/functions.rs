@@ -4,7 +4,7 @@
 //! put_one(image)        the steps of `put`, each a statement; a step's RETURNING is kept in a
 //!                       record, out of which later steps read it as a relation
 //! put, remove(images, record)      what a write to the legacy table is followed by
-//! insert, change, delete(images …) a write to the legacy name once unified leads (`client`)
+//! insert, upsert, change, delete(images …) a write to the legacy name once unified leads (`client`)
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! sync(keys, columns)              legacy rows made what `read` says (`legacy`)
 //! ```
@@ -12,6 +12,7 @@
 mod client;
 mod image;
 mod legacy;
+mod upsert;
 
 use super::{Step, Written};
 use crate::lens::functions::{PASSES_ON, savepoint_probe};
@@ -24,6 +25,7 @@ pub(crate) enum Call {
     RemoveOne,
     InsertOne,
     Insert,
+    Upsert,
     Change,
     Delete,
     Accept,
@@ -38,6 +40,7 @@ impl Call {
             Call::RemoveOne => "remove_one",
             Call::InsertOne => "insert_one",
             Call::Insert => "insert",
+            Call::Upsert => "upsert",
             Call::Change => "change",
             Call::Delete => "delete",
             Call::Accept => "accept",
@@ -67,6 +70,7 @@ impl Lens {
             f.insert(),
             f.change(),
             f.delete(),
+            f.upsert(),
         ]
     }
 }

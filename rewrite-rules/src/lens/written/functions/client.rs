@@ -18,7 +18,8 @@ impl Functions<'_> {
             .collect();
         let constraint = self.lens.key_constraint();
         let body = format!(
-            "{fits}  PERFORM {accept};\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}\
+            "{fits}  PERFORM {accept};\n  PERFORM crossfade.claim({migration}, {legacy}, {key});\n\
+             \x20 IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}\
              \x20 PERFORM 1 FROM ({read}) AS cf_r;\n\
              \x20 IF FOUND THEN\n    RAISE EXCEPTION USING ERRCODE = '23505',\n\
              \x20     MESSAGE = {said}, DETAIL = {detail} || concat_ws(', ', {values}) || ') already exists.',\n\
@@ -26,6 +27,9 @@ impl Functions<'_> {
              \x20 PERFORM {put};\n{read_back}{mirror}  RETURN cf_now;\n",
             fits = self.fits("cf_image", "  "),
             accept = self.lens.call(Call::Accept, "cf_image"),
+            migration = quote_literal(&self.lens.migration),
+            legacy = quote_literal(&self.lens.legacy.sql()),
+            key = self.lens.key_json("cf_image"),
             lock_legacy = self.lock_legacy("cf_image"),
             locks = self.locks("cf_image"),
             read = self.lens.read_of(self.written, "cf_image"),
