@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use rewrite_rules::{Reading, SearchPath};
+use rewrite_rules::{Reading, SearchPath, ServerVersion};
 
 use crate::wire::frame::tag_name;
 use crate::wire::frontend::{MessageError, MessageLimits};
@@ -162,6 +162,7 @@ pub struct Session<P: Pin> {
     /// The generation that the session began with.
     born: u64,
     encoding: Encoding,
+    server: ServerVersion,
     expects: VecDeque<Expect>,
     statements: Statements,
     portals: Portals,
@@ -216,6 +217,7 @@ impl<P: Pin> Session<P> {
             born: generation.number(),
             generation,
             encoding: Encoding::Bytes,
+            server: ServerVersion::default(),
             expects,
             statements: Statements::default(),
             portals: Portals::default(),

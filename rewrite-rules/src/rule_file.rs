@@ -2,7 +2,10 @@
 //!
 //! Nothing here knows what the values mean; `RuleSet::compile` checks them and builds lenses.
 
+mod each;
 pub(crate) mod schema;
+
+pub(crate) use each::Instance;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,8 +13,9 @@ use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use toml::Spanned;
+use toml::de::DeTable;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +24,9 @@ pub(crate) struct RuleFile {
     pub prepare: Option<PreparePart>,
     #[serde(default, rename = "table")]
     pub tables: Vec<Spanned<TablePart>>,
+    /// For each of the tables, which of several alike it is.
+    #[serde(skip)]
+    pub instances: Vec<Option<Instance>>,
     #[serde(default, rename = "function")]
     pub functions: Vec<FunctionPart>,
 }
@@ -56,6 +63,12 @@ pub(crate) struct MigrationPart {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TablePart {
+    /// Of tables that are alike, what differs; and texts that stand in several places. Nothing is
+    /// left of both when this is read: see `each`.
+    #[serde(rename = "each")]
+    _each: Option<IgnoredAny>,
+    #[serde(rename = "let")]
+    _let: Option<IgnoredAny>,
     pub legacy: Option<Spanned<String>>,
     pub unified: Option<Spanned<Unified>>,
     /// In place of both: a table that stays, and columns of which move to others.
@@ -70,8 +83,12 @@ pub(crate) struct TablePart {
     pub row_security: bool,
     /// SQL over unified columns: which unified rows exist for legacy readers.
     pub visible: Option<Spanned<String>>,
-    /// A name, or several with commas between them that are declared alike.
-    pub columns: Ordered<Spanned<Declared>>,
+    pub columns: Spanned<Columns>,
+    /// Columns of which `lossy = true` or `verify = false` is said here.
+    #[serde(default)]
+    pub lossy: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub unverified: Vec<Spanned<String>>,
     /// Unified columns that legacy lacks: SQL over the legacy row, used when a row is first put.
     #[serde(default)]
     pub constants: Ordered<Spanned<String>>,
@@ -86,10 +103,19 @@ pub(crate) struct TablePart {
     pub read: Option<Spanned<String>>,
     /// What brings one legacy row image into the unified tables, in this order.
     #[serde(default)]
-    pub put: Vec<StepPart>,
+    pub put: Vec<Spanned<StepPart>>,
     /// What is done for a legacy row image that is gone, in this order.
     #[serde(default)]
-    pub remove: Vec<StepPart>,
+    pub remove: Vec<Spanned<StepPart>>,
+}
+
+/// The shape of the legacy table.
+#[derive(Debug)]
+pub(crate) enum Columns {
+    /// What stands between the parentheses of CREATE TABLE.
+    AsCreated(String),
+    /// A name, or several with commas between them that are declared alike.
+    Each(Ordered<Spanned<Declared>>),
 }
 
 /// One table, or several for a lens that is written.
@@ -100,9 +126,8 @@ pub(crate) enum Unified {
     Several(Vec<String>),
 }
 
-/// One statement of a written lens.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One statement of a written lens: its SQL alone, or a table with more said of it.
+#[derive(Debug)]
 pub(crate) struct StepPart {
     /// Under which later steps find the rows of its RETURNING.
     pub name: Option<Spanned<String>>,
@@ -142,6 +167,75 @@ fn yes() -> bool {
     true
 }
 
+impl ColumnPart {
+    /// A column of which nothing is said but its definition.
+    pub fn new(definition: Spanned<String>) -> ColumnPart {
+        ColumnPart {
+            sql_type: definition,
+            unified: None,
+            unified_type: None,
+            default: None,
+            values: None,
+            set_by_trigger: false,
+            verify: true,
+            lossy: false,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Columns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Columns;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the columns as in CREATE TABLE, or a table of them")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, columns: &str) -> Result<Columns, E> {
+                Ok(Columns::AsCreated(columns.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Columns, A::Error> {
+                Ordered::deserialize(MapAccessDeserializer::new(map)).map(Columns::Each)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl<'de> Deserialize<'de> for StepPart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Named {
+            name: Option<Spanned<String>>,
+            sql: Spanned<String>,
+        }
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = StepPart;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a statement as a string, or a table with its `sql`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, sql: &str) -> Result<StepPart, E> {
+                // Its place is known outside of it: see `RuleFile::read`.
+                let sql = Spanned::new(0..0, sql.to_owned());
+                Ok(StepPart { name: None, sql })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<StepPart, A::Error> {
+                let Named { name, sql } = Named::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(StepPart { name, sql })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
 impl<'de> Deserialize<'de> for Declared {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Either;
@@ -153,17 +247,9 @@ impl<'de> Deserialize<'de> for Declared {
             }
 
             fn visit_str<E: serde::de::Error>(self, definition: &str) -> Result<Declared, E> {
-                Ok(Declared(ColumnPart {
-                    // Its place is known outside of it: see `RuleFile::read`.
-                    sql_type: Spanned::new(0..0, definition.to_owned()),
-                    unified: None,
-                    unified_type: None,
-                    default: None,
-                    values: None,
-                    set_by_trigger: false,
-                    verify: true,
-                    lossy: false,
-                }))
+                // Its place is known outside of it: see `RuleFile::read`.
+                let definition = Spanned::new(0..0, definition.to_owned());
+                Ok(Declared(ColumnPart::new(definition)))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Declared, A::Error> {
@@ -174,19 +260,50 @@ impl<'de> Deserialize<'de> for Declared {
     }
 }
 
+/// What is wrong with a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    pub at: Range<usize>,
+    pub message: String,
+}
+
+impl From<toml::de::Error> for Wrong {
+    fn from(error: toml::de::Error) -> Wrong {
+        Wrong {
+            at: error.span().unwrap_or(0..0),
+            message: error.message().to_owned(),
+        }
+    }
+}
+
 impl RuleFile {
-    pub fn read(text: &str) -> Result<RuleFile, toml::de::Error> {
-        let mut file: RuleFile = toml::from_str(text)?;
+    pub fn read(text: &str) -> Result<RuleFile, Vec<Wrong>> {
+        let mut content = DeTable::parse(text).map_err(|error| vec![error.into()])?;
+        let instances = each::write_out(content.get_mut())?;
+        let content = toml::Deserializer::from(content);
+        let mut file = RuleFile::deserialize(content).map_err(|error| vec![error.into()])?;
+        file.instances = instances;
         for table in &mut file.tables {
-            for (_, column) in &mut table.get_mut().columns.0 {
-                let span = column.span();
-                let sql_type = &mut column.get_mut().0.sql_type;
-                if sql_type.span() == (0..0) {
-                    *sql_type = Spanned::new(span, sql_type.get_ref().clone());
+            let table = table.get_mut();
+            if let Columns::Each(columns) = table.columns.get_mut() {
+                for (_, column) in &mut columns.0 {
+                    let span = column.span();
+                    put_in_place(&mut column.get_mut().0.sql_type, span);
                 }
+            }
+            for step in table.put.iter_mut().chain(&mut table.remove) {
+                let span = step.span();
+                put_in_place(&mut step.get_mut().sql, span);
             }
         }
         Ok(file)
+    }
+}
+
+/// Gives a text that was read without its place the place of what it is all of.
+fn put_in_place(text: &mut Spanned<String>, place: Range<usize>) {
+    if text.span() == (0..0) {
+        *text = Spanned::new(place, text.get_ref().clone());
     }
 }
 
@@ -222,13 +339,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
     }
 }
 
-/// Where a place inside a string's value stands in the file; `line` and `column` count from 1, as
-/// SQL parsers tell them. Escapes in a string may shift the column, never the line.
+/// Where a place inside a string's value stands in the file; line and column count from 1, as SQL
+/// parsers tell them. Escapes in a string may shift the column, never the line.
 pub(crate) fn place_in_string(
     text: &str,
     span: &Range<usize>,
-    line: u64,
-    column: u64,
+    place: (u64, u64),
+    instance: Option<&Instance>,
 ) -> Range<usize> {
     let raw = text.get(span.clone()).unwrap_or_default();
     let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") {
@@ -243,19 +360,21 @@ pub(crate) fn place_in_string(
         start += after.len() - after.strip_prefix('\r').unwrap_or(after).len();
         start += usize::from(text.get(start..).is_some_and(|t| t.starts_with('\n')));
     }
-    let rest = text.get(start..span.end).unwrap_or_default();
-    let mut at = start;
-    for (number, content) in (1..).zip(rest.split_inclusive('\n')) {
-        if number == line {
-            let skip = usize::try_from(column.saturating_sub(1)).unwrap_or(0);
-            at += content
-                .chars()
-                .take(skip)
-                .map(char::len_utf8)
-                .sum::<usize>();
+    let (mut at, mut reached) = (start, (1, 1));
+    while reached < place
+        && let Some(next) = text.get(at..span.end).and_then(|rest| rest.chars().next())
+    {
+        let stands_for = instance.and_then(|instance| instance.stands_for(&text[at..span.end]));
+        let (bytes, value) = stands_for.unwrap_or_else(|| (next.len_utf8(), next.to_string()));
+        let behind = value.chars().fold(reached, |(line, column), c| match c {
+            '\n' => (line + 1, 1),
+            _ => (line, column + 1),
+        });
+        // What is inside of a placeholder's value is at the placeholder.
+        if behind > place {
             break;
         }
-        at += content.len();
+        (at, reached) = (at + bytes, behind);
     }
     at..at
 }

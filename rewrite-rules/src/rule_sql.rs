@@ -2,16 +2,18 @@
 //!
 //! Clients' SQL never comes here (see `reading`).
 
+mod definition;
 mod written;
 
+pub(crate) use definition::{Definition, definition, table};
 pub(crate) use written::{Checked, Known, Relation, SqlError, read, step};
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{ColumnOption, Expr, Ident, ObjectNamePart, Value, visit_expressions_mut};
+use sqlparser::ast::{Expr, Ident, ObjectNamePart, Value, visit_expressions_mut};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Location, Token};
+use sqlparser::tokenizer::Token;
 
 use crate::lens::TableName;
 
@@ -39,11 +41,12 @@ pub(crate) fn table_name(text: &str) -> Option<TableName> {
     }
 }
 
-/// Checks that a text is one type name.
-pub(crate) fn check_type(text: &str) -> Result<(), String> {
+/// One type name, as PostgreSQL tells it.
+pub(crate) fn type_name(text: &str) -> Result<String, String> {
     let mut parser = parser(text)?;
-    parser.parse_data_type().map_err(|error| said(&error))?;
-    ended(&mut parser)
+    let found = definition::type_name(&mut parser, text).map_err(|error| error.message)?;
+    ended(&mut parser)?;
+    Ok(found)
 }
 
 /// `schema.name(argument, …)`: the name, and the arguments' names.
@@ -59,60 +62,6 @@ pub(crate) fn signature(text: &str) -> Option<(TableName, Vec<String>)> {
         (parser.peek_token().token == Token::EOF).then(|| folded(&ident))
     });
     arguments.collect::<Option<Vec<_>>>().map(|all| (name, all))
-}
-
-/// A column as CREATE TABLE has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Definition {
-    pub sql_type: String,
-    pub not_null: bool,
-    pub default: Option<String>,
-}
-
-/// Reads `type [NOT NULL] [DEFAULT expression]`.
-pub(crate) fn definition(text: &str) -> Result<Definition, String> {
-    let mut parser = parser(text)?;
-    parser.parse_data_type().map_err(|error| said(&error))?;
-    let behind = parser.peek_token();
-    let end = if behind.token == Token::EOF {
-        text.len()
-    } else {
-        byte_of(text, behind.span.start)
-    };
-    let mut found = Definition {
-        sql_type: text[..end].trim().to_owned(),
-        ..Definition::default()
-    };
-    while let Some(option) = parser
-        .parse_optional_column_option()
-        .map_err(|error| said(&error))?
-    {
-        match option {
-            ColumnOption::NotNull => found.not_null = true,
-            ColumnOption::Null => {}
-            ColumnOption::Default(value) => {
-                let (sql, _) = qualify(&value.to_string(), "", Some(&[]))?;
-                found.default = Some(sql);
-            }
-            other => {
-                return Err(format!(
-                    "found `{other}`; expected nothing but NOT NULL and DEFAULT behind the type"
-                ));
-            }
-        }
-    }
-    ended(&mut parser)?;
-    Ok(found)
-}
-
-/// The byte at which the parser's line and column stand.
-fn byte_of(text: &str, at: Location) -> usize {
-    let line = usize::try_from(at.line).unwrap_or(1).saturating_sub(1);
-    let column = usize::try_from(at.column).unwrap_or(1).saturating_sub(1);
-    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-    let rest = text.get(before..).unwrap_or_default();
-    let inside: usize = rest.chars().take(column).map(char::len_utf8).sum();
-    before + inside
 }
 
 /// Checks an expression and qualifies its bare column names with `relation`; returns the SQL and

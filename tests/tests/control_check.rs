@@ -42,7 +42,7 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
 const FAULTS: [(&str, &str); 12] = [
     (
         "ALTER TABLE iso_agents ADD forgotten int",
-        "column forgotten is not in [table.columns]",
+        "column forgotten is not in `columns`",
     ),
     (
         "ALTER TABLE iso_agents ALTER margin_value TYPE numeric(12,4)",

@@ -117,7 +117,7 @@ async fn a_rule_file_that_does_not_describe_the_tables_gets_no_dual_write() {
     let args = ["advance", "iso_agents"];
     let refused = control::run(&proxy.config(), &args).await.unwrap();
     for text in [
-        "public.iso_agents: column nickname is not in [table.columns]",
+        "public.iso_agents: column nickname is not in `columns`",
         "column margin_value has type numeric(12,2), the rule file says numeric(10,2)",
         "public.users has no column phone",
         "`crossfade check iso_agents`",

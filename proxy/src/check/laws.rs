@@ -90,7 +90,7 @@ async fn trial(
         for (column, count) in different {
             findings.error(
                 format!("column {column} reads back differently in {count} of {rows} rows after a row {law}"),
-                "correct its mapping, or say `verify = false` if it may differ",
+                "correct its mapping, or name it in `unverified` if it may differ",
             );
         }
     }

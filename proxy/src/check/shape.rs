@@ -115,7 +115,7 @@ fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &
     {
         findings.error(
             format!(
-                "column {} is not in [table.columns]: its values would be lost",
+                "column {} is not in `columns`: its values would be lost",
                 column.name
             ),
             "add it to the rule file, in the table's order",
@@ -124,10 +124,7 @@ fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &
     for column in &lens.columns {
         let Some(found) = legacy.iter().find(|found| found.name == column.name) else {
             findings.error(
-                format!(
-                    "column {} of [table.columns] is not in the table",
-                    column.name
-                ),
+                format!("column {} of `columns` is not in the table", column.name),
                 "remove it from the rule file",
             );
             continue;
@@ -167,7 +164,7 @@ fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &
         .collect();
     if common != ordered {
         findings.error(
-            "the columns of [table.columns] are not in the table's order".to_owned(),
+            "`columns` are not in the table's order".to_owned(),
             "order them as the table does: SELECT * must give them so",
         );
     }

@@ -117,7 +117,7 @@ const VALUE_CHARS_MAX: usize = 60;
 /// No repair ever makes such a column equal: the repair's own update fires the trigger.
 const REPAIRED: &str = "      \
     a trigger sets it, also when a backfill repairs a row: to live with that, write\n      \
-    `verify = false` beside {column} in [table.columns]";
+    `unverified = [\"{column}\"]` in its [[table]]";
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -19,7 +19,11 @@ enum Kind {
     Map,
     Table(&'static Section),
     Tables(&'static Section),
-    /// Names of columns, each with a definition or a table.
+    /// Tables of the operator's own names, each with a text.
+    Maps,
+    /// Statements, each as a text or a table.
+    Steps(&'static Section),
+    /// One text, or names of columns, each with a definition or a table.
     Columns(&'static Section),
 }
 
@@ -115,6 +119,16 @@ static FUNCTION: Section = Section(&[
 
 static TABLE: Section = Section(&[
     key(
+        "each",
+        Kind::Maps,
+        "Writes this [[table]] out once for each: with `[{ of = \"group\" }, …]` `{of}` stands for the text in every string. `{{of}}` is `{of}` itself.",
+    ),
+    key(
+        "let",
+        Kind::Map,
+        "Texts that stand in several places: with `let.own = \"…\"` `{own}` stands for the text in every string.",
+    ),
+    key(
         "legacy",
         Kind::Text,
         "The table that clients know: schema.table.",
@@ -148,7 +162,17 @@ static TABLE: Section = Section(&[
     required(
         "columns",
         Kind::Columns(&COLUMN),
-        "The legacy columns in the table's order; several names with commas between them are declared alike.",
+        "The legacy columns in the table's order: one text as in CREATE TABLE, CHECKs included, or a table of names, of which several with commas between them are declared alike.",
+    ),
+    key(
+        "lossy",
+        Kind::Texts,
+        "Columns whose values do not survive the way to unified and back; a text may name several.",
+    ),
+    key(
+        "unverified",
+        Kind::Texts,
+        "Columns that verify does not compare; a text may name several.",
     ),
     key(
         "constants",
@@ -168,16 +192,16 @@ static TABLE: Section = Section(&[
     key(
         "read",
         Kind::Text,
-        "A SELECT over unified tables that yields the legacy rows: names and order as in `columns`.",
+        "A SELECT over unified tables that yields the legacy rows: names and order as in `columns`. With `t.*` in any order: it stands for the columns that are not named.",
     ),
     key(
         "put",
-        Kind::Tables(&STEP),
+        Kind::Steps(&STEP),
         "What brings one legacy row (`row_image`) into the unified tables, in this order.",
     ),
     key(
         "remove",
-        Kind::Tables(&STEP),
+        Kind::Steps(&STEP),
         "What is done for a legacy row (`row_image`) that is gone, in this order.",
     ),
 ]);
@@ -292,8 +316,15 @@ fn value(kind: Kind, indent: usize) -> String {
                 inner(section)
             )
         }
+        Kind::Steps(section) => format!(
+            "{pad}\"type\": \"array\",\n{pad}\"items\": {{\n{pad}  \"anyOf\": [{TEXT}, {}]\n{pad}}}",
+            inner(section)
+        ),
+        Kind::Maps => format!(
+            "{pad}\"type\": \"array\",\n{pad}\"minItems\": 1,\n{pad}\"items\": {{ \"type\": \"object\", \"additionalProperties\": {TEXT} }}"
+        ),
         Kind::Columns(section) => format!(
-            "{pad}\"type\": \"object\",\n{pad}\"additionalProperties\": {{\n{pad}  \"anyOf\": [{TEXT}, {}]\n{pad}}}",
+            "{pad}\"type\": [\"string\", \"object\"],\n{pad}\"additionalProperties\": {{\n{pad}  \"anyOf\": [{TEXT}, {}]\n{pad}}}",
             inner(section)
         ),
     }
@@ -312,9 +343,9 @@ mod tests {
     /// The keys that the parser says it expects in a section.
     fn expected(before: &str) -> Vec<String> {
         let error = RuleFile::read(&format!("{before}\nno_such_key = 1\n"))
-            .expect_err("there is no such key")
-            .to_string();
-        let (_, list) = error.split_once("expected ").expect(&error);
+            .expect_err("there is no such key");
+        let error = &error[0].message;
+        let (_, list) = error.split_once("expected ").expect(error);
         list.split('`')
             .skip(1)
             .step_by(2)

@@ -2,6 +2,7 @@
 
 mod functions;
 mod in_place;
+mod shape;
 mod written;
 
 use std::collections::HashSet;
@@ -13,8 +14,8 @@ use toml::Spanned;
 use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
 use crate::lens::{Constant, LegacyColumn, Lens, TableName, Visible};
 use crate::phase::Phase;
-use crate::rule_file::{ColumnPart, RuleFile, TablePart, line_and_column};
-use crate::rule_sql::{self, Definition};
+use crate::rule_file::{Instance, RuleFile, TablePart, line_and_column};
+use crate::rule_sql;
 
 pub(super) fn compile(files: Vec<SourceFile>) -> Result<Vec<Migration>, RuleErrors> {
     let mut errors = Vec::new();
@@ -23,6 +24,7 @@ pub(super) fn compile(files: Vec<SourceFile>) -> Result<Vec<Migration>, RuleErro
         let mut reader = Reader {
             path: &file.path,
             text: &file.text,
+            instance: None,
             errors: Vec::new(),
         };
         if let Some(migration) = reader.migration() {
@@ -41,14 +43,20 @@ pub(super) fn compile(files: Vec<SourceFile>) -> Result<Vec<Migration>, RuleErro
 struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
+    /// Of the table that is read, which of several alike it is.
+    instance: Option<Instance>,
     errors: Vec<String>,
 }
 
 impl Reader<'_> {
     fn error(&mut self, span: &Range<usize>, message: &str) {
         let (line, column) = line_and_column(self.text, span);
+        let instance = match &self.instance {
+            Some(instance) => instance.to_string(),
+            None => String::new(),
+        };
         self.errors.push(format!(
-            "{}:{line}:{column}: {message}",
+            "{}:{line}:{column}: {message}{instance}",
             self.path.display()
         ));
     }
@@ -56,9 +64,10 @@ impl Reader<'_> {
     fn migration(&mut self) -> Option<Migration> {
         let file = match RuleFile::read(self.text) {
             Ok(file) => file,
-            Err(error) => {
-                let span = error.span().unwrap_or(0..0);
-                self.error(&span, error.message());
+            Err(wrong) => {
+                for found in wrong {
+                    self.error(&found.at, &found.message);
+                }
                 return None;
             }
         };
@@ -106,12 +115,15 @@ impl Reader<'_> {
             }
             prepare.sql.get_ref().clone()
         });
-        let tables: Vec<Lens> = file
-            .tables
-            .iter()
-            .filter_map(|table| self.lens(&name, table.get_ref(), &crosswalk))
-            .collect();
-        self.one_lens_each(&file.tables, &tables);
+        let mut tables: Vec<(&TablePart, Option<Instance>, Lens)> = Vec::new();
+        for (table, instance) in file.tables.iter().zip(&file.instances) {
+            self.instance.clone_from(instance);
+            let lens = self.lens(&name, table.get_ref(), &crosswalk);
+            tables.extend(lens.map(|lens| (table.get_ref(), instance.clone(), lens)));
+        }
+        self.one_lens_each(&tables);
+        self.instance = None;
+        let tables = tables.into_iter().map(|(_, _, lens)| lens).collect();
         let functions = self.functions(&file.functions);
         let phase = phase.ok()?;
         Some(Migration {
@@ -126,9 +138,10 @@ impl Reader<'_> {
     }
 
     /// A table of one migration may stand on one side of one lens.
-    fn one_lens_each(&mut self, parts: &[Spanned<TablePart>], tables: &[Lens]) {
+    fn one_lens_each(&mut self, tables: &[(&TablePart, Option<Instance>, Lens)]) {
         let mut seen: Vec<&TableName> = Vec::new();
-        for (part, lens) in parts.iter().zip(tables) {
+        for (part, instance, lens) in tables {
+            self.instance.clone_from(instance);
             let both = std::iter::once(&lens.legacy).chain(lens.unified_tables());
             let sides = if lens.in_place.is_some() {
                 1
@@ -140,7 +153,6 @@ impl Reader<'_> {
                     let message = format!(
                         "table {table} is already in another [[table]]; expected each table once (elsewhere as `lookup`)"
                     );
-                    let part = part.get_ref();
                     let named = part.legacy.as_ref().or(part.in_place.as_ref());
                     self.error(&named.map_or(0..0, Spanned::span), &message);
                 }
@@ -203,20 +215,19 @@ impl Reader<'_> {
 
     fn lens(&mut self, migration: &str, part: &TablePart, crosswalk: &[TableName]) -> Option<Lens> {
         let (legacy, unified) = self.sides(part);
-        let columns: Vec<LegacyColumn> = each_column(part)
-            .map(|(name, _, column)| self.column(name, column))
-            .collect();
-        let key = self.key(part, &columns);
+        let shape = self.shape(part)?;
+        let columns = &shape.columns;
+        let key = self.key(part, columns);
         let before = self.errors.len();
         let visible = part.visible.as_ref().and_then(|sql| self.visible(sql));
-        let constants = self.constants(part, &columns);
+        let constants = self.constants(part, columns);
         let sides = (unified.as_slice(), crosswalk);
-        let written = self.written(part, &columns, key.as_deref().unwrap_or_default(), sides);
+        let written = self.written(part, &shape, key.as_deref().unwrap_or_default(), sides);
         if written.is_none() {
-            self.no_column_twice(part, &columns, &constants);
+            self.no_column_twice(part, columns, &constants);
         }
         if let Some(table) = &part.in_place {
-            self.in_place_only(part, table, &columns, key.as_deref().unwrap_or_default());
+            self.in_place_only(part, table, columns, key.as_deref().unwrap_or_default());
         }
         if self.errors.len() > before {
             return None;
@@ -227,7 +238,7 @@ impl Reader<'_> {
             unified: unified.into_iter().next()?,
             in_place: None,
             row_security: part.row_security,
-            columns,
+            columns: shape.columns,
             key: key?,
             visible,
             constants,
@@ -243,49 +254,6 @@ impl Reader<'_> {
             Some(_) => lens.made_in_place(),
             None => lens,
         })
-    }
-
-    fn column(&mut self, name: &str, part: &ColumnPart) -> LegacyColumn {
-        let Definition {
-            sql_type,
-            not_null,
-            default,
-        } = self.definition(part);
-        let unified_type = match &part.unified_type {
-            Some(written) => self.sql_type(written),
-            None => sql_type.clone(),
-        };
-        let mut values = Vec::new();
-        let mut seen = HashSet::new();
-        for (legacy, unified) in part.values.iter().flat_map(|v| &v.0) {
-            if !seen.insert(unified.get_ref().clone()) {
-                self.error(
-                    &unified.span(),
-                    &format!(
-                        "unified value `{}` of column `{name}` has two legacy values; \
-                         expected each value once, so that it can be read back",
-                        unified.get_ref()
-                    ),
-                );
-            }
-            values.push((legacy.get_ref().clone(), unified.get_ref().clone()));
-        }
-        LegacyColumn {
-            name: name.to_owned(),
-            sql_type,
-            unified: part
-                .unified
-                .as_ref()
-                .map_or(name, |u| u.get_ref())
-                .to_owned(),
-            unified_type,
-            not_null,
-            default,
-            values,
-            set_by_trigger: part.set_by_trigger,
-            verify: part.verify,
-            lossy: part.lossy,
-        }
     }
 
     fn key(&mut self, part: &TablePart, columns: &[LegacyColumn]) -> Option<Vec<usize>> {
@@ -305,10 +273,7 @@ impl Reader<'_> {
                 Some(index) => key.push(index),
                 None => self.error(
                     &name.span(),
-                    &format!(
-                        "key column `{}` is not among [table.columns]",
-                        name.get_ref()
-                    ),
+                    &format!("key column `{}` is not among `columns`", name.get_ref()),
                 ),
             }
         }
@@ -360,48 +325,10 @@ impl Reader<'_> {
         }
     }
 
-    /// A column as CREATE TABLE would have it; its default may also stand apart.
-    fn definition(&mut self, part: &ColumnPart) -> Definition {
-        let written = &part.sql_type;
-        let mut definition = rule_sql::definition(written.get_ref()).unwrap_or_else(|error| {
-            self.sql_error(written, &error);
-            Definition::default()
-        });
-        if let Some(default) = &part.default {
-            self.expression(default);
-            if definition.default.is_some() {
-                self.error(&default.span(), "the column has two defaults; expected one");
-            }
-            definition.default = Some(default.get_ref().clone());
-        }
-        definition
-    }
-
-    fn sql_type(&mut self, written: &Spanned<String>) -> String {
-        if let Err(error) = rule_sql::check_type(written.get_ref()) {
-            self.sql_error(written, &error);
-        }
-        written.get_ref().clone()
-    }
-
-    fn expression(&mut self, written: &Spanned<String>) {
-        if let Err(error) = rule_sql::qualify(written.get_ref(), "", Some(&[])) {
-            self.sql_error(written, &error);
-        }
-    }
-
     fn sql_error(&mut self, written: &Spanned<String>, error: &str) {
         self.error(
             &written.span(),
             &format!("{error} in `{}`", written.get_ref()),
         );
     }
-}
-
-/// The columns of a table, each with its name and the key and declaration it shares with others.
-fn each_column(part: &TablePart) -> impl Iterator<Item = (&str, &Spanned<String>, &ColumnPart)> {
-    part.columns.0.iter().flat_map(|(names, column)| {
-        let each = names.get_ref().split(',').map(str::trim);
-        each.map(move |name| (name, names, &column.get_ref().0))
-    })
 }

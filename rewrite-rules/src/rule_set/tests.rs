@@ -4,6 +4,7 @@ use super::{RuleSet, SourceFile};
 use crate::Phase;
 
 mod dependents;
+mod forms;
 mod written;
 
 const RIGHT: &str = include_str!("../../rules/iso_agents.toml");

@@ -10,7 +10,7 @@ pub(crate) use read::read;
 
 use sqlparser::ast::{FromTable, SetExpr, Statement, TableObject};
 use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Location;
 
 use crate::lens::TableName;
@@ -29,6 +29,12 @@ impl SqlError {
             message: message.into(),
             at: (at.line > 0).then_some((at.line, at.column)),
         }
+    }
+
+    /// The parser tells the place at the end of its message.
+    pub(super) fn of_parser(error: &ParserError) -> SqlError {
+        let (message, at) = placed(&super::said(error));
+        SqlError { message, at }
     }
 
     pub(super) fn nowhere(message: impl Into<String>) -> SqlError {
@@ -126,11 +132,8 @@ pub(crate) fn step(text: &str, known: Known<'_>) -> Result<Checked, SqlError> {
 const NO_STEP: &str = "found no plain INSERT, UPDATE or DELETE; expected one such statement";
 
 pub(super) fn one(text: &str) -> Result<Statement, SqlError> {
-    let statements = Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|error| {
-        let said = super::said(&error);
-        let (message, at) = placed(&said);
-        SqlError { message, at }
-    })?;
+    let statements = Parser::parse_sql(&PostgreSqlDialect {}, text)
+        .map_err(|error| SqlError::of_parser(&error))?;
     match <[Statement; 1]>::try_from(statements) {
         Ok([statement]) => Ok(statement),
         Err(found) => Err(SqlError::nowhere(format!(
@@ -140,7 +143,6 @@ pub(super) fn one(text: &str) -> Result<Statement, SqlError> {
     }
 }
 
-/// The parser tells the place at the end of its message.
 fn placed(said: &str) -> (String, Option<(u64, u64)>) {
     let Some((message, place)) = said.rsplit_once(" at Line: ") else {
         return (said.to_owned(), None);

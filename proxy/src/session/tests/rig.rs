@@ -128,6 +128,7 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
         Verdict::Rewritten(Rewritten {
             renames: Vec::new(),
             query_only: false,
+            needs: None,
             sql,
             answers: text.split(';').map(|_| answer).collect(),
             shadow,

@@ -1,9 +1,12 @@
 //! The compile of a lens whose `read`, `put` and `remove` the operator wrote.
 
+use std::ops::Range;
+
 use toml::Spanned;
 
-use super::{Reader, each_column};
-use crate::lens::{Check, LegacyColumn, Step, TableName, Visible, Written};
+use super::Reader;
+use super::shape::Shape;
+use crate::lens::{Check, Step, TableName, Visible, Written};
 use crate::rule_file::{StepPart, TablePart, Unified, place_in_string};
 use crate::rule_sql::{self, Checked, Known, Relation, SqlError};
 
@@ -36,18 +39,18 @@ impl Reader<'_> {
     pub(super) fn written(
         &mut self,
         part: &TablePart,
-        columns: &[LegacyColumn],
+        shape: &Shape,
         key: &[usize],
         (tables, crosswalk): (&[TableName], &[TableName]),
     ) -> Option<Written> {
         let Some(read) = &part.read else {
-            self.derived_only(part);
+            self.derived_only(part, shape);
             return None;
         };
-        self.written_only(part, columns);
+        self.written_only(part, shape);
         let lookup = self.table_names(&part.lookup);
         let all: Vec<TableName> = [tables, crosswalk, &lookup].concat();
-        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let names = shape.names();
         // Legacy follows what clients write to these; nobody follows the lookups.
         let followed = [tables, crosswalk].concat();
         let known = Known {
@@ -67,14 +70,14 @@ impl Reader<'_> {
                 self.error(&read.span(), &message);
             }
         }
-        let checks = self.checks(part, &names);
+        let checks = self.checks(part, shape);
         // What a wrong step would have put is not known.
         let whole = put.len() == part.put.len();
-        for (declared, column) in each_column(part).zip(columns).filter(|_| whole) {
+        for (place, column) in shape.places.iter().zip(&shape.columns).filter(|_| whole) {
             if !column.lossy && !used.contains(&column.name) {
                 let name = &column.name;
                 self.error(
-                    &declared.1.span(),
+                    &place.at,
                     &format!("no [[table.put]] says what becomes of `{name}`; name it in one, or say `lossy = true`"),
                 );
             }
@@ -89,10 +92,14 @@ impl Reader<'_> {
         })
     }
 
-    fn checks(&mut self, part: &TablePart, columns: &[&str]) -> Vec<Check> {
-        let mut checks = Vec::new();
-        for (name, sql) in &part.checks.0 {
-            match rule_sql::qualify(sql.get_ref(), Visible::ROW, Some(columns)) {
+    fn checks(&mut self, part: &TablePart, shape: &Shape) -> Vec<Check> {
+        let mut checks: Vec<Check> = Vec::new();
+        for (name, sql) in part.checks.0.iter().chain(&shape.checks) {
+            if checks.iter().any(|check| check.name == *name.get_ref()) {
+                let message = format!("the CHECK `{}` is declared twice", name.get_ref());
+                self.error(&name.span(), &message);
+            }
+            match rule_sql::qualify(sql.get_ref(), Visible::ROW, Some(&shape.names())) {
                 Ok((sql, _)) => checks.push(Check {
                     name: name.get_ref().clone(),
                     sql,
@@ -105,14 +112,15 @@ impl Reader<'_> {
     }
 
     /// What only a written lens may say.
-    fn derived_only(&mut self, part: &TablePart) {
+    fn derived_only(&mut self, part: &TablePart, shape: &Shape) {
         let steps = part.put.iter().chain(&part.remove);
         let stray = steps
-            .map(|step| step.sql.span())
+            .map(Spanned::span)
             .chain(part.lookup.iter().map(Spanned::span))
-            .chain(part.checks.0.iter().map(|(name, _)| name.span()));
+            .chain(part.checks.0.iter().map(|(name, _)| name.span()))
+            .chain(shape.checks.iter().map(|(name, _)| name.span()));
         for span in stray.collect::<Vec<_>>() {
-            self.error(&span, "found this without `read`; a lens that is derived from [table.columns] has neither steps, lookups nor checks");
+            self.error(&span, "found this without `read`; a lens that is derived from `columns` has neither steps, lookups nor checks");
         }
         if let Some(unified) = &part.unified
             && let Unified::Several(_) = unified.get_ref()
@@ -125,20 +133,13 @@ impl Reader<'_> {
     }
 
     /// What a written lens must not say: its SQL says it.
-    fn written_only(&mut self, part: &TablePart, columns: &[LegacyColumn]) {
+    fn written_only(&mut self, part: &TablePart, shape: &Shape) {
         let constants = part.constants.0.iter().map(|(name, _)| name.span());
         let visible = part.visible.iter().map(Spanned::span);
-        let mapped = each_column(part)
-            .zip(columns)
-            .filter(|((_, _, declared), column)| {
-                declared.unified.is_some()
-                    || declared.unified_type.is_some()
-                    || !column.values.is_empty()
-                    || column.set_by_trigger
-            });
+        let mapped = shape.places.iter().filter(|place| place.maps);
         let spans = constants
             .chain(visible)
-            .chain(mapped.map(|((_, name, _), _)| name.span()));
+            .chain(mapped.map(|place| place.at.clone()));
         for span in spans.collect::<Vec<_>>() {
             self.error(
                 &span,
@@ -150,7 +151,7 @@ impl Reader<'_> {
     /// The steps, and the names of all columns in them.
     fn steps(
         &mut self,
-        parts: &[StepPart],
+        parts: &[Spanned<StepPart>],
         tables: &[TableName],
         may_write: &[&TableName],
         image: &[&str],
@@ -160,7 +161,7 @@ impl Reader<'_> {
             columns: image.iter().map(|name| (*name).to_owned()).collect(),
         }];
         let (mut steps, mut used) = (Vec::new(), Vec::new());
-        for part in parts {
+        for part in parts.iter().map(Spanned::get_ref) {
             if let Some(name) = &part.name {
                 let taken = tables.iter().any(|table| table.name == *name.get_ref())
                     || relations.iter().any(|r| r.name == *name.get_ref());
@@ -210,11 +211,16 @@ impl Reader<'_> {
         (steps, used)
     }
 
-    fn placed(&mut self, sql: &Spanned<String>, error: &SqlError) {
+    pub(super) fn placed(&mut self, sql: &Spanned<String>, error: &SqlError) {
         let span = match error.at {
-            Some((line, column)) => place_in_string(self.text, &sql.span(), line, column),
+            Some(at) => self.place(sql, at),
             None => sql.span(),
         };
         self.error(&span, &error.message);
+    }
+
+    /// Where a line and a column of a string's value are in the file.
+    pub(super) fn place(&self, sql: &Spanned<String>, at: (u64, u64)) -> Range<usize> {
+        place_in_string(self.text, &sql.span(), at, self.instance.as_ref())
     }
 }

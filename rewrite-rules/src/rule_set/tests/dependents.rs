@@ -219,13 +219,13 @@ fn a_table_whose_column_moves_is_seen_with_the_old_one_alone() {
         Phase::DualWrite,
         "INSERT INTO t (old) VALUES ($1)",
         "INSERT INTO \"s\".\"t\" AS \"t\" (\"id\", \"old\") OVERRIDING SYSTEM VALUE SELECT cf_n.\"id\", cf_n.\"old\" \
-         FROM (VALUES ((7)::int, ($1)::uuid)) AS cf_n(\"id\", \"old\")",
+         FROM (VALUES ((7)::integer, ($1)::uuid)) AS cf_n(\"id\", \"old\")",
     );
     check(
         Phase::UnifiedOnly,
         "INSERT INTO t (old) VALUES ($1)",
         "INSERT INTO \"s\".\"t\" AS \"t\" (\"id\", \"new\") OVERRIDING SYSTEM VALUE SELECT cf_n.\"id\", cf_n.\"old\" \
-         FROM (VALUES ((7)::int, ($1)::uuid)) AS cf_n(\"id\", \"old\")",
+         FROM (VALUES ((7)::integer, ($1)::uuid)) AS cf_n(\"id\", \"old\")",
     );
     // The new application's.
     for sql in [
@@ -233,6 +233,7 @@ fn a_table_whose_column_moves_is_seen_with_the_old_one_alone() {
         "SELECT x.* FROM t x JOIN y ON x.new = y.id",
         "INSERT INTO t (new) VALUES (1) RETURNING *",
         "UPDATE t SET new = 1",
+        "MERGE INTO t USING x ON true WHEN MATCHED THEN UPDATE SET new = 1",
         "TRUNCATE t",
         "LOCK t",
     ] {

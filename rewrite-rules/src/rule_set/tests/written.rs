@@ -1,6 +1,7 @@
 //! The SQL of a written lens is checked before anything runs, and an error says where it stands.
 
 use super::compile;
+use crate::{Phase, SearchPath, Verdict};
 
 const RIGHT: &str = r#"[migration]
 name = "split"
@@ -102,7 +103,7 @@ fn a_read_yields_the_shape_and_nothing_else() {
         "p.name, a.street",
         "a.street, p.name",
         "a.street, p.name",
-        "column 2 of `read` is `street`; [table.columns] has `name` there",
+        "column 2 of `read` is `street`; `columns` has `name` there",
     );
     wrong(
         ",\n  p.note",
@@ -114,7 +115,7 @@ fn a_read_yields_the_shape_and_nothing_else() {
         "p.note\n",
         "p.note, p.id\n",
         "p.id\nFROM",
-        "`read` yields `id`, which is not among [table.columns]",
+        "`read` yields `id` twice",
     );
     wrong(
         "k.legacy_id AS id",
@@ -290,4 +291,20 @@ fn every_column_is_put_or_declared_lossy_and_nothing_is_said_twice() {
         "\"public.old\"\nunified",
         "already in another [[table]]",
     );
+}
+
+#[test]
+fn a_merge_into_a_table_that_is_split_is_refused_with_what_to_do() {
+    let rules = compile(RIGHT).expect("it is right");
+    for phase in [Phase::DualWrite, Phase::UnifiedRead, Phase::UnifiedOnly] {
+        let rules = rules.with_phase(None, phase);
+        let merge = "MERGE INTO old USING t ON old.id = t.id WHEN MATCHED THEN DELETE";
+        match &rules.rewrite(merge, SearchPath::AsDeclared).verdict {
+            Verdict::Refused(refusal) => {
+                assert!(refusal.message.contains("split or merged"), "{refusal:?}");
+                assert!(refusal.hint.contains("DELETE"), "{refusal:?}");
+            }
+            other => panic!("{phase}: {other:?}"),
+        }
+    }
 }

@@ -36,8 +36,8 @@ pub(crate) fn read(
             *at,
         ));
     }
-    let items = projection(select, columns)?;
     let sources = sources(select, known.tables)?;
+    let items = projection(select, columns, &sources)?;
     no_whole_rows(select, &sources)?;
     for &index in key {
         let is_column =
@@ -96,36 +96,65 @@ fn plain_select(statement: &Statement) -> Result<&Select, SqlError> {
 }
 
 /// The expression of each legacy column; their names must be the shape's, in its order.
-fn projection(select: &Select, columns: &[&str]) -> Result<Vec<Expr>, SqlError> {
-    let mut items = Vec::new();
-    for (index, item) in select.projection.iter().enumerate() {
+fn projection(
+    select: &Select,
+    columns: &[&str],
+    sources: &[SourceTable],
+) -> Result<Vec<Expr>, SqlError> {
+    let mut named: Vec<(String, Expr)> = Vec::new();
+    let mut rest: Option<&str> = None;
+    for item in &select.projection {
         let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
-            return Err(SqlError::nowhere(format!(
-                "found `{item}`; expected each column by its name"
-            )));
+            let source = names::of_wildcard(item);
+            let source = source.and_then(|name| sources.iter().find(|s| s.alias == name));
+            match source.filter(|_| rest.is_none()) {
+                Some(source) => rest = Some(&source.alias),
+                None => {
+                    return Err(SqlError::nowhere(format!(
+                        "found `{item}`; expected each column by its name, and at most one `table.*` \
+                         for those of one table that are not named"
+                    )));
+                }
+            }
+            continue;
         };
         let name = names::of_item(item).unwrap_or_else(|| expr.to_string());
-        let wrong = match columns.get(index) {
-            Some(expected) if *expected == name => None,
-            Some(expected) => Some(format!(
-                "column {} of `read` is `{name}`; [table.columns] has `{expected}` there",
-                index + 1
+        let wrong = match columns.get(named.len()) {
+            _ if !columns.contains(&name.as_str()) => Some(format!(
+                "`read` yields `{name}`, which is not among `columns`"
             )),
-            None => Some(format!(
-                "`read` yields `{name}`, which is not among [table.columns]"
+            _ if named.iter().any(|(other, _)| *other == name) => {
+                Some(format!("`read` yields `{name}` twice"))
+            }
+            Some(expected) if *expected != name && !has_rest(select) => Some(format!(
+                "column {} of `read` is `{name}`; `columns` has `{expected}` there",
+                named.len() + 1
             )),
+            Some(_) | None => None,
         };
         if let Some(message) = wrong {
             return Err(SqlError::new(message, expr.span().start));
         }
-        items.push(expr.clone());
+        named.push((name, expr.clone()));
     }
-    match columns.get(items.len()) {
-        Some(missing) => Err(SqlError::nowhere(format!(
-            "`read` does not yield `{missing}` of [table.columns]"
-        ))),
-        None => Ok(items),
-    }
+    let of_rest = |column: &str| {
+        let rest = names::quoted(rest?);
+        Some(Expr::CompoundIdentifier(vec![rest, names::quoted(column)]))
+    };
+    let item = |column: &&str| {
+        let found = named.iter().find(|(name, _)| name == column);
+        let found = found.map(|(_, expr)| expr.clone());
+        found.or_else(|| of_rest(column)).ok_or_else(|| {
+            SqlError::nowhere(format!("`read` does not yield `{column}` of `columns`"))
+        })
+    };
+    columns.iter().map(item).collect()
+}
+
+/// With `table.*` the columns may be named in any order.
+fn has_rest(select: &Select) -> bool {
+    let mut items = select.projection.iter();
+    items.any(|item| names::of_wildcard(item).is_some())
 }
 
 /// A table of the FROM clause: where it stands, and whether a LEFT JOIN may lack it.
