@@ -10,8 +10,8 @@ use crate::endpoint::{Endpoint, Starter, crossfade_binary, readable_dir};
 use crate::load::script::Protocol;
 use crate::report::Report;
 use crate::workload::{
-    self, CACHED, CROSSFADE, DIRECT, DUAL_READ, LEGACY_ONLY, PGBOUNCER, RELAY, UNIFIED_ONLY,
-    UNIFIED_READ,
+    self, CACHED, CACHED_LONG, CROSSFADE, DIRECT, DUAL_READ, LEGACY_ONLY, PGBOUNCER, RELAY,
+    UNIFIED_ONLY, UNIFIED_READ,
 };
 use crate::world::World;
 use crate::{idle, machine, micro, plot, rounds, targets, traced};
@@ -145,12 +145,19 @@ async fn start(
     }
     let proxies = endpoints.iter().map(|e| e.name.clone()).collect();
     endpoints.push(Endpoint::running(DIRECT, starter.upstream));
-    let settings = "[cache]\nstatements = 100\n";
-    endpoints.push(
-        starter
-            .crossfade_set(CACHED, Phase::DualWrite, settings)
-            .await?,
-    );
+    for (name, settings) in [
+        (CACHED, "[cache]\nstatements = 100\n"),
+        (
+            CACHED_LONG,
+            "[cache]\nstatements = 100\nexecutions = 1000\n",
+        ),
+    ] {
+        endpoints.push(
+            starter
+                .crossfade_set(name, Phase::DualWrite, settings)
+                .await?,
+        );
+    }
     for (name, phase) in [
         (LEGACY_ONLY, Phase::LegacyOnly),
         (DUAL_READ, Phase::DualRead),

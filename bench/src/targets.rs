@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::load::script::Protocol;
 use crate::report::Report;
 use crate::rounds::{Figures, Row};
-use crate::workload::{CACHED, CROSSFADE, EXTENDED, Group, PGBOUNCER, RELAY};
+use crate::workload::{CACHED, CACHED_LONG, CROSSFADE, EXTENDED, Group, PGBOUNCER, RELAY};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -62,13 +62,15 @@ pub fn of(report: &Report) -> Vec<Target> {
             .map(|(own, other)| own / other),
         1.0,
     );
-    hold(
-        "select, extended, with the cache: direct TPS ÷ Crossfade's",
-        report
-            .row(EXTENDED, CACHED)
-            .map(|row| 1.0 / row.per_second_ratio),
-        1.0,
-    );
+    for cached in [CACHED, CACHED_LONG] {
+        hold(
+            &format!("select, extended: direct TPS ÷ that of {cached}"),
+            report
+                .row(EXTENDED, cached)
+                .map(|row| 1.0 / row.per_second_ratio),
+            1.0,
+        );
+    }
     let added = |label| {
         let row = report.row("select, prepared, 1 client", label)?;
         row.added_p50_us

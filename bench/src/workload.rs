@@ -64,6 +64,8 @@ pub const PGBOUNCER: &str = "pgbouncer";
 pub const CROSSFADE: &str = "crossfade";
 /// The same with the cache of unnamed statements on.
 pub const CACHED: &str = "crossfade, cache on";
+/// The same, where the server may choose one plan for all values.
+pub const CACHED_LONG: &str = "crossfade, cache on, 1000 executions";
 pub const LEGACY_ONLY: &str = "crossfade-legacy_only";
 pub const DUAL_READ: &str = "crossfade-dual_read";
 pub const UNIFIED_READ: &str = "crossfade-unified_read";
@@ -112,7 +114,9 @@ fn pass_through(proxies: &[String]) -> Vec<Workload> {
         let driver = Driver::Pgbench(arguments);
         let mut variants = alike(proxies, &driver);
         if name == EXTENDED {
-            variants.push(variant(CACHED, CACHED, driver));
+            for cached in [CACHED, CACHED_LONG] {
+                variants.push(variant(cached, cached, driver.clone()));
+            }
         }
         Workload {
             name: name.to_owned(),

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::session::CacheLimits;
+
 pub use address::{Address, AddressError, Listen, Upstream};
 pub use limits::Limits;
 pub use sockets::{ClientTls, SslMode, SslNegotiation, Tcp, UpstreamTls};
@@ -106,6 +108,8 @@ pub struct Gates {
     pub verify_age_max_hours: f64,
     /// Before the drop of a retired table: days on probation in which nobody has touched it.
     pub untouched_days: f64,
+    /// Rows that are looked at to rehearse the way back; of a larger table ranges are.
+    pub rehearsal_rows_max: u32,
 }
 
 impl Default for Gates {
@@ -115,22 +119,55 @@ impl Default for Gates {
             fallback_free_days: 7.0,
             verify_age_max_hours: 24.0,
             untouched_days: 7.0,
+            // Some seconds' work, and enough for a value in ten thousand to be met.
+            rehearsal_rows_max: 1_000_000,
         }
     }
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cache {
     /// Unnamed statements of one session that are kept prepared on the server; 0, the default, keeps
     /// none: see the README for what it gains and what it cannot notice. A hundred are enough for the hot texts of a
     /// connection; each takes some ten kilobytes of the server's memory.
     pub statements: usize,
+    /// How often one of them is executed before it is prepared anew. The server plans the first
+    /// five executions for their values; with more it may choose one plan for all, as it does for
+    /// what drivers prepare.
+    pub executions: u32,
+}
+
+impl Default for Cache {
+    fn default() -> Cache {
+        let CacheLimits {
+            statements,
+            executions,
+        } = CacheLimits::default();
+        Cache {
+            statements,
+            executions,
+        }
+    }
+}
+
+impl Cache {
+    /// What a session has to know.
+    #[must_use]
+    pub fn limits(&self) -> CacheLimits {
+        CacheLimits {
+            statements: self.statements,
+            executions: self.executions,
+        }
+    }
 }
 
 /// Above this the server's memory for plans, and the search for the one used longest ago, would
 /// cost more than the cache gains.
 const CACHE_STATEMENTS_MAX: usize = 10_000;
+
+/// Prepared for one execution alone, a statement would cost more than an unnamed one.
+const CACHE_EXECUTIONS_MIN: u32 = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -261,6 +298,10 @@ impl Config {
         if self.cache.statements > CACHE_STATEMENTS_MAX {
             let value = self.cache.statements.to_string();
             return wrong("cache.statements", value, "at most 10000");
+        }
+        if self.cache.executions < CACHE_EXECUTIONS_MIN {
+            let value = self.cache.executions.to_string();
+            return wrong("cache.executions", value, "2 or more");
         }
         for (key, value) in [
             ("gates.fallback_free_days", self.gates.fallback_free_days),

@@ -8,12 +8,15 @@ pub mod alone;
 pub mod around;
 pub mod attached;
 pub mod bake;
+pub(crate) mod catalog;
 pub mod connection;
 pub mod coverage;
+pub mod direct;
 pub mod drain;
 pub mod error;
 pub mod events;
 pub mod gates;
+pub mod grants;
 pub mod instances;
 pub mod ledger;
 pub(crate) mod neighbours;
@@ -29,13 +32,36 @@ pub use alone::alone;
 pub use connection::{Control, connect, flush_counters, snapshot};
 pub use error::ControlError;
 
-/// A table's name as people write it: quotes only where they are needed.
+/// A table's name, `"schema"."table"`, as people write it: quotes only where they are needed. Where
+/// they are, it stays as it is, for it may be part of a statement that somebody is to run.
 #[must_use]
 pub fn shown(table: &str) -> String {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.\"".contains(c);
-    if table.chars().all(plain) {
-        table.replace('"', "")
-    } else {
-        table.to_owned()
+    let plain = |part: &str| {
+        let letter = |c: char| c.is_ascii_lowercase() || c == '_';
+        part.starts_with(letter) && part.chars().all(|c| letter(c) || c.is_ascii_digit())
+    };
+    let inner = table.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+    match inner {
+        Some(inner) if inner.split("\".\"").all(plain) => inner.replace("\".\"", "."),
+        Some(_) | None => table.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_shown_name_means_the_same_table() {
+        for (sql, expected) in [
+            ("\"public\".\"iso_agents\"", "public.iso_agents"),
+            ("\"a.b\".\"c\"", "\"a.b\".\"c\""),
+            ("\"public\".\"a\"\"b\"", "\"public\".\"a\"\"b\""),
+            ("\"public\".\"Odd\"", "\"public\".\"Odd\""),
+            ("\"public\".\"1st\"", "\"public\".\"1st\""),
+            ("public.already", "public.already"),
+        ] {
+            assert_eq!(shown(sql), expected);
+        }
     }
 }

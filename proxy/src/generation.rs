@@ -5,10 +5,10 @@
 //! reads the pins; so whoever finds no older pin after an install can rely on it that none will
 //! appear.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use rewrite_rules::{Phase, Reading, RuleSet, SearchPath};
@@ -145,6 +145,24 @@ pub struct Generations {
 struct Pins {
     next: u64,
     by_session: HashMap<u64, Arc<Pinned>>,
+    /// The server's processes of sessions that ended a moment ago, the latest last.
+    ended: VecDeque<(Instant, i32)>,
+}
+
+/// Longer than it takes until every proxy has looked who writes around it, which is some seconds.
+const ENDED_FOR: Duration = Duration::from_secs(15);
+/// Three thousand sessions that end each second, in a megabyte.
+const ENDED_MAX: usize = 50_000;
+
+impl Pins {
+    fn end(&mut self, backend: i32) {
+        while let Some((at, _)) = self.ended.front()
+            && (at.elapsed() > ENDED_FOR || self.ended.len() >= ENDED_MAX)
+        {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((Instant::now(), backend));
+    }
 }
 
 /// What one session shows to others.
@@ -221,6 +239,21 @@ impl Generations {
         backends.sort_unstable();
         backends.truncate(max);
         backends
+    }
+
+    /// The server's processes of all sessions: those that are there, and those that ended a moment
+    /// ago.
+    #[must_use]
+    pub fn backends(&self) -> (Vec<i32>, Vec<i32>) {
+        let pins = lock(&self.pins);
+        let there = pins.by_session.values();
+        let there = there.map(|pinned| pinned.backend.load(Ordering::SeqCst));
+        let ended = pins.ended.iter();
+        let ended = ended.filter(|(at, _)| at.elapsed() <= ENDED_FOR);
+        (
+            there.filter(|backend| *backend != 0).collect(),
+            ended.map(|(_, backend)| *backend).collect(),
+        )
     }
 
     /// No transaction uses a generation older than this one, and none ever will.
@@ -343,7 +376,12 @@ impl Pin for SessionPin {
 
 impl Drop for SessionPin {
     fn drop(&mut self) {
-        lock(&self.generations.pins).by_session.remove(&self.id);
+        let backend = self.pinned.backend.load(Ordering::SeqCst);
+        let mut pins = lock(&self.generations.pins);
+        pins.by_session.remove(&self.id);
+        if backend != 0 {
+            pins.end(backend);
+        }
     }
 }
 
@@ -371,8 +409,10 @@ mod tests {
         pin.begin(&mut held);
         assert_eq!(held.number(), second);
         assert_eq!(generations.oldest_pinned(), Some(second));
+        assert_eq!(generations.backends(), (vec![77], vec![]));
         drop(pin);
         assert_eq!(generations.oldest_pinned(), None);
+        assert_eq!(generations.backends(), (vec![], vec![77]));
     }
 
     #[test]

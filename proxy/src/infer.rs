@@ -6,7 +6,7 @@ mod draft;
 
 use tokio_postgres::Client;
 
-use crate::control::{ControlError, connect};
+use crate::control::{ControlError, catalog, connect};
 
 /// Rows that are looked at to see which labels of an enum are in use.
 const SAMPLED_ROWS: u32 = 100_000;
@@ -23,18 +23,21 @@ struct Table {
 
 #[derive(Clone, Debug, Default)]
 struct Column {
-    name: String,
-    sql_type: String,
-    not_null: bool,
-    default: Option<String>,
-    /// Identity or generated.
-    fills_itself: bool,
+    column: catalog::Column,
     /// Of an enum, in its order.
     labels: Vec<String>,
     /// Those of them that the sampled rows hold.
     used: Vec<String>,
     /// A BEFORE UPDATE trigger assigns it.
     set_by_trigger: bool,
+}
+
+impl std::ops::Deref for Column {
+    type Target = catalog::Column;
+
+    fn deref(&self) -> &catalog::Column {
+        &self.column
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -89,13 +92,14 @@ async fn table(client: &Client, named: &str) -> Result<Table, InferError> {
         .batch_execute("SET search_path = ''")
         .await
         .map_err(ControlError::sql("SET"))?;
-    let found = Table {
+    let mut found = Table {
         schema: row.get(0),
         name: row.get(1),
-        columns: columns(client, oid).await?,
+        columns: Vec::new(),
         constraints: constraints(client, oid).await?,
         unique: unique(client, oid).await?,
     };
+    found.columns = columns(client, oid, &draft::sql_name(&found)).await?;
     client
         .batch_execute("RESET search_path")
         .await
@@ -103,34 +107,30 @@ async fn table(client: &Client, named: &str) -> Result<Table, InferError> {
     Ok(found)
 }
 
-async fn columns(client: &Client, oid: u32) -> Result<Vec<Column>, ControlError> {
-    let rows = client
+async fn columns(client: &Client, oid: u32, table: &str) -> Result<Vec<Column>, ControlError> {
+    let more = client
         .query(
-            "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
-                    pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '' OR a.attgenerated <> '', \
-                    ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = a.atttypid \
+            "SELECT ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = a.atttypid \
                           ORDER BY e.enumsortorder), \
                     EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid \
                              WHERE t.tgrelid = a.attrelid AND NOT t.tgisinternal \
                                AND t.tgtype & 1 = 1 AND t.tgtype & 2 = 2 AND t.tgtype & 16 = 16 \
-                               AND p.prosrc ~* ('\\mnew\\.\"?' || a.attname || '\"?\\s*:?=')) \
-             FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+                               AND p.prosrc ~* ('\\mnew\\.\"?' || regexp_replace(a.attname, '[^[:alnum:]_]', '.', 'g') \
+                                   || '\"?\\s*:?=')) \
+             FROM pg_attribute a \
              WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
             &[&oid],
         )
         .await
         .map_err(ControlError::sql("look-up of columns"))?;
-    Ok(rows
-        .iter()
-        .map(|row| Column {
-            name: row.get(0),
-            sql_type: row.get(1),
-            not_null: row.get(2),
-            default: row.get(3),
-            fills_itself: row.get(4),
-            labels: row.get(5),
+    let columns = catalog::columns(client, table).await?;
+    let both = columns.into_iter().zip(&more);
+    Ok(both
+        .map(|(column, more)| Column {
+            column,
+            labels: more.get(0),
             used: Vec::new(),
-            set_by_trigger: row.get(6),
+            set_by_trigger: more.get(1),
         })
         .collect())
 }
@@ -162,9 +162,9 @@ async fn constraints(client: &Client, oid: u32) -> Result<Vec<Constraint>, Contr
 async fn unique(client: &Client, oid: u32) -> Result<Vec<Vec<String>>, ControlError> {
     let rows = client
         .query(
-            "SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(num, at) \
+            "SELECT ARRAY(SELECT a.attname::text FROM unnest((i.indkey[0:i.indnkeyatts - 1])::int2[]) WITH ORDINALITY k(num, at) \
                           JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num ORDER BY k.at) \
-             FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL",
+             FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL",
             &[&oid],
         )
         .await

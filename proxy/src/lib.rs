@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod counters;
 pub mod demo;
+pub mod fault;
 pub mod generation;
 pub mod infer;
 pub mod latency;

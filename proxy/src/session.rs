@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use rewrite_rules::{Reading, SearchPath};
+use rewrite_rules::{Reading, SearchPath, ServerVersion};
 
 use crate::wire::frame::tag_name;
 use crate::wire::frontend::{MessageError, MessageLimits};
@@ -34,6 +34,7 @@ use expect::Expect;
 use path::Path;
 use statements::{Portals, Statements};
 
+pub use cache::CacheLimits;
 pub use client_side::Frontend;
 pub use server_side::Backend;
 
@@ -78,8 +79,7 @@ pub struct SessionLimits {
     pub prepared_statements_max: usize,
     /// Texts kept to prepare statements anew under a later generation.
     pub prepared_bytes_max: usize,
-    /// Unnamed statements kept prepared on the server; 0 keeps none.
-    pub cached_statements_max: usize,
+    pub cache: CacheLimits,
 }
 
 /// What the session is born with.
@@ -162,6 +162,7 @@ pub struct Session<P: Pin> {
     /// The generation that the session began with.
     born: u64,
     encoding: Encoding,
+    server: ServerVersion,
     expects: VecDeque<Expect>,
     statements: Statements,
     portals: Portals,
@@ -216,10 +217,11 @@ impl<P: Pin> Session<P> {
             born: generation.number(),
             generation,
             encoding: Encoding::Bytes,
+            server: ServerVersion::default(),
             expects,
             statements: Statements::default(),
             portals: Portals::default(),
-            cache: Cache::new(settings.limits.cached_statements_max, settings.seed),
+            cache: Cache::new(settings.limits.cache, settings.seed),
             admitted: false,
             served: false,
             status: b'I',

@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,9 +15,11 @@ use tokio_postgres::NoTls;
 
 pub mod binaries;
 pub mod iso_agents;
+mod ports;
 pub mod process;
 
 use binaries::Binaries;
+pub use ports::free_port;
 use process::{Process, Signal};
 
 /// A cold machine under load needs seconds to start; one that needs longer will not start.
@@ -493,14 +494,6 @@ fn other_user() -> Option<OtherUser> {
             })
         })
     })
-}
-
-/// A port that nobody listened on a moment ago.
-pub fn free_port() -> Result<u16, TestbedError> {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(io_error("find a free port"))
 }
 
 fn quoted(name: &str) -> String {

@@ -60,7 +60,7 @@ pub async fn run(
     }
     let report = compare(url, &mut client, migration, options).await?;
     if options.record {
-        record::add(&client, &report).await?;
+        record::add(&client, migration, &report).await?;
         events::note(&client, name, "verify", &record::summary(&report)).await?;
     }
     Ok(report)
@@ -88,23 +88,10 @@ pub(crate) async fn compare(
         .batch_execute(&format!("SET TRANSACTION SNAPSHOT '{snapshot}'"))
         .await
         .map_err(sql())?;
-    let mut report = Report {
-        migration: migration.name.clone(),
-        snapshot_at: row.get(0),
-        clean: true,
-        missing: 0,
-        extra: 0,
-        different: 0,
-        tables: Vec::new(),
-    };
+    let mut report = Report::of(&migration.name, row.get(0));
     for lens in &migration.tables {
-        let table = table(&transaction, &beside, lens, options.samples_max).await?;
-        report.missing += table.missing;
-        report.extra += table.extra;
-        report.different += table.different;
-        report.tables.push(table);
+        report.push(table(&transaction, &beside, lens, options.samples_max).await?);
     }
-    report.clean = report.missing + report.extra + report.different == 0;
     // Whoever looks at the counters afterwards must be able to tell our scans from others'.
     let mut scans = Vec::new();
     for lens in &migration.tables {

@@ -43,6 +43,7 @@ impl Reading {
                 values: Vec::new(),
                 renames: Vec::new(),
                 query_only: false,
+                needs: None,
             },
             Verdict::Rewritten(rewritten) => Rewritten {
                 sql: rewritten.sql.clone(),
@@ -53,6 +54,7 @@ impl Reading {
                 values: rewritten.values.clone(),
                 renames: rewritten.renames.clone(),
                 query_only: rewritten.query_only,
+                needs: rewritten.needs.clone(),
             },
         };
         let mut effects = self.effects.clone();

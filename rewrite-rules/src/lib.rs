@@ -26,6 +26,6 @@ pub use phase::Phase;
 pub use rule_file::schema::schema;
 pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
 pub use statement::{
-    Answer, Does, Mapped, Named, OnPrepared, Reading, Refusal, Rename, Rewritten, SearchPath,
-    SessionEffects, ShadowPair, TagVerb, Verdict, Within,
+    Answer, Does, Mapped, Named, Needs, OnPrepared, Reading, Refusal, Rename, Rewritten,
+    SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, Verdict, Within,
 };

@@ -84,6 +84,7 @@ impl RuleSet {
         let mut answers = Vec::new();
         let mut shadow = None;
         let mut renames = Vec::new();
+        let mut needs = None;
         let mut path = path;
         for raw in tree.list("stmts") {
             let statement = raw.get("stmt");
@@ -96,7 +97,9 @@ impl RuleSet {
                 tokens,
             };
             let mut answered = vec![Answer::default()];
-            renames.extend(rewrite::renames(&scope)?);
+            let remarks = rewrite::remarks(&scope)?;
+            renames.extend(remarks.renames);
+            needs = needs.or(remarks.needs);
             match rewrite::plan(&scope, &mut source)? {
                 Plan::Unchanged => {}
                 Plan::Prepared { output, executed } => {
@@ -123,6 +126,7 @@ impl RuleSet {
         let statements = answers.len();
         let mut rewritten = assemble(&source, pieces, answers, shadow);
         rewritten.renames = renames;
+        rewritten.needs = needs;
         rewritten.query_only = statements > tree.list("stmts").len();
         // A result that is no SQL is our mistake: better told here than by a server that points
         // into a text that the client never wrote.
@@ -218,5 +222,6 @@ fn assemble(
         original: source.text.to_owned(),
         renames: Vec::new(),
         query_only: false,
+        needs: None,
     }
 }

@@ -1,6 +1,6 @@
 //! The refusals: what was found, and what to do about it.
 
-use crate::statement::Refusal;
+use crate::statement::{Refusal, ServerVersion};
 
 /// `feature_not_supported`
 const UNSUPPORTED: &str = "0A000";
@@ -27,6 +27,20 @@ pub(crate) fn unsupported(what: &str, table: &str, hint: &str) -> Refusal {
         format!("crossfade does not rewrite {what} (table {table} is being migrated)"),
         hint,
     )
+}
+
+/// A MERGE on a server whose MERGE does not return what it wrote.
+pub(crate) fn merge_needs(needed: ServerVersion, server: ServerVersion, table: &str) -> Refusal {
+    let ServerVersion(needed) = needed;
+    let server = match server {
+        ServerVersion(0) => "this one did not tell its version".to_owned(),
+        ServerVersion(version) => format!("this is version {version}"),
+    };
+    let what = format!(
+        "MERGE into a migrated table before PostgreSQL {needed}, whose MERGE tells which rows it \
+         wrote: {server}"
+    );
+    unsupported(&what, table, "Use INSERT … ON CONFLICT, UPDATE and DELETE.")
 }
 
 /// A call that is not rewritten.

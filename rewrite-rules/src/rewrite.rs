@@ -13,6 +13,7 @@ mod functions;
 mod in_place;
 mod invert;
 mod legacy_first;
+mod merge;
 mod mirror;
 mod read;
 mod returning;
@@ -30,7 +31,7 @@ use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
 use crate::splice::{Output, Source};
-use crate::statement::{Answer, Refusal, Rename, SearchPath, ShadowPair};
+use crate::statement::{Answer, Needs, Refusal, Rename, SearchPath, ServerVersion, ShadowPair};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
 use crate::walk::{Place, TableRef, table_refs};
@@ -141,12 +142,26 @@ pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Pla
     }
 }
 
-/// How an error of the rewritten statement is told to the client: it knows the names that its own
-/// text used.
-pub(crate) fn renames(scope: &Scope<'_>) -> Result<Vec<Rename>, Refusal> {
-    let mut renames = Vec::new();
+/// What is said of a rewritten statement beside its text.
+#[derive(Debug, Default)]
+pub(crate) struct Remarks {
+    /// How its errors are told to the client, who knows the names that its own text used.
+    pub renames: Vec<Rename>,
+    /// What it asks of the server, if not any can do it.
+    pub needs: Option<Needs>,
+}
+
+pub(crate) fn remarks(scope: &Scope<'_>) -> Result<Remarks, Refusal> {
+    let mut remarks = Remarks::default();
     let mut seen: Vec<(&Lens, Side)> = Vec::new();
     for found in managed_refs(scope)? {
+        let write = found.table.write.filter(|_| found.leads().is_some());
+        if write.is_some_and(|write| write.is("MergeStmt")) {
+            remarks.needs.get_or_insert_with(|| Needs {
+                version: ServerVersion(merge::SERVER_MIN),
+                table: found.table_name(),
+            });
+        }
         let (lens, side) = (found.managed.lens, found.managed.side);
         if seen
             .iter()
@@ -156,12 +171,12 @@ pub(crate) fn renames(scope: &Scope<'_>) -> Result<Vec<Rename>, Refusal> {
         }
         seen.push((lens, side));
         let ours = lens.renames();
-        renames.extend(match side {
+        remarks.renames.extend(match side {
             Side::Legacy => ours,
             Side::Unified => ours.into_iter().map(Rename::reversed).collect(),
         });
     }
-    Ok(renames)
+    Ok(remarks)
 }
 
 /// Resolves the statement's table references against the rules.
@@ -281,20 +296,23 @@ fn compose<'a>(
     number: usize,
     source: &mut Source<'a>,
 ) -> Result<Option<Composed>, Refusal> {
-    if scope.statement.is("MergeStmt") {
+    let composer = Composer::new(number);
+    let merges = scope.statement.is("MergeStmt");
+    if merges && target.managed.lens.written.is_some() && target.leads().is_some() {
         return Err(refuse::unsupported(
-            "MERGE into a migrated table, since servers before PostgreSQL 17 do not tell which \
-             rows it wrote",
+            "MERGE into a table that is split or merged",
             &target.table_name(),
-            "Use INSERT … ON CONFLICT, UPDATE and DELETE.",
+            "Use INSERT, UPDATE and DELETE.",
         ));
     }
-    let composer = Composer::new(number);
     if let Some(lens) = &target.managed.lens.written {
         return written::compose(scope, target, (write, lens), source, composer);
     }
     match (target.managed.side, target.leads()) {
         (_, None) => Ok(None),
+        (Side::Legacy, Some(Side::Legacy)) if merges => {
+            merge::legacy::compose(scope, target, write, source, composer).map(Some)
+        }
         (Side::Legacy, Some(Side::Legacy)) => {
             legacy_first::compose(scope, target, write, source, composer).map(Some)
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::refuse;
 use crate::shapes::Calls;
 
 /// What unqualified names of managed tables mean to the session.
@@ -63,6 +64,35 @@ pub struct Rewritten {
     pub renames: Vec<Rename>,
     /// The text became several statements: it can be sent as a Query message, not prepared.
     pub query_only: bool,
+    /// What of it only servers of some version understand.
+    pub needs: Option<Needs>,
+}
+
+/// A version of the server, and what of the client's needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    pub version: ServerVersion,
+    pub(crate) table: String,
+}
+
+/// The server's major version; 0 is one that was never told, and too old for everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerVersion(pub u32);
+
+impl ServerVersion {
+    /// What no server is older than: for whoever has none at hand.
+    pub const NEWEST: ServerVersion = ServerVersion(u32::MAX);
+
+    /// What a server calls itself: `18.1`, `17beta2`, `15.14 (Debian 15.14-0+deb12u1)`.
+    #[must_use]
+    pub fn told(text: &str) -> ServerVersion {
+        let digits = text.trim_start().bytes().take_while(u8::is_ascii_digit);
+        let major = digits.fold(0_u32, |sum, digit| {
+            sum.saturating_mul(10)
+                .saturating_add(u32::from(digit - b'0'))
+        });
+        ServerVersion(major)
+    }
 }
 
 /// A name on the side that the client does not see, and its name on the side that it does.
@@ -130,6 +160,13 @@ impl Rewritten {
         Some((&mapped.column, u32::try_from(chars).ok()?))
     }
 
+    /// Why a server of this version cannot be sent it, if it cannot.
+    #[must_use]
+    pub fn refused_by(&self, server: ServerVersion) -> Option<Refusal> {
+        let needs = self.needs.as_ref()?;
+        (server < needs.version).then(|| refuse::merge_needs(needs.version, server, &needs.table))
+    }
+
     /// The same where it is not the text that is answered, but one execution of what it prepared.
     #[must_use]
     pub fn executed(&self, answer: Answer) -> Rewritten {
@@ -143,6 +180,7 @@ impl Rewritten {
             values: Vec::new(),
             renames: self.renames.clone(),
             query_only: false,
+            needs: None,
         }
     }
 
@@ -205,6 +243,8 @@ pub enum TagVerb {
     Update,
     /// `DELETE n`
     Delete,
+    /// `MERGE n`
+    Merge,
     /// `COPY n`
     Copy,
     /// `TRUNCATE TABLE`
@@ -219,6 +259,7 @@ impl TagVerb {
             TagVerb::Insert => format!("INSERT 0 {rows}"),
             TagVerb::Update => format!("UPDATE {rows}"),
             TagVerb::Delete => format!("DELETE {rows}"),
+            TagVerb::Merge => format!("MERGE {rows}"),
             TagVerb::Copy => format!("COPY {rows}"),
             TagVerb::Truncate => "TRUNCATE TABLE".to_owned(),
         }

@@ -95,14 +95,14 @@ impl Tree {
         usize::try_from(self.int("location")).ok()
     }
 
-    pub fn children(&self) -> Box<dyn Iterator<Item = (&'static str, &Tree)> + '_> {
-        match self {
-            Tree::Node(_, fields) => Box::new(fields.iter().map(|(name, value)| (*name, value))),
-            Tree::List(items) => Box::new(items.iter().map(|item| ("", item))),
-            Tree::Nothing | Tree::Flag(_) | Tree::Int(_) | Tree::Text(_) => {
-                Box::new(std::iter::empty())
-            }
-        }
+    /// What is right below it, with the fields' names; a list's items have none.
+    pub fn children(&self) -> impl Iterator<Item = (&'static str, &Tree)> {
+        let fields = match self {
+            Tree::Node(_, fields) => fields.as_slice(),
+            Tree::Nothing | Tree::Flag(_) | Tree::Int(_) | Tree::Text(_) | Tree::List(_) => &[],
+        };
+        let fields = fields.iter().map(|(name, value)| (*name, value));
+        fields.chain(self.items().iter().map(|item| ("", item)))
     }
 
     /// Calls `visit` for this node and all below it.

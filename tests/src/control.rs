@@ -27,12 +27,22 @@ pub struct Ended {
 
 impl Running {
     pub fn start(config: &Path, args: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with(config, args, &[])
+    }
+
+    /// The same with variables of its environment.
+    pub fn start_with(
+        config: &Path,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(binary::crossfade());
         for name in surroundings() {
             command.env_remove(name);
         }
         let mut child = command
             .args(args)
+            .envs(variables.iter().copied())
             .arg("--config")
             .arg(config)
             .stdin(Stdio::null())

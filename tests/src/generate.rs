@@ -10,6 +10,7 @@
 
 mod choices;
 mod expression;
+mod merge;
 mod names;
 mod read;
 mod write;
@@ -42,6 +43,8 @@ pub struct Statement {
     pub ordered: bool,
     /// What follows COPY … FROM STDIN.
     pub data: Option<String>,
+    /// Where those that stand behind a first one begin, in characters.
+    pub later: Vec<usize>,
     /// What the grammar put into it.
     pub constructs: BTreeSet<&'static str>,
 }
@@ -118,6 +121,7 @@ fn together(choices: &mut Choices, writes: bool, count: usize) -> Statement {
         if next.data.is_some() {
             continue;
         }
+        all.later.push(all.sql.chars().count() + 2);
         all.sql = format!("{}; {}", all.sql, next.sql);
         all.constructs.extend(next.constructs);
         all.constructs.insert("several statements");
@@ -133,6 +137,7 @@ fn plain(sql: &str, construct: &'static str) -> Statement {
         protocol: Protocol::Simple,
         ordered: true,
         data: None,
+        later: Vec::new(),
         constructs: [construct].into(),
     }
 }
@@ -193,6 +198,7 @@ fn statement_in(choices: &mut Choices, writes: bool, protocol: Option<Protocol>)
         protocol,
         ordered: written.ordered,
         data: written.data,
+        later: Vec::new(),
         constructs,
     }
 }

@@ -8,6 +8,7 @@ pub mod binary;
 pub mod control;
 pub mod generate;
 pub mod line;
+pub mod newer;
 pub mod program;
 pub mod properties;
 pub mod protocol_scripts;

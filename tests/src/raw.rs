@@ -139,6 +139,19 @@ impl RawClient {
         }
     }
 
+    /// Reads up to and including the next message of a kind.
+    pub async fn until(&mut self, tag: u8) -> anyhow::Result<Message> {
+        loop {
+            let message = self.message().await?;
+            if message.tag == tag {
+                return Ok(message);
+            }
+            if message.tag == b'E' {
+                bail!("an error instead: {message:?}");
+            }
+        }
+    }
+
     async fn message(&mut self) -> anyhow::Result<Message> {
         loop {
             if self.received.len() >= 5 {

@@ -1,6 +1,7 @@
 //! A throwaway server with databases to spare, each as the `iso_agents` migration finds it.
 
 use anyhow::Context;
+use crossfade::testbed::binaries::Binaries;
 use crossfade::testbed::iso_agents::{self, Rows};
 use crossfade::testbed::{Auth, Postgres};
 use rewrite_rules::Phase;
@@ -33,6 +34,11 @@ impl World {
     /// The same with another number of agents, and SQL of the superuser's run in that database.
     pub async fn start_filled(agents: u32, more: &str) -> anyhow::Result<Self> {
         Self::filled_with(Postgres::start().await?, agents, more).await
+    }
+
+    /// The same on the server of another installation.
+    pub async fn start_from(binaries: Binaries) -> anyhow::Result<Self> {
+        Self::filled_with(Postgres::start_from(binaries, &[]).await?, AGENTS, "").await
     }
 
     async fn filled_with(postgres: Postgres, agents: u32, more: &str) -> anyhow::Result<Self> {

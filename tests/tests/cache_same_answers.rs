@@ -3,6 +3,7 @@
 
 use crossfade::config::Config;
 use crossfade::server::Server;
+use crossfade::session::CacheLimits;
 use crossfade::testbed::Postgres;
 use crossfade_tests::answer::comparable;
 use crossfade_tests::protocol_scripts::messages::{bind, call, describe, execute, parse, sync};
@@ -31,11 +32,12 @@ struct Pair {
 }
 
 /// A proxy in this process that ends with it; gives its port.
-async fn proxy(postgres: &Postgres, statements: usize) -> anyhow::Result<u16> {
+async fn proxy(postgres: &Postgres, statements: usize, executions: u32) -> anyhow::Result<u16> {
     let mut config = Config::default();
     config.listen.0 = "127.0.0.1:0".to_owned();
     config.upstream.0 = postgres.address();
     config.cache.statements = statements;
+    config.cache.executions = executions;
     let server = Server::bind(config).await?;
     let address: std::net::SocketAddr = server.local_addr().parse()?;
     tokio::spawn(server.run(std::future::pending()));
@@ -44,8 +46,12 @@ async fn proxy(postgres: &Postgres, statements: usize) -> anyhow::Result<u16> {
 
 impl Pair {
     async fn start() -> anyhow::Result<Pair> {
+        Pair::with_executions(CacheLimits::OFF.executions).await
+    }
+
+    async fn with_executions(executions: u32) -> anyhow::Result<Pair> {
         let postgres = Postgres::start().await?;
-        let port = proxy(&postgres, 100).await?;
+        let port = proxy(&postgres, 100, executions).await?;
         let mut pair = Pair {
             direct: RawClient::connect(postgres.port, "postgres").await?,
             through: RawClient::connect(port, "postgres").await?,
@@ -108,10 +114,15 @@ impl Pair {
 
     /// How many statements the proxy's session has prepared under names of its own.
     async fn kept_count(&mut self) -> anyhow::Result<String> {
-        let answer = self.through.simple("SELECT kept()").await?;
+        self.value("SELECT kept()").await
+    }
+
+    /// The first value that the proxy's session is answered.
+    async fn value(&mut self, sql: &str) -> anyhow::Result<String> {
+        let answer = self.through.simple(sql).await?;
         let row = answer.iter().find(|message| message.tag == b'D');
         let value = row.and_then(|row| row.values().into_iter().next().flatten());
-        value.ok_or_else(|| anyhow::anyhow!("no count"))
+        value.ok_or_else(|| anyhow::anyhow!("{sql}: no value"))
     }
 }
 
@@ -342,7 +353,7 @@ async fn the_server_holds_no_more_than_the_limit() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cache_that_is_switched_off_keeps_nothing() -> anyhow::Result<()> {
     let mut pair = Pair::start().await?;
-    let port = proxy(&pair.postgres, 0).await?;
+    let port = proxy(&pair.postgres, 0, CacheLimits::OFF.executions).await?;
     pair.through = RawClient::connect(port, "postgres").await?;
     pair.kept("SELECT $1::int", &[Some("1")]).await?;
     assert_eq!(pair.kept_count().await?, "0");
@@ -453,6 +464,28 @@ async fn a_setting_by_function_call_is_a_setting() -> anyhow::Result<()> {
             answer.iter().any(|line| line.starts_with('D')),
             "{answer:?}"
         );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_an_operator_who_wants_it_gets_one_plan_for_all_values() -> anyhow::Result<()> {
+    let text = "SELECT a FROM t WHERE a = $1";
+    for (executions, generic) in [(CacheLimits::OFF.executions, false), (1000, true)] {
+        let mut pair = Pair::with_executions(executions).await?;
+        pair.elsewhere(
+            "CREATE TABLE t AS SELECT a FROM generate_series(1, 1000) a;
+             CREATE INDEX ON t (a); ANALYZE t;
+             CREATE FUNCTION generic() RETURNS bigint LANGUAGE sql AS
+             'SELECT coalesce(sum(generic_plans), 0)::bigint FROM pg_prepared_statements'",
+        )
+        .await?;
+        for value in 0..20 {
+            pair.same(text, &[Some(&value.to_string())]).await?;
+        }
+        assert_eq!(pair.kept_count().await?, "1");
+        let plans = pair.value("SELECT generic()").await?;
+        assert_eq!(plans != "0", generic, "{executions}: {plans}");
     }
     Ok(())
 }

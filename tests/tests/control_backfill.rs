@@ -1,6 +1,6 @@
 //! Backfill: complete, resumable, and no match for rows that cannot be moved.
 
-use crossfade_tests::control::{self, Running, number, until};
+use crossfade_tests::control::{self, Running, number, pid, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 use tokio_postgres::Client;
@@ -261,4 +261,52 @@ async fn what_a_proxys_clients_wait_is_seen_and_holds_a_backfill_back() {
     let ended = backfill.end().await.unwrap();
     assert!(ended.status.success(), "{ended:#?}");
     drop(world);
+}
+
+/// Whether somebody waits for this process's transaction.
+fn waits_for(pid: i32) -> String {
+    format!(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE {pid} = ANY (pg_blocking_pids(pid)))"
+    )
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_puts_in_the_same_instant_is_no_row_that_cannot_be_put() {
+    let (world, proxy, client) = world("instant", Phase::DualWrite).await;
+    // The chunk waits for the other transaction as long as it takes.
+    client
+        .batch_execute("ALTER DATABASE instant SET deadlock_timeout = '10min'")
+        .await
+        .unwrap();
+    let holder = world.client(&world.postgres.url("instant")).await.unwrap();
+    let other = world.client(&world.postgres.url("instant")).await.unwrap();
+    holder
+        .batch_execute("BEGIN; SELECT FROM iso_agents WHERE clerk_user_id = 'user_1' FOR UPDATE")
+        .await
+        .unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let backfill = Running::start(&proxy.config(), &["backfill", "iso_agents"]).unwrap();
+    let holding = pid(&holder).await.unwrap();
+    until(&client, &waits_for(holding)).await.unwrap();
+    other
+        .batch_execute(
+            "BEGIN; INSERT INTO users (id, clerk_user_id, email, full_name, role) \
+             SELECT id, clerk_user_id, email, 'Somebody Else', 'sales_rep' FROM iso_agents \
+             WHERE clerk_user_id = 'user_1'",
+        )
+        .await
+        .unwrap();
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    let putting = pid(&other).await.unwrap();
+    until(&client, &waits_for(putting)).await.unwrap();
+    other.batch_execute("COMMIT").await.unwrap();
+    let ended = backfill.end().await.unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+
+    let aside = "SELECT sum(rows_set_aside)::bigint FROM crossfade.backfill";
+    assert_eq!(number(&client, aside).await.unwrap(), 0);
+    let ledger = "SELECT count(*) FROM crossfade.divergence";
+    assert_eq!(number(&client, ledger).await.unwrap(), 0);
+    let legacys = "SELECT count(*) FROM users JOIN iso_agents USING (id, full_name) WHERE users.clerk_user_id = 'user_1'";
+    assert_eq!(number(&client, legacys).await.unwrap(), 1);
 }

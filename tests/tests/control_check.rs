@@ -1,6 +1,6 @@
 //! `crossfade check` finds what would go wrong before anything is moved.
 
-use crossfade_tests::{World, control};
+use crossfade_tests::{Proxy, World, control};
 use rewrite_rules::Phase;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +39,7 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
 }
 
 /// Each planted fault, and the words that must tell of it.
-const FAULTS: [(&str, &str); 9] = [
+const FAULTS: [(&str, &str); 12] = [
     (
         "ALTER TABLE iso_agents ADD forgotten int",
         "column forgotten is not in `columns`",
@@ -73,6 +73,20 @@ const FAULTS: [(&str, &str); 9] = [
         "cannot be put into \"public\".\"users\": value too long",
     ),
     (
+        "CREATE ROLE by_column; GRANT SELECT (email), UPDATE (email) ON iso_agents TO by_column",
+        "role by_column may write the legacy table but lacks INSERT, SELECT, UPDATE on",
+    ),
+    (
+        "ALTER TABLE iso_agents DROP CONSTRAINT iso_agents_pkey CASCADE; \
+         ALTER TABLE iso_agents ALTER id DROP NOT NULL; CREATE UNIQUE INDEX ON iso_agents (id)",
+        "key column id may be NULL",
+    ),
+    (
+        "CREATE ROLE reader; GRANT SELECT ON iso_agents, users TO reader; \
+         REVOKE USAGE ON SCHEMA public FROM PUBLIC",
+        "role reader may read the legacy table but lacks USAGE on SCHEMA public",
+    ),
+    (
         "CREATE ROLE writer; GRANT INSERT ON iso_agents TO writer",
         "role writer may write the legacy table but lacks SELECT on",
     ),
@@ -104,5 +118,55 @@ async fn each_planted_fault_is_found() -> anyhow::Result<()> {
             checked.output
         );
     }
+    Ok(())
+}
+
+/// A mapped text, and names as long as PostgreSQL takes.
+const LONG: &str = "[migration]\nname = \"long\"\nphase = \"legacy_only\"\n\
+    [[table]]\nlegacy = \"public.old\"\nunified = \"public.new\"\nkey = [\"id\"]\n[table.columns]\n\
+    id = \"integer NOT NULL\"\n\
+    state = { type = \"text\", values = { a = \"b\" } }\nLONG_1 = \"text\"\nLONG_2 = \"integer\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_names_and_values_of_a_text_are_checked_as_well() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    world.database("long").await?;
+    let client = world.postgres.connect("long").await?;
+    let long = "x".repeat(62);
+    let columns =
+        format!("id int PRIMARY KEY, state text, {long}a text DEFAULT 'said', {long}b bigint");
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE old ({columns}); CREATE TABLE new ({columns}); \
+             INSERT INTO old (id, state) VALUES (1, 'a'), (2, 'forgotten')"
+        ))
+        .await?;
+    let proxy = Proxy::with_config(&world.postgres, "long", "")?;
+    let rules = LONG.replace("LONG_1", &format!("{long}a"));
+    proxy.write_rules("long", &rules.replace("LONG_2", &format!("{long}b")))?;
+    let checked = control::run(&proxy.config(), &["check", "long"]).await?;
+    assert_eq!(checked.status.code(), Some(1), "{checked:#?}");
+    for text in [
+        "rows have state = forgotten, which has no unified value".to_owned(),
+        format!("column {long}a has the default 'said'::text, the rule file says none"),
+        format!("column {long}b has type bigint, the rule file says integer"),
+    ] {
+        assert!(checked.output.contains(&text), "`{text}`: {checked:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_the_application_has_locked_are_not_waited_for() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let proxy = world.in_phase("locked", Phase::DualWrite).await?;
+    let client = world.postgres.connect("locked").await?;
+    client
+        .batch_execute("BEGIN; SELECT FROM users FOR UPDATE")
+        .await?;
+    let checked = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
+    assert_eq!(checked.status.code(), Some(0), "{checked:#?}");
+    let told = "the mapping was not tried: of 301 sampled rows others lock some";
+    assert!(checked.output.contains(told), "{checked:#?}");
     Ok(())
 }

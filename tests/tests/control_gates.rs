@@ -253,3 +253,90 @@ async fn legacy_is_left_only_after_days_without_a_fallback_and_by_a_fresh_verify
         "{planned:?}"
     );
 }
+
+#[tokio::test]
+async fn a_ledger_is_settled_in_the_direction_of_the_phase() {
+    let world = World::start().await.unwrap();
+    world.database("settles").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "settles", Phase::UnifiedRead).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let client = world.client(&world.postgres.url("settles")).await.unwrap();
+    let record = "SELECT crossfade.record_divergence('iso_agents', '\"public\".\"iso_agents\"', \
+                  jsonb_build_array(id), 'planted', 'XX000') FROM iso_agents LIMIT 1";
+    client.batch_execute(record).await.unwrap();
+    for command in ["advance", "rollback"] {
+        let refused = control::run(&proxy.config(), &[command, "iso_agents"]).await;
+        let refused = refused.unwrap();
+        for text in [
+            "1 key whose legacy row is known to be wrong",
+            "then `crossfade backfill iso_agents --reverse`",
+        ] {
+            assert!(
+                refused.errors.contains(text),
+                "{command}, `{text}`: {refused:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_made_anew_does_not_renew_the_last_fallback() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("renewed", Phase::DualRead).await.unwrap();
+    let client = world.client(&world.postgres.url("renewed")).await.unwrap();
+    let remove = "DELETE FROM users WHERE clerk_user_id = 'user_1'";
+    client.batch_execute(remove).await.unwrap();
+    let application = proxy.client().await.unwrap();
+    let read = "SELECT FROM iso_agents WHERE clerk_user_id = 'user_1'";
+    assert_eq!(application.query(read, &[]).await.unwrap().len(), 1);
+    let fell_back = "SELECT last_fallback_at IS NOT NULL FROM crossfade.migrations";
+    until(&client, fell_back).await.unwrap();
+    client
+        .batch_execute(
+            "UPDATE crossfade.migrations SET last_fallback_at = '2001-01-01'; \
+             CREATE TABLE heartbeat AS SELECT pid FROM pg_stat_activity \
+             WHERE application_name = 'crossfade serve'; \
+             SELECT pg_terminate_backend(pid) FROM heartbeat; \
+             UPDATE crossfade.instances SET seen_at = '2001-01-01'",
+        )
+        .await
+        .unwrap();
+    // It is back, and has said what it says with each heartbeat, twice.
+    for _ in 0..2 {
+        client
+            .batch_execute("UPDATE crossfade.instances SET seen_at = '2001-01-01'")
+            .await
+            .unwrap();
+        until(
+            &client,
+            "SELECT seen_at > '2002-01-01' FROM crossfade.instances",
+        )
+        .await
+        .unwrap();
+    }
+    let kept = "SELECT count(*) FROM crossfade.migrations WHERE last_fallback_at = '2001-01-01'";
+    assert_eq!(number(&client, kept).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_verify_of_other_rules_opens_no_gate() {
+    let world = World::start().await.unwrap();
+    world.database("rules").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "rules", Phase::DualRead).unwrap();
+    for command in ["backfill", "verify"] {
+        proxy.crossfade(&[command, "iso_agents"]).await.unwrap();
+    }
+    let dry = ["advance", "iso_agents", "--dry-run"];
+    let planned = control::run(&proxy.config(), &dry).await.unwrap();
+    assert!(planned.status.success(), "{planned:#?}");
+    let text = std::fs::read_to_string(proxy.rule_file()).unwrap();
+    let changed = text.replace(
+        "visible = \"role <> 'customer'\"",
+        "visible = \"role = 'admin'\"",
+    );
+    assert_ne!(changed, text);
+    std::fs::write(proxy.rule_file(), changed).unwrap();
+    let planned = control::run(&proxy.config(), &dry).await.unwrap();
+    let told = "NOT met: the rule file's mapping has changed since the last verify";
+    assert!(planned.output.contains(told), "{planned:#?}");
+}

@@ -159,3 +159,68 @@ async fn explain_tells_every_phase_and_the_servers_plan() -> anyhow::Result<()> 
     assert!(sent.starts_with("WITH cf_old AS MATERIALIZED ("), "{sent}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_runs_nothing_of_several_statements() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let proxy = world.in_phase("planned", Phase::DualWrite).await?;
+    let operator = world.postgres.connect("planned").await?;
+    let url = world.postgres.url("planned");
+    let rules = proxy.rules_dir();
+    let rules = rules.to_str().expect("a path of ours");
+    let sql = "SELECT 1 FROM iso_agents; CREATE TABLE made (); COMMIT";
+    let said = crossfade(&[
+        "explain",
+        "--rules",
+        rules,
+        "--plan",
+        "--control",
+        &url,
+        sql,
+    ])
+    .await?;
+    assert!(
+        said.contains("no plan: cannot insert multiple commands"),
+        "{said}"
+    );
+    let made = "SELECT count(*) FROM pg_class WHERE relname = 'made'";
+    assert_eq!(control::number(&operator, made).await?, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_names_and_indexes_do_not_mislead_a_draft() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    world.database("odd").await?;
+    let operator = world.postgres.connect("odd").await?;
+    operator
+        .batch_execute(
+            "CREATE TABLE old (\"pr(ice\" int, id int, UNIQUE (id)); \
+             CREATE TABLE new (\"pr(ice\" int, id int); \
+             CREATE UNIQUE INDEX ON new (id) INCLUDE (\"pr(ice\"); \
+             CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS \
+             'BEGIN NEW.\"pr(ice\" := 1; RETURN NEW; END'; \
+             CREATE TRIGGER stamp BEFORE UPDATE ON old FOR EACH ROW EXECUTE FUNCTION stamp(); \
+             CREATE TRIGGER stamp BEFORE UPDATE ON new FOR EACH ROW EXECUTE FUNCTION stamp()",
+        )
+        .await?;
+    let url = world.postgres.url("odd");
+    let draft = crossfade(&[
+        "infer",
+        "--legacy",
+        "old",
+        "--unified",
+        "new",
+        "--control",
+        &url,
+    ])
+    .await?;
+    let column = "\"pr(ice\" = { type = \"integer\", set_by_trigger = true }";
+    assert!(draft.contains(column), "{draft}");
+    // The index holds another column, and is unique on the key all the same.
+    assert!(
+        !draft.contains("no unique index on exactly these"),
+        "{draft}"
+    );
+    Ok(())
+}

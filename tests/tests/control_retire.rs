@@ -202,6 +202,103 @@ async fn before_a_step_what_legacy_could_no_longer_hold_is_counted_and_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_large_table_ranges_are_rehearsed_and_it_says_so() {
+    let world = World::start().await.unwrap();
+    let (proxy, operator) = left_behind(&world, "large").await;
+    let config = std::fs::read_to_string(proxy.config()).unwrap();
+    let small = config.replace("[gates]", "[gates]\nrehearsal_rows_max = 100");
+    assert_ne!(config, small);
+    std::fs::write(proxy.config(), small).unwrap();
+    operator
+        .batch_execute(
+            "ALTER TABLE iso_agents ADD CONSTRAINT held CHECK (full_name NOT LIKE '%!'); \
+             UPDATE users SET full_name = full_name || '!'",
+        )
+        .await
+        .unwrap();
+    let ended = run(&proxy.config(), &["advance", "iso_agents", "--dry-run"]).await;
+    let ended = ended.unwrap();
+    says(
+        &ended,
+        0,
+        &[
+            "rows were looked at, in ",
+            "violates check constraint \"held\"",
+        ],
+    );
+    // Some of them, and all of these differ.
+    let line = ended.output.lines().find(|line| line.contains("looked at"));
+    let number_before = |text: &str| -> i64 {
+        let before = line.unwrap().split(text).next().unwrap();
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let looked = number_before(" of about");
+    assert!((50..=150).contains(&looked), "{line:?}");
+    let told = format!("public.iso_agents lacks 0 rows and has {looked} otherwise");
+    says(&ended, 0, &[&told]);
+}
+
+/// A legacy table whose schema has a dot in its name.
+const DOTTED: &str = "[migration]\nname = \"dotted\"\nphase = \"retired\"\n\
+    [[table]]\nlegacy = \"\\\"my.schema\\\".old\"\nunified = \"public.new\"\nkey = [\"id\"]\n\
+    [table.columns]\nid = \"integer NOT NULL\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_is_no_superuser_retires_its_table_and_brings_it_back() {
+    let world = World::start().await.unwrap();
+    world.database("owned").await.unwrap();
+    let operator = world.postgres.connect("owned").await.unwrap();
+    operator
+        .batch_execute(
+            "CREATE ROLE reader; CREATE SCHEMA \"my.schema\" AUTHORIZATION app; SET ROLE app; \
+             CREATE TABLE \"my.schema\".old (id int PRIMARY KEY); CREATE TABLE new (id int PRIMARY KEY); \
+             INSERT INTO \"my.schema\".old VALUES (1); INSERT INTO new VALUES (1); \
+             GRANT SELECT ON \"my.schema\".old TO reader",
+        )
+        .await
+        .unwrap();
+    let flush = "SELECT pg_stat_force_next_flush()";
+    operator.batch_execute(flush).await.unwrap();
+    let proxy = Proxy::with_config(&world.postgres, "owned", "").unwrap();
+    proxy.write_rules("dotted", DOTTED).unwrap();
+    let config = std::fs::read_to_string(proxy.config()).unwrap();
+    let owner = config.replace(&world.postgres.url("owned"), &world.direct_url("owned"));
+    assert_ne!(config, owner);
+    std::fs::write(proxy.config(), owner).unwrap();
+    let rights = async || -> String {
+        let sql = "SELECT relacl::text FROM pg_class WHERE oid = '\"my.schema\".old'::regclass";
+        operator.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    let before = rights().await;
+    let retire = async |more: &[&str]| {
+        let args = [&["retire", "dotted"], more].concat();
+        run(&proxy.config(), &args).await.unwrap()
+    };
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    says(&retire(&[]).await, 0, &["is on probation"]);
+    // It is looked at, by a role that has given its own rights away.
+    says(
+        &retire(&[]).await,
+        1,
+        &["its 1 rows are what they were", "missing 0"],
+    );
+    operator
+        .batch_execute(
+            "UPDATE crossfade.retirements SET untouched_since = now() - interval '8 days'",
+        )
+        .await
+        .unwrap();
+    let drop = "DROP TABLE \"my.schema\".\"cf_retired_old\";";
+    says(&retire(&[]).await, 0, &[drop]);
+    says(
+        &retire(&["--undo"]).await,
+        0,
+        &["its name and its rights back"],
+    );
+    assert_eq!(rights().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_write_around_the_proxies_is_counted_and_holds_up_the_retirement() {
     let world = World::start().await.unwrap();
     let (proxy, operator) = left_behind(&world, "around").await;

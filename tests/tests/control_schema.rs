@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use crossfade_tests::control::number;
+use crossfade::testbed::Auth;
+use crossfade_tests::control::{self, number};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 use tokio_postgres::AsyncMessage;
@@ -102,4 +103,113 @@ async fn a_fallback_is_heard_whatever_the_session_says_and_from_parallel_workers
             .iter()
             .all(|(code, text)| code == "CF001" && text == "iso_agents")
     );
+}
+
+/// What each version added, as it was released.
+const VERSIONS: [&str; 3] = [
+    include_str!("../../proxy/src/control/schema.sql"),
+    include_str!("../../proxy/src/control/schema_2.sql"),
+    include_str!("../../proxy/src/control/schema_3.sql"),
+];
+
+/// Every column of the schema, with its type and default.
+const COLUMNS: &str = "SELECT string_agg(format('%s.%s %s %s %s', c.relname, a.attname, \
+     format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid)), E'\\n' \
+     ORDER BY c.relname, a.attname) FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid \
+     LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum \
+     WHERE c.relnamespace = 'crossfade'::regnamespace AND c.relkind = 'r' AND a.attnum > 0";
+
+#[tokio::test]
+async fn an_older_schema_is_brought_up_to_date_and_keeps_what_it_holds() {
+    let world = World::start().await.unwrap();
+    world.database("fresh").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "fresh", Phase::DualWrite).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let fresh = world.client(&world.postgres.url("fresh")).await.unwrap();
+    let expected: String = fresh.query_one(COLUMNS, &[]).await.unwrap().get(0);
+
+    for version in 1..=VERSIONS.len() {
+        let name = format!("from_{version}");
+        world.database(&name).await.unwrap();
+        let client = world.client(&world.postgres.url(&name)).await.unwrap();
+        for ddl in &VERSIONS[..version] {
+            client.batch_execute(ddl).await.unwrap();
+        }
+        client
+            .batch_execute(&format!(
+                "UPDATE crossfade.version SET version = {version}; \
+                 SELECT crossfade.record_divergence('iso_agents', 't', '[1]', 'kept', '23505')"
+            ))
+            .await
+            .unwrap();
+        let proxy = Proxy::with_rules(&world.postgres, &name, Phase::DualWrite).unwrap();
+        let said = proxy.crossfade(&["prepare"]).await.unwrap();
+        let told = format!("brought schema crossfade from version {version} to 4");
+        assert!(said.contains(&told), "{said}");
+        let found: String = client.query_one(COLUMNS, &[]).await.unwrap().get(0);
+        assert_eq!(found, expected, "from version {version}");
+        let kept = "SELECT count(*) FROM crossfade.divergence WHERE reason = 'kept'";
+        assert_eq!(number(&client, kept).await.unwrap(), 1);
+        let again = proxy.crossfade(&["prepare"]).await.unwrap();
+        assert!(again.contains("is up to date"), "{again}");
+        assert!(!again.contains("created"), "{again}");
+
+        let newer = "UPDATE crossfade.version SET version = 99";
+        client.batch_execute(newer).await.unwrap();
+        let refused = control::run(&proxy.config(), &["prepare"]).await.unwrap();
+        let told = "has version 99, made by a newer Crossfade";
+        assert!(refused.errors.contains(told), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_with_no_more_than_the_printed_grants_moves_a_table_and_goes_back() {
+    let world = World::start().await.unwrap();
+    world.database("granted").await.unwrap();
+    let operator = world.client(&world.postgres.url("granted")).await.unwrap();
+    let mover = world.postgres.create_user("mover", "secret", Auth::Scram);
+    mover.await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "granted", Phase::LegacyOnly).unwrap();
+    let superuser = std::fs::read_to_string(proxy.config()).unwrap();
+    let (own, as_mover) = (
+        world.postgres.url("granted"),
+        world.postgres.url_as("mover:secret", "granted"),
+    );
+    assert!(superuser.contains(&own));
+    std::fs::write(proxy.config(), superuser.replace(&own, &as_mover)).unwrap();
+
+    let early = control::run(&proxy.config(), &["prepare"]).await.unwrap();
+    assert!(!early.status.success(), "{early:?}");
+    let grants = proxy
+        .crossfade(&["prepare", "--grants-for", "mover"])
+        .await
+        .unwrap();
+    // What it lacks is said as well when it tries without.
+    let lacks = early.errors.lines().filter(|line| line.contains("GRANT "));
+    let lacks: Vec<&str> = lacks.map(str::trim).collect();
+    assert!(lacks.len() >= 3, "{early:?}");
+    assert!(
+        lacks.iter().all(|line| grants.contains(line)),
+        "{grants}\n{early:?}"
+    );
+    operator.batch_execute(&grants).await.unwrap();
+
+    let proxy = proxy.serve().await.unwrap();
+    for command in [
+        "prepare", "check", "advance", "backfill", "verify", "coverage", "advance", "advance",
+        "advance", "status", "rollback",
+    ] {
+        let mut args = vec![command];
+        if command != "prepare" {
+            args.push("iso_agents");
+        }
+        let ended = control::run(&proxy.config(), &args).await.unwrap();
+        assert!(ended.status.success(), "{command}: {ended:#?}");
+        assert!(!ended.errors.contains("lacks rights"), "{ended:#?}");
+    }
+    let application = proxy.client().await.unwrap();
+    let write = "UPDATE iso_agents SET full_name = 'Granted' WHERE clerk_user_id = 'user_1'";
+    assert_eq!(application.execute(write, &[]).await.unwrap(), 1);
+    let unified = "SELECT count(*) FROM users WHERE full_name = 'Granted'";
+    assert_eq!(number(&operator, unified).await.unwrap(), 1);
 }

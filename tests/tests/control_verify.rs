@@ -240,3 +240,39 @@ async fn a_continuous_verify_finds_what_goes_wrong_between_two_passes() {
     let events = "SELECT count(*) FROM crossfade.events WHERE kind = 'verify'";
     assert_eq!(number(&client, events).await.unwrap(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ranges_that_were_compared_by_other_rules_are_compared_again() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("changed", Phase::DualWrite).await.unwrap();
+    let client = world.client(&world.postgres.url("changed")).await.unwrap();
+    // Rows that a mapping makes the same, and another one does not.
+    let file = proxy.rule_file();
+    let rules = std::fs::read_to_string(&file).unwrap();
+    let name = "full_name     = { type = \"text\" }";
+    let blind = rules.replace(name, "full_name = { type = \"text\", verify = false }");
+    assert_ne!(blind, rules);
+    std::fs::write(&file, &blind).unwrap();
+    proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
+    client
+        .batch_execute("UPDATE users SET full_name = full_name || ' (unlike)'")
+        .await
+        .unwrap();
+    let args = ["verify", "iso_agents", "--by-ranges"];
+    let slow = [&args[..], &["--throttle", "60"]].concat();
+    let verify = Running::start(&proxy.config(), &slow).unwrap();
+    let begun = "SELECT EXISTS (SELECT FROM crossfade.verify_progress WHERE last_key IS NOT NULL)";
+    until(&client, begun).await.unwrap();
+    verify.kill().await.unwrap();
+    std::fs::write(&file, &rules).unwrap();
+    let total = "SELECT count(*) FROM iso_agents";
+    let total = number(&client, total).await.unwrap();
+    let ended = control::run(&proxy.config(), &args).await.unwrap();
+    for text in [
+        "its rules have changed since; begins anew".to_owned(),
+        format!("full_name differs in {total} rows"),
+    ] {
+        let said = ended.errors.contains(&text) || ended.output.contains(&text);
+        assert!(said, "`{text}`: {ended:#?}");
+    }
+}

@@ -42,7 +42,7 @@ async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<(
     let go_on = std::env::var_os("CROSSFADE_DIFFERENTIAL_GO_ON").is_some();
     let mut found: BTreeMap<String, u32> = BTreeMap::new();
     for seed in first.. {
-        let mut choices = Choices::seeded(seed);
+        let mut choices = Choices::seeded(bench.server, seed);
         let case = generate::case(&mut choices);
         let only_new = until.is_none() && seed >= first + cases;
         if until.is_some_and(|until| Instant::now() > until)

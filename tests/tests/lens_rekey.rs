@@ -1,6 +1,7 @@
 //! Keys of rows that are split or merged change: in every phase, each answer compared with that of a
 //! database that was left alone, and what unified alone knows of the rows goes with them.
 
+use crossfade_tests::control::{pid, until_blocked};
 use crossfade_tests::twin::{Case, Twin, answer};
 use rewrite_rules::Phase;
 
@@ -200,6 +201,50 @@ async fn rows_that_exchange_their_keys_at_the_end_of_a_statement_are_refused() {
     let ledger = answer(&operator, "SELECT key::text FROM crossfade.divergence").await;
     assert_eq!(ledger, "(key)\ndone 0");
     twin.equal("user_settings", "user_settings").await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_key_that_changes_finds_the_row_gone_or_the_key_taken() {
+    let twin = Twin::start(SPLIT).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.advance(Phase::DualWrite).await.unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    verified(&twin).await;
+    let other = twin.another().await.unwrap();
+    let process = pid(&other).await.unwrap();
+    for phase in [
+        Phase::DualWrite,
+        Phase::ShadowRead,
+        Phase::DualRead,
+        Phase::UnifiedRead,
+        Phase::UnifiedOnly,
+    ] {
+        if phase != Phase::DualWrite {
+            twin.advance(phase).await.unwrap();
+        }
+        let number = 30 + phase as usize;
+        let first = format!("BEGIN; UPDATE user_settings SET id = 7{number}00 WHERE id = {number}");
+        let while_it_is_open = async |sql: String| {
+            assert!(answer(&twin.proxied, &first).await.contains("done 1"));
+            let (second, ()) = tokio::join!(answer(&other, &sql), async {
+                until_blocked(&twin.direct, process).await.unwrap();
+                answer(&twin.proxied, "COMMIT").await;
+            });
+            second
+        };
+        // As PostgreSQL has it: the row that it finds behind the wait has another key.
+        let save = format!("UPDATE user_settings SET language = 'late' WHERE id = {number}");
+        let second = while_it_is_open(save).await;
+        assert_eq!(second, "done 0", "{phase}");
+        let back = format!("UPDATE user_settings SET id = {number} WHERE id = 7{number}00");
+        assert_eq!(answer(&twin.proxied, &back).await, "done 1", "{phase}");
+        let same = format!("UPDATE user_settings SET id = 7{number}00 WHERE id = 1{number}");
+        let second = while_it_is_open(same).await;
+        assert!(second.starts_with("23505"), "{phase}: {second}");
+        if phase.writes_both() {
+            verified(&twin).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -222,7 +222,12 @@ pub async fn start(client: &Client, lens: &Lens, direction: Direction) -> Result
 /// Tables below this are counted; above, the planner's figure will do for a progress bar.
 const COUNTED_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
-async fn estimate(client: &Client, lens: &Lens, direction: Direction) -> Result<i64, ControlError> {
+/// How many rows there are to copy, about.
+pub async fn estimate(
+    client: &Client,
+    lens: &Lens,
+    direction: Direction,
+) -> Result<i64, ControlError> {
     let from = match direction {
         Direction::LegacyToUnified => lens.legacy.sql(),
         Direction::UnifiedToLegacy => lens.unified.sql(),

@@ -4,6 +4,7 @@
 use rewrite_rules::Lens;
 use rewrite_rules::lens::{RekeyTrial, quote_ident};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::Findings;
 use crate::control::ControlError;
@@ -32,6 +33,15 @@ async fn trial(
     sample_rows: u32,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
+    // Rows that the application has locked are not waited for long enough to be its deadlock.
+    client
+        .execute(
+            "SELECT set_config('lock_timeout', greatest(setting::bigint / 2, 10)::text, true) \
+             FROM pg_settings WHERE name = 'deadlock_timeout'",
+            &[],
+        )
+        .await
+        .map_err(ControlError::sql("begin of the trial"))?;
     let key = lens.legacy_key().join(", ");
     // Spread over the key, and the same sample when the check is run again.
     let sample = format!(
@@ -53,6 +63,13 @@ async fn trial(
             .batch_execute(&lens.put_all_from("pg_temp.cf_sample"))
             .await
         {
+            if is_locked(&error) {
+                findings.warning(
+                    format!("the mapping was not tried: of {rows} sampled rows others lock some"),
+                    "run the check again",
+                );
+                return Ok(());
+            }
             findings.error(
                 format!(
                     "a row of {rows} sampled ones cannot be put into {}: {}",
@@ -93,6 +110,13 @@ async fn keys_change(
     }
     const SETTLE: &str = "correct `rekey`, or leave it out: an UPDATE of the key is then refused";
     if let Err(error) = client.batch_execute(&trial.rekey).await {
+        if is_locked(&error) {
+            findings.warning(
+                "`rekey` was not tried: others lock some of the sampled rows".to_owned(),
+                "run the check again",
+            );
+            return Ok(());
+        }
         findings.error(
             format!("`rekey` of a sampled row fails: {}", said(&error)),
             SETTLE,
@@ -117,6 +141,14 @@ async fn keys_change(
         findings.note(format!("{rows} rows are the same under another key"));
     }
     Ok(())
+}
+
+fn is_locked(error: &tokio_postgres::Error) -> bool {
+    let locked = [
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+    ];
+    error.code().is_some_and(|code| locked.contains(code))
 }
 
 fn said(error: &tokio_postgres::Error) -> String {

@@ -9,16 +9,7 @@ use tokio_postgres::Client;
 
 use super::Findings;
 use crate::control::ControlError;
-
-/// A column as the catalog has it.
-struct Column {
-    name: String,
-    sql_type: String,
-    not_null: bool,
-    default: Option<String>,
-    /// Identity or generated: it fills itself.
-    fills_itself: bool,
-}
+use crate::control::catalog::{Column, columns};
 
 /// `false` when the tables do not fit the rules well enough to try the lens on rows.
 pub(super) async fn check(
@@ -60,33 +51,10 @@ pub(super) async fn check(
         ),
     }
     values(client, lens, &legacy, &unified, findings).await?;
-    keys(client, lens, findings).await?;
+    keys(client, lens, &legacy, findings).await?;
     Ok(findings.all[before..]
         .iter()
         .all(|finding| finding.severity != super::Severity::Error))
-}
-
-async fn columns(client: &Client, table: &str) -> Result<Vec<Column>, ControlError> {
-    let rows = client
-        .query(
-            "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
-                    pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '' OR a.attgenerated <> '' \
-             FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-             WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-            &[&table],
-        )
-        .await
-        .map_err(ControlError::sql("look-up of columns"))?;
-    Ok(rows
-        .iter()
-        .map(|row| Column {
-            name: row.get(0),
-            sql_type: row.get(1),
-            not_null: row.get(2),
-            default: row.get(3),
-            fills_itself: row.get(4),
-        })
-        .collect())
 }
 
 /// The rule file's types and defaults as the server writes them, by (unified?, legacy name).
@@ -94,24 +62,21 @@ async fn declared_types(
     client: &Client,
     lens: &Lens,
 ) -> Result<HashMap<(bool, String), (String, Option<String>)>, String> {
-    let column = |c: &LegacyColumn, unified: bool| {
+    // By number: a longer name than PostgreSQL's could be cut.
+    let column = |(at, c): (usize, &LegacyColumn), unified: bool| {
         let (prefix, sql_type) = if unified {
-            ("u_", &c.unified_type)
+            ("u", &c.unified_type)
         } else {
-            ("l_", &c.sql_type)
+            ("l", &c.sql_type)
         };
         let default = match &c.default {
             Some(default) if !unified => format!(" DEFAULT {default}"),
             Some(_) | None => String::new(),
         };
-        format!(
-            "{} {sql_type}{default}",
-            quote_ident(&format!("{prefix}{}", c.name))
-        )
+        format!("{prefix}{at} {sql_type}{default}")
     };
-    let all: Vec<String> = lens
-        .columns
-        .iter()
+    let numbered = lens.columns.iter().enumerate();
+    let all: Vec<String> = numbered
         .flat_map(|c| [column(c, false), column(c, true)])
         .collect();
     let said = |error: tokio_postgres::Error| {
@@ -132,15 +97,11 @@ async fn declared_types(
         Err(error) => Err(error),
     };
     client.batch_execute("ROLLBACK").await.map_err(said)?;
-    Ok(found?
-        .into_iter()
-        .map(|column| {
-            let unified = column.name.starts_with("u_");
-            (
-                (unified, column.name[2..].to_owned()),
-                (column.sql_type, column.default),
-            )
-        })
+    // Each column of the lens has two of it, in this order.
+    let sides = lens.columns.iter().flat_map(|c| [(false, c), (true, c)]);
+    Ok(sides
+        .zip(found?)
+        .map(|((unified, c), found)| ((unified, c.name.clone()), (found.sql_type, found.default)))
         .collect())
 }
 
@@ -311,7 +272,7 @@ fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings:
     }
 }
 
-/// Values of enumerated types: every legacy value must have a unified one.
+/// Mapped values: each that legacy rows have, or could have, must have a unified one.
 async fn values(
     client: &Client,
     lens: &Lens,
@@ -333,26 +294,25 @@ async fn values(
         let mapped = |label: &String| column.values.iter().any(|(legacy, _)| legacy == label);
         let imaged = |label: &String| column.values.iter().any(|(_, unified)| unified == label);
         if let Some(sql_type) = type_of(legacy, &column.name) {
-            let used = used_values(client, lens, column).await?;
+            let used = used_unmapped(client, lens, column).await?;
+            for value in &used {
+                findings.error(
+                    format!(
+                        "rows have {} = {value}, which has no unified value",
+                        column.name
+                    ),
+                    "map it in `values`",
+                );
+            }
             for label in labels(client, &sql_type)
                 .await?
                 .iter()
-                .filter(|label| !mapped(label))
+                .filter(|label| !mapped(label) && !used.contains(label))
             {
-                if used.contains(label) {
-                    findings.error(
-                        format!(
-                            "rows have {} = {label}, which has no unified value",
-                            column.name
-                        ),
-                        "map it in `values`",
-                    );
-                } else {
-                    findings.note(format!(
-                        "{} = {label} has no unified value; no row has it",
-                        column.name
-                    ));
-                }
+                findings.note(format!(
+                    "{} = {label} has no unified value; no row has it",
+                    column.name
+                ));
             }
         }
         if let Some(sql_type) = type_of(unified, &column.unified) {
@@ -389,25 +349,49 @@ async fn labels(client: &Client, sql_type: &str) -> Result<Vec<String>, ControlE
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-async fn used_values(
+/// Enough to see what was forgotten; a text may hold as many as there are rows.
+const UNMAPPED_MAX: i64 = 100;
+
+/// Values of legacy rows that are not mapped, some of them.
+async fn used_unmapped(
     client: &Client,
     lens: &Lens,
     column: &LegacyColumn,
 ) -> Result<Vec<String>, ControlError> {
     let name = quote_ident(&column.name);
+    let mapped: Vec<&str> = column
+        .values
+        .iter()
+        .map(|(value, _)| value.as_str())
+        .collect();
     let sql = format!(
-        "SELECT DISTINCT {name}::text FROM {} WHERE {name} IS NOT NULL",
+        "SELECT DISTINCT {name}::text FROM {} WHERE {name} IS NOT NULL \
+         AND {name}::text <> ALL ($1::text[]) LIMIT $2",
         lens.legacy
     );
     let rows = client
-        .query(&sql, &[])
+        .query(&sql, &[&mapped, &UNMAPPED_MAX])
         .await
         .map_err(ControlError::sql("look-up of values in use"))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Both keys must be unique, and complete: ON CONFLICT and the joins by key rest on that.
-async fn keys(client: &Client, lens: &Lens, findings: &mut Findings) -> Result<(), ControlError> {
+async fn keys(
+    client: &Client,
+    lens: &Lens,
+    legacy: &[Column],
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    for key in lens.key_columns() {
+        let found = legacy.iter().find(|found| found.name == key.name);
+        if found.is_some_and(|found| !found.not_null) {
+            findings.error(
+                format!("key column {} may be NULL", key.name),
+                "SET NOT NULL, or name another key: a row without a key is neither found nor copied",
+            );
+        }
+    }
     let sides = [
         (
             lens.legacy.sql(),

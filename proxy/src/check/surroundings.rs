@@ -74,7 +74,7 @@ async fn rights(
                 "role {} may {uses} the legacy table but lacks {} on {}",
                 missing.role,
                 missing.needed,
-                shown(&missing.table)
+                shown(&missing.on)
             ),
             "grant it: a dual write reads its row image back and writes both tables as the client's role",
         );

@@ -5,16 +5,13 @@ use std::time::Duration;
 
 use rewrite_rules::Phase;
 
-use super::target::{Target, say};
-use crate::config::Flags;
+use super::target::{Named, Target, say};
 use crate::control::step::{self, Direction, Options};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The migration's name
-    pub migration: String,
     #[command(flatten)]
-    pub flags: Flags,
+    pub of: Named,
     /// Take the step although gates are not met; the reason is recorded
     #[arg(long, requires = "reason")]
     pub force: bool,
@@ -35,7 +32,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// `advance` and `rollback` differ in the direction only.
 pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.flags)?;
+    let target = Target::load(&args.of.flags)?;
     let options = Options {
         direction,
         force: args.reason.clone().filter(|_| args.force),
@@ -43,7 +40,7 @@ pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<Ex
         drain_timeout: Duration::from_secs(args.drain_timeout_seconds),
     };
     if args.dry_run {
-        let plan = step::plan(&target.url, &target.rules, &args.migration, &options).await?;
+        let plan = step::plan(&target.url, &target.rules, &args.of.migration, &options).await?;
         print!("{plan}");
         return Ok(if plan.is_free() {
             ExitCode::SUCCESS
@@ -54,7 +51,7 @@ pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<Ex
     let taken = step::step(
         &target.url,
         &target.rules,
-        &args.migration,
+        &args.of.migration,
         &options,
         &mut say,
     )
@@ -64,12 +61,12 @@ pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<Ex
     }
     println!(
         "{}: {} -> {}, drained ({} serving, {} earlier writers waited for)",
-        args.migration, taken.from, taken.to, taken.drained.instances, taken.drained.waited_for
+        args.of.migration, taken.from, taken.to, taken.drained.instances, taken.drained.waited_for
     );
     if taken.to == Phase::Retired {
         println!(
             "Nothing was dropped. `crossfade retire {}` puts the legacy tables on probation",
-            args.migration
+            args.of.migration
         );
     }
     Ok(ExitCode::SUCCESS)

@@ -6,19 +6,16 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::target::Target;
+use super::target::{Named, Target};
 use crate::backfill::state::{Direction, Progress, Speed, State, Wish};
 use crate::backfill::{self, Event, Options};
-use crate::config::Flags;
 use crate::control::shown;
 use crate::verify;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The migration's name
-    pub migration: String,
     #[command(flatten)]
-    pub flags: Flags,
+    pub of: Named,
     /// Begin from the lowest key again, whatever was copied before
     #[arg(long)]
     pub restart: bool,
@@ -40,11 +37,11 @@ pub struct Args {
     #[arg(long, group = "manners")]
     pub yielding: bool,
     /// Wait while a replica is further behind; 0: do not look at replicas
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
     pub replica_lag: Option<f64>,
     /// Give way while the proxies' clients wait longer for an answer, in the 99th percentile; 0: do
     /// not look at them
-    #[arg(long, value_name = "MILLISECONDS")]
+    #[arg(long, value_name = "MILLISECONDS", value_parser = not_negative)]
     pub p99: Option<f64>,
     /// Change the speed of the backfill that runs instead of starting one
     #[arg(long)]
@@ -69,8 +66,15 @@ pub struct Args {
     pub json: bool,
 }
 
+fn not_negative(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok();
+    number
+        .filter(|number: &f64| number.is_finite() && *number >= 0.0)
+        .ok_or_else(|| format!("expected 0 or a positive number, found {text}"))
+}
+
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.flags)?;
+    let target = Target::load(&args.of.flags)?;
     let wish = match (args.pause, args.resume, args.cancel) {
         (true, _, _) => Some(Wish::Pause),
         (_, true, _) => Some(Wish::Run),
@@ -92,7 +96,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         "--adjust needs what to adjust: --throttle, --replica-lag, --p99, --full-speed or --yielding"
     );
     if wish.is_some() || args.adjust {
-        let name = &args.migration;
+        let name = &args.of.migration;
         let count = backfill::adjust(&target.url, &target.rules, name, wish, speed).await?;
         anyhow::ensure!(count > 0, "no backfill of {name} is under way");
         println!("{name}: it is told before its next chunk");
@@ -116,7 +120,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let outcome = backfill::run(
         &target.url,
         &target.rules,
-        &args.migration,
+        &args.of.migration,
         &options,
         &mut |event| display.show(&event),
     )
@@ -141,7 +145,7 @@ async fn preview(args: &Args, target: &Target) -> anyhow::Result<ExitCode> {
         record: false,
         ..verify::Options::default()
     };
-    let report = verify::run(&target.url, &target.rules, &args.migration, &options).await?;
+    let report = verify::run(&target.url, &target.rules, &args.of.migration, &options).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(ExitCode::SUCCESS);

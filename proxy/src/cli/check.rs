@@ -2,16 +2,13 @@
 
 use std::process::ExitCode;
 
-use super::target::Target;
+use super::target::{Named, Target};
 use crate::check::{self, Finding, Severity};
-use crate::config::Flags;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The migration's name
-    pub migration: String,
     #[command(flatten)]
-    pub flags: Flags,
+    pub of: Named,
     /// Rows on which the mapping is tried, in a transaction that is rolled back
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub sample_rows: u32,
@@ -23,18 +20,18 @@ pub struct Args {
 const ERRORS: u8 = 1;
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.flags)?;
+    let target = Target::load(&args.of.flags)?;
     let findings = check::run(
         &target.url,
         &target.rules,
-        &args.migration,
+        &args.of.migration,
         args.sample_rows,
     )
     .await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
-        print!("{}", text(&args.migration, &findings));
+        print!("{}", text(&args.of.migration, &findings));
     }
     let failed = findings
         .iter()

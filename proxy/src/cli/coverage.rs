@@ -6,18 +6,15 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::target::Target;
-use crate::config::Flags;
+use super::target::{Named, Target};
 use crate::control::connect;
 use crate::control::coverage::{self, Coverage, Outcome};
 use crate::control::{statements, step};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The migration's name
-    pub migration: String,
     #[command(flatten)]
-    pub flags: Flags,
+    pub of: Named,
     /// Judge the statements of a file instead, one on each line
     #[arg(long, value_name = "FILE", conflicts_with = "pg_stat_statements")]
     pub file: Option<PathBuf>,
@@ -32,19 +29,19 @@ pub struct Args {
 const REFUSED: u8 = 1;
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.flags)?;
-    step::find(&target.rules, &args.migration)?;
+    let target = Target::load(&args.of.flags)?;
+    step::find(&target.rules, &args.of.migration)?;
     let client = connect(&target.url, "coverage").await?;
     let seen = match &args.file {
         Some(path) => from_file(path)?,
         None if args.pg_stat_statements => statements::from_pg_stat_statements(&client).await?,
         None => statements::read(&client).await?,
     };
-    let judged = coverage::judge(&target.rules, &args.migration, seen, Some(&client)).await;
+    let judged = coverage::judge(&target.rules, &args.of.migration, seen, Some(&client)).await;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&judged)?);
     } else {
-        print!("{}", text(&args.migration, &judged));
+        print!("{}", text(&args.of.migration, &judged));
     }
     let covered = judged.iter().all(Coverage::is_covered);
     Ok(if covered {

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use rewrite_rules::{Answer, Phase, Reading, Rewritten, RuleSet, SearchPath, Verdict};
+use rewrite_rules::{
+    Answer, Phase, Reading, Refusal, Rewritten, RuleSet, SearchPath, ServerVersion, Verdict,
+};
 
 use crate::rules_dir;
 use marks::Marks;
@@ -24,6 +26,9 @@ pub struct Args {
     /// Only what is sent to the server, without marks
     #[arg(long, requires = "phase")]
     plain: bool,
+    /// Explain as with a server of this version, such as 16 or 18.1; default: the newest
+    #[arg(long, value_parser = server_version)]
+    server_version: Option<ServerVersion>,
     /// The server's plan of what the statement becomes; needs a database
     #[arg(long, requires = "control")]
     plan: bool,
@@ -32,6 +37,13 @@ pub struct Args {
     control: Option<String>,
     /// The statement, as the application sends it
     sql: String,
+}
+
+fn server_version(text: &str) -> Result<ServerVersion, String> {
+    match ServerVersion::told(text) {
+        ServerVersion(0) => Err("a version such as 16 or 18.1".to_owned()),
+        version => Ok(version),
+    }
 }
 
 /// Phases in a row in which the same becomes of the statement.
@@ -59,7 +71,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(phase) => vec![phase],
         None => Phase::ALL.to_vec(),
     };
-    let groups = groups(&rules, &phases, &args.sql, marks);
+    let server = args.server_version.unwrap_or(ServerVersion::NEWEST);
+    let groups = groups(&rules, &phases, (&args.sql, server), marks);
     if args.plain {
         for sent in groups.iter().filter_map(|group| group.sent.as_ref()) {
             println!("{sent}");
@@ -77,20 +90,37 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn groups(rules: &RuleSet, phases: &[Phase], sql: &str, marks: Marks) -> Vec<Group> {
+fn groups(
+    rules: &RuleSet,
+    phases: &[Phase],
+    (sql, server): (&str, ServerVersion),
+    marks: Marks,
+) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for phase in phases {
         let rules = rules.with_phase(None, *phase);
         let reading = rules
             .must_read(sql.as_bytes())
             .then(|| rules.rewrite(sql, SearchPath::AsDeclared));
-        let said = said(reading.as_deref(), marks);
+        let objection = reading
+            .as_deref()
+            .and_then(|reading| match &reading.verdict {
+                Verdict::Rewritten(rewritten) => rewritten.refused_by(server),
+                Verdict::PassThrough | Verdict::Refused(_) => None,
+            });
+        let (said, sent) = match objection {
+            Some(refusal) => (said_of_refusal(&refusal), None),
+            None => (
+                said(reading.as_deref(), marks),
+                sent(reading.as_deref(), sql),
+            ),
+        };
         match groups.last_mut() {
             Some(group) if group.said == said => group.phases.push(*phase),
             _ => groups.push(Group {
                 phases: vec![*phase],
                 said,
-                sent: sent(reading.as_deref(), sql),
+                sent,
             }),
         }
     }
@@ -109,18 +139,20 @@ fn said(reading: Option<&Reading>, marks: Marks) -> String {
     match reading.map(|reading| &reading.verdict) {
         None => "passes through: it names no table that is managed".to_owned(),
         Some(Verdict::PassThrough) => "passes through as it is".to_owned(),
-        Some(Verdict::Refused(refusal)) => {
-            let at = match refusal.position {
-                Some(position) => format!(", at character {position}"),
-                None => String::new(),
-            };
-            format!(
-                "refused with {}{at}: {}\nhint: {}",
-                refusal.sqlstate, refusal.message, refusal.hint
-            )
-        }
+        Some(Verdict::Refused(refusal)) => said_of_refusal(refusal),
         Some(Verdict::Rewritten(rewritten)) => said_of(rewritten, marks),
     }
+}
+
+fn said_of_refusal(refusal: &Refusal) -> String {
+    let at = match refusal.position {
+        Some(position) => format!(", at character {position}"),
+        None => String::new(),
+    };
+    format!(
+        "refused with {}{at}: {}\nhint: {}",
+        refusal.sqlstate, refusal.message, refusal.hint
+    )
 }
 
 fn said_of(rewritten: &Rewritten, marks: Marks) -> String {
@@ -172,7 +204,12 @@ mod tests {
     #[test]
     fn every_phase_is_told_once_and_only_changes_are_marked() {
         let sql = "DELETE FROM iso_agents /* é */ WHERE email = 'x'";
-        let groups = groups(&rules(), &Phase::ALL, sql, Marks::Brackets);
+        let groups = groups(
+            &rules(),
+            &Phase::ALL,
+            (sql, ServerVersion::NEWEST),
+            Marks::Brackets,
+        );
         let phases: Vec<Phase> = groups.iter().flat_map(|g| g.phases.clone()).collect();
         assert_eq!(phases, Phase::ALL);
         assert!(groups[0].said.starts_with("passes through"));
@@ -192,7 +229,12 @@ mod tests {
     #[test]
     fn what_is_replaced_is_marked_on_both_sides() {
         let sql = "SELECT a.email FROM iso_agents a";
-        let groups = groups(&rules(), &[Phase::UnifiedOnly], sql, Marks::Brackets);
+        let groups = groups(
+            &rules(),
+            &[Phase::UnifiedOnly],
+            (sql, ServerVersion::NEWEST),
+            Marks::Brackets,
+        );
         let said = &groups[0].said;
         let before = "before  SELECT a.email FROM [-iso_agents-] a\n";
         assert!(said.starts_with(before), "{said}");
@@ -208,7 +250,7 @@ mod tests {
         let groups = groups(
             &rules(),
             &Phase::ALL,
-            "DROP TABLE iso_agents",
+            ("DROP TABLE iso_agents", ServerVersion::NEWEST),
             Marks::Brackets,
         );
         let refused = groups.last().expect("there are phases");
@@ -219,5 +261,28 @@ mod tests {
         );
         assert!(refused.said.contains("\nhint: "), "{}", refused.said);
         assert_eq!(refused.sent, None);
+    }
+
+    #[test]
+    fn an_older_server_is_not_sent_what_it_does_not_know() {
+        let sql = "MERGE INTO iso_agents a USING s ON a.id = s.id WHEN MATCHED THEN DELETE";
+        let said = |version: &str| {
+            let server = ServerVersion::told(version);
+            let groups = groups(
+                &rules(),
+                &[Phase::DualWrite],
+                (sql, server),
+                Marks::Brackets,
+            );
+            groups[0].said.clone()
+        };
+        let refused = said("16.3 (Debian 16.3-1)");
+        assert!(refused.starts_with("refused with 0A000"), "{refused}");
+        assert!(refused.contains("this is version 16"), "{refused}");
+        let rewritten = said("17.0");
+        assert!(
+            rewritten.ends_with("answered `MERGE n` without rows"),
+            "{rewritten}"
+        );
     }
 }

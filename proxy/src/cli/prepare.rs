@@ -4,21 +4,43 @@ use std::process::ExitCode;
 
 use super::target::Target;
 use crate::config::Flags;
-use crate::control::{connect, schema};
+use crate::control::{connect, grants, schema};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     pub flags: Flags,
+    /// Print what has to be granted to a role before it can be the control connection's, and change
+    /// nothing
+    #[arg(long, value_name = "ROLE")]
+    pub grants_for: Option<String>,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let target = Target::load(&args.flags)?;
     let client = connect(&target.url, "prepare").await?;
+    if let Some(role) = &args.grants_for {
+        for grant in grants::grants(&client, &target.rules, role).await? {
+            println!("{}", grant.statement);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let lacking = grants::lacking(&client, &target.rules).await?;
+    if !lacking.is_empty() {
+        eprintln!("The control connection's role lacks rights. Whoever owns the tables may run:");
+        for statement in &lacking {
+            eprintln!("  {statement}");
+        }
+    }
     let prepared = schema::prepare(&client, &target.rules, schema::Ddl::OfAll).await?;
     if prepared.schema_created {
         println!(
             "created schema crossfade (USAGE and its functions for PUBLIC, its tables for its owner)"
+        );
+    } else if let Some(found) = prepared.upgraded_from {
+        println!(
+            "brought schema crossfade from version {found} to {}",
+            schema::VERSION
         );
     } else {
         println!("schema crossfade is up to date");

@@ -4,17 +4,14 @@
 use std::process::ExitCode;
 
 use super::status::age;
-use super::target::Target;
-use crate::config::Flags;
+use super::target::{Named, Target};
 use crate::control::shown;
 use crate::retire::{self, Evidence, Judged, Options, Outcome};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The migration's name
-    pub migration: String,
     #[command(flatten)]
-    pub flags: Flags,
+    pub of: Named,
     /// Give the tables back their names and rights, at once
     #[arg(long)]
     pub undo: bool,
@@ -27,14 +24,14 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.flags)?;
+    let target = Target::load(&args.of.flags)?;
     let options = Options {
         undo: args.undo,
         dry_run: args.dry_run,
         untouched_days: target.gates.untouched_days,
         samples_max: args.samples,
     };
-    let name = &args.migration;
+    let name = &args.of.migration;
     match retire::run(&target.url, &target.rules, name, &options).await? {
         Outcome::WouldRun(statements) => {
             println!("{name}: this would be run, and nothing was:");

@@ -99,7 +99,7 @@ fn text(status: &Status) -> String {
         match &status.last_verify {
             None => "never".to_owned(),
             Some(last) => format!(
-                "{}, {} ago: missing {}, extra {}, different {}{}",
+                "{}, {} ago: missing {}, extra {}, different {}{}{}",
                 if last.clean { "clean" } else { "NOT clean" },
                 age(last.age_seconds),
                 last.missing,
@@ -109,6 +109,11 @@ fn text(status: &Status) -> String {
                     ""
                 } else {
                     " (older than the backfill)"
+                },
+                if last.of_these_rules {
+                    ""
+                } else {
+                    " (of other rules than these)"
                 },
             ),
         },
@@ -142,6 +147,9 @@ fn text(status: &Status) -> String {
     }
     for around in &status.around {
         lines.push(("around", around.to_string()));
+    }
+    for line in &status.direct {
+        lines.push(("around", line.clone()));
     }
     for holder in &status.holders {
         lines.push(("waits for", holder.to_string()));

@@ -6,6 +6,15 @@ use rewrite_rules::RuleSet;
 use crate::config::{Config, Flags, Gates};
 use crate::rules_dir;
 
+/// The arguments of every command about one migration.
+#[derive(Debug, clap::Args)]
+pub struct Named {
+    /// The migration's name
+    pub migration: String,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
 /// Where the rules are and where the control connection goes.
 #[derive(Debug)]
 pub struct Target {

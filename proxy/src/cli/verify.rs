@@ -6,16 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::target::{Target, say};
-use crate::config::Flags;
+use super::target::{Named, Target, say};
 use crate::verify::{self, Options, ranges};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The migration's name
-    pub migration: String,
     #[command(flatten)]
-    pub flags: Flags,
+    pub of: Named,
     /// Rows shown of each kind: missing, extra, different
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub samples: u32,
@@ -43,7 +40,7 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
     /// Also writes the report as a page of HTML, for people and archives
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "continuous")]
     pub html: Option<PathBuf>,
 }
 
@@ -66,8 +63,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn compare(args: &Args) -> anyhow::Result<bool> {
-    let target = Target::load(&args.flags)?;
-    let (url, rules, name) = (&target.url, &target.rules, &args.migration);
+    let target = Target::load(&args.of.flags)?;
+    let (url, rules, name) = (&target.url, &target.rules, &args.of.migration);
+    anyhow::ensure!(
+        args.by_ranges || args.continuous || (!args.restart && args.throttle.is_none()),
+        "--restart and --throttle go with --by-ranges or --continuous"
+    );
     let report = if args.repair {
         let (repaired, report) =
             verify::repair::run(url, rules, name, args.samples, &mut say).await?;
@@ -87,10 +88,6 @@ async fn compare(args: &Args) -> anyhow::Result<bool> {
         };
         ranges::run(url, rules, name, &options, &mut say).await?
     } else {
-        anyhow::ensure!(
-            !args.restart && args.throttle.is_none(),
-            "--restart and --throttle go with --by-ranges or --continuous"
-        );
         let options = Options {
             samples_max: args.samples,
             workers: args.workers,

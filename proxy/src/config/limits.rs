@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::session::SessionLimits;
+use crate::session::{CacheLimits, SessionLimits};
 use crate::wire::frontend::MessageLimits;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -61,9 +61,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What a session has to know of them, and of the cache's size.
+    /// What a session has to know of them, and of the cache's.
     #[must_use]
-    pub fn session(&self, cached_statements_max: usize) -> SessionLimits {
+    pub fn session(&self, cache: CacheLimits) -> SessionLimits {
         SessionLimits {
             messages: MessageLimits {
                 authentication_bytes_max: self.authentication_bytes_max,
@@ -73,7 +73,7 @@ impl Limits {
             },
             prepared_statements_max: self.prepared_statements_max,
             prepared_bytes_max: self.prepared_bytes_max,
-            cached_statements_max,
+            cache,
         }
     }
 }

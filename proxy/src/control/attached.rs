@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::connection::connect;
+use super::direct::{self, Watch};
 use super::error::ControlError;
 use super::instances::{self, MigrationReport, Report, Serving};
 use super::{schema, statements};
@@ -111,6 +112,21 @@ impl Serving for Served {
 
     fn latencies(&self) -> Vec<u64> {
         self.0.generations.latencies.counts()
+    }
+
+    fn watch(&self) -> Watch {
+        let generation = self.0.generations.current();
+        let migrations = generation.rules().migrations();
+        if migrations.is_empty() {
+            return Watch::default();
+        }
+        // In every phase: another proxy may be a step ahead, and see the sessions of this one.
+        let (served, ended) = self.0.generations.backends();
+        Watch {
+            served,
+            ended,
+            tables: migrations.iter().flat_map(direct::watched).collect(),
+        }
     }
 }
 

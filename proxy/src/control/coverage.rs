@@ -1,7 +1,7 @@
 //! What every later phase will make of the statements that were seen: rewritten, and accepted by
 //! the server, or refused, and why. Known before the first step is taken.
 
-use rewrite_rules::{Phase, RuleSet, SearchPath, Verdict};
+use rewrite_rules::{Phase, Refusal, RuleSet, SearchPath, ServerVersion, Verdict};
 use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -56,6 +56,11 @@ pub async fn judge(
     statements: Vec<Seen>,
     server: Option<&Client>,
 ) -> Vec<Coverage> {
+    let server = match server {
+        Some(client) => Some(Server::of(client).await),
+        None => None,
+    };
+    let server = server.as_ref();
     let current = rules
         .migration(migration)
         .map_or(Phase::LegacyOnly, |m| m.phase);
@@ -98,6 +103,7 @@ pub async fn lost_between(
     statements: Vec<Seen>,
     server: &Client,
 ) -> Vec<(String, String)> {
+    let server = &Server::of(server).await;
     let before = rules.with_phase(Some(migration), from);
     let after = rules.with_phase(Some(migration), to);
     let mut lost = Vec::new();
@@ -115,11 +121,34 @@ pub async fn lost_between(
     lost
 }
 
-async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Client>) -> Outcome {
+/// A server to ask, and its version.
+struct Server<'c> {
+    client: &'c Client,
+    version: ServerVersion,
+}
+
+impl<'c> Server<'c> {
+    async fn of(client: &'c Client) -> Server<'c> {
+        let row = client.query_one("SHOW server_version", &[]).await;
+        let told = row.and_then(|row| row.try_get::<_, String>(0));
+        Server {
+            client,
+            // A connection that does not answer objects to every text as well.
+            version: told.map_or(ServerVersion::NEWEST, |told| ServerVersion::told(&told)),
+        }
+    }
+}
+
+async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) -> Outcome {
     if !rules.must_read(statement.as_bytes()) {
         return Outcome::Passes;
     }
     let reading = rules.rewrite(statement, SearchPath::AsDeclared);
+    if let (Verdict::Rewritten(rewritten), Some(server)) = (&reading.verdict, server)
+        && let Some(Refusal { message, hint, .. }) = rewritten.refused_by(server.version)
+    {
+        return Outcome::Refused { message, hint };
+    }
     match &reading.verdict {
         Verdict::PassThrough => Outcome::Passes,
         Verdict::Refused(refusal) => {
@@ -128,7 +157,8 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Client>) -> O
                 hint: refusal.hint.clone(),
             };
             match server {
-                Some(server) if !refusal.is_ours() => match prepare(server, statement).await {
+                Some(server) if !refusal.is_ours() => match prepare(server.client, statement).await
+                {
                     None => refused,
                     Some(_) => Outcome::Passes,
                 },
@@ -138,7 +168,7 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Client>) -> O
         Verdict::Rewritten(rewritten) => match server {
             // Several statements cannot be prepared; they are our own four around a COPY.
             Some(server) if !rewritten.query_only && rewritten.answers.len() == 1 => {
-                accepted(server, statement, &rewritten.sql).await
+                accepted(server.client, statement, &rewritten.sql).await
             }
             Some(_) | None => Outcome::Rewritten,
         },

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
-use super::{around, bake, ledger, neighbours, rights, schema};
+use super::{around, bake, direct, ledger, neighbours, rights, schema};
 use crate::backfill::state::{self, Direction, State};
 use crate::check;
 use crate::config;
@@ -62,6 +62,8 @@ enum Condition {
     FallbackFree,
     /// Nothing has written a legacy table that is left behind.
     Unwritten,
+    /// Nobody was seen to write around the proxies since the last clean verify.
+    NobodyAround,
 }
 
 /// The conditions of every step there is. That every proxy runs `from`, drained, is waited for
@@ -69,7 +71,8 @@ enum Condition {
 fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
     use Condition::{
         BackfillComplete, Covered, FallbackFree, ForeignKeysTurned, LedgerEmpty, LegacyCurrent,
-        Rights, SequencesAhead, Shape, TablesExist, UnifiedCurrent, Unwritten, Verified,
+        NobodyAround, Rights, SequencesAhead, Shape, TablesExist, UnifiedCurrent, Unwritten,
+        Verified,
     };
     use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
     match (from, to) {
@@ -78,10 +81,17 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
         // From here on a stale unified row would be served, to whoever may read it.
         (ShadowRead, DualRead) => &[LedgerEmpty, UnifiedCurrent, Rights, Covered],
         // And from here on a missing one would be missed.
-        (DualRead, UnifiedRead) => &[LedgerEmpty, BackfillComplete, Verified, Covered],
+        (DualRead, UnifiedRead) => &[
+            LedgerEmpty,
+            BackfillComplete,
+            Verified,
+            NobodyAround,
+            Covered,
+        ],
         // New rows no longer get to legacy, nor are they to be looked for there.
         (UnifiedRead, UnifiedOnly) => &[
             LedgerEmpty,
+            NobodyAround,
             FallbackFree,
             SequencesAhead,
             ForeignKeysTurned,
@@ -114,7 +124,7 @@ pub async fn gates(
     for condition in conditions(from, to) {
         gates.push(match condition {
             Condition::TablesExist => tables_exist(client, migration).await?,
-            Condition::LedgerEmpty => ledger_empty(client, migration).await?,
+            Condition::LedgerEmpty => ledger_empty(client, migration, from).await?,
             Condition::BackfillComplete => backfill_complete(client, migration).await?,
             Condition::Verified => verified(client, migration, times).await?,
             Condition::Covered => bake::covered(client, rules, migration, (from, to)).await?,
@@ -122,6 +132,7 @@ pub async fn gates(
                 bake::fallback_free(client, migration, times.fallback_free_days).await?
             }
             Condition::Unwritten => around::unwritten(client, migration, from).await?,
+            Condition::NobodyAround => direct::unseen(client, migration).await?,
             Condition::SequencesAhead => sequences_ahead(client, migration).await?,
             Condition::Shape => shape(client, migration).await?,
             Condition::Rights => rights::rights(client, migration).await?,
@@ -188,18 +199,29 @@ async fn shape(client: &Client, migration: &Migration) -> Result<Gate, ControlEr
     })
 }
 
-async fn ledger_empty(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+async fn ledger_empty(
+    client: &Client,
+    migration: &Migration,
+    from: Phase,
+) -> Result<Gate, ControlError> {
+    // In which side the rows are wrong, and what puts them there.
+    let (wrong, flag) = match from {
+        Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => ("legacy", " --reverse"),
+        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {
+            ("unified", "")
+        }
+    };
     let count = ledger::count(client, &migration.name).await?;
     Ok(Gate {
         name: "divergence ledger",
         met: count == 0,
         found: match count {
             0 => "empty".to_owned(),
-            1 => "1 key whose unified row is known to be wrong".to_owned(),
-            _ => format!("{count} keys whose unified rows are known to be wrong"),
+            1 => format!("1 key whose {wrong} row is known to be wrong"),
+            _ => format!("{count} keys whose {wrong} rows are known to be wrong"),
         },
         settle: format!(
-            "`crossfade status {0}` shows why; repair the cause, then `crossfade backfill {0}`",
+            "`crossfade status {0}` shows why; repair the cause, then `crossfade backfill {0}{flag}`",
             migration.name
         ),
     })
@@ -240,7 +262,7 @@ async fn verified(
     times: &config::Gates,
 ) -> Result<Gate, ControlError> {
     let mut settle = format!("`crossfade verify {}`", migration.name);
-    let (met, found) = match record::last(client, &migration.name).await? {
+    let (met, found) = match record::last(client, migration).await? {
         None => (false, "never verified".to_owned()),
         Some(last) if !last.clean => {
             settle += &format!(
@@ -266,6 +288,10 @@ async fn verified(
                 last.age_seconds / 3600.0,
                 times.verify_age_max_hours
             ),
+        ),
+        Some(last) if !last.of_these_rules => (
+            false,
+            "the rule file's mapping has changed since the last verify".to_owned(),
         ),
         Some(last) => (true, format!("clean, {:.0} s ago", last.age_seconds)),
     };

@@ -16,6 +16,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::connection::{Control, connect};
+use super::direct::{self, Watch};
 use super::error::ControlError;
 use crate::counters::MigrationTotals;
 use crate::latency::Window;
@@ -65,6 +66,9 @@ pub trait Serving: Send + Sync {
 
     /// How often exchanges took how long, asked once a second.
     fn latencies(&self) -> Vec<u64>;
+
+    /// Its sessions, and the tables that nobody else should write; asked once a second.
+    fn watch(&self) -> Watch;
 }
 
 /// Registers, heart-beats and signs off. It ends when `shutdown` does; while the database is away
@@ -72,6 +76,7 @@ pub trait Serving: Send + Sync {
 pub async fn run(serving: impl Serving, url: String, shutdown: impl Future<Output = ()>) {
     tokio::pin!(shutdown);
     let mut instance = None;
+    let mut counted = BTreeMap::new();
     let mut told = String::new();
     loop {
         let attempt = async {
@@ -81,7 +86,7 @@ pub async fn run(serving: impl Serving, url: String, shutdown: impl Future<Outpu
                 None => new_instance(&control).await?,
             };
             instance = Some(id.clone());
-            heartbeat(&control, &id, &serving).await
+            heartbeat(&control, &id, &serving, &mut counted).await
         };
         tokio::select! {
             // Dropping an attempt half-way leaves at most rows that the sign-off removes.
@@ -104,7 +109,7 @@ pub async fn run(serving: impl Serving, url: String, shutdown: impl Future<Outpu
         }
     }
     if let Some(id) = instance {
-        let off = tokio::time::timeout(SIGN_OFF_TIMEOUT, sign_off(&url, &id)).await;
+        let off = tokio::time::timeout(SIGN_OFF_TIMEOUT, sign_off(&url, &id, &serving)).await;
         if !matches!(off, Ok(Ok(()))) {
             tracing::warn!(instance = id, "could not sign off from crossfade.instances");
         }
@@ -119,14 +124,16 @@ async fn new_instance(client: &Client) -> Result<String, ControlError> {
     Ok(row.get(0))
 }
 
-/// Ends only by an error.
+/// Ends only by an error. What is `counted` outlives it: what had been told of before a connection
+/// broke did not happen when the next one is made.
 async fn heartbeat(
     client: &Control,
     instance: &str,
     serving: &impl Serving,
+    counted: &mut BTreeMap<String, MigrationTotals>,
 ) -> Result<(), ControlError> {
     let mut said: Option<(Report, Instant)> = None;
-    let mut counted: BTreeMap<String, MigrationTotals> = BTreeMap::new();
+    let mut looked: Option<Instant> = None;
     let mut window = Window::default();
     let mut p99 = (None, None::<Instant>);
     loop {
@@ -144,8 +151,12 @@ async fn heartbeat(
                 let before = counted.get(name).copied().unwrap_or_default();
                 happened(client, name, before, *now).await?;
             }
-            counted = totals;
+            *counted = totals;
             said = Some((report, Instant::now()));
+        }
+        if looked.is_none_or(|at| at.elapsed() >= HEARTBEAT) {
+            direct::look(client, instance, &serving.watch()).await?;
+            looked = Some(Instant::now());
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -267,8 +278,10 @@ async fn happened(
         .map_err(ControlError::sql("note of the last fallback"))
 }
 
-async fn sign_off(url: &str, instance: &str) -> Result<(), ControlError> {
+async fn sign_off(url: &str, instance: &str, serving: &impl Serving) -> Result<(), ControlError> {
     let client = connect(url, "serve").await?;
+    // Nobody else could say later that these were its sessions.
+    direct::claim(&client, instance, &serving.watch()).await?;
     client
         .execute(
             "DELETE FROM crossfade.instances WHERE instance = $1::text::uuid",

@@ -11,6 +11,7 @@ use rewrite_rules::Phase;
 use toml_edit::{DocumentMut, Item, Value};
 
 use super::error::ControlError;
+use crate::fault;
 
 /// The phase that the file says now.
 pub fn read(path: &Path) -> Result<Phase, ControlError> {
@@ -83,9 +84,11 @@ fn replace(path: &Path, text: &str) -> Result<(), ControlError> {
         .set_permissions(permissions)
         .map_err(failed)?;
     temporary.as_file().sync_all().map_err(failed)?;
+    fault::point("file: written");
     temporary
         .persist(&target)
         .map_err(|error| failed(error.error))?;
+    fault::point("file: replaced");
     // The rename itself is durable only with its directory.
     File::open(directory)
         .and_then(|directory| directory.sync_all())

@@ -12,23 +12,31 @@ use super::gates::Gate;
 use super::schema;
 
 /// A write puts a row image, which is an upsert; and images are read back on the side that is
-/// written first.
+/// written first. Both are of whole rows: who may use some columns of legacy needs all of unified's.
 const MISSING: &str = "\
 WITH has AS (SELECT a.grantee, a.privilege_type AS may \
     FROM pg_class AS c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a \
-    WHERE c.oid = to_regclass($1)), \
+    WHERE c.oid = to_regclass($1) \
+    UNION SELECT a.grantee, a.privilege_type FROM pg_attribute AS t, aclexplode(t.attacl) AS a \
+    WHERE t.attrelid = to_regclass($1) AND t.attnum > 0 AND NOT t.attisdropped), \
 role AS (SELECT h.grantee, h.may, CASE h.grantee WHEN 0 THEN 'public' \
     ELSE pg_get_userbyid(h.grantee) END AS name FROM has AS h), \
 needs (may, side, needed) AS (VALUES ('SELECT', $2, 'SELECT'), \
     ('INSERT', $2, 'SELECT'), ('INSERT', $2, 'INSERT'), ('INSERT', $2, 'UPDATE'), \
     ('UPDATE', $2, 'SELECT'), ('UPDATE', $2, 'INSERT'), ('UPDATE', $2, 'UPDATE'), \
     ('DELETE', $2, 'SELECT'), ('DELETE', $2, 'DELETE'), \
-    ('INSERT', $1, 'SELECT'), ('UPDATE', $1, 'SELECT'), ('DELETE', $1, 'SELECT')) \
-SELECT CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.name) END, n.side, string_agg(DISTINCT n.needed, ', '), \
-    bool_or(r.may <> 'SELECT') \
-FROM role AS r JOIN needs AS n USING (may) \
-WHERE NOT has_table_privilege(r.name, n.side, n.needed) \
-GROUP BY r.grantee, r.name, n.side ORDER BY 1, 2";
+    ('INSERT', $1, 'SELECT'), ('UPDATE', $1, 'SELECT'), ('DELETE', $1, 'SELECT')), \
+lacks AS (SELECT r.grantee, r.name, n.side AS object, n.needed, r.may FROM role AS r JOIN needs AS n USING (may) \
+    WHERE NOT has_table_privilege(r.name, n.side, n.needed) AND (n.needed = 'DELETE' OR EXISTS ( \
+        SELECT FROM pg_attribute AS t WHERE t.attrelid = to_regclass(n.side) AND t.attnum > 0 \
+        AND NOT t.attisdropped AND NOT has_column_privilege(r.name, n.side, t.attname::text, n.needed))) \
+    UNION ALL SELECT r.grantee, r.name, format('SCHEMA %I', s.nspname), 'USAGE', r.may \
+    FROM role AS r, pg_class AS c JOIN pg_namespace AS s ON s.oid = c.relnamespace \
+    WHERE c.oid = to_regclass($2) AND r.may IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') \
+    AND NOT has_schema_privilege(r.name, s.oid, 'USAGE')) \
+SELECT CASE l.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(l.name) END, l.object, \
+    string_agg(DISTINCT l.needed, ', '), bool_or(l.may <> 'SELECT') \
+FROM lacks AS l GROUP BY l.grantee, l.name, l.object ORDER BY 1, 2";
 
 const ROW_SECURITY: &str = "\
 SELECT l.relrowsecurity, u.relrowsecurity FROM pg_class AS l, pg_class AS u \
@@ -43,8 +51,8 @@ pub(crate) struct Sides {
 /// A right that a role lacks to do through Crossfade what it may do on the legacy table.
 pub(crate) struct Missing {
     pub role: String,
-    /// As SQL.
-    pub table: String,
+    /// The table, or the schema that it is in, as SQL.
+    pub on: String,
     pub needed: String,
     /// It may write the legacy table; else only read it.
     pub writes: bool,
@@ -78,7 +86,7 @@ pub(crate) async fn missing(client: &Client, sides: &Sides) -> Result<Vec<Missin
         .iter()
         .map(|row| Missing {
             role: row.get(0),
-            table: row.get(1),
+            on: row.get(1),
             needed: row.get(2),
             writes: row.get(3),
         })
@@ -103,15 +111,16 @@ pub(super) async fn rights(client: &Client, migration: &Migration) -> Result<Gat
     let mut settle = Vec::new();
     for sides in migration.tables.iter().flat_map(sides) {
         for Missing {
-            role,
-            table,
-            needed,
-            ..
+            role, on, needed, ..
         } in missing(client, &sides).await?
         {
-            let table = super::shown(&table);
-            found.push(format!("{role} lacks {needed} on {table}"));
-            settle.push(format!("GRANT {needed} ON {table} TO {role};"));
+            let on = super::shown(&on);
+            let grant = format!("GRANT {needed} ON {on} TO {role};");
+            // Several tables may be in one schema.
+            if !settle.contains(&grant) {
+                found.push(format!("{role} lacks {needed} on {on}"));
+                settle.push(grant);
+            }
         }
         if row_security(client, &sides).await? == (true, false) {
             let (legacy, unified) = (super::shown(&sides.legacy), super::shown(&sides.unified));

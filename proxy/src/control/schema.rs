@@ -9,12 +9,13 @@ use super::error::ControlError;
 
 /// What leads from each version to the next; the first from nothing. A text that was released is
 /// never changed, another is added.
-const VERSIONS: [&str; 3] = [
+const VERSIONS: [&str; 4] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
-const VERSION: i32 = VERSIONS.len() as i32;
+pub const VERSION: i32 = VERSIONS.len() as i32;
 
 /// Any fixed number: two preparations that ran at once would fail with "tuple concurrently
 /// updated", so they take this advisory lock in turn.
@@ -43,6 +44,8 @@ impl Ddl<'_> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prepared {
     pub schema_created: bool,
+    /// The version that was there before.
+    pub upgraded_from: Option<i32>,
     pub functions_created: Vec<String>,
     /// Legacy tables that do not exist: their functions cannot be created, for their parameters
     /// are rows of them.
@@ -86,9 +89,10 @@ async fn prepare_in_transaction(
     }
     for ddl in VERSIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         client.batch_execute(ddl).await.map_err(sql())?;
-        prepared.schema_created = true;
     }
     if found < VERSION {
+        prepared.schema_created = found == 0;
+        prepared.upgraded_from = (found > 0).then_some(found);
         client
             .execute("UPDATE crossfade.version SET version = $1", &[&VERSION])
             .await
@@ -118,7 +122,8 @@ async fn prepare_in_transaction(
     remember_migrations(client, rules).await?;
     // Only when there is something to grant: a role that owns nothing here may prepare what is
     // prepared already.
-    if prepared.schema_created || !prepared.functions_created.is_empty() {
+    let changed = prepared.schema_created || prepared.upgraded_from.is_some();
+    if changed || !prepared.functions_created.is_empty() {
         client
             .batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA crossfade TO PUBLIC")
             .await

@@ -5,6 +5,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::around::{self, Around};
+use super::direct::{self, DirectWriter};
 use super::drain::{self, Blocker};
 use super::error::ControlError;
 use super::events::{self, LastStep};
@@ -40,6 +41,11 @@ pub struct Status {
     pub days_without_fallback: Option<f64>,
     /// What has touched the legacy tables around the proxies, once these leave them alone.
     pub around: Vec<Around>,
+    /// Who wrote around them before, while they wrote both sides.
+    pub direct_writers: Vec<DirectWriter>,
+    /// The same in words, or whether anybody looks.
+    #[serde(skip)]
+    pub direct: Vec<String>,
     /// Sessions that hold on to an earlier phase in a proxy.
     pub holders: Vec<Blocker>,
     /// Transactions that write to the tables now, while a step is not drained.
@@ -79,6 +85,8 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         tombstones: 0,
         days_without_fallback: None,
         around: Vec::new(),
+        direct_writers: Vec::new(),
+        direct: Vec::new(),
         holders: Vec::new(),
         blockers: Vec::new(),
     };
@@ -95,12 +103,14 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
                 .extend(state::read(client, lens, direction).await?);
         }
     }
-    status.last_verify = record::last(client, name).await?;
+    status.last_verify = record::last(client, migration).await?;
     status.divergence_count = ledger::count(client, name).await?;
     status.divergence = ledger::entries(client, name, ENTRIES_SHOWN).await?;
     status.tombstones = ledger::tombstones(client, name).await?;
     status.days_without_fallback = bake::days_without_fallback(client, name).await?;
     status.around = around::read(client, migration, phase).await?;
+    status.direct_writers = direct::read(client, name).await?;
+    status.direct = direct::lines(client, name, phase, &status.direct_writers).await?;
     status.drained = all_there(&status, phase);
     if !status.drained {
         status.holders = drain::holders(client, &status.instances).await?;

@@ -13,8 +13,8 @@ use super::connection::connect;
 use super::error::ControlError;
 use super::gates::{Gate, gates};
 use super::rehearsal::rehearse;
-use super::{around, drain, events, neighbours, phase_file, schema};
-use crate::config;
+use super::{around, direct, drain, events, neighbours, phase_file, schema};
+use crate::{config, fault};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -72,6 +72,7 @@ pub async fn step(
     let client = connect(url, word).await?;
     // Two steps at once would be one that skips a phase.
     alone(&client, "step", name).await?;
+    fault::point("step: alone");
     let prepared = schema::prepare(&client, rules, schema::Ddl::Of(name)).await?;
     for table in &prepared.tables_absent {
         tell(&format!(
@@ -90,11 +91,12 @@ pub async fn step(
     }
     let mut gates = gates(&client, rules, migration, (from, to), &options.times).await?;
     if options.direction == Direction::Forward {
-        gates.push(rehearse(url, migration, to).await?);
+        gates.push(rehearse(url, migration, to, &options.times).await?);
     }
-    for warning in neighbours::warnings(&client, migration, from, to).await? {
+    for warning in warnings(&client, migration, (from, to)).await? {
         tell(&warning);
     }
+    fault::point("step: gates");
     let unmet: Vec<String> = gates
         .iter()
         .filter(|g| !g.met)
@@ -121,10 +123,15 @@ pub async fn step(
         },
     )
     .await?;
+    fault::point("step: event");
     remember(&client, name, (from, to), unmet.is_empty()).await?;
     if leaves_legacy(from, to) {
         around::forget(&client, migration).await?;
     }
+    if (from, to) == (Phase::LegacyOnly, Phase::DualWrite) {
+        direct::forget(&client, migration).await?;
+    }
+    fault::point("step: remembered");
     phase_file::write(&migration.file, from, to)?;
     tell(&format!(
         "{} says {to}; waiting for the drain",
@@ -133,9 +140,11 @@ pub async fn step(
     let drained = drain::wait(&client, migration, &[to], options.drain_timeout, tell)
         .await
         .map_err(|error| after_the_edit(error, name, to))?;
+    fault::point("step: drained");
     if leaves_legacy(from, to) {
         around::begin(&client, migration).await?;
     }
+    fault::point("step: counting");
     events::drained(&client, event).await?;
     if drained.instances == 0 {
         tell("no serving proxy is registered; only transactions in the database were waited for");
@@ -215,16 +224,26 @@ pub async fn plan(
     })?;
     let mut gates = gates(&client, rules, migration, (from, to), &options.times).await?;
     if options.direction == Direction::Forward {
-        gates.push(rehearse(url, migration, to).await?);
+        gates.push(rehearse(url, migration, to, &options.times).await?);
     }
     Ok(Plan {
         migration: name.to_owned(),
         from,
         to,
         gates,
-        warnings: neighbours::warnings(&client, migration, from, to).await?,
+        warnings: warnings(&client, migration, (from, to)).await?,
         file: migration.file.display().to_string(),
     })
+}
+
+async fn warnings(
+    client: &Client,
+    migration: &Migration,
+    (from, to): (Phase, Phase),
+) -> Result<Vec<String>, ControlError> {
+    let mut lines = neighbours::warnings(client, migration, from, to).await?;
+    lines.extend(direct::warnings(client, migration, (from, to)).await?);
+    Ok(lines)
 }
 
 /// The migration of that name, or a refusal that lists those there are.

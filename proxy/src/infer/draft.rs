@@ -39,9 +39,18 @@ fn find<'a>(table: &'a Table, name: &str) -> Option<&'a Column> {
     table.columns.iter().find(|column| column.name == name)
 }
 
-/// Writing to a `String` cannot fail.
 macro_rules! line {
-    ($out:expr, $($what:tt)*) => { _ = writeln!($out, $($what)*) };
+    ($out:expr, $($what:tt)*) => { push_line($out, &format!($($what)*)) };
+}
+
+/// A comment stays one, whatever names and definitions it repeats.
+fn push_line(out: &mut String, line: &str) {
+    if line.starts_with('#') {
+        out.extend(line.chars().map(|c| if c.is_control() { ' ' } else { c }));
+    } else {
+        out.push_str(line);
+    }
+    out.push('\n');
 }
 
 fn head(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>) {
@@ -364,8 +373,11 @@ mod tests {
 
     fn column(name: &str, sql_type: &str) -> Column {
         Column {
-            name: name.to_owned(),
-            sql_type: sql_type.to_owned(),
+            column: crate::control::catalog::Column {
+                name: name.to_owned(),
+                sql_type: sql_type.to_owned(),
+                ..crate::control::catalog::Column::default()
+            },
             ..Column::default()
         }
     }
@@ -380,13 +392,31 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_that_repeats_several_lines_stays_one() {
+        let mut legacy = table("old", vec![column("id", "integer"), column("a\nb", "text")]);
+        legacy.constraints.push(Constraint {
+            name: "odd".to_owned(),
+            kind: "c".to_owned(),
+            columns: vec!["a\nb".to_owned()],
+            definition: "CHECK (a <> 'x\n[not.toml\n')".to_owned(),
+        });
+        let drafted = draft(&legacy, &table("new", vec![column("id", "integer")]));
+        let file: Result<toml::Table, _> = toml::from_str(&drafted);
+        assert!(file.is_ok(), "{file:?}\n{drafted}");
+        assert!(
+            drafted.contains("nothing like odd: CHECK (a <> 'x [not.toml ')."),
+            "{drafted}"
+        );
+    }
+
+    #[test]
     fn what_cannot_be_known_is_marked_and_does_not_work_by_chance() {
         let mut state = column("state", "public.old_state");
         state.labels = vec!["new".to_owned(), "gone".to_owned()];
         let mut there = column("state", "public.state");
         there.labels = vec!["new".to_owned(), "left".to_owned()];
         let mut must = column("must", "text");
-        must.not_null = true;
+        must.column.not_null = true;
         let legacy = table(
             "old",
             vec![column("id", "integer"), column("a b", "text"), state],

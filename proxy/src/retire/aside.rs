@@ -1,7 +1,7 @@
 //! Putting a table aside and back: its name and its rights, in one transaction each.
 
 use rewrite_rules::Lens;
-use rewrite_rules::lens::quote_ident;
+use rewrite_rules::lens::{quote_ident, quote_literal};
 use serde::Serialize;
 use tokio_postgres::Client;
 
@@ -24,6 +24,9 @@ pub struct Aside {
     /// Its last part, unquoted.
     #[serde(skip)]
     pub name: String,
+    /// That of the name that it had.
+    #[serde(skip)]
+    legacy_name: String,
     /// What gives its rights back.
     #[serde(skip)]
     grants: Vec<String>,
@@ -54,12 +57,18 @@ impl Aside {
     /// What brings it back.
     #[must_use]
     pub fn undo(&self) -> Vec<String> {
-        let name = self.legacy_table.split_once('.');
-        let name = name.map_or(self.legacy_table.as_str(), |(_schema, name)| name);
-        let mut statements = vec![format!(
-            "ALTER TABLE {} RENAME TO {name}",
-            self.put_aside_as
-        )];
+        let mut statements = vec![
+            // What Crossfade's own role was given to look at it.
+            format!(
+                "REVOKE ALL ON TABLE {} FROM CURRENT_USER",
+                self.put_aside_as
+            ),
+            format!(
+                "ALTER TABLE {} RENAME TO {}",
+                self.put_aside_as,
+                quote_ident(&self.legacy_name)
+            ),
+        ];
         statements.extend(self.grants.iter().cloned());
         statements
     }
@@ -98,6 +107,7 @@ pub(super) async fn plan(client: &Client, lens: &Lens) -> Result<Aside, ControlE
             quote_ident(&name)
         ),
         legacy_table: table,
+        legacy_name: lens.legacy.name.clone(),
         name,
         grants: rows.iter().map(|row| row.get(1)).collect(),
         grantees,
@@ -141,6 +151,16 @@ pub(super) async fn apply(
                 aside.legacy_table
             )));
         }
+        // A superuser reads it all the same; an owner has given its own rights away.
+        transaction
+            .batch_execute(&format!(
+                "DO $$ BEGIN IF NOT has_table_privilege({}, 'SELECT') THEN \
+                 GRANT SELECT ON TABLE {} TO CURRENT_USER; END IF; END $$",
+                quote_literal(&aside.put_aside_as),
+                aside.put_aside_as
+            ))
+            .await
+            .map_err(sql())?;
         transaction
             .execute(
                 "INSERT INTO crossfade.retirements (migration, legacy_table, put_aside_as, grants) \
@@ -186,7 +206,7 @@ pub async fn read(client: &Client, migration: &str) -> Result<Vec<Aside>, Contro
         .query(
             "SELECT legacy_table, put_aside_as, grants, \
              extract(epoch FROM clock_timestamp() - since)::float8, \
-             (parse_ident(put_aside_as))[2] \
+             (parse_ident(put_aside_as))[2], (parse_ident(legacy_table))[2] \
              FROM crossfade.retirements WHERE migration = $1 ORDER BY legacy_table",
             &[&migration],
         )
@@ -201,6 +221,7 @@ pub async fn read(client: &Client, migration: &str) -> Result<Vec<Aside>, Contro
             grantees: Vec::new(),
             seconds: row.get(3),
             name: row.get(4),
+            legacy_name: row.get(5),
         })
         .collect())
 }

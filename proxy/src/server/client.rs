@@ -214,7 +214,7 @@ fn settings(shared: &Shared, search_path: SearchPath, strip_channel_binding: boo
     // Which reads are compared need not be unpredictable, only different for each session.
     let seed = shared.counters.sessions_total.load(Relaxed) + 1;
     Settings {
-        limits: shared.config.limits.session(shared.config.cache.statements),
+        limits: shared.config.limits.session(shared.config.cache.limits()),
         search_path,
         strip_channel_binding,
         shadow_sample: shared.config.shadow.sample,

@@ -12,7 +12,7 @@
 //!
 //! PostgreSQL plans the first five executions of a statement for their values; for later ones it
 //! may keep one plan for all values. An unnamed statement never gets that far, so neither does
-//! one that is kept.
+//! one that is kept, unless the operator lets it.
 //!
 //! Keeps the books and knows texts by their hashes only; what is done with a message is decided
 //! elsewhere.
@@ -29,9 +29,6 @@ pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// A transaction's messages above this are not kept to be sent again.
 const REPLAY_BYTES_MAX: usize = 16 * 1024;
-
-/// Binds of a kept statement: the server's own number of plans that are made for their values.
-const BINDS_MAX: u32 = 5;
 
 /// Counts up, so that no name is ever used twice in a session.
 pub(super) type Number = NonZeroU32;
@@ -57,10 +54,38 @@ struct Entry {
     binds: u32,
 }
 
+/// How much is kept, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// Unnamed statements kept prepared on the server; 0 keeps none.
+    pub statements: usize,
+    /// Binds of one before it is prepared anew.
+    pub executions: u32,
+}
+
+impl CacheLimits {
+    pub const OFF: CacheLimits = CacheLimits::of(0);
+
+    /// So many statements, each planned for its values at every execution: the server does so
+    /// five times.
+    #[must_use]
+    pub const fn of(statements: usize) -> CacheLimits {
+        CacheLimits {
+            statements,
+            executions: 5,
+        }
+    }
+}
+
+impl Default for CacheLimits {
+    fn default() -> CacheLimits {
+        CacheLimits::OFF
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    /// 0: the cache is off.
-    statements_max: usize,
+    limits: CacheLimits,
     /// Part of every name: no client hits upon it by chance.
     tag: u32,
     /// A text fit to be kept has been seen; before that the session pays for nothing.
@@ -122,16 +147,16 @@ impl Name {
 }
 
 impl Cache {
-    pub fn new(statements_max: usize, seed: u64) -> Cache {
+    pub fn new(limits: CacheLimits, seed: u64) -> Cache {
         Cache {
-            statements_max,
+            limits,
             tag: (seed >> 32) as u32 ^ seed as u32,
             ..Cache::default()
         }
     }
 
     pub fn is_on(&self) -> bool {
-        self.statements_max > 0
+        self.limits.statements > 0
     }
 
     /// Whether anything can be disturbed.
@@ -175,7 +200,7 @@ impl Cache {
             if star && !at_rest {
                 return Plan::AsItCame;
             }
-            if entry.binds < BINDS_MAX {
+            if entry.binds < self.limits.executions {
                 return Plan::Known(entry.number);
             }
             self.drop_entry(key);
@@ -187,7 +212,7 @@ impl Cache {
         if !self.awake {
             self.awake = true;
             self.suspended = !at_rest;
-            self.seen = vec![0; self.statements_max.next_power_of_two() * 2].into_boxed_slice();
+            self.seen = vec![0; self.limits.statements.next_power_of_two() * 2].into_boxed_slice();
         }
         let places = self.seen.len();
         let place = &mut self.seen[key[0] as usize % places];
@@ -204,7 +229,7 @@ impl Cache {
             return Plan::AsItCame;
         };
         self.last_number = number.get();
-        if self.entries.len() >= self.statements_max {
+        if self.entries.len() >= self.limits.statements {
             let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
             if let Some((key, _)) = oldest {
                 let key = *key;
@@ -339,8 +364,8 @@ fn key(text: &[u8], types: &[u8]) -> Key {
 mod tests {
     use super::*;
 
-    fn cache(statements_max: usize) -> Cache {
-        Cache::new(statements_max, 7)
+    fn cache(statements: usize) -> Cache {
+        Cache::new(CacheLimits::of(statements), 7)
     }
 
     fn ask(cache: &mut Cache, text: &str) -> Plan {
@@ -363,7 +388,7 @@ mod tests {
 
     #[test]
     fn names_count_up_behind_the_sessions_own_tag() {
-        let cache = Cache::new(1, 0xfe_0000_0001);
+        let cache = Cache::new(CacheLimits::of(1), 0xfe_0000_0001);
         for (number_, name) in [
             (1, "cf_000000ff_1"),
             (10, "cf_000000ff_10"),
@@ -415,7 +440,7 @@ mod tests {
         for round in 1..4 {
             assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Prepare(number(round)));
             cache.bound(number(round));
-            for _ in 1..BINDS_MAX {
+            for _ in 1..5 {
                 assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Known(number(round)));
                 cache.bound(number(round));
             }
@@ -424,12 +449,29 @@ mod tests {
     }
 
     #[test]
+    fn the_operator_says_after_how_many_binds() {
+        let limits = CacheLimits {
+            executions: 7,
+            ..CacheLimits::of(2)
+        };
+        let mut cache = Cache::new(limits, 7);
+        ask(&mut cache, "SELECT $1");
+        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Prepare(number(1)));
+        for _ in 0..6 {
+            cache.bound(number(1));
+            assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Known(number(1)));
+        }
+        cache.bound(number(1));
+        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Prepare(number(2)));
+    }
+
+    #[test]
     fn binds_of_another_text_do_not_count() {
         let mut cache = cache(2);
         for text in ["SELECT $1", "SELECT $1", "SELECT $2", "SELECT $2"] {
             ask(&mut cache, text);
         }
-        for _ in 0..BINDS_MAX {
+        for _ in 0..5 {
             cache.bound(number(1));
         }
         assert_eq!(ask(&mut cache, "SELECT $2"), Plan::Known(number(2)));

@@ -1,6 +1,7 @@
 //! What a text becomes under the session's generation: passed, replaced, or refused.
 //!
-//! Adds to the rule set's verdict what only the session knows: its encoding and its `search_path`.
+//! Adds to the rule set's verdict what only the session knows: its encoding, its `search_path` and
+//! the server's version.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -38,7 +39,9 @@ impl<P: Pin> Session<P> {
         let sql = &*readable;
         let reading = self.generation.rewrite(sql, self.path.means);
         let objection = match &reading.verdict {
-            Verdict::Rewritten(rewritten) => self.encoding_objection(&rewritten.sql),
+            Verdict::Rewritten(rewritten) => self
+                .encoding_objection(&rewritten.sql)
+                .or_else(|| rewritten.refused_by(self.server)),
             Verdict::PassThrough | Verdict::Refused(_) => None,
         };
         if let Some(refusal) = objection {

@@ -289,24 +289,12 @@ impl<P: Pin> Session<P> {
     /// reason, and the client reads of its own, unnamed one. Gives the error's body if it names
     /// what the client does not know.
     pub(super) fn kept_fails(&mut self, fields: Fields<'_>) -> Option<Vec<u8>> {
-        let kept = match self.expects.front()? {
-            Expect::Bind { kept, .. } | Expect::Describe { kept, .. } => (*kept)?,
-            Expect::Startup
-            | Expect::Parse { .. }
-            | Expect::KnownParse { .. }
-            | Expect::Renewal { .. }
-            | Expect::Close { .. }
-            | Expect::RenewalClose
-            | Expect::RenewalBind
-            | Expect::RenewalExecute { .. }
-            | Expect::CacheClose(_)
-            | Expect::PathQuestion { .. }
-            | Expect::Execute(_)
-            | Expect::Query(_)
-            | Expect::FunctionCall
-            | Expect::Sync
-            | Expect::CopyEnd => return None,
+        // Nothing else is sent under such a name.
+        let (Expect::Bind { kept, .. } | Expect::Describe { kept, .. }) = self.expects.front()?
+        else {
+            return None;
         };
+        let kept = (*kept)?;
         if is_analysis(fields) {
             self.cache.forget(kept);
         }

@@ -3,6 +3,8 @@
 
 use std::ops::RangeInclusive;
 
+use rewrite_rules::ServerVersion;
+
 use super::expect::{Expect, Run};
 use super::lane::{Act, NONE, Side, Want};
 use super::{Encoding, Pin, Session, Violation};
@@ -412,6 +414,8 @@ impl<P: Pin> Session<P> {
                 b"UTF8" | b"SQL_ASCII" => Encoding::Bytes,
                 _ => Encoding::Converted,
             };
+        } else if name == b"server_version" {
+            self.server = ServerVersion::told(&String::from_utf8_lossy(value));
         }
     }
 

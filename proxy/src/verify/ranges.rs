@@ -57,7 +57,7 @@ pub async fn run(
     loop {
         let begun = Instant::now();
         let report = pass(&mut client, migration, options, tell).await?;
-        record::add(&client, &report).await?;
+        record::add(&client, migration, &report).await?;
         forget(&client, name).await?;
         // Pass after pass that finds the same is one event.
         if was_clean != Some(report.clean) {
@@ -89,15 +89,7 @@ async fn pass(
     options: &Options,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Report, ControlError> {
-    let mut report = Report {
-        migration: migration.name.clone(),
-        snapshot_at: String::new(),
-        clean: true,
-        missing: 0,
-        extra: 0,
-        different: 0,
-        tables: Vec::new(),
-    };
+    let mut report = Report::of(&migration.name, String::new());
     for lens in &migration.tables {
         must_be_in_one_order(client, lens).await?;
         let (started_at, table) = table(client, lens, options, tell).await?;
@@ -105,17 +97,13 @@ async fn pass(
         if report.snapshot_at.is_empty() || started_at < report.snapshot_at {
             report.snapshot_at = started_at;
         }
-        report.missing += table.missing;
-        report.extra += table.extra;
-        report.different += table.different;
-        report.tables.push(table);
+        report.push(table);
     }
-    report.clean = report.missing + report.extra + report.different == 0;
     Ok(report)
 }
 
 /// A range must be the same rows on both sides: texts that are ordered differently are not.
-async fn must_be_in_one_order(client: &Client, lens: &Lens) -> Result<(), ControlError> {
+pub(crate) async fn must_be_in_one_order(client: &Client, lens: &Lens) -> Result<(), ControlError> {
     for column in lens.key_columns() {
         let base = column.sql_type.split('(').next().unwrap_or_default().trim();
         let is_text = [
@@ -174,6 +162,11 @@ async fn table(
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<(String, TableReport), ControlError> {
     let name = shown(&lens.legacy.sql());
+    if forget_other_rules(client, lens).await? {
+        tell(&format!(
+            "{name}: its rules have changed since; begins anew"
+        ));
+    }
     let mut progress = begin(client, lens).await?;
     if progress.last_key.is_some() && !progress.done {
         tell(&format!(
@@ -202,16 +195,33 @@ async fn table(
     Ok((progress.started_at, outcome(client, lens).await?))
 }
 
+/// What ranges were found to be under other rules says nothing of these.
+async fn forget_other_rules(client: &Client, lens: &Lens) -> Result<bool, ControlError> {
+    let forgotten = client
+        .execute(
+            "DELETE FROM crossfade.verify_progress WHERE migration = $1 AND legacy_table = $2 \
+             AND rules_hash IS DISTINCT FROM md5($3)",
+            &[&lens.migration, &lens.legacy.sql(), &record::compared(lens)],
+        )
+        .await
+        .map_err(ControlError::sql("note of the verify's progress"))?;
+    Ok(forgotten > 0)
+}
+
 async fn begin(client: &Client, lens: &Lens) -> Result<Progress, ControlError> {
     let columns = vec![0_i64; lens.compared_columns().count()];
     let row = client
         .query_one(
-            "INSERT INTO crossfade.verify_progress AS p (migration, legacy_table, columns) \
-             VALUES ($1, $2, $3) ON CONFLICT (migration, legacy_table) DO UPDATE \
-             SET columns = CASE WHEN cardinality(p.columns) = cardinality(excluded.columns) \
-             THEN p.columns ELSE excluded.columns END \
+            "INSERT INTO crossfade.verify_progress AS p (migration, legacy_table, columns, rules_hash) \
+             VALUES ($1, $2, $3, md5($4)) ON CONFLICT (migration, legacy_table) DO UPDATE \
+             SET columns = p.columns \
              RETURNING started_at::text, last_key, done, legacy_rows, samples",
-            &[&lens.migration, &lens.legacy.sql(), &columns],
+            &[
+                &lens.migration,
+                &lens.legacy.sql(),
+                &columns,
+                &record::compared(lens),
+            ],
         )
         .await
         .map_err(ControlError::sql("note of the verify's progress"))?;

@@ -1,5 +1,7 @@
 //! `crossfade.verifications`: what was found when, for the gates and for `status`.
 
+use rewrite_rules::lens::KeyRange;
+use rewrite_rules::{Lens, Migration};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
@@ -16,15 +18,33 @@ pub struct Last {
     pub different: i64,
     /// Its snapshot is later than the end of every table's backfill.
     pub after_backfill: bool,
+    /// It compared what the rules say now.
+    pub of_these_rules: bool,
     pub age_seconds: f64,
 }
 
-pub async fn add(client: &Client, report: &Report) -> Result<(), ControlError> {
+/// What is compared with what: the rules of a table, as far as a verify goes by them. Its hash is
+/// kept, and tells whether they are still the same.
+#[must_use]
+pub fn compared(lens: &Lens) -> String {
+    lens.count_disagreements_in(KeyRange::All)
+}
+
+fn all_compared(migration: &Migration) -> String {
+    let tables: Vec<String> = migration.tables.iter().map(compared).collect();
+    tables.join("\n")
+}
+
+pub async fn add(
+    client: &Client,
+    migration: &Migration,
+    report: &Report,
+) -> Result<(), ControlError> {
     client
         .execute(
             "INSERT INTO crossfade.verifications \
-             (migration, started_at, clean, missing, extra, different, report) \
-             VALUES ($1, $2::text::timestamptz, $3, $4, $5, $6, $7)",
+             (migration, started_at, clean, missing, extra, different, report, rules_hash) \
+             VALUES ($1, $2::text::timestamptz, $3, $4, $5, $6, $7, md5($8))",
             &[
                 &report.migration,
                 &report.snapshot_at,
@@ -33,6 +53,7 @@ pub async fn add(client: &Client, report: &Report) -> Result<(), ControlError> {
                 &report.extra,
                 &report.different,
                 &serde_json::to_value(report).unwrap_or_default(),
+                &all_compared(migration),
             ],
         )
         .await
@@ -51,15 +72,16 @@ pub fn summary(report: &Report) -> Value {
     })
 }
 
-pub async fn last(client: &Client, migration: &str) -> Result<Option<Last>, ControlError> {
+pub async fn last(client: &Client, migration: &Migration) -> Result<Option<Last>, ControlError> {
     let row = client
         .query_opt(
             "SELECT v.clean, v.missing, v.extra, v.different, \
              NOT EXISTS (SELECT FROM crossfade.backfill AS b WHERE b.migration = v.migration \
              AND (b.finished_at IS NULL OR b.finished_at > v.started_at)), \
-             extract(epoch FROM clock_timestamp() - v.started_at)::float8 \
+             extract(epoch FROM clock_timestamp() - v.started_at)::float8, \
+             v.rules_hash IS NOT DISTINCT FROM md5($2) \
              FROM crossfade.verifications AS v WHERE v.migration = $1 ORDER BY v.id DESC LIMIT 1",
-            &[&migration],
+            &[&migration.name, &all_compared(migration)],
         )
         .await
         .map_err(ControlError::sql("look at the last verify"))?;
@@ -70,5 +92,6 @@ pub async fn last(client: &Client, migration: &str) -> Result<Option<Last>, Cont
         different: row.get(3),
         after_backfill: row.get(4),
         age_seconds: row.get(5),
+        of_these_rules: row.get(6),
     }))
 }

@@ -62,7 +62,7 @@ pub async fn run(
         tell(&format!("{wrong} rows to repair, by what {decides} says"));
         repaired += round(&mut client, migration, direction).await?;
     };
-    record::add(&client, &report).await?;
+    record::add(&client, migration, &report).await?;
     events::note(&client, name, "repair", &record::summary(&report)).await?;
     Ok((repaired, report))
 }

@@ -51,6 +51,30 @@ pub struct ColumnTotals {
     pub totals: [Option<String>; 2],
 }
 
+impl Report {
+    /// Of no table yet, in the snapshot of that time.
+    #[must_use]
+    pub fn of(migration: &str, snapshot_at: String) -> Report {
+        Report {
+            migration: migration.to_owned(),
+            snapshot_at,
+            clean: true,
+            missing: 0,
+            extra: 0,
+            different: 0,
+            tables: Vec::new(),
+        }
+    }
+
+    pub fn push(&mut self, table: TableReport) {
+        self.missing += table.missing;
+        self.extra += table.extra;
+        self.different += table.different;
+        self.clean = self.missing + self.extra + self.different == 0;
+        self.tables.push(table);
+    }
+}
+
 impl ColumnTotals {
     fn differ(&self) -> bool {
         self.nulls[0] != self.nulls[1] || self.totals[0] != self.totals[1]

@@ -3,6 +3,8 @@
 //! Keys travel as JSON arrays of texts ([`Lens::key_json`]), the form that the progress table and
 //! the ledgers keep, so one table holds the keys of every migration whatever their types.
 
+mod absent;
+
 use super::{LegacyColumn, Lens, quote_ident, quote_literal};
 
 /// Which legacy rows a statement is about; its keys are the statement's first parameters.
@@ -131,8 +133,25 @@ impl Lens {
     /// its legacy row is touched, so that the same trigger gives it the same value.
     #[must_use]
     pub fn copy(&self, range: KeyRange) -> String {
+        let rows = self.locked_rows(range);
+        if self.written.is_some() {
+            return self.copy_written(&rows);
+        }
+        let put = self.put_missing_or_different_from("cf_rows");
+        let put = format!("cf_put AS ({})", telling(&put, &self.unified_key()));
+        self.copied(
+            &rows,
+            &put,
+            &self.unified_key(),
+            &self.legacy.sql(),
+            &self.legacy_key(),
+        )
+    }
+
+    /// The legacy rows of a range, read and locked.
+    fn locked_rows(&self, range: KeyRange) -> String {
         let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
-        let rows = format!(
+        format!(
             "cf_rows AS MATERIALIZED (SELECT {} FROM {} AS {image} WHERE {} ORDER BY {} \
              FOR NO KEY UPDATE)",
             columns.join(", "),
@@ -140,17 +159,6 @@ impl Lens {
             self.in_range(range),
             self.key_order(""),
             image = Self::IMAGE,
-        );
-        if self.written.is_some() {
-            return self.copy_written(&rows);
-        }
-        let put = self.put_missing_or_different_from("cf_rows");
-        self.copied(
-            &rows,
-            &put,
-            &self.unified_key(),
-            &self.legacy.sql(),
-            &self.legacy_key(),
         )
     }
 
@@ -175,6 +183,7 @@ impl Lens {
             read = self.read(),
         );
         let put = self.put_legacy_missing_or_different_from("cf_rows");
+        let put = format!("cf_put AS ({})", telling(&put, &self.legacy_key()));
         self.copied(
             &rows,
             &put,
@@ -184,7 +193,8 @@ impl Lens {
         )
     }
 
-    /// A chunk: `rows` read and locked, `put` into the other side, the ledger's keys settled.
+    /// A chunk: `rows` read and locked, `cf_put` of what came into the other side, the ledger's keys
+    /// settled.
     fn copied(
         &self,
         rows: &str,
@@ -213,14 +223,10 @@ impl Lens {
         } else {
             String::new()
         };
-        let keys: Vec<String> = target_key.iter().map(|key| format!("cf_t.{key}")).collect();
         format!(
-            "WITH {rows}, \
-             cf_put AS ({put} RETURNING {keys}, cf_t.xmax::text <> '0' AS cf_was_there){touched}, \
-             {settled} \
+            "WITH {rows}, {put}{touched}, {settled} \
              SELECT (SELECT count(*) FROM cf_rows), (SELECT count(*) FROM cf_put), \
              (SELECT count(*) FROM cf_settled)",
-            keys = keys.join(", "),
             settled = self.settled(),
         )
     }
@@ -438,26 +444,29 @@ impl Lens {
     }
 
     pub(super) fn in_range(&self, range: KeyRange) -> String {
+        self.columns_in_range(&self.legacy_key(), Self::IMAGE, range)
+    }
+
+    fn columns_in_range(&self, key: &[String], relation: &str, range: KeyRange) -> String {
+        let compares = |operator, parameter| self.key_compares(key, relation, operator, parameter);
         match range {
             KeyRange::All => "true".to_owned(),
-            KeyRange::After => self.key_compares(">", 1),
-            KeyRange::Through => self.key_compares("<=", 1),
-            KeyRange::AfterThrough => format!(
-                "{} AND {}",
-                self.key_compares(">", 1),
-                self.key_compares("<=", 2)
-            ),
-            KeyRange::One => self.key_compares("=", 1),
+            KeyRange::After => compares(">", 1),
+            KeyRange::Through => compares("<=", 1),
+            KeyRange::AfterThrough => format!("{} AND {}", compares(">", 1), compares("<=", 2)),
+            KeyRange::One => compares("=", 1),
         }
     }
 
     /// A row comparison, which an index on the key serves, under the key's own collation.
-    fn key_compares(&self, operator: &str, parameter: usize) -> String {
-        let columns: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("{}.{key}", Self::IMAGE))
-            .collect();
+    fn key_compares(
+        &self,
+        key: &[String],
+        relation: &str,
+        operator: &str,
+        parameter: usize,
+    ) -> String {
+        let columns: Vec<String> = key.iter().map(|key| format!("{relation}.{key}")).collect();
         let values: Vec<String> = self
             .key_columns()
             .enumerate()
@@ -494,6 +503,15 @@ impl LegacyColumn {
     fn unified_differs(&self, a: &str, b: &str) -> String {
         differs(&self.unified_type, a, b)
     }
+}
+
+/// A put into a table with this key, telling the keys of what it put and whether a row was there.
+fn telling(put: &str, key: &[String]) -> String {
+    let keys: Vec<String> = key.iter().map(|key| format!("cf_t.{key}")).collect();
+    format!(
+        "{put} RETURNING {}, cf_t.xmax::text <> '0' AS cf_was_there",
+        keys.join(", ")
+    )
 }
 
 fn differs(sql_type: &str, a: &str, b: &str) -> String {

@@ -1,8 +1,9 @@
-//! Where the clauses of an INSERT, UPDATE or DELETE stand in the client's text.
+//! Where the clauses of an INSERT, UPDATE or DELETE stand in the client's text; those of a MERGE are
+//! found by `merge::clauses`.
 
 use std::ops::Range;
 
-use super::returning::{self, Carried};
+use super::returning::{self, Carried, Items};
 use super::{ManagedRef, Scope, read};
 use crate::lens::quote_ident;
 use crate::refuse;
@@ -79,6 +80,11 @@ impl<'a> Write<'a> {
     fn clause(&self, from: usize, to: Option<usize>) -> Option<Tokens<'a>> {
         let to = to.unwrap_or(self.end);
         (from < to).then(|| self.tokens.slice(from..to))
+    }
+
+    /// All between the target's name and RETURNING.
+    pub fn behind_target(&self) -> Tokens<'a> {
+        self.tokens.slice(self.after_relation..self.end)
     }
 
     /// UPDATE's assignments, without SET.
@@ -163,6 +169,31 @@ impl<'a> Write<'a> {
         if !clause.exists() {
             return Ok(Carried::default());
         }
+        let joined = self.joined().is_some();
+        if joined && clause.find("SubLink").is_some() {
+            return Err(refuse::unsupported(
+                "a subquery in RETURNING of a joined write",
+                &target.table_name(),
+                "Read it in a second statement.",
+            ));
+        }
+        self.check_list(scope, target, source, known)?;
+        if joined {
+            returning::carried(scope, target, self, source)
+        } else {
+            Ok(Carried::default())
+        }
+    }
+
+    /// What no RETURNING list over row images can have.
+    pub fn check_list(
+        &self,
+        scope: &Scope<'a>,
+        target: &ManagedRef<'a>,
+        source: &mut Source<'a>,
+        known: &dyn Fn(&str) -> bool,
+    ) -> Result<(), Refusal> {
+        let clause = self.statement.get("returning_clause");
         let table = target.table_name();
         let refuse = |what: &str, hint: &str| Err(refuse::unsupported(what, &table, hint));
         if !clause.list("options").is_empty() {
@@ -178,13 +209,7 @@ impl<'a> Write<'a> {
                 "Return the table's key instead.",
             );
         }
-        let joined = self.joined().is_some();
-        if joined && clause.find("SubLink").is_some() {
-            return refuse(
-                "a subquery in RETURNING of a joined write",
-                "Read it in a second statement.",
-            );
-        }
+        let items = Items::of(self.statement);
         for column in column_refs(clause, true) {
             let parts = column.column_parts();
             let Some((name, qualifier)) = parts.split_last() else {
@@ -196,13 +221,21 @@ impl<'a> Write<'a> {
                     "Return its columns, or row_to_json().",
                 );
             }
-            unqualify(self.tokens, target, column, source);
+            unqualify(scope.tokens, target, column, source);
         }
-        if joined {
-            returning::carried(scope, target, self, source)
-        } else {
-            Ok(Carried::default())
+        // From version 18 on these are names for the row as it was and as it is.
+        let is_version = |name: &str| {
+            ["old", "new"].contains(&name)
+                && name != self.refname
+                && !items.all.iter().any(|item| item.name == name)
+        };
+        let mut versions = column_refs(clause, false).into_iter();
+        if versions
+            .any(|column| matches!(column.column_parts().as_slice(), [name, _] if is_version(name)))
+        {
+            return refuse("OLD and NEW in RETURNING", "Return the new values only.");
         }
+        Ok(())
     }
 }
 

@@ -103,11 +103,7 @@ impl Composer {
         images: &str,
         verb: TagVerb,
     ) -> Composed {
-        let mut last = Output::default();
-        last.own("SELECT ");
-        if let Some(list) = write.returning.clone() {
-            last.client(source, list);
-        }
+        let mut last = selected(write, source);
         last.own(&format!(" FROM {images} AS {}", write.alias));
         let hide_rows = write.returning.is_none();
         self.end(
@@ -132,11 +128,7 @@ impl Composer {
         carried: &Carried,
         verb: TagVerb,
     ) -> Composed {
-        let mut last = Output::default();
-        last.own("SELECT ");
-        if let Some(list) = write.returning.clone() {
-            last.client(source, list);
-        }
+        let mut last = selected(write, source);
         last.own(&format!(
             " FROM {}",
             carried.from(base, columns, &write.alias)
@@ -165,6 +157,16 @@ impl Composer {
         let row = (rows, "(cf_all.cf_row).*");
         self.select_carried(write, source, row, carried, verb)
     }
+}
+
+/// The client's RETURNING list as a result of its own.
+fn selected(write: &Write<'_>, source: &Source<'_>) -> Output {
+    let mut select = Output::default();
+    select.own("SELECT ");
+    if let Some(list) = write.returning.clone() {
+        select.client(source, list);
+    }
+    select
 }
 
 /// What the client's statement returns: its rows, and beside them what its own list takes of

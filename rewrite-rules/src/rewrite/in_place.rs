@@ -15,11 +15,13 @@ pub(super) fn names_unified(statement: &Tree, table: &TableRef<'_>, lens: &Lens)
     let written = table.write.into_iter().flat_map(|write| {
         let updated = write.is("UpdateStmt").then(|| write.list("target_list"));
         let conflict = write.get("on_conflict_clause").list("target_list");
+        let merged = write.list("merge_when_clauses").iter();
         write
             .list("cols")
             .iter()
             .chain(updated.into_iter().flatten())
             .chain(conflict)
+            .chain(merged.flat_map(|clause| clause.list("target_list")))
     });
     if written.into_iter().any(|target| moved(target.text("name"))) {
         return true;

@@ -18,7 +18,7 @@
 use super::clauses::Write;
 use super::compose::{Composed, Composer, returned};
 use super::returning::Carried;
-use super::{ManagedRef, Scope, upsert};
+use super::{ManagedRef, Scope, merge, upsert};
 use crate::lens::Lens;
 use crate::phase::Phase;
 use crate::refuse;
@@ -34,6 +34,9 @@ pub(super) fn compose<'a>(
     source: &mut Source<'a>,
     composer: Composer,
 ) -> Result<Option<Composed>, Refusal> {
+    if scope.statement.is("MergeStmt") {
+        return merge::mirror::compose(scope, target, write, source, composer);
+    }
     let lens = target.managed.lens;
     if sets(scope.statement).any(|name| lens.key_columns().any(|key| key.unified == name))
         && !scope.statement.is("InsertStmt")
@@ -79,6 +82,27 @@ fn sets(statement: &Tree) -> impl Iterator<Item = &str> {
         .map(|target| target.text("name"))
 }
 
+/// The legacy columns that a statement which sets these unified ones changes in rows that are there.
+pub(super) fn changed<'l>(lens: &'l Lens, set: &[&str]) -> Vec<&'l str> {
+    lens.columns
+        .iter()
+        .filter(|column| !lens.is_key(column))
+        .filter(|column| column.set_by_trigger || set.contains(&column.unified.as_str()))
+        .map(|column| column.name.as_str())
+        .collect()
+}
+
+/// Whether it can make a row visible or hide it from legacy readers.
+pub(super) fn moves_rows(lens: &Lens, set: &[&str]) -> bool {
+    set.iter().any(|name| {
+        let mut visible = lens.visible.iter();
+        visible.any(|visible| visible.reads.iter().any(|read| read == name))
+            || lens
+                .column_by_unified(name)
+                .is_some_and(|column| !column.values.is_empty())
+    })
+}
+
 /// What the statement does in legacy.
 enum LegacyHalf {
     /// A function of the lens.
@@ -97,30 +121,12 @@ struct Mirror<'w, 'a> {
 }
 
 impl Mirror<'_, '_> {
-    /// The legacy columns that the statement changes in rows that are there.
     fn changed(&self) -> Vec<&str> {
-        let set: Vec<&str> = sets(self.scope.statement).collect();
-        self.lens
-            .columns
-            .iter()
-            .filter(|column| !self.lens.is_key(column))
-            .filter(|column| column.set_by_trigger || set.contains(&column.unified.as_str()))
-            .map(|column| column.name.as_str())
-            .collect()
+        changed(self.lens, &sets(self.scope.statement).collect::<Vec<_>>())
     }
 
-    /// Whether the statement can make a row visible or hide it from legacy readers.
     fn moves_rows(&self) -> bool {
-        sets(self.scope.statement).any(|name| {
-            self.lens
-                .visible
-                .iter()
-                .any(|visible| visible.reads.iter().any(|read| read == name))
-                || self
-                    .lens
-                    .column_by_unified(name)
-                    .is_some_and(|c| !c.values.is_empty())
-        })
+        moves_rows(self.lens, &sets(self.scope.statement).collect::<Vec<_>>())
     }
 
     fn insert(&self, mut composer: Composer, source: &Source<'_>) -> Composed {

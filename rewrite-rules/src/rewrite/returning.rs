@@ -45,22 +45,25 @@ struct Relation {
 }
 
 /// An item of FROM by the name that the statement knows it by.
-struct Item<'t> {
-    name: &'t str,
+pub(super) struct Item<'t> {
+    pub name: &'t str,
     /// It has a row type, whose columns `.*` gives.
-    has_row: bool,
+    pub has_row: bool,
 }
 
 #[derive(Default)]
-struct Items<'t> {
-    all: Vec<Item<'t>>,
+pub(super) struct Items<'t> {
+    pub all: Vec<Item<'t>>,
     /// Columns of two of them are one: `*` has an order of its own then.
-    merged: bool,
+    pub merged: bool,
 }
 
 impl<'t> Items<'t> {
-    fn of(statement: &'t Tree) -> Items<'t> {
+    pub fn of(statement: &'t Tree) -> Items<'t> {
         let mut items = Items::default();
+        if statement.is("MergeStmt") {
+            items.add(statement.get("source_relation"));
+        }
         let field = if statement.is("UpdateStmt") {
             "from_clause"
         } else {

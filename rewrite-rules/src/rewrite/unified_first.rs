@@ -18,6 +18,7 @@
 
 mod conflict;
 mod insert;
+mod merge;
 mod set_query;
 
 use super::clauses::Write;
@@ -43,6 +44,9 @@ pub(super) fn compose<'a>(
     source: &mut Source<'a>,
     composer: Composer,
 ) -> Result<Composed, Refusal> {
+    if scope.statement.is("MergeStmt") {
+        return Unified::of(scope, target, write).merge(composer, source);
+    }
     let carried = check(scope, target, write, source)?;
     let unified = Unified {
         carried,
@@ -359,6 +363,17 @@ impl<'a> Unified<'_, 'a> {
 
     /// The same with those that a query gives.
     fn all_assignments(&self) -> Result<Assignments<'_, 'a>, Refusal> {
+        let items = self.write.assignments();
+        let items = items.map(|tokens| tokens.split()).unwrap_or_default();
+        self.assignments_to(self.scope.statement.list("target_list"), &items)
+    }
+
+    /// What the items of a SET list assign to the columns that it names.
+    fn assignments_to(
+        &self,
+        targets: &[Tree],
+        items: &[Tokens<'a>],
+    ) -> Result<Assignments<'_, 'a>, Refusal> {
         let refuse = |what: &str| {
             Err(refuse::unsupported(
                 what,
@@ -366,21 +381,15 @@ impl<'a> Unified<'_, 'a> {
                 "Set each column by `column = expression`.",
             ))
         };
-        let targets = self.scope.statement.list("target_list");
         if targets
             .iter()
             .any(|target| !target.list("indirection").is_empty())
         {
             return refuse("SET of an array element or a field once reads are unified");
         }
-        let items = self
-            .write
-            .assignments()
-            .map(|tokens| tokens.split())
-            .unwrap_or_default();
         let mut values = Vec::new();
         let mut queries: Vec<SetQuery<'a>> = Vec::new();
-        for item in &items {
+        for item in items {
             if let Some(value) = unrowed(item) {
                 return Err(Refusal {
                     sqlstate: "0A000",

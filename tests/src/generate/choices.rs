@@ -2,6 +2,8 @@
 
 /// A stream of choices: drawn from a seed, or replayed from a list and 0 behind its end.
 pub struct Choices {
+    /// The server's major version: what it does not have is not written.
+    pub server: u32,
     taken: Vec<u32>,
     source: Source,
 }
@@ -13,16 +15,18 @@ enum Source {
 
 impl Choices {
     #[must_use]
-    pub fn seeded(seed: u64) -> Choices {
+    pub fn seeded(server: u32, seed: u64) -> Choices {
         Choices {
+            server,
             taken: Vec::new(),
             source: Source::Seed(seed),
         }
     }
 
     #[must_use]
-    pub fn replayed(list: Vec<u32>) -> Choices {
+    pub fn replayed(server: u32, list: Vec<u32>) -> Choices {
         Choices {
+            server,
             taken: Vec::new(),
             source: Source::List(list.into_iter()),
         }

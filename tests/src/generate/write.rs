@@ -2,7 +2,7 @@
 
 use super::expression::{Scope, Type};
 use super::names::{AGENTS, Relation, owned};
-use super::{Grammar, Written};
+use super::{Grammar, Written, merge};
 
 /// Columns that an INSERT may leave out.
 const OPTIONAL: &[(&str, Type)] = &[
@@ -15,7 +15,7 @@ const OPTIONAL: &[(&str, Type)] = &[
 
 impl Grammar<'_> {
     pub(super) fn write(&mut self) -> Written {
-        match self.choices.below(30) {
+        match self.choices.below(32) {
             0..=6 => {
                 let (sql, _) = self.insert();
                 Written::of(sql)
@@ -33,11 +33,15 @@ impl Grammar<'_> {
             25 => self.neighbour(),
             26 => self.command(),
             27 => self.key_change(),
-            _ => self.failing_write(),
+            28 | 29 => self.failing_write(),
+            _ => {
+                let (sql, _) = self.merge();
+                Written::of(sql)
+            }
         }
     }
 
-    fn target(&mut self) -> (String, Relation) {
+    pub(super) fn target(&mut self) -> (String, Relation) {
         let (spelled, schema) = self.managed_name();
         if self.choices.chance(45) {
             let name = self.alias();
@@ -57,7 +61,7 @@ impl Grammar<'_> {
     }
 
     /// RETURNING, or nothing; with the types that it returns under the names r1, r2.
-    fn returning(&mut self, scope: &Scope) -> (String, Vec<(String, Type)>) {
+    pub(super) fn returning(&mut self, scope: &Scope) -> (String, Vec<(String, Type)>) {
         match self.choices.below(6) {
             0 | 1 => (String::new(), Vec::new()),
             2 => {
@@ -109,7 +113,7 @@ impl Grammar<'_> {
     }
 
     /// A value whose type its column gives.
-    fn assigned(&mut self, kind: Type) -> String {
+    pub(super) fn assigned(&mut self, kind: Type) -> String {
         match self.choices.below(6) {
             0 => self.constant(kind),
             1 => {
@@ -272,7 +276,7 @@ impl Grammar<'_> {
         )
     }
 
-    fn sets(&mut self, scope: &Scope) -> String {
+    pub(super) fn sets(&mut self, scope: &Scope) -> String {
         let mut sets = Vec::new();
         let columns: Vec<(&str, Type)> = [("full_name", Type::Text)]
             .iter()
@@ -317,7 +321,7 @@ impl Grammar<'_> {
     }
 
     /// A neighbour joined by what is unique, so that each target row has one match.
-    fn joined(&mut self, target: &Relation) -> (String, String, Relation) {
+    pub(super) fn joined(&mut self, target: &Relation) -> (String, String, Relation) {
         let name = self.alias();
         match self.choices.below(3) {
             0 => {
@@ -426,10 +430,12 @@ impl Grammar<'_> {
                 ),
             });
         }
-        let (first, returned) = match self.choices.below(3) {
+        let newer = self.choices.server >= merge::RETURNING_SINCE;
+        let (first, returned) = match self.choices.below(if newer { 4 } else { 3 }) {
             0 => self.update(),
             1 => self.insert(),
-            _ => self.delete(),
+            2 => self.delete(),
+            _ => self.merge(),
         };
         let mut with = format!("WITH w AS ({first})");
         if self.choices.chance(20) {
@@ -585,12 +591,7 @@ impl Grammar<'_> {
                     "BEGIN; DECLARE cur CURSOR FOR SELECT email FROM {name} WHERE email = 'fix.1@example.com'; FETCH cur; UPDATE {name} SET full_name = 'cur' WHERE CURRENT OF cur; COMMIT"
                 )
             }
-            _ => {
-                self.saw("MERGE");
-                format!(
-                    "MERGE INTO {name} a USING (VALUES ('fix.1@example.com')) AS v(e) ON a.email = v.e WHEN MATCHED THEN UPDATE SET full_name = 'merged'"
-                )
-            }
+            _ => self.merge().0,
         })
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crossfade::generation::{Generations, SessionPin};
 use crossfade::session::lane::{Lane, Side};
-use crossfade::session::{Backend, Frontend, Session, SessionLimits, Settings, Violation};
+use crossfade::session::{
+    Backend, CacheLimits, Frontend, Session, SessionLimits, Settings, Violation,
+};
 use crossfade::wire::frame::write_frame;
 use crossfade::wire::frontend::MessageLimits;
 use rewrite_rules::{Phase, RuleSet, SearchPath};
@@ -15,7 +17,7 @@ use super::{Bytes, reader};
 
 /// Without the cache a session without rules lets everything through as it comes.
 const LIMITS: SessionLimits = SessionLimits {
-    cached_statements_max: 0,
+    cache: CacheLimits::OFF,
     messages: MessageLimits {
         statement_bytes_max: 10_000_000,
         ..MessageLimits::DEFAULT
@@ -42,11 +44,11 @@ impl Fed {
     }
 
     #[must_use]
-    pub fn with_cache(rules: RuleSet, cached_statements_max: usize) -> Fed {
+    pub fn with_cache(rules: RuleSet, cached_statements: usize) -> Fed {
         let generations = Arc::new(Generations::new(rules));
         let settings = Settings {
             limits: SessionLimits {
-                cached_statements_max,
+                cache: CacheLimits::of(cached_statements),
                 ..LIMITS
             },
             search_path: SearchPath::AsDeclared,

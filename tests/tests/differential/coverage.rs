@@ -10,7 +10,14 @@ use rewrite_rules::Phase;
 /// The refusals that are accepted: what is refused, as its message says, and the words by which
 /// the README tells it.
 const ACCEPTED: &[(&str, &str)] = &[
-    ("MERGE", "MERGE into a migrated table"),
+    (
+        "MERGE into a migrated table before PostgreSQL 17",
+        "MERGE into a migrated table before PostgreSQL 17",
+    ),
+    (
+        "SET (…) = (a query) in MERGE once reads are unified",
+        "`SET (…) = (a query)` once reads are unified",
+    ),
     (
         "SET (…) = (a query) in ON CONFLICT once reads are unified",
         "`SET (…) = (a query)` in ON CONFLICT",

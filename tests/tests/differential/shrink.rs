@@ -36,7 +36,7 @@ pub async fn shrink(
                     continue;
                 }
                 attempts += 1;
-                let mut replay = Choices::replayed(candidate);
+                let mut replay = Choices::replayed(bench.server, candidate);
                 let case = generate::case(&mut replay);
                 let taken = replay.taken();
                 let simpler = taken.len() < best.len()

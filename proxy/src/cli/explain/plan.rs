@@ -29,8 +29,9 @@ async fn planned(client: &Client, sql: &str) -> Result<Vec<String>, tokio_postgr
     client
         .batch_execute("SET LOCAL plan_cache_mode = force_generic_plan")
         .await?;
+    // By the extended protocol, which takes one statement: a second one behind it would be run.
     client
-        .batch_execute(&format!("PREPARE cf_explained AS {sql}"))
+        .execute(&format!("PREPARE cf_explained AS {sql}"), &[])
         .await?;
     let count: i32 = client
         .query_one(

@@ -11,7 +11,8 @@ use rewrite_rules::{
 
 use crate::session::lane::Lane;
 use crate::session::{
-    Backend, Events, Frontend, Pin, Reader, Report, Session, SessionLimits, Settings, Violation,
+    Backend, CacheLimits, Events, Frontend, Pin, Reader, Report, Session, SessionLimits, Settings,
+    Violation,
 };
 use crate::wire::backend;
 use crate::wire::frame::{write_frame, write_string};
@@ -127,6 +128,7 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
         Verdict::Rewritten(Rewritten {
             renames: Vec::new(),
             query_only: false,
+            needs: None,
             sql,
             answers: text.split(';').map(|_| answer).collect(),
             shadow,
@@ -217,7 +219,7 @@ pub const LIMITS: SessionLimits = SessionLimits {
     },
     prepared_statements_max: 3,
     prepared_bytes_max: 400,
-    cached_statements_max: 0,
+    cache: CacheLimits::OFF,
 };
 
 impl Rig {
@@ -239,7 +241,7 @@ impl Rig {
 
     pub fn caching_in_chunks(rule: Rule, chunk: usize) -> Rig {
         let limits = SessionLimits {
-            cached_statements_max: 2,
+            cache: CacheLimits::of(2),
             ..LIMITS
         };
         Rig::with_limits(rule, chunk, limits, false)

@@ -19,6 +19,7 @@ use crate::rewrite::expression::{assigned, default_value, first_of_value, is_bar
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tokens::Tokens;
+use crate::tree::Tree;
 
 impl<'a> Unified<'_, 'a> {
     pub(super) fn insert(
@@ -105,7 +106,11 @@ impl<'a> Unified<'_, 'a> {
 
     /// The columns that the client names, or as many of the shape as it gives values.
     pub(in crate::rewrite) fn given_columns(&self) -> Result<Vec<&LegacyColumn>, Refusal> {
-        let named = self.scope.statement.list("cols");
+        self.columns_named(self.scope.statement.list("cols"))
+    }
+
+    /// The columns of a list; all of them where there is none.
+    pub(super) fn columns_named(&self, named: &[Tree]) -> Result<Vec<&LegacyColumn>, Refusal> {
         if named.is_empty() {
             return Ok(self.lens.columns.iter().collect());
         }
@@ -136,7 +141,7 @@ impl<'a> Unified<'_, 'a> {
         Some(first_of_value(row.split().get(at)?))
     }
 
-    fn put_columns(&self) -> (Vec<String>, Vec<String>) {
+    pub(super) fn put_columns(&self) -> (Vec<String>, Vec<String>) {
         let image = |c: &LegacyColumn| format!("{}.{}", Lens::IMAGE, quote_ident(&c.name));
         let columns = &self.lens.columns;
         let constants = &self.lens.constants;
@@ -216,12 +221,7 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// `INSERT … SELECT $1, 'x'` gives parameters and strings the type of the column they go to.
-    fn type_select_items(
-        &self,
-        select: &crate::tree::Tree,
-        given: &[&LegacyColumn],
-        source: &mut Source<'_>,
-    ) {
+    fn type_select_items(&self, select: &Tree, given: &[&LegacyColumn], source: &mut Source<'_>) {
         let tokens = self.scope.tokens;
         for (item, column) in select.list("target_list").iter().zip(given) {
             let value = item.get("val");
@@ -237,7 +237,7 @@ impl<'a> Unified<'_, 'a> {
         }
     }
 
-    fn wrong_count(&self, more: &str, at: Option<usize>) -> Refusal {
+    pub(super) fn wrong_count(&self, more: &str, at: Option<usize>) -> Refusal {
         Refusal {
             sqlstate: "42601",
             message: format!("INSERT has more {more}"),

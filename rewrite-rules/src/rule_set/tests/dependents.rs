@@ -233,6 +233,7 @@ fn a_table_whose_column_moves_is_seen_with_the_old_one_alone() {
         "SELECT x.* FROM t x JOIN y ON x.new = y.id",
         "INSERT INTO t (new) VALUES (1) RETURNING *",
         "UPDATE t SET new = 1",
+        "MERGE INTO t USING x ON true WHEN MATCHED THEN UPDATE SET new = 1",
         "TRUNCATE t",
         "LOCK t",
     ] {

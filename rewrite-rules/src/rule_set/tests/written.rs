@@ -1,6 +1,7 @@
 //! The SQL of a written lens is checked before anything runs, and an error says where it stands.
 
 use super::compile;
+use crate::{Phase, SearchPath, Verdict};
 
 const RIGHT: &str = r#"[migration]
 name = "split"
@@ -361,4 +362,20 @@ fn every_column_is_put_or_declared_lossy_and_nothing_is_said_twice() {
         "\"public.old\"\nunified",
         "already in another [[table]]",
     );
+}
+
+#[test]
+fn a_merge_into_a_table_that_is_split_is_refused_with_what_to_do() {
+    let rules = compile(RIGHT).expect("it is right");
+    for phase in [Phase::DualWrite, Phase::UnifiedRead, Phase::UnifiedOnly] {
+        let rules = rules.with_phase(None, phase);
+        let merge = "MERGE INTO old USING t ON old.id = t.id WHEN MATCHED THEN DELETE";
+        match &rules.rewrite(merge, SearchPath::AsDeclared).verdict {
+            Verdict::Refused(refusal) => {
+                assert!(refusal.message.contains("split or merged"), "{refusal:?}");
+                assert!(refusal.hint.contains("DELETE"), "{refusal:?}");
+            }
+            other => panic!("{phase}: {other:?}"),
+        }
+    }
 }

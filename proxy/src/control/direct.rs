@@ -1,0 +1,322 @@
+//! Who writes the tables around the proxies while these keep both sides in step: such a write
+//! reaches one side only, and nothing fails.
+//!
+//! The server's counters of written rows cannot tell it: they also count what failed or was rolled
+//! back, what cascades and triggers did, and the other half of each dual write. So once a second
+//! each proxy looks who holds a write lock on the tables. It puts down whom it does not serve; the
+//! proxy that does takes that one out again; who is left when every proxy has looked wrote around
+//! them. What is told is certain. What is not seen is a transaction that came and went between two
+//! looks, and what a function or trigger of the database writes for a proxy's own session.
+
+use rewrite_rules::{Migration, Phase};
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use super::error::ControlError;
+use super::gates::Gate;
+use super::instances::GONE_AFTER_SECONDS;
+use super::shown;
+
+/// Processes put down in one look: enough to be heard of, and no flood.
+const ASKED_MAX: i64 = 100;
+/// Writers that are remembered, the latest: names of applications may hold anything.
+const WRITERS_MAX: i64 = 1_000;
+/// After this nobody's answer is waited for: a proxy that was killed may have served that process.
+const UNDECIDED_SECONDS: f64 = 60.0;
+/// Shown to people.
+const SHOWN_MAX: usize = 5;
+
+/// What a proxy looks after: the server's processes of its sessions, and the tables.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    /// Sessions that are there.
+    pub served: Vec<i32>,
+    /// Sessions that ended a moment ago; somebody may have seen them before.
+    pub ended: Vec<i32>,
+    /// A migration's name, and a table of it as SQL.
+    pub tables: Vec<(String, String)>,
+}
+
+/// The tables of a migration that a writer must not write around the proxies. Of one whose columns
+/// move in place a trigger sets both, whoever writes.
+pub fn watched(migration: &Migration) -> Vec<(String, String)> {
+    let of = |lens: &rewrite_rules::Lens| -> Vec<(String, String)> {
+        let tables = std::iter::once(&lens.legacy).chain(lens.unified_tables());
+        tables
+            .map(|table| (migration.name.clone(), table.sql()))
+            .collect()
+    };
+    if is_watched(migration.phase) {
+        migration.left_behind().flat_map(of).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+/// Whether the proxies write both sides.
+fn is_watched(phase: Phase) -> bool {
+    match phase {
+        Phase::DualWrite | Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead => true,
+        // One side is written, by whomever; the other is looked after by its counters.
+        Phase::LegacyOnly | Phase::UnifiedOnly | Phase::Retired => false,
+    }
+}
+
+/// One look of one proxy.
+pub async fn look(client: &Client, instance: &str, watch: &Watch) -> Result<(), ControlError> {
+    claim(client, instance, watch).await?;
+    if watch.tables.is_empty() {
+        return Ok(());
+    }
+    ask(client, watch).await?;
+    decide(client).await
+}
+
+/// Takes out who is served here. Behind another pooler the server's processes are not the ones that
+/// the proxy was told of; then it says that it cannot tell.
+pub async fn claim(client: &Client, instance: &str, watch: &Watch) -> Result<(), ControlError> {
+    let own: Vec<i32> = watch.served.iter().chain(&watch.ended).copied().collect();
+    client
+        .execute(
+            "WITH own AS (DELETE FROM crossfade.writers_asked WHERE pid = ANY ($2)) \
+             UPDATE crossfade.instances SET looked_at = CASE WHEN cardinality($3::integer[]) = 0 \
+             OR EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = ANY ($3)) \
+             THEN statement_timestamp() END WHERE instance = $1::text::uuid",
+            &[&instance, &own, &watch.served],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("look for writers around the proxies"))
+}
+
+/// Puts down who holds a write lock and is not served here. Crossfade's own commands say who they
+/// are by their application's name.
+async fn ask(client: &Client, watch: &Watch) -> Result<(), ControlError> {
+    let (migrations, tables): (Vec<&str>, Vec<&str>) = watch
+        .tables
+        .iter()
+        .map(|(migration, table)| (migration.as_str(), table.as_str()))
+        .unzip();
+    let own: Vec<i32> = watch.served.iter().chain(&watch.ended).copied().collect();
+    client
+        .execute(
+            "INSERT INTO crossfade.writers_asked \
+             (migration, table_name, pid, role, application, client, query) \
+             SELECT DISTINCT t.migration, t.name, l.pid, coalesce(a.usename::text, 'unknown'), \
+             coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'this machine'), \
+             left(regexp_replace(coalesce(a.query, ''), '[[:space:]]+', ' ', 'g'), 200) \
+             FROM unnest($1::text[], $2::text[]) AS t (migration, name) \
+             JOIN pg_locks AS l ON l.relation = to_regclass(t.name) OR l.relation IN \
+             (SELECT p.relid FROM pg_partition_tree(to_regclass(t.name)) AS p) \
+             JOIN pg_stat_activity AS a ON a.pid = l.pid \
+             WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted \
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND l.pid <> ALL ($3) AND a.application_name NOT LIKE 'crossfade %' \
+             AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'parallel worker') \
+             LIMIT $4 ON CONFLICT DO NOTHING",
+            &[&migrations, &tables, &own, &ASKED_MAX],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("look for writers around the proxies"))
+}
+
+/// Who was put down before every proxy of that time looked, and is still there, wrote around them.
+/// A second's grace, for what was being written while a proxy looked.
+async fn decide(client: &Client) -> Result<(), ControlError> {
+    client
+        .execute(
+            "WITH due AS (SELECT a.migration, a.table_name, a.pid FROM crossfade.writers_asked AS a \
+                 WHERE a.at < statement_timestamp() - make_interval(secs => $2) \
+                 OR a.at < statement_timestamp() - interval '1 s' AND NOT EXISTS ( \
+                     SELECT FROM crossfade.instances AS i WHERE i.migration = a.migration \
+                     AND i.seen_at > a.at - make_interval(secs => $1) \
+                     AND (i.looked_at IS NULL OR i.looked_at <= a.at + interval '1 s')) \
+                 FOR UPDATE OF a SKIP LOCKED), \
+             decided AS (DELETE FROM crossfade.writers_asked AS w USING due AS d \
+                 WHERE (w.migration, w.table_name, w.pid) = (d.migration, d.table_name, d.pid) \
+                 RETURNING w.*), \
+             forgotten AS (DELETE FROM crossfade.direct_writers AS f USING ( \
+                 SELECT o.* FROM crossfade.direct_writers AS o ORDER BY o.last_at DESC OFFSET $3) AS o \
+                 WHERE (f.migration, f.table_name, f.role, f.application, f.client) \
+                 = (o.migration, o.table_name, o.role, o.application, o.client)) \
+             INSERT INTO crossfade.direct_writers AS w (migration, table_name, role, application, \
+                 client, pid, query, times, first_at, last_at) \
+             SELECT migration, table_name, role, application, client, \
+                 (array_agg(pid ORDER BY at DESC))[1], (array_agg(query ORDER BY at DESC))[1], \
+                 count(*), min(at), max(at) FROM decided \
+                 WHERE at >= statement_timestamp() - make_interval(secs => $2) \
+                 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 \
+             ON CONFLICT (migration, table_name, role, application, client) DO UPDATE \
+             SET pid = excluded.pid, query = excluded.query, times = w.times + excluded.times, \
+                 last_at = greatest(w.last_at, excluded.last_at)",
+            &[&GONE_AFTER_SECONDS, &UNDECIDED_SECONDS, &WRITERS_MAX],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("look for writers around the proxies"))
+}
+
+/// Somebody who wrote around the proxies.
+#[derive(Clone, Debug, Serialize)]
+pub struct DirectWriter {
+    pub table_name: String,
+    pub role: String,
+    pub application: String,
+    pub client: String,
+    pub pid: i32,
+    pub query: String,
+    /// In how many looks.
+    pub times: i64,
+    pub last_seconds_ago: f64,
+    /// Later than the last verify that was clean: what was written may differ.
+    pub since_verify: bool,
+}
+
+impl std::fmt::Display for DirectWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "user {}, application {}, from {} wrote {} around the proxies, seen {} times, last {:.0} s \
+             ago as pid {}: {}",
+            self.role,
+            if self.application.is_empty() {
+                "unnamed"
+            } else {
+                &self.application
+            },
+            self.client,
+            shown(&self.table_name),
+            self.times,
+            self.last_seconds_ago,
+            self.pid,
+            self.query
+        )
+    }
+}
+
+/// Who was seen, the latest first.
+pub async fn read(client: &Client, migration: &str) -> Result<Vec<DirectWriter>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT table_name, role, application, client, pid, query, times, \
+             extract(epoch FROM clock_timestamp() - last_at)::float8, NOT EXISTS ( \
+             SELECT FROM crossfade.verifications AS v WHERE v.migration = w.migration AND v.clean \
+             AND v.started_at > w.last_at) \
+             FROM crossfade.direct_writers AS w WHERE migration = $1 ORDER BY last_at DESC",
+            &[&migration],
+        )
+        .await
+        .map_err(ControlError::sql("look at who wrote around the proxies"))?;
+    Ok(rows
+        .iter()
+        .map(|row| DirectWriter {
+            table_name: row.get(0),
+            role: row.get(1),
+            application: row.get(2),
+            client: row.get(3),
+            pid: row.get(4),
+            query: row.get(5),
+            times: row.get(6),
+            last_seconds_ago: row.get(7),
+            since_verify: row.get(8),
+        })
+        .collect())
+}
+
+/// What was seen in an earlier attempt at the migration is of no interest to the next one.
+pub(super) async fn forget(client: &Client, migration: &Migration) -> Result<(), ControlError> {
+    client
+        .execute(
+            "DELETE FROM crossfade.direct_writers WHERE migration = $1",
+            &[&migration.name],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("note of who wrote around the proxies"))
+}
+
+async fn since_verify(client: &Client, migration: &str) -> Result<Vec<String>, ControlError> {
+    let mut seen = read(client, migration).await?;
+    seen.retain(|writer| writer.since_verify);
+    let count = seen.len();
+    let mut lines: Vec<String> = seen
+        .iter()
+        .take(SHOWN_MAX)
+        .map(ToString::to_string)
+        .collect();
+    if count > SHOWN_MAX {
+        lines.push(format!("and {} more", count - SHOWN_MAX));
+    }
+    Ok(lines)
+}
+
+/// Whether a proxy looks, and can tell its own sessions.
+async fn is_looked(client: &Client, migration: &str) -> Result<bool, ControlError> {
+    let row = client
+        .query_one(
+            "SELECT count(*) > 0 AND bool_and(looked_at IS NOT NULL) FROM crossfade.instances \
+             WHERE migration = $1 AND seen_at > clock_timestamp() - make_interval(secs => $2)",
+            &[&migration, &GONE_AFTER_SECONDS],
+        )
+        .await
+        .map_err(ControlError::sql("look at who wrote around the proxies"))?;
+    Ok(row.get::<_, Option<bool>>(0).unwrap_or(false))
+}
+
+/// What `status` says while both sides are written.
+pub async fn lines(
+    client: &Client,
+    migration: &str,
+    phase: Phase,
+    writers: &[DirectWriter],
+) -> Result<Vec<String>, ControlError> {
+    let mut lines: Vec<String> = writers.iter().map(ToString::to_string).collect();
+    if lines.is_empty() && is_watched(phase) {
+        lines.push(
+            if is_looked(client, migration).await? {
+                "nobody was seen to write around the proxies, which look once a second"
+            } else {
+                "no proxy can tell who writes around it"
+            }
+            .to_owned(),
+        );
+    }
+    Ok(lines)
+}
+
+/// Before a step at which a row that only one side has would not yet be missed.
+pub(super) async fn warnings(
+    client: &Client,
+    migration: &Migration,
+    (from, to): (Phase, Phase),
+) -> Result<Vec<String>, ControlError> {
+    match (from, to) {
+        (Phase::DualWrite, Phase::ShadowRead) | (Phase::ShadowRead, Phase::DualRead) => {
+            let seen = since_verify(client, &migration.name).await?;
+            Ok(seen.iter().map(|line| format!("warning: {line}")).collect())
+        }
+        // The gate says it, or nobody was watched.
+        _any_other_step => Ok(Vec::new()),
+    }
+}
+
+/// Nobody was seen to write around the proxies since both sides were found to be the same.
+pub(super) async fn unseen(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+    let seen = since_verify(client, &migration.name).await?;
+    Ok(Gate {
+        name: "around the proxies",
+        met: seen.is_empty(),
+        found: if !seen.is_empty() {
+            seen.join("; ")
+        } else if is_looked(client, &migration.name).await? {
+            "nobody was seen to write there since the last clean verify".to_owned()
+        } else {
+            "no proxy can tell who writes around it".to_owned()
+        },
+        settle: format!(
+            "send them through a proxy, then `crossfade verify {0}`, with --repair if that is not clean",
+            migration.name
+        ),
+    })
+}

@@ -1,0 +1,26 @@
+//! Points at which a test has the program end as in a power cut. In a release build there are none.
+
+/// Where a step between phases can be made to end, in their order.
+pub const STEP: [&str; 8] = [
+    "step: alone",
+    "step: gates",
+    "step: event",
+    "step: remembered",
+    "file: written",
+    "file: replaced",
+    "step: drained",
+    "step: counting",
+];
+
+/// From this one of [`STEP`] on the rule file says the new phase.
+pub const FILE_REPLACED: usize = 5;
+
+/// The variable that names the point at which to end.
+pub const VARIABLE: &str = "CROSSFADE_ENDS_AT";
+
+/// Ends the program here, without a word to anybody, if a test asks for it.
+pub fn point(name: &str) {
+    if cfg!(debug_assertions) && std::env::var(VARIABLE).is_ok_and(|wanted| wanted == name) {
+        std::process::abort();
+    }
+}

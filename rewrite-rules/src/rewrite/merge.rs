@@ -1,0 +1,244 @@
+//! MERGE into a managed table, taken apart; and its answer, put together.
+//!
+//! Every rewrite of a MERGE has its written rows in `cf_new`: what was done to each (`cf_action`),
+//! the row (`cf_row`) and, where RETURNING may speak of them, the rows of the source that it was
+//! joined to (`cf_r1`, …). So the client's list stays as it is, in a scope with the same names:
+//!
+//! ```text
+//! MERGE INTO iso_agents a USING s ON … WHEN … RETURNING merge_action(), s.n, a.email
+//!
+//! SELECT cf_x."merge_action", s.n, a.email FROM cf_new AS cf_all
+//!   CROSS JOIN LATERAL (SELECT cf_all.cf_action AS "merge_action") AS cf_x
+//!   CROSS JOIN LATERAL (SELECT (cf_all.cf_row).*) AS "a"
+//!   CROSS JOIN LATERAL (SELECT (cf_all.cf_r1).*) AS "s"
+//! ```
+//!
+//! Servers before 17 neither return rows of a MERGE nor tell what was done to them.
+
+mod clauses;
+pub(super) mod legacy;
+pub(super) mod mirror;
+
+use super::clauses::Write;
+use super::compose::{Composed, Composer};
+use super::returning::Items;
+use super::{ManagedRef, Scope, read};
+use crate::lens::{Lens, quote_ident};
+use crate::refuse;
+use crate::splice::{Output, Source};
+use crate::statement::{Answer, Refusal, TagVerb};
+use crate::tree::Tree;
+use crate::walk::column_refs;
+pub(super) use clauses::{Action, Clause, Merge, When};
+
+/// The first version of PostgreSQL whose MERGE returns what it wrote.
+pub(crate) const SERVER_MIN: u32 = 17;
+
+/// What was done to a row, for the client's list.
+const ACTION: &str = "cf_x.\"merge_action\"";
+
+/// The items of USING, by which the client's text names the source's columns.
+pub(super) struct Joined<'a> {
+    items: Items<'a>,
+    table: String,
+}
+
+impl<'a> Joined<'a> {
+    pub fn of(scope: &Scope<'a>, target: &ManagedRef<'a>) -> Joined<'a> {
+        Joined {
+            items: Items::of(scope.statement),
+            table: target.table_name(),
+        }
+    }
+
+    /// Checks that the source can be carried along as whole rows.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let rows = self.items.all.iter().all(|item| item.has_row);
+        if rows && !self.items.merged {
+            return Ok(());
+        }
+        Err(refuse::unsupported(
+            "MERGE with a function or a join by USING as its source",
+            &self.table,
+            "Put it into a query: USING (SELECT … FROM …) AS name.",
+        ))
+    }
+
+    /// The source's rows as results: `, "s" AS cf_r1`.
+    pub fn rows(&self) -> String {
+        let rows = self.items.all.iter().enumerate();
+        rows.map(|(at, item)| format!(", {} AS cf_r{}", quote_ident(item.name), at + 1))
+            .collect()
+    }
+
+    /// The source's items again, over a relation that has those rows: to stand in FROM.
+    pub fn from(&self, relation: &str) -> String {
+        let rows = self.items.all.iter().enumerate();
+        rows.map(|(at, item)| {
+            format!(
+                " CROSS JOIN LATERAL (SELECT ({relation}.cf_r{}).*) AS {}",
+                at + 1,
+                quote_ident(item.name)
+            )
+        })
+        .collect()
+    }
+
+    /// `public.profiles.notes` → `"profiles".notes` below a node: what [`Joined::from`] makes has no
+    /// schema.
+    pub fn unqualify(&self, scope: &Scope<'a>, node: &Tree, source: &mut Source<'a>) {
+        for column in column_refs(node, true) {
+            let parts = column.column_parts();
+            let qualifier = parts.len().saturating_sub(1);
+            if qualifier < 2 {
+                continue;
+            }
+            let relation = parts[qualifier - 1];
+            let range = column
+                .location()
+                .and_then(|start| scope.tokens.dotted(start, qualifier));
+            if let (true, Some(range)) = (self.has(relation), range) {
+                source.edit(range, quote_ident(relation));
+            }
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.items.all.iter().any(|item| item.name == name)
+    }
+}
+
+/// Checks the client's RETURNING list, and has it name what it will find in the answer's FROM.
+pub(super) fn returning<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    (write, joined): (&Write<'a>, &Joined<'a>),
+    source: &mut Source<'a>,
+    known: &dyn Fn(&str) -> bool,
+) -> Result<(), Refusal> {
+    let clause = scope.statement.get("returning_clause");
+    if !clause.exists() {
+        return Ok(());
+    }
+    joined.check()?;
+    write.check_list(scope, target, source, known)?;
+    joined.unqualify(scope, clause, source);
+    let refuse = |what: &str, hint: &str| {
+        let table = target.table_name();
+        Err(refuse::unsupported(what, &table, hint))
+    };
+    for column in column_refs(clause, true) {
+        let parts = column.column_parts();
+        match parts.as_slice() {
+            ["*"] => {
+                let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
+                let Some(range) = range else {
+                    return refuse("this RETURNING", "Name the columns.");
+                };
+                // The source's columns come first.
+                let names = joined.items.all.iter().map(|item| quote_ident(item.name));
+                let names = names.chain([write.alias.clone()]);
+                let all: Vec<String> = names.map(|name| format!("{name}.*")).collect();
+                source.edit(range, all.join(", "));
+            }
+            [name] if joined.has(name) => {
+                return refuse("a whole row in RETURNING", "Return its columns.");
+            }
+            _ => {}
+        }
+    }
+    let mut calls = Vec::new();
+    clause.each(&mut |node| calls.extend(node.is("MergeSupportFunc").then(|| node.location())));
+    for call in calls {
+        let range = call
+            .and_then(|start| scope.tokens.at(start))
+            .and_then(|at| Some((at, scope.tokens.parenthesised(at + 1)?.1)))
+            .map(|(at, close)| scope.tokens.slice(at..close + 1).extent());
+        let Some(range) = range else {
+            return refuse("this merge_action()", "Write it plainly.");
+        };
+        source.edit(range, ACTION.to_owned());
+    }
+    Ok(())
+}
+
+impl Composer {
+    /// Ends with the client's RETURNING list over the rows of `cf_new`, or with rows only to be
+    /// counted. `image` is SQL for the target's columns over one of them, called `cf_all`;
+    /// `joined` the FROM items of the source.
+    pub(super) fn select_merged(
+        self,
+        write: &Write<'_>,
+        source: &Source<'_>,
+        (image, joined): (&str, &str),
+    ) -> Composed {
+        let mut last = Output::default();
+        last.own("SELECT ");
+        let hide_rows = write.returning.is_none();
+        if let Some(list) = write.returning.clone() {
+            last.client(source, list);
+        }
+        last.own(&format!(" FROM {} AS cf_all", self.name("new")));
+        if !hide_rows {
+            last.own(" CROSS JOIN LATERAL (SELECT cf_all.cf_action AS \"merge_action\") AS cf_x");
+            last.own(&format!(
+                " CROSS JOIN LATERAL ({image}) AS {}{joined}",
+                write.alias
+            ));
+        }
+        let answer = Answer {
+            tag: Some(TagVerb::Merge),
+            hide_rows,
+            silent: false,
+        };
+        self.end(last, answer)
+    }
+
+    /// The rows of `cf_new` to which this was done, or those that are there still, as a relation.
+    pub(super) fn merged(&self, action: Option<&str>) -> String {
+        let condition = match action {
+            Some(action) => format!("cf_action = '{action}'"),
+            None => "cf_action <> 'DELETE'".to_owned(),
+        };
+        format!(
+            "(SELECT (cf_row).* FROM {} WHERE {condition})",
+            self.name("new")
+        )
+    }
+}
+
+/// Refuses an UPDATE of the key, which would have to take the other side's row along.
+pub(super) fn check_keys(
+    merge: &Merge<'_>,
+    target: &ManagedRef<'_>,
+    is_key: &dyn Fn(&Lens, &str) -> bool,
+) -> Result<(), Refusal> {
+    let lens = target.managed.lens;
+    let updates = merge
+        .clauses
+        .iter()
+        .filter(|clause| matches!(clause.action, Action::Update(_)));
+    let mut sets = updates.flat_map(|clause| clause.tree.list("target_list"));
+    if sets.any(|set| is_key(lens, set.text("name"))) {
+        return Err(refuse::unsupported(
+            "MERGE that updates the key",
+            &target.table_name(),
+            "Change the key by an UPDATE of its own.",
+        ));
+    }
+    Ok(())
+}
+
+/// What a MERGE cannot ask of a table whose rows live elsewhere now.
+pub(super) fn check_columns(scope: &Scope<'_>, target: &ManagedRef<'_>) -> Result<(), Refusal> {
+    let system_columns = read::SystemColumns::of(scope.statement);
+    let refname = target.table.refname();
+    if let Some(column) = system_columns.of_relation(refname) {
+        return Err(refuse::unsupported(
+            &format!("the system column {column}"),
+            &target.table_name(),
+            "Use the table's key: its rows live elsewhere now.",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! MERGE into the legacy name while legacy leads.
+//!
+//! ```text
+//! MERGE INTO iso_agents a USING s ON … WHEN MATCHED AND s.gone THEN DELETE
+//!   WHEN MATCHED THEN UPDATE SET email = s.e WHEN NOT MATCHED THEN INSERT (…) VALUES (…)
+//!
+//! WITH cf_new AS (MERGE INTO iso_agents a USING s ON … WHEN …
+//!                 RETURNING merge_action() AS cf_action, ROW("a".*)::"public"."iso_agents" AS cf_row)
+//! SELECT FROM cf_new AS cf_all
+//!  WHERE CASE WHEN (SELECT remove(array_agg(cf_row), …) FROM cf_new WHERE cf_action = 'DELETE')
+//!             THEN (SELECT put(array_agg(cf_row), …) FROM cf_new WHERE cf_action <> 'DELETE') END
+//! ```
+//!
+//! Rows that go are removed first: one that comes may have a unique value of theirs.
+
+use super::{Joined, Merge, check_keys, returning};
+use crate::lens::Work;
+use crate::rewrite::clauses::Write;
+use crate::rewrite::compose::{Composed, Composer};
+use crate::rewrite::{ManagedRef, Scope};
+use crate::rule_set::OnUnifiedError;
+use crate::splice::{Output, Source};
+use crate::statement::Refusal;
+
+pub(in crate::rewrite) fn compose<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    write: &Write<'a>,
+    source: &mut Source<'a>,
+    mut composer: Composer,
+) -> Result<Composed, Refusal> {
+    let lens = target.managed.lens;
+    let merge = Merge::of(scope, target, write)?;
+    check_keys(&merge, target, &|lens, name| {
+        lens.key_columns().any(|key| key.name == name)
+    })?;
+    let joined = Joined::of(scope, target);
+    returning(scope, target, (write, &joined), source, &|name| {
+        lens.column(name).is_some()
+    })?;
+
+    let mut statement = Output::default();
+    statement.client(source, write.body.clone());
+    statement.own(&format!(
+        " RETURNING merge_action() AS cf_action, ROW({}.*)::{} AS cf_row",
+        write.alias, lens.legacy
+    ));
+    let mut from = String::new();
+    if write.returning.is_some() {
+        statement.own(&joined.rows());
+        from = joined.from("cf_all");
+    }
+    composer.query("new", statement);
+
+    let record = target.managed.migration.on_unified_error() == OnUnifiedError::Record;
+    let call = |work: Work, sign: &str| {
+        format!(
+            "(SELECT {}(array_agg(cf_row), {record}) FROM {} WHERE cf_action {sign} 'DELETE')",
+            lens.function_name(work),
+            composer.name("new")
+        )
+    };
+    let (remove, put) = (call(Work::Remove, "="), call(Work::Put, "<>"));
+    match (merge.deletes(), merge.puts()) {
+        (false, false) => {}
+        (true, false) => composer.call(remove),
+        (true, true) => composer.call(format!("CASE WHEN {remove} THEN {put} END")),
+        (false, true) if record || lens.row_security => composer.call(put),
+        (false, true) => {
+            let put = lens.put_from(&composer.merged(None));
+            composer.query("put", put);
+        }
+    }
+    let image = "SELECT (cf_all.cf_row).*";
+    Ok(composer.select_merged(write, source, (image, &from)))
+}

@@ -1,0 +1,183 @@
+//! MERGE into the unified name by a new version of the application, brought back to legacy.
+//!
+//! ```text
+//! MERGE INTO users u USING s ON u.id = s.id WHEN MATCHED THEN … WHEN NOT MATCHED THEN …
+//!
+//! WITH cf_lock AS MATERIALIZED (SELECT 1 FROM iso_agents … FOR UPDATE),
+//!      cf_new AS (MERGE INTO users u USING s ON (u.id = s.id) AND (SELECT count(*) FROM cf_lock) >= 0
+//!                 WHEN … RETURNING merge_action() AS cf_action, ROW("u".*)::"public"."users" AS cf_row)
+//! SELECT FROM cf_new AS cf_all
+//!  WHERE CASE WHEN remove_legacy(‹images of deleted rows›) THEN put_legacy(‹images of the others›) END
+//! ```
+//!
+//! Before `unified_read` only the columns that the statement set are carried over (see `mirror`).
+//! `merge_action()` does not tell which of several UPDATE actions it was, so all of them must set
+//! the same columns then.
+
+use super::{Action, Joined, Merge, When, check_keys, returning};
+use crate::lens::Lens;
+use crate::phase::Phase;
+use crate::refuse;
+use crate::rewrite::clauses::Write;
+use crate::rewrite::compose::{Composed, Composer};
+use crate::rewrite::mirror::{changed, moves_rows};
+use crate::rewrite::{ManagedRef, Scope};
+use crate::splice::{Output, Source};
+use crate::statement::Refusal;
+
+/// `None` when it needs nothing on the other side.
+pub(in crate::rewrite) fn compose<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    write: &Write<'a>,
+    source: &mut Source<'a>,
+    mut composer: Composer,
+) -> Result<Option<Composed>, Refusal> {
+    let lens = target.managed.lens;
+    let merge = Merge::of(scope, target, write)?;
+    check_keys(&merge, target, &|lens, name| {
+        lens.key_columns().any(|key| key.unified == name)
+    })?;
+    let full = target.managed.migration.phase == Phase::UnifiedRead;
+    let carried = Carried::of(&merge, lens);
+    if !full && carried.differ {
+        return Err(refuse::unsupported(
+            "MERGE into the unified table with UPDATE actions that set different columns, before \
+             unified_read",
+            &target.table_name(),
+            "Set the same columns in each, or use UPDATE.",
+        ));
+    }
+    if !full && carried.columns.is_empty() && !carried.inserts && !merge.deletes() {
+        return Ok(None);
+    }
+    let joined = Joined::of(scope, target);
+    // Columns of the unified table are not declared: a bare name may be the table's own.
+    returning(scope, target, (write, &joined), source, &|_| true)?;
+
+    lock(&mut composer, (&merge, write, lens), source);
+    let mut statement = Output::default();
+    statement
+        .client(source, write.body.start..merge.condition.start)
+        .own("(")
+        .client(source, merge.condition.clone())
+        .own(&format!(
+            ") AND (SELECT count(*) FROM {}) >= 0",
+            composer.name("lock")
+        ))
+        .client(source, merge.condition.end..write.body.end)
+        .own(&format!(
+            " RETURNING merge_action() AS cf_action, ROW({}.*)::{} AS cf_row",
+            write.alias, lens.unified
+        ));
+    let mut from = String::new();
+    if write.returning.is_some() {
+        statement.own(&joined.rows());
+        from = joined.from("cf_all");
+    }
+    composer.query("new", statement);
+    if full {
+        put_full(&mut composer, &merge, lens, carried.moves);
+    } else {
+        put_changed(&mut composer, &merge, lens, &carried);
+    }
+    let image = "SELECT (cf_all.cf_row).*";
+    Ok(Some(composer.select_merged(write, source, (image, &from))))
+}
+
+/// What is brought back of rows that are there.
+struct Carried<'l> {
+    columns: Vec<&'l str>,
+    /// The UPDATE actions do not agree on them.
+    differ: bool,
+    /// A row can become visible or be hidden from legacy readers.
+    moves: bool,
+    inserts: bool,
+}
+
+impl<'l> Carried<'l> {
+    fn of(merge: &Merge<'_>, lens: &'l Lens) -> Carried<'l> {
+        let mut carried = Carried {
+            columns: Vec::new(),
+            differ: false,
+            moves: false,
+            inserts: false,
+        };
+        let mut first = true;
+        for clause in &merge.clauses {
+            carried.inserts |= matches!(clause.action, Action::Insert(_));
+            if !matches!(clause.action, Action::Update(_)) {
+                continue;
+            }
+            let targets = clause.tree.list("target_list").iter();
+            let set: Vec<&str> = targets.map(|target| target.text("name")).collect();
+            let columns = changed(lens, &set);
+            carried.moves |= moves_rows(lens, &set);
+            carried.differ |= !first && columns != carried.columns;
+            carried.columns = columns;
+            first = false;
+        }
+        carried
+    }
+}
+
+/// Locks the legacy rows of what may be written, before any unified row.
+fn lock(
+    composer: &mut Composer,
+    (merge, write, lens): (&Merge<'_>, &Write<'_>, &Lens),
+    source: &Source<'_>,
+) {
+    let mut keys = Output::default();
+    keys.own(&format!(
+        "SELECT {} FROM ",
+        lens.legacy_key_of(&write.alias)
+    ));
+    let table = format!("{} AS {}", lens.unified, write.alias);
+    if merge.has(When::NotMatchedBySource) {
+        keys.own(&table);
+    } else {
+        keys.client(source, merge.source.clone())
+            .own(&format!(" JOIN {table} ON ("))
+            .client(source, merge.condition.clone())
+            .own(")");
+    }
+    composer.once("lock", lens.lock_legacy(&keys.sql));
+}
+
+fn put_full(composer: &mut Composer, merge: &Merge<'_>, lens: &Lens, moves: bool) {
+    let there = composer.merged(None);
+    let mut removes = Vec::new();
+    if merge.deletes() {
+        let gone = lens.read_from(&composer.merged(Some("DELETE")));
+        removes.push(lens.remove_legacy_call(&format!("({gone})")));
+    }
+    if moves {
+        let hidden = lens.hidden_from(&there);
+        removes.push(lens.remove_legacy_call(&format!("({hidden})")));
+    }
+    let put = lens.put_legacy_call(&format!("({})", lens.read_from(&there)));
+    // In this order: a row that goes may hold a unique value of one that stays.
+    composer.call(match removes.as_slice() {
+        [] => put,
+        removes => format!("CASE WHEN {} THEN {put} END", removes.join(" AND ")),
+    });
+}
+
+fn put_changed(composer: &mut Composer, merge: &Merge<'_>, lens: &Lens, carried: &Carried<'_>) {
+    let images = |action: &str| format!("({})", lens.read_from(&composer.merged(Some(action))));
+    let (inserted, updated, gone) = (images("INSERT"), images("UPDATE"), images("DELETE"));
+    let hidden = lens.hidden_from(&composer.merged(None));
+    if carried.inserts {
+        composer.query("put", lens.insert_legacy_from(&inserted));
+    }
+    if carried.moves {
+        let columns = Some(carried.columns.as_slice());
+        composer.query("upd", lens.put_legacy_from(&updated, columns));
+        composer.call(lens.remove_legacy_call(&format!("({hidden})")));
+    } else if !carried.columns.is_empty() {
+        composer.query("upd", lens.update_legacy_from(&updated, &carried.columns));
+    }
+    if merge.deletes() {
+        composer.call(lens.remove_legacy_call(&gone));
+    }
+}

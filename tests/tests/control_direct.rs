@@ -1,0 +1,178 @@
+//! Writers around the proxies while these keep both sides in step: seen, told, and held against the
+//! steps at which what they wrote would be missed.
+
+use std::time::Duration;
+
+use crossfade_tests::control::{number, pid, run, until};
+use crossfade_tests::{Proxy, World};
+use rewrite_rules::Phase;
+
+const WRITE: &str = "UPDATE iso_agents SET full_name = 'around' WHERE clerk_user_id = 'user_1'";
+
+async fn status(proxy: &Proxy) -> String {
+    proxy.crossfade(&["status", "iso_agents"]).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_around_the_proxies_is_named_and_stops_the_step_until_a_clean_verify() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("direct", Phase::LegacyOnly).await.unwrap();
+    let second = proxy
+        .beside(&world.postgres)
+        .unwrap()
+        .serve()
+        .await
+        .unwrap();
+    let client = world.client(&world.postgres.url("direct")).await.unwrap();
+    for command in ["advance", "backfill", "verify", "advance", "advance"] {
+        proxy.crossfade(&[command, "iso_agents"]).await.unwrap();
+    }
+    until(
+        &client,
+        "SELECT count(*) = 2 AND bool_and(looked_at IS NOT NULL) FROM crossfade.instances",
+    )
+    .await
+    .unwrap();
+    let told = status(&proxy).await;
+    let nobody = "nobody was seen to write around the proxies, which look once a second";
+    assert!(told.contains(nobody), "{told}");
+
+    let writer = world.client(&world.direct_url("direct")).await.unwrap();
+    let pid = pid(&writer).await.unwrap();
+    writer.batch_execute("BEGIN").await.unwrap();
+    writer.batch_execute(WRITE).await.unwrap();
+    // Sessions of both proxies do the same meanwhile, and one of them ends at once.
+    let mut through = Vec::new();
+    for (proxy, user) in [(&proxy, "user_2"), (&second, "user_3"), (&second, "user_4")] {
+        let session = proxy.client().await.unwrap();
+        let sql = format!("BEGIN; {}", WRITE.replace("user_1", user));
+        session.batch_execute(&sql).await.unwrap();
+        through.push(session);
+    }
+    until(
+        &client,
+        "SELECT EXISTS (SELECT FROM crossfade.writers_asked)",
+    )
+    .await
+    .unwrap();
+    through.pop();
+    until(
+        &client,
+        "SELECT EXISTS (SELECT FROM crossfade.direct_writers)",
+    )
+    .await
+    .unwrap();
+    writer.batch_execute("COMMIT").await.unwrap();
+    for session in &through {
+        session.batch_execute("COMMIT").await.unwrap();
+    }
+    // What else was put down is decided as well.
+    until(
+        &client,
+        "SELECT NOT EXISTS (SELECT FROM crossfade.writers_asked)",
+    )
+    .await
+    .unwrap();
+    let others = format!("SELECT count(*) FROM crossfade.direct_writers WHERE pid <> {pid}");
+    assert_eq!(number(&client, &others).await.unwrap(), 0);
+
+    let who =
+        "user app, application test, from 127.0.0.1 wrote public.iso_agents around the proxies";
+    let told = status(&proxy).await;
+    assert!(told.contains(who), "{told}");
+    assert!(told.contains(&format!("as pid {pid}: UPDATE")), "{told}");
+    let advance = ["advance", "iso_agents"];
+    let refused = run(&proxy.config(), &advance).await.unwrap();
+    assert!(!refused.status.success(), "{refused:#?}");
+    for text in [
+        "around the proxies     NOT met",
+        who,
+        "send them through a proxy, then `crossfade verify iso_agents`",
+    ] {
+        assert!(refused.errors.contains(text), "`{text}`: {refused:#?}");
+    }
+    // It finds what was written, and is the way on.
+    let unclean = run(&proxy.config(), &["verify", "iso_agents"])
+        .await
+        .unwrap();
+    assert_eq!(unclean.status.code(), Some(1), "{unclean:#?}");
+    let refused = run(&proxy.config(), &advance).await.unwrap();
+    assert!(refused.errors.contains(who), "{refused:#?}");
+    proxy
+        .crossfade(&["verify", "iso_agents", "--repair"])
+        .await
+        .unwrap();
+    proxy.crossfade(&advance).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_around_the_proxies_is_told_before_reads_turn_as_well() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("early", Phase::DualWrite).await.unwrap();
+    let client = world.client(&world.postgres.url("early")).await.unwrap();
+    let writer = world.client(&world.direct_url("early")).await.unwrap();
+    // The unified table has sides to miss as well.
+    writer
+        .batch_execute("BEGIN; UPDATE users SET full_name = 'x' WHERE clerk_user_id = 'user_1'")
+        .await
+        .unwrap();
+    until(
+        &client,
+        "SELECT EXISTS (SELECT FROM crossfade.direct_writers)",
+    )
+    .await
+    .unwrap();
+    writer.batch_execute("COMMIT").await.unwrap();
+    let ended = run(&proxy.config(), &["advance", "iso_agents"])
+        .await
+        .unwrap();
+    assert!(ended.status.success(), "{ended:#?}");
+    let warning = "warning: user app, application test, from 127.0.0.1 wrote public.users around";
+    assert!(ended.errors.contains(warning), "{ended:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_proxy_may_have_served_is_held_against_nobody() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("killed", Phase::DualWrite).await.unwrap();
+    let mut second = proxy
+        .beside(&world.postgres)
+        .unwrap()
+        .serve()
+        .await
+        .unwrap();
+    let client = world.client(&world.postgres.url("killed")).await.unwrap();
+    until(
+        &client,
+        "SELECT count(*) = 2 AND bool_and(looked_at IS NOT NULL) FROM crossfade.instances",
+    )
+    .await
+    .unwrap();
+    // Its session waits for a lock, so that the server does not notice that nobody listens.
+    let holder = world.client(&world.postgres.url("killed")).await.unwrap();
+    holder
+        .batch_execute("BEGIN; SELECT FROM iso_agents WHERE clerk_user_id = 'user_1' FOR UPDATE")
+        .await
+        .unwrap();
+    let session = second.client().await.unwrap();
+    let waits = tokio::spawn(async move { session.batch_execute(WRITE).await });
+    until(
+        &client,
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)",
+    )
+    .await
+    .unwrap();
+    second.kill();
+    assert!(waits.await.unwrap().is_err());
+    until(
+        &client,
+        "SELECT EXISTS (SELECT FROM crossfade.writers_asked)",
+    )
+    .await
+    .unwrap();
+    // The other proxy has looked again since, more than once.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let accused = "SELECT count(*) FROM crossfade.direct_writers";
+    assert_eq!(number(&client, accused).await.unwrap(), 0);
+    holder.batch_execute("ROLLBACK").await.unwrap();
+}

@@ -1,0 +1,149 @@
+//! A step that ends at any point, as in a power cut: what the rule file says, what `status` makes of
+//! it, and how it goes on.
+
+use crossfade::fault;
+use crossfade_tests::control::{self, Running, number};
+use crossfade_tests::{Proxy, World};
+use rewrite_rules::Phase;
+use tokio_postgres::Client;
+
+const UNTIE: &str = "\
+    ALTER TABLE client_profiles DROP CONSTRAINT client_profiles_iso_agent_id_fkey; \
+    ALTER TABLE requests DROP CONSTRAINT requests_iso_agent_id_fkey";
+
+/// The file as a step would have left it, in one of two phases and in nothing between.
+fn phase(proxy: &Proxy, from: Phase, to: Phase) -> Phase {
+    let rules = include_str!("../../rewrite-rules/rules/iso_agents.toml");
+    let text = std::fs::read_to_string(proxy.rule_file()).unwrap();
+    let of =
+        |phase: &Phase| rules.replace("phase = \"legacy_only\"", &format!("phase = \"{phase}\""));
+    [from, to]
+        .into_iter()
+        .find(|phase| of(phase) == text)
+        .unwrap_or_else(|| panic!("{text}"))
+}
+
+async fn ends_at_each_point(
+    (proxy, client): (&Proxy, &Client),
+    (forward, from): (&str, Phase),
+    (back, to): (&str, Phase),
+) {
+    for (number, point) in fault::STEP.into_iter().enumerate() {
+        // Counting begins only where legacy is left, but the point is passed by each step.
+        let killed = Running::start_with(
+            &proxy.config(),
+            &[forward, "iso_agents"],
+            &[(fault::VARIABLE, point)],
+        );
+        let killed = killed.unwrap().end().await.unwrap();
+        assert_eq!(killed.status.code(), None, "{point}: {killed:#?}");
+        let expected = if number < fault::FILE_REPLACED {
+            from
+        } else {
+            to
+        };
+        let found = phase(proxy, from, to);
+        assert_eq!(found, expected, "{forward}, {point}");
+
+        let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
+        let drained = if expected == from {
+            "drained"
+        } else {
+            "NOT drained"
+        };
+        let line = format!("{expected} (rule file), {drained}");
+        assert!(status.contains(&line), "{forward}, {point}: {status}");
+        let told = match (point, expected == from) {
+            ("step: alone" | "step: gates", _) => "",
+            (_, true) => "interrupted before the rule file was changed",
+            (_, false) => "its drain was not seen to end",
+        };
+        assert!(status.contains(told), "{forward}, {point}: {status}");
+
+        // Whoever comes next goes on from there, or takes it back.
+        if expected == from {
+            proxy.crossfade(&[forward, "iso_agents"]).await.unwrap();
+        }
+        assert_eq!(phase(proxy, from, to), to);
+        proxy.crossfade(&[back, "iso_agents"]).await.unwrap();
+        assert_eq!(phase(proxy, from, to), from, "{forward}, {point}");
+    }
+    let open = "SELECT count(*) FROM crossfade.events WHERE to_phase IS NOT NULL \
+                AND drained_at IS NULL AND id = (SELECT max(id) FROM crossfade.events)";
+    assert_eq!(control::number(client, open).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_step_that_ends_at_any_point_leaves_the_old_phase_or_the_new_one() {
+    let world = World::start().await.unwrap();
+    world.database("killed").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "killed", Phase::LegacyOnly).unwrap();
+    let client = world.client(&world.postgres.url("killed")).await.unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let proxy = proxy.serve().await.unwrap();
+    let both = (&proxy, &client);
+    ends_at_each_point(
+        both,
+        ("advance", Phase::LegacyOnly),
+        ("rollback", Phase::DualWrite),
+    )
+    .await;
+    for command in ["advance", "backfill", "verify", "advance", "advance"] {
+        proxy.crossfade(&[command, "iso_agents"]).await.unwrap();
+    }
+    ends_at_each_point(
+        both,
+        ("advance", Phase::DualRead),
+        ("rollback", Phase::UnifiedRead),
+    )
+    .await;
+    ends_at_each_point(
+        both,
+        ("rollback", Phase::DualRead),
+        ("advance", Phase::ShadowRead),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_step_to_unified_only_that_ends_at_any_point_leaves_legacy_marked_as_stale() {
+    let world = World::start().await.unwrap();
+    world.database("leaves").await.unwrap();
+    let client = world.client(&world.postgres.url("leaves")).await.unwrap();
+    client.batch_execute(UNTIE).await.unwrap();
+    for (at, point) in fault::STEP.into_iter().enumerate() {
+        let proxy = Proxy::with_rules(&world.postgres, "leaves", Phase::UnifiedRead).unwrap();
+        proxy.crossfade(&["prepare"]).await.unwrap();
+        let mut proxy = proxy.serve().await.unwrap();
+        client
+            .batch_execute("UPDATE crossfade.migrations SET legacy_stale_since = NULL")
+            .await
+            .unwrap();
+        let killed = Running::start_with(
+            &proxy.config(),
+            &["advance", "iso_agents"],
+            &[(fault::VARIABLE, point)],
+        );
+        let killed = killed.unwrap().end().await.unwrap();
+        assert_eq!(killed.status.code(), None, "{point}: {killed:#?}");
+        let replaced = at >= fault::FILE_REPLACED;
+        let now = phase(&proxy, Phase::UnifiedRead, Phase::UnifiedOnly);
+        assert_eq!(now == Phase::UnifiedOnly, replaced, "{point}");
+        let stale =
+            "SELECT count(*) FROM crossfade.migrations WHERE legacy_stale_since IS NOT NULL";
+        let stale = number(&client, stale).await.unwrap() == 1;
+        // Before it could happen at the latest; a moment too early costs a reverse backfill.
+        assert!(stale || !replaced, "{point}");
+        if !replaced {
+            proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
+        }
+        // The next step finds the counting begun, whoever was to begin it.
+        let next = control::run(&proxy.config(), &["advance", "iso_agents"])
+            .await
+            .unwrap();
+        assert!(next.status.success(), "{point}: {next:#?}");
+        let counting = "SELECT count(*) FROM crossfade.left_behind";
+        assert_eq!(number(&client, counting).await.unwrap(), 1, "{point}");
+        proxy.stop();
+    }
+}
