@@ -283,7 +283,7 @@ fn steps_of_rekey_see_what_the_row_was_and_others_do_not() {
         "unknown relation `old_image`",
     );
     let wrong_column = with.replacen("= o.id", "= o.uid", 1);
-    let error = compile(&wrong_column).err().expect("there is no uid");
+    let error = compile(&wrong_column).expect_err("there is no uid");
     assert!(error.contains("`old_image` has no column `uid`"), "{error}");
 }
 
