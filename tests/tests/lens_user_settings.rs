@@ -494,10 +494,6 @@ async fn what_a_split_cannot_do_is_refused() {
     let twin = carried_to(Phase::UnifiedRead).await;
     for (sql, why) in [
         (
-            "UPDATE user_settings SET id = 7000 WHERE id = 1",
-            "an UPDATE of the key",
-        ),
-        (
             "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 7000",
             "an UPDATE of the key",
         ),

@@ -589,6 +589,43 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
 }
 
 #[test]
+fn on_conflict_moves_no_row_away_from_the_other_side() {
+    for phase in Phase::ALL.into_iter().filter(|phase| phase.writes_both()) {
+        for set in [
+            "id = excluded.id",
+            "id = 7",
+            "(role, id) = (excluded.role, excluded.id)",
+        ] {
+            let sql = format!(
+                "INSERT INTO old (id, role) VALUES (1, 'x') ON CONFLICT (role) DO UPDATE SET {set}"
+            );
+            refused(phase, &sql, "ON CONFLICT DO UPDATE of id");
+        }
+        let unified = "INSERT INTO new (id, kind) VALUES (1, 'y') ON CONFLICT (kind) DO UPDATE SET id = excluded.id";
+        refused(phase, unified, "ON CONFLICT DO UPDATE of id");
+        // Equal already, or there is no conflict.
+        for arbiter in ["(id)", "(role, id)", "ON CONSTRAINT old_pkey"] {
+            if phase == Phase::UnifiedRead && arbiter != "(id)" {
+                continue;
+            }
+            let sql = format!(
+                "INSERT INTO old (id, role) VALUES (1, 'x') ON CONFLICT {arbiter} DO UPDATE SET (id, role) = (excluded.id, excluded.role)"
+            );
+            let reading = rules(phase).rewrite(&sql, SearchPath::AsDeclared);
+            assert!(
+                matches!(reading.verdict, Verdict::Rewritten(_)),
+                "{phase} {sql}: {:?}",
+                reading.verdict
+            );
+        }
+    }
+    let alone = rules(Phase::UnifiedOnly);
+    let sql = "INSERT INTO old (id) VALUES (1) ON CONFLICT (role) DO UPDATE SET id = excluded.id";
+    let reading = alone.rewrite(sql, SearchPath::AsDeclared);
+    assert!(matches!(reading.verdict, Verdict::Rewritten(_)));
+}
+
+#[test]
 fn a_text_that_cannot_be_parsed_passes_when_it_cannot_name_a_table_of_ours() {
     let long = format!("SELECT 1 /* execute {} */", "x".repeat(2 << 20));
     for text in ["CREATE TRIGGER t UPDATE OR UPDATE EXECUTE f()", &long] {

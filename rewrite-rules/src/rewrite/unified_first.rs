@@ -25,7 +25,7 @@ use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::{assigned, first_of_value, unrowed, values_of_assignment};
 use super::returning::Carried;
-use super::{ManagedRef, Scope, invert};
+use super::{ManagedRef, Scope, invert, legacy_first};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
 use crate::splice::{Output, Source};
@@ -59,7 +59,12 @@ pub(super) fn compose<'a>(
         ..Unified::of(scope, target, write)
     };
     match scope.statement.kind() {
-        "InsertStmt" => unified.insert(composer, source),
+        "InsertStmt" => {
+            if unified.mirrors {
+                legacy_first::keeps_keys(scope, target)?;
+            }
+            unified.insert(composer, source)
+        }
         "UpdateStmt" => unified.update(composer, source),
         _ => Ok(unified.delete(composer, source)),
     }

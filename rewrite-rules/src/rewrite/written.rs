@@ -114,7 +114,8 @@ impl<'a> Images<'_, 'a> {
     }
 
     fn update(&self, mut composer: Composer, source: &Source<'_>) -> Result<Composed, Refusal> {
-        if legacy_first::sets_key(&self.scope, self.lens) {
+        let moves = self.lens.written.as_ref().is_some_and(Written::can_rekey);
+        if !moves && legacy_first::sets_key(&self.scope, self.lens) {
             return Err(refuse::key_change(&self.target.table_name()));
         }
         let unified = Unified::of(&self.scope, self.target, self.write);
