@@ -306,21 +306,21 @@ fn a_merge_into_unified_decides_over_relations_of_the_clients_names() {
 }
 
 #[test]
-fn an_unreachable_clause_of_a_merge_is_told_as_the_server_does() {
+fn an_unreachable_clause_of_a_merge_is_left_for_the_server_to_tell() {
     let merge =
         "MERGE INTO old USING t ON true WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN DO NOTHING";
-    refused(
-        Phase::UnifiedOnly,
-        &format!("{merge} WHEN MATCHED AND t.x THEN DO NOTHING"),
-        "unreachable WHEN clause",
-    );
-    refused(
-        Phase::UnifiedOnly,
-        &format!(
-            "{merge} WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED BY SOURCE THEN DELETE"
-        ),
-        "unreachable WHEN clause",
-    );
+    for (clause, unreachable) in [
+        (" WHEN MATCHED AND t.x THEN DO NOTHING", true),
+        (" WHEN NOT MATCHED BY SOURCE THEN DELETE", false),
+    ] {
+        let text = format!("{merge}{clause}");
+        let reading = rules(Phase::UnifiedOnly).rewrite(&text, SearchPath::AsDeclared);
+        let Verdict::Rewritten(rewritten) = &reading.verdict else {
+            panic!("{reading:?}")
+        };
+        let mistake = "WHEN MATCHED THEN DO NOTHING WHEN MATCHED THEN DO NOTHING";
+        assert_eq!(rewritten.sql.contains(mistake), unreachable, "{text}");
+    }
 }
 
 #[test]
@@ -553,6 +553,11 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
             "CREATE MATERIALIZED VIEW v AS SELECT * FROM old",
             "CREATE MATERIALIZED",
         );
+        refused(
+            phase,
+            "UPDATE old o SET role = 'x' RETURNING new.role",
+            "OLD and NEW in RETURNING",
+        );
         refused(phase, "COPY old FROM STDIN (FREEZE)", "FREEZE");
         refused(
             phase,
@@ -755,10 +760,26 @@ fn a_value_of_the_wrong_type_is_placed_in_the_clients_text() {
 
 #[test]
 fn a_parenthesised_value_for_a_column_list_is_no_row() {
-    let source = "source for a multiple-column UPDATE item must be";
-    refused(
-        Phase::UnifiedOnly,
-        "UPDATE s.old SET (role) = (role)",
-        source,
-    );
+    for (text, position) in [
+        ("UPDATE s.old SET (role) = (role)", 28),
+        ("UPDATE s.old SET (role) = ((role)::text)", 29),
+        ("UPDATE s.old SET (role) = ((SELECT 'x') || 'y')", 28),
+    ] {
+        let reading = rules(Phase::UnifiedOnly).rewrite(text, SearchPath::AsDeclared);
+        let Verdict::Refused(refusal) = &reading.verdict else {
+            panic!("{text}: {reading:?}")
+        };
+        let source = "source for a multiple-column UPDATE item must be";
+        assert!(refusal.message.contains(source), "{refusal:?}");
+        assert_eq!(refusal.position, Some(position), "{text}");
+    }
+    // A query is one in any number of parentheses.
+    for query in ["(SELECT 'x')", "((SELECT 'x'))", "(((VALUES ('x'))))"] {
+        let text = format!("UPDATE s.old SET (role) = {query}");
+        let reading = rules(Phase::UnifiedOnly).rewrite(&text, SearchPath::AsDeclared);
+        assert!(
+            matches!(reading.verdict, Verdict::Rewritten(_)),
+            "{text}: {reading:?}"
+        );
+    }
 }
