@@ -228,6 +228,7 @@ const EDGES: &[&str] = &[
     "INSERT INTO user_settings (id, language, max_iterations) VALUES (1, 'one', 3), (8000{p}, 'new', 4) ON CONFLICT (id) DO UPDATE SET max_iterations = excluded.max_iterations + coalesce(user_settings.max_iterations, 0), agent = DEFAULT RETURNING *",
     "INSERT INTO user_settings AS u (id, language) VALUES (1, 'no'), (2, 'yes') ON CONFLICT (id) DO UPDATE SET (language, agent) = (excluded.language, u.language) WHERE u.id = 2 RETURNING id, language, agent",
     "INSERT INTO user_settings (id, keycloak_user_id) VALUES (5, 'upsert{p}') ON CONFLICT ON CONSTRAINT user_settings_pkey DO UPDATE SET language = (SELECT min(language) FROM user_settings), keycloak_user_id = excluded.keycloak_user_id, accepted_tos = '2027-02-0{p}'",
+    "INSERT INTO user_settings (id, language) VALUES (2, 'all') ON CONFLICT (id) DO UPDATE SET id = excluded.id, language = excluded.language RETURNING id, language",
     "INSERT INTO user_settings (id, language) SELECT id, 'sel' FROM user_settings WHERE id IN (1, 2) ON CONFLICT (id) DO UPDATE SET language = excluded.language || user_settings.id",
     "INSERT INTO user_settings (id, language) VALUES (1, 'a'), (1, 'b') ON CONFLICT (id) DO UPDATE SET language = excluded.language",
     "INSERT INTO user_settings (id, language) VALUES (9000{p}, 'a'), (9000{p}, 'b') ON CONFLICT (id) DO UPDATE SET language = 'c'",
@@ -495,7 +496,7 @@ async fn what_a_split_cannot_do_is_refused() {
     for (sql, why) in [
         (
             "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 7000",
-            "an UPDATE of the key",
+            "ON CONFLICT DO UPDATE of id",
         ),
         (
             "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (language) DO UPDATE SET language = 'x'",

@@ -21,8 +21,8 @@
 
 use super::{Images, names_of};
 use crate::lens::{Call, quote_ident};
-use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
+use crate::rewrite::legacy_first;
 use crate::rewrite::unified_first::Unified;
 use crate::splice::{Output, Source};
 use crate::statement::{Refusal, TagVerb};
@@ -39,11 +39,9 @@ impl<'a> Images<'_, 'a> {
         unified: &Unified<'_, 'a>,
         arbiters: &str,
     ) -> Result<Composed, Refusal> {
+        legacy_first::keeps_keys(&self.scope, self.target)?;
         let conflict = unified.assignments_on_conflict()?;
         let sets = conflict.sets;
-        if sets.iter().any(|(set, _)| self.lens.is_key(set)) {
-            return Err(refuse::key_change(&self.target.table_name()));
-        }
         self.judge_assignments(&mut composer, source, &sets, Some(EXCLUDED));
         let given = composer.name("given");
         let alias = &self.write.alias;
