@@ -10,6 +10,7 @@ pub mod conflict;
 pub mod copy;
 pub mod pace;
 pub mod parts;
+pub mod preview;
 pub mod state;
 pub mod sweep;
 pub mod throttle;

@@ -8,20 +8,22 @@
 mod compare;
 mod copy;
 mod digest;
+mod exact;
 mod functions;
 mod in_place;
+mod range;
 mod sql;
 mod written;
 
 pub use compare::Disagreement;
-pub use copy::KeyRange;
 pub use digest::{DigestOf, GROUPS};
 pub use functions::Function;
 pub(crate) use functions::Work;
 pub use in_place::InPlace;
+pub use range::KeyRange;
 pub use sql::{UNMAPPED, quote_ident, quote_literal};
 pub(crate) use written::Call;
-pub use written::{Check, Part, Query, Step, Written};
+pub use written::{Check, Part, Query, RekeyTrial, Step, Written};
 
 use std::fmt;
 

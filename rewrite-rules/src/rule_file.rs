@@ -107,6 +107,9 @@ pub(crate) struct TablePart {
     /// What is done for a legacy row image that is gone, in this order.
     #[serde(default)]
     pub remove: Vec<Spanned<StepPart>>,
+    /// What carries the unified rows of one key over to another, in this order.
+    #[serde(default)]
+    pub rekey: Vec<Spanned<StepPart>>,
 }
 
 /// The shape of the legacy table.
@@ -291,7 +294,8 @@ impl RuleFile {
                     put_in_place(&mut column.get_mut().0.sql_type, span);
                 }
             }
-            for step in table.put.iter_mut().chain(&mut table.remove) {
+            let steps = table.put.iter_mut().chain(&mut table.remove);
+            for step in steps.chain(&mut table.rekey) {
                 let span = step.span();
                 put_in_place(&mut step.get_mut().sql, span);
             }

@@ -263,6 +263,55 @@ async fn what_a_proxys_clients_wait_is_seen_and_holds_a_backfill_back() {
     drop(world);
 }
 
+#[tokio::test]
+async fn a_dry_run_tells_what_would_become_of_the_rows_and_writes_nothing() {
+    let world = World::start().await.unwrap();
+    world.database("dry").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "dry", Phase::DualWrite).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let client = world.client(&world.postgres.url("dry")).await.unwrap();
+    crossfade::testbed::iso_agents::carry_over(&client)
+        .await
+        .unwrap();
+    // One that users cannot hold, one that it lacks, one that it has otherwise, one that is its own.
+    client
+        .batch_execute(
+            "UPDATE iso_agents SET metadata = '{\"phone\": \"123456789012345678901\"}' \
+             WHERE clerk_user_id = 'user_1'; \
+             DELETE FROM users WHERE clerk_user_id IN ('user_1', 'user_2'); \
+             UPDATE users SET full_name = 'x' WHERE clerk_user_id = 'user_3'; \
+             INSERT INTO users (clerk_user_id, email, full_name, role) \
+             VALUES ('own', 'own@example.com', 'own', 'admin')",
+        )
+        .await
+        .unwrap();
+    let state = "SELECT md5(string_agg(u::text, '|' ORDER BY id)) FROM users AS u";
+    let before: String = client.query_one(state, &[]).await.unwrap().get(0);
+    let args = ["backfill", "iso_agents", "--dry-run"];
+    let said = proxy.crossfade(&args).await.unwrap();
+    for text in [
+        "would insert 2 rows and change 1; 1 left alone in unified",
+        "298 rows are what they should be; 3 of the others were tried, 1 of these would be set aside",
+        "value too long for type character varying(20)",
+        "full_name: legacy",
+    ] {
+        assert!(said.contains(text), "`{text}`: {said}");
+    }
+    let after: String = client.query_one(state, &[]).await.unwrap().get(0);
+    assert_eq!(before, after);
+    let noted = "SELECT (SELECT count(*) FROM crossfade.divergence) \
+                 + (SELECT count(*) FROM crossfade.backfill)";
+    assert_eq!(number(&client, noted).await.unwrap(), 0);
+    let json = proxy.crossfade(&[&args[..], &["--json"]].concat()).await;
+    let json: serde_json::Value = serde_json::from_str(&json.unwrap()).unwrap();
+    assert_eq!(
+        json["set_aside"].as_array().map(Vec::len),
+        Some(1),
+        "{json}"
+    );
+    assert_eq!(json["inserted"], 2);
+}
+
 /// Whether somebody waits for this process's transaction.
 fn waits_for(pid: i32) -> String {
     format!(

@@ -160,7 +160,30 @@ async fn what_a_proxy_counts_is_seen_in_the_database_and_in_status() {
     .await
     .unwrap();
     let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
-    assert!(status.contains("2 fallbacks, 0 divergences"), "{status}");
+    for text in [
+        "2 fallbacks, 0 divergences",
+        "ledger      empty\n",
+        "coverage    for the next step: none of ",
+        "sequences   for the next step: no key column has one",
+    ] {
+        assert!(status.contains(text), "`{text}`: {status}");
+    }
+    client
+        .batch_execute(
+            "UPDATE crossfade.migrations SET last_fallback_at = '2001-02-03', \
+             last_divergence_at = '2001-02-04'; INSERT INTO crossfade.events \
+             (migration, kind, from_phase, to_phase, os_user, host) \
+             VALUES ('iso_agents', 'advance', 'shadow_read', 'dual_read', 'o', 'h')",
+        )
+        .await
+        .unwrap();
+    let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
+    for text in [
+        "fallbacks   none for 0.0 days, the last one at 2001-02-03 00:00:00 UTC",
+        "ledger      empty, a write last added to it at 2001-02-04 00:00:00 UTC",
+    ] {
+        assert!(status.contains(text), "`{text}`: {status}");
+    }
 }
 
 #[tokio::test]

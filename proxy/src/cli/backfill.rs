@@ -10,7 +10,6 @@ use super::target::{Named, Target};
 use crate::backfill::state::{Direction, Progress, Speed, State, Wish};
 use crate::backfill::{self, Event, Options};
 use crate::control::shown;
-use crate::verify;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -102,16 +101,17 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         println!("{name}: it is told before its next chunk");
         return Ok(ExitCode::SUCCESS);
     }
+    let direction = if args.reverse {
+        Direction::UnifiedToLegacy
+    } else {
+        Direction::LegacyToUnified
+    };
     if args.dry_run {
-        return preview(&args, &target).await;
+        return preview(&args, &target, direction).await;
     }
     let options = Options {
         restart: args.restart,
-        direction: if args.reverse {
-            Direction::UnifiedToLegacy
-        } else {
-            Direction::LegacyToUnified
-        },
+        direction,
         workers: usize::from(args.workers),
         speed,
         drain_timeout: Duration::from_secs(args.drain_timeout_seconds),
@@ -137,35 +137,43 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What both sides have now, in the words of a backfill.
-async fn preview(args: &Args, target: &Target) -> anyhow::Result<ExitCode> {
-    const SAMPLES: u32 = 5;
-    let options = verify::Options {
-        samples_max: SAMPLES,
-        record: false,
-        ..verify::Options::default()
-    };
-    let report = verify::run(&target.url, &target.rules, &args.of.migration, &options).await?;
+/// What a backfill would do, in its words.
+async fn preview(args: &Args, target: &Target, direction: Direction) -> anyhow::Result<ExitCode> {
+    const SAMPLES: usize = 5;
+    let name = &args.of.migration;
+    let mut preview = backfill::preview::run(&target.url, &target.rules, name, direction).await?;
+    for table in &mut preview.report.tables {
+        let all = std::mem::take(&mut table.samples);
+        for sample in all {
+            let same = table.samples.iter().filter(|s| s.kind == sample.kind);
+            if same.count() < SAMPLES {
+                table.samples.push(sample);
+            }
+        }
+    }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        println!("{}", serde_json::to_string_pretty(&preview)?);
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{report}");
-    let (inserted, removed) = if args.reverse {
-        (
-            report.extra,
-            format!("{} removed from legacy", report.missing),
-        )
+    println!("{}", preview.report);
+    let others = if direction.is_reverse() {
+        "removed from legacy"
     } else {
-        (
-            report.missing,
-            format!("{} left alone in unified", report.extra),
-        )
+        "left alone in unified"
     };
     println!(
-        "a backfill would insert {inserted} rows and change {}; {removed}. Nothing was written",
-        report.different
+        "a backfill would insert {} rows and change {}; {} {others}. Nothing was written",
+        preview.inserted, preview.changed, preview.others
     );
+    println!(
+        "{} rows are what they should be; {} of the others were tried, {} of these would be set aside",
+        preview.unchanged,
+        preview.tried,
+        preview.set_aside.len()
+    );
+    for row in preview.set_aside.iter().take(SAMPLES) {
+        println!("  {}: {}", row.key, row.reason);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -60,7 +60,13 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 
 async fn look(args: &Args, target: &Target) -> anyhow::Result<String> {
     let client = connect(&target.url, "status").await?;
-    let all = status::read(&client, &target.rules, args.migration.as_deref()).await?;
+    let all = status::read(
+        &client,
+        &target.rules,
+        args.migration.as_deref(),
+        args.watch.is_none(),
+    )
+    .await?;
     if args.json {
         return Ok(serde_json::to_string_pretty(&all)?);
     }
@@ -123,6 +129,10 @@ fn text(status: &Status) -> String {
         1 => "1 key".to_owned(),
         count => format!("{count} keys"),
     };
+    let ledger = match &status.last_divergence_at {
+        Some(at) => format!("{ledger}, a write last added to it at {at}"),
+        None => ledger,
+    };
     lines.push(("ledger", ledger));
     for entry in &status.divergence {
         let times = if entry.times > 1 {
@@ -143,7 +153,18 @@ fn text(status: &Status) -> String {
     }
     lines.push(("tombstones", status.tombstones.to_string()));
     if let Some(days) = status.days_without_fallback {
-        lines.push(("fallbacks", format!("none for {days:.1} days")));
+        let last = match &status.last_fallback_at {
+            Some(at) => format!(", the last one at {at}"),
+            None => String::new(),
+        };
+        lines.push(("fallbacks", format!("none for {days:.1} days{last}")));
+    }
+    for (label, gate) in [
+        ("coverage", &status.coverage),
+        ("sequences", &status.sequences),
+    ] {
+        let gate = gate.iter();
+        lines.extend(gate.map(|gate| (label, format!("for the next step: {}", gate.found))));
     }
     for around in &status.around {
         lines.push(("around", around.to_string()));

@@ -35,6 +35,23 @@ pub async fn days_without_fallback(
     Ok(row.get(0))
 }
 
+/// When a read last needed legacy, and when a key last entered the ledger.
+pub(super) async fn last_times(
+    client: &Client,
+    migration: &str,
+) -> Result<(Option<String>, Option<String>), ControlError> {
+    let row = client
+        .query_opt(
+            "SELECT to_char(last_fallback_at, 'YYYY-MM-DD HH24:MI:SS TZ'), \
+             to_char(last_divergence_at, 'YYYY-MM-DD HH24:MI:SS TZ') \
+             FROM crossfade.migrations WHERE migration = $1",
+            &[&migration],
+        )
+        .await
+        .map_err(ControlError::sql("look at the last fallback"))?;
+    Ok(row.map_or((None, None), |row| (row.get(0), row.get(1))))
+}
+
 pub async fn fallback_free(
     client: &Client,
     migration: &Migration,

@@ -1,6 +1,6 @@
 //! What must hold before a step, as a table; each gate that is not met names what settles it.
 
-use rewrite_rules::lens::quote_ident;
+use rewrite_rules::lens::{quote_ident, quote_literal};
 use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde::Serialize;
 use tokio_postgres::Client;
@@ -303,7 +303,10 @@ async fn verified(
     })
 }
 
-async fn sequences_ahead(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+pub(super) async fn sequences_ahead(
+    client: &Client,
+    migration: &Migration,
+) -> Result<Gate, ControlError> {
     let sql = || ControlError::sql("look at the sequences");
     let mut behind = Vec::new();
     let mut settle = Vec::new();
@@ -332,7 +335,8 @@ async fn sequences_ahead(client: &Client, migration: &Migration) -> Result<Gate,
             if row.get(0) {
                 behind.push(format!("{sequence} is behind {table}.{quoted}"));
                 settle.push(format!(
-                    "SELECT setval('{sequence}', (SELECT max({quoted}) FROM {table}))"
+                    "SELECT setval({}, (SELECT max({quoted}) FROM {table}))",
+                    quote_literal(&sequence)
                 ));
             } else {
                 ahead += 1;

@@ -9,6 +9,7 @@ use super::direct::{self, DirectWriter};
 use super::drain::{self, Blocker};
 use super::error::ControlError;
 use super::events::{self, LastStep};
+use super::gates::{self, Gate};
 use super::instances::{Instance, instances};
 use super::ledger::{self, Entry};
 use super::{bake, phase_file, schema};
@@ -39,6 +40,13 @@ pub struct Status {
     pub tombstones: i64,
     /// Since when no read has needed legacy; `None`: `dual_read` was never entered.
     pub days_without_fallback: Option<f64>,
+    /// When a read last needed legacy, and when a key last entered the ledger.
+    pub last_fallback_at: Option<String>,
+    pub last_divergence_at: Option<String>,
+    /// What the gates of the next step would find of statements and of sequences; not looked at by
+    /// whoever looks every other second.
+    pub coverage: Option<Gate>,
+    pub sequences: Option<Gate>,
     /// What has touched the legacy tables around the proxies, once these leave them alone.
     pub around: Vec<Around>,
     /// Who wrote around them before, while they wrote both sides.
@@ -52,16 +60,21 @@ pub struct Status {
     pub blockers: Vec<Blocker>,
 }
 
-/// The status of one migration, or of all.
+/// The status of one migration, or of all; with what takes longer to find out, or without.
 pub async fn read(
     client: &Client,
     rules: &RuleSet,
     only: Option<&str>,
+    thorough: bool,
 ) -> Result<Vec<Status>, ControlError> {
     let mut all = Vec::new();
     for migration in rules.migrations() {
         if only.is_none_or(|name| name == migration.name) {
-            all.push(of(client, migration).await?);
+            let mut status = of(client, migration).await?;
+            if thorough && status.prepared {
+                ahead(client, rules, migration, &mut status).await?;
+            }
+            all.push(status);
         }
     }
     Ok(all)
@@ -84,6 +97,10 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         divergence: Vec::new(),
         tombstones: 0,
         days_without_fallback: None,
+        last_fallback_at: None,
+        last_divergence_at: None,
+        coverage: None,
+        sequences: None,
         around: Vec::new(),
         direct_writers: Vec::new(),
         direct: Vec::new(),
@@ -108,6 +125,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     status.divergence = ledger::entries(client, name, ENTRIES_SHOWN).await?;
     status.tombstones = ledger::tombstones(client, name).await?;
     status.days_without_fallback = bake::days_without_fallback(client, name).await?;
+    (status.last_fallback_at, status.last_divergence_at) = bake::last_times(client, name).await?;
     status.around = around::read(client, migration, phase).await?;
     status.direct_writers = direct::read(client, name).await?;
     status.direct = direct::lines(client, name, phase, &status.direct_writers).await?;
@@ -117,6 +135,36 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         status.blockers = drain::writers(client, migration).await?;
     }
     Ok(status)
+}
+
+/// What will matter at the next step.
+async fn ahead(
+    client: &Client,
+    rules: &RuleSet,
+    migration: &Migration,
+    status: &mut Status,
+) -> Result<(), ControlError> {
+    let phase = phase_file::read(&migration.file)?;
+    match phase {
+        Phase::LegacyOnly
+        | Phase::DualWrite
+        | Phase::ShadowRead
+        | Phase::DualRead
+        | Phase::UnifiedRead => {}
+        Phase::UnifiedOnly | Phase::Retired => return Ok(()),
+    }
+    if let Some(next) = phase.next() {
+        status.coverage = Some(bake::covered(client, rules, migration, (phase, next)).await?);
+    }
+    for lens in &migration.tables {
+        for table in lens.unified_tables() {
+            if !schema::table_exists(client, &table.sql()).await? {
+                return Ok(());
+            }
+        }
+    }
+    status.sequences = Some(gates::sequences_ahead(client, migration).await?);
+    Ok(())
 }
 
 fn all_there(status: &Status, phase: Phase) -> bool {

@@ -1,15 +1,14 @@
 //! Ports for servers and proxies that are started in a moment, each given to one program only.
 //!
 //! A port that was found free stays free only until somebody binds it: another test that looks at
-//! the same moment finds the same one. So each is locked by a file, until the program that asked for
-//! it ends. They lie below the range from which the system gives connections their own ends, or one
-//! of those would take the port of a proxy that is down for a moment.
+//! the same moment finds the same one. So each is claimed by a name, which the system forgets with
+//! the program that holds it, and which leaves no file behind. They lie below the range from which
+//! the system gives connections their own ends, or one of those would take the port of a proxy that
+//! is down for a moment.
 
-use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixListener;
 use std::sync::{Mutex, PoisonError};
 
 use super::TestbedError;
@@ -18,25 +17,26 @@ use super::TestbedError;
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// Held until the program ends, and with it the locks.
-static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+/// Held until the program ends.
+static CLAIMS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
 
 /// A port that nobody listens on, and that nobody else who asks so is given while this program runs.
 pub fn free_port() -> Result<u16, TestbedError> {
-    let locks = locks();
     // Programs that begin at different places rarely meet.
     let start = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap_or(0);
     for offset in 0..COUNT {
         let port = FIRST + (start + offset) % COUNT;
-        let held = locks.as_ref().map(|directory| lock(directory, port));
-        if matches!(held, Some(None)) {
-            continue;
-        }
+        let claimed = match claim(port) {
+            Ok(claimed) => Some(claimed),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
+            // Where there are no such names it is as without.
+            Err(_other) => None,
+        };
         if TcpListener::bind(("127.0.0.1", port)).is_err() {
             continue;
         }
-        let mut all = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend(held.flatten());
+        let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.extend(claimed);
         return Ok(port);
     }
     Err(TestbedError::Io {
@@ -45,28 +45,19 @@ pub fn free_port() -> Result<u16, TestbedError> {
     })
 }
 
-/// The lock of a port; `None`: somebody has it.
-fn lock(directory: &Path, port: u16) -> Option<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(directory.join(port.to_string())).ok()?;
-    file.try_lock().ok()?;
-    Some(file)
+/// A name that only one program can hold: a socket that nobody connects to.
+#[cfg(target_os = "linux")]
+fn claim(port: u16) -> io::Result<UnixListener> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+
+    let name = SocketAddr::from_abstract_name(format!("crossfade-port-{port}"))?;
+    UnixListener::bind_addr(&name)
 }
 
-/// This user's directory of locks; `None` where it cannot be had: then it is as without.
-fn locks() -> Option<PathBuf> {
-    let own = fs::metadata("/proc/self").ok()?.uid();
-    let directory = std::env::temp_dir().join(format!("crossfade-ports-{own}"));
-    let made = fs::DirBuilder::new().mode(0o700).create(&directory);
-    if let Err(error) = made
-        && error.kind() != io::ErrorKind::AlreadyExists
-    {
-        return None;
-    }
-    // Nobody else's, and no link to somewhere.
-    let found = fs::symlink_metadata(&directory).ok()?;
-    (found.is_dir() && found.uid() == own).then_some(directory)
+#[cfg(not(target_os = "linux"))]
+fn claim(_port: u16) -> io::Result<UnixListener> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
@@ -80,8 +71,8 @@ mod tests {
         distinct.sort_unstable();
         distinct.dedup();
         assert_eq!(distinct.len(), given.len(), "{given:?}");
-        // Nor is it given to another program: a second lock is what that would ask for.
-        let locks = locks().expect("a temporary directory");
-        assert!(given.iter().all(|port| lock(&locks, *port).is_none()));
+        // Nor is it given to another program, which would ask for its name.
+        let taken = |port: &u16| claim(*port).is_err_and(|e| e.kind() == io::ErrorKind::AddrInUse);
+        assert!(given.iter().all(taken));
     }
 }

@@ -11,8 +11,8 @@
 //!      cf_put AS (SELECT … FROM cf_new UNION ALL SELECT … FROM cf_old), …
 //! ```
 
-use super::{KeyRange, telling};
-use crate::lens::{LegacyColumn, Lens};
+use super::telling;
+use crate::lens::{KeyRange, LegacyColumn, Lens};
 
 impl Lens {
     /// [`Lens::copy`] for rows that nobody else puts meanwhile; `None` where a lens has no such

@@ -65,15 +65,6 @@ impl<'a> Unified<'_, 'a> {
         check_keys(&merge, self.target, &|lens, name| {
             lens.key_columns().any(|key| key.name == name)
         })?;
-        if merge.has_unreachable() {
-            return Err(Refusal {
-                sqlstate: "42601",
-                message: "unreachable WHEN clause specified after unconditional WHEN clause"
-                    .to_owned(),
-                hint: String::new(),
-                position: None,
-            });
-        }
         let joined = Joined::of(&self.scope, self.target);
         joined.check()?;
         returning(
@@ -94,6 +85,9 @@ impl<'a> Unified<'_, 'a> {
             composer,
             written: Vec::new(),
         };
+        if parts.merge.has_unreachable() {
+            self.unreachable(&mut parts);
+        }
         self.source_rows(&mut parts, source);
         if self.mirrors {
             self.lock(&mut parts, source);
@@ -106,6 +100,18 @@ impl<'a> Unified<'_, 'a> {
             self.not_by_target(&mut parts, source)?;
         }
         Ok(self.answer(parts, source))
+    }
+
+    /// The same mistake for the server to find, when it comes to this statement.
+    fn unreachable(&self, parts: &mut Parts<'_, 'a>) {
+        let mistake = format!(
+            "MERGE INTO {} AS {} USING (SELECT 1) AS {} ON false \
+             WHEN MATCHED THEN DO NOTHING WHEN MATCHED THEN DO NOTHING",
+            self.lens.unified,
+            Lens::ROW,
+            Lens::IMAGE
+        );
+        parts.composer.query("no", mistake);
     }
 
     /// The rows behind USING, evaluated once, each with a number.

@@ -1,0 +1,117 @@
+//! Rows that the other side has no more: ghosts that are swept, stale legacy rows, settled keys.
+
+use crate::lens::{Lens, quote_ident, quote_literal};
+
+impl Lens {
+    /// Removes legacy rows, at most `$1` of them, that no unified row stands for, once unified
+    /// decides; yields their keys. At READ COMMITTED a row that is inserted again meanwhile could
+    /// be taken for one of them.
+    #[must_use]
+    pub fn remove_stale_legacy(&self) -> String {
+        let same = |left: &str, right: &str| {
+            let keys = self.legacy_key();
+            let all: Vec<String> = keys
+                .iter()
+                .map(|k| format!("{left}.{k} = {right}.{k}"))
+                .collect();
+            all.join(" AND ")
+        };
+        let keys: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|k| format!("cf_l.{k}"))
+            .collect();
+        format!(
+            "DELETE FROM {legacy} AS cf_t USING (SELECT {} FROM {legacy} AS cf_l \
+             WHERE NOT EXISTS (SELECT 1 FROM ({}) AS cf_r WHERE {}) LIMIT $1) AS cf_o WHERE {}",
+            keys.join(", "),
+            self.read(),
+            same("cf_r", "cf_l"),
+            same("cf_t", "cf_o"),
+            legacy = self.legacy,
+        )
+    }
+
+    /// Removes the legacy rows of keys (`$1`, a JSON array of keys) that no unified row stands for.
+    #[must_use]
+    pub fn remove_stale_legacy_of(&self) -> String {
+        let keys: Vec<String> = self
+            .key_columns()
+            .zip(self.legacy_key())
+            .enumerate()
+            .map(|(i, (c, key))| format!("cf_t.{key} = (cf_k.value->>{i})::{}", c.sql_type))
+            .collect();
+        let same: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_r.{key} = cf_t.{key}"))
+            .collect();
+        format!(
+            "DELETE FROM {} AS cf_t USING jsonb_array_elements($1::jsonb) AS cf_k WHERE {} \
+             AND NOT EXISTS (SELECT 1 FROM ({}) AS cf_r WHERE {})",
+            self.legacy,
+            keys.join(" AND "),
+            self.read(),
+            same.join(" AND ")
+        )
+    }
+
+    /// Removes the unified rows of keys (`$1`, a JSON array of keys) that no legacy row has: what
+    /// a delete left behind that could not see the unified row. Rows that legacy readers could not
+    /// see anyhow are somebody else's and stay.
+    #[must_use]
+    pub fn remove_ghosts(&self) -> String {
+        let keys: Vec<String> = self
+            .key_columns()
+            .enumerate()
+            .map(|(i, c)| {
+                format!(
+                    "(cf_k.value->>{i})::{} AS {}",
+                    c.sql_type,
+                    quote_ident(&c.name)
+                )
+            })
+            .collect();
+        let relation = format!(
+            "(SELECT {} FROM jsonb_array_elements($1::jsonb) AS cf_k)",
+            keys.join(", ")
+        );
+        if self.written.is_some() {
+            return self.remove_ghosts_written(&relation);
+        }
+        let same_key: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_l.{key} = {}.{key}", Self::IMAGE))
+            .collect();
+        format!(
+            "{} AND NOT EXISTS (SELECT 1 FROM {} AS cf_l WHERE {})",
+            self.remove_from(&relation),
+            self.legacy,
+            same_key.join(" AND ")
+        )
+    }
+
+    /// Takes keys (`$1`, a JSON array of keys) out of the ledger that neither side has any more.
+    #[must_use]
+    pub fn forget_gone(&self) -> String {
+        let same_key: Vec<String> = self
+            .key_columns()
+            .zip(self.legacy_key())
+            .enumerate()
+            .map(|(i, (c, key))| format!("cf_l.{key} = (cf_d.key->>{i})::{}", c.sql_type))
+            .collect();
+        let same_key = same_key.join(" AND ");
+        format!(
+            "DELETE FROM crossfade.divergence AS cf_d WHERE cf_d.migration = {} \
+             AND cf_d.legacy_table = {} \
+             AND cf_d.key IN (SELECT cf_k.value FROM jsonb_array_elements($1::jsonb) AS cf_k) \
+             AND NOT EXISTS (SELECT 1 FROM {} AS cf_l WHERE {same_key}) \
+             AND NOT EXISTS (SELECT 1 FROM ({}) AS cf_l WHERE {same_key})",
+            quote_literal(&self.migration),
+            quote_literal(&self.legacy.sql()),
+            self.legacy,
+            self.read(),
+        )
+    }
+}
