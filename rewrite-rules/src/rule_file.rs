@@ -282,7 +282,7 @@ impl From<toml::de::Error> for Wrong {
 impl RuleFile {
     pub fn read(text: &str) -> Result<RuleFile, Vec<Wrong>> {
         let mut content = DeTable::parse(text).map_err(|error| vec![error.into()])?;
-        let instances = each::write_out(content.get_mut())?;
+        let instances = each::write_out(content.get_mut(), text)?;
         let content = toml::Deserializer::from(content);
         let mut file = RuleFile::deserialize(content).map_err(|error| vec![error.into()])?;
         file.instances = instances;
