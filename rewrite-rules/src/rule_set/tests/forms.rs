@@ -273,7 +273,7 @@ fn what_is_said_of_columns_names_each_once() {
         "[table.constraints]",
         "[table.checks]\n\"old_{of}s_check\" = \"true\"\n[table.constraints]",
     );
-    let error = compile(&text).err().expect("twice");
+    let error = compile(&text).expect_err("twice");
     assert!(
         error.contains("the CHECK `old_groups_check` is declared twice"),
         "{error}"
