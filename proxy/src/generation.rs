@@ -149,10 +149,10 @@ struct Pins {
     ended: VecDeque<(Instant, i32)>,
 }
 
-/// Longer than it takes until every proxy has looked who writes around it, which is some seconds.
-const ENDED_FOR: Duration = Duration::from_secs(15);
-/// Three thousand sessions that end each second, in a megabyte.
-const ENDED_MAX: usize = 50_000;
+/// As long as it may take until it is decided who wrote around the proxies.
+const ENDED_FOR: Duration = Duration::from_secs(60);
+/// A thousand sessions that end each second, in a megabyte and a half.
+const ENDED_MAX: usize = 60_000;
 
 impl Pins {
     fn end(&mut self, backend: i32) {

@@ -1,8 +1,6 @@
 //! Writers around the proxies while these keep both sides in step: seen, told, and held against the
 //! steps at which what they wrote would be missed.
 
-use std::time::Duration;
-
 use crossfade_tests::control::{number, pid, run, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
@@ -170,8 +168,10 @@ async fn what_a_killed_proxy_may_have_served_is_held_against_nobody() {
     )
     .await
     .unwrap();
-    // The other proxy has looked again since, more than once.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    // The other proxy has looked again since, as often as it takes to accuse somebody.
+    let looked = "SELECT max(i.looked_at) > min(a.at) + interval '6 s' \
+                  FROM crossfade.instances AS i, crossfade.writers_asked AS a";
+    until(&client, looked).await.unwrap();
     let accused = "SELECT count(*) FROM crossfade.direct_writers";
     assert_eq!(number(&client, accused).await.unwrap(), 0);
     holder.batch_execute("ROLLBACK").await.unwrap();

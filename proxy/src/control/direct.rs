@@ -14,7 +14,7 @@ use tokio_postgres::Client;
 
 use super::error::ControlError;
 use super::gates::Gate;
-use super::instances::GONE_AFTER_SECONDS;
+use super::instances::{GONE_AFTER_SECONDS, REGISTERED_WITHIN};
 use super::shown;
 
 /// Processes put down in one look: enough to be heard of, and no flood.
@@ -22,6 +22,7 @@ const ASKED_MAX: i64 = 100;
 /// Writers that are remembered, the latest: names of applications may hold anything.
 const WRITERS_MAX: i64 = 1_000;
 /// After this nobody's answer is waited for: a proxy that was killed may have served that process.
+/// Proxies remember for as long whom they served.
 const UNDECIDED_SECONDS: f64 = 60.0;
 /// Shown to people.
 const SHOWN_MAX: usize = 5;
@@ -79,9 +80,11 @@ pub async fn claim(client: &Client, instance: &str, watch: &Watch) -> Result<(),
     client
         .execute(
             "WITH own AS (DELETE FROM crossfade.writers_asked WHERE pid = ANY ($2)) \
-             UPDATE crossfade.instances SET looked_at = CASE WHEN cardinality($3::integer[]) = 0 \
-             OR EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = ANY ($3)) \
-             THEN statement_timestamp() END WHERE instance = $1::text::uuid",
+             UPDATE crossfade.instances SET looked_at = CASE WHEN can.tell THEN statement_timestamp() END, \
+             looked = CASE WHEN can.tell THEN pg_current_snapshot() END, \
+             looked_before = CASE WHEN can.tell THEN looked END \
+             FROM (SELECT cardinality($3::integer[]) = 0 OR EXISTS (SELECT FROM pg_stat_activity AS a \
+             WHERE a.pid = ANY ($3)) AS tell) AS can WHERE instance = $1::text::uuid",
             &[&instance, &own, &watch.served],
         )
         .await
@@ -121,17 +124,17 @@ async fn ask(client: &Client, watch: &Watch) -> Result<(), ControlError> {
         .map_err(ControlError::sql("look for writers around the proxies"))
 }
 
-/// Who was put down before every proxy of that time looked, and is still there, wrote around them.
-/// A second's grace, for what was being written while a proxy looked.
+/// Who was put down, and is still there when every proxy of that time could see it and named its
+/// sessions once more, wrote around them.
 async fn decide(client: &Client) -> Result<(), ControlError> {
     client
         .execute(
             "WITH due AS (SELECT a.migration, a.table_name, a.pid FROM crossfade.writers_asked AS a \
                  WHERE a.at < statement_timestamp() - make_interval(secs => $2) \
-                 OR a.at < statement_timestamp() - interval '1 s' AND NOT EXISTS ( \
+                 OR a.at < statement_timestamp() - make_interval(secs => $1) AND NOT EXISTS ( \
                      SELECT FROM crossfade.instances AS i WHERE i.migration = a.migration \
-                     AND i.seen_at > a.at - make_interval(secs => $1) \
-                     AND (i.looked_at IS NULL OR i.looked_at <= a.at + interval '1 s')) \
+                     AND i.seen_at > a.at - make_interval(secs => $2) \
+                     AND pg_visible_in_snapshot(a.asked_by, i.looked_before) IS NOT TRUE) \
                  FOR UPDATE OF a SKIP LOCKED), \
              decided AS (DELETE FROM crossfade.writers_asked AS w USING due AS d \
                  WHERE (w.migration, w.table_name, w.pid) = (d.migration, d.table_name, d.pid) \
@@ -150,7 +153,7 @@ async fn decide(client: &Client) -> Result<(), ControlError> {
              ON CONFLICT (migration, table_name, role, application, client) DO UPDATE \
              SET pid = excluded.pid, query = excluded.query, times = w.times + excluded.times, \
                  last_at = greatest(w.last_at, excluded.last_at)",
-            &[&GONE_AFTER_SECONDS, &UNDECIDED_SECONDS, &WRITERS_MAX],
+            &[&REGISTERED_WITHIN.as_secs_f64(), &UNDECIDED_SECONDS, &WRITERS_MAX],
         )
         .await
         .map(drop)

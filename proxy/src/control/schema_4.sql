@@ -11,6 +11,7 @@ CREATE TABLE crossfade.writers_asked (
     client      text NOT NULL,
     query       text NOT NULL,
     at          timestamptz NOT NULL DEFAULT statement_timestamp(),
+    asked_by    xid8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (migration, table_name, pid)
 );
 
@@ -29,9 +30,13 @@ CREATE TABLE crossfade.direct_writers (
     PRIMARY KEY (migration, table_name, role, application, client)
 );
 
--- When a proxy last took its own out; NULL: it does not look, or cannot tell which are its own.
+-- When a proxy last took its own out, what it could see then, and the time before. What was to be
+-- seen the time before it has been asked of: it named its sessions later than that. NULL: it does not
+-- look, or cannot tell which are its own.
 ALTER TABLE crossfade.instances
-    ADD COLUMN looked_at timestamptz;
+    ADD COLUMN looked_at     timestamptz,
+    ADD COLUMN looked        pg_snapshot,
+    ADD COLUMN looked_before pg_snapshot;
 
 -- The hash of what was compared with what: a verify of other rules proves nothing of these.
 ALTER TABLE crossfade.verifications
