@@ -90,6 +90,10 @@ impl Reader for Generation {
         self.rules.may_name(text)
     }
 
+    fn spells_name(&self, text: &[u8]) -> bool {
+        self.rules.spells_name(text)
+    }
+
     fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         self.rules.rewrite(text, path)
     }

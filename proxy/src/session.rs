@@ -45,6 +45,8 @@ pub trait Reader: fmt::Debug {
     fn must_read(&self, text: &[u8]) -> bool;
     /// Whether the text can name a managed table at all.
     fn may_name(&self, text: &[u8]) -> bool;
+    /// Whether it spells one as it is, not in escapes.
+    fn spells_name(&self, text: &[u8]) -> bool;
     fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading>;
     /// The first generation since which the names of managed tables are these.
     fn names_since(&self) -> u64;

@@ -190,6 +190,7 @@ impl RuleSet {
             words
                 .iter_mut()
                 .for_each(|word| *word = word.replace('"', "\"\""));
+            // The last of them: see `spells_name`.
             words.push(ESCAPED_NAME.to_owned());
             naming_words = words.len();
         }
@@ -260,6 +261,13 @@ impl RuleSet {
     #[must_use]
     pub fn may_name(&self, text: &[u8]) -> bool {
         self.spells(text, |word| word < self.naming_words)
+    }
+
+    /// Whether the bytes spell such a name as it is; the others that [`RuleSet::may_name`] finds have
+    /// a name in escapes, which must be read to be known.
+    #[must_use]
+    pub fn spells_name(&self, text: &[u8]) -> bool {
+        self.spells(text, |word| word + 1 < self.naming_words)
     }
 
     fn spells(&self, text: &[u8], of: impl Fn(usize) -> bool) -> bool {

@@ -23,7 +23,13 @@ const OTHER: &str = "CREATE SCHEMA other;
 const READ: &str = "SELECT count(*), min(email) FROM iso_agents";
 const WRITE: &str = "UPDATE iso_agents SET full_name = 'changed' WHERE email IN ('other@example.com', 'agent.1@example.com') RETURNING email";
 
+/// The name in escapes; another one that is none of ours.
+const ESCAPED: &str = "SELECT count(*), min(email) FROM U&\"iso\\005fagents\"";
+const NOT_OURS: &str = "SELECT 1 AS U&\"\\0061\"";
+
 const STATEMENTS: &[&str] = &[
+    NOT_OURS,
+    ESCAPED,
     READ,
     // The path begins with "$user".
     "SET ROLE tenant",
@@ -42,10 +48,13 @@ const STATEMENTS: &[&str] = &[
     "RESET ROLE",
     READ,
     "SET search_path = other, public",
+    NOT_OURS,
+    ESCAPED,
     READ,
     WRITE,
     "SHOW search_path",
     "SET search_path = empty, public",
+    ESCAPED,
     READ,
     WRITE,
     "SET search_path = empty",

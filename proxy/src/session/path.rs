@@ -13,7 +13,7 @@
 //! ends with a Sync where nothing of the client's awaits one, so that no transaction is left open;
 //! else with a Flush.
 
-use rewrite_rules::{Does, SearchPath};
+use rewrite_rules::{Does, SearchPath, Verdict};
 
 use super::expect::{Expect, Read};
 use super::judge::is_refused;
@@ -160,12 +160,18 @@ impl<P: Pin> Session<P> {
 
     /// A text that has to be read.
     fn read_text_depends(&self, text: &[u8]) -> bool {
-        if self.generation.may_name(text) {
+        if self.generation.spells_name(text) {
             return true;
         }
+        let may_name = self.generation.may_name(text);
         let Ok(text) = std::str::from_utf8(text) else {
-            return false;
+            return may_name;
         };
+        if may_name {
+            // Some name stands in escapes. Where the path is not known, a managed one is refused.
+            let reading = self.generation.rewrite(text, SearchPath::Unknown);
+            return !matches!(reading.verdict, Verdict::PassThrough);
+        }
         let reading = self.generation.rewrite(text, self.path.means);
         reading.effects.prepared.iter().any(|effect| {
             matches!(&effect.does, Does::Execute { name, .. } if self.named_depends(name.as_bytes()))

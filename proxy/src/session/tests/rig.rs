@@ -57,6 +57,10 @@ impl Reader for Rules {
         String::from_utf8_lossy(text).contains("legacy")
     }
 
+    fn spells_name(&self, text: &[u8]) -> bool {
+        self.may_name(text)
+    }
+
     fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         let argument = |word: &str| {
             let after = text.split_once(word)?.1;
