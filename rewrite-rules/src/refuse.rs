@@ -57,7 +57,7 @@ pub(crate) fn key_change(table: &str) -> Refusal {
     unsupported(
         "an UPDATE of the key of a table that is split or merged",
         table,
-        "Keep keys as they are until the migration ends, or insert a new row and delete the old one.",
+        "Say in the rule file how its unified rows get another key (`rekey`), or keep keys as they are.",
     )
 }
 

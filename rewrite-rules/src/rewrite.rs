@@ -20,6 +20,7 @@ mod returning;
 #[cfg(test)]
 mod tests;
 mod unified_first;
+mod upsert;
 mod written;
 
 use clauses::Write;

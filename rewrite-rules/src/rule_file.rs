@@ -107,6 +107,9 @@ pub(crate) struct TablePart {
     /// What is done for a legacy row image that is gone, in this order.
     #[serde(default)]
     pub remove: Vec<Spanned<StepPart>>,
+    /// What carries the unified rows of one key over to another, in this order.
+    #[serde(default)]
+    pub rekey: Vec<Spanned<StepPart>>,
 }
 
 /// The shape of the legacy table.
@@ -279,7 +282,7 @@ impl From<toml::de::Error> for Wrong {
 impl RuleFile {
     pub fn read(text: &str) -> Result<RuleFile, Vec<Wrong>> {
         let mut content = DeTable::parse(text).map_err(|error| vec![error.into()])?;
-        let instances = each::write_out(content.get_mut())?;
+        let instances = each::write_out(content.get_mut(), text)?;
         let content = toml::Deserializer::from(content);
         let mut file = RuleFile::deserialize(content).map_err(|error| vec![error.into()])?;
         file.instances = instances;
@@ -291,7 +294,8 @@ impl RuleFile {
                     put_in_place(&mut column.get_mut().0.sql_type, span);
                 }
             }
-            for step in table.put.iter_mut().chain(&mut table.remove) {
+            let steps = table.put.iter_mut().chain(&mut table.remove);
+            for step in steps.chain(&mut table.rekey) {
                 let span = step.span();
                 put_in_place(&mut step.get_mut().sql, span);
             }

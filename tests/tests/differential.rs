@@ -39,15 +39,16 @@ async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<(
     let seconds = number("CROSSFADE_DIFFERENTIAL_SECONDS");
     let cases = number("CROSSFADE_DIFFERENTIAL_CASES").unwrap_or(CASES);
     let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    // Some cases, or some seconds, need not meet everything.
+    let long = seconds.is_none_or(|seconds| seconds >= LONG_SECONDS);
+    let complete = cases == CASES && long;
     let go_on = std::env::var_os("CROSSFADE_DIFFERENTIAL_GO_ON").is_some();
     let mut found: BTreeMap<String, u32> = BTreeMap::new();
     for seed in first.. {
         let mut choices = Choices::seeded(bench.server, seed);
         let case = generate::case(&mut choices);
-        let only_new = until.is_none() && seed >= first + cases;
-        if until.is_some_and(|until| Instant::now() > until)
-            || (only_new && (cases != CASES || seed >= first + CASES_MAX))
-        {
+        let only_new = until.map_or(seed >= first + cases, |until| Instant::now() > until);
+        if only_new && (!complete || seed >= first + CASES_MAX) {
             break;
         }
         if only_new && !coverage.wants(&case) {
@@ -73,9 +74,7 @@ async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<(
     }
     println!("{coverage}");
     assert!(found.is_empty(), "{found:#?}");
-    // Some cases, or some seconds, need not meet everything.
-    let long = seconds.is_none_or(|seconds| seconds >= LONG_SECONDS);
-    if cases == CASES && long {
+    if complete {
         coverage.check();
     }
     Ok(())

@@ -223,6 +223,22 @@ const EDGES: &[&str] = &[
     "INSERT INTO user_settings (language, max_iterations, mcp_config) VALUES (upper('x'), 1 + 1, ('{}')), (5, 2.5, NULL) RETURNING language, max_iterations",
     "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO NOTHING RETURNING id",
     "INSERT INTO user_settings (id) VALUES (1), (7000{p}) ON CONFLICT ON CONSTRAINT user_settings_pkey DO NOTHING RETURNING id",
+    // Upserts by the key.
+    "INSERT INTO user_settings (id, language) VALUES (1, 'up{p}') ON CONFLICT (id) DO UPDATE SET language = excluded.language RETURNING id, language",
+    "INSERT INTO user_settings (id, language, max_iterations) VALUES (1, 'one', 3), (8000{p}, 'new', 4) ON CONFLICT (id) DO UPDATE SET max_iterations = excluded.max_iterations + coalesce(user_settings.max_iterations, 0), agent = DEFAULT RETURNING *",
+    "INSERT INTO user_settings AS u (id, language) VALUES (1, 'no'), (2, 'yes') ON CONFLICT (id) DO UPDATE SET (language, agent) = (excluded.language, u.language) WHERE u.id = 2 RETURNING id, language, agent",
+    "INSERT INTO user_settings (id, keycloak_user_id) VALUES (5, 'upsert{p}') ON CONFLICT ON CONSTRAINT user_settings_pkey DO UPDATE SET language = (SELECT min(language) FROM user_settings), keycloak_user_id = excluded.keycloak_user_id, accepted_tos = '2027-02-0{p}'",
+    "INSERT INTO user_settings (id, language) VALUES (2, 'all') ON CONFLICT (id) DO UPDATE SET id = excluded.id, language = excluded.language RETURNING id, language",
+    "INSERT INTO user_settings (id, language) SELECT id, 'sel' FROM user_settings WHERE id IN (1, 2) ON CONFLICT (id) DO UPDATE SET language = excluded.language || user_settings.id",
+    "INSERT INTO user_settings (id, language) VALUES (1, 'a'), (1, 'b') ON CONFLICT (id) DO UPDATE SET language = excluded.language",
+    "INSERT INTO user_settings (id, language) VALUES (9000{p}, 'a'), (9000{p}, 'b') ON CONFLICT (id) DO UPDATE SET language = 'c'",
+    "INSERT INTO user_settings (id, language) VALUES (1, 'a'), (1, 'b') ON CONFLICT (id) DO UPDATE SET language = excluded.language WHERE excluded.language = 'b' RETURNING language",
+    "INSERT INTO user_settings (id, user_version) VALUES (1, NULL) ON CONFLICT (id) DO UPDATE SET language = 'x'",
+    "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET user_version = NULL",
+    "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET max_iterations = excluded.language",
+    "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET language = language",
+    "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET nothing = 1",
+    "SELECT id, keycloak_user_id, language, agent, max_iterations, accepted_tos FROM user_settings WHERE id IN (1, 2, 5, 8000{p}) ORDER BY id",
     "WITH new AS (INSERT INTO user_settings (keycloak_user_id) VALUES ('with{p}') RETURNING id, keycloak_user_id), old AS (UPDATE user_settings SET language = 'w' WHERE keycloak_user_id = 'k1') SELECT keycloak_user_id FROM new",
     "SELECT u, row_to_json(u) FROM (SELECT * FROM user_settings WHERE id < 9) AS u ORDER BY id",
     "SELECT row_to_json(u)->>'mcp_config', u.* FROM user_settings u WHERE id < 9 ORDER BY u.id",
@@ -451,16 +467,40 @@ async fn two_writers_of_one_row_lose_nothing() {
 }
 
 #[tokio::test]
+async fn of_two_upserts_of_a_new_key_the_later_one_is_told_to_try_again() {
+    let twin = carried_to(Phase::UnifiedRead).await;
+    let other = twin.another().await.unwrap();
+    let process = pid(&other).await.unwrap();
+    let upsert = |language: &str| {
+        format!(
+            "INSERT INTO user_settings (id, language) VALUES (9500, '{language}') \
+             ON CONFLICT (id) DO UPDATE SET language = excluded.language || user_settings.language"
+        )
+    };
+    answer(&twin.proxied, &format!("BEGIN; {}", upsert("a"))).await;
+    let second = upsert("b");
+    let (second, ()) = tokio::join!(answer(&other, &second), async {
+        until_blocked(&twin.direct, process).await.unwrap();
+        answer(&twin.proxied, "COMMIT").await;
+    });
+    assert!(second.contains("40001"), "{second}");
+    answer(&other, &upsert("b")).await;
+    let found = "SELECT language FROM user_settings WHERE id = 9500";
+    assert!(answer(&other, found).await.contains("ba"));
+    verified(&twin).await;
+}
+
+#[tokio::test]
 async fn what_a_split_cannot_do_is_refused() {
     let twin = carried_to(Phase::UnifiedRead).await;
     for (sql, why) in [
         (
-            "UPDATE user_settings SET id = 7000 WHERE id = 1",
-            "an UPDATE of the key",
+            "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 7000",
+            "ON CONFLICT DO UPDATE of id",
         ),
         (
-            "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET language = 'x'",
-            "ON CONFLICT DO UPDATE",
+            "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (language) DO UPDATE SET language = 'x'",
+            "with a target that is not the key",
         ),
         (
             "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (language) DO NOTHING",

@@ -229,3 +229,40 @@ async fn what_is_prepared_before_the_first_step_reaches_both_sides_after_it() ->
     assert_eq!((row.get(0), row.get(1)), ("Both", "Both"));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_prepared_anew_is_dropped_as_if_it_were_there() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let proxy = world.in_phase("moved", Phase::ShadowRead).await?;
+    let mut session = RawClient::connect(proxy.port, "moved").await?;
+    session.simple(PREPARED[0]).await?;
+    session.simple("PREPARE r2 AS TABLE iso_agents").await?;
+    let direct = world.postgres.connect("moved").await?;
+    direct
+        .batch_execute("ALTER TABLE users RENAME TO gone")
+        .await?;
+    step(&proxy, Phase::DualRead).await?;
+    for (name, simple) in [("r('x')", true), ("r2", false)] {
+        let told = comparable(&session.simple(&format!("EXECUTE {name}")).await?);
+        assert!(told[0].starts_with("E ERROR | 42P01"), "{told:?}");
+        let drop = format!("DEALLOCATE {}", name.trim_end_matches("('x')"));
+        for dropped in [true, false] {
+            let told = if simple {
+                session.simple(&drop).await?
+            } else {
+                session.extended(&drop, &[]).await?
+            };
+            let told = comparable(&told);
+            let has = |start: &str| told.iter().any(|line| line.starts_with(start));
+            assert!(
+                has(if dropped {
+                    "C DEALLOCATE"
+                } else {
+                    "E ERROR | 26000"
+                }),
+                "{told:?}"
+            );
+        }
+    }
+    Ok(())
+}

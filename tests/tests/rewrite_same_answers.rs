@@ -308,6 +308,13 @@ const STATEMENTS: &[Statement] = &[
     ),
     plain("SELECT notes FROM client_profiles ORDER BY notes"),
     plain("DELETE FROM iso_agents WHERE email = 'nobody@example.com'"),
+    // A failed transaction: what is no SQL is told before that.
+    plain("BEGIN"),
+    plain("SELECT nothing FROM iso_agents"),
+    plain("SELECT email FROM iso_agents"),
+    plain("SELECT FROM FROM iso_agents"),
+    plain("INSERT iso_agents VALUES (1)"),
+    plain("ROLLBACK"),
     plain(
         "SELECT email, role, full_name, margin_value, metadata, is_active FROM iso_agents ORDER BY email",
     ),

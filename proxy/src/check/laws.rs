@@ -1,8 +1,8 @@
-//! The lens's laws on the database's own rows: what is put reads back the same, and putting it
-//! again changes nothing. In a transaction that is rolled back.
+//! The lens's laws on the database's own rows: what is put reads back the same, putting it again
+//! changes nothing, and under another key a row is the same. In a transaction that is rolled back.
 
 use rewrite_rules::Lens;
-use rewrite_rules::lens::quote_ident;
+use rewrite_rules::lens::{RekeyTrial, quote_ident};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -63,24 +63,18 @@ async fn trial(
             .batch_execute(&lens.put_all_from("pg_temp.cf_sample"))
             .await
         {
-            let locked = [
-                SqlState::LOCK_NOT_AVAILABLE,
-                SqlState::T_R_DEADLOCK_DETECTED,
-            ];
-            if error.code().is_some_and(|code| locked.contains(code)) {
+            if is_locked(&error) {
                 findings.warning(
                     format!("the mapping was not tried: of {rows} sampled rows others lock some"),
                     "run the check again",
                 );
                 return Ok(());
             }
-            let said = error
-                .as_db_error()
-                .map_or_else(|| error.to_string(), |said| said.message().to_owned());
             findings.error(
                 format!(
-                    "a row of {rows} sampled ones cannot be put into {}: {said}",
-                    lens.unified
+                    "a row of {rows} sampled ones cannot be put into {}: {}",
+                    lens.unified,
+                    said(&error)
                 ),
                 "repair such rows first; a backfill sets them aside in crossfade.divergence",
             );
@@ -95,7 +89,72 @@ async fn trial(
         }
     }
     findings.note(format!("{rows} rows read back as they were put"));
+    match lens.rekey_trial("pg_temp.cf_sample") {
+        Some(trial) => keys_change(client, &trial, findings).await,
+        None => Ok(()),
+    }
+}
+
+/// Rows under other keys. What cannot be tried, since a row that stands in the way cannot be removed,
+/// is told.
+async fn keys_change(
+    client: &Client,
+    trial: &RekeyTrial,
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    for sql in &trial.clear {
+        if let Err(error) = client.batch_execute(sql).await {
+            findings.note(format!("`rekey` was not tried on rows: {}", said(&error)));
+            return Ok(());
+        }
+    }
+    const SETTLE: &str = "correct `rekey`, or leave it out: an UPDATE of the key is then refused";
+    if let Err(error) = client.batch_execute(&trial.rekey).await {
+        if is_locked(&error) {
+            findings.warning(
+                "`rekey` was not tried: others lock some of the sampled rows".to_owned(),
+                "run the check again",
+            );
+            return Ok(());
+        }
+        findings.error(
+            format!("`rekey` of a sampled row fails: {}", said(&error)),
+            SETTLE,
+        );
+        return Ok(());
+    }
+    let row = client
+        .query_one(&trial.compare, &[])
+        .await
+        .map_err(ControlError::sql(LAWS))?;
+    let (rows, counted): (i64, Vec<i64>) = (row.get(0), row.get(1));
+    let names =
+        std::iter::once("(all: the row is gone)").chain(trial.columns.iter().map(String::as_str));
+    let before = findings.all.len();
+    for (column, count) in names.zip(counted).filter(|(_, count)| *count > 0) {
+        findings.error(
+            format!("column {column} reads differently in {count} of {rows} rows after their key changed"),
+            SETTLE,
+        );
+    }
+    if findings.all.len() == before {
+        findings.note(format!("{rows} rows are the same under another key"));
+    }
     Ok(())
+}
+
+fn is_locked(error: &tokio_postgres::Error) -> bool {
+    let locked = [
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+    ];
+    error.code().is_some_and(|code| locked.contains(code))
+}
+
+fn said(error: &tokio_postgres::Error) -> String {
+    error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), |said| said.message().to_owned())
 }
 
 /// The sample against what the lens reads, column by column. A column that a trigger sets differs

@@ -16,6 +16,9 @@ use super::{Encoding, Pin, Reader, Session};
 /// server's own; only the error's words are replaced.
 pub(super) const POISON: &[u8] = b"SELECT crossfade.refused";
 
+/// `syntax_error`
+const SYNTAX: &str = "42601";
+
 /// The name under which a refused text of a known statement is prepared, in vain.
 pub(super) const POISON_NAME: &[u8] = b"cf_refused";
 
@@ -49,8 +52,26 @@ impl<P: Pin> Session<P> {
         }
         match &reading.verdict {
             Verdict::PassThrough if reading.effects.is_empty() => None,
+            Verdict::Refused(refusal)
+                if refusal.sqlstate == SYNTAX && self.runs_nothing_of(text) =>
+            {
+                None
+            }
             Verdict::PassThrough | Verdict::Rewritten(_) | Verdict::Refused(_) => Some(reading),
         }
+    }
+
+    /// In a failed transaction the server parses a text, and then refuses all but the commands that
+    /// end the transaction. Without a word of theirs a text can go there unread, by whatever grammar
+    /// the server has: its own error for what is wrong in it comes before that of the transaction.
+    fn runs_nothing_of(&self, text: &[u8]) -> bool {
+        const ENDS: [&[u8]; 5] = [b"commit", b"end", b"rollback", b"abort", b"prepare"];
+        let has = |word: &[u8]| {
+            let mut windows = text.windows(word.len());
+            windows.any(|window| window.eq_ignore_ascii_case(word))
+        };
+        let failed = self.status == b'E' && self.expects.is_empty();
+        failed && !ENDS.iter().any(|word| has(word))
     }
 
     /// [`Session::judge`] for a text that is to be prepared: it must stay one statement.

@@ -72,7 +72,12 @@ impl<P: Pin> Session<P> {
                     self.holding |= executed.is_some();
                     left.push((name, Some(executed)));
                 }
-                Does::Deallocate(Some(name)) => left.push((name, None)),
+                Does::Deallocate(Some(name)) => {
+                    if !all_gone && !left.iter().any(|(known, _)| known == name) {
+                        self.stand_in(name, insert);
+                    }
+                    left.push((name, None));
+                }
                 Does::Deallocate(None) => {
                     left.clear();
                     all_gone = true;
@@ -184,7 +189,11 @@ impl<P: Pin> Session<P> {
                         }
                     })
                 }
-                Does::Deallocate(_) | Does::Renew(_) => Ok(None),
+                Does::Deallocate(Some(name)) => {
+                    self.stand_in(name, insert);
+                    Ok(None)
+                }
+                Does::Deallocate(None) | Does::Renew(_) => Ok(None),
             };
             match checked {
                 Ok(None) => {}
@@ -203,6 +212,27 @@ impl<P: Pin> Session<P> {
             return self.poison(refused(not_readable()), insert);
         };
         Some(Arc::new(reading.executing(text, runs)))
+    }
+
+    /// A statement that could not be prepared anew is none on the server any more, and DEALLOCATE of
+    /// what the client has prepared must succeed: an empty one takes its place.
+    fn stand_in(&mut self, name: &str, insert: &mut Vec<u8>) {
+        let lost = self.statements.get(name.as_bytes());
+        if lost.is_none_or(|statement| statement.generation != 0) {
+            return;
+        }
+        frontend::write_close(insert, Target::Statement(name.as_bytes()));
+        self.expects.push_back(Expect::RenewalClose);
+        let parse = Parse {
+            name: name.as_bytes(),
+            text: b"",
+            types: &[0, 0],
+        };
+        frontend::write_parse(insert, parse);
+        self.expects.push_back(Expect::Renewal {
+            name: name.as_bytes().into(),
+            read: None,
+        });
     }
 
     fn has_room_for(&self, name: &str) -> Result<(), Arc<Reading>> {

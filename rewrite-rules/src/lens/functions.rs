@@ -106,6 +106,9 @@ impl Lens {
                     step.name.hash(&mut hasher);
                     step.sql.hash(&mut hasher);
                 }
+                for step in &written.rekey {
+                    ("rekey", &step.name, &step.sql).hash(&mut hasher);
+                }
                 for column in &self.columns {
                     (column.lossy, column.not_null).hash(&mut hasher);
                 }
@@ -312,11 +315,16 @@ impl Lens {
     }
 
     pub(super) fn record(&self, reason: &str, sqlstate: &str) -> String {
+        self.record_of("cf_image", reason, sqlstate)
+    }
+
+    /// A call that enters the key of an image into the ledger.
+    pub(super) fn record_of(&self, image: &str, reason: &str, sqlstate: &str) -> String {
         format!(
             "crossfade.record_divergence({}, {}, {}, {reason}, {sqlstate})",
             quote_literal(&self.migration),
             quote_literal(&self.legacy.sql()),
-            self.key_json("cf_image"),
+            self.key_json(image),
         )
     }
 

@@ -6,8 +6,10 @@
 //! with a snapshot of its own: two images of one chunk may meet in the same unified row.
 
 mod functions;
+mod trial;
 
 pub(crate) use functions::Call;
+pub use trial::RekeyTrial;
 
 use super::{LegacyColumn, Lens, TableName, Work, quote_ident};
 
@@ -47,7 +49,7 @@ impl Part {
     pub(crate) const ROWS: &'static str = "cf rows";
 }
 
-/// One statement of `put` or `remove`.
+/// One statement of `put`, `remove` or `rekey`.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// Under which later steps find what it returned.
@@ -74,6 +76,8 @@ pub struct Written {
     pub query: Query,
     pub put: Vec<Step>,
     pub remove: Vec<Step>,
+    /// What carries the unified rows of a key over to another; empty: keys do not change.
+    pub rekey: Vec<Step>,
     /// In the order in which PostgreSQL looks at them: that of their names.
     pub checks: Vec<Check>,
 }
@@ -85,6 +89,12 @@ impl Written {
         let mut parts = self.query.parts.iter().filter(|part| part.table == *table);
         let part = parts.next()?;
         (parts.next().is_none() && part.of_rows.is_some()).then_some(part)
+    }
+
+    /// Whether keys may change.
+    #[must_use]
+    pub fn can_rekey(&self) -> bool {
+        !self.rekey.is_empty()
     }
 
     /// Whether `read` names a table at all.

@@ -81,33 +81,40 @@ pub(super) fn values_of_assignment<'a>(item: &Tokens<'a>) -> Option<Vec<Tokens<'
     );
     let (inner, close) = value.parenthesised(row)?;
     let values = inner.split();
-    let query = inner.tokens.first().is_some_and(|token| {
-        ["select", "with", "values", "table"]
-            .iter()
-            .any(|word| inner.is_word(token, word))
-    });
+    let query = begins_query(&inner, 0);
     (close + 1 == value.tokens.len() && !query && values.len() == columns).then_some(values)
 }
 
-/// Where PostgreSQL says that a value stands: at its first token that is no parenthesis.
+/// Where PostgreSQL says that a value stands: at its first token that is no parenthesis, or at that
+/// of a query.
 pub(super) fn first_of_value(tokens: &Tokens<'_>) -> usize {
-    let first = tokens
-        .tokens
-        .iter()
-        .find(|token| !tokens.is_symbol(token, "("));
-    first.map_or(tokens.extent().start, |token| token.start)
+    let mut all = tokens.tokens.iter();
+    let Some(first) = all.position(|token| !tokens.is_symbol(token, "(")) else {
+        return tokens.extent().start;
+    };
+    let query = first > 0 && begins_query(tokens, first);
+    tokens.tokens[first - usize::from(query)].start
 }
 
-/// `(a) = (x)` is no row to PostgreSQL, which refuses it: where `x` stands.
+fn begins_query(tokens: &Tokens<'_>, at: usize) -> bool {
+    let words = ["select", "with", "values", "table"];
+    let token = tokens.tokens.get(at);
+    token.is_some_and(|token| words.iter().any(|word| tokens.is_word(token, word)))
+}
+
+/// `(a) = (x)` is no row to PostgreSQL, which refuses it: where `x` stands. A query is none with any
+/// number of parentheses around it.
 pub(super) fn unrowed(item: &Tokens<'_>) -> Option<usize> {
     let (columns, close) = item.parenthesised(0)?;
     let open = close + 2;
     let (inner, end) = item.parenthesised(open)?;
-    let values = inner.split();
-    let first = inner.tokens.first()?;
-    let query = ["select", "with", "values", "table"]
-        .iter()
-        .any(|word| inner.is_word(first, word));
-    let one = columns.split().len() == 1 && values.len() == 1;
-    (one && !query && end + 1 == item.tokens.len()).then_some(first.start)
+    let mut bare = inner;
+    while let Some((within, last)) = bare.parenthesised(0)
+        && last + 1 == bare.tokens.len()
+    {
+        bare = within;
+    }
+    let query = begins_query(&bare, 0);
+    let one = columns.split().len() == 1 && inner.split().len() == 1;
+    (one && !query && end + 1 == item.tokens.len()).then(|| first_of_value(&inner))
 }

@@ -16,7 +16,7 @@
 use super::clauses::Write;
 use super::compose::{Composed, Composer, returned};
 use super::returning::Carried;
-use super::{ManagedRef, Scope};
+use super::{ManagedRef, Scope, upsert};
 use crate::lens::{Lens, Work, quote_ident};
 use crate::refuse;
 use crate::rule_set::OnUnifiedError;
@@ -49,14 +49,26 @@ pub(super) fn compose<'a>(
         carried,
     };
     match scope.statement.kind() {
-        "InsertStmt" => Ok(shape.put(composer, source, TagVerb::Insert)),
-        "UpdateStmt" if sets_key(scope, lens) && lens.written.is_some() => {
-            Err(refuse::key_change(&table))
+        "InsertStmt" => {
+            keeps_keys(scope, target)?;
+            Ok(shape.put(composer, source, TagVerb::Insert))
         }
-        "UpdateStmt" if sets_key(scope, lens) => shape.rekey(composer, source, &table),
+        "UpdateStmt" if sets_key(scope, lens) => {
+            if lens.written.as_ref().is_some_and(|w| !w.can_rekey()) {
+                return Err(refuse::key_change(&table));
+            }
+            shape.rekey(composer, source, &table)
+        }
         "UpdateStmt" => Ok(shape.put(composer, source, TagVerb::Update)),
         _ => Ok(shape.remove(composer, source)),
     }
+}
+
+/// An INSERT under the legacy name gives no row that is there another key.
+pub(super) fn keeps_keys(scope: &Scope<'_>, target: &ManagedRef<'_>) -> Result<(), Refusal> {
+    let lens = target.managed.lens;
+    let keys: Vec<&str> = lens.key_columns().map(|key| key.name.as_str()).collect();
+    upsert::check_keeps(scope.statement, target, &keys, Some(&lens.key_constraint()))
 }
 
 pub(super) fn sets_key(scope: &Scope<'_>, lens: &Lens) -> bool {
@@ -140,9 +152,12 @@ impl Shape<'_, '_> {
         let (old, new) = (composer.name("old"), composer.name("new"));
 
         let mut locked = Output::default();
-        locked.own(&format!(
-            "SELECT ROW({alias}.*)::{legacy} AS cf_row FROM {legacy} AS {alias}"
-        ));
+        let row = if self.lens.written.is_some() {
+            self.lens.image_row(alias)
+        } else {
+            format!("ROW({alias}.*)::{legacy}")
+        };
+        locked.own(&format!("SELECT {row} AS cf_row FROM {legacy} AS {alias}"));
         if let Some(condition) = write.condition() {
             locked.own(" WHERE ").client(source, condition);
         }

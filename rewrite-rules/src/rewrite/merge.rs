@@ -23,8 +23,9 @@ use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::returning::Items;
 use super::{ManagedRef, Scope, read};
-use crate::lens::{Lens, quote_ident};
+use crate::lens::quote_ident;
 use crate::refuse;
+use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tree::Tree;
@@ -208,18 +209,20 @@ impl Composer {
 }
 
 /// Refuses an UPDATE of the key, which would have to take the other side's row along.
-pub(super) fn check_keys(
-    merge: &Merge<'_>,
-    target: &ManagedRef<'_>,
-    is_key: &dyn Fn(&Lens, &str) -> bool,
-) -> Result<(), Refusal> {
-    let lens = target.managed.lens;
+pub(super) fn check_keys(merge: &Merge<'_>, target: &ManagedRef<'_>) -> Result<(), Refusal> {
+    let is_key = |name: &str| {
+        let mut keys = target.managed.lens.key_columns();
+        keys.any(|key| match target.managed.side {
+            Side::Legacy => key.name == name,
+            Side::Unified => key.unified == name,
+        })
+    };
     let updates = merge
         .clauses
         .iter()
         .filter(|clause| matches!(clause.action, Action::Update(_)));
     let mut sets = updates.flat_map(|clause| clause.tree.list("target_list"));
-    if sets.any(|set| is_key(lens, set.text("name"))) {
+    if sets.any(|set| is_key(set.text("name"))) {
         return Err(refuse::unsupported(
             "MERGE that updates the key",
             &target.table_name(),

@@ -18,7 +18,7 @@
 use super::clauses::Write;
 use super::compose::{Composed, Composer, returned};
 use super::returning::Carried;
-use super::{ManagedRef, Scope, merge};
+use super::{ManagedRef, Scope, merge, upsert};
 use crate::lens::Lens;
 use crate::phase::Phase;
 use crate::refuse;
@@ -47,6 +47,8 @@ pub(super) fn compose<'a>(
             "Keep keys as they are until the migration ends.",
         ));
     }
+    let keys: Vec<&str> = lens.key_columns().map(|key| key.unified.as_str()).collect();
+    upsert::check_keeps(scope.statement, target, &keys, None)?;
     let full = target.managed.migration.phase == Phase::UnifiedRead;
     let mirror = Mirror {
         scope: *scope,

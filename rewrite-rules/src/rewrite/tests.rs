@@ -306,21 +306,21 @@ fn a_merge_into_unified_decides_over_relations_of_the_clients_names() {
 }
 
 #[test]
-fn an_unreachable_clause_of_a_merge_is_told_as_the_server_does() {
+fn an_unreachable_clause_of_a_merge_is_left_for_the_server_to_tell() {
     let merge =
         "MERGE INTO old USING t ON true WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN DO NOTHING";
-    refused(
-        Phase::UnifiedOnly,
-        &format!("{merge} WHEN MATCHED AND t.x THEN DO NOTHING"),
-        "unreachable WHEN clause",
-    );
-    refused(
-        Phase::UnifiedOnly,
-        &format!(
-            "{merge} WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED BY SOURCE THEN DELETE"
-        ),
-        "unreachable WHEN clause",
-    );
+    for (clause, unreachable) in [
+        (" WHEN MATCHED AND t.x THEN DO NOTHING", true),
+        (" WHEN NOT MATCHED BY SOURCE THEN DELETE", false),
+    ] {
+        let text = format!("{merge}{clause}");
+        let reading = rules(Phase::UnifiedOnly).rewrite(&text, SearchPath::AsDeclared);
+        let Verdict::Rewritten(rewritten) = &reading.verdict else {
+            panic!("{reading:?}")
+        };
+        let mistake = "WHEN MATCHED THEN DO NOTHING WHEN MATCHED THEN DO NOTHING";
+        assert_eq!(rewritten.sql.contains(mistake), unreachable, "{text}");
+    }
 }
 
 #[test]
@@ -553,6 +553,11 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
             "CREATE MATERIALIZED VIEW v AS SELECT * FROM old",
             "CREATE MATERIALIZED",
         );
+        refused(
+            phase,
+            "UPDATE old o SET role = 'x' RETURNING new.role",
+            "OLD and NEW in RETURNING",
+        );
         refused(phase, "COPY old FROM STDIN (FREEZE)", "FREEZE");
         refused(
             phase,
@@ -586,6 +591,43 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
             "CURRENT OF",
         );
     }
+}
+
+#[test]
+fn on_conflict_moves_no_row_away_from_the_other_side() {
+    for phase in Phase::ALL.into_iter().filter(|phase| phase.writes_both()) {
+        for set in [
+            "id = excluded.id",
+            "id = 7",
+            "(role, id) = (excluded.role, excluded.id)",
+        ] {
+            let sql = format!(
+                "INSERT INTO old (id, role) VALUES (1, 'x') ON CONFLICT (role) DO UPDATE SET {set}"
+            );
+            refused(phase, &sql, "ON CONFLICT DO UPDATE of id");
+        }
+        let unified = "INSERT INTO new (id, kind) VALUES (1, 'y') ON CONFLICT (kind) DO UPDATE SET id = excluded.id";
+        refused(phase, unified, "ON CONFLICT DO UPDATE of id");
+        // Equal already, or there is no conflict.
+        for arbiter in ["(id)", "(role, id)", "ON CONSTRAINT old_pkey"] {
+            if phase == Phase::UnifiedRead && arbiter != "(id)" {
+                continue;
+            }
+            let sql = format!(
+                "INSERT INTO old (id, role) VALUES (1, 'x') ON CONFLICT {arbiter} DO UPDATE SET (id, role) = (excluded.id, excluded.role)"
+            );
+            let reading = rules(phase).rewrite(&sql, SearchPath::AsDeclared);
+            assert!(
+                matches!(reading.verdict, Verdict::Rewritten(_)),
+                "{phase} {sql}: {:?}",
+                reading.verdict
+            );
+        }
+    }
+    let alone = rules(Phase::UnifiedOnly);
+    let sql = "INSERT INTO old (id) VALUES (1) ON CONFLICT (role) DO UPDATE SET id = excluded.id";
+    let reading = alone.rewrite(sql, SearchPath::AsDeclared);
+    assert!(matches!(reading.verdict, Verdict::Rewritten(_)));
 }
 
 #[test]
@@ -718,10 +760,26 @@ fn a_value_of_the_wrong_type_is_placed_in_the_clients_text() {
 
 #[test]
 fn a_parenthesised_value_for_a_column_list_is_no_row() {
-    let source = "source for a multiple-column UPDATE item must be";
-    refused(
-        Phase::UnifiedOnly,
-        "UPDATE s.old SET (role) = (role)",
-        source,
-    );
+    for (text, position) in [
+        ("UPDATE s.old SET (role) = (role)", 28),
+        ("UPDATE s.old SET (role) = ((role)::text)", 29),
+        ("UPDATE s.old SET (role) = ((SELECT 'x') || 'y')", 28),
+    ] {
+        let reading = rules(Phase::UnifiedOnly).rewrite(text, SearchPath::AsDeclared);
+        let Verdict::Refused(refusal) = &reading.verdict else {
+            panic!("{text}: {reading:?}")
+        };
+        let source = "source for a multiple-column UPDATE item must be";
+        assert!(refusal.message.contains(source), "{refusal:?}");
+        assert_eq!(refusal.position, Some(position), "{text}");
+    }
+    // A query is one in any number of parentheses.
+    for query in ["(SELECT 'x')", "((SELECT 'x'))", "(((VALUES ('x'))))"] {
+        let text = format!("UPDATE s.old SET (role) = {query}");
+        let reading = rules(Phase::UnifiedOnly).rewrite(&text, SearchPath::AsDeclared);
+        assert!(
+            matches!(reading.verdict, Verdict::Rewritten(_)),
+            "{text}: {reading:?}"
+        );
+    }
 }

@@ -25,7 +25,7 @@ use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::{assigned, first_of_value, unrowed, values_of_assignment};
 use super::returning::Carried;
-use super::{ManagedRef, Scope, invert};
+use super::{ManagedRef, Scope, invert, legacy_first};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
 use crate::splice::{Output, Source};
@@ -36,6 +36,12 @@ use set_query::{SetQuery, Value};
 
 /// The columns that are set, and the queries that some of their values come from.
 type Assignments<'s, 'a> = (Vec<(&'s LegacyColumn, Value<'a>)>, Vec<SetQuery<'a>>);
+
+/// What ON CONFLICT DO UPDATE sets, and of which rows.
+pub(super) struct OnConflict<'s, 'a> {
+    pub sets: Vec<(&'s LegacyColumn, Tokens<'a>)>,
+    pub condition: Option<Tokens<'a>>,
+}
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,
@@ -53,7 +59,12 @@ pub(super) fn compose<'a>(
         ..Unified::of(scope, target, write)
     };
     match scope.statement.kind() {
-        "InsertStmt" => unified.insert(composer, source),
+        "InsertStmt" => {
+            if unified.mirrors {
+                legacy_first::keeps_keys(scope, target)?;
+            }
+            unified.insert(composer, source)
+        }
         "UpdateStmt" => unified.update(composer, source),
         _ => Ok(unified.delete(composer, source)),
     }
@@ -343,7 +354,35 @@ impl<'a> Unified<'_, 'a> {
 
     /// The columns that an UPDATE sets, each with the client's expression.
     pub fn assignments(&self) -> Result<Vec<(&LegacyColumn, Tokens<'a>)>, Refusal> {
-        let (sets, _) = self.all_assignments()?;
+        self.expressions(self.all_assignments()?)
+    }
+
+    /// The same of ON CONFLICT DO UPDATE, and its condition.
+    pub fn assignments_on_conflict(&self) -> Result<OnConflict<'_, 'a>, Refusal> {
+        let tree = self.scope.statement.get("on_conflict_clause");
+        let (_, clause) = self.write.insert_parts();
+        let set = clause.and_then(|clause| Some((clause, clause.word("set", 0)?)));
+        let Some((clause, set)) = set else {
+            return Err(refuse::unsupported(
+                "this ON CONFLICT",
+                &self.target.table_name(),
+                "Write it plainly.",
+            ));
+        };
+        let end = clause.tokens.len();
+        let condition = clause.word("where", set);
+        let items = clause.slice(set + 1..condition.unwrap_or(end)).split();
+        let sets = self.assignments_to(tree.list("target_list"), &items)?;
+        Ok(OnConflict {
+            sets: self.expressions(sets)?,
+            condition: condition.map(|word| clause.slice(word + 1..end)),
+        })
+    }
+
+    fn expressions<'s>(
+        &self,
+        (sets, _): Assignments<'s, 'a>,
+    ) -> Result<Vec<(&'s LegacyColumn, Tokens<'a>)>, Refusal> {
         sets.into_iter()
             .map(|(column, value)| match value {
                 Value::Expression(tokens) => Ok((column, tokens)),

@@ -19,23 +19,25 @@
 
 mod mirror;
 mod types;
+mod upsert;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::assigned;
 use super::unified_first::{self, Unified};
 use super::{ManagedRef, Scope, legacy_first};
-use crate::lens::{Call, Lens, Written, quote_ident, quote_literal};
+use crate::lens::{Call, LegacyColumn, Lens, Written, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::{Refusal, TagVerb};
+use crate::tokens::Tokens;
 use crate::tree::Tree;
 use crate::walk::column_refs;
 
-/// DO NOTHING as pg_query numbers it.
-const NOTHING: i64 = 2;
+/// DO UPDATE as pg_query numbers it.
+const UPDATE: i64 = 3;
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,
@@ -84,7 +86,7 @@ struct Images<'w, 'a> {
 impl<'a> Images<'_, 'a> {
     fn insert(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
         let unified = Unified::of(&self.scope, self.target, self.write);
-        let skip = self.skips_conflicts()?;
+        let arbiters = self.arbiters()?;
         let mut given = Output::default();
         given.own(&format!(
             "SELECT array_agg({}) AS cf_images FROM ",
@@ -95,8 +97,12 @@ impl<'a> Images<'_, 'a> {
         self.judge_inserted(&mut composer, source, &columns)?;
         composer.once("given", given);
         let given = composer.name("given");
+        let conflict = self.scope.statement.get("on_conflict_clause");
+        if conflict.int("action") == UPDATE {
+            return self.upsert(composer, source, &unified, &arbiters);
+        }
         let arguments = format!(
-            "(SELECT cf_images FROM {given}), {skip}, {}",
+            "(SELECT cf_images FROM {given}), {arbiters}, {}",
             self.mirrors()
         );
         Ok(self.finish(
@@ -108,12 +114,36 @@ impl<'a> Images<'_, 'a> {
     }
 
     fn update(&self, mut composer: Composer, source: &Source<'_>) -> Result<Composed, Refusal> {
-        if legacy_first::sets_key(&self.scope, self.lens) {
+        let moves = self.lens.written.as_ref().is_some_and(Written::can_rekey);
+        if !moves && legacy_first::sets_key(&self.scope, self.lens) {
             return Err(refuse::key_change(&self.target.table_name()));
         }
         let unified = Unified::of(&self.scope, self.target, self.write);
         let sets = unified.assignments()?;
-        self.judge_assignments(&mut composer, source, &sets);
+        self.judge_assignments(&mut composer, source, &sets, None);
+        let new = self.new_image(source, &sets);
+        self.old_rows(&mut composer, source, Some(new));
+        let values = self.scope.statement.list("target_list");
+        let depends = values.iter().any(|set| depends_on_a_row(set.get("val")));
+        let old = composer.name("old");
+        let arguments = format!(
+            "{}, {}, {}, {}, {}",
+            self.array("cf_o", &old),
+            self.array("cf_n", &old),
+            names_of(&sets),
+            !depends && self.goes_by_key(),
+            self.mirrors()
+        );
+        Ok(self.finish(
+            composer,
+            source,
+            (Call::Change, &arguments),
+            TagVerb::Update,
+        ))
+    }
+
+    /// The row's image with what the client sets in it, as `cf_n`.
+    fn new_image(&self, source: &Source<'_>, sets: &[(&LegacyColumn, Tokens<'a>)]) -> Output {
         let mut new = Output::default();
         for (index, column) in self.lens.columns.iter().enumerate() {
             new.own(if index == 0 { "ROW(" } else { ", " });
@@ -126,28 +156,7 @@ impl<'a> Images<'_, 'a> {
             }
         }
         new.own(&format!(")::{} AS cf_n", self.lens.image_type()));
-        self.old_rows(&mut composer, source, Some(new));
-        let names: Vec<String> = sets
-            .iter()
-            .map(|(set, _)| quote_literal(&set.name))
-            .collect();
-        let values = self.scope.statement.list("target_list");
-        let depends = values.iter().any(|set| depends_on_a_row(set.get("val")));
-        let old = composer.name("old");
-        let arguments = format!(
-            "{}, {}, ARRAY[{}]::text[], {}, {}",
-            self.array("cf_o", &old),
-            self.array("cf_n", &old),
-            names.join(", "),
-            !depends && self.goes_by_key(),
-            self.mirrors()
-        );
-        Ok(self.finish(
-            composer,
-            source,
-            (Call::Change, &arguments),
-            TagVerb::Update,
-        ))
+        new
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
@@ -244,8 +253,8 @@ impl<'a> Images<'_, 'a> {
             })
     }
 
-    /// The constraints whose violation skips a row, as SQL; `NULL` without ON CONFLICT.
-    fn skips_conflicts(&self) -> Result<String, Refusal> {
+    /// The constraints that ON CONFLICT is about, as SQL; `NULL` without it.
+    fn arbiters(&self) -> Result<String, Refusal> {
         let clause = self.scope.statement.get("on_conflict_clause");
         if !clause.exists() {
             return Ok("NULL::text[]".to_owned());
@@ -257,9 +266,6 @@ impl<'a> Images<'_, 'a> {
                 "Use ON CONFLICT DO NOTHING, or UPDATE and then INSERT.",
             ))
         };
-        if clause.int("action") != NOTHING {
-            return refuse("ON CONFLICT DO UPDATE of a table that is split or merged");
-        }
         let infer = clause.get("infer");
         let key = self.lens.key_constraint();
         let mut names: Vec<&str> = Vec::new();
@@ -268,6 +274,12 @@ impl<'a> Images<'_, 'a> {
                 Some(constraint) => constraint == key,
                 None => self.infers_key(infer),
             };
+            if !is_key && clause.int("action") == UPDATE {
+                return refuse(
+                    "ON CONFLICT DO UPDATE of a table that is split or merged, with a target that is \
+                     not the key",
+                );
+            }
             match infer.name("conname").filter(|_| !is_key) {
                 Some(constraint) => names.push(constraint),
                 None if is_key => names.push(&key),
@@ -310,6 +322,15 @@ impl<'a> Images<'_, 'a> {
             && keys.iter().all(|key| named.contains(key))
             && named.iter().all(|name| keys.contains(name))
     }
+}
+
+/// The columns that are set, as SQL.
+fn names_of(sets: &[(&LegacyColumn, Tokens<'_>)]) -> String {
+    let names: Vec<String> = sets
+        .iter()
+        .map(|(set, _)| quote_literal(&set.name))
+        .collect();
+    format!("ARRAY[{}]::text[]", names.join(", "))
 }
 
 /// Whether an expression reads columns, be it the written row's or another's.

@@ -93,7 +93,10 @@ fn word(text: &str) -> Option<&str> {
 
 /// Replaces the placeholders of every table that has any; for each table then in the file, what they
 /// stood for.
-pub(super) fn write_out(file: &mut DeTable<'_>) -> Result<Vec<Option<Instance>>, Vec<Wrong>> {
+pub(super) fn write_out(
+    file: &mut DeTable<'_>,
+    text: &str,
+) -> Result<Vec<Option<Instance>>, Vec<Wrong>> {
     let Some(DeValue::Array(tables)) = file.get_mut("table").map(Spanned::get_mut) else {
         return Ok(Vec::new());
     };
@@ -112,7 +115,12 @@ pub(super) fn write_out(file: &mut DeTable<'_>) -> Result<Vec<Option<Instance>>,
         match declared(each.as_ref(), own.as_ref()) {
             Err(found) => errors.extend(found),
             Ok(list) => {
-                let mut filling = Filling::default();
+                let mut filling = Filling {
+                    file: text,
+                    instance: None,
+                    used: Vec::new(),
+                    wrong: Vec::new(),
+                };
                 for instance in list {
                     filling.instance = Some(instance);
                     all.push(filling.value(&table));
@@ -238,15 +246,16 @@ fn holds_a_placeholder(text: &str) -> bool {
 }
 
 /// Copies a table, with its placeholders replaced.
-#[derive(Default)]
-struct Filling {
+struct Filling<'f> {
+    /// The text of the file.
+    file: &'f str,
     instance: Option<Instance>,
     /// Names of placeholders that some string has.
     used: Vec<String>,
     wrong: Vec<Wrong>,
 }
 
-impl Filling {
+impl Filling<'_> {
     fn value<'i>(&mut self, value: &Spanned<DeValue<'i>>) -> Spanned<DeValue<'i>> {
         let filled = match value.get_ref() {
             DeValue::String(text) => DeValue::String(self.text(text, value.span()).into()),
@@ -315,7 +324,9 @@ impl Filling {
              themselves",
             known.join(", ")
         );
-        self.wrong(at, said);
+        let written = self.file.get(at.clone()).unwrap_or_default();
+        let inside = written.find(&format!("{{{name}}}")).unwrap_or(0);
+        self.wrong(at.start + inside..at.end, said);
     }
 
     /// What is wrong with every instance is told once.

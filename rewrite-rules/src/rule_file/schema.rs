@@ -204,6 +204,11 @@ static TABLE: Section = Section(&[
         Kind::Steps(&STEP),
         "What is done for a legacy row (`row_image`) that is gone, in this order.",
     ),
+    key(
+        "rekey",
+        Kind::Steps(&STEP),
+        "What carries the unified rows of a key (`old_image`) over to another (`row_image`), before that is put. Without it an UPDATE of the key is refused.",
+    ),
 ]);
 
 static STEP: Section = Section(&[

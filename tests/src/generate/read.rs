@@ -764,14 +764,17 @@ impl Grammar<'_> {
             "FOR NO KEY UPDATE",
             "FOR KEY SHARE",
         ]);
-        let of = self.choices.pick(&["", " OF", " NOWAIT", " SKIP LOCKED"]);
-        let of = if of == " OF" {
-            self.saw("FOR UPDATE OF");
-            format!(" OF {name}")
-        } else {
-            self.saw("FOR UPDATE");
-            of.to_owned()
-        };
+        self.saw(strength);
+        let of = self
+            .choices
+            .pick(&["", " OF", " NOWAIT", " SKIP LOCKED", " OF SKIP LOCKED"]);
+        self.saw(match of {
+            "" => "a lock of all items",
+            " OF" => "a lock OF an item",
+            " NOWAIT" => "a lock NOWAIT",
+            _ => "a lock SKIP LOCKED",
+        });
+        let of = of.replace(" OF", &format!(" OF {name}"));
         Written::of(format!(
             "SELECT {text} FROM {item} WHERE {condition} {strength}{of}"
         ))
@@ -793,6 +796,7 @@ impl Grammar<'_> {
             ));
         }
         if self.choices.chance(50) {
+            self.saw("COPY of a query TO");
             let query = self.query(&Scope::of(Vec::new()), 1, None);
             return Written::of(format!("COPY ({}) TO STDOUT{format}", query.sql));
         }

@@ -15,7 +15,7 @@ const OPTIONAL: &[(&str, Type)] = &[
 
 impl Grammar<'_> {
     pub(super) fn write(&mut self) -> Written {
-        match self.choices.below(32) {
+        match self.choices.below(34) {
             0..=6 => {
                 let (sql, _) = self.insert();
                 Written::of(sql)
@@ -31,7 +31,7 @@ impl Grammar<'_> {
             19..=22 => self.write_in_with(),
             23 | 24 => self.copy_in(),
             25 => self.neighbour(),
-            26 => self.command(),
+            26 | 32 | 33 => self.command(),
             27 => self.key_change(),
             28 | 29 => self.failing_write(),
             _ => {
@@ -622,7 +622,7 @@ impl Grammar<'_> {
         self.saw("error of a write");
         let name = self.managed_name().0;
         let new = "INSERT INTO";
-        Written::of(match self.choices.below(16) {
+        Written::of(match self.choices.below(17) {
             0 => format!(
                 "{new} {name} (clerk_user_id, email, full_name) VALUES ('e1', 'agent.1@example.com', 'dup')"
             ),
@@ -653,6 +653,10 @@ impl Grammar<'_> {
                 "UPDATE {name} SET role = 'adm' || 'in' WHERE email = 'agent.2@example.com'"
             ),
             13 => format!("DELETE FROM {name} WHERE nothing = 1"),
+            15 => {
+                self.saw("INSERT DEFAULT VALUES");
+                format!("{new} {name} DEFAULT VALUES")
+            }
             14 => format!(
                 "{new} {name} (clerk_user_id, email, full_name) VALUES ('a', 'a@example.com', 'a', 'more')"
             ),

@@ -84,6 +84,16 @@ fn what_could_not_be_prepared_anew_is_tried_again_and_the_error_is_told_once() {
         assert_eq!(sent, join([close("s"), query(text)]));
         assert_eq!(got, join([missing, ready(b'I')]));
     }
+    // For the client it is there still, to be dropped.
+    let dropped = [bare('3'), bare('1'), complete("DEALLOCATE")];
+    let (sent, got) = told(&mut rig, "DEALLOCATE s", &dropped);
+    assert_eq!(
+        sent,
+        join([close("s"), parse("s", ""), query("DEALLOCATE s")])
+    );
+    assert_eq!(got, join([complete("DEALLOCATE"), ready(b'I')]));
+    let (sent, _) = told(&mut rig, "DEALLOCATE s", &[error("26000", "none")]);
+    assert_eq!(sent, query("DEALLOCATE s"), "once is enough");
 }
 
 #[test]

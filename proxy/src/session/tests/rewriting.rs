@@ -253,3 +253,32 @@ fn a_read_that_failed_or_ran_in_a_transaction_is_not_compared() {
     rig.server(&join([complete("COMMIT"), ready(b'I')]));
     assert!(rig.events().shadows.is_empty());
 }
+
+#[test]
+fn in_a_failed_transaction_what_is_no_sql_is_told_by_the_server() {
+    let mut rig = Rig::new(Rule::Unreadable);
+    let poison = query("SELECT crossfade.refused");
+    assert_eq!(rig.client(&query("FROM legacy")), poison);
+    rig.server(&join([error("42P01", "refused"), ready(b'I')]));
+    rig.client(&query("BEGIN"));
+    rig.server(&join([complete("BEGIN"), ready(b'T')]));
+    assert_eq!(rig.client(&query("FROM legacy")), poison);
+    rig.server(&join([error("42P01", "refused"), ready(b'E')]));
+    for text in ["FROM legacy", "SELECT legacy; DELETE FROM legacy SOMEHOW"] {
+        assert_eq!(rig.client(&query(text)), query(text));
+        let told = join([error("42601", "syntax error"), ready(b'E')]);
+        assert_eq!(rig.server(&told), told);
+    }
+    // What follows the end of the transaction would run.
+    for text in [
+        "RollBack; FROM legacy",
+        "ABORT; FROM legacy",
+        "/* */End; FROM legacy",
+    ] {
+        assert_eq!(rig.client(&query(text)), poison, "{text}");
+        rig.server(&join([error("25P02", "aborted"), ready(b'E')]));
+    }
+    // Before the answer to a ROLLBACK it is not known whether the transaction is still failed.
+    let sent = rig.client(&join([query("ROLLBACK"), query("FROM legacy")]));
+    assert_eq!(sent, join([query("ROLLBACK"), poison]));
+}

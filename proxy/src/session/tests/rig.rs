@@ -29,6 +29,8 @@ pub enum Rule {
     /// The text goes into a CTE: rows are hidden, the tag becomes UPDATE.
     Write,
     Refuse,
+    /// The text is no SQL.
+    Unreadable,
 }
 
 #[derive(Debug)]
@@ -141,6 +143,12 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
     match rule {
         Rule::Pass => Verdict::PassThrough,
         Rule::Refuse => refuse("not while it moves"),
+        Rule::Unreadable => Verdict::Refused(Refusal {
+            sqlstate: "42601",
+            message: "syntax error".to_owned(),
+            hint: String::new(),
+            position: Some(1),
+        }),
         Rule::Read => rewritten(unified, Answer::default(), None),
         Rule::Shadow => {
             let pair = ShadowPair {

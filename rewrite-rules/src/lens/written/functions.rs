@@ -4,7 +4,8 @@
 //! put_one(image)        the steps of `put`, each a statement; a step's RETURNING is kept in a
 //!                       record, out of which later steps read it as a relation
 //! put, remove(images, record)      what a write to the legacy table is followed by
-//! insert, change, delete(images …) a write to the legacy name once unified leads (`client`)
+//! rekey_one(old, image), rekey(olds, images, record)  the same for keys that change (`rekey`)
+//! insert, upsert, change, delete(images …) a write to the legacy name once unified leads (`client`)
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! sync(keys, columns)              legacy rows made what `read` says (`legacy`)
 //! ```
@@ -12,6 +13,8 @@
 mod client;
 mod image;
 mod legacy;
+mod rekey;
+mod upsert;
 
 use super::{Step, Written};
 use crate::lens::functions::{PASSES_ON, savepoint_probe};
@@ -22,12 +25,15 @@ use crate::lens::{Function, Lens, Work, quote_ident, quote_literal};
 pub(crate) enum Call {
     PutOne,
     RemoveOne,
+    RekeyOne,
     InsertOne,
     Insert,
+    Upsert,
     Change,
     Delete,
     Accept,
     Follow,
+    MoveLegacy,
     Sync,
 }
 
@@ -36,12 +42,15 @@ impl Call {
         match self {
             Call::PutOne => "put_one",
             Call::RemoveOne => "remove_one",
+            Call::RekeyOne => "rekey_one",
             Call::InsertOne => "insert_one",
             Call::Insert => "insert",
+            Call::Upsert => "upsert",
             Call::Change => "change",
             Call::Delete => "delete",
             Call::Accept => "accept",
             Call::Follow => "follow",
+            Call::MoveLegacy => "move_legacy",
             Call::Sync => "sync",
         }
     }
@@ -54,9 +63,9 @@ impl Lens {
             written,
             row: self.image_type(),
         };
-        vec![
+        let mut all = vec![
             f.one(Call::PutOne, &written.put, ""),
-            f.one(Call::RemoveOne, &written.remove, &f.probe()),
+            f.one(Call::RemoveOne, &written.remove, &f.probe("cf_image")),
             f.each(Work::Put, Call::PutOne),
             f.each(Work::Remove, Call::RemoveOne),
             f.truncate(),
@@ -67,7 +76,12 @@ impl Lens {
             f.insert(),
             f.change(),
             f.delete(),
-        ]
+            f.upsert(),
+        ];
+        if written.can_rekey() {
+            all.extend([f.rekey_one(), f.rekey(), f.move_legacy()]);
+        }
+        all
     }
 }
 
@@ -90,9 +104,18 @@ impl Functions<'_> {
 
     /// The steps for one image.
     fn one(&self, call: Call, steps: &[Step], before: &str) -> Function {
-        let mut relations = vec!["row_image AS (SELECT (cf_image).*)".to_owned()];
-        let mut declare = String::new();
-        let mut body = before.to_owned();
+        let (declare, body) = self.steps(steps, vec![image_relation("row_image", "cf_image")]);
+        self.function(
+            self.lens.named(call.word()),
+            &format!("(cf_image {}) RETURNS boolean", self.row),
+            &declare,
+            &format!("{before}{body}  RETURN true;\n"),
+        )
+    }
+
+    /// Variables and statements of steps that see some relations, and those that they make.
+    fn steps(&self, steps: &[Step], mut relations: Vec<String>) -> (String, String) {
+        let (mut declare, mut body) = (String::new(), String::new());
         for (number, step) in (1..).zip(steps) {
             let with = format!("WITH {}", relations.join(", "));
             if step.returning.is_empty() {
@@ -126,18 +149,12 @@ impl Functions<'_> {
                 columns.join(", ")
             ));
         }
-        body += "  RETURN true;\n";
-        self.function(
-            self.lens.named(call.word()),
-            &format!("(cf_image {}) RETURNS boolean", self.row),
-            &declare,
-            &body,
-        )
+        (declare, body)
     }
 
     /// See [`savepoint_probe`]: the put asks the unique indexes, and what it puts is removed.
-    fn probe(&self) -> String {
-        let put = format!("PERFORM {}", self.lens.call(Call::PutOne, "cf_image"));
+    fn probe(&self, image: &str) -> String {
+        let put = format!("PERFORM {}", self.lens.call(Call::PutOne, image));
         format!("  {};\n", savepoint_probe(&put))
     }
 
@@ -195,4 +212,9 @@ impl Functions<'_> {
             .collect();
         keys.join(", ")
     }
+}
+
+/// A relation of the one image in a variable.
+fn image_relation(name: &str, variable: &str) -> String {
+    format!("{name} AS (SELECT ({variable}).*)")
 }

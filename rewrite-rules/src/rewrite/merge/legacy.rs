@@ -31,9 +31,7 @@ pub(in crate::rewrite) fn compose<'a>(
 ) -> Result<Composed, Refusal> {
     let lens = target.managed.lens;
     let merge = Merge::of(scope, target, write)?;
-    check_keys(&merge, target, &|lens, name| {
-        lens.key_columns().any(|key| key.name == name)
-    })?;
+    check_keys(&merge, target)?;
     let joined = Joined::of(scope, target);
     returning(scope, target, (write, &joined), source, &|name| {
         lens.column(name).is_some()

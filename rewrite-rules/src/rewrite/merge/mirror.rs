@@ -35,9 +35,7 @@ pub(in crate::rewrite) fn compose<'a>(
 ) -> Result<Option<Composed>, Refusal> {
     let lens = target.managed.lens;
     let merge = Merge::of(scope, target, write)?;
-    check_keys(&merge, target, &|lens, name| {
-        lens.key_columns().any(|key| key.unified == name)
-    })?;
+    check_keys(&merge, target)?;
     let full = target.managed.migration.phase == Phase::UnifiedRead;
     let carried = Carried::of(&merge, lens);
     if !full && carried.differ {

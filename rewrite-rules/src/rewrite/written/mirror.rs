@@ -21,7 +21,7 @@
 use super::super::clauses::Write;
 use super::super::compose::{Composed, Composer, returned};
 use super::super::returning::Carried;
-use super::super::{ManagedRef, Scope};
+use super::super::{ManagedRef, Scope, upsert};
 use crate::lens::{Call, Part, Written, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
@@ -86,6 +86,8 @@ pub(super) fn compose<'a>(
             "Write it under the legacy table's name until the migration is in dual_read.",
         ));
     }
+    let decide: Vec<&str> = part.decides.iter().map(String::as_str).collect();
+    upsert::check_keeps(scope.statement, target, &decide, None)?;
     let fed: Vec<&str> = part
         .feeds
         .iter()

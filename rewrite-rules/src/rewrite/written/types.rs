@@ -26,11 +26,13 @@ use crate::tokens::Tokens;
 const ROWS_MAX: usize = 20;
 
 impl<'a> Images<'_, 'a> {
+    /// `beside`: another relation of images that the expressions may name.
     pub(super) fn judge_assignments(
         &self,
         composer: &mut Composer,
         source: &Source<'_>,
         sets: &[(&LegacyColumn, Tokens<'a>)],
+        beside: Option<&str>,
     ) {
         let judged: Vec<_> = sets
             .iter()
@@ -46,8 +48,13 @@ impl<'a> Images<'_, 'a> {
         if let Some(joined) = self.write.joined() {
             output.own(", ").client(source, joined);
         }
+        if let Some(relation) = beside {
+            output.own(&format!(", {image} AS {relation}"));
+        }
         output.own(" WHERE false");
-        composer.query("types", output);
+        // An INSERT may have values to judge as well.
+        let name = if beside.is_some() { "sets" } else { "types" };
+        composer.query(name, output);
     }
 
     pub(super) fn judge_inserted(

@@ -10,8 +10,10 @@ use crate::lens::{Check, Step, TableName, Visible, Written};
 use crate::rule_file::{StepPart, TablePart, Unified, place_in_string};
 use crate::rule_sql::{self, Checked, Known, Relation, SqlError};
 
-/// The relation under which a step finds the row images.
+/// The relation under which a step finds the row image.
 const ROW_IMAGE: &str = "row_image";
+/// The one under which a step of `rekey` finds what the row was.
+const OLD_IMAGE: &str = "old_image";
 
 impl Reader<'_> {
     /// The unified tables of a table's rule.
@@ -62,8 +64,12 @@ impl Reader<'_> {
             .map_err(|error| self.placed(read, &error))
             .ok();
         let may_write: Vec<&TableName> = tables.iter().chain(crosswalk).collect();
-        let (put, used) = self.steps(&part.put, &all, &may_write, &names);
-        let (remove, _) = self.steps(&part.remove, &all, &may_write, &names);
+        let tables_of = (all.as_slice(), may_write.as_slice());
+        let row = [ROW_IMAGE].map(|name| relation(name, &names));
+        let both = [ROW_IMAGE, OLD_IMAGE].map(|name| relation(name, &names));
+        let (put, used) = self.steps(&part.put, tables_of, &row);
+        let (remove, _) = self.steps(&part.remove, tables_of, &row);
+        let (rekey, _) = self.steps(&part.rekey, tables_of, &both);
         for (list, word) in [(&part.put, "put"), (&part.remove, "remove")] {
             if list.is_empty() {
                 let message = format!("a lens with `read` needs at least one [[table.{word}]]");
@@ -88,6 +94,7 @@ impl Reader<'_> {
             query: query?,
             put,
             remove,
+            rekey,
             checks,
         })
     }
@@ -113,7 +120,7 @@ impl Reader<'_> {
 
     /// What only a written lens may say.
     fn derived_only(&mut self, part: &TablePart, shape: &Shape) {
-        let steps = part.put.iter().chain(&part.remove);
+        let steps = part.put.iter().chain(&part.remove).chain(&part.rekey);
         let stray = steps
             .map(Spanned::span)
             .chain(part.lookup.iter().map(Spanned::span))
@@ -152,14 +159,10 @@ impl Reader<'_> {
     fn steps(
         &mut self,
         parts: &[Spanned<StepPart>],
-        tables: &[TableName],
-        may_write: &[&TableName],
-        image: &[&str],
+        (tables, may_write): (&[TableName], &[&TableName]),
+        images: &[Relation],
     ) -> (Vec<Step>, Vec<String>) {
-        let mut relations = vec![Relation {
-            name: ROW_IMAGE.to_owned(),
-            columns: image.iter().map(|name| (*name).to_owned()).collect(),
-        }];
+        let mut relations = images.to_vec();
         let (mut steps, mut used) = (Vec::new(), Vec::new());
         for part in parts.iter().map(Spanned::get_ref) {
             if let Some(name) = &part.name {
@@ -222,5 +225,12 @@ impl Reader<'_> {
     /// Where a line and a column of a string's value are in the file.
     pub(super) fn place(&self, sql: &Spanned<String>, at: (u64, u64)) -> Range<usize> {
         place_in_string(self.text, &sql.span(), at, self.instance.as_ref())
+    }
+}
+
+fn relation(name: &str, columns: &[&str]) -> Relation {
+    Relation {
+        name: name.to_owned(),
+        columns: columns.iter().map(|name| (*name).to_owned()).collect(),
     }
 }

@@ -176,7 +176,7 @@ fn placeholders_are_all_known_and_all_used() {
     wrong(
         "\"public.{of}_link\"",
         "\"public.{off}_link\"",
-        "\"public.{off}_link\"",
+        "{off}_link\"",
         "unknown placeholder `{off}`; expected one of {of}, {kept}, or `{{off}}` for the braces themselves",
     );
     wrong(

@@ -254,6 +254,77 @@ fn steps_are_writes_of_declared_tables_with_named_results() {
 }
 
 #[test]
+fn steps_of_rekey_see_what_the_row_was_and_others_do_not() {
+    let rekey = "rekey = [\"UPDATE ids k SET legacy_id = r.id FROM row_image r, old_image o WHERE k.legacy_id = o.id\"]\n[table.columns]";
+    let with = RIGHT.replacen("[table.columns]", rekey, 1);
+    let rules = compile(&with).expect("it is right");
+    let lens = &rules.migrations()[0].tables[0];
+    let words = |lens: &crate::Lens| -> Vec<String> {
+        let functions = lens.functions();
+        let names = functions.iter().map(|f| f.name.split('_').next());
+        names
+            .map(|word| word.unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert!(
+        words(lens).contains(&"crossfade.\"rekey".to_owned()),
+        "{:?}",
+        words(lens)
+    );
+    let without = compile(RIGHT).expect("it is right");
+    let without = &without.migrations()[0].tables[0];
+    assert!(!words(without).contains(&"crossfade.\"rekey".to_owned()));
+    assert_ne!(lens.functions()[0].name, without.functions()[0].name);
+
+    wrong(
+        "row_image r, ids k",
+        "old_image r, ids k",
+        "old_image",
+        "unknown relation `old_image`",
+    );
+    let wrong_column = with.replacen("= o.id", "= o.uid", 1);
+    let error = compile(&wrong_column).expect_err("there is no uid");
+    assert!(error.contains("`old_image` has no column `uid`"), "{error}");
+}
+
+#[test]
+fn a_key_changes_where_the_rules_say_how() {
+    use crate::{Phase, SearchPath, Verdict};
+    let rekey = "rekey = [\"UPDATE ids k SET legacy_id = r.id FROM row_image r, old_image o WHERE k.legacy_id = o.id\"]\n[table.columns]";
+    let with = RIGHT.replacen("[table.columns]", rekey, 1);
+    let text = "UPDATE old AS o SET id = 7 WHERE o.id = $1 RETURNING name";
+    for phase in Phase::ALL
+        .into_iter()
+        .filter(|phase| *phase != Phase::LegacyOnly)
+    {
+        let read = |rules: &str| {
+            let rules = compile(rules).expect("it is right").with_phase(None, phase);
+            rules.rewrite(text, SearchPath::AsDeclared)
+        };
+        let (without, with) = (read(RIGHT), read(&with));
+        let Verdict::Refused(refusal) = &without.verdict else {
+            panic!("{phase}: not refused");
+        };
+        assert!(
+            refusal.hint.contains("`rekey`"),
+            "{phase}: {}",
+            refusal.hint
+        );
+        let Verdict::Rewritten(rewritten) = &with.verdict else {
+            panic!("{phase}: not rewritten");
+        };
+        let call = match phase {
+            Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => "\"rekey_old_",
+            Phase::LegacyOnly | Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => {
+                "\"change_old_"
+            }
+        };
+        assert!(rewritten.sql.contains(call), "{phase}: {}", rewritten.sql);
+        assert!(pg_query::parse(&rewritten.sql, pg_query::ParserOptions::DEFAULT).is_ok());
+    }
+}
+
+#[test]
 fn every_column_is_put_or_declared_lossy_and_nothing_is_said_twice() {
     wrong(
         ", lossy = true",

@@ -9,34 +9,14 @@ use crate::lens::{Function, quote_ident, quote_literal};
 
 impl Functions<'_> {
     pub(super) fn insert_one(&self) -> Function {
-        let keys: Vec<String> = self.lens.key_columns().map(|c| c.name.clone()).collect();
-        let values: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("(cf_image).{key}::text"))
-            .collect();
-        let constraint = self.lens.key_constraint();
         let body = format!(
-            "{fits}  PERFORM {accept};\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}\
-             \x20 PERFORM 1 FROM ({read}) AS cf_r;\n\
-             \x20 IF FOUND THEN\n    RAISE EXCEPTION USING ERRCODE = '23505',\n\
-             \x20     MESSAGE = {said}, DETAIL = {detail} || concat_ws(', ', {values}) || ') already exists.',\n\
-             \x20     CONSTRAINT = {constraint}, TABLE = {table}, SCHEMA = {schema};\n  END IF;\n\
+            "{fits}  PERFORM {accept};\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}{taken}\
              \x20 PERFORM {put};\n{read_back}{mirror}  RETURN cf_now;\n",
             fits = self.fits("cf_image", "  "),
             accept = self.lens.call(Call::Accept, "cf_image"),
             lock_legacy = self.lock_legacy("cf_image"),
             locks = self.locks("cf_image"),
-            read = self.lens.read_of(self.written, "cf_image"),
-            said = quote_literal(&format!(
-                "duplicate key value violates unique constraint \"{constraint}\""
-            )),
-            detail = quote_literal(&format!("Key ({})=(", keys.join(", "))),
-            values = values.join(", "),
-            constraint = quote_literal(&constraint),
-            table = quote_literal(&self.lens.legacy.name),
-            schema = quote_literal(&self.lens.legacy.schema),
+            taken = self.taken("cf_image"),
             put = self.lens.call(Call::PutOne, "cf_image"),
             read_back = self.read_back("cf_image", "  "),
             mirror = self.mirror("  "),
@@ -49,6 +29,38 @@ impl Functions<'_> {
             ),
             &format!("  cf_now {};\n{}", self.row, self.fitting()),
             &body,
+        )
+    }
+
+    /// Fails if a row has the key of an image, in the words of the legacy table. Waits for whoever is
+    /// about to make one: no index of both would.
+    pub(super) fn taken(&self, image: &str) -> String {
+        let keys: Vec<String> = self.lens.key_columns().map(|c| c.name.clone()).collect();
+        let values: Vec<String> = self
+            .lens
+            .legacy_key()
+            .iter()
+            .map(|key| format!("({image}).{key}::text"))
+            .collect();
+        let constraint = self.lens.key_constraint();
+        format!(
+            "  PERFORM crossfade.claim({migration}, {legacy}, {key});\n\
+             \x20 PERFORM 1 FROM ({read}) AS cf_r;\n\
+             \x20 IF FOUND THEN\n    RAISE EXCEPTION USING ERRCODE = '23505',\n\
+             \x20     MESSAGE = {said}, DETAIL = {detail} || concat_ws(', ', {values}) || ') already exists.',\n\
+             \x20     CONSTRAINT = {constraint}, TABLE = {table}, SCHEMA = {schema};\n  END IF;\n",
+            migration = quote_literal(&self.lens.migration),
+            legacy = quote_literal(&self.lens.legacy.sql()),
+            key = self.lens.key_json(image),
+            read = self.lens.read_of(self.written, image),
+            said = quote_literal(&format!(
+                "duplicate key value violates unique constraint \"{constraint}\""
+            )),
+            detail = quote_literal(&format!("Key ({})=(", keys.join(", "))),
+            values = values.join(", "),
+            constraint = quote_literal(&constraint),
+            table = quote_literal(&self.lens.legacy.name),
+            schema = quote_literal(&self.lens.legacy.schema),
         )
     }
 
@@ -82,13 +94,15 @@ impl Functions<'_> {
 
     /// An UPDATE: old and new images in step, and the columns that the client set. The row is
     /// looked at again under its locks. If it changed since the statement looked, the new values
-    /// still stand where neither they nor the condition depend on the old ones.
+    /// still stand where neither they nor the condition depend on the old ones. A row whose key
+    /// changes moves to it first, on both sides.
     pub(super) fn change(&self) -> Function {
+        let moves = self.written.can_rekey();
         let sets: String = self
             .lens
             .columns
             .iter()
-            .filter(|column| !self.lens.is_key(column))
+            .filter(|column| moves || !self.lens.is_key(column))
             .map(|c| {
                 let name = quote_ident(&c.name);
                 format!(
@@ -99,20 +113,36 @@ impl Functions<'_> {
             .collect();
         let body = format!(
             "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
-             \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{fits}{sets}\
-             \x20   PERFORM {accept};\n    PERFORM {put};\n{read_back}{mirror}    RETURN NEXT cf_now;\n  END LOOP;\n",
+             \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{was}{fits}{sets}\
+             \x20   PERFORM {accept};\n{rekey}    PERFORM {put};\n{read_back}{mirror}    RETURN NEXT cf_now;\n  END LOOP;\n",
             again = self.look_again(),
+            was = if moves { "    cf_was := cf_now;\n" } else { "" },
+            rekey = if moves {
+                self.move_row()
+            } else {
+                String::new()
+            },
             fits = self.fits("cf_new", "    "),
             accept = self.lens.call(Call::Accept, "cf_now"),
             put = self.lens.call(Call::PutOne, "cf_now"),
-            read_back = self.read_back("cf_old", "    "),
+            read_back = self.read_back("cf_now", "    "),
             mirror = self.mirror("    "),
         );
         self.function(
             self.lens.named(Call::Change.word()),
             &format!("(cf_olds {row}[], cf_news {row}[], cf_set text[], cf_alone boolean, cf_mirror boolean) RETURNS SETOF {row}", row = self.row),
-            &format!("  cf_old {row};\n  cf_new {row};\n  cf_now {row};\n  cf_i integer := 0;\n  cf_images {row}[] := cf_news;\n{fitting}", row = self.row, fitting = self.fitting()),
+            &format!("  cf_old {row};\n  cf_new {row};\n  cf_now {row};\n  cf_was {row};\n  cf_i integer := 0;\n  cf_images {row}[] := cf_news;\n{fitting}", row = self.row, fitting = self.fitting()),
             &body,
+        )
+    }
+
+    /// `cf_was` moved to the key of `cf_now`.
+    fn move_row(&self) -> String {
+        format!(
+            "    IF {} THEN\n      PERFORM {};\n      IF cf_mirror THEN PERFORM {}; END IF;\n    END IF;\n",
+            self.moved("cf_was", "cf_now"),
+            self.lens.call(Call::RekeyOne, "cf_was, cf_now"),
+            self.lens.call(Call::MoveLegacy, "cf_was, cf_now, true"),
         )
     }
 

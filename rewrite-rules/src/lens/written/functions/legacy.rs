@@ -51,20 +51,7 @@ impl Functions<'_> {
             format!("CASE WHEN cf_set IS NULL OR {} = ANY (cf_set) THEN excluded.{name} ELSE cf_t.{name} END",
                 quote_literal(name.trim_matches('"')))
         });
-        let stale = |in_the_way: bool| {
-            let migration = quote_literal(&self.lens.migration);
-            format!("crossfade.legacy_is_stale({migration}, {in_the_way})")
-        };
-        let body = format!(
-            "  IF NOT cf_excuse OR NOT {maybe_stale} THEN\n    {put};\n    RETURN true;\n  END IF;\n\
-             \x20 BEGIN\n    {put};\n\
-             \x20 EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
-             \x20   IF NOT {stale} THEN RAISE; END IF;\n    PERFORM {record};\n\
-             \x20 END;\n  RETURN true;\n",
-            maybe_stale = stale(false),
-            stale = stale(true),
-            record = self.lens.record("SQLERRM", "SQLSTATE"),
-        );
+        let body = self.excused(&put, &[self.lens.record("SQLERRM", "SQLSTATE")]);
         self.function(
             self.lens.named(Call::Follow.word()),
             &format!(
@@ -73,6 +60,25 @@ impl Functions<'_> {
             ),
             "",
             &body,
+        )
+    }
+
+    /// The body of a function that writes legacy, and that records what a stale row is in the way of.
+    pub(super) fn excused(&self, write: &str, records: &[String]) -> String {
+        let stale = |in_the_way: bool| {
+            let migration = quote_literal(&self.lens.migration);
+            format!("crossfade.legacy_is_stale({migration}, {in_the_way})")
+        };
+        let records: Vec<String> = records.iter().map(|r| format!("PERFORM {r};")).collect();
+        format!(
+            "  IF NOT cf_excuse OR NOT {maybe_stale} THEN\n    {write};\n    RETURN true;\n  END IF;\n\
+             \x20 BEGIN\n    {write};\n\
+             \x20 EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
+             \x20   IF NOT {stale} THEN RAISE; END IF;\n    {records}\n\
+             \x20 END;\n  RETURN true;\n",
+            maybe_stale = stale(false),
+            stale = stale(true),
+            records = records.join(" "),
         )
     }
 
@@ -111,14 +117,22 @@ impl Functions<'_> {
         )
     }
 
-    fn legacy_row(&self, image: &str) -> String {
+    pub(super) fn legacy_key_of(&self, image: &str) -> String {
         let keys: Vec<String> = self
             .lens
             .legacy_key()
             .iter()
             .map(|key| format!("cf_t.{key} = ({image}).{key}"))
             .collect();
-        format!("{} AS cf_t WHERE {}", self.lens.legacy, keys.join(" AND "))
+        keys.join(" AND ")
+    }
+
+    fn legacy_row(&self, image: &str) -> String {
+        format!(
+            "{} AS cf_t WHERE {}",
+            self.lens.legacy,
+            self.legacy_key_of(image)
+        )
     }
 
     pub(super) fn lock_legacy(&self, image: &str) -> String {

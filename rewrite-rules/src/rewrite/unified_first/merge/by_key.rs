@@ -1,0 +1,137 @@
+//! The rows of the target that a MERGE finds, and what becomes of them: pairs of both sides, and rows
+//! that the source has nothing for.
+
+use super::{Parts, RETURNING, Set, own_put};
+use crate::lens::{Lens, quote_ident};
+use crate::rewrite::expression::assigned;
+use crate::rewrite::merge::{Action, When};
+use crate::rewrite::unified_first::Unified;
+use crate::splice::{Output, Source};
+
+impl<'a> Unified<'_, 'a> {
+    /// `cf_old`: the pairs that the ON condition makes; and what becomes of them.
+    pub(super) fn matched(
+        &self,
+        parts: &mut Parts<'_, 'a>,
+        source: &Source<'_>,
+        sets: &[Set<'_, 'a>],
+    ) {
+        let acts = parts.merge.has(When::Matched);
+        let mut old = Output::default();
+        old.own("SELECT cf_s.cf_number");
+        self.keys_and_values(parts, &mut old, source, (When::Matched, sets));
+        self.join(parts, &mut old, source);
+        self.decision(parts, &mut old, source, When::Matched);
+        if let Some(guard) = self.guard(parts) {
+            old.own(&format!(" WHERE {guard}"));
+        }
+        if acts {
+            old.own(&format!(" FOR UPDATE OF {}", self.write.alias));
+        }
+        parts.composer.once("old", old);
+        if acts {
+            self.write_by_key(parts, ("old", "upd"), (When::Matched, sets));
+        }
+    }
+
+    /// The rows of the target that no row of the source was joined to.
+    pub(super) fn not_by_source(
+        &self,
+        parts: &mut Parts<'_, 'a>,
+        source: &Source<'_>,
+        sets: &[Set<'_, 'a>],
+    ) {
+        let when = When::NotMatchedBySource;
+        let (old, alias) = (parts.composer.name("old"), &self.write.alias);
+        let mut left = Output::default();
+        left.own("SELECT NULL::bigint AS cf_number");
+        self.keys_and_values(parts, &mut left, source, (when, sets));
+        left.own(&format!(" FROM ({}) AS {alias}", self.lens.read()));
+        self.decision(parts, &mut left, source, when);
+        let same: Vec<String> = self
+            .lens
+            .legacy_key()
+            .iter()
+            .enumerate()
+            .map(|(at, key)| format!("{old}.cf_k{} = {alias}.{key}", at + 1))
+            .collect();
+        let same = same.join(" AND ");
+        left.own(&format!(
+            " WHERE NOT EXISTS (SELECT FROM {old} WHERE {same})"
+        ));
+        if let Some(guard) = self.guard(parts) {
+            left.own(&format!(" AND {guard}"));
+        }
+        left.own(&format!(" FOR UPDATE OF {alias}"));
+        parts.composer.once("left", left);
+        self.write_by_key(parts, ("left", "rest"), (when, sets));
+    }
+
+    /// The target's keys, which clause it is, and the values that this sets.
+    fn keys_and_values(
+        &self,
+        parts: &Parts<'_, 'a>,
+        output: &mut Output,
+        source: &Source<'_>,
+        (when, sets): (When, &[Set<'_, 'a>]),
+    ) {
+        for (at, key) in self.lens.legacy_key().iter().enumerate() {
+            output.own(&format!(", {}.{key} AS cf_k{}", self.write.alias, at + 1));
+        }
+        output.own(", cf_w.cf_do");
+        for set in sets {
+            if parts.merge.clauses[set.clause].when == when {
+                output.own(&format!(", CASE WHEN cf_w.cf_do = {} THEN ", set.clause));
+                assigned(output, source, Some(set.value), set.column);
+                output.own(&format!(" END AS {}", set.name));
+            }
+        }
+    }
+
+    /// The updates and deletes of rows that `cf_old` or its like found, by their keys.
+    fn write_by_key(
+        &self,
+        parts: &mut Parts<'_, 'a>,
+        (rows, name): (&str, &str),
+        (when, sets): (When, &[Set<'_, 'a>]),
+    ) {
+        let rows = parts.composer.name(rows);
+        let mut write = Output::default();
+        write.own(&format!(
+            "MERGE INTO {} AS {} USING {rows} ON {}",
+            self.lens.unified,
+            Lens::ROW,
+            self.key_of(&rows)
+        ));
+        let mut writes = false;
+        for (number, clause) in parts.merge.clauses.iter().enumerate() {
+            let acts = matches!(clause.action, Action::Delete | Action::Update(_));
+            if clause.when != when || !acts {
+                continue;
+            }
+            writes = true;
+            write.own(&format!(" WHEN MATCHED AND {rows}.cf_do = {number} THEN "));
+            if matches!(clause.action, Action::Delete) {
+                write.own("DELETE");
+                continue;
+            }
+            let ours = sets.iter().filter(|set| set.clause == number);
+            for (at, set) in ours.enumerate() {
+                write.own(if at == 0 { "UPDATE SET " } else { ", " });
+                write.own(&format!("{} = ", quote_ident(&set.column.unified)));
+                let value = set.column.put_value(&format!("{rows}.{}", set.name));
+                own_put(&mut write, &value, set.column, Some(&set.value));
+            }
+        }
+        if !writes {
+            return;
+        }
+        write.own(&format!(
+            " RETURNING {RETURNING}, {rows}.cf_number, ROW({row}.*)::{} AS cf_row",
+            self.lens.unified,
+            row = Lens::ROW
+        ));
+        parts.composer.query(name, write);
+        parts.written.push(parts.composer.name(name));
+    }
+}

@@ -1,0 +1,118 @@
+//! The rows that a MERGE inserts.
+
+use super::{Parts, RETURNING, own_put};
+use crate::lens::{LegacyColumn, Lens, quote_ident};
+use crate::rewrite::expression::assigned;
+use crate::rewrite::merge::{Action, Clause, When};
+use crate::rewrite::unified_first::Unified;
+use crate::splice::{Output, Source};
+use crate::statement::Refusal;
+use crate::tokens::Tokens;
+
+impl<'a> Unified<'_, 'a> {
+    /// The rows of the source that were joined to none of the target, and the inserts of them.
+    pub(super) fn not_by_target(
+        &self,
+        parts: &mut Parts<'_, 'a>,
+        source: &Source<'_>,
+    ) -> Result<(), Refusal> {
+        let old = parts.composer.name("old");
+        let mut which = Output::default();
+        which.own("SELECT cf_s.cf_number, cf_w.cf_do FROM ");
+        which.own(&Self::source_items(parts));
+        self.decision(parts, &mut which, source, When::NotMatchedByTarget);
+        which.own(&format!(
+            " WHERE NOT EXISTS (SELECT FROM {old} WHERE {old}.cf_number = cf_s.cf_number)"
+        ));
+        parts.composer.once("which", which);
+        for number in 0..parts.merge.clauses.len() {
+            let clause = &parts.merge.clauses[number];
+            let Action::Insert(values) = clause.action else {
+                continue;
+            };
+            let given = self.insert_values(clause, values.as_ref())?;
+            let insert = self.insert_action(parts, source, (number, &given));
+            let name = format!("ins{number}");
+            parts.composer.query(&name, insert);
+            parts.written.push(parts.composer.name(&name));
+        }
+        Ok(())
+    }
+
+    fn insert_action(
+        &self,
+        parts: &Parts<'_, 'a>,
+        source: &Source<'_>,
+        (number, given): (usize, &[(&LegacyColumn, Tokens<'a>)]),
+    ) -> Output {
+        let (targets, sources) = self.put_columns();
+        let mut insert = Output::default();
+        insert.own(&format!(
+            "MERGE INTO {} AS {} USING (SELECT cf_p.cf_number",
+            self.lens.unified,
+            Lens::ROW
+        ));
+        let value_of = |column: &LegacyColumn| {
+            let mut given = given.iter();
+            given.find(|(known, _)| known.name == column.name)
+        };
+        for column in &self.lens.columns {
+            insert.own(", ");
+            let value = value_of(column).map(|(_, value)| *value);
+            assigned(&mut insert, source, value, column);
+            insert.own(&format!(" AS {}", quote_ident(&column.name)));
+        }
+        insert.own(&format!(
+            " FROM {} AS cf_p JOIN {rows} AS cf_s ON cf_s.cf_number = cf_p.cf_number{} \
+             WHERE cf_p.cf_do = {number}) AS {image} ON false WHEN NOT MATCHED THEN \
+             INSERT ({}) OVERRIDING SYSTEM VALUE VALUES (",
+            parts.composer.name("which"),
+            parts.joined.from("cf_s"),
+            targets.join(", "),
+            rows = parts.composer.name("src"),
+            image = Lens::IMAGE,
+        ));
+        for (at, value) in sources.iter().enumerate() {
+            insert.own(if at == 0 { "" } else { ", " });
+            match self.lens.columns.get(at) {
+                Some(column) => {
+                    let client = value_of(column).map(|(_, value)| value);
+                    own_put(&mut insert, value, column, client);
+                }
+                None => _ = insert.own(value),
+            }
+        }
+        insert.own(&format!(
+            ") RETURNING {RETURNING}, {}.cf_number, ROW({row}.*)::{} AS cf_row",
+            Lens::IMAGE,
+            self.lens.unified,
+            row = Lens::ROW
+        ));
+        insert
+    }
+
+    /// The legacy columns of an INSERT action, each with the client's value.
+    fn insert_values(
+        &self,
+        clause: &Clause<'a>,
+        values: Option<&Tokens<'a>>,
+    ) -> Result<Vec<(&LegacyColumn, Tokens<'a>)>, Refusal> {
+        let Some(values) = values else {
+            return Ok(Vec::new());
+        };
+        let named = clause.tree.list("target_list");
+        let columns = self.columns_named(named)?;
+        let Some((row, _)) = values.parenthesised(0) else {
+            return Err(self.refused_action("this INSERT of a MERGE"));
+        };
+        let items = row.split();
+        if let Some(extra) = items.get(columns.len()) {
+            let at = Some(extra.extent().start);
+            return Err(self.wrong_count("expressions than target columns", at));
+        }
+        if let Some(extra) = named.get(items.len()) {
+            return Err(self.wrong_count("target columns than expressions", extra.location()));
+        }
+        Ok(columns.into_iter().zip(items).collect())
+    }
+}

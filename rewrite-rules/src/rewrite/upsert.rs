@@ -1,0 +1,59 @@
+//! ON CONFLICT DO UPDATE: whether it gives rows that are there another key.
+//!
+//! ```text
+//! INSERT INTO t (id, email) VALUES (7, 'a@x') ON CONFLICT (email) DO UPDATE SET id = excluded.id
+//! ```
+//!
+//! The row image that such a write returns has the new key, and nothing tells what the old one was: the
+//! other side would keep a row under it. `SET id = excluded.id` behind `ON CONFLICT (id)` changes nothing.
+
+use super::ManagedRef;
+use crate::refuse;
+use crate::statement::Refusal;
+use crate::tree::Tree;
+
+/// Refuses the change of a column; `constraint` is the one on these columns, if its name is known.
+pub(super) fn check_keeps(
+    statement: &Tree,
+    target: &ManagedRef<'_>,
+    columns: &[&str],
+    constraint: Option<&str>,
+) -> Result<(), Refusal> {
+    let clause = statement.get("on_conflict_clause");
+    let infer = clause.get("infer");
+    let named = infer.name("conname").is_some() && infer.name("conname") == constraint;
+    let is_arbiter = |column: &str| {
+        let mut elements = infer.list("index_elems").iter();
+        named || elements.any(|element| element.name("name") == Some(column))
+    };
+    let changes = |set: &&Tree| {
+        let name = set.text("name");
+        columns.contains(&name) && !(is_arbiter(name) && is_excluded(assigned(set), name))
+    };
+    match clause.list("target_list").iter().find(changes) {
+        None => Ok(()),
+        Some(set) => Err(refuse::unsupported(
+            &format!(
+                "ON CONFLICT DO UPDATE of {}, which tells rows apart,",
+                set.text("name")
+            ),
+            &target.table_name(),
+            "Insert with DO NOTHING, and change the key by an UPDATE.",
+        )),
+    }
+}
+
+/// The value of one assignment; of `(a, b) = (x, y)` that of its place.
+fn assigned(set: &Tree) -> &Tree {
+    let value = set.get("val");
+    if !value.is("MultiAssignRef") {
+        return value;
+    }
+    let place = usize::try_from(value.int("colno")).unwrap_or(0);
+    let values = value.get("source").list("args");
+    values.get(place.wrapping_sub(1)).unwrap_or(value)
+}
+
+fn is_excluded(value: &Tree, column: &str) -> bool {
+    value.is("ColumnRef") && value.column_parts() == ["excluded", column]
+}
