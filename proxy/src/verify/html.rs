@@ -7,8 +7,9 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;mar
 padding:0 1rem;color:#1a1a1a}h1 small{font-weight:normal;color:#666;font-size:60%}\
 table{border-collapse:collapse;margin:.5rem 0 1.5rem;width:100%}\
 th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #ddd;\
-vertical-align:top;overflow-wrap:anywhere}td.n,th.n{text-align:right}.clean{color:#176b2c}\
-.not{color:#a11212}code{font-size:90%}";
+vertical-align:top;overflow-wrap:anywhere}td:first-child,th{white-space:nowrap}\
+.numbers td+td,.numbers th+th{text-align:right}.samples td+td,.samples th+th{width:45%}\
+h4{margin:1.5rem 0 0}code{font-weight:normal}.clean{color:#176b2c}.not{color:#a11212}";
 
 /// The page. Everything that comes from the database is escaped.
 #[must_use]
@@ -54,6 +55,7 @@ fn section(table: &TableReport) -> String {
             table.extra.to_string(),
             table.different.to_string(),
         ]],
+        "numbers",
     );
     let columns: Vec<Vec<String>> = table
         .totals
@@ -83,34 +85,28 @@ fn section(table: &TableReport) -> String {
         "total in legacy",
         "total in unified",
     ];
-    text += &rows_of(&head, &columns);
+    text += &rows_of(&head, &columns, "numbers");
     if !table.ignored_columns.is_empty() {
         let ignored = escaped(&table.ignored_columns.join(", "));
         text += &format!("<p>Not compared: {ignored}</p>\n");
     }
     if !table.samples.is_empty() {
         text += "<h3>Samples</h3>\n";
-        let samples: Vec<Vec<String>> = table
-            .samples
-            .iter()
-            .flat_map(|sample| {
-                let values = sample.columns.as_object().into_iter().flatten();
-                values.map(|(column, values)| {
-                    let side = |at: usize| match values[at].as_str() {
-                        Some(text) => text.to_owned(),
-                        None => "NULL".to_owned(),
-                    };
-                    vec![
-                        sample.kind.to_owned(),
-                        sample.key.to_string(),
-                        column.clone(),
-                        side(0),
-                        side(1),
-                    ]
-                })
+    }
+    for sample in &table.samples {
+        text += &format!(
+            "<h4>{} <code>{}</code></h4>\n",
+            escaped(sample.kind),
+            escaped(&sample.key.to_string())
+        );
+        let values = sample.columns.as_object().into_iter().flatten();
+        let rows: Vec<Vec<String>> = values
+            .map(|(column, values)| {
+                let side = |at: usize| values[at].as_str().unwrap_or("NULL").to_owned();
+                vec![column.clone(), side(0), side(1)]
             })
             .collect();
-        text += &rows_of(&["", "key", "column", "legacy", "unified"], &samples);
+        text += &rows_of(&["column", "legacy", "unified"], &rows, "samples");
     }
     text
 }
@@ -123,8 +119,8 @@ fn rate(nulls: i64, rows: i64) -> String {
     format!("{nulls} ({:.1} %)", nulls as f64 * 100.0 / rows as f64)
 }
 
-fn rows_of(head: &[&str], rows: &[Vec<String>]) -> String {
-    let mut text = String::from("<table><thead><tr>");
+fn rows_of(head: &[&str], rows: &[Vec<String>], class: &str) -> String {
+    let mut text = format!("<table class=\"{class}\"><thead><tr>");
     for name in head {
         text += &format!("<th>{}</th>", escaped(name));
     }
