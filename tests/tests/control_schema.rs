@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crossfade::testbed::Auth;
-use crossfade_tests::control::{self, number};
+use crossfade_tests::control::{self, number, pid, until_blocked};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 use tokio_postgres::AsyncMessage;
@@ -213,4 +213,34 @@ async fn a_role_with_no_more_than_the_printed_grants_moves_a_table_and_goes_back
     assert_eq!(application.execute(write, &[]).await.unwrap(), 1);
     let unified = "SELECT count(*) FROM users WHERE full_name = 'Granted'";
     assert_eq!(number(&operator, unified).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn claims_wait_for_their_own_key_alone() {
+    let world = World::start().await.unwrap();
+    world.database("claims").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "claims", Phase::DualWrite).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let url = world.postgres.url("claims");
+    let (one, other) = tokio::try_join!(world.client(&url), world.client(&url)).unwrap();
+    let watcher = world.client(&url).await.unwrap();
+    let begin = |key: u32| {
+        format!("BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT crossfade.claim('m', 't', '[{key}]')")
+    };
+    one.batch_execute(&begin(1)).await.unwrap();
+    other.batch_execute(&begin(2)).await.unwrap();
+    one.batch_execute("COMMIT").await.unwrap();
+    other.batch_execute("COMMIT").await.unwrap();
+
+    one.batch_execute(&begin(3)).await.unwrap();
+    let waiting = pid(&other).await.unwrap();
+    let again = begin(3);
+    let (claimed, ()) = tokio::join!(other.batch_execute(&again), async {
+        until_blocked(&watcher, waiting).await.unwrap();
+        one.batch_execute("COMMIT").await.unwrap();
+    });
+    claimed.unwrap();
+    other.batch_execute("COMMIT").await.unwrap();
+    let left = "SELECT count(*) FROM crossfade.claims";
+    assert_eq!(number(&watcher, left).await.unwrap(), 0);
 }

@@ -10,12 +10,15 @@ CREATE TABLE crossfade.claims (
     PRIMARY KEY (migration, legacy_table, key)
 );
 
--- The application's role needs no right on the table: the function has its owner's.
+-- The application's role needs no right on the table: the function has its owner's. The row is found
+-- by its place, which needs no search and leaves serializable transactions nothing to depend on.
 CREATE FUNCTION crossfade.claim(migration text, legacy_table text, key jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $crossfade$
+DECLARE
+    place tid;
 BEGIN
-    INSERT INTO crossfade.claims (migration, legacy_table, key) VALUES ($1, $2, $3);
-    DELETE FROM crossfade.claims AS c
-    WHERE c.migration = $1 AND c.legacy_table = $2 AND c.key = $3;
+    INSERT INTO crossfade.claims AS c (migration, legacy_table, key) VALUES ($1, $2, $3)
+    RETURNING c.ctid INTO place;
+    DELETE FROM crossfade.claims AS c WHERE c.ctid = place;
 END
 $crossfade$;
