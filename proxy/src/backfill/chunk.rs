@@ -27,8 +27,6 @@ pub struct Chunks<'a> {
 struct Walk {
     end: Statement,
     keys: Statement,
-    /// For rows that nobody else puts meanwhile.
-    absent: Option<Statement>,
     copy: Statement,
 }
 
@@ -61,18 +59,9 @@ impl<'a> Chunks<'a> {
                     (lens.unified_chunk_end(range), lens.unified_keys(range))
                 }
             };
-            let absent = match direction {
-                Direction::LegacyToUnified => lens.copy_absent(range),
-                Direction::UnifiedToLegacy => None,
-            };
-            let absent = match absent {
-                Some(absent) => Some(client.prepare(&absent).await.map_err(sql())?),
-                None => None,
-            };
             Ok::<_, ControlError>(Walk {
                 end: client.prepare(&end).await.map_err(sql())?,
                 keys: client.prepare(&keys).await.map_err(sql())?,
-                absent,
                 copy: client.prepare(&copy_of(range)).await.map_err(sql())?,
             })
         };
@@ -120,9 +109,9 @@ impl<'a> Chunks<'a> {
         let Some(end) = end.map(|row| row.get::<_, Value>(0)) else {
             return Ok(None);
         };
-        let counts = match self.whole(&mut transaction, walk, after, &end).await? {
-            Some(counts) => counts,
-            None => self.halves(&mut transaction, after, &end).await?,
+        let counts = match self.attempt(&mut transaction, walk, after, &end).await? {
+            Ok(counts) => counts,
+            Err(_failure) => self.halves(&mut transaction, after, &end).await?,
         };
         state::advance(
             &transaction,
@@ -200,24 +189,6 @@ impl<'a> Chunks<'a> {
             .await
             .map_err(sql())?;
         Ok(transaction)
-    }
-
-    /// A chunk at one stroke; `None` when a row of it cannot be put. Somebody may have put one of its
-    /// rows in the same instant, which only the more careful statement can do with.
-    async fn whole(
-        &self,
-        transaction: &mut Transaction<'_>,
-        walk: &Walk,
-        after: Option<&Value>,
-        through: &Value,
-    ) -> Result<Option<Counts>, ControlError> {
-        if let Some(absent) = &walk.absent {
-            let parameters = parameters(after, through, None);
-            if let Ok(counts) = savepoint(transaction, absent, &parameters).await? {
-                return Ok(Some(counts));
-            }
-        }
-        Ok(self.attempt(transaction, walk, after, through).await?.ok())
     }
 
     async fn attempt(

@@ -1,6 +1,5 @@
 //! The SQL of a backfill's chunks: the rows of a range of the key, locked and put.
 
-mod absent;
 mod remains;
 
 use super::{KeyRange, Lens, quote_ident, quote_literal};

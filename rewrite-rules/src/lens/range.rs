@@ -120,34 +120,26 @@ impl Lens {
     }
 
     pub(super) fn in_range(&self, range: KeyRange) -> String {
-        self.columns_in_range(&self.legacy_key(), Self::IMAGE, range)
-    }
-
-    pub(super) fn columns_in_range(
-        &self,
-        key: &[String],
-        relation: &str,
-        range: KeyRange,
-    ) -> String {
-        let compares = |operator, parameter| self.key_compares(key, relation, operator, parameter);
         match range {
             KeyRange::All => "true".to_owned(),
-            KeyRange::After => compares(">", 1),
-            KeyRange::Through => compares("<=", 1),
-            KeyRange::AfterThrough => format!("{} AND {}", compares(">", 1), compares("<=", 2)),
-            KeyRange::One => compares("=", 1),
+            KeyRange::After => self.key_compares(">", 1),
+            KeyRange::Through => self.key_compares("<=", 1),
+            KeyRange::AfterThrough => format!(
+                "{} AND {}",
+                self.key_compares(">", 1),
+                self.key_compares("<=", 2)
+            ),
+            KeyRange::One => self.key_compares("=", 1),
         }
     }
 
     /// A row comparison, which an index on the key serves, under the key's own collation.
-    fn key_compares(
-        &self,
-        key: &[String],
-        relation: &str,
-        operator: &str,
-        parameter: usize,
-    ) -> String {
-        let columns: Vec<String> = key.iter().map(|key| format!("{relation}.{key}")).collect();
+    fn key_compares(&self, operator: &str, parameter: usize) -> String {
+        let columns: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|key| format!("{}.{key}", Self::IMAGE))
+            .collect();
         let values: Vec<String> = self
             .key_columns()
             .enumerate()

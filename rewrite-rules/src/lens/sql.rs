@@ -216,7 +216,7 @@ impl Lens {
         format!("{} ON CONFLICT DO NOTHING", self.insert_from(relation))
     }
 
-    pub(super) fn insert_from(&self, relation: &str) -> String {
+    fn insert_from(&self, relation: &str) -> String {
         let mut targets: Vec<String> = self
             .columns
             .iter()
