@@ -7,6 +7,7 @@ use super::returning::{self, Carried, Items};
 use super::{ManagedRef, Scope, read};
 use crate::lens::quote_ident;
 use crate::refuse;
+use crate::rule_set::Side;
 use crate::splice::Source;
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
@@ -169,16 +170,8 @@ impl<'a> Write<'a> {
         if !clause.exists() {
             return Ok(Carried::default());
         }
-        let joined = self.joined().is_some();
-        if joined && clause.find("SubLink").is_some() {
-            return Err(refuse::unsupported(
-                "a subquery in RETURNING of a joined write",
-                &target.table_name(),
-                "Read it in a second statement.",
-            ));
-        }
         self.check_list(scope, target, source, known)?;
-        if joined {
+        if self.joined().is_some() {
             returning::carried(scope, target, self, source)
         } else {
             Ok(Carried::default())
@@ -210,17 +203,22 @@ impl<'a> Write<'a> {
             );
         }
         let items = Items::of(self.statement);
+        let is_item = |name: &str| items.all.iter().any(|i| i.name == name && i.has_row);
+        let legacy = target.managed.side == Side::Legacy;
+        let is_column = |name: &str| legacy && target.managed.lens.column(name).is_some();
+        let is_row = |name: &str| {
+            (name == self.refname && !known(name)) || (is_item(name) && !is_column(name))
+        };
+        if returning::results(clause)
+            .any(|column| matches!(column.column_parts()[..], [name] if is_row(name)))
+        {
+            // Its type would be another.
+            return refuse(
+                "a whole row in RETURNING",
+                "Return its columns, or row_to_json().",
+            );
+        }
         for column in column_refs(clause, true) {
-            let parts = column.column_parts();
-            let Some((name, qualifier)) = parts.split_last() else {
-                continue;
-            };
-            if qualifier.is_empty() && *name == self.refname && !known(name) {
-                return refuse(
-                    "a whole row in RETURNING",
-                    "Return its columns, or row_to_json().",
-                );
-            }
             unqualify(scope.tokens, target, column, source);
         }
         // From version 18 on these are names for the row as it was and as it is.

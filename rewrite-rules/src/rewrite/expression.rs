@@ -96,7 +96,7 @@ pub(super) fn first_of_value(tokens: &Tokens<'_>) -> usize {
     tokens.tokens[first - usize::from(query)].start
 }
 
-fn begins_query(tokens: &Tokens<'_>, at: usize) -> bool {
+pub(super) fn begins_query(tokens: &Tokens<'_>, at: usize) -> bool {
     let words = ["select", "with", "values", "table"];
     let token = tokens.tokens.get(at);
     token.is_some_and(|token| words.iter().any(|word| tokens.is_word(token, word)))
@@ -105,7 +105,7 @@ fn begins_query(tokens: &Tokens<'_>, at: usize) -> bool {
 /// `(a) = (x)` is no row to PostgreSQL, which refuses it: where `x` stands. A query is none with any
 /// number of parentheses around it.
 pub(super) fn unrowed(item: &Tokens<'_>) -> Option<usize> {
-    let (columns, close) = item.parenthesised(0)?;
+    let (_, close) = item.parenthesised(0)?;
     let open = close + 2;
     let (inner, end) = item.parenthesised(open)?;
     let mut bare = inner;
@@ -115,6 +115,6 @@ pub(super) fn unrowed(item: &Tokens<'_>) -> Option<usize> {
         bare = within;
     }
     let query = begins_query(&bare, 0);
-    let one = columns.split().len() == 1 && inner.split().len() == 1;
+    let one = inner.split().len() == 1;
     (one && !query && end + 1 == item.tokens.len()).then(|| first_of_value(&inner))
 }

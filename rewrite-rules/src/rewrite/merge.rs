@@ -21,15 +21,13 @@ pub(super) mod mirror;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
-use super::returning::Items;
+use super::returning::{Items, results};
 use super::{ManagedRef, Scope, read};
 use crate::lens::quote_ident;
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
-use crate::tree::Tree;
-use crate::walk::column_refs;
 pub(super) use clauses::{Action, Clause, Merge, When};
 
 /// The first version of PostgreSQL whose MERGE returns what it wrote.
@@ -40,7 +38,7 @@ const ACTION: &str = "cf_x.\"merge_action\"";
 
 /// The items of USING, by which the client's text names the source's columns.
 pub(super) struct Joined<'a> {
-    items: Items<'a>,
+    pub items: Items<'a>,
     table: String,
 }
 
@@ -54,8 +52,7 @@ impl<'a> Joined<'a> {
 
     /// Checks that the source can be carried along as whole rows.
     pub fn check(&self) -> Result<(), Refusal> {
-        let rows = self.items.all.iter().all(|item| item.has_row);
-        if rows && !self.items.merged {
+        if self.items.have_rows() {
             return Ok(());
         }
         Err(refuse::unsupported(
@@ -63,49 +60,6 @@ impl<'a> Joined<'a> {
             &self.table,
             "Put it into a query: USING (SELECT … FROM …) AS name.",
         ))
-    }
-
-    /// The source's rows as results: `, "s" AS cf_r1`.
-    pub fn rows(&self) -> String {
-        let rows = self.items.all.iter().enumerate();
-        rows.map(|(at, item)| format!(", {} AS cf_r{}", quote_ident(item.name), at + 1))
-            .collect()
-    }
-
-    /// The source's items again, over a relation that has those rows: to stand in FROM.
-    pub fn from(&self, relation: &str) -> String {
-        let rows = self.items.all.iter().enumerate();
-        rows.map(|(at, item)| {
-            format!(
-                " CROSS JOIN LATERAL (SELECT ({relation}.cf_r{}).*) AS {}",
-                at + 1,
-                quote_ident(item.name)
-            )
-        })
-        .collect()
-    }
-
-    /// `public.profiles.notes` → `"profiles".notes` below a node: what [`Joined::from`] makes has no
-    /// schema.
-    pub fn unqualify(&self, scope: &Scope<'a>, node: &Tree, source: &mut Source<'a>) {
-        for column in column_refs(node, true) {
-            let parts = column.column_parts();
-            let qualifier = parts.len().saturating_sub(1);
-            if qualifier < 2 {
-                continue;
-            }
-            let relation = parts[qualifier - 1];
-            let range = column
-                .location()
-                .and_then(|start| scope.tokens.dotted(start, qualifier));
-            if let (true, Some(range)) = (self.has(relation), range) {
-                source.edit(range, quote_ident(relation));
-            }
-        }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.items.all.iter().any(|item| item.name == name)
     }
 }
 
@@ -123,30 +77,21 @@ pub(super) fn returning<'a>(
     }
     joined.check()?;
     write.check_list(scope, target, source, known)?;
-    joined.unqualify(scope, clause, source);
+    joined.items.unqualify(scope.tokens, clause, source);
     let refuse = |what: &str, hint: &str| {
         let table = target.table_name();
         Err(refuse::unsupported(what, &table, hint))
     };
-    for column in column_refs(clause, true) {
-        let parts = column.column_parts();
-        match parts.as_slice() {
-            ["*"] => {
-                let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
-                let Some(range) = range else {
-                    return refuse("this RETURNING", "Name the columns.");
-                };
-                // The source's columns come first.
-                let names = joined.items.all.iter().map(|item| quote_ident(item.name));
-                let names = names.chain([write.alias.clone()]);
-                let all: Vec<String> = names.map(|name| format!("{name}.*")).collect();
-                source.edit(range, all.join(", "));
-            }
-            [name] if joined.has(name) => {
-                return refuse("a whole row in RETURNING", "Return its columns.");
-            }
-            _ => {}
-        }
+    for column in results(clause).filter(|column| column.column_parts() == ["*"]) {
+        let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
+        let Some(range) = range else {
+            return refuse("this RETURNING", "Name the columns.");
+        };
+        // The source's columns come first.
+        let names = joined.items.all.iter().map(|item| quote_ident(item.name));
+        let names = names.chain([write.alias.clone()]);
+        let all: Vec<String> = names.map(|name| format!("{name}.*")).collect();
+        source.edit(range, all.join(", "));
     }
     let mut calls = Vec::new();
     clause.each(&mut |node| calls.extend(node.is("MergeSupportFunc").then(|| node.location())));

@@ -19,6 +19,7 @@ use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::tokens::Tokens;
 use crate::tree::Tree;
 use crate::walk::column_refs;
 
@@ -33,6 +34,8 @@ pub(super) struct Carried {
     /// The names of those results.
     pub names: Vec<String>,
     relations: Vec<Relation>,
+    /// There are queries in the list, whose bare names must meet those of the relations alone.
+    nested: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -75,6 +78,54 @@ impl<'t> Items<'t> {
         items
     }
 
+    /// Whether each can be carried along as a whole row, and the rows are all there is to them.
+    pub fn have_rows(&self) -> bool {
+        self.all.iter().all(|item| item.has_row) && !self.merged
+    }
+
+    /// The rows as results: `, "s" AS cf_r1`.
+    pub fn rows(&self) -> String {
+        let rows = self.all.iter().enumerate();
+        rows.map(|(at, item)| format!(", {} AS cf_r{}", quote_ident(item.name), at + 1))
+            .collect()
+    }
+
+    /// The items again, over a relation that has those rows: to stand in FROM.
+    pub fn from(&self, relation: &str) -> String {
+        let rows = self.all.iter().enumerate();
+        rows.map(|(at, item)| {
+            format!(
+                " CROSS JOIN LATERAL (SELECT ({relation}.cf_r{}).*) AS {}",
+                at + 1,
+                quote_ident(item.name)
+            )
+        })
+        .collect()
+    }
+
+    /// `public.profiles.notes` → `"profiles".notes` below a node: what [`Items::from`] makes has no
+    /// schema.
+    pub fn unqualify(&self, tokens: Tokens<'_>, node: &Tree, source: &mut Source<'_>) {
+        for column in column_refs(node, true) {
+            let parts = column.column_parts();
+            let qualifier = parts.len().saturating_sub(1);
+            if qualifier < 2 {
+                continue;
+            }
+            let relation = parts[qualifier - 1];
+            let range = column
+                .location()
+                .and_then(|start| tokens.dotted(start, qualifier));
+            if let (true, Some(range)) = (self.has(relation), range) {
+                source.edit(range, quote_ident(relation));
+            }
+        }
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.all.iter().any(|item| item.name == name)
+    }
+
     fn add(&mut self, node: &'t Tree) {
         let alias = node.get("alias").name("aliasname");
         match node.kind() {
@@ -104,6 +155,9 @@ pub(super) fn carried<'a>(
     let clause = scope.statement.get("returning_clause");
     let items = Items::of(scope.statement);
     let mut carried = Carried::default();
+    if clause.find("SubLink").is_some() {
+        return whole_rows(scope, target, (write, &items), source);
+    }
     for column in column_refs(clause, true) {
         let parts = column.column_parts();
         let Some((name, qualifier)) = parts.split_last() else {
@@ -141,11 +195,15 @@ pub(super) fn carried<'a>(
                 source.edit(range, all);
             }
             (None, name) => {
-                let is_row = name == write.refname || items.all.iter().any(|i| i.name == name);
                 let known = target.managed.side == Side::Legacy
                     && target.managed.lens.column(name).is_some();
-                if is_row && !known {
-                    return refuse();
+                let item = items.all.iter().find(|item| item.name == name);
+                if !known && name == write.refname {
+                    continue;
+                }
+                if !known && item.is_some_and(|item| item.has_row) {
+                    carried.whole(name);
+                    continue;
                 }
                 // Carried in any case: the server tells a name that two tables have.
                 let result = value(&mut carried);
@@ -173,6 +231,47 @@ pub(super) fn carried<'a>(
         }
     }
     Ok(carried)
+}
+
+/// What a list with queries in it may take: which of their names mean a joined table, only the
+/// server knows.
+fn whole_rows<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    (write, items): (&Write<'a>, &Items<'a>),
+    source: &mut Source<'a>,
+) -> Result<Carried, Refusal> {
+    if !items.have_rows() {
+        return Err(refuse::unsupported(
+            "a subquery in RETURNING of a write that joins functions, or by USING",
+            &target.table_name(),
+            "Put what it joins into a query: FROM (SELECT … FROM …) AS name.",
+        ));
+    }
+    let clause = scope.statement.get("returning_clause");
+    let mut carried = Carried {
+        nested: true,
+        ..Carried::default()
+    };
+    let mut all = format!("{}.*", write.alias);
+    for item in &items.all {
+        carried.whole(item.name);
+        all += &format!(", {}.*", quote_ident(item.name));
+    }
+    items.unqualify(scope.tokens, clause, source);
+    for column in results(clause).filter(|column| column.column_parts() == ["*"]) {
+        let at = column.location().and_then(|at| scope.tokens.at(at));
+        if let Some(at) = at {
+            source.edit(scope.tokens.slice(at..at + 1).extent(), all.clone());
+        }
+    }
+    Ok(carried)
+}
+
+/// The results of a RETURNING list that are columns as they are.
+pub(super) fn results(clause: &Tree) -> impl Iterator<Item = &Tree> {
+    let results = clause.list("exprs").iter().map(|result| result.get("val"));
+    results.filter(|value| value.is("ColumnRef"))
 }
 
 impl Carried {
@@ -218,6 +317,14 @@ impl Carried {
     /// The FROM of the answer: `base` holds what was carried, `target` is SQL for the written
     /// row's columns over it, under the name `cf_all`.
     pub fn from(&self, base: &str, target: &str, alias: &str) -> String {
+        let base = if self.nested {
+            format!(
+                "(SELECT cf_row, {} FROM {base} AS cf_b)",
+                self.names.join(", ")
+            )
+        } else {
+            base.to_owned()
+        };
         let mut from = format!("{base} AS cf_all CROSS JOIN LATERAL (SELECT {target}) AS {alias}");
         for relation in &self.relations {
             let columns = match &relation.whole {

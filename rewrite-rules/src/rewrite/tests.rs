@@ -74,6 +74,36 @@ fn expand(text: &str, lens: &Lens) -> String {
             "{mapped cf_old.cf_v1}",
             &lens.columns[1].put_value("cf_old.cf_v1"),
         )
+        .replace(
+            "{mapped cf_old.cf_v1_1}",
+            &lens.columns[1].put_value("cf_old.cf_v1_1"),
+        )
+        .replace(
+            "{mapped cf_v.cf_v}",
+            &lens.columns[1].put_value("cf_v.cf_v"),
+        )
+        .replace(
+            "{mapped cf_q.cf_c1}",
+            &lens.columns[1].put_value("cf_q.cf_c1"),
+        )
+        .replace(
+            "{in conflict}",
+            &["excluded", "\"old\""]
+                .map(|row| {
+                    let kind = format!("{row}.\"kind\"");
+                    let role = lens.columns[1].read_value(&kind);
+                    format!("(SELECT {row}.\"id\" AS \"id\", {role} AS \"role\") AS {row}")
+                })
+                .join(" CROSS JOIN "),
+        )
+        .replace(
+            "{visible or error}",
+            &format!(
+                "CASE WHEN {} THEN true ELSE ('the row in conflict belongs to the other side of the \
+                 migration: ' || ROW(\"old\".\"id\")::text)::boolean END",
+                lens.visible_condition("\"old\"").unwrap_or_default()
+            ),
+        )
         .replace("{remove}", &name(crate::lens::Work::Remove))
         .replace("{remove_legacy}", &name(crate::lens::Work::RemoveLegacy))
         .replace("{put}", &name(crate::lens::Work::Put))
@@ -283,13 +313,13 @@ fn a_merge_into_unified_decides_over_relations_of_the_clients_names() {
          WHEN MATCHED THEN UPDATE SET role = t.r WHEN NOT MATCHED THEN INSERT (id) VALUES (t.id)",
         "WITH cf_src AS MATERIALIZED (SELECT row_number() OVER () AS cf_number, \"t\" AS cf_r1 FROM t), \
          cf_old AS MATERIALIZED (SELECT cf_s.cf_number, \"o\".\"id\" AS cf_k1, cf_w.cf_do, \
-         CASE WHEN cf_w.cf_do = 1 THEN t.r END AS cf_v1 FROM cf_src AS cf_s \
+         CASE WHEN cf_w.cf_do = 1 THEN t.r END AS cf_v1_1 FROM cf_src AS cf_s \
          CROSS JOIN LATERAL (SELECT (cf_s.cf_r1).*) AS \"t\" JOIN ({read}) AS \"o\" ON (o.id = t.id) \
          CROSS JOIN LATERAL (SELECT CASE WHEN t.gone THEN 0 WHEN true THEN 1 END AS cf_do) AS cf_w \
          FOR UPDATE OF \"o\"), \
          cf_upd AS (MERGE INTO \"s\".\"new\" AS cf_u USING cf_old ON cf_u.\"id\" = cf_old.cf_k1 \
          WHEN MATCHED AND cf_old.cf_do = 0 THEN DELETE \
-         WHEN MATCHED AND cf_old.cf_do = 1 THEN UPDATE SET \"kind\" = {mapped cf_old.cf_v1} \
+         WHEN MATCHED AND cf_old.cf_do = 1 THEN UPDATE SET \"kind\" = {mapped cf_old.cf_v1_1} \
          RETURNING merge_action() AS cf_action, cf_old.cf_number, ROW(cf_u.*)::\"s\".\"new\" AS cf_row), \
          cf_which AS MATERIALIZED (SELECT cf_s.cf_number, cf_w.cf_do FROM cf_src AS cf_s \
          CROSS JOIN LATERAL (SELECT (cf_s.cf_r1).*) AS \"t\" \
@@ -302,6 +332,54 @@ fn a_merge_into_unified_decides_over_relations_of_the_clients_names() {
          VALUES (cf_n.\"id\", {mapped cf_n}, {extra}) \
          RETURNING merge_action() AS cf_action, cf_n.cf_number, ROW(cf_u.*)::\"s\".\"new\" AS cf_row), \
          cf_new AS (SELECT * FROM cf_upd UNION ALL SELECT * FROM cf_ins2) SELECT  FROM cf_new AS cf_all",
+    );
+}
+
+#[test]
+fn a_query_in_on_conflict_runs_over_both_rows_as_they_were() {
+    let insert = "INSERT INTO \"s\".\"new\" AS \"old\" (\"id\", \"kind\", \"extra\") OVERRIDING SYSTEM VALUE \
+                  SELECT cf_n.\"id\", {mapped cf_n}, {extra} FROM (VALUES (1, ('x')::text)) AS cf_n(\"id\", \"role\") \
+                  ON CONFLICT (\"id\") DO UPDATE SET";
+    for (set, becomes) in [
+        (
+            "role = (SELECT max(r) FROM t WHERE i = old.id AND r <> excluded.role)",
+            "\"kind\" = (SELECT {mapped cf_v.cf_v} FROM {in conflict} CROSS JOIN LATERAL (VALUES \
+             ((SELECT max(r) FROM t WHERE i = old.id AND r <> excluded.role))) AS cf_v(cf_v)) \
+             WHERE {visible or error}",
+        ),
+        (
+            "(role, id) = (SELECT r, excluded.id FROM t WHERE i = old.id) WHERE old.id > 1",
+            "(\"kind\", \"id\") = (SELECT {mapped cf_q.cf_c1}, cf_q.cf_c2 FROM {in conflict} LEFT JOIN LATERAL \
+             (SELECT r, excluded.id FROM t WHERE i = old.id) AS cf_q(cf_c1, cf_c2) ON true) \
+             WHERE {visible or error} AND (\"old\".\"id\" > 1)",
+        ),
+        (
+            "id = excluded.id WHERE EXISTS (SELECT FROM t)",
+            "\"id\" = excluded.\"id\" WHERE {visible or error} AND ((SELECT cf_v.cf_v FROM {in conflict} \
+             CROSS JOIN LATERAL (VALUES (EXISTS (SELECT FROM t))) AS cf_v(cf_v)))",
+        ),
+    ] {
+        check(
+            Phase::UnifiedOnly,
+            &format!(
+                "INSERT INTO old (id, role) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET {set}"
+            ),
+            &format!("{insert} {becomes}"),
+        );
+    }
+}
+
+#[test]
+fn a_query_that_sets_several_columns_runs_over_the_locked_rows() {
+    check(
+        Phase::UnifiedOnly,
+        "UPDATE old o SET (role, id) = (SELECT c.r, o.id FROM t) FROM c WHERE c.i = o.id",
+        "WITH cf_old AS MATERIALIZED (SELECT \"o\".\"id\" AS cf_k1, \"o\" AS cf_row, \"c\" AS cf_r1 \
+         FROM ({read}) AS \"o\", c WHERE (c.i = o.id) FOR UPDATE OF \"o\") \
+         UPDATE \"s\".\"new\" AS cf_u SET (\"kind\", \"id\") = (SELECT {mapped cf_q.cf_c1}, cf_q.cf_c2 \
+         FROM (SELECT (cf_old.cf_row).*) AS \"o\" CROSS JOIN LATERAL (SELECT (cf_old.cf_r1).*) AS \"c\" \
+         LEFT JOIN LATERAL (SELECT c.r, o.id FROM t) AS cf_q(cf_c1, cf_c2) ON true) \
+         FROM cf_old WHERE cf_u.\"id\" = cf_old.cf_k1",
     );
 }
 

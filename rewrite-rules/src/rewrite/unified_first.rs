@@ -16,32 +16,22 @@
 //! waited; without it two concurrent increments would lose one. In `unified_read` the legacy rows
 //! are locked first and written last, by row image.
 
+pub(super) mod assignments;
 mod conflict;
 mod insert;
 mod merge;
-mod set_query;
+pub(super) mod set_query;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
-use super::expression::{assigned, first_of_value, unrowed, values_of_assignment};
-use super::returning::Carried;
+use super::expression::{assigned, first_of_value};
+use super::returning::{Carried, Items};
 use super::{ManagedRef, Scope, invert, legacy_first};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
-use crate::tokens::Tokens;
-use crate::tree::Tree;
 use set_query::{SetQuery, Value};
-
-/// The columns that are set, and the queries that some of their values come from.
-type Assignments<'s, 'a> = (Vec<(&'s LegacyColumn, Value<'a>)>, Vec<SetQuery<'a>>);
-
-/// What ON CONFLICT DO UPDATE sets, and of which rows.
-pub(super) struct OnConflict<'s, 'a> {
-    pub sets: Vec<(&'s LegacyColumn, Tokens<'a>)>,
-    pub condition: Option<Tokens<'a>>,
-}
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,
@@ -122,18 +112,33 @@ impl<'w, 'a> Unified<'w, 'a> {
 }
 
 impl<'a> Unified<'_, 'a> {
-    fn update(&self, mut composer: Composer, source: &Source<'_>) -> Result<Composed, Refusal> {
-        let (sets, queries) = self.all_assignments()?;
-        self.old_rows(&mut composer, source, &queries, |output| {
+    fn update(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
+        let (sets, queries) = self.assignments()?;
+        // Queries run where the rows are locked: over what `cf_old` has found.
+        let items = Items::of(self.scope.statement);
+        let carried = (!queries.is_empty() && items.have_rows()).then_some(items);
+        if let Some(items) = &carried {
+            let assigned = self.scope.statement.get("target_list");
+            items.unqualify(self.scope.tokens, assigned, source);
+        }
+        let source: &Source<'_> = source;
+        let beside = if carried.is_some() { &[] } else { &queries[..] };
+        self.old_rows(&mut composer, source, beside, |output| {
             for (index, (column, value)) in sets.iter().enumerate() {
-                output.own(", ");
                 match value {
-                    Value::Expression(tokens) => assigned(output, source, Some(*tokens), column),
+                    Value::Expression(tokens) => {
+                        output.own(", ");
+                        assigned(output, source, Some(*tokens), column);
+                    }
+                    Value::OfQuery { .. } if carried.is_some() => continue,
                     Value::OfQuery { query, at } => {
-                        output.own(&queries[*query].value(*query, *at));
+                        output.own(&format!(", {}", SetQuery::value(*query, *at)));
                     }
                 }
                 output.own(&format!(" AS cf_v{}", index + 1));
+            }
+            if let Some(items) = &carried {
+                output.own(&format!(", {} AS cf_row{}", self.write.alias, items.rows()));
             }
         });
         let old = composer.name("old");
@@ -144,19 +149,27 @@ impl<'a> Unified<'_, 'a> {
             Lens::ROW
         ));
         for (index, (column, value)) in sets.iter().enumerate() {
-            let tokens = match value {
-                Value::Expression(tokens) => *tokens,
-                Value::OfQuery { query, .. } => queries[*query].tokens,
+            let at = match (value, &carried) {
+                // The first of its columns brings them all.
+                (Value::OfQuery { at: 1.., .. }, Some(_)) => continue,
+                (Value::OfQuery { query, at: 0 }, Some(items)) => {
+                    let query = &queries[*query];
+                    let rows = format!(
+                        "(SELECT ({old}.cf_row).*) AS {}{}",
+                        self.write.alias,
+                        items.from(&old)
+                    );
+                    update.own(if index == 0 { "" } else { ", " });
+                    query.assign(&mut update, source, &sets[index..], &rows);
+                    continue;
+                }
+                (Value::OfQuery { query, at }, None) => queries[*query].place(*at),
+                (Value::Expression(tokens), _) => first_of_value(tokens),
             };
             let value = column.put_value(&format!("{old}.cf_v{}", index + 1));
             let comma = if index == 0 { "" } else { ", " };
             update.own(&format!("{comma}{} = ", quote_ident(&column.unified)));
-            let at = first_of_value(&tokens);
-            if column.values.is_empty() {
-                update.own_for(&value, at);
-            } else {
-                update.own_value(&value, at, &column.name);
-            }
+            own_put(&mut update, &value, column, at);
         }
         update.own(&format!(" FROM {old} WHERE {}", self.key_of(&old)));
         Ok(self.finish(composer, source, update, TagVerb::Update))
@@ -192,7 +205,7 @@ impl<'a> Unified<'_, 'a> {
                 output.own(", ").client(source, joined);
             }
             for (number, query) in queries.iter().enumerate() {
-                query.write(number, output, source);
+                query.item(number, output, source);
             }
             if let Some(condition) = self.write.condition() {
                 output.own(" WHERE (").client(source, condition).own(")");
@@ -296,18 +309,11 @@ impl<'a> Unified<'_, 'a> {
             .map(|name| format!(", cf_r.{name}"))
             .collect();
         let base = format!(
-            "(SELECT cf_i.*{} FROM {images} AS cf_i JOIN {new} AS cf_r ON {})",
+            "(SELECT cf_i AS cf_row{} FROM {images} AS cf_i JOIN {new} AS cf_r ON {})",
             carried.concat(),
             self.lens.key_join("cf_r", "cf_i")
         );
-        let columns: Vec<String> = self
-            .lens
-            .columns
-            .iter()
-            .map(|column| format!("cf_all.{}", quote_ident(&column.name)))
-            .collect();
-        let row = (base.as_str(), columns.join(", "));
-        composer.select_carried(self.write, source, (row.0, &row.1), &self.carried, verb)
+        composer.select_rows(self.write, source, &base, &self.carried, verb)
     }
 
     fn keys_may_move(&self, verb: TagVerb) -> bool {
@@ -351,139 +357,13 @@ impl<'a> Unified<'_, 'a> {
             gone.join(" AND ")
         )
     }
+}
 
-    /// The columns that an UPDATE sets, each with the client's expression.
-    pub fn assignments(&self) -> Result<Vec<(&LegacyColumn, Tokens<'a>)>, Refusal> {
-        self.expressions(self.all_assignments()?)
-    }
-
-    /// The same of ON CONFLICT DO UPDATE, and its condition.
-    pub fn assignments_on_conflict(&self) -> Result<OnConflict<'_, 'a>, Refusal> {
-        let tree = self.scope.statement.get("on_conflict_clause");
-        let (_, clause) = self.write.insert_parts();
-        let set = clause.and_then(|clause| Some((clause, clause.word("set", 0)?)));
-        let Some((clause, set)) = set else {
-            return Err(refuse::unsupported(
-                "this ON CONFLICT",
-                &self.target.table_name(),
-                "Write it plainly.",
-            ));
-        };
-        let end = clause.tokens.len();
-        let condition = clause.word("where", set);
-        let items = clause.slice(set + 1..condition.unwrap_or(end)).split();
-        let sets = self.assignments_to(tree.list("target_list"), &items)?;
-        Ok(OnConflict {
-            sets: self.expressions(sets)?,
-            condition: condition.map(|word| clause.slice(word + 1..end)),
-        })
-    }
-
-    fn expressions<'s>(
-        &self,
-        (sets, _): Assignments<'s, 'a>,
-    ) -> Result<Vec<(&'s LegacyColumn, Tokens<'a>)>, Refusal> {
-        sets.into_iter()
-            .map(|(column, value)| match value {
-                Value::Expression(tokens) => Ok((column, tokens)),
-                Value::OfQuery { .. } => Err(refuse::unsupported(
-                    "SET (…) = (a query) of a table that is split or merged",
-                    &self.target.table_name(),
-                    "Set each column by `column = expression`.",
-                )),
-            })
-            .collect()
-    }
-
-    /// The same with those that a query gives.
-    fn all_assignments(&self) -> Result<Assignments<'_, 'a>, Refusal> {
-        let items = self.write.assignments();
-        let items = items.map(|tokens| tokens.split()).unwrap_or_default();
-        self.assignments_to(self.scope.statement.list("target_list"), &items)
-    }
-
-    /// What the items of a SET list assign to the columns that it names.
-    fn assignments_to(
-        &self,
-        targets: &[Tree],
-        items: &[Tokens<'a>],
-    ) -> Result<Assignments<'_, 'a>, Refusal> {
-        let refuse = |what: &str| {
-            Err(refuse::unsupported(
-                what,
-                &self.target.table_name(),
-                "Set each column by `column = expression`.",
-            ))
-        };
-        if targets
-            .iter()
-            .any(|target| !target.list("indirection").is_empty())
-        {
-            return refuse("SET of an array element or a field once reads are unified");
-        }
-        let mut values = Vec::new();
-        let mut queries: Vec<SetQuery<'a>> = Vec::new();
-        for item in items {
-            if let Some(value) = unrowed(item) {
-                return Err(Refusal {
-                    sqlstate: "0A000",
-                    message: "source for a multiple-column UPDATE item must be a sub-SELECT or \
-                              ROW() expression"
-                        .to_owned(),
-                    hint: String::new(),
-                    position: self.scope.position(value),
-                });
-            }
-            match (values_of_assignment(item), SetQuery::of(item)) {
-                (Some(found), _) => values.extend(found.into_iter().map(Value::Expression)),
-                (None, Some(found)) => {
-                    let query = queries.len();
-                    values.extend((0..found.columns).map(|at| Value::OfQuery { query, at }));
-                    queries.push(found);
-                }
-                (None, None) => return refuse("this list of assignments"),
-            }
-        }
-        if values.len() != targets.len() {
-            return refuse("this list of assignments");
-        }
-        let mut sets = Vec::new();
-        for (target, value) in targets.iter().zip(values) {
-            let column = self.legacy_column(target)?;
-            if let Value::OfQuery { query, at } = value {
-                if column.sql_type.ends_with("[]") {
-                    return refuse("SET (…) = (a query) of an array once reads are unified");
-                }
-                let given = target.get("val").get("source").get("subselect");
-                let given = given.list("target_list");
-                // A set operation has its columns elsewhere.
-                let counted =
-                    !given.is_empty() && !given.iter().any(|item| item.find("AStar").is_some());
-                if at == 0 && counted && given.len() != queries[query].columns {
-                    return Err(Refusal {
-                        sqlstate: "42601",
-                        message: "number of columns does not match number of values".to_owned(),
-                        hint: String::new(),
-                        position: self.scope.position(queries[query].open),
-                    });
-                }
-            }
-            sets.push((column, value));
-        }
-        Ok((sets, queries))
-    }
-
-    /// The legacy column that an INSERT or a SET names.
-    fn legacy_column(&self, target: &Tree) -> Result<&LegacyColumn, Refusal> {
-        let name = target.text("name");
-        self.lens.column(name).ok_or_else(|| Refusal {
-            sqlstate: "42703",
-            message: format!(
-                "column \"{name}\" of relation \"{}\" does not exist",
-                self.lens.legacy.name
-            ),
-            hint: String::new(),
-            position: target.location().and_then(|at| self.scope.position(at)),
-        })
+/// A value on its way to a unified column; an error in it is told where the client wrote it.
+fn own_put(output: &mut Output, put: &str, column: &LegacyColumn, at: usize) {
+    if column.values.is_empty() {
+        output.own_for(put, at);
+    } else {
+        output.own_value(put, at, &column.name);
     }
 }

@@ -12,6 +12,9 @@ use crate::refuse;
 use crate::statement::Refusal;
 use crate::tree::Tree;
 
+/// What PostgreSQL calls the row that was to be inserted.
+pub(super) const EXCLUDED: &str = "excluded";
+
 /// Refuses the change of a column; `constraint` is the one on these columns, if its name is known.
 pub(super) fn check_keeps(
     statement: &Tree,
@@ -44,7 +47,7 @@ pub(super) fn check_keeps(
 }
 
 /// The value of one assignment; of `(a, b) = (x, y)` that of its place.
-fn assigned(set: &Tree) -> &Tree {
+pub(super) fn assigned(set: &Tree) -> &Tree {
     let value = set.get("val");
     if !value.is("MultiAssignRef") {
         return value;
@@ -55,5 +58,5 @@ fn assigned(set: &Tree) -> &Tree {
 }
 
 fn is_excluded(value: &Tree, column: &str) -> bool {
-    value.is("ColumnRef") && value.column_parts() == ["excluded", column]
+    value.is("ColumnRef") && value.column_parts() == [EXCLUDED, column]
 }

@@ -24,6 +24,7 @@ mod upsert;
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::assigned;
+use super::unified_first::set_query::{SetQuery, Value};
 use super::unified_first::{self, Unified};
 use super::{ManagedRef, Scope, legacy_first};
 use crate::lens::{Call, LegacyColumn, Lens, Written, quote_ident, quote_literal};
@@ -32,7 +33,6 @@ use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::{Refusal, TagVerb};
-use crate::tokens::Tokens;
 use crate::tree::Tree;
 use crate::walk::column_refs;
 
@@ -75,6 +75,9 @@ pub(super) fn compose<'a>(
         (Side::Unified, Some(_)) => mirror::compose(scope, target, (write, lens), source, composer),
     }
 }
+
+/// A column, and what it is set to.
+type Set<'s, 'a> = (&'s LegacyColumn, Value<'a>);
 
 struct Images<'w, 'a> {
     scope: Scope<'a>,
@@ -119,10 +122,11 @@ impl<'a> Images<'_, 'a> {
             return Err(refuse::key_change(&self.target.table_name()));
         }
         let unified = Unified::of(&self.scope, self.target, self.write);
-        let sets = unified.assignments()?;
-        self.judge_assignments(&mut composer, source, &sets, None);
+        let assigned = unified.assignments()?;
+        self.judge_assignments(&mut composer, source, &assigned, None);
+        let (sets, queries) = assigned;
         let new = self.new_image(source, &sets);
-        self.old_rows(&mut composer, source, Some(new));
+        self.old_rows(&mut composer, source, &queries, Some(new));
         let values = self.scope.statement.list("target_list");
         let depends = values.iter().any(|set| depends_on_a_row(set.get("val")));
         let old = composer.name("old");
@@ -143,12 +147,17 @@ impl<'a> Images<'_, 'a> {
     }
 
     /// The row's image with what the client sets in it, as `cf_n`.
-    fn new_image(&self, source: &Source<'_>, sets: &[(&LegacyColumn, Tokens<'a>)]) -> Output {
+    fn new_image(&self, source: &Source<'_>, sets: &[Set<'_, 'a>]) -> Output {
         let mut new = Output::default();
         for (index, column) in self.lens.columns.iter().enumerate() {
             new.own(if index == 0 { "ROW(" } else { ", " });
             match sets.iter().find(|(set, _)| set.name == column.name) {
-                Some((_, value)) => assigned(&mut new, source, Some(*value), column),
+                Some((_, Value::Expression(value))) => {
+                    assigned(&mut new, source, Some(*value), column);
+                }
+                Some((_, Value::OfQuery { query, at })) => {
+                    new.own(&SetQuery::value(*query, *at));
+                }
                 None => {
                     let name = quote_ident(&column.name);
                     new.own(&format!("{}.{name}", self.write.alias));
@@ -160,7 +169,7 @@ impl<'a> Images<'_, 'a> {
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
-        self.old_rows(&mut composer, source, None);
+        self.old_rows(&mut composer, source, &[], None);
         let old = composer.name("old");
         let arguments = format!(
             "{}, {}, {}",
@@ -177,7 +186,13 @@ impl<'a> Images<'_, 'a> {
     }
 
     /// `cf_old`: the images that the statement finds, with the new ones beside them.
-    fn old_rows(&self, composer: &mut Composer, source: &Source<'_>, new: Option<Output>) {
+    fn old_rows(
+        &self,
+        composer: &mut Composer,
+        source: &Source<'_>,
+        queries: &[SetQuery<'_>],
+        new: Option<Output>,
+    ) {
         let alias = &self.write.alias;
         let joined = self.write.joined();
         let mut old = Output::default();
@@ -199,6 +214,9 @@ impl<'a> Images<'_, 'a> {
         old.own(&format!(" FROM ({}) AS {alias}", self.lens.read()));
         if let Some(joined) = joined {
             old.own(", ").client(source, joined);
+        }
+        for (number, query) in queries.iter().enumerate() {
+            query.item(number, &mut old, source);
         }
         if let Some(condition) = self.write.condition() {
             old.own(" WHERE (").client(source, condition).own(")");
@@ -325,7 +343,7 @@ impl<'a> Images<'_, 'a> {
 }
 
 /// The columns that are set, as SQL.
-fn names_of(sets: &[(&LegacyColumn, Tokens<'_>)]) -> String {
+fn names_of(sets: &[Set<'_, '_>]) -> String {
     let names: Vec<String> = sets
         .iter()
         .map(|(set, _)| quote_literal(&set.name))

@@ -85,6 +85,12 @@ impl Grammar<'_> {
                     self.value(Type::Text, scope, 1),
                     self.value(Type::Role, scope, 1),
                 );
+                if scope.relations.len() > 1 && self.choices.chance(25) {
+                    self.saw("subquery in RETURNING of a join");
+                    let query = self.scalar_subquery(Type::Text, scope, 1);
+                    let columns = vec![("r1".to_owned(), Type::Text)];
+                    return (format!(" RETURNING {query} AS r1, {b} AS \"r2\""), columns);
+                }
                 let columns = vec![("r1".to_owned(), Type::Text), ("r2".to_owned(), Type::Role)];
                 (format!(" RETURNING {a} AS r1, {b} AS \"r2\""), columns)
             }
@@ -254,15 +260,32 @@ impl Grammar<'_> {
         let mut both = scope.clone();
         both.relations.push(excluded);
         both.inner = 2;
-        let mut sets = vec![format!("full_name = {}", self.value(Type::Text, &both, 1))];
+        let name = if self.choices.chance(25) {
+            self.saw("DO UPDATE with a subquery");
+            let query = self.scalar_subquery(Type::Text, &both, 1);
+            format!("coalesce({query}, excluded.full_name)")
+        } else {
+            self.value(Type::Text, &both, 1)
+        };
+        let mut sets = vec![format!("full_name = {name}")];
         if self.choices.chance(50) {
             sets.push(format!("role = {}", self.value(Type::Role, &both, 1)));
         }
         if self.choices.chance(30) {
-            sets.push(format!(
-                "(margin_value, is_active) = ({}, DEFAULT)",
-                self.value(Type::Number, &both, 0)
-            ));
+            let value = self.value(Type::Number, &both, 0);
+            sets.push(match self.choices.below(3) {
+                0 => format!("(margin_value, is_active) = ({value}, DEFAULT)"),
+                1 => {
+                    self.saw("DO UPDATE SET = ROW()");
+                    format!("(margin_value, is_active) = ROW({value}, excluded.is_active)")
+                }
+                _ => {
+                    self.saw("DO UPDATE SET from a query");
+                    let second = self.value(Type::Bool, &both, 1);
+                    let rows = self.choices.pick(&["", " WHERE false", " LIMIT 1"]);
+                    format!("(margin_value, is_active) = (SELECT {value}, {second}{rows})")
+                }
+            });
         }
         let filter = if self.choices.chance(40) {
             self.saw("DO UPDATE WHERE");

@@ -15,28 +15,12 @@ const ACCEPTED: &[(&str, &str)] = &[
         "MERGE into a migrated table before PostgreSQL 17",
     ),
     (
-        "SET (…) = (a query) in MERGE once reads are unified",
-        "`SET (…) = (a query)` once reads are unified",
-    ),
-    (
-        "SET (…) = (a query) in ON CONFLICT once reads are unified",
-        "`SET (…) = (a query)` in ON CONFLICT",
-    ),
-    (
         "TABLESAMPLE of a table that is read from its new place",
         "TABLESAMPLE, once reads are unified",
     ),
     (
         "WHERE CURRENT OF once reads are unified",
         "WHERE CURRENT OF, `ctid`, `xmin` and the like, once reads are unified",
-    ),
-    (
-        "in RETURNING of a joined write",
-        "in RETURNING of a joined write",
-    ),
-    (
-        "a subquery in ON CONFLICT once reads are unified",
-        "a subquery in ON CONFLICT",
     ),
     ("the system column", "`ctid`, `xmin` and the like"),
     (

@@ -45,8 +45,8 @@ pub(in crate::rewrite) fn compose<'a>(
     ));
     let mut from = String::new();
     if write.returning.is_some() {
-        statement.own(&joined.rows());
-        from = joined.from("cf_all");
+        statement.own(&joined.items.rows());
+        from = joined.items.from("cf_all");
     }
     composer.query("new", statement);
 

@@ -7,13 +7,26 @@
 //! ```
 //!
 //! There is no FROM to put a derived table into, so each column reference becomes the expression
-//! that reads it. A conflict with a unified row that legacy readers cannot see is an error: the
+//! that reads it. What has a query in it, or a name that the server must find, gets a FROM:
+//!
+//! ```text
+//! SET full_name = (SELECT p.notes FROM profiles p WHERE p.id = iso_agents.id)
+//!
+//! "full_name" = (SELECT cf_v.cf_v
+//!   FROM (SELECT excluded."id" AS "id", …) AS excluded
+//!   CROSS JOIN (SELECT "iso_agents"."id" AS "id", …) AS "iso_agents"
+//!   CROSS JOIN LATERAL (VALUES ((SELECT p.notes FROM profiles p WHERE p.id = iso_agents.id))) AS cf_v(cf_v))
+//! ```
+//!
+//! A conflict with a unified row that legacy readers cannot see is an error: the
 //! client must neither change that row nor believe that nothing was there.
 
-use super::Unified;
+use super::set_query::Value;
+use super::{Unified, own_put};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
-use crate::rewrite::expression::{assigned, values_of_assignment};
+use crate::rewrite::expression::{assigned, first_of_value, is_default};
+use crate::rewrite::upsert::{self, EXCLUDED};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
@@ -22,13 +35,8 @@ use crate::walk::column_refs;
 
 const UPDATE: i64 = 3;
 
-impl Unified<'_, '_> {
-    pub(super) fn conflict(
-        &self,
-        output: &mut Output,
-        source: &Source<'_>,
-        clause: &Tokens<'_>,
-    ) -> Result<(), Refusal> {
+impl<'a> Unified<'_, 'a> {
+    pub(super) fn conflict(&self, output: &mut Output, source: &Source<'_>) -> Result<(), Refusal> {
         let tree = self.scope.statement.get("on_conflict_clause");
         output.own(" ON CONFLICT");
         self.arbiter(output, tree.get("infer"))?;
@@ -36,46 +44,37 @@ impl Unified<'_, '_> {
             output.own(" DO NOTHING");
             return Ok(());
         }
-        let source = self.over_conflicting_row(tree, source)?;
-        let refuse = |what: &str| Err(self.refused(what));
-        let Some(set) = clause.word("set", 0) else {
-            return refuse("this ON CONFLICT");
-        };
-        let where_word = clause.word("where", set);
-        let items = clause
-            .slice(set + 1..where_word.unwrap_or(clause.tokens.len()))
-            .split();
+        let conflict = self.assignments_on_conflict()?;
+        let (sets, queries) = &conflict.assigned;
         let targets = tree.list("target_list");
-        let mut values = Vec::new();
-        for item in &items {
-            match values_of_assignment(item) {
-                Some(found) => values.extend(found),
-                None => return refuse("SET (…) = (a query) in ON CONFLICT"),
-            }
-        }
-        if values.len() != targets.len()
-            || targets.iter().any(|t| !t.list("indirection").is_empty())
-        {
-            return refuse("this SET in ON CONFLICT");
-        }
         output.own(" DO UPDATE SET ");
-        for (index, (target, value)) in targets.iter().zip(values).enumerate() {
-            let column = self.legacy_column(target)?;
-            if index > 0 {
-                output.own(", ");
+        for (index, ((column, value), target)) in sets.iter().zip(targets).enumerate() {
+            match value {
+                // The first of its columns brings them all.
+                Value::OfQuery { at: 1.., .. } => continue,
+                Value::OfQuery { query, at: 0 } => {
+                    output.own(if index == 0 { "" } else { ", " });
+                    let rows = self.conflicting_rows();
+                    queries[*query].assign(output, source, &sets[index..], &rows);
+                }
+                Value::Expression(value) => {
+                    output.own(if index == 0 { "" } else { ", " });
+                    output.own(&format!("{} = ", quote_ident(&column.unified)));
+                    self.set(output, source, column, (*value, upsert::assigned(target)));
+                }
             }
-            self.set(output, &source, column, value);
         }
-        output.own(&format!(
-            " WHERE {}",
-            self.lens.visible_or_error(&self.write.alias)
-        ));
-        if let Some(word) = where_word {
-            let condition = clause.slice(word + 1..clause.tokens.len());
-            output
-                .own(" AND (")
-                .client(&source, condition.extent())
-                .own(")");
+        let visible = self.lens.visible_or_error(&self.write.alias);
+        output.own(&format!(" WHERE {visible}"));
+        if let Some(condition) = conflict.condition {
+            output.own(" AND (");
+            match self.inline(tree.get("where_clause")) {
+                Some(inline) => output.client(&inline, condition.extent()),
+                None => self.beside_conflicting_rows(output, "cf_v.cf_v".to_owned(), |output| {
+                    output.client(source, condition.extent());
+                }),
+            };
+            output.own(")");
         }
         Ok(())
     }
@@ -85,18 +84,88 @@ impl Unified<'_, '_> {
         output: &mut Output,
         source: &Source<'_>,
         column: &LegacyColumn,
-        value: Tokens<'_>,
+        (value, tree): (Tokens<'_>, &Tree),
     ) {
-        let mut expression = Output::default();
-        assigned(&mut expression, source, Some(value), column);
-        output.own(&format!("{} = ", quote_ident(&column.unified)));
-        if column.values.is_empty() && column.sql_type == column.unified_type {
-            output.append(expression);
-        } else {
-            // The value appears once in the mapping's test and once in its error arm.
-            let wrapped = column.put_value(&format!("({})", expression.sql));
-            output.own(&wrapped);
+        let at = first_of_value(&value);
+        let plain = column.values.is_empty() && column.sql_type == column.unified_type;
+        // Mapping names its value twice, so that one shall be nothing that could differ or cost.
+        let simple = plain || ["", "ColumnRef", "ParamRef", "AConst"].contains(&tree.kind());
+        match self.inline(tree).filter(|_| simple || is_default(&value)) {
+            Some(inline) if plain => assigned(output, &inline, Some(value), column),
+            Some(inline) => {
+                let mut expression = Output::default();
+                assigned(&mut expression, &inline, Some(value), column);
+                let put = column.put_value(&format!("({})", expression.sql));
+                own_put(output, &put, column, at);
+            }
+            None => {
+                let mut mapped = Output::default();
+                own_put(&mut mapped, &column.put_value("cf_v.cf_v"), column, at);
+                output.own_for("", at);
+                self.beside_conflicting_rows(output, mapped, |output| {
+                    assigned(output, source, Some(value), column);
+                });
+            }
         }
+    }
+
+    /// A query of its own for an expression of the clause: `cf_v.cf_v` is its value. In VALUES nothing
+    /// is allowed that is not in an assignment either: no aggregate, no function that returns a set.
+    fn beside_conflicting_rows<'o>(
+        &self,
+        output: &'o mut Output,
+        result: impl Into<Output>,
+        value: impl Fn(&mut Output),
+    ) -> &'o mut Output {
+        output.own("(SELECT ").append(result.into());
+        output.own(&format!(
+            " FROM {} CROSS JOIN LATERAL (VALUES (",
+            self.conflicting_rows()
+        ));
+        value(output);
+        output.own(")) AS cf_v(cf_v))")
+    }
+
+    /// Both rows in conflict as they were on the legacy table, as items of FROM.
+    fn conflicting_rows(&self) -> String {
+        let alias = self.write.alias.as_str();
+        let image = |row: &str| {
+            let columns = self.lens.columns.iter().map(|column| {
+                let value = column.read_value(&format!("{row}.{}", quote_ident(&column.unified)));
+                format!("{value} AS {}", quote_ident(&column.name))
+            });
+            let columns: Vec<String> = columns.collect();
+            format!("(SELECT {}) AS {row}", columns.join(", "))
+        };
+        format!("{} CROSS JOIN {}", image(EXCLUDED), image(alias))
+    }
+
+    /// The text with every column reference of an expression made what reads it, if that can be done
+    /// without a query: what a nested query's names mean only the server knows, and it tells of names
+    /// without a table, which both rows have.
+    fn inline(&self, tree: &Tree) -> Option<Source<'a>> {
+        let mut edited = Source::new(self.scope.tokens.text);
+        if tree.find("SubLink").is_some() {
+            return None;
+        }
+        for column in column_refs(tree, true) {
+            let parts = column.column_parts();
+            let (name, relation) = match parts.as_slice() {
+                [EXCLUDED, name] => (*name, EXCLUDED),
+                [relation, name] if *relation == self.write.refname => {
+                    (*name, self.write.alias.as_str())
+                }
+                _ => return None,
+            };
+            let read = self.lens.column(name)?;
+            let mut value = read.read_value(&format!("{relation}.{}", quote_ident(&read.unified)));
+            if !read.values.is_empty() {
+                value = format!("({value})");
+            }
+            let range = self.scope.tokens.dotted(column.location()?, parts.len())?;
+            edited.edit(range, value);
+        }
+        Some(edited)
     }
 
     fn arbiter(&self, output: &mut Output, infer: &Tree) -> Result<(), Refusal> {
@@ -126,60 +195,21 @@ impl Unified<'_, '_> {
             let Some(name) = plain else {
                 return Err(self.refused("ON CONFLICT on an expression"));
             };
-            names.push(quote_ident(&self.column_named(name)?.unified));
+            names.push(quote_ident(
+                &self.column_named(name, infer.location())?.unified,
+            ));
         }
         output.own(&format!(" ({})", names.join(", ")));
         Ok(())
     }
 
-    /// The source with every column reference of the clause made an expression over unified.
-    fn over_conflicting_row<'s>(
-        &self,
-        tree: &Tree,
-        source: &Source<'s>,
-    ) -> Result<Source<'s>, Refusal> {
-        if tree.find("SubLink").is_some() {
-            return Err(self.refused("a subquery in ON CONFLICT"));
-        }
-        let mut edited = Source::new(source.text);
-        let parts_of = [tree.get("where_clause")].into_iter().chain(
-            tree.list("target_list")
-                .iter()
-                .map(|target| target.get("val")),
-        );
-        for column in parts_of.flat_map(|part| column_refs(part, true)) {
-            let parts = column.column_parts();
-            let (name, relation) = match parts.as_slice() {
-                [name] => (*name, self.write.alias.clone()),
-                ["excluded", name] => (*name, "excluded".to_owned()),
-                [.., relation, name] if *relation == self.write.refname => {
-                    (*name, self.write.alias.clone())
-                }
-                _ => return Err(self.refused(&format!("`{}` in ON CONFLICT", parts.join(".")))),
-            };
-            let read = self.column_named(name)?;
-            let value = read.read_value(&format!("{relation}.{}", quote_ident(&read.unified)));
-            let range = column
-                .location()
-                .and_then(|start| self.scope.tokens.dotted(start, parts.len()));
-            let Some(range) = range else {
-                return Err(self.refused("this ON CONFLICT"));
-            };
-            edited.edit(
-                range,
-                if read.values.is_empty() {
-                    value
-                } else {
-                    format!("({value})")
-                },
-            );
-        }
-        Ok(edited)
-    }
-
-    fn column_named(&self, name: &str) -> Result<&LegacyColumn, Refusal> {
-        let missing = || self.refused(&format!("ON CONFLICT with the unknown column {name}"));
-        self.lens.column(name).ok_or_else(missing)
+    fn column_named(&self, name: &str, at: Option<usize>) -> Result<&LegacyColumn, Refusal> {
+        self.lens.column(name).ok_or_else(|| Refusal {
+            sqlstate: "42703",
+            message: format!("column \"{name}\" does not exist"),
+            hint: String::new(),
+            position: at.and_then(|at| self.scope.position(at)),
+        })
     }
 
     fn refused(&self, what: &str) -> Refusal {

@@ -47,8 +47,8 @@ impl<'a> Unified<'_, 'a> {
         statement.own(" FROM ");
         let conflict = self.images(&mut statement, source)?;
         let source: &Source<'_> = source;
-        if let Some(conflict) = conflict {
-            self.conflict(&mut statement, source, &conflict)?;
+        if conflict.is_some() {
+            self.conflict(&mut statement, source)?;
         }
         Ok(self.finish_insert(composer, statement, source))
     }

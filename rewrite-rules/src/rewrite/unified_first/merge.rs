@@ -25,25 +25,30 @@
 mod by_key;
 mod insert;
 
-use super::{Unified, Value};
+use super::Unified;
+use super::set_query::{SetQuery, Value};
 use crate::lens::{LegacyColumn, Lens};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
-use crate::rewrite::expression::first_of_value;
 use crate::rewrite::merge::{Action, Joined, Merge, When, check_columns, check_keys, returning};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tokens::Tokens;
 
 /// What each part returns.
 const RETURNING: &str = "merge_action() AS cf_action";
 
-/// A value that an UPDATE action sets, and the name of its result.
-struct Set<'s, 'a> {
+/// What an UPDATE action sets.
+struct Update<'s, 'a> {
     clause: usize,
-    column: &'s LegacyColumn,
-    value: Tokens<'a>,
-    name: String,
+    sets: Vec<(&'s LegacyColumn, Value<'a>)>,
+    queries: Vec<SetQuery<'a>>,
+}
+
+impl Update<'_, '_> {
+    /// The name of a value that is computed where its row is found.
+    fn name(&self, set: usize) -> String {
+        format!("cf_v{}_{}", self.clause, set + 1)
+    }
 }
 
 /// One MERGE on its way.
@@ -75,9 +80,11 @@ impl<'a> Unified<'_, 'a> {
         )?;
         let statement = self.scope.statement;
         for clause in ["join_condition", "merge_when_clauses"] {
-            joined.unqualify(&self.scope, statement.get(clause), source);
+            joined
+                .items
+                .unqualify(self.scope.tokens, statement.get(clause), source);
         }
-        let sets = self.sets(&merge)?;
+        let updates = self.updates(&merge)?;
         let mut parts = Parts {
             merge,
             joined: &joined,
@@ -91,9 +98,9 @@ impl<'a> Unified<'_, 'a> {
         if self.mirrors {
             self.lock(&mut parts, source);
         }
-        self.matched(&mut parts, source, &sets);
+        self.matched(&mut parts, source, &updates);
         if parts.merge.has(When::NotMatchedBySource) {
-            self.not_by_source(&mut parts, source, &sets);
+            self.not_by_source(&mut parts, source, &updates);
         }
         if parts.merge.has(When::NotMatchedByTarget) {
             self.not_by_target(&mut parts, source)?;
@@ -118,7 +125,7 @@ impl<'a> Unified<'_, 'a> {
         let mut rows = Output::default();
         rows.own(&format!(
             "SELECT row_number() OVER () AS cf_number{} FROM ",
-            parts.joined.rows()
+            parts.joined.items.rows()
         ));
         rows.client(source, parts.merge.source.clone());
         parts.composer.once("src", rows);
@@ -127,7 +134,7 @@ impl<'a> Unified<'_, 'a> {
     /// The source under the client's names: to stand in FROM.
     fn source_items(parts: &Parts<'_, 'a>) -> String {
         let rows = parts.composer.name("src");
-        format!("{rows} AS cf_s{}", parts.joined.from("cf_s"))
+        format!("{rows} AS cf_s{}", parts.joined.items.from("cf_s"))
     }
 
     fn join(&self, parts: &Parts<'_, 'a>, output: &mut Output, source: &Source<'_>) {
@@ -200,27 +207,21 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// What the UPDATE actions set.
-    fn sets(&self, merge: &Merge<'a>) -> Result<Vec<Set<'_, 'a>>, Refusal> {
-        let mut sets = Vec::new();
-        for (number, clause) in merge.clauses.iter().enumerate() {
-            let Action::Update(assignments) = &clause.action else {
+    fn updates(&self, merge: &Merge<'a>) -> Result<Vec<Update<'_, 'a>>, Refusal> {
+        let mut updates = Vec::new();
+        for (clause, found) in merge.clauses.iter().enumerate() {
+            let Action::Update(assignments) = &found.action else {
                 continue;
             };
-            let targets = clause.tree.list("target_list");
-            let (assigned, _) = self.assignments_to(targets, &assignments.split())?;
-            for (column, value) in assigned {
-                let Value::Expression(value) = value else {
-                    return Err(self.refused_action("SET (…) = (a query) in MERGE"));
-                };
-                sets.push(Set {
-                    clause: number,
-                    column,
-                    value,
-                    name: format!("cf_v{}", sets.len() + 1),
-                });
-            }
+            let targets = found.tree.list("target_list");
+            let (sets, queries) = self.assignments_to(targets, &assignments.split())?;
+            updates.push(Update {
+                clause,
+                sets,
+                queries,
+            });
         }
-        Ok(sets)
+        Ok(updates)
     }
 
     fn refused_action(&self, what: &str) -> Refusal {
@@ -272,17 +273,8 @@ impl<'a> Unified<'_, 'a> {
         let rows = composer.name("src");
         let from = format!(
             " LEFT JOIN {rows} AS cf_s ON cf_s.cf_number = cf_all.cf_number{}",
-            joined.from("cf_s")
+            joined.items.from("cf_s")
         );
         composer.select_merged(self.write, source, (&image, &from))
     }
-}
-
-/// A value on its way to a unified column; an error in it is told where the client wrote it.
-fn own_put(output: &mut Output, put: &str, column: &LegacyColumn, value: Option<&Tokens<'_>>) {
-    match value.map(first_of_value) {
-        None => output.own(put),
-        Some(at) if column.values.is_empty() => output.own_for(put, at),
-        Some(at) => output.own_value(put, at, &column.name),
-    };
 }

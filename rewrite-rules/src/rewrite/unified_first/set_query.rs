@@ -3,20 +3,26 @@
 //! ```text
 //! UPDATE iso_agents SET (full_name, role) = (SELECT c.name, 'admin' FROM … WHERE …)
 //!
-//! SELECT …, (SELECT cf_e FROM unnest(cf_q1.cf_a1) AS cf_e) AS cf_v1, …
-//! FROM (…) AS iso_agents, LATERAL (SELECT array_agg(cf_c1) AS cf_a1, array_agg(cf_c2) AS cf_a2
-//!                                  FROM (SELECT c.name, …) AS cf_q(cf_c1, cf_c2)) AS cf_q1
+//! UPDATE users AS cf_u SET ("full_name", "role") = (SELECT cf_q.cf_c1, CASE cf_q.cf_c2 WHEN … END
+//!   FROM (SELECT (cf_old.cf_row).*) AS "iso_agents"
+//!   LEFT JOIN LATERAL (SELECT c.name, … FROM … WHERE …) AS cf_q(cf_c1, cf_c2) ON true)
 //! ```
 //!
-//! The query runs once for each row, as the client's would. Without a row its values are NULL; with
-//! several the server says that a subquery gave more than one, in the words that it has for it.
+//! The query runs once for each row, as the client's would, over relations of the client's names.
+//! Without a row its values are NULL; with several the server says that a subquery gave more than one.
+//!
+//! Where the result is no assignment but a row image, or where joined items have no rows to carry along, it
+//! stands in FROM instead, with the same answers. A row that another transaction changes while the statement
+//! waits for it is then found again with the values of before; a lens that the operator wrote sees that.
 
+use crate::lens::{LegacyColumn, quote_ident};
+use crate::rewrite::expression::{begins_query, first_of_value};
 use crate::splice::{Output, Source};
 use crate::tokens::Tokens;
 
 /// What a column is set to.
 #[derive(Clone, Copy)]
-pub(super) enum Value<'a> {
+pub(in crate::rewrite) enum Value<'a> {
     Expression(Tokens<'a>),
     /// A column of one of the statement's queries.
     OfQuery {
@@ -25,52 +31,102 @@ pub(super) enum Value<'a> {
     },
 }
 
-pub(super) struct SetQuery<'a> {
+pub(in crate::rewrite) struct SetQuery<'a> {
     /// The query without its parentheses.
     pub tokens: Tokens<'a>,
+    /// What makes it a query, if it is a row of the client's.
+    head: &'static str,
     /// Where its parenthesis opens.
     pub open: usize,
     pub columns: usize,
+    /// Where its results stand, if they are counted.
+    pub results: Vec<Option<usize>>,
 }
 
 impl<'a> SetQuery<'a> {
-    /// The query of an assignment `(a, b) = (SELECT …)`.
+    /// The query of an assignment `(a, b) = (SELECT …)`, or `(a, b) = ROW(t.*)`: how many values that
+    /// is only the server knows.
     pub fn of(item: &Tokens<'a>) -> Option<SetQuery<'a>> {
         let (columns, close) = item.parenthesised(0)?;
         let equals = item.tokens.get(close + 1)?;
-        let (tokens, end) = item.parenthesised(close + 2)?;
+        let first = item.tokens.get(close + 2)?;
+        let row = usize::from(item.is_word(first, "row"));
+        let (tokens, end) = item.parenthesised(close + 2 + row)?;
         let whole = item.is_symbol(equals, "=") && end + 1 == item.tokens.len();
+        let query = begins_query(&tokens, 0);
         whole.then(|| SetQuery {
             tokens,
-            open: item.tokens[close + 2].start,
+            head: if query { "" } else { "SELECT " },
+            open: first.start,
             columns: columns.split().len(),
+            results: Vec::new(),
         })
     }
 
-    /// One of its values, for the row that it was run for.
-    pub fn value(&self, number: usize, at: usize) -> String {
-        format!(
-            "(SELECT cf_e FROM unnest(cf_q{}.cf_a{}) AS cf_e)",
-            number + 1,
-            at + 1
-        )
+    /// Where the client wrote one of its values.
+    pub fn place(&self, at: usize) -> usize {
+        let result = self.results.get(at).copied().flatten();
+        result.unwrap_or_else(|| first_of_value(&self.tokens))
     }
 
-    /// The query as an item of FROM, behind a comma.
-    pub fn write(&self, number: usize, output: &mut Output, source: &Source<'_>) {
-        let each = |make: &dyn Fn(usize) -> String| {
-            let all: Vec<String> = (1..=self.columns).map(make).collect();
-            all.join(", ")
-        };
+    /// One of its values where it is an [`SetQuery::item`].
+    pub fn value(number: usize, at: usize) -> String {
+        format!("cf_q{}.cf_c{}", number + 1, at + 1)
+    }
+
+    /// The query as an item of FROM, behind a comma: one row, and an error if there are more.
+    pub fn item(&self, number: usize, output: &mut Output, source: &Source<'_>) {
+        output.own(
+            ", LATERAL (SELECT cf_q.* FROM (SELECT) AS cf_one LEFT JOIN LATERAL \
+             (SELECT *, row_number() OVER () AS cf_n FROM (",
+        );
+        self.write(output, source);
         output.own(&format!(
-            ", LATERAL (SELECT {} FROM (",
-            each(&|at| format!("array_agg(cf_c{at}) AS cf_a{at}"))
-        ));
-        output.client(source, self.tokens.extent());
-        output.own(&format!(
-            ") AS cf_q({})) AS cf_q{}",
-            each(&|at| format!("cf_c{at}")),
+            ") AS cf_q({})) AS cf_q ON (SELECT true FROM generate_series(1, cf_q.cf_n))) AS cf_q{}",
+            self.names(),
             number + 1
         ));
+    }
+
+    /// All of its columns set in an assignment of its own; `rows` are the relations that it may name,
+    /// the columns are the first of `sets`.
+    pub fn assign(
+        &self,
+        output: &mut Output,
+        source: &Source<'_>,
+        sets: &[(&LegacyColumn, Value<'_>)],
+        rows: &str,
+    ) {
+        let columns = || sets.iter().take(self.columns).map(|(column, _)| *column);
+        let names: Vec<String> = columns().map(|c| quote_ident(&c.unified)).collect();
+        output.own(&format!("({}) = ", names.join(", ")));
+        output.own_for("(SELECT ", self.open);
+        // As it is, where that will do and nobody has counted its columns: the server does.
+        let as_it_is =
+            self.results.is_empty() && columns().all(|column| column.put_value("") == "");
+        if as_it_is {
+            output.own("cf_q.*");
+        }
+        for (index, column) in columns().enumerate().filter(|_| !as_it_is) {
+            output.own(if index == 0 { "" } else { ", " });
+            let put = column.put_value(&format!("cf_q.cf_c{}", index + 1));
+            super::own_put(output, &put, column, self.place(index));
+        }
+        output.own(&format!(" FROM {rows} LEFT JOIN LATERAL ("));
+        self.write(output, source);
+        if as_it_is {
+            output.own(") AS cf_q ON true)");
+        } else {
+            output.own(&format!(") AS cf_q({}) ON true)", self.names()));
+        }
+    }
+
+    fn write(&self, output: &mut Output, source: &Source<'_>) {
+        output.own(self.head).client(source, self.tokens.extent());
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<String> = (1..=self.columns).map(|at| format!("cf_c{at}")).collect();
+        names.join(", ")
     }
 }

@@ -13,10 +13,12 @@
 
 use std::collections::HashSet;
 
-use super::Images;
+use super::{Images, Set};
 use crate::lens::{LegacyColumn, quote_ident};
 use crate::rewrite::compose::Composer;
 use crate::rewrite::expression::{is_bare, is_default};
+use crate::rewrite::unified_first::assignments::Assignments;
+use crate::rewrite::unified_first::set_query::{SetQuery, Value};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
@@ -31,12 +33,15 @@ impl<'a> Images<'_, 'a> {
         &self,
         composer: &mut Composer,
         source: &Source<'_>,
-        sets: &[(&LegacyColumn, Tokens<'a>)],
+        (sets, queries): &Assignments<'_, 'a>,
         beside: Option<&str>,
     ) {
         let judged: Vec<_> = sets
             .iter()
-            .filter(|(_, value)| !is_bare(value) && !is_default(value))
+            .filter(|(_, value)| match value {
+                Value::Expression(value) => !is_bare(value) && !is_default(value),
+                Value::OfQuery { .. } => true,
+            })
             .copied()
             .collect();
         if judged.is_empty() {
@@ -50,6 +55,9 @@ impl<'a> Images<'_, 'a> {
         }
         if let Some(relation) = beside {
             output.own(&format!(", {image} AS {relation}"));
+        }
+        for (number, query) in queries.iter().enumerate() {
+            query.item(number, &mut output, source);
         }
         output.own(" WHERE false");
         // An INSERT may have values to judge as well.
@@ -82,16 +90,16 @@ impl<'a> Images<'_, 'a> {
                 continue;
             };
             let items = inner.split();
-            let judged: Vec<(&LegacyColumn, Tokens<'_>)> = given
+            let judged = given
                 .iter()
                 .zip(items)
-                .filter(|(_, value)| !is_bare(value) && !is_default(value))
-                .map(|(column, value)| (*column, value))
-                .collect();
-            let form: Vec<String> = judged
-                .iter()
-                .map(|(column, value)| format!("{} {}", column.name, form(value)))
-                .collect();
+                .filter(|(_, value)| !is_bare(value) && !is_default(value));
+            let (judged, form): (Vec<Set<'_, '_>>, Vec<String>) = judged
+                .map(|(column, value)| {
+                    let form = format!("{} {}", column.name, form(&value));
+                    ((*column, Value::Expression(value)), form)
+                })
+                .unzip();
             if judged.is_empty() || seen.len() >= ROWS_MAX || !seen.insert(form) {
                 continue;
             }
@@ -102,11 +110,14 @@ impl<'a> Images<'_, 'a> {
         Ok(())
     }
 
-    fn values(&self, source: &Source<'_>, judged: &[(&LegacyColumn, Tokens<'_>)]) -> Output {
+    fn values(&self, source: &Source<'_>, judged: &[Set<'_, '_>]) -> Output {
         let mut output = self.target_of(judged.iter().map(|(column, _)| *column));
         for (index, (_, value)) in judged.iter().enumerate() {
             output.own(if index == 0 { "SELECT " } else { ", " });
-            output.client(source, value.extent());
+            match value {
+                Value::Expression(value) => _ = output.client(source, value.extent()),
+                Value::OfQuery { query, at } => _ = output.own(&SetQuery::value(*query, *at)),
+            }
         }
         output
     }

@@ -24,11 +24,9 @@ use crate::lens::{Call, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::legacy_first;
 use crate::rewrite::unified_first::Unified;
+use crate::rewrite::upsert::EXCLUDED;
 use crate::splice::{Output, Source};
 use crate::statement::{Refusal, TagVerb};
-
-/// What PostgreSQL calls the row that was to be inserted.
-const EXCLUDED: &str = "excluded";
 
 impl<'a> Images<'_, 'a> {
     /// Behind `cf_given`, the images that the client gives.
@@ -41,8 +39,8 @@ impl<'a> Images<'_, 'a> {
     ) -> Result<Composed, Refusal> {
         legacy_first::keeps_keys(&self.scope, self.target)?;
         let conflict = unified.assignments_on_conflict()?;
-        let sets = conflict.sets;
-        self.judge_assignments(&mut composer, source, &sets, Some(EXCLUDED));
+        self.judge_assignments(&mut composer, source, &conflict.assigned, Some(EXCLUDED));
+        let (sets, queries) = conflict.assigned;
         let given = composer.name("given");
         let alias = &self.write.alias;
         let excluded: Vec<String> = self
@@ -81,6 +79,9 @@ impl<'a> Images<'_, 'a> {
             self.lens.read(),
             same.join(" AND "),
         ));
+        for (number, query) in queries.iter().enumerate() {
+            query.item(number, &mut old, source);
+        }
         composer.once("old", old);
         let old = composer.name("old");
         let array = |what: &str| format!("(SELECT array_agg({what} ORDER BY cf_i) FROM {old})");

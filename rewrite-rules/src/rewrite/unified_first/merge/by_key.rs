@@ -1,11 +1,12 @@
 //! The rows of the target that a MERGE finds, and what becomes of them: pairs of both sides, and rows
 //! that the source has nothing for.
 
-use super::{Parts, RETURNING, Set, own_put};
+use super::{Parts, RETURNING, Update};
 use crate::lens::{Lens, quote_ident};
-use crate::rewrite::expression::assigned;
+use crate::rewrite::expression::{assigned, first_of_value};
 use crate::rewrite::merge::{Action, When};
-use crate::rewrite::unified_first::Unified;
+use crate::rewrite::unified_first::set_query::Value;
+use crate::rewrite::unified_first::{Unified, own_put};
 use crate::splice::{Output, Source};
 
 impl<'a> Unified<'_, 'a> {
@@ -14,12 +15,12 @@ impl<'a> Unified<'_, 'a> {
         &self,
         parts: &mut Parts<'_, 'a>,
         source: &Source<'_>,
-        sets: &[Set<'_, 'a>],
+        updates: &[Update<'_, 'a>],
     ) {
         let acts = parts.merge.has(When::Matched);
         let mut old = Output::default();
         old.own("SELECT cf_s.cf_number");
-        self.keys_and_values(parts, &mut old, source, (When::Matched, sets));
+        self.keys_and_values(parts, &mut old, source, (When::Matched, updates));
         self.join(parts, &mut old, source);
         self.decision(parts, &mut old, source, When::Matched);
         if let Some(guard) = self.guard(parts) {
@@ -30,7 +31,7 @@ impl<'a> Unified<'_, 'a> {
         }
         parts.composer.once("old", old);
         if acts {
-            self.write_by_key(parts, ("old", "upd"), (When::Matched, sets));
+            self.write_by_key(parts, source, ("old", "upd"), (When::Matched, updates));
         }
     }
 
@@ -39,13 +40,13 @@ impl<'a> Unified<'_, 'a> {
         &self,
         parts: &mut Parts<'_, 'a>,
         source: &Source<'_>,
-        sets: &[Set<'_, 'a>],
+        updates: &[Update<'_, 'a>],
     ) {
         let when = When::NotMatchedBySource;
         let (old, alias) = (parts.composer.name("old"), &self.write.alias);
         let mut left = Output::default();
         left.own("SELECT NULL::bigint AS cf_number");
-        self.keys_and_values(parts, &mut left, source, (when, sets));
+        self.keys_and_values(parts, &mut left, source, (when, updates));
         left.own(&format!(" FROM ({}) AS {alias}", self.lens.read()));
         self.decision(parts, &mut left, source, when);
         let same: Vec<String> = self
@@ -64,7 +65,7 @@ impl<'a> Unified<'_, 'a> {
         }
         left.own(&format!(" FOR UPDATE OF {alias}"));
         parts.composer.once("left", left);
-        self.write_by_key(parts, ("left", "rest"), (when, sets));
+        self.write_by_key(parts, source, ("left", "rest"), (when, updates));
     }
 
     /// The target's keys, which clause it is, and the values that this sets.
@@ -73,17 +74,32 @@ impl<'a> Unified<'_, 'a> {
         parts: &Parts<'_, 'a>,
         output: &mut Output,
         source: &Source<'_>,
-        (when, sets): (When, &[Set<'_, 'a>]),
+        (when, updates): (When, &[Update<'_, 'a>]),
     ) {
         for (at, key) in self.lens.legacy_key().iter().enumerate() {
             output.own(&format!(", {}.{key} AS cf_k{}", self.write.alias, at + 1));
         }
         output.own(", cf_w.cf_do");
-        for set in sets {
-            if parts.merge.clauses[set.clause].when == when {
-                output.own(&format!(", CASE WHEN cf_w.cf_do = {} THEN ", set.clause));
-                assigned(output, source, Some(set.value), set.column);
-                output.own(&format!(" END AS {}", set.name));
+        let mut queries = false;
+        for update in updates {
+            if parts.merge.clauses[update.clause].when != when {
+                continue;
+            }
+            queries |= !update.queries.is_empty();
+            for (at, (column, value)) in update.sets.iter().enumerate() {
+                if let Value::Expression(value) = value {
+                    let clause = update.clause;
+                    output.own(&format!(", CASE WHEN cf_w.cf_do = {clause} THEN "));
+                    assigned(output, source, Some(*value), column);
+                    output.own(&format!(" END AS {}", update.name(at)));
+                }
+            }
+        }
+        if queries {
+            // What they may name.
+            output.own(&format!(", {} AS cf_row", self.write.alias));
+            if when == When::Matched {
+                output.own(&parts.joined.items.rows());
             }
         }
     }
@@ -92,8 +108,9 @@ impl<'a> Unified<'_, 'a> {
     fn write_by_key(
         &self,
         parts: &mut Parts<'_, 'a>,
+        source: &Source<'_>,
         (rows, name): (&str, &str),
-        (when, sets): (When, &[Set<'_, 'a>]),
+        (when, updates): (When, &[Update<'_, 'a>]),
     ) {
         let rows = parts.composer.name(rows);
         let mut write = Output::default();
@@ -115,12 +132,9 @@ impl<'a> Unified<'_, 'a> {
                 write.own("DELETE");
                 continue;
             }
-            let ours = sets.iter().filter(|set| set.clause == number);
-            for (at, set) in ours.enumerate() {
-                write.own(if at == 0 { "UPDATE SET " } else { ", " });
-                write.own(&format!("{} = ", quote_ident(&set.column.unified)));
-                let value = set.column.put_value(&format!("{rows}.{}", set.name));
-                own_put(&mut write, &value, set.column, Some(&set.value));
+            let ours = updates.iter().filter(|update| update.clause == number);
+            for update in ours {
+                self.set_action(parts, &mut write, source, (&rows, when, update));
             }
         }
         if !writes {
@@ -133,5 +147,36 @@ impl<'a> Unified<'_, 'a> {
         ));
         parts.composer.query(name, write);
         parts.written.push(parts.composer.name(name));
+    }
+
+    /// The assignments of an UPDATE action, over the rows that were found for it.
+    fn set_action(
+        &self,
+        parts: &Parts<'_, 'a>,
+        output: &mut Output,
+        source: &Source<'_>,
+        (rows, when, update): (&str, When, &Update<'_, 'a>),
+    ) {
+        for (at, (column, value)) in update.sets.iter().enumerate() {
+            // The first of a query's columns brings them all.
+            if matches!(value, Value::OfQuery { at: 1.., .. }) {
+                continue;
+            }
+            output.own(if at == 0 { "UPDATE SET " } else { ", " });
+            match value {
+                Value::OfQuery { query, .. } => {
+                    let mut named = format!("(SELECT ({rows}.cf_row).*) AS {}", self.write.alias);
+                    if when == When::Matched {
+                        named += &parts.joined.items.from(rows);
+                    }
+                    update.queries[*query].assign(output, source, &update.sets[at..], &named);
+                }
+                Value::Expression(value) => {
+                    output.own(&format!("{} = ", quote_ident(&column.unified)));
+                    let put = column.put_value(&format!("{rows}.{}", update.name(at)));
+                    own_put(output, &put, column, first_of_value(value));
+                }
+            }
+        }
     }
 }

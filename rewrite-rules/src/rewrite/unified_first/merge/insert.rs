@@ -1,10 +1,10 @@
 //! The rows that a MERGE inserts.
 
-use super::{Parts, RETURNING, own_put};
+use super::{Parts, RETURNING};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
-use crate::rewrite::expression::assigned;
+use crate::rewrite::expression::{assigned, first_of_value};
 use crate::rewrite::merge::{Action, Clause, When};
-use crate::rewrite::unified_first::Unified;
+use crate::rewrite::unified_first::{Unified, own_put};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
@@ -67,18 +67,16 @@ impl<'a> Unified<'_, 'a> {
              WHERE cf_p.cf_do = {number}) AS {image} ON false WHEN NOT MATCHED THEN \
              INSERT ({}) OVERRIDING SYSTEM VALUE VALUES (",
             parts.composer.name("which"),
-            parts.joined.from("cf_s"),
+            parts.joined.items.from("cf_s"),
             targets.join(", "),
             rows = parts.composer.name("src"),
             image = Lens::IMAGE,
         ));
         for (at, value) in sources.iter().enumerate() {
             insert.own(if at == 0 { "" } else { ", " });
-            match self.lens.columns.get(at) {
-                Some(column) => {
-                    let client = value_of(column).map(|(_, value)| value);
-                    own_put(&mut insert, value, column, client);
-                }
+            let column = self.lens.columns.get(at);
+            match column.and_then(|column| value_of(column)) {
+                Some((column, given)) => own_put(&mut insert, value, column, first_of_value(given)),
                 None => _ = insert.own(value),
             }
         }

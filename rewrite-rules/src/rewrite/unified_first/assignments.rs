@@ -1,0 +1,137 @@
+//! What a SET list assigns to which legacy column.
+
+use super::Unified;
+use super::set_query::{SetQuery, Value};
+use crate::lens::LegacyColumn;
+use crate::refuse;
+use crate::rewrite::expression::{unrowed, values_of_assignment};
+use crate::statement::Refusal;
+use crate::tokens::Tokens;
+use crate::tree::Tree;
+
+/// The columns that are set, and the queries that some of their values come from.
+pub(in crate::rewrite) type Assignments<'s, 'a> =
+    (Vec<(&'s LegacyColumn, Value<'a>)>, Vec<SetQuery<'a>>);
+
+/// What ON CONFLICT DO UPDATE sets, and of which rows.
+pub(in crate::rewrite) struct OnConflict<'s, 'a> {
+    pub assigned: Assignments<'s, 'a>,
+    pub condition: Option<Tokens<'a>>,
+}
+
+impl<'a> Unified<'_, 'a> {
+    /// What an UPDATE sets.
+    pub(in crate::rewrite) fn assignments(&self) -> Result<Assignments<'_, 'a>, Refusal> {
+        let items = self.write.assignments();
+        let items = items.map(|tokens| tokens.split()).unwrap_or_default();
+        self.assignments_to(self.scope.statement.list("target_list"), &items)
+    }
+
+    /// The same of ON CONFLICT DO UPDATE, and its condition.
+    pub(in crate::rewrite) fn assignments_on_conflict(
+        &self,
+    ) -> Result<OnConflict<'_, 'a>, Refusal> {
+        let tree = self.scope.statement.get("on_conflict_clause");
+        let (_, clause) = self.write.insert_parts();
+        let set = clause.and_then(|clause| Some((clause, clause.word("set", 0)?)));
+        let Some((clause, set)) = set else {
+            return Err(refuse::unsupported(
+                "this ON CONFLICT",
+                &self.target.table_name(),
+                "Write it plainly.",
+            ));
+        };
+        let end = clause.tokens.len();
+        let condition = clause.word("where", set);
+        let items = clause.slice(set + 1..condition.unwrap_or(end)).split();
+        Ok(OnConflict {
+            assigned: self.assignments_to(tree.list("target_list"), &items)?,
+            condition: condition.map(|word| clause.slice(word + 1..end)),
+        })
+    }
+
+    /// What the items of a SET list assign to the columns that it names.
+    pub(super) fn assignments_to(
+        &self,
+        targets: &[Tree],
+        items: &[Tokens<'a>],
+    ) -> Result<Assignments<'_, 'a>, Refusal> {
+        let refuse = |what: &str| {
+            Err(refuse::unsupported(
+                what,
+                &self.target.table_name(),
+                "Set each column by `column = expression`.",
+            ))
+        };
+        if targets
+            .iter()
+            .any(|target| !target.list("indirection").is_empty())
+        {
+            return refuse("SET of an array element or a field once reads are unified");
+        }
+        let mut values = Vec::new();
+        let mut queries: Vec<SetQuery<'a>> = Vec::new();
+        for item in items {
+            if let Some(value) = unrowed(item) {
+                return Err(Refusal {
+                    sqlstate: "0A000",
+                    message: "source for a multiple-column UPDATE item must be a sub-SELECT or \
+                              ROW() expression"
+                        .to_owned(),
+                    hint: String::new(),
+                    position: self.scope.position(value),
+                });
+            }
+            match (values_of_assignment(item), SetQuery::of(item)) {
+                (Some(found), _) => values.extend(found.into_iter().map(Value::Expression)),
+                (None, Some(found)) => {
+                    let query = queries.len();
+                    values.extend((0..found.columns).map(|at| Value::OfQuery { query, at }));
+                    queries.push(found);
+                }
+                (None, None) => return refuse("this list of assignments"),
+            }
+        }
+        if values.len() != targets.len() {
+            return refuse("this list of assignments");
+        }
+        let mut sets = Vec::new();
+        for (target, value) in targets.iter().zip(values) {
+            let column = self.legacy_column(target)?;
+            if let Value::OfQuery { query, at } = value {
+                let given = target.get("val").get("source").get("subselect");
+                let given = given.list("target_list");
+                // A set operation has its columns elsewhere.
+                let counted =
+                    !given.is_empty() && !given.iter().any(|item| item.find("AStar").is_some());
+                if at == 0 && counted && given.len() != queries[query].columns {
+                    return Err(Refusal {
+                        sqlstate: "42601",
+                        message: "number of columns does not match number of values".to_owned(),
+                        hint: String::new(),
+                        position: self.scope.position(queries[query].open),
+                    });
+                }
+                if counted {
+                    queries[query].results = given.iter().map(Tree::location).collect();
+                }
+            }
+            sets.push((column, value));
+        }
+        Ok((sets, queries))
+    }
+
+    /// The legacy column that an INSERT or a SET names.
+    pub(super) fn legacy_column(&self, target: &Tree) -> Result<&LegacyColumn, Refusal> {
+        let name = target.text("name");
+        self.lens.column(name).ok_or_else(|| Refusal {
+            sqlstate: "42703",
+            message: format!(
+                "column \"{name}\" of relation \"{}\" does not exist",
+                self.lens.legacy.name
+            ),
+            hint: String::new(),
+            position: target.location().and_then(|at| self.scope.position(at)),
+        })
+    }
+}
