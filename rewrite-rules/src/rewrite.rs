@@ -12,6 +12,7 @@ mod expression;
 mod functions;
 mod in_place;
 mod invert;
+mod items;
 mod legacy_first;
 mod merge;
 mod mirror;

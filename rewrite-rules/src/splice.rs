@@ -43,6 +43,11 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Whether an edit is for exactly this range.
+    pub fn replaces(&self, range: &Range<usize>) -> bool {
+        self.edits.iter().any(|edit| edit.range == *range)
+    }
+
     pub fn has_edits(&self) -> bool {
         !self.edits.is_empty()
     }

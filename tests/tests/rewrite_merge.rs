@@ -97,6 +97,20 @@ const STATEMENTS: &[Statement] = &[
          RETURNING a.full_name, (SELECT string_agg(s.x, ',') FROM (SELECT * FROM (VALUES ('a'), ('b')) AS w(x)) AS s) AS all",
     ),
     plain("DELETE FROM iso_agents WHERE email = 'q1@example.com'"),
+    // Functions as the source.
+    (
+        "MERGE INTO iso_agents a USING unnest($1::text[], $2::numeric[]) WITH ORDINALITY AS v(mail, n) ON a.email = v.mail \
+         WHEN MATCHED THEN UPDATE SET margin_value = v.n, (full_name) = (SELECT mail || v.n) \
+         WHEN NOT MATCHED THEN INSERT (clerk_user_id, email, full_name) VALUES ('u' || mail, mail, 'U') RETURNING *",
+        &[Some("{agent.10@example.com,u1@example.com}"), Some("{4,5}")],
+    ),
+    plain(
+        "MERGE INTO iso_agents USING LATERAL jsonb_to_recordset('[{\"e\": \"u1@example.com\", \"n\": 7}]') AS (e text, n int) ON email = e \
+         WHEN MATCHED THEN UPDATE SET margin_value = n RETURNING merge_action(), margin_value, n, jsonb_to_recordset.e",
+    ),
+    plain(
+        "MERGE INTO iso_agents a USING (VALUES ('u1@example.com')) AS v(e) CROSS JOIN pg_catalog.generate_series(1, 1) ON a.email = v.e WHEN MATCHED THEN DELETE RETURNING v.e, generate_series.*",
+    ),
     plain(
         "MERGE INTO iso_agents a USING (VALUES (1)) AS v(n) ON a.email = 'agent.8@example.com' WHEN MATCHED THEN UPDATE SET (full_name, margin_value) = (SELECT email, 1 FROM iso_agents)",
     ),
@@ -478,8 +492,12 @@ async fn what_a_merge_cannot_be_rewritten_to_is_refused() -> anyhow::Result<()> 
         (format!("{head} WHEN MATCHED THEN DELETE RETURNING v"), "a whole row"),
         (format!("{head} AND a.ctid IS NULL WHEN MATCHED THEN DELETE"), "ctid"),
         (
-            "MERGE INTO iso_agents a USING generate_series(1, 2) AS g(n) ON a.margin_value = n WHEN MATCHED THEN DELETE".to_owned(),
-            "MERGE with a function",
+            "MERGE INTO iso_agents a USING client_profiles JOIN requests USING (email) ON false WHEN MATCHED THEN DELETE".to_owned(),
+            "MERGE with a join by USING",
+        ),
+        (
+            "MERGE INTO iso_agents a USING generate_series(1, 2) AS g(n) ON a.margin_value = g WHEN MATCHED THEN DELETE".to_owned(),
+            "what has no row of columns",
         ),
     ] {
         let told = comparable(&two.through.simple(&sql).await?).join("\n");

@@ -214,6 +214,27 @@ const RETURNING: &[Statement] = &[
     plain(
         "WITH one AS (SELECT 'one'::text AS t) UPDATE iso_agents a SET full_name = t FROM one WHERE a.email = 'agent.1@example.com' RETURNING a.full_name, (SELECT max(one.t || x.t) FROM one AS x)",
     ),
+    // Functions that are joined.
+    (
+        "UPDATE iso_agents a SET margin_value = v.n FROM unnest($1::text[], $2::numeric[]) AS v(mail, n) WHERE a.email = v.mail RETURNING *",
+        &[
+            Some("{agent.10@example.com,agent.11@example.com}"),
+            Some("{4,5}"),
+        ],
+    ),
+    plain(
+        "UPDATE iso_agents SET (full_name, margin_value) = (SELECT r.e || max(c.company_name), r.n FROM client_profiles c WHERE c.iso_agent_id = iso_agents.id) \
+         FROM jsonb_to_recordset((SELECT '[{\"e\": \"agent.1@example.com\", \"n\": 7}]'::jsonb FROM iso_agents LIMIT 1)) AS r(e text, n int) WHERE email = r.e RETURNING email, r.*, (SELECT n + 1), margin_value",
+    ),
+    plain(
+        "DELETE FROM iso_agents USING generate_series(1, 2) WITH ORDINALITY AS g (n, o), LATERAL upper('S' || g.n) AS u(p) WHERE email = lower(p) || '@example.com' RETURNING *, g.*, u.*, (SELECT o)",
+    ),
+    plain(
+        "UPDATE iso_agents a SET margin_value = g FROM generate_series(4, 4) AS g WHERE a.email = 'agent.1@example.com' RETURNING a.email, g",
+    ),
+    plain(
+        "UPDATE iso_agents a SET margin_value = j.n FROM (client_profiles c JOIN (VALUES ('Company 1', 12)) AS v(company_name, n) USING (company_name)) AS j WHERE j.iso_agent_id = a.id RETURNING a.email, j.company_name, j.n, (SELECT j.contact_name)",
+    ),
     // Whole rows inside of expressions.
     plain(
         "UPDATE iso_agents a SET margin_value = 9 FROM client_profiles c WHERE c.iso_agent_id = a.id AND a.email = 'agent.1@example.com' RETURNING to_jsonb(a) ->> 'role', row_to_json(a) ->> 'margin_value', row_to_json(c) ->> 'company_name', (SELECT to_jsonb(c) ->> 'company_name')",

@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::returning::{self, Carried, Items};
+use super::items::Items;
+use super::returning::{self, Carried};
 use super::{ManagedRef, Scope, read};
 use crate::lens::quote_ident;
 use crate::refuse;
@@ -203,7 +204,7 @@ impl<'a> Write<'a> {
             );
         }
         let items = Items::of(self.statement);
-        let is_item = |name: &str| items.all.iter().any(|i| i.name == name && i.has_row);
+        let is_item = |name: &str| items.all.iter().any(|i| i.name == name && i.has_row());
         let legacy = target.managed.side == Side::Legacy;
         let is_column = |name: &str| legacy && target.managed.lens.column(name).is_some();
         let is_row = |name: &str| {

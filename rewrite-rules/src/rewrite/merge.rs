@@ -21,7 +21,8 @@ pub(super) mod mirror;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
-use super::returning::{Items, results};
+use super::items::Items;
+use super::returning::results;
 use super::{ManagedRef, Scope, read};
 use crate::lens::quote_ident;
 use crate::refuse;
@@ -51,12 +52,13 @@ impl<'a> Joined<'a> {
     }
 
     /// Checks that the source can be carried along as whole rows.
-    pub fn check(&self) -> Result<(), Refusal> {
+    pub fn check(&mut self, scope: &Scope<'a>, source: &mut Source<'a>) -> Result<(), Refusal> {
+        self.items.give_rows(scope, source);
         if self.items.have_rows() {
             return Ok(());
         }
         Err(refuse::unsupported(
-            "MERGE with a function or a join by USING as its source",
+            "MERGE with a join by USING, or with what has no row of columns, as its source",
             &self.table,
             "Put it into a query: USING (SELECT … FROM …) AS name.",
         ))
@@ -67,7 +69,7 @@ impl<'a> Joined<'a> {
 pub(super) fn returning<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
-    (write, joined): (&Write<'a>, &Joined<'a>),
+    (write, joined): (&Write<'a>, &mut Joined<'a>),
     source: &mut Source<'a>,
     known: &dyn Fn(&str) -> bool,
 ) -> Result<(), Refusal> {
@@ -75,7 +77,7 @@ pub(super) fn returning<'a>(
     if !clause.exists() {
         return Ok(());
     }
-    joined.check()?;
+    joined.check(scope, source)?;
     write.check_list(scope, target, source, known)?;
     joined.items.unqualify(scope.tokens, clause, source);
     let refuse = |what: &str, hint: &str| {

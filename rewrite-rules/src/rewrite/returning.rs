@@ -13,13 +13,13 @@
 //! ```
 
 use super::clauses::Write;
+use super::items::{Item, Items};
 use super::{ManagedRef, Scope};
 use crate::lens::quote_ident;
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tokens::Tokens;
 use crate::tree::Tree;
 use crate::walk::column_refs;
 
@@ -47,103 +47,6 @@ struct Relation {
     columns: Vec<(String, String)>,
 }
 
-/// An item of FROM by the name that the statement knows it by.
-pub(super) struct Item<'t> {
-    pub name: &'t str,
-    /// It has a row type, whose columns `.*` gives.
-    pub has_row: bool,
-}
-
-#[derive(Default)]
-pub(super) struct Items<'t> {
-    pub all: Vec<Item<'t>>,
-    /// Columns of two of them are one: `*` has an order of its own then.
-    pub merged: bool,
-}
-
-impl<'t> Items<'t> {
-    pub fn of(statement: &'t Tree) -> Items<'t> {
-        let mut items = Items::default();
-        if statement.is("MergeStmt") {
-            items.add(statement.get("source_relation"));
-        }
-        let field = if statement.is("UpdateStmt") {
-            "from_clause"
-        } else {
-            "using_clause"
-        };
-        for item in statement.list(field) {
-            items.add(item);
-        }
-        items
-    }
-
-    /// Whether each can be carried along as a whole row, and the rows are all there is to them.
-    pub fn have_rows(&self) -> bool {
-        self.all.iter().all(|item| item.has_row) && !self.merged
-    }
-
-    /// The rows as results: `, "s" AS cf_r1`.
-    pub fn rows(&self) -> String {
-        let rows = self.all.iter().enumerate();
-        rows.map(|(at, item)| format!(", {} AS cf_r{}", quote_ident(item.name), at + 1))
-            .collect()
-    }
-
-    /// The items again, over a relation that has those rows: to stand in FROM.
-    pub fn from(&self, relation: &str) -> String {
-        let rows = self.all.iter().enumerate();
-        rows.map(|(at, item)| {
-            format!(
-                " CROSS JOIN LATERAL (SELECT ({relation}.cf_r{}).*) AS {}",
-                at + 1,
-                quote_ident(item.name)
-            )
-        })
-        .collect()
-    }
-
-    /// `public.profiles.notes` → `"profiles".notes` below a node: what [`Items::from`] makes has no
-    /// schema.
-    pub fn unqualify(&self, tokens: Tokens<'_>, node: &Tree, source: &mut Source<'_>) {
-        for column in column_refs(node, true) {
-            let parts = column.column_parts();
-            let qualifier = parts.len().saturating_sub(1);
-            if qualifier < 2 {
-                continue;
-            }
-            let relation = parts[qualifier - 1];
-            let range = column
-                .location()
-                .and_then(|start| tokens.dotted(start, qualifier));
-            if let (true, Some(range)) = (self.has(relation), range) {
-                source.edit(range, quote_ident(relation));
-            }
-        }
-    }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.all.iter().any(|item| item.name == name)
-    }
-
-    fn add(&mut self, node: &'t Tree) {
-        let alias = node.get("alias").name("aliasname");
-        match node.kind() {
-            "JoinExpr" if alias.is_none() => {
-                self.merged |= node.flag("is_natural") || !node.list("using_clause").is_empty();
-                self.add(node.get("larg"));
-                self.add(node.get("rarg"));
-            }
-            "RangeTableSample" => self.add(node.get("relation")),
-            kind => {
-                let name = alias.unwrap_or_else(|| node.text("relname"));
-                let has_row = matches!(kind, "RangeVar" | "RangeSubselect");
-                self.all.push(Item { name, has_row });
-            }
-        }
-    }
-}
-
 /// Collects what a joined write's RETURNING takes of the joined tables, and has the client's list
 /// name it where it will be found.
 pub(super) fn carried<'a>(
@@ -153,8 +56,15 @@ pub(super) fn carried<'a>(
     source: &mut Source<'a>,
 ) -> Result<Carried, Refusal> {
     let clause = scope.statement.get("returning_clause");
-    let items = Items::of(scope.statement);
+    let mut items = Items::of(scope.statement);
     let mut carried = Carried::default();
+    let stars = column_refs(clause, true);
+    let stars = stars
+        .iter()
+        .any(|column| column.column_parts().last() == Some(&"*"));
+    if stars || clause.find("SubLink").is_some() {
+        items.give_rows(scope, source);
+    }
     if clause.find("SubLink").is_some() {
         return whole_rows(scope, target, (write, &items), source);
     }
@@ -183,13 +93,12 @@ pub(super) fn carried<'a>(
         };
         match (qualifier.last(), *name) {
             (None, "*") => {
-                let complete = items.all.iter().all(|item| item.has_row) && !items.merged;
-                if !complete {
+                if !items.have_rows() {
                     return refuse();
                 }
                 let mut all = format!("{}.*", write.alias);
                 for item in &items.all {
-                    carried.whole(item.name);
+                    carried.whole(item);
                     all += &format!(", {}.*", quote_ident(item.name));
                 }
                 source.edit(range, all);
@@ -201,8 +110,8 @@ pub(super) fn carried<'a>(
                 if !known && name == write.refname {
                     continue;
                 }
-                if !known && item.is_some_and(|item| item.has_row) {
-                    carried.whole(name);
+                if let Some(item) = item.filter(|item| !known && item.has_row()) {
+                    carried.whole(item);
                     continue;
                 }
                 // Carried in any case: the server tells a name that two tables have.
@@ -217,10 +126,11 @@ pub(super) fn carried<'a>(
             }
             (Some(relation), _) if *relation == write.refname => {}
             (Some(relation), "*") => {
-                if !items.all.iter().any(|i| i.name == *relation && i.has_row) {
+                let item = items.all.iter().find(|item| item.name == *relation);
+                let Some(item) = item.filter(|item| item.has_row()) else {
                     return refuse();
-                }
-                carried.whole(relation);
+                };
+                carried.whole(item);
             }
             (Some(relation), name) => {
                 let result = value(&mut carried);
@@ -243,7 +153,7 @@ fn whole_rows<'a>(
 ) -> Result<Carried, Refusal> {
     if !items.have_rows() {
         return Err(refuse::unsupported(
-            "a subquery in RETURNING of a write that joins functions, or by USING",
+            "a subquery in RETURNING of a write that joins by USING, or what has no row of columns",
             &target.table_name(),
             "Put what it joins into a query: FROM (SELECT … FROM …) AS name.",
         ));
@@ -255,7 +165,7 @@ fn whole_rows<'a>(
     };
     let mut all = format!("{}.*", write.alias);
     for item in &items.all {
-        carried.whole(item.name);
+        carried.whole(item);
         all += &format!(", {}.*", quote_ident(item.name));
     }
     items.unqualify(scope.tokens, clause, source);
@@ -307,10 +217,10 @@ impl Carried {
         }
     }
 
-    fn whole(&mut self, name: &str) {
-        if self.relation(name).whole.is_none() {
-            let result = self.value(quote_ident(name).into());
-            self.relation(name).whole = Some(result);
+    fn whole(&mut self, item: &Item<'_>) {
+        if self.relation(item.name).whole.is_none() {
+            let result = self.value(item.row().into());
+            self.relation(item.name).whole = Some(result);
         }
     }
 

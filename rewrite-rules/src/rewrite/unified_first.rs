@@ -25,7 +25,8 @@ pub(super) mod set_query;
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::{assigned, first_of_value};
-use super::returning::{Carried, Items};
+use super::items::Items;
+use super::returning::Carried;
 use super::{ManagedRef, Scope, invert, legacy_first};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
@@ -115,7 +116,10 @@ impl<'a> Unified<'_, 'a> {
     fn update(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
         let (sets, queries) = self.assignments()?;
         // Queries run where the rows are locked: over what `cf_old` has found.
-        let items = Items::of(self.scope.statement);
+        let mut items = Items::of(self.scope.statement);
+        if !queries.is_empty() {
+            items.give_rows(&self.scope, source);
+        }
         let carried = (!queries.is_empty() && items.have_rows()).then_some(items);
         if let Some(items) = &carried {
             let assigned = self.scope.statement.get("target_list");

@@ -32,8 +32,8 @@ pub(in crate::rewrite) fn compose<'a>(
     let lens = target.managed.lens;
     let merge = Merge::of(scope, target, write)?;
     check_keys(&merge, target)?;
-    let joined = Joined::of(scope, target);
-    returning(scope, target, (write, &joined), source, &|name| {
+    let mut joined = Joined::of(scope, target);
+    returning(scope, target, (write, &mut joined), source, &|name| {
         lens.column(name).is_some()
     })?;
 

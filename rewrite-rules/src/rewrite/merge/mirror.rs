@@ -49,9 +49,9 @@ pub(in crate::rewrite) fn compose<'a>(
     if !full && carried.columns.is_empty() && !carried.inserts && !merge.deletes() {
         return Ok(None);
     }
-    let joined = Joined::of(scope, target);
+    let mut joined = Joined::of(scope, target);
     // Columns of the unified table are not declared: a bare name may be the table's own.
-    returning(scope, target, (write, &joined), source, &|_| true)?;
+    returning(scope, target, (write, &mut joined), source, &|_| true)?;
 
     lock(&mut composer, (&merge, write, lens), source);
     let mut statement = Output::default();

@@ -69,12 +69,12 @@ impl<'a> Unified<'_, 'a> {
         let merge = Merge::of(&self.scope, self.target, self.write)?;
         check_columns(&self.scope, self.target)?;
         check_keys(&merge, self.target)?;
-        let joined = Joined::of(&self.scope, self.target);
-        joined.check()?;
+        let mut joined = Joined::of(&self.scope, self.target);
+        joined.check(&self.scope, source)?;
         returning(
             &self.scope,
             self.target,
-            (self.write, &joined),
+            (self.write, &mut joined),
             source,
             &|name| self.lens.column(name).is_some(),
         )?;

@@ -99,7 +99,7 @@ impl<'a> Unified<'_, 'a> {
             // What they may name.
             output.own(&format!(", {} AS cf_row", self.write.alias));
             if when == When::Matched {
-                output.own(&parts.joined.items.rows());
+                output.own(&parts.joined.items.carried("cf_s"));
             }
         }
     }

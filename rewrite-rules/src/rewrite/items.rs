@@ -1,0 +1,228 @@
+//! What a write joins: the items behind FROM or USING.
+//!
+//! What is computed where the rows are no longer at hand has them carried along whole. A table or a query
+//! has a row to carry; the rows of a function get one:
+//!
+//! ```text
+//! FROM unnest($1::uuid[], $2::text[]) AS v(id, name)
+//!
+//! FROM LATERAL (SELECT *, cf_w1 FROM (SELECT * FROM unnest($1::uuid[], $2::text[]) AS v(id, name)) AS cf_w1) AS "v"
+//! ```
+
+use std::ops::Range;
+
+use super::Scope;
+use crate::lens::quote_ident;
+use crate::splice::{Output, Source};
+use crate::tokens::Tokens;
+use crate::tree::Tree;
+use crate::walk::column_refs;
+
+/// An item of FROM by the name that the statement knows it by.
+pub(super) struct Item<'t> {
+    pub name: &'t str,
+    node: &'t Tree,
+    row: Row,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Row {
+    /// Its name means the whole row.
+    Named,
+    /// Given by [`Items::give_rows`]. By a number, since a function may name what stands before it.
+    Given(usize),
+    None,
+}
+
+impl Item<'_> {
+    /// It has a row type, whose columns `.*` gives.
+    pub fn has_row(&self) -> bool {
+        self.row != Row::None
+    }
+
+    /// The row, as SQL where the item is in scope.
+    pub fn row(&self) -> String {
+        let name = quote_ident(self.name);
+        match self.row {
+            Row::Named | Row::None => name,
+            Row::Given(number) => format!("{name}.cf_w{number}"),
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Items<'t> {
+    pub all: Vec<Item<'t>>,
+    /// Columns of two of them are one: `*` has an order of its own then.
+    pub merged: bool,
+}
+
+impl<'t> Items<'t> {
+    pub fn of(statement: &'t Tree) -> Items<'t> {
+        let mut items = Items::default();
+        if statement.is("MergeStmt") {
+            items.add(statement.get("source_relation"));
+        }
+        let field = if statement.is("UpdateStmt") {
+            "from_clause"
+        } else {
+            "using_clause"
+        };
+        for item in statement.list(field) {
+            items.add(item);
+        }
+        items
+    }
+
+    /// Whether each can be carried along as a whole row, and the rows are all there is to them.
+    pub fn have_rows(&self) -> bool {
+        self.all.iter().all(Item::has_row) && !self.merged
+    }
+
+    /// The rows as results: `, "s" AS cf_r1`.
+    pub fn rows(&self) -> String {
+        let rows = self.all.iter().enumerate();
+        rows.map(|(at, item)| format!(", {} AS cf_r{}", item.row(), at + 1))
+            .collect()
+    }
+
+    /// The same results out of a relation that has them: `, cf_s.cf_r1`.
+    pub fn carried(&self, relation: &str) -> String {
+        (1..=self.all.len())
+            .map(|at| format!(", {relation}.cf_r{at}"))
+            .collect()
+    }
+
+    /// The items again, over a relation that has those rows: to stand in FROM.
+    pub fn from(&self, relation: &str) -> String {
+        let rows = self.all.iter().enumerate();
+        rows.map(|(at, item)| {
+            format!(
+                " CROSS JOIN LATERAL (SELECT ({relation}.cf_r{}).*) AS {}",
+                at + 1,
+                quote_ident(item.name)
+            )
+        })
+        .collect()
+    }
+
+    /// `public.profiles.notes` → `"profiles".notes` below a node: what [`Items::from`] makes has no
+    /// schema.
+    pub fn unqualify(&self, tokens: Tokens<'_>, node: &Tree, source: &mut Source<'_>) {
+        for column in column_refs(node, true) {
+            let parts = column.column_parts();
+            let qualifier = parts.len().saturating_sub(1);
+            if qualifier < 2 {
+                continue;
+            }
+            let relation = parts[qualifier - 1];
+            let range = column
+                .location()
+                .and_then(|start| tokens.dotted(start, qualifier));
+            if let (true, Some(range)) = (self.has(relation), range) {
+                source.edit(range, quote_ident(relation));
+            }
+        }
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.all.iter().any(|item| item.name == name)
+    }
+
+    /// Gives functions a row, where nothing in the statement can tell the difference: what names the
+    /// whole item would see one column more, or a row for a single value.
+    pub fn give_rows(&mut self, scope: &Scope<'t>, source: &mut Source<'_>) {
+        let columns = column_refs(scope.statement, true);
+        let returned = column_refs(scope.statement.get("returning_clause"), true);
+        let names_whole = |name: &str| {
+            columns
+                .iter()
+                .any(|column| match column.column_parts()[..] {
+                    [only] => only == name,
+                    [.., item, "*"] if item == name => !returned
+                        .iter()
+                        .any(|of_list| std::ptr::eq(*of_list, *column)),
+                    _ => false,
+                })
+        };
+        for (at, item) in self.all.iter_mut().enumerate() {
+            if item.has_row() {
+                continue;
+            }
+            let found = function(item.node, scope.tokens).filter(|_| !names_whole(item.name));
+            let Some((range, function)) = found else {
+                continue;
+            };
+            item.row = Row::Given(at + 1);
+            if source.replaces(&range) {
+                continue;
+            }
+            let mut with = Output::default();
+            let row = format!("cf_w{}", at + 1);
+            with.own(&format!("LATERAL (SELECT *, {row} FROM (SELECT * FROM "))
+                .client(source, function)
+                .own(&format!(") AS {row}) AS {}", quote_ident(item.name)));
+            source.edit(range, with);
+        }
+    }
+
+    fn add(&mut self, node: &'t Tree) {
+        let alias = node.get("alias").name("aliasname");
+        match node.kind() {
+            "JoinExpr" if alias.is_none() => {
+                self.merged |= node.flag("is_natural") || !node.list("using_clause").is_empty();
+                self.add(node.get("larg"));
+                self.add(node.get("rarg"));
+            }
+            "RangeTableSample" => self.add(node.get("relation")),
+            kind => {
+                let function = call(node).and_then(|call| call.list("funcname").last());
+                let own = function.map_or(node.text("relname"), |name| name.text("sval"));
+                let has_row = matches!(kind, "RangeVar" | "RangeSubselect" | "JoinExpr");
+                self.all.push(Item {
+                    name: alias.unwrap_or(own),
+                    node,
+                    row: if has_row { Row::Named } else { Row::None },
+                });
+            }
+        }
+    }
+}
+
+/// The one function of an item of FROM.
+fn call(item: &Tree) -> Option<&Tree> {
+    match item.list("functions") {
+        // With the columns that its AS may define.
+        [function] if !item.flag("is_rowsfrom") => function.list("items").first(),
+        _ => None,
+    }
+    .filter(|call| call.is("FuncCall"))
+}
+
+/// Where an item of FROM stands that is a function, with LATERAL and without it; up to the end of
+/// its alias.
+fn function(item: &Tree, tokens: Tokens<'_>) -> Option<(Range<usize>, Range<usize>)> {
+    let is = |at: usize, word: &str| {
+        let token = tokens.tokens.get(at);
+        token.is_some_and(|token| tokens.is_word(token, word))
+    };
+    let first = tokens.at(call(item)?.location()?)?;
+    let mut at = first + 1;
+    while tokens.is_symbol(tokens.tokens.get(at)?, ".") {
+        at += 2;
+    }
+    at = tokens.parenthesised(at)?.1 + 1;
+    if item.flag("ordinality") {
+        at += 2;
+    }
+    let alias = item.get("alias");
+    at += usize::from(is(at, "as")) + usize::from(alias.name("aliasname").is_some());
+    if !(alias.list("colnames").is_empty() && item.list("coldeflist").is_empty()) {
+        at = tokens.parenthesised(at)?.1 + 1;
+    }
+    let lateral = first.checked_sub(1).filter(|&at| is(at, "lateral"));
+    let end = tokens.tokens.get(at.checked_sub(1)?)?.end;
+    let start = tokens.tokens[first].start;
+    let whole = lateral.map_or(start, |at| tokens.tokens[at].start);
+    Some((whole..end, start..end))
+}
