@@ -24,6 +24,26 @@ pub struct Case {
     pub unified: &'static str,
 }
 
+/// A table that is split.
+pub const USER_SETTINGS: Case = Case {
+    name: "user_settings",
+    rules: include_str!("../../rewrite-rules/rules/user_settings.toml"),
+    also: &[],
+    server: "",
+    legacy: include_str!("../tests/lens/user_settings_legacy.sql"),
+    unified: include_str!("../tests/lens/user_settings_unified.sql"),
+};
+
+/// Tables that are merged into others.
+pub const ENHANCED_USER: Case = Case {
+    name: "enhanced_user",
+    rules: include_str!("../../rewrite-rules/rules/enhanced_user.toml"),
+    also: &[],
+    server: "",
+    legacy: include_str!("../tests/lens/enhanced_user_legacy.sql"),
+    unified: include_str!("../tests/lens/enhanced_user_unified.sql"),
+};
+
 pub struct Twin {
     case: Case,
     proxy: Proxy,
@@ -95,6 +115,14 @@ impl Twin {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.insert(1, migration);
         self.proxy.crossfade(&args).await
+    }
+
+    /// Has both sides compared: so many tables, and no difference in any.
+    pub async fn verified(&self, tables: usize) {
+        let said = self.crossfade("verify").await.unwrap();
+        let clean = said.matches("missing 0   extra 0   different 0").count();
+        assert_eq!(clean, tables, "{said}");
+        assert_eq!(said.matches("missing").count(), tables, "{said}");
     }
 
     /// The operator of the migrated database.
