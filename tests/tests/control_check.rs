@@ -125,6 +125,37 @@ async fn each_planted_fault_is_found() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_collide_are_counted_before_the_first_is_moved() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let proxy = world.in_phase("collide", Phase::LegacyOnly).await?;
+    let operator = world.postgres.connect("collide").await?;
+    operator
+        .batch_execute(
+            "INSERT INTO users (clerk_user_id, email, full_name, role) \
+             SELECT 'c' || n, 'agent.' || n || '@example.com', 'Customer', 'customer' \
+             FROM generate_series(11, 12) n; \
+             CREATE UNIQUE INDEX one_name ON users (lower(full_name), role) WHERE role = 'sales_rep'; \
+             UPDATE iso_agents SET full_name = upper(full_name) WHERE full_name = 'Agent 2'; \
+             UPDATE iso_agents SET full_name = 'agent 2', role = 'iso_agent' WHERE full_name = 'Agent 3'; \
+             INSERT INTO users (id, clerk_user_id, email, full_name, role) \
+             SELECT id, 'user_4', 'agent.5@example.com', 'there already', 'sales_rep' \
+             FROM iso_agents WHERE clerk_user_id = 'user_4'",
+        )
+        .await?;
+    let checked = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
+    let said = &checked.output;
+    assert_eq!(checked.status.code(), Some(1), "{said}{}", checked.errors);
+    let told = |words: &str| assert!(said.contains(words), "{words}\n{said}");
+    told(
+        "2 rows collide with others in users_email_key of public.users: (agent.11@example.com), (agent.12@example.com)",
+    );
+    told("2 rows collide with others in one_name of public.users: (\"agent 2\",sales_rep)");
+    // What user 4 has there now is overwritten by its own row.
+    assert!(!said.contains("agent.5@"), "{said}");
+    Ok(())
+}
+
 /// What the legacy table refuses and the unified one does not, and the words that must tell of it.
 const LOOSER: [(&str, &str); 7] = [
     (
