@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use rewrite_rules::lens::Written;
-use rewrite_rules::lens::quote_ident;
+use rewrite_rules::lens::{Unique, Written, quote_ident};
 use rewrite_rules::{LegacyColumn, Lens};
 use tokio_postgres::Client;
 
@@ -170,7 +169,8 @@ fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &
     }
 }
 
-/// NOT NULL and CHECKs of the legacy table: those that the rule file repeats hold on after it.
+/// NOT NULL, CHECKs and UNIQUE constraints of the legacy table: those that the rule file repeats hold
+/// on after it.
 async fn limits(
     client: &Client,
     lens: &Lens,
@@ -206,7 +206,43 @@ async fn limits(
             );
         }
     }
+    let unique = |unique: &Unique| {
+        let columns = unique.columns.iter();
+        let names: Vec<&str> = columns.map(|&at| lens.columns[at].name.as_str()).collect();
+        (unique.name.clone(), names.join(", "))
+    };
+    let said: Vec<(String, String)> = written.uniques.iter().map(unique).collect();
+    let found = uniques(client, lens).await?;
+    for (name, columns) in found.iter().filter(|found| !said.contains(found)) {
+        findings.warning(
+            format!("the rule file does not repeat {name}: UNIQUE ({columns})"),
+            "write it among `columns`: ON CONFLICT goes by it once reads are unified",
+        );
+    }
+    for (name, columns) in said.iter().filter(|said| !found.contains(said)) {
+        findings.error(
+            format!("the table has no {name}: UNIQUE ({columns})"),
+            "write it as the table has it, or remove it from `columns`",
+        );
+    }
     Ok(())
+}
+
+/// The unique indexes, beside the key's, that ON CONFLICT can go by whatever a row says.
+async fn uniques(client: &Client, lens: &Lens) -> Result<Vec<(String, String)>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT c.relname::text, (SELECT string_agg(a.attname::text, ', ' ORDER BY k.n) \
+             FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n) \
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts) \
+             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+             WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indimmediate AND NOT i.indisprimary \
+             AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY 1",
+            &[&lens.legacy.sql()],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of unique indexes"))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Whether a table that stays has the column beside another of the same values.

@@ -5,7 +5,8 @@
 //!                       record, out of which later steps read it as a relation
 //! put, remove(images, record)      what a write to the legacy table is followed by
 //! rekey_one(old, image), rekey(olds, images, record)  the same for keys that change (`rekey`)
-//! insert, upsert, change, delete(images …) a write to the legacy name once unified leads (`client`)
+//! insert, change, delete(images …) a write to the legacy name once unified leads (`client`)
+//! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! sync(keys, columns)              legacy rows made what `read` says (`legacy`)
 //! ```
@@ -14,6 +15,7 @@ mod client;
 mod image;
 mod legacy;
 mod rekey;
+mod unique;
 mod upsert;
 
 use super::{Step, Written};
@@ -28,7 +30,7 @@ pub(crate) enum Call {
     RekeyOne,
     InsertOne,
     Insert,
-    Upsert,
+    Enter,
     Change,
     Delete,
     Accept,
@@ -45,7 +47,7 @@ impl Call {
             Call::RekeyOne => "rekey_one",
             Call::InsertOne => "insert_one",
             Call::Insert => "insert",
-            Call::Upsert => "upsert",
+            Call::Enter => "enter",
             Call::Change => "change",
             Call::Delete => "delete",
             Call::Accept => "accept",
@@ -76,7 +78,7 @@ impl Lens {
             f.insert(),
             f.change(),
             f.delete(),
-            f.upsert(),
+            f.enter(),
         ];
         if written.can_rekey() {
             all.extend([f.rekey_one(), f.rekey(), f.move_legacy()]);
