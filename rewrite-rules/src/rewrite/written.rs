@@ -26,7 +26,7 @@ use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::assigned;
 use super::unified_first::{self, Unified};
-use super::{ManagedRef, Scope, legacy_first};
+use super::{ManagedRef, Scope, legacy_first, merge};
 use crate::lens::{Call, LegacyColumn, Lens, Written, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
@@ -48,8 +48,17 @@ pub(super) fn compose<'a>(
     source: &mut Source<'a>,
     composer: Composer,
 ) -> Result<Option<Composed>, Refusal> {
+    let merges = scope.statement.is("MergeStmt");
     match (target.managed.side, target.leads()) {
         (_, None) => Ok(None),
+        (Side::Legacy, Some(Side::Legacy)) if merges => {
+            merge::legacy::compose(scope, target, write, source, composer).map(Some)
+        }
+        (Side::Legacy | Side::Unified, Some(_)) if merges => Err(refuse::unsupported(
+            "MERGE into a table that is split or merged, once reads are unified or under a unified name,",
+            &target.table_name(),
+            "Use INSERT, UPDATE and DELETE.",
+        )),
         (Side::Legacy, Some(Side::Legacy)) => {
             legacy_first::compose(scope, target, write, source, composer).map(Some)
         }
