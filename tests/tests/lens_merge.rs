@@ -101,4 +101,9 @@ async fn a_merge_reaches_what_it_names_in_every_phase() {
     }
 }
 
-const PHASES: [Phase; 2] = [Phase::ShadowRead, Phase::DualRead];
+const PHASES: [Phase; 4] = [
+    Phase::ShadowRead,
+    Phase::DualRead,
+    Phase::UnifiedRead,
+    Phase::UnifiedOnly,
+];

@@ -18,6 +18,7 @@
 //! names are in `mirror`.
 
 mod arbiter;
+mod merge;
 mod mirror;
 mod types;
 mod upsert;
@@ -26,7 +27,7 @@ use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::assigned;
 use super::unified_first::{self, Unified};
-use super::{ManagedRef, Scope, legacy_first, merge};
+use super::{ManagedRef, Scope, legacy_first};
 use crate::lens::{Call, LegacyColumn, Lens, Written, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
@@ -52,10 +53,10 @@ pub(super) fn compose<'a>(
     match (target.managed.side, target.leads()) {
         (_, None) => Ok(None),
         (Side::Legacy, Some(Side::Legacy)) if merges => {
-            merge::legacy::compose(scope, target, write, source, composer).map(Some)
+            super::merge::legacy::compose(scope, target, write, source, composer).map(Some)
         }
-        (Side::Legacy | Side::Unified, Some(_)) if merges => Err(refuse::unsupported(
-            "MERGE into a table that is split or merged, once reads are unified or under a unified name,",
+        (Side::Unified, Some(_)) if merges => Err(refuse::unsupported(
+            "MERGE into a unified table of a legacy one that is split or merged",
             &target.table_name(),
             "Use INSERT, UPDATE and DELETE.",
         )),
@@ -63,6 +64,15 @@ pub(super) fn compose<'a>(
             legacy_first::compose(scope, target, write, source, composer).map(Some)
         }
         (Side::Legacy, Some(Side::Unified)) => {
+            let images = Images {
+                scope: *scope,
+                target,
+                write,
+                lens: target.managed.lens,
+            };
+            if merges {
+                return images.merge(composer, source).map(Some);
+            }
             if !unified_first::check(scope, target, write, source)?.is_empty() {
                 return Err(refuse::unsupported(
                     "columns of joined tables in RETURNING of a write to a table that is split or merged",
@@ -70,12 +80,6 @@ pub(super) fn compose<'a>(
                     "Return columns of the written table only.",
                 ));
             }
-            let images = Images {
-                scope: *scope,
-                target,
-                write,
-                lens: target.managed.lens,
-            };
             match scope.statement.kind() {
                 "InsertStmt" => images.insert(composer, source),
                 "UpdateStmt" => images.update(composer, source),

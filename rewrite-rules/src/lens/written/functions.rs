@@ -7,6 +7,7 @@
 //! rekey_one(old, image), rekey(olds, images, record)  the same for keys that change (`rekey`)
 //! insert, change, delete(images …) a write to the legacy name once unified leads (`client`)
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
+//! merge(actions, olds, images …)   a MERGE
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! sync(keys, columns)              legacy rows made what `read` says (`legacy`)
 //! ```
@@ -14,6 +15,7 @@
 mod client;
 mod image;
 mod legacy;
+mod merge;
 mod rekey;
 mod unique;
 mod upsert;
@@ -31,6 +33,7 @@ pub(crate) enum Call {
     InsertOne,
     Insert,
     Enter,
+    Merge,
     Change,
     Delete,
     Accept,
@@ -48,6 +51,7 @@ impl Call {
             Call::InsertOne => "insert_one",
             Call::Insert => "insert",
             Call::Enter => "enter",
+            Call::Merge => "merge",
             Call::Change => "change",
             Call::Delete => "delete",
             Call::Accept => "accept",
@@ -79,6 +83,7 @@ impl Lens {
             f.change(),
             f.delete(),
             f.enter(),
+            f.merge(),
         ];
         if written.can_rekey() {
             all.extend([f.rekey_one(), f.rekey(), f.move_legacy()]);

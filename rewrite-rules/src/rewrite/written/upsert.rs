@@ -30,6 +30,7 @@ use crate::rewrite::legacy_first;
 use crate::rewrite::unified_first::Unified;
 use crate::splice::{Output, Source};
 use crate::statement::{Refusal, TagVerb};
+use crate::tokens::Tokens;
 
 /// What PostgreSQL calls the row that was to be inserted.
 const EXCLUDED: &str = "excluded";
@@ -101,20 +102,11 @@ impl<'a> Images<'_, 'a> {
         Ok(self.finish_with(composer, source, all, TagVerb::Insert))
     }
 
-    /// An image's columns, by the client's names.
-    fn fields(&self, image: &str) -> String {
-        let columns = self.lens.columns.iter().map(|column| {
-            let name = quote_ident(&column.name);
-            format!("({image}).{name}::{} AS {name}", column.sql_type)
-        });
-        columns.collect::<Vec<_>>().join(", ")
-    }
-
     /// The keys that were written, none yet; NULL where no row can be met twice.
     fn no_keys(
         &self,
         given: &str,
-        sets: &[(&LegacyColumn, crate::tokens::Tokens<'a>)],
+        sets: &[(&LegacyColumn, Tokens<'a>)],
         arbiter: &Arbiter<'_>,
     ) -> String {
         let sets_one = sets
