@@ -6,6 +6,7 @@
 mod collisions;
 mod laws;
 mod limits;
+mod repeated;
 mod shape;
 mod surroundings;
 

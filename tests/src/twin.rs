@@ -2,6 +2,7 @@
 //! hears of it. Whatever is asked of both must be answered alike.
 
 use anyhow::{Context, ensure};
+use crossfade::testbed::binaries::Binaries;
 use rewrite_rules::Phase;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -59,7 +60,15 @@ pub struct Twin {
 impl Twin {
     /// Both databases, and a proxy in `legacy_only`.
     pub async fn start(case: Case) -> anyhow::Result<Self> {
-        let world = World::start().await?;
+        Self::start_in(case, World::start().await?).await
+    }
+
+    /// The same on the server of another installation.
+    pub async fn start_from(case: Case, binaries: Binaries) -> anyhow::Result<Self> {
+        Self::start_in(case, World::start_from(binaries).await?).await
+    }
+
+    async fn start_in(case: Case, world: World) -> anyhow::Result<Self> {
         let superuser = world.postgres.connect("postgres").await?;
         for database in ["alone", "migrated"] {
             let ddl = format!("CREATE DATABASE {database} OWNER {}", crate::world::USER);

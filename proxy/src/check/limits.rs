@@ -1,10 +1,9 @@
-//! What the legacy table does not let in: once legacy is left, only what the unified table or the
-//! rule file repeats is refused as before.
+//! What the legacy table does not let in: once legacy is left, only what the unified table
+//! repeats is refused as before.
 
 use std::collections::BTreeSet;
 
 use rewrite_rules::Lens;
-use rewrite_rules::lens::Written;
 use tokio_postgres::Client;
 
 use super::Findings;
@@ -153,44 +152,4 @@ async fn limits(client: &Client, table: &str) -> Result<Vec<Limit>, ControlError
             columns: row.get::<_, Vec<String>>(4).into_iter().collect(),
         })
         .collect())
-}
-
-/// NOT NULL and CHECKs of a legacy table with a written lens: those that the rule file repeats hold
-/// on after it.
-pub(super) async fn repeated(
-    client: &Client,
-    lens: &Lens,
-    written: &Written,
-    legacy: &[Column],
-    findings: &mut Findings,
-) -> Result<(), ControlError> {
-    for column in legacy.iter().filter(|column| column.not_null) {
-        if lens.column(&column.name).is_some_and(|said| !said.not_null) {
-            findings.warning(
-                format!(
-                    "column {} is NOT NULL, which the rule file does not say",
-                    column.name
-                ),
-                "write NOT NULL behind its type: it holds on once legacy is left",
-            );
-        }
-    }
-    let rows = client
-        .query(
-            "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint \
-             WHERE contype = 'c' AND conrelid = to_regclass($1) ORDER BY 1",
-            &[&lens.legacy.sql()],
-        )
-        .await
-        .map_err(ControlError::sql("look-up of CHECKs"))?;
-    for row in &rows {
-        let (name, definition): (String, String) = (row.get(0), row.get(1));
-        if !written.checks.iter().any(|check| check.name == name) {
-            findings.warning(
-                format!("the rule file does not repeat {name}: {definition}"),
-                "write it in [table.checks]: it holds on once legacy is left",
-            );
-        }
-    }
-    Ok(())
 }

@@ -18,7 +18,7 @@
 
 mod conflict;
 mod insert;
-mod merge;
+pub(super) mod merge;
 mod set_query;
 
 use super::clauses::Write;

@@ -42,9 +42,14 @@ pub(in crate::rewrite) fn compose<'a>(
     composer.own_merge(statement, (write, &joined), &lens.legacy);
 
     let record = target.managed.migration.on_unified_error() == OnUnifiedError::Record;
+    // A split or merged row has an image type of its own, which outlives the table.
+    let row = match &lens.written {
+        None => "cf_row".to_owned(),
+        Some(_) => lens.image_row("(cf_row)"),
+    };
     let call = |work: Work, sign: &str| {
         format!(
-            "(SELECT {}(array_agg(cf_row), {record}) FROM {} WHERE cf_action {sign} 'DELETE')",
+            "(SELECT {}(array_agg({row}), {record}) FROM {} WHERE cf_action {sign} 'DELETE')",
             lens.function_name(work),
             composer.name("new")
         )
@@ -54,7 +59,9 @@ pub(in crate::rewrite) fn compose<'a>(
         (false, false) => {}
         (true, false) => composer.call(remove),
         (true, true) => composer.call(format!("CASE WHEN {remove} THEN {put} END")),
-        (false, true) if record || lens.row_security => composer.call(put),
+        (false, true) if record || lens.row_security || lens.written.is_some() => {
+            composer.call(put);
+        }
         (false, true) => {
             let put = lens.put_from(&composer.merged(None));
             composer.query("put", put);

@@ -36,18 +36,18 @@ use crate::statement::Refusal;
 use crate::tokens::Tokens;
 
 /// A value that an UPDATE action sets, and the name of its result.
-struct Set<'s, 'a> {
-    clause: usize,
-    column: &'s LegacyColumn,
-    value: Tokens<'a>,
+pub(in crate::rewrite) struct Set<'s, 'a> {
+    pub clause: usize,
+    pub column: &'s LegacyColumn,
+    pub value: Tokens<'a>,
     name: String,
 }
 
 /// One MERGE on its way.
-struct Parts<'p, 'a> {
-    merge: Merge<'a>,
-    joined: &'p Joined<'a>,
-    composer: Composer,
+pub(in crate::rewrite) struct Parts<'p, 'a> {
+    pub merge: Merge<'a>,
+    pub joined: &'p Joined<'a>,
+    pub composer: Composer,
     /// The queries that write.
     written: Vec<String>,
 }
@@ -58,33 +58,9 @@ impl<'a> Unified<'_, 'a> {
         composer: Composer,
         source: &mut Source<'a>,
     ) -> Result<Composed, Refusal> {
-        let merge = Merge::of(&self.scope, self.target, self.write)?;
-        check_columns(&self.scope, self.target)?;
-        check_keys(&merge, self.target)?;
         let joined = Joined::of(&self.scope, self.target);
-        joined.check()?;
-        returning(
-            &self.scope,
-            self.target,
-            (self.write, &joined),
-            source,
-            &|name| self.lens.column(name).is_some(),
-        )?;
-        let statement = self.scope.statement;
-        for clause in ["join_condition", "merge_when_clauses"] {
-            joined.unqualify(&self.scope, statement.get(clause), source);
-        }
-        let sets = self.sets(&merge)?;
-        let mut parts = Parts {
-            merge,
-            joined: &joined,
-            composer,
-            written: Vec::new(),
-        };
-        if parts.merge.has_unreachable() {
-            self.unreachable(&mut parts);
-        }
-        self.source_rows(&mut parts, source);
+        let mut parts = self.merge_parts(&joined, composer, source)?;
+        let sets = self.sets(&parts.merge)?;
         if self.mirrors {
             self.lock(&mut parts, source);
         }
@@ -96,6 +72,41 @@ impl<'a> Unified<'_, 'a> {
             self.not_by_target(&mut parts, source)?;
         }
         Ok(self.answer(parts, source))
+    }
+
+    /// The MERGE taken apart and checked, and the rows of its source.
+    pub(in crate::rewrite) fn merge_parts<'p>(
+        &self,
+        joined: &'p Joined<'a>,
+        composer: Composer,
+        source: &mut Source<'a>,
+    ) -> Result<Parts<'p, 'a>, Refusal> {
+        let merge = Merge::of(&self.scope, self.target, self.write)?;
+        check_columns(&self.scope, self.target)?;
+        check_keys(&merge, self.target)?;
+        joined.check()?;
+        returning(
+            &self.scope,
+            self.target,
+            (self.write, joined),
+            source,
+            &|name| self.lens.column(name).is_some(),
+        )?;
+        let statement = self.scope.statement;
+        for clause in ["join_condition", "merge_when_clauses"] {
+            joined.unqualify(&self.scope, statement.get(clause), source);
+        }
+        let mut parts = Parts {
+            merge,
+            joined,
+            composer,
+            written: Vec::new(),
+        };
+        if parts.merge.has_unreachable() {
+            self.unreachable(&mut parts);
+        }
+        self.source_rows(&mut parts, source);
+        Ok(parts)
     }
 
     /// The same mistake for the server to find, when it comes to this statement.
@@ -122,12 +133,17 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// The source under the client's names: to stand in FROM.
-    fn source_items(parts: &Parts<'_, 'a>) -> String {
+    pub(in crate::rewrite) fn source_items(parts: &Parts<'_, 'a>) -> String {
         let rows = parts.composer.name("src");
         format!("{rows} AS cf_s{}", parts.joined.from("cf_s"))
     }
 
-    fn join(&self, parts: &Parts<'_, 'a>, output: &mut Output, source: &Source<'_>) {
+    pub(in crate::rewrite) fn join(
+        &self,
+        parts: &Parts<'_, 'a>,
+        output: &mut Output,
+        source: &Source<'_>,
+    ) {
         output.own(&format!(
             " FROM {} JOIN ({}) AS {} ON (",
             Self::source_items(parts),
@@ -169,7 +185,7 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// `cf_w.cf_do`: the number of the first clause of its kind whose condition holds.
-    fn decision(
+    pub(in crate::rewrite) fn decision(
         &self,
         parts: &Parts<'_, 'a>,
         output: &mut Output,
@@ -197,7 +213,7 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// What the UPDATE actions set.
-    fn sets(&self, merge: &Merge<'a>) -> Result<Vec<Set<'_, 'a>>, Refusal> {
+    pub(in crate::rewrite) fn sets(&self, merge: &Merge<'a>) -> Result<Vec<Set<'_, 'a>>, Refusal> {
         let mut sets = Vec::new();
         for (number, clause) in merge.clauses.iter().enumerate() {
             let Action::Update(assignments) = &clause.action else {
