@@ -564,11 +564,6 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
             "MERGE INTO old USING t ON true WHEN MATCHED THEN UPDATE SET id = 2",
             "MERGE that updates the key",
         );
-        refused(
-            phase,
-            "MERGE INTO old USING t ON true WHEN MATCHED THEN DELETE RETURNING t",
-            "whole row",
-        );
         refused(phase, "SELECT 1; GRANT SELECT ON old TO PUBLIC", "GRANT");
         refused(phase, "SELECT FROM old WHERE", "syntax error");
     }
@@ -847,7 +842,7 @@ fn a_whole_row_keeps_the_row_type_where_it_shows() {
         check(
             "SELECT o FROM old o, t",
             "SELECT (CASE WHEN \"o\".* IS DISTINCT FROM NULL AND CASE pg_catalog.pg_typeof(\"o\")::text WHEN 'record' \
-             THEN true ELSE ('\"o\" is a column here and a table''s name as well; write \"o\".column' || \
+             THEN true ELSE ('\"o\" is a column here and the name of a table, write \"o\".column; its type is ' || \
              pg_catalog.pg_typeof(\"o\"))::boolean END THEN ROW(\"o\".*)::\"s\".\"old\" END) AS \"o\" FROM {as o}, t",
         );
         check(
@@ -866,5 +861,44 @@ fn a_whole_row_keeps_the_row_type_where_it_shows() {
         Phase::Retired,
         "SELECT (x.o).role FROM (SELECT o FROM old o) x",
         "SELECT (x.o).role FROM (SELECT o FROM ({read}) o) x",
+    );
+}
+
+#[test]
+fn a_whole_row_in_returning_is_the_new_row_with_its_type() {
+    const ROW: &str =
+        "(CASE WHEN \"old\".* IS DISTINCT FROM NULL THEN ROW(\"old\".*)::\"s\".\"old\" END)";
+    for end in ["", "; SELECT 1"] {
+        check(
+            Phase::DualWrite,
+            &format!("UPDATE old SET role = 'x' RETURNING old{end}"),
+            &format!(
+                "WITH cf_new AS (UPDATE old SET role = 'x' RETURNING \"old\".*), cf_put AS ({{put cf_new}}) SELECT {ROW} AS \"old\" FROM cf_new AS \"old\"{end}"
+            ),
+        );
+    }
+    for sql in [
+        "UPDATE old o SET role = 'x' FROM t RETURNING o, t, f(o.*), (o).id",
+        "DELETE FROM old USING s.old b RETURNING b, b.*, old",
+        "MERGE INTO old o USING t ON true WHEN MATCHED THEN DELETE RETURNING o, t AS x, coalesce(t, t)",
+        "MERGE INTO new n USING t ON true WHEN MATCHED THEN DELETE RETURNING t, n",
+        "UPDATE new SET extra = 'x', kind = 'y' RETURNING new, coalesce(new, NULL), new.*",
+        "WITH w AS (UPDATE old o SET role = 'x' RETURNING o) SELECT o FROM w",
+    ] {
+        for phase in Phase::ALL.into_iter().filter(|phase| phase.writes_both()) {
+            let reading = rules(phase).rewrite(sql, SearchPath::AsDeclared);
+            assert!(
+                matches!(reading.verdict, Verdict::Rewritten(_)),
+                "{phase} {sql}: {:?}",
+                reading.verdict
+            );
+        }
+    }
+    let gone = "a whole row as a result column";
+    refused(Phase::Retired, "DELETE FROM old RETURNING old", gone);
+    refused(
+        Phase::Retired,
+        "DELETE FROM old USING t RETURNING old",
+        gone,
     );
 }

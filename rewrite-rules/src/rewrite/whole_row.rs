@@ -21,12 +21,12 @@ mod uses;
 
 use std::collections::HashSet;
 
-use super::{ManagedRef, Scope, functions, read};
+use super::{ManagedRef, Scope, functions};
 use crate::lens::{quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
-use crate::splice::Source;
+use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tree::Tree;
 use uses::{Certainty, Place, Shown, Use};
@@ -43,22 +43,110 @@ pub(super) fn substitute<'a>(
     replace(scope, &uses, &shown, source)
 }
 
-/// The same of a RETURNING list over row images: the written table's row is never NULL there.
-/// `items` are the joined tables that the list can name.
+/// The same of a RETURNING list over row images, for what it says of the written table's row. What
+/// may be a column of a table whose columns are not known is left to the caller.
 pub(super) fn substitute_returned<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
     source: &mut Source<'a>,
-) -> Result<HashSet<usize>, Refusal> {
+) -> Result<Returned<'a>, Refusal> {
     let shown = [shown(target)];
     let uses = uses::of_returning(scope.statement, &shown);
-    replace(scope, &uses, &shown, source)
+    let (known, unknown): (Vec<Use<'a>>, Vec<Use<'a>>) = uses
+        .into_iter()
+        .partition(|found| found.certainty == Certainty::Row);
+    if shown[0].row_type.is_none() {
+        for found in &unknown {
+            refuse_untyped(found, &shown[0])?;
+        }
+    }
+    Ok(Returned {
+        replaced: replace(scope, &known, &shown, source)?,
+        unknown,
+    })
 }
 
-/// A whole row as SQL with its type, by the name that stands for it.
-pub(super) fn typed(alias: &str, row_type: &str) -> String {
-    let alias = quote_ident(alias);
-    format!("(CASE WHEN {alias}.* IS DISTINCT FROM NULL THEN ROW({alias}.*)::{row_type} END)")
+/// Takes what may be a row for one, where the answer has the same names at hand as the statement.
+pub(super) fn ask<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    returned: &Returned<'a>,
+    source: &mut Source<'a>,
+) -> Result<(), Refusal> {
+    replace(scope, &returned.unknown, &[shown(target)], source).map(drop)
+}
+
+/// Whole rows of the written table in its RETURNING list.
+pub(super) struct Returned<'a> {
+    /// Where those stood that have been replaced.
+    pub replaced: HashSet<usize>,
+    /// References that are whole rows or columns.
+    unknown: Vec<Use<'a>>,
+}
+
+impl<'a> Returned<'a> {
+    pub fn is_replaced(&self, column: &Tree) -> bool {
+        column
+            .location()
+            .is_some_and(|at| self.replaced.contains(&at))
+    }
+
+    /// Whether a reference may be a whole row or a column.
+    pub fn is_unknown(&self, column: &Tree) -> bool {
+        let mut unknown = self.unknown.iter();
+        unknown.any(|known| std::ptr::eq(known.column, column))
+    }
+
+    /// The references that may be either, and whose type shows.
+    pub fn unknown(&self) -> impl Iterator<Item = &'a Tree> {
+        let unknown = self.unknown.iter();
+        let shown =
+            unknown.filter(|found| matches!(found.place, Place::Result { .. } | Place::Typed));
+        shown.map(|found| found.column)
+    }
+}
+
+/// SQL that fails if a name that stands for a row is a column's.
+pub(super) fn is_row(name: &str) -> String {
+    let alias = quote_ident(name);
+    let message = format!(
+        "{alias} is a column here and the name of a table, write {alias}.column; its type is "
+    );
+    format!(
+        "CASE pg_catalog.pg_typeof({alias})::text WHEN 'record' THEN true \
+         ELSE ({} || pg_catalog.pg_typeof({alias}))::boolean END",
+        quote_literal(&message)
+    )
+}
+
+/// The row of a written table as it is now, in its RETURNING list.
+pub(super) fn typed_row(target: &ManagedRef<'_>, at: usize) -> Output {
+    let row_type = target.managed.table.sql();
+    typed(target.table.refname(), &row_type, None, at)
+}
+
+/// A whole row with its type, by the name that stands for it, under a further condition. `at` is
+/// where the client wrote it: an error about it is told there.
+fn typed(name: &str, row_type: &str, condition: Option<String>, at: usize) -> Output {
+    let alias = quote_ident(name);
+    let condition = condition.map_or_else(String::new, |sql| format!(" AND {sql}"));
+    let mut output = Output::default();
+    output.own("(").own_for("CASE WHEN ", at).own_for(
+        &format!("{alias}.* IS DISTINCT FROM NULL{condition} THEN ROW({alias}.*)::{row_type} END)"),
+        at,
+    );
+    output
+}
+
+/// Keeps the name of a result column that is a bare name.
+pub(super) fn keep_name(scope: &Scope<'_>, column: &Tree, source: &mut Source<'_>) {
+    let results = scope.statement.get("returning_clause").list("exprs").iter();
+    let mut unnamed = results.filter(|result| result.name("name").is_none());
+    let named = unnamed.find(|result| std::ptr::eq(result.get("val"), column));
+    let end = named.and_then(|result| functions::end_of_item(scope, result));
+    if let (Some(end), Some(name)) = (end, column.column_parts().last()) {
+        source.edit(end..end, format!(" AS {}", quote_ident(name)));
+    }
 }
 
 fn shown<'a>(found: &ManagedRef<'a>) -> Shown<'a> {
@@ -126,13 +214,11 @@ fn replace<'a>(
             ));
         };
         replaced.insert(range.start);
-        source.edit(
-            range,
-            match found.certainty {
-                Certainty::Row => typed(item.name, row_type),
-                Certainty::Unknown => asked(item.name, row_type),
-            },
-        );
+        source.clear(&range);
+        let asks = found.certainty == Certainty::Unknown;
+        let asked = asks.then(|| is_row(item.name));
+        let row = typed(item.name, row_type, asked, range.start);
+        source.edit(range, row);
         if let Place::Result {
             unnamed: Some(target),
             ..
@@ -143,19 +229,6 @@ fn replace<'a>(
         }
     }
     Ok(replaced)
-}
-
-/// The whole row, if the name is not a column's: then the statement fails.
-fn asked(name: &str, row_type: &str) -> String {
-    let alias = quote_ident(name);
-    let message =
-        format!("\"{name}\" is a column here and a table's name as well; write {alias}.column");
-    format!(
-        "(CASE WHEN {alias}.* IS DISTINCT FROM NULL AND CASE pg_catalog.pg_typeof({alias})::text \
-         WHEN 'record' THEN true ELSE ({} || pg_catalog.pg_typeof({alias}))::boolean END \
-         THEN ROW({alias}.*)::{row_type} END)",
-        quote_literal(&message)
-    )
 }
 
 /// Refuses a whole row that would show its type, of a table without one.

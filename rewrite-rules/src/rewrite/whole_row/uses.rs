@@ -17,6 +17,13 @@ pub(super) struct Shown<'a> {
     pub row_type: Option<String>,
 }
 
+impl Shown<'_> {
+    fn has_column(&self, name: &str) -> bool {
+        let mut renamed = self.node.get("alias").list("colnames").iter();
+        self.lens.column(name).is_some() || renamed.any(|column| column.text("sval") == name)
+    }
+}
+
 /// Whether a name is a row for sure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Certainty {
@@ -89,6 +96,9 @@ const SAME_TYPE: [&str; 16] = [
     "array_remove",
     "pg_typeof",
 ];
+
+/// Operators to which all rows are alike.
+const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
 
 /// Types into which all rows are cast alike.
 const ANY_ROW_TYPE: [&str; 5] = ["text", "varchar", "bpchar", "json", "jsonb"];
@@ -177,8 +187,17 @@ impl<'s, 'a> Walker<'s, 'a> {
             }
             "NullTest" => self.node(node.get("arg"), Place::Plain),
             "AExpr" => {
-                self.node(node.get("lexpr"), Place::Plain);
-                self.node(node.get("rexpr"), Place::Plain);
+                let name = node
+                    .list("name")
+                    .last()
+                    .map_or("", |name| name.text("sval"));
+                let place = if COMPARISONS.contains(&name) {
+                    Place::Plain
+                } else {
+                    Place::Value
+                };
+                self.node(node.get("lexpr"), place);
+                self.node(node.get("rexpr"), place);
             }
             "TypeCast" => {
                 let names = node.get("type_name").list("names");
@@ -259,7 +278,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         items
             .next()
             .and_then(|item| item.shown)
-            .is_some_and(|shown| self.shown[shown].lens.column(name).is_some())
+            .is_some_and(|shown| self.shown[shown].has_column(name))
     }
 
     /// A query or a write, with what stands in it.
@@ -328,13 +347,11 @@ impl<'s, 'a> Walker<'s, 'a> {
         }
     }
 
-    /// RETURNING of a write. That of a table of ours is seen over row images: what it says of the
-    /// written and the joined rows is not looked at here.
+    /// RETURNING of a write. The row of a table of ours is seen over row images: what it says of it
+    /// is not looked at here.
     fn returned(&mut self, node: &'a Tree, mut items: Vec<Item<'a>>, outermost: bool) {
-        if items.first().is_some_and(|target| target.shown.is_some()) {
-            for item in &mut items {
-                item.shown = None;
-            }
+        if let Some(target) = items.first_mut() {
+            target.shown = None;
         }
         self.levels.push(items);
         self.results(node.get("returning_clause").list("exprs"), outermost);
