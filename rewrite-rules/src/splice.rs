@@ -49,11 +49,10 @@ impl<'a> Source<'a> {
         Some(self.edits.remove(at).with)
     }
 
-    /// Takes all edits within a range back.
+    /// Takes all edits within a range back, and what was inserted at its end.
     pub fn clear(&mut self, range: &Range<usize>) {
         let within = |edit: &Edit| range.start <= edit.range.start && edit.range.end <= range.end;
-        self.edits
-            .retain(|edit| !within(edit) || edit.range.is_empty());
+        self.edits.retain(|edit| !within(edit));
     }
 
     pub fn has_edits(&self) -> bool {
