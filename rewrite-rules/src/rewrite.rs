@@ -21,6 +21,7 @@ mod returning;
 mod tests;
 mod unified_first;
 mod upsert;
+mod whole_row;
 mod written;
 
 use clauses::Write;

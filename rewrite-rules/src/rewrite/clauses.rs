@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::returning::{self, Carried, Items};
+use super::whole_row::{self, Returned};
 use super::{ManagedRef, Scope, read};
 use crate::lens::quote_ident;
 use crate::refuse;
@@ -163,7 +164,6 @@ impl<'a> Write<'a> {
         scope: &Scope<'a>,
         target: &ManagedRef<'a>,
         source: &mut Source<'a>,
-        known: &dyn Fn(&str) -> bool,
     ) -> Result<Carried, Refusal> {
         let clause = self.statement.get("returning_clause");
         if !clause.exists() {
@@ -177,22 +177,23 @@ impl<'a> Write<'a> {
                 "Read it in a second statement.",
             ));
         }
-        self.check_list(scope, target, source, known)?;
+        let rows = self.check_list(scope, target, source)?;
         if joined {
-            returning::carried(scope, target, self, source)
+            returning::carried(scope, target, (self, &rows), source)
+        } else if clause.find("SubLink").is_none() {
+            returning::carried_names(scope, target, &rows, source)
         } else {
             Ok(Carried::default())
         }
     }
 
-    /// What no RETURNING list over row images can have.
+    /// Refuses what no RETURNING list over row images can have, and gives whole rows their type.
     pub fn check_list(
         &self,
         scope: &Scope<'a>,
         target: &ManagedRef<'a>,
         source: &mut Source<'a>,
-        known: &dyn Fn(&str) -> bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Returned<'a>, Refusal> {
         let clause = self.statement.get("returning_clause");
         let table = target.table_name();
         let refuse = |what: &str, hint: &str| Err(refuse::unsupported(what, &table, hint));
@@ -210,18 +211,11 @@ impl<'a> Write<'a> {
             );
         }
         let items = Items::of(self.statement);
+        let rows = whole_row::substitute_returned(scope, target, source)?;
         for column in column_refs(clause, true) {
-            let parts = column.column_parts();
-            let Some((name, qualifier)) = parts.split_last() else {
-                continue;
-            };
-            if qualifier.is_empty() && *name == self.refname && !known(name) {
-                return refuse(
-                    "a whole row in RETURNING",
-                    "Return its columns, or row_to_json().",
-                );
+            if !rows.is_replaced(column) {
+                unqualify(scope.tokens, target, column, source);
             }
-            unqualify(scope.tokens, target, column, source);
         }
         // From version 18 on these are names for the row as it was and as it is.
         let is_version = |name: &str| {
@@ -235,7 +229,7 @@ impl<'a> Write<'a> {
         {
             return refuse("OLD and NEW in RETURNING", "Return the new values only.");
         }
-        Ok(())
+        Ok(rows)
     }
 }
 

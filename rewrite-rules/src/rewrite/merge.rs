@@ -22,7 +22,7 @@ pub(super) mod mirror;
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::returning::Items;
-use super::{ManagedRef, Scope, read};
+use super::{ManagedRef, Scope, read, whole_row};
 use crate::lens::{TableName, quote_ident};
 use crate::refuse;
 use crate::rule_set::Side;
@@ -108,24 +108,31 @@ impl<'a> Joined<'a> {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.items.all.iter().any(|item| item.name == name)
+        self.at(name).is_some()
+    }
+
+    fn at(&self, name: &str) -> Option<usize> {
+        self.items.all.iter().position(|item| item.name == name)
     }
 }
 
-/// Checks the client's RETURNING list, and has it name what it will find in the answer's FROM.
+/// Checks the client's RETURNING list, and has it name what it will find in the answer's FROM, where
+/// `rows` is the relation with the source's rows.
 pub(super) fn returning<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
-    (write, joined): (&Write<'a>, &Joined<'a>),
+    (write, joined, rows): (&Write<'a>, &Joined<'a>, &str),
     source: &mut Source<'a>,
-    known: &dyn Fn(&str) -> bool,
 ) -> Result<(), Refusal> {
     let clause = scope.statement.get("returning_clause");
     if !clause.exists() {
         return Ok(());
     }
     joined.check()?;
-    write.check_list(scope, target, source, known)?;
+    let rows_of_target = write.check_list(scope, target, source)?;
+    if target.managed.side == Side::Legacy {
+        whole_row::ask(scope, target, &rows_of_target, source)?;
+    }
     joined.unqualify(scope, clause, source);
     let refuse = |what: &str, hint: &str| {
         let table = target.table_name();
@@ -145,8 +152,24 @@ pub(super) fn returning<'a>(
                 let all: Vec<String> = names.map(|name| format!("{name}.*")).collect();
                 source.edit(range, all.join(", "));
             }
-            [name] if joined.has(name) => {
-                return refuse("a whole row in RETURNING", "Return its columns.");
+            [name] if let Some(at) = joined.at(name) => {
+                let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
+                let Some(range) = range else {
+                    return refuse("this RETURNING", "Name the columns.");
+                };
+                let row = format!("{rows}.cf_r{}", at + 1);
+                let value = match source.withdraw(&range) {
+                    // Its type is that of a table; a source that did not match has no row.
+                    Some(typed) => format!(
+                        "(CASE WHEN {row} IS DISTINCT FROM NULL THEN {} END)",
+                        typed.sql
+                    ),
+                    None => {
+                        whole_row::keep_name(scope, column, source);
+                        format!("(CASE WHEN {} THEN {row} END)", whole_row::is_row(name))
+                    }
+                };
+                source.edit(range, value);
             }
             _ => {}
         }

@@ -13,6 +13,7 @@
 //! ```
 
 use super::clauses::Write;
+use super::whole_row::{self, Returned};
 use super::{ManagedRef, Scope};
 use crate::lens::quote_ident;
 use crate::refuse;
@@ -93,12 +94,46 @@ impl<'t> Items<'t> {
     }
 }
 
+/// Whether the client's statement runs over a query of ours instead of the table that it names.
+fn is_derived(target: &ManagedRef<'_>) -> bool {
+    target.managed.side == Side::Legacy && target.leads() == Some(Side::Unified)
+}
+
+/// A bare name in RETURNING of a write without joined tables may be the row or a column of the same
+/// name: the server tells, where it runs the client's own statement.
+pub(super) fn carried_names<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    rows: &Returned<'a>,
+    source: &mut Source<'a>,
+) -> Result<Carried, Refusal> {
+    let mut carried = Carried::default();
+    for column in rows.unknown() {
+        let parts = column.column_parts();
+        let ([name], Some(start)) = (parts.as_slice(), column.location()) else {
+            continue;
+        };
+        if target.managed.lens.column_by_unified(name).is_some() {
+            continue;
+        }
+        let range = scope.tokens.dotted(start, 1).ok_or_else(|| {
+            refuse::unsupported("this RETURNING", &target.table_name(), "Name the columns.")
+        })?;
+        let mut value = Output::default();
+        value.client(&Source::new(scope.tokens.text), range.clone());
+        let result = carried.value(value);
+        carried.column(BARE, name, result);
+        source.edit(range, format!("{BARE}.{}", quote_ident(name)));
+    }
+    Ok(carried)
+}
+
 /// Collects what a joined write's RETURNING takes of the joined tables, and has the client's list
 /// name it where it will be found.
 pub(super) fn carried<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
-    write: &Write<'a>,
+    (write, rows): (&Write<'a>, &Returned<'a>),
     source: &mut Source<'a>,
 ) -> Result<Carried, Refusal> {
     let clause = scope.statement.get("returning_clause");
@@ -122,9 +157,17 @@ pub(super) fn carried<'a>(
         else {
             return refuse();
         };
+        if rows.is_replaced(column) {
+            continue;
+        }
+        // A whole row of a table that is read from unified has been given its type.
+        let typed = source.withdraw(&range);
         let value = |carried: &mut Carried| {
             let mut value = Output::default();
-            value.client(&Source::new(scope.tokens.text), range.clone());
+            match typed.clone() {
+                Some(typed) => value.append(typed),
+                None => value.client(&Source::new(scope.tokens.text), range.clone()),
+            };
             carried.value(value)
         };
         match (qualifier.last(), *name) {
@@ -141,11 +184,16 @@ pub(super) fn carried<'a>(
                 source.edit(range, all);
             }
             (None, name) => {
-                let is_row = name == write.refname || items.all.iter().any(|i| i.name == name);
                 let known = target.managed.side == Side::Legacy
                     && target.managed.lens.column(name).is_some();
-                if is_row && !known {
-                    return refuse();
+                if rows.is_unknown(column) && is_derived(target) {
+                    // What the name stands for is told where all tables are at hand, and the row
+                    // where it has been written.
+                    carried.value(whole_row::is_row(name).into());
+                    whole_row::keep_name(scope, column, source);
+                    let row = whole_row::typed_row(target, range.start);
+                    source.edit(range, row);
+                    continue;
                 }
                 // Carried in any case: the server tells a name that two tables have.
                 let result = value(&mut carried);
@@ -158,6 +206,10 @@ pub(super) fn carried<'a>(
                 source.edit(range, format!("{relation}.{}", quote_ident(name)));
             }
             (Some(relation), _) if *relation == write.refname => {}
+            (Some(_), "*") if typed.is_some() => {
+                let result = value(&mut carried);
+                source.edit(range, format!("cf_all.{result}"));
+            }
             (Some(relation), "*") => {
                 if !items.all.iter().any(|i| i.name == *relation && i.has_row) {
                     return refuse();

@@ -33,9 +33,7 @@ pub(in crate::rewrite) fn compose<'a>(
     let merge = Merge::of(scope, target, write)?;
     check_keys(&merge, target)?;
     let joined = Joined::of(scope, target);
-    returning(scope, target, (write, &joined), source, &|name| {
-        lens.column(name).is_some()
-    })?;
+    returning(scope, target, (write, &joined, "cf_all"), source)?;
 
     let mut statement = Output::default();
     statement.client(source, write.body.clone());

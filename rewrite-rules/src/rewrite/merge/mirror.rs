@@ -51,7 +51,7 @@ pub(in crate::rewrite) fn compose<'a>(
     }
     let joined = Joined::of(scope, target);
     // Columns of the unified table are not declared: a bare name may be the table's own.
-    returning(scope, target, (write, &joined), source, &|_| true)?;
+    returning(scope, target, (write, &joined, "cf_all"), source)?;
 
     lock(&mut composer, (&merge, write, lens), source);
     let mut statement = Output::default();

@@ -88,9 +88,8 @@ impl<'a> Unified<'_, 'a> {
         returning(
             &self.scope,
             self.target,
-            (self.write, joined),
+            (self.write, joined, "cf_s"),
             source,
-            &|name| self.lens.column(name).is_some(),
         )?;
         let statement = self.scope.statement;
         for clause in ["join_condition", "merge_when_clauses"] {

@@ -99,7 +99,7 @@ pub(super) fn compose<'a>(
     if updates && fed.is_empty() && !decides {
         return Ok(None);
     }
-    let carried = write.check_returning(scope, target, source, &|_| true)?;
+    let carried = write.check_returning(scope, target, source)?;
     let mirror = Mirror {
         target,
         write,
@@ -184,7 +184,11 @@ impl Mirror<'_, '_> {
     }
 
     fn new_rows(&self, composer: &mut Composer, mut statement: Output) {
-        statement.append(returned(self.write, &self.carried));
+        statement.append(returned(
+            self.write,
+            &self.carried,
+            self.target.managed.table,
+        ));
         composer.query("new", statement);
         let lens = self.target.managed.lens;
         let new = composer.name("new");
