@@ -4,6 +4,7 @@
 //! back. It changes nothing, and knows no mapping but what the lens gives as SQL.
 
 mod laws;
+mod limits;
 mod shape;
 mod surroundings;
 

@@ -4,17 +4,8 @@
 use futures_util::SinkExt;
 
 use crossfade_tests::control::{pid, until_blocked};
-use crossfade_tests::twin::{Case, Twin, answer};
+use crossfade_tests::twin::{Twin, USER_SETTINGS, answer};
 use rewrite_rules::Phase;
-
-const CASE: Case = Case {
-    name: "user_settings",
-    rules: include_str!("../../rewrite-rules/rules/user_settings.toml"),
-    also: &[],
-    server: "",
-    legacy: include_str!("lens/user_settings_legacy.sql"),
-    unified: include_str!("lens/user_settings_unified.sql"),
-};
 
 /// The columns as the application's ORM lists them.
 const LISTED: [&str; 31] = [
@@ -269,42 +260,37 @@ async fn all(twin: &Twin, phase: Phase) {
     }
 }
 
-async fn verified(twin: &Twin) {
-    let said = twin.crossfade("verify").await.unwrap();
-    assert!(said.contains("missing 0   extra 0   different 0"), "{said}");
-}
-
 #[tokio::test]
 async fn a_split_goes_through_every_phase_and_back() {
-    let twin = Twin::start(CASE).await.unwrap();
+    let twin = Twin::start(USER_SETTINGS).await.unwrap();
     twin.prepare().await.unwrap();
     all(&twin, Phase::LegacyOnly).await;
     twin.advance(Phase::DualWrite).await.unwrap();
     all(&twin, Phase::DualWrite).await;
     let said = twin.crossfade("backfill").await.unwrap();
     assert!(said.contains("complete"), "{said}");
-    verified(&twin).await;
+    twin.verified(1).await;
     twin.advance(Phase::ShadowRead).await.unwrap();
     all(&twin, Phase::ShadowRead).await;
     twin.advance(Phase::DualRead).await.unwrap();
     all(&twin, Phase::DualRead).await;
-    verified(&twin).await;
+    twin.verified(1).await;
     twin.advance(Phase::UnifiedRead).await.unwrap();
     all(&twin, Phase::UnifiedRead).await;
-    verified(&twin).await;
+    twin.verified(1).await;
     // The way back, and forward again.
     twin.crossfade("rollback").await.unwrap();
     twin.same("UPDATE user_settings SET language = 'back' WHERE id < 20")
         .await
         .unwrap();
-    verified(&twin).await;
+    twin.verified(1).await;
     twin.advance(Phase::UnifiedRead).await.unwrap();
     twin.advance(Phase::UnifiedOnly).await.unwrap();
     all(&twin, Phase::UnifiedOnly).await;
     // Legacy missed these writes; a reverse backfill brings it up to date.
     twin.crossfade("rollback").await.unwrap();
     twin.crossfade("backfill --reverse").await.unwrap();
-    verified(&twin).await;
+    twin.verified(1).await;
     twin.equal(LEGACY, LEGACY).await.unwrap();
     twin.advance(Phase::UnifiedOnly).await.unwrap();
     twin.advance(Phase::Retired).await.unwrap();
@@ -323,11 +309,11 @@ async fn a_split_goes_through_every_phase_and_back() {
 
 /// A twin whose rows are copied, in a phase.
 async fn carried_to(phase: Phase) -> Twin {
-    let twin = Twin::start(CASE).await.unwrap();
+    let twin = Twin::start(USER_SETTINGS).await.unwrap();
     twin.prepare().await.unwrap();
     twin.advance(Phase::DualWrite).await.unwrap();
     twin.crossfade("backfill").await.unwrap();
-    verified(&twin).await;
+    twin.verified(1).await;
     for step in [
         Phase::ShadowRead,
         Phase::DualRead,
@@ -422,7 +408,7 @@ async fn what_the_new_application_writes_reaches_the_legacy_table() {
                 "{sql}: {}",
                 told(&twin, sql).await
             );
-            verified(&twin).await;
+            twin.verified(1).await;
         }
     }
 }
@@ -486,7 +472,7 @@ async fn of_two_upserts_of_a_new_key_the_later_one_updates_the_row() {
     assert_eq!(second, "done 1");
     let found = "SELECT language FROM user_settings WHERE id = 9500";
     assert!(answer(&other, found).await.contains("ba"));
-    verified(&twin).await;
+    twin.verified(1).await;
 }
 
 #[tokio::test]
@@ -579,7 +565,7 @@ async fn commands_and_copies_of_a_split_reach_both_sides() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_split_enters_the_ledger_and_settles_later() {
-    let twin = Twin::start(CASE).await.unwrap();
+    let twin = Twin::start(USER_SETTINGS).await.unwrap();
     twin.prepare().await.unwrap();
     twin.direct
         .batch_execute("ALTER TABLE settings ADD CHECK (language <> 'xx')")
@@ -609,13 +595,13 @@ async fn a_row_that_cannot_be_split_enters_the_ledger_and_settles_later() {
         .await
         .unwrap();
     twin.crossfade("backfill").await.unwrap();
-    verified(&twin).await;
+    twin.verified(1).await;
     assert_eq!(answer(&operator, ledger).await, "(key, sqlstate)\ndone 0");
 }
 
 #[tokio::test]
 async fn the_check_tries_a_written_lens_on_rows() {
-    let twin = Twin::start(CASE).await.unwrap();
+    let twin = Twin::start(USER_SETTINGS).await.unwrap();
     twin.prepare().await.unwrap();
     let said = twin.crossfade("check").await.unwrap();
     assert!(said.contains("rows read back as they were put"), "{said}");

@@ -23,7 +23,7 @@ use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::returning::Items;
 use super::{ManagedRef, Scope, read};
-use crate::lens::quote_ident;
+use crate::lens::{TableName, quote_ident};
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
@@ -34,6 +34,9 @@ pub(super) use clauses::{Action, Clause, Merge, When};
 
 /// The first version of PostgreSQL whose MERGE returns what it wrote.
 pub(crate) const SERVER_MIN: u32 = 17;
+
+/// What each query that writes tells of its rows.
+pub(super) const RETURNING: &str = "merge_action() AS cf_action";
 
 /// What was done to a row, for the client's list.
 const ACTION: &str = "cf_x.\"merge_action\"";
@@ -164,6 +167,36 @@ pub(super) fn returning<'a>(
 }
 
 impl Composer {
+    /// `cf_new` from the client's own MERGE into a table.
+    pub(super) fn own_merge(
+        &mut self,
+        mut statement: Output,
+        (write, joined): (&Write<'_>, &Joined<'_>),
+        table: &TableName,
+    ) {
+        statement.own(&format!(
+            " RETURNING {RETURNING}, ROW({}.*)::{table} AS cf_row",
+            write.alias
+        ));
+        if write.returning.is_some() {
+            statement.own(&joined.rows());
+        }
+        self.query("new", statement);
+    }
+
+    /// Ends with what the client asks of the rows of [`Composer::own_merge`].
+    pub(super) fn select_own_merge(
+        self,
+        source: &Source<'_>,
+        (write, joined): (&Write<'_>, &Joined<'_>),
+    ) -> Composed {
+        let from = match write.returning {
+            Some(_) => joined.from("cf_all"),
+            None => String::new(),
+        };
+        self.select_merged(write, source, ("SELECT (cf_all.cf_row).*", &from))
+    }
+
     /// Ends with the client's RETURNING list over the rows of `cf_new`, or with rows only to be
     /// counted. `image` is SQL for the target's columns over one of them, called `cf_all`;
     /// `joined` the FROM items of the source.

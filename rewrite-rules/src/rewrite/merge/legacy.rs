@@ -39,16 +39,7 @@ pub(in crate::rewrite) fn compose<'a>(
 
     let mut statement = Output::default();
     statement.client(source, write.body.clone());
-    statement.own(&format!(
-        " RETURNING merge_action() AS cf_action, ROW({}.*)::{} AS cf_row",
-        write.alias, lens.legacy
-    ));
-    let mut from = String::new();
-    if write.returning.is_some() {
-        statement.own(&joined.rows());
-        from = joined.from("cf_all");
-    }
-    composer.query("new", statement);
+    composer.own_merge(statement, (write, &joined), &lens.legacy);
 
     let record = target.managed.migration.on_unified_error() == OnUnifiedError::Record;
     // A split or merged row has an image type of its own, which outlives the table.
@@ -76,6 +67,5 @@ pub(in crate::rewrite) fn compose<'a>(
             composer.query("put", put);
         }
     }
-    let image = "SELECT (cf_all.cf_row).*";
-    Ok(composer.select_merged(write, source, (image, &from)))
+    Ok(composer.select_own_merge(source, (write, &joined)))
 }

@@ -63,24 +63,14 @@ pub(in crate::rewrite) fn compose<'a>(
             ") AND (SELECT count(*) FROM {}) >= 0",
             composer.name("lock")
         ))
-        .client(source, merge.condition.end..write.body.end)
-        .own(&format!(
-            " RETURNING merge_action() AS cf_action, ROW({}.*)::{} AS cf_row",
-            write.alias, lens.unified
-        ));
-    let mut from = String::new();
-    if write.returning.is_some() {
-        statement.own(&joined.rows());
-        from = joined.from("cf_all");
-    }
-    composer.query("new", statement);
+        .client(source, merge.condition.end..write.body.end);
+    composer.own_merge(statement, (write, &joined), &lens.unified);
     if full {
         put_full(&mut composer, &merge, lens, carried.moves);
     } else {
         put_changed(&mut composer, &merge, lens, &carried);
     }
-    let image = "SELECT (cf_all.cf_row).*";
-    Ok(Some(composer.select_merged(write, source, (image, &from))))
+    Ok(Some(composer.select_own_merge(source, (write, &joined))))
 }
 
 /// What is brought back of rows that are there.

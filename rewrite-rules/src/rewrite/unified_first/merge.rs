@@ -35,9 +35,6 @@ use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
 
-/// What each part returns.
-const RETURNING: &str = "merge_action() AS cf_action";
-
 /// A value that an UPDATE action sets, and the name of its result.
 pub(in crate::rewrite) struct Set<'s, 'a> {
     pub clause: usize,

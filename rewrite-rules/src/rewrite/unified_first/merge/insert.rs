@@ -1,9 +1,9 @@
 //! The rows that a MERGE inserts.
 
-use super::{Parts, RETURNING, own_put};
+use super::{Parts, own_put};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::rewrite::expression::assigned;
-use crate::rewrite::merge::{Action, Clause, When};
+use crate::rewrite::merge::{Action, Clause, RETURNING, When};
 use crate::rewrite::unified_first::Unified;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
