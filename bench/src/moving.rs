@@ -46,6 +46,8 @@ pub struct Args {
 
 /// The longest wait for the application's own transactions.
 const DRAIN: Duration = Duration::from_secs(60);
+/// The longest wait for a backfill's first chunk, which comes after that.
+const BEGINS_WITHIN: Duration = Duration::from_secs(120);
 
 struct Bench {
     postgres: Postgres,
@@ -236,9 +238,10 @@ impl Bench {
             crowd.run(Duration::from_secs(1)).await?;
             let quiet = crowd.run(time).await?.per_second();
             let mine = std::process::id();
+            let earlier = self.run().await?;
             let copying = self.backfill(self.workers, Speed::default());
             let measured = async {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                self.until_copying(&earlier).await?;
                 let before = self.rows_done().await?;
                 let begun = Instant::now();
                 let busy = crowd.run(time).await?.per_second();
@@ -273,6 +276,26 @@ impl Bench {
             middle(ratios)?,
             middle(memory)?,
         ))
+    }
+
+    /// The latest backfill, as text; empty before the first.
+    async fn run(&self) -> anyhow::Result<String> {
+        let sql = "SELECT coalesce(max(run::text), '') FROM crossfade.backfill";
+        Ok(self.client.query_one(sql, &[]).await?.get(0))
+    }
+
+    /// A backfill begins with the bounds of its parts: what it takes from others is measured once
+    /// its first chunk is there.
+    async fn until_copying(&self, earlier: &str) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while self.run().await? == earlier || self.rows_done().await? == 0 {
+            ensure!(
+                begun.elapsed() < BEGINS_WITHIN,
+                "the backfill put no row within {BEGINS_WITHIN:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     async fn rows_done(&self) -> anyhow::Result<i64> {

@@ -3,7 +3,9 @@
 //! It reads catalogs and tries the lens's laws on sampled rows in a transaction that is rolled
 //! back. It changes nothing, and knows no mapping but what the lens gives as SQL.
 
+mod collisions;
 mod laws;
+mod limits;
 mod shape;
 mod surroundings;
 
@@ -93,6 +95,9 @@ pub async fn run(
         let fits = shape::check(&control, lens, &mut findings).await?;
         surroundings::check(&control, lens, &mut findings).await?;
         if fits && has_legacy(migration) {
+            if !migration.phase.reads_unified() {
+                collisions::check(&control, lens, &mut findings).await?;
+            }
             laws::check(&control, lens, sample_rows, &mut findings).await?;
         }
         all.append(&mut findings.all);

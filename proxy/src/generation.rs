@@ -154,7 +154,7 @@ struct Pins {
 }
 
 /// As long as it may take until it is decided who wrote around the proxies.
-const ENDED_FOR: Duration = Duration::from_secs(60);
+pub const ENDED_FOR: Duration = Duration::from_secs(60);
 /// A thousand sessions that end each second, in a megabyte and a half.
 const ENDED_MAX: usize = 60_000;
 

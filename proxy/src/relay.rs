@@ -25,7 +25,7 @@ use crate::stream::Stream;
 /// would say so; larger chunks would not fit the processor's cache.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
-/// A buffer above this is given back when it is empty.
+/// A buffer above this is given back when nothing is left to move.
 const KEPT_BYTES: usize = 4096;
 
 /// Chunks moved in one poll before other sessions of the thread get their turn.
@@ -355,7 +355,10 @@ impl Pipe {
         }
         let mut buffer = ReadBuf::new(scratch);
         match Pinned::new(from).poll_read(cx, &mut buffer) {
-            Poll::Pending => Ok(false),
+            Poll::Pending => {
+                self.release();
+                Ok(false)
+            }
             Poll::Ready(Err(error)) => Err(Failed::Read(error)),
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
                 self.ended = true;
@@ -423,11 +426,7 @@ impl Pipe {
             }
         }
         self.written = 0;
-        if self.output.capacity() > KEPT_BYTES {
-            self.output = Vec::new();
-        } else {
-            self.output.clear();
-        }
+        self.output.clear();
         self.held_back = to.holds_back();
         self.push_out(to, cx)
     }
@@ -444,6 +443,14 @@ impl Pipe {
                 self.held_back = false;
                 Ok(Poll::Ready(()))
             }
+        }
+    }
+
+    /// Gives a large buffer back once its direction rests. Not before: a sink that is slower than
+    /// its source needs it with each chunk.
+    fn release(&mut self) {
+        if self.output.capacity() > KEPT_BYTES {
+            self.output = Vec::new();
         }
     }
 

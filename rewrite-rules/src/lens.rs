@@ -23,7 +23,7 @@ pub use in_place::InPlace;
 pub use range::KeyRange;
 pub use sql::{UNMAPPED, quote_ident, quote_literal};
 pub(crate) use written::Call;
-pub use written::{Check, Part, Query, RekeyTrial, Step, Written};
+pub use written::{Check, Part, Query, RekeyTrial, Step, Unique, Written};
 
 use std::fmt;
 

@@ -207,12 +207,19 @@ fn assemble(
     shadow: Option<Box<ShadowPair>>,
 ) -> Rewritten {
     let mut whole = Output::default();
-    let mut at = 0;
+    let mut at = None;
+    let mut between = |whole: &mut Output, to: Range<usize>| {
+        match at.replace(to.end) {
+            None => whole.client(source, 0..to.start),
+            Some(at) => whole.client_behind(source, at..to.start),
+        };
+    };
     for (range, piece) in pieces {
-        whole.client(source, at..range.start).append(piece);
-        at = range.end;
+        between(&mut whole, range);
+        whole.append(piece);
     }
-    whole.client(source, at..source.text.len());
+    let end = source.text.len();
+    between(&mut whole, end..end);
     Rewritten {
         sql: whole.sql,
         answers,

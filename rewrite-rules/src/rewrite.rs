@@ -22,6 +22,7 @@ mod returning;
 mod tests;
 mod unified_first;
 mod upsert;
+mod whole_row;
 mod written;
 
 use clauses::Write;
@@ -299,13 +300,6 @@ fn compose<'a>(
 ) -> Result<Option<Composed>, Refusal> {
     let composer = Composer::new(number);
     let merges = scope.statement.is("MergeStmt");
-    if merges && target.managed.lens.written.is_some() && target.leads().is_some() {
-        return Err(refuse::unsupported(
-            "MERGE into a table that is split or merged",
-            &target.table_name(),
-            "Use INSERT, UPDATE and DELETE.",
-        ));
-    }
     if let Some(lens) = &target.managed.lens.written {
         return written::compose(scope, target, (write, lens), source, composer);
     }

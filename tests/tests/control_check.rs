@@ -39,7 +39,11 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
 }
 
 /// Each planted fault, and the words that must tell of it.
-const FAULTS: [(&str, &str); 12] = [
+const FAULTS: [(&str, &str); 13] = [
+    (
+        "ALTER TABLE users RENAME CONSTRAINT users_email_key TO users_mail_key",
+        "public.users has no constraint users_email_key, which [table.constraints] names",
+    ),
     (
         "ALTER TABLE iso_agents ADD forgotten int",
         "column forgotten is not in `columns`",
@@ -117,6 +121,92 @@ async fn each_planted_fault_is_found() -> anyhow::Result<()> {
             "{fault}\n{}",
             checked.output
         );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_collide_are_counted_before_the_first_is_moved() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let proxy = world.in_phase("collide", Phase::LegacyOnly).await?;
+    let operator = world.postgres.connect("collide").await?;
+    operator
+        .batch_execute(
+            "INSERT INTO users (clerk_user_id, email, full_name, role) \
+             SELECT 'c' || n, 'agent.' || n || '@example.com', 'Customer', 'customer' \
+             FROM generate_series(11, 12) n; \
+             CREATE UNIQUE INDEX one_name ON users (lower(full_name), role) WHERE role = 'sales_rep'; \
+             UPDATE iso_agents SET full_name = upper(full_name) WHERE full_name = 'Agent 2'; \
+             UPDATE iso_agents SET full_name = 'agent 2', role = 'iso_agent' WHERE full_name = 'Agent 3'; \
+             INSERT INTO users (id, clerk_user_id, email, full_name, role) \
+             SELECT id, 'user_4', 'agent.5@example.com', 'there already', 'sales_rep' \
+             FROM iso_agents WHERE clerk_user_id = 'user_4'",
+        )
+        .await?;
+    let checked = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
+    let said = &checked.output;
+    assert_eq!(checked.status.code(), Some(1), "{said}{}", checked.errors);
+    let told = |words: &str| assert!(said.contains(words), "{words}\n{said}");
+    told(
+        "2 rows collide with others in users_email_key of public.users: (agent.11@example.com), (agent.12@example.com)",
+    );
+    told("2 rows collide with others in one_name of public.users: (\"agent 2\",sales_rep)");
+    // What user 4 has there now is overwritten by its own row.
+    assert!(!said.contains("agent.5@"), "{said}");
+    Ok(())
+}
+
+/// What the legacy table refuses and the unified one does not, and the words that must tell of it.
+const LOOSER: [(&str, &str); 7] = [
+    (
+        "ALTER TABLE users ALTER full_name DROP NOT NULL",
+        "column full_name is NOT NULL, public.users.full_name is not",
+    ),
+    (
+        "ALTER TABLE users DROP CONSTRAINT valid_margin_value",
+        "public.users has nothing like valid_margin_value: CHECK ((margin_value >= (0)::numeric))",
+    ),
+    (
+        "ALTER TABLE iso_agents ADD CONSTRAINT one_name UNIQUE (full_name, role)",
+        "public.users has nothing like one_name: btree (full_name, role)",
+    ),
+    (
+        "CREATE UNIQUE INDEX one_admin ON iso_agents (margin_type) WHERE role = 'admin'",
+        "public.users has nothing like one_admin: btree (margin_type) WHERE",
+    ),
+    (
+        "CREATE TABLE names (name text PRIMARY KEY); INSERT INTO names SELECT DISTINCT full_name FROM iso_agents; \
+         ALTER TABLE iso_agents ADD CONSTRAINT known FOREIGN KEY (full_name) REFERENCES names",
+        "public.users has nothing like known: FOREIGN KEY (full_name) REFERENCES names(name)",
+    ),
+    (
+        "ALTER TABLE iso_agents ADD CONSTRAINT ranges EXCLUDE (margin_value WITH =) WHERE (role = 'admin')",
+        "public.users has nothing like ranges: EXCLUDE",
+    ),
+    (
+        "ALTER TABLE iso_agents ADD CONSTRAINT one_name UNIQUE (full_name, role); \
+         ALTER TABLE users ADD CONSTRAINT users_one_name UNIQUE (role, full_name)",
+        "write one_name = \"users_one_name\" in [table.constraints]",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_legacy_alone_refuses_is_told_before_legacy_is_left() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    for (number, (looser, words)) in LOOSER.into_iter().enumerate() {
+        let database = format!("looser{number}");
+        let proxy = world.in_phase(&database, Phase::LegacyOnly).await?;
+        let before = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
+        assert!(!before.output.contains(words), "{}", before.output);
+        let operator = world.postgres.connect(&database).await?;
+        operator
+            .batch_execute("DELETE FROM iso_agents WHERE role = 'admin'")
+            .await?;
+        operator.batch_execute(looser).await?;
+        let checked = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
+        let said = &checked.output;
+        assert_eq!(checked.status.code(), Some(0), "{said}{}", checked.errors);
+        assert!(said.contains(words), "{looser}\n{said}");
     }
     Ok(())
 }

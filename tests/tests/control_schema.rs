@@ -79,7 +79,9 @@ async fn a_fallback_is_heard_whatever_the_session_says_and_from_parallel_workers
     });
     client
         .batch_execute(
-            "SET client_min_messages = error; SET force_parallel_mode = on; \
+            "SET client_min_messages = error; \
+             SELECT set_config(name, 'on', false) FROM pg_settings \
+             WHERE name IN ('force_parallel_mode', 'debug_parallel_query'); \
              SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; \
              SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 2",
         )

@@ -235,10 +235,19 @@ async fn a_continuous_verify_finds_what_goes_wrong_between_two_passes() {
     )
     .await
     .unwrap();
-    verify.kill().await.unwrap();
     // Pass after pass that finds the same is one event.
     let events = "SELECT count(*) FROM crossfade.events WHERE kind = 'verify'";
     assert_eq!(number(&client, events).await.unwrap(), 2);
+    // It outlives its connection, and goes on to find what happens meanwhile.
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE application_name = 'crossfade verify' AND datname = current_database()";
+    assert_eq!(number(&client, cut).await.unwrap(), 1);
+    let plant = "UPDATE users SET full_name = 'meanwhile' WHERE clerk_user_id = 'user_8'";
+    assert_eq!(client.execute(plant, &[]).await.unwrap(), 1);
+    until(&client, &found("missing = 1 AND different = 1", 2))
+        .await
+        .unwrap();
+    verify.kill().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,17 +1,8 @@
 //! `main_enhanceduser` merged into `main_customuser`: through every phase and back, each answer
 //! compared with that of a database that was left alone.
 
-use crossfade_tests::twin::{Case, Twin, answer};
+use crossfade_tests::twin::{ENHANCED_USER, Twin, answer};
 use rewrite_rules::Phase;
-
-const CASE: Case = Case {
-    name: "enhanced_user",
-    rules: include_str!("../../rewrite-rules/rules/enhanced_user.toml"),
-    also: &[],
-    server: "",
-    legacy: include_str!("lens/enhanced_user_legacy.sql"),
-    unified: include_str!("lens/enhanced_user_unified.sql"),
-};
 
 /// `SELECT *` as Django lists it.
 fn columns(relation: &str) -> String {
@@ -70,6 +61,12 @@ const DJANGO: &[&str] = &[
     // An edit of a user whose account was made for it.
     "UPDATE \"main_enhanceduser\" SET \"first_name\" = 'New {p}', \"email\" = 'own{p}@x.org', \"is_active\" = false WHERE \"main_enhanceduser\".\"username\" = 'own1'",
     "SELECT {all} FROM \"main_enhanceduser\" WHERE \"main_enhanceduser\".\"username\" = 'own1' LIMIT 21",
+    // Upserts by what is unique beside the key.
+    "INSERT INTO main_enhanceduser (password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined, department, job_title, phone, custom_fields, failed_login_attempts, created_at, updated_at) VALUES ('', false, 'own1', '', '', '', false, true, now(), 'Ups {p}', '', '', '{}', 0, now(), now()) ON CONFLICT (username) DO UPDATE SET department = excluded.department, failed_login_attempts = main_enhanceduser.failed_login_attempts + 1 RETURNING id, username, department, failed_login_attempts",
+    "INSERT INTO main_enhanceduser (password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined, department, job_title, phone, custom_fields, failed_login_attempts, created_at, updated_at, technician_id) VALUES ('', false, 'up{p}', '', '', '', false, true, '2026-01-01', 'Ups', '', '', '{}', 0, '2026-01-01', '2026-01-01', {p}) ON CONFLICT (technician_id) DO UPDATE SET phone = '7{p}' RETURNING id, phone, technician_id",
+    "INSERT INTO main_enhanceduser (password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined, department, job_title, phone, custom_fields, failed_login_attempts, created_at, updated_at) VALUES ('', false, 'up{p}', '', '', '', false, true, '2026-01-01', 'Ups', '', '', '{}', 0, '2026-01-01', '2026-01-01') ON CONFLICT (username) DO UPDATE SET phone = '7{p}' RETURNING id, username, phone",
+    "INSERT INTO \"main_enhanceduser_groups\" (\"enhanceduser_id\", \"group_id\") VALUES (2, 1), (2, 3) ON CONFLICT (group_id, enhanceduser_id) DO UPDATE SET group_id = excluded.group_id RETURNING *",
+    "INSERT INTO \"main_enhanceduser_groups\" (\"enhanceduser_id\", \"group_id\") VALUES (2, 1) ON CONFLICT (enhanceduser_id, group_id) DO NOTHING RETURNING *",
     // Groups and permissions.
     "SELECT \"auth_group\".\"id\", \"auth_group\".\"name\" FROM \"auth_group\" INNER JOIN \"main_enhanceduser_groups\" ON (\"auth_group\".\"id\" = \"main_enhanceduser_groups\".\"group_id\") WHERE \"main_enhanceduser_groups\".\"enhanceduser_id\" = 2",
     "INSERT INTO \"main_enhanceduser_groups\" (\"enhanceduser_id\", \"group_id\") SELECT id, 2 FROM main_enhanceduser WHERE username IN ('n{p}', 'm{p}') ORDER BY id RETURNING id, enhanceduser_id",
@@ -127,42 +124,33 @@ async fn django(twin: &Twin, phase: Phase) {
     }
 }
 
-async fn verified(twin: &Twin) {
-    let said = twin.crossfade("verify").await.unwrap();
-    assert_eq!(
-        said.matches("missing 0   extra 0   different 0").count(),
-        3,
-        "{said}"
-    );
-}
-
 #[tokio::test]
 async fn a_merge_goes_through_every_phase_and_back() {
-    let twin = Twin::start(CASE).await.unwrap();
+    let twin = Twin::start(ENHANCED_USER).await.unwrap();
     twin.prepare().await.unwrap();
     django(&twin, Phase::LegacyOnly).await;
     twin.advance(Phase::DualWrite).await.unwrap();
     django(&twin, Phase::DualWrite).await;
     let said = twin.crossfade("backfill").await.unwrap();
     assert!(said.contains("complete"), "{said}");
-    verified(&twin).await;
+    twin.verified(3).await;
     merged_as_stated(&twin).await;
     for phase in [Phase::ShadowRead, Phase::DualRead, Phase::UnifiedRead] {
         twin.advance(phase).await.unwrap();
         django(&twin, phase).await;
-        verified(&twin).await;
+        twin.verified(3).await;
     }
     twin.crossfade("rollback").await.unwrap();
     twin.same("UPDATE main_enhanceduser SET job_title = 'back' WHERE id < 5")
         .await
         .unwrap();
-    verified(&twin).await;
+    twin.verified(3).await;
     twin.advance(Phase::UnifiedRead).await.unwrap();
     twin.advance(Phase::UnifiedOnly).await.unwrap();
     django(&twin, Phase::UnifiedOnly).await;
     twin.crossfade("rollback").await.unwrap();
     twin.crossfade("backfill --reverse").await.unwrap();
-    verified(&twin).await;
+    twin.verified(3).await;
     twin.advance(Phase::UnifiedOnly).await.unwrap();
     twin.advance(Phase::Retired).await.unwrap();
     let operator = twin.superuser().await.unwrap();
@@ -221,11 +209,11 @@ async fn merged_as_stated(twin: &Twin) {
 
 #[tokio::test]
 async fn a_legacy_row_that_is_only_stale_is_no_reason_to_refuse_a_write() {
-    let twin = Twin::start(CASE).await.unwrap();
+    let twin = Twin::start(ENHANCED_USER).await.unwrap();
     twin.prepare().await.unwrap();
     twin.advance(Phase::DualWrite).await.unwrap();
     twin.crossfade("backfill").await.unwrap();
-    verified(&twin).await;
+    twin.verified(3).await;
     for phase in [
         Phase::ShadowRead,
         Phase::DualRead,
@@ -249,7 +237,7 @@ async fn a_legacy_row_that_is_only_stale_is_no_reason_to_refuse_a_write() {
         "(key, sqlstate)\n[\"5\"]|23505\ndone 1"
     );
     twin.crossfade("backfill --reverse").await.unwrap();
-    verified(&twin).await;
+    twin.verified(3).await;
     assert_eq!(answer(&operator, ledger).await, "(key, sqlstate)\ndone 0");
     // What is not stale is in the way as ever.
     twin.same("UPDATE main_enhanceduser SET employee_id = 'E9' WHERE id = 6")
@@ -259,7 +247,7 @@ async fn a_legacy_row_that_is_only_stale_is_no_reason_to_refuse_a_write() {
 
 #[tokio::test]
 async fn accounts_go_on_living_beside_the_merge() {
-    let twin = Twin::start(CASE).await.unwrap();
+    let twin = Twin::start(ENHANCED_USER).await.unwrap();
     twin.prepare().await.unwrap();
     twin.advance(Phase::DualWrite).await.unwrap();
     twin.crossfade("backfill").await.unwrap();
@@ -280,7 +268,7 @@ async fn accounts_go_on_living_beside_the_merge() {
         .await
         .contains("Fleet")
     );
-    verified(&twin).await;
+    twin.verified(3).await;
     twin.refused(
         "UPDATE main_customuser SET manager_id = 1 WHERE id = 28",
         "before dual_read",
@@ -295,5 +283,5 @@ async fn accounts_go_on_living_beside_the_merge() {
     told("DELETE FROM main_enhanceduser_groups WHERE enhanceduser_id = 1; DELETE FROM main_enhanceduser_user_permissions WHERE enhanceduser_id = 1; UPDATE main_enhanceduser SET manager_id = NULL WHERE manager_id = 1; DELETE FROM main_enhanceduser WHERE id = 1").await;
     let account = answer(&twin.direct, "SELECT username, department IS NULL, employee_id IS NULL, (SELECT count(*) FROM main_customuser_groups WHERE customuser_id = 28) FROM main_customuser WHERE id = 28").await;
     assert!(account.contains("u28|t|t|1"), "{account}");
-    verified(&twin).await;
+    twin.verified(3).await;
 }

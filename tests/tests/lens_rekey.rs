@@ -2,25 +2,12 @@
 //! database that was left alone, and what unified alone knows of the rows goes with them.
 
 use crossfade_tests::control::{pid, until_blocked};
-use crossfade_tests::twin::{Case, Twin, answer};
+use crossfade_tests::twin::{Case, ENHANCED_USER, Twin, USER_SETTINGS, answer};
 use rewrite_rules::Phase;
 
 const SPLIT: Case = Case {
-    name: "user_settings",
-    rules: include_str!("../../rewrite-rules/rules/user_settings.toml"),
-    also: &[],
     server: "CREATE ROLE onlooker; GRANT onlooker TO app",
-    legacy: include_str!("lens/user_settings_legacy.sql"),
-    unified: include_str!("lens/user_settings_unified.sql"),
-};
-
-const MERGE: Case = Case {
-    name: "enhanced_user",
-    rules: include_str!("../../rewrite-rules/rules/enhanced_user.toml"),
-    also: &[],
-    server: "",
-    legacy: include_str!("lens/enhanced_user_legacy.sql"),
-    unified: include_str!("lens/enhanced_user_unified.sql"),
+    ..USER_SETTINGS
 };
 
 /// `{p}` is the phase's own number. The rows: two of one person, and one of nobody.
@@ -113,17 +100,6 @@ async fn of_a_split(twin: &Twin, phase: Phase) {
     );
 }
 
-async fn verified(twin: &Twin) {
-    let said = twin.crossfade("verify").await.unwrap();
-    let tables = said.matches("missing").count();
-    assert_eq!(
-        said.matches("missing 0   extra 0   different 0").count(),
-        tables,
-        "{said}"
-    );
-    assert!(tables > 0, "{said}");
-}
-
 #[tokio::test]
 async fn keys_of_a_split_change_in_every_phase() {
     let twin = Twin::start(SPLIT).await.unwrap();
@@ -136,11 +112,11 @@ async fn keys_of_a_split_change_in_every_phase() {
         .unwrap();
     of_a_split(&twin, Phase::DualWrite).await;
     twin.crossfade("backfill").await.unwrap();
-    verified(&twin).await;
+    twin.verified(1).await;
     for phase in [Phase::ShadowRead, Phase::DualRead, Phase::UnifiedRead] {
         twin.advance(phase).await.unwrap();
         of_a_split(&twin, phase).await;
-        verified(&twin).await;
+        twin.verified(1).await;
         twin.equal("user_settings", "user_settings").await.unwrap();
     }
     twin.advance(Phase::UnifiedOnly).await.unwrap();
@@ -151,7 +127,7 @@ async fn keys_of_a_split_change_in_every_phase() {
         .await
         .unwrap();
     twin.crossfade("backfill --reverse").await.unwrap();
-    verified(&twin).await;
+    twin.verified(1).await;
     twin.equal("user_settings", "user_settings").await.unwrap();
 }
 
@@ -163,12 +139,12 @@ async fn the_new_applications_change_of_a_key_reaches_legacy() {
     twin.crossfade("backfill").await.unwrap();
     let moved = "UPDATE settings SET id = 50000 WHERE id = 2";
     twin.refused(moved, "before dual_read").await.unwrap();
-    verified(&twin).await;
+    twin.verified(1).await;
     for phase in [Phase::ShadowRead, Phase::DualRead, Phase::UnifiedRead] {
         twin.advance(phase).await.unwrap();
     }
     assert_eq!(answer(&twin.proxied, moved).await, "done 1");
-    verified(&twin).await;
+    twin.verified(1).await;
     let legacy = "SELECT id, keycloak_user_id FROM user_settings WHERE id IN (2, 50000)";
     assert!(answer(&twin.direct, legacy).await.contains("50000|k1"));
     // Back again under the legacy name.
@@ -197,7 +173,7 @@ async fn rows_that_exchange_their_keys_at_the_end_of_a_statement_are_refused() {
     twin.refused(exchange, "exchange their keys in one statement")
         .await
         .unwrap();
-    verified(&twin).await;
+    twin.verified(1).await;
     let ledger = answer(&operator, "SELECT key::text FROM crossfade.divergence").await;
     assert_eq!(ledger, "(key)\ndone 0");
     twin.equal("user_settings", "user_settings").await.unwrap();
@@ -209,7 +185,7 @@ async fn whoever_waits_for_a_key_that_changes_finds_the_row_gone_or_the_key_take
     twin.prepare().await.unwrap();
     twin.advance(Phase::DualWrite).await.unwrap();
     twin.crossfade("backfill").await.unwrap();
-    verified(&twin).await;
+    twin.verified(1).await;
     let other = twin.another().await.unwrap();
     let process = pid(&other).await.unwrap();
     for phase in [
@@ -242,7 +218,7 @@ async fn whoever_waits_for_a_key_that_changes_finds_the_row_gone_or_the_key_take
         let second = while_it_is_open(same).await;
         assert!(second.starts_with("23505"), "{phase}: {second}");
         if phase.writes_both() {
-            verified(&twin).await;
+            twin.verified(1).await;
         }
     }
 }
@@ -275,7 +251,7 @@ async fn a_key_that_cannot_be_carried_over_enters_the_ledger_and_settles_later()
     twin.crossfade("verify --repair").await.unwrap();
     // Takes keys out that neither side has any more.
     twin.crossfade("backfill").await.unwrap();
-    verified(&twin).await;
+    twin.verified(1).await;
     assert_eq!(answer(&operator, ledger).await, "(key, sqlstate)\ndone 0");
 }
 
@@ -411,12 +387,12 @@ async fn of_a_merge(twin: &Twin, phase: Phase) {
 
 #[tokio::test]
 async fn keys_of_a_merge_change_in_every_phase() {
-    let twin = Twin::start(MERGE).await.unwrap();
+    let twin = Twin::start(ENHANCED_USER).await.unwrap();
     twin.prepare().await.unwrap();
     twin.advance(Phase::DualWrite).await.unwrap();
     of_a_merge(&twin, Phase::DualWrite).await;
     twin.crossfade("backfill").await.unwrap();
-    verified(&twin).await;
+    twin.verified(3).await;
     let said = twin.crossfade("check").await.unwrap();
     assert!(
         said.contains("rows are the same under another key"),
@@ -425,7 +401,7 @@ async fn keys_of_a_merge_change_in_every_phase() {
     for phase in [Phase::ShadowRead, Phase::DualRead, Phase::UnifiedRead] {
         twin.advance(phase).await.unwrap();
         of_a_merge(&twin, phase).await;
-        verified(&twin).await;
+        twin.verified(3).await;
         // Lossy columns too: the row moved, it was not made anew.
         for table in ["main_enhanceduser", "main_enhanceduser_groups"] {
             twin.equal(table, table).await.unwrap();
@@ -435,5 +411,5 @@ async fn keys_of_a_merge_change_in_every_phase() {
     of_a_merge(&twin, Phase::UnifiedOnly).await;
     twin.crossfade("rollback").await.unwrap();
     twin.crossfade("backfill --reverse").await.unwrap();
-    verified(&twin).await;
+    twin.verified(3).await;
 }

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use rewrite_rules::lens::Written;
 use rewrite_rules::lens::quote_ident;
 use rewrite_rules::{LegacyColumn, Lens};
 use tokio_postgres::Client;
 
-use super::Findings;
+use super::{Findings, limits};
 use crate::control::ControlError;
 use crate::control::catalog::{Column, columns};
 
@@ -41,8 +40,13 @@ pub(super) async fn check(
         Ok(declared) => {
             legacy_shape(lens, &legacy, &declared, findings);
             match &lens.written {
-                None => unified_shape(lens, &unified, &declared, findings),
-                Some(written) => limits(client, lens, written, &legacy, findings).await?,
+                None => {
+                    unified_shape(lens, &unified, &declared, findings);
+                    limits::check(client, lens, (&legacy, &unified), findings).await?;
+                }
+                Some(written) => {
+                    limits::repeated(client, lens, written, &legacy, findings).await?;
+                }
             }
         }
         Err(said) => findings.error(
@@ -168,45 +172,6 @@ fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &
             "order them as the table does: SELECT * must give them so",
         );
     }
-}
-
-/// NOT NULL and CHECKs of the legacy table: those that the rule file repeats hold on after it.
-async fn limits(
-    client: &Client,
-    lens: &Lens,
-    written: &Written,
-    legacy: &[Column],
-    findings: &mut Findings,
-) -> Result<(), ControlError> {
-    for column in legacy.iter().filter(|column| column.not_null) {
-        if lens.column(&column.name).is_some_and(|said| !said.not_null) {
-            findings.warning(
-                format!(
-                    "column {} is NOT NULL, which the rule file does not say",
-                    column.name
-                ),
-                "write NOT NULL behind its type: it holds on once legacy is left",
-            );
-        }
-    }
-    let rows = client
-        .query(
-            "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint \
-             WHERE contype = 'c' AND conrelid = to_regclass($1) ORDER BY 1",
-            &[&lens.legacy.sql()],
-        )
-        .await
-        .map_err(ControlError::sql("look-up of CHECKs"))?;
-    for row in &rows {
-        let (name, definition): (String, String) = (row.get(0), row.get(1));
-        if !written.checks.iter().any(|check| check.name == name) {
-            findings.warning(
-                format!("the rule file does not repeat {name}: {definition}"),
-                "write it in [table.checks]: it holds on once legacy is left",
-            );
-        }
-    }
-    Ok(())
 }
 
 /// Whether a table that stays has the column beside another of the same values.

@@ -15,6 +15,7 @@ use tokio_postgres::Client;
 
 use super::error::ControlError;
 use super::instances::REGISTERED_WITHIN;
+use crate::generation::ENDED_FOR;
 pub use seen::{DirectWriter, lines, read};
 pub(super) use seen::{forget, unseen, warnings};
 
@@ -22,9 +23,7 @@ pub(super) use seen::{forget, unseen, warnings};
 const ASKED_MAX: i64 = 100;
 /// Writers that are remembered, the latest: names of applications may hold anything.
 const WRITERS_MAX: i64 = 1_000;
-/// After this nobody's answer is waited for: a proxy that was killed may have served that process.
-/// Proxies remember for as long whom they served.
-const UNDECIDED_SECONDS: f64 = 60.0;
+
 /// What a proxy looks after: the server's processes of its sessions, and the tables.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
@@ -123,7 +122,8 @@ async fn ask(client: &Client, watch: &Watch) -> Result<(), ControlError> {
 }
 
 /// Who was put down, and is still there when every proxy of that time could see it and named its
-/// sessions once more, wrote around them.
+/// sessions once more, wrote around them. Nobody's answer is waited for longer than proxies remember
+/// whom they served: one that was killed may have served that process.
 async fn decide(client: &Client) -> Result<(), ControlError> {
     client
         .execute(
@@ -151,7 +151,7 @@ async fn decide(client: &Client) -> Result<(), ControlError> {
              ON CONFLICT (migration, table_name, role, application, client) DO UPDATE \
              SET pid = excluded.pid, query = excluded.query, times = w.times + excluded.times, \
                  last_at = greatest(w.last_at, excluded.last_at)",
-            &[&REGISTERED_WITHIN.as_secs_f64(), &UNDECIDED_SECONDS, &WRITERS_MAX],
+            &[&REGISTERED_WITHIN.as_secs_f64(), &ENDED_FOR.as_secs_f64(), &WRITERS_MAX],
         )
         .await
         .map(drop)

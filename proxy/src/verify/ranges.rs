@@ -16,7 +16,8 @@ use super::report::{ColumnCount, Report, Sample, TableReport};
 use super::{record, unified_tables};
 use crate::backfill::pace::{self, Pace};
 use crate::control::{
-    ControlError, alone, around, connect, events, flush_counters, schema, shown, snapshot, step,
+    Control, ControlError, alone, around, connect, events, flush_counters, schema, shown, snapshot,
+    step,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,10 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 /// A pass over a small table must not be followed by the next one at once.
 const PASS_MIN: Duration = Duration::from_secs(1);
 
+/// Between attempts to connect again: longer each time.
+const REOPEN_MIN: Duration = Duration::from_millis(250);
+const REOPEN_MAX: Duration = Duration::from_secs(30);
+
 /// One pass, or pass after pass; each is recorded at its end. Returns the last one's report.
 pub async fn run(
     url: &str,
@@ -47,18 +52,23 @@ pub async fn run(
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Report, ControlError> {
     let migration = step::find(rules, name)?;
-    let mut client = connect(url, "verify").await?;
-    schema::must_be_prepared(&client).await?;
-    alone(&client, "verify by ranges", name).await?;
+    let mut client = open(url, name).await?;
     if options.restart {
         forget(&client, name).await?;
     }
     let mut was_clean = None;
     loop {
         let begun = Instant::now();
-        let report = pass(&mut client, migration, options, tell).await?;
-        record::add(&client, migration, &report).await?;
-        forget(&client, name).await?;
+        let report = match recorded_pass(&mut client, migration, options, tell).await {
+            Ok(report) => report,
+            // The server's answer may come before its connection ends: asking it tells.
+            Err(error) if options.continuous && client.batch_execute("").await.is_err() => {
+                tell(&format!("{error}; goes on when the server is back"));
+                client = reopen(url, name).await?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         // Pass after pass that finds the same is one event.
         if was_clean != Some(report.clean) {
             events::note(&client, name, "verify", &record::summary(&report)).await?;
@@ -70,6 +80,38 @@ pub async fn run(
         tell(&report.to_string());
         tokio::time::sleep(PASS_MIN.saturating_sub(begun.elapsed())).await;
     }
+}
+
+async fn open(url: &str, name: &str) -> Result<Control, ControlError> {
+    let client = connect(url, "verify").await?;
+    schema::must_be_prepared(&client).await?;
+    alone(&client, "verify by ranges", name).await?;
+    Ok(client)
+}
+
+/// Tries until the server lets us in again: who watches over a migration outlives its restarts.
+async fn reopen(url: &str, name: &str) -> Result<Control, ControlError> {
+    let mut wait = REOPEN_MIN;
+    loop {
+        tokio::time::sleep(wait).await;
+        wait = (2 * wait).min(REOPEN_MAX);
+        match open(url, name).await {
+            Err(ControlError::Connect(_)) => {}
+            opened => return opened,
+        }
+    }
+}
+
+async fn recorded_pass(
+    client: &mut Client,
+    migration: &Migration,
+    options: &Options,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<Report, ControlError> {
+    let report = pass(client, migration, options, tell).await?;
+    record::add(client, migration, &report).await?;
+    forget(client, &migration.name).await?;
+    Ok(report)
 }
 
 async fn forget(client: &Client, name: &str) -> Result<(), ControlError> {

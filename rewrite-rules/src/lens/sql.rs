@@ -217,20 +217,8 @@ impl Lens {
     }
 
     fn insert_from(&self, relation: &str) -> String {
-        let mut targets: Vec<String> = self
-            .columns
-            .iter()
-            .map(|c| quote_ident(&c.unified))
-            .collect();
-        let mut sources: Vec<String> = self
-            .columns
-            .iter()
-            .map(|c| c.put_value(&format!("{}.{}", Self::IMAGE, quote_ident(&c.name))))
-            .collect();
-        for constant in &self.constants {
-            targets.push(quote_ident(&constant.unified));
-            sources.push(constant.sql.clone());
-        }
+        let values = self.unified_values();
+        let (targets, sources): (Vec<String>, Vec<String>) = values.into_iter().unzip();
         format!(
             "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {relation} AS {}",
             self.unified,
@@ -238,6 +226,32 @@ impl Lens {
             sources.join(", "),
             Self::IMAGE,
         )
+    }
+
+    /// A query for what an insert of each image in a relation would write, by the unified names.
+    /// Of lenses that are derived from columns of two tables.
+    #[must_use]
+    pub fn unified_rows_of(&self, relation: &str) -> String {
+        let values = self.unified_values().into_iter();
+        let named: Vec<String> = values
+            .map(|(target, source)| format!("{source} AS {target}"))
+            .collect();
+        format!(
+            "SELECT {} FROM {relation} AS {}",
+            named.join(", "),
+            Self::IMAGE
+        )
+    }
+
+    /// Columns of the unified table, and SQL for each over an image.
+    fn unified_values(&self) -> Vec<(String, String)> {
+        let of_columns = self.columns.iter().map(|c| {
+            let image = format!("{}.{}", Self::IMAGE, quote_ident(&c.name));
+            (quote_ident(&c.unified), c.put_value(&image))
+        });
+        let constants = self.constants.iter();
+        let of_constants = constants.map(|c| (quote_ident(&c.unified), c.sql.clone()));
+        of_columns.chain(of_constants).collect()
     }
 
     /// The upsert into the legacy table from a relation of legacy row images. Of a row that is

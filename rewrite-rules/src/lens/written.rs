@@ -67,6 +67,16 @@ pub struct Check {
     pub(crate) sql: String,
 }
 
+/// A UNIQUE constraint of the legacy table.
+#[derive(Clone, Debug)]
+pub struct Unique {
+    pub name: String,
+    /// Indexes into the shape's columns.
+    pub columns: Vec<usize>,
+    /// The unified constraint that stands for it; `None`: the lens sees to it itself.
+    pub unified: Option<String>,
+}
+
 #[derive(Clone, Debug)]
 pub struct Written {
     /// The unified tables, which clients may write.
@@ -80,6 +90,7 @@ pub struct Written {
     pub rekey: Vec<Step>,
     /// In the order in which PostgreSQL looks at them: that of their names.
     pub checks: Vec<Check>,
+    pub uniques: Vec<Unique>,
 }
 
 impl Written {
@@ -216,7 +227,11 @@ impl Lens {
 
     /// A call of one of the functions that take images.
     pub(crate) fn call(&self, call: Call, arguments: &str) -> String {
-        format!("{}({arguments})", self.named(call.word()))
+        format!("{}({arguments})", self.call_name(call))
+    }
+
+    pub(crate) fn call_name(&self, call: Call) -> String {
+        self.named(call.word())
     }
 
     /// The images in a relation as one array.

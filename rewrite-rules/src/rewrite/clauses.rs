@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use super::items::Items;
 use super::returning::{self, Carried};
+use super::whole_row::{self, Returned};
 use super::{ManagedRef, Scope, read};
 use crate::lens::quote_ident;
 use crate::refuse;
-use crate::rule_set::Side;
 use crate::splice::Source;
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
@@ -165,28 +165,28 @@ impl<'a> Write<'a> {
         scope: &Scope<'a>,
         target: &ManagedRef<'a>,
         source: &mut Source<'a>,
-        known: &dyn Fn(&str) -> bool,
     ) -> Result<Carried, Refusal> {
         let clause = self.statement.get("returning_clause");
         if !clause.exists() {
             return Ok(Carried::default());
         }
-        self.check_list(scope, target, source, known)?;
+        let rows = self.check_list(scope, target, source)?;
         if self.joined().is_some() {
-            returning::carried(scope, target, self, source)
+            returning::carried(scope, target, (self, &rows), source)
+        } else if clause.find("SubLink").is_none() {
+            returning::carried_names(scope, target, &rows, source)
         } else {
             Ok(Carried::default())
         }
     }
 
-    /// What no RETURNING list over row images can have.
+    /// Refuses what no RETURNING list over row images can have, and gives whole rows their type.
     pub fn check_list(
         &self,
         scope: &Scope<'a>,
         target: &ManagedRef<'a>,
         source: &mut Source<'a>,
-        known: &dyn Fn(&str) -> bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Returned<'a>, Refusal> {
         let clause = self.statement.get("returning_clause");
         let table = target.table_name();
         let refuse = |what: &str, hint: &str| Err(refuse::unsupported(what, &table, hint));
@@ -204,23 +204,11 @@ impl<'a> Write<'a> {
             );
         }
         let items = Items::of(self.statement);
-        let is_item = |name: &str| items.all.iter().any(|i| i.name == name && i.has_row());
-        let legacy = target.managed.side == Side::Legacy;
-        let is_column = |name: &str| legacy && target.managed.lens.column(name).is_some();
-        let is_row = |name: &str| {
-            (name == self.refname && !known(name)) || (is_item(name) && !is_column(name))
-        };
-        if returning::results(clause)
-            .any(|column| matches!(column.column_parts()[..], [name] if is_row(name)))
-        {
-            // Its type would be another.
-            return refuse(
-                "a whole row in RETURNING",
-                "Return its columns, or row_to_json().",
-            );
-        }
+        let rows = whole_row::substitute_returned(scope, target, source)?;
         for column in column_refs(clause, true) {
-            unqualify(scope.tokens, target, column, source);
+            if !rows.is_replaced(column) {
+                unqualify(scope.tokens, target, column, source);
+            }
         }
         // From version 18 on these are names for the row as it was and as it is.
         let is_version = |name: &str| {
@@ -234,7 +222,7 @@ impl<'a> Write<'a> {
         {
             return refuse("OLD and NEW in RETURNING", "Return the new values only.");
         }
-        Ok(())
+        Ok(rows)
     }
 }
 

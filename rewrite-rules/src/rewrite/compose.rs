@@ -18,6 +18,7 @@ use std::ops::Range;
 use super::Plan;
 use super::clauses::Write;
 use super::returning::Carried;
+use crate::lens::TableName;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, TagVerb};
 use crate::tokens::Tokens;
@@ -171,12 +172,13 @@ fn selected(write: &Write<'_>, source: &Source<'_>) -> Output {
 
 /// What the client's statement returns: its rows, and beside them what its own list takes of
 /// joined tables.
-pub(super) fn returned(write: &Write<'_>, carried: &Carried) -> Output {
+pub(super) fn returned(write: &Write<'_>, carried: &Carried, table: &TableName) -> Output {
     let alias = &write.alias;
     let mut returned = Output::default();
     returned.own(&format!(" RETURNING {alias}.*"));
     if !carried.is_empty() {
-        returned.own(&format!(", {alias} AS cf_row"));
+        // The bare name may be a column's.
+        returned.own(&format!(", ROW({alias}.*)::{table} AS cf_row"));
         returned.append(carried.values.clone());
     }
     returned
@@ -233,6 +235,8 @@ impl Composed {
             self.with.own(", ");
             source.edit(start..start, self.with);
         }
+        // They are in the answer already.
+        source.clear(&body);
         source.edit(body, self.last);
         Some(())
     }

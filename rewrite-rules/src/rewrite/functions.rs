@@ -198,7 +198,7 @@ fn is_expression(link: &Tree) -> bool {
 }
 
 /// Where an item of a result list ends.
-fn end_of_item(scope: &Scope<'_>, item: &Tree) -> Option<usize> {
+pub(super) fn end_of_item(scope: &Scope<'_>, item: &Tree) -> Option<usize> {
     const BEHIND: [&str; 15] = [
         "from",
         "into",

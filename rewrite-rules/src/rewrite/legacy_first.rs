@@ -39,8 +39,7 @@ pub(super) fn compose<'a>(
             "Name the row by its key.",
         ));
     }
-    let carried =
-        write.check_returning(scope, target, source, &|name| lens.column(name).is_some())?;
+    let carried = write.check_returning(scope, target, source)?;
     let record = target.managed.migration.on_unified_error() == OnUnifiedError::Record;
     let shape = Shape {
         write,
@@ -90,7 +89,7 @@ impl Shape<'_, '_> {
     fn image(&self, composer: &mut Composer, source: &Source<'_>) -> String {
         let mut statement = Output::default();
         statement.client(source, self.write.body.clone());
-        statement.append(returned(self.write, &self.carried));
+        statement.append(returned(self.write, &self.carried, &self.lens.legacy));
         composer.query("new", statement);
         composer.name("new")
     }

@@ -23,16 +23,20 @@ use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::items::Items;
 use super::returning::results;
-use super::{ManagedRef, Scope, read};
-use crate::lens::quote_ident;
+use super::{ManagedRef, Scope, read, whole_row};
+use crate::lens::{TableName, quote_ident};
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
+use crate::walk::column_refs;
 pub(super) use clauses::{Action, Clause, Merge, When};
 
 /// The first version of PostgreSQL whose MERGE returns what it wrote.
 pub(crate) const SERVER_MIN: u32 = 17;
+
+/// What each query that writes tells of its rows.
+pub(super) const RETURNING: &str = "merge_action() AS cf_action";
 
 /// What was done to a row, for the client's list.
 const ACTION: &str = "cf_x.\"merge_action\"";
@@ -44,16 +48,25 @@ pub(super) struct Joined<'a> {
 }
 
 impl<'a> Joined<'a> {
-    pub fn of(scope: &Scope<'a>, target: &ManagedRef<'a>) -> Joined<'a> {
+    /// `carries`: the source's rows will be needed beside the written ones.
+    pub fn of(
+        scope: &Scope<'a>,
+        target: &ManagedRef<'a>,
+        carries: bool,
+        source: &mut Source<'a>,
+    ) -> Joined<'a> {
+        let mut items = Items::of(scope.statement);
+        if carries {
+            items.give_rows(scope, source);
+        }
         Joined {
-            items: Items::of(scope.statement),
+            items,
             table: target.table_name(),
         }
     }
 
     /// Checks that the source can be carried along as whole rows.
-    pub fn check(&mut self, scope: &Scope<'a>, source: &mut Source<'a>) -> Result<(), Refusal> {
-        self.items.give_rows(scope, source);
+    pub fn check(&self) -> Result<(), Refusal> {
         if self.items.have_rows() {
             return Ok(());
         }
@@ -63,37 +76,79 @@ impl<'a> Joined<'a> {
             "Put it into a query: USING (SELECT … FROM …) AS name.",
         ))
     }
+
+    /// The source's rows as results.
+    pub fn rows(&self) -> String {
+        self.items.rows()
+    }
+
+    /// The source's items again, over a relation that has those rows: to stand in FROM.
+    pub fn from(&self, relation: &str) -> String {
+        self.items.from(relation)
+    }
+
+    fn at(&self, name: &str) -> Option<usize> {
+        self.items.all.iter().position(|item| item.name == name)
+    }
 }
 
-/// Checks the client's RETURNING list, and has it name what it will find in the answer's FROM.
+/// Checks the client's RETURNING list, and has it name what it will find in the answer's FROM, where
+/// `rows` is the relation with the source's rows.
 pub(super) fn returning<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
-    (write, joined): (&Write<'a>, &mut Joined<'a>),
+    (write, joined, rows): (&Write<'a>, &Joined<'a>, &str),
     source: &mut Source<'a>,
-    known: &dyn Fn(&str) -> bool,
 ) -> Result<(), Refusal> {
     let clause = scope.statement.get("returning_clause");
     if !clause.exists() {
         return Ok(());
     }
-    joined.check(scope, source)?;
-    write.check_list(scope, target, source, known)?;
+    joined.check()?;
+    let rows_of_target = write.check_list(scope, target, source)?;
+    if target.managed.side == Side::Legacy {
+        whole_row::ask(scope, target, &rows_of_target, source)?;
+    }
     joined.items.unqualify(scope.tokens, clause, source);
     let refuse = |what: &str, hint: &str| {
         let table = target.table_name();
         Err(refuse::unsupported(what, &table, hint))
     };
-    for column in results(clause).filter(|column| column.column_parts() == ["*"]) {
-        let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
-        let Some(range) = range else {
-            return refuse("this RETURNING", "Name the columns.");
-        };
-        // The source's columns come first.
-        let names = joined.items.all.iter().map(|item| quote_ident(item.name));
-        let names = names.chain([write.alias.clone()]);
-        let all: Vec<String> = names.map(|name| format!("{name}.*")).collect();
-        source.edit(range, all.join(", "));
+    for column in column_refs(clause, true) {
+        let parts = column.column_parts();
+        match parts.as_slice() {
+            ["*"] if results(clause).any(|result| std::ptr::eq(result, column)) => {
+                let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
+                let Some(range) = range else {
+                    return refuse("this RETURNING", "Name the columns.");
+                };
+                // The source's columns come first.
+                let names = joined.items.all.iter().map(|item| quote_ident(item.name));
+                let names = names.chain([write.alias.clone()]);
+                let all: Vec<String> = names.map(|name| format!("{name}.*")).collect();
+                source.edit(range, all.join(", "));
+            }
+            [name] if let Some(at) = joined.at(name) => {
+                let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
+                let Some(range) = range else {
+                    return refuse("this RETURNING", "Name the columns.");
+                };
+                let row = format!("{rows}.cf_r{}", at + 1);
+                let value = match source.withdraw(&range) {
+                    // Its type is that of a table; a source that did not match has no row.
+                    Some(typed) => format!(
+                        "(CASE WHEN {row} IS DISTINCT FROM NULL THEN {} END)",
+                        typed.sql
+                    ),
+                    None => {
+                        whole_row::keep_name(scope, column, source);
+                        format!("(CASE WHEN {} THEN {row} END)", whole_row::is_row(name))
+                    }
+                };
+                source.edit(range, value);
+            }
+            _ => {}
+        }
     }
     let mut calls = Vec::new();
     clause.each(&mut |node| calls.extend(node.is("MergeSupportFunc").then(|| node.location())));
@@ -111,6 +166,36 @@ pub(super) fn returning<'a>(
 }
 
 impl Composer {
+    /// `cf_new` from the client's own MERGE into a table.
+    pub(super) fn own_merge(
+        &mut self,
+        mut statement: Output,
+        (write, joined): (&Write<'_>, &Joined<'_>),
+        table: &TableName,
+    ) {
+        statement.own(&format!(
+            " RETURNING {RETURNING}, ROW({}.*)::{table} AS cf_row",
+            write.alias
+        ));
+        if write.returning.is_some() {
+            statement.own(&joined.rows());
+        }
+        self.query("new", statement);
+    }
+
+    /// Ends with what the client asks of the rows of [`Composer::own_merge`].
+    pub(super) fn select_own_merge(
+        self,
+        source: &Source<'_>,
+        (write, joined): (&Write<'_>, &Joined<'_>),
+    ) -> Composed {
+        let from = match write.returning {
+            Some(_) => joined.from("cf_all"),
+            None => String::new(),
+        };
+        self.select_merged(write, source, ("SELECT (cf_all.cf_row).*", &from))
+    }
+
     /// Ends with the client's RETURNING list over the rows of `cf_new`, or with rows only to be
     /// counted. `image` is SQL for the target's columns over one of them, called `cf_all`;
     /// `joined` the FROM items of the source.

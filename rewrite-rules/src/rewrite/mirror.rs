@@ -62,7 +62,7 @@ pub(super) fn compose<'a>(
     }
     // Columns of the unified table are not declared: a bare name may be the table's own.
     let mirror = Mirror {
-        carried: write.check_returning(scope, target, source, &|_| true)?,
+        carried: write.check_returning(scope, target, source)?,
         ..mirror
     };
     Ok(Some(match scope.statement.kind() {
@@ -175,7 +175,7 @@ impl Mirror<'_, '_> {
     }
 
     fn new_rows(&self, composer: &mut Composer, mut statement: Output) {
-        statement.append(returned(self.write, &self.carried));
+        statement.append(returned(self.write, &self.carried, &self.lens.unified));
         composer.query("new", statement);
     }
 

@@ -12,7 +12,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::{ManagedRef, Plan, Scope, invert};
+use super::{ManagedRef, Plan, Scope, invert, whole_row};
 use crate::lens::{Lens, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
@@ -68,7 +68,7 @@ pub(super) fn substitute_all<'a>(
 ) -> Result<bool, Refusal> {
     // A locking read must lock rows, which a UNION cannot: legacy is in step, so it answers.
     let locks = scope.statement.find("LockingClause").is_some();
-    let read: Vec<&ManagedRef<'_>> = refs
+    let read: Vec<&ManagedRef<'a>> = refs
         .iter()
         .filter(|found| matches!(found.table.place, Place::Read | Place::Sampled))
         .filter(|found| found.reads_unified())
@@ -90,9 +90,16 @@ pub(super) fn substitute_all<'a>(
         }
         substitute(scope, found, found.managed.migration.phase, source)?;
     }
+    let written = refs.iter().filter(|found| {
+        found.table.write.is_some()
+            && found.managed.side == Side::Legacy
+            && found.leads() == Some(Side::Unified)
+    });
+    let rows: Vec<&ManagedRef<'a>> = read.iter().copied().chain(written).collect();
+    let typed = whole_row::substitute(scope, &rows, source)?;
     let tables: Vec<&ManagedRef<'_>> = refs.iter().filter(|found| found.reads_unified()).collect();
     if !tables.is_empty() {
-        unqualify_columns(scope, &tables, source);
+        unqualify_columns(scope, (&tables, &typed), source);
     }
     Ok(!read.is_empty())
 }
@@ -101,23 +108,12 @@ pub(super) fn substitute_all<'a>(
 /// many references in one statement cost no more than their number.
 struct Unreachable<'t> {
     system_columns: SystemColumns<'t>,
-    /// Result columns that are a bare name: whole rows, if the name is a table's.
-    bare_results: HashSet<&'t str>,
 }
 
 impl<'t> Unreachable<'t> {
     fn of(statement: &'t Tree) -> Unreachable<'t> {
-        let targets = statement.list("target_list").iter();
-        let bare_results = targets.filter_map(|target| {
-            let value = target.get("val");
-            match value.column_parts().as_slice() {
-                [name] if value.is("ColumnRef") => Some(*name),
-                _ => None,
-            }
-        });
         Unreachable {
             system_columns: SystemColumns::of(statement),
-            bare_results: bare_results.collect(),
         }
     }
 }
@@ -139,14 +135,6 @@ fn check_reference(found: &ManagedRef<'_>, unreachable: &Unreachable<'_>) -> Res
             &format!("the system column {column}"),
             &table,
             "Use the table's key: its rows live elsewhere now, and system columns do not follow.",
-        ));
-    }
-    let whole_row = unreachable.bare_results.contains(found.table.refname());
-    if whole_row && found.managed.lens.column(found.table.refname()).is_none() {
-        return Err(refuse::unsupported(
-            "a whole row as a result column",
-            &table,
-            "Select its columns, or use row_to_json().",
         ));
     }
     Ok(())
@@ -291,7 +279,11 @@ pub(super) fn reference_range(
 }
 
 /// `public.iso_agents.id` → `"iso_agents".id`: a derived table has no schema.
-fn unqualify_columns(scope: &Scope<'_>, refs: &[&ManagedRef<'_>], source: &mut Source<'_>) {
+fn unqualify_columns(
+    scope: &Scope<'_>,
+    (refs, typed): (&[&ManagedRef<'_>], &HashSet<usize>),
+    source: &mut Source<'_>,
+) {
     for column in column_refs(scope.statement, true) {
         let parts = column.column_parts();
         let qualifier = parts.len().saturating_sub(1);
@@ -307,6 +299,7 @@ fn unqualify_columns(scope: &Scope<'_>, refs: &[&ManagedRef<'_>], source: &mut S
         let range = column
             .location()
             .and_then(|start| scope.tokens.dotted(start, qualifier));
+        let range = range.filter(|range| !typed.contains(&range.start));
         if let (Some(_), Some(range)) = (refs.iter().find(names), range) {
             source.edit(range, quote_ident(parts[qualifier - 1]));
         }
@@ -329,7 +322,7 @@ fn shadow_pair<'a>(
         return Ok(None);
     };
     let mut unified = Source::new(scope.tokens.text);
-    let tables: Vec<&ManagedRef<'_>> = refs
+    let tables: Vec<&ManagedRef<'a>> = refs
         .iter()
         .filter(|found| found.managed.side == Side::Legacy)
         .collect();
@@ -340,7 +333,10 @@ fn shadow_pair<'a>(
         }
         substitute(scope, found, Phase::ShadowRead, &mut unified)?;
     }
-    unqualify_columns(scope, &tables, &mut unified);
+    let Ok(typed) = whole_row::substitute(scope, &tables, &mut unified) else {
+        return Ok(None);
+    };
+    unqualify_columns(scope, (&tables, &typed), &mut unified);
     let extent = scope.tokens.extent();
     let mut output = Output::default();
     output.client(&unified, extent.clone());

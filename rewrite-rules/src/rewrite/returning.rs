@@ -14,6 +14,7 @@
 
 use super::clauses::Write;
 use super::items::{Item, Items};
+use super::whole_row::{self, Returned};
 use super::{ManagedRef, Scope};
 use crate::lens::quote_ident;
 use crate::refuse;
@@ -47,12 +48,46 @@ struct Relation {
     columns: Vec<(String, String)>,
 }
 
+/// Whether the client's statement runs over a query of ours instead of the table that it names.
+fn is_derived(target: &ManagedRef<'_>) -> bool {
+    target.managed.side == Side::Legacy && target.leads() == Some(Side::Unified)
+}
+
+/// A bare name in RETURNING of a write without joined tables may be the row or a column of the same
+/// name: the server tells, where it runs the client's own statement.
+pub(super) fn carried_names<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    rows: &Returned<'a>,
+    source: &mut Source<'a>,
+) -> Result<Carried, Refusal> {
+    let mut carried = Carried::default();
+    for column in rows.unknown() {
+        let parts = column.column_parts();
+        let ([name], Some(start)) = (parts.as_slice(), column.location()) else {
+            continue;
+        };
+        if target.managed.lens.column_by_unified(name).is_some() {
+            continue;
+        }
+        let range = scope.tokens.dotted(start, 1).ok_or_else(|| {
+            refuse::unsupported("this RETURNING", &target.table_name(), "Name the columns.")
+        })?;
+        let mut value = Output::default();
+        value.client(&Source::new(scope.tokens.text), range.clone());
+        let result = carried.value(value);
+        carried.column(BARE, name, result);
+        source.edit(range, format!("{BARE}.{}", quote_ident(name)));
+    }
+    Ok(carried)
+}
+
 /// Collects what a joined write's RETURNING takes of the joined tables, and has the client's list
 /// name it where it will be found.
 pub(super) fn carried<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
-    write: &Write<'a>,
+    (write, rows): (&Write<'a>, &Returned<'a>),
     source: &mut Source<'a>,
 ) -> Result<Carried, Refusal> {
     let clause = scope.statement.get("returning_clause");
@@ -66,7 +101,7 @@ pub(super) fn carried<'a>(
         items.give_rows(scope, source);
     }
     if clause.find("SubLink").is_some() {
-        return whole_rows(scope, target, (write, &items), source);
+        return whole_rows(scope, target, (write, &items, rows), source);
     }
     for column in column_refs(clause, true) {
         let parts = column.column_parts();
@@ -86,9 +121,17 @@ pub(super) fn carried<'a>(
         else {
             return refuse();
         };
+        if rows.is_replaced(column) {
+            continue;
+        }
+        // A whole row of a table that is read from unified has been given its type.
+        let typed = source.withdraw(&range);
         let value = |carried: &mut Carried| {
             let mut value = Output::default();
-            value.client(&Source::new(scope.tokens.text), range.clone());
+            match typed.clone() {
+                Some(typed) => value.append(typed),
+                None => value.client(&Source::new(scope.tokens.text), range.clone()),
+            };
             carried.value(value)
         };
         match (qualifier.last(), *name) {
@@ -106,12 +149,13 @@ pub(super) fn carried<'a>(
             (None, name) => {
                 let known = target.managed.side == Side::Legacy
                     && target.managed.lens.column(name).is_some();
-                let item = items.all.iter().find(|item| item.name == name);
-                if !known && name == write.refname {
-                    continue;
-                }
-                if let Some(item) = item.filter(|item| !known && item.has_row()) {
-                    carried.whole(item);
+                if rows.is_unknown(column) && is_derived(target) {
+                    // What the name stands for is told where all tables are at hand, and the row
+                    // where it has been written.
+                    carried.value(whole_row::is_row(name).into());
+                    whole_row::keep_name(scope, column, source);
+                    let row = whole_row::typed_row(target, range.start);
+                    source.edit(range, row);
                     continue;
                 }
                 // Carried in any case: the server tells a name that two tables have.
@@ -125,6 +169,10 @@ pub(super) fn carried<'a>(
                 source.edit(range, format!("{relation}.{}", quote_ident(name)));
             }
             (Some(relation), _) if *relation == write.refname => {}
+            (Some(_), "*") if typed.is_some() => {
+                let result = value(&mut carried);
+                source.edit(range, format!("cf_all.{result}"));
+            }
             (Some(relation), "*") => {
                 let item = items.all.iter().find(|item| item.name == *relation);
                 let Some(item) = item.filter(|item| item.has_row()) else {
@@ -148,7 +196,7 @@ pub(super) fn carried<'a>(
 fn whole_rows<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
-    (write, items): (&Write<'a>, &Items<'a>),
+    (write, items, rows): (&Write<'a>, &Items<'a>, &Returned<'a>),
     source: &mut Source<'a>,
 ) -> Result<Carried, Refusal> {
     if !items.have_rows() {
@@ -169,10 +217,33 @@ fn whole_rows<'a>(
         all += &format!(", {}.*", quote_ident(item.name));
     }
     items.unqualify(scope.tokens, clause, source);
-    for column in results(clause).filter(|column| column.column_parts() == ["*"]) {
-        let at = column.location().and_then(|at| scope.tokens.at(at));
-        if let Some(at) = at {
-            source.edit(scope.tokens.slice(at..at + 1).extent(), all.clone());
+    // Outside of the queries; within them a name may be another's.
+    for column in column_refs(clause, false) {
+        let parts = column.column_parts();
+        let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
+        let ([name], Some(range)) = (parts.as_slice(), range) else {
+            continue;
+        };
+        let known =
+            target.managed.side == Side::Legacy && target.managed.lens.column(name).is_some();
+        if *name == "*" {
+            source.edit(range, all.clone());
+        } else if rows.is_replaced(column) || known {
+            continue;
+        } else if rows.is_unknown(column) && is_derived(target) {
+            carried.value(whole_row::is_row(name).into());
+            whole_row::keep_name(scope, column, source);
+            let row = whole_row::typed_row(target, range.start);
+            source.edit(range, row);
+        } else if rows.is_unknown(column) || items.has(name) {
+            let value = source.withdraw(&range).unwrap_or_else(|| {
+                let mut value = Output::default();
+                value.client(&Source::new(scope.tokens.text), range.clone());
+                value
+            });
+            let result = carried.value(value);
+            whole_row::keep_name(scope, column, source);
+            source.edit(range, format!("cf_all.{result}"));
         }
     }
     Ok(carried)

@@ -19,7 +19,7 @@
 pub(super) mod assignments;
 mod conflict;
 mod insert;
-mod merge;
+pub(super) mod merge;
 pub(super) mod set_query;
 
 use super::clauses::Write;
@@ -69,7 +69,6 @@ pub(super) fn check<'a>(
     write: &Write<'a>,
     source: &mut Source<'a>,
 ) -> Result<Carried, Refusal> {
-    let lens = target.managed.lens;
     let table = target.table_name();
     if write.is_current_of() {
         return Err(refuse::unsupported(
@@ -86,7 +85,7 @@ pub(super) fn check<'a>(
             "Use the table's key: its rows live elsewhere now.",
         ));
     }
-    write.check_returning(scope, target, source, &|name| lens.column(name).is_some())
+    write.check_returning(scope, target, source)
 }
 
 pub(super) struct Unified<'w, 'a> {

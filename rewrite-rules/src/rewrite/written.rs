@@ -17,6 +17,8 @@
 //! The function locks each row, looks at it again, puts it and reads it back. Writes to unified
 //! names are in `mirror`.
 
+mod arbiter;
+mod merge;
 mod mirror;
 mod types;
 mod upsert;
@@ -35,6 +37,7 @@ use crate::splice::{Output, Source};
 use crate::statement::{Refusal, TagVerb};
 use crate::tree::Tree;
 use crate::walk::column_refs;
+use arbiter::Arbiter;
 
 /// DO UPDATE as pg_query numbers it.
 const UPDATE: i64 = 3;
@@ -46,12 +49,25 @@ pub(super) fn compose<'a>(
     source: &mut Source<'a>,
     composer: Composer,
 ) -> Result<Option<Composed>, Refusal> {
+    let merges = scope.statement.is("MergeStmt");
     match (target.managed.side, target.leads()) {
         (_, None) => Ok(None),
+        (Side::Legacy, Some(Side::Legacy)) if merges => {
+            super::merge::legacy::compose(scope, target, write, source, composer).map(Some)
+        }
         (Side::Legacy, Some(Side::Legacy)) => {
             legacy_first::compose(scope, target, write, source, composer).map(Some)
         }
         (Side::Legacy, Some(Side::Unified)) => {
+            let images = Images {
+                scope: *scope,
+                target,
+                write,
+                lens: target.managed.lens,
+            };
+            if merges {
+                return images.merge(composer, source).map(Some);
+            }
             if !unified_first::check(scope, target, write, source)?.is_empty() {
                 return Err(refuse::unsupported(
                     "columns of joined tables in RETURNING of a write to a table that is split or merged",
@@ -59,12 +75,6 @@ pub(super) fn compose<'a>(
                     "Return columns of the written table only.",
                 ));
             }
-            let images = Images {
-                scope: *scope,
-                target,
-                write,
-                lens: target.managed.lens,
-            };
             match scope.statement.kind() {
                 "InsertStmt" => images.insert(composer, source),
                 "UpdateStmt" => images.update(composer, source),
@@ -89,7 +99,7 @@ struct Images<'w, 'a> {
 impl<'a> Images<'_, 'a> {
     fn insert(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
         let unified = Unified::of(&self.scope, self.target, self.write);
-        let arbiters = self.arbiters()?;
+        let arbiter = self.arbiter()?;
         let mut given = Output::default();
         given.own(&format!(
             "SELECT array_agg({}) AS cf_images FROM ",
@@ -102,10 +112,12 @@ impl<'a> Images<'_, 'a> {
         let given = composer.name("given");
         let conflict = self.scope.statement.get("on_conflict_clause");
         if conflict.int("action") == UPDATE {
-            return self.upsert(composer, source, &unified, &arbiters);
+            return self.upsert(composer, source, &unified, &arbiter);
         }
         let arguments = format!(
-            "(SELECT cf_images FROM {given}), {arbiters}, {}",
+            "(SELECT cf_images FROM {given}), {}, {}, {}",
+            arbiter.beside_the_key(self.lens),
+            arbiter.names,
             self.mirrors()
         );
         Ok(self.finish(
@@ -125,7 +137,8 @@ impl<'a> Images<'_, 'a> {
         let assigned = unified.assignments()?;
         self.judge_assignments(&mut composer, source, &assigned, None);
         let (sets, queries) = assigned;
-        let new = self.new_image(source, &sets);
+        let mut new = self.new_row(source, &sets);
+        new.own(" AS cf_n");
         self.old_rows(&mut composer, source, &queries, Some(new));
         let values = self.scope.statement.list("target_list");
         let depends = values.iter().any(|set| depends_on_a_row(set.get("val")));
@@ -146,8 +159,8 @@ impl<'a> Images<'_, 'a> {
         ))
     }
 
-    /// The row's image with what the client sets in it, as `cf_n`.
-    fn new_image(&self, source: &Source<'_>, sets: &[Set<'_, 'a>]) -> Output {
+    /// The row's image with what the client sets in it.
+    fn new_row(&self, source: &Source<'_>, sets: &[Set<'_, 'a>]) -> Output {
         let mut new = Output::default();
         for (index, column) in self.lens.columns.iter().enumerate() {
             new.own(if index == 0 { "ROW(" } else { ", " });
@@ -164,7 +177,7 @@ impl<'a> Images<'_, 'a> {
                 }
             }
         }
-        new.own(&format!(")::{} AS cf_n", self.lens.image_type()));
+        new.own(&format!(")::{}", self.lens.image_type()));
         new
     }
 
@@ -240,19 +253,33 @@ impl<'a> Images<'_, 'a> {
 
     fn finish(
         &self,
-        mut composer: Composer,
+        composer: Composer,
         source: &Source<'_>,
         (call, arguments): (Call, &str),
         verb: TagVerb,
     ) -> Composed {
-        composer.once(
-            "img",
-            format!("SELECT * FROM {}", self.lens.call(call, arguments)),
-        );
+        let images = format!("SELECT * FROM {}", self.lens.call(call, arguments));
+        self.finish_with(composer, source, images.into(), verb)
+    }
+
+    /// Behind the query of the written rows' images.
+    fn finish_with(
+        &self,
+        mut composer: Composer,
+        source: &Source<'_>,
+        images: Output,
+        verb: TagVerb,
+    ) -> Composed {
+        composer.once("img", images);
         let images = composer.name("img");
         // Inside of a WITH that nobody reads it would not be run otherwise.
         composer.call(format!("(SELECT count(*) FROM {images}) >= 0"));
-        composer.select(self.write, source, &images, verb)
+        if self.write.returning.is_none() {
+            return composer.select(self.write, source, &images, verb);
+        }
+        // An image keeps values that the legacy column would cut: its types have no length.
+        let typed = format!("(SELECT {} FROM {images} AS cf_i)", self.fields("cf_i"));
+        composer.select(self.write, source, &typed, verb)
     }
 
     fn mirrors(&self) -> bool {
@@ -269,76 +296,6 @@ impl<'a> Images<'_, 'a> {
                 let parts = column.column_parts();
                 parts.last().is_some_and(|name| keys.contains(name))
             })
-    }
-
-    /// The constraints that ON CONFLICT is about, as SQL; `NULL` without it.
-    fn arbiters(&self) -> Result<String, Refusal> {
-        let clause = self.scope.statement.get("on_conflict_clause");
-        if !clause.exists() {
-            return Ok("NULL::text[]".to_owned());
-        }
-        let refuse = |what: &str| {
-            Err(refuse::unsupported(
-                &format!("{what} once reads are unified"),
-                &self.target.table_name(),
-                "Use ON CONFLICT DO NOTHING, or UPDATE and then INSERT.",
-            ))
-        };
-        let infer = clause.get("infer");
-        let key = self.lens.key_constraint();
-        let mut names: Vec<&str> = Vec::new();
-        if infer.exists() {
-            let is_key = match infer.name("conname") {
-                Some(constraint) => constraint == key,
-                None => self.infers_key(infer),
-            };
-            if !is_key && clause.int("action") == UPDATE {
-                return refuse(
-                    "ON CONFLICT DO UPDATE of a table that is split or merged, with a target that is \
-                     not the key",
-                );
-            }
-            match infer.name("conname").filter(|_| !is_key) {
-                Some(constraint) => names.push(constraint),
-                None if is_key => names.push(&key),
-                None => return refuse("ON CONFLICT with a target that is not the key"),
-            }
-        } else {
-            names.push(&key);
-            names.extend(
-                self.lens
-                    .constraints
-                    .iter()
-                    .map(|(legacy, _)| legacy.as_str()),
-            );
-        }
-        let pairs = self.lens.constraints.iter();
-        let unified: Vec<&str> = pairs
-            .filter(|(legacy, _)| names.contains(&legacy.as_str()))
-            .map(|(_, unified)| unified.as_str())
-            .collect();
-        if unified.is_empty() && !names.contains(&key.as_str()) {
-            return refuse("ON CONFLICT ON a constraint that [table.constraints] does not name");
-        }
-        let all = names.into_iter().chain(unified);
-        let all: Vec<String> = all.map(quote_literal).collect();
-        Ok(format!("ARRAY[{}]::text[]", all.join(", ")))
-    }
-
-    /// Whether an ON CONFLICT target is the columns of the key.
-    fn infers_key(&self, infer: &Tree) -> bool {
-        let elements = infer.list("index_elems");
-        let named: Vec<&str> = elements.iter().map(|e| e.text("name")).collect();
-        let plain = elements.iter().all(|element| {
-            !element.get("expr").exists()
-                && element.list("collation").is_empty()
-                && element.list("opclass").is_empty()
-        });
-        let keys: Vec<&str> = self.lens.key_columns().map(|c| c.name.as_str()).collect();
-        plain
-            && !infer.get("where_clause").exists()
-            && keys.iter().all(|key| named.contains(key))
-            && named.iter().all(|name| keys.contains(name))
     }
 }
 

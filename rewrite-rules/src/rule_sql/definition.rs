@@ -2,7 +2,10 @@
 
 mod type_names;
 
-use sqlparser::ast::{CheckConstraint, ColumnOption, TableConstraint};
+use sqlparser::ast::{
+    CheckConstraint, ColumnOption, Expr, Ident, NullsDistinctOption, TableConstraint,
+    UniqueConstraint,
+};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
@@ -26,11 +29,19 @@ pub(crate) struct Placed<T> {
     pub is: T,
 }
 
-/// The columns of a table, and its CHECKs with their conditions.
+/// The columns of a table, and what it says of its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Table {
     pub columns: Vec<Placed<Definition>>,
+    pub constraints: Constraints,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Constraints {
+    /// CHECKs with their conditions.
     pub checks: Vec<Placed<String>>,
+    /// UNIQUE constraints with their columns.
+    pub uniques: Vec<Placed<Vec<String>>>,
 }
 
 /// Words with which an element of CREATE TABLE begins that is no column.
@@ -46,12 +57,17 @@ const NO_COLUMN: [Keyword; 6] = [
 /// Reads `type [NOT NULL] [DEFAULT expression]`.
 pub(crate) fn definition(text: &str) -> Result<Definition, String> {
     let mut parser = parser(text)?;
-    let mut checks = Vec::new();
-    let found = behind_the_name(&mut parser, text, &mut checks).map_err(|error| error.message)?;
-    if let Some(check) = checks.first() {
+    let mut constraints = Constraints::default();
+    let found = behind_the_name(&mut parser, (text, ""), &mut constraints)
+        .map_err(|error| error.message)?;
+    let checks = constraints
+        .checks
+        .iter()
+        .map(|check| ("CHECK", &check.name));
+    let uniques = constraints.uniques.iter().map(|u| ("UNIQUE", &u.name));
+    if let Some((what, name)) = checks.chain(uniques).next() {
         return Err(format!(
-            "found the CHECK `{}`; expected nothing but NOT NULL and DEFAULT behind the type",
-            check.name
+            "found the {what} `{name}`; expected nothing but NOT NULL and DEFAULT behind the type"
         ));
     }
     ended(&mut parser)?;
@@ -87,14 +103,20 @@ fn elements(text: &str) -> Result<Table, SqlError> {
             let found = parser
                 .parse_optional_table_constraint()
                 .map_err(of_parser)?;
-            table.checks.push(match found {
-                Some(TableConstraint::Check(check)) => named(check, at.span.start)?,
-                Some(other) => return Err(unexpected(&other, at.span.start)),
-                None => return Err(unexpected(&at.token, at.span.start)),
-            });
+            let start = at.span.start;
+            match found {
+                Some(TableConstraint::Check(check)) => {
+                    table.constraints.checks.push(named(check, start)?);
+                }
+                Some(TableConstraint::Unique(unique)) => {
+                    table.constraints.uniques.push(columns_of(unique, start)?);
+                }
+                Some(other) => return Err(unexpected(&other, start)),
+                None => return Err(unexpected(&at.token, start)),
+            }
         } else {
             let name = folded(&parser.parse_identifier().map_err(of_parser)?);
-            let is = behind_the_name(&mut parser, text, &mut table.checks)?;
+            let is = behind_the_name(&mut parser, (text, &name), &mut table.constraints)?;
             table.columns.push(Placed {
                 name,
                 at: (at.span.start.line, at.span.start.column),
@@ -116,8 +138,8 @@ fn elements(text: &str) -> Result<Table, SqlError> {
 
 fn behind_the_name(
     parser: &mut Parser<'_>,
-    text: &str,
-    checks: &mut Vec<Placed<String>>,
+    (text, column): (&str, &str),
+    constraints: &mut Constraints,
 ) -> Result<Definition, SqlError> {
     let mut found = Definition {
         sql_type: type_name(parser, text)?,
@@ -151,7 +173,15 @@ fn behind_the_name(
             }
             ColumnOption::Check(check) => {
                 let name = name.or(check.name);
-                checks.push(named(CheckConstraint { name, ..check }, at)?);
+                let check = named(CheckConstraint { name, ..check }, at)?;
+                constraints.checks.push(check);
+            }
+            // One that stands alone has no table around it.
+            ColumnOption::Unique(unique) if !column.is_empty() => {
+                let name = name.or(unique.name.clone());
+                let mut unique = columns_of(UniqueConstraint { name, ..unique }, at)?;
+                unique.is = vec![column.to_owned()];
+                constraints.uniques.push(unique);
             }
             other => return Err(unexpected(&other, at)),
         }
@@ -171,27 +201,63 @@ pub(super) fn type_name(parser: &mut Parser<'_>, text: &str) -> Result<String, S
     type_names::told(written).map_err(|message| SqlError::new(message, start))
 }
 
-/// A CHECK goes by its name: errors tell it.
 fn named(check: CheckConstraint, at: Location) -> Result<Placed<String>, SqlError> {
-    let Some(name) = &check.name else {
-        let said = format!(
-            "found `{check}` without a name; expected `CONSTRAINT name {check}`, by the name that \
-             the legacy table has for it"
-        );
-        return Err(SqlError::new(said, at));
-    };
     Ok(Placed {
-        name: folded(name),
+        name: its_name(check.name.as_ref(), &check, at)?,
         at: (at.line, at.column),
         is: check.expr.to_string(),
+    })
+}
+
+/// A UNIQUE constraint as ON CONFLICT can go by it.
+fn columns_of(unique: UniqueConstraint, at: Location) -> Result<Placed<Vec<String>>, SqlError> {
+    let name = its_name(unique.name.as_ref(), &unique, at)?;
+    let plain = unique.index_name.is_none()
+        && unique.index_type.is_none()
+        && unique.index_options.is_empty()
+        && unique.characteristics.is_none()
+        && unique.nulls_distinct != NullsDistinctOption::NotDistinct;
+    let columns: Option<Vec<String>> = unique
+        .columns
+        .iter()
+        .map(|column| match &column.column.expr {
+            Expr::Identifier(name) if column.operator_class.is_none() => Some(folded(name)),
+            _ => None,
+        })
+        .collect();
+    match columns.filter(|_| plain) {
+        Some(is) => Ok(Placed {
+            name,
+            at: (at.line, at.column),
+            is,
+        }),
+        None => Err(SqlError::new(
+            format!("found `{unique}`; expected `CONSTRAINT name UNIQUE (column, …)`"),
+            at,
+        )),
+    }
+}
+
+/// A constraint goes by its name: errors tell it.
+fn its_name(
+    name: Option<&Ident>,
+    constraint: &impl std::fmt::Display,
+    at: Location,
+) -> Result<String, SqlError> {
+    name.map(folded).ok_or_else(|| {
+        let said = format!(
+            "found `{constraint}` without a name; expected `CONSTRAINT name {constraint}`, by the \
+             name that the legacy table has for it"
+        );
+        SqlError::new(said, at)
     })
 }
 
 fn unexpected(found: &impl std::fmt::Display, at: Location) -> SqlError {
     SqlError::new(
         format!(
-            "found `{found}`; expected nothing but NOT NULL, DEFAULT and CHECK: `key` says the key, \
-             [table.constraints] unique constraints, and foreign keys are the unified tables' own"
+            "found `{found}`; expected nothing but NOT NULL, DEFAULT, UNIQUE and CHECK: `key` says \
+             the key, and foreign keys are the unified tables' own"
         ),
         at,
     )
@@ -258,6 +324,7 @@ mod tests {
         )
         .expect("it is right");
         let checks: Vec<_> = table
+            .constraints
             .checks
             .iter()
             .map(|check| (check.name.as_str(), check.is.as_str(), check.at))
@@ -271,6 +338,20 @@ mod tests {
         );
         assert_eq!(table.columns[0].is, is("integer", true, None));
         assert_eq!(table.columns[1].at, (2, 39));
+    }
+
+    #[test]
+    fn unique_constraints_stand_among_the_columns() {
+        let table = table(
+            "n integer CONSTRAINT n_key UNIQUE NOT NULL, CONSTRAINT both UNIQUE (m, \"N\"), m int",
+        )
+        .expect("it is right");
+        let uniques = table.constraints.uniques.iter();
+        let uniques: Vec<_> = uniques.map(|u| (u.name.as_str(), u.is.join(" "))).collect();
+        assert_eq!(
+            uniques,
+            [("n_key", "n".to_owned()), ("both", "m N".to_owned())]
+        );
     }
 
     #[test]
@@ -292,6 +373,18 @@ mod tests {
                 "a int GENERATED ALWAYS AS IDENTITY",
                 "GENERATED ALWAYS",
                 (1, 7),
+            ),
+            ("a int UNIQUE", "without a name", (1, 7)),
+            ("a int, UNIQUE (a)", "without a name", (1, 8)),
+            (
+                "a int, CONSTRAINT b UNIQUE (lower(a))",
+                "expected `CONSTRAINT name UNIQUE (column, …)`",
+                (1, 8),
+            ),
+            (
+                "a int, CONSTRAINT b UNIQUE (a) DEFERRABLE",
+                "expected `CONSTRAINT name UNIQUE (column, …)`",
+                (1, 8),
             ),
             ("a int CHECK (a > 0)", "without a name", (1, 7)),
             ("a int, CHECK (a > 0)", "without a name", (1, 8)),

@@ -667,7 +667,7 @@ impl Grammar<'_> {
         } else {
             ""
         };
-        match self.choices.below(7) {
+        match self.choices.below(9) {
             0 => {
                 self.saw("row_to_json");
                 Written::of(format!(
@@ -696,9 +696,16 @@ impl Grammar<'_> {
                     "SELECT s.x ->> 'role' AS r FROM (SELECT to_jsonb(a.*) AS x FROM {name} AS a) AS s"
                 ))
             }
-            5 if !self.writes => {
+            5 | 6 if !self.writes => {
                 self.saw("whole row as result");
-                Written::of(format!("SELECT a FROM {name} AS a"))
+                self.typed_row(&name)
+            }
+            7 => {
+                self.saw("type of a whole row");
+                let row = self.choices.pick(&["a", "a.*", "coalesce(a, NULL)", "(a)"]);
+                Written::of(format!(
+                    "SELECT pg_typeof({row}), pg_typeof(array_agg(a)), count({row}) FROM {name} AS a GROUP BY 1"
+                ))
             }
             _ => {
                 self.saw("whole row compared");
@@ -707,6 +714,35 @@ impl Grammar<'_> {
                 ))
             }
         }
+    }
+
+    /// Queries whose results are whole rows, where their type shows.
+    fn typed_row(&mut self, name: &str) -> Written {
+        let row = self.choices.pick(&["a", "(a)", "a AS r", "a::iso_agents"]);
+        Written::of(match self.choices.below(10) {
+            0 => format!("SELECT {row} FROM {name} AS a"),
+            1 => format!(
+                "SELECT a.*, {row}, c.notes FROM client_profiles c LEFT JOIN {name} a ON a.id = c.iso_agent_id AND a.role = 'admin'"
+            ),
+            2 => format!(
+                "SELECT a.role, array_agg(a ORDER BY a.email) FROM {name} a GROUP BY a.role"
+            ),
+            3 => format!("SELECT s.r, (s.r).email FROM (SELECT a AS r FROM {name} a) s"),
+            4 => format!(
+                "WITH q AS (SELECT a AS r FROM {name} AS a WHERE a.is_active) SELECT r, (r).role, q.* FROM q"
+            ),
+            5 => format!(
+                "SELECT coalesce(b, a), CASE WHEN b IS NULL THEN a ELSE b END FROM {name} a LEFT JOIN {name} b ON b.id = a.id AND b.role = 'operator'"
+            ),
+            6 => format!("SELECT DISTINCT {row} FROM {name} a"),
+            7 => format!("SELECT a AS r, count(*) FROM {name} a GROUP BY a HAVING a IS NOT NULL"),
+            8 => format!(
+                "SELECT (SELECT b FROM {name} b WHERE b.id = a.id), ARRAY(SELECT b FROM {name} b WHERE b.id = a.id), row_to_json(x)::text FROM {name} a JOIN {name} AS x (p, q, r) ON x.p = a.id"
+            ),
+            _ => format!(
+                "SELECT {row} FROM {name} a WHERE a = ANY (SELECT b FROM {name} b WHERE b.role = 'admin') UNION ALL SELECT b FROM {name} b WHERE b.role = 'operator'"
+            ),
+        })
     }
 
     /// Clauses that appear once in a while.

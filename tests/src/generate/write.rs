@@ -62,8 +62,18 @@ impl Grammar<'_> {
 
     /// RETURNING, or nothing; with the types that it returns under the names r1, r2.
     pub(super) fn returning(&mut self, scope: &Scope) -> (String, Vec<(String, Type)>) {
-        match self.choices.below(6) {
+        match self.choices.below(7) {
             0 | 1 => (String::new(), Vec::new()),
+            6 => {
+                // A trigger gives updated rows the time: of those only the type shows.
+                self.saw("RETURNING a whole row");
+                let row = &scope.relations[0].name;
+                let columns = vec![("r1".to_owned(), Type::Text), ("r2".to_owned(), Type::Role)];
+                let list = format!(
+                    "({row}).email AS r1, ({row}).role AS r2, pg_typeof({row}) AS r3, CASE WHEN {row}.role IS NULL THEN {row} END AS r4"
+                );
+                (format!(" RETURNING {list}"), columns)
+            }
             2 => {
                 self.saw("RETURNING *");
                 let star = if scope.relations.len() == 1 {

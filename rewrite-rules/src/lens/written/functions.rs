@@ -5,7 +5,9 @@
 //!                       record, out of which later steps read it as a relation
 //! put, remove(images, record)      what a write to the legacy table is followed by
 //! rekey_one(old, image), rekey(olds, images, record)  the same for keys that change (`rekey`)
-//! insert, upsert, change, delete(images …) a write to the legacy name once unified leads (`client`)
+//! insert, change, delete(images …) a write to the legacy name once unified leads (`client`)
+//! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
+//! merge(actions, olds, images …)   a MERGE
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! sync(keys, columns)              legacy rows made what `read` says (`legacy`)
 //! ```
@@ -13,7 +15,9 @@
 mod client;
 mod image;
 mod legacy;
+mod merge;
 mod rekey;
+mod unique;
 mod upsert;
 
 use super::{Step, Written};
@@ -28,7 +32,8 @@ pub(crate) enum Call {
     RekeyOne,
     InsertOne,
     Insert,
-    Upsert,
+    Enter,
+    Merge,
     Change,
     Delete,
     Accept,
@@ -45,7 +50,8 @@ impl Call {
             Call::RekeyOne => "rekey_one",
             Call::InsertOne => "insert_one",
             Call::Insert => "insert",
-            Call::Upsert => "upsert",
+            Call::Enter => "enter",
+            Call::Merge => "merge",
             Call::Change => "change",
             Call::Delete => "delete",
             Call::Accept => "accept",
@@ -76,7 +82,8 @@ impl Lens {
             f.insert(),
             f.change(),
             f.delete(),
-            f.upsert(),
+            f.enter(),
+            f.merge(),
         ];
         if written.can_rekey() {
             all.extend([f.rekey_one(), f.rekey(), f.move_legacy()]);

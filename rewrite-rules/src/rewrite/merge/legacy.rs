@@ -32,28 +32,22 @@ pub(in crate::rewrite) fn compose<'a>(
     let lens = target.managed.lens;
     let merge = Merge::of(scope, target, write)?;
     check_keys(&merge, target)?;
-    let mut joined = Joined::of(scope, target);
-    returning(scope, target, (write, &mut joined), source, &|name| {
-        lens.column(name).is_some()
-    })?;
+    let joined = Joined::of(scope, target, write.returning.is_some(), source);
+    returning(scope, target, (write, &joined, "cf_all"), source)?;
 
     let mut statement = Output::default();
     statement.client(source, write.body.clone());
-    statement.own(&format!(
-        " RETURNING merge_action() AS cf_action, ROW({}.*)::{} AS cf_row",
-        write.alias, lens.legacy
-    ));
-    let mut from = String::new();
-    if write.returning.is_some() {
-        statement.own(&joined.items.rows());
-        from = joined.items.from("cf_all");
-    }
-    composer.query("new", statement);
+    composer.own_merge(statement, (write, &joined), &lens.legacy);
 
     let record = target.managed.migration.on_unified_error() == OnUnifiedError::Record;
+    // A split or merged row has an image type of its own, which outlives the table.
+    let row = match &lens.written {
+        None => "cf_row".to_owned(),
+        Some(_) => lens.image_row("(cf_row)"),
+    };
     let call = |work: Work, sign: &str| {
         format!(
-            "(SELECT {}(array_agg(cf_row), {record}) FROM {} WHERE cf_action {sign} 'DELETE')",
+            "(SELECT {}(array_agg({row}), {record}) FROM {} WHERE cf_action {sign} 'DELETE')",
             lens.function_name(work),
             composer.name("new")
         )
@@ -63,12 +57,13 @@ pub(in crate::rewrite) fn compose<'a>(
         (false, false) => {}
         (true, false) => composer.call(remove),
         (true, true) => composer.call(format!("CASE WHEN {remove} THEN {put} END")),
-        (false, true) if record || lens.row_security => composer.call(put),
+        (false, true) if record || lens.row_security || lens.written.is_some() => {
+            composer.call(put);
+        }
         (false, true) => {
             let put = lens.put_from(&composer.merged(None));
             composer.query("put", put);
         }
     }
-    let image = "SELECT (cf_all.cf_row).*";
-    Ok(composer.select_merged(write, source, (image, &from)))
+    Ok(composer.select_own_merge(source, (write, &joined)))
 }

@@ -49,9 +49,9 @@ pub(in crate::rewrite) fn compose<'a>(
     if !full && carried.columns.is_empty() && !carried.inserts && !merge.deletes() {
         return Ok(None);
     }
-    let mut joined = Joined::of(scope, target);
+    let joined = Joined::of(scope, target, write.returning.is_some(), source);
     // Columns of the unified table are not declared: a bare name may be the table's own.
-    returning(scope, target, (write, &mut joined), source, &|_| true)?;
+    returning(scope, target, (write, &joined, "cf_all"), source)?;
 
     lock(&mut composer, (&merge, write, lens), source);
     let mut statement = Output::default();
@@ -63,24 +63,14 @@ pub(in crate::rewrite) fn compose<'a>(
             ") AND (SELECT count(*) FROM {}) >= 0",
             composer.name("lock")
         ))
-        .client(source, merge.condition.end..write.body.end)
-        .own(&format!(
-            " RETURNING merge_action() AS cf_action, ROW({}.*)::{} AS cf_row",
-            write.alias, lens.unified
-        ));
-    let mut from = String::new();
-    if write.returning.is_some() {
-        statement.own(&joined.items.rows());
-        from = joined.items.from("cf_all");
-    }
-    composer.query("new", statement);
+        .client(source, merge.condition.end..write.body.end);
+    composer.own_merge(statement, (write, &joined), &lens.unified);
     if full {
         put_full(&mut composer, &merge, lens, carried.moves);
     } else {
         put_changed(&mut composer, &merge, lens, &carried);
     }
-    let image = "SELECT (cf_all.cf_row).*";
-    Ok(Some(composer.select_merged(write, source, (image, &from))))
+    Ok(Some(composer.select_own_merge(source, (write, &joined))))
 }
 
 /// What is brought back of rows that are there.

@@ -34,14 +34,11 @@ use crate::rewrite::merge::{Action, Joined, Merge, When, check_columns, check_ke
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 
-/// What each part returns.
-const RETURNING: &str = "merge_action() AS cf_action";
-
 /// What an UPDATE action sets.
-struct Update<'s, 'a> {
-    clause: usize,
-    sets: Vec<(&'s LegacyColumn, Value<'a>)>,
-    queries: Vec<SetQuery<'a>>,
+pub(in crate::rewrite) struct Update<'s, 'a> {
+    pub clause: usize,
+    pub sets: Vec<(&'s LegacyColumn, Value<'a>)>,
+    pub queries: Vec<SetQuery<'a>>,
 }
 
 impl Update<'_, '_> {
@@ -52,10 +49,10 @@ impl Update<'_, '_> {
 }
 
 /// One MERGE on its way.
-struct Parts<'p, 'a> {
-    merge: Merge<'a>,
-    joined: &'p Joined<'a>,
-    composer: Composer,
+pub(in crate::rewrite) struct Parts<'p, 'a> {
+    pub merge: Merge<'a>,
+    pub joined: &'p Joined<'a>,
+    pub composer: Composer,
     /// The queries that write.
     written: Vec<String>,
 }
@@ -66,35 +63,9 @@ impl<'a> Unified<'_, 'a> {
         composer: Composer,
         source: &mut Source<'a>,
     ) -> Result<Composed, Refusal> {
-        let merge = Merge::of(&self.scope, self.target, self.write)?;
-        check_columns(&self.scope, self.target)?;
-        check_keys(&merge, self.target)?;
-        let mut joined = Joined::of(&self.scope, self.target);
-        joined.check(&self.scope, source)?;
-        returning(
-            &self.scope,
-            self.target,
-            (self.write, &mut joined),
-            source,
-            &|name| self.lens.column(name).is_some(),
-        )?;
-        let statement = self.scope.statement;
-        for clause in ["join_condition", "merge_when_clauses"] {
-            joined
-                .items
-                .unqualify(self.scope.tokens, statement.get(clause), source);
-        }
-        let updates = self.updates(&merge)?;
-        let mut parts = Parts {
-            merge,
-            joined: &joined,
-            composer,
-            written: Vec::new(),
-        };
-        if parts.merge.has_unreachable() {
-            self.unreachable(&mut parts);
-        }
-        self.source_rows(&mut parts, source);
+        let joined = Joined::of(&self.scope, self.target, true, source);
+        let mut parts = self.merge_parts(&joined, composer, source)?;
+        let updates = self.updates(&parts.merge)?;
         if self.mirrors {
             self.lock(&mut parts, source);
         }
@@ -106,6 +77,42 @@ impl<'a> Unified<'_, 'a> {
             self.not_by_target(&mut parts, source)?;
         }
         Ok(self.answer(parts, source))
+    }
+
+    /// The MERGE taken apart and checked, and the rows of its source.
+    pub(in crate::rewrite) fn merge_parts<'p>(
+        &self,
+        joined: &'p Joined<'a>,
+        composer: Composer,
+        source: &mut Source<'a>,
+    ) -> Result<Parts<'p, 'a>, Refusal> {
+        let merge = Merge::of(&self.scope, self.target, self.write)?;
+        check_columns(&self.scope, self.target)?;
+        check_keys(&merge, self.target)?;
+        joined.check()?;
+        returning(
+            &self.scope,
+            self.target,
+            (self.write, joined, "cf_s"),
+            source,
+        )?;
+        let statement = self.scope.statement;
+        for clause in ["join_condition", "merge_when_clauses"] {
+            joined
+                .items
+                .unqualify(self.scope.tokens, statement.get(clause), source);
+        }
+        let mut parts = Parts {
+            merge,
+            joined,
+            composer,
+            written: Vec::new(),
+        };
+        if parts.merge.has_unreachable() {
+            self.unreachable(&mut parts);
+        }
+        self.source_rows(&mut parts, source);
+        Ok(parts)
     }
 
     /// The same mistake for the server to find, when it comes to this statement.
@@ -132,12 +139,17 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// The source under the client's names: to stand in FROM.
-    fn source_items(parts: &Parts<'_, 'a>) -> String {
+    pub(in crate::rewrite) fn source_items(parts: &Parts<'_, 'a>) -> String {
         let rows = parts.composer.name("src");
         format!("{rows} AS cf_s{}", parts.joined.items.from("cf_s"))
     }
 
-    fn join(&self, parts: &Parts<'_, 'a>, output: &mut Output, source: &Source<'_>) {
+    pub(in crate::rewrite) fn join(
+        &self,
+        parts: &Parts<'_, 'a>,
+        output: &mut Output,
+        source: &Source<'_>,
+    ) {
         output.own(&format!(
             " FROM {} JOIN ({}) AS {} ON (",
             Self::source_items(parts),
@@ -179,7 +191,7 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// `cf_w.cf_do`: the number of the first clause of its kind whose condition holds.
-    fn decision(
+    pub(in crate::rewrite) fn decision(
         &self,
         parts: &Parts<'_, 'a>,
         output: &mut Output,
@@ -207,7 +219,10 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// What the UPDATE actions set.
-    fn updates(&self, merge: &Merge<'a>) -> Result<Vec<Update<'_, 'a>>, Refusal> {
+    pub(in crate::rewrite) fn updates(
+        &self,
+        merge: &Merge<'a>,
+    ) -> Result<Vec<Update<'_, 'a>>, Refusal> {
         let mut updates = Vec::new();
         for (clause, found) in merge.clauses.iter().enumerate() {
             let Action::Update(assignments) = &found.action else {

@@ -36,7 +36,32 @@ impl<'a> Images<'_, 'a> {
         (sets, queries): &Assignments<'_, 'a>,
         beside: Option<&str>,
     ) {
-        let judged: Vec<_> = sets
+        let image = self.lens.image_type();
+        let mut from = Output::default();
+        from.own(&format!("{image} AS {}", self.write.alias));
+        if let Some(joined) = self.write.joined() {
+            from.own(", ").client(source, joined);
+        }
+        if let Some(relation) = beside {
+            from.own(&format!(", {image} AS {relation}"));
+        }
+        for (number, query) in queries.iter().enumerate() {
+            query.item(number, &mut from, source);
+        }
+        // An INSERT may have values to judge as well.
+        let name = if beside.is_some() { "sets" } else { "types" };
+        self.judge(composer, source, (name, from), sets);
+    }
+
+    /// `from`: the relations that the values may name.
+    pub(super) fn judge(
+        &self,
+        composer: &mut Composer,
+        source: &Source<'_>,
+        (name, from): (&str, impl Into<Output>),
+        values: &[Set<'_, 'a>],
+    ) {
+        let judged: Vec<_> = values
             .iter()
             .filter(|(_, value)| match value {
                 Value::Expression(value) => !is_bare(value) && !is_default(value),
@@ -48,20 +73,7 @@ impl<'a> Images<'_, 'a> {
             return;
         }
         let mut output = self.values(source, &judged);
-        let image = self.lens.image_type();
-        output.own(&format!(" FROM {image} AS {}", self.write.alias));
-        if let Some(joined) = self.write.joined() {
-            output.own(", ").client(source, joined);
-        }
-        if let Some(relation) = beside {
-            output.own(&format!(", {image} AS {relation}"));
-        }
-        for (number, query) in queries.iter().enumerate() {
-            query.item(number, &mut output, source);
-        }
-        output.own(" WHERE false");
-        // An INSERT may have values to judge as well.
-        let name = if beside.is_some() { "sets" } else { "types" };
+        output.own(" FROM ").append(from.into()).own(" WHERE false");
         composer.query(name, output);
     }
 

@@ -1,26 +1,30 @@
-//! ON CONFLICT (key) DO UPDATE once unified leads.
+//! ON CONFLICT … DO UPDATE once unified leads.
 //!
 //! ```text
 //! INSERT INTO user_settings (id, language) VALUES ($1, $2)
 //!   ON CONFLICT (id) DO UPDATE SET language = excluded.language WHERE user_settings.email IS NULL
 //!
 //! WITH cf_given AS MATERIALIZED (SELECT array_agg(image) AS cf_images FROM …),
-//!      cf_old AS MATERIALIZED (
-//!        SELECT cf_q.cf_i, ROW("user_settings"."id", …)::image AS cf_o, ROW(…, excluded.language, …)::image AS cf_n,
-//!               (user_settings.email IS NULL) AS cf_ok
-//!        FROM (SELECT cf_i, cf_images[cf_i] AS cf_x FROM cf_given, generate_subscripts(cf_images, 1) AS cf_i) AS cf_q
-//!        CROSS JOIN LATERAL (SELECT (cf_q.cf_x)."id"::integer AS "id", …) AS excluded
-//!        JOIN (read) AS "user_settings" ON "user_settings"."id" = excluded."id"),
-//!      cf_img AS MATERIALIZED (SELECT * FROM crossfade.upsert_…(‹given›, ‹old›, …))
+//!      cf_img AS MATERIALIZED (
+//!        WITH RECURSIVE cf_each (cf_i, cf_done, cf_row) AS (
+//!          SELECT 0, ‹no keys›, NULL::image UNION ALL
+//!          SELECT cf_i + 1, ‹and this one's›, cf_w.cf_row
+//!          FROM cf_each CROSS JOIN LATERAL (SELECT cf_images[cf_i + 1] AS cf_x FROM cf_given) AS cf_q
+//!          CROSS JOIN LATERAL crossfade.enter_…(cf_x, 'user_settings_pkey', …) AS cf_e
+//!          CROSS JOIN LATERAL (SELECT (cf_x)."id" AS "id", …) AS excluded
+//!          CROSS JOIN LATERAL (SELECT (cf_e.cf_row)."id" AS "id", …) AS "user_settings"
+//!          CROSS JOIN LATERAL (SELECT CASE WHEN NOT cf_there THEN cf_e.cf_row
+//!            WHEN (user_settings.email IS NULL) THEN ‹change to ROW(…, excluded.language, …)› END AS cf_row) AS cf_w)
+//!        SELECT (cf_row).* FROM cf_each WHERE NOT cf_row IS NULL)
 //! SELECT FROM cf_img AS "user_settings"
 //! ```
 //!
-//! Rows that are there already are changed as by an UPDATE, the others inserted. No single index
-//! holds a row that is split: one that comes between the look and the insert is told as 40001, where
-//! PostgreSQL would have updated it.
+//! As PostgreSQL does, one row after the other: each is inserted, or the row that it is in conflict
+//! with is locked, and the client's expressions are evaluated over what it is then. A later row may
+//! be in conflict with what became of an earlier one.
 
-use super::{Images, names_of};
-use crate::lens::{Call, quote_ident};
+use super::{Arbiter, Images, Set, names_of};
+use crate::lens::{Call, Written, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::legacy_first;
 use crate::rewrite::unified_first::Unified;
@@ -35,66 +39,91 @@ impl<'a> Images<'_, 'a> {
         mut composer: Composer,
         source: &Source<'_>,
         unified: &Unified<'_, 'a>,
-        arbiters: &str,
+        arbiter: &Arbiter<'_>,
     ) -> Result<Composed, Refusal> {
-        legacy_first::keeps_keys(&self.scope, self.target)?;
+        let moves = self.lens.written.as_ref().is_some_and(Written::can_rekey);
+        if !moves {
+            legacy_first::keeps_keys(&self.scope, self.target)?;
+        }
         let conflict = unified.assignments_on_conflict()?;
         self.judge_assignments(&mut composer, source, &conflict.assigned, Some(EXCLUDED));
         let (sets, queries) = conflict.assigned;
         let given = composer.name("given");
-        let alias = &self.write.alias;
-        let excluded: Vec<String> = self
-            .lens
-            .columns
-            .iter()
-            .map(|column| {
-                let name = quote_ident(&column.name);
-                format!("(cf_q.cf_x).{name}::{} AS {name}", column.sql_type)
-            })
-            .collect();
-        let same: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("{alias}.{key} = {EXCLUDED}.{key}"))
-            .collect();
-        let mut old = Output::default();
-        old.own(&format!(
-            "SELECT cf_q.cf_i, {} AS cf_o, ",
-            self.lens.image_row(alias)
-        ));
-        old.append(self.new_image(source, &sets));
-        match conflict.condition {
-            Some(condition) => old
-                .own(", coalesce((")
-                .client(source, condition.extent())
-                .own("), false) AS cf_ok"),
-            None => old.own(", true AS cf_ok"),
+        let keys = |row: &str| {
+            let keys = self.lens.legacy_key();
+            let all: Vec<String> = keys.iter().map(|k| format!("({row}).{k}")).collect();
+            format!("ROW({})", all.join(", "))
         };
-        old.own(&format!(
-            " FROM (SELECT cf_i, cf_images[cf_i] AS cf_x FROM {given}, \
-             generate_subscripts(cf_images, 1) AS cf_i) AS cf_q \
-             CROSS JOIN LATERAL (SELECT {}) AS {EXCLUDED} JOIN ({}) AS {alias} ON {}",
-            excluded.join(", "),
-            self.lens.read(),
-            same.join(" AND "),
+        let mut all = Output::default();
+        all.own(&format!(
+            "WITH RECURSIVE cf_each (cf_i, cf_done, cf_row) AS (\
+             SELECT 0, {}, NULL::{image} UNION ALL \
+             SELECT cf_each.cf_i + 1, CASE WHEN cf_w.cf_row IS NULL THEN cf_each.cf_done \
+             ELSE cf_each.cf_done || {}::text END, cf_w.cf_row FROM cf_each \
+             CROSS JOIN LATERAL (SELECT cf_images[cf_each.cf_i + 1] AS cf_x FROM {given} \
+             WHERE cf_each.cf_i < cardinality(cf_images)) AS cf_q \
+             CROSS JOIN LATERAL {} AS cf_e CROSS JOIN LATERAL (SELECT {}) AS {EXCLUDED} \
+             CROSS JOIN LATERAL (SELECT {}) AS {} \
+             CROSS JOIN LATERAL (SELECT CASE WHEN NOT cf_e.cf_there THEN cf_e.cf_row WHEN ",
+            self.no_keys(&given, &sets, arbiter),
+            keys("cf_w.cf_row"),
+            self.lens.call(
+                Call::Enter,
+                &format!(
+                    "cf_q.cf_x, {}, {}, cf_each.cf_done, {}",
+                    arbiter.name_sql(),
+                    arbiter.names,
+                    self.mirrors()
+                )
+            ),
+            self.fields("cf_q.cf_x"),
+            self.fields("cf_e.cf_row"),
+            self.write.alias,
+            image = self.lens.image_type(),
         ));
-        for (number, query) in queries.iter().enumerate() {
-            query.item(number, &mut old, source);
+        match conflict.condition {
+            Some(condition) => all.own("(").client(source, condition.extent()).own(")"),
+            None => all.own("true"),
+        };
+        all.own(" THEN (SELECT cf_c FROM ");
+        if !queries.is_empty() {
+            all.own("(SELECT) AS cf_one");
+            for (number, query) in queries.iter().enumerate() {
+                query.item(number, &mut all, source);
+            }
+            all.own(", LATERAL ");
         }
-        composer.once("old", old);
-        let old = composer.name("old");
-        let array = |what: &str| format!("(SELECT array_agg({what} ORDER BY cf_i) FROM {old})");
-        let arguments = format!(
-            "(SELECT cf_images FROM {given}), {}, {}, {}, {}, {}, {arbiters}, {}",
-            array("cf_i"),
-            array("cf_o"),
-            array("cf_n"),
-            array("cf_ok"),
+        all.own(&format!(
+            "{}(ARRAY[cf_e.cf_row], ARRAY[",
+            self.lens.call_name(Call::Change)
+        ));
+        all.append(self.new_row(source, &sets));
+        all.own(&format!(
+            "], {}, false, {}) AS cf_c) END AS cf_row OFFSET 0) AS cf_w) \
+             SELECT (cf_row).* FROM cf_each WHERE NOT cf_row IS NULL",
             names_of(&sets),
             self.mirrors()
-        );
-        let call = (Call::Upsert, arguments.as_str());
-        Ok(self.finish(composer, source, call, TagVerb::Insert))
+        ));
+        Ok(self.finish_with(composer, source, all, TagVerb::Insert))
+    }
+
+    /// The keys that were written, none yet; NULL where no row can be met twice.
+    fn no_keys(&self, given: &str, sets: &[Set<'_, 'a>], arbiter: &Arbiter<'_>) -> String {
+        let sets_one = sets
+            .iter()
+            .any(|(set, _)| arbiter.columns.iter().any(|column| column.name == set.name));
+        if sets_one {
+            return "'{}'::text[]".to_owned();
+        }
+        let columns: Vec<String> = arbiter
+            .columns
+            .iter()
+            .map(|column| format!("cf_x.{}", quote_ident(&column.name)))
+            .collect();
+        format!(
+            "CASE WHEN (SELECT count(*) <> count(DISTINCT ROW({})) \
+             FROM {given} CROSS JOIN LATERAL unnest(cf_images) AS cf_x) THEN '{{}}'::text[] END",
+            columns.join(", ")
+        )
     }
 }

@@ -10,7 +10,7 @@ use crate::lens::LegacyColumn;
 use crate::rule_file::{ColumnPart, Columns, TablePart};
 use crate::rule_sql::{self, Definition};
 
-/// A table's columns and CHECKs, with their places.
+/// A table's columns and constraints, with their places.
 #[derive(Default)]
 pub(super) struct Shape {
     pub columns: Vec<LegacyColumn>,
@@ -18,6 +18,8 @@ pub(super) struct Shape {
     pub places: Vec<Place>,
     /// Name and condition of the CHECKs among the columns.
     pub checks: Vec<(Spanned<String>, Spanned<String>)>,
+    /// Name and columns of the UNIQUE constraints among them.
+    pub uniques: Vec<(Spanned<String>, Vec<String>)>,
 }
 
 pub(super) struct Place {
@@ -80,7 +82,13 @@ impl Reader<'_> {
             shape.columns.push(column);
             shape.places.push(Place { at, maps: false });
         }
-        for check in table.checks {
+        for unique in table.constraints.uniques {
+            let at = self.place(text, unique.at);
+            shape
+                .uniques
+                .push((Spanned::new(at, unique.name), unique.is));
+        }
+        for check in table.constraints.checks {
             let at = self.place(text, check.at);
             let name = Spanned::new(at.clone(), check.name);
             shape.checks.push((name, Spanned::new(at, check.is)));

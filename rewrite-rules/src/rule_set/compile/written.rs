@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::Reader;
 use super::shape::Shape;
-use crate::lens::{Check, Step, TableName, Visible, Written};
+use crate::lens::{Check, Step, TableName, Unique, Visible, Written};
 use crate::rule_file::{StepPart, TablePart, Unified, place_in_string};
 use crate::rule_sql::{self, Checked, Known, Relation, SqlError};
 
@@ -77,6 +77,7 @@ impl Reader<'_> {
             }
         }
         let checks = self.checks(part, shape);
+        let uniques = self.uniques(part, shape);
         // What a wrong step would have put is not known.
         let whole = put.len() == part.put.len();
         for (place, column) in shape.places.iter().zip(&shape.columns).filter(|_| whole) {
@@ -96,7 +97,36 @@ impl Reader<'_> {
             remove,
             rekey,
             checks,
+            uniques,
         })
+    }
+
+    fn uniques(&mut self, part: &TablePart, shape: &Shape) -> Vec<Unique> {
+        let mut uniques: Vec<Unique> = Vec::new();
+        for (name, columns) in &shape.uniques {
+            if uniques.iter().any(|known| known.name == *name.get_ref()) {
+                let message = format!("the UNIQUE `{}` is declared twice", name.get_ref());
+                self.error(&name.span(), &message);
+            }
+            let mut places = Vec::new();
+            for column in columns {
+                match shape.names().iter().position(|name| name == column) {
+                    Some(place) => places.push(place),
+                    None => {
+                        let message = format!("`{column}` is not among `columns`");
+                        self.error(&name.span(), &message);
+                    }
+                }
+            }
+            let mut pairs = part.constraints.0.iter();
+            let unified = pairs.find(|(legacy, _)| legacy.get_ref() == name.get_ref());
+            uniques.push(Unique {
+                name: name.get_ref().clone(),
+                columns: places,
+                unified: unified.map(|(_, unified)| unified.get_ref().clone()),
+            });
+        }
+        uniques
     }
 
     fn checks(&mut self, part: &TablePart, shape: &Shape) -> Vec<Check> {
@@ -125,9 +155,10 @@ impl Reader<'_> {
             .map(Spanned::span)
             .chain(part.lookup.iter().map(Spanned::span))
             .chain(part.checks.0.iter().map(|(name, _)| name.span()))
-            .chain(shape.checks.iter().map(|(name, _)| name.span()));
+            .chain(shape.checks.iter().map(|(name, _)| name.span()))
+            .chain(shape.uniques.iter().map(|(name, _)| name.span()));
         for span in stray.collect::<Vec<_>>() {
-            self.error(&span, "found this without `read`; a lens that is derived from `columns` has neither steps, lookups nor checks");
+            self.error(&span, "found this without `read`; a lens that is derived from `columns` has neither steps, lookups, checks nor unique constraints");
         }
         if let Some(unified) = &part.unified
             && let Unified::Several(_) = unified.get_ref()

@@ -10,13 +10,14 @@ use crate::lens::{Function, quote_ident, quote_literal};
 impl Functions<'_> {
     pub(super) fn insert_one(&self) -> Function {
         let body = format!(
-            "{fits}  PERFORM {accept};\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}{taken}\
+            "{fits}  PERFORM {accept};\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}{taken}{enforce}\
              \x20 PERFORM {put};\n{read_back}{mirror}  RETURN cf_now;\n",
             fits = self.fits("cf_image", "  "),
             accept = self.lens.call(Call::Accept, "cf_image"),
             lock_legacy = self.lock_legacy("cf_image"),
             locks = self.locks("cf_image"),
             taken = self.taken("cf_image"),
+            enforce = self.enforce("cf_image", None),
             put = self.lens.call(Call::PutOne, "cf_image"),
             read_back = self.read_back("cf_image", "  "),
             mirror = self.mirror("  "),
@@ -32,60 +33,37 @@ impl Functions<'_> {
         )
     }
 
-    /// Fails if a row has the key of an image, in the words of the legacy table. Waits for whoever is
-    /// about to make one: no index of both would.
-    pub(super) fn taken(&self, image: &str) -> String {
-        let keys: Vec<String> = self.lens.key_columns().map(|c| c.name.clone()).collect();
-        let values: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("({image}).{key}::text"))
-            .collect();
-        let constraint = self.lens.key_constraint();
-        format!(
-            "  PERFORM crossfade.claim({migration}, {legacy}, {key});\n\
-             \x20 PERFORM 1 FROM ({read}) AS cf_r;\n\
-             \x20 IF FOUND THEN\n    RAISE EXCEPTION USING ERRCODE = '23505',\n\
-             \x20     MESSAGE = {said}, DETAIL = {detail} || concat_ws(', ', {values}) || ') already exists.',\n\
-             \x20     CONSTRAINT = {constraint}, TABLE = {table}, SCHEMA = {schema};\n  END IF;\n",
-            migration = quote_literal(&self.lens.migration),
-            legacy = quote_literal(&self.lens.legacy.sql()),
-            key = self.lens.key_json(image),
-            read = self.lens.read_of(self.written, image),
-            said = quote_literal(&format!(
-                "duplicate key value violates unique constraint \"{constraint}\""
-            )),
-            detail = quote_literal(&format!("Key ({})=(", keys.join(", "))),
-            values = values.join(", "),
-            constraint = quote_literal(&constraint),
-            table = quote_literal(&self.lens.legacy.name),
-            schema = quote_literal(&self.lens.legacy.schema),
-        )
-    }
-
     /// Images in the client's order, which is that of its RETURNING. With ON CONFLICT DO NOTHING a
     /// row is skipped that the legacy table would not have taken; one that only unified does not take
-    /// is an error, or it would be lost in silence.
+    /// is an error, or it would be lost in silence. With a target that is not the key (`cf_arbiter`)
+    /// that is looked at before the key is.
     pub(super) fn insert(&self) -> Function {
         let one = self.lens.call(Call::InsertOne, "cf_image, cf_mirror");
         let body = format!(
             "  FOREACH cf_image IN ARRAY coalesce(cf_images, '{{}}') LOOP\n\
              \x20   IF cf_skip IS NULL THEN\n      cf_now := {one};\n\
-             \x20   ELSE\n      BEGIN\n        cf_now := {one};\n\
+             \x20   ELSE\n\
+             \x20     IF cf_arbiter IS NOT NULL THEN\n{fits}        PERFORM {accept};\n{look}\
+             \x20       CONTINUE WHEN NOT cf_now IS NULL;\n      END IF;\n\
+             \x20     BEGIN\n        cf_now := {one};\n\
              \x20     EXCEPTION WHEN unique_violation THEN\n\
              \x20       GET STACKED DIAGNOSTICS cf_constraint = CONSTRAINT_NAME;\n\
-             \x20       IF cf_constraint = ANY (cf_skip) THEN CONTINUE; END IF;\n        RAISE;\n\
-             \x20     END;\n    END IF;\n    RETURN NEXT cf_now;\n  END LOOP;\n"
+             \x20       IF cf_constraint = ANY (cf_skip) THEN CONTINUE; END IF;\n{look}\
+             \x20       IF cf_arbiter IS NULL OR cf_now IS NULL THEN RAISE; END IF;\n        CONTINUE;\n\
+             \x20     END;\n    END IF;\n    RETURN NEXT cf_now;\n  END LOOP;\n",
+            fits = self.fits("cf_image", "        "),
+            accept = self.lens.call(Call::Accept, "cf_image"),
+            look = self.look("cf_now", "        "),
         );
         self.function(
             self.lens.named(Call::Insert.word()),
             &format!(
-                "(cf_images {row}[], cf_skip text[], cf_mirror boolean) RETURNS SETOF {row}",
+                "(cf_images {row}[], cf_arbiter text, cf_skip text[], cf_mirror boolean) RETURNS SETOF {row}",
                 row = self.row
             ),
             &format!(
-                "  cf_image {row};\n  cf_now {row};\n  cf_constraint text;\n",
+                "  cf_image {row};\n  cf_now {row};\n  cf_constraint text;\n{}",
+                self.fitting(),
                 row = self.row
             ),
             &body,
@@ -98,6 +76,7 @@ impl Functions<'_> {
     /// changes moves to it first, on both sides.
     pub(super) fn change(&self) -> Function {
         let moves = self.written.can_rekey();
+        let enforces = self.unwatched().next().is_some();
         let sets: String = self
             .lens
             .columns
@@ -114,9 +93,14 @@ impl Functions<'_> {
         let body = format!(
             "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
              \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{was}{fits}{sets}\
-             \x20   PERFORM {accept};\n{rekey}    PERFORM {put};\n{read_back}{mirror}    RETURN NEXT cf_now;\n  END LOOP;\n",
+             \x20   PERFORM {accept};\n{enforce}{rekey}    PERFORM {put};\n{read_back}{mirror}    RETURN NEXT cf_now;\n  END LOOP;\n",
             again = self.look_again(),
-            was = if moves { "    cf_was := cf_now;\n" } else { "" },
+            enforce = self.enforce("cf_now", Some("cf_was")),
+            was = if moves || enforces {
+                "    cf_was := cf_now;\n"
+            } else {
+                ""
+            },
             rekey = if moves {
                 self.move_row()
             } else {

@@ -126,7 +126,7 @@ impl Functions<'_> {
 }
 
 /// The type of a field of an image: the column's, but where a cast to that would cut a value.
-fn field_type(column: &LegacyColumn) -> &str {
+pub(super) fn field_type(column: &LegacyColumn) -> &str {
     match column.base_type().to_ascii_lowercase().as_str() {
         "character varying" | "varchar" | "bit varying" | "varbit" => column.base_type(),
         // Without their length these would mean a length of one.

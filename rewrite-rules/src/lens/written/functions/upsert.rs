@@ -1,81 +1,97 @@
-//! INSERT … ON CONFLICT (key) DO UPDATE under the legacy name, once unified leads.
+//! INSERT … ON CONFLICT … DO UPDATE under the legacy name, once unified leads: one row at a time.
+//!
+//! ```text
+//! enter(image, arbiter, names, done) → there, row
+//! ```
+//!
+//! The row that the image is in conflict with, locked and as it is now; or the image, inserted. Each
+//! statement in it sees what has been committed meanwhile, so whoever waited for another insert of the
+//! same value finds its row. What becomes of a row that is there is the client's to say, outside.
 
 use super::{Call, Functions};
 use crate::lens::{Function, quote_literal};
 
+/// How often an insert may meet a value that no legacy row has, before that is an error: somebody may
+/// have removed the row in between, or it is one that legacy readers never see.
+const TRIES_MAX: u32 = 5;
+
 impl Functions<'_> {
-    /// Images in the client's order. `cf_at` are the places of those for which the statement found a
-    /// row, `cf_olds` these rows, `cf_news` what is to become of them, `cf_oks` whether the client's
-    /// condition holds; `cf_arbiters` the names of the key's constraints.
-    pub(super) fn upsert(&self) -> Function {
-        let keys: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("(cf_image).{key}"))
-            .collect();
-        let of_each: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_e.{key}"))
-            .collect();
-        let again = format!(
+    /// `cf_arbiter` is the constraint that ON CONFLICT goes by, `cf_names` what errors call it on
+    /// either side; `cf_done` the keys that the statement has written, if it must know them.
+    pub(super) fn enter(&self) -> Function {
+        let keys = |image: &str| {
+            let keys = self.lens.legacy_key();
+            let all: Vec<String> = keys.iter().map(|k| format!("({image}).{k}")).collect();
+            format!("ROW({})", all.join(", "))
+        };
+        let serialize = format!(
             "RAISE EXCEPTION USING ERRCODE = '40001',\n\
-             \x20       MESSAGE = 'could not serialize access due to concurrent update',\n\
-             \x20       HINT = {}",
+             \x20       MESSAGE = 'could not serialize access due to concurrent update',\n        HINT = {}",
             quote_literal(
-                "A row with this key came or went while the statement looked for it; run the \
-                 transaction again."
+                "A row with these values came after this transaction's snapshot; run it again."
             )
         );
         let body = format!(
-            "  cf_twice := (SELECT count(*) <> count(DISTINCT ROW({of_each})) FROM unnest(cf_all) AS cf_e);\n\
-             \x20 FOR cf_i IN 1 .. coalesce(cardinality(cf_all), 0) LOOP\n\
-             \x20   cf_image := cf_all[cf_i];\n{fits}    PERFORM {accept};\n\
-             \x20   IF cf_twice AND ROW({keys})::text = ANY (cf_done) THEN\n\
+            "{fits}  PERFORM {accept};\n  LOOP\n{look}\
+             \x20   IF cf_row IS NULL THEN\n\
+             \x20     BEGIN\n        cf_row := {insert};\n        cf_there := false;\n        RETURN;\n\
+             \x20     EXCEPTION WHEN unique_violation THEN\n\
+             \x20       GET STACKED DIAGNOSTICS cf_constraint = CONSTRAINT_NAME;\n\
+             \x20       IF cf_constraint <> ALL (cf_names) OR cf_tries >= {TRIES_MAX} THEN\n{look_last}\
+             \x20         IF cf_row IS NULL THEN RAISE; END IF;\n        END IF;\n\
+             \x20       IF current_setting('transaction_isolation') <> 'read committed' THEN\n        {serialize};\n        END IF;\n\
+             \x20       cf_tries := cf_tries + 1;\n      END;\n      CONTINUE;\n    END IF;\n\
+             \x20   cf_found := cf_row;\n\
+             \x20   IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}{look}\
+             \x20   CONTINUE WHEN cf_row IS NULL OR {key} IS DISTINCT FROM {found_key};\n\
+             \x20   IF {key}::text = ANY (cf_done) THEN\n\
              \x20     RAISE EXCEPTION USING ERRCODE = '21000',\n\
              \x20       MESSAGE = 'ON CONFLICT DO UPDATE command cannot affect row a second time',\n\
              \x20       HINT = 'Ensure that no rows proposed for insertion within the same command have duplicate constrained values.';\n\
-             \x20   END IF;\n\
-             \x20   IF cf_at[cf_place] IS DISTINCT FROM cf_i THEN\n\
-             \x20     BEGIN\n        cf_now := {insert};\n\
-             \x20     EXCEPTION WHEN unique_violation THEN\n\
-             \x20       GET STACKED DIAGNOSTICS cf_constraint = CONSTRAINT_NAME;\n\
-             \x20       IF cf_constraint <> ALL (cf_arbiters) THEN RAISE; END IF;\n\
-             \x20       {again};\n      END;\n\
-             \x20   ELSE\n      cf_place := cf_place + 1;\n\
-             \x20     CONTINUE WHEN NOT cf_oks[cf_place - 1];\n\
-             \x20     SELECT * INTO cf_now FROM {change} AS cf_c;\n\
-             \x20     IF NOT FOUND THEN\n        {again};\n      END IF;\n\
-             \x20   END IF;\n\
-             \x20   IF cf_twice THEN cf_done := cf_done || ROW({keys})::text; END IF;\n\
-             \x20   RETURN NEXT cf_now;\n  END LOOP;\n",
-            of_each = of_each.join(", "),
-            keys = keys.join(", "),
-            fits = self.fits("cf_image", "    "),
+             \x20   END IF;\n    cf_there := true;\n    RETURN;\n  END LOOP;\n",
+            fits = self.fits("cf_image", "  "),
             accept = self.lens.call(Call::Accept, "cf_image"),
+            look = self.look("cf_row", "    "),
+            // Who waited for another constraint's row finds that it has the arbiter's values as well.
+            look_last = self.look("cf_row", "          "),
             insert = self.lens.call(Call::InsertOne, "cf_image, cf_mirror"),
-            change = self.lens.call(
-                Call::Change,
-                "ARRAY[cf_before[cf_place - 1]], ARRAY[cf_after[cf_place - 1]], cf_set, false, cf_mirror"
-            ),
+            lock_legacy = self.lock_legacy("cf_found"),
+            locks = self.locks("cf_found"),
+            key = keys("cf_row"),
+            found_key = keys("cf_found"),
         );
         self.function(
-            self.lens.named(Call::Upsert.word()),
+            self.lens.named(Call::Enter.word()),
             &format!(
-                "(cf_images {row}[], cf_at integer[], cf_olds {row}[], cf_news {row}[], cf_oks boolean[], \
-                 cf_set text[], cf_arbiters text[], cf_mirror boolean) RETURNS SETOF {row}",
+                "(cf_given {row}, cf_arbiter text, cf_names text[], cf_done text[], cf_mirror boolean, \
+                 OUT cf_there boolean, OUT cf_row {row})",
                 row = self.row
             ),
             &format!(
-                "  cf_image {row};\n  cf_now {row};\n  cf_constraint text;\n  cf_twice boolean;\n\
-                 \x20 cf_done text[] := '{{}}';\n  cf_place integer := 1;\n  cf_all {row}[] := cf_images;\n\
-                 \x20 cf_before {row}[] := cf_olds;\n  cf_after {row}[] := cf_news;\n{fitting}",
+                "  cf_image {row} := cf_given;\n  cf_found {row};\n  cf_constraint text;\n\
+                 \x20 cf_tries integer := 0;\n{fitting}",
                 row = self.row,
                 fitting = self.fitting()
             ),
             &body,
         )
+    }
+
+    /// The row that has the values of `cf_image` in the columns of `cf_arbiter`, into a variable.
+    pub(super) fn look(&self, into: &str, indent: &str) -> String {
+        let key = self.lens.key_constraint();
+        let by_key = self.lens.read_of(self.written, "cf_image");
+        let mut sql = format!(
+            "{indent}IF cf_arbiter = {} THEN\n{indent}  {by_key} INTO {into};\n",
+            quote_literal(&key)
+        );
+        for unique in &self.written.uniques {
+            sql += &format!(
+                "{indent}ELSIF cf_arbiter = {} THEN\n{indent}  {} INTO {into};\n",
+                quote_literal(&unique.name),
+                self.look_by(unique, "cf_image")
+            );
+        }
+        sql + indent + "END IF;\n"
     }
 }

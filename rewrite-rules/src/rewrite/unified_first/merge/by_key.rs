@@ -1,10 +1,10 @@
 //! The rows of the target that a MERGE finds, and what becomes of them: pairs of both sides, and rows
 //! that the source has nothing for.
 
-use super::{Parts, RETURNING, Update};
+use super::{Parts, Update};
 use crate::lens::{Lens, quote_ident};
 use crate::rewrite::expression::{assigned, first_of_value};
-use crate::rewrite::merge::{Action, When};
+use crate::rewrite::merge::{Action, RETURNING, When};
 use crate::rewrite::unified_first::set_query::Value;
 use crate::rewrite::unified_first::{Unified, own_put};
 use crate::splice::{Output, Source};

@@ -1,9 +1,9 @@
 //! The rows that a MERGE inserts.
 
-use super::{Parts, RETURNING};
+use super::Parts;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::rewrite::expression::{assigned, first_of_value};
-use crate::rewrite::merge::{Action, Clause, When};
+use crate::rewrite::merge::{Action, Clause, RETURNING, When};
 use crate::rewrite::unified_first::{Unified, own_put};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
@@ -16,15 +16,7 @@ impl<'a> Unified<'_, 'a> {
         parts: &mut Parts<'_, 'a>,
         source: &Source<'_>,
     ) -> Result<(), Refusal> {
-        let old = parts.composer.name("old");
-        let mut which = Output::default();
-        which.own("SELECT cf_s.cf_number, cf_w.cf_do FROM ");
-        which.own(&Self::source_items(parts));
-        self.decision(parts, &mut which, source, When::NotMatchedByTarget);
-        which.own(&format!(
-            " WHERE NOT EXISTS (SELECT FROM {old} WHERE {old}.cf_number = cf_s.cf_number)"
-        ));
-        parts.composer.once("which", which);
+        self.which(parts, source);
         for number in 0..parts.merge.clauses.len() {
             let clause = &parts.merge.clauses[number];
             let Action::Insert(values) = clause.action else {
@@ -37,6 +29,20 @@ impl<'a> Unified<'_, 'a> {
             parts.written.push(parts.composer.name(&name));
         }
         Ok(())
+    }
+
+    /// `cf_which`: the rows of the source that were joined to none of `cf_old`, and what becomes of
+    /// each.
+    pub(in crate::rewrite) fn which(&self, parts: &mut Parts<'_, 'a>, source: &Source<'_>) {
+        let old = parts.composer.name("old");
+        let mut which = Output::default();
+        which.own("SELECT cf_s.cf_number, cf_w.cf_do FROM ");
+        which.own(&Self::source_items(parts));
+        self.decision(parts, &mut which, source, When::NotMatchedByTarget);
+        which.own(&format!(
+            " WHERE NOT EXISTS (SELECT FROM {old} WHERE {old}.cf_number = cf_s.cf_number)"
+        ));
+        parts.composer.once("which", which);
     }
 
     fn insert_action(
@@ -90,7 +96,7 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// The legacy columns of an INSERT action, each with the client's value.
-    fn insert_values(
+    pub(in crate::rewrite) fn insert_values(
         &self,
         clause: &Clause<'a>,
         values: Option<&Tokens<'a>>,

@@ -1,0 +1,224 @@
+//! What the legacy table does not let in: once legacy is left, only what the unified table or the
+//! rule file repeats is refused as before.
+
+use std::collections::BTreeSet;
+
+use rewrite_rules::Lens;
+use rewrite_rules::lens::{Unique, Written};
+use tokio_postgres::Client;
+
+use super::Findings;
+use crate::control::catalog::Column;
+use crate::control::{ControlError, shown};
+
+/// A constraint, or a unique index without one.
+struct Limit {
+    name: String,
+    /// As `pg_constraint.contype`; `i`: a unique index.
+    kind: u8,
+    /// Key columns; none of an expression.
+    columns: BTreeSet<String>,
+    /// What is behind its name, the way PostgreSQL writes it.
+    definition: String,
+    /// Of a unique index: it is one on plain columns.
+    plain: bool,
+}
+
+impl Limit {
+    fn is_unique(&self) -> bool {
+        [b'p', b'u', b'i'].contains(&self.kind)
+    }
+}
+
+/// Each limit of the legacy table needs one of the unified table that stands for it.
+pub(super) async fn check(
+    client: &Client,
+    lens: &Lens,
+    (legacy, unified): (&[Column], &[Column]),
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    let name = shown(&lens.unified.sql());
+    let unified_name = |column: &str| {
+        let moved = lens.in_place.iter().flat_map(|in_place| &in_place.moved);
+        let moved = moved.into_iter().find(|(from, _)| from == column);
+        let mapped = lens.column(column).map(|c| c.unified.as_str());
+        mapped
+            .or(moved.map(|(_, to)| to.as_str()))
+            .unwrap_or(column)
+            .to_owned()
+    };
+    for column in legacy.iter().filter(|column| column.not_null) {
+        let counterpart = unified_name(&column.name);
+        let found = unified.iter().find(|found| found.name == counterpart);
+        if found.is_some_and(|found| !found.not_null) {
+            findings.warning(
+                format!(
+                    "column {} is NOT NULL, {name}.{counterpart} is not",
+                    column.name
+                ),
+                "SET NOT NULL there, or know that NULLs are let in once legacy is left",
+            );
+        }
+    }
+    let ours = limits(client, &lens.legacy.sql()).await?;
+    let theirs = limits(client, &lens.unified.sql()).await?;
+    for (from, to) in &lens.constraints {
+        for (limits, one, table) in [(&ours, from, &lens.legacy), (&theirs, to, &lens.unified)] {
+            if !limits.iter().any(|limit| limit.name == *one) {
+                findings.error(
+                    format!(
+                        "{} has no constraint {one}, which [table.constraints] names",
+                        shown(&table.sql())
+                    ),
+                    "correct its name",
+                );
+            }
+        }
+    }
+    for limit in &ours {
+        let is_paired = lens.constraints.iter().any(|(from, _)| *from == limit.name);
+        let columns: BTreeSet<String> = limit.columns.iter().map(|c| unified_name(c)).collect();
+        let counterpart = theirs
+            .iter()
+            .find(|found| stands_for(found, limit, &columns));
+        match counterpart {
+            _ if is_paired => {}
+            Some(found) if found.name == limit.name || limit.kind == b'i' => {}
+            Some(found) => findings.warning(
+                format!(
+                    "{} is {} on {name}, and clients are told that name once unified leads",
+                    limit.name, found.name
+                ),
+                &format!(
+                    "write {} = \"{}\" in [table.constraints]",
+                    limit.name, found.name
+                ),
+            ),
+            None => findings.warning(
+                format!(
+                    "{name} has nothing like {}: {}",
+                    limit.name, limit.definition
+                ),
+                "create it there, or know that it no longer holds once legacy is left",
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// Whether `found` refuses what `limit` does; `columns` are the limit's, as unified calls them.
+fn stands_for(found: &Limit, limit: &Limit, columns: &BTreeSet<String>) -> bool {
+    if limit.is_unique() && limit.plain {
+        // A unique index on fewer columns is stricter. One with a condition is the operator's
+        // answer to rows that legacy does not have.
+        let stricter = found.plain && !found.columns.is_empty() && found.columns.is_subset(columns);
+        return found.is_unique() && (stricter || found.columns == *columns);
+    }
+    if limit.kind == b'f' {
+        // What it refers to may have moved as well.
+        return found.kind == b'f' && found.columns == *columns;
+    }
+    (found.is_unique() == limit.is_unique() || found.kind == limit.kind)
+        && found.definition == limit.definition
+}
+
+async fn limits(client: &Client, table: &str) -> Result<Vec<Limit>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT c.conname::text, c.contype::text, pg_get_constraintdef(c.oid), false, \
+                    (SELECT coalesce(array_agg(a.attname::text), '{}') FROM pg_attribute a \
+                     WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)) \
+             FROM pg_constraint c \
+             WHERE c.conrelid = to_regclass($1) AND c.contype IN ('c', 'f', 'x') \
+             UNION ALL \
+             SELECT r.relname::text, coalesce(c.contype::text, 'i'), \
+                    substring(pg_get_indexdef(i.indexrelid) from ' USING (.*)'), \
+                    i.indpred IS NULL AND i.indexprs IS NULL, \
+                    (SELECT coalesce(array_agg(a.attname::text), '{}') FROM pg_attribute a \
+                     WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])) \
+             FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid \
+             LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.contype IN ('p', 'u') \
+             WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid ORDER BY 1",
+            &[&table],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of constraints"))?;
+    Ok(rows
+        .iter()
+        .map(|row| Limit {
+            name: row.get(0),
+            kind: row.get::<_, &str>(1).bytes().next().unwrap_or(b'c'),
+            definition: row.get(2),
+            plain: row.get(3),
+            columns: row.get::<_, Vec<String>>(4).into_iter().collect(),
+        })
+        .collect())
+}
+
+/// NOT NULL, CHECKs and UNIQUE constraints of a legacy table with a written lens: those that the rule
+/// file repeats hold on after it.
+pub(super) async fn repeated(
+    client: &Client,
+    lens: &Lens,
+    written: &Written,
+    legacy: &[Column],
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    for column in legacy.iter().filter(|column| column.not_null) {
+        if lens.column(&column.name).is_some_and(|said| !said.not_null) {
+            findings.warning(
+                format!(
+                    "column {} is NOT NULL, which the rule file does not say",
+                    column.name
+                ),
+                "write NOT NULL behind its type: it holds on once legacy is left",
+            );
+        }
+    }
+    let rows = client
+        .query(
+            "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint \
+             WHERE contype = 'c' AND conrelid = to_regclass($1) ORDER BY 1",
+            &[&lens.legacy.sql()],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of CHECKs"))?;
+    for row in &rows {
+        let (name, definition): (String, String) = (row.get(0), row.get(1));
+        if !written.checks.iter().any(|check| check.name == name) {
+            findings.warning(
+                format!("the rule file does not repeat {name}: {definition}"),
+                "write it in [table.checks]: it holds on once legacy is left",
+            );
+        }
+    }
+    let of = |unique: &Unique| {
+        let columns = unique.columns.iter();
+        let columns: BTreeSet<String> = columns.map(|&at| lens.columns[at].name.clone()).collect();
+        (unique.name.clone(), columns)
+    };
+    let said: Vec<(String, BTreeSet<String>)> = written.uniques.iter().map(of).collect();
+    let all = limits(client, &lens.legacy.sql()).await?;
+    let found: Vec<(String, BTreeSet<String>)> = all
+        .into_iter()
+        .filter(|limit| [b'u', b'i'].contains(&limit.kind) && limit.plain)
+        .map(|limit| (limit.name, limit.columns))
+        .collect();
+    let shown = |columns: &BTreeSet<String>| Vec::from_iter(columns.iter().cloned()).join(", ");
+    for (name, columns) in found.iter().filter(|found| !said.contains(found)) {
+        findings.warning(
+            format!(
+                "the rule file does not repeat {name}: UNIQUE ({})",
+                shown(columns)
+            ),
+            "write it among `columns`: ON CONFLICT goes by it once reads are unified",
+        );
+    }
+    for (name, columns) in said.iter().filter(|said| !found.contains(said)) {
+        findings.error(
+            format!("the table has no {name}: UNIQUE ({})", shown(columns)),
+            "write it as the table has it, or remove it from `columns`",
+        );
+    }
+    Ok(())
+}

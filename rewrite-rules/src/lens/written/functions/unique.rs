@@ -1,0 +1,132 @@
+//! The legacy table's key and UNIQUE constraints, once no index of its own watches over them.
+//!
+//! Of some of them a constraint of the unified tables takes the place (`[table.constraints]`). The
+//! others, and the key, are looked for by `read`, and two rows with one value wait for each other by
+//! `crossfade.claim`.
+
+use super::Functions;
+use crate::lens::written::Unique;
+use crate::lens::{LegacyColumn, quote_ident, quote_literal};
+
+impl Functions<'_> {
+    /// Fails if a row has the key of an image, in the words of the legacy table. Waits for whoever is
+    /// about to make one: no index of both would.
+    pub(super) fn taken(&self, image: &str) -> String {
+        let keys: Vec<&LegacyColumn> = self.lens.key_columns().collect();
+        format!(
+            "  PERFORM crossfade.claim({migration}, {legacy}, {key});\n\
+             \x20 PERFORM 1 FROM ({read}) AS cf_r;\n  IF FOUND THEN\n    {duplicate};\n  END IF;\n",
+            migration = quote_literal(&self.lens.migration),
+            legacy = quote_literal(&self.lens.legacy.sql()),
+            key = self.lens.key_json(image),
+            read = self.lens.read_of(self.written, image),
+            duplicate = self.duplicate(&self.lens.key_constraint(), &keys, image),
+        )
+    }
+
+    /// The same of the UNIQUE constraints that none of the unified tables stands for. `was`: the row
+    /// before its change.
+    pub(super) fn enforce(&self, image: &str, was: Option<&str>) -> String {
+        self.unwatched()
+            .map(|unique| self.enforce_one(unique, image, was))
+            .collect()
+    }
+
+    pub(super) fn unwatched(&self) -> impl Iterator<Item = &Unique> {
+        let uniques = self.written.uniques.iter();
+        uniques.filter(|unique| unique.unified.is_none())
+    }
+
+    fn enforce_one(&self, unique: &Unique, image: &str, was: Option<&str>) -> String {
+        let columns = self.columns_of(unique);
+        let of = |image: &str| -> Vec<String> {
+            let names = columns.iter().map(|column| quote_ident(&column.name));
+            names.map(|name| format!("({image}).{name}")).collect()
+        };
+        let values = of(image);
+        // NULLs are never the same.
+        let mut concerns: Vec<String> = values.iter().map(|v| format!("{v} IS NOT NULL")).collect();
+        if let Some(was) = was {
+            concerns.push(format!(
+                "ROW({})::text IS DISTINCT FROM ROW({})::text",
+                values.join(", "),
+                of(was).join(", ")
+            ));
+        }
+        let texts: Vec<String> = values.iter().map(|v| format!("{v}::text")).collect();
+        let own: Vec<String> = self
+            .lens
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_r.{key} = ({}).{key}", was.unwrap_or(image)))
+            .collect();
+        let said = format!(
+            "at REPEATABLE READ nothing can tell whether unique constraint \"{}\" of {} holds",
+            unique.name, self.lens.legacy.name
+        );
+        format!(
+            "  IF {concerns} THEN\n\
+             \x20   IF NOT cf_mirror AND current_setting('transaction_isolation') = 'repeatable read' THEN\n\
+             \x20     RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = {said},\n        HINT = {hint};\n    END IF;\n\
+             \x20   PERFORM crossfade.claim({migration}, {legacy}, jsonb_build_array({texts}));\n\
+             \x20   PERFORM 1 FROM ({look}) AS cf_r WHERE NOT ({own});\n\
+             \x20   IF FOUND THEN\n    {duplicate};\n    END IF;\n  END IF;\n",
+            concerns = concerns.join(" AND "),
+            said = quote_literal(&said),
+            hint = quote_literal(
+                "No unified constraint stands for it in [table.constraints]. Use READ COMMITTED or \
+                 SERIALIZABLE."
+            ),
+            migration = quote_literal(&self.lens.migration),
+            legacy = quote_literal(&format!("{} {}", self.lens.legacy.sql(), unique.name)),
+            texts = texts.join(", "),
+            look = self.look_by(unique, image),
+            own = own.join(" AND "),
+            duplicate = self.duplicate(&unique.name, &columns, image),
+        )
+    }
+
+    /// `read` of the rows that have an image's values of a UNIQUE constraint.
+    pub(super) fn look_by(&self, unique: &Unique, image: &str) -> String {
+        let same: Vec<String> = unique
+            .columns
+            .iter()
+            .map(|&index| {
+                let column = &self.lens.columns[index];
+                format!(
+                    "({})::{} = ({image}).{}",
+                    self.written.query.columns[index],
+                    super::image::field_type(column),
+                    quote_ident(&column.name)
+                )
+            })
+            .collect();
+        self.lens.read_written(self.written, &same)
+    }
+
+    pub(super) fn columns_of(&self, unique: &Unique) -> Vec<&LegacyColumn> {
+        let columns = unique.columns.iter();
+        columns.map(|&index| &self.lens.columns[index]).collect()
+    }
+
+    fn duplicate(&self, constraint: &str, columns: &[&LegacyColumn], image: &str) -> String {
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let values: Vec<String> = columns
+            .iter()
+            .map(|column| format!("({image}).{}::text", quote_ident(&column.name)))
+            .collect();
+        format!(
+            "RAISE EXCEPTION USING ERRCODE = '23505',\n\
+             \x20     MESSAGE = {said}, DETAIL = {detail} || concat_ws(', ', {values}) || ') already exists.',\n\
+             \x20     CONSTRAINT = {constraint}, TABLE = {table}, SCHEMA = {schema}",
+            said = quote_literal(&format!(
+                "duplicate key value violates unique constraint \"{constraint}\""
+            )),
+            detail = quote_literal(&format!("Key ({})=(", names.join(", "))),
+            values = values.join(", "),
+            constraint = quote_literal(constraint),
+            table = quote_literal(&self.lens.legacy.name),
+            schema = quote_literal(&self.lens.legacy.schema),
+        )
+    }
+}

@@ -1,0 +1,140 @@
+//! What an ON CONFLICT goes by, once unified leads: the key, or a UNIQUE constraint of the legacy
+//! table that the rule file declares.
+
+use super::Images;
+use crate::lens::{LegacyColumn, Lens, quote_literal};
+use crate::refuse;
+use crate::statement::Refusal;
+use crate::tree::Tree;
+
+/// DO UPDATE as pg_query numbers it.
+const UPDATE: i64 = 3;
+
+pub(super) struct Arbiter<'l> {
+    /// The constraint of its target; `None`: any, or one whose columns nobody knows.
+    pub name: Option<String>,
+    /// Its columns.
+    pub columns: Vec<&'l LegacyColumn>,
+    /// What errors call it, and what stands for it in unified, as SQL; `NULL` without ON CONFLICT.
+    pub names: String,
+}
+
+impl Arbiter<'_> {
+    pub fn name_sql(&self) -> String {
+        match &self.name {
+            Some(name) => quote_literal(name),
+            None => "NULL".to_owned(),
+        }
+    }
+
+    /// The same, if it is not the key, which an INSERT looks at first.
+    pub fn beside_the_key(&self, lens: &Lens) -> String {
+        let key = lens.key_constraint();
+        match &self.name {
+            Some(name) if *name != key => quote_literal(name),
+            Some(_) | None => "NULL".to_owned(),
+        }
+    }
+}
+
+impl<'a> Images<'_, 'a> {
+    pub(super) fn arbiter(&self) -> Result<Arbiter<'_>, Refusal> {
+        let clause = self.scope.statement.get("on_conflict_clause");
+        if !clause.exists() {
+            return Ok(Arbiter {
+                name: None,
+                columns: Vec::new(),
+                names: "NULL::text[]".to_owned(),
+            });
+        }
+        let infer = clause.get("infer");
+        if !infer.exists() {
+            let key = self.lens.key_constraint();
+            let pairs = self.lens.constraints.iter();
+            let uniques = self.lens.written.iter().flat_map(|w| &w.uniques);
+            let mut names: Vec<&str> = vec![&key];
+            names.extend(pairs.flat_map(|(legacy, unified)| [legacy.as_str(), unified]));
+            names.extend(uniques.map(|unique| unique.name.as_str()));
+            return Ok(Arbiter {
+                name: None,
+                columns: Vec::new(),
+                names: array(&names),
+            });
+        }
+        let known = match infer.name("conname") {
+            Some(constraint) => self.constraints().find(|(name, _)| name == constraint),
+            None => self
+                .constraints()
+                .find(|(_, columns)| infers(infer, columns)),
+        };
+        if let Some((name, columns)) = known {
+            let names = self.names_of(&name);
+            return Ok(Arbiter {
+                names: array(&names),
+                name: Some(name),
+                columns,
+            });
+        }
+        // To skip a row its name is enough.
+        let named = infer.name("conname").map(|name| self.names_of(name));
+        let named = named.filter(|names| names.len() > 1 && clause.int("action") != UPDATE);
+        match named {
+            Some(names) => Ok(Arbiter {
+                name: None,
+                columns: Vec::new(),
+                names: array(&names),
+            }),
+            None => Err(refuse::unsupported(
+                "ON CONFLICT with a target that is neither the key nor a UNIQUE constraint that the \
+                 rule file declares, once reads are unified,",
+                &self.target.table_name(),
+                "Declare the constraint among the `columns` of the rule file: CONSTRAINT name UNIQUE \
+                 (…).",
+            )),
+        }
+    }
+
+    /// What makes rows of the legacy table unique, each with its columns.
+    fn constraints(&self) -> impl Iterator<Item = (String, Vec<&LegacyColumn>)> {
+        let key = (
+            self.lens.key_constraint(),
+            self.lens.key_columns().collect(),
+        );
+        let uniques = self.lens.written.iter().flat_map(|w| &w.uniques);
+        let uniques = uniques.map(|unique| {
+            let columns = unique.columns.iter().map(|&at| &self.lens.columns[at]);
+            (unique.name.clone(), columns.collect())
+        });
+        std::iter::once(key).chain(uniques)
+    }
+
+    /// A constraint's name, and that of the unified one.
+    fn names_of<'n>(&'n self, name: &'n str) -> Vec<&'n str> {
+        let pairs = self.lens.constraints.iter();
+        let unified = pairs.filter(|(legacy, _)| legacy == name);
+        let unified = unified.map(|(_, unified)| unified.as_str());
+        std::iter::once(name).chain(unified).collect()
+    }
+}
+
+/// Whether an ON CONFLICT target is these columns, in any order.
+fn infers(infer: &Tree, columns: &[&LegacyColumn]) -> bool {
+    let elements = infer.list("index_elems");
+    let named: Vec<&str> = elements.iter().map(|e| e.text("name")).collect();
+    let plain = elements.iter().all(|element| {
+        !element.get("expr").exists()
+            && element.list("collation").is_empty()
+            && element.list("opclass").is_empty()
+    });
+    plain
+        && !infer.get("where_clause").exists()
+        && columns.iter().all(|c| named.contains(&c.name.as_str()))
+        && named
+            .iter()
+            .all(|name| columns.iter().any(|c| c.name == *name))
+}
+
+fn array(names: &[&str]) -> String {
+    let all: Vec<String> = names.iter().map(|name| quote_literal(name)).collect();
+    format!("ARRAY[{}]::text[]", all.join(", "))
+}

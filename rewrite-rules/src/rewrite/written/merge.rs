@@ -1,0 +1,302 @@
+//! MERGE into the legacy name once unified leads.
+//!
+//! ```text
+//! MERGE INTO members m USING s ON m.email = s.e
+//!   WHEN MATCHED AND s.gone THEN DELETE WHEN MATCHED THEN UPDATE SET name = s.n
+//!   WHEN NOT MATCHED THEN INSERT (email, …) VALUES (s.e, …)
+//!
+//! WITH cf_src AS MATERIALIZED (SELECT row_number() OVER () AS cf_number, "s" AS cf_r1 FROM s),
+//!      cf_old AS MATERIALIZED (SELECT cf_number, ‹image› AS cf_o, 0 or 1 AS cf_do, ‹image with s.n› AS cf_n
+//!                              FROM ‹cf_src as s› JOIN (read) AS "m" ON (m.email = s.e)),
+//!      cf_which AS MATERIALIZED (SELECT cf_number, 2 AS cf_do FROM ‹cf_src as s, without those of cf_old›),
+//!      cf_acts AS MATERIALIZED (SELECT row_number() OVER (ORDER BY ‹key›) AS cf_at, * FROM
+//!        (SELECT 'DELETE' or 'UPDATE' AS cf_action, cf_number, cf_o, cf_n, '{name}' AS cf_set FROM cf_old
+//!         UNION ALL SELECT 'INSERT', cf_number, NULL, ‹image of s.e, …›, NULL FROM cf_which JOIN ‹cf_src as s›)),
+//!      cf_did AS MATERIALIZED (SELECT * FROM crossfade.merge_…(‹the columns of cf_acts as arrays›)),
+//!      cf_new AS (SELECT cf_action, cf_number, cf_row FROM cf_did JOIN cf_acts USING (cf_at))
+//! ```
+//!
+//! What becomes of each row is decided as for a lens of one table (`unified_first::merge`). The
+//! function does it row by row, as an UPDATE, DELETE or INSERT of that row would.
+
+use super::{Images, Set, names_of};
+use crate::lens::{Call, LegacyColumn, quote_ident};
+use crate::refuse;
+use crate::rewrite::compose::{Composed, Composer};
+use crate::rewrite::expression::assigned;
+use crate::rewrite::merge::{Action, Joined, When};
+use crate::rewrite::unified_first::Unified;
+use crate::rewrite::unified_first::merge::{Parts, Update};
+use crate::rewrite::unified_first::set_query::Value;
+use crate::splice::{Output, Source};
+use crate::statement::Refusal;
+use crate::tokens::Tokens;
+
+type Values<'s, 'a> = Vec<(&'s LegacyColumn, Tokens<'a>)>;
+
+impl<'a> Images<'_, 'a> {
+    pub(super) fn merge(
+        &self,
+        composer: Composer,
+        source: &mut Source<'a>,
+    ) -> Result<Composed, Refusal> {
+        let unified = Unified::of(&self.scope, self.target, self.write);
+        let joined = Joined::of(&self.scope, self.target, true, source);
+        let mut parts = unified.merge_parts(&joined, composer, source)?;
+        let sets = unified.updates(&parts.merge)?;
+        if sets.iter().any(|update| !update.queries.is_empty()) {
+            return Err(refuse::unsupported(
+                "SET (…) = (a query) in MERGE into a table that is split or merged, once reads are unified",
+                &self.target.table_name(),
+                "Set each column by `column = expression`.",
+            ));
+        }
+        let mut inserts = Vec::new();
+        for (number, clause) in parts.merge.clauses.iter().enumerate() {
+            if let Action::Insert(values) = &clause.action {
+                let values = unified.insert_values(clause, values.as_ref())?;
+                inserts.push((number, values));
+            }
+        }
+        self.judge_actions(&mut parts, source, (&sets, &inserts));
+        let mut acts = Output::default();
+        self.found(&unified, &mut parts, source, &sets);
+        acts.append(self.acts_on(&parts, "old", When::Matched, &sets));
+        if parts.merge.has(When::NotMatchedBySource) {
+            self.left(&unified, &mut parts, source, &sets);
+            acts.own(" UNION ALL ");
+            acts.append(self.acts_on(&parts, "left", When::NotMatchedBySource, &sets));
+        }
+        if parts.merge.has(When::NotMatchedByTarget) {
+            unified.which(&mut parts, source);
+            for (number, values) in &inserts {
+                acts.own(" UNION ALL ");
+                acts.append(self.inserted(&parts, source, *number, values));
+            }
+        }
+        Ok(self.merged(parts, source, acts))
+    }
+
+    /// `cf_old`: the pairs that the ON condition makes, each with what becomes of the row.
+    fn found(
+        &self,
+        unified: &Unified<'_, 'a>,
+        parts: &mut Parts<'_, 'a>,
+        source: &Source<'_>,
+        sets: &[Update<'_, 'a>],
+    ) {
+        let mut old = Output::default();
+        old.own("SELECT cf_s.cf_number");
+        self.images(parts, &mut old, source, (When::Matched, sets));
+        unified.join(parts, &mut old, source);
+        unified.decision(parts, &mut old, source, When::Matched);
+        parts.composer.once("old", old);
+    }
+
+    /// `cf_left`: the rows that no row of the source was joined to.
+    fn left(
+        &self,
+        unified: &Unified<'_, 'a>,
+        parts: &mut Parts<'_, 'a>,
+        source: &Source<'_>,
+        sets: &[Update<'_, 'a>],
+    ) {
+        let when = When::NotMatchedBySource;
+        let (old, alias) = (parts.composer.name("old"), &self.write.alias);
+        let mut left = Output::default();
+        left.own("SELECT NULL::bigint AS cf_number");
+        self.images(parts, &mut left, source, (when, sets));
+        left.own(&format!(" FROM ({}) AS {alias}", self.lens.read()));
+        unified.decision(parts, &mut left, source, when);
+        let keys = self.lens.legacy_key();
+        let same = keys
+            .iter()
+            .map(|key| format!("(cf_o).{key} = {alias}.{key}"));
+        let same: Vec<String> = same.collect();
+        left.own(&format!(
+            " WHERE NOT EXISTS (SELECT FROM {old} WHERE {})",
+            same.join(" AND ")
+        ));
+        parts.composer.once("left", left);
+    }
+
+    /// The row as it is, which clause it is, and the row as that makes it.
+    fn images(
+        &self,
+        parts: &Parts<'_, 'a>,
+        output: &mut Output,
+        source: &Source<'_>,
+        (when, sets): (When, &[Update<'_, 'a>]),
+    ) {
+        output.own(&format!(
+            ", {} AS cf_o, cf_w.cf_do",
+            self.lens.image_row(&self.write.alias)
+        ));
+        output.own(", CASE");
+        for (number, clause) in parts.merge.clauses.iter().enumerate() {
+            if clause.when == when && matches!(clause.action, Action::Update(_)) {
+                output.own(&format!(" WHEN cf_w.cf_do = {number} THEN "));
+                output.append(self.new_row(source, &set_by(sets, number)));
+            }
+        }
+        let image = self.lens.image_type();
+        output.own(&format!(" WHEN false THEN NULL::{image} END AS cf_n"));
+    }
+
+    /// What is to be done to the rows of `cf_old` or `cf_left`.
+    fn acts_on(
+        &self,
+        parts: &Parts<'_, 'a>,
+        rows: &str,
+        when: When,
+        sets: &[Update<'_, 'a>],
+    ) -> Output {
+        let (mut actions, mut names) = (String::new(), String::new());
+        for (number, clause) in parts.merge.clauses.iter().enumerate() {
+            let word = match clause.action {
+                Action::Delete => "DELETE",
+                Action::Update(_) => "UPDATE",
+                Action::Nothing | Action::Insert(_) => continue,
+            };
+            if clause.when == when {
+                actions += &format!(" WHEN {number} THEN '{word}'");
+                let set = names_of(&set_by(sets, number));
+                names += &format!(" WHEN {number} THEN {set}::text");
+            }
+        }
+        let case = |arms: &str| match arms {
+            "" => "NULL".to_owned(),
+            arms => format!("CASE cf_do{arms} END"),
+        };
+        let mut acts = Output::default();
+        acts.own(&format!(
+            "SELECT {actions}::text AS cf_action, cf_number, cf_o, cf_n, {}::text AS cf_set FROM {} \
+             WHERE {actions} IS NOT NULL",
+            case(&names),
+            parts.composer.name(rows),
+            actions = case(&actions),
+        ));
+        acts
+    }
+
+    fn inserted(
+        &self,
+        parts: &Parts<'_, 'a>,
+        source: &Source<'_>,
+        number: usize,
+        values: &Values<'_, 'a>,
+    ) -> Output {
+        let image = self.lens.image_type();
+        let mut insert = Output::default();
+        insert.own(&format!("SELECT 'INSERT', cf_s.cf_number, NULL::{image}, "));
+        for (index, column) in self.lens.columns.iter().enumerate() {
+            insert.own(if index == 0 { "ROW(" } else { ", " });
+            let given = values.iter().find(|(known, _)| known.name == column.name);
+            assigned(&mut insert, source, given.map(|(_, value)| *value), column);
+        }
+        insert.own(&format!(
+            ")::{image}, NULL FROM {} AS cf_p JOIN {} AS cf_s ON cf_s.cf_number = cf_p.cf_number{} \
+             WHERE cf_p.cf_do = {number}",
+            parts.composer.name("which"),
+            parts.composer.name("src"),
+            parts.joined.from("cf_s"),
+        ));
+        insert
+    }
+
+    /// All that is to be done, in the order of the keys, in which all lock; then the answer.
+    fn merged(&self, parts: Parts<'_, 'a>, source: &Source<'_>, acts: Output) -> Composed {
+        let Parts {
+            mut composer,
+            joined,
+            ..
+        } = parts;
+        let keys = self.lens.legacy_key();
+        let keys: Vec<String> = keys.iter().map(|key| format!("(cf_o).{key}")).collect();
+        let mut all = Output::default();
+        all.own(&format!(
+            "SELECT row_number() OVER (ORDER BY {}, cf_number) AS cf_at, cf_a.* FROM (",
+            keys.join(", ")
+        ))
+        .append(acts)
+        .own(") AS cf_a");
+        composer.once("acts", all);
+        let acts = composer.name("acts");
+        let array = |what: &str| format!("(SELECT array_agg({what} ORDER BY cf_at) FROM {acts})");
+        let arguments = format!(
+            "{}, {}, {}, {}, {}",
+            array("cf_action"),
+            array("cf_o"),
+            array("cf_n"),
+            array("cf_set"),
+            self.mirrors()
+        );
+        let did = self.lens.call(Call::Merge, &arguments);
+        composer.once("did", format!("SELECT * FROM {did}"));
+        composer.once(
+            "new",
+            format!(
+                "SELECT cf_a.cf_action, cf_a.cf_number, cf_d.cf_row FROM {} AS cf_d \
+                 JOIN {acts} AS cf_a ON cf_a.cf_at = cf_d.cf_at",
+                composer.name("did")
+            ),
+        );
+        // Inside of a WITH that nobody reads it would not be run otherwise.
+        composer.call(format!(
+            "(SELECT count(*) FROM {}) >= 0",
+            composer.name("new")
+        ));
+        let image = format!("SELECT {}", self.fields("cf_all.cf_row"));
+        let from = format!(
+            " LEFT JOIN {} AS cf_s ON cf_s.cf_number = cf_all.cf_number{}",
+            composer.name("src"),
+            joined.from("cf_s")
+        );
+        composer.select_merged(self.write, source, (&image, &from))
+    }
+
+    /// The types of all values, as an assignment judges them (see `types`).
+    fn judge_actions(
+        &self,
+        parts: &mut Parts<'_, 'a>,
+        source: &Source<'_>,
+        (sets, inserts): (&[Update<'_, 'a>], &[(usize, Values<'_, 'a>)]),
+    ) {
+        let alias = &self.write.alias;
+        let target = format!("{} AS {alias}", self.lens.image_type());
+        let items = Unified::source_items(parts);
+        for number in 0..parts.merge.clauses.len() {
+            let (values, from) = match parts.merge.clauses[number].when {
+                When::Matched => (set_by(sets, number), format!("{target}, {items}")),
+                When::NotMatchedBySource => (set_by(sets, number), target.clone()),
+                When::NotMatchedByTarget => {
+                    let given = inserts.iter().find(|(at, _)| *at == number);
+                    let given = given.into_iter().flat_map(|(_, values)| values);
+                    let given = given.map(|(column, value)| (*column, Value::Expression(*value)));
+                    (given.collect(), items.clone())
+                }
+            };
+            self.judge(
+                &mut parts.composer,
+                source,
+                (&format!("types{number}"), from),
+                &values,
+            );
+        }
+    }
+
+    /// An image's columns, by the client's names and of their types.
+    pub(super) fn fields(&self, image: &str) -> String {
+        let columns = self.lens.columns.iter().map(|column| {
+            let name = quote_ident(&column.name);
+            format!("({image}).{name}::{} AS {name}", column.sql_type)
+        });
+        columns.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What an UPDATE action sets.
+fn set_by<'s, 'a>(sets: &[Update<'s, 'a>], clause: usize) -> Vec<Set<'s, 'a>> {
+    let update = sets.iter().find(|update| update.clause == clause);
+    update.map_or_else(Vec::new, |update| update.sets.clone())
+}
