@@ -150,12 +150,7 @@ pub(super) fn carried<'a>(
                 let known = target.managed.side == Side::Legacy
                     && target.managed.lens.column(name).is_some();
                 if rows.is_unknown(column) && is_derived(target) {
-                    // What the name stands for is told where all tables are at hand, and the row
-                    // where it has been written.
-                    carried.value(whole_row::is_row(name).into());
-                    whole_row::keep_name(scope, column, source);
-                    let row = whole_row::typed_row(target, range.start);
-                    source.edit(range, row);
+                    written_row(scope, target, (column, rows), &mut carried, source)?;
                     continue;
                 }
                 // Carried in any case: the server tells a name that two tables have.
@@ -189,6 +184,33 @@ pub(super) fn carried<'a>(
         }
     }
     Ok(carried)
+}
+
+/// A name that may be the written row or a column: what it stands for is told where all tables are
+/// at hand, and the row where it has been written.
+fn written_row<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    (column, rows): (&'a Tree, &Returned<'a>),
+    carried: &mut Carried,
+    source: &mut Source<'a>,
+) -> Result<(), Refusal> {
+    let typed = whole_row::has_type(target);
+    let shows = rows.unknown().any(|shown| std::ptr::eq(shown, column));
+    let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
+    let Some(range) = range.filter(|_| typed || !shows) else {
+        return Err(refuse::unsupported(
+            "a whole row as a result column",
+            &target.table_name(),
+            "No table has rows of this type any more: return its columns, or use row_to_json().",
+        ));
+    };
+    carried.value(whole_row::is_row(target.table.refname()).into());
+    if typed {
+        whole_row::keep_name(scope, column, source);
+        source.edit(range.clone(), whole_row::typed_row(target, range.start));
+    }
+    Ok(())
 }
 
 /// What a list with queries in it may take: which of their names mean a joined table, only the
@@ -231,10 +253,7 @@ fn whole_rows<'a>(
         } else if rows.is_replaced(column) || known {
             continue;
         } else if rows.is_unknown(column) && is_derived(target) {
-            carried.value(whole_row::is_row(name).into());
-            whole_row::keep_name(scope, column, source);
-            let row = whole_row::typed_row(target, range.start);
-            source.edit(range, row);
+            written_row(scope, target, (column, rows), &mut carried, source)?;
         } else if rows.is_unknown(column) || items.has(name) {
             let value = source.withdraw(&range).unwrap_or_else(|| {
                 let mut value = Output::default();

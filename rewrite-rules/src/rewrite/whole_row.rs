@@ -119,6 +119,11 @@ pub(super) fn is_row(name: &str) -> String {
     )
 }
 
+/// Whether a table has rows like those of a written one.
+pub(super) fn has_type(target: &ManagedRef<'_>) -> bool {
+    row_type(target).is_some()
+}
+
 /// The row of a written table as it is now, in its RETURNING list.
 pub(super) fn typed_row(target: &ManagedRef<'_>, at: usize) -> Output {
     let row_type = target.managed.table.sql();
