@@ -2,8 +2,11 @@
 //! that has only the legacy table's truth, and through Crossfade in every phase: same answers, same
 //! rows afterwards.
 
+use std::time::Duration;
+
 use crossfade_tests::World;
 use crossfade_tests::answer::comparable;
+use crossfade_tests::control::until_blocked;
 use crossfade_tests::raw::{Message, RawClient};
 use crossfade_tests::sides::{AS_LEGACY, differences, state};
 use rewrite_rules::Phase;
@@ -334,4 +337,41 @@ phases! {
         in_unified_read_returning_has_queries: UnifiedRead,
         in_unified_only_returning_has_queries: UnifiedOnly,
     }
+}
+
+/// The query sees the row as it is when the lock is granted, as PostgreSQL's does.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_queries_that_count_up_one_row_lose_nothing() -> anyhow::Result<()> {
+    const UPDATE: &str = "UPDATE iso_agents SET (margin_value, full_name) = (SELECT margin_value + v.n, v.x) \
+         FROM (VALUES (1, 'x')) AS v(n, x) WHERE email = 'agent.5@example.com' RETURNING margin_value";
+    let world = World::start().await?;
+    for phase in [Phase::UnifiedRead, Phase::UnifiedOnly] {
+        let database = format!("in_{phase}");
+        let proxy = world.in_phase(&database, phase).await?;
+        let moved = world.postgres.connect(&database).await?;
+        let mut first = RawClient::connect(proxy.port, &database).await?;
+        let mut other = RawClient::connect(proxy.port, &database).await?;
+        let zero = "UPDATE iso_agents SET margin_value = 0 WHERE email = 'agent.5@example.com'";
+        first.simple(zero).await?;
+        let pid = other.simple("SELECT pg_backend_pid()").await?;
+        let pid = pid.iter().find(|message| message.tag == b'D');
+        let pid: String = pid
+            .map(Message::values)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect();
+        first.simple("BEGIN").await?;
+        first.simple(UPDATE).await?;
+        let waiting = tokio::spawn(async move { other.simple(UPDATE).await });
+        until_blocked(&moved, pid.parse()?).await?;
+        first.simple("COMMIT").await?;
+        let told = tokio::time::timeout(Duration::from_secs(20), waiting).await???;
+        let told = comparable(&told);
+        assert!(
+            told.contains(&"D [\"2.00\"]".to_owned()),
+            "{phase}: {told:?}"
+        );
+    }
+    Ok(())
 }
