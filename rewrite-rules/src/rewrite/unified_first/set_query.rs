@@ -103,7 +103,7 @@ impl<'a> SetQuery<'a> {
         output.own_for("(SELECT ", self.open);
         // As it is, where that will do and nobody has counted its columns: the server does.
         let as_it_is =
-            self.results.is_empty() && columns().all(|column| column.put_value("") == "");
+            self.results.is_empty() && columns().all(|column| column.put_value("").is_empty());
         if as_it_is {
             output.own("cf_q.*");
         }

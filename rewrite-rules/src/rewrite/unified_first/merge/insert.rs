@@ -81,7 +81,7 @@ impl<'a> Unified<'_, 'a> {
         for (at, value) in sources.iter().enumerate() {
             insert.own(if at == 0 { "" } else { ", " });
             let column = self.lens.columns.get(at);
-            match column.and_then(|column| value_of(column)) {
+            match column.and_then(&value_of) {
                 Some((column, given)) => own_put(&mut insert, value, column, first_of_value(given)),
                 None => _ = insert.own(value),
             }
