@@ -152,9 +152,9 @@ impl Mirror<'_, '_> {
         let (before, after) = keys.split_once(ROWS).unwrap_or((&keys, ""));
         let mut found = Output::default();
         found.own(before).own(&format!(
-            "(SELECT {alias}.* FROM {} AS {alias}",
-            self.target.managed.table,
-            alias = write.alias
+            "(SELECT {}.* FROM {}",
+            write.alias,
+            write.item(self.target.managed.table)
         ));
         if let Some(joined) = write.joined() {
             found.own(", ").client(source, joined);
