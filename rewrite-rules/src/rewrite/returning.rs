@@ -206,10 +206,8 @@ fn written_row<'a>(
         ));
     };
     carried.value(whole_row::is_row(target.table.refname()).into());
-    if typed {
-        whole_row::keep_name(scope, column, source);
-        source.edit(range.clone(), whole_row::typed_row(target, range.start));
-    }
+    whole_row::keep_name(scope, column, source);
+    source.edit(range.clone(), whole_row::current_row(target, range.start));
     Ok(())
 }
 
