@@ -418,6 +418,44 @@ const STATEMENTS: &[Statement] = &[
     ),
     plain("SELECT notes FROM client_profiles ORDER BY notes"),
     plain("DELETE FROM iso_agents WHERE email = 'nobody@example.com'"),
+    // Keys that change with what is joined.
+    plain(
+        "INSERT INTO iso_agents (id, clerk_user_id, email, full_name) SELECT md5('move' || n)::uuid, 'mv' || n, 'move' || n || '@example.com', 'M' || n FROM generate_series(1, 4) n",
+    ),
+    plain(
+        "UPDATE iso_agents a SET id = md5('moved' || v.n)::uuid, full_name = c.company_name || v.n FROM (VALUES (1), (2), (2)) v(n), client_profiles c WHERE a.email = 'move' || v.n || '@example.com' AND c.company_name = 'Company 1' RETURNING a.id, v.n, c.company_name, full_name, a.role",
+    ),
+    plain(
+        "UPDATE public.iso_agents SET (role, id) = (b.role, md5('by' || iso_agents.email)::uuid) FROM iso_agents b LEFT JOIN client_profiles c ON c.iso_agent_id = b.id AND c.company_name = 'nobody' WHERE b.email = 'agent.2@example.com' AND public.iso_agents.email IN ('move3@example.com', 'move1@example.com') AND c.id IS NULL RETURNING iso_agents.id, b.email",
+    ),
+    plain(
+        "WITH k AS (SELECT 'move4@example.com' AS e) UPDATE iso_agents SET id = md5(k.e)::uuid FROM k WHERE email = k.e",
+    ),
+    plain(
+        "UPDATE iso_agents a SET id = b.id FROM iso_agents b WHERE a.email = 'move4@example.com' AND b.email = 'move3@example.com'",
+    ),
+    plain(
+        "UPDATE iso_agents a SET id = md5('none')::uuid FROM generate_series(1, 3) n WHERE a.email = 'nobody' || n RETURNING a.*, n",
+    ),
+    plain(
+        "SELECT id, email, full_name, role FROM iso_agents WHERE email LIKE 'move%' ORDER BY email",
+    ),
+    plain("DELETE FROM iso_agents WHERE email LIKE 'move%'"),
+    // Several tables at once, which refer to each other.
+    plain("BEGIN"),
+    plain("TRUNCATE TABLE client_profiles, ONLY iso_agents, requests RESTART IDENTITY"),
+    plain(
+        "SELECT (SELECT count(*) FROM iso_agents), (SELECT count(*) FROM client_profiles), (SELECT count(*) FROM requests)",
+    ),
+    plain("ROLLBACK"),
+    plain("BEGIN"),
+    plain("TRUNCATE public.iso_agents, client_profiles, requests CASCADE"),
+    plain(
+        "SELECT (SELECT count(*) FROM iso_agents), (SELECT count(*) FROM client_profiles), (SELECT count(*) FROM requests)",
+    ),
+    plain("ROLLBACK"),
+    plain("TRUNCATE iso_agents, client_profiles"),
+    plain("SELECT count(*) FROM iso_agents"),
     // A failed transaction: what is no SQL is told before that.
     plain("BEGIN"),
     plain("SELECT nothing FROM iso_agents"),
@@ -505,6 +543,57 @@ async fn run_in(phase: Phase, simple: bool) -> anyhow::Result<()> {
     }
     assert!(!in_transaction);
     assert_eq!(bad, 0);
+    Ok(())
+}
+
+/// A row that a cursor is at gets another key, for as long as cursors read legacy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_changes_where_a_cursor_is_while_legacy_leads() -> anyhow::Result<()> {
+    let statements = [
+        "BEGIN",
+        "DECLARE c CURSOR FOR SELECT * FROM iso_agents WHERE email IN ('agent.2@example.com', 'agent.3@example.com') ORDER BY email FOR UPDATE",
+        "FETCH c",
+        "UPDATE iso_agents SET id = ('00000000-0000-4000-8000-0000000000c1') WHERE CURRENT OF c RETURNING id, email, iso_agents.role",
+        "FETCH c",
+        "UPDATE iso_agents a SET (full_name, id) = (a.full_name || a.email, md5(a.email)::uuid), role = DEFAULT WHERE CURRENT OF c",
+        "FETCH c",
+        "UPDATE iso_agents SET id = '00000000-0000-4000-8000-0000000000c2' WHERE CURRENT OF c",
+        "ROLLBACK",
+        "BEGIN",
+        "DECLARE c CURSOR FOR SELECT * FROM iso_agents WHERE email = 'agent.2@example.com'",
+        "FETCH c",
+        "UPDATE iso_agents SET id = '00000000-0000-4000-8000-0000000000c1', margin_value = 1 FROM (VALUES (7)) v(n) WHERE CURRENT OF c RETURNING id, n",
+        "CLOSE c",
+        "DECLARE c CURSOR FOR SELECT * FROM iso_agents WHERE email = 'agent.3@example.com'",
+        "FETCH c",
+        "UPDATE iso_agents SET id = '00000000-0000-4000-8000-0000000000c1' WHERE CURRENT OF c",
+        "ROLLBACK",
+        "BEGIN",
+        "DECLARE c CURSOR FOR SELECT * FROM iso_agents WHERE email = 'agent.4@example.com'",
+        "FETCH c",
+        "UPDATE iso_agents SET id = '00000000-0000-4000-8000-0000000000c1' WHERE CURRENT OF c",
+        "COMMIT",
+    ];
+    for phase in [Phase::LegacyOnly, Phase::DualWrite, Phase::ShadowRead] {
+        let world = World::start().await?;
+        world.database("straight").await?;
+        let proxy = world.in_phase("moved", phase).await?;
+        let mut straight = RawClient::connect(world.postgres.port, "straight").await?;
+        let mut through = RawClient::connect(proxy.port, "moved").await?;
+        let moved = world.postgres.connect("moved").await?;
+        for sql in statements {
+            let expected = comparable(&straight.simple(sql).await?);
+            let got = comparable(&through.simple(sql).await?);
+            assert_eq!(got, expected, "{phase}: {sql}");
+        }
+        let legacy = world.postgres.connect("straight").await?;
+        let truth = state(&legacy, "iso_agents").await;
+        assert_eq!(state(&moved, "iso_agents").await, truth, "{phase}");
+        if phase != Phase::LegacyOnly {
+            assert_eq!(state(&moved, AS_LEGACY).await, truth, "{phase}");
+            assert_eq!(differences(&moved).await, 0, "{phase}");
+        }
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::returning::{self, Carried, Items};
 use super::whole_row::{self, Returned};
 use super::{ManagedRef, Scope, read};
-use crate::lens::quote_ident;
+use crate::lens::{TableName, quote_ident};
 use crate::refuse;
 use crate::splice::Source;
 use crate::statement::Refusal;
@@ -81,6 +81,15 @@ impl<'a> Write<'a> {
     fn clause(&self, from: usize, to: Option<usize>) -> Option<Tokens<'a>> {
         let to = to.unwrap_or(self.end);
         (from < to).then(|| self.tokens.slice(from..to))
+    }
+
+    /// The written table as an item of FROM. An alias would hide it from `schema.table.column`.
+    pub fn item(&self, table: &TableName) -> String {
+        if self.refname == table.name {
+            table.sql()
+        } else {
+            format!("{table} AS {}", self.alias)
+        }
     }
 
     /// All between the target's name and RETURNING.

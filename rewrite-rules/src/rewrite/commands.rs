@@ -3,6 +3,7 @@
 //! ```text
 //! TRUNCATE iso_agents                  SELECT crossfade.truncate_…(false, false)   (dual phases)
 //! TRUNCATE iso_agents                  DELETE FROM "public"."users" … WHERE visible (unified)
+//! TRUNCATE iso_agents, t CASCADE       SELECT crossfade.truncate(ARRAY['TRUNCATE …', 'DELETE …'])
 //! LOCK TABLE iso_agents IN … MODE      LOCK TABLE iso_agents, "public"."users" IN … MODE
 //! ```
 //!
@@ -10,11 +11,12 @@
 //! the rows that legacy readers see are deleted.
 
 use super::{ManagedRef, Plan, Scope, read};
-use crate::lens::{Lens, Work};
+use crate::lens::{Lens, Work, quote_literal};
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::Source;
 use crate::statement::{Answer, Refusal, TagVerb};
+use crate::tree::Tree;
 
 /// DROP_CASCADE as pg_query numbers it; RESTRICT is 1.
 const CASCADE: i64 = 2;
@@ -26,39 +28,36 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
     if refs.iter().all(ManagedRef::is_in_place) {
         return Ok(Plan::Unchanged);
     }
-    let lens = found.managed.lens;
-    let table = found.table_name();
-    if scope.statement.list("relations").len() > 1 {
+    if let Some(unified) = refs.iter().find(|found| is_followed(found)) {
         return Err(refuse::unsupported(
-            "TRUNCATE of several tables at once",
-            &table,
-            "Truncate the migrated table in a statement of its own.",
+            "TRUNCATE of the unified table",
+            &unified.table_name(),
+            "DELETE the rows that are meant.",
         ));
     }
-    let cascade = scope.statement.int("behavior") == CASCADE;
-    let sql = match (
-        found.managed.side,
-        found.managed.migration.phase.writes_both(),
-    ) {
-        (_, true) if found.managed.side == Side::Unified => {
-            return Err(refuse::unsupported(
-                "TRUNCATE of the unified table",
-                &table,
-                "DELETE the rows that are meant.",
-            ));
+    // What PostgreSQL itself truncates: all but the legacy tables that nobody writes any more.
+    let is_left = |found: &&ManagedRef<'_>| {
+        found.managed.side == Side::Legacy
+            && !found.is_in_place()
+            && !found.managed.migration.phase.writes_both()
+    };
+    if refs.iter().all(|found| !is_left(&found) && !follows(found)) {
+        return Ok(Plan::Unchanged);
+    }
+    let sql = if scope.statement.list("relations").len() > 1 {
+        several(scope, refs, &is_left)?
+    } else {
+        let cascade = scope.statement.int("behavior") == CASCADE;
+        let lens = found.managed.lens;
+        if follows(found) {
+            let restart = scope.statement.flag("restart_seqs");
+            format!(
+                "SELECT FROM {}({restart}, {cascade})",
+                lens.function_name(Work::Truncate)
+            )
+        } else {
+            emptied(lens)
         }
-        (Side::Legacy, true) => format!(
-            "SELECT FROM {}({}, {cascade})",
-            lens.function_name(Work::Truncate),
-            scope.statement.flag("restart_seqs"),
-        ),
-        (Side::Legacy, false) if lens.written.is_some() => format!(
-            "SELECT FROM {}({}, false)",
-            lens.function_name(Work::Remove),
-            lens.images_in(&format!("({})", lens.read()))
-        ),
-        (Side::Legacy, false) => lens.remove_all(),
-        (Side::Unified, _) => return Ok(Plan::Unchanged),
     };
     let hide_rows = sql.starts_with("SELECT");
     let answer = Answer {
@@ -70,6 +69,88 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
         output: sql.into(),
         answers: vec![answer],
     })
+}
+
+/// Whether it is a unified table with rows that legacy has as well.
+fn is_followed(found: &ManagedRef<'_>) -> bool {
+    found.managed.side == Side::Unified
+        && !found.is_in_place()
+        && found.managed.migration.phase.writes_both()
+}
+
+/// Whether it is a legacy table with rows that unified has as well.
+fn follows(found: &ManagedRef<'_>) -> bool {
+    found.managed.side == Side::Legacy
+        && !found.is_in_place()
+        && found.managed.migration.phase.writes_both()
+}
+
+/// What removes every unified row that legacy readers see.
+fn emptied(lens: &Lens) -> String {
+    if lens.written.is_none() {
+        return lens.remove_all();
+    }
+    format!(
+        "SELECT FROM {}({}, false)",
+        lens.function_name(Work::Remove),
+        lens.images_in(&format!("({})", lens.read()))
+    )
+}
+
+/// Several tables at once, which may refer to each other: the client's own TRUNCATE of those that
+/// PostgreSQL has, then the unified rows of those that are migrated.
+fn several(
+    scope: &Scope<'_>,
+    refs: &[ManagedRef<'_>],
+    is_left: &dyn Fn(&&ManagedRef<'_>) -> bool,
+) -> Result<String, Refusal> {
+    let unreadable = || {
+        let table = refs.first().map(ManagedRef::table_name).unwrap_or_default();
+        refuse::unsupported("this spelling of TRUNCATE", &table, "Write it plainly.")
+    };
+    let relations = scope.statement.list("relations");
+    let tokens = scope.tokens;
+    let is_word = |index: usize, word: &str| {
+        let token = tokens.tokens.get(index);
+        token.is_some_and(|token| tokens.is_word(token, word))
+    };
+    let from = if is_word(1, "table") { 2 } else { 1 };
+    let ends = ["restart", "continue", "cascade", "restrict"];
+    let to = (from..tokens.tokens.len())
+        .find(|&index| ends.iter().any(|word| is_word(index, word)))
+        .unwrap_or(tokens.tokens.len());
+    let items = tokens.slice(from..to).split();
+    if items.len() != relations.len() {
+        return Err(unreadable());
+    }
+    let managed = |node: &Tree| {
+        let mut refs = refs.iter();
+        refs.find(|found| std::ptr::eq(found.table.node, node))
+    };
+    let mut named: Vec<&str> = Vec::new();
+    let mut statements: Vec<String> = Vec::new();
+    for (item, node) in items.iter().zip(relations) {
+        let found = managed(node);
+        if !found.is_some_and(|found| is_left(&found)) {
+            named.push(&tokens.text[item.extent()]);
+        }
+        if let Some(found) = found.filter(|found| is_left(found) || follows(found)) {
+            let emptied = emptied(found.managed.lens);
+            if !statements.contains(&emptied) {
+                statements.push(emptied);
+            }
+        }
+    }
+    if !named.is_empty() {
+        let options = tokens.slice(to..tokens.tokens.len()).extent();
+        let truncate = format!("TRUNCATE {} {}", named.join(", "), &tokens.text[options]);
+        statements.insert(0, truncate);
+    }
+    let statements: Vec<String> = statements.iter().map(|sql| quote_literal(sql)).collect();
+    Ok(format!(
+        "SELECT FROM crossfade.truncate(ARRAY[{}])",
+        statements.join(", ")
+    ))
 }
 
 pub(super) fn lock<'a>(

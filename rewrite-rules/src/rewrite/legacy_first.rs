@@ -13,8 +13,11 @@
 //! Under `record`, and for deletes and key changes, the lens's functions in the database do the
 //! unified half from within the same statement (see `lens::functions`).
 
+use std::ops::Range;
+
 use super::clauses::Write;
 use super::compose::{Composed, Composer, returned};
+use super::expression::{is_bare, is_default, values_of_assignment};
 use super::returning::Carried;
 use super::{ManagedRef, Scope, upsert};
 use crate::lens::{Lens, Work, quote_ident};
@@ -22,6 +25,7 @@ use crate::refuse;
 use crate::rule_set::OnUnifiedError;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
+use crate::tokens::Tokens;
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,
@@ -129,7 +133,7 @@ impl Shape<'_, '_> {
     fn rekey(
         &self,
         mut composer: Composer,
-        source: &Source<'_>,
+        source: &mut Source<'_>,
         table: &str,
     ) -> Result<Composed, Refusal> {
         let write = self.write;
@@ -140,44 +144,12 @@ impl Shape<'_, '_> {
                 "Write it plainly.",
             ));
         };
-        if write.joined().is_some() || write.is_current_of() {
-            return Err(refuse::unsupported(
-                "an UPDATE of the key with FROM or CURRENT OF",
-                table,
-                "Update the key in a statement with a plain WHERE.",
-            ));
-        }
-        let (alias, legacy) = (&write.alias, self.lens.legacy.sql());
-        let (old, new) = (composer.name("old"), composer.name("new"));
-
-        let mut locked = Output::default();
-        let row = if self.lens.written.is_some() {
-            self.lens.image_row(alias)
+        let new = composer.name("new");
+        if write.is_current_of() {
+            self.update_at_cursor(&mut composer, source, table)?;
         } else {
-            format!("ROW({alias}.*)::{legacy}")
-        };
-        locked.own(&format!("SELECT {row} AS cf_row FROM {legacy} AS {alias}"));
-        if let Some(condition) = write.condition() {
-            locked.own(" WHERE ").client(source, condition);
+            self.update_locked(&mut composer, source, assignments.end);
         }
-        locked.own(" FOR UPDATE");
-        composer.once("old", locked);
-
-        let mut statement = Output::default();
-        statement.client(source, write.body.start..assignments.end);
-        let join: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("{alias}.{key} = ({old}.cf_row).{key}"))
-            .collect();
-        statement.own(&format!(" FROM {old} WHERE {}", join.join(" AND ")));
-        if let Some(condition) = write.condition() {
-            statement.own(" AND (").client(source, condition).own(")");
-        }
-        statement.own(&format!(" RETURNING {alias}.*, {old}.cf_row"));
-        composer.query("new", statement);
-
         composer.call(format!(
             "(SELECT {}(array_agg({image}.cf_row), array_agg({}), {}) FROM {new} AS {image})",
             self.lens.function_name(Work::Rekey),
@@ -185,19 +157,165 @@ impl Shape<'_, '_> {
             self.record,
             image = Lens::IMAGE,
         ));
+        let named = |relation: &str| {
+            let columns = self.lens.columns.iter();
+            let columns: Vec<String> = columns
+                .map(|column| format!("{relation}.{}", quote_ident(&column.name)))
+                .collect();
+            columns.join(", ")
+        };
+        if !self.carried.is_empty() {
+            let row = (new.as_str(), named("cf_all"));
+            let row = (row.0, row.1.as_str());
+            let verb = TagVerb::Update;
+            return Ok(composer.select_carried(write, source, row, &self.carried, verb));
+        }
+        let images = format!("(SELECT {} FROM {new})", named(&new));
+        Ok(composer.select(write, source, &images, TagVerb::Update))
+    }
+
+    /// The row that a name stands for, as the lens's functions take it.
+    fn old_image(&self, alias: &str) -> (String, String) {
+        if self.lens.written.is_some() {
+            return (self.lens.image_row(alias), self.lens.image_type());
+        }
+        let legacy = self.lens.legacy.sql();
+        (format!("ROW({alias}.*)::{legacy}"), legacy)
+    }
+
+    /// `cf_old`, the old images under their locks, and `cf_new`, the client's UPDATE of those rows.
+    ///
+    /// ```text
+    /// UPDATE iso_agents a SET id = c.id FROM client_profiles c WHERE c.iso_agent_id = a.id
+    ///
+    /// WITH cf_old AS MATERIALIZED (SELECT DISTINCT ON ((cf_row)."id") cf_row FROM (
+    ///        SELECT ROW(a.*)::legacy AS cf_row FROM legacy AS a, client_profiles c WHERE … FOR UPDATE OF a) AS cf_q),
+    ///      cf_new AS (UPDATE iso_agents a SET id = c.id FROM client_profiles c, cf_old WHERE ‹same key› AND (…)
+    ///                 RETURNING a.*, cf_old.cf_row)
+    /// ```
+    fn update_locked(&self, composer: &mut Composer, source: &Source<'_>, assigned_to: usize) {
+        let write = self.write;
+        let alias = &write.alias;
+        let (old, new) = (composer.name("old"), composer.name("new"));
+        let joined = write.joined();
+        let keys = self.lens.legacy_key();
+
+        let mut locked = Output::default();
+        let (row, _) = self.old_image(alias);
+        let table = write.item(&self.lens.legacy);
+        locked.own(&format!("SELECT {row} AS cf_row FROM {table}"));
+        if let Some(joined) = joined.clone() {
+            locked.own(", ").client(source, joined);
+        }
+        if let Some(condition) = write.condition() {
+            locked.own(" WHERE ").client(source, condition);
+        }
+        if joined.is_some() {
+            // A row that several rows are joined to is written once.
+            let keys: Vec<String> = keys.iter().map(|key| format!("(cf_row).{key}")).collect();
+            let mut once = Output::default();
+            once.own(&format!(
+                "SELECT DISTINCT ON ({}) cf_row FROM (",
+                keys.join(", ")
+            ));
+            once.append(locked);
+            once.own(&format!(" FOR UPDATE OF {alias}) AS cf_q"));
+            locked = once;
+        } else {
+            locked.own(" FOR UPDATE");
+        }
+        composer.once("old", locked);
+
+        let mut statement = Output::default();
+        statement.client(source, write.body.start..assigned_to);
+        let join: Vec<String> = keys
+            .iter()
+            .map(|key| format!("{alias}.{key} = ({old}.cf_row).{key}"))
+            .collect();
+        statement.own(" FROM ");
+        if let Some(joined) = joined {
+            statement.client(source, joined).own(", ");
+        }
+        statement.own(&format!("{old} WHERE {}", join.join(" AND ")));
+        if let Some(condition) = write.condition() {
+            statement.own(" AND (").client(source, condition).own(")");
+        }
+        statement.own(&format!(" RETURNING {alias}.*, {old}.cf_row"));
+        statement.append(self.carried.values.clone());
+        composer.query("new", statement);
         composer.call(format!(
             "CASE WHEN (SELECT count(*) FROM {old}) = (SELECT count(*) FROM {new}) THEN true \
              ELSE ('a key changed while this statement waited for its row; retry' || \
              (SELECT count(*) FROM {new}))::boolean END"
         ));
-        let columns: Vec<String> = self
-            .lens
-            .columns
-            .iter()
-            .map(|column| quote_ident(&column.name))
-            .collect();
-        let images = format!("(SELECT {} FROM {new})", columns.join(", "));
-        Ok(composer.select(write, source, &images, TagVerb::Update))
+    }
+
+    /// `cf_new`, the client's UPDATE of the row that a cursor is at. No other statement can find that
+    /// row, so one of the assignments notes what the row was: it is computed of the version that is
+    /// updated, and there is one row at most.
+    fn update_at_cursor(
+        &self,
+        composer: &mut Composer,
+        source: &mut Source<'_>,
+        table: &str,
+    ) -> Result<(), Refusal> {
+        const OLD: &str = "'crossfade.old_row'";
+        let write = self.write;
+        let Some((value, cast)) = self.plain_value() else {
+            return Err(refuse::unsupported(
+                "an UPDATE of the key WHERE CURRENT OF that sets nothing but defaults and values of queries",
+                table,
+                "Set a column by `column = expression`, or name the row by its key.",
+            ));
+        };
+        let (row, row_type) = self.old_image(&write.alias);
+        let mut noting = Output::default();
+        noting.own(&format!(
+            "CASE WHEN pg_catalog.set_config({OLD}, ({row})::text, true) IS NOT NULL THEN ("
+        ));
+        noting.client(source, value.clone());
+        noting.own(&format!("){cast} END"));
+        source.clear(&value);
+        source.edit(value, noting);
+        let mut statement = Output::default();
+        statement.client(source, write.body.clone());
+        statement.own(&format!(
+            " RETURNING {}.*, pg_catalog.current_setting({OLD})::{row_type} AS cf_row",
+            write.alias
+        ));
+        statement.append(self.carried.values.clone());
+        composer.query("new", statement);
+        Ok(())
+    }
+
+    /// An expression that is assigned to a column, and the cast that gives it the column's type, if
+    /// it has none of its own.
+    fn plain_value(&self) -> Option<(Range<usize>, String)> {
+        let mut targets = self.write.statement.list("target_list").iter();
+        for item in self.write.assignments()?.split() {
+            let Some(values) = values_of_assignment(&item) else {
+                let columns = item.parenthesised(0)?.0.split().len();
+                targets.nth(columns.checked_sub(1)?)?;
+                continue;
+            };
+            for value in values {
+                let target = targets.next()?;
+                let column = self.lens.column(target.text("name"));
+                let (Some(column), true) = (column, target.list("indirection").is_empty()) else {
+                    continue;
+                };
+                if is_default(&value) {
+                    continue;
+                }
+                let cast = if is_bare(&unwrapped(value)) {
+                    format!("::{}", column.base_type())
+                } else {
+                    String::new()
+                };
+                return Some((value.extent(), cast));
+            }
+        }
+        None
     }
 
     /// A call of one of the lens's functions over the images in a relation.
@@ -214,4 +332,14 @@ impl Shape<'_, '_> {
             },
         )
     }
+}
+
+/// An expression without the parentheses around it.
+fn unwrapped(mut value: Tokens<'_>) -> Tokens<'_> {
+    while let Some((inner, close)) = value.parenthesised(0)
+        && close + 1 == value.tokens.len()
+    {
+        value = inner;
+    }
+    value
 }

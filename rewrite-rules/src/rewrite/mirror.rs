@@ -192,7 +192,7 @@ impl Mirror<'_, '_> {
             "SELECT {} FROM ",
             self.lens.legacy_key_of(&write.alias)
         ));
-        keys.own(&format!("{} AS {}", self.lens.unified, write.alias));
+        keys.own(&write.item(&self.lens.unified));
         if let Some(joined) = write.joined() {
             keys.own(", ").client(source, joined);
         }

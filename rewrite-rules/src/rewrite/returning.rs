@@ -191,7 +191,7 @@ pub(super) fn carried<'a>(
                     // where it has been written.
                     carried.value(whole_row::is_row(name).into());
                     whole_row::keep_name(scope, column, source);
-                    let row = whole_row::typed_row(target, range.start);
+                    let row = whole_row::current_row(target, range.start);
                     source.edit(range, row);
                     continue;
                 }

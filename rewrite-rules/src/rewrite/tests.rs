@@ -484,6 +484,24 @@ fn truncate_and_lock_reach_both_sides() {
         "TRUNCATE of the unified table",
     );
     passes(Phase::UnifiedOnly, "TRUNCATE new");
+    let delete = "DELETE FROM \"s\".\"new\" AS cf_u WHERE ((cf_u.\"kind\" <> ''z'') AND (cf_u.\"kind\" IN (''y'') OR cf_u.\"kind\" IS NULL))";
+    check(
+        Phase::DualWrite,
+        "TRUNCATE TABLE t, ONLY (s.old), u * RESTART IDENTITY CASCADE",
+        &format!(
+            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, ONLY (s.old), u * RESTART IDENTITY CASCADE', '{delete}'])"
+        ),
+    );
+    check(
+        Phase::UnifiedOnly,
+        "TRUNCATE t /* */, old, s.old, new",
+        &format!("SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, new ', '{delete}'])"),
+    );
+    refused(
+        Phase::DualWrite,
+        "TRUNCATE old, new",
+        "TRUNCATE of the unified table",
+    );
     check(
         Phase::DualWrite,
         "LOCK old IN SHARE MODE",
@@ -553,7 +571,6 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
     {
         refused(phase, "DROP TABLE IF EXISTS old", "DROP TABLE");
         refused(phase, "ALTER TABLE s.old ADD c int", "ALTER TABLE");
-        refused(phase, "TRUNCATE t, old", "TRUNCATE");
         refused(phase, "DO $$ BEGIN DELETE FROM old; END $$", "DO");
         refused(phase, "CREATE VIEW v AS SELECT * FROM old", "CREATE VIEW");
         refused(

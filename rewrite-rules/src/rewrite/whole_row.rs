@@ -55,10 +55,9 @@ pub(super) fn substitute_returned<'a>(
     let (known, unknown): (Vec<Use<'a>>, Vec<Use<'a>>) = uses
         .into_iter()
         .partition(|found| found.certainty == Certainty::Row);
-    if shown[0].row_type.is_none() {
-        for found in &unknown {
-            refuse_untyped(found, &shown[0])?;
-        }
+    let shows = |found: &&Use<'_>| matches!(found.place, Place::Result { .. } | Place::Typed);
+    if shown[0].row_type.is_none() && unknown.iter().any(|found| shows(&found)) {
+        return Err(untyped(&shown[0]));
     }
     Ok(Returned {
         replaced: replace(scope, &known, &shown, source)?,
@@ -119,10 +118,13 @@ pub(super) fn is_row(name: &str) -> String {
     )
 }
 
-/// The row of a written table as it is now, in its RETURNING list.
-pub(super) fn typed_row(target: &ManagedRef<'_>, at: usize) -> Output {
-    let row_type = target.managed.table.sql();
-    typed(target.table.refname(), &row_type, None, at)
+/// The row of a written table as it is now, in its RETURNING list; with its type, if it has one.
+pub(super) fn current_row(target: &ManagedRef<'_>, at: usize) -> Output {
+    let name = target.table.refname();
+    match row_type(target) {
+        Some(row_type) => typed(name, &row_type, None, at),
+        None => quote_ident(name).into(),
+    }
 }
 
 /// A whole row with its type, by the name that stands for it, under a further condition. `at` is
@@ -238,14 +240,15 @@ fn refuse_untyped(found: &Use<'_>, item: &Shown<'_>) -> Result<(), Refusal> {
         (Place::Typed, certainty) => certainty == Certainty::Row,
         (Place::Value | Place::Plain | Place::Field, _) => false,
     };
-    if shows {
-        return Err(refuse::unsupported(
-            "a whole row as a result column",
-            &item.lens.legacy.name,
-            "No table has rows of this type any more: select its columns, or use row_to_json().",
-        ));
-    }
-    Ok(())
+    if shows { Err(untyped(item)) } else { Ok(()) }
+}
+
+fn untyped(item: &Shown<'_>) -> Refusal {
+    refuse::unsupported(
+        "a whole row as a result column",
+        &item.lens.legacy.name,
+        "No table has rows of this type any more: select its columns, or use row_to_json().",
+    )
 }
 
 impl Tree {

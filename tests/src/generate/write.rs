@@ -568,7 +568,12 @@ impl Grammar<'_> {
                 let words = self
                     .choices
                     .pick(&["TRUNCATE", "TRUNCATE TABLE", "TRUNCATE ONLY"]);
-                format!("{words} {name}")
+                if self.choices.chance(40) {
+                    self.saw("TRUNCATE of several");
+                    format!("{words} {name}, requests, client_profiles RESTART IDENTITY")
+                } else {
+                    format!("{words} {name}")
+                }
             }
             1 => {
                 self.saw("LOCK TABLE");

@@ -43,10 +43,6 @@ const ACCEPTED: &[(&str, &str)] = &[
         "a whole row as a result column",
         "a whole row as a result column",
     ),
-    (
-        "an UPDATE of the key with FROM or CURRENT OF",
-        "an UPDATE of the key with FROM or CURRENT OF",
-    ),
 ];
 
 const README: &str = include_str!("../../../README.md");

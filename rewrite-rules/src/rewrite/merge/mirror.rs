@@ -120,7 +120,7 @@ fn lock(
         "SELECT {} FROM ",
         lens.legacy_key_of(&write.alias)
     ));
-    let table = format!("{} AS {}", lens.unified, write.alias);
+    let table = write.item(&lens.unified);
     if merge.has(When::NotMatchedBySource) {
         keys.own(&table);
     } else {

@@ -191,9 +191,9 @@ impl Mirror<'_, '_> {
         let (write, lens) = (self.write, self.target.managed.lens);
         let mut rows = Output::default();
         rows.own(&format!(
-            "(SELECT {alias}.* FROM {} AS {alias}",
-            self.target.managed.table,
-            alias = write.alias
+            "(SELECT {}.* FROM {}",
+            write.alias,
+            write.item(self.target.managed.table)
         ));
         if let Some(joined) = write.joined() {
             rows.own(", ").client(source, joined);
