@@ -54,7 +54,6 @@ const STATEMENTS: &[&str] = &[
     "UPDATE members m SET (name, badge) = (SELECT v.n, m.id), visits = v.i FROM (VALUES (14, 'joined', 3)) AS v (id, n, i) WHERE m.id = v.id RETURNING m.name, m.badge, m.visits",
     "UPDATE members SET (name, badge) = (SELECT o.name, o.badge FROM members o WHERE o.id < 3) WHERE id = 14",
     "UPDATE members SET (name, badge) = (SELECT 1.5, 'x') WHERE id = 14",
-    "UPDATE members SET (name, badge) = (SELECT 1) WHERE id = 14",
     // UNIQUE holds for other writes as well.
     "INSERT INTO members (email, region, badge) VALUES ('badge{p}@x', 'r1', 1)",
     "UPDATE members SET badge = 1 WHERE id = 7 RETURNING *",
