@@ -6,7 +6,6 @@
 mod collisions;
 mod laws;
 mod limits;
-mod repeated;
 mod shape;
 mod surroundings;
 

@@ -35,6 +35,20 @@ pub const USER_SETTINGS: Case = Case {
     unified: include_str!("../tests/lens/user_settings_unified.sql"),
 };
 
+/// A table that is split, with unique columns beside its key.
+pub const MEMBERS: Case = Case {
+    name: "members",
+    rules: include_str!("../tests/lens/members.toml"),
+    also: &[],
+    server: "",
+    legacy: include_str!("../tests/lens/members_legacy.sql"),
+    unified: include_str!("../tests/lens/members_unified.sql"),
+};
+
+/// [`MEMBERS`] as the unified tables have them.
+pub const UNIFIED_MEMBERS: &str = "(SELECT k.legacy_id AS id, p.email, b.region, b.number AS badge, p.name, b.visits \
+    FROM member_ids k JOIN person p ON p.id = k.person_id JOIN badge b ON b.person_id = p.id)";
+
 /// Tables that are merged into others.
 pub const ENHANCED_USER: Case = Case {
     name: "enhanced_user",
@@ -107,6 +121,11 @@ impl Twin {
     /// One more session of the application through the proxy.
     pub async fn another(&self) -> anyhow::Result<Client> {
         self.proxy.client().await
+    }
+
+    /// A session on the database that is left alone, by hand.
+    pub async fn raw_alone(&self) -> anyhow::Result<RawClient> {
+        RawClient::connect(self.world.postgres.port, "alone").await
     }
 
     /// A session through the proxy that speaks the protocol by hand.

@@ -1,18 +1,11 @@
 //! MERGE into a table that is split, on a server that tells what it wrote: in every phase, each answer
 //! compared with that of a database that was left alone.
 
+use crossfade_tests::answer::comparable;
+use crossfade_tests::control::{pid, until_blocked};
 use crossfade_tests::newer;
-use crossfade_tests::twin::{Case, Twin};
+use crossfade_tests::twin::{MEMBERS, Twin, UNIFIED_MEMBERS, answer};
 use rewrite_rules::Phase;
-
-const CASE: Case = Case {
-    name: "members",
-    rules: include_str!("lens/members.toml"),
-    also: &[],
-    server: "",
-    legacy: include_str!("lens/members_legacy.sql"),
-    unified: include_str!("lens/members_unified.sql"),
-};
 
 /// `{p}` is the phase's own number. Rows of a MERGE have no order of their own.
 const STATEMENTS: &[&str] = &[
@@ -70,18 +63,18 @@ async fn all(twin: &Twin, phase: Phase) {
             .await
             .unwrap_or_else(|e| panic!("{phase}: {e}"));
     }
-    let reads = "(SELECT k.legacy_id AS id, p.email, b.region, b.number AS badge, p.name, b.visits FROM member_ids k \
-                 JOIN person p ON p.id = k.person_id JOIN badge b ON b.person_id = p.id)";
     if phase.writes_both() || phase == Phase::LegacyOnly {
         twin.equal("members", "members").await.unwrap();
     }
     if phase.reads_unified() {
-        twin.equal("members", reads).await.unwrap();
+        twin.equal("members", UNIFIED_MEMBERS).await.unwrap();
     }
 }
 
 async fn start() -> Option<Twin> {
-    let twin = Twin::start_from(CASE, newer::postgresql()?).await.unwrap();
+    let twin = Twin::start_from(MEMBERS, newer::postgresql()?)
+        .await
+        .unwrap();
     twin.prepare().await.unwrap();
     Some(twin)
 }
@@ -93,8 +86,7 @@ async fn a_merge_reaches_what_it_names_in_every_phase() {
     twin.advance(Phase::DualWrite).await.unwrap();
     all(&twin, Phase::DualWrite).await;
     twin.crossfade("backfill").await.unwrap();
-    let said = twin.crossfade("verify").await.unwrap();
-    assert!(said.contains("missing 0   extra 0   different 0"), "{said}");
+    twin.verified(1).await;
     for phase in PHASES {
         twin.advance(phase).await.unwrap();
         all(&twin, phase).await;
@@ -107,3 +99,127 @@ const PHASES: [Phase; 4] = [
     Phase::UnifiedRead,
     Phase::UnifiedOnly,
 ];
+
+async fn carried_to(phase: Phase) -> Option<Twin> {
+    let twin = start().await?;
+    twin.advance(Phase::DualWrite).await.unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    twin.verified(1).await;
+    for next in PHASES.into_iter().filter(|next| *next <= phase) {
+        twin.advance(next).await.unwrap();
+    }
+    Some(twin)
+}
+
+#[tokio::test]
+async fn clients_are_told_the_legacy_tables_types() {
+    let Some(twin) = carried_to(Phase::UnifiedRead).await else {
+        return;
+    };
+    let (mut alone, mut through) = (twin.raw_alone().await.unwrap(), twin.raw().await.unwrap());
+    for sql in [
+        "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET name = 'x' RETURNING m.*, merge_action(), s.*",
+        "UPDATE members SET name = 'y' WHERE id = 1 RETURNING *",
+        "INSERT INTO members (id, email) VALUES (900, 'm1@x') ON CONFLICT (email) DO UPDATE SET name = 'z' RETURNING *",
+        "INSERT INTO members (id, email) VALUES (901, 'types@x') RETURNING *",
+        "DELETE FROM members WHERE id = 901 RETURNING *",
+        // An error is told where it is in the client's text.
+        "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET visits = m.name",
+        "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.no WHEN MATCHED THEN UPDATE SET visits = 1",
+        "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.id WHEN MATCHED AND 1 / (m.id - 1) = 0 THEN DELETE",
+        "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.id WHEN NOT MATCHED THEN INSERT (id, nothing) VALUES (1, 2)",
+    ] {
+        let expected = comparable(&alone.extended(sql, &[]).await.unwrap());
+        let found = comparable(&through.extended(sql, &[]).await.unwrap());
+        assert_eq!(found, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_merge_does_not_write_over_what_it_has_not_seen() {
+    for phase in [Phase::UnifiedRead, Phase::UnifiedOnly] {
+        let Some(twin) = carried_to(phase).await else {
+            return;
+        };
+        let other = twin.another().await.unwrap();
+        let process = pid(&other).await.unwrap();
+        let merge = "MERGE INTO members m USING (VALUES (1), (77)) AS s (id) ON m.id = s.id \
+                     WHEN MATCHED THEN UPDATE SET visits = m.visits + 1 \
+                     WHEN NOT MATCHED THEN INSERT (id, email) VALUES (s.id, 'seen@x')";
+        for first in [
+            "UPDATE members SET visits = 10 WHERE id = 1",
+            "DELETE FROM members WHERE id = 1",
+            "MERGE INTO members m USING (SELECT 1) AS s ON m.id = 1 WHEN MATCHED THEN UPDATE SET visits = m.visits + 10",
+        ] {
+            let before = "SELECT * FROM members WHERE id IN (1, 77)";
+            answer(&twin.proxied, &format!("BEGIN; {first}")).await;
+            let (second, ()) = tokio::join!(answer(&other, merge), async {
+                until_blocked(&twin.direct, process).await.unwrap();
+                answer(&twin.proxied, "COMMIT").await;
+            });
+            assert!(second.starts_with("40001"), "{phase} {first}: {second}");
+            let left = answer(&twin.proxied, before).await;
+            assert!(!left.contains("seen@x"), "{phase} {first}: {left}");
+            let again = "DELETE FROM members WHERE id = 1; \
+                         INSERT INTO members (id, email, visits) VALUES (1, 'm1@x', 0)";
+            answer(&twin.proxied, again).await;
+        }
+        assert_eq!(answer(&other, merge).await, "done 2");
+    }
+}
+
+/// What the new application merges, by the phase's own number.
+const UNIFIED: &[&str] = &[
+    "MERGE INTO badge b USING (VALUES (1, 'u{p}'), (2, 'v{p}'), (5, 'w{p}')) AS v (id, region) ON b.person_id = v.id WHEN MATCHED AND v.id = 5 THEN DO NOTHING WHEN MATCHED THEN UPDATE SET region = v.region",
+    "WITH done AS (MERGE INTO public.person AS p USING (SELECT 'm3@x' AS e UNION SELECT 'made{p}@x') AS s ON p.email = s.e WHEN MATCHED THEN UPDATE SET name = 'by {p}' WHEN NOT MATCHED THEN INSERT (email, name) VALUES (s.e, 'new') RETURNING merge_action(), s.e, p.name) SELECT * FROM done ORDER BY 2",
+    "MERGE INTO badge b USING (SELECT person_id FROM member_ids WHERE legacy_id = 10{p}) AS v ON b.person_id = v.person_id WHEN MATCHED THEN DELETE",
+];
+
+#[tokio::test]
+async fn what_the_new_application_merges_reaches_the_legacy_table() {
+    let Some(twin) = start().await else { return };
+    for number in 1..=4 {
+        let sql = format!("INSERT INTO members (id, email) VALUES (10{number}, 'gone{number}@x')");
+        twin.same(&sql).await.unwrap();
+    }
+    twin.advance(Phase::DualWrite).await.unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    twin.verified(1).await;
+    let different = "MERGE INTO badge b USING (SELECT 1) AS v ON b.person_id = 3 WHEN MATCHED AND b.number > 1 \
+                     THEN UPDATE SET region = 'x' WHEN MATCHED THEN UPDATE SET visits = 3";
+    twin.refused(different, "set different columns")
+        .await
+        .unwrap();
+    for phase in [
+        Phase::DualWrite,
+        Phase::ShadowRead,
+        Phase::DualRead,
+        Phase::UnifiedRead,
+    ] {
+        if phase != Phase::DualWrite {
+            twin.advance(phase).await.unwrap();
+        }
+        let number = (phase as usize).to_string();
+        let mut said = Vec::new();
+        for sql in UNIFIED {
+            said.push(answer(&twin.proxied, &sql.replace("{p}", &number)).await);
+            twin.verified(1).await;
+        }
+        let expected = [
+            "done 2".to_owned(),
+            format!(
+                "(merge_action, e, name)\nUPDATE|m3@x|by {number}\nINSERT|made{number}@x|new\ndone 2"
+            ),
+            "done 1".to_owned(),
+        ];
+        assert_eq!(said, expected, "{phase}");
+        let legacy = format!(
+            "SELECT count(*), max(name) FILTER (WHERE id = 3) AS name FROM members \
+             WHERE region IN ('u{number}', 'v{number}', 'w{number}') OR id IN (3, 10{number})"
+        );
+        let rows = answer(&twin.direct, &legacy).await;
+        assert!(rows.contains(&format!("3|by {number}")), "{phase}: {rows}");
+    }
+    assert_eq!(answer(&twin.proxied, different).await, "done 1");
+    twin.verified(1).await;
+}

@@ -1,9 +1,10 @@
-//! What the legacy table does not let in: once legacy is left, only what the unified table
-//! repeats is refused as before.
+//! What the legacy table does not let in: once legacy is left, only what the unified table or the
+//! rule file repeats is refused as before.
 
 use std::collections::BTreeSet;
 
 use rewrite_rules::Lens;
+use rewrite_rules::lens::{Unique, Written};
 use tokio_postgres::Client;
 
 use super::Findings;
@@ -152,4 +153,72 @@ async fn limits(client: &Client, table: &str) -> Result<Vec<Limit>, ControlError
             columns: row.get::<_, Vec<String>>(4).into_iter().collect(),
         })
         .collect())
+}
+
+/// NOT NULL, CHECKs and UNIQUE constraints of a legacy table with a written lens: those that the rule
+/// file repeats hold on after it.
+pub(super) async fn repeated(
+    client: &Client,
+    lens: &Lens,
+    written: &Written,
+    legacy: &[Column],
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    for column in legacy.iter().filter(|column| column.not_null) {
+        if lens.column(&column.name).is_some_and(|said| !said.not_null) {
+            findings.warning(
+                format!(
+                    "column {} is NOT NULL, which the rule file does not say",
+                    column.name
+                ),
+                "write NOT NULL behind its type: it holds on once legacy is left",
+            );
+        }
+    }
+    let rows = client
+        .query(
+            "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint \
+             WHERE contype = 'c' AND conrelid = to_regclass($1) ORDER BY 1",
+            &[&lens.legacy.sql()],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of CHECKs"))?;
+    for row in &rows {
+        let (name, definition): (String, String) = (row.get(0), row.get(1));
+        if !written.checks.iter().any(|check| check.name == name) {
+            findings.warning(
+                format!("the rule file does not repeat {name}: {definition}"),
+                "write it in [table.checks]: it holds on once legacy is left",
+            );
+        }
+    }
+    let of = |unique: &Unique| {
+        let columns = unique.columns.iter();
+        let columns: BTreeSet<String> = columns.map(|&at| lens.columns[at].name.clone()).collect();
+        (unique.name.clone(), columns)
+    };
+    let said: Vec<(String, BTreeSet<String>)> = written.uniques.iter().map(of).collect();
+    let all = limits(client, &lens.legacy.sql()).await?;
+    let found: Vec<(String, BTreeSet<String>)> = all
+        .into_iter()
+        .filter(|limit| [b'u', b'i'].contains(&limit.kind) && limit.plain)
+        .map(|limit| (limit.name, limit.columns))
+        .collect();
+    let shown = |columns: &BTreeSet<String>| Vec::from_iter(columns.iter().cloned()).join(", ");
+    for (name, columns) in found.iter().filter(|found| !said.contains(found)) {
+        findings.warning(
+            format!(
+                "the rule file does not repeat {name}: UNIQUE ({})",
+                shown(columns)
+            ),
+            "write it among `columns`: ON CONFLICT goes by it once reads are unified",
+        );
+    }
+    for (name, columns) in said.iter().filter(|said| !found.contains(said)) {
+        findings.error(
+            format!("the table has no {name}: UNIQUE ({})", shown(columns)),
+            "write it as the table has it, or remove it from `columns`",
+        );
+    }
+    Ok(())
 }

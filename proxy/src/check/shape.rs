@@ -6,7 +6,7 @@ use rewrite_rules::lens::quote_ident;
 use rewrite_rules::{LegacyColumn, Lens};
 use tokio_postgres::Client;
 
-use super::{Findings, limits, repeated};
+use super::{Findings, limits};
 use crate::control::ControlError;
 use crate::control::catalog::{Column, columns};
 
@@ -45,7 +45,7 @@ pub(super) async fn check(
                     limits::check(client, lens, (&legacy, &unified), findings).await?;
                 }
                 Some(written) => {
-                    repeated::check(client, lens, written, &legacy, findings).await?;
+                    limits::repeated(client, lens, written, &legacy, findings).await?;
                 }
             }
         }

@@ -55,11 +55,6 @@ pub(super) fn compose<'a>(
         (Side::Legacy, Some(Side::Legacy)) if merges => {
             super::merge::legacy::compose(scope, target, write, source, composer).map(Some)
         }
-        (Side::Unified, Some(_)) if merges => Err(refuse::unsupported(
-            "MERGE into a unified table of a legacy one that is split or merged",
-            &target.table_name(),
-            "Use INSERT, UPDATE and DELETE.",
-        )),
         (Side::Legacy, Some(Side::Legacy)) => {
             legacy_first::compose(scope, target, write, source, composer).map(Some)
         }
@@ -261,7 +256,12 @@ impl<'a> Images<'_, 'a> {
         let images = composer.name("img");
         // Inside of a WITH that nobody reads it would not be run otherwise.
         composer.call(format!("(SELECT count(*) FROM {images}) >= 0"));
-        composer.select(self.write, source, &images, verb)
+        if self.write.returning.is_none() {
+            return composer.select(self.write, source, &images, verb);
+        }
+        // An image keeps values that the legacy column would cut: its types have no length.
+        let typed = format!("(SELECT {} FROM {images} AS cf_i)", self.fields("cf_i"));
+        composer.select(self.write, source, &typed, verb)
     }
 
     fn mirrors(&self) -> bool {

@@ -18,11 +18,13 @@
 //!
 //! What the database does after the statement (ON DELETE CASCADE, AFTER triggers) is not seen.
 
+mod merge;
+
 use super::super::clauses::Write;
 use super::super::compose::{Composed, Composer, returned};
 use super::super::returning::Carried;
 use super::super::{ManagedRef, Scope, upsert};
-use crate::lens::{Call, Part, Written, quote_literal};
+use crate::lens::{Call, Lens, Part, Written, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::splice::{Output, Source};
@@ -55,14 +57,11 @@ pub(super) fn compose<'a>(
             "Name the row by its key.",
         ));
     }
-    let full = match target.managed.migration.phase {
-        Phase::DualRead | Phase::UnifiedRead => true,
-        Phase::LegacyOnly
-        | Phase::DualWrite
-        | Phase::ShadowRead
-        | Phase::UnifiedOnly
-        | Phase::Retired => false,
-    };
+    if scope.statement.is("MergeStmt") {
+        return merge::compose(scope, target, (write, written, part), source, composer);
+    }
+    let reach = Reach::of(target, part);
+    let full = reach.full;
     let conflict = scope
         .statement
         .get("on_conflict_clause")
@@ -75,28 +74,11 @@ pub(super) fn compose<'a>(
         .chain(conflict)
         .map(|set| set.text("name"))
         .collect();
-    let decides = part
-        .decides
-        .iter()
-        .any(|column| sets.contains(&column.as_str()));
-    if decides && !full {
-        return Err(refuse::unsupported(
-            "an UPDATE of what ties this table to the legacy rows, before dual_read",
-            &table,
-            "Write it under the legacy table's name until the migration is in dual_read.",
-        ));
-    }
+    reach.check(&sets)?;
     let decide: Vec<&str> = part.decides.iter().map(String::as_str).collect();
     upsert::check_keeps(scope.statement, target, &decide, None)?;
-    let fed: Vec<&str> = part
-        .feeds
-        .iter()
-        .filter(|(column, _)| !updates || sets.contains(&column.as_str()))
-        .map(|(_, index)| &lens.columns[*index])
-        .filter(|column| !column.lossy && !lens.is_key(column))
-        .map(|column| column.name.as_str())
-        .collect();
-    if updates && fed.is_empty() && !decides {
+    let fed = reach.fed(lens, updates.then_some(&sets));
+    if updates && fed.is_empty() && !reach.decides(&sets) {
         return Ok(None);
     }
     let carried = write.check_returning(scope, target, source)?;
@@ -118,6 +100,67 @@ pub(super) fn compose<'a>(
         "UpdateStmt" => mirror.locked(composer, source, &set, TagVerb::Update),
         _ => mirror.locked(composer, source, &set, TagVerb::Delete),
     }))
+}
+
+/// How far a write to a unified table reaches into legacy.
+struct Reach<'w, 'a> {
+    target: &'w ManagedRef<'a>,
+    part: &'w Part,
+    /// Unified is in step: whole legacy rows follow it.
+    full: bool,
+}
+
+impl<'w, 'a> Reach<'w, 'a> {
+    fn of(target: &'w ManagedRef<'a>, part: &'w Part) -> Self {
+        let full = match target.managed.migration.phase {
+            Phase::DualRead | Phase::UnifiedRead => true,
+            Phase::LegacyOnly
+            | Phase::DualWrite
+            | Phase::ShadowRead
+            | Phase::UnifiedOnly
+            | Phase::Retired => false,
+        };
+        Reach { target, part, full }
+    }
+
+    /// Whether a change of these columns decides which legacy rows there are.
+    fn decides(&self, sets: &[&str]) -> bool {
+        let mut columns = self.part.decides.iter();
+        columns.any(|column| sets.contains(&column.as_str()))
+    }
+
+    fn check(&self, sets: &[&str]) -> Result<(), Refusal> {
+        if self.full || !self.decides(sets) {
+            return Ok(());
+        }
+        Err(refuse::unsupported(
+            "an UPDATE of what ties this table to the legacy rows, before dual_read",
+            &self.target.table_name(),
+            "Write it under the legacy table's name until the migration is in dual_read.",
+        ))
+    }
+
+    /// The legacy columns that are read from these of the table; from any of it.
+    fn fed<'l>(&self, lens: &'l Lens, sets: Option<&Vec<&str>>) -> Vec<&'l str> {
+        let feeds = self.part.feeds.iter();
+        feeds
+            .filter(|(column, _)| sets.is_none_or(|sets| sets.contains(&column.as_str())))
+            .map(|(_, index)| &lens.columns[*index])
+            .filter(|column| !column.lossy && !lens.is_key(column))
+            .map(|column| column.name.as_str())
+            .collect()
+    }
+
+    /// The legacy keys that rows of the table have a part in.
+    fn keys(&self, lens: &Lens, written: &Written, rows: Output) -> Output {
+        /// Stands for the rows that the statement will write.
+        const ROWS: char = '\u{1}';
+        let keys = lens.keys_of_rows(written, self.part, &ROWS.to_string());
+        let (before, after) = keys.split_once(ROWS).unwrap_or((&keys, ""));
+        let mut found = Output::default();
+        found.own(before).append(rows).own(after);
+        found
+    }
 }
 
 struct Mirror<'w, 'a> {
@@ -146,23 +189,20 @@ impl Mirror<'_, '_> {
         verb: TagVerb,
     ) -> Composed {
         let (write, lens) = (self.write, self.target.managed.lens);
-        /// Stands for the rows that the statement will write.
-        const ROWS: char = '\u{1}';
-        let keys = lens.keys_of_rows(self.written, self.part, &ROWS.to_string());
-        let (before, after) = keys.split_once(ROWS).unwrap_or((&keys, ""));
-        let mut found = Output::default();
-        found.own(before).own(&format!(
+        let mut rows = Output::default();
+        rows.own(&format!(
             "(SELECT {}.* FROM {}",
             write.alias,
             write.item(self.target.managed.table)
         ));
         if let Some(joined) = write.joined() {
-            found.own(", ").client(source, joined);
+            rows.own(", ").client(source, joined);
         }
         if let Some(condition) = write.condition() {
-            found.own(" WHERE (").client(source, condition).own(")");
+            rows.own(" WHERE (").client(source, condition).own(")");
         }
-        found.own(")").own(after);
+        rows.own(")");
+        let found = Reach::of(self.target, self.part).keys(lens, self.written, rows);
         composer.once("keys", found);
         let keys = format!("SELECT * FROM {}", composer.name("keys"));
         composer.once("lock", lens.lock_legacy(&keys));

@@ -364,18 +364,122 @@ fn every_column_is_put_or_declared_lossy_and_nothing_is_said_twice() {
     );
 }
 
+/// What a statement becomes in a phase, or why it is refused.
+fn becomes(rules: &str, phase: Phase, sql: &str) -> Result<String, String> {
+    let rules = compile(rules).expect("it is right").with_phase(None, phase);
+    match &rules.rewrite(sql, SearchPath::AsDeclared).verdict {
+        Verdict::Rewritten(rewritten) => Ok(rewritten.sql.clone()),
+        Verdict::Refused(refusal) => Err(refusal.message.clone()),
+        other => panic!("{phase}: {sql}: {other:?}"),
+    }
+}
+
 #[test]
-fn a_merge_into_a_table_that_is_split_is_refused_with_what_to_do() {
-    let rules = compile(RIGHT).expect("it is right");
-    for phase in [Phase::DualWrite, Phase::UnifiedRead, Phase::UnifiedOnly] {
-        let rules = rules.with_phase(None, phase);
-        let merge = "MERGE INTO old USING t ON old.id = t.id WHEN MATCHED THEN DELETE";
-        match &rules.rewrite(merge, SearchPath::AsDeclared).verdict {
-            Verdict::Refused(refusal) => {
-                assert!(refusal.message.contains("split or merged"), "{refusal:?}");
-                assert!(refusal.hint.contains("DELETE"), "{refusal:?}");
-            }
-            other => panic!("{phase}: {other:?}"),
+fn a_merge_into_a_table_that_is_split_is_done_by_the_lenss_functions() {
+    let merge = "MERGE INTO old USING t ON old.id = t.id WHEN MATCHED AND t.x THEN DELETE \
+                 WHEN MATCHED THEN UPDATE SET name = t.n";
+    for (phase, calls) in [
+        (Phase::DualWrite, ["remove_old", "put_old"]),
+        (Phase::DualRead, ["remove_old", "put_old"]),
+        (Phase::UnifiedRead, ["merge_old", "'{name}'"]),
+        (Phase::UnifiedOnly, ["merge_old", "'{name}'"]),
+    ] {
+        let sql = becomes(RIGHT, phase, merge).expect("it is rewritten");
+        let found = |call: &str| match call {
+            "'{name}'" => sql.contains("ARRAY['name']::text[]::text"),
+            call => sql.contains(&format!("crossfade.\"{call}")),
+        };
+        assert!(calls.into_iter().all(found), "{phase}: {sql}");
+    }
+    let key = "MERGE INTO old USING t ON old.id = t.id WHEN MATCHED THEN UPDATE SET id = 1";
+    for phase in [Phase::DualWrite, Phase::UnifiedRead] {
+        let said = becomes(RIGHT, phase, key).expect_err("the key");
+        assert!(said.contains("MERGE that updates the key"), "{said}");
+    }
+}
+
+#[test]
+fn on_conflict_goes_by_the_key_and_by_what_is_declared_unique() {
+    let declared = RIGHT
+        .replace(
+            "[table.columns]\nid = { type = \"integer\" }\n\"name, street\" = { type = \"text\" }\nnote = { type = \"text\", lossy = true }\n",
+            "lossy = [\"note\"]\ncolumns = \"\"\"id integer, name text, street text CONSTRAINT one_street UNIQUE, note text,\n\
+             CONSTRAINT two UNIQUE (name, street)\"\"\"\n[table.constraints]\ntwo = \"there\"\nother = \"theirs\"\n",
+        );
+    assert_ne!(declared, RIGHT);
+    let update = "DO UPDATE SET note = 'x'";
+    for (target, action, arbiter) in [
+        ("(id)", update, Some("'old_pkey', ARRAY['old_pkey']")),
+        (
+            "ON CONSTRAINT old_pkey",
+            update,
+            Some("'old_pkey', ARRAY['old_pkey']"),
+        ),
+        (
+            "(street)",
+            update,
+            Some("'one_street', ARRAY['one_street']"),
+        ),
+        (
+            "(street, name)",
+            update,
+            Some("'two', ARRAY['two', 'there']"),
+        ),
+        (
+            "ON CONSTRAINT two",
+            update,
+            Some("'two', ARRAY['two', 'there']"),
+        ),
+        (
+            "(street)",
+            "DO NOTHING",
+            Some("'one_street', ARRAY['one_street']"),
+        ),
+        ("(id)", "DO NOTHING", Some("NULL, ARRAY['old_pkey']")),
+        (
+            "",
+            "DO NOTHING",
+            Some("NULL, ARRAY['old_pkey', 'two', 'there', 'other', 'theirs', 'one_street', 'two']"),
+        ),
+        (
+            "ON CONSTRAINT other",
+            "DO NOTHING",
+            Some("NULL, ARRAY['other', 'theirs']"),
+        ),
+        ("ON CONSTRAINT other", update, None),
+        ("ON CONSTRAINT nobodys", "DO NOTHING", None),
+        ("(name)", update, None),
+        ("(name)", "DO NOTHING", None),
+        ("(lower(street))", update, None),
+        ("(street) WHERE name > ''", update, None),
+    ] {
+        let sql = format!("INSERT INTO old (id) VALUES (1) ON CONFLICT {target} {action}");
+        let found = becomes(&declared, Phase::UnifiedOnly, &sql);
+        match (arbiter, found) {
+            (Some(arbiter), Ok(found)) => assert!(found.contains(arbiter), "{sql}\n{found}"),
+            (None, Err(said)) => assert!(said.contains("a UNIQUE constraint"), "{sql}\n{said}"),
+            (_, found) => panic!("{sql}\n{found:?}"),
         }
     }
+}
+
+#[test]
+fn a_unique_constraint_that_cannot_be_is_told_with_its_place() {
+    let mut said = Vec::new();
+    for columns in [
+        "id integer, name text, street text, note text, CONSTRAINT u UNIQUE (nobody)",
+        "id integer, name text CONSTRAINT u UNIQUE, street text CONSTRAINT u UNIQUE, note text",
+    ] {
+        let start = RIGHT.find("[table.columns]").expect("the columns");
+        let text = format!("{}columns = \"{columns}\"\n", &RIGHT[..start]);
+        said.push(compile(&text).expect_err(columns));
+    }
+    assert!(
+        said[0].contains("`nobody` is not among `columns`"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].contains("the UNIQUE `u` is declared twice"),
+        "{said:?}"
+    );
 }

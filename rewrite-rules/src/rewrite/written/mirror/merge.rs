@@ -1,0 +1,123 @@
+//! MERGE into one of the unified tables of a written lens, brought back to legacy.
+//!
+//! ```text
+//! MERGE INTO badge b USING s ON b.person_id = s.id WHEN MATCHED THEN UPDATE … WHEN NOT MATCHED …
+//!
+//! WITH cf_keys AS MATERIALIZED (‹legacy keys of› (SELECT b.* FROM s JOIN badge AS b ON (…))),
+//!      cf_lock AS MATERIALIZED (SELECT 1 FROM members … FOR UPDATE),
+//!      cf_new AS (MERGE INTO badge b USING s ON (…) AND (SELECT count(*) FROM cf_lock) >= 0 WHEN …
+//!                 RETURNING merge_action() AS cf_action, ROW("b".*)::badge AS cf_row)
+//! SELECT FROM cf_new AS cf_all WHERE (SELECT crossfade.sync_…(‹keys›, ‹columns›))
+//! ```
+//!
+//! A row that goes has its old values in `cf_row`, by which `read` tells its legacy row as well.
+//! Before `dual_read` only the columns that an action set are carried over. `merge_action()` does not
+//! tell which of several UPDATE actions it was, so all of them must set the same columns then.
+
+use super::{Part, Reach, Written, quote_literal};
+use crate::lens::{Call, Lens};
+use crate::refuse;
+use crate::rewrite::clauses::Write;
+use crate::rewrite::compose::{Composed, Composer};
+use crate::rewrite::merge::{Action, Joined, Merge, When, returning};
+use crate::rewrite::{ManagedRef, Scope};
+use crate::splice::{Output, Source};
+use crate::statement::Refusal;
+
+/// `None` when the write needs nothing in legacy.
+pub(super) fn compose<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    (write, written, part): (&Write<'a>, &Written, &Part),
+    source: &mut Source<'a>,
+    mut composer: Composer,
+) -> Result<Option<Composed>, Refusal> {
+    let lens = target.managed.lens;
+    let merge = Merge::of(scope, target, write)?;
+    let reach = Reach::of(target, part);
+    let mut updates: Option<Vec<&str>> = None;
+    let mut decides = false;
+    for clause in &merge.clauses {
+        if !matches!(clause.action, Action::Update(_)) {
+            continue;
+        }
+        let targets = clause.tree.list("target_list").iter();
+        let sets: Vec<&str> = targets.map(|set| set.text("name")).collect();
+        reach.check(&sets)?;
+        decides |= reach.decides(&sets);
+        let fed = reach.fed(lens, Some(&sets));
+        if !reach.full && updates.as_ref().is_some_and(|known| *known != fed) {
+            return Err(refuse::unsupported(
+                "MERGE into the unified table with UPDATE actions that set different columns, before \
+                 dual_read",
+                &target.table_name(),
+                "Set the same columns in each, or use UPDATE.",
+            ));
+        }
+        updates.get_or_insert(fed);
+    }
+    let inserts = |action: &Action<'_>| matches!(action, Action::Insert(_) | Action::Delete);
+    let others = merge.clauses.iter().any(|clause| inserts(&clause.action));
+    let nothing = updates.as_ref().is_none_or(Vec::is_empty);
+    if nothing && !others && !decides {
+        return Ok(None);
+    }
+    let joined = Joined::of(scope, target);
+    returning(scope, target, (write, &joined, "cf_all"), source)?;
+
+    let mut rows = Output::default();
+    let table = format!("{} AS {}", target.managed.table, write.alias);
+    rows.own(&format!("(SELECT {}.* FROM ", write.alias));
+    if merge.has(When::NotMatchedBySource) {
+        rows.own(&table);
+    } else {
+        rows.client(source, merge.source.clone())
+            .own(&format!(" JOIN {table} ON ("))
+            .client(source, merge.condition.clone())
+            .own(")");
+    }
+    rows.own(")");
+    composer.once("keys", reach.keys(lens, written, rows));
+    let keys = format!("SELECT * FROM {}", composer.name("keys"));
+    composer.once("lock", lens.lock_legacy(&keys));
+    let mut statement = Output::default();
+    statement
+        .client(source, write.body.start..merge.condition.start)
+        .own("(")
+        .client(source, merge.condition.clone())
+        .own(&format!(
+            ") AND (SELECT count(*) FROM {}) >= 0",
+            composer.name("lock")
+        ))
+        .client(source, merge.condition.end..write.body.end);
+    composer.own_merge(statement, (write, &joined), target.managed.table);
+    let did = |actions: &str| {
+        let rows = format!(
+            "(SELECT (cf_row).* FROM {} WHERE cf_action {actions})",
+            composer.name("new")
+        );
+        lens.keys_of_rows(written, part, &rows)
+    };
+    if reach.full {
+        let all = format!("{keys} UNION {}", did("IS NOT NULL"));
+        composer.call(sync(lens, &all, "NULL"));
+    } else {
+        let columns = |fed: &[&str]| {
+            let names: Vec<String> = fed.iter().map(|name| quote_literal(name)).collect();
+            format!("ARRAY[{}]::text[]", names.join(", "))
+        };
+        let rest = sync(lens, &did("<> 'UPDATE'"), &columns(&reach.fed(lens, None)));
+        let updated = updates.map(|fed| sync(lens, &did("= 'UPDATE'"), &columns(&fed)));
+        composer.call(rest);
+        updated.into_iter().for_each(|call| composer.call(call));
+    }
+    Ok(Some(composer.select_own_merge(source, (write, &joined))))
+}
+
+fn sync(lens: &Lens, keys: &str, set: &str) -> String {
+    let arguments = format!("array_agg({}), {set}, true", lens.key_image("cf_k"));
+    format!(
+        "(SELECT {} FROM ({keys}) AS cf_k)",
+        lens.call(Call::Sync, &arguments)
+    )
+}
