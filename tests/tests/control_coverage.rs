@@ -18,7 +18,7 @@ async fn statements_seen_in_legacy_only_are_judged_for_every_later_phase() -> an
         .batch_execute("SELECT count(*) FROM iso_agents WHERE role = 'admin'")
         .await?;
     client
-        .batch_execute("SELECT count(email) FROM iso_agents TABLESAMPLE BERNOULLI (100)")
+        .batch_execute("SELECT count(full_name) FROM iso_agents TABLESAMPLE BERNOULLI (100)")
         .await?;
     client.batch_execute("SELECT 1 AS iso_agents").await?;
     let operator = world.postgres.connect("seen").await?;

@@ -698,7 +698,7 @@ impl Grammar<'_> {
             }
             5 | 6 if !self.writes => {
                 self.saw("whole row as result");
-                self.typed_row(&name)
+                self.typed_row(name)
             }
             7 => {
                 self.saw("type of a whole row");
