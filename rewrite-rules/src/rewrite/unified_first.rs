@@ -19,7 +19,7 @@
 mod conflict;
 mod insert;
 pub(super) mod merge;
-mod set_query;
+pub(super) mod set_query;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
@@ -35,11 +35,11 @@ use crate::tree::Tree;
 use set_query::{SetQuery, Value};
 
 /// The columns that are set, and the queries that some of their values come from.
-type Assignments<'s, 'a> = (Vec<(&'s LegacyColumn, Value<'a>)>, Vec<SetQuery<'a>>);
+pub(super) type Assignments<'s, 'a> = (Vec<(&'s LegacyColumn, Value<'a>)>, Vec<SetQuery<'a>>);
 
 /// What ON CONFLICT DO UPDATE sets, and of which rows.
 pub(super) struct OnConflict<'s, 'a> {
-    pub sets: Vec<(&'s LegacyColumn, Tokens<'a>)>,
+    pub sets: Assignments<'s, 'a>,
     pub condition: Option<Tokens<'a>>,
 }
 
@@ -129,7 +129,7 @@ impl<'a> Unified<'_, 'a> {
                 match value {
                     Value::Expression(tokens) => assigned(output, source, Some(*tokens), column),
                     Value::OfQuery { query, at } => {
-                        output.own(&queries[*query].value(*query, *at));
+                        output.own(&SetQuery::value(*query, *at));
                     }
                 }
                 output.own(&format!(" AS cf_v{}", index + 1));
@@ -351,12 +351,7 @@ impl<'a> Unified<'_, 'a> {
         )
     }
 
-    /// The columns that an UPDATE sets, each with the client's expression.
-    pub fn assignments(&self) -> Result<Vec<(&LegacyColumn, Tokens<'a>)>, Refusal> {
-        self.expressions(self.all_assignments()?)
-    }
-
-    /// The same of ON CONFLICT DO UPDATE, and its condition.
+    /// What ON CONFLICT DO UPDATE sets, and its condition.
     pub fn assignments_on_conflict(&self) -> Result<OnConflict<'_, 'a>, Refusal> {
         let tree = self.scope.statement.get("on_conflict_clause");
         let (_, clause) = self.write.insert_parts();
@@ -373,29 +368,13 @@ impl<'a> Unified<'_, 'a> {
         let items = clause.slice(set + 1..condition.unwrap_or(end)).split();
         let sets = self.assignments_to(tree.list("target_list"), &items)?;
         Ok(OnConflict {
-            sets: self.expressions(sets)?,
+            sets,
             condition: condition.map(|word| clause.slice(word + 1..end)),
         })
     }
 
-    fn expressions<'s>(
-        &self,
-        (sets, _): Assignments<'s, 'a>,
-    ) -> Result<Vec<(&'s LegacyColumn, Tokens<'a>)>, Refusal> {
-        sets.into_iter()
-            .map(|(column, value)| match value {
-                Value::Expression(tokens) => Ok((column, tokens)),
-                Value::OfQuery { .. } => Err(refuse::unsupported(
-                    "SET (…) = (a query) of a table that is split or merged",
-                    &self.target.table_name(),
-                    "Set each column by `column = expression`.",
-                )),
-            })
-            .collect()
-    }
-
-    /// The same with those that a query gives.
-    fn all_assignments(&self) -> Result<Assignments<'_, 'a>, Refusal> {
+    /// The columns that an UPDATE sets, each with the client's expression or query.
+    pub fn all_assignments(&self) -> Result<Assignments<'_, 'a>, Refusal> {
         let items = self.write.assignments();
         let items = items.map(|tokens| tokens.split()).unwrap_or_default();
         self.assignments_to(self.scope.statement.list("target_list"), &items)

@@ -26,6 +26,7 @@ mod upsert;
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::assigned;
+use super::unified_first::set_query::{SetQuery, Value};
 use super::unified_first::{self, Unified};
 use super::{ManagedRef, Scope, legacy_first};
 use crate::lens::{Call, LegacyColumn, Lens, Written, quote_ident, quote_literal};
@@ -34,7 +35,6 @@ use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::{Refusal, TagVerb};
-use crate::tokens::Tokens;
 use crate::tree::Tree;
 use crate::walk::column_refs;
 use arbiter::Arbiter;
@@ -131,11 +131,12 @@ impl<'a> Images<'_, 'a> {
             return Err(refuse::key_change(&self.target.table_name()));
         }
         let unified = Unified::of(&self.scope, self.target, self.write);
-        let sets = unified.assignments()?;
+        let sets = unified.all_assignments()?;
         self.judge_assignments(&mut composer, source, &sets, None);
+        let (sets, queries) = sets;
         let mut new = self.new_row(source, &sets);
         new.own(" AS cf_n");
-        self.old_rows(&mut composer, source, Some(new));
+        self.old_rows(&mut composer, source, Some((new, &queries)));
         let values = self.scope.statement.list("target_list");
         let depends = values.iter().any(|set| depends_on_a_row(set.get("val")));
         let old = composer.name("old");
@@ -156,12 +157,17 @@ impl<'a> Images<'_, 'a> {
     }
 
     /// The row's image with what the client sets in it.
-    fn new_row(&self, source: &Source<'_>, sets: &[(&LegacyColumn, Tokens<'a>)]) -> Output {
+    fn new_row(&self, source: &Source<'_>, sets: &[(&LegacyColumn, Value<'a>)]) -> Output {
         let mut new = Output::default();
         for (index, column) in self.lens.columns.iter().enumerate() {
             new.own(if index == 0 { "ROW(" } else { ", " });
             match sets.iter().find(|(set, _)| set.name == column.name) {
-                Some((_, value)) => assigned(&mut new, source, Some(*value), column),
+                Some((_, Value::Expression(value))) => {
+                    assigned(&mut new, source, Some(*value), column);
+                }
+                Some((_, Value::OfQuery { query, at })) => {
+                    new.own(&SetQuery::value(*query, *at));
+                }
                 None => {
                     let name = quote_ident(&column.name);
                     new.own(&format!("{}.{name}", self.write.alias));
@@ -190,7 +196,12 @@ impl<'a> Images<'_, 'a> {
     }
 
     /// `cf_old`: the images that the statement finds, with the new ones beside them.
-    fn old_rows(&self, composer: &mut Composer, source: &Source<'_>, new: Option<Output>) {
+    fn old_rows(
+        &self,
+        composer: &mut Composer,
+        source: &Source<'_>,
+        new: Option<(Output, &[SetQuery<'_>])>,
+    ) {
         let alias = &self.write.alias;
         let joined = self.write.joined();
         let mut old = Output::default();
@@ -206,12 +217,17 @@ impl<'a> Images<'_, 'a> {
             old.own(&format!("DISTINCT ON ({}) ", keys.join(", ")));
         }
         old.own(&format!("{} AS cf_o", self.lens.image_row(alias)));
-        if let Some(new) = new {
+        let mut queries: &[SetQuery<'_>] = &[];
+        if let Some((new, its)) = new {
             old.own(", ").append(new);
+            queries = its;
         }
         old.own(&format!(" FROM ({}) AS {alias}", self.lens.read()));
         if let Some(joined) = joined {
             old.own(", ").client(source, joined);
+        }
+        for (number, query) in queries.iter().enumerate() {
+            query.write(number, &mut old, source);
         }
         if let Some(condition) = self.write.condition() {
             old.own(" WHERE (").client(source, condition).own(")");
@@ -282,7 +298,7 @@ impl<'a> Images<'_, 'a> {
 }
 
 /// The columns that are set, as SQL.
-fn names_of(sets: &[(&LegacyColumn, Tokens<'_>)]) -> String {
+fn names_of(sets: &[(&LegacyColumn, Value<'_>)]) -> String {
     let names: Vec<String> = sets
         .iter()
         .map(|(set, _)| quote_literal(&set.name))

@@ -16,7 +16,7 @@ use crate::tokens::Tokens;
 
 /// What a column is set to.
 #[derive(Clone, Copy)]
-pub(super) enum Value<'a> {
+pub(in crate::rewrite) enum Value<'a> {
     Expression(Tokens<'a>),
     /// A column of one of the statement's queries.
     OfQuery {
@@ -25,7 +25,7 @@ pub(super) enum Value<'a> {
     },
 }
 
-pub(super) struct SetQuery<'a> {
+pub(in crate::rewrite) struct SetQuery<'a> {
     /// The query without its parentheses.
     pub tokens: Tokens<'a>,
     /// Where its parenthesis opens.
@@ -48,7 +48,7 @@ impl<'a> SetQuery<'a> {
     }
 
     /// One of its values, for the row that it was run for.
-    pub fn value(&self, number: usize, at: usize) -> String {
+    pub fn value(number: usize, at: usize) -> String {
         format!(
             "(SELECT cf_e FROM unnest(cf_q{}.cf_a{}) AS cf_e)",
             number + 1,

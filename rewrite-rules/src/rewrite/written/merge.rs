@@ -26,6 +26,7 @@ use crate::rewrite::expression::assigned;
 use crate::rewrite::merge::{Action, Joined, When};
 use crate::rewrite::unified_first::Unified;
 use crate::rewrite::unified_first::merge::{Parts, Set};
+use crate::rewrite::unified_first::set_query::Value;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
@@ -127,7 +128,7 @@ impl<'a> Images<'_, 'a> {
         for (number, clause) in parts.merge.clauses.iter().enumerate() {
             if clause.when == when && matches!(clause.action, Action::Update(_)) {
                 output.own(&format!(" WHEN cf_w.cf_do = {number} THEN "));
-                output.append(self.new_row(source, &set_by(sets, number)));
+                output.append(self.new_row(source, &values_of(sets, number)));
             }
         }
         let image = self.lens.image_type();
@@ -151,7 +152,7 @@ impl<'a> Images<'_, 'a> {
             };
             if clause.when == when {
                 actions += &format!(" WHEN {number} THEN '{word}'");
-                let set = names_of(&set_by(sets, number));
+                let set = names_of(&values_of(sets, number));
                 names += &format!(" WHEN {number} THEN {set}::text");
             }
         }
@@ -289,4 +290,10 @@ impl<'a> Images<'_, 'a> {
 fn set_by<'s, 'a>(sets: &[Set<'s, 'a>], clause: usize) -> Values<'s, 'a> {
     let sets = sets.iter().filter(|set| set.clause == clause);
     sets.map(|set| (set.column, set.value)).collect()
+}
+
+fn values_of<'s, 'a>(sets: &[Set<'s, 'a>], clause: usize) -> Vec<(&'s LegacyColumn, Value<'a>)> {
+    let sets = set_by(sets, clause).into_iter();
+    sets.map(|(column, value)| (column, Value::Expression(value)))
+        .collect()
 }

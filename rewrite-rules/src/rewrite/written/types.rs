@@ -17,6 +17,8 @@ use super::Images;
 use crate::lens::{LegacyColumn, quote_ident};
 use crate::rewrite::compose::Composer;
 use crate::rewrite::expression::{is_bare, is_default};
+use crate::rewrite::unified_first::Assignments;
+use crate::rewrite::unified_first::set_query::Value;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
@@ -31,7 +33,7 @@ impl<'a> Images<'_, 'a> {
         &self,
         composer: &mut Composer,
         source: &Source<'_>,
-        sets: &[(&LegacyColumn, Tokens<'a>)],
+        (sets, queries): &Assignments<'_, 'a>,
         beside: Option<&str>,
     ) {
         let image = self.lens.image_type();
@@ -45,7 +47,23 @@ impl<'a> Images<'_, 'a> {
         }
         // An INSERT may have values to judge as well.
         let name = if beside.is_some() { "sets" } else { "types" };
-        self.judge(composer, source, (name, from), sets);
+        let mut given: Vec<Vec<&LegacyColumn>> = vec![Vec::new(); queries.len()];
+        let mut values = Vec::new();
+        for (column, value) in sets {
+            match value {
+                Value::Expression(tokens) => values.push((*column, *tokens)),
+                Value::OfQuery { query, .. } => given[*query].push(column),
+            }
+        }
+        self.judge(composer, source, (name, from.clone()), &values);
+        for (number, (query, columns)) in queries.iter().zip(given).enumerate() {
+            let mut output = self.target_of(columns.into_iter());
+            output.own("SELECT cf_q.* FROM ").append(from.clone());
+            output.own(", LATERAL (");
+            output.client(source, query.tokens.extent());
+            output.own(") AS cf_q WHERE false");
+            composer.query(&format!("{name}_q{}", number + 1), output);
+        }
     }
 
     /// `from`: the relations that the values may name.

@@ -28,9 +28,9 @@ use crate::lens::{Call, LegacyColumn, Written, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::legacy_first;
 use crate::rewrite::unified_first::Unified;
+use crate::rewrite::unified_first::set_query::Value;
 use crate::splice::{Output, Source};
 use crate::statement::{Refusal, TagVerb};
-use crate::tokens::Tokens;
 
 /// What PostgreSQL calls the row that was to be inserted.
 const EXCLUDED: &str = "excluded";
@@ -49,8 +49,8 @@ impl<'a> Images<'_, 'a> {
             legacy_first::keeps_keys(&self.scope, self.target)?;
         }
         let conflict = unified.assignments_on_conflict()?;
-        let sets = conflict.sets;
-        self.judge_assignments(&mut composer, source, &sets, Some(EXCLUDED));
+        self.judge_assignments(&mut composer, source, &conflict.sets, Some(EXCLUDED));
+        let (sets, queries) = conflict.sets;
         let given = composer.name("given");
         let keys = |row: &str| {
             let keys = self.lens.legacy_key();
@@ -88,8 +88,12 @@ impl<'a> Images<'_, 'a> {
             Some(condition) => all.own("(").client(source, condition.extent()).own(")"),
             None => all.own("true"),
         };
+        all.own(" THEN (SELECT cf_c FROM (SELECT) AS cf_z");
+        for (number, query) in queries.iter().enumerate() {
+            query.write(number, &mut all, source);
+        }
         all.own(&format!(
-            " THEN (SELECT cf_c FROM {}(ARRAY[cf_e.cf_row], ARRAY[",
+            ", LATERAL {}(ARRAY[cf_e.cf_row], ARRAY[",
             self.lens.call_name(Call::Change)
         ));
         all.append(self.new_row(source, &sets));
@@ -106,7 +110,7 @@ impl<'a> Images<'_, 'a> {
     fn no_keys(
         &self,
         given: &str,
-        sets: &[(&LegacyColumn, Tokens<'a>)],
+        sets: &[(&LegacyColumn, Value<'a>)],
         arbiter: &Arbiter<'_>,
     ) -> String {
         let sets_one = sets
