@@ -197,8 +197,8 @@ impl Rewritten {
     #[must_use]
     pub fn client_message(&self, message: &str) -> String {
         let mut said = message.to_owned();
-        for Rename { from, to, .. } in &self.renames {
-            said = said.replace(&format!("\"{from}\""), &format!("\"{to}\""));
+        for Rename { kind, from, to } in &self.renames {
+            said = renamed(&said, (*kind, &format!("\"{from}\"")), &format!("\"{to}\""));
         }
         said
     }
@@ -344,4 +344,22 @@ pub enum Within {
     Nothing,
     Explain,
     CreateTableAs,
+}
+
+/// A message with one name replaced wherever it may be a name of that kind: the word before it says
+/// what it is, and behind a colon it is a value.
+fn renamed(message: &str, (kind, from): (Named, &str), to: &str) -> String {
+    let mut pieces = message.split(from);
+    let mut said = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let word = said.trim_end().rsplit(' ').next().unwrap_or_default();
+        let means_it = match word {
+            "column" | "reference" => kind == Named::Column,
+            "relation" | "table" | "constraint" => kind != Named::Column,
+            word => !word.ends_with(':'),
+        };
+        said += if means_it { to } else { from };
+        said += piece;
+    }
+    said
 }

@@ -18,6 +18,8 @@ const STATEMENTS: &[&str] = &[
     "MERGE INTO members m USING members AS s ON m.id = s.id + 1 AND s.id BETWEEN 10 AND 14 WHEN MATCHED THEN UPDATE SET visits = s.id, name = s.email",
     "MERGE INTO members m USING (SELECT id FROM members WHERE id > 4) AS s ON m.id = s.id WHEN NOT MATCHED BY SOURCE AND m.id < 3 THEN UPDATE SET visits = 5 WHEN NOT MATCHED BY SOURCE AND m.id = 20{p} THEN DELETE WHEN MATCHED AND m.id = 20{p} THEN DELETE",
     "WITH done AS (MERGE INTO members m USING (SELECT 7 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET visits = 7 WHEN NOT MATCHED BY SOURCE AND m.id IN (8, 9) THEN UPDATE SET visits = 8 WHEN NOT MATCHED BY TARGET THEN DO NOTHING RETURNING merge_action(), s.id AS sid, m.id AS mid, visits) SELECT * FROM done ORDER BY mid",
+    "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET visits = 2 RETURNING m, s",
+    "UPDATE members SET visits = 3 WHERE id = 1 RETURNING members, id",
     // A row that two rows of the source match; and one that only one of them writes.
     "MERGE INTO members m USING (VALUES (3, 1), (3, 2)) AS s (id, n) ON m.id = s.id WHEN MATCHED THEN UPDATE SET visits = s.n",
     "MERGE INTO members m USING (VALUES (3, 1), (3, 2)) AS s (id, n) ON m.id = s.id WHEN MATCHED AND s.n = 2 THEN UPDATE SET visits = s.n",

@@ -44,6 +44,16 @@ const STATEMENTS: &[&str] = &[
     "INSERT INTO members (email) VALUES ('m5@x') ON CONFLICT (email) DO UPDATE SET visits = 1000",
     "INSERT INTO members (email) VALUES ('m5@x') ON CONFLICT (email) DO UPDATE SET visits = visits + 1",
     "INSERT INTO members (email) VALUES ('m5@x') ON CONFLICT (email) DO UPDATE SET visits = excluded.name",
+    // Queries among the assignments.
+    "INSERT INTO members (email, visits) VALUES ('m11@x', 3), ('query{p}@x', 4) ON CONFLICT (email) DO UPDATE SET (visits, name) = (SELECT count(*) + excluded.visits, 'q' || members.id FROM members AS o WHERE o.id < 4) RETURNING email, visits, name",
+    "INSERT INTO members (email) VALUES ('m11@x') ON CONFLICT (email) DO UPDATE SET name = (SELECT 'of ' || o.email FROM members o WHERE o.id = members.id + 1), (visits) = (SELECT 12) RETURNING name, visits",
+    "INSERT INTO members (email) VALUES ('m11@x') ON CONFLICT (email) DO UPDATE SET (visits, name) = (SELECT o.id, 'x' FROM members o WHERE o.id < 4)",
+    "INSERT INTO members (email) VALUES ('m11@x') ON CONFLICT (email) DO UPDATE SET (visits, name) = (SELECT 'x', 'y')",
+    "UPDATE members m SET (name, badge) = (SELECT 'after ' || o.id, m.id + 500 FROM members o WHERE o.id = m.id - 1), visits = 13 WHERE m.id IN (12, 13) RETURNING m.id, name, visits, badge",
+    "UPDATE members m SET (name, badge) = (SELECT o.name, o.badge FROM members o WHERE o.id = -m.id) WHERE m.id = 14 RETURNING *",
+    "UPDATE members m SET (name, badge) = (SELECT v.n, m.id), visits = v.i FROM (VALUES (14, 'joined', 3)) AS v (id, n, i) WHERE m.id = v.id RETURNING m.name, m.badge, m.visits",
+    "UPDATE members SET (name, badge) = (SELECT o.name, o.badge FROM members o WHERE o.id < 3) WHERE id = 14",
+    "UPDATE members SET (name, badge) = (SELECT 1.5, 'x') WHERE id = 14",
     // UNIQUE holds for other writes as well.
     "INSERT INTO members (email, region, badge) VALUES ('badge{p}@x', 'r1', 1)",
     "UPDATE members SET badge = 1 WHERE id = 7 RETURNING *",

@@ -543,6 +543,10 @@ async fn commands_and_copies_of_a_split_reach_both_sides() {
             "CREATE TEMP TABLE kept AS SELECT id, keycloak_user_id FROM user_settings WHERE language = 'de' ORDER BY id",
             "SELECT * FROM kept ORDER BY id",
             "BEGIN; LOCK TABLE user_settings IN SHARE MODE; COMMIT",
+            "SELECT u, pg_typeof(u), array_agg(u) FROM user_settings u WHERE id < 4 GROUP BY u ORDER BY u",
+            "SELECT u, v IS NULL, coalesce(v, u), row_to_json(u)::text FROM user_settings u LEFT JOIN user_settings v ON v.id = u.id + 1 AND v.language = 'de' ORDER BY u.id LIMIT 5",
+            "UPDATE user_settings u SET language = 'row' WHERE id = 2 RETURNING u, pg_typeof(u), (u).language",
+            "WITH w AS (UPDATE user_settings SET language = 'de' WHERE id = 2 RETURNING user_settings) SELECT * FROM w",
             "BEGIN ISOLATION LEVEL REPEATABLE READ; UPDATE user_settings SET language = 'rr' WHERE id = 2; DELETE FROM user_settings WHERE id = 3; INSERT INTO user_settings (keycloak_user_id) VALUES ('rr') RETURNING id; COMMIT",
             "SELECT id, language FROM user_settings WHERE id < 6 ORDER BY id",
         ] {
@@ -559,7 +563,9 @@ async fn commands_and_copies_of_a_split_reach_both_sides() {
         )
         .await;
         assert!(plan.contains("QUERY PLAN"), "{plan}");
-        twin.same("TRUNCATE user_settings").await.unwrap();
+        twin.same("TRUNCATE user_settings, ONLY user_settings CASCADE")
+            .await
+            .unwrap();
         twin.same("SELECT count(*) FROM user_settings")
             .await
             .unwrap();

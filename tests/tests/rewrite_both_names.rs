@@ -103,7 +103,7 @@ async fn writes_of_the_unified_name_reach_legacy_in_every_dual_phase() -> anyhow
         // A column that legacy lacks, but whose update a trigger stamps.
         sides
             .run(&format!(
-                "UPDATE users SET phone = '+2' WHERE id = {MAPPED}"
+                "UPDATE public.users SET phone = '+2' WHERE public.users.id = {MAPPED}"
             ))
             .await?;
         assert!(sides.in_step().await?, "{phase}: updated_at follows");

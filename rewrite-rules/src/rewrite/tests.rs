@@ -614,6 +614,14 @@ fn an_error_is_told_in_the_clients_names() {
         rewritten.client_message("null value in column \"kind\" of relation \"new\" violates"),
         "null value in column \"role\" of relation \"old\" violates"
     );
+    // A column that is called as a table is, a table as a column, and values.
+    for said in [
+        "column \"new\" is of type integer",
+        "relation \"kind\" does not exist",
+        "invalid input syntax for type integer: \"new\"",
+    ] {
+        assert_eq!(rewritten.client_message(said), said);
+    }
 }
 
 #[test]
