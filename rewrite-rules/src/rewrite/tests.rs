@@ -677,6 +677,13 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
         Phase::Retired,
     ] {
         refused(phase, "SELECT ctid FROM old", "ctid");
+        if phase != Phase::DualRead {
+            refused(
+                phase,
+                "UPDATE old o SET (role) = (SELECT x FROM t) FROM u JOIN v USING (k) WHERE u.k = o.id",
+                "(a query) beside a join by USING",
+            );
+        }
         refused(
             phase,
             "SELECT * FROM old TABLESAMPLE system (1)",

@@ -32,7 +32,7 @@ use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
-use set_query::{SetQuery, Value};
+use set_query::Value;
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,
@@ -118,25 +118,30 @@ impl<'a> Unified<'_, 'a> {
         let mut items = Items::of(self.scope.statement);
         if !queries.is_empty() {
             items.give_rows(&self.scope, source);
+            if !items.have_rows() {
+                // In FROM the query would keep the values of before, of a row that another
+                // transaction changes while this one waits for it.
+                return Err(refuse::unsupported(
+                    "SET (…) = (a query) beside a join by USING, or what else has no row of its own",
+                    &self.target.table_name(),
+                    "Put that join into a query, FROM (SELECT …) AS name, or set each column by itself.",
+                ));
+            }
         }
-        let carried = (!queries.is_empty() && items.have_rows()).then_some(items);
+        let carried = (!queries.is_empty()).then_some(items);
         if let Some(items) = &carried {
             let assigned = self.scope.statement.get("target_list");
             items.unqualify(self.scope.tokens, assigned, source);
         }
         let source: &Source<'_> = source;
-        let beside = if carried.is_some() { &[] } else { &queries[..] };
-        self.old_rows(&mut composer, source, beside, |output| {
+        self.old_rows(&mut composer, source, |output| {
             for (index, (column, value)) in sets.iter().enumerate() {
                 match value {
                     Value::Expression(tokens) => {
                         output.own(", ");
                         assigned(output, source, Some(*tokens), column);
                     }
-                    Value::OfQuery { .. } if carried.is_some() => continue,
-                    Value::OfQuery { query, at } => {
-                        output.own(&format!(", {}", SetQuery::value(*query, *at)));
-                    }
+                    Value::OfQuery { .. } => continue,
                 }
                 output.own(&format!(" AS cf_v{}", index + 1));
             }
@@ -152,22 +157,22 @@ impl<'a> Unified<'_, 'a> {
             Lens::ROW
         ));
         for (index, (column, value)) in sets.iter().enumerate() {
-            let at = match (value, &carried) {
+            let at = match value {
                 // The first of its columns brings them all.
-                (Value::OfQuery { at: 1.., .. }, Some(_)) => continue,
-                (Value::OfQuery { query, at: 0 }, Some(items)) => {
+                Value::OfQuery { at: 1.., .. } => continue,
+                Value::OfQuery { query, at: 0 } => {
                     let query = &queries[*query];
+                    let joined = carried.as_ref().map(|items| items.from(&old));
                     let rows = format!(
                         "(SELECT ({old}.cf_row).*) AS {}{}",
                         self.write.alias,
-                        items.from(&old)
+                        joined.unwrap_or_default()
                     );
                     update.own(if index == 0 { "" } else { ", " });
                     query.assign(&mut update, source, &sets[index..], &rows);
                     continue;
                 }
-                (Value::OfQuery { query, at }, None) => queries[*query].place(*at),
-                (Value::Expression(tokens), _) => first_of_value(tokens),
+                Value::Expression(tokens) => first_of_value(tokens),
             };
             let value = column.put_value(&format!("{old}.cf_v{}", index + 1));
             let comma = if index == 0 { "" } else { ", " };
@@ -179,7 +184,7 @@ impl<'a> Unified<'_, 'a> {
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
-        self.old_rows(&mut composer, source, &[], |_| {});
+        self.old_rows(&mut composer, source, |_| {});
         let old = composer.name("old");
         let delete = format!(
             "DELETE FROM {} AS {row} USING {old} WHERE {}",
@@ -191,24 +196,15 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// The queries that find and lock the rows to write: `cf_old`, and `cf_lock` before it.
-    fn old_rows(
-        &self,
-        composer: &mut Composer,
-        source: &Source<'_>,
-        queries: &[SetQuery<'_>],
-        values: impl Fn(&mut Output),
-    ) {
+    fn old_rows(&self, composer: &mut Composer, source: &Source<'_>, values: impl Fn(&mut Output)) {
         let alias = &self.write.alias;
         let conditions = invert::conditions(&self.target.table, self.lens, self.scope.tokens);
         let read = self.lens.read_where(&super::read::texts(&conditions));
-        let from = |output: &mut Output, queries: &[SetQuery<'_>]| {
+        let from = |output: &mut Output| {
             output.own(" FROM (").own_around(&read, &conditions);
             output.own(&format!(") AS {alias}"));
             if let Some(joined) = self.write.joined() {
                 output.own(", ").client(source, joined);
-            }
-            for (number, query) in queries.iter().enumerate() {
-                query.item(number, output, source);
             }
             if let Some(condition) = self.write.condition() {
                 output.own(" WHERE (").client(source, condition).own(")");
@@ -223,7 +219,7 @@ impl<'a> Unified<'_, 'a> {
         if self.mirrors {
             let mut found = Output::default();
             found.own(&format!("SELECT {}", keys.join(", ")));
-            from(&mut found, &[]);
+            from(&mut found);
             composer.query("keys", found);
             let locked = self
                 .lens
@@ -239,7 +235,7 @@ impl<'a> Unified<'_, 'a> {
         old.own(&format!("SELECT {}", named.join(", ")));
         values(&mut old);
         old.append(self.carried.values.clone());
-        from(&mut old, queries);
+        from(&mut old);
         if self.mirrors {
             // Makes the locks on legacy come first.
             let word = if self.write.condition().is_some() {

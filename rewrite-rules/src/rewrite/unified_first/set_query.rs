@@ -11,9 +11,9 @@
 //! The query runs once for each row, as the client's would, over relations of the client's names.
 //! Without a row its values are NULL; with several the server says that a subquery gave more than one.
 //!
-//! Where the result is no assignment but a row image, or where joined items have no rows to carry along, it
-//! stands in FROM instead, with the same answers. A row that another transaction changes while the statement
-//! waits for it is then found again with the values of before; a lens that the operator wrote sees that.
+//! Where the result is no assignment but a row image, as for a lens that the operator wrote, it stands in
+//! FROM instead, with the same answers: a row that another transaction changes while the statement waits
+//! for it would be found again with the values of before, and that lens sees it.
 
 use crate::lens::{LegacyColumn, quote_ident};
 use crate::rewrite::expression::{begins_query, first_of_value};
