@@ -155,7 +155,7 @@ const SET: &[Statement] = &[
         "UPDATE iso_agents SET (full_name, margin_value, role) = (SELECT g.n || email, n, 'admin'::user_role) FROM generate_series(5, 5) AS g(n) WHERE email = 'agent.2@example.com' RETURNING full_name, margin_value, n, role",
     ),
     plain(
-        "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT v.n || w.m, e.length) FROM (VALUES (1, 'x')) AS v(k, n) JOIN (VALUES (1, 'y')) AS w(k, m) USING (k), length('four') AS e WHERE a.email = 'agent.2@example.com'",
+        "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT j.n || j.m, e.e) FROM (SELECT n, m FROM (VALUES (1, 'x')) AS v(k, n) JOIN (VALUES (1, 'y')) AS w(k, m) USING (k)) AS j, length('four') AS e WHERE a.email = 'agent.2@example.com'",
     ),
     plain(
         "UPDATE iso_agents SET (full_name, margin_value) = (SELECT 'a', x FROM generate_series(1, n) AS x) FROM generate_series(2, 2) AS g(n) WHERE email = 'agent.2@example.com'",

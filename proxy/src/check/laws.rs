@@ -9,6 +9,9 @@ use tokio_postgres::error::SqlState;
 use super::Findings;
 use crate::control::ControlError;
 
+/// So many rows that cannot be put say enough; each takes some attempts.
+const REFUSED_MAX: usize = 20;
+
 pub(super) async fn check(
     client: &Client,
     lens: &Lens,
@@ -58,27 +61,25 @@ async fn trial(
         .await
         .map_err(ControlError::sql("sample of rows"))?
         .get(0);
+    let mut rows = rows;
     for law in ["is put", "is put twice"] {
-        if let Err(error) = client
-            .batch_execute(&lens.put_all_from("pg_temp.cf_sample"))
-            .await
-        {
-            if is_locked(&error) {
-                findings.warning(
-                    format!("the mapping was not tried: of {rows} sampled rows others lock some"),
-                    "run the check again",
-                );
-                return Ok(());
-            }
-            findings.error(
-                format!(
-                    "a row of {rows} sampled ones cannot be put into {}: {}",
-                    lens.unified,
-                    said(&error)
-                ),
-                "repair such rows first; a backfill sets them aside in crossfade.divergence",
+        let refused = refused(client, lens).await?;
+        if refused.iter().any(|refused| refused.locked) {
+            findings.warning(
+                format!("the mapping was not tried: of {rows} sampled rows others lock some"),
+                "run the check again",
             );
             return Ok(());
+        }
+        if !refused.is_empty() {
+            findings.error(
+                told(lens, rows, &refused),
+                "repair such rows first; a backfill sets them aside in crossfade.divergence",
+            );
+            if refused.len() >= REFUSED_MAX {
+                return Ok(());
+            }
+            rows = rows.saturating_sub_unsigned(refused.len() as u64);
         }
         let different = differences(client, lens).await?;
         for (column, count) in different {
@@ -93,6 +94,121 @@ async fn trial(
         Some(trial) => keys_change(client, &trial, findings).await,
         None => Ok(()),
     }
+}
+
+/// A row of the sample that cannot be put, and is no longer in it.
+struct Refused {
+    key: String,
+    reason: String,
+    /// Somebody else is at it: nothing is known of the row.
+    locked: bool,
+}
+
+/// Puts the sample. Rows that cannot be put are found by halving, each half behind a savepoint, and
+/// leave it: of rows that would meet the first stays.
+async fn refused(client: &Client, lens: &Lens) -> Result<Vec<Refused>, ControlError> {
+    let sql = || ControlError::sql("trial of sampled rows");
+    let key = lens.legacy_key().join(", ");
+    let list =
+        format!("SELECT ctid::text, concat_ws(', ', {key}) FROM pg_temp.cf_sample ORDER BY {key}");
+    let rows = client.query(&list, &[]).await.map_err(sql())?;
+    let all: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let put = format!(
+        "SAVEPOINT cf_put; {}; RELEASE cf_put",
+        lens.put_all_from("pg_temp.cf_part")
+    );
+    client
+        .batch_execute(
+            "DROP TABLE IF EXISTS pg_temp.cf_part; \
+             CREATE TEMPORARY TABLE cf_part (LIKE pg_temp.cf_sample) ON COMMIT DROP",
+        )
+        .await
+        .map_err(sql())?;
+    let mut refused = Vec::new();
+    let mut parts = vec![&all[..]];
+    while let Some(part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        let rows: Vec<&str> = part.iter().map(|(row, _)| row.as_str()).collect();
+        client
+            .batch_execute("DELETE FROM pg_temp.cf_part")
+            .await
+            .map_err(sql())?;
+        client
+            .execute(
+                "INSERT INTO pg_temp.cf_part SELECT * FROM pg_temp.cf_sample \
+                 WHERE ctid = ANY ($1::text[]::tid[])",
+                &[&rows],
+            )
+            .await
+            .map_err(sql())?;
+        let Err(error) = client.batch_execute(&put).await else {
+            continue;
+        };
+        client
+            .batch_execute("ROLLBACK TO cf_put; RELEASE cf_put")
+            .await
+            .map_err(sql())?;
+        if let [(row, key)] = part {
+            client
+                .execute(
+                    "DELETE FROM pg_temp.cf_sample WHERE ctid = $1::text::tid",
+                    &[row],
+                )
+                .await
+                .map_err(sql())?;
+            refused.push(Refused {
+                key: key.clone(),
+                reason: said(&error),
+                locked: is_locked(&error),
+            });
+            if refused.len() >= REFUSED_MAX {
+                break;
+            }
+        } else if is_locked(&error) {
+            // Each half would wait again.
+            refused.push(Refused {
+                key: String::new(),
+                reason: said(&error),
+                locked: true,
+            });
+            break;
+        } else {
+            let (first, second) = part.split_at(part.len() / 2);
+            parts.extend([second, first]);
+        }
+    }
+    Ok(refused)
+}
+
+/// How many rows, and for each reason one of them.
+fn told(lens: &Lens, rows: i64, refused: &[Refused]) -> String {
+    let mut reasons: Vec<(&str, &str, usize)> = Vec::new();
+    for row in refused {
+        match reasons
+            .iter_mut()
+            .find(|(reason, ..)| *reason == row.reason)
+        {
+            Some((_, _, times)) => *times += 1,
+            None => reasons.push((&row.reason, &row.key, 1)),
+        }
+    }
+    let shown: Vec<String> = reasons
+        .iter()
+        .map(|(reason, key, times)| format!("{reason} ({times}, the first is {key})"))
+        .collect();
+    let least = if refused.len() >= REFUSED_MAX {
+        "at least "
+    } else {
+        ""
+    };
+    format!(
+        "{least}{} of {rows} sampled rows cannot be put into {}: {}",
+        refused.len(),
+        lens.unified,
+        shown.join("; ")
+    )
 }
 
 /// Rows under other keys. What cannot be tried, since a row that stands in the way cannot be removed,
