@@ -964,14 +964,12 @@ fn a_whole_row_keeps_the_row_type_where_it_shows() {
         "SELECT old FROM old",
         "SELECT array_agg(old) FROM old",
         "SELECT (SELECT o FROM old o)",
+        // What a query within has for a result may be the client's in the end.
+        "SELECT x.r, (x.r).role FROM (SELECT o AS r FROM old o) x",
+        "SELECT (x.o).role FROM (SELECT o FROM old o) x",
     ] {
         refused(Phase::Retired, shows, "a whole row as a result column");
     }
-    check(
-        Phase::Retired,
-        "SELECT (x.o).role FROM (SELECT o FROM old o) x",
-        "SELECT (x.o).role FROM (SELECT o FROM ({read}) o) x",
-    );
 }
 
 #[test]

@@ -238,10 +238,11 @@ fn replace<'a>(
     Ok(replaced)
 }
 
-/// Refuses a whole row that would show its type, of a table without one.
+/// Refuses a whole row that would show its type, of a table without one. What a query within the
+/// statement has for a result may be the client's in the end.
 fn refuse_untyped(found: &Use<'_>, item: &Shown<'_>) -> Result<(), Refusal> {
     let shows = match (found.place, found.certainty) {
-        (Place::Result { outermost, .. }, _) => outermost,
+        (Place::Result { .. }, _) => true,
         (Place::Typed, certainty) => certainty == Certainty::Row,
         (Place::Value | Place::Plain | Place::Field, _) => false,
     };
