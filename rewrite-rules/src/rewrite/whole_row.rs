@@ -243,8 +243,9 @@ fn replace<'a>(
 fn refuse_untyped(found: &Use<'_>, item: &Shown<'_>) -> Result<(), Refusal> {
     let shows = match (found.place, found.certainty) {
         (Place::Result { .. }, _) => true,
-        (Place::Typed, certainty) => certainty == Certainty::Row,
-        (Place::Value | Place::Plain | Place::Field, _) => false,
+        // A function may give back what it is given.
+        (Place::Typed | Place::Value, certainty) => certainty == Certainty::Row,
+        (Place::Plain | Place::Field, _) => false,
     };
     if shows { Err(untyped(item)) } else { Ok(()) }
 }

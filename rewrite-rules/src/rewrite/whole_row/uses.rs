@@ -36,11 +36,7 @@ pub(super) enum Certainty {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place<'a> {
     /// It is a result column, or gives one its name; `unnamed` is that column, if it needs a name.
-    Result {
-        unnamed: Option<&'a Tree>,
-        /// The client is told its type.
-        outermost: bool,
-    },
+    Result { unnamed: Option<&'a Tree> },
     /// What it is part of has its type, or one made of it.
     Typed,
     /// Something else, which may depend on its type.
@@ -100,6 +96,9 @@ const SAME_TYPE: [&str; 16] = [
 /// Operators to which all rows are alike.
 const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
 
+/// `NULLIF(a, b)` is written as a comparison, and has the type of what it compares.
+const NULLIF: i64 = pg_query::protobuf::AExprKind::AexprNullif as i64;
+
 /// Types into which all rows are cast alike.
 const ANY_ROW_TYPE: [&str; 5] = ["text", "varchar", "bpchar", "json", "jsonb"];
 
@@ -108,7 +107,6 @@ pub(super) fn of_statement<'a>(statement: &'a Tree, shown: &[Shown<'a>]) -> Vec<
     if shown.is_empty() {
         return Vec::new();
     }
-    walker.outermost = true;
     walker.node(statement, Place::Value);
     walker.uses
 }
@@ -116,10 +114,9 @@ pub(super) fn of_statement<'a>(statement: &'a Tree, shown: &[Shown<'a>]) -> Vec<
 /// The uses in RETURNING of a write, whose target is the first of the tables.
 pub(super) fn of_returning<'a>(statement: &'a Tree, shown: &[Shown<'a>]) -> Vec<Use<'a>> {
     let mut walker = Walker::over(shown);
-    walker.outermost = true;
     let items = walker.write_items(statement);
     walker.levels.push(items);
-    walker.results(statement.get("returning_clause").list("exprs"), true);
+    walker.results(statement.get("returning_clause").list("exprs"));
     walker.uses
 }
 
@@ -136,8 +133,6 @@ struct Walker<'s, 'a> {
     shown: &'s [Shown<'a>],
     columns: Columns<'s, 'a>,
     levels: Vec<Vec<Item<'a>>>,
-    /// The next query gives the statement's own results.
-    outermost: bool,
     uses: Vec<Use<'a>>,
 }
 
@@ -147,7 +142,6 @@ impl<'s, 'a> Walker<'s, 'a> {
             shown,
             columns: Columns::new(shown),
             levels: Vec::new(),
-            outermost: false,
             uses: Vec::new(),
         }
     }
@@ -166,11 +160,7 @@ impl<'s, 'a> Walker<'s, 'a> {
             }
             "SubLink" => {
                 self.node(node.get("testexpr"), Place::Plain);
-                let outermost = std::mem::take(&mut self.outermost);
-                let typed = matches!(place, Place::Result { .. } | Place::Typed);
-                self.outermost = outermost && typed;
                 self.node(node.get("subselect"), Place::Value);
-                self.outermost = outermost;
             }
             "FuncCall" => self.call(node, place),
             "AIndirection" => {
@@ -191,7 +181,9 @@ impl<'s, 'a> Walker<'s, 'a> {
                     .list("name")
                     .last()
                     .map_or("", |name| name.text("sval"));
-                let place = if COMPARISONS.contains(&name) {
+                let place = if node.int("kind") == NULLIF {
+                    typed(place)
+                } else if COMPARISONS.contains(&name) {
                     Place::Plain
                 } else {
                     Place::Value
@@ -283,7 +275,6 @@ impl<'s, 'a> Walker<'s, 'a> {
 
     /// A query or a write, with what stands in it.
     fn query(&mut self, node: &'a Tree) {
-        let outermost = std::mem::take(&mut self.outermost);
         let scope = self.columns.queries.len();
         for query in node.get("with_clause").list("ctes") {
             if node.get("with_clause").flag("recursive") {
@@ -295,13 +286,12 @@ impl<'s, 'a> Walker<'s, 'a> {
             self.columns.queries.push(query);
         }
         match node.kind() {
-            "SelectStmt" => self.select(node, outermost),
+            "SelectStmt" => self.select(node),
             "InsertStmt" => {
-                self.outermost = false;
                 self.node(node.get("select_stmt"), Place::Value);
                 // The rows that ON CONFLICT speaks of are found by other means.
                 let target = self.table(node.get("relation"));
-                self.returned(node, vec![target], outermost);
+                self.returned(node, vec![target]);
             }
             _ => {
                 let items = self.write_items(node);
@@ -332,7 +322,7 @@ impl<'s, 'a> Walker<'s, 'a> {
                     }
                 }
                 self.levels.pop();
-                self.returned(node, items, outermost);
+                self.returned(node, items);
             }
         }
         self.columns.queries.truncate(scope);
@@ -349,12 +339,12 @@ impl<'s, 'a> Walker<'s, 'a> {
 
     /// RETURNING of a write. The row of a table of ours is seen over row images: what it says of it
     /// is not looked at here.
-    fn returned(&mut self, node: &'a Tree, mut items: Vec<Item<'a>>, outermost: bool) {
+    fn returned(&mut self, node: &'a Tree, mut items: Vec<Item<'a>>) {
         if let Some(target) = items.first_mut() {
             target.shown = None;
         }
         self.levels.push(items);
-        self.results(node.get("returning_clause").list("exprs"), outermost);
+        self.results(node.get("returning_clause").list("exprs"));
         self.levels.pop();
     }
 
@@ -372,13 +362,11 @@ impl<'s, 'a> Walker<'s, 'a> {
         items
     }
 
-    fn select(&mut self, node: &'a Tree, outermost: bool) {
+    fn select(&mut self, node: &'a Tree) {
         if node.get("larg").exists() {
             for side in ["larg", "rarg"] {
-                self.outermost = outermost;
                 self.query(node.get(side));
             }
-            self.outermost = false;
             return;
         }
         let mut items = Vec::new();
@@ -404,7 +392,7 @@ impl<'s, 'a> Walker<'s, 'a> {
                 _ => self.node(child, Place::Plain),
             }
         }
-        self.results(node.list("target_list"), outermost);
+        self.results(node.list("target_list"));
         self.levels.pop();
     }
 
@@ -428,19 +416,14 @@ impl<'s, 'a> Walker<'s, 'a> {
     }
 
     /// A list of result columns.
-    fn results(&mut self, list: &'a [Tree], outermost: bool) {
+    fn results(&mut self, list: &'a [Tree]) {
         for target in list {
             let value = target.get("val");
             if super::is_star(value) {
                 continue;
             }
-            self.outermost = outermost;
-            let place = Place::Result {
-                unnamed: target.name("name").is_none().then_some(target),
-                outermost,
-            };
-            self.result(value, place);
-            self.outermost = false;
+            let unnamed = target.name("name").is_none().then_some(target);
+            self.result(value, Place::Result { unnamed });
         }
     }
 
@@ -455,20 +438,13 @@ impl<'s, 'a> Walker<'s, 'a> {
             }
             "CollateClause" => self.result(value.get("arg"), place),
             "CaseExpr" if value.get("defresult").is("ColumnRef") => {
-                let (outermost, named) = match place {
-                    Place::Result { outermost, .. } => (outermost, place),
-                    Place::Typed | Place::Value | Place::Plain | Place::Field => (false, place),
-                };
-                let others = Place::Result {
-                    unnamed: None,
-                    outermost,
-                };
+                let others = Place::Result { unnamed: None };
                 self.node(value.get("arg"), Place::Plain);
                 for when in value.list("args") {
                     self.node(when.get("expr"), Place::Plain);
                     self.node(when.get("result"), others);
                 }
-                self.node(value.get("defresult"), named);
+                self.node(value.get("defresult"), place);
             }
             _ => self.node(value, place),
         }
