@@ -90,6 +90,9 @@ const STATEMENTS: &[Statement] = &[
         "SELECT role, array_agg(a ORDER BY email), pg_typeof(array_agg(a)), count(a) FROM iso_agents a WHERE email < 'agent.11' GROUP BY role ORDER BY role::text",
     ),
     plain(
+        "SELECT nullif(a, b), pg_typeof(nullif(a, b)) FROM iso_agents a LEFT JOIN iso_agents b ON b.id = a.id AND b.role = 'admin' WHERE a.email < 'agent.12' ORDER BY a.email",
+    ),
+    plain(
         "SELECT c.company_name, array_agg(a) FROM client_profiles c JOIN iso_agents a ON a.id = c.iso_agent_id GROUP BY 1 ORDER BY 1 LIMIT 3",
     ),
     plain(

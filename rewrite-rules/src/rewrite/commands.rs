@@ -25,9 +25,6 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
     let Some(found) = refs.first() else {
         return Ok(Plan::Unchanged);
     };
-    if refs.iter().all(ManagedRef::is_in_place) {
-        return Ok(Plan::Unchanged);
-    }
     if let Some(unified) = refs.iter().find(|found| is_followed(found)) {
         return Err(refuse::unsupported(
             "TRUNCATE of the unified table",
@@ -35,28 +32,22 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
             "DELETE the rows that are meant.",
         ));
     }
-    // What PostgreSQL itself truncates: all but the legacy tables that nobody writes any more.
-    let is_left = |found: &&ManagedRef<'_>| {
-        found.managed.side == Side::Legacy
-            && !found.is_in_place()
-            && !found.managed.migration.phase.writes_both()
-    };
-    if refs.iter().all(|found| !is_left(&found) && !follows(found)) {
+    if !refs.iter().any(is_moved_legacy) {
         return Ok(Plan::Unchanged);
     }
     let sql = if scope.statement.list("relations").len() > 1 {
-        several(scope, refs, &is_left)?
+        several(scope, refs)?
     } else {
-        let cascade = scope.statement.int("behavior") == CASCADE;
         let lens = found.managed.lens;
-        if follows(found) {
+        if is_left(found) {
+            emptied(lens)
+        } else {
+            let cascade = scope.statement.int("behavior") == CASCADE;
             let restart = scope.statement.flag("restart_seqs");
             format!(
                 "SELECT FROM {}({restart}, {cascade})",
                 lens.function_name(Work::Truncate)
             )
-        } else {
-            emptied(lens)
         }
     };
     let hide_rows = sql.starts_with("SELECT");
@@ -78,11 +69,14 @@ fn is_followed(found: &ManagedRef<'_>) -> bool {
         && found.managed.migration.phase.writes_both()
 }
 
-/// Whether it is a legacy table with rows that unified has as well.
-fn follows(found: &ManagedRef<'_>) -> bool {
-    found.managed.side == Side::Legacy
-        && !found.is_in_place()
-        && found.managed.migration.phase.writes_both()
+/// Whether it is a legacy table whose rows unified has.
+fn is_moved_legacy(found: &ManagedRef<'_>) -> bool {
+    found.managed.side == Side::Legacy && !found.is_in_place()
+}
+
+/// Whether it is one that nobody writes any more: nothing is to be truncated there.
+fn is_left(found: &ManagedRef<'_>) -> bool {
+    is_moved_legacy(found) && !found.managed.migration.phase.writes_both()
 }
 
 /// What removes every unified row that legacy readers see.
@@ -99,11 +93,7 @@ fn emptied(lens: &Lens) -> String {
 
 /// Several tables at once, which may refer to each other: the client's own TRUNCATE of those that
 /// PostgreSQL has, then the unified rows of those that are migrated.
-fn several(
-    scope: &Scope<'_>,
-    refs: &[ManagedRef<'_>],
-    is_left: &dyn Fn(&&ManagedRef<'_>) -> bool,
-) -> Result<String, Refusal> {
+fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<String, Refusal> {
     let unreadable = || {
         let table = refs.first().map(ManagedRef::table_name).unwrap_or_default();
         refuse::unsupported("this spelling of TRUNCATE", &table, "Write it plainly.")
@@ -131,10 +121,10 @@ fn several(
     let mut statements: Vec<String> = Vec::new();
     for (item, node) in items.iter().zip(relations) {
         let found = managed(node);
-        if !found.is_some_and(|found| is_left(&found)) {
+        if !found.is_some_and(is_left) {
             named.push(&tokens.text[item.extent()]);
         }
-        if let Some(found) = found.filter(|found| is_left(found) || follows(found)) {
+        if let Some(found) = found.filter(|found| is_moved_legacy(found)) {
             let emptied = emptied(found.managed.lens);
             if !statements.contains(&emptied) {
                 statements.push(emptied);

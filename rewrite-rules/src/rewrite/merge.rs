@@ -166,6 +166,27 @@ pub(super) fn returning<'a>(
 }
 
 impl Composer {
+    /// The client's own MERGE, which finds no row before `cf_lock` has locked those of legacy.
+    pub(super) fn merge_behind_lock(
+        &self,
+        source: &Source<'_>,
+        write: &Write<'_>,
+        merge: &Merge<'_>,
+    ) -> Output {
+        let (body, condition) = (&write.body, &merge.condition);
+        let mut statement = Output::default();
+        statement
+            .client(source, body.start..condition.start)
+            .own("(")
+            .client(source, condition.clone())
+            .own(&format!(
+                ") AND (SELECT count(*) FROM {}) >= 0",
+                self.name("lock")
+            ))
+            .client(source, condition.end..body.end);
+        statement
+    }
+
     /// `cf_new` from the client's own MERGE into a table.
     pub(super) fn own_merge(
         &mut self,

@@ -50,20 +50,10 @@ pub(in crate::rewrite) fn compose<'a>(
         return Ok(None);
     }
     let joined = Joined::of(scope, target, write.returning.is_some(), source);
-    // Columns of the unified table are not declared: a bare name may be the table's own.
     returning(scope, target, (write, &joined, "cf_all"), source)?;
 
     lock(&mut composer, (&merge, write, lens), source);
-    let mut statement = Output::default();
-    statement
-        .client(source, write.body.start..merge.condition.start)
-        .own("(")
-        .client(source, merge.condition.clone())
-        .own(&format!(
-            ") AND (SELECT count(*) FROM {}) >= 0",
-            composer.name("lock")
-        ))
-        .client(source, merge.condition.end..write.body.end);
+    let statement = composer.merge_behind_lock(source, write, &merge);
     composer.own_merge(statement, (write, &joined), &lens.unified);
     if full {
         put_full(&mut composer, &merge, lens, carried.moves);

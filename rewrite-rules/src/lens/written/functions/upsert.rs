@@ -6,7 +6,8 @@
 //!
 //! The row that the image is in conflict with, locked and as it is now; or the image, inserted. Each
 //! statement in it sees what has been committed meanwhile, so whoever waited for another insert of the
-//! same value finds its row. What becomes of a row that is there is the client's to say, outside.
+//! same value finds its row. It goes on as long as rows come and go under it, as PostgreSQL's own does:
+//! each time around somebody else has committed. What becomes of a row that is there is the client's to say, outside.
 
 use super::{Call, Functions};
 use crate::lens::{Function, quote_literal};

@@ -80,16 +80,7 @@ pub(super) fn compose<'a>(
     composer.once("keys", reach.keys(lens, written, rows));
     let keys = format!("SELECT * FROM {}", composer.name("keys"));
     composer.once("lock", lens.lock_legacy(&keys));
-    let mut statement = Output::default();
-    statement
-        .client(source, write.body.start..merge.condition.start)
-        .own("(")
-        .client(source, merge.condition.clone())
-        .own(&format!(
-            ") AND (SELECT count(*) FROM {}) >= 0",
-            composer.name("lock")
-        ))
-        .client(source, merge.condition.end..write.body.end);
+    let statement = composer.merge_behind_lock(source, write, &merge);
     composer.own_merge(statement, (write, &joined), target.managed.table);
     let did = |actions: &str| {
         let rows = format!(
