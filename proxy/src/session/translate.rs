@@ -13,6 +13,7 @@ use super::lane::Act;
 use crate::wire::backend::{self, Fields};
 
 const CHECK_VIOLATION: &str = "23514";
+const INSUFFICIENT_PRIVILEGE: &[u8] = b"42501";
 const INVALID_TEXT: &[u8] = b"22P02";
 const UNDEFINED_TABLE: &[u8] = b"42P01";
 const UNDEFINED_FUNCTION: &[u8] = b"42883";
@@ -120,19 +121,27 @@ fn write_translated(insert: &mut Vec<u8>, fields: Fields<'_>, rewritten: &Rewrit
     let position = fields
         .value(b'P')
         .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
-        .and_then(|position| rewritten.client_position(position))
-        .map(|position| position.to_string());
+        .and_then(|position| rewritten.client_position(position));
+    let rights = fields.sqlstate() == INSUFFICIENT_PRIVILEGE;
     let mut translated: Vec<(u8, Vec<u8>)> = Vec::new();
     for (code, value) in fields.iter() {
         let text = std::str::from_utf8(value).ok();
         let named = |kind| text.map(|name| rewritten.client_name(kind, name).as_bytes().to_vec());
         let told = match code {
-            b'P' => position.as_ref().map(|p| p.as_bytes().to_vec()),
+            b'P' => position.map(|position| position.to_string().into_bytes()),
             // Internal position, internal query and context would show text that is not the
             // client's; a failing row, columns that it never heard of.
             b'p' | b'q' | b'W' => None,
             b'D' if value.starts_with(b"Failing row contains") => None,
-            b'M' | b'D' | b'H' => text.map(|text| rewritten.client_message(text).into_bytes()),
+            b'M' | b'D' | b'H' => text.map(|text| {
+                let said = rewritten.client_message(text, position);
+                let said = if rights && said == text {
+                    rewritten.client_rights(text)
+                } else {
+                    said
+                };
+                said.into_bytes()
+            }),
             b's' => named(Named::Schema),
             b't' => named(Named::Table),
             b'c' => named(Named::Column),
