@@ -191,3 +191,70 @@ async fn who_has_no_rights_is_told_of_the_table_that_was_named() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_has_no_counterpart_is_refused_with_a_reason() {
+    let twin = started(Twin::start(THINGS).await.unwrap()).await;
+    for phase in LATER.into_iter().filter(|phase| *phase != Phase::DualWrite) {
+        twin.advance(phase).await.unwrap();
+    }
+    for (sql, why) in [
+        (
+            "INSERT INTO things (code) VALUES ('x') ON CONFLICT (lower(code)) WHERE kind > 'a' DO NOTHING",
+            "an expression over column kind",
+        ),
+        (
+            "INSERT INTO things (code) VALUES ('x') ON CONFLICT (upper(kind)) DO NOTHING",
+            "an expression over column kind",
+        ),
+        (
+            "INSERT INTO things (code) VALUES ('x') ON CONFLICT (lower(code)) WHERE kind = 'other' DO NOTHING",
+            "an expression over column kind",
+        ),
+        (
+            "INSERT INTO things (code) VALUES ('x') ON CONFLICT (kind COLLATE \"C\") DO NOTHING",
+            "an expression over column kind",
+        ),
+        (
+            "INSERT INTO things (code) VALUES ('x') ON CONFLICT ((things)) DO NOTHING",
+            "a whole row",
+        ),
+        ("UPDATE things SET kind[1] = 'x'", "a part of column kind"),
+        ("UPDATE things SET at = ROW('a', 1, NULL)", "ROW(…)"),
+        (
+            "UPDATE things SET (at, note) = (ROW('a', 1, NULL), 'x')",
+            "ROW(…)",
+        ),
+        (
+            "INSERT INTO things (code, at) VALUES ('x', ('a', 1, NULL))",
+            "ROW(…)",
+        ),
+        (
+            "INSERT INTO things (code, at) SELECT 'x', ROW('a', 1, NULL)",
+            "ROW(…)",
+        ),
+    ] {
+        twin.refused(sql, why).await.unwrap();
+    }
+    // What unified is too short for is not cut.
+    let long = "UPDATE things SET note = 'more than ten' WHERE id = 1";
+    let said = twin.proxied.batch_execute(long).await.unwrap_err();
+    assert_eq!(said.code().unwrap().code(), "22001");
+}
+
+#[tokio::test]
+async fn check_tells_which_unique_index_has_no_counterpart() {
+    let twin = Twin::start(THINGS).await.unwrap();
+    let said = twin.crossfade("check").await.unwrap();
+    for words in [
+        "public.items has nothing like things_lost: btree (((data ->> 'k'::text))) WHERE (note IS NOT NULL)",
+        "ON CONFLICT by things_kinds (btree (upper(kind)) WHERE (id < 0)) will be refused",
+        "ON CONFLICT by things_mark finds no index of public.items: btree (mark, id)",
+    ] {
+        assert_eq!(said.matches(words).count(), 1, "{words}\n{said}");
+    }
+    for found in ["things_code", "things_live", "things_size"] {
+        assert!(!said.contains(&format!("nothing like {found}")), "{said}");
+        assert!(!said.contains(&format!("by {found}")), "{said}");
+    }
+}

@@ -20,6 +20,8 @@ CREATE UNIQUE INDEX things_code ON things (lower(code));
 CREATE UNIQUE INDEX things_live ON things (code text_pattern_ops) WHERE live AND kind = 'new';
 CREATE UNIQUE INDEX things_size ON things (size);
 CREATE UNIQUE INDEX things_lost ON things ((data ->> 'k')) WHERE note IS NOT NULL;
+CREATE UNIQUE INDEX things_kinds ON things (upper(kind)) WHERE id < 0;
+CREATE UNIQUE INDEX things_mark ON things (mark, id);
 INSERT INTO things (code, kind, tags, counts, at, data)
 SELECT 'C' || n, CASE WHEN n % 2 = 0 THEN 'new' ELSE 'old' END, ARRAY['a' || n, 'b'], ARRAY[n, 2, 3],
        ROW('Street ' || n, n, ARRAY['x', 'y'])::place, jsonb_build_object('k', n)
