@@ -131,13 +131,14 @@ pub struct Kept {
     pub length: usize,
 }
 
-/// Text of ours that maps a value of the client's for a legacy column, in the sent text.
+/// Text of ours that maps a value of the client's for a legacy column, in the sent text; without a
+/// column, one that a query of the client's must have as many columns as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapped {
     /// Where the value stands in the client's text.
     pub original: usize,
     pub rewritten: std::ops::Range<usize>,
-    pub column: String,
+    pub column: Option<String>,
 }
 
 impl Mapped {
@@ -152,12 +153,25 @@ impl Rewritten {
     /// position of the value in the client's text.
     #[must_use]
     pub fn mapped_at(&self, position_chars: u32) -> Option<(&str, u32)> {
+        let (column, position) = self.value_at(position_chars)?;
+        Some((column?, position))
+    }
+
+    /// The position of a query in the client's text, if this one in the sent text is where its columns are
+    /// counted.
+    #[must_use]
+    pub fn counted_at(&self, position_chars: u32) -> Option<u32> {
+        let (column, position) = self.value_at(position_chars)?;
+        column.is_none().then_some(position)
+    }
+
+    fn value_at(&self, position_chars: u32) -> Option<(Option<&str>, u32)> {
         let chars_before = (position_chars as usize).checked_sub(1)?;
         let (byte, _) = self.sql.char_indices().nth(chars_before)?;
         let mut mapped = self.values.iter();
         let mapped = mapped.find(|mapped| mapped.rewritten.contains(&byte))?;
         let chars = self.original.get(..mapped.original)?.chars().count() + 1;
-        Some((&mapped.column, u32::try_from(chars).ok()?))
+        Some((mapped.column.as_deref(), u32::try_from(chars).ok()?))
     }
 
     /// Why a server of this version cannot be sent it, if it cannot.

@@ -173,6 +173,31 @@ const SET: &[Statement] = &[
     plain(
         "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT * FROM (VALUES ('a', 1, 2)) AS v) WHERE a.email = 'agent.2@example.com'",
     ),
+    // As many values as columns, where they are mapped as well and nobody has counted them before.
+    plain(
+        "UPDATE iso_agents a SET (full_name, role) = (SELECT * FROM (VALUES ('a', 'admin'::user_role)) AS v) WHERE a.email = 'agent.2@example.com' RETURNING full_name, role",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (full_name, role) = (SELECT * FROM (VALUES ('a', 'admin'::user_role, 2)) AS v) WHERE a.email = 'agent.2@example.com'",
+    ),
+    plain(
+        "UPDATE iso_agents a SET margin_value = 1, (role, full_name) = (SELECT v.* FROM (VALUES ('admin'::user_role)) AS v ORDER BY 1 LIMIT 1 FOR UPDATE) WHERE a.email = 'agent.2@example.com'",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (role, full_name) = ROW(v.*) FROM (VALUES ('admin'::user_role, 'b', 3)) AS v WHERE a.email = 'agent.2@example.com'",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (role, full_name) = (SELECT 'admin'::user_role, 'x' UNION SELECT 'operator', 'y' LIMIT 1) WHERE a.email = 'agent.2@example.com' RETURNING full_name IN ('x', 'y')",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (role, full_name) = (SELECT 'admin'::user_role, 'x', 1 UNION SELECT 'operator', 'y', 2 LIMIT 1) WHERE a.email = 'agent.2@example.com'",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (role, full_name) = (SELECT 'admin'::user_role, 'x', 1 UNION SELECT 'operator', 'y' LIMIT 1) WHERE a.email = 'agent.2@example.com'",
+    ),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('x', 'agent.8@example.com', 'eight') ON CONFLICT (email) DO UPDATE SET (full_name, role) = (SELECT * FROM (VALUES ('a', 'admin'::user_role, 2)) AS v)",
+    ),
     plain(
         "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT 'a', 'é'::text) WHERE a.email = 'agent.2@example.com'",
     ),

@@ -80,7 +80,7 @@ impl<'a> SetQuery<'a> {
             ", LATERAL (SELECT cf_q.* FROM (SELECT) AS cf_one LEFT JOIN LATERAL \
              (SELECT *, row_number() OVER () AS cf_n FROM (",
         );
-        self.write(output, source);
+        self.write_counted(output, source);
         output.own(&format!(
             ") AS cf_q({})) AS cf_q ON (SELECT true FROM generate_series(1, cf_q.cf_n))) AS cf_q{}",
             self.names(),
@@ -116,12 +116,27 @@ impl<'a> SetQuery<'a> {
             super::own_put(output, &put, target.column, self.place(index));
         }
         output.own(&format!(" FROM {rows} LEFT JOIN LATERAL ("));
-        self.write(output, source);
         if as_it_is {
+            self.write(output, source);
             output.own(") AS cf_q ON true)");
         } else {
+            self.write_counted(output, source);
             output.own(&format!(") AS cf_q({}) ON true)", self.names()));
         }
+    }
+
+    /// The query, and an error of the server's if it has more or fewer columns than it shall set: beside
+    /// names for some of its columns the others would go unnoticed.
+    fn write_counted(&self, output: &mut Output, source: &Source<'_>) {
+        if !self.results.is_empty() {
+            return self.write(output, source);
+        }
+        output.own("SELECT * FROM (");
+        self.write(output, source);
+        output.own(") AS cf_s UNION ALL SELECT ");
+        let nulls = vec!["NULL"; self.columns];
+        output.own_columns(&nulls.join(", "), self.open);
+        output.own(" WHERE false");
     }
 
     fn write(&self, output: &mut Output, source: &Source<'_>) {
