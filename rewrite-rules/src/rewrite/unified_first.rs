@@ -129,9 +129,9 @@ impl<'a> Unified<'_, 'a> {
                 // In FROM the query would keep the values of before, of a row that another
                 // transaction changes while this one waits for it.
                 return Err(refuse::unsupported(
-                    "SET (…) = (a query) beside a join by USING, or what else has no row of its own",
+                    "SET (…) = (a query) beside what has no row of its own",
                     &self.target.table_name(),
-                    "Put that join into a query, FROM (SELECT …) AS name, or set each column by itself.",
+                    "Put it into a query, FROM (SELECT …) AS name, or set each column by itself.",
                 ));
             }
         }

@@ -99,7 +99,9 @@ impl Unified<'_, '_> {
     ) -> Result<(), Refusal> {
         let by_class = !element.list("collation").is_empty() || !element.list("opclass").is_empty();
         if let Some(name) = element.name("name") {
-            let column = self.column_at(name, text.extent().start)?;
+            // PostgreSQL says that it stands where the list begins.
+            let infer = self.scope.statement.get("on_conflict_clause").get("infer");
+            let column = self.column_at(name, infer.location().unwrap_or_default())?;
             if by_class && !column.is_plain() {
                 return Err(self.not_the_same(column));
             }
