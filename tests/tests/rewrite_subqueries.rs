@@ -398,11 +398,22 @@ phases! {
 /// The query sees the row as it is when the lock is granted, as PostgreSQL's does.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_queries_that_count_up_one_row_lose_nothing() -> anyhow::Result<()> {
-    const UPDATE: &str = "UPDATE iso_agents SET (margin_value, full_name) = (SELECT margin_value + v.n, v.x) \
-         FROM (VALUES (1, 'x')) AS v(n, x) WHERE email = 'agent.5@example.com' RETURNING margin_value";
+    const UPDATES: [&str; 2] = [
+        "UPDATE iso_agents SET (margin_value, full_name) = (SELECT margin_value + v.n, v.x) \
+         FROM (VALUES (1, 'x')) AS v(n, x) WHERE email = 'agent.5@example.com' RETURNING margin_value",
+        "UPDATE iso_agents SET (margin_value, full_name) = (SELECT margin_value + n, k) \
+         FROM (VALUES ('agent.5@example.com', 1)) AS v(k, n) FULL JOIN (VALUES ('agent.5@example.com')) AS w(k) \
+         USING (k) WHERE email = k RETURNING margin_value",
+    ];
     let world = World::start().await?;
-    for phase in [Phase::UnifiedRead, Phase::UnifiedOnly] {
-        let database = format!("in_{phase}");
+    for (phase, number) in [
+        (Phase::UnifiedRead, 0),
+        (Phase::UnifiedOnly, 0),
+        (Phase::UnifiedRead, 1),
+        (Phase::UnifiedOnly, 1),
+    ] {
+        let update = UPDATES[number];
+        let database = format!("in_{phase}_{number}");
         let proxy = world.in_phase(&database, phase).await?;
         let moved = world.postgres.connect(&database).await?;
         let mut first = RawClient::connect(proxy.port, &database).await?;
@@ -418,8 +429,8 @@ async fn two_queries_that_count_up_one_row_lose_nothing() -> anyhow::Result<()> 
             .flatten()
             .collect();
         first.simple("BEGIN").await?;
-        first.simple(UPDATE).await?;
-        let waiting = tokio::spawn(async move { other.simple(UPDATE).await });
+        first.simple(update).await?;
+        let waiting = tokio::spawn(async move { other.simple(update).await });
         until_blocked(&moved, pid.parse()?).await?;
         first.simple("COMMIT").await?;
         let told = tokio::time::timeout(Duration::from_secs(20), waiting).await???;

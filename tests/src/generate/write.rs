@@ -417,7 +417,27 @@ impl Grammar<'_> {
     /// A neighbour joined by what is unique, so that each target row has one match.
     pub(super) fn joined(&mut self, target: &Relation) -> (String, String, Relation) {
         let name = self.alias();
-        match self.choices.below(3) {
+        match self.choices.below(4) {
+            3 => {
+                self.saw("write that joins by USING");
+                let kind = self.choices.pick(&["JOIN", "LEFT JOIN", "FULL JOIN"]);
+                let columns = vec![
+                    ("company_name".to_owned(), Type::Text),
+                    ("contact_name".to_owned(), Type::Text),
+                ];
+                (
+                    format!(
+                        "client_profiles {name} {kind} (VALUES ('Company 1', 1), ('Company 21', 2)) \
+                         AS {name}v(company_name, n) USING (company_name)"
+                    ),
+                    format!("{}.id = {name}.iso_agent_id", target.name),
+                    Relation {
+                        name,
+                        columns,
+                        schema: false,
+                    },
+                )
+            }
             0 => {
                 let columns = vec![
                     ("email".to_owned(), Type::Text),
