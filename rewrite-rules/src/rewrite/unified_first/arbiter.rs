@@ -19,6 +19,11 @@ use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
 use crate::tree::Tree;
+use crate::walk::column_refs;
+
+/// An index has 32 columns at most, and its predicate names some. Each name costs a look at all that is
+/// replaced in the text.
+const NAMES_MAX: usize = 1_000;
 
 const OP: i64 = 1;
 const IN: i64 = 7;
@@ -45,6 +50,12 @@ impl Unified<'_, '_> {
         let Some(parts) = parts else {
             return Err(self.refused("this ON CONFLICT", "Write it plainly."));
         };
+        if column_refs(infer, true).len() > NAMES_MAX {
+            return Err(self.refused(
+                "ON CONFLICT with so many names in its target",
+                "Name fewer.",
+            ));
+        }
         // Edits of these places alone: elsewhere the same text may have to stay.
         let mut edited = source.clone();
         let texts = parts.elements.split();

@@ -11,6 +11,8 @@
 //! Every legacy column gets its value or the legacy default: the unified table's own defaults are
 //! another application's.
 
+use std::collections::HashMap;
+
 use super::Unified;
 use super::target::Place;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
@@ -198,15 +200,14 @@ impl<'a> Unified<'_, 'a> {
         if named.is_empty() {
             return Ok(self.lens.columns.iter().collect());
         }
-        let is_part = |target: &Tree| !target.list("indirection").is_empty();
         let mut columns = Vec::new();
-        for (at, target) in named.iter().enumerate() {
+        let mut before: HashMap<&str, bool> = HashMap::new();
+        for target in named {
             let name = target.text("name");
+            let is_whole = target.list("indirection").is_empty();
             // Parts of one column may be several.
-            let mut before = named[..at]
-                .iter()
-                .filter(|before| before.text("name") == name);
-            if before.any(|before| !is_part(before) || !is_part(target)) {
+            let known = before.insert(name, is_whole);
+            if known.is_some_and(|was_whole| was_whole || is_whole) {
                 return Err(Refusal {
                     sqlstate: "42701",
                     message: format!("column \"{name}\" specified more than once"),
