@@ -84,32 +84,13 @@ async fn start() -> Option<Twin> {
 #[tokio::test]
 async fn a_merge_reaches_what_it_names_in_every_phase() {
     let Some(twin) = start().await else { return };
-    all(&twin, Phase::LegacyOnly).await;
-    twin.advance(Phase::DualWrite).await.unwrap();
-    all(&twin, Phase::DualWrite).await;
-    twin.crossfade("backfill").await.unwrap();
-    twin.verified(1).await;
-    for phase in PHASES {
-        twin.advance(phase).await.unwrap();
-        all(&twin, phase).await;
-    }
+    let check = async |phase| all(&twin, phase).await;
+    twin.in_every_phase(check).await.unwrap();
 }
-
-const PHASES: [Phase; 4] = [
-    Phase::ShadowRead,
-    Phase::DualRead,
-    Phase::UnifiedRead,
-    Phase::UnifiedOnly,
-];
 
 async fn carried_to(phase: Phase) -> Option<Twin> {
     let twin = start().await?;
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
-    twin.verified(1).await;
-    for next in PHASES.into_iter().filter(|next| *next <= phase) {
-        twin.advance(next).await.unwrap();
-    }
+    twin.carry_to(phase).await.unwrap();
     Some(twin)
 }
 
@@ -184,9 +165,7 @@ async fn what_the_new_application_merges_reaches_the_legacy_table() {
         let sql = format!("INSERT INTO members (id, email) VALUES (10{number}, 'gone{number}@x')");
         twin.same(&sql).await.unwrap();
     }
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
-    twin.verified(1).await;
+    twin.carry_to(Phase::DualWrite).await.unwrap();
     let different = "MERGE INTO badge b USING (SELECT 1) AS v ON b.person_id = 3 WHEN MATCHED AND b.number > 1 \
                      THEN UPDATE SET region = 'x' WHEN MATCHED THEN UPDATE SET visits = 3";
     twin.refused(different, "set different columns")

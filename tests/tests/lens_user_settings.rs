@@ -315,33 +315,15 @@ async fn a_split_goes_through_every_phase_and_back() {
     all(&twin, Phase::Retired).await;
 }
 
-/// A twin whose rows are copied, in a phase.
-async fn carried_to(phase: Phase) -> Twin {
-    let twin = Twin::start(USER_SETTINGS).await.unwrap();
-    twin.prepare().await.unwrap();
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
-    twin.verified(1).await;
-    for step in [
-        Phase::ShadowRead,
-        Phase::DualRead,
-        Phase::UnifiedRead,
-        Phase::UnifiedOnly,
-    ] {
-        if step <= phase {
-            twin.advance(step).await.unwrap();
-        }
-    }
-    twin
-}
-
 async fn told(twin: &Twin, sql: &str) -> String {
     answer(&twin.proxied, sql).await
 }
 
 #[tokio::test]
 async fn what_the_new_application_writes_reaches_the_legacy_table() {
-    let twin = carried_to(Phase::DualWrite).await;
+    let twin = Twin::in_phase(USER_SETTINGS, Phase::DualWrite)
+        .await
+        .unwrap();
     let legacy = "SELECT language, accepted_tos, enable_sound_notifications FROM user_settings WHERE keycloak_user_id = 'k1'";
     // Before dual_read only what the statement set is carried over: the rest may be stale.
     twin.direct
@@ -423,7 +405,9 @@ async fn what_the_new_application_writes_reaches_the_legacy_table() {
 
 #[tokio::test]
 async fn two_writers_of_one_row_lose_nothing() {
-    let twin = carried_to(Phase::UnifiedOnly).await;
+    let twin = Twin::in_phase(USER_SETTINGS, Phase::UnifiedOnly)
+        .await
+        .unwrap();
     let other = twin.another().await.unwrap();
     let process = pid(&other).await.unwrap();
     // As an ORM saves: by the key, to constants. Both changes stand.
@@ -462,7 +446,9 @@ async fn two_writers_of_one_row_lose_nothing() {
 
 #[tokio::test]
 async fn of_two_upserts_of_a_new_key_the_later_one_updates_the_row() {
-    let twin = carried_to(Phase::UnifiedRead).await;
+    let twin = Twin::in_phase(USER_SETTINGS, Phase::UnifiedRead)
+        .await
+        .unwrap();
     let other = twin.another().await.unwrap();
     let process = pid(&other).await.unwrap();
     let upsert = |language: &str| {
@@ -485,7 +471,9 @@ async fn of_two_upserts_of_a_new_key_the_later_one_updates_the_row() {
 
 #[tokio::test]
 async fn what_a_split_cannot_do_is_refused() {
-    let twin = carried_to(Phase::UnifiedRead).await;
+    let twin = Twin::in_phase(USER_SETTINGS, Phase::UnifiedRead)
+        .await
+        .unwrap();
     for (sql, why) in [
         (
             "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (language) DO UPDATE SET language = 'x'",
@@ -508,7 +496,9 @@ async fn what_a_split_cannot_do_is_refused() {
 
 #[tokio::test]
 async fn a_row_that_only_unified_cannot_take_is_not_skipped_in_silence() {
-    let twin = carried_to(Phase::UnifiedRead).await;
+    let twin = Twin::in_phase(USER_SETTINGS, Phase::UnifiedRead)
+        .await
+        .unwrap();
     twin.direct
         .batch_execute("ALTER TABLE settings ADD CONSTRAINT one_email UNIQUE (email)")
         .await
@@ -528,7 +518,7 @@ async fn a_row_that_only_unified_cannot_take_is_not_skipped_in_silence() {
 #[tokio::test]
 async fn commands_and_copies_of_a_split_reach_both_sides() {
     for phase in [Phase::DualWrite, Phase::UnifiedRead, Phase::UnifiedOnly] {
-        let twin = carried_to(phase).await;
+        let twin = Twin::in_phase(USER_SETTINGS, phase).await.unwrap();
         let copy = "COPY user_settings (keycloak_user_id, language, mcp_config) FROM STDIN CSV";
         let rows = "copied,de,\"{\"\"a\"\": 1}\"\ntwice,fr,\n,es,null\n";
         let mut sink = std::pin::pin!(twin.alone.copy_in(copy).await.unwrap());

@@ -104,7 +104,7 @@ impl<'a> Images<'_, 'a> {
             names_of(&sets),
             self.mirrors()
         ));
-        Ok(self.finish_with(composer, source, all, TagVerb::Insert))
+        Ok(self.finish_with(composer, source, all, (TagVerb::Insert, &[])))
     }
 
     /// The keys that were written, none yet; NULL where no row can be met twice.
