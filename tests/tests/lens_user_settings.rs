@@ -483,10 +483,6 @@ async fn what_a_split_cannot_do_is_refused() {
             "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (language) DO NOTHING",
             "a target that is neither the key nor a UNIQUE constraint",
         ),
-        (
-            "SELECT * FROM user_settings WHERE id = 1 FOR UPDATE",
-            "FOR UPDATE of rows that are read from several tables",
-        ),
         ("SELECT ctid FROM user_settings", "the system column ctid"),
         ("TRUNCATE settings", "TRUNCATE of the unified table"),
     ] {

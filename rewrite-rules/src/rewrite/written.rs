@@ -276,7 +276,10 @@ impl<'a> Images<'_, 'a> {
             return composer.select(self.write, source, &images, verb);
         }
         // An image keeps values that the legacy column would cut: its types have no length.
-        let typed = format!("(SELECT {} FROM {images} AS cf_i)", self.fields("cf_i"));
+        let typed = format!(
+            "(SELECT {} FROM {images} AS cf_i)",
+            self.lens.image_fields("cf_i")
+        );
         let rows = if self.carried.is_empty() {
             typed
         } else {

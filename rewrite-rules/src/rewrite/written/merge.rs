@@ -20,7 +20,7 @@
 //! function does it row by row, as an UPDATE, DELETE or INSERT of that row would.
 
 use super::{Images, Set, names_of};
-use crate::lens::{Call, LegacyColumn, quote_ident};
+use crate::lens::{Call, LegacyColumn};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::assigned;
 use crate::rewrite::merge::{Action, Joined, When};
@@ -262,7 +262,7 @@ impl<'a> Images<'_, 'a> {
             "(SELECT count(*) FROM {}) >= 0",
             composer.name("new")
         ));
-        let image = format!("SELECT {}", self.fields("cf_all.cf_row"));
+        let image = format!("SELECT {}", self.lens.image_fields("cf_all.cf_row"));
         let from = format!(
             " LEFT JOIN {} AS cf_s ON cf_s.cf_number = cf_all.cf_number{}",
             composer.name("src"),
@@ -303,15 +303,6 @@ impl<'a> Images<'_, 'a> {
                 (&values, queries_of(sets, number)),
             );
         }
-    }
-
-    /// An image's columns, by the client's names and of their types.
-    pub(super) fn fields(&self, image: &str) -> String {
-        let columns = self.lens.columns.iter().map(|column| {
-            let name = quote_ident(&column.name);
-            format!("({image}).{name}::{} AS {name}", column.sql_type)
-        });
-        columns.collect::<Vec<_>>().join(", ")
     }
 }
 

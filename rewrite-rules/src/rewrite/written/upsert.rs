@@ -76,8 +76,8 @@ impl<'a> Images<'_, 'a> {
                     self.mirrors()
                 )
             ),
-            self.fields("cf_q.cf_x"),
-            self.fields("cf_e.cf_row"),
+            self.lens.image_fields("cf_q.cf_x"),
+            self.lens.image_fields("cf_e.cf_row"),
             self.write.alias,
             image = self.lens.image_type(),
         ));
