@@ -5,6 +5,7 @@
 //! that a kill at any instant loses nothing and repeats nothing. It knows when a backfill may run
 //! and what follows what; how a row maps is the lens's.
 
+pub mod advance;
 pub mod chunk;
 pub mod conflict;
 pub mod copy;
@@ -14,6 +15,7 @@ pub mod preview;
 pub mod state;
 pub mod sweep;
 pub mod throttle;
+pub mod watch;
 
 use std::time::Duration;
 

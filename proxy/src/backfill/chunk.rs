@@ -1,27 +1,30 @@
 //! One chunk: a range of legacy rows locked, put, and noted as done, in one transaction.
 //!
 //! Rows that cannot be put are found by halving, each half behind a savepoint, and set aside in
-//! the ledger; the rest goes on.
+//! the ledger; the rest goes on. Nearly every chunk has none, so it is tried whole and without
+//! savepoints first, in as few round trips as can be.
 
+use futures_util::future::join;
 use rewrite_rules::Lens;
 use rewrite_rules::lens::KeyRange;
 use serde_json::Value;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, IsolationLevel, Statement, Transaction};
+use tokio_postgres::{Client, IsolationLevel, Row, Statement, Transaction};
 
+use super::advance::{Advance, Note};
 use super::pace::CHUNK_ROWS_MAX;
 use super::parts::Part;
-use super::state::{self, Counts, Direction};
+use super::state::{Counts, Direction};
 use crate::control::{ControlError, ledger};
 
-/// The statements of one table's chunks, prepared once. Their plans are made for the values of
-/// each chunk: a plan for any values cannot know how few rows a range has.
+/// The statements of one table's chunks, prepared once.
 pub struct Chunks<'a> {
     lens: &'a Lens,
     first: Walk,
     next: Walk,
     copy_one: Statement,
-    lock_timeout_ms: i64,
+    advance: Advance,
+    lock_timeout: String,
 }
 
 struct Walk {
@@ -37,6 +40,17 @@ pub struct Copied {
     pub counts: Counts,
 }
 
+/// What came of a chunk that was tried whole.
+enum Whole {
+    Copied(Copied),
+    /// No row is left in the range.
+    NoMore,
+    /// Some row of it cannot be put.
+    NotAll {
+        through: Value,
+    },
+}
+
 impl<'a> Chunks<'a> {
     pub async fn prepare(
         client: &Client,
@@ -44,10 +58,6 @@ impl<'a> Chunks<'a> {
         direction: Direction,
     ) -> Result<Self, ControlError> {
         let sql = || ControlError::sql("preparation of the chunks");
-        client
-            .batch_execute("SET plan_cache_mode = force_custom_plan")
-            .await
-            .map_err(sql())?;
         let copy_of = |range| match direction {
             Direction::LegacyToUnified => lens.copy(range),
             Direction::UnifiedToLegacy => lens.copy_back(range),
@@ -83,7 +93,8 @@ impl<'a> Chunks<'a> {
                 .prepare(&copy_of(KeyRange::One))
                 .await
                 .map_err(sql())?,
-            lock_timeout_ms: row.get(0),
+            advance: Advance::prepare(client).await?,
+            lock_timeout: format!("SET LOCAL lock_timeout = {}", row.get::<_, i64>(0)),
         })
     }
 
@@ -96,33 +107,28 @@ impl<'a> Chunks<'a> {
         rows: i64,
     ) -> Result<Option<Copied>, ControlError> {
         let (after, highest) = (part.last_key.as_ref(), &part.highest_key);
-        let mut transaction = self.begin(client).await?;
-        let walk = if after.is_some() {
-            &self.next
-        } else {
-            &self.first
-        };
-        let end = transaction
-            .query_opt(&walk.end, &parameters(after, highest, Some(&rows)))
-            .await
-            .map_err(ControlError::sql("look for a chunk's end"))?;
-        let Some(end) = end.map(|row| row.get::<_, Value>(0)) else {
-            return Ok(None);
-        };
-        let counts = match self.attempt(&mut transaction, walk, after, &end).await? {
-            Ok(counts) => counts,
-            Err(_failure) => self.halves(&mut transaction, after, &end).await?,
-        };
-        state::advance(
-            &transaction,
-            self.lens,
+        let note = Note {
+            lens: self.lens,
             run,
-            part.number,
-            &end,
-            rows,
-            counts,
-        )
-        .await?;
+            part: part.number,
+            chunk_rows: rows,
+        };
+        let end = match self.whole(client, &note, after, highest).await {
+            Ok(Whole::Copied(copied)) => return Ok(Some(copied)),
+            Ok(Whole::NoMore) => return self.rolled_back(client).await.map(|()| None),
+            Ok(Whole::NotAll { through }) => {
+                self.rolled_back(client).await?;
+                through
+            }
+            Err(error) => {
+                // The first error counts; if this one fails, the connection is gone.
+                let _ = self.rolled_back(client).await;
+                return Err(error);
+            }
+        };
+        let mut transaction = self.begin(client).await?;
+        let counts = self.halves(&mut transaction, after, &end).await?;
+        self.advance.to(&transaction, &note, &end, counts).await?;
         transaction
             .commit()
             .await
@@ -131,6 +137,69 @@ impl<'a> Chunks<'a> {
             last_key: end,
             counts,
         }))
+    }
+
+    /// A chunk in one piece. Unless it was copied, its transaction is still to be rolled back.
+    async fn whole(
+        &self,
+        client: &Client,
+        note: &Note<'_>,
+        after: Option<&Value>,
+        highest: &Value,
+    ) -> Result<Whole, ControlError> {
+        let walk = self.walk(after);
+        let begin = format!(
+            "START TRANSACTION ISOLATION LEVEL READ COMMITTED; {}",
+            self.lock_timeout
+        );
+        // Both are on their way before the first answer comes.
+        let (begun, end) = join(
+            client.batch_execute(&begin),
+            client.query_opt(
+                &walk.end,
+                &parameters(after, highest, Some(&note.chunk_rows)),
+            ),
+        )
+        .await;
+        begun.map_err(ControlError::sql("begin of a chunk"))?;
+        let end = end.map_err(ControlError::sql("look for a chunk's end"))?;
+        let Some(end) = end.map(|row| row.get::<_, Value>(0)) else {
+            return Ok(Whole::NoMore);
+        };
+        let copied = client
+            .query_one(&walk.copy, &parameters(after, &end, None))
+            .await;
+        let counts = match copied {
+            Ok(row) => counts_in(&row),
+            Err(error) if RowFailure::of(&error).is_some() => {
+                return Ok(Whole::NotAll { through: end });
+            }
+            Err(error) => return Err(ControlError::sql("copy of a chunk")(error)),
+        };
+        self.advance.to(client, note, &end, counts).await?;
+        client
+            .batch_execute("COMMIT")
+            .await
+            .map_err(ControlError::sql("commit of a chunk"))?;
+        Ok(Whole::Copied(Copied {
+            last_key: end,
+            counts,
+        }))
+    }
+
+    async fn rolled_back(&self, client: &Client) -> Result<(), ControlError> {
+        client
+            .batch_execute("ROLLBACK")
+            .await
+            .map_err(ControlError::sql("end of a chunk"))
+    }
+
+    fn walk(&self, after: Option<&Value>) -> &Walk {
+        if after.is_some() {
+            &self.next
+        } else {
+            &self.first
+        }
     }
 
     /// Puts one key of the ledger again; its counts are zero when legacy has no such row.
@@ -182,10 +251,7 @@ impl<'a> Chunks<'a> {
             .await
             .map_err(sql())?;
         transaction
-            .batch_execute(&format!(
-                "SET LOCAL lock_timeout = {}",
-                self.lock_timeout_ms
-            ))
+            .batch_execute(&self.lock_timeout)
             .await
             .map_err(sql())?;
         Ok(transaction)
@@ -194,12 +260,11 @@ impl<'a> Chunks<'a> {
     async fn attempt(
         &self,
         transaction: &mut Transaction<'_>,
-        walk: &Walk,
         after: Option<&Value>,
         through: &Value,
     ) -> Result<Result<Counts, RowFailure>, ControlError> {
         let parameters = parameters(after, through, None);
-        savepoint(transaction, &walk.copy, &parameters).await
+        savepoint(transaction, &self.walk(after).copy, &parameters).await
     }
 
     /// Halves the range until every row that fails stands alone.
@@ -209,11 +274,7 @@ impl<'a> Chunks<'a> {
         after: Option<&Value>,
         end: &Value,
     ) -> Result<Counts, ControlError> {
-        let walk = if after.is_some() {
-            &self.next
-        } else {
-            &self.first
-        };
+        let walk = self.walk(after);
         let mut keys: Vec<Value> = transaction
             .query(&walk.keys, &parameters(after, end, Some(&CHUNK_ROWS_MAX)))
             .await
@@ -238,13 +299,8 @@ impl<'a> Chunks<'a> {
             } else {
                 Some(&keys[from - 1])
             };
-            let walk = if after.is_some() {
-                &self.next
-            } else {
-                &self.first
-            };
             let last = &keys[to - 1];
-            match self.attempt(transaction, walk, after, last).await? {
+            match self.attempt(transaction, after, last).await? {
                 Ok(more) => counts += more,
                 Err(failure) if to - from == 1 => {
                     counts += failure.set_aside(transaction, self.lens, last).await?;
@@ -276,6 +332,16 @@ fn parameters<'p>(
     parameters
 }
 
+/// The answer of a copy.
+fn counts_in(row: &Row) -> Counts {
+    Counts {
+        rows: row.get(0),
+        put: row.get(1),
+        set_aside: 0,
+        settled: row.get(2),
+    }
+}
+
 /// Runs a copy behind a savepoint: a row's failure is an answer, anything else an error.
 async fn savepoint(
     transaction: &mut Transaction<'_>,
@@ -287,12 +353,7 @@ async fn savepoint(
     match savepoint.query_one(copy, parameters).await {
         Ok(row) => {
             savepoint.commit().await.map_err(sql())?;
-            Ok(Ok(Counts {
-                rows: row.get(0),
-                put: row.get(1),
-                set_aside: 0,
-                settled: row.get(2),
-            }))
+            Ok(Ok(counts_in(&row)))
         }
         Err(error) => match RowFailure::of(&error) {
             Some(failure) => {

@@ -19,6 +19,7 @@ use super::pace::Pace;
 use super::parts::{self, Part};
 use super::state::{self, Progress, State, Wish};
 use super::throttle::{Allowed, Seen, allowed, brake};
+use super::watch::Watch;
 use super::{Event, Tell};
 use crate::control::{ControlError, connect, drain};
 
@@ -81,12 +82,13 @@ pub async fn copy(
             parts: Mutex::new(parts.into()),
             told: Mutex::new(Told { tell, progress }),
         };
-        let (settings, seen) = state::wanted(client, &run).await?;
+        let watch = Watch::of(client, &run).await?;
+        let (settings, seen) = watch.look().await?;
         let (allows, allowance) = watch::channel(allowed(&settings, seen, workers));
         let all = try_join_all((0..workers).map(|_| worker(&shared, allowance.clone())));
         tokio::select! {
             done = all => { done?; }
-            failed = look_after(client, &run, seen, workers, &allows, &shared) => failed?,
+            failed = look_after(&watch, seen, workers, &allows, &shared) => failed?,
         }
     }
     state::enter(client, lens, &run, State::Running, State::Sweeping).await
@@ -94,8 +96,7 @@ pub async fn copy(
 
 /// Says again and again how fast they may go. It ends only by failing.
 async fn look_after(
-    client: &Client,
-    run: &str,
+    watch: &Watch<'_>,
     mut seen: Seen,
     workers: usize,
     allows: &watch::Sender<Allowed>,
@@ -103,7 +104,7 @@ async fn look_after(
 ) -> Result<(), ControlError> {
     for look in 1_u64.. {
         tokio::time::sleep(LOOK).await;
-        let (settings, now) = state::wanted(client, run).await?;
+        let (settings, now) = watch.look().await?;
         seen = Seen {
             busy: seen.busy + LATEST * (now.busy - seen.busy),
             brake: if look.is_multiple_of(LOOKS_FOR_A_BRAKE) {
@@ -143,6 +144,11 @@ async fn worker(
         )
     };
     let mut client = connect(shared.url, "backfill").await?;
+    // A plan for any values cannot know how few rows a range has.
+    client
+        .batch_execute("SET plan_cache_mode = force_custom_plan")
+        .await
+        .map_err(ControlError::sql("preparation of the chunks"))?;
     let chunks = Chunks::prepare(&client, shared.lens, direction).await?;
     let mut pace = Pace::start(chunk_rows);
     while let Some(mut part) = shared.next_part() {

@@ -4,10 +4,9 @@
 use rewrite_rules::Lens;
 use serde::Serialize;
 use serde_json::Value;
-use tokio_postgres::{Client, GenericClient};
+use tokio_postgres::Client;
 
 use super::pace::CHUNK_ROWS_START;
-use super::throttle::{Seen, Settings};
 use crate::control::ControlError;
 
 /// Which side is copied to which.
@@ -110,7 +109,7 @@ impl Wish {
     }
 
     /// The column's CHECK knows the same words.
-    fn of(name: &str) -> Wish {
+    pub(super) fn of(name: &str) -> Wish {
         match name {
             "pause" => Wish::Pause,
             "cancel" => Wish::Cancel,
@@ -251,41 +250,6 @@ pub async fn estimate(
     Ok(row.get(0))
 }
 
-/// What is wanted of a run now, and what the server does besides. Of other roles' sessions a role
-/// sees only with `pg_monitor` (or `pg_read_all_stats`) whether they are at work.
-pub async fn wanted(client: &Client, run: &str) -> Result<(Settings, Seen), ControlError> {
-    let row = client
-        .query_one(
-            "SELECT b.wish, b.rows_per_second_max, b.replica_lag_max_seconds, b.yields, \
-             (SELECT count(*) FROM pg_stat_activity WHERE state = 'active' \
-             AND backend_type = 'client backend' AND pid <> pg_backend_pid() \
-             AND application_name NOT LIKE 'crossfade %')::float8, \
-             (SELECT max(extract(epoch FROM replay_lag)) FROM pg_stat_replication)::float8, \
-             b.p99_max_ms, (SELECT max(i.p99_ms) FROM crossfade.instances AS i \
-             WHERE i.migration = b.migration AND i.seen_at > clock_timestamp() - interval '5 s') \
-             FROM (VALUES (1)) AS one LEFT JOIN crossfade.backfill AS b \
-             ON b.run = $1::text::uuid",
-            &[&run],
-        )
-        .await
-        .map_err(ControlError::sql("look at what is wanted"))?;
-    let settings = Settings {
-        // A run that was started anew is found out by its next chunk.
-        wish: row.get::<_, Option<&str>>(0).map_or(Wish::Run, Wish::of),
-        rows_per_second_max: row.get(1),
-        replica_lag_max_seconds: row.get(2),
-        p99_max_ms: row.get(6),
-        yields: row.get::<_, Option<bool>>(3).unwrap_or(true),
-    };
-    let seen = Seen {
-        busy: row.get(4),
-        replica_lag_seconds: row.get(5),
-        p99_ms: row.get(7),
-        brake: 1.0,
-    };
-    Ok((settings, seen))
-}
-
 /// What the operator says of a run's speed; `None` leaves things as they are.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Speed {
@@ -360,42 +324,6 @@ pub async fn adjust(
         .map_err(ControlError::sql("note of what is wanted"))
 }
 
-/// Within a chunk's transaction: the chunk and this note stand or fall together.
-pub async fn advance(
-    transaction: &impl GenericClient,
-    lens: &Lens,
-    run: &str,
-    part: i32,
-    last_key: &Value,
-    chunk_rows: i64,
-    counts: Counts,
-) -> Result<(), ControlError> {
-    let updated = transaction
-        .execute(
-            "WITH cursor AS (UPDATE crossfade.backfill_parts SET last_key = $4 \
-             WHERE run = $3::text::uuid AND part = $9) \
-             UPDATE crossfade.backfill SET chunk_rows = $5, \
-             rows_done = rows_done + $6, rows_put = rows_put + $7, \
-             rows_set_aside = rows_set_aside + $8, last_chunk = greatest(last_chunk, pg_current_xact_id()), \
-             updated_at = clock_timestamp() WHERE migration = $1 AND legacy_table = $2 \
-             AND run = $3::text::uuid AND state = 'running'",
-            &[
-                &lens.migration,
-                &lens.legacy.sql(),
-                &run,
-                last_key,
-                &chunk_rows,
-                &counts.rows,
-                &counts.put,
-                &counts.set_aside,
-                &part,
-            ],
-        )
-        .await
-        .map_err(ControlError::sql("note of the backfill's progress"))?;
-    still_ours(updated)
-}
-
 /// From one state to the next, unless somebody voided the run.
 pub async fn enter(
     client: &Client,
@@ -422,7 +350,7 @@ pub async fn enter(
     still_ours(updated)
 }
 
-fn still_ours(updated: u64) -> Result<(), ControlError> {
+pub(super) fn still_ours(updated: u64) -> Result<(), ControlError> {
     if updated == 1 {
         Ok(())
     } else {

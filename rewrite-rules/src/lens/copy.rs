@@ -220,7 +220,7 @@ impl Lens {
 fn telling(put: &str, key: &[String]) -> String {
     let keys: Vec<String> = key.iter().map(|key| format!("cf_t.{key}")).collect();
     format!(
-        "{put} RETURNING {}, cf_t.xmax::text <> '0' AS cf_was_there",
+        "{put} RETURNING {}, cf_t.xmax <> '0'::xid AS cf_was_there",
         keys.join(", ")
     )
 }
