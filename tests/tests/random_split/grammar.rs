@@ -402,8 +402,15 @@ impl Grammar<'_> {
         let relations = [&target];
         let condition = self.condition(&target, &relations);
         let value = self.value(&relations, Kind::Text);
+        let mut behind = String::new();
+        if self.choices.chance(40) {
+            self.saw("FOR UPDATE");
+            behind +=
+                self.choices
+                    .pick(&[" FOR UPDATE", " LIMIT 2 FOR UPDATE", " FOR NO KEY UPDATE"]);
+        }
         format!(
-            "SELECT {alias}.*, {value} AS v FROM {from} WHERE {condition} ORDER BY {alias}.id",
+            "SELECT {alias}.*, {value} AS v FROM {from} WHERE {condition} ORDER BY {alias}.id{behind}",
             alias = target.alias
         )
     }
