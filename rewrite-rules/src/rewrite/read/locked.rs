@@ -3,9 +3,9 @@
 //! ```text
 //! SELECT language FROM user_settings WHERE id = $1 FOR UPDATE
 //!
-//! SELECT language FROM (SELECT (cf_i)."id"::integer AS "id", … FROM crossfade.lock_…(
+//! SELECT language FROM (SELECT (cf_n)."id"::integer AS "id", … FROM crossfade.lock_…(
 //!   (SELECT array_agg(ROW("user_settings"."id", …)::image ORDER BY …)
-//!    FROM (read) AS "user_settings" WHERE (id = $1)), true) AS cf_i) AS "user_settings"
+//!    FROM (read) AS "user_settings" WHERE (id = $1)), true) AS cf_n) AS "user_settings"
 //! WHERE id = $1 FOR UPDATE
 //! ```
 //!
