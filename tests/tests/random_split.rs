@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crossfade_tests::generate::Choices;
 use crossfade_tests::twin::{MEMBERS, UNIFIED_MEMBERS, USER_SETTINGS};
-use grammar::{Kind, Statement, Table};
+use grammar::{Case, Kind, Statement, Table};
 use rewrite_rules::Phase;
 use sides::{PHASES, Sides, Step, Subject};
 
@@ -103,14 +103,14 @@ async fn all(subject: Subject) -> anyhow::Result<()> {
         let mut choices = Choices::seeded(sides.server, seed);
         let case = grammar::case(subject.table, &mut choices);
         let expected = sides.straight(&case).await?;
-        for (statement, step) in case.iter().zip(&expected) {
+        for (statement, step) in case.statements.iter().zip(&expected) {
             if !step.answer.iter().any(|line| line.starts_with("E ")) {
                 kept.extend(&statement.constructs);
             }
         }
         for phase in PHASES {
             let found = sides.through(phase, &case).await?;
-            for (statement, step) in case.iter().zip(&found) {
+            for (statement, step) in case.statements.iter().zip(&found) {
                 for construct in &statement.constructs {
                     let counts = coverage.entry(construct).or_default();
                     let counts = counts.entry(phase).or_default();
@@ -153,11 +153,7 @@ async fn all(subject: Subject) -> anyhow::Result<()> {
 }
 
 /// A case with every statement taken out that the difference does not need.
-async fn shrunk(
-    sides: &mut Sides,
-    phase: Phase,
-    mut case: Vec<Statement>,
-) -> anyhow::Result<String> {
+async fn shrunk(sides: &mut Sides, phase: Phase, mut case: Case) -> anyhow::Result<String> {
     let mut at = 0;
     let mut said = String::new();
     loop {
@@ -166,9 +162,9 @@ async fn shrunk(
         if let Some(told) = difference(phase, &case, &expected, &found) {
             said = told;
         }
-        let Some(without) = (at < case.len()).then(|| {
+        let Some(without) = (at < case.statements.len()).then(|| {
             let mut without = case.clone();
-            without.remove(at);
+            without.statements.remove(at);
             without
         }) else {
             return Ok(said);
@@ -183,19 +179,16 @@ async fn shrunk(
     }
 }
 
-fn difference(
-    phase: Phase,
-    case: &[Statement],
-    expected: &[Step],
-    found: &[Step],
-) -> Option<String> {
+fn difference(phase: Phase, case: &Case, expected: &[Step], found: &[Step]) -> Option<String> {
     for (at, (wanted, got)) in expected.iter().zip(found).enumerate() {
         // What comes after is another story.
         if got.refused.is_some() {
             return None;
         }
         let mut unlike = Vec::new();
-        if wanted.answer != got.answer && !either_error(&case[at], &wanted.answer, &got.answer) {
+        if wanted.answer != got.answer
+            && !either_error(&case.statements[at], &wanted.answer, &got.answer)
+        {
             unlike.push(("the answer", &wanted.answer, &got.answer));
         }
         if phase.writes_both() && wanted.rows[0] != got.rows[0] {
@@ -207,7 +200,13 @@ fn difference(
         if unlike.is_empty() {
             continue;
         }
-        let statements: Vec<&str> = case[..=at].iter().map(|s| s.sql.as_str()).collect();
+        let statements = case.statements[..=at].iter();
+        let statements: Vec<String> = statements
+            .map(|statement| match &statement.bound {
+                Some(bound) => format!("{} {bound:?}", statement.sql),
+                None => statement.sql.clone(),
+            })
+            .collect();
         let lines = |lines: &[String], other: &[String]| -> String {
             let only = lines.iter().filter(|line| !other.contains(line));
             only.take(8).map(|line| format!("  {line}\n")).collect()
@@ -223,7 +222,8 @@ fn difference(
             })
             .collect();
         return Some(format!(
-            "{phase}\n{};\n{}",
+            "{phase}\n{};\n{};\n{}",
+            case.begin,
             statements.join(";\n"),
             told.join("")
         ));

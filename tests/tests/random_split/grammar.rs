@@ -48,11 +48,19 @@ struct Relation {
     columns: Vec<Column>,
 }
 
+/// Statements of one transaction, and how it begins.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub begin: &'static str,
+    pub statements: Vec<Statement>,
+}
+
 /// One statement and what it was made of.
 #[derive(Clone, Debug)]
 pub struct Statement {
     pub sql: String,
-    pub extended: bool,
+    /// By the extended protocol, with these parameters.
+    pub bound: Option<Vec<Option<&'static str>>>,
     pub constructs: BTreeSet<&'static str>,
 }
 
@@ -64,28 +72,37 @@ pub struct Grammar<'c> {
     names: u32,
     /// Numbers the statement among those of its case: new keys and unique values.
     at: usize,
+    /// The values of its parameters, if it may have some.
+    bound: Option<Vec<Option<&'static str>>>,
 }
 
-pub fn case(table: &'static Table, choices: &mut Choices) -> Vec<Statement> {
+pub fn case(table: &'static Table, choices: &mut Choices) -> Case {
+    let begin = choices.pick(&[
+        "BEGIN",
+        "BEGIN",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    ]);
     let count = 1 + choices.below(5);
-    (0..count)
-        .map(|at| {
-            let mut grammar = Grammar {
-                table,
-                choices,
-                constructs: BTreeSet::new(),
-                names: 0,
-                at,
-            };
-            let sql = grammar.statement();
-            let constructs = grammar.constructs;
-            Statement {
-                sql,
-                extended: choices.chance(30),
-                constructs,
-            }
-        })
-        .collect()
+    let statements = (0..count).map(|at| {
+        let extended = choices.chance(40);
+        let mut grammar = Grammar {
+            table,
+            choices,
+            constructs: BTreeSet::new(),
+            names: 0,
+            at,
+            bound: extended.then(Vec::new),
+        };
+        let sql = grammar.statement();
+        Statement {
+            sql,
+            bound: grammar.bound,
+            constructs: grammar.constructs,
+        }
+    });
+    let statements = statements.collect();
+    Case { begin, statements }
 }
 
 impl Grammar<'_> {
@@ -198,6 +215,25 @@ impl Grammar<'_> {
         (!all.is_empty()).then(|| all[self.choices.below(all.len())].clone())
     }
 
+    /// `$1` and its like, now and then.
+    fn parameter(&mut self, kind: Kind) -> Option<String> {
+        if self.bound.is_none() || !self.choices.chance(40) {
+            return None;
+        }
+        let values: &[&str] = match kind {
+            Kind::Number => &["3", "17"],
+            Kind::Text => &["p", "longer than twenty"],
+            Kind::Yes => &["true", "f"],
+            Kind::Time => &["2026-07-07 07:07:07"],
+            Kind::Json => &["{\"p\": 1}", "null"],
+        };
+        let value = (!self.choices.chance(15)).then(|| self.choices.pick(values));
+        self.saw("parameter");
+        let bound = self.bound.as_mut()?;
+        bound.push(value);
+        Some(format!("${}", bound.len()))
+    }
+
     fn value(&mut self, relations: &[&Relation], kind: Kind) -> String {
         let constants: &[&str] = match kind {
             Kind::Number => &["1", "5", "0", "42", "NULL", "3 + 4", "'12'"],
@@ -206,7 +242,10 @@ impl Grammar<'_> {
             Kind::Time => &["'2026-05-05 01:02:03'", "NULL", "'2027-01-01'::timestamp"],
             Kind::Json => &["'{\"a\":  1}'", "NULL", "'null'", "'[1, 2]'::json"],
         };
-        let constant = self.choices.pick(constants).to_owned();
+        let constant = match self.parameter(kind) {
+            Some(parameter) => parameter,
+            None => self.choices.pick(constants).to_owned(),
+        };
         let Some(column) = self.column(relations, kind) else {
             return constant;
         };

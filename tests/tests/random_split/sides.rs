@@ -11,7 +11,7 @@ use crossfade_tests::raw::{Message, RawClient};
 use crossfade_tests::twin::{Case, Twin};
 use rewrite_rules::Phase;
 
-use super::grammar::{NOTES_DDL, Statement, Table};
+use super::grammar::{self, NOTES_DDL, Table};
 
 /// A split table, and how its test sees it.
 pub struct Subject {
@@ -75,11 +75,15 @@ impl Sides {
         })
     }
 
-    pub async fn straight(&mut self, case: &[Statement]) -> anyhow::Result<Vec<Step>> {
+    pub async fn straight(&mut self, case: &grammar::Case) -> anyhow::Result<Vec<Step>> {
         run(&mut self.straight, case).await.context("straight")
     }
 
-    pub async fn through(&mut self, phase: Phase, case: &[Statement]) -> anyhow::Result<Vec<Step>> {
+    pub async fn through(
+        &mut self,
+        phase: Phase,
+        case: &grammar::Case,
+    ) -> anyhow::Result<Vec<Step>> {
         let side = self.through.iter_mut().find(|side| side.0 == phase);
         let side = side.context("a phase of PHASES")?;
         run(&mut side.1, case).await.context(phase.name())
@@ -120,17 +124,16 @@ impl Subject {
     }
 }
 
-async fn run(session: &mut RawClient, case: &[Statement]) -> anyhow::Result<Vec<Step>> {
+async fn run(session: &mut RawClient, case: &grammar::Case) -> anyhow::Result<Vec<Step>> {
     let mut steps = Vec::new();
-    told(session, "BEGIN").await?;
-    for (at, statement) in case.iter().enumerate() {
+    told(session, case.begin).await?;
+    for (at, statement) in case.statements.iter().enumerate() {
         let begin = format!("SELECT probe_begin({}); SAVEPOINT s", 5000 + at * 50);
         told(session, &begin).await?;
         let answered = tokio::time::timeout(ANSWER_TIMEOUT, async {
-            if statement.extended {
-                session.extended(&statement.sql, &[]).await
-            } else {
-                session.simple(&statement.sql).await
+            match &statement.bound {
+                Some(bound) => session.extended(&statement.sql, bound).await,
+                None => session.simple(&statement.sql).await,
             }
         });
         let messages = answered.await.context(statement.sql.clone())??;
