@@ -233,6 +233,11 @@ const EDGES: &[&str] = &[
     "UPDATE user_settings SET (language, max_iterations) = (SELECT 'none', 4 WHERE false) WHERE id = 2 RETURNING language, max_iterations",
     "UPDATE user_settings SET (language, max_iterations) = (SELECT u.language, 1 FROM user_settings u) WHERE id = 2",
     "UPDATE user_settings SET (language, max_iterations) = (SELECT 'a', 'b') WHERE id = 2",
+    // What was joined, beside what became of the row.
+    "UPDATE user_settings AS u SET agent = v.a, accepted_tos = accepted_tos + interval '1 day' FROM (VALUES (1, 'j'), (2, 'k')) AS v (id, a) WHERE u.id = v.id RETURNING u.id, v.*, accepted_tos, (SELECT count(*) FROM user_settings o WHERE o.id < v.id)",
+    "UPDATE user_settings AS u SET language = o.language FROM user_settings o LEFT JOIN generate_series(3, 3) AS g (n) ON g.n = o.id WHERE o.id = u.id + 1 AND u.id IN (2, 3) RETURNING *",
+    "DELETE FROM user_settings USING (VALUES ('with{p}', 1)) AS v (who, n) WHERE keycloak_user_id = who RETURNING keycloak_user_id, n, row_to_json(v)",
+    "SELECT id, accepted_tos, agent FROM user_settings WHERE id = 1 LIMIT 1 FOR UPDATE",
     "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET user_version = NULL",
     "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET max_iterations = excluded.language",
     "INSERT INTO user_settings (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET language = language",

@@ -99,9 +99,11 @@ async fn all(subject: Subject) -> anyhow::Result<()> {
     let mut refusals: BTreeMap<String, u32> = BTreeMap::new();
     // What PostgreSQL did without an error.
     let mut kept: BTreeSet<&'static str> = BTreeSet::new();
+    let mut statements = 0;
     for seed in first..first + cases {
         let mut choices = Choices::seeded(sides.server, seed);
         let case = grammar::case(subject.table, &mut choices);
+        statements += case.statements.len();
         let expected = sides.straight(&case).await?;
         for (statement, step) in case.statements.iter().zip(&expected) {
             if !step.answer.iter().any(|line| line.starts_with("E ")) {
@@ -127,6 +129,7 @@ async fn all(subject: Subject) -> anyhow::Result<()> {
             }
         }
     }
+    println!("{cases} cases, {statements} statements in each phase");
     for (refused, times) in &refusals {
         println!("{times} times {refused}");
     }
