@@ -26,6 +26,7 @@ pub(crate) use written::Call;
 pub use written::{Check, Part, Query, RekeyTrial, Step, Unique, Written};
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::statement::{Named, Rename};
 
@@ -137,6 +138,16 @@ pub struct Lens {
     pub row_security: bool,
     /// The operator's own SQL; `None`: derived from the columns.
     pub written: Option<Written>,
+    /// What every statement needs and takes long to compose.
+    pub(crate) composed: Composed,
+}
+
+/// Parts of a lens's SQL, composed when they are first asked for. They depend on what stays as it
+/// was compiled.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Composed {
+    hash: OnceLock<u32>,
+    image_list: OnceLock<String>,
 }
 
 impl Lens {

@@ -27,7 +27,7 @@ pub(crate) struct Tokens<'a> {
 pub(crate) fn scan(text: &str) -> Result<Vec<Token>, pg_query::Error> {
     let mut depth: u32 = 0;
     let mut tokens = Vec::new();
-    for token in pg_query::scan(text)?.tokens {
+    for token in pg_query::scan_tokens(text)? {
         if is_comment(&token) {
             continue;
         }

@@ -93,6 +93,10 @@ impl Lens {
 
     /// A stable hash of all that shapes the functions.
     fn hash(&self) -> u32 {
+        *self.composed.hash.get_or_init(|| self.hashed())
+    }
+
+    fn hashed(&self) -> u32 {
         let mut hasher = Fnv::default();
         self.migration.hash(&mut hasher);
         self.read().hash(&mut hasher);

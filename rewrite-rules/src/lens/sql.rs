@@ -454,6 +454,15 @@ impl Lens {
     }
 
     fn images(&self, relation: &str) -> String {
+        let list = &self.composed.image_list;
+        format!(
+            "SELECT {} FROM {relation} AS {}",
+            list.get_or_init(|| self.image_list()),
+            Self::ROW
+        )
+    }
+
+    fn image_list(&self) -> String {
         let columns: Vec<_> = self
             .columns
             .iter()
@@ -467,11 +476,7 @@ impl Lens {
                 format!("{value} AS {}", quote_ident(&column.name))
             })
             .collect();
-        format!(
-            "SELECT {} FROM {relation} AS {}",
-            columns.join(", "),
-            Self::ROW
-        )
+        columns.join(", ")
     }
 
     /// When a unified row in scope under a name has a legacy image; `None`: always.

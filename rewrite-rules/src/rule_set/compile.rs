@@ -12,7 +12,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
-use crate::lens::{Constant, LegacyColumn, Lens, TableName, Visible};
+use crate::lens::{Composed, Constant, LegacyColumn, Lens, TableName, Visible};
 use crate::phase::Phase;
 use crate::rule_file::{Instance, RuleFile, TablePart, line_and_column};
 use crate::rule_sql;
@@ -249,6 +249,7 @@ impl Reader<'_> {
                 .map(|(legacy, unified)| (legacy.get_ref().clone(), unified.get_ref().clone()))
                 .collect(),
             written,
+            composed: Composed::default(),
         };
         Some(match part.in_place {
             Some(_) => lens.made_in_place(),
