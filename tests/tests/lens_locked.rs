@@ -3,8 +3,37 @@
 
 use crossfade_tests::answer::comparable;
 use crossfade_tests::control::{pid, until_blocked};
-use crossfade_tests::twin::{ENHANCED_USER, Twin, USER_SETTINGS, answer};
+use crossfade_tests::twin::{Case, ENHANCED_USER, MEMBERS, Twin, USER_SETTINGS, answer};
 use rewrite_rules::Phase;
+
+/// A table that moves as it is, but for a name.
+const PLAIN: Case = Case {
+    name: "plain",
+    rules: r#"[migration]
+name = "plain"
+phase = "legacy_only"
+[[table]]
+legacy = "public.members"
+unified = "public.people"
+key = ["id"]
+[table.columns]
+id = { type = "integer", default = "nextval('public.members_id_seq')" }
+email = { type = "varchar(40)", unified = "mail" }
+region = { type = "text" }
+badge = { type = "integer" }
+name = { type = "varchar(20)" }
+visits = { type = "integer", default = "0" }
+[table.constraints]
+members_pkey = "people_pkey"
+members_email_key = "people_mail_key"
+members_badge = "people_badge"
+"#,
+    unified: "CREATE TABLE people (id integer PRIMARY KEY DEFAULT nextval('members_id_seq'), \
+              mail varchar(40) NOT NULL UNIQUE, region text, badge integer, name varchar(20), \
+              visits integer NOT NULL DEFAULT 0 CONSTRAINT few_visits CHECK (visits < 100), \
+              CONSTRAINT people_badge UNIQUE (region, badge))",
+    ..MEMBERS
+};
 
 const STATEMENTS: &[&str] = &[
     "SELECT id, language, accepted_tos FROM user_settings WHERE id = 1 FOR UPDATE",
@@ -194,5 +223,31 @@ async fn a_lock_that_would_not_be_postgresqls_is_refused() {
     ] {
         twin.refused(sql, why).await.unwrap();
         answer(&twin.proxied, "ROLLBACK").await;
+    }
+}
+
+/// Who has locked a row goes on to write it, while another waits to write it.
+#[tokio::test]
+async fn a_row_that_was_locked_is_written_while_another_writer_waits() {
+    for (case, table, column) in [
+        (PLAIN, "members", "name"),
+        (MEMBERS, "members", "name"),
+        (USER_SETTINGS, "user_settings", "language"),
+    ] {
+        let twin = Twin::in_phase(case, Phase::UnifiedRead).await.unwrap();
+        let other = twin.another().await.unwrap();
+        let process = pid(&other).await.unwrap();
+        let lock = format!("BEGIN; SELECT id FROM {table} WHERE id = 2 FOR UPDATE");
+        assert!(answer(&twin.proxied, &lock).await.contains("done 1"));
+        let write = |value: &str| format!("UPDATE {table} SET {column} = '{value}' WHERE id = 2");
+        let (late, early) = (write("late"), write("early"));
+        let (told, ()) = tokio::join!(answer(&other, &late), async {
+            until_blocked(&twin.direct, process).await.unwrap();
+            assert_eq!(answer(&twin.proxied, &early).await, "done 1", "{table}");
+            answer(&twin.proxied, "COMMIT").await;
+        });
+        assert_eq!(told, "done 1", "{table}");
+        let rows = format!("SELECT {column} FROM {table} WHERE id = 2");
+        assert!(answer(&other, &rows).await.contains("late"), "{table}");
     }
 }

@@ -86,12 +86,16 @@ pub(super) fn substitute_all<'a>(
         check_reference(found, &unreachable)?;
         let written = found.managed.lens.written.as_ref();
         let outer = written.is_some_and(|written| !written.is_lockable());
-        if locks
-            && outer
-            && let Some(rows) = Locked::of(scope, found)?
-        {
-            locked = Some((rows, *found));
-            continue;
+        if locks && (outer || found.mirrors()) {
+            match Locked::of(scope, found) {
+                Ok(Some(rows)) => {
+                    locked = Some((rows, *found));
+                    continue;
+                }
+                Err(refusal) if outer => return Err(refusal),
+                // Locked where it stands.
+                Ok(None) | Err(_) => {}
+            }
         }
         substitute(scope, found, found.managed.migration.phase, source)?;
     }

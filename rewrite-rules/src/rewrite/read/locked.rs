@@ -1,4 +1,4 @@
-//! FOR UPDATE of rows that are read by outer joins, once unified leads.
+//! FOR UPDATE once unified leads: of rows that are read by outer joins, and of any while legacy follows.
 //!
 //! ```text
 //! SELECT language FROM user_settings WHERE id = $1 FOR UPDATE
@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use super::{ManagedRef, Scope, reference_range};
+use super::{ManagedRef, Scope, invert, reference_range, relation, texts};
 use crate::lens::{Call, Lens, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
@@ -103,6 +103,15 @@ impl<'a> Locked<'a> {
         if clause.int("wait_policy") != LockWaitPolicy::LockWaitBlock as i64 {
             return refuse("with NOWAIT or SKIP LOCKED");
         }
+        let range = reference_range(scope, found)?;
+        let before = scope.tokens.tokens.iter().rev();
+        let mut before = before.skip_while(|token| token.start >= range.start);
+        if before
+            .next()
+            .is_some_and(|token| scope.tokens.is_word(token, "table"))
+        {
+            return refuse("by TABLE");
+        }
         if found.table.renames_columns() {
             return refuse("whose columns have other names here");
         }
@@ -130,6 +139,9 @@ impl<'a> Locked<'a> {
         found: &ManagedRef<'a>,
         source: &mut Source<'a>,
     ) -> Result<(), Refusal> {
+        if found.managed.lens.written.is_none() {
+            return self.lock_legacy(scope, found, source);
+        }
         let lens = found.managed.lens;
         let alias = quote_ident(found.table.refname());
         let range = reference_range(scope, found)?;
@@ -145,21 +157,79 @@ impl<'a> Locked<'a> {
             keys.join(", "),
             lens.read(),
         ));
-        if self.select.get("where_clause").exists() {
-            let condition = condition(scope, &range).ok_or_else(|| {
-                refuse::unsupported(
-                    "this spelling of WHERE",
-                    &found.table_name(),
-                    "Write it plainly.",
-                )
-            })?;
-            with.own(" WHERE (").client(source, condition).own(")");
-        }
+        self.condition(scope, found, &mut with, source)?;
         with.own(&format!("), {mirrors}) AS {})", Lens::IMAGE));
         if found.table.alias().is_none() {
             with.own(&format!(" AS {}", quote_ident(found.table.table())));
         }
         source.edit(range, with);
+        Ok(())
+    }
+}
+
+impl<'a> Locked<'a> {
+    /// The rows as ever, their legacy rows locked before them:
+    ///
+    /// ```text
+    /// (SELECT * FROM (read) AS "t" WHERE (SELECT count(*) FROM (
+    ///    SELECT 1 FROM legacy WHERE (key) IN (SELECT key FROM (read) AS "t" WHERE (…)) FOR UPDATE) AS cf_l) >= 0)
+    /// ```
+    ///
+    /// Every writer asks for them first. Whoever had locked the unified rows alone, and then wrote
+    /// them, would wait for a writer that waits for these.
+    fn lock_legacy(
+        &self,
+        scope: &Scope<'a>,
+        found: &ManagedRef<'a>,
+        source: &mut Source<'a>,
+    ) -> Result<(), Refusal> {
+        const KEYS: &str = "cf keys";
+        let lens = found.managed.lens;
+        let alias = quote_ident(found.table.refname());
+        let range = reference_range(scope, found)?;
+        let keys = lens.legacy_key();
+        let keys: Vec<String> = keys.iter().map(|key| format!("{alias}.{key}")).collect();
+        let conditions = invert::conditions(&found.table, lens, scope.tokens);
+        let read = relation(lens, found.managed.migration.phase, &texts(&conditions));
+        let lock = lens.lock_legacy(KEYS);
+        let (before, behind) = lock.split_once(KEYS).unwrap_or_default();
+        let mut with = Output::default();
+        with.own("(SELECT * FROM (")
+            .own_around(&read, &conditions)
+            .own(&format!(
+                ") AS {alias} WHERE (SELECT count(*) FROM ({before}SELECT {} FROM ({}) AS {alias}",
+                keys.join(", "),
+                lens.read()
+            ));
+        self.condition(scope, found, &mut with, source)?;
+        with.own(&format!("{behind}) AS cf_l) >= 0)"));
+        if found.table.alias().is_none() {
+            with.own(&format!(" AS {alias}"));
+        }
+        source.edit(range, with);
+        Ok(())
+    }
+
+    /// The client's condition once more.
+    fn condition(
+        &self,
+        scope: &Scope<'a>,
+        found: &ManagedRef<'a>,
+        with: &mut Output,
+        source: &Source<'a>,
+    ) -> Result<(), Refusal> {
+        if !self.select.get("where_clause").exists() {
+            return Ok(());
+        }
+        let range = reference_range(scope, found)?;
+        let condition = condition(scope, &range).ok_or_else(|| {
+            refuse::unsupported(
+                "this spelling of WHERE",
+                &found.table_name(),
+                "Write it plainly.",
+            )
+        })?;
+        with.own(" WHERE (").client(source, condition).own(")");
         Ok(())
     }
 }
