@@ -1,6 +1,8 @@
 //! Two databases with the same legacy tables: one is migrated behind a proxy, the other never
 //! hears of it. Whatever is asked of both must be answered alike.
 
+mod phases;
+
 use anyhow::{Context, ensure};
 use crossfade::testbed::binaries::Binaries;
 use rewrite_rules::Phase;
@@ -15,6 +17,8 @@ pub struct Case {
     /// The migration's name.
     pub name: &'static str,
     pub rules: &'static str,
+    /// How many tables they move.
+    pub tables: usize,
     /// Further migrations of the same database: names and rules.
     pub also: &'static [(&'static str, &'static str)],
     /// What the superuser does on the server beforehand: roles.
@@ -29,6 +33,7 @@ pub struct Case {
 pub const USER_SETTINGS: Case = Case {
     name: "user_settings",
     rules: include_str!("../../rewrite-rules/rules/user_settings.toml"),
+    tables: 1,
     also: &[],
     server: "",
     legacy: include_str!("../tests/lens/user_settings_legacy.sql"),
@@ -39,6 +44,7 @@ pub const USER_SETTINGS: Case = Case {
 pub const MEMBERS: Case = Case {
     name: "members",
     rules: include_str!("../tests/lens/members.toml"),
+    tables: 1,
     also: &[],
     server: "",
     legacy: include_str!("../tests/lens/members_legacy.sql"),
@@ -53,6 +59,7 @@ pub const UNIFIED_MEMBERS: &str = "(SELECT k.legacy_id AS id, p.email, b.region,
 pub const ENHANCED_USER: Case = Case {
     name: "enhanced_user",
     rules: include_str!("../../rewrite-rules/rules/enhanced_user.toml"),
+    tables: 3,
     also: &[],
     server: "",
     legacy: include_str!("../tests/lens/enhanced_user_legacy.sql"),

@@ -209,19 +209,9 @@ async fn merged_as_stated(twin: &Twin) {
 
 #[tokio::test]
 async fn a_legacy_row_that_is_only_stale_is_no_reason_to_refuse_a_write() {
-    let twin = Twin::start(ENHANCED_USER).await.unwrap();
-    twin.prepare().await.unwrap();
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
-    twin.verified(3).await;
-    for phase in [
-        Phase::ShadowRead,
-        Phase::DualRead,
-        Phase::UnifiedRead,
-        Phase::UnifiedOnly,
-    ] {
-        twin.advance(phase).await.unwrap();
-    }
+    let twin = Twin::in_phase(ENHANCED_USER, Phase::UnifiedOnly)
+        .await
+        .unwrap();
     // Legacy keeps the number of a user who has it no longer.
     twin.same("UPDATE main_enhanceduser SET employee_id = 'other' WHERE employee_id = 'E9'")
         .await
@@ -247,10 +237,9 @@ async fn a_legacy_row_that_is_only_stale_is_no_reason_to_refuse_a_write() {
 
 #[tokio::test]
 async fn accounts_go_on_living_beside_the_merge() {
-    let twin = Twin::start(ENHANCED_USER).await.unwrap();
-    twin.prepare().await.unwrap();
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
+    let twin = Twin::in_phase(ENHANCED_USER, Phase::DualWrite)
+        .await
+        .unwrap();
     let told = async |sql: &str| answer(&twin.proxied, sql).await;
     // What the login does, and a save of the whole account: nothing that legacy has to know.
     assert_eq!(told("UPDATE main_customuser SET last_login = now(), password = 'new', first_name = 'New' WHERE id = 28").await, "done 1");

@@ -19,6 +19,7 @@ fn case() -> Case {
     Case {
         name: "iso_agents",
         rules: RULES.as_str(),
+        tables: 1,
         also: &[(
             DEPENDENTS,
             include_str!("../../rewrite-rules/rules/iso_agents_dependents.toml"),

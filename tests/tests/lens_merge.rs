@@ -38,6 +38,19 @@ const STATEMENTS: &[&str] = &[
     "MERGE INTO members m USING (SELECT 'text' AS t) AS s ON false WHEN NOT MATCHED THEN INSERT (id, email, visits) VALUES (30{p}, 'x{p}', s.t)",
     "MERGE INTO members m USING (SELECT 3 AS id) AS s ON m.id = s.id WHEN MATCHED THEN DELETE WHEN MATCHED THEN DO NOTHING",
     "BEGIN; MERGE INTO members m USING (VALUES (7)) AS s (id) ON m.id = s.id WHEN MATCHED THEN DELETE; SELECT count(*) FROM members WHERE id = 7; ROLLBACK",
+    // Values that queries give; a query runs for the rows of its own action. (PostgreSQL 18 itself ends
+    // at two actions with queries.)
+    "MERGE INTO members m USING (VALUES (11, 'a'), (12, 'b'), (13, 'c'), (40, 'd')) AS s (id, t) ON m.id = s.id WHEN MATCHED AND s.t = 'c' THEN UPDATE SET name = NULL, visits = 3 WHEN MATCHED THEN UPDATE SET visits = 4, (badge, name) = (SELECT max(o.id) + 60, s.t || max(o.email) FROM members o WHERE o.id < m.id) WHEN NOT MATCHED THEN DO NOTHING",
+    "MERGE INTO members m USING (VALUES (11, 'a'), (12, 'b'), (13, 'c')) AS s (id, t) ON m.id = s.id WHEN MATCHED AND s.t = 'c' THEN UPDATE SET (name, region) = ('three', 'q{p}') WHEN MATCHED THEN UPDATE SET visits = 4, (badge, name) = (SELECT max(o.id) + 60, s.t || max(o.email) FROM members o WHERE o.id < m.id) RETURNING merge_action(), m.id, m.name, m.badge, m.visits, m.region, s.t",
+    "MERGE INTO members m USING (SELECT 12 AS id) AS s ON m.id = s.id WHEN NOT MATCHED BY SOURCE AND m.id = 13 THEN UPDATE SET (name, badge) = (SELECT o.name, m.badge + 1 FROM members o WHERE o.id = m.id - 1) WHEN MATCHED THEN UPDATE SET name = 'one' RETURNING merge_action(), m.id, name, badge",
+    "MERGE INTO members m USING (SELECT 12 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET (name) = (SELECT 'one'), (visits, badge) = (SELECT s.id, NULL WHERE m.id = 12)",
+    "MERGE INTO members m USING (SELECT 12 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET (name, region) = (SELECT 'none', 'x' WHERE false), visits = 3",
+    "MERGE INTO members m USING (SELECT 12 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET (name, badge) = ROW('row', s.id)",
+    "MERGE INTO members m USING (SELECT 12 AS id) AS s ON m.id = s.id WHEN MATCHED AND m.id = 5 THEN UPDATE SET (name, visits) = (SELECT email, id FROM members) WHEN MATCHED THEN UPDATE SET visits = 9",
+    "MERGE INTO members m USING (SELECT 12 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET (name, visits) = (SELECT email, id FROM members)",
+    "MERGE INTO members m USING (SELECT 12 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET (name, visits) = (SELECT 1.5, 'x')",
+    "MERGE INTO members m USING (SELECT 12 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET (name, visits) = (SELECT 'x')",
+    "MERGE INTO members m USING (SELECT 12 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET (name, visits) = (SELECT repeat('long', 10), 1)",
     "EXPLAIN (COSTS OFF) MERGE INTO nobody USING (SELECT 1) AS s ON true WHEN MATCHED THEN DELETE",
     "SELECT email, region, badge, name, visits FROM members ORDER BY email",
 ];
@@ -84,33 +97,54 @@ async fn start() -> Option<Twin> {
 #[tokio::test]
 async fn a_merge_reaches_what_it_names_in_every_phase() {
     let Some(twin) = start().await else { return };
-    all(&twin, Phase::LegacyOnly).await;
-    twin.advance(Phase::DualWrite).await.unwrap();
-    all(&twin, Phase::DualWrite).await;
-    twin.crossfade("backfill").await.unwrap();
-    twin.verified(1).await;
-    for phase in PHASES {
-        twin.advance(phase).await.unwrap();
-        all(&twin, phase).await;
-    }
+    let check = async |phase| all(&twin, phase).await;
+    twin.in_every_phase(check).await.unwrap();
 }
-
-const PHASES: [Phase; 4] = [
-    Phase::ShadowRead,
-    Phase::DualRead,
-    Phase::UnifiedRead,
-    Phase::UnifiedOnly,
-];
 
 async fn carried_to(phase: Phase) -> Option<Twin> {
     let twin = start().await?;
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
-    twin.verified(1).await;
-    for next in PHASES.into_iter().filter(|next| *next <= phase) {
-        twin.advance(next).await.unwrap();
-    }
+    twin.carry_to(phase).await.unwrap();
     Some(twin)
+}
+
+/// Rows that come to other keys, once unified leads.
+const KEYS: &[&str] = &[
+    "INSERT INTO members (id, email, region, badge) VALUES (50{p}, 'key{p}@x', 'k{p}', 1), (51{p}, 'kez{p}@x', 'k{p}', 2), (52{p}, 'kea{p}@x', 'k{p}', 3)",
+    "MERGE INTO members m USING (VALUES (50{p}, 60{p}), (51{p}, 51{p}), (53{p}, 1)) AS s (f, t) ON m.id = s.f WHEN MATCHED THEN UPDATE SET id = s.t, name = 'to ' || s.t WHEN NOT MATCHED THEN INSERT (id, email) VALUES (s.f, 'ken{p}@x') RETURNING merge_action(), m.id, s.f, m.name, m.email",
+    "MERGE INTO members m USING (SELECT 60{p} AS id) AS s ON m.id = s.id WHEN NOT MATCHED BY SOURCE AND m.id = 51{p} THEN UPDATE SET (id, visits) = (SELECT m.id + 100, 4) WHEN MATCHED THEN UPDATE SET (id, name) = (s.id + 1000, 'twice') RETURNING merge_action(), m.id, s.id, name, visits",
+    "MERGE INTO members m USING (VALUES (61{p}), (52{p})) AS s (id) ON m.id = s.id WHEN MATCHED AND s.id = 52{p} THEN DELETE WHEN MATCHED THEN UPDATE SET id = m.id + 1000",
+    // Keys that others have, and what is no key.
+    "MERGE INTO members m USING (SELECT 160{p} AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET id = 1",
+    "MERGE INTO members m USING (SELECT 160{p} AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET id = NULL",
+    "MERGE INTO members m USING (SELECT 160{p} AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET id = 'x'",
+    "MERGE INTO members m USING (VALUES (160{p}), (161{p})) AS s (id) ON m.id = s.id WHEN MATCHED THEN UPDATE SET id = 777",
+    "MERGE INTO members m USING (VALUES (1), (2)) AS s (n) ON m.id = 160{p} WHEN MATCHED THEN UPDATE SET id = 700 + s.n",
+    "SELECT id, email, region, badge, name, visits FROM members WHERE email LIKE 'ke_{p}@x' OR id < 3 ORDER BY id",
+];
+
+#[tokio::test]
+async fn a_merge_takes_rows_to_other_keys_once_unified_leads() {
+    let Some(twin) = carried_to(Phase::DualRead).await else {
+        return;
+    };
+    let moved = "MERGE INTO members m USING (SELECT 1) AS s ON m.id = 1 WHEN MATCHED THEN UPDATE SET id = 700";
+    twin.refused(moved, "MERGE that updates the key")
+        .await
+        .unwrap();
+    for phase in [Phase::UnifiedRead, Phase::UnifiedOnly] {
+        twin.advance(phase).await.unwrap();
+        for sql in KEYS {
+            let sql = sql.replace("{p}", &(phase as usize).to_string());
+            twin.same(&sql)
+                .await
+                .unwrap_or_else(|e| panic!("{phase}: {e}"));
+        }
+        twin.equal("members", UNIFIED_MEMBERS).await.unwrap();
+        if phase == Phase::UnifiedRead {
+            twin.equal("members", "members").await.unwrap();
+            twin.verified(1).await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -129,6 +163,9 @@ async fn clients_are_told_the_legacy_tables_types() {
         "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET visits = m.name",
         "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.no WHEN MATCHED THEN UPDATE SET visits = 1",
         "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.id WHEN MATCHED AND 1 / (m.id - 1) = 0 THEN DELETE",
+        "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET (name, visits) = (SELECT m.name, s.no)",
+        "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET (name, visits) = (SELECT 'x', m.name)",
+        "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.id WHEN MATCHED THEN UPDATE SET (name, visits) = (SELECT 'x', 1 / (m.id - 1))",
         "MERGE INTO members m USING (SELECT 1 AS id) AS s ON m.id = s.id WHEN NOT MATCHED THEN INSERT (id, nothing) VALUES (1, 2)",
     ] {
         let expected = comparable(&alone.extended(sql, &[]).await.unwrap());
@@ -184,9 +221,7 @@ async fn what_the_new_application_merges_reaches_the_legacy_table() {
         let sql = format!("INSERT INTO members (id, email) VALUES (10{number}, 'gone{number}@x')");
         twin.same(&sql).await.unwrap();
     }
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
-    twin.verified(1).await;
+    twin.carry_to(Phase::DualWrite).await.unwrap();
     let different = "MERGE INTO badge b USING (SELECT 1) AS v ON b.person_id = 3 WHEN MATCHED AND b.number > 1 \
                      THEN UPDATE SET region = 'x' WHEN MATCHED THEN UPDATE SET visits = 3";
     twin.refused(different, "set different columns")

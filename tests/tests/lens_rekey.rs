@@ -126,10 +126,7 @@ async fn keys_of_a_split_change_in_every_phase() {
 
 #[tokio::test]
 async fn the_new_applications_change_of_a_key_reaches_legacy() {
-    let twin = Twin::start(SPLIT).await.unwrap();
-    twin.prepare().await.unwrap();
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
+    let twin = Twin::in_phase(SPLIT, Phase::DualWrite).await.unwrap();
     let moved = "UPDATE settings SET id = 50000 WHERE id = 2";
     twin.refused(moved, "before dual_read").await.unwrap();
     twin.verified(1).await;
@@ -148,10 +145,7 @@ async fn the_new_applications_change_of_a_key_reaches_legacy() {
 
 #[tokio::test]
 async fn rows_that_exchange_their_keys_at_the_end_of_a_statement_are_refused() {
-    let twin = Twin::start(SPLIT).await.unwrap();
-    twin.prepare().await.unwrap();
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
+    let twin = Twin::in_phase(SPLIT, Phase::DualWrite).await.unwrap();
     // No key that `check` accepts allows that.
     let operator = twin.superuser().await.unwrap();
     operator
@@ -174,11 +168,7 @@ async fn rows_that_exchange_their_keys_at_the_end_of_a_statement_are_refused() {
 
 #[tokio::test]
 async fn whoever_waits_for_a_key_that_changes_finds_the_row_gone_or_the_key_taken() {
-    let twin = Twin::start(SPLIT).await.unwrap();
-    twin.prepare().await.unwrap();
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
-    twin.verified(1).await;
+    let twin = Twin::in_phase(SPLIT, Phase::DualWrite).await.unwrap();
     let other = twin.another().await.unwrap();
     let process = pid(&other).await.unwrap();
     for phase in [
@@ -218,10 +208,7 @@ async fn whoever_waits_for_a_key_that_changes_finds_the_row_gone_or_the_key_take
 
 #[tokio::test]
 async fn a_key_that_cannot_be_carried_over_enters_the_ledger_and_settles_later() {
-    let twin = Twin::start(SPLIT).await.unwrap();
-    twin.prepare().await.unwrap();
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
+    let twin = Twin::in_phase(SPLIT, Phase::DualWrite).await.unwrap();
     twin.direct
         .batch_execute("INSERT INTO org (name) VALUES ('user_60000_org')")
         .await

@@ -90,43 +90,12 @@ async fn all(twin: &Twin, phase: Phase) {
     }
 }
 
-async fn carried_to(phase: Phase) -> Twin {
-    let twin = Twin::start(MEMBERS).await.unwrap();
-    twin.prepare().await.unwrap();
-    twin.advance(Phase::DualWrite).await.unwrap();
-    twin.crossfade("backfill").await.unwrap();
-    twin.verified(1).await;
-    for next in [
-        Phase::ShadowRead,
-        Phase::DualRead,
-        Phase::UnifiedRead,
-        Phase::UnifiedOnly,
-    ] {
-        if next <= phase {
-            twin.advance(next).await.unwrap();
-        }
-    }
-    twin
-}
-
 #[tokio::test]
 async fn rows_are_met_by_their_unique_columns_in_every_phase() {
     let twin = Twin::start(MEMBERS).await.unwrap();
     twin.prepare().await.unwrap();
-    all(&twin, Phase::LegacyOnly).await;
-    twin.advance(Phase::DualWrite).await.unwrap();
-    all(&twin, Phase::DualWrite).await;
-    twin.crossfade("backfill").await.unwrap();
-    twin.verified(1).await;
-    for phase in [
-        Phase::ShadowRead,
-        Phase::DualRead,
-        Phase::UnifiedRead,
-        Phase::UnifiedOnly,
-    ] {
-        twin.advance(phase).await.unwrap();
-        all(&twin, phase).await;
-    }
+    let check = async |phase| all(&twin, phase).await;
+    twin.in_every_phase(check).await.unwrap();
 }
 
 /// Two sessions insert one value; the second waits for the first, and then does what it says of a
@@ -145,7 +114,7 @@ async fn later(twin: &Twin, first: &str, second: &str, end: &str) -> String {
 #[tokio::test]
 async fn of_two_upserts_of_a_new_value_the_later_one_waits_and_updates() {
     for phase in [Phase::UnifiedRead, Phase::UnifiedOnly] {
-        let twin = carried_to(phase).await;
+        let twin = Twin::in_phase(MEMBERS, phase).await.unwrap();
         for (number, (target, values)) in [
             ("id", "5000, 'by id', 'a', 50"),
             ("email", "nextval('members_id_seq'), 'by email', 'a', 51"),
@@ -211,7 +180,7 @@ async fn of_two_upserts_of_a_new_value_the_later_one_waits_and_updates() {
 
 #[tokio::test]
 async fn at_repeatable_read_a_later_upsert_is_told_to_try_again() {
-    let twin = carried_to(Phase::UnifiedOnly).await;
+    let twin = Twin::in_phase(MEMBERS, Phase::UnifiedOnly).await.unwrap();
     let other = twin.another().await.unwrap();
     let upsert = |values: &str, target: &str| {
         format!(
@@ -236,7 +205,7 @@ async fn at_repeatable_read_a_later_upsert_is_told_to_try_again() {
 
 #[tokio::test]
 async fn a_value_that_only_the_new_application_has_is_an_error() {
-    let twin = carried_to(Phase::UnifiedOnly).await;
+    let twin = Twin::in_phase(MEMBERS, Phase::UnifiedOnly).await.unwrap();
     twin.direct
         .batch_execute("INSERT INTO person (email) VALUES ('hidden@x')")
         .await

@@ -368,7 +368,10 @@ const STATEMENTS: &[Statement] = &[
     plain(
         "UPDATE client_profiles c SET notes = 'n' FROM iso_agents a WHERE a.id = c.iso_agent_id AND c.company_name = 'Company 2' RETURNING a, a.email, c.notes",
     ),
-    // Columns of joined tables in RETURNING.
+    // Columns of joined tables in RETURNING, and the row as it has become.
+    plain(
+        "UPDATE iso_agents t SET full_name = 'Now' FROM (VALUES ('s1@example.com', 2)) AS v (x, y) WHERE t.email = v.x RETURNING row_to_json(t)->>'full_name', (t).full_name, to_jsonb(t)->'full_name', v.y",
+    ),
     plain(
         "UPDATE iso_agents a SET margin_value = 7 FROM client_profiles c WHERE c.iso_agent_id = a.id AND c.id::text = (SELECT min(id::text) FROM client_profiles) RETURNING a.email, c.company_name, \"c\".email AS mail, upper(notes), margin_value",
     ),

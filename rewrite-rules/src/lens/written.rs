@@ -225,6 +225,15 @@ impl Lens {
         format!("ROW({})::{}", columns.join(", "), self.image_type())
     }
 
+    /// An image's columns, by the legacy table's names and of its types.
+    pub(crate) fn image_fields(&self, image: &str) -> String {
+        let columns = self.columns.iter().map(|column| {
+            let name = quote_ident(&column.name);
+            column_item(column, &format!("({image}).{name}"))
+        });
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
     /// A call of one of the functions that take images.
     pub(crate) fn call(&self, call: Call, arguments: &str) -> String {
         format!("{}({arguments})", self.call_name(call))

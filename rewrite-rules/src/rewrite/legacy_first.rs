@@ -165,10 +165,14 @@ impl Shape<'_, '_> {
             columns.join(", ")
         };
         if !self.carried.is_empty() {
-            let row = (new.as_str(), named("cf_all"));
-            let row = (row.0, row.1.as_str());
+            // Beside its columns stands the row of before.
+            let rows = format!(
+                "(SELECT cf_i AS cf_row, {} FROM {new} CROSS JOIN LATERAL (SELECT {}) AS cf_i)",
+                self.carried.names.join(", "),
+                named(&new)
+            );
             let verb = TagVerb::Update;
-            return Ok(composer.select_carried(write, source, row, &self.carried, verb));
+            return Ok(composer.select_rows(write, source, &rows, &self.carried, verb));
         }
         let images = format!("(SELECT {} FROM {new})", named(&new));
         Ok(composer.select(write, source, &images, TagVerb::Update))

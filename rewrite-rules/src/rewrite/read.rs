@@ -9,6 +9,8 @@
 //! Without it legacy readers would see rows that writers on unified no longer touch. The client's
 //! own text stays around it, so its names, its NULLs and its order are PostgreSQL's business.
 
+mod locked;
+
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -21,6 +23,7 @@ use crate::splice::{Output, Source};
 use crate::statement::{Refusal, ShadowPair};
 use crate::tree::Tree;
 use crate::walk::{Place, column_refs};
+use locked::Locked;
 
 /// Plans a statement that only reads managed tables.
 pub(super) fn plan<'a>(
@@ -78,15 +81,21 @@ pub(super) fn substitute_all<'a>(
         })
         .collect();
     let unreachable = Unreachable::of(scope.statement);
+    let mut locked = None;
     for found in &read {
         check_reference(found, &unreachable)?;
         let written = found.managed.lens.written.as_ref();
-        if locks && written.is_some_and(|written| !written.is_lockable()) {
-            return Err(refuse::unsupported(
-                "FOR UPDATE of rows that are read from several tables by outer joins",
-                &found.table_name(),
-                "Leave the lock out: an UPDATE locks what it needs and fails if the row changed.",
-            ));
+        let outer = written.is_some_and(|written| !written.is_lockable());
+        if locks && (outer || found.mirrors()) {
+            match Locked::of(scope, found) {
+                Ok(Some(rows)) => {
+                    locked = Some((rows, *found));
+                    continue;
+                }
+                Err(refusal) if outer => return Err(refusal),
+                // Locked where it stands.
+                Ok(None) | Err(_) => {}
+            }
         }
         substitute(scope, found, found.managed.migration.phase, source)?;
     }
@@ -100,6 +109,9 @@ pub(super) fn substitute_all<'a>(
     let tables: Vec<&ManagedRef<'_>> = refs.iter().filter(|found| found.reads_unified()).collect();
     if !tables.is_empty() {
         unqualify_columns(scope, (&tables, &typed), source);
+    }
+    if let Some((rows, found)) = locked {
+        rows.substitute(scope, found, source)?;
     }
     Ok(!read.is_empty())
 }

@@ -157,6 +157,10 @@ pub(super) fn carried<'a>(
                     written_row(scope, target, (column, rows), &mut carried, source)?;
                     continue;
                 }
+                // As it is now: what was found beside the joined tables is the row of before.
+                if rows.is_row(column) && is_derived(target) {
+                    continue;
+                }
                 // Carried in any case: the server tells a name that two tables have.
                 let result = value(&mut carried);
                 let relation = if known {

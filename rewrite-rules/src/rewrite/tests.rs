@@ -190,6 +190,33 @@ fn dual_read_falls_back_unless_rows_are_locked() {
 }
 
 #[test]
+fn a_locking_read_asks_for_the_legacy_rows_first_while_these_follow() {
+    check(
+        Phase::UnifiedRead,
+        "SELECT id FROM old AS o WHERE id = $1 FOR UPDATE",
+        "SELECT id FROM (SELECT * FROM ({read}) AS \"o\" WHERE (SELECT count(*) FROM (\
+         SELECT 1 FROM \"s\".\"old\" AS cf_t WHERE (cf_t.\"id\") IN (SELECT \"o\".\"id\" FROM ({read}) AS \"o\" \
+         WHERE (id = $1)) FOR UPDATE) AS cf_l) >= 0) AS o WHERE id = $1 FOR UPDATE",
+    );
+    for (phase, sql) in [
+        (
+            Phase::UnifiedOnly,
+            "SELECT id FROM old AS o WHERE id = $1 FOR UPDATE",
+        ),
+        (
+            Phase::UnifiedRead,
+            "SELECT id FROM old AS o WHERE id = $1 FOR UPDATE SKIP LOCKED",
+        ),
+        (
+            Phase::UnifiedRead,
+            "SELECT id FROM old AS o WHERE id > $1 LIMIT 1 FOR UPDATE",
+        ),
+    ] {
+        check(phase, sql, &sql.replace("old", "({read})"));
+    }
+}
+
+#[test]
 fn a_comparison_with_a_mapped_column_is_carried_over() {
     let phase = Phase::UnifiedOnly;
     for before in [

@@ -61,6 +61,7 @@ pub(super) fn substitute_returned<'a>(
     }
     Ok(Returned {
         replaced: replace(scope, &known, &shown, source)?,
+        known,
         unknown,
     })
 }
@@ -79,6 +80,8 @@ pub(super) fn ask<'a>(
 pub(super) struct Returned<'a> {
     /// Where those stood that have been replaced.
     pub replaced: HashSet<usize>,
+    /// References that are whole rows.
+    known: Vec<Use<'a>>,
     /// References that are whole rows or columns.
     unknown: Vec<Use<'a>>,
 }
@@ -88,6 +91,12 @@ impl<'a> Returned<'a> {
         column
             .location()
             .is_some_and(|at| self.replaced.contains(&at))
+    }
+
+    /// Whether a reference is the whole row for sure.
+    pub fn is_row(&self, column: &Tree) -> bool {
+        let mut known = self.known.iter();
+        known.any(|known| std::ptr::eq(known.column, column))
     }
 
     /// Whether a reference may be a whole row or a column.

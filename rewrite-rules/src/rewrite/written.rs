@@ -26,6 +26,7 @@ mod upsert;
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::assigned;
+use super::returning::Carried;
 use super::unified_first::set_query::{SetQuery, Value};
 use super::unified_first::{self, Unified};
 use super::{ManagedRef, Scope, legacy_first};
@@ -59,22 +60,17 @@ pub(super) fn compose<'a>(
             legacy_first::compose(scope, target, write, source, composer).map(Some)
         }
         (Side::Legacy, Some(Side::Unified)) => {
-            let images = Images {
+            let mut images = Images {
                 scope: *scope,
                 target,
                 write,
                 lens: target.managed.lens,
+                carried: Carried::default(),
             };
             if merges {
                 return images.merge(composer, source).map(Some);
             }
-            if !unified_first::check(scope, target, write, source)?.is_empty() {
-                return Err(refuse::unsupported(
-                    "columns of joined tables in RETURNING of a write to a table that is split or merged",
-                    &target.table_name(),
-                    "Return columns of the written table only.",
-                ));
-            }
+            images.carried = unified_first::check(scope, target, write, source)?;
             match scope.statement.kind() {
                 "InsertStmt" => images.insert(composer, source),
                 "UpdateStmt" => images.update(composer, source),
@@ -94,6 +90,7 @@ struct Images<'w, 'a> {
     target: &'w ManagedRef<'a>,
     write: &'w Write<'a>,
     lens: &'w Lens,
+    carried: Carried,
 }
 
 impl<'a> Images<'_, 'a> {
@@ -124,7 +121,7 @@ impl<'a> Images<'_, 'a> {
             composer,
             source,
             (Call::Insert, &arguments),
-            TagVerb::Insert,
+            (TagVerb::Insert, &[]),
         ))
     }
 
@@ -155,7 +152,7 @@ impl<'a> Images<'_, 'a> {
             composer,
             source,
             (Call::Change, &arguments),
-            TagVerb::Update,
+            (TagVerb::Update, &sets),
         ))
     }
 
@@ -194,7 +191,7 @@ impl<'a> Images<'_, 'a> {
             composer,
             source,
             (Call::Delete, &arguments),
-            TagVerb::Delete,
+            (TagVerb::Delete, &[]),
         )
     }
 
@@ -224,6 +221,7 @@ impl<'a> Images<'_, 'a> {
         if let Some(new) = new {
             old.own(", ").append(new);
         }
+        old.append(self.carried.values.clone());
         old.own(&format!(" FROM ({}) AS {alias}", self.lens.read()));
         if let Some(joined) = joined {
             old.own(", ").client(source, joined);
@@ -256,10 +254,10 @@ impl<'a> Images<'_, 'a> {
         composer: Composer,
         source: &Source<'_>,
         (call, arguments): (Call, &str),
-        verb: TagVerb,
+        (verb, sets): (TagVerb, &[Set<'_, 'a>]),
     ) -> Composed {
         let images = format!("SELECT * FROM {}", self.lens.call(call, arguments));
-        self.finish_with(composer, source, images.into(), verb)
+        self.finish_with(composer, source, images.into(), (verb, sets))
     }
 
     /// Behind the query of the written rows' images.
@@ -268,7 +266,7 @@ impl<'a> Images<'_, 'a> {
         mut composer: Composer,
         source: &Source<'_>,
         images: Output,
-        verb: TagVerb,
+        (verb, sets): (TagVerb, &[Set<'_, 'a>]),
     ) -> Composed {
         composer.once("img", images);
         let images = composer.name("img");
@@ -278,8 +276,35 @@ impl<'a> Images<'_, 'a> {
             return composer.select(self.write, source, &images, verb);
         }
         // An image keeps values that the legacy column would cut: its types have no length.
-        let typed = format!("(SELECT {} FROM {images} AS cf_i)", self.fields("cf_i"));
-        composer.select(self.write, source, &typed, verb)
+        let typed = format!(
+            "(SELECT {} FROM {images} AS cf_i)",
+            self.lens.image_fields("cf_i")
+        );
+        let rows = if self.carried.is_empty() {
+            typed
+        } else {
+            self.with_carried(&typed, &composer.name("old"), sets)
+        };
+        composer.select_rows(self.write, source, &rows, &self.carried, verb)
+    }
+
+    /// Written rows, each with what the statement found beside it. The function that writes has
+    /// made sure that a row is still as it was found where a joined table had its say.
+    fn with_carried(&self, typed: &str, old: &str, sets: &[Set<'_, 'a>]) -> String {
+        let keys = self.lens.key_columns().map(|key| {
+            let name = quote_ident(&key.name);
+            let moved = sets.iter().any(|(set, _)| set.name == key.name);
+            let image = if moved { "cf_n" } else { "cf_o" };
+            format!("(cf_r.{image}).{name}::{} = cf_i.{name}", key.sql_type)
+        });
+        let keys: Vec<String> = keys.collect();
+        let carried = self.carried.names.iter();
+        let carried: Vec<String> = carried.map(|name| format!(", cf_r.{name}")).collect();
+        format!(
+            "(SELECT cf_i AS cf_row{} FROM {typed} AS cf_i JOIN {old} AS cf_r ON {})",
+            carried.concat(),
+            keys.join(" AND ")
+        )
     }
 
     fn mirrors(&self) -> bool {

@@ -5,6 +5,7 @@ use crate::Phase;
 
 mod dependents;
 mod forms;
+mod locks;
 mod written;
 
 const RIGHT: &str = include_str!("../../rules/iso_agents.toml");

@@ -6,6 +6,7 @@
 //! put, remove(images, record)      what a write to the legacy table is followed by
 //! rekey_one(old, image), rekey(olds, images, record)  the same for keys that change (`rekey`)
 //! insert, change, delete(images …) a write to the legacy name once unified leads (`client`)
+//! lock(images …)                   what FOR UPDATE locks and returns (`client`)
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! merge(actions, olds, images …)   a MERGE
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
@@ -36,6 +37,7 @@ pub(crate) enum Call {
     Merge,
     Change,
     Delete,
+    Lock,
     Accept,
     Follow,
     MoveLegacy,
@@ -54,6 +56,7 @@ impl Call {
             Call::Merge => "merge",
             Call::Change => "change",
             Call::Delete => "delete",
+            Call::Lock => "lock",
             Call::Accept => "accept",
             Call::Follow => "follow",
             Call::MoveLegacy => "move_legacy",
@@ -82,6 +85,7 @@ impl Lens {
             f.insert(),
             f.change(),
             f.delete(),
+            f.lock(),
             f.enter(),
             f.merge(),
         ];

@@ -28,7 +28,7 @@ mod insert;
 use super::Unified;
 use super::set_query::{SetQuery, Value};
 use super::target::Place;
-use crate::lens::{LegacyColumn, Lens};
+use crate::lens::{LegacyColumn, Lens, Written};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::merge::{Action, Joined, Merge, When, check_columns, check_keys, returning};
@@ -97,7 +97,9 @@ impl<'a> Unified<'_, 'a> {
     ) -> Result<Parts<'p, 'a>, Refusal> {
         let merge = Merge::of(&self.scope, self.target, self.write)?;
         check_columns(&self.scope, self.target)?;
-        check_keys(&merge, self.target)?;
+        if !self.lens.written.as_ref().is_some_and(Written::can_rekey) {
+            check_keys(&merge, self.target)?;
+        }
         joined.check()?;
         returning(
             &self.scope,

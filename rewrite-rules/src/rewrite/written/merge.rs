@@ -20,14 +20,13 @@
 //! function does it row by row, as an UPDATE, DELETE or INSERT of that row would.
 
 use super::{Images, Set, names_of};
-use crate::lens::{Call, LegacyColumn, quote_ident};
-use crate::refuse;
+use crate::lens::{Call, LegacyColumn};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::assigned;
 use crate::rewrite::merge::{Action, Joined, When};
 use crate::rewrite::unified_first::Unified;
 use crate::rewrite::unified_first::merge::{Parts, Update};
-use crate::rewrite::unified_first::set_query::Value;
+use crate::rewrite::unified_first::set_query::{SetQuery, Value};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
@@ -44,13 +43,6 @@ impl<'a> Images<'_, 'a> {
         let joined = Joined::of(&self.scope, self.target, true, source);
         let mut parts = unified.merge_parts(&joined, composer, source)?;
         let sets = unified.updates(&parts.merge)?;
-        if sets.iter().any(|update| !update.queries.is_empty()) {
-            return Err(refuse::unsupported(
-                "SET (…) = (a query) in MERGE into a table that is split or merged, once reads are unified",
-                &self.target.table_name(),
-                "Set each column by `column = expression`.",
-            ));
-        }
         let mut inserts = Vec::new();
         for (number, clause) in parts.merge.clauses.iter().enumerate() {
             if let Action::Insert(values) = &clause.action {
@@ -136,11 +128,35 @@ impl<'a> Images<'_, 'a> {
         for (number, clause) in parts.merge.clauses.iter().enumerate() {
             if clause.when == when && matches!(clause.action, Action::Update(_)) {
                 output.own(&format!(" WHEN cf_w.cf_do = {number} THEN "));
-                output.append(self.new_row(source, &set_by(sets, number)));
+                self.changed_row(output, source, sets, number);
             }
         }
         let image = self.lens.image_type();
         output.own(&format!(" WHEN false THEN NULL::{image} END AS cf_n"));
+    }
+
+    /// The row as an UPDATE action makes it. Its queries run for the rows that it is chosen for.
+    fn changed_row(
+        &self,
+        output: &mut Output,
+        source: &Source<'_>,
+        sets: &[Update<'_, 'a>],
+        clause: usize,
+    ) {
+        let row = self.new_row(source, &set_by(sets, clause));
+        let queries = queries_of(sets, clause);
+        if queries.is_empty() {
+            output.append(row);
+            return;
+        }
+        output
+            .own("(SELECT ")
+            .append(row)
+            .own(" FROM (SELECT) AS cf_one");
+        for (number, query) in queries.iter().enumerate() {
+            query.item(number, output, source);
+        }
+        output.own(")");
     }
 
     /// What is to be done to the rows of `cf_old` or `cf_left`.
@@ -246,7 +262,7 @@ impl<'a> Images<'_, 'a> {
             "(SELECT count(*) FROM {}) >= 0",
             composer.name("new")
         ));
-        let image = format!("SELECT {}", self.fields("cf_all.cf_row"));
+        let image = format!("SELECT {}", self.lens.image_fields("cf_all.cf_row"));
         let from = format!(
             " LEFT JOIN {} AS cf_s ON cf_s.cf_number = cf_all.cf_number{}",
             composer.name("src"),
@@ -276,22 +292,17 @@ impl<'a> Images<'_, 'a> {
                     (given.collect(), items.clone())
                 }
             };
+            let mut from = Output::from(from);
+            for (at, query) in queries_of(sets, number).iter().enumerate() {
+                query.item(at, &mut from, source);
+            }
             self.judge(
                 &mut parts.composer,
                 source,
                 (&format!("types{number}"), from),
-                &values,
+                (&values, queries_of(sets, number)),
             );
         }
-    }
-
-    /// An image's columns, by the client's names and of their types.
-    pub(super) fn fields(&self, image: &str) -> String {
-        let columns = self.lens.columns.iter().map(|column| {
-            let name = quote_ident(&column.name);
-            format!("({image}).{name}::{} AS {name}", column.sql_type)
-        });
-        columns.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -299,4 +310,10 @@ impl<'a> Images<'_, 'a> {
 fn set_by<'s, 'a>(sets: &[Update<'s, 'a>], clause: usize) -> Vec<Set<'s, 'a>> {
     let update = sets.iter().find(|update| update.clause == clause);
     update.map_or_else(Vec::new, |update| update.sets.clone())
+}
+
+/// The queries that it sets columns to.
+fn queries_of<'u, 'a>(sets: &'u [Update<'_, 'a>], clause: usize) -> &'u [SetQuery<'a>] {
+    let update = sets.iter().find(|update| update.clause == clause);
+    update.map_or(&[], |update| &update.queries)
 }

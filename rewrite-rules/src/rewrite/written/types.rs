@@ -50,16 +50,16 @@ impl<'a> Images<'_, 'a> {
         }
         // An INSERT may have values to judge as well.
         let name = if beside.is_some() { "sets" } else { "types" };
-        self.judge(composer, source, (name, from), sets);
+        self.judge(composer, source, (name, from), (sets, queries));
     }
 
-    /// `from`: the relations that the values may name.
+    /// `from`: the relations that the values may name, the queries among them.
     pub(super) fn judge(
         &self,
         composer: &mut Composer,
         source: &Source<'_>,
         (name, from): (&str, impl Into<Output>),
-        values: &[Set<'_, 'a>],
+        (values, queries): (&[Set<'_, 'a>], &[SetQuery<'_>]),
     ) {
         let judged: Vec<_> = values
             .iter()
@@ -72,7 +72,7 @@ impl<'a> Images<'_, 'a> {
         if judged.is_empty() {
             return;
         }
-        let mut output = self.values(source, &judged);
+        let mut output = self.values(source, &judged, queries);
         output.own(" FROM ").append(from.into()).own(" WHERE false");
         composer.query(name, output);
     }
@@ -115,20 +115,31 @@ impl<'a> Images<'_, 'a> {
             if judged.is_empty() || seen.len() >= ROWS_MAX || !seen.insert(form) {
                 continue;
             }
-            let mut output = self.values(source, &judged);
+            let mut output = self.values(source, &judged, &[]);
             output.own(" WHERE false");
             composer.query(&format!("types{}", seen.len()), output);
         }
         Ok(())
     }
 
-    fn values(&self, source: &Source<'_>, judged: &[Set<'_, '_>]) -> Output {
+    fn values(
+        &self,
+        source: &Source<'_>,
+        judged: &[Set<'_, '_>],
+        queries: &[SetQuery<'_>],
+    ) -> Output {
         let mut output = self.target_of(judged.iter().map(|(column, _)| *column));
         for (index, (_, value)) in judged.iter().enumerate() {
             output.own(if index == 0 { "SELECT " } else { ", " });
             match value {
                 Value::Expression(value) => _ = output.client(source, value.extent()),
-                Value::OfQuery { query, at } => _ = output.own(&SetQuery::value(*query, *at)),
+                Value::OfQuery { query, at } => {
+                    let value = SetQuery::value(*query, *at);
+                    match queries.get(*query) {
+                        Some(of) => output.own_for(&value, of.place(*at)),
+                        None => output.own(&value),
+                    };
+                }
             }
         }
         output

@@ -76,8 +76,8 @@ impl<'a> Images<'_, 'a> {
                     self.mirrors()
                 )
             ),
-            self.fields("cf_q.cf_x"),
-            self.fields("cf_e.cf_row"),
+            self.lens.image_fields("cf_q.cf_x"),
+            self.lens.image_fields("cf_e.cf_row"),
             self.write.alias,
             image = self.lens.image_type(),
         ));
@@ -104,7 +104,7 @@ impl<'a> Images<'_, 'a> {
             names_of(&sets),
             self.mirrors()
         ));
-        Ok(self.finish_with(composer, source, all, TagVerb::Insert))
+        Ok(self.finish_with(composer, source, all, (TagVerb::Insert, &[])))
     }
 
     /// The keys that were written, none yet; NULL where no row can be met twice.

@@ -3,7 +3,7 @@
 use super::compile;
 use crate::{Phase, SearchPath, Verdict};
 
-const RIGHT: &str = r#"[migration]
+pub(super) const RIGHT: &str = r#"[migration]
 name = "split"
 phase = "dual_write"
 [prepare]
@@ -365,7 +365,7 @@ fn every_column_is_put_or_declared_lossy_and_nothing_is_said_twice() {
 }
 
 /// What a statement becomes in a phase, or why it is refused.
-fn becomes(rules: &str, phase: Phase, sql: &str) -> Result<String, String> {
+pub(super) fn becomes(rules: &str, phase: Phase, sql: &str) -> Result<String, String> {
     let rules = compile(rules).expect("it is right").with_phase(None, phase);
     match &rules.rewrite(sql, SearchPath::AsDeclared).verdict {
         Verdict::Rewritten(rewritten) => Ok(rewritten.sql.clone()),
@@ -396,6 +396,44 @@ fn a_merge_into_a_table_that_is_split_is_done_by_the_lenss_functions() {
         let said = becomes(RIGHT, phase, key).expect_err("the key");
         assert!(said.contains("MERGE that updates the key"), "{said}");
     }
+    let rekey = "rekey = [\"UPDATE ids k SET legacy_id = r.id FROM row_image r, old_image o WHERE k.legacy_id = o.id\"]\n[table.columns]";
+    let with = RIGHT.replacen("[table.columns]", rekey, 1);
+    assert!(becomes(&with, Phase::DualRead, key).is_err());
+    for phase in [Phase::UnifiedRead, Phase::UnifiedOnly] {
+        let sql = becomes(&with, phase, key).expect("its rows can move");
+        assert!(sql.contains("ARRAY['id']::text[]::text"), "{sql}");
+    }
+}
+
+#[test]
+fn a_query_of_a_merges_action_runs_for_the_rows_of_that_action() {
+    let merge = "MERGE INTO old USING t ON old.id = t.id WHEN MATCHED AND t.x THEN DELETE \
+                 WHEN MATCHED THEN UPDATE SET (name, note) = (SELECT t.n, max(q) FROM t AS q)";
+    let sql = becomes(RIGHT, Phase::UnifiedRead, merge).expect("it is rewritten");
+    let arm = "WHEN cf_w.cf_do = 1 THEN (SELECT ROW(\"old\".\"id\", cf_q1.cf_c1, \"old\".\"street\", cf_q1.cf_c2)";
+    assert!(sql.contains(arm), "{sql}");
+}
+
+#[test]
+fn what_a_joined_write_returns_is_found_with_the_row_and_told_with_what_became_of_it() {
+    let update = "UPDATE old AS o SET name = t.n FROM t WHERE t.id = o.id RETURNING o.name, t.n";
+    let sql = becomes(RIGHT, Phase::UnifiedOnly, update).expect("it is rewritten");
+    for part in [
+        ")::crossfade.\"image_old_5c5b\" AS cf_n, t.n AS cf_c1 FROM (SELECT",
+        "AS cf_i JOIN cf_old AS cf_r ON (cf_r.cf_o).\"id\"::integer = cf_i.\"id\") AS cf_all",
+        "CROSS JOIN LATERAL (SELECT (cf_all.cf_row).*) AS \"o\" \
+         CROSS JOIN LATERAL (SELECT cf_all.cf_c1 AS \"n\") AS \"t\"",
+    ] {
+        let part = part.replace("image_old_5c5b", &image_of(&sql));
+        assert!(sql.contains(&part), "{part}\n{sql}");
+    }
+}
+
+/// The name of the images' table, which ends in a hash.
+fn image_of(sql: &str) -> String {
+    let start = sql.find("image_old").expect("it has images");
+    let name = &sql[start..];
+    name[..name.find('"').expect("it is quoted")].to_owned()
 }
 
 #[test]

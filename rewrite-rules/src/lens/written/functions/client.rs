@@ -150,6 +150,28 @@ impl Functions<'_> {
         )
     }
 
+    /// FOR UPDATE: the rows as they are under their locks. Whether they still are what the statement
+    /// asks for it looks itself.
+    pub(super) fn lock(&self) -> Function {
+        let body = format!(
+            "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n{again}\
+             \x20   RETURN NEXT cf_now;\n  END LOOP;\n",
+            again = self.look_again(),
+        );
+        self.function(
+            self.lens.named(Call::Lock.word()),
+            &format!(
+                "(cf_olds {row}[], cf_mirror boolean) RETURNS SETOF {row}",
+                row = self.row
+            ),
+            &format!(
+                "  cf_old {row};\n  cf_now {row};\n  cf_alone constant boolean := true;\n",
+                row = self.row
+            ),
+            &body,
+        )
+    }
+
     /// `cf_now`: the row of `cf_old` as it is under its locks. A row that is gone is skipped, as
     /// by any UPDATE or DELETE that waited for it.
     fn look_again(&self) -> String {

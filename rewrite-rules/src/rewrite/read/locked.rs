@@ -1,0 +1,272 @@
+//! FOR UPDATE once unified leads: of rows that are read by outer joins, and of any while legacy follows.
+//!
+//! ```text
+//! SELECT language FROM user_settings WHERE id = $1 FOR UPDATE
+//!
+//! SELECT language FROM (SELECT (cf_n)."id"::integer AS "id", … FROM crossfade.lock_…(
+//!   (SELECT array_agg(ROW("user_settings"."id", …)::image ORDER BY …)
+//!    FROM (read) AS "user_settings" WHERE (id = $1)), true) AS cf_n) AS "user_settings"
+//! WHERE id = $1 FOR UPDATE
+//! ```
+//!
+//! PostgreSQL locks no row on the other side of an outer join, and what is read from there would be
+//! what it was when the statement began. The lens's function locks as an UPDATE does, and gives the
+//! rows as they are then. Their condition is looked at again, as PostgreSQL does with a row that
+//! changed while it was waited for; hence nothing in it may be told apart by how often it is run.
+
+use std::ops::Range;
+
+use super::{ManagedRef, Scope, invert, reference_range, relation, texts};
+use crate::lens::{Call, Lens, quote_ident};
+use crate::phase::Phase;
+use crate::refuse;
+use crate::splice::{Output, Source};
+use crate::statement::Refusal;
+use crate::tree::Tree;
+use pg_query::protobuf::{AExprKind, BoolExprType, LockClauseStrength, LockWaitPolicy};
+
+/// What may be called in the condition: it gives the same each time.
+const SAME_EACH_TIME: [&str; 14] = [
+    "lower",
+    "upper",
+    "length",
+    "btrim",
+    "ltrim",
+    "rtrim",
+    "abs",
+    "now",
+    "date_trunc",
+    "min",
+    "max",
+    "count",
+    "left",
+    "right",
+];
+
+/// What ends a WHERE.
+const BEHIND_WHERE: [&str; 8] = [
+    "group", "having", "window", "order", "limit", "offset", "fetch", "for",
+];
+
+/// A locking SELECT from one table, whose rows a function can lock.
+pub(super) struct Locked<'a> {
+    select: &'a Tree,
+}
+
+impl<'a> Locked<'a> {
+    /// `found` is the table that is locked, `None` if it is only read beside it.
+    pub fn of(scope: &Scope<'a>, found: &ManagedRef<'a>) -> Result<Option<Locked<'a>>, Refusal> {
+        let refuse = |what: &str| {
+            Err(refuse::unsupported(
+                &format!(
+                    "FOR UPDATE of rows that are read from several tables by outer joins, {what},"
+                ),
+                &found.table_name(),
+                "Lock the rows of this table by a SELECT of its own, or leave the lock out: an UPDATE \
+                 locks what it needs and fails if the row changed.",
+            ))
+        };
+        let select = match scope.statement.kind() {
+            "ExplainStmt" => scope.statement.get("query"),
+            _ => scope.statement,
+        };
+        let clauses = select.list("locking_clause");
+        let mut locks = 0;
+        scope
+            .statement
+            .each(&mut |node| locks += usize::from(node.is("LockingClause")));
+        let [clause] = clauses else {
+            return refuse("in a query within another statement, or several times");
+        };
+        if !select.is("SelectStmt") || locks != 1 || select.get("with_clause").exists() {
+            return refuse("in a query within another statement, or beside WITH");
+        }
+        let [item] = select.list("from_clause") else {
+            return refuse("beside other tables");
+        };
+        if !std::ptr::eq(item, found.table.node) {
+            // Of a query in an expression PostgreSQL locks nothing.
+            return if item.is("RangeVar") {
+                Ok(None)
+            } else {
+                refuse("beside other tables")
+            };
+        }
+        let strengths = [
+            LockClauseStrength::LcsForupdate,
+            LockClauseStrength::LcsFornokeyupdate,
+        ];
+        let strength = clause.int("strength");
+        if !strengths.iter().any(|known| *known as i64 == strength) {
+            return refuse("or FOR SHARE");
+        }
+        if clause.int("wait_policy") != LockWaitPolicy::LockWaitBlock as i64 {
+            return refuse("with NOWAIT or SKIP LOCKED");
+        }
+        let range = reference_range(scope, found)?;
+        let before = scope.tokens.tokens.iter().rev();
+        let mut before = before.skip_while(|token| token.start >= range.start);
+        if before
+            .next()
+            .is_some_and(|token| scope.tokens.is_word(token, "table"))
+        {
+            return refuse("by TABLE");
+        }
+        if found.table.renames_columns() {
+            return refuse("whose columns have other names here");
+        }
+        let condition = select.get("where_clause");
+        let mut calls = Vec::new();
+        condition.each(&mut |node| {
+            if node.is("FuncCall") {
+                calls.extend(node.list("funcname").last().map(|name| name.text("sval")));
+            }
+        });
+        if calls.iter().any(|name| !SAME_EACH_TIME.contains(name)) {
+            return refuse("by a condition that calls functions");
+        }
+        let limited = select.get("limit_count").exists() || select.get("limit_offset").exists();
+        if limited && !is_narrow(condition) {
+            return refuse("with a LIMIT and no column = value");
+        }
+        Ok(Some(Locked { select }))
+    }
+
+    /// Puts the locked rows in the table's place. To be done when all else has been edited.
+    pub fn substitute(
+        &self,
+        scope: &Scope<'a>,
+        found: &ManagedRef<'a>,
+        source: &mut Source<'a>,
+    ) -> Result<(), Refusal> {
+        if found.managed.lens.written.is_none() {
+            return self.lock_legacy(scope, found, source);
+        }
+        let lens = found.managed.lens;
+        let alias = quote_ident(found.table.refname());
+        let range = reference_range(scope, found)?;
+        let keys = lens.legacy_key();
+        let keys: Vec<String> = keys.iter().map(|key| format!("{alias}.{key}")).collect();
+        let mirrors = found.managed.migration.phase == Phase::UnifiedRead;
+        let mut with = Output::default();
+        with.own(&format!(
+            "(SELECT {} FROM {}((SELECT array_agg({} ORDER BY {}) FROM ({}) AS {alias}",
+            lens.image_fields(Lens::IMAGE),
+            lens.call_name(Call::Lock),
+            lens.image_row(&alias),
+            keys.join(", "),
+            lens.read(),
+        ));
+        self.condition(scope, found, &mut with, source)?;
+        with.own(&format!("), {mirrors}) AS {})", Lens::IMAGE));
+        if found.table.alias().is_none() {
+            with.own(&format!(" AS {}", quote_ident(found.table.table())));
+        }
+        source.edit(range, with);
+        Ok(())
+    }
+}
+
+impl<'a> Locked<'a> {
+    /// The rows as ever, their legacy rows locked before them:
+    ///
+    /// ```text
+    /// (SELECT * FROM (read) AS "t" WHERE (SELECT count(*) FROM (
+    ///    SELECT 1 FROM legacy WHERE (key) IN (SELECT key FROM (read) AS "t" WHERE (…)) FOR UPDATE) AS cf_l) >= 0)
+    /// ```
+    ///
+    /// Every writer asks for them first. Whoever had locked the unified rows alone, and then wrote
+    /// them, would wait for a writer that waits for these.
+    fn lock_legacy(
+        &self,
+        scope: &Scope<'a>,
+        found: &ManagedRef<'a>,
+        source: &mut Source<'a>,
+    ) -> Result<(), Refusal> {
+        const KEYS: &str = "cf keys";
+        let lens = found.managed.lens;
+        let alias = quote_ident(found.table.refname());
+        let range = reference_range(scope, found)?;
+        let keys = lens.legacy_key();
+        let keys: Vec<String> = keys.iter().map(|key| format!("{alias}.{key}")).collect();
+        let conditions = invert::conditions(&found.table, lens, scope.tokens);
+        let read = relation(lens, found.managed.migration.phase, &texts(&conditions));
+        let lock = lens.lock_legacy(KEYS);
+        let (before, behind) = lock.split_once(KEYS).unwrap_or_default();
+        let mut with = Output::default();
+        with.own("(SELECT * FROM (")
+            .own_around(&read, &conditions)
+            .own(&format!(
+                ") AS {alias} WHERE (SELECT count(*) FROM ({before}SELECT {} FROM ({}) AS {alias}",
+                keys.join(", "),
+                lens.read()
+            ));
+        self.condition(scope, found, &mut with, source)?;
+        with.own(&format!("{behind}) AS cf_l) >= 0)"));
+        if found.table.alias().is_none() {
+            with.own(&format!(" AS {alias}"));
+        }
+        source.edit(range, with);
+        Ok(())
+    }
+
+    /// The client's condition once more.
+    fn condition(
+        &self,
+        scope: &Scope<'a>,
+        found: &ManagedRef<'a>,
+        with: &mut Output,
+        source: &Source<'a>,
+    ) -> Result<(), Refusal> {
+        if !self.select.get("where_clause").exists() {
+            return Ok(());
+        }
+        let range = reference_range(scope, found)?;
+        let condition = condition(scope, &range).ok_or_else(|| {
+            refuse::unsupported(
+                "this spelling of WHERE",
+                &found.table_name(),
+                "Write it plainly.",
+            )
+        })?;
+        with.own(" WHERE (").client(source, condition).own(")");
+        Ok(())
+    }
+}
+
+/// Where the condition stands, behind the one table of FROM.
+fn condition(scope: &Scope<'_>, table: &Range<usize>) -> Option<Range<usize>> {
+    let tokens = scope.tokens;
+    let behind = tokens
+        .tokens
+        .partition_point(|token| token.start < table.end);
+    let first = tokens.word("where", behind)? + 1;
+    // `t.order` is a column.
+    let ends = |at: &usize| !tokens.is_symbol(&tokens.tokens[at - 1], ".");
+    let end = BEHIND_WHERE.iter().filter_map(|word| {
+        let mut found = tokens.word(word, first);
+        while let Some(at) = found.filter(|at| !ends(at)) {
+            found = tokens.word(word, at + 1);
+        }
+        found
+    });
+    Some(tokens.slice(first..end.min()?).extent())
+}
+
+/// Whether a condition asks for a value of a column: only so are the rows that LIMIT leaves out, and
+/// that are locked all the same, likely to be few.
+fn is_narrow(condition: &Tree) -> bool {
+    if condition.is("BoolExpr") {
+        return condition.int("boolop") == BoolExprType::AndExpr as i64
+            && condition.list("args").iter().any(is_narrow);
+    }
+    let kind = condition.int("kind");
+    let equals = condition
+        .list("name")
+        .iter()
+        .any(|name| name.text("sval") == "=");
+    condition.is("AExpr")
+        && equals
+        && (kind == AExprKind::AexprOp as i64 || kind == AExprKind::AexprIn as i64)
+        && condition.get("lexpr").is("ColumnRef")
+}
