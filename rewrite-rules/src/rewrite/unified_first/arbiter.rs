@@ -210,12 +210,18 @@ impl Unified<'_, '_> {
         } else {
             value
         };
-        if !constant.is("AConst") {
-            return None;
-        }
         let tokens = self.scope.tokens;
         let at = tokens.at(constant.location()?)?;
         let token = &tokens.tokens[at];
+        if constant.is("ParamRef") {
+            // A value by the time that a plan is made for it.
+            let value = format!("{}::{}", tokens.str(token), column.sql_type);
+            let unified = format!("({})", column.search_value(&value));
+            return Some((token.start..token.end, unified));
+        }
+        if !constant.is("AConst") {
+            return None;
+        }
         let escaped = tokens.tokens.get(at + 1);
         let plain = tokens.str(token).starts_with('\'')
             && !escaped.is_some_and(|next| tokens.is_word(next, "uescape"));
