@@ -8,6 +8,7 @@ mod laws;
 mod limits;
 mod shape;
 mod surroundings;
+mod targets;
 
 use rewrite_rules::{Lens, Migration, RuleSet};
 use serde::Serialize;
@@ -98,6 +99,7 @@ pub async fn run(
             if !migration.phase.reads_unified() {
                 collisions::check(&control, lens, &mut findings).await?;
             }
+            targets::check(&control, (rules, migration), lens, &mut findings).await?;
             laws::check(&control, lens, sample_rows, &mut findings).await?;
         }
         all.append(&mut findings.all);

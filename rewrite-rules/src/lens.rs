@@ -78,12 +78,33 @@ pub struct LegacyColumn {
 impl LegacyColumn {
     /// The legacy type without its modifier: what an assigned literal or parameter is read as.
     #[must_use]
-    pub fn base_type(&self) -> &str {
-        self.sql_type
-            .split('(')
-            .next()
-            .unwrap_or(&self.sql_type)
-            .trim()
+    pub fn base_type(&self) -> String {
+        without_modifier(&self.sql_type)
+    }
+
+    /// Whether both sides hold the same values in columns of the same kind, whatever the names: an
+    /// expression over one is the same expression over the other.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let kind = |sql_type: &str| match without_modifier(sql_type) {
+            text if ["character varying", "varchar"].contains(&text.as_str()) => "text".to_owned(),
+            other => other,
+        };
+        self.values.is_empty() && kind(&self.sql_type) == kind(&self.unified_type)
+    }
+}
+
+/// `numeric(10,2)[]` → `numeric[]`, `timestamp(3) with time zone` → `timestamp with time zone`. For
+/// some types the bare name is that of a single character or bit, so they go by another.
+pub(crate) fn without_modifier(sql_type: &str) -> String {
+    let (name, behind) = match sql_type.split_once('(') {
+        Some((name, rest)) => (name, rest.split_once(')').map_or("", |(_, behind)| behind)),
+        None => (sql_type, ""),
+    };
+    match name.trim().to_ascii_lowercase().as_str() {
+        "character" | "char" => format!("bpchar{behind}"),
+        "bit" => format!("pg_catalog.bit{behind}"),
+        _ => format!("{}{behind}", name.trim()),
     }
 }
 
@@ -115,6 +136,12 @@ impl Visible {
     #[must_use]
     pub fn over(&self, row: &str) -> String {
         self.sql.replace(Self::ROW, row)
+    }
+
+    /// The condition where the columns have no row's name before them.
+    #[must_use]
+    pub fn of_columns(&self) -> String {
+        self.sql.replace(&format!("{}.", Self::ROW), "")
     }
 }
 

@@ -108,9 +108,19 @@ impl Output {
         self.values.push(Mapped {
             original,
             rewritten: self.sql.len()..self.sql.len() + text.len(),
-            column: column.to_owned(),
+            column: Some(column.to_owned()),
         });
         self.own_for(text, original)
+    }
+
+    /// Appends a list that a query of the client's must have as many columns as.
+    pub fn own_columns(&mut self, text: &str, original: usize) -> &mut Output {
+        self.values.push(Mapped {
+            original,
+            rewritten: self.sql.len()..self.sql.len() + text.len(),
+            column: None,
+        });
+        self.own(text)
     }
 
     /// Appends a range of the client's text with the edits inside it.

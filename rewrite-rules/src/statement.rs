@@ -131,13 +131,14 @@ pub struct Kept {
     pub length: usize,
 }
 
-/// Text of ours that maps a value of the client's for a legacy column, in the sent text.
+/// Text of ours that maps a value of the client's for a legacy column, in the sent text; without a
+/// column, one that a query of the client's must have as many columns as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapped {
     /// Where the value stands in the client's text.
     pub original: usize,
     pub rewritten: std::ops::Range<usize>,
-    pub column: String,
+    pub column: Option<String>,
 }
 
 impl Mapped {
@@ -152,12 +153,25 @@ impl Rewritten {
     /// position of the value in the client's text.
     #[must_use]
     pub fn mapped_at(&self, position_chars: u32) -> Option<(&str, u32)> {
+        let (column, position) = self.value_at(position_chars)?;
+        Some((column?, position))
+    }
+
+    /// The position of a query in the client's text, if this one in the sent text is where its columns are
+    /// counted.
+    #[must_use]
+    pub fn counted_at(&self, position_chars: u32) -> Option<u32> {
+        let (column, position) = self.value_at(position_chars)?;
+        column.is_none().then_some(position)
+    }
+
+    fn value_at(&self, position_chars: u32) -> Option<(Option<&str>, u32)> {
         let chars_before = (position_chars as usize).checked_sub(1)?;
         let (byte, _) = self.sql.char_indices().nth(chars_before)?;
         let mut mapped = self.values.iter();
         let mapped = mapped.find(|mapped| mapped.rewritten.contains(&byte))?;
         let chars = self.original.get(..mapped.original)?.chars().count() + 1;
-        Some((&mapped.column, u32::try_from(chars).ok()?))
+        Some((mapped.column.as_deref(), u32::try_from(chars).ok()?))
     }
 
     /// Why a server of this version cannot be sent it, if it cannot.
@@ -193,14 +207,65 @@ impl Rewritten {
             .map_or(name, |rename| &rename.to)
     }
 
-    /// A message with the quoted names in it as the client knows them.
+    /// A message with the quoted names in it as the client knows them; `at` is where in the client's text
+    /// it points. A column that the client itself calls so there is told as it is.
     #[must_use]
-    pub fn client_message(&self, message: &str) -> String {
+    pub fn client_message(&self, message: &str, at: Option<u32>) -> String {
+        let own = at.and_then(|at| self.name_at(at));
         let mut said = message.to_owned();
         for Rename { kind, from, to } in &self.renames {
+            if *kind == Named::Column && own.as_ref() == Some(from) {
+                continue;
+            }
             said = renamed(&said, (*kind, &format!("\"{from}\"")), &format!("\"{to}\""));
         }
         said
+    }
+
+    /// A message about rights to a table, whose name stands in it without quotation marks, whatever the
+    /// language. What else may bear the name is told apart by the word before it.
+    #[must_use]
+    pub fn client_rights(&self, message: &str) -> String {
+        const OTHERS: [&str; 6] = [
+            "schema",
+            "function",
+            "sequence",
+            "type",
+            "database",
+            "procedure",
+        ];
+        let part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+        for Rename { from, to, .. } in self.renames.iter().filter(|r| r.kind == Named::Table) {
+            let found = message.match_indices(from.as_str()).find(|(at, _)| {
+                let (before, behind) = (&message[..*at], &message[at + from.len()..]);
+                let word = before.trim_end().rsplit(' ').next().unwrap_or_default();
+                !before.ends_with(part) && !behind.starts_with(part) && !OTHERS.contains(&word)
+            });
+            if let Some((at, _)) = found {
+                return format!("{}{to}{}", &message[..at], &message[at + from.len()..]);
+            }
+        }
+        message.to_owned()
+    }
+
+    /// The last part of the name that stands at a 1-based position in the client's text.
+    fn name_at(&self, position_chars: u32) -> Option<String> {
+        let before = (position_chars as usize).checked_sub(1)?;
+        let mut rest = self.original.chars().skip(before).peekable();
+        loop {
+            let quoted = rest.next_if_eq(&'"').is_some();
+            let mut name = String::new();
+            while let Some(c) = rest.next_if(|c| match quoted {
+                true => *c != '"',
+                false => c.is_alphanumeric() || ['_', '$'].contains(c),
+            }) {
+                name.push(c);
+            }
+            rest.next_if(|c| quoted && *c == '"');
+            if rest.next_if_eq(&'.').is_none() {
+                return Some(if quoted { name } else { name.to_lowercase() });
+            }
+        }
     }
 
     /// Maps a 1-based character position in the sent text (field `P` of an `ErrorResponse`) to

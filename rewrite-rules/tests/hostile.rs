@@ -183,6 +183,28 @@ fn thousands_of_rows_and_statements() {
 }
 
 #[test]
+fn thousands_of_parts_of_a_column_and_of_names_in_a_target() {
+    let rewritten: [&[&str]; 2] = [&["rewritten"], &["rewritten"]];
+    let parts = vec!["metadata['a']"; 20_000].join(",");
+    let values = vec!["to_jsonb(1)"; 20_000].join(",");
+    let insert = "INSERT INTO iso_agents";
+    check(&format!("{insert} ({parts}) VALUES ({values})"), rewritten);
+    let sets = vec!["metadata[lower(email)] = '1'"; 15_000].join(",");
+    check(&format!("UPDATE iso_agents SET {sets}"), rewritten);
+    let conflict = "DEFAULT VALUES ON CONFLICT";
+    let sets = vec!["metadata[excluded.email] = '1'"; 15_000].join(",");
+    check(
+        &format!("{insert} {conflict} (id) DO UPDATE SET {sets}"),
+        rewritten,
+    );
+    let names = vec!["iso_agents.email > 'a'"; 20_000].join(" AND ");
+    check(
+        &format!("{insert} {conflict} (id) WHERE {names} DO NOTHING"),
+        [&["rewritten"], &["0A000"]],
+    );
+}
+
+#[test]
 fn texts_that_end_too_early() {
     for text in [
         "SELECT 'iso_agents",

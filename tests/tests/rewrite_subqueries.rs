@@ -173,6 +173,62 @@ const SET: &[Statement] = &[
     plain(
         "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT * FROM (VALUES ('a', 1, 2)) AS v) WHERE a.email = 'agent.2@example.com'",
     ),
+    // Columns that two tables share, of joins of every kind: of one and the other, and of what was not found.
+    plain(
+        "UPDATE iso_agents a SET (full_name, role, margin_value) = (SELECT k || j.x || coalesce(p.v, 'none') || p.k, 'admin'::user_role, count(*) FROM client_profiles c WHERE c.id IS NOT NULL GROUP BY 1) \
+         FROM (VALUES ('agent.2@example.com', 'x2'), ('agent.3@example.com', 'x3')) AS j(k, x) LEFT JOIN (VALUES ('agent.2@example.com', 'v2')) AS p(k, v) USING (k) WHERE a.email = k RETURNING a.email, k, full_name, role, margin_value > 0",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT coalesce(j.x, 'no j') || coalesce(p.v, 'no p') || k, 3) \
+         FROM (VALUES ('agent.2@example.com', 'x2'), ('agent.3@example.com', 'x3')) AS j(k, x) FULL JOIN (VALUES ('agent.2@example.com', 'v2'), ('agent.4@example.com', 'v4')) AS p(k, v) USING (k) WHERE a.email = k RETURNING k, full_name, (SELECT j IS NULL), (SELECT coalesce(p.v, 'none'))",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT concat(x, v, n, k), n) \
+         FROM (VALUES ('agent.2@example.com', 'x2')) AS j(k, x) NATURAL RIGHT JOIN (VALUES ('agent.2@example.com', 'v2'), ('agent.4@example.com', 'v4')) AS p(k, v) LEFT JOIN generate_series(2, 3) AS g(n) ON g.n = length(x) WHERE a.email = k RETURNING k, x, n, full_name",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT c.company_name || d.contact_name || b.email || both_of.id::text, 4) \
+         FROM iso_agents b, client_profiles c JOIN client_profiles d USING (id) AS both_of WHERE c.iso_agent_id = a.id AND b.id = a.id AND a.email = 'agent.1@example.com' RETURNING full_name, (SELECT count(*) FROM requests r WHERE r.client_profile_id = both_of.id AND c.company_name = d.company_name)",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT b.email, 4) FROM client_profiles c JOIN iso_agents b USING (is_active) WHERE b.email = 'agent.4@example.com' AND c.iso_agent_id = a.id AND a.email = 'agent.1@example.com' RETURNING full_name, (SELECT is_active)",
+    ),
+    // Columns with other names.
+    plain(
+        "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT c.company_name || c.email || c.iso_agent_id, 5) FROM client_profiles AS c(email, id, iso_agent_id) WHERE c.id = a.id AND a.email = 'agent.1@example.com' RETURNING full_name, (SELECT c.iso_agent_id)",
+    ),
+    // Items that are no rows.
+    plain(
+        "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT n || coalesce(m, 'none') || r.m, r.n) FROM LATERAL ROWS FROM (generate_series(5, 6), unnest(ARRAY['p'])) AS r(n, m) WHERE a.email = 'agent.' || n || '@example.com' RETURNING full_name, (SELECT r.n + 1)",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT n || 'x', ordinality) FROM ROWS FROM (pg_catalog.generate_series(5, 5)) WITH ORDINALITY AS q(n) WHERE a.email = 'agent.5@example.com' RETURNING full_name, (SELECT q.ordinality)",
+    ),
+    // As many values as columns, where they are mapped as well and nobody has counted them before.
+    plain(
+        "UPDATE iso_agents a SET (full_name, role) = (SELECT * FROM (VALUES ('a', 'admin'::user_role)) AS v) WHERE a.email = 'agent.2@example.com' RETURNING full_name, role",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (full_name, role) = (SELECT * FROM (VALUES ('a', 'admin'::user_role, 2)) AS v) WHERE a.email = 'agent.2@example.com'",
+    ),
+    plain(
+        "UPDATE iso_agents a SET margin_value = 1, (role, full_name) = (SELECT v.* FROM (VALUES ('admin'::user_role)) AS v ORDER BY 1 LIMIT 1 FOR UPDATE) WHERE a.email = 'agent.2@example.com'",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (role, full_name) = ROW(v.*) FROM (VALUES ('admin'::user_role, 'b', 3)) AS v WHERE a.email = 'agent.2@example.com'",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (role, full_name) = (SELECT 'admin'::user_role, 'x' UNION SELECT 'operator', 'y' LIMIT 1) WHERE a.email = 'agent.2@example.com' RETURNING full_name IN ('x', 'y')",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (role, full_name) = (SELECT 'admin'::user_role, 'x', 1 UNION SELECT 'operator', 'y', 2 LIMIT 1) WHERE a.email = 'agent.2@example.com'",
+    ),
+    plain(
+        "UPDATE iso_agents a SET (role, full_name) = (SELECT 'admin'::user_role, 'x', 1 UNION SELECT 'operator', 'y' LIMIT 1) WHERE a.email = 'agent.2@example.com'",
+    ),
+    plain(
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('x', 'agent.8@example.com', 'eight') ON CONFLICT (email) DO UPDATE SET (full_name, role) = (SELECT * FROM (VALUES ('a', 'admin'::user_role, 2)) AS v)",
+    ),
     plain(
         "UPDATE iso_agents a SET (full_name, margin_value) = (SELECT 'a', 'é'::text) WHERE a.email = 'agent.2@example.com'",
     ),
@@ -342,11 +398,22 @@ phases! {
 /// The query sees the row as it is when the lock is granted, as PostgreSQL's does.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_queries_that_count_up_one_row_lose_nothing() -> anyhow::Result<()> {
-    const UPDATE: &str = "UPDATE iso_agents SET (margin_value, full_name) = (SELECT margin_value + v.n, v.x) \
-         FROM (VALUES (1, 'x')) AS v(n, x) WHERE email = 'agent.5@example.com' RETURNING margin_value";
+    const UPDATES: [&str; 2] = [
+        "UPDATE iso_agents SET (margin_value, full_name) = (SELECT margin_value + v.n, v.x) \
+         FROM (VALUES (1, 'x')) AS v(n, x) WHERE email = 'agent.5@example.com' RETURNING margin_value",
+        "UPDATE iso_agents SET (margin_value, full_name) = (SELECT margin_value + n, k) \
+         FROM (VALUES ('agent.5@example.com', 1)) AS v(k, n) FULL JOIN (VALUES ('agent.5@example.com')) AS w(k) \
+         USING (k) WHERE email = k RETURNING margin_value",
+    ];
     let world = World::start().await?;
-    for phase in [Phase::UnifiedRead, Phase::UnifiedOnly] {
-        let database = format!("in_{phase}");
+    for (phase, number) in [
+        (Phase::UnifiedRead, 0),
+        (Phase::UnifiedOnly, 0),
+        (Phase::UnifiedRead, 1),
+        (Phase::UnifiedOnly, 1),
+    ] {
+        let update = UPDATES[number];
+        let database = format!("in_{phase}_{number}");
         let proxy = world.in_phase(&database, phase).await?;
         let moved = world.postgres.connect(&database).await?;
         let mut first = RawClient::connect(proxy.port, &database).await?;
@@ -362,8 +429,8 @@ async fn two_queries_that_count_up_one_row_lose_nothing() -> anyhow::Result<()> 
             .flatten()
             .collect();
         first.simple("BEGIN").await?;
-        first.simple(UPDATE).await?;
-        let waiting = tokio::spawn(async move { other.simple(UPDATE).await });
+        first.simple(update).await?;
+        let waiting = tokio::spawn(async move { other.simple(update).await });
         until_blocked(&moved, pid.parse()?).await?;
         first.simple("COMMIT").await?;
         let told = tokio::time::timeout(Duration::from_secs(20), waiting).await???;

@@ -94,6 +94,8 @@ pub(super) async fn check(
                     limit.name, found.name
                 ),
             ),
+            // Of expressions or some rows: what stands for it PostgreSQL itself is asked (`targets`).
+            None if lens.in_place.is_none() && limit.is_unique() && !limit.plain => {}
             None => findings.warning(
                 format!(
                     "{name} has nothing like {}: {}",

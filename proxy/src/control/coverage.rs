@@ -157,6 +157,10 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) 
                 hint: refusal.hint.clone(),
             };
             match server {
+                // Told in the server's own words: a mistake that it finds in the statement as well.
+                Some(server) if says(server.client, statement, &refusal.message).await => {
+                    Outcome::Passes
+                }
                 Some(server) if !refusal.is_ours() => match prepare(server.client, statement).await
                 {
                     None => refused,
@@ -186,6 +190,13 @@ async fn accepted(server: &Client, statement: &str, rewritten: &str) -> Outcome 
         None => Outcome::Rejected { message: rejected },
         Some(_) => Outcome::Rewritten,
     }
+}
+
+/// Whether the server says this of a text.
+async fn says(server: &Client, text: &str, message: &str) -> bool {
+    let error = server.prepare(text).await.err();
+    let said = error.as_ref().and_then(tokio_postgres::Error::as_db_error);
+    said.is_some_and(|said| said.message() == message)
 }
 
 /// The server's objection. Values that were taken out may leave a parameter without a type, which

@@ -13,7 +13,9 @@ use super::lane::Act;
 use crate::wire::backend::{self, Fields};
 
 const CHECK_VIOLATION: &str = "23514";
+const INSUFFICIENT_PRIVILEGE: &[u8] = b"42501";
 const INVALID_TEXT: &[u8] = b"22P02";
+const SYNTAX_ERROR: &[u8] = b"42601";
 const UNDEFINED_TABLE: &[u8] = b"42P01";
 const UNDEFINED_FUNCTION: &[u8] = b"42883";
 /// What a call of a function says when it, its schema or one of its types does not exist.
@@ -47,7 +49,9 @@ pub(super) fn error(fields: Fields<'_>, reading: &Reading, insert: &mut Vec<u8>)
                     message,
                     "Write a value that the rule file maps, or add this one to the column's values.",
                 );
-            } else if let Some(told) = mistyped(fields, rewritten) {
+            } else if let Some(told) =
+                mistyped(fields, rewritten).or_else(|| miscounted(fields, rewritten))
+            {
                 write_refusal(insert, &told);
             } else {
                 write_translated(insert, fields, rewritten);
@@ -81,11 +85,7 @@ fn mistyped(fields: Fields<'_>, rewritten: &Rewritten) -> Option<Refusal> {
     if fields.sqlstate() != UNDEFINED_FUNCTION {
         return None;
     }
-    let position = std::str::from_utf8(fields.value(b'P')?)
-        .ok()?
-        .parse()
-        .ok()?;
-    let (column, position) = rewritten.mapped_at(position)?;
+    let (column, position) = rewritten.mapped_at(sent_position(fields)?)?;
     // In whatever language, the operator stands at the end: `text = user_role`.
     let message = std::str::from_utf8(fields.value(b'M')?).ok()?;
     let (_, operator) = message.rsplit_once(": ")?;
@@ -96,6 +96,24 @@ fn mistyped(fields: Fields<'_>, rewritten: &Rewritten) -> Option<Refusal> {
         hint: "You will need to rewrite or cast the expression.".to_owned(),
         position: Some(position),
     })
+}
+
+/// A query that does not give as many values as it sets columns: where its own columns are counted the
+/// server speaks of a UNION.
+fn miscounted(fields: Fields<'_>, rewritten: &Rewritten) -> Option<Refusal> {
+    if fields.sqlstate() != SYNTAX_ERROR {
+        return None;
+    }
+    Some(Refusal {
+        sqlstate: "42601",
+        message: "number of columns does not match number of values".to_owned(),
+        hint: String::new(),
+        position: Some(rewritten.counted_at(sent_position(fields)?)?),
+    })
+}
+
+fn sent_position(fields: Fields<'_>) -> Option<u32> {
+    std::str::from_utf8(fields.value(b'P')?).ok()?.parse().ok()
 }
 
 fn write_refusal(insert: &mut Vec<u8>, refusal: &Refusal) {
@@ -117,22 +135,27 @@ fn write_refusal(insert: &mut Vec<u8>, refusal: &Refusal) {
 }
 
 fn write_translated(insert: &mut Vec<u8>, fields: Fields<'_>, rewritten: &Rewritten) {
-    let position = fields
-        .value(b'P')
-        .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
-        .and_then(|position| rewritten.client_position(position))
-        .map(|position| position.to_string());
+    let position = sent_position(fields).and_then(|at| rewritten.client_position(at));
+    let rights = fields.sqlstate() == INSUFFICIENT_PRIVILEGE;
     let mut translated: Vec<(u8, Vec<u8>)> = Vec::new();
     for (code, value) in fields.iter() {
         let text = std::str::from_utf8(value).ok();
         let named = |kind| text.map(|name| rewritten.client_name(kind, name).as_bytes().to_vec());
         let told = match code {
-            b'P' => position.as_ref().map(|p| p.as_bytes().to_vec()),
+            b'P' => position.map(|position| position.to_string().into_bytes()),
             // Internal position, internal query and context would show text that is not the
             // client's; a failing row, columns that it never heard of.
             b'p' | b'q' | b'W' => None,
             b'D' if value.starts_with(b"Failing row contains") => None,
-            b'M' | b'D' | b'H' => text.map(|text| rewritten.client_message(text).into_bytes()),
+            b'M' | b'D' | b'H' => text.map(|text| {
+                let said = rewritten.client_message(text, position);
+                let said = if rights && said == text {
+                    rewritten.client_rights(text)
+                } else {
+                    said
+                };
+                said.into_bytes()
+            }),
             b's' => named(Named::Schema),
             b't' => named(Named::Table),
             b'c' => named(Named::Column),

@@ -84,9 +84,7 @@ fn hash<'c>(columns: impl Iterator<Item = &'c LegacyColumn>, image: &str) -> Str
 
 /// What a column adds up to: numbers as they are, truths by their count.
 fn total(column: &LegacyColumn, value: &str) -> String {
-    let spelled = column.sql_type.to_ascii_lowercase();
-    let base = spelled.split('(').next().unwrap_or_default().trim();
-    match base {
+    match column.base_type().to_ascii_lowercase().as_str() {
         "smallint" | "int2" | "integer" | "int" | "int4" | "bigint" | "int8" | "numeric"
         | "decimal" => format!("sum({value})"),
         "boolean" | "bool" => format!("count(*) FILTER (WHERE {value})"),

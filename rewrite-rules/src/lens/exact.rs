@@ -1,6 +1,6 @@
 //! Whether two values of a column are the same to a reader.
 
-use super::LegacyColumn;
+use super::{LegacyColumn, without_modifier};
 
 impl LegacyColumn {
     /// Whether two legacy values differ in anything that a reader could see.
@@ -33,8 +33,7 @@ fn differs(sql_type: &str, a: &str, b: &str) -> String {
 /// as text. Where equal values always read alike, the values themselves are cheaper.
 fn exact(sql_type: &str, value: &str) -> String {
     let spelled = sql_type.to_ascii_lowercase();
-    let base = spelled.split('(').next().unwrap_or_default().trim();
-    match base {
+    match without_modifier(&spelled).as_str() {
         "uuid"
         | "boolean"
         | "bool"

@@ -1,6 +1,6 @@
 //! The SQL of a one-to-one lens, derived from its column table.
 
-use super::{LegacyColumn, Lens, Work};
+use super::{LegacyColumn, Lens, Work, without_modifier};
 
 /// How the error begins that a legacy value without a unified one raises in the server.
 pub const UNMAPPED: &str = "no unified value is mapped for";
@@ -51,7 +51,8 @@ impl LegacyColumn {
             return if self.sql_type == self.unified_type {
                 legacy_value.to_owned()
             } else {
-                format!("({legacy_value})::{}", self.unified_type)
+                // Without a modifier: a cast to it would cut what an assignment does not let in.
+                format!("({legacy_value})::{}", without_modifier(&self.unified_type))
             };
         }
         let lost = quote_literal(&format!("{UNMAPPED} {} = ", self.name));

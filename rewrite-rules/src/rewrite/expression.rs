@@ -44,6 +44,9 @@ pub(in crate::rewrite) fn is_default(tokens: &Tokens<'_>) -> bool {
 
 /// A parameter, a string constant or NULL: nothing that has a type of its own.
 pub(super) fn is_bare(tokens: &Tokens<'_>) -> bool {
+    if let Some((inner, close)) = tokens.parenthesised(0) {
+        return close + 1 == tokens.tokens.len() && is_bare(&inner);
+    }
     let Some(first) = tokens.tokens.first() else {
         return false;
     };
@@ -60,10 +63,12 @@ pub(super) fn is_bare(tokens: &Tokens<'_>) -> bool {
 /// What stands behind the `=` of an assignment: one value, or those of `(a, b) = (x, y)`. `None`
 /// for a query, whose values have no text of their own.
 pub(super) fn values_of_assignment<'a>(item: &Tokens<'a>) -> Option<Vec<Tokens<'a>>> {
+    // Outside of subscripts.
+    let depth = item.tokens.first()?.depth;
     let equals = item
         .tokens
         .iter()
-        .position(|token| item.is_symbol(token, "="))?;
+        .position(|token| token.depth == depth && item.is_symbol(token, "="))?;
     let value = item.slice(equals + 1..item.tokens.len());
     if !item
         .tokens

@@ -8,8 +8,22 @@
 //!
 //! FROM LATERAL (SELECT *, cf_w1 FROM (SELECT * FROM unnest($1::uuid[], $2::text[]) AS v(id, name)) AS cf_w1) AS "v"
 //! ```
+//!
+//! Of a join by USING columns of two items are one, which is no column of either. There the join is made
+//! again, of the one row that each item had:
+//!
+//! ```text
+//! FROM p LEFT JOIN q USING (k)
+//!
+//! LEFT JOIN (LATERAL (SELECT (cf_old.cf_r1).* WHERE cf_old.cf_r1 IS DISTINCT FROM NULL) AS "p" LEFT JOIN
+//!   LATERAL (SELECT (cf_old.cf_r2).* WHERE …) AS "q" USING ("k")) ON true
+//! ```
+//!
+//! A side that an outer join found nothing for has no row, and finds nothing again.
 
 use std::ops::Range;
+
+use pg_query::protobuf::JoinType;
 
 use super::Scope;
 use crate::lens::quote_ident;
@@ -23,6 +37,15 @@ pub(super) struct Item<'t> {
     pub name: &'t str,
     node: &'t Tree,
     row: Row,
+}
+
+/// How the items of FROM are joined.
+enum Joins<'t> {
+    Item(usize),
+    Join {
+        node: &'t Tree,
+        sides: Box<[Joins<'t>; 2]>,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,6 +71,18 @@ impl Item<'_> {
             Row::Given(number) => format!("{name}.cf_w{number}"),
         }
     }
+
+    /// Its name behind AS, with the names that it gives its columns.
+    pub fn named(&self) -> String {
+        let columns = self.node.get("alias").list("colnames").iter();
+        let columns: Vec<String> = columns.map(|c| quote_ident(c.text("sval"))).collect();
+        let name = quote_ident(self.name);
+        if columns.is_empty() {
+            name
+        } else {
+            format!("{name}({})", columns.join(", "))
+        }
+    }
 }
 
 #[derive(Default)]
@@ -55,13 +90,15 @@ pub(super) struct Items<'t> {
     pub all: Vec<Item<'t>>,
     /// Columns of two of them are one: `*` has an order of its own then.
     pub merged: bool,
+    joins: Vec<Joins<'t>>,
 }
 
 impl<'t> Items<'t> {
     pub fn of(statement: &'t Tree) -> Items<'t> {
         let mut items = Items::default();
         if statement.is("MergeStmt") {
-            items.add(statement.get("source_relation"));
+            let joins = items.add(statement.get("source_relation"));
+            items.joins.push(joins);
         }
         let field = if statement.is("UpdateStmt") {
             "from_clause"
@@ -69,14 +106,18 @@ impl<'t> Items<'t> {
             "using_clause"
         };
         for item in statement.list(field) {
-            items.add(item);
+            let joins = items.add(item);
+            items.joins.push(joins);
         }
         items
     }
 
-    /// Whether each can be carried along as a whole row, and the rows are all there is to them.
+    /// Whether each can be carried along as a whole row.
     pub fn have_rows(&self) -> bool {
-        self.all.iter().all(Item::has_row) && !self.merged
+        // Of a join with a name the row is there even where an outer join found nothing for it.
+        let by_name = |item: &Item<'_>| item.node.is("JoinExpr");
+        let known = !self.merged || !self.all.iter().any(by_name);
+        self.all.iter().all(Item::has_row) && known
     }
 
     /// The rows as results: `, "s" AS cf_r1`.
@@ -95,15 +136,58 @@ impl<'t> Items<'t> {
 
     /// The items again, over a relation that has those rows: to stand in FROM.
     pub fn from(&self, relation: &str) -> String {
-        let rows = self.all.iter().enumerate();
-        rows.map(|(at, item)| {
-            format!(
-                " CROSS JOIN LATERAL (SELECT ({relation}.cf_r{}).*) AS {}",
-                at + 1,
-                quote_ident(item.name)
-            )
-        })
-        .collect()
+        self.joined(|at| format!("{relation}.cf_r{}", at + 1))
+    }
+
+    /// The same over rows that have other names.
+    pub fn joined(&self, row: impl Fn(usize) -> String) -> String {
+        if !self.merged {
+            let items = self.all.iter().enumerate();
+            return items
+                .map(|(at, item)| {
+                    let row = row(at);
+                    format!(" CROSS JOIN LATERAL (SELECT ({row}).*) AS {}", item.named())
+                })
+                .collect();
+        }
+        let joins = self.joins.iter();
+        joins
+            .map(|joins| format!(" LEFT JOIN {} ON true", self.again(joins, &row)))
+            .collect()
+    }
+
+    fn again(&self, joins: &Joins<'_>, row: &impl Fn(usize) -> String) -> String {
+        let (node, [left, right]) = match joins {
+            Joins::Item(at) => {
+                let row = row(*at);
+                let name = self.all[*at].named();
+                return format!(
+                    "LATERAL (SELECT ({row}).* WHERE {row} IS DISTINCT FROM NULL) AS {name}"
+                );
+            }
+            Joins::Join { node, sides } => (node, sides.as_ref()),
+        };
+        let kind = match i32::try_from(node.int("jointype")).map(JoinType::try_from) {
+            Ok(Ok(JoinType::JoinLeft)) => "LEFT JOIN",
+            Ok(Ok(JoinType::JoinRight)) => "RIGHT JOIN",
+            Ok(Ok(JoinType::JoinFull)) => "FULL JOIN",
+            // No other is written in FROM.
+            _ => "JOIN",
+        };
+        let using = node.list("using_clause").iter();
+        let using: Vec<String> = using.map(|c| quote_ident(c.text("sval"))).collect();
+        let (natural, on) = if node.flag("is_natural") {
+            ("NATURAL ", String::new())
+        } else if using.is_empty() {
+            // What met then meets again.
+            ("", " ON true".to_owned())
+        } else {
+            let alias = node.get("join_using_alias").name("aliasname");
+            let alias = alias.map_or_else(String::new, |name| format!(" AS {}", quote_ident(name)));
+            ("", format!(" USING ({}){alias}", using.join(", ")))
+        };
+        let (left, right) = (self.again(left, row), self.again(right, row));
+        format!("({left} {natural}{kind} {right}{on})")
     }
 
     /// `public.profiles.notes` → `"profiles".notes` below a node: what [`Items::from`] makes has no
@@ -166,37 +250,43 @@ impl<'t> Items<'t> {
         }
     }
 
-    fn add(&mut self, node: &'t Tree) {
+    fn add(&mut self, node: &'t Tree) -> Joins<'t> {
         let alias = node.get("alias").name("aliasname");
         match node.kind() {
             "JoinExpr" if alias.is_none() => {
                 self.merged |= node.flag("is_natural") || !node.list("using_clause").is_empty();
-                self.add(node.get("larg"));
-                self.add(node.get("rarg"));
+                let sides = [self.add(node.get("larg")), self.add(node.get("rarg"))];
+                Joins::Join {
+                    node,
+                    sides: Box::new(sides),
+                }
             }
             "RangeTableSample" => self.add(node.get("relation")),
             kind => {
-                let function = call(node).and_then(|call| call.list("funcname").last());
-                let own = function.map_or(node.text("relname"), |name| name.text("sval"));
+                let function = first_call(node).and_then(|call| call.list("funcname").last());
+                let own = match kind {
+                    "RangeTableFunc" => "xmltable",
+                    "JsonTable" => "json_table",
+                    _ => function.map_or(node.text("relname"), |name| name.text("sval")),
+                };
                 let has_row = matches!(kind, "RangeVar" | "RangeSubselect" | "JoinExpr");
                 self.all.push(Item {
                     name: alias.unwrap_or(own),
                     node,
                     row: if has_row { Row::Named } else { Row::None },
                 });
+                Joins::Item(self.all.len() - 1)
             }
         }
     }
 }
 
-/// The one function of an item of FROM.
-fn call(item: &Tree) -> Option<&Tree> {
-    match item.list("functions") {
-        // With the columns that its AS may define.
-        [function] if !item.flag("is_rowsfrom") => function.list("items").first(),
-        _ => None,
-    }
-    .filter(|call| call.is("FuncCall"))
+/// The first function of an item of FROM.
+fn first_call(item: &Tree) -> Option<&Tree> {
+    // With the columns that its AS may define.
+    let function = item.list("functions").first()?;
+    let call = function.list("items").first();
+    call.filter(|call| call.is("FuncCall"))
 }
 
 /// Where an item of FROM stands that is a function, with LATERAL and without it; up to the end of
@@ -206,10 +296,18 @@ fn function(item: &Tree, tokens: Tokens<'_>) -> Option<(Range<usize>, Range<usiz
         let token = tokens.tokens.get(at);
         token.is_some_and(|token| tokens.is_word(token, word))
     };
-    let first = tokens.at(call(item)?.location()?)?;
+    let mut first = match item.kind() {
+        "RangeTableFunc" | "JsonTable" => tokens.at(item.location()?)?,
+        _ => tokens.at(first_call(item)?.location()?)?,
+    };
     let mut at = first + 1;
     while tokens.is_symbol(tokens.tokens.get(at)?, ".") {
         at += 2;
+    }
+    if item.flag("is_rowsfrom") {
+        // ROWS FROM (f(…), …)
+        at = first.checked_sub(1)?;
+        first = first.checked_sub(3).filter(|&at| is(at, "rows"))?;
     }
     at = tokens.parenthesised(at)?.1 + 1;
     if item.flag("ordinality") {

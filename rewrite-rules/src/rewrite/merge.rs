@@ -71,7 +71,7 @@ impl<'a> Joined<'a> {
             return Ok(());
         }
         Err(refuse::unsupported(
-            "MERGE with a join by USING, or with what has no row of columns, as its source",
+            "MERGE with what has no row of columns as its source",
             &self.table,
             "Put it into a query: USING (SELECT … FROM …) AS name.",
         ))
@@ -117,6 +117,12 @@ pub(super) fn returning<'a>(
     for column in column_refs(clause, true) {
         let parts = column.column_parts();
         match parts.as_slice() {
+            ["*"] if joined.items.merged => {
+                return refuse(
+                    "`*` in RETURNING of a MERGE with a join by USING",
+                    "Name the columns.",
+                );
+            }
             ["*"] if results(clause).any(|result| std::ptr::eq(result, column)) => {
                 let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
                 let Some(range) = range else {

@@ -37,11 +37,15 @@ pub(super) struct Carried {
     relations: Vec<Relation>,
     /// There are queries in the list, whose bare names must meet those of the relations alone.
     nested: bool,
+    /// The joined tables in FROM, where they are more than their rows.
+    joined: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 struct Relation {
     name: String,
+    /// The name behind AS.
+    named: String,
     /// The result that is the whole row.
     whole: Option<String>,
     /// Column and result.
@@ -136,7 +140,7 @@ pub(super) fn carried<'a>(
         };
         match (qualifier.last(), *name) {
             (None, "*") => {
-                if !items.have_rows() {
+                if !items.have_rows() || items.merged {
                     return refuse();
                 }
                 let mut all = format!("{}.*", write.alias);
@@ -225,7 +229,7 @@ fn whole_rows<'a>(
 ) -> Result<Carried, Refusal> {
     if !items.have_rows() {
         return Err(refuse::unsupported(
-            "a subquery in RETURNING of a write that joins by USING, or what has no row of columns",
+            "a subquery in RETURNING of a write that joins what has no row of columns",
             &target.table_name(),
             "Put what it joins into a query: FROM (SELECT … FROM …) AS name.",
         ));
@@ -241,6 +245,11 @@ fn whole_rows<'a>(
         all += &format!(", {}.*", quote_ident(item.name));
     }
     items.unqualify(scope.tokens, clause, source);
+    if items.merged {
+        let wholes = items.all.iter().map(|item| carried.whole(item));
+        let wholes: Vec<String> = wholes.collect();
+        carried.joined = Some(items.joined(|at| format!("cf_all.{}", wholes[at])));
+    }
     // Outside of the queries; within them a name may be another's.
     for column in column_refs(clause, false) {
         let parts = column.column_parts();
@@ -250,7 +259,13 @@ fn whole_rows<'a>(
         };
         let known =
             target.managed.side == Side::Legacy && target.managed.lens.column(name).is_some();
-        if *name == "*" {
+        if *name == "*" && items.merged {
+            return Err(refuse::unsupported(
+                "`*` in RETURNING of a write that joins by USING",
+                &target.table_name(),
+                "Name the columns.",
+            ));
+        } else if *name == "*" {
             source.edit(range, all.clone());
         } else if rows.is_replaced(column) || known {
             continue;
@@ -294,6 +309,7 @@ impl Carried {
         let at = at.unwrap_or_else(|| {
             self.relations.push(Relation {
                 name: name.to_owned(),
+                named: quote_ident(name),
                 whole: None,
                 columns: Vec::new(),
             });
@@ -309,11 +325,16 @@ impl Carried {
         }
     }
 
-    fn whole(&mut self, item: &Item<'_>) {
-        if self.relation(item.name).whole.is_none() {
-            let result = self.value(item.row().into());
-            self.relation(item.name).whole = Some(result);
+    /// Carries an item's row; the result's name.
+    fn whole(&mut self, item: &Item<'_>) -> String {
+        if let Some(result) = self.relation(item.name).whole.clone() {
+            return result;
         }
+        let result = self.value(item.row().into());
+        let relation = self.relation(item.name);
+        relation.whole = Some(result.clone());
+        relation.named = item.named();
+        result
     }
 
     /// The FROM of the answer: `base` holds what was carried, `target` is SQL for the written
@@ -328,7 +349,11 @@ impl Carried {
             base.to_owned()
         };
         let mut from = format!("{base} AS cf_all CROSS JOIN LATERAL (SELECT {target}) AS {alias}");
-        for relation in &self.relations {
+        from += self.joined.as_deref().unwrap_or_default();
+        let relations = self.relations.iter();
+        for relation in
+            relations.filter(|relation| self.joined.is_none() || relation.whole.is_none())
+        {
             let columns = match &relation.whole {
                 Some(whole) => format!("(cf_all.{whole}).*"),
                 None => {
@@ -341,7 +366,7 @@ impl Carried {
             };
             from += &format!(
                 " CROSS JOIN LATERAL (SELECT {columns}) AS {}",
-                quote_ident(&relation.name)
+                relation.named
             );
         }
         from

@@ -638,7 +638,10 @@ fn an_error_is_told_in_the_clients_names() {
         "kind"
     );
     assert_eq!(
-        rewritten.client_message("null value in column \"kind\" of relation \"new\" violates"),
+        rewritten.client_message(
+            "null value in column \"kind\" of relation \"new\" violates",
+            None
+        ),
         "null value in column \"role\" of relation \"old\" violates"
     );
     // A column that is called as a table is, a table as a column, and values.
@@ -647,7 +650,41 @@ fn an_error_is_told_in_the_clients_names() {
         "relation \"kind\" does not exist",
         "invalid input syntax for type integer: \"new\"",
     ] {
-        assert_eq!(rewritten.client_message(said), said);
+        assert_eq!(rewritten.client_message(said, None), said);
+    }
+    // What the client itself calls so is no name of ours.
+    let sql = "UPDATE s.old SET role = old.Kind";
+    let reading = rules.rewrite(sql, SearchPath::AsDeclared);
+    let Verdict::Rewritten(rewritten) = &reading.verdict else {
+        panic!("{sql}")
+    };
+    let said = "column old.kind does not exist, nor \"kind\"";
+    assert_eq!(rewritten.client_message(said, Some(25)), said);
+    assert_ne!(rewritten.client_message(said, Some(18)), said);
+    // Rights are told without quotation marks, in any language.
+    for (said, expected) in [
+        (
+            "permission denied for table new",
+            "permission denied for table old",
+        ),
+        (
+            "keine Berechtigung für Tabelle new",
+            "keine Berechtigung für Tabelle old",
+        ),
+        (
+            "テーブルnewへのアクセスが拒否されました",
+            "テーブルoldへのアクセスが拒否されました",
+        ),
+        (
+            "permission denied for schema new",
+            "permission denied for schema new",
+        ),
+        (
+            "permission denied for table new_new",
+            "permission denied for table new_new",
+        ),
+    ] {
+        assert_eq!(rewritten.client_rights(said), expected);
     }
 }
 
@@ -707,8 +744,8 @@ fn what_is_not_rewritten_is_refused_in_every_managed_phase() {
         if phase != Phase::DualRead {
             refused(
                 phase,
-                "UPDATE old o SET (role) = (SELECT x FROM t) FROM u JOIN v USING (k) WHERE u.k = o.id",
-                "(a query) beside a join by USING",
+                "UPDATE old o SET (role) = (SELECT x FROM t) FROM f() AS g WHERE g = o.id",
+                "(a query) beside what has no row",
             );
         }
         refused(

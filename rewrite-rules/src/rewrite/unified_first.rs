@@ -16,23 +16,26 @@
 //! waited; without it two concurrent increments would lose one. In `unified_read` the legacy rows
 //! are locked first and written last, by row image.
 
+mod arbiter;
 pub(super) mod assignments;
 mod conflict;
 mod insert;
 pub(super) mod merge;
 pub(super) mod set_query;
+pub(super) mod target;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::{assigned, first_of_value};
 use super::items::Items;
 use super::returning::Carried;
-use super::{ManagedRef, Scope, invert, legacy_first};
+use super::{ManagedRef, Scope, invert, legacy_first, upsert};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use set_query::Value;
+use target::Target;
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,
@@ -114,6 +117,10 @@ impl<'w, 'a> Unified<'w, 'a> {
 impl<'a> Unified<'_, 'a> {
     fn update(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
         let (sets, queries) = self.assignments()?;
+        let places = self.places(self.scope.statement.list("target_list"))?;
+        for set in self.scope.statement.list("target_list") {
+            self.no_row(upsert::assigned(set))?;
+        }
         // Queries run where the rows are locked: over what `cf_old` has found.
         let mut items = Items::of(self.scope.statement);
         if !queries.is_empty() {
@@ -122,9 +129,9 @@ impl<'a> Unified<'_, 'a> {
                 // In FROM the query would keep the values of before, of a row that another
                 // transaction changes while this one waits for it.
                 return Err(refuse::unsupported(
-                    "SET (…) = (a query) beside a join by USING, or what else has no row of its own",
+                    "SET (…) = (a query) beside what has no row of its own",
                     &self.target.table_name(),
-                    "Put that join into a query, FROM (SELECT …) AS name, or set each column by itself.",
+                    "Put it into a query, FROM (SELECT …) AS name, or set each column by itself.",
                 ));
             }
         }
@@ -136,7 +143,12 @@ impl<'a> Unified<'_, 'a> {
         let source: &Source<'_> = source;
         self.old_rows(&mut composer, source, |output| {
             for (index, (column, value)) in sets.iter().enumerate() {
+                for (number, subscript) in places[index].computed() {
+                    output.own(", ").client(source, subscript.extent());
+                    output.own(&format!(" AS cf_s{}_{number}", index + 1));
+                }
                 match value {
+                    Value::Expression(tokens) if places[index].takes_as_it_is(tokens) => continue,
                     Value::Expression(tokens) => {
                         output.own(", ");
                         assigned(output, source, Some(*tokens), column);
@@ -156,7 +168,24 @@ impl<'a> Unified<'_, 'a> {
             self.lens.unified,
             Lens::ROW
         ));
+        let targets: Vec<Target<'_>> = sets
+            .iter()
+            .zip(&places)
+            .enumerate()
+            .map(|(index, ((column, _), place))| {
+                place.target(source, column, |text, number, _| {
+                    text.own(&format!("{old}.cf_s{}_{number}", index + 1));
+                })
+            })
+            .collect();
         for (index, (column, value)) in sets.iter().enumerate() {
+            update.own(
+                if index == 0 || matches!(value, Value::OfQuery { at: 1.., .. }) {
+                    ""
+                } else {
+                    ", "
+                },
+            );
             let at = match value {
                 // The first of its columns brings them all.
                 Value::OfQuery { at: 1.., .. } => continue,
@@ -168,15 +197,18 @@ impl<'a> Unified<'_, 'a> {
                         self.write.alias,
                         joined.unwrap_or_default()
                     );
-                    update.own(if index == 0 { "" } else { ", " });
-                    query.assign(&mut update, source, &sets[index..], &rows);
+                    query.assign(&mut update, source, &targets[index..], &rows);
+                    continue;
+                }
+                Value::Expression(tokens) if places[index].takes_as_it_is(tokens) => {
+                    update.append(targets[index].text.clone()).own(" = ");
+                    update.client(source, tokens.extent());
                     continue;
                 }
                 Value::Expression(tokens) => first_of_value(tokens),
             };
-            let value = column.put_value(&format!("{old}.cf_v{}", index + 1));
-            let comma = if index == 0 { "" } else { ", " };
-            update.own(&format!("{comma}{} = ", quote_ident(&column.unified)));
+            update.append(targets[index].text.clone()).own(" = ");
+            let value = targets[index].put_value(&format!("{old}.cf_v{}", index + 1));
             own_put(&mut update, &value, column, at);
         }
         update.own(&format!(" FROM {old} WHERE {}", self.key_of(&old)));

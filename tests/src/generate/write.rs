@@ -13,6 +13,8 @@ const OPTIONAL: &[(&str, Type)] = &[
     ("margin_type", Type::Margin),
 ];
 
+const PART: &str = "metadata['part']";
+
 impl Grammar<'_> {
     pub(super) fn write(&mut self) -> Written {
         match self.choices.below(34) {
@@ -123,6 +125,12 @@ impl Grammar<'_> {
                     let scope = Scope::of(Vec::new());
                     self.value(Type::Text, &scope, 1)
                 }
+                // There is no DEFAULT for it.
+                PART => match self.choices.below(3) {
+                    0 => "NULL".to_owned(),
+                    1 => "'[1, 2]'".to_owned(),
+                    _ => self.constant(*kind),
+                },
                 _ => self.assigned(*kind),
             })
             .collect()
@@ -170,6 +178,10 @@ impl Grammar<'_> {
             if self.choices.chance(35) {
                 columns.push(*column);
             }
+        }
+        if self.choices.chance(12) && !columns.iter().any(|column| column.0 == "metadata") {
+            self.saw("INSERT of a part of a column");
+            columns.push((PART, Type::Json));
         }
         if self.choices.chance(40) {
             let at = self.choices.below(columns.len());
@@ -243,7 +255,27 @@ impl Grammar<'_> {
             return String::new();
         }
         self.saw("ON CONFLICT");
-        let target = match self.choices.below(6) {
+        let target = match self.choices.below(8) {
+            6 => {
+                self.saw("ON CONFLICT by an expression");
+                self.choices.pick(&[
+                    "(lower(email))",
+                    "((lower(email)))",
+                    "(LOWER(\"email\")) WHERE is_active OR role <> 'admin'",
+                    "(upper(email))",
+                    "(email COLLATE \"C\")",
+                ])
+            }
+            7 => {
+                self.saw("ON CONFLICT with a predicate");
+                self.choices.pick(&[
+                    "(clerk_user_id text_pattern_ops) WHERE role = 'iso_agent' AND is_active",
+                    "(clerk_user_id) WHERE is_active AND role IN ('iso_agent')",
+                    "(clerk_user_id text_pattern_ops) WHERE is_active AND role = 'iso_agent' AND margin_value > 1",
+                    "(clerk_user_id text_pattern_ops) WHERE is_active",
+                    "(id) WHERE email > 'a'",
+                ])
+            }
             0 | 1 => "(email)",
             2 => "(clerk_user_id)",
             3 => "(id)",
@@ -297,6 +329,10 @@ impl Grammar<'_> {
                 }
             });
         }
+        if self.choices.chance(20) {
+            let part = self.part(&both);
+            sets.push(part);
+        }
         let filter = if self.choices.chance(40) {
             self.saw("DO UPDATE WHERE");
             format!(" WHERE {}", self.condition(&both, 0))
@@ -342,7 +378,32 @@ impl Grammar<'_> {
                 _ => format!("({name}) = ({value})"),
             });
         }
+        if self.choices.chance(15) {
+            let part = self.part(scope);
+            sets.push(part);
+        }
         sets.join(", ")
+    }
+
+    /// An assignment to a part of a column.
+    fn part(&mut self, scope: &Scope) -> String {
+        self.saw("SET of a part of a column");
+        let key = match self.choices.below(4) {
+            0 => format!("'a'][{}", self.value(Type::Text, scope, 1)),
+            1 => self.value(Type::Text, scope, 1),
+            _ => "'k'".to_owned(),
+        };
+        let value = self.value(Type::Text, scope, 1);
+        match self.choices.below(6) {
+            0 => format!("metadata[{key}] = {}", self.value(Type::Json, scope, 1)),
+            1 => format!("metadata[{key}] = '\"bare\"', metadata['second'] = to_jsonb({value})"),
+            2 => format!("(metadata[{key}]) = (SELECT to_jsonb({value}))"),
+            3 if self.parametrised => {
+                let (_, text) = self.literal(Type::Json);
+                format!("metadata[{key}] = ${}", self.parameter(text, Type::Json))
+            }
+            _ => format!("metadata[{key}] = to_jsonb({value})"),
+        }
     }
 
     fn set_value(&mut self, kind: Type, scope: &Scope) -> String {
@@ -356,7 +417,27 @@ impl Grammar<'_> {
     /// A neighbour joined by what is unique, so that each target row has one match.
     pub(super) fn joined(&mut self, target: &Relation) -> (String, String, Relation) {
         let name = self.alias();
-        match self.choices.below(3) {
+        match self.choices.below(4) {
+            3 => {
+                self.saw("write that joins by USING");
+                let kind = self.choices.pick(&["JOIN", "LEFT JOIN", "FULL JOIN"]);
+                let columns = vec![
+                    ("company_name".to_owned(), Type::Text),
+                    ("contact_name".to_owned(), Type::Text),
+                ];
+                (
+                    format!(
+                        "client_profiles {name} {kind} (VALUES ('Company 1', 1), ('Company 21', 2)) \
+                         AS {name}v(company_name, n) USING (company_name)"
+                    ),
+                    format!("{}.id = {name}.iso_agent_id", target.name),
+                    Relation {
+                        name,
+                        columns,
+                        schema: false,
+                    },
+                )
+            }
             0 => {
                 let columns = vec![
                     ("email".to_owned(), Type::Text),

@@ -4,7 +4,7 @@ use super::Unified;
 use super::set_query::{SetQuery, Value};
 use crate::lens::LegacyColumn;
 use crate::refuse;
-use crate::rewrite::expression::{unrowed, values_of_assignment};
+use crate::rewrite::expression::{is_default, unrowed, values_of_assignment};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
 use crate::tree::Tree;
@@ -63,12 +63,7 @@ impl<'a> Unified<'_, 'a> {
                 "Set each column by `column = expression`.",
             ))
         };
-        if targets
-            .iter()
-            .any(|target| !target.list("indirection").is_empty())
-        {
-            return refuse("SET of an array element or a field once reads are unified");
-        }
+        self.places(targets)?;
         let mut values = Vec::new();
         let mut queries: Vec<SetQuery<'a>> = Vec::new();
         for item in items {
@@ -98,6 +93,12 @@ impl<'a> Unified<'_, 'a> {
         let mut sets = Vec::new();
         for (target, value) in targets.iter().zip(values) {
             let column = self.legacy_column(target)?;
+            if let Value::Expression(value) = value
+                && is_default(&value)
+                && !target.list("indirection").is_empty()
+            {
+                return Err(self.no_default(target));
+            }
             if let Value::OfQuery { query, at } = value {
                 let given = target.get("val").get("source").get("subselect");
                 let given = given.list("target_list");

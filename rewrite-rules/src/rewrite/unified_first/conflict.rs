@@ -22,9 +22,9 @@
 //! client must neither change that row nor believe that nothing was there.
 
 use super::set_query::Value;
+use super::target::{Place, Target};
 use super::{Unified, own_put};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
-use crate::refuse;
 use crate::rewrite::expression::{assigned, first_of_value, is_default};
 use crate::rewrite::upsert::{self, EXCLUDED};
 use crate::splice::{Output, Source};
@@ -39,28 +39,45 @@ impl<'a> Unified<'_, 'a> {
     pub(super) fn conflict(&self, output: &mut Output, source: &Source<'_>) -> Result<(), Refusal> {
         let tree = self.scope.statement.get("on_conflict_clause");
         output.own(" ON CONFLICT");
-        self.arbiter(output, tree.get("infer"))?;
+        self.arbiter(output, source)?;
         if tree.int("action") != UPDATE {
             output.own(" DO NOTHING");
             return Ok(());
         }
         let conflict = self.assignments_on_conflict()?;
         let (sets, queries) = &conflict.assigned;
-        let targets = tree.list("target_list");
+        let trees = tree.list("target_list");
+        let places = self.places(trees)?;
+        let targets: Vec<Target<'_>> = sets
+            .iter()
+            .zip(&places)
+            .zip(trees)
+            .map(|(((column, _), place), tree)| self.target_of(place, column, source, tree))
+            .collect();
         output.own(" DO UPDATE SET ");
-        for (index, ((column, value), target)) in sets.iter().zip(targets).enumerate() {
+        for (index, ((column, value), tree)) in sets.iter().zip(trees).enumerate() {
             match value {
                 // The first of its columns brings them all.
                 Value::OfQuery { at: 1.., .. } => continue,
                 Value::OfQuery { query, at: 0 } => {
                     output.own(if index == 0 { "" } else { ", " });
                     let rows = self.conflicting_rows();
-                    queries[*query].assign(output, source, &sets[index..], &rows);
+                    queries[*query].assign(output, source, &targets[index..], &rows);
                 }
                 Value::Expression(value) => {
                     output.own(if index == 0 { "" } else { ", " });
-                    output.own(&format!("{} = ", quote_ident(&column.unified)));
-                    self.set(output, source, column, (*value, upsert::assigned(target)));
+                    output.append(targets[index].text.clone()).own(" = ");
+                    if places[index].takes_as_it_is(value) {
+                        output.client(source, value.extent());
+                    } else {
+                        let whole = places[index].is_whole();
+                        self.set(
+                            output,
+                            source,
+                            column,
+                            (*value, upsert::assigned(tree), whole),
+                        );
+                    }
                 }
             }
         }
@@ -79,15 +96,35 @@ impl<'a> Unified<'_, 'a> {
         Ok(())
     }
 
+    /// What is assigned to, with its subscripts over the rows in conflict.
+    fn target_of<'s>(
+        &self,
+        place: &Place<'a>,
+        column: &'s LegacyColumn,
+        source: &Source<'_>,
+        tree: &Tree,
+    ) -> Target<'s> {
+        let subscripts = self.inline(tree.get("indirection"));
+        place.target(source, column, |text, _, subscript| match &subscripts {
+            Some(inline) => _ = text.client(inline, subscript.extent()),
+            None => {
+                let value = "cf_v.cf_v".to_owned();
+                self.beside_conflicting_rows(text, value, |output| {
+                    output.client(source, subscript.extent());
+                });
+            }
+        })
+    }
+
     fn set(
         &self,
         output: &mut Output,
         source: &Source<'_>,
         column: &LegacyColumn,
-        (value, tree): (Tokens<'_>, &Tree),
+        (value, tree, whole): (Tokens<'_>, &Tree, bool),
     ) {
         let at = first_of_value(&value);
-        let plain = column.values.is_empty() && column.sql_type == column.unified_type;
+        let plain = !whole || column.values.is_empty() && column.sql_type == column.unified_type;
         // Mapping names its value twice, so that one shall be nothing that could differ or cost.
         let simple = plain || ["", "ColumnRef", "ParamRef", "AConst"].contains(&tree.kind());
         match self.inline(tree).filter(|_| simple || is_default(&value)) {
@@ -100,7 +137,12 @@ impl<'a> Unified<'_, 'a> {
             }
             None => {
                 let mut mapped = Output::default();
-                own_put(&mut mapped, &column.put_value("cf_v.cf_v"), column, at);
+                let put = if whole {
+                    column.put_value("cf_v.cf_v")
+                } else {
+                    "cf_v.cf_v".to_owned()
+                };
+                own_put(&mut mapped, &put, column, at);
                 output.own_for("", at);
                 self.beside_conflicting_rows(output, mapped, |output| {
                     assigned(output, source, Some(value), column);
@@ -166,58 +208,6 @@ impl<'a> Unified<'_, 'a> {
             edited.edit(range, value);
         }
         Some(edited)
-    }
-
-    fn arbiter(&self, output: &mut Output, infer: &Tree) -> Result<(), Refusal> {
-        if !infer.exists() {
-            return Ok(());
-        }
-        if let Some(constraint) = infer.name("conname") {
-            let pairs = &self.lens.constraints;
-            let Some((_, unified)) = pairs.iter().find(|(legacy, _)| legacy == constraint) else {
-                return Err(refuse::unsupported(
-                    &format!("ON CONFLICT ON CONSTRAINT {constraint} once reads are unified"),
-                    &self.target.table_name(),
-                    "Name the constraint in the rule file under [table.constraints].",
-                ));
-            };
-            output.own(&format!(" ON CONSTRAINT {}", quote_ident(unified)));
-            return Ok(());
-        }
-        if infer.get("where_clause").exists() {
-            return Err(self.refused("ON CONFLICT with a predicate"));
-        }
-        let mut names = Vec::new();
-        for element in infer.list("index_elems") {
-            let plain = element.name("name").filter(|_| {
-                element.list("collation").is_empty() && element.list("opclass").is_empty()
-            });
-            let Some(name) = plain else {
-                return Err(self.refused("ON CONFLICT on an expression"));
-            };
-            names.push(quote_ident(
-                &self.column_named(name, infer.location())?.unified,
-            ));
-        }
-        output.own(&format!(" ({})", names.join(", ")));
-        Ok(())
-    }
-
-    fn column_named(&self, name: &str, at: Option<usize>) -> Result<&LegacyColumn, Refusal> {
-        self.lens.column(name).ok_or_else(|| Refusal {
-            sqlstate: "42703",
-            message: format!("column \"{name}\" does not exist"),
-            hint: String::new(),
-            position: at.and_then(|at| self.scope.position(at)),
-        })
-    }
-
-    fn refused(&self, what: &str) -> Refusal {
-        refuse::unsupported(
-            &format!("{what} once reads are unified"),
-            &self.target.table_name(),
-            "Name the unique columns, and set plain columns from excluded or constants.",
-        )
     }
 }
 

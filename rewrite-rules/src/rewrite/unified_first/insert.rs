@@ -11,15 +11,79 @@
 //! Every legacy column gets its value or the legacy default: the unified table's own defaults are
 //! another application's.
 
+use std::collections::HashMap;
+
 use super::Unified;
+use super::target::Place;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
-use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::{assigned, default_value, first_of_value, is_bare, is_default};
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
+
+/// What a value is given for.
+struct Given<'s, 'a> {
+    column: &'s LegacyColumn,
+    place: Place<'a>,
+}
+
+/// The given values that are parts of columns, with their numbers.
+fn parts<'g, 's, 'a>(
+    given: &'g [Given<'s, 'a>],
+) -> impl Iterator<Item = (usize, &'g Given<'s, 'a>)> {
+    given
+        .iter()
+        .enumerate()
+        .filter(|(_, given)| !given.place.is_whole())
+}
+
+/// Which of the given values is a column's.
+fn whole(given: &[Given<'_, '_>], column: &LegacyColumn) -> Option<usize> {
+    given
+        .iter()
+        .position(|given| given.column.name == column.name && given.place.is_whole())
+}
+
+/// The name in an image of a value that is a part of a column.
+pub(super) fn part(at: usize) -> String {
+    format!("cf_e{}", at + 1)
+}
+
+/// A value on its way from an image into a unified column or a part of one.
+pub(super) struct Put<'s> {
+    /// The legacy column whose whole value it is.
+    pub column: Option<&'s LegacyColumn>,
+    pub target: Output,
+    pub value: String,
+}
+
+impl Put<'_> {
+    pub fn list(output: &mut Output, puts: &[Self], each: impl Fn(&mut Output, &Self)) {
+        for (index, put) in puts.iter().enumerate() {
+            output.own(if index == 0 { "" } else { ", " });
+            each(output, put);
+        }
+    }
+}
+
+/// The client's value for a part of a column.
+pub(super) fn part_value(
+    output: &mut Output,
+    source: &Source<'_>,
+    (value, column, place): (&Tokens<'_>, &LegacyColumn, &Place<'_>),
+) {
+    if place.takes_as_it_is(value) {
+        let (before, behind) = place.typing(column);
+        output
+            .own(&before)
+            .client(source, value.extent())
+            .own(behind);
+    } else {
+        output.client(source, value.extent());
+    }
+}
 
 impl<'a> Unified<'_, 'a> {
     pub(super) fn insert(
@@ -28,22 +92,24 @@ impl<'a> Unified<'_, 'a> {
         source: &mut Source<'a>,
     ) -> Result<Composed, Refusal> {
         let mut statement = Output::default();
-        let (targets, sources) = self.put_columns();
+        let named = self.scope.statement.list("cols");
+        let (columns, places) = (self.columns_named(named)?, self.places(named)?);
+        let puts = self.puts(&*source, &columns, &places);
         statement.own(&format!(
-            "INSERT INTO {} AS {} ({}) OVERRIDING SYSTEM VALUE SELECT ",
-            self.lens.unified,
-            self.write.alias,
-            targets.join(", "),
+            "INSERT INTO {} AS {} (",
+            self.lens.unified, self.write.alias,
         ));
-        for (index, value) in sources.iter().enumerate() {
-            statement.own(if index == 0 { "" } else { ", " });
-            let column = self.lens.columns.get(index);
-            let column = column.filter(|column| !column.values.is_empty());
+        Put::list(&mut statement, &puts, |statement, put| {
+            statement.append(put.target.clone());
+        });
+        statement.own(") OVERRIDING SYSTEM VALUE SELECT ");
+        Put::list(&mut statement, &puts, |statement, put| {
+            let column = put.column.filter(|column| !column.values.is_empty());
             match column.and_then(|column| Some((column, self.only_value(column)?))) {
-                Some((column, at)) => statement.own_value(value, at, &column.name),
-                None => statement.own(value),
+                Some((column, at)) => statement.own_value(&put.value, at, &column.name),
+                None => statement.own(&put.value),
             };
-        }
+        });
         statement.own(" FROM ");
         let conflict = self.images(&mut statement, source)?;
         let source: &Source<'_> = source;
@@ -60,7 +126,31 @@ impl<'a> Unified<'_, 'a> {
         output: &mut Output,
         source: &mut Source<'a>,
     ) -> Result<Option<Tokens<'a>>, Refusal> {
-        let given = self.given_columns()?;
+        let named = self.scope.statement.list("cols");
+        let columns = self.columns_named(named)?;
+        let places = self.places(named)?;
+        if self.lens.written.is_none() {
+            let select = self.scope.statement.get("select_stmt");
+            let rows = select.list("values_lists").iter();
+            for value in rows.flat_map(Tree::in_list) {
+                self.no_row(value)?;
+            }
+            for item in select.list("target_list") {
+                self.no_row(item.get("val"))?;
+            }
+        }
+        let places = places
+            .into_iter()
+            .map(Some)
+            .chain(std::iter::repeat_with(|| None));
+        let given: Vec<Given<'_, 'a>> = columns
+            .into_iter()
+            .zip(places)
+            .map(|(column, place)| Given {
+                column,
+                place: place.unwrap_or_default(),
+            })
+            .collect();
         let (values, conflict) = self.write.insert_parts();
         let select = self.scope.statement.get("select_stmt");
         self.type_select_items(select, &given, source);
@@ -75,12 +165,8 @@ impl<'a> Unified<'_, 'a> {
                 output.own(&format!("(VALUES ({}))", defaults.join(", ")));
             }
         }
-        let names: Vec<String> = self
-            .lens
-            .columns
-            .iter()
-            .map(|c| quote_ident(&c.name))
-            .collect();
+        let names = self.lens.columns.iter().map(|c| quote_ident(&c.name));
+        let names: Vec<String> = names.chain(parts(&given).map(|(at, _)| part(at))).collect();
         output.own(&format!(" AS {}({})", Lens::IMAGE, names.join(", ")));
         Ok(conflict)
     }
@@ -114,20 +200,24 @@ impl<'a> Unified<'_, 'a> {
         if named.is_empty() {
             return Ok(self.lens.columns.iter().collect());
         }
-        named
-            .iter()
-            .map(|target| {
-                if target.list("indirection").is_empty() {
-                    self.legacy_column(target)
-                } else {
-                    Err(refuse::unsupported(
-                        "INSERT into an array element or a field once reads are unified",
-                        &self.target.table_name(),
-                        "Insert whole columns.",
-                    ))
-                }
-            })
-            .collect()
+        let mut columns = Vec::new();
+        let mut before: HashMap<&str, bool> = HashMap::new();
+        for target in named {
+            let name = target.text("name");
+            let is_whole = target.list("indirection").is_empty();
+            // Parts of one column may be several.
+            let known = before.insert(name, is_whole);
+            if known.is_some_and(|was_whole| was_whole || is_whole) {
+                return Err(Refusal {
+                    sqlstate: "42701",
+                    message: format!("column \"{name}\" specified more than once"),
+                    hint: String::new(),
+                    position: target.location().and_then(|at| self.scope.position(at)),
+                });
+            }
+            columns.push(self.legacy_column(target)?);
+        }
+        Ok(columns)
     }
 
     /// Where the value for a column stands in an INSERT of one row.
@@ -141,15 +231,45 @@ impl<'a> Unified<'_, 'a> {
         Some(first_of_value(row.split().get(at)?))
     }
 
-    pub(super) fn put_columns(&self) -> (Vec<String>, Vec<String>) {
-        let image = |c: &LegacyColumn| format!("{}.{}", Lens::IMAGE, quote_ident(&c.name));
-        let columns = &self.lens.columns;
-        let constants = &self.lens.constants;
-        let targets = columns.iter().map(|c| quote_ident(&c.unified));
-        let targets = targets.chain(constants.iter().map(|c| quote_ident(&c.unified)));
-        let sources = columns.iter().map(|c| c.put_value(&image(c)));
-        let sources = sources.chain(constants.iter().map(|c| c.sql.clone()));
-        (targets.collect(), sources.collect())
+    /// What an image puts into which columns, once for each: whole ones, the parts that the client
+    /// names, and what legacy lacks.
+    pub(super) fn puts<'s>(
+        &'s self,
+        source: &Source<'_>,
+        columns: &[&'s LegacyColumn],
+        places: &[Place<'a>],
+    ) -> Vec<Put<'s>> {
+        let image = |name: &str| format!("{}.{}", Lens::IMAGE, quote_ident(name));
+        let mut puts = Vec::new();
+        for column in &self.lens.columns {
+            let parts = columns.iter().zip(places).enumerate();
+            let parts = parts.filter(|(_, (c, place))| c.name == column.name && !place.is_whole());
+            let parts = parts.map(|(at, (_, place))| {
+                let target = place.target(source, column, |text, _, subscript| {
+                    text.client(source, subscript.extent());
+                });
+                Put {
+                    column: None,
+                    target: target.text,
+                    value: image(&part(at)),
+                }
+            });
+            let before = puts.len();
+            puts.extend(parts);
+            if puts.len() == before {
+                puts.push(Put {
+                    column: Some(column),
+                    target: quote_ident(&column.unified).into(),
+                    value: column.put_value(&image(&column.name)),
+                });
+            }
+        }
+        puts.extend(self.lens.constants.iter().map(|constant| Put {
+            column: None,
+            target: quote_ident(&constant.unified).into(),
+            value: constant.sql.clone(),
+        }));
+        puts
     }
 
     fn values(
@@ -157,7 +277,7 @@ impl<'a> Unified<'_, 'a> {
         output: &mut Output,
         source: &Source<'_>,
         clause: &Tokens<'_>,
-        given: &[&LegacyColumn],
+        given: &[Given<'_, 'a>],
     ) -> Result<(), Refusal> {
         let rows = clause.slice(1..clause.tokens.len()).split();
         output.own("(VALUES ");
@@ -179,7 +299,7 @@ impl<'a> Unified<'_, 'a> {
                 if position > 0 {
                     output.own(", ");
                 }
-                let at = given.iter().position(|given| given.name == column.name);
+                let at = whole(given, column);
                 let value = at.and_then(|at| items.get(at)).copied();
                 match value.filter(|value| self.lens.written.is_some() && !is_default(value)) {
                     // Judged already; each row may come by its own type.
@@ -188,6 +308,16 @@ impl<'a> Unified<'_, 'a> {
                         output.own(&format!(")::{}", column.base_type()));
                     }
                     None => assigned(output, source, value, column),
+                }
+            }
+            for (at, given) in parts(given) {
+                output.own(", ");
+                match items.get(at) {
+                    Some(value) if is_default(value) => {
+                        return Err(self.no_default(&self.scope.statement.list("cols")[at]));
+                    }
+                    Some(value) => part_value(output, source, (value, given.column, &given.place)),
+                    None => _ = output.own("NULL"),
                 }
             }
             output.own(")");
@@ -201,19 +331,18 @@ impl<'a> Unified<'_, 'a> {
         output: &mut Output,
         source: &Source<'_>,
         query: &Tokens<'_>,
-        given: &[&LegacyColumn],
+        given: &[Given<'_, 'a>],
     ) {
-        let columns: Vec<String> = self
+        let columns = self
             .lens
             .columns
             .iter()
-            .map(
-                |column| match given.iter().position(|given| given.name == column.name) {
-                    Some(at) => format!("(cf_s.cf_c{})::{}", at + 1, column.base_type()),
-                    None => default_value(column),
-                },
-            )
-            .collect();
+            .map(|column| match whole(given, column) {
+                Some(at) => format!("(cf_s.cf_c{})::{}", at + 1, column.base_type()),
+                None => default_value(column),
+            });
+        let parts = parts(given).map(|(at, _)| format!("cf_s.cf_c{}", at + 1));
+        let columns: Vec<String> = columns.chain(parts).collect();
         let names: Vec<String> = (1..=given.len()).map(|at| format!("cf_c{at}")).collect();
         output.own(&format!("(SELECT {} FROM (", columns.join(", ")));
         output.client(source, query.extent());
@@ -221,18 +350,26 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// `INSERT … SELECT $1, 'x'` gives parameters and strings the type of the column they go to.
-    fn type_select_items(&self, select: &Tree, given: &[&LegacyColumn], source: &mut Source<'_>) {
+    fn type_select_items(&self, select: &Tree, given: &[Given<'_, 'a>], source: &mut Source<'_>) {
         let tokens = self.scope.tokens;
-        for (item, column) in select.list("target_list").iter().zip(given) {
+        for (item, given) in select.list("target_list").iter().zip(given) {
             let value = item.get("val");
             let token = value.location().and_then(|start| tokens.at(start));
             let Some(index) = token.filter(|_| value.is("ParamRef") || value.is("AConst")) else {
                 continue;
             };
             let tokens = tokens.slice(index..index + 1);
-            if is_bare(&tokens) {
-                let end = tokens.extent().end;
-                source.edit(end..end, format!("::{}", column.base_type()));
+            if !is_bare(&tokens) {
+                continue;
+            }
+            let extent = tokens.extent();
+            if given.place.is_whole() {
+                let typed = format!("::{}", given.column.base_type());
+                source.edit(extent.end..extent.end, typed);
+            } else {
+                let (before, behind) = given.place.typing(given.column);
+                source.edit(extent.start..extent.start, before);
+                source.edit(extent.end..extent.end, behind.to_owned());
             }
         }
     }

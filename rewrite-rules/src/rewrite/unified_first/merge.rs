@@ -27,10 +27,12 @@ mod insert;
 
 use super::Unified;
 use super::set_query::{SetQuery, Value};
+use super::target::Place;
 use crate::lens::{LegacyColumn, Lens, Written};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::merge::{Action, Joined, Merge, When, check_columns, check_keys, returning};
+use crate::rewrite::upsert;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 
@@ -39,12 +41,19 @@ pub(in crate::rewrite) struct Update<'s, 'a> {
     pub clause: usize,
     pub sets: Vec<(&'s LegacyColumn, Value<'a>)>,
     pub queries: Vec<SetQuery<'a>>,
+    /// Where in their columns the values go.
+    places: Vec<Place<'a>>,
 }
 
 impl Update<'_, '_> {
     /// The name of a value that is computed where its row is found.
     fn name(&self, set: usize) -> String {
         format!("cf_v{}_{}", self.clause, set + 1)
+    }
+
+    /// The name of a subscript that is.
+    fn subscript(&self, set: usize, number: usize) -> String {
+        format!("cf_s{}_{}_{number}", self.clause, set + 1)
     }
 }
 
@@ -231,11 +240,15 @@ impl<'a> Unified<'_, 'a> {
                 continue;
             };
             let targets = found.tree.list("target_list");
+            for set in targets.iter().filter(|_| self.lens.written.is_none()) {
+                self.no_row(upsert::assigned(set))?;
+            }
             let (sets, queries) = self.assignments_to(targets, &assignments.split())?;
             updates.push(Update {
                 clause,
                 sets,
                 queries,
+                places: self.places(targets)?,
             });
         }
         Ok(updates)

@@ -15,7 +15,7 @@
 //! FROM instead, with the same answers: a row that another transaction changes while the statement waits
 //! for it would be found again with the values of before, and that lens sees it.
 
-use crate::lens::{LegacyColumn, quote_ident};
+use super::target::Target;
 use crate::rewrite::expression::{begins_query, first_of_value};
 use crate::splice::{Output, Source};
 use crate::tokens::Tokens;
@@ -80,7 +80,7 @@ impl<'a> SetQuery<'a> {
             ", LATERAL (SELECT cf_q.* FROM (SELECT) AS cf_one LEFT JOIN LATERAL \
              (SELECT *, row_number() OVER () AS cf_n FROM (",
         );
-        self.write(output, source);
+        self.write_counted(output, source);
         output.own(&format!(
             ") AS cf_q({})) AS cf_q ON (SELECT true FROM generate_series(1, cf_q.cf_n))) AS cf_q{}",
             self.names(),
@@ -89,36 +89,54 @@ impl<'a> SetQuery<'a> {
     }
 
     /// All of its columns set in an assignment of its own; `rows` are the relations that it may name,
-    /// the columns are the first of `sets`.
+    /// the columns are the first of `targets`.
     pub fn assign(
         &self,
         output: &mut Output,
         source: &Source<'_>,
-        sets: &[(&LegacyColumn, Value<'_>)],
+        targets: &[Target<'_>],
         rows: &str,
     ) {
-        let columns = || sets.iter().take(self.columns).map(|(column, _)| *column);
-        let names: Vec<String> = columns().map(|c| quote_ident(&c.unified)).collect();
-        output.own(&format!("({}) = ", names.join(", ")));
+        let columns = || targets.iter().take(self.columns);
+        for (index, target) in columns().enumerate() {
+            output.own(if index == 0 { "(" } else { ", " });
+            output.append(target.text.clone());
+        }
+        output.own(") = ");
         output.own_for("(SELECT ", self.open);
         // As it is, where that will do and nobody has counted its columns: the server does.
         let as_it_is =
-            self.results.is_empty() && columns().all(|column| column.put_value("").is_empty());
+            self.results.is_empty() && columns().all(|target| target.put_value("").is_empty());
         if as_it_is {
             output.own("cf_q.*");
         }
-        for (index, column) in columns().enumerate().filter(|_| !as_it_is) {
+        for (index, target) in columns().enumerate().filter(|_| !as_it_is) {
             output.own(if index == 0 { "" } else { ", " });
-            let put = column.put_value(&format!("cf_q.cf_c{}", index + 1));
-            super::own_put(output, &put, column, self.place(index));
+            let put = target.put_value(&format!("cf_q.cf_c{}", index + 1));
+            super::own_put(output, &put, target.column, self.place(index));
         }
         output.own(&format!(" FROM {rows} LEFT JOIN LATERAL ("));
-        self.write(output, source);
         if as_it_is {
+            self.write(output, source);
             output.own(") AS cf_q ON true)");
         } else {
+            self.write_counted(output, source);
             output.own(&format!(") AS cf_q({}) ON true)", self.names()));
         }
+    }
+
+    /// The query, and an error of the server's if it has more or fewer columns than it shall set: beside
+    /// names for some of its columns the others would go unnoticed.
+    fn write_counted(&self, output: &mut Output, source: &Source<'_>) {
+        if !self.results.is_empty() {
+            return self.write(output, source);
+        }
+        output.own("SELECT * FROM (");
+        self.write(output, source);
+        output.own(") AS cf_s UNION ALL SELECT ");
+        let nulls = vec!["NULL"; self.columns];
+        output.own_columns(&nulls.join(", "), self.open);
+        output.own(" WHERE false");
     }
 
     fn write(&self, output: &mut Output, source: &Source<'_>) {

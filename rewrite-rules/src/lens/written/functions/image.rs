@@ -126,12 +126,13 @@ impl Functions<'_> {
 }
 
 /// The type of a field of an image: the column's, but where a cast to that would cut a value.
-pub(super) fn field_type(column: &LegacyColumn) -> &str {
-    match column.base_type().to_ascii_lowercase().as_str() {
-        "character varying" | "varchar" | "bit varying" | "varbit" => column.base_type(),
-        // Without their length these would mean a length of one.
-        "character" | "char" | "bpchar" if column.sql_type.contains('(') => "bpchar",
-        "bit" if column.sql_type.contains('(') => "bit varying",
-        _ => &column.sql_type,
+pub(super) fn field_type(column: &LegacyColumn) -> String {
+    let base = column.base_type();
+    match base.to_ascii_lowercase().trim_end_matches("[]") {
+        "character varying" | "varchar" | "bit varying" | "varbit" | "bpchar" => base,
+        "pg_catalog.bit" if column.sql_type.contains('(') => {
+            base.replace("pg_catalog.bit", "bit varying")
+        }
+        _ => column.sql_type.clone(),
     }
 }

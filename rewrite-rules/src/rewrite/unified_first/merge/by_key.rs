@@ -2,10 +2,11 @@
 //! that the source has nothing for.
 
 use super::{Parts, Update};
-use crate::lens::{Lens, quote_ident};
+use crate::lens::Lens;
 use crate::rewrite::expression::{assigned, first_of_value};
 use crate::rewrite::merge::{Action, RETURNING, When};
 use crate::rewrite::unified_first::set_query::Value;
+use crate::rewrite::unified_first::target::Target;
 use crate::rewrite::unified_first::{Unified, own_put};
 use crate::splice::{Output, Source};
 
@@ -85,9 +86,19 @@ impl<'a> Unified<'_, 'a> {
             if parts.merge.clauses[update.clause].when != when {
                 continue;
             }
+            for (at, place) in update.places.iter().enumerate() {
+                for (number, subscript) in place.computed() {
+                    let clause = update.clause;
+                    output.own(&format!(", CASE WHEN cf_w.cf_do = {clause} THEN "));
+                    output.client(source, subscript.extent());
+                    output.own(&format!(" END AS {}", update.subscript(at, number)));
+                }
+            }
             queries |= !update.queries.is_empty();
             for (at, (column, value)) in update.sets.iter().enumerate() {
-                if let Value::Expression(value) = value {
+                if let Value::Expression(value) = value
+                    && !update.places[at].takes_as_it_is(value)
+                {
                     let clause = update.clause;
                     output.own(&format!(", CASE WHEN cf_w.cf_do = {clause} THEN "));
                     assigned(output, source, Some(*value), column);
@@ -157,6 +168,14 @@ impl<'a> Unified<'_, 'a> {
         source: &Source<'_>,
         (rows, when, update): (&str, When, &Update<'_, 'a>),
     ) {
+        let targets = update.sets.iter().zip(&update.places).enumerate();
+        let targets: Vec<Target<'_>> = targets
+            .map(|(at, ((column, _), place))| {
+                place.target(source, column, |text, number, _| {
+                    text.own(&format!("{rows}.{}", update.subscript(at, number)));
+                })
+            })
+            .collect();
         for (at, (column, value)) in update.sets.iter().enumerate() {
             // The first of a query's columns brings them all.
             if matches!(value, Value::OfQuery { at: 1.., .. }) {
@@ -169,11 +188,15 @@ impl<'a> Unified<'_, 'a> {
                     if when == When::Matched {
                         named += &parts.joined.items.from(rows);
                     }
-                    update.queries[*query].assign(output, source, &update.sets[at..], &named);
+                    update.queries[*query].assign(output, source, &targets[at..], &named);
+                }
+                Value::Expression(value) if update.places[at].takes_as_it_is(value) => {
+                    output.append(targets[at].text.clone()).own(" = ");
+                    output.client(source, value.extent());
                 }
                 Value::Expression(value) => {
-                    output.own(&format!("{} = ", quote_ident(&column.unified)));
-                    let put = column.put_value(&format!("{rows}.{}", update.name(at)));
+                    output.append(targets[at].text.clone()).own(" = ");
+                    let put = targets[at].put_value(&format!("{rows}.{}", update.name(at)));
                     own_put(output, &put, column, first_of_value(value));
                 }
             }

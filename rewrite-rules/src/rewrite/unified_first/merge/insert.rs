@@ -2,8 +2,9 @@
 
 use super::Parts;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
-use crate::rewrite::expression::{assigned, first_of_value};
+use crate::rewrite::expression::{assigned, first_of_value, is_default};
 use crate::rewrite::merge::{Action, Clause, RETURNING, When};
+use crate::rewrite::unified_first::insert::{Put, part, part_value};
 use crate::rewrite::unified_first::{Unified, own_put};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
@@ -23,7 +24,7 @@ impl<'a> Unified<'_, 'a> {
                 continue;
             };
             let given = self.insert_values(clause, values.as_ref())?;
-            let insert = self.insert_action(parts, source, (number, &given));
+            let insert = self.insert_action(parts, source, (number, &given))?;
             let name = format!("ins{number}");
             parts.composer.query(&name, insert);
             parts.written.push(parts.composer.name(&name));
@@ -50,8 +51,14 @@ impl<'a> Unified<'_, 'a> {
         parts: &Parts<'_, 'a>,
         source: &Source<'_>,
         (number, given): (usize, &[(&LegacyColumn, Tokens<'a>)]),
-    ) -> Output {
-        let (targets, sources) = self.put_columns();
+    ) -> Result<Output, Refusal> {
+        let tree = parts.merge.clauses[number].tree;
+        for value in tree.list("values") {
+            self.no_row(value)?;
+        }
+        let named = tree.list("target_list");
+        let (columns, places) = (self.columns_named(named)?, self.places(named)?);
+        let puts = self.puts(source, &columns, &places);
         let mut insert = Output::default();
         insert.own(&format!(
             "MERGE INTO {} AS {} USING (SELECT cf_p.cf_number",
@@ -59,40 +66,52 @@ impl<'a> Unified<'_, 'a> {
             Lens::ROW
         ));
         let value_of = |column: &LegacyColumn| {
-            let mut given = given.iter();
-            given.find(|(known, _)| known.name == column.name)
+            let mut given = given.iter().zip(&places);
+            given.find(|((known, _), place)| known.name == column.name && place.is_whole())
         };
         for column in &self.lens.columns {
             insert.own(", ");
-            let value = value_of(column).map(|(_, value)| *value);
+            let value = value_of(column).map(|((_, value), _)| *value);
             assigned(&mut insert, source, value, column);
             insert.own(&format!(" AS {}", quote_ident(&column.name)));
         }
+        for (at, ((column, value), place)) in given.iter().zip(&places).enumerate() {
+            if !place.is_whole() {
+                if is_default(value) {
+                    return Err(self.no_default(&named[at]));
+                }
+                insert.own(", ");
+                part_value(&mut insert, source, (value, column, place));
+                insert.own(&format!(" AS {}", part(at)));
+            }
+        }
         insert.own(&format!(
             " FROM {} AS cf_p JOIN {rows} AS cf_s ON cf_s.cf_number = cf_p.cf_number{} \
-             WHERE cf_p.cf_do = {number}) AS {image} ON false WHEN NOT MATCHED THEN \
-             INSERT ({}) OVERRIDING SYSTEM VALUE VALUES (",
+             WHERE cf_p.cf_do = {number}) AS {image} ON false WHEN NOT MATCHED THEN INSERT (",
             parts.composer.name("which"),
             parts.joined.items.from("cf_s"),
-            targets.join(", "),
             rows = parts.composer.name("src"),
             image = Lens::IMAGE,
         ));
-        for (at, value) in sources.iter().enumerate() {
-            insert.own(if at == 0 { "" } else { ", " });
-            let column = self.lens.columns.get(at);
-            match column.and_then(&value_of) {
-                Some((column, given)) => own_put(&mut insert, value, column, first_of_value(given)),
-                None => _ = insert.own(value),
+        Put::list(&mut insert, &puts, |insert, put| {
+            insert.append(put.target.clone());
+        });
+        insert.own(") OVERRIDING SYSTEM VALUE VALUES (");
+        Put::list(&mut insert, &puts, |insert, put| {
+            match put.column.and_then(value_of) {
+                Some(((column, given), _)) => {
+                    own_put(insert, &put.value, column, first_of_value(given));
+                }
+                None => _ = insert.own(&put.value),
             }
-        }
+        });
         insert.own(&format!(
             ") RETURNING {RETURNING}, {}.cf_number, ROW({row}.*)::{} AS cf_row",
             Lens::IMAGE,
             self.lens.unified,
             row = Lens::ROW
         ));
-        insert
+        Ok(insert)
     }
 
     /// The legacy columns of an INSERT action, each with the client's value.
@@ -106,6 +125,7 @@ impl<'a> Unified<'_, 'a> {
         };
         let named = clause.tree.list("target_list");
         let columns = self.columns_named(named)?;
+        self.places(named)?;
         let Some((row, _)) = values.parenthesised(0) else {
             return Err(self.refused_action("this INSERT of a MERGE"));
         };
