@@ -8,6 +8,7 @@ use rewrite_rules::Phase;
 const THINGS: Case = Case {
     name: "things",
     rules: include_str!("lens/things.toml"),
+    tables: 1,
     also: &[],
     server: "CREATE ROLE nobody; GRANT nobody TO app",
     legacy: include_str!("lens/things_legacy.sql"),
