@@ -25,6 +25,11 @@ pub(crate) struct Tokens<'a> {
 
 /// Scans a whole text.
 pub(crate) fn scan(text: &str) -> Result<Vec<Token>, pg_query::Error> {
+    // pg_query makes a slice of what it is given for no tokens: a null pointer.
+    let is_space = |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c');
+    if text.bytes().all(is_space) {
+        return Ok(Vec::new());
+    }
     let mut depth: u32 = 0;
     let mut tokens = Vec::new();
     for token in pg_query::scan_tokens(text)? {
@@ -181,5 +186,18 @@ impl<'a> Tokens<'a> {
             text: self.text,
             tokens: &self.tokens[range],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_without_tokens_has_none() {
+        for text in ["", " \t\n\r\u{b}\u{c}", "-- nothing", " /* nothing */ "] {
+            assert!(scan(text).expect("it is scanned").is_empty(), "{text:?}");
+        }
+        assert_eq!(scan(" a ").expect("it is scanned").len(), 1);
     }
 }
