@@ -8,6 +8,7 @@ use crossfade::testbed::binaries::Binaries;
 use rewrite_rules::Phase;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use crate::answer::comparable;
 use crate::raw::RawClient;
 use crate::{Proxy, World};
 
@@ -133,6 +134,18 @@ impl Twin {
     /// A session on the database that is left alone, by hand.
     pub async fn raw_alone(&self) -> anyhow::Result<RawClient> {
         RawClient::connect(self.world.postgres.port, "alone").await
+    }
+
+    /// Checks that statements of the extended protocol are described and answered alike, errors with
+    /// their places.
+    pub async fn told_alike(&self, statements: &[&str]) -> anyhow::Result<()> {
+        let (mut alone, mut through) = (self.raw_alone().await?, self.raw().await?);
+        for sql in statements {
+            let expected = comparable(&alone.extended(sql, &[]).await?);
+            let found = comparable(&through.extended(sql, &[]).await?);
+            ensure!(found == expected, "{sql}\n{expected:#?}\n{found:#?}");
+        }
+        Ok(())
     }
 
     /// A session through the proxy that speaks the protocol by hand.

@@ -82,12 +82,9 @@ async fn all(twin: &Twin, phase: Phase) {
             .await
             .unwrap_or_else(|e| panic!("{phase}: {e}"));
     }
-    if phase.writes_both() || phase == Phase::LegacyOnly {
-        twin.equal("members", "members").await.unwrap();
-    }
-    if phase.reads_unified() {
-        twin.equal("members", UNIFIED_MEMBERS).await.unwrap();
-    }
+    twin.equal_in(phase, "members", UNIFIED_MEMBERS)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

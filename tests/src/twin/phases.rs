@@ -46,6 +46,18 @@ impl Twin {
         Ok(())
     }
 
+    /// Checks that the sides which a phase keeps have a table's rows: legacy while it is written, and
+    /// `unified`, a query in its place, where reads are unified.
+    pub async fn equal_in(&self, phase: Phase, legacy: &str, unified: &str) -> anyhow::Result<()> {
+        if phase.writes_both() || phase == Phase::LegacyOnly {
+            self.equal(legacy, legacy).await?;
+        }
+        if phase.reads_unified() {
+            self.equal(legacy, unified).await?;
+        }
+        Ok(())
+    }
+
     async fn copy(&self) -> anyhow::Result<()> {
         self.crossfade("backfill").await?;
         self.verified(self.case.tables).await;

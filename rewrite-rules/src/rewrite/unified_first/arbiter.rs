@@ -20,13 +20,14 @@ use crate::statement::Refusal;
 use crate::tokens::Tokens;
 use crate::tree::Tree;
 use crate::walk::column_refs;
+use pg_query::protobuf::AExprKind;
 
 /// An index has 32 columns at most, and its predicate names some. Each name costs a look at all that is
 /// replaced in the text.
 const NAMES_MAX: usize = 1_000;
 
-const OP: i64 = 1;
-const IN: i64 = 7;
+/// The kinds of comparison whose constants can be mapped.
+const COMPARISONS: [i64; 2] = [AExprKind::AexprOp as i64, AExprKind::AexprIn as i64];
 
 impl Unified<'_, '_> {
     pub(super) fn arbiter(&self, output: &mut Output, source: &Source<'_>) -> Result<(), Refusal> {
@@ -162,7 +163,7 @@ impl Unified<'_, '_> {
         let compares = node.is("AExpr")
             && node.list("name").len() == 1
             && ["=", "<>"].contains(&operator)
-            && [OP, IN].contains(&node.int("kind"));
+            && COMPARISONS.contains(&node.int("kind"));
         if !null_test && !compares {
             return Ok(false);
         }

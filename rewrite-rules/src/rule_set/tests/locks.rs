@@ -24,6 +24,10 @@ fn a_locking_read_of_one_table_goes_through_the_lenss_function() {
             "SELECT old.order FROM old WHERE old.limit = 1 AND old.for = 2 FOR UPDATE",
             "WHERE (old.limit = 1 AND old.for = 2)",
         ),
+        (
+            "SELECT name FROM old WHERE pg_catalog.lower(name) = 'x' FOR UPDATE",
+            "WHERE (pg_catalog.lower(name) = 'x')",
+        ),
         ("SELECT name FROM old FOR UPDATE", "AS \"old\""),
         (
             "EXPLAIN SELECT name FROM old WHERE id = 1 FOR UPDATE",
@@ -74,6 +78,10 @@ fn a_lock_that_would_not_be_postgresqls_is_refused() {
         ("SELECT name FROM old OFFSET 1 FOR UPDATE", "with a LIMIT"),
         (
             "SELECT name FROM old WHERE id = nextval('s') FOR UPDATE",
+            "calls functions",
+        ),
+        (
+            "SELECT name FROM old WHERE mine.lower(name) = 'x' FOR UPDATE",
             "calls functions",
         ),
         (
