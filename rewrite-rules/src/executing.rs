@@ -6,6 +6,8 @@
 //! EXECUTE p(1)         PREPARE p AS ‹today's text›; EXECUTE p(1)    (after a change of phase)
 //! ```
 
+use std::sync::Arc;
+
 use crate::statement::{
     Answer, Does, Kept, OnPrepared, Reading, Rename, Rewritten, SessionEffects, Verdict,
 };
@@ -18,7 +20,7 @@ pub struct Executed {
     /// The session's own statement to be sent before it, and the name that it prepares.
     pub before: Option<(String, String)>,
     pub answer: Answer,
-    pub renames: Vec<Rename>,
+    pub renames: Arc<[Rename]>,
 }
 
 impl Reading {
@@ -41,7 +43,7 @@ impl Reading {
                 }],
                 original: text.to_owned(),
                 values: Vec::new(),
-                renames: Vec::new(),
+                renames: Arc::default(),
                 query_only: false,
                 needs: None,
             },
@@ -52,7 +54,7 @@ impl Reading {
                 kept: rewritten.kept.clone(),
                 original: rewritten.original.clone(),
                 values: rewritten.values.clone(),
-                renames: rewritten.renames.clone(),
+                renames: Arc::clone(&rewritten.renames),
                 query_only: rewritten.query_only,
                 needs: rewritten.needs.clone(),
             },
@@ -69,10 +71,13 @@ impl Reading {
                 built.answers.resize(needed, Answer::default());
             }
             built.answers[statement] = run.answer;
-            for rename in run.renames {
-                if !built.renames.contains(&rename) {
-                    built.renames.push(rename);
-                }
+            let new = run
+                .renames
+                .iter()
+                .filter(|&new| !built.renames.contains(new));
+            let new: Vec<Rename> = new.cloned().collect();
+            if !new.is_empty() {
+                built.renames = built.renames.iter().cloned().chain(new).collect();
             }
             if let Some((sql, name)) = run.before {
                 insert(&mut built, at, &format!("{sql}; "));
@@ -159,7 +164,7 @@ mod tests {
                 effect: 0,
                 before: Some(("PREPARE p AS SELECT 1".to_owned(), "p".to_owned())),
                 answer: update,
-                renames: Vec::new(),
+                renames: Arc::default(),
             }],
         );
         let Verdict::Rewritten(rewritten) = &built.verdict else {

@@ -3,6 +3,7 @@
 //! This library knows SQL and rule files. It never touches a socket, a clock, a file or a log:
 //! it is handed texts and gives back values.
 
+mod constants;
 mod executing;
 pub mod lens;
 pub mod phase;
@@ -16,6 +17,7 @@ mod search_path;
 mod shapes;
 mod splice;
 pub mod statement;
+mod template;
 mod tokens;
 mod tree;
 mod walk;

@@ -12,7 +12,7 @@ use crate::splice::{Output, Source};
 use crate::statement::{
     Answer, Reading, Refusal, Rewritten, SearchPath, SessionEffects, ShadowPair, Verdict,
 };
-use crate::tokens::{self, Tokens};
+use crate::tokens::{self, Token, Tokens};
 use crate::tree::Tree;
 
 /// A longer text that names a managed table is refused: parsing it would hold a worker thread
@@ -24,10 +24,12 @@ const PUT_BACK_BYTES_MAX: usize = 1 << 24;
 
 impl RuleSet {
     /// Reads one text (which may hold several statements) under this rule set. The result is
-    /// kept, so that a text is parsed once per rule set.
+    /// kept, so that a text is parsed once per rule set, and one that differs from an earlier one in
+    /// constants alone perhaps never.
     #[must_use]
     pub fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         let known = self.reading_kept(text, path);
+        let known = known.or_else(|| self.reading_of_form(text, path));
         let reading = known.unwrap_or_else(|| self.read_anew(text, path));
         if let Some(calls) = &reading.calls {
             calls.add();
@@ -36,12 +38,14 @@ impl RuleSet {
     }
 
     fn read_anew(&self, text: &str, path: SearchPath) -> Arc<Reading> {
-        let reading = Arc::new(self.read_text(text, path));
+        let reading = Arc::new(self.read(text, path));
         self.keep_reading(text, path, Arc::clone(&reading));
         reading
     }
 
-    fn read_text(&self, text: &str, path: SearchPath) -> Reading {
+    /// The same without what is known of earlier texts.
+    #[must_use]
+    pub fn read(&self, text: &str, path: SearchPath) -> Reading {
         let mut effects = SessionEffects::default();
         let named = self.may_name(text.as_bytes());
         let (verdict, calls) = match parse(text) {
@@ -74,11 +78,21 @@ impl RuleSet {
         effects: &mut SessionEffects,
     ) -> Result<Verdict, Refusal> {
         let scanned = tokens::scan(text).map_err(|error| unreadable(text, &error))?;
+        self.verdict_on(text, tree, &scanned, path, effects)
+    }
+
+    pub(crate) fn verdict_on(
+        &self,
+        text: &str,
+        tree: &Tree,
+        scanned: &[Token],
+        path: SearchPath,
+        effects: &mut SessionEffects,
+    ) -> Result<Verdict, Refusal> {
         let tokens = Tokens {
             text,
-            tokens: &scanned,
+            tokens: scanned,
         };
-
         let mut source = Source::new(text);
         let mut pieces: Vec<(Range<usize>, Output)> = Vec::new();
         let mut answers = Vec::new();
@@ -125,7 +139,7 @@ impl RuleSet {
         }
         let statements = answers.len();
         let mut rewritten = assemble(&source, pieces, answers, shadow);
-        rewritten.renames = renames;
+        rewritten.renames = renames.into();
         rewritten.needs = needs;
         rewritten.query_only = statements > tree.list("stmts").len();
         // A result that is no SQL is our mistake: better told here than by a server that points
@@ -140,7 +154,7 @@ impl RuleSet {
 }
 
 /// The text's tree, or why it is not to be had.
-fn parse(text: &str) -> Result<Tree, Refusal> {
+pub(crate) fn parse(text: &str) -> Result<Tree, Refusal> {
     if let Some(refusal) = too_costly(text) {
         return Err(refusal);
     }
@@ -227,7 +241,7 @@ fn assemble(
         kept: whole.kept,
         values: whole.values,
         original: source.text.to_owned(),
-        renames: Vec::new(),
+        renames: Arc::default(),
         query_only: false,
         needs: None,
     }

@@ -436,7 +436,7 @@ fn command(scope: &Scope<'_>, refs: &[ManagedRef<'_>], kind: &str) -> Result<Pla
 
 /// Every text in a tree; string constants name nothing, unless they are a body.
 fn texts(node: &Tree, constants: bool, look: &mut dyn FnMut(&str)) {
-    if let Tree::Text(text) = node {
+    if let Some(text) = node.as_text() {
         look(text);
     }
     if node.is("AConst") && !constants {

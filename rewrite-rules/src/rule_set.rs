@@ -18,6 +18,7 @@ use crate::lens::{Lens, TableName};
 use crate::phase::Phase;
 use crate::shapes::Shapes;
 use crate::statement::{Reading, SearchPath};
+use crate::template::Templates;
 
 /// A rule file's path (for messages) and its text.
 #[derive(Clone, Debug)]
@@ -113,6 +114,8 @@ pub struct RuleSet {
     readings: [Cache<String, Arc<Reading>>; 2],
     /// Those of the sessions in which names mean something else, by what they mean.
     readings_elsewhere: Cache<(SearchPath, String), Arc<Reading>>,
+    /// What is made of texts that differ in constants alone, by their form.
+    pub(crate) templates: Cache<String, Arc<Templates>>,
 }
 
 impl fmt::Debug for RuleSet {
@@ -217,6 +220,7 @@ impl RuleSet {
             first_watched,
             readings: [Cache::new(READINGS_MAX), Cache::new(READINGS_MAX)],
             readings_elsewhere: Cache::new(READINGS_MAX),
+            templates: Cache::new(READINGS_MAX),
         }
     }
 

@@ -38,7 +38,7 @@ impl Reading {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Names no managed table: the client's bytes go on unchanged.
     PassThrough,
@@ -46,7 +46,7 @@ pub enum Verdict {
     Refused(Refusal),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Rewritten {
     /// The text to send in place of the client's.
     pub sql: String,
@@ -61,7 +61,7 @@ pub struct Rewritten {
     /// The client's own text, so that character positions can be counted in it.
     pub original: String,
     /// Names that an error may speak of, and what the client calls them.
-    pub renames: Vec<Rename>,
+    pub renames: Arc<[Rename]>,
     /// The text became several statements: it can be sent as a Query message, not prepared.
     pub query_only: bool,
     /// What of it only servers of some version understand.
@@ -192,7 +192,7 @@ impl Rewritten {
             kept: Vec::new(),
             original: String::new(),
             values: Vec::new(),
-            renames: self.renames.clone(),
+            renames: Arc::clone(&self.renames),
             query_only: false,
             needs: None,
         }
@@ -213,7 +213,7 @@ impl Rewritten {
     pub fn client_message(&self, message: &str, at: Option<u32>) -> String {
         let own = at.and_then(|at| self.name_at(at));
         let mut said = message.to_owned();
-        for Rename { kind, from, to } in &self.renames {
+        for Rename { kind, from, to } in self.renames.iter() {
             if *kind == Named::Column && own.as_ref() == Some(from) {
                 continue;
             }

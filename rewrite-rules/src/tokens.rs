@@ -3,6 +3,7 @@
 //! The parse tree says what a statement means; only the tokens say where its clauses begin and
 //! end. Comments are no tokens here.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use pg_query::protobuf::{KeywordKind, ScanToken, Token as Kind};
@@ -14,6 +15,39 @@ pub(crate) struct Token {
     /// Parentheses and brackets around it.
     pub depth: u32,
     pub keyword: bool,
+    /// Somebody has looked at more of it than what kind of token it is.
+    pub seen: Cell<bool>,
+}
+
+/// What is known of a constant without its value: the type that PostgreSQL gives it at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Constant {
+    /// Of no type yet.
+    String,
+    Int4,
+    Int8,
+    Numeric,
+}
+
+impl Constant {
+    /// `None` for what is no constant, and for numbers whose type depends on their value.
+    pub fn of(text: &str) -> Option<Constant> {
+        if text.ends_with('\'') {
+            return Some(Constant::String);
+        }
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let is_number =
+            |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(whole) || !is_number(fraction) {
+            return None;
+        }
+        match whole.len() {
+            _ if whole.len() < text.len() => Some(Constant::Numeric),
+            1..=9 => Some(Constant::Int4),
+            11..=18 if !whole.starts_with('0') => Some(Constant::Int8),
+            _ => None,
+        }
+    }
 }
 
 /// The tokens of one statement within a text.
@@ -45,6 +79,7 @@ pub(crate) fn scan(text: &str) -> Result<Vec<Token>, pg_query::Error> {
             end,
             depth,
             keyword: token.keyword_kind != KeywordKind::NoKeyword as i32,
+            seen: Cell::new(false),
         });
         depth += u32::from(opens);
     }
@@ -98,15 +133,33 @@ impl<'a> Tokens<'a> {
     }
 
     pub fn str(&self, token: &Token) -> &'a str {
+        token.seen.set(true);
+        self.text_of(token)
+    }
+
+    fn text_of(&self, token: &Token) -> &'a str {
         &self.text[token.start..token.end]
     }
 
     pub fn is_word(&self, token: &Token, word: &str) -> bool {
-        token.keyword && self.str(token).eq_ignore_ascii_case(word)
+        token.keyword && self.text_of(token).eq_ignore_ascii_case(word)
     }
 
+    /// Whether it is a symbol, which begins with neither a quotation mark nor a digit.
     pub fn is_symbol(&self, token: &Token, symbol: &str) -> bool {
-        self.str(token) == symbol
+        self.text_of(token) == symbol
+    }
+
+    pub fn constant(&self, token: &Token) -> Option<Constant> {
+        Constant::of(self.text_of(token))
+    }
+
+    /// Its first character, which tells what it is; of a number `0`.
+    pub fn first(&self, token: &Token) -> char {
+        match self.text_of(token).chars().next() {
+            Some(c) if c.is_ascii_digit() => '0',
+            first => first.unwrap_or(' '),
+        }
     }
 
     fn base_depth(&self) -> u32 {

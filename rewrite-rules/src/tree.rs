@@ -5,6 +5,8 @@
 //! implementation, so nothing in it can be missed, known or not.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::ser::{self, Serialize};
 
@@ -19,6 +21,32 @@ pub(crate) enum Tree {
     List(Vec<Tree>),
     /// The type's name as pg_query spells it (`SelectStmt`, `RangeVar`, `AConst`) and its fields.
     Node(&'static str, Vec<(&'static str, Tree)>),
+    /// A constant's value that tells whether somebody asked for it.
+    Watched(Arc<Watched>),
+}
+
+/// A value, and whether anything depends on it.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    value: Tree,
+    seen: AtomicBool,
+}
+
+impl Watched {
+    fn value(&self) -> &Tree {
+        self.seen.store(true, Ordering::Relaxed);
+        &self.value
+    }
+
+    pub fn was_seen(&self) -> bool {
+        self.seen.load(Ordering::Relaxed)
+    }
+}
+
+impl PartialEq for Watched {
+    fn eq(&self, other: &Watched) -> bool {
+        self.value() == other.value()
+    }
 }
 
 static NOTHING: Tree = Tree::Nothing;
@@ -32,7 +60,7 @@ impl Tree {
     pub fn kind(&self) -> &'static str {
         match self {
             Tree::Node(kind, _) => kind,
-            Tree::Nothing | Tree::Flag(_) | Tree::Int(_) | Tree::Text(_) | Tree::List(_) => "",
+            _ => "",
         }
     }
 
@@ -46,16 +74,20 @@ impl Tree {
                 .iter()
                 .find(|(name, _)| *name == field)
                 .map_or(&NOTHING, |(_, value)| value),
-            Tree::Nothing | Tree::Flag(_) | Tree::Int(_) | Tree::Text(_) | Tree::List(_) => {
-                &NOTHING
-            }
+            _ => &NOTHING,
         }
     }
 
     pub fn text(&self, field: &str) -> &str {
-        match self.get(field) {
-            Tree::Text(text) => text,
-            _ => "",
+        self.get(field).as_text().unwrap_or_default()
+    }
+
+    /// What a leaf of the tree says: a name, an option's or a string constant's value.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Tree::Text(text) => Some(text),
+            Tree::Watched(watched) => watched.value().as_text(),
+            _ => None,
         }
     }
 
@@ -67,6 +99,10 @@ impl Tree {
     pub fn int(&self, field: &str) -> i64 {
         match self.get(field) {
             Tree::Int(value) => *value,
+            Tree::Watched(watched) => match watched.value() {
+                Tree::Int(value) => *value,
+                _ => 0,
+            },
             _ => 0,
         }
     }
@@ -91,7 +127,7 @@ impl Tree {
     pub fn items(&self) -> &[Tree] {
         match self {
             Tree::List(items) => items,
-            Tree::Nothing | Tree::Flag(_) | Tree::Int(_) | Tree::Text(_) | Tree::Node(..) => &[],
+            _ => &[],
         }
     }
 
@@ -108,10 +144,62 @@ impl Tree {
     pub fn children(&self) -> impl Iterator<Item = (&'static str, &Tree)> {
         let fields = match self {
             Tree::Node(_, fields) => fields.as_slice(),
-            Tree::Nothing | Tree::Flag(_) | Tree::Int(_) | Tree::Text(_) | Tree::List(_) => &[],
+            _ => &[],
         };
         let fields = fields.iter().map(|(name, value)| (*name, value));
         fields.chain(self.items().iter().map(|item| ("", item)))
+    }
+
+    /// Puts the values of constants under watch. `is_watched` is asked with the places of their texts;
+    /// of a negative number, that of the sign. Gives each with what `is_watched` said.
+    pub fn watch<K>(
+        &mut self,
+        is_watched: &dyn Fn(usize) -> Option<K>,
+        watched: &mut Vec<(K, Arc<Watched>)>,
+    ) {
+        if let Some(at) = self.location().filter(|_| self.is("AConst"))
+            && let Some(key) = is_watched(at)
+            && let Some(value) = self.constant_value()
+        {
+            let under_watch = Arc::new(Watched {
+                value: std::mem::replace(value, Tree::Nothing),
+                seen: AtomicBool::new(false),
+            });
+            *value = Tree::Watched(Arc::clone(&under_watch));
+            watched.push((key, under_watch));
+            return;
+        }
+        match self {
+            Tree::Node(_, fields) => fields
+                .iter_mut()
+                .for_each(|(_, child)| child.watch(is_watched, watched)),
+            Tree::List(items) => items
+                .iter_mut()
+                .for_each(|item| item.watch(is_watched, watched)),
+            _ => {}
+        }
+    }
+
+    /// The value of a number's or a string's constant.
+    fn constant_value(&mut self) -> Option<&mut Tree> {
+        let Tree::Node(_, fields) = self else {
+            return None;
+        };
+        let (_, value) = fields.iter_mut().find(|(name, _)| *name == "val")?;
+        let Tree::Node(kind, fields) = value else {
+            return None;
+        };
+        let (name, empty) = match *kind {
+            "Integer" => ("ival", Tree::Int(0)),
+            "Float" => ("fval", Tree::Text(String::new())),
+            "String" => ("sval", Tree::Text(String::new())),
+            _ => return None,
+        };
+        // Zero and the empty string were left out.
+        if fields.is_empty() {
+            fields.push((name, empty));
+        }
+        fields.last_mut().map(|(_, value)| value)
     }
 
     /// Calls `visit` for this node and all below it.
@@ -152,7 +240,7 @@ impl Tree {
             Tree::Nothing | Tree::Flag(false) | Tree::Int(0) => true,
             Tree::Text(text) => text.is_empty(),
             Tree::List(items) => items.is_empty(),
-            Tree::Flag(true) | Tree::Int(_) | Tree::Node(..) => false,
+            Tree::Flag(true) | Tree::Int(_) | Tree::Node(..) | Tree::Watched(_) => false,
         }
     }
 }

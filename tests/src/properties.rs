@@ -5,6 +5,7 @@ pub mod decoders;
 pub mod frames;
 pub mod reader;
 pub mod session;
+pub mod templates;
 
 /// Takes pieces off the front of what a fuzzer made up.
 pub struct Bytes<'a>(pub &'a [u8]);

@@ -392,8 +392,8 @@ fn run_of(
     before: Before,
 ) -> Result<Option<Executed>, Arc<Reading>> {
     let renames = match read.as_ref().map(|reading| &reading.verdict) {
-        Some(Verdict::Rewritten(rewritten)) => rewritten.renames.clone(),
-        Some(Verdict::PassThrough | Verdict::Refused(_)) | None => Vec::new(),
+        Some(Verdict::Rewritten(rewritten)) => Arc::clone(&rewritten.renames),
+        Some(Verdict::PassThrough | Verdict::Refused(_)) | None => Arc::default(),
     };
     let told = answer(read.as_ref(), 0);
     let answer = match within {

@@ -121,13 +121,8 @@ fn sets_config(node: &Tree) -> bool {
 }
 
 fn names_one(node: &Tree, set: &RuleSet) -> bool {
-    let name = match node {
-        Tree::Text(text) => text,
-        Tree::Nothing | Tree::Flag(_) | Tree::Int(_) | Tree::List(_) | Tree::Node(..) => {
-            return false;
-        }
-    };
-    set.path_names().iter().any(|table| table.name == *name)
+    let name = node.as_text();
+    name.is_some_and(|name| set.path_names().iter().any(|table| table.name == name))
 }
 
 /// `SET search_path = public, …`: the declared tables' schema comes before any other.

@@ -6,7 +6,7 @@
 
 use crate::lens::LegacyColumn;
 use crate::splice::{Output, Source};
-use crate::tokens::Tokens;
+use crate::tokens::{Constant, Tokens};
 
 /// A value for a column: the client's expression, its DEFAULT, or no word of the client's at all.
 pub(super) fn assigned(
@@ -50,10 +50,9 @@ pub(super) fn is_bare(tokens: &Tokens<'_>) -> bool {
     let Some(first) = tokens.tokens.first() else {
         return false;
     };
-    let text = tokens.str(first);
-    let string = text.ends_with('\'');
+    let string = tokens.constant(first) == Some(Constant::String);
     match tokens.tokens.len() {
-        1 => text.starts_with('$') || string || tokens.is_word(first, "null"),
+        1 => tokens.first(first) == '$' || string || tokens.is_word(first, "null"),
         // U&'…' UESCAPE '!'
         3 => string && tokens.is_word(&tokens.tokens[1], "uescape"),
         _ => false,

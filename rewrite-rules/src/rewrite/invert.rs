@@ -176,8 +176,7 @@ fn constant(node: &Tree, tokens: Tokens<'_>) -> Option<Output> {
             let index = tokens.at(node.location()?)?;
             let token = tokens.slice(index..index + 1);
             // U&'…' may go on with UESCAPE; no other constant has a second token.
-            let text = token.str(&token.tokens[0]);
-            let plain = text.starts_with(['\'', '$', 'e', 'E']);
+            let plain = ['\'', '$', 'e', 'E'].contains(&token.first(&token.tokens[0]));
             plain.then(|| output.client(&Source::new(tokens.text), token.extent()));
             (!output.sql.is_empty()).then_some(output)
         }

@@ -132,7 +132,7 @@ fn refuse(message: &str) -> Verdict {
 fn verdict(rule: Rule, text: &str) -> Verdict {
     let rewritten = |sql: String, answer: Answer, shadow| {
         Verdict::Rewritten(Rewritten {
-            renames: Vec::new(),
+            renames: std::sync::Arc::default(),
             query_only: false,
             needs: None,
             sql,

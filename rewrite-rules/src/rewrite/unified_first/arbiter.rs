@@ -224,7 +224,7 @@ impl Unified<'_, '_> {
             return None;
         }
         let escaped = tokens.tokens.get(at + 1);
-        let plain = tokens.str(token).starts_with('\'')
+        let plain = tokens.first(token) == '\''
             && !escaped.is_some_and(|next| tokens.is_word(next, "uescape"));
         let text = constant.get("val").text("sval");
         let (_, unified) = column

@@ -17,7 +17,7 @@ use crate::refuse;
 use crate::rewrite::expression::is_bare;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tokens::Tokens;
+use crate::tokens::{Constant, Tokens};
 use crate::tree::Tree;
 
 /// Where in its column a value goes; without a step it is the column.
@@ -169,11 +169,18 @@ fn subscripts<'a>(inner: &Tokens<'a>) -> Vec<Option<Tokens<'a>>> {
 }
 
 fn is_constant(subscript: &Tokens<'_>) -> bool {
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = |token| match subscript.constant(token) {
+        Some(Constant::Int4 | Constant::Int8) => true,
+        Some(Constant::String | Constant::Numeric) => false,
+        None => subscript
+            .str(token)
+            .bytes()
+            .all(|byte| byte.is_ascii_digit()),
+    };
     is_bare(subscript)
-        || matches!(subscript.tokens, [only] if number(subscript.str(only)))
+        || matches!(subscript.tokens, [only] if is_number(only))
         || matches!(subscript.tokens, [sign, only]
-            if subscript.is_symbol(sign, "-") && number(subscript.str(only)))
+            if subscript.is_symbol(sign, "-") && is_number(only))
 }
 
 impl<'a> Unified<'_, 'a> {

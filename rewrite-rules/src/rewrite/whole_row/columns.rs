@@ -170,7 +170,7 @@ impl<'s, 'a> Columns<'s, 'a> {
                 let mut said = KINDS.contains(&name);
                 value.each(&mut |node| {
                     for (_, child) in node.children() {
-                        said |= matches!(child, Tree::Text(text) if text == name);
+                        said |= child.as_text() == Some(name);
                     }
                 });
                 if said { Has::Unknown } else { Has::No }

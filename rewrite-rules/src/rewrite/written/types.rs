@@ -21,7 +21,7 @@ use crate::rewrite::unified_first::assignments::Assignments;
 use crate::rewrite::unified_first::set_query::{SetQuery, Value};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tokens::Tokens;
+use crate::tokens::{Constant, Tokens};
 
 /// Rows of VALUES that differ in more than their constants; each costs some parsing. Of more rows
 /// than this the later ones are cast without being judged.
@@ -162,21 +162,13 @@ impl<'a> Images<'_, 'a> {
 fn form(value: &Tokens<'_>) -> String {
     let mut form = String::new();
     for token in value.tokens {
-        let text = value.str(token);
-        if text.ends_with('\'') {
-            form += "''";
-        } else if text.starts_with(|c: char| c.is_ascii_digit()) {
-            let whole = text.chars().all(|c| c.is_ascii_digit());
-            form += if !whole {
-                "1.5"
-            } else if text.len() < 10 {
-                "1"
-            } else {
-                text
-            };
-        } else {
-            form += text;
-        }
+        form += match value.constant(token) {
+            Some(Constant::String) => "''",
+            Some(Constant::Int4) => "1",
+            Some(Constant::Int8) => "10000000000",
+            Some(Constant::Numeric) => "1.5",
+            None => value.str(token),
+        };
         form.push(' ');
     }
     form

@@ -1,0 +1,193 @@
+//! The constants of a text, found without a parse: texts that differ in nothing else can share what
+//! was made of one of them.
+//!
+//! Not every constant is found. What is not stays part of the text's form, so that nothing is
+//! shared where it differs; what is found wrongly is no token of PostgreSQL's, which whoever
+//! makes something of a form checks once.
+
+use std::ops::Range;
+
+use crate::tokens::Constant;
+
+/// A text with more of them is a bulk load, which comes in as many forms as it has rows.
+const CONSTANTS_MAX: usize = 256;
+
+/// The same for long texts.
+const TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// Stands in a form for a constant; a text that has it has no form.
+const HOLE: char = '\u{1}';
+
+/// A text's constants, in their order.
+#[derive(Debug)]
+pub(crate) struct Constants {
+    pub places: Vec<(Range<usize>, Constant)>,
+}
+
+impl Constants {
+    /// `None` when there is none, or the text has something of which only PostgreSQL's lexer knows the
+    /// end: backslashes, quotes of dollars.
+    pub fn of(text: &str) -> Option<Constants> {
+        if text.len() > TEXT_BYTES_MAX || text.contains(HOLE) {
+            return None;
+        }
+        let mut places = Vec::new();
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            let rest = &bytes[at..];
+            at = match byte {
+                b'\'' => {
+                    let end = at + quoted(rest)?;
+                    // E'…', B'…', U&'…' and their like.
+                    let prefixed = at
+                        .checked_sub(1)
+                        .is_some_and(|before| bytes[before] == b'&' || is_of_word(bytes[before]));
+                    if !prefixed {
+                        places.push((at..end, Constant::String));
+                    }
+                    end
+                }
+                b'"' => at + quoted(rest)?,
+                b'0'..=b'9' => {
+                    let end = at + number(rest);
+                    let behind_dot = at.checked_sub(1).is_some_and(|at| bytes[at] == b'.');
+                    let class = Constant::of(&text[at..end]).filter(|_| !behind_dot);
+                    places.extend(class.map(|class| (at..end, class)));
+                    end
+                }
+                b'$' => at + 1 + digits(&rest[1..])?,
+                b'\\' => return None,
+                b'-' if rest.starts_with(b"--") => at + line(rest),
+                b'/' if rest.starts_with(b"/*") => at + comment(rest)?,
+                _ if is_of_word(byte) => at + length(rest, |byte| is_of_word(byte) || byte == b'$'),
+                _ => at + 1,
+            };
+        }
+        (1..=CONSTANTS_MAX)
+            .contains(&places.len())
+            .then_some(Constants { places })
+    }
+
+    /// The text with a hole for each constant, that says which type the constant has.
+    pub fn form(&self, text: &str) -> String {
+        let mut form = String::with_capacity(text.len());
+        let mut at = 0;
+        for (range, class) in &self.places {
+            form.push_str(&text[at..range.start]);
+            form.push(HOLE);
+            form.push(match class {
+                Constant::String => 's',
+                Constant::Int4 => 'i',
+                Constant::Int8 => 'b',
+                Constant::Numeric => 'n',
+            });
+            at = range.end;
+        }
+        form.push_str(&text[at..]);
+        form
+    }
+}
+
+/// Part of a name or keyword, or of a number's digits.
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
+}
+
+fn length(bytes: &[u8], is: impl Fn(u8) -> bool) -> usize {
+    let end = bytes.iter().position(|byte| !is(*byte));
+    end.unwrap_or(bytes.len())
+}
+
+/// A number with all that stands right behind it, number or not.
+fn number(bytes: &[u8]) -> usize {
+    length(bytes, |byte| is_of_word(byte) || byte == b'.')
+}
+
+/// The length of a parameter's number.
+fn digits(bytes: &[u8]) -> Option<usize> {
+    Some(length(bytes, |byte| byte.is_ascii_digit())).filter(|length| *length > 0)
+}
+
+/// From a quotation mark to its partner; doubled ones are content.
+fn quoted(bytes: &[u8]) -> Option<usize> {
+    let quote = bytes[0];
+    let mut at = 1;
+    loop {
+        match bytes.get(at)? {
+            b'\\' => return None,
+            byte if *byte != quote => at += 1,
+            _ if bytes.get(at + 1) == Some(&quote) => at += 2,
+            _ => return Some(at + 1),
+        }
+    }
+}
+
+fn line(bytes: &[u8]) -> usize {
+    length(bytes, |byte| byte != b'\n' && byte != b'\r')
+}
+
+/// Comments can stand within comments.
+fn comment(bytes: &[u8]) -> Option<usize> {
+    let mut depth = 0;
+    let mut at = 0;
+    loop {
+        match bytes.get(at..at + 2)? {
+            b"/*" => depth += 1,
+            b"*/" => depth -= 1,
+            _ => {
+                at += 1;
+                continue;
+            }
+        }
+        at += 2;
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(text: &str) -> Option<String> {
+        let constants = Constants::of(text)?;
+        Some(constants.form(text).replace(HOLE, "?"))
+    }
+
+    #[test]
+    fn constants_are_found_and_nothing_else() {
+        for (text, expected) in [
+            ("SELECT 1", "SELECT ?i"),
+            ("a = 'it''s' AND b=12345678901", "a = ?s AND b=?b"),
+            ("price > 1.50 OR x = -5", "price > ?n OR x = -?i"),
+            ("a1 = $1 AND t2.c3 = 4", "a1 = $1 AND t2.c3 = ?i"),
+            (
+                "\"1 'x'\" = 'y' -- 1 'x\n, 2",
+                "\"1 'x'\" = ?s -- 1 'x\n, ?i",
+            ),
+            ("/* 1 /* ' */ 2 */ 3", "/* 1 /* ' */ 2 */ ?i"),
+            ("é1 = 1", "é1 = ?i"),
+            ("E'a', 1", "E'a', ?i"),
+            ("U&'a', x'1F', 1", "U&'a', x'1F', ?i"),
+            (
+                "1e5, 0x1F, .5, 1., 1_000, 2147483648, 7",
+                "1e5, 0x1F, .5, 1., 1_000, 2147483648, ?i",
+            ),
+        ] {
+            assert_eq!(form(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in [
+            "SELECT a",
+            "E'\\'', 1",
+            "$$ 1 $$",
+            "'open",
+            "/* open",
+            "1 \u{1}",
+            "\\ 1",
+        ] {
+            assert_eq!(form(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! What was made of one text, for all that differ from it in constants alone.
+//!
+//! Clients that write values into their texts send a new text each time, and reading one takes a
+//! hundred times as long as finding what is known. A template is used only where nothing can come
+//! out differently from reading the text itself:
+//!
+//! - It is made of a reading during which each constant was watched. Those that anything was made
+//!   to depend on are part of the template: it is for texts with the same ones.
+//! - Where the others stand in the sent text is found by reading the text again, with values in
+//!   their places that stand nowhere else. Filled with the first text's values, the result must be
+//!   the first reading, or there is no template.
+//! - What depends on no more than the form of a text is the same for all texts of that form: whether
+//!   it is SQL, what its statements are, which types PostgreSQL gives its constants.
+//!
+//! Debug builds read each text all the same, and compare.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::constants::Constants;
+use crate::rule_set::RuleSet;
+use crate::shapes::Calls;
+use crate::statement::{
+    Kept, Mapped, Reading, Rewritten, SearchPath, SessionEffects, ShadowPair, Verdict,
+};
+use crate::tokens::{self, Constant};
+use crate::tree::Tree;
+
+/// Templates of one form: as many as there are common values of what the rules map. More are read.
+const TEMPLATES_MAX: usize = 8;
+
+/// Statements whose texts come with values; commands are rare, and all of their constants count.
+const QUERIES: [&str; 5] = [
+    "SelectStmt",
+    "InsertStmt",
+    "UpdateStmt",
+    "DeleteStmt",
+    "MergeStmt",
+];
+
+/// The templates of one form, and how often one was made or found impossible.
+#[derive(Debug, Default)]
+pub(crate) struct Templates {
+    made: Vec<Arc<Template>>,
+    tried: usize,
+}
+
+#[derive(Debug)]
+struct Template {
+    /// Constants that must be as they are here, by their number.
+    fixed: Vec<(usize, String)>,
+    /// Where the constants stand in the text that `made` is of.
+    places: Vec<Range<usize>>,
+    made: Made,
+    calls: Option<Arc<Calls>>,
+}
+
+#[derive(Debug)]
+enum Made {
+    PassedThrough,
+    Rewritten {
+        rewritten: Box<Rewritten>,
+        sql: Holes,
+        /// Of the two texts to compare, in `shadow_read`.
+        legacy: Holes,
+        unified: Holes,
+    },
+}
+
+/// Where constants stand in a text that was made: the number of each, in the order of places.
+#[derive(Debug, Default)]
+struct Holes(Vec<(Range<usize>, usize)>);
+
+impl RuleSet {
+    /// What a text is read as, if one of its form is known; else its form is noted. The second text of
+    /// a form makes the template.
+    pub(crate) fn reading_of_form(&self, text: &str, path: SearchPath) -> Option<Arc<Reading>> {
+        let constants = Constants::of(text)?;
+        let form = match path {
+            SearchPath::AsDeclared => constants.form(text),
+            SearchPath::Unknown | SearchPath::Finds(_) => {
+                format!("{path:?} {}", constants.form(text))
+            }
+        };
+        let Some(known) = self.templates.get(&form) else {
+            self.templates.insert(form, Arc::default());
+            return None;
+        };
+        let fitting = known.made.iter().find(|made| made.fits(text, &constants));
+        if let Some(template) = fitting {
+            let reading = template.fill(text, &constants);
+            debug_assert!(
+                self.reads_alike(text, path, &reading),
+                "{text}: a template gives {reading:#?}"
+            );
+            return Some(Arc::new(reading));
+        }
+        if known.tried >= TEMPLATES_MAX {
+            return None;
+        }
+        let template = self.template(text, path, &constants).map(Arc::new);
+        let made = known.made.iter().cloned();
+        self.templates.insert(
+            form,
+            Arc::new(Templates {
+                made: made.chain(template.clone()).collect(),
+                tried: known.tried + 1,
+            }),
+        );
+        template.map(|template| Arc::new(template.fill(text, &constants)))
+    }
+
+    fn template(&self, text: &str, path: SearchPath, constants: &Constants) -> Option<Template> {
+        let (reading, seen) = self.read_watching(text, path, constants)?;
+        if seen.iter().all(|seen| *seen) {
+            return None;
+        }
+        let numbered = constants.places.iter().zip(&seen).enumerate();
+        let fixed = numbered
+            .filter(|(_, (_, seen))| **seen)
+            .map(|(number, ((range, _), _))| (number, text[range.clone()].to_owned()));
+        let fixed = fixed.collect();
+        let (places, made) = match &reading.verdict {
+            Verdict::Refused(_) => return None,
+            Verdict::PassThrough => {
+                let places = constants.places.iter();
+                let places = places.map(|(range, _)| range.clone());
+                (places.collect(), Made::PassedThrough)
+            }
+            Verdict::Rewritten(first) => {
+                let stands_ins = stand_ins(constants, &seen);
+                let known = |value: &String| {
+                    let with_pair = first.shadow.iter().flat_map(|p| [&p.legacy, &p.unified]);
+                    let mut texts = with_pair.chain([&first.sql, &first.original]);
+                    texts.any(|text| text.contains(value))
+                };
+                if stands_ins.iter().flatten().any(known) {
+                    return None;
+                }
+                let (other, places) = with_values(text, constants, &stands_ins);
+                let Verdict::Rewritten(rewritten) = self.read_plainly(&other, path)?.verdict else {
+                    return None;
+                };
+                let holes = |text: &str| Holes::of(text, &stands_ins);
+                let pair = rewritten.shadow.as_deref();
+                let made = Made::Rewritten {
+                    sql: holes(&rewritten.sql),
+                    legacy: pair.map(|pair| holes(&pair.legacy)).unwrap_or_default(),
+                    unified: pair.map(|pair| holes(&pair.unified)).unwrap_or_default(),
+                    rewritten: Box::new(rewritten),
+                };
+                (places, made)
+            }
+        };
+        let template = Template {
+            fixed,
+            places,
+            made,
+            calls: reading.calls.clone(),
+        };
+        let filled = template.fill(text, constants);
+        (filled.verdict == reading.verdict).then_some(template)
+    }
+
+    /// Reads a text and tells of which constants anything but their types was looked at. `None` unless all
+    /// of it are queries without an effect on the session, and its constants what PostgreSQL's
+    /// lexer finds.
+    fn read_watching(
+        &self,
+        text: &str,
+        path: SearchPath,
+        constants: &Constants,
+    ) -> Option<(Reading, Vec<bool>)> {
+        let mut tree = self.queries(text)?;
+        let scanned = tokens::scan(text).ok()?;
+        let mut at_token = Vec::with_capacity(constants.places.len());
+        for (range, _) in &constants.places {
+            let at = scanned.partition_point(|token| token.start < range.start);
+            let found = scanned.get(at)?;
+            if (found.start, found.end) != (range.start, range.end) {
+                return None;
+            }
+            at_token.push(at);
+        }
+        let constant_at = |place: usize| {
+            let at = scanned.partition_point(|token| token.start < place);
+            let signed = scanned
+                .get(at)
+                .is_some_and(|token| text[token.start..].starts_with('-'));
+            at_token.binary_search(&(at + usize::from(signed))).ok()
+        };
+        let mut watched = Vec::new();
+        tree.watch(&constant_at, &mut watched);
+
+        let mut effects = SessionEffects::default();
+        let verdict = self.verdict_on(text, &tree, &scanned, path, &mut effects);
+        // One that is no constant of the tree means something else: a length, a precision.
+        let mut seen = vec![true; at_token.len()];
+        for (number, _) in &watched {
+            seen[*number] = scanned[at_token[*number]].seen.get();
+        }
+        for (number, value) in &watched {
+            seen[*number] |= value.was_seen();
+        }
+        let reading = Reading {
+            verdict: verdict.ok()?,
+            calls: self.calls_of(text, &tree),
+            effects,
+        };
+        reading.effects.is_empty().then_some((reading, seen))
+    }
+
+    fn read_plainly(&self, text: &str, path: SearchPath) -> Option<Reading> {
+        let tree = self.queries(text)?;
+        let scanned = tokens::scan(text).ok()?;
+        let mut effects = SessionEffects::default();
+        let verdict = self.verdict_on(text, &tree, &scanned, path, &mut effects);
+        let reading = Reading::new(verdict.ok()?, effects);
+        reading.effects.is_empty().then_some(reading)
+    }
+
+    /// The tree of a text that holds nothing but queries.
+    fn queries(&self, text: &str) -> Option<Tree> {
+        let tree = crate::reading::parse(text).ok()?;
+        let are_queries = tree
+            .list("stmts")
+            .iter()
+            .all(|raw| QUERIES.contains(&raw.get("stmt").kind()));
+        are_queries.then_some(tree)
+    }
+
+    fn reads_alike(&self, text: &str, path: SearchPath, reading: &Reading) -> bool {
+        let plainly = self.read_plainly(text, path);
+        plainly.is_some_and(|plainly| plainly.verdict == reading.verdict)
+    }
+}
+
+impl Template {
+    fn fits(&self, text: &str, constants: &Constants) -> bool {
+        let mut fixed = self.fixed.iter();
+        fixed.all(|(number, value)| text[constants.places[*number].0.clone()] == **value)
+    }
+
+    fn fill(&self, text: &str, constants: &Constants) -> Reading {
+        let verdict = match &self.made {
+            Made::PassedThrough => Verdict::PassThrough,
+            Made::Rewritten {
+                rewritten,
+                sql,
+                legacy,
+                unified,
+            } => {
+                let value = |number: usize| &text[constants.places[number].0.clone()];
+                let original = Moves::of(
+                    self.places.iter().zip(&constants.places),
+                    |(place, (range, _))| (place.clone(), range.len()),
+                );
+                let sent = Moves::of(&sql.0, |(range, number)| {
+                    (range.clone(), value(*number).len())
+                });
+                let shadow = rewritten.shadow.as_ref().map(|pair| {
+                    Box::new(ShadowPair {
+                        migration: pair.migration.clone(),
+                        legacy: legacy.fill(&pair.legacy, value),
+                        unified: unified.fill(&pair.unified, value),
+                    })
+                });
+                Verdict::Rewritten(Rewritten {
+                    sql: sql.fill(&rewritten.sql, value),
+                    answers: rewritten.answers.clone(),
+                    shadow,
+                    kept: rewritten
+                        .kept
+                        .iter()
+                        .map(|kept| {
+                            let start = original.to(kept.original);
+                            Kept {
+                                original: start,
+                                rewritten: sent.to(kept.rewritten),
+                                length: match kept.length {
+                                    0 => 0,
+                                    length => original.to(kept.original + length) - start,
+                                },
+                            }
+                        })
+                        .collect(),
+                    values: rewritten
+                        .values
+                        .iter()
+                        .map(|mapped| Mapped {
+                            original: original.to(mapped.original),
+                            rewritten: sent.to(mapped.rewritten.start)
+                                ..sent.to(mapped.rewritten.end),
+                            column: mapped.column.clone(),
+                        })
+                        .collect(),
+                    original: text.to_owned(),
+                    renames: Arc::clone(&rewritten.renames),
+                    query_only: rewritten.query_only,
+                    needs: rewritten.needs.clone(),
+                })
+            }
+        };
+        Reading {
+            verdict,
+            effects: SessionEffects::default(),
+            calls: self.calls.clone(),
+        }
+    }
+}
+
+impl Holes {
+    fn of(text: &str, stand_ins: &[Option<String>]) -> Holes {
+        let mut holes = Vec::new();
+        for (number, value) in stand_ins.iter().enumerate() {
+            let Some(value) = value else { continue };
+            let found = text.match_indices(value.as_str());
+            holes.extend(found.map(|(at, _)| (at..at + value.len(), number)));
+        }
+        holes.sort_by_key(|(range, _)| range.start);
+        Holes(holes)
+    }
+
+    fn fill<'v>(&self, text: &str, value: impl Fn(usize) -> &'v str) -> String {
+        let mut filled = String::with_capacity(text.len() + 64);
+        let mut at = 0;
+        for (range, number) in &self.0 {
+            filled.push_str(&text[at..range.start]);
+            filled.push_str(value(*number));
+            at = range.end;
+        }
+        filled.push_str(&text[at..]);
+        filled
+    }
+}
+
+/// Where places of one text are in another, in which some pieces are longer or shorter.
+struct Moves(Vec<(usize, usize)>);
+
+impl Moves {
+    /// Of each piece its range and its other length, in their order.
+    fn of<T>(
+        pieces: impl IntoIterator<Item = T>,
+        piece: impl Fn(T) -> (Range<usize>, usize),
+    ) -> Moves {
+        let mut moves = Vec::new();
+        // How much longer the other text is so far: what it has more, and what it has less.
+        let (mut more, mut less) = (0, 0);
+        for each in pieces {
+            let (range, length) = piece(each);
+            more += length;
+            less += range.len();
+            moves.push((range.end, range.end + more - less));
+        }
+        Moves(moves)
+    }
+
+    /// The place in the other text of one outside the pieces, or at an end of one.
+    fn to(&self, place: usize) -> usize {
+        let behind = self.0.partition_point(|(end, _)| *end <= place);
+        match behind.checked_sub(1).map(|last| self.0[last]) {
+            Some((end, moved)) => moved + (place - end),
+            None => place,
+        }
+    }
+}
+
+/// For each constant that nothing depends on, a value of the same type and of a length of its own,
+/// which no text has.
+fn stand_ins(constants: &Constants, seen: &[bool]) -> Vec<Option<String>> {
+    let numbered = constants.places.iter().zip(seen).enumerate();
+    numbered
+        .map(|(number, ((_, class), seen))| {
+            (!seen).then(|| match class {
+                Constant::String => format!("'crossfade stands here: {number:04}'"),
+                Constant::Int4 => format!("98765{number:04}"),
+                Constant::Int8 => format!("987604{number:04}321"),
+                Constant::Numeric => format!("87654{number:04}.25"),
+            })
+        })
+        .collect()
+}
+
+/// A text with other values for some of its constants, and where all of them stand in it.
+fn with_values(
+    text: &str,
+    constants: &Constants,
+    values: &[Option<String>],
+) -> (String, Vec<Range<usize>>) {
+    let mut other = String::with_capacity(text.len());
+    let mut places = Vec::with_capacity(values.len());
+    let mut at = 0;
+    for ((range, _), value) in constants.places.iter().zip(values) {
+        other.push_str(&text[at..range.start]);
+        let start = other.len();
+        other.push_str(value.as_deref().unwrap_or(&text[range.clone()]));
+        places.push(start..other.len());
+        at = range.end;
+    }
+    other.push_str(&text[at..]);
+    (other, places)
+}
