@@ -81,8 +81,8 @@ impl Report {
         );
         let _ = writeln!(
             out,
-            "{} rounds of {} s for each variant; medians of the rounds' ratios. Proxy, server and \
-             client share the cores (load {:.1} at the end): compare ratios, not times.",
+            "{} rounds of {} s for each variant, three times as many of the SELECTs at 8 clients; medians \
+             of the rounds' ratios. Proxy, server and client share the cores (load {:.1} at the end): compare ratios, not times.",
             self.rounds, self.seconds, machine.load
         );
     }
@@ -206,6 +206,12 @@ const SERVER_RATIO: Column = ("server CPU ratio", |row| {
     format!("{:.2}", row.server_cpu_ratio)
 });
 const TO_RELAY: Column = ("CPU × relay's", |row| optional(row.proxy_cpu_to_floor, 2));
+const BETWEEN: Column = ("half of the rounds", |row| {
+    let between = row.proxy_cpu_to_floor_between;
+    between.map_or("–".to_owned(), |(low, high)| {
+        format!("{low:.2}–{high:.2}")
+    })
+});
 const P50: Column = ("p50, µs", |row| optional(row.p50_us, 0));
 const P99: Column = ("p99, µs", |row| optional(row.p99_us, 0));
 
@@ -216,6 +222,7 @@ fn table(group: Group, figures: &[&Figures]) -> String {
             RATE_RATIO,
             PROXY_CPU,
             TO_RELAY,
+            BETWEEN,
             SERVER_CPU,
             SERVER_RATIO,
         ],

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::endpoint::Endpoint;
 use crate::measure::{self, Sample};
-use crate::workload::{Group, Workload};
+use crate::workload::{Group, PGBOUNCER, Workload};
 use crate::world::World;
 
 /// A workload's figures, ready to be shown.
@@ -38,6 +38,10 @@ pub struct Row {
     pub added_p99_us: Option<f64>,
     pub proxy_cpu_us: Option<f64>,
     pub proxy_cpu_to_floor: Option<f64>,
+    /// What the middle half of the rounds said of it.
+    pub proxy_cpu_to_floor_between: Option<(f64, f64)>,
+    /// Ratio to PgBouncer's.
+    pub proxy_cpu_to_pgbouncer: Option<f64>,
     pub server_cpu_us: f64,
     pub server_cpu_ratio: f64,
     /// Processor time of proxy and server together, as a ratio to the floor's.
@@ -55,6 +59,7 @@ pub async fn run(
 ) -> anyhow::Result<Figures> {
     let count = workload.variants.len();
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); count];
+    let rounds = rounds * workload.rounds;
     for round in 0..rounds {
         world.tidy().await?;
         for turn in 0..count {
@@ -78,6 +83,8 @@ fn figures(workload: &Workload, rounds: usize, samples: &[Vec<Sample>]) -> Figur
     let is_floor = |label: &str| label == workload.floor;
     let floor = workload.variants.iter().position(|v| is_floor(&v.label));
     let floor = floor.map(|index| &samples[index]);
+    let pgbouncer = workload.variants.iter().position(|v| v.label == PGBOUNCER);
+    let pgbouncer = pgbouncer.map(|index| &samples[index]);
     let is_bulk = workload.group == Group::Bulk;
     let rows = workload.variants.iter().zip(samples);
     let rows = rows.map(|(variant, own)| {
@@ -111,6 +118,17 @@ fn figures(workload: &Workload, rounds: usize, samples: &[Vec<Sample>]) -> Figur
             added_p99_us: added(0.99),
             proxy_cpu_us: each(&Sample::proxy_us),
             proxy_cpu_to_floor: to_floor(&Sample::proxy_us),
+            proxy_cpu_to_floor_between: floor.and_then(|floor| {
+                let pairs = own.iter().zip(floor);
+                middle_half(
+                    pairs.filter_map(|(own, floor)| Some(own.proxy_us()? / floor.proxy_us()?)),
+                )
+            }),
+            proxy_cpu_to_pgbouncer: pgbouncer.and_then(|other| {
+                against(other, &|own, other| {
+                    Some(own.proxy_us()? / other.proxy_us()?)
+                })
+            }),
             server_cpu_us: always(each(&|s| Some(s.server_us()))),
             server_cpu_ratio: always(against(base, &|own, base| {
                 Some(own.server_us() / base.server_us())
@@ -134,9 +152,21 @@ fn figures(workload: &Workload, rounds: usize, samples: &[Vec<Sample>]) -> Figur
     }
 }
 
-pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+/// Between which values the middle half of several lies.
+fn middle_half(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let values = sorted(values);
+    let quarter = values.len() / 4;
+    Some((*values.get(quarter)?, values[values.len() - 1 - quarter]))
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
+    values
+}
+
+pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values = sorted(values);
     let (lower, upper) = (values.len().checked_sub(1)? / 2, values.len() / 2);
     Some(f64::midpoint(values[lower], values[upper]))
 }
@@ -150,5 +180,13 @@ mod tests {
         assert_eq!(median([4.0, 1.0, 9.0, 2.0].into_iter()), Some(3.0));
         assert_eq!(median([4.0, 1.0, 9.0].into_iter()), Some(4.0));
         assert_eq!(median(std::iter::empty()), None);
+    }
+
+    #[test]
+    fn the_middle_half_leaves_the_outer_quarters_out() {
+        assert_eq!(middle_half([7.0].into_iter()), Some((7.0, 7.0)));
+        let eight = [8.0, 1.0, 7.0, 2.0, 6.0, 3.0, 5.0, 4.0];
+        assert_eq!(middle_half(eight.into_iter()), Some((3.0, 6.0)));
+        assert_eq!(middle_half(std::iter::empty()), None);
     }
 }

@@ -10,8 +10,8 @@ use crate::endpoint::{Endpoint, Starter, crossfade_binary, readable_dir};
 use crate::load::script::Protocol;
 use crate::report::Report;
 use crate::workload::{
-    self, CACHED, CACHED_LONG, CROSSFADE, DIRECT, DUAL_READ, LEGACY_ONLY, PGBOUNCER, RELAY,
-    UNIFIED_ONLY, UNIFIED_READ,
+    self, CACHED, CACHED_LONG, CROSSFADE, DIRECT, DUAL_READ, LEGACY_ONLY, ONE_THREAD, PGBOUNCER,
+    RELAY, UNIFIED_ONLY, UNIFIED_READ,
 };
 use crate::world::World;
 use crate::{idle, machine, micro, plot, rounds, targets, traced};
@@ -146,6 +146,8 @@ async fn start(
     let proxies = endpoints.iter().map(|e| e.name.clone()).collect();
     endpoints.push(Endpoint::running(DIRECT, starter.upstream));
     for (name, settings) in [
+        // Still in [limits].
+        (ONE_THREAD, "worker_threads = 1\n"),
         (CACHED, "[cache]\nstatements = 100\n"),
         (
             CACHED_LONG,

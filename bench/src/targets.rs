@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::load::script::Protocol;
 use crate::report::Report;
 use crate::rounds::{Figures, Row};
-use crate::workload::{CACHED, CACHED_LONG, CROSSFADE, EXTENDED, Group, PGBOUNCER, RELAY};
+use crate::workload::{CACHED, CACHED_LONG, CROSSFADE, EXTENDED, Group, ONE_THREAD, RELAY};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -54,14 +54,15 @@ pub fn of(report: &Report) -> Vec<Target> {
             },
         );
     }
-    let prepared = |label| report.row("select, prepared", label)?.proxy_cpu_us;
-    hold(
-        "select, prepared: proxy CPU ÷ PgBouncer's",
-        prepared(CROSSFADE)
-            .zip(prepared(PGBOUNCER))
-            .map(|(own, other)| own / other),
-        1.0,
-    );
+    for (label, with) in [(CROSSFADE, ""), (ONE_THREAD, ", with one thread")] {
+        hold(
+            &format!("select, prepared: proxy CPU ÷ PgBouncer's{with}"),
+            report
+                .row("select, prepared", label)
+                .and_then(|row| row.proxy_cpu_to_pgbouncer),
+            1.0,
+        );
+    }
     for cached in [CACHED, CACHED_LONG] {
         hold(
             &format!("select, extended: direct TPS ÷ that of {cached}"),
@@ -140,6 +141,12 @@ pub fn of(report: &Report) -> Vec<Target> {
         hold(
             "first rewrite, µs, the slowest",
             largest(&mut firsts),
+            100.0,
+        );
+        let mut others = micro.rewrites.iter().map(|rewrite| rewrite.same_form_ns);
+        hold(
+            "rewrite of a text with other constants, µs, the slowest",
+            largest(&mut others).map(|nanoseconds| nanoseconds / 1000.0),
             100.0,
         );
         let mut cached = micro.rewrites.iter().map(|rewrite| rewrite.cached_ns);

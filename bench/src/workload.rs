@@ -52,7 +52,12 @@ pub struct Workload {
     /// The variant whose proxy's processor time is the measure for the others' (the bare relay,
     /// or the read that is passed through).
     pub floor: &'static str,
+    /// So many times the rounds of the others: of figures whose differences are small.
+    pub rounds: usize,
 }
+
+/// What a proxy costs beside another one is a few parts in a hundred; a round differs by more.
+const FINE_ROUNDS: usize = 3;
 
 /// Clients of the loaded workloads, as many as the figures to beat were measured with.
 const CLIENTS: usize = 8;
@@ -62,6 +67,8 @@ pub const RELAY: &str = "relay";
 pub const PGBOUNCER: &str = "pgbouncer";
 /// Rules are loaded and manage a table that the pass-through workloads do not name.
 pub const CROSSFADE: &str = "crossfade";
+/// The same with one worker thread, as PgBouncer has.
+pub const ONE_THREAD: &str = "crossfade, one thread";
 /// The same with the cache of unnamed statements on.
 pub const CACHED: &str = "crossfade, cache on";
 /// The same, where the server may choose one plan for all values.
@@ -113,6 +120,9 @@ fn pass_through(proxies: &[String]) -> Vec<Workload> {
     .map(|(name, arguments)| {
         let driver = Driver::Pgbench(arguments);
         let mut variants = alike(proxies, &driver);
+        if name.starts_with("select") {
+            variants.push(variant(ONE_THREAD, ONE_THREAD, driver.clone()));
+        }
         if name == EXTENDED {
             for cached in [CACHED, CACHED_LONG] {
                 variants.push(variant(cached, cached, driver.clone()));
@@ -124,6 +134,11 @@ fn pass_through(proxies: &[String]) -> Vec<Workload> {
             clients: CLIENTS,
             variants,
             floor: RELAY,
+            rounds: if name.starts_with("select") {
+                FINE_ROUNDS
+            } else {
+                1
+            },
         }
     })
     .collect()
@@ -141,6 +156,7 @@ fn latency(world: &World, proxies: &[String]) -> Vec<Workload> {
                 clients: 1,
                 variants: alike(proxies, &Driver::Script(script)),
                 floor: RELAY,
+                rounds: 1,
             }
         })
         .collect()
@@ -180,6 +196,7 @@ fn bulk(world: &World, proxies: &[String]) -> Vec<Workload> {
         clients: 1,
         variants: alike(proxies, &Driver::Script(script)),
         floor: RELAY,
+        rounds: 1,
     })
     .collect()
 }
@@ -214,6 +231,7 @@ fn rewritten_reads(world: &World) -> Vec<Workload> {
                     .map(|(label, endpoint, table)| variant(label, endpoint, read(table)))
                     .to_vec(),
                 floor: PASSED,
+                rounds: 1,
             }
         })
         .collect()
@@ -267,6 +285,7 @@ fn dual_writes(world: &World) -> Vec<Workload> {
                     })
                     .to_vec(),
                 floor: "one table, passed through",
+                rounds: 1,
             });
         }
     }

@@ -100,6 +100,41 @@ impl Migration {
 /// is new each time and must push out others of its kind, not grow the process.
 const READINGS_MAX: usize = 10_000;
 
+/// The memory that they may take, and as much for each other kind of what is kept: a bulk load comes as
+/// thousands of long texts, of which none comes twice.
+const KEPT_BYTES_MAX: u64 = 64 << 20;
+
+/// What is kept, by the bytes that it takes.
+type Kept<K, V> = Cache<K, Arc<V>, Bytes>;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bytes;
+
+impl quick_cache::Weighter<String, Arc<Reading>> for Bytes {
+    fn weight(&self, text: &String, reading: &Arc<Reading>) -> u64 {
+        (text.len() + reading.bytes()) as u64
+    }
+}
+
+impl quick_cache::Weighter<(SearchPath, String), Arc<Reading>> for Bytes {
+    fn weight(&self, (_, text): &(SearchPath, String), reading: &Arc<Reading>) -> u64 {
+        (text.len() + reading.bytes()) as u64
+    }
+}
+
+impl quick_cache::Weighter<String, Arc<Templates>> for Bytes {
+    fn weight(&self, form: &String, templates: &Arc<Templates>) -> u64 {
+        (form.len() + templates.bytes()) as u64
+    }
+}
+
+fn kept<K: Eq + std::hash::Hash, V>() -> Kept<K, V>
+where
+    Bytes: quick_cache::Weighter<K, Arc<V>>,
+{
+    Cache::with_weighter(READINGS_MAX, KEPT_BYTES_MAX, Bytes)
+}
+
 pub struct RuleSet {
     migrations: Vec<Migration>,
     /// Finds the texts that must be read; `None` when there is nothing to find.
@@ -111,11 +146,11 @@ pub struct RuleSet {
     first_watched: usize,
     /// The managed tables of either side, in any phase, each once and in order.
     pub(crate) path_names: Vec<TableName>,
-    readings: [Cache<String, Arc<Reading>>; 2],
+    readings: [Kept<String, Reading>; 2],
     /// Those of the sessions in which names mean something else, by what they mean.
-    readings_elsewhere: Cache<(SearchPath, String), Arc<Reading>>,
+    readings_elsewhere: Kept<(SearchPath, String), Reading>,
     /// What is made of texts that differ in constants alone, by their form.
-    pub(crate) templates: Cache<String, Arc<Templates>>,
+    pub(crate) templates: Kept<String, Templates>,
 }
 
 impl fmt::Debug for RuleSet {
@@ -218,9 +253,9 @@ impl RuleSet {
             shapes: Shapes::default(),
             naming_words,
             first_watched,
-            readings: [Cache::new(READINGS_MAX), Cache::new(READINGS_MAX)],
-            readings_elsewhere: Cache::new(READINGS_MAX),
-            templates: Cache::new(READINGS_MAX),
+            readings: [kept(), kept()],
+            readings_elsewhere: kept(),
+            templates: kept(),
         }
     }
 

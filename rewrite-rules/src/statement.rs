@@ -36,6 +36,22 @@ impl Reading {
             calls: None,
         }
     }
+
+    /// The memory that it takes, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let verdict = match &self.verdict {
+            Verdict::PassThrough => 0,
+            Verdict::Refused(refusal) => refusal.message.len() + refusal.hint.len(),
+            Verdict::Rewritten(rewritten) => rewritten.bytes(),
+        };
+        let prepared = self.effects.prepared.iter().map(|on| match &on.does {
+            Does::Prepare {
+                text: Some(text), ..
+            } => text.len() + size_of::<OnPrepared>(),
+            _ => size_of::<OnPrepared>(),
+        });
+        size_of::<Reading>() + verdict + prepared.sum::<usize>()
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -149,6 +165,18 @@ impl Mapped {
 }
 
 impl Rewritten {
+    pub(crate) fn bytes(&self) -> usize {
+        let shadow = self.shadow.as_ref();
+        size_of::<Rewritten>()
+            + self.sql.len()
+            + self.original.len()
+            + shadow.map_or(0, |pair| pair.legacy.len() + pair.unified.len())
+            + self.answers.len() * size_of::<Answer>()
+            + self.kept.len() * size_of::<Kept>()
+            + self.values.len() * size_of::<Mapped>()
+            + self.renames.len() * size_of::<Rename>()
+    }
+
     /// The legacy column whose values are mapped where this position in the sent text is, and the
     /// position of the value in the client's text.
     #[must_use]

@@ -45,6 +45,20 @@ pub(crate) struct Templates {
     tried: usize,
 }
 
+impl Templates {
+    /// The memory that they take, roughly.
+    pub fn bytes(&self) -> usize {
+        let made = self.made.iter().map(|template| {
+            let text = match &template.made {
+                Made::PassedThrough => 0,
+                Made::Rewritten { rewritten, .. } => rewritten.bytes(),
+            };
+            size_of::<Template>() + text + template.places.len() * 4 * size_of::<Range<usize>>()
+        });
+        size_of::<Templates>() + made.sum::<usize>()
+    }
+}
+
 #[derive(Debug)]
 struct Template {
     /// Constants that must be as they are here, by their number.

@@ -1,7 +1,10 @@
 //! A wrong rule file says where it is wrong, what was found and what was expected.
 
-use super::{RuleSet, SourceFile};
-use crate::Phase;
+use std::sync::Arc;
+
+use super::{KEPT_BYTES_MAX, RuleSet, SourceFile};
+use crate::statement::{Reading, SessionEffects, Verdict};
+use crate::{Phase, SearchPath};
 
 mod dependents;
 mod forms;
@@ -188,4 +191,20 @@ fn statements_are_counted_by_shape_in_every_phase() {
         );
         assert!(rules.take_statements().is_empty(), "taken is taken");
     }
+}
+
+#[test]
+fn what_is_kept_of_texts_takes_a_bounded_amount_of_memory() {
+    let rules = RuleSet::empty();
+    let long = "x".repeat(100_000);
+    let (mut texts, mut bytes) = (0, 0);
+    while bytes < 2 * KEPT_BYTES_MAX {
+        let text = format!("{texts} {long}");
+        bytes += text.len() as u64;
+        texts += 1;
+        let reading = Reading::new(Verdict::PassThrough, SessionEffects::default());
+        rules.keep_reading(&text, SearchPath::AsDeclared, Arc::new(reading));
+    }
+    assert!(rules.readings[0].len() > 100, "{}", rules.readings[0].len());
+    assert!(rules.readings[0].weight() <= KEPT_BYTES_MAX);
 }
