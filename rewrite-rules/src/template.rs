@@ -414,3 +414,116 @@ fn with_values(
     other.push_str(&text[at..]);
     (other, places)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Phase, SourceFile};
+
+    const RULES: &str = include_str!("../rules/iso_agents.toml");
+
+    fn rules(phase: Phase) -> RuleSet {
+        let file = SourceFile {
+            path: "iso_agents.toml".into(),
+            text: RULES.to_owned(),
+        };
+        let rules = RuleSet::compile(vec![file]).expect("the shipped rules are right");
+        rules.with_phase(None, phase)
+    }
+
+    /// Reads the texts in their order, and gives the constants that each template of their form is for.
+    fn fixed(phase: Phase, texts: &[&str]) -> Vec<Vec<String>> {
+        let rules = rules(phase);
+        for text in texts {
+            let read = rules.rewrite(text, SearchPath::AsDeclared);
+            let alone = rules.read(text, SearchPath::AsDeclared);
+            assert_eq!(read.verdict, alone.verdict, "{text}");
+        }
+        let constants = Constants::of(texts[0]).expect("it has constants");
+        let form = constants.form(texts[0]);
+        let templates = rules.templates.get(&form).expect("the form is known");
+        let made = templates.made.iter();
+        made.map(|made| made.fixed.iter().map(|(_, value)| value.clone()).collect())
+            .collect()
+    }
+
+    #[test]
+    fn a_value_that_the_rules_map_is_part_of_the_template_and_others_are_not() {
+        let found = fixed(
+            Phase::UnifiedOnly,
+            &[
+                "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('1', 'a', 'x') \
+                 ON CONFLICT (email) WHERE role = 'admin' DO NOTHING",
+                "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('2', 'it''s', 'x') \
+                 ON CONFLICT (email) WHERE role = 'admin' DO NOTHING",
+                "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('333', '', 'x') \
+                 ON CONFLICT (email) WHERE role = 'admin' DO NOTHING",
+                "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('4', 'é', 'x') \
+                 ON CONFLICT (email) WHERE role = 'operator' DO NOTHING",
+                "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('55', 'ab', 'x') \
+                 ON CONFLICT (email) WHERE role = 'operator' DO NOTHING",
+            ],
+        );
+        assert_eq!(found, [["'admin'"], ["'operator'"]]);
+    }
+
+    #[test]
+    fn a_text_that_is_passed_through_has_a_template_as_well() {
+        let found = fixed(
+            Phase::DualWrite,
+            &[
+                "SELECT id FROM iso_agents WHERE email = 'a'",
+                "SELECT id FROM iso_agents WHERE email = 'b'",
+                "SELECT id FROM iso_agents WHERE email = 'c'",
+            ],
+        );
+        assert_eq!(found, [Vec::<String>::new()]);
+    }
+
+    #[test]
+    fn a_form_has_no_more_templates_than_its_values_are_common() {
+        const ROLES: [&str; 3] = ["admin", "operator", "iso_agent"];
+        let texts: Vec<String> = (0..20)
+            .map(|n| {
+                let (role, other) = (ROLES[n % 3], ROLES[n / 3 % 3]);
+                format!(
+                    "INSERT INTO iso_agents (email) VALUES ('{n}') \
+                     ON CONFLICT (email) WHERE role = '{role}' AND role <> '{other}' DO NOTHING"
+                )
+            })
+            .collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        assert_eq!(fixed(Phase::UnifiedOnly, &texts).len(), TEMPLATES_MAX);
+    }
+
+    #[test]
+    fn what_is_refused_has_an_effect_or_is_no_query_has_none() {
+        for (first, second) in [
+            (
+                "SELECT ctid, 1 FROM iso_agents",
+                "SELECT ctid, 2 FROM iso_agents",
+            ),
+            (
+                "SELECT set_config('search_path', 'x', false)",
+                "SELECT set_config('search_path', 'y', false)",
+            ),
+            (
+                "EXPLAIN SELECT id FROM iso_agents WHERE email = 'a'",
+                "EXPLAIN SELECT id FROM iso_agents WHERE email = 'b'",
+            ),
+        ] {
+            let found = fixed(Phase::UnifiedRead, &[first, second, first]);
+            assert!(found.is_empty(), "{first}");
+        }
+    }
+
+    #[test]
+    fn places_behind_a_constant_move_with_it() {
+        let moves = Moves::of([(2..4, 5), (6..8, 0)], |piece| piece);
+        let moved: Vec<usize> = (0..10).map(|place| moves.to(place)).collect();
+        // Inside of a constant there is no place that anything begins at.
+        assert_eq!([0, 1, 2], moved[..3]);
+        assert_eq!([7, 8, 9], moved[4..7]);
+        assert_eq!([9, 10], moved[8..]);
+    }
+}

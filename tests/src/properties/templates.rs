@@ -8,9 +8,11 @@ use rewrite_rules::{RuleSet, SearchPath};
 use crate::generate::Choices;
 
 /// What the shipped rules map, and what looks like SQL or like our own.
-const STRINGS: [&str; 12] = [
+const STRINGS: [&str; 14] = [
     "admin",
-    "agent",
+    "iso_agent",
+    "operator",
+    "sales_rep",
     "",
     "it''s",
     "iso_agents",
