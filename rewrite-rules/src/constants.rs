@@ -16,7 +16,7 @@ const CONSTANTS_MAX: usize = 256;
 const TEXT_BYTES_MAX: usize = 16 << 10;
 
 /// Stands in a form for a constant; a text that has it has no form.
-const HOLE: char = '\u{1}';
+pub(crate) const HOLE: char = '\u{1}';
 
 /// A text's constants, in their order.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use crossfade_tests::properties::{reader, templates};
 use rewrite_rules::{Phase, RuleSet, SearchPath, SourceFile};
 
 const SEED: u64 = 70_000;
-const CASES: u64 = 60;
+const CASES: u64 = 40;
 /// The newest syntax that the grammar writes.
 const SERVER: u32 = 18;
 
