@@ -25,13 +25,25 @@ has_postgresql() {
     has initdb && has postgres
 }
 
-# The C grammar's bindings are generated at build time, which needs libclang.
+# The C grammar's bindings are generated at build time, which needs libclang: the shared library under
+# the names that the build looks for (clang-sys: libclang.so, libclang-*.so, with a version behind or
+# not). libclang-cpp, of which a system may have just that, is another library.
+is_libclang() {
+    case "${1##*/}" in
+        libclang-cpp.*) return 1 ;;
+        libclang.so | libclang.so.* | libclang-*.so | libclang-*.so.* | libclang.dylib) return 0 ;;
+        *) return 1 ;;
+    esac
+}
+
+# Directories that are searched, below a root (tests give one of their own).
 has_libclang() {
-    local found
+    local root=${1:-} found
     [[ -n "${LIBCLANG_PATH:-}" ]] && return 0
-    for found in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* \
-        /usr/lib64/libclang*.so* /usr/lib/libclang.* /opt/homebrew/opt/llvm/lib/libclang.*; do
-        [[ -e "$found" ]] && return 0
+    for found in "$root"/usr/lib/llvm*/lib/libclang* "$root"/usr/lib/*/libclang* \
+        "$root"/usr/lib64/libclang* "$root"/usr/lib/libclang* "$root"/usr/local/lib*/libclang* \
+        "$root"/opt/homebrew/opt/llvm/lib/libclang*; do
+        if [[ -e "$found" ]] && is_libclang "$found"; then return 0; fi
     done
     return 1
 }

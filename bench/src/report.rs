@@ -9,7 +9,7 @@ use crate::micro::Micro;
 use crate::rounds::{Figures, Row};
 use crate::targets::{Target, Verdict};
 use crate::traced::{Allocations, Calls};
-use crate::workload::Group;
+use crate::workload::{FINE_ROUNDS, Group};
 
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
@@ -81,8 +81,9 @@ impl Report {
         );
         let _ = writeln!(
             out,
-            "{} rounds of {} s for each variant, three times as many of the SELECTs at 8 clients; medians \
-             of the rounds' ratios. Proxy, server and client share the cores (load {:.1} at the end): compare ratios, not times.",
+            "{} rounds of {} s for each variant, {FINE_ROUNDS} times as many of the passed-through SELECTs at 8 \
+             clients; medians of the rounds' ratios. Proxy, server and client share the cores (load \
+             {:.1} at the end): compare ratios, not times.",
             self.rounds, self.seconds, machine.load
         );
     }

@@ -90,12 +90,16 @@ fn figures(workload: &Workload, rounds: usize, samples: &[Vec<Sample>]) -> Figur
     let rows = rows.map(|(variant, own)| {
         let each = |value: &dyn Fn(&Sample) -> Option<f64>| median(own.iter().filter_map(value));
         let against = |other: &[Sample], value: &dyn Fn(&Sample, &Sample) -> Option<f64>| {
-            median(
-                own.iter()
-                    .zip(other)
-                    .filter_map(|(own, other)| value(own, other)),
-            )
+            let pairs = own.iter().zip(other);
+            median(pairs.filter_map(|(own, other)| value(own, other)))
         };
+        let proxy_cpu = |other: &[Sample]| -> Vec<f64> {
+            let pairs = own.iter().zip(other);
+            let ratios = pairs.filter_map(|(own, other)| Some(own.proxy_us()? / other.proxy_us()?));
+            ratios.collect()
+        };
+        let (of_floor, of_pgbouncer) =
+            (floor.map(|f| proxy_cpu(f)), pgbouncer.map(|p| proxy_cpu(p)));
         let to_floor = |value: &dyn Fn(&Sample) -> Option<f64>| {
             against(floor?, &|own, floor| Some(value(own)? / value(floor)?))
         };
@@ -117,18 +121,9 @@ fn figures(workload: &Workload, rounds: usize, samples: &[Vec<Sample>]) -> Figur
             added_p50_us: added(0.5),
             added_p99_us: added(0.99),
             proxy_cpu_us: each(&Sample::proxy_us),
-            proxy_cpu_to_floor: to_floor(&Sample::proxy_us),
-            proxy_cpu_to_floor_between: floor.and_then(|floor| {
-                let pairs = own.iter().zip(floor);
-                middle_half(
-                    pairs.filter_map(|(own, floor)| Some(own.proxy_us()? / floor.proxy_us()?)),
-                )
-            }),
-            proxy_cpu_to_pgbouncer: pgbouncer.and_then(|other| {
-                against(other, &|own, other| {
-                    Some(own.proxy_us()? / other.proxy_us()?)
-                })
-            }),
+            proxy_cpu_to_floor: median(of_floor.iter().flatten().copied()),
+            proxy_cpu_to_floor_between: middle_half(of_floor.iter().flatten().copied()),
+            proxy_cpu_to_pgbouncer: median(of_pgbouncer.iter().flatten().copied()),
             server_cpu_us: always(each(&|s| Some(s.server_us()))),
             server_cpu_ratio: always(against(base, &|own, base| {
                 Some(own.server_us() / base.server_us())

@@ -147,7 +147,7 @@ pub fn of(report: &Report) -> Vec<Target> {
         hold(
             "rewrite of a text with other constants, µs, the slowest",
             largest(&mut others).map(|nanoseconds| nanoseconds / 1000.0),
-            100.0,
+            10.0,
         );
         let mut cached = micro.rewrites.iter().map(|rewrite| rewrite.cached_ns);
         hold(

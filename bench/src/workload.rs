@@ -57,7 +57,7 @@ pub struct Workload {
 }
 
 /// What a proxy costs beside another one is a few parts in a hundred; a round differs by more.
-const FINE_ROUNDS: usize = 3;
+pub const FINE_ROUNDS: usize = 3;
 
 /// Clients of the loaded workloads, as many as the figures to beat were measured with.
 const CLIENTS: usize = 8;
@@ -120,7 +120,8 @@ fn pass_through(proxies: &[String]) -> Vec<Workload> {
     .map(|(name, arguments)| {
         let driver = Driver::Pgbench(arguments);
         let mut variants = alike(proxies, &driver);
-        if name.starts_with("select") {
+        let fine = name.starts_with("select");
+        if fine {
             variants.push(variant(ONE_THREAD, ONE_THREAD, driver.clone()));
         }
         if name == EXTENDED {
@@ -134,11 +135,7 @@ fn pass_through(proxies: &[String]) -> Vec<Workload> {
             clients: CLIENTS,
             variants,
             floor: RELAY,
-            rounds: if name.starts_with("select") {
-                FINE_ROUNDS
-            } else {
-                1
-            },
+            rounds: if fine { FINE_ROUNDS } else { 1 },
         }
     })
     .collect()

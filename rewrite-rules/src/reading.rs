@@ -12,6 +12,7 @@ use crate::splice::{Output, Source};
 use crate::statement::{
     Answer, Reading, Refusal, Rewritten, SearchPath, SessionEffects, ShadowPair, Verdict,
 };
+use crate::template::Form;
 use crate::tokens::{self, Token, Tokens};
 use crate::tree::Tree;
 
@@ -29,18 +30,24 @@ impl RuleSet {
     #[must_use]
     pub fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
         let known = self.reading_kept(text, path);
-        let known = known.or_else(|| self.reading_of_form(text, path));
-        let reading = known.unwrap_or_else(|| self.read_anew(text, path));
+        let reading = known.unwrap_or_else(|| self.reading_by_form(text, path));
         if let Some(calls) = &reading.calls {
             calls.add();
         }
         reading
     }
 
-    fn read_anew(&self, text: &str, path: SearchPath) -> Arc<Reading> {
-        let reading = Arc::new(self.read(text, path));
-        self.keep_reading(text, path, Arc::clone(&reading));
-        reading
+    fn reading_by_form(&self, text: &str, path: SearchPath) -> Arc<Reading> {
+        let form = Form::of(text, path);
+        let filled = form.as_ref().and_then(|form| self.filled(text, path, form));
+        filled.unwrap_or_else(|| {
+            let reading = Arc::new(self.read(text, path));
+            self.keep_reading(text, path, Arc::clone(&reading));
+            if let Some(form) = form {
+                self.learn(text, path, form, &reading);
+            }
+            reading
+        })
     }
 
     /// The same without what is known of earlier texts.
@@ -70,7 +77,7 @@ impl RuleSet {
         }
     }
 
-    fn verdict(
+    pub(crate) fn verdict(
         &self,
         text: &str,
         tree: &Tree,

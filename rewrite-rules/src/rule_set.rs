@@ -105,7 +105,7 @@ const READINGS_MAX: usize = 10_000;
 const KEPT_BYTES_MAX: u64 = 64 << 20;
 
 /// What is kept, by the bytes that it takes.
-type Kept<K, V> = Cache<K, Arc<V>, Bytes>;
+type Bounded<K, V> = Cache<K, Arc<V>, Bytes>;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bytes;
@@ -128,7 +128,7 @@ impl quick_cache::Weighter<String, Arc<Templates>> for Bytes {
     }
 }
 
-fn kept<K: Eq + std::hash::Hash, V>() -> Kept<K, V>
+fn bounded<K: Eq + std::hash::Hash, V>() -> Bounded<K, V>
 where
     Bytes: quick_cache::Weighter<K, Arc<V>>,
 {
@@ -146,11 +146,11 @@ pub struct RuleSet {
     first_watched: usize,
     /// The managed tables of either side, in any phase, each once and in order.
     pub(crate) path_names: Vec<TableName>,
-    readings: [Kept<String, Reading>; 2],
+    readings: [Bounded<String, Reading>; 2],
     /// Those of the sessions in which names mean something else, by what they mean.
-    readings_elsewhere: Kept<(SearchPath, String), Reading>,
+    readings_elsewhere: Bounded<(SearchPath, String), Reading>,
     /// What is made of texts that differ in constants alone, by their form.
-    pub(crate) templates: Kept<String, Templates>,
+    pub(crate) templates: Bounded<String, Templates>,
 }
 
 impl fmt::Debug for RuleSet {
@@ -253,9 +253,9 @@ impl RuleSet {
             shapes: Shapes::default(),
             naming_words,
             first_watched,
-            readings: [kept(), kept()],
-            readings_elsewhere: kept(),
-            templates: kept(),
+            readings: [bounded(), bounded()],
+            readings_elsewhere: bounded(),
+            templates: bounded(),
         }
     }
 

@@ -4,11 +4,11 @@
 //! hundred times as long as finding what is known. A template is used only where nothing can come
 //! out differently from reading the text itself:
 //!
-//! - It is made of a reading during which each constant was watched. Those that anything was made
-//!   to depend on are part of the template: it is for texts with the same ones.
-//! - Where the others stand in the sent text is found by reading the text again, with values in
-//!   their places that stand nowhere else. Filled with the first text's values, the result must be
-//!   the first reading, or there is no template.
+//! - Of a text that has been read, each constant is watched while it is read again. Those that
+//!   anything was made to depend on are part of the template: it is for texts with the same ones.
+//! - Where the others stand in the sent text is found by reading the text once more, with values in
+//!   their places that stand nowhere else. Filled with the text's own values, the result must be
+//!   what was read at first, or there is no template.
 //! - What depends on no more than the form of a text is the same for all texts of that form: whether
 //!   it is SQL, what its statements are, which types PostgreSQL gives its constants.
 //!
@@ -38,6 +38,26 @@ const QUERIES: [&str; 5] = [
     "MergeStmt",
 ];
 
+/// A text's form under a search path, and where its constants stand.
+#[derive(Debug)]
+pub(crate) struct Form {
+    key: String,
+    constants: Constants,
+}
+
+impl Form {
+    pub fn of(text: &str, path: SearchPath) -> Option<Form> {
+        let constants = Constants::of(text)?;
+        let form = constants.form(text);
+        let key = match path {
+            SearchPath::AsDeclared => form,
+            // No text begins so.
+            SearchPath::Unknown | SearchPath::Finds(_) => format!("{HOLE}{path:?}{HOLE}{form}"),
+        };
+        Some(Form { key, constants })
+    }
+}
+
 /// The templates of one form, and how often one was made or found impossible.
 #[derive(Debug, Default)]
 pub(crate) struct Templates {
@@ -60,47 +80,49 @@ impl Templates {
 }
 
 impl RuleSet {
-    /// What a text is read as, if one of its form is known; else its form is noted. The second text of
-    /// a form makes the template.
-    pub(crate) fn reading_of_form(&self, text: &str, path: SearchPath) -> Option<Arc<Reading>> {
-        let constants = Constants::of(text)?;
-        let form = match path {
-            SearchPath::AsDeclared => constants.form(text),
-            // No text begins so.
-            SearchPath::Unknown | SearchPath::Finds(_) => {
-                format!("{HOLE}{path:?}{HOLE}{}", constants.form(text))
-            }
-        };
-        let Some(known) = self.templates.get(&form) else {
-            self.templates.insert(form, Arc::default());
-            return None;
-        };
-        let fitting = known.made.iter().find(|made| made.fits(text, &constants));
-        if let Some(template) = fitting {
-            let reading = template.fill(text, &constants);
-            debug_assert!(
-                self.reads_alike(text, path, &reading),
-                "{text}: a template gives {reading:#?}"
-            );
-            return Some(Arc::new(reading));
-        }
-        if known.tried >= TEMPLATES_MAX {
-            return None;
-        }
-        let template = self.template(text, path, &constants).map(Arc::new);
-        let made = known.made.iter().cloned();
-        self.templates.insert(
-            form,
-            Arc::new(Templates {
-                made: made.chain(template.clone()).collect(),
-                tried: known.tried + 1,
-            }),
+    /// What a text is read as, if there is a template that it fits.
+    pub(crate) fn filled(&self, text: &str, path: SearchPath, form: &Form) -> Option<Arc<Reading>> {
+        let known = self.templates.get(&form.key)?;
+        let mut made = known.made.iter();
+        let template = made.find(|made| made.fits(text, &form.constants))?;
+        let reading = template.fill(text, &form.constants);
+        debug_assert_eq!(
+            reading.verdict,
+            self.read(text, path).verdict,
+            "a template does not give what reading gives: {text}"
         );
-        template.map(|template| Arc::new(template.fill(text, &constants)))
+        Some(Arc::new(reading))
     }
 
-    fn template(&self, text: &str, path: SearchPath, constants: &Constants) -> Option<Template> {
-        let (reading, seen) = self.read_watching(text, path, constants)?;
+    /// Notes the form of a text that was read; of the second and later ones a template is made.
+    pub(crate) fn learn(&self, text: &str, path: SearchPath, form: Form, reading: &Reading) {
+        let Some(known) = self.templates.get(&form.key) else {
+            self.templates.insert(form.key, Arc::default());
+            return;
+        };
+        if known.tried >= TEMPLATES_MAX {
+            return;
+        }
+        let template = self.template(text, path, &form.constants, reading);
+        let made = known.made.iter().cloned().chain(template.map(Arc::new));
+        let templates = Templates {
+            made: made.collect(),
+            tried: known.tried + 1,
+        };
+        self.templates.insert(form.key, Arc::new(templates));
+    }
+
+    fn template(
+        &self,
+        text: &str,
+        path: SearchPath,
+        constants: &Constants,
+        reading: &Reading,
+    ) -> Option<Template> {
+        if !reading.effects.is_empty() {
+            return None;
+        }
+        let seen = self.seen(text, path, constants)?;
         if seen.iter().all(|seen| *seen) {
             return None;
         }
@@ -127,7 +149,7 @@ impl RuleSet {
                     return None;
                 }
                 let (other, places) = with_values(text, constants, &values);
-                let Verdict::Rewritten(rewritten) = self.read_plainly(&other, path)?.verdict else {
+                let Verdict::Rewritten(rewritten) = self.verdict_of(&other, path)? else {
                     return None;
                 };
                 let holes = |text: &str| Holes::of(text, &values);
@@ -152,14 +174,8 @@ impl RuleSet {
     }
 
     /// Reads a text and tells of which constants anything but their types was looked at. `None` unless all
-    /// of it are queries without an effect on the session, and its constants what PostgreSQL's
-    /// lexer finds.
-    fn read_watching(
-        &self,
-        text: &str,
-        path: SearchPath,
-        constants: &Constants,
-    ) -> Option<(Reading, Vec<bool>)> {
+    /// of it are queries, and its constants what PostgreSQL's lexer finds.
+    fn seen(&self, text: &str, path: SearchPath, constants: &Constants) -> Option<Vec<bool>> {
         let mut tree = self.queries(text)?;
         let scanned = tokens::scan(text).ok()?;
         let mut at_token = Vec::with_capacity(constants.places.len());
@@ -183,6 +199,7 @@ impl RuleSet {
 
         let mut effects = SessionEffects::default();
         let verdict = self.verdict_on(text, &tree, &scanned, path, &mut effects);
+        verdict.ok()?;
         // One that is no constant of the tree means something else: a length, a precision.
         let mut seen = vec![true; at_token.len()];
         for (number, _) in &watched {
@@ -191,21 +208,13 @@ impl RuleSet {
         for (number, value) in &watched {
             seen[*number] |= value.was_seen();
         }
-        let reading = Reading {
-            verdict: verdict.ok()?,
-            calls: self.calls_of(text, &tree),
-            effects,
-        };
-        reading.effects.is_empty().then_some((reading, seen))
+        Some(seen)
     }
 
-    fn read_plainly(&self, text: &str, path: SearchPath) -> Option<Reading> {
+    fn verdict_of(&self, text: &str, path: SearchPath) -> Option<Verdict> {
         let tree = self.queries(text)?;
-        let scanned = tokens::scan(text).ok()?;
-        let mut effects = SessionEffects::default();
-        let verdict = self.verdict_on(text, &tree, &scanned, path, &mut effects);
-        let reading = Reading::new(verdict.ok()?, effects);
-        reading.effects.is_empty().then_some(reading)
+        let verdict = self.verdict(text, &tree, path, &mut SessionEffects::default());
+        verdict.ok()
     }
 
     /// The tree of a text that holds nothing but queries.
@@ -217,15 +226,9 @@ impl RuleSet {
             .all(|raw| QUERIES.contains(&raw.get("stmt").kind()));
         are_queries.then_some(tree)
     }
-
-    fn reads_alike(&self, text: &str, path: SearchPath, reading: &Reading) -> bool {
-        let plainly = self.read_plainly(text, path);
-        plainly.is_some_and(|plainly| plainly.verdict == reading.verdict)
-    }
 }
 
-/// For each constant that nothing depends on, a value of the same type and of a length of its own,
-/// which no text has.
+/// For each constant that nothing depends on, a value of the same type that stands nowhere else.
 fn stand_ins(constants: &Constants, seen: &[bool]) -> Vec<Option<String>> {
     let numbered = constants.places.iter().zip(seen).enumerate();
     numbered
@@ -284,9 +287,8 @@ mod tests {
             let alone = rules.read(text, SearchPath::AsDeclared);
             assert_eq!(read.verdict, alone.verdict, "{text}");
         }
-        let constants = Constants::of(texts[0]).expect("it has constants");
-        let form = constants.form(texts[0]);
-        let templates = rules.templates.get(&form).expect("the form is known");
+        let form = Form::of(texts[0], SearchPath::AsDeclared).expect("it has constants");
+        let templates = rules.templates.get(&form.key).expect("the form is known");
         let made = templates.made.iter();
         made.map(|made| made.fixed.iter().map(|(_, value)| value.clone()).collect())
             .collect()

@@ -12,7 +12,10 @@ use serde::ser::{self, Serialize};
 
 /// A node of the parse tree. Fields with empty values are left out; asking for them gives the
 /// empty value back.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Trees are not compared: two constants of one value are no reason to treat anything alike, and a
+/// comparison could look past a watch.
+#[derive(Clone, Debug)]
 pub(crate) enum Tree {
     Nothing,
     Flag(bool),
@@ -43,12 +46,6 @@ impl Watched {
     }
 }
 
-impl PartialEq for Watched {
-    fn eq(&self, other: &Watched) -> bool {
-        self.value() == other.value()
-    }
-}
-
 static NOTHING: Tree = Tree::Nothing;
 
 impl Tree {
@@ -60,7 +57,12 @@ impl Tree {
     pub fn kind(&self) -> &'static str {
         match self {
             Tree::Node(kind, _) => kind,
-            _ => "",
+            Tree::Nothing
+            | Tree::Flag(_)
+            | Tree::Int(_)
+            | Tree::Text(_)
+            | Tree::List(_)
+            | Tree::Watched(_) => "",
         }
     }
 
@@ -74,7 +76,12 @@ impl Tree {
                 .iter()
                 .find(|(name, _)| *name == field)
                 .map_or(&NOTHING, |(_, value)| value),
-            _ => &NOTHING,
+            Tree::Nothing
+            | Tree::Flag(_)
+            | Tree::Int(_)
+            | Tree::Text(_)
+            | Tree::List(_)
+            | Tree::Watched(_) => &NOTHING,
         }
     }
 
@@ -87,7 +94,7 @@ impl Tree {
         match self {
             Tree::Text(text) => Some(text),
             Tree::Watched(watched) => watched.value().as_text(),
-            _ => None,
+            Tree::Nothing | Tree::Flag(_) | Tree::Int(_) | Tree::List(_) | Tree::Node(..) => None,
         }
     }
 
@@ -97,18 +104,19 @@ impl Tree {
     }
 
     pub fn int(&self, field: &str) -> i64 {
-        match self.get(field) {
-            Tree::Int(value) => *value,
-            Tree::Watched(watched) => match watched.value() {
-                Tree::Int(value) => *value,
-                _ => 0,
-            },
-            _ => 0,
+        self.get(field).as_int().unwrap_or_default()
+    }
+
+    fn as_int(&self) -> Option<i64> {
+        match self {
+            Tree::Int(value) => Some(*value),
+            Tree::Watched(watched) => watched.value().as_int(),
+            Tree::Nothing | Tree::Flag(_) | Tree::Text(_) | Tree::List(_) | Tree::Node(..) => None,
         }
     }
 
     pub fn flag(&self, field: &str) -> bool {
-        *self.get(field) == Tree::Flag(true)
+        matches!(self.get(field), Tree::Flag(true))
     }
 
     pub fn list(&self, field: &str) -> &[Tree] {
@@ -127,12 +135,17 @@ impl Tree {
     pub fn items(&self) -> &[Tree] {
         match self {
             Tree::List(items) => items,
-            _ => &[],
+            Tree::Nothing
+            | Tree::Flag(_)
+            | Tree::Int(_)
+            | Tree::Text(_)
+            | Tree::Node(..)
+            | Tree::Watched(_) => &[],
         }
     }
 
     pub fn exists(&self) -> bool {
-        *self != Tree::Nothing
+        !matches!(self, Tree::Nothing)
     }
 
     /// The byte offset where the node's text begins, if the parser knew it.
@@ -144,7 +157,12 @@ impl Tree {
     pub fn children(&self) -> impl Iterator<Item = (&'static str, &Tree)> {
         let fields = match self {
             Tree::Node(_, fields) => fields.as_slice(),
-            _ => &[],
+            Tree::Nothing
+            | Tree::Flag(_)
+            | Tree::Int(_)
+            | Tree::Text(_)
+            | Tree::List(_)
+            | Tree::Watched(_) => &[],
         };
         let fields = fields.iter().map(|(name, value)| (*name, value));
         fields.chain(self.items().iter().map(|item| ("", item)))
@@ -176,7 +194,7 @@ impl Tree {
             Tree::List(items) => items
                 .iter_mut()
                 .for_each(|item| item.watch(is_watched, watched)),
-            _ => {}
+            Tree::Nothing | Tree::Flag(_) | Tree::Int(_) | Tree::Text(_) | Tree::Watched(_) => {}
         }
     }
 

@@ -37,19 +37,19 @@ pub const USER_SETTINGS: Case = Case {
     tables: 1,
     also: &[],
     server: "",
-    legacy: include_str!("../tests/lens/user_settings_legacy.sql"),
-    unified: include_str!("../tests/lens/user_settings_unified.sql"),
+    legacy: include_str!("../data/lens/user_settings_legacy.sql"),
+    unified: include_str!("../data/lens/user_settings_unified.sql"),
 };
 
 /// A table that is split, with unique columns beside its key.
 pub const MEMBERS: Case = Case {
     name: "members",
-    rules: include_str!("../tests/lens/members.toml"),
+    rules: include_str!("../data/lens/members.toml"),
     tables: 1,
     also: &[],
     server: "",
-    legacy: include_str!("../tests/lens/members_legacy.sql"),
-    unified: include_str!("../tests/lens/members_unified.sql"),
+    legacy: include_str!("../data/lens/members_legacy.sql"),
+    unified: include_str!("../data/lens/members_unified.sql"),
 };
 
 /// [`MEMBERS`] as the unified tables have them.
@@ -63,8 +63,8 @@ pub const ENHANCED_USER: Case = Case {
     tables: 3,
     also: &[],
     server: "",
-    legacy: include_str!("../tests/lens/enhanced_user_legacy.sql"),
-    unified: include_str!("../tests/lens/enhanced_user_unified.sql"),
+    legacy: include_str!("../data/lens/enhanced_user_legacy.sql"),
+    unified: include_str!("../data/lens/enhanced_user_unified.sql"),
 };
 
 pub struct Twin {

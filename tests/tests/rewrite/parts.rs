@@ -7,12 +7,12 @@ use rewrite_rules::Phase;
 
 const THINGS: Case = Case {
     name: "things",
-    rules: include_str!("lens/things.toml"),
+    rules: include_str!("../../data/lens/things.toml"),
     tables: 1,
     also: &[],
     server: "CREATE ROLE nobody; GRANT nobody TO app",
-    legacy: include_str!("lens/things_legacy.sql"),
-    unified: include_str!("lens/things_unified.sql"),
+    legacy: include_str!("../../data/lens/things_legacy.sql"),
+    unified: include_str!("../../data/lens/things_unified.sql"),
 };
 
 const UNIFIED: &str = "(SELECT id, number AS code, CASE kind WHEN '0' THEN 'old' WHEN '1' THEN 'new' END AS kind, \

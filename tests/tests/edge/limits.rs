@@ -8,10 +8,7 @@ use crossfade::testbed::Postgres;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-#[allow(dead_code, reason = "shared with tests that use the rest")]
-#[path = "wire/raw.rs"]
-mod raw;
-use raw::{Proxy, Raw, frame, query, startup};
+use crate::raw::{Proxy, Raw, frame, query, startup};
 
 /// A server that takes connections and never says a word.
 async fn silent() -> (TcpListener, String) {

@@ -29,7 +29,7 @@ const ACCEPTED: &[(&str, &str)] = &[
     ),
 ];
 
-const README: &str = include_str!("../../../README.md");
+const README: &str = include_str!("../../../../README.md");
 
 #[derive(Default)]
 pub struct Coverage {

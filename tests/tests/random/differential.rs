@@ -4,11 +4,8 @@
 //! `CROSSFADE_SEED` begins at another case (a failure prints its own), `CROSSFADE_DIFFERENTIAL_SECONDS`
 //! goes on for as long, `CROSSFADE_DIFFERENTIAL_GO_ON` reports every difference instead of the first.
 
-#[path = "differential/coverage.rs"]
 mod coverage;
-#[path = "differential/run.rs"]
 mod run;
-#[path = "differential/shrink.rs"]
 mod shrink;
 
 use std::collections::BTreeMap;

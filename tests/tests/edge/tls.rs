@@ -17,10 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-#[allow(dead_code, reason = "shared with tests that use the rest")]
-#[path = "wire/raw.rs"]
-mod raw;
-use raw::{Proxy, Raw, frame, startup};
+use crate::raw::{Proxy, Raw, frame, startup};
 
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
@@ -448,6 +445,9 @@ async fn a_new_certificate_is_shown_to_new_sessions_and_a_broken_one_to_none() {
     std::fs::rename(third_key, &key).expect("rename");
     while shown(&authority, proxy.port).await == second {}
 
-    early.write_all(&raw::query("SELECT 1")).await.expect("ask");
+    early
+        .write_all(&crate::raw::query("SELECT 1"))
+        .await
+        .expect("ask");
     until_ready(&mut early).await;
 }

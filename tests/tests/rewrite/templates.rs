@@ -42,8 +42,8 @@ fn random_statements_are_read_alike_with_and_without_templates() {
     assert!(by_template * 8 > texts, "{by_template} of {texts}");
 }
 
-const USER_SETTINGS: &str = include_str!("../../rewrite-rules/rules/user_settings.toml");
-const ENHANCED_USER: &str = include_str!("../../rewrite-rules/rules/enhanced_user.toml");
+const USER_SETTINGS: &str = include_str!("../../../rewrite-rules/rules/user_settings.toml");
+const ENHANCED_USER: &str = include_str!("../../../rewrite-rules/rules/enhanced_user.toml");
 
 #[test]
 fn so_are_statements_on_tables_that_are_split_or_keep_fields_in_jsonb() {

@@ -4,9 +4,7 @@
 //! `CROSSFADE_SEED` begins at another case (a failure prints its own), `CROSSFADE_SPLIT_CASES` runs
 //! so many.
 
-#[path = "random_split/grammar.rs"]
 mod grammar;
-#[path = "random_split/sides.rs"]
 mod sides;
 
 use std::collections::{BTreeMap, BTreeSet};

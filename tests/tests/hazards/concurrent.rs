@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-const RULES: &str = include_str!("../../rewrite-rules/rules/iso_agents.toml");
+const RULES: &str = include_str!("../../../rewrite-rules/rules/iso_agents.toml");
 
 fn lens() -> Lens {
     let file = SourceFile {

@@ -7,7 +7,7 @@ use rewrite_rules::{Lens, Phase, RuleSet, SourceFile};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
-const RULES: &str = include_str!("../../rewrite-rules/rules/iso_agents.toml");
+const RULES: &str = include_str!("../../../rewrite-rules/rules/iso_agents.toml");
 
 fn lens() -> Lens {
     let file = SourceFile {

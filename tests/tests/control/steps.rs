@@ -4,7 +4,7 @@ use crossfade_tests::control::{self, Running, number, pid, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 
-const RULES: &str = include_str!("../../rewrite-rules/rules/iso_agents.toml");
+const RULES: &str = include_str!("../../../rewrite-rules/rules/iso_agents.toml");
 
 fn rules_in(phase: Phase) -> String {
     RULES.replace("phase = \"legacy_only\"", &format!("phase = \"{phase}\""))

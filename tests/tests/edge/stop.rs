@@ -8,10 +8,7 @@ use crossfade::testbed::Postgres;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-#[allow(dead_code, reason = "shared with tests that use the rest")]
-#[path = "wire/raw.rs"]
-mod raw;
-use raw::{Proxy, Raw, frame, query, startup};
+use crate::raw::{Proxy, Raw, frame, query, startup};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_outlasts_the_drain_is_ended_with_a_word() {

@@ -109,11 +109,11 @@ async fn a_fallback_is_heard_whatever_the_session_says_and_from_parallel_workers
 
 /// What each version added, as it was released.
 const VERSIONS: [&str; 5] = [
-    include_str!("../../proxy/src/control/schema.sql"),
-    include_str!("../../proxy/src/control/schema_2.sql"),
-    include_str!("../../proxy/src/control/schema_3.sql"),
-    include_str!("../../proxy/src/control/schema_4.sql"),
-    include_str!("../../proxy/src/control/schema_5.sql"),
+    include_str!("../../../proxy/src/control/schema.sql"),
+    include_str!("../../../proxy/src/control/schema_2.sql"),
+    include_str!("../../../proxy/src/control/schema_3.sql"),
+    include_str!("../../../proxy/src/control/schema_4.sql"),
+    include_str!("../../../proxy/src/control/schema_5.sql"),
 ];
 
 /// Every column of the schema, with its type and default.

@@ -9,7 +9,7 @@ use rewrite_rules::Phase;
 const DEPENDENTS: &str = "iso_agents_dependents";
 
 static RULES: LazyLock<String> = LazyLock::new(|| {
-    let shipped = include_str!("../../rewrite-rules/rules/iso_agents.toml");
+    let shipped = include_str!("../../../rewrite-rules/rules/iso_agents.toml");
     let said = shipped.replace("# row_security", "row_security");
     assert_ne!(said, shipped);
     said
@@ -22,12 +22,12 @@ fn case() -> Case {
         tables: 1,
         also: &[(
             DEPENDENTS,
-            include_str!("../../rewrite-rules/rules/iso_agents_dependents.toml"),
+            include_str!("../../../rewrite-rules/rules/iso_agents_dependents.toml"),
         )],
         server: "CREATE ROLE anon; CREATE ROLE authenticated; CREATE ROLE service_role BYPASSRLS; \
                  GRANT anon, authenticated, service_role TO app",
-        legacy: include_str!("lens/iso_agents_legacy.sql"),
-        unified: include_str!("lens/iso_agents_unified.sql"),
+        legacy: include_str!("../../data/lens/iso_agents_legacy.sql"),
+        unified: include_str!("../../data/lens/iso_agents_unified.sql"),
     }
 }
 

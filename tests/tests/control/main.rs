@@ -1,0 +1,18 @@
+//! What operators do and see: check, gates, steps, backfill, verify, retire, and the demo.
+
+mod back;
+mod backfill;
+mod check;
+mod coverage;
+mod demo;
+mod direct;
+mod gates;
+mod ghosts;
+mod holders;
+mod infer;
+mod killed;
+mod retire;
+mod schema;
+mod shadow;
+mod steps;
+mod verify;

@@ -1,0 +1,5 @@
+//! Real drivers in front of the real program.
+
+mod pgbench;
+mod tokio_postgres;
+mod transcripts;

@@ -1,0 +1,9 @@
+//! Strangers, limits, bytes that no driver sends, and how the proxy stops.
+
+mod limits;
+mod raw;
+mod stop;
+mod supervisor;
+mod texts;
+mod tls;
+mod wire;

@@ -1,0 +1,4 @@
+//! What passes through passes unaltered, byte for byte.
+
+mod protocol;
+mod regress;

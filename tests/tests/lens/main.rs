@@ -1,0 +1,10 @@
+//! Shipped and written lenses under the statements of their applications.
+
+mod enhanced_user;
+mod iso_agents;
+mod joined;
+mod locked;
+mod merge;
+mod rekey;
+mod upsert;
+mod user_settings;

@@ -1,0 +1,6 @@
+//! What random statements, bytes and faults find. Each prints its seed and replays from it.
+
+mod differential;
+mod properties;
+mod random_split;
+mod torture;

@@ -1,0 +1,11 @@
+//! What becomes of statements: the same answers as PostgreSQL's, whatever was rewritten.
+
+mod both_names;
+mod cache_same_answers;
+mod merge;
+mod parts;
+mod prepared;
+mod same_answers;
+mod search_path;
+mod subqueries;
+mod templates;
