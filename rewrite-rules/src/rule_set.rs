@@ -19,6 +19,7 @@ use crate::phase::Phase;
 use crate::shapes::Shapes;
 use crate::statement::{Reading, SearchPath};
 use crate::template::Templates;
+use crate::text_functions::WHOLE_SCHEMAS;
 
 /// A rule file's path (for messages) and its text.
 #[derive(Clone, Debug)]
@@ -222,6 +223,12 @@ impl RuleSet {
                 words.extend(called);
             }
         }
+        for (words, managed) in [(&mut words, true), (&mut watched, false)] {
+            let is_managed = |m: &Migration| (m.phase != Phase::LegacyOnly) == managed;
+            if migrations.iter().any(is_managed) {
+                words.extend(WHOLE_SCHEMAS.iter().map(|word| (*word).to_owned()));
+            }
+        }
         let mut naming_words = words.len();
         if !words.is_empty() {
             // Quotes in a name are doubled in SQL, and a U& escape can spell any name.
@@ -335,13 +342,8 @@ impl RuleSet {
         }
     }
 
-    /// The managed table that a name in a statement means. `schema` is `None` for an unqualified
+    /// Every managed table that a name in a statement may mean. `schema` is `None` for an unqualified
     /// name, which may mean each of this name.
-    pub(crate) fn managed(&self, schema: Option<&str>, name: &str) -> Option<Managed<'_>> {
-        self.all_managed(schema, name).into_iter().next()
-    }
-
-    /// Every managed table that a name may mean.
     pub(crate) fn all_managed(&self, schema: Option<&str>, name: &str) -> Vec<Managed<'_>> {
         let is = |table: &TableName| {
             table.name == name && schema.is_none_or(|schema| schema == table.schema)

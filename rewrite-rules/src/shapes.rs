@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::rewrite::texts;
 use crate::rule_set::RuleSet;
 use crate::tree::Tree;
 use crate::walk::table_refs;
@@ -143,17 +144,18 @@ impl RuleSet {
     /// The counter for a text that names a managed table, in whatever phase; `None` for others.
     pub(crate) fn calls_of(&self, text: &str, tree: &Tree) -> Option<Arc<Calls>> {
         let names = tree.list("stmts").iter().any(|raw| {
-            table_refs(raw.get("stmt")).iter().any(|found| {
-                self.migrations()
-                    .iter()
-                    .flat_map(|migration| &migration.tables)
-                    .any(|lens| {
-                        found.table() == lens.legacy.name
-                            && found
-                                .schema()
-                                .is_none_or(|schema| schema == lens.legacy.schema)
-                    })
-            })
+            texts::name_legacy(raw.get("stmt"), self)
+                || table_refs(raw.get("stmt")).iter().any(|found| {
+                    self.migrations()
+                        .iter()
+                        .flat_map(|migration| &migration.tables)
+                        .any(|lens| {
+                            found.table() == lens.legacy.name
+                                && found
+                                    .schema()
+                                    .is_none_or(|schema| schema == lens.legacy.schema)
+                        })
+                })
         });
         names.then(|| self.shapes.calls(text))
     }
