@@ -33,7 +33,7 @@ pub(crate) struct Mention {
 }
 
 /// What a text is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Language {
     /// SQL or PL/pgSQL. `strings`: those in it count whatever it does with them.
     Sql { strings: bool },
@@ -51,6 +51,12 @@ pub(crate) fn mentions(text: &str, language: Language) -> HashSet<Mention> {
         }
     }
     found
+}
+
+/// What a token says that is a string constant.
+pub(crate) fn constant(token: &str) -> Option<String> {
+    let (content, _) = string(token, false)?;
+    Some(content)
 }
 
 fn lexed(text: &str, strings: bool, found: &mut HashSet<Mention>) {

@@ -141,10 +141,9 @@ pub struct RuleSet {
     /// Finds the texts that must be read; `None` when there is nothing to find.
     pub(crate) scan: Option<AhoCorasick>,
     pub(crate) shapes: Shapes,
-    /// The first so many words of the scan can spell a managed name; behind them are session words.
+    /// The first so many words of the scan can spell a managed name; behind them are session words, and
+    /// names whose statements are counted in `legacy_only`.
     naming_words: usize,
-    /// From this word on the scan's are names whose statements are counted in `legacy_only`.
-    first_watched: usize,
     /// The managed tables of either side, in any phase, each once and in order.
     pub(crate) path_names: Vec<TableName>,
     readings: [Bounded<String, Reading>; 2],
@@ -243,7 +242,9 @@ impl RuleSet {
             // In `legacy_only` too: what a session did there holds in the phases to come.
             words.extend(SESSION_WORDS.iter().map(|word| (*word).to_owned()));
         }
-        let first_watched = words.len();
+        if !watched.is_empty() {
+            watched.push(ESCAPED_NAME.to_owned());
+        }
         words.append(&mut watched);
         let lenses = migrations.iter().flat_map(|migration| &migration.tables);
         let tables = lenses.flat_map(|lens| {
@@ -259,7 +260,6 @@ impl RuleSet {
             migrations,
             shapes: Shapes::default(),
             naming_words,
-            first_watched,
             readings: [bounded(), bounded()],
             readings_elsewhere: bounded(),
             templates: bounded(),
@@ -296,11 +296,6 @@ impl RuleSet {
     #[must_use]
     pub fn must_read(&self, text: &[u8]) -> bool {
         self.scan.as_ref().is_some_and(|scan| scan.is_match(text))
-    }
-
-    /// Whether the bytes spell a name that is only counted yet, in `legacy_only`.
-    pub(crate) fn watches(&self, text: &[u8]) -> bool {
-        self.spells(text, |word| word >= self.first_watched)
     }
 
     /// Whether the bytes can name a managed table, session words apart.

@@ -13,12 +13,13 @@ use std::collections::HashSet;
 use pg_query::protobuf::KeywordKind;
 
 use super::{Scope, command_name};
-use crate::lens::TableName;
-use crate::mention::{Language, Mention, mentions};
+use crate::lens::{TableName, quote_literal};
+use crate::mention::{Language, Mention, constant, mentions};
 use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
 use crate::statement::{Refusal, SearchPath};
 use crate::text_functions::{self, Does, Takes};
+use crate::tokens::{self, Tokens};
 use crate::tree::Tree;
 use crate::walk::keeps_queries;
 
@@ -69,12 +70,71 @@ fn managed<'a>(scope: &Scope<'a>, text: &Text<'_>) -> Vec<Managed<'a>> {
         .collect()
 }
 
-/// The texts of a statement that may name a table of these rules, whatever their phase.
+/// Whether a text of a statement names a legacy table of these rules, in whatever phase.
 pub(crate) fn name_legacy(statement: &Tree, set: &RuleSet) -> bool {
     let texts = texts_of(statement);
     let mut lenses = set.migrations().iter().flat_map(|m| &m.tables);
     !texts.is_empty()
         && lenses.any(|lens| texts.iter().any(|text| text.says.names(&lens.legacy, true)))
+}
+
+/// A text's shape where constants decide what becomes of it: of each only the managed tables that it
+/// names are left. `None` where constants decide nothing.
+pub(crate) fn shape(text: &str, set: &RuleSet) -> Option<String> {
+    let tree = crate::reading::parse(text).ok()?;
+    let statements = tree.list("stmts").iter();
+    let mut languages = HashSet::new();
+    for statement in statements.map(|raw| raw.get("stmt")) {
+        languages.extend(texts_of(statement).iter().map(|text| text.language));
+    }
+    if languages.is_empty() {
+        return None;
+    }
+    let tokens = tokens::scan(text).ok()?;
+    let tokens = Tokens {
+        text,
+        tokens: &tokens,
+    };
+    let mut shape = String::new();
+    let mut end = 0;
+    for (at, token) in tokens.tokens.iter().enumerate() {
+        // Without the comments.
+        if end < token.start {
+            shape.push(' ');
+        }
+        let said = tokens.str(token);
+        let names_language = at
+            .checked_sub(1)
+            .is_some_and(|before| tokens.is_word(&tokens.tokens[before], "language"));
+        match constant(said) {
+            Some(content) if !names_language => {
+                let kept = named_in(&content, &languages, set);
+                shape += &quote_literal(&kept);
+            }
+            None if tokens.first(token) == '0' => shape.push('0'),
+            Some(_) | None => shape += said,
+        }
+        end = token.end;
+    }
+    Some(shape)
+}
+
+/// The managed tables that a constant names, or the schema of one.
+fn named_in(content: &str, languages: &HashSet<Language>, set: &RuleSet) -> String {
+    let mut tables = set.path_names().iter();
+    if tables.any(|table| table.schema == content) {
+        return content.to_owned();
+    }
+    let mut names = languages
+        .iter()
+        .map(|language| mentions(content, *language));
+    let says = Says::Names(names.by_ref().flatten().collect());
+    let named = set
+        .path_names()
+        .iter()
+        .filter(|table| says.names(table, true));
+    let named: Vec<String> = named.map(TableName::sql).collect();
+    named.join(" ")
 }
 
 /// Where a text stands.
@@ -89,6 +149,7 @@ enum Origin {
 
 struct Text<'t> {
     origin: Origin,
+    language: Language,
     /// The function whose argument it is.
     function: &'t str,
     says: Says,
@@ -169,9 +230,24 @@ fn body(origin: Origin, options: &[Tree]) -> Option<Text<'_>> {
     option("as")?.each(&mut |node| names.extend(mentions(node.text("sval"), language)));
     Some(Text {
         origin,
+        language,
         function: "",
         says: Says::Names(names),
     })
+}
+
+/// The schema that a call names, if it names one by a constant.
+fn schema_argument(call: &Tree) -> Option<String> {
+    let arguments = call.list("args");
+    let by_name = arguments
+        .iter()
+        .find(|argument| argument.text("name") == "schema");
+    let mut value = by_name.or(arguments.first())?;
+    while value.is("NamedArgExpr") || value.is("TypeCast") {
+        value = value.get("arg");
+    }
+    let constant = value.is("AConst") && value.get("val").is("String");
+    constant.then(|| value.get("val").text("sval").to_owned())
 }
 
 /// What a call says by its arguments, if it is one of a function that reads or runs them.
@@ -189,18 +265,20 @@ fn argument(node: &Tree) -> Option<Text<'_>> {
             constants.push(below.get("val").text("sval"));
         }
     });
+    let language = Language::Sql { strings: true };
     let says = match takes {
         Takes::Text => {
-            let strings = Language::Sql { strings: true };
-            let names = constants.iter().flat_map(|text| mentions(text, strings));
+            let names = constants.iter().flat_map(|text| mentions(text, language));
             Says::Names(names.collect())
         }
-        Takes::Schema if constants.is_empty() => Says::Everything,
-        Takes::Schema => Says::Schemas(constants.iter().map(|&name| name.to_owned()).collect()),
+        Takes::Schema => {
+            schema_argument(node).map_or(Says::Everything, |name| Says::Schemas(vec![name]))
+        }
         Takes::Everything => Says::Everything,
     };
     Some(Text {
         origin: Origin::Argument(does),
+        language,
         function,
         says,
     })

@@ -92,7 +92,7 @@ pub(super) fn field<'t>(node: &'t Tree, name: &str) -> Field<'t> {
         }
         ("TableLikeClause", "relation") => Field::Below(Use::Copied),
         ("Constraint", "pktable") => Field::Below(Use::Referred),
-        ("VacuumRelation" | "ClusterStmt", "relation") | ("CreateStatsStmt", "relations") => {
+        ("VacuumRelation" | "ClusterStmt" | "RefreshMatViewStmt", "relation") | ("CreateStatsStmt", "relations") => {
             Field::Below(Use::Maintained)
         }
         ("IndexStmt", "relation") if node.flag("unique") => Field::Below(Use::Limited),
@@ -102,9 +102,8 @@ pub(super) fn field<'t>(node: &'t Tree, name: &str) -> Field<'t> {
         ("GrantStmt", "objects") if object_is(node, "objtype", &[ObjectType::ObjectTable]) => {
             Field::Below(Use::Granted)
         }
-        // Sequences are no managed tables, nor are materialized views.
+        // Sequences are no managed tables.
         ("AlterSeqStmt", "sequence")
-        | ("RefreshMatViewStmt", "relation")
         // RangeVars that name constraints.
         | ("ConstraintsSetStmt", "constraints")
         | ("GrantStmt", "objects") => Field::Others,
