@@ -81,8 +81,8 @@ pub async fn run(
         }));
     }
     let mut control = connect(url, "backfill").await?;
-    control::alone(&control, "backfill", name).await?;
     schema::prepare(&control, rules, schema::Ddl::OfNone).await?;
+    control::alone(&control, "backfill", name).await?;
     let drained = drain::wait(
         &control,
         migration,
