@@ -12,6 +12,7 @@ mod exact;
 mod functions;
 mod guarded;
 mod in_place;
+mod keys;
 mod range;
 mod sql;
 mod written;
