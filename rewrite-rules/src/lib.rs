@@ -26,6 +26,7 @@ mod walk;
 
 pub use executing::Executed;
 pub use lens::{LegacyColumn, Lens, TableName, UNMAPPED};
+pub use mention::Body;
 pub use phase::Phase;
 pub use rule_file::schema::schema;
 pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};

@@ -14,6 +14,10 @@ use std::collections::HashSet;
 use std::iter::Peekable;
 use std::str::Chars;
 
+use pg_query::protobuf::KeywordKind;
+
+use crate::lens::TableName;
+
 /// Strings within strings: each level doubles its quotation marks, so that nobody writes a fifth.
 const DEPTH_MAX: usize = 5;
 /// PostgreSQL cuts longer names off.
@@ -39,6 +43,65 @@ pub(crate) enum Language {
     Sql { strings: bool },
     /// Any other that can hold SQL in its strings, whose quotation marks are not known.
     Other,
+}
+
+impl Language {
+    /// By the name that the catalog has for it; `None` for those whose bodies say where the code is.
+    pub fn of(name: &str) -> Option<Language> {
+        match name.to_ascii_lowercase().as_str() {
+            "sql" | "plpgsql" => Some(Language::Sql { strings: false }),
+            "c" | "internal" => None,
+            _ => Some(Language::Other),
+        }
+    }
+}
+
+/// What is to be said of a function of the database whose body names no proxy ever reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// It names the table.
+    Names,
+    /// It puts SQL together, of which nothing is known.
+    Computes,
+    Neither,
+}
+
+impl Body {
+    /// A body in a language, by the name that the catalog has for it.
+    #[must_use]
+    pub fn of(language: &str, source: &str, table: &TableName) -> Body {
+        let Some(language) = Language::of(language) else {
+            return Body::Neither;
+        };
+        if name(&mentions(source, language), table, true) {
+            Body::Names
+        } else if language != Language::Other && runs_strings(source, false) {
+            Body::Computes
+        } else {
+            Body::Neither
+        }
+    }
+}
+
+/// Whether a table is among the names in a text. `by_itself`: it may be meant without its schema.
+pub(crate) fn name(names: &HashSet<Mention>, table: &TableName, by_itself: bool) -> bool {
+    let has = |schema: Option<&String>, quoted| {
+        names.contains(&Mention {
+            schema: schema.cloned(),
+            name: table.name.clone(),
+            quoted,
+        })
+    };
+    let schema = Some(&table.schema);
+    let quoted = by_itself && has(None, true) || has(schema, true);
+    // A reserved word is no name unless it is quoted, and any is one behind a dot.
+    quoted || has(schema, false) || by_itself && has(None, false) && !is_reserved(&table.name)
+}
+
+fn is_reserved(name: &str) -> bool {
+    let tokens = pg_query::scan_tokens(name).unwrap_or_default();
+    let mut tokens = tokens.iter();
+    tokens.any(|token| token.keyword_kind == KeywordKind::ReservedKeyword as i32)
 }
 
 /// Every name in a text, once.

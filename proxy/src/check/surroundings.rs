@@ -10,9 +10,15 @@ use crate::control::{ControlError, rights, shown};
 
 const FOREIGN_KEY: &str = "point it to the unified table before unified_only: new rows no longer reach the legacy one then";
 
+/// Enough to see which they are, on a few lines.
+const SHOWN_MAX: usize = 20;
+
 fn meaning(kind: Kind) -> &'static str {
     match kind {
         Kind::View => "define it over the unified table before unified_only",
+        Kind::Rule => {
+            "what it does there never passes the proxy: give it a counterpart over the unified table"
+        }
         Kind::Policy => {
             "it asks the legacy table: define it over the unified one before unified_only"
         }
@@ -51,10 +57,17 @@ pub(super) async fn check(
         let means = meaning(dependent.kind);
         match dependent.kind {
             Kind::Trigger => findings.note(format!("{text} ({means})")),
-            Kind::View | Kind::Policy | Kind::Function | Kind::Child => {
+            Kind::View | Kind::Rule | Kind::Policy | Kind::Function | Kind::Child => {
                 findings.warning(text, means);
             }
         }
+    }
+    let computing = neighbours::computing(client, lens).await?;
+    if !computing.is_empty() {
+        findings.note(format!(
+            "functions that put SQL together, and may so name the table unseen: {}",
+            listed(&computing)
+        ));
     }
     for sides in rights::sides(lens) {
         rights(client, &sides, findings).await?;
@@ -89,6 +102,15 @@ async fn rights(
         }
     }
     Ok(())
+}
+
+/// The first of them, and how many there are.
+fn listed(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(SHOWN_MAX).map(String::as_str).collect();
+    match names.len().checked_sub(SHOWN_MAX) {
+        Some(more @ 1..) => format!("{} and {more} more", shown.join(", ")),
+        Some(0) | None => shown.join(", "),
+    }
 }
 
 fn in_a_line(text: &str) -> String {

@@ -4,7 +4,7 @@
 //! on meaning the legacy table. A foreign key that does so stops inserts once legacy is no longer
 //! written, hence a gate; the others are for the operator to judge.
 
-use rewrite_rules::{Lens, Migration, Phase};
+use rewrite_rules::{Body, Lens, Migration, Phase};
 use tokio_postgres::Client;
 
 use super::error::ControlError;
@@ -123,14 +123,17 @@ pub(super) async fn foreign_keys(
     })
 }
 
-/// What leans on the legacy table in another way: its kind, its name, what it says. Functions whose
-/// body is text are found by the table's name in it.
+/// What leans on the legacy table in another way, as the catalog knows: its kind, its name, what it says.
 const OTHERS: &str = "\
 SELECT kind, name, max(said) FROM ( \
-    SELECT 'view' AS kind, r.ev_class::regclass::text AS name, pg_get_viewdef(r.ev_class) AS said \
-    FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid \
+    SELECT CASE WHEN c.relkind IN ('v', 'm') THEN 'view' ELSE 'rule' END AS kind, \
+        CASE WHEN c.relkind IN ('v', 'm') THEN c.oid::regclass::text \
+            ELSE r.rulename || ' of ' || c.oid::regclass END AS name, \
+        CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) \
+            ELSE pg_get_ruledef(r.oid) END AS said \
+    FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid JOIN pg_class AS c ON c.oid = r.ev_class \
     WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass \
-        AND d.refobjid = to_regclass($1) AND r.ev_class <> d.refobjid \
+        AND d.refobjid = to_regclass($1) AND (r.ev_class <> d.refobjid OR c.relkind NOT IN ('v', 'm')) \
     UNION ALL \
     SELECT 'policy', p.polname || ' of ' || p.polrelid::regclass, \
         concat_ws('; ', pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) \
@@ -138,14 +141,11 @@ SELECT kind, name, max(said) FROM ( \
     WHERE d.classid = 'pg_policy'::regclass AND d.refclassid = 'pg_class'::regclass \
         AND d.refobjid = to_regclass($1) AND p.polrelid <> d.refobjid \
     UNION ALL \
-    SELECT 'function', p.oid::regprocedure::text, NULL \
-    FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace \
-    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'crossfade') \
-        AND (p.prosrc ~ ('(^|[^[:alnum:]_$])' || regexp_replace($2, '[^[:alnum:]_]', '.', 'g') \
-                || '($|[^[:alnum:]_$])') \
-            OR EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass \
-                AND d.objid = p.oid AND d.refclassid = 'pg_class'::regclass \
-                AND d.refobjid = to_regclass($1))) \
+    SELECT 'function', d.objid::regprocedure::text, NULL \
+    FROM pg_depend AS d LEFT JOIN pg_type AS t ON t.oid = d.refobjid AND d.refclassid = 'pg_type'::regclass \
+    LEFT JOIN pg_type AS e ON e.oid = t.typelem \
+    WHERE d.classid = 'pg_proc'::regclass AND to_regclass($1) IN ( \
+        CASE WHEN d.refclassid = 'pg_class'::regclass THEN d.refobjid END, t.typrelid, e.typrelid) \
     UNION ALL \
     SELECT 'trigger', t.tgname || ' of ' || t.tgrelid::regclass, pg_get_triggerdef(t.oid) \
     FROM pg_trigger AS t WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal \
@@ -154,10 +154,18 @@ SELECT kind, name, max(said) FROM ( \
     FROM pg_inherits WHERE inhparent = to_regclass($1) \
 ) AS o GROUP BY kind, name ORDER BY 1, 2";
 
+/// The bodies of all functions that are not PostgreSQL's, Crossfade's or a session's own.
+const BODIES: &str = "\
+SELECT p.oid::regprocedure::text, l.lanname::text, p.prosrc \
+FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_language AS l ON l.oid = p.prolang \
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'crossfade') AND n.nspname !~ '^pg_(temp|toast)' \
+    AND l.lanname NOT IN ('c', 'internal') ORDER BY 1";
+
 /// What a dependent is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     View,
+    Rule,
     Policy,
     Function,
     Trigger,
@@ -165,8 +173,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 5] = [
+    const ALL: [Kind; 6] = [
         Kind::View,
+        Kind::Rule,
         Kind::Policy,
         Kind::Function,
         Kind::Trigger,
@@ -177,6 +186,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::View => "view",
+            Kind::Rule => "rule",
             Kind::Policy => "policy",
             Kind::Function => "function",
             Kind::Trigger => "trigger",
@@ -198,7 +208,7 @@ pub(crate) async fn dependents(
     lens: &Lens,
 ) -> Result<Vec<Dependent>, ControlError> {
     let rows = client
-        .query(OTHERS, &[&lens.legacy.sql(), &lens.legacy.name])
+        .query(OTHERS, &[&lens.legacy.sql()])
         .await
         .map_err(ControlError::sql("look at what names the legacy table"))?;
     let dependent = |row: &tokio_postgres::Row| {
@@ -210,7 +220,38 @@ pub(crate) async fn dependents(
             definition: row.get(2),
         })
     };
-    Ok(rows.iter().filter_map(dependent).collect())
+    let mut dependents: Vec<Dependent> = rows.iter().filter_map(dependent).collect();
+    for (name, says) in bodies(client, lens).await? {
+        let known = |found: &Dependent| found.kind == Kind::Function && found.name == name;
+        if says == Body::Names && !dependents.iter().any(known) {
+            dependents.push(Dependent {
+                kind: Kind::Function,
+                name,
+                definition: None,
+            });
+        }
+    }
+    Ok(dependents)
+}
+
+/// The functions that put SQL together: whether that names the table nobody can tell.
+pub(crate) async fn computing(client: &Client, lens: &Lens) -> Result<Vec<String>, ControlError> {
+    let bodies = bodies(client, lens).await?.into_iter();
+    let computing = bodies.filter(|(_, says)| *says == Body::Computes);
+    Ok(computing.map(|(name, _)| name).collect())
+}
+
+/// What the body of each function of the database says of a legacy table.
+async fn bodies(client: &Client, lens: &Lens) -> Result<Vec<(String, Body)>, ControlError> {
+    let rows = client
+        .query(BODIES, &[])
+        .await
+        .map_err(ControlError::sql("look at the bodies of functions"))?;
+    let body = |row: &tokio_postgres::Row| {
+        let says = Body::of(row.get(1), row.get(2), &lens.legacy);
+        (row.get(0), says)
+    };
+    Ok(rows.iter().map(body).collect())
 }
 
 /// What the operator should know before a step, one line each; the step is not refused for it.
@@ -229,7 +270,7 @@ pub(super) async fn warnings(
     for lens in migration.left_behind() {
         for dependent in dependents(client, lens).await? {
             let told = match dependent.kind {
-                Kind::View | Kind::Policy | Kind::Function => true,
+                Kind::View | Kind::Rule | Kind::Policy | Kind::Function => true,
                 Kind::Trigger => triggers,
                 // Its rows are the parent's: `check` tells of writers that name it.
                 Kind::Child => false,

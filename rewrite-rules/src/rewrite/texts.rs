@@ -10,11 +10,9 @@
 
 use std::collections::HashSet;
 
-use pg_query::protobuf::KeywordKind;
-
 use super::{Scope, command_name};
 use crate::lens::{TableName, quote_literal};
-use crate::mention::{Language, Mention, constant, mentions};
+use crate::mention::{self, Language, Mention, constant, mentions};
 use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
 use crate::statement::{Refusal, SearchPath};
@@ -171,24 +169,8 @@ impl Says {
             Says::Schemas(schemas) => return schemas.contains(&table.schema),
             Says::Names(names) => names,
         };
-        let has = |schema: Option<&String>, quoted| {
-            names.contains(&Mention {
-                schema: schema.cloned(),
-                name: table.name.clone(),
-                quoted,
-            })
-        };
-        let schema = Some(&table.schema);
-        let quoted = by_itself && has(None, true) || has(schema, true);
-        // A reserved word is no name unless it is quoted, and any is one behind a dot.
-        quoted || has(schema, false) || by_itself && has(None, false) && !is_reserved(&table.name)
+        mention::name(names, table, by_itself)
     }
-}
-
-fn is_reserved(name: &str) -> bool {
-    let tokens = pg_query::scan_tokens(name).unwrap_or_default();
-    let mut tokens = tokens.iter();
-    tokens.any(|token| token.keyword_kind == KeywordKind::ReservedKeyword as i32)
 }
 
 fn texts_of(statement: &Tree) -> Vec<Text<'_>> {
@@ -220,12 +202,7 @@ fn body(origin: Origin, options: &[Tree]) -> Option<Text<'_>> {
         Some(found.get("arg"))
     };
     let language = option("language").map_or("plpgsql", |name| name.text("sval"));
-    let language = match language.to_ascii_lowercase().as_str() {
-        "sql" | "plpgsql" => Language::Sql { strings: false },
-        // These say where the code is.
-        "c" | "internal" => return None,
-        _ => Language::Other,
-    };
+    let language = Language::of(language)?;
     let mut names = HashSet::new();
     option("as")?.each(&mut |node| names.extend(mentions(node.text("sval"), language)));
     Some(Text {

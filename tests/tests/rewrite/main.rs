@@ -2,6 +2,7 @@
 
 mod both_names;
 mod cache_same_answers;
+mod commands;
 mod merge;
 mod parts;
 mod prepared;
