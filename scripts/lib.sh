@@ -74,6 +74,19 @@ has_libclang() {
     return 1
 }
 
+# The headers that belong to libclang (stdbool.h and the like). A system that got the library as part of
+# some other program has it without them, and PostgreSQL's grammar cannot be read.
+has_clang_headers() {
+    local root=${1:-} found beside=${LIBCLANG_PATH:-/nonexistent}
+    for found in "$root"/usr/{lib*,local/lib*}/clang/*/include "$root"/usr/{lib*,local}/llvm*/lib*/clang/*/include \
+        "$root"/Library/Developer/CommandLineTools/usr/lib/clang/*/include \
+        "$beside"/clang/*/include "$beside"/../lib/clang/*/include; do
+        if [[ -e "$found/stdbool.h" ]]; then return 0; fi
+    done
+    # Whoever names directories of their own has them there.
+    [[ -n "${BINDGEN_EXTRA_CLANG_ARGS:-}" ]]
+}
+
 # Crates, Python's and Node's packages come by TLS; a bare system trusts nobody.
 has_certificates() {
     [[ -n "${SSL_CERT_FILE:-}" || -e /etc/ssl/certs/ca-certificates.crt || ! -e /etc/debian_version ]]
@@ -133,7 +146,8 @@ prepare_build() {
     require_rust
     local missing=()
     if ! has cc || ! has make; then missing+=(build-essential); fi
-    has_libclang || missing+=(libclang-dev)
+    # Elsewhere than on Debian headers may lie where nobody looks here: the build has the last word.
+    if ! has_libclang || { has apt-get && ! has_clang_headers; }; then missing+=(libclang-dev); fi
     has_postgresql || missing+=(postgresql)
     has_certificates || missing+=(ca-certificates)
     if ! has_libclang && [[ -n "${LIBCLANG_PATH:-}" ]]; then

@@ -92,26 +92,44 @@ fn a_link_to_a_file_or_a_heading_that_is_not_there_is_a_fault() {
     assert!(fault(&page, "#no-such-heading").is_some());
 }
 
-/// Comments and messages name pages too: `docs/limits.md` in a source file is a link like another.
-#[test]
-fn a_page_that_the_code_names_exists() {
-    let mut faults = Vec::new();
-    for ending in ["rs", "toml", "sql"] {
-        for file in all_files(ending) {
-            let text = fs::read_to_string(&file).expect("a file of text");
-            for (at, _) in text.match_indices("docs/") {
-                let named: String = text[at..]
-                    .chars()
-                    .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.'))
-                    .collect();
-                let named = named.trim_end_matches('.');
-                if named.ends_with(".md") && !repository().join(named).exists() {
-                    faults.push(format!("{}: there is no {named}", file.display()));
-                }
+/// Paths in a text that begin with `prefix`, as far as a name of ours reaches.
+fn paths_named(text: &str, prefix: &str) -> Vec<String> {
+    let part_of_name = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
+    text.match_indices(prefix)
+        .filter(|(at, _)| !text[..*at].ends_with(|c| part_of_name(&c)))
+        .map(|(at, _)| text[at..].chars().take_while(part_of_name).collect())
+        .map(|path: String| path.trim_end_matches(['.', '/']).to_owned())
+        .collect()
+}
+
+/// Paths that files of an ending name and that are not there.
+fn paths_missing(ending: &str, prefix: &str, wanted: fn(&str) -> bool) -> Vec<String> {
+    let mut missing = Vec::new();
+    for file in all_files(ending) {
+        let text = fs::read_to_string(&file).expect("a file of text");
+        for path in paths_named(&text, prefix) {
+            if wanted(&path) && !repository().join(&path).exists() {
+                missing.push(format!("{}: there is no {path}", file.display()));
             }
         }
     }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    missing
+}
+
+#[test]
+fn a_page_that_the_code_names_exists() {
+    for ending in ["rs", "toml", "sql"] {
+        let missing = paths_missing(ending, "docs/", |path| path.ends_with(".md"));
+        assert!(missing.is_empty(), "{}", missing.join("\n"));
+    }
+}
+
+#[test]
+fn a_script_that_the_documents_name_exists() {
+    let missing = paths_missing("md", "scripts/", |_| true);
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+    let named = paths_named("run `scripts/demo`, not other-scripts/x.", "scripts/");
+    assert_eq!(named, ["scripts/demo"]);
 }
 
 #[test]

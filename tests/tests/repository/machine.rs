@@ -37,17 +37,26 @@ impl Machine {
         self.has_libclang_with(&[])
     }
 
-    /// Asks `scripts/lib.sh`, with nothing from this machine that would answer for the root.
     fn has_libclang_with(&self, variables: &[(&str, &Path)]) -> bool {
+        self.ask("has_libclang", variables)
+    }
+
+    fn has_headers(&self) -> bool {
+        self.ask("has_clang_headers", &[])
+    }
+
+    /// Asks `scripts/lib.sh`, with nothing from this machine that would answer for the root.
+    fn ask(&self, question: &str, variables: &[(&str, &Path)]) -> bool {
         let answer = Command::new("bash")
             .args(["-euo", "pipefail", "-c"])
-            .arg("source scripts/lib.sh; if has_libclang \"$1\"; then echo found; else echo missing; fi")
-            .arg("has-libclang")
+            .arg("source scripts/lib.sh; if \"$1\" \"$2\"; then echo found; else echo missing; fi")
+            .args(["ask", question])
             .arg(self.path())
             .current_dir(repository())
             .env_remove("LIBCLANG_PATH")
             .env_remove("LD_LIBRARY_PATH")
             .env_remove("LIBRARY_PATH")
+            .env_remove("BINDGEN_EXTRA_CLANG_ARGS")
             .env("LLVM_CONFIG_PATH", "false")
             .envs(variables.iter().copied())
             .output()
@@ -129,6 +138,28 @@ fn libclang_path_is_searched_alone_and_must_hold_one() {
     machine.put("usr/lib/libclang.so", ELF_64);
     assert!(!asked("opt/empty"));
     assert!(!asked("opt/none"));
+}
+
+#[test]
+fn the_library_alone_as_other_programs_bring_it_lacks_the_headers_that_the_build_reads() {
+    // What Debian's libclang1-14 and a compiler put there.
+    let machine = Machine::with(&[
+        "usr/lib/llvm-14/lib/libclang.so.1",
+        "usr/lib/x86_64-linux-gnu/libclang-14.so.1",
+        "usr/lib/gcc/x86_64-linux-gnu/12/include/stdbool.h",
+    ]);
+    assert!(machine.has_libclang());
+    assert!(!machine.has_headers());
+
+    for headers in [
+        "usr/lib/llvm-14/lib/clang/14.0.6/include/stdbool.h",
+        "usr/lib/clang/20/include/stdbool.h",
+        "usr/lib64/clang/20/include/stdbool.h",
+        "usr/lib64/llvm20/lib/clang/20/include/stdbool.h",
+        "usr/local/lib/clang/20/include/stdbool.h",
+    ] {
+        assert!(Machine::with(&[headers]).has_headers(), "{headers}");
+    }
 }
 
 #[test]
