@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use rewrite_rules::{Phase, Reading, RuleSet, SearchPath};
+use rewrite_rules::{Meaning, Phase, Reading, RuleSet, SearchPath, Strings};
 
 use crate::latency::{self, Latencies};
 use crate::session::{Pin, Reader};
@@ -26,6 +26,7 @@ pub struct Generation {
     /// The first generation since which there are rules, and what sessions prepare is seen.
     watched_since: u64,
     path_question: Option<Box<str>>,
+    names_beyond_ascii: bool,
 }
 
 impl Generation {
@@ -35,6 +36,7 @@ impl Generation {
             names_since: 1,
             watched_since: 1,
             path_question: rules.path_question().map(Into::into),
+            names_beyond_ascii: rules.names_beyond_ascii(),
             rules,
         }
     }
@@ -48,6 +50,7 @@ impl Generation {
             names_since: if same_names { self.names_since } else { number },
             watched_since: if watched { self.watched_since } else { number },
             path_question: rules.path_question().map(Into::into),
+            names_beyond_ascii: rules.names_beyond_ascii(),
             rules,
         }
     }
@@ -94,8 +97,12 @@ impl Reader for Generation {
         self.rules.spells_name(text)
     }
 
-    fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
-        self.rules.rewrite(text, path)
+    fn rewrite(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
+        self.rules.rewrite_as(text, path, strings)
+    }
+
+    fn names_beyond_ascii(&self) -> bool {
+        self.names_beyond_ascii
     }
 
     fn names_since(&self) -> u64 {
@@ -110,7 +117,7 @@ impl Reader for Generation {
         self.path_question.as_deref()
     }
 
-    fn path_answered(&self, letters: &[u8]) -> SearchPath {
+    fn path_answered(&self, letters: &[u8]) -> Option<Meaning> {
         self.rules.path_answered(letters)
     }
 }

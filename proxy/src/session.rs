@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use rewrite_rules::{Reading, SearchPath, ServerVersion};
+use rewrite_rules::{Meaning, Reading, SearchPath, ServerVersion, Strings};
 
 use crate::wire::frame::tag_name;
 use crate::wire::frontend::{MessageError, MessageLimits};
@@ -47,14 +47,16 @@ pub trait Reader: fmt::Debug {
     fn may_name(&self, text: &[u8]) -> bool;
     /// Whether it spells one as it is, not in escapes.
     fn spells_name(&self, text: &[u8]) -> bool;
-    fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading>;
+    fn rewrite(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading>;
+    /// Whether a managed name is spelled otherwise in other encodings.
+    fn names_beyond_ascii(&self) -> bool;
     /// The first generation since which the names of managed tables are these.
     fn names_since(&self) -> u64;
     /// The first generation since which what sessions prepare is seen.
     fn watched_since(&self) -> u64;
     /// The query by which the server tells what those names mean to a session, if any is managed.
     fn path_question(&self) -> Option<&str>;
-    fn path_answered(&self, letters: &[u8]) -> SearchPath;
+    fn path_answered(&self, letters: &[u8]) -> Option<Meaning>;
 }
 
 /// Where a session takes its generation from, and tells others which one it is using.
@@ -164,6 +166,10 @@ pub struct Session<P: Pin> {
     /// The generation that the session began with.
     born: u64,
     encoding: Encoding,
+    /// Whether plain strings have escapes; `None` when the server was asked and did not say.
+    strings: Option<Strings>,
+    /// The server keeps bytes as they are: its own encoding is UTF-8, or none.
+    server_keeps_bytes: bool,
     server: ServerVersion,
     expects: VecDeque<Expect>,
     statements: Statements,
@@ -201,7 +207,7 @@ pub struct Session<P: Pin> {
 /// How the client's bytes spell characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
-    /// UTF-8, or SQL_ASCII: the server reads the same bytes that the rules do.
+    /// UTF-8, or SQL_ASCII on a server of UTF-8: the server reads the same bytes that the rules do.
     Bytes,
     /// The server converts: only ASCII means the same to both.
     Converted,
@@ -219,6 +225,8 @@ impl<P: Pin> Session<P> {
             born: generation.number(),
             generation,
             encoding: Encoding::Bytes,
+            strings: Some(Strings::Standard),
+            server_keeps_bytes: true,
             server: ServerVersion::default(),
             expects,
             statements: Statements::default(),

@@ -6,6 +6,7 @@
 mod constants;
 mod executing;
 pub mod lens;
+mod meaning;
 mod mention;
 pub mod phase;
 mod reading;
@@ -18,6 +19,7 @@ mod search_path;
 mod shapes;
 mod splice;
 pub mod statement;
+pub mod strings;
 mod template;
 mod text_functions;
 mod tokens;
@@ -26,11 +28,14 @@ mod walk;
 
 pub use executing::Executed;
 pub use lens::{LegacyColumn, Lens, TableName, UNMAPPED};
+pub use meaning::{Touch, touch};
 pub use mention::Body;
 pub use phase::Phase;
 pub use rule_file::schema::schema;
 pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
+pub use search_path::Meaning;
 pub use statement::{
     Answer, Does, Mapped, Named, Needs, OnPrepared, Reading, Refusal, Rename, Rewritten,
     SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, Verdict, Within,
 };
+pub use strings::Strings;

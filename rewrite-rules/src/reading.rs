@@ -5,6 +5,8 @@ mod effects;
 use std::ops::Range;
 use std::sync::Arc;
 
+use pg_query::ParserOptions;
+
 use crate::refuse;
 use crate::rewrite::{self, Plan, Scope};
 use crate::rule_set::RuleSet;
@@ -54,7 +56,6 @@ impl RuleSet {
     #[must_use]
     pub fn read(&self, text: &str, path: SearchPath) -> Reading {
         let mut effects = SessionEffects::default();
-        let named = self.may_name(text.as_bytes());
         let (verdict, calls) = match parse(text) {
             Ok(tree) => {
                 let verdict = self
@@ -62,18 +63,24 @@ impl RuleSet {
                     .unwrap_or_else(Verdict::Refused);
                 (verdict, self.calls_of(text, &tree))
             }
-            Err(refusal) if named => (Verdict::Refused(refusal), None),
-            Err(_) => {
-                // What is wrong with it, or what a newer server makes of it, is the server's.
-                effects::of_words(text, &mut effects);
-                (Verdict::PassThrough, None)
-            }
+            Err(refusal) => return self.unread(text, refusal),
         };
         Reading {
             verdict,
             effects,
             calls,
         }
+    }
+
+    /// What becomes of a text that cannot be read.
+    pub(crate) fn unread(&self, text: &str, refusal: Refusal) -> Reading {
+        if self.may_name(text.as_bytes()) {
+            return Reading::new(Verdict::Refused(refusal), SessionEffects::default());
+        }
+        // What is wrong with it, or what a newer server makes of it, is the server's.
+        let mut effects = SessionEffects::default();
+        effects::of_words(text, &mut effects);
+        Reading::new(Verdict::PassThrough, effects)
     }
 
     pub(crate) fn verdict(
@@ -164,9 +171,34 @@ pub(crate) fn parse(text: &str) -> Result<Tree, Refusal> {
     if let Some(refusal) = too_costly(text) {
         return Err(refusal);
     }
-    let parsed = pg_query::parse(text, pg_query::ParserOptions::DEFAULT)
-        .map_err(|error| unreadable(text, &error))?;
+    let parsed =
+        pg_query::parse(text, ParserOptions::DEFAULT).map_err(|error| unreadable(text, &error))?;
     Tree::of(&parsed.protobuf).map_err(|error| unreadable(text, &error))
+}
+
+/// The trees of a text in which backslashes are escapes, and of the same in which they are not: `None`
+/// if neither is SQL, which whoever reads the latter will be told.
+pub(crate) fn parse_both(escapes: &str, standard: &str) -> Result<Option<(Tree, Tree)>, Refusal> {
+    if let Some(refusal) = too_costly(standard) {
+        return Err(refusal);
+    }
+    let options = ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS
+        // It would be written into a pipe that nobody reads meanwhile.
+        | ParserOptions::DISABLE_ESCAPE_STRING_WARNING;
+    let came = pg_query::parse(escapes, options);
+    // In this order: a parse that fails leaves its setting to the thread's scanner, and the next one,
+    // come what may, takes it back.
+    let made = pg_query::parse(standard, ParserOptions::DEFAULT);
+    match (came, made) {
+        (Ok(came), Ok(made)) => {
+            let came = Tree::of(&came.protobuf);
+            let made = Tree::of(&made.protobuf);
+            let unreadable = |error| unreadable(standard, &error);
+            Ok(Some((came.map_err(unreadable)?, made.map_err(unreadable)?)))
+        }
+        (Err(_), Err(_)) => Ok(None),
+        (Ok(_), Err(_)) | (Err(_), Ok(_)) => Err(refuse::strings_not_found()),
+    }
 }
 
 fn unreadable(text: &str, error: &dyn std::fmt::Display) -> Refusal {
@@ -199,7 +231,7 @@ fn syntax_position(text: &str, message: &str) -> Option<u32> {
         .iter()
         .filter(|token| &text[token.start..token.end] == near);
     let fails = |end: usize| {
-        pg_query::parse(&text[..end], pg_query::ParserOptions::DEFAULT)
+        pg_query::parse(&text[..end], ParserOptions::DEFAULT)
             .is_err_and(|error| error.to_string().ends_with(message))
     };
     let mut left = PARSED_BYTES_MAX;

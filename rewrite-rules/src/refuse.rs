@@ -168,3 +168,28 @@ pub(crate) fn not_sql(sql: &str) -> Refusal {
         &format!("This is a mistake in crossfade; please report the statement. It became: {sql}"),
     )
 }
+
+/// A text under `standard_conforming_strings = off` of which it is not certain where its strings end.
+pub(crate) fn strings_not_found() -> Refusal {
+    refusal(
+        UNSUPPORTED,
+        "crossfade cannot tell where the strings of this text end while \
+         standard_conforming_strings is off"
+            .to_owned(),
+        STRINGS_HINT,
+    )
+}
+
+/// What the rules add to a text would be read otherwise than they were.
+pub(crate) fn strings_of_rules() -> Refusal {
+    refusal(
+        UNSUPPORTED,
+        "the rules have a backslash in a plain string, which means something else while \
+         standard_conforming_strings is off"
+            .to_owned(),
+        "Write it as E'…' in the rule file, or SET standard_conforming_strings TO on.",
+    )
+}
+
+const STRINGS_HINT: &str =
+    "Write strings with backslashes as E'…', or SET standard_conforming_strings TO on.";

@@ -382,15 +382,6 @@ fn finder(words: &[String]) -> Option<AhoCorasick> {
     })
 }
 
-/// Words that the session must see whatever they name: they change what unqualified names mean, or
-/// the prepared statements.
-const SESSION_WORDS: [&str; 7] = [
-    "search_path",
-    // `"$user"` in the path, and the right to look into a schema, go by the role.
-    "role",
-    "authorization",
-    "prepare",
-    "execute",
-    "deallocate",
-    "discard",
-];
+/// Words that the session must see whatever they name: they make, run or end prepared statements.
+/// What changes the meaning of names is seen by [`touch`](crate::touch).
+const SESSION_WORDS: [&str; 4] = ["prepare", "execute", "deallocate", "discard"];

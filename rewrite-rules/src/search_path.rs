@@ -3,9 +3,26 @@
 use crate::lens::{TableName, quote_literal};
 use crate::rule_set::RuleSet;
 use crate::statement::SearchPath;
+use crate::strings::Strings;
 
 /// One bit for each table.
 const NAMES_MAX: usize = u64::BITS as usize;
+
+/// The last two letters: whether backslashes escape in plain strings, and whether the server reads the
+/// bytes that the client writes as they are.
+const SETTINGS: &str = "CASE pg_catalog.current_setting('standard_conforming_strings') WHEN 'off' THEN 'e' ELSE 's' END \
+     || CASE WHEN pg_catalog.current_setting('client_encoding') = 'UTF8' THEN 'b' \
+     WHEN pg_catalog.current_setting('client_encoding') = 'SQL_ASCII' \
+     AND pg_catalog.current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII') THEN 'b' ELSE 'c' END";
+
+/// How the server reads what the session sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    pub path: SearchPath,
+    pub strings: Strings,
+    /// The server converts what the client sends from another encoding.
+    pub converts: bool,
+}
 
 impl RuleSet {
     /// The tables whose unqualified names may mean another one, each once and in order.
@@ -15,8 +32,8 @@ impl RuleSet {
     }
 
     /// A query of one row and column by which a session tells what the managed tables' names mean
-    /// in it, a letter for each: `t` the declared table, `f` not that one, `u` unknown. `None`
-    /// where there is nothing to ask.
+    /// in it, a letter for each: `t` the declared table, `f` not that one, `u` unknown; and behind
+    /// them two for how it reads texts. `None` where there is nothing to ask.
     ///
     /// Where neither the declared table nor another one is there (it was dropped when it was
     /// retired) the name means what it meant, as long as its schema is in the path.
@@ -35,12 +52,32 @@ impl RuleSet {
             )
         };
         let letters: Vec<String> = self.path_names.iter().map(letter).collect();
-        (!letters.is_empty()).then(|| format!("SELECT {}", letters.join(" || ")))
+        (!letters.is_empty()).then(|| format!("SELECT {} || {SETTINGS}", letters.join(" || ")))
     }
 
-    /// What the answer to [`RuleSet::path_question`] says.
+    /// What the answer to [`RuleSet::path_question`] says; `None` when it cannot be its answer.
     #[must_use]
-    pub fn path_answered(&self, letters: &[u8]) -> SearchPath {
+    pub fn path_answered(&self, letters: &[u8]) -> Option<Meaning> {
+        let (letters, settings) = letters.split_last_chunk::<2>()?;
+        let strings = match settings[0] {
+            b's' => Strings::Standard,
+            b'e' => Strings::Escapes,
+            _ => return None,
+        };
+        let converts = match settings[1] {
+            b'b' => false,
+            b'c' => true,
+            _ => return None,
+        };
+        let path = self.names_answered(letters);
+        Some(Meaning {
+            path,
+            strings,
+            converts,
+        })
+    }
+
+    fn names_answered(&self, letters: &[u8]) -> SearchPath {
         let fits = letters.len() == self.path_names.len();
         if !fits || !letters.iter().all(|letter| b"tf".contains(letter)) {
             return SearchPath::Unknown;
@@ -53,6 +90,13 @@ impl RuleSet {
         }
         let bit = |(at, letter): (usize, &u8)| u64::from(*letter == b't') << at;
         SearchPath::Finds(letters.iter().enumerate().map(bit).sum())
+    }
+
+    /// Whether a managed name is spelled otherwise in other encodings.
+    #[must_use]
+    pub fn names_beyond_ascii(&self) -> bool {
+        let mut names = self.path_names.iter();
+        names.any(|table| !table.name.is_ascii() || !table.schema.is_ascii())
     }
 
     /// Whether an unqualified name means this table; `None` where that is not known.
@@ -104,9 +148,32 @@ mod tests {
             ("t", "refused"),
             ("", "refused"),
         ] {
-            let path = rules.path_answered(letters.as_bytes());
+            let path = rules.names_answered(letters.as_bytes());
             assert_eq!(verdict(path, plain), expected, "{letters}");
             assert_eq!(verdict(path, qualified), "rewritten", "{letters}");
+        }
+    }
+
+    #[test]
+    fn the_answer_tells_how_texts_are_read() {
+        let rules = rules();
+        for (letters, expected) in [
+            (
+                "ttsb",
+                Some((SearchPath::AsDeclared, Strings::Standard, false)),
+            ),
+            (
+                "ffeb",
+                Some((SearchPath::Finds(0), Strings::Escapes, false)),
+            ),
+            ("uusc", Some((SearchPath::Unknown, Strings::Standard, true))),
+            ("tt", None),
+            ("ttxb", None),
+            ("b", None),
+        ] {
+            let told = rules.path_answered(letters.as_bytes());
+            let told = told.map(|told| (told.path, told.strings, told.converts));
+            assert_eq!(told, expected, "{letters}");
         }
     }
 
@@ -140,6 +207,42 @@ mod tests {
                 "SELECT set_config('Search_Path', 'x', true); SELECT FROM iso_agents",
                 true,
             ),
+            ("SET SCHEMA 'other'; SELECT FROM iso_agents", true),
+            ("SET SESSION SCHEMA 'other'; SELECT FROM iso_agents", true),
+            ("SET SCHEMA 'public'; SELECT FROM iso_agents", false),
+            ("SET \"SEARCH_PATH\" = other; SELECT FROM iso_agents", true),
+            (
+                "SELECT set_config('search_' || 'path', 'x', true); SELECT FROM iso_agents",
+                true,
+            ),
+            (
+                "SELECT set_config(U&'\\0073earch_path', 'x', true); SELECT FROM iso_agents",
+                true,
+            ),
+            (
+                "SELECT set_config('app.x'::text, 'x', true); SELECT FROM iso_agents",
+                false,
+            ),
+            (
+                "UPDATE pg_settings SET setting = 'x' WHERE name = 'search_path'; SELECT FROM iso_agents",
+                true,
+            ),
+            (
+                "DO $$ BEGIN PERFORM set_config('search_path', 'x', false); END $$; SELECT FROM iso_agents",
+                true,
+            ),
+            (
+                "DO $$ BEGIN PERFORM 1; END $$; SELECT FROM iso_agents",
+                false,
+            ),
+            ("ALTER SCHEMA a RENAME TO b; SELECT FROM iso_agents", true),
+            ("DROP SCHEMA a CASCADE; SELECT FROM iso_agents", true),
+            ("CREATE SCHEMA a; SELECT FROM iso_agents", true),
+            (
+                "REVOKE ALL ON SCHEMA a FROM b; SELECT FROM iso_agents",
+                true,
+            ),
+            ("ALTER ROLE a RENAME TO b; SELECT FROM iso_agents", true),
         ] {
             let reading = rules.rewrite(text, SearchPath::AsDeclared);
             let is_refused = matches!(reading.verdict, Verdict::Refused(_));

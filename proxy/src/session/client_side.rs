@@ -9,7 +9,7 @@
 //! Execute, rows hidden, limit 10  →  Execute, no limit
 //! ```
 
-use rewrite_rules::Verdict;
+use rewrite_rules::{Touch, Verdict};
 use std::ops::RangeInclusive;
 
 use super::cache::Plan;
@@ -143,6 +143,8 @@ impl<P: Pin> Session<P> {
             }
             frontend::FUNCTION_CALL => {
                 self.cache_sees_function_call();
+                // Any function may be called by its number, the one that sets parameters as well.
+                self.path_touched();
                 self.expects.push_back(Expect::FunctionCall);
                 Act::Forward
             }
@@ -155,6 +157,7 @@ impl<P: Pin> Session<P> {
         ) {
             self.cache.unanswered += 1;
             self.cache.in_segment = false;
+            self.path_sees_end();
             self.hold_for_newer();
         }
         Ok(act)
@@ -186,6 +189,7 @@ impl<P: Pin> Session<P> {
         self.cache_sees_query(text, insert);
         let read = self.judge(text);
         let read = self.complete_query(text, read, insert);
+        self.path_sees_text(text, &read);
         self.path_sees_run(&read);
         self.count(&read);
         let shadow = if self.is_outside_block() && is_comparable(&read) && self.sampled() {
@@ -257,6 +261,8 @@ impl<P: Pin> Session<P> {
                 generation: self.generation.number(),
                 foreign_in: if foreign { self.generation.number() } else { 0 },
                 serial: self.statements.next_serial(),
+                strings: self.strings,
+                touch: self.path_touch_of(&parse),
                 kept,
                 effect: if self.cache.is_on() && kept.is_none() {
                     effect(parse.text)
@@ -305,9 +311,15 @@ impl<P: Pin> Session<P> {
         }
         let current = self.generation.number();
         let statement = self.statements.get(names.statement);
-        if statement.is_none_or(|statement| statement.is_plain(current)) {
+        let touch = statement.map_or(Touch::No, |statement| statement.touch);
+        let is_plain = statement.is_none_or(|statement| statement.is_plain(current));
+        if is_plain && (touch == Touch::No || names.portal.is_empty()) {
             // Of most Binds, this is all: one look.
-            self.portals.bind(names.portal, Portal::default());
+            let portal = Portal {
+                touch,
+                ..Portal::default()
+            };
+            self.portals.bind(names.portal, portal);
             let (read, kept) = (None, None);
             self.expects.push_back(Expect::Bind { read, kept });
             return Act::Forward;
@@ -318,7 +330,8 @@ impl<P: Pin> Session<P> {
         }
         self.cache_sees_bind(names.statement, insert);
         let limit = self.settings.limits.prepared_statements_max;
-        if read.is_some() && !names.portal.is_empty() && self.portals.named_count() >= limit {
+        let counts = (read.is_some() || touch != Touch::No) && !names.portal.is_empty();
+        if counts && self.portals.named_count() >= limit {
             read = self.poison(refused(too_many("portals", limit)), insert);
         }
         self.comparable_statements |= is_comparable(&read);
@@ -331,6 +344,7 @@ impl<P: Pin> Session<P> {
         };
         let portal = Portal {
             read: read.clone(),
+            touch,
             shadow,
         };
         self.portals.bind(names.portal, portal);
@@ -364,15 +378,16 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_execute(&mut self, execute: Execute<'_>, insert: &mut Vec<u8>) -> Act {
-        let (read, shadow) = match self.portals.get_mut(execute.portal) {
-            Some(portal) => (portal.read.clone(), portal.shadow.take()),
-            None => (None, None),
+        let (read, touch, shadow) = match self.portals.get_mut(execute.portal) {
+            Some(portal) => (portal.read.clone(), portal.touch, portal.shadow.take()),
+            None => (None, Touch::No, None),
         };
         if !is_refused(&read) {
             // A refused statement was counted when its Bind was poisoned.
             self.count(&read);
         }
         let hides = answer(read.as_ref(), 0).hide_rows;
+        self.path_sees_touch(touch);
         self.path_sees_run(&read);
         let run = self.run(read, shadow);
         let prepares = run.prepares();

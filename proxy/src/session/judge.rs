@@ -1,12 +1,12 @@
 //! What a text becomes under the session's generation: passed, replaced, or refused.
 //!
-//! Adds to the rule set's verdict what only the session knows: its encoding, its `search_path` and
-//! the server's version.
+//! Adds to the rule set's verdict what only the session knows: its encoding, how it reads strings, its
+//! `search_path` and the server's version.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rewrite_rules::{Reading, Refusal, SessionEffects, Verdict};
+use rewrite_rules::{Reading, Refusal, SessionEffects, Strings, Verdict};
 
 use super::expect::Read;
 use super::{Encoding, Pin, Reader, Session};
@@ -26,21 +26,26 @@ impl<P: Pin> Session<P> {
     /// Reads a text that is about to be sent. `None`: it goes on as it came.
     pub(super) fn judge(&mut self, text: &[u8]) -> Read {
         let known = std::mem::take(&mut self.path.found_foreign);
-        self.path.judged_foreign = known || !self.generation.must_read(text);
+        self.path.judged_foreign = known || !self.must_read(text);
         if self.path.judged_foreign {
-            self.path_sees_unread(text);
             return None;
         }
         self.path_knows_names();
         let readable = String::from_utf8_lossy(text);
         // Where the server converts, bytes that happen to be UTF-8 need not mean to it what they
         // mean to the rules: in some encodings a backslash is the second half of a character.
-        let foreign = self.encoding == Encoding::Converted && !text.is_ascii();
-        if (foreign || matches!(readable, Cow::Owned(_))) && self.generation.may_name(text) {
+        let foreign = self.is_foreign_to_rules(text);
+        let names =
+            self.generation.may_name(text) || foreign && self.generation.names_beyond_ascii();
+        if names && (foreign || matches!(readable, Cow::Owned(_))) {
             return Some(refused(not_readable()));
         }
+        let strings = match self.strings {
+            None if names && text.contains(&b'\\') => return Some(refused(strings_not_known())),
+            strings => strings.unwrap_or(Strings::Standard),
+        };
         let sql = &*readable;
-        let reading = self.generation.rewrite(sql, self.path.means);
+        let reading = self.generation.rewrite(sql, self.path.means, strings);
         let objection = match &reading.verdict {
             Verdict::Rewritten(rewritten) => self
                 .encoding_objection(&rewritten.sql)
@@ -59,6 +64,20 @@ impl<P: Pin> Session<P> {
             }
             Verdict::PassThrough | Verdict::Rewritten(_) | Verdict::Refused(_) => Some(reading),
         }
+    }
+
+    /// Whether the text spells anything that has to be looked at. A name that is no ASCII cannot be looked
+    /// for in a text that the server converts.
+    pub(super) fn must_read(&self, text: &[u8]) -> bool {
+        self.generation.must_read(text)
+            || self.encoding == Encoding::Converted
+                && self.generation.names_beyond_ascii()
+                && !text.is_ascii()
+    }
+
+    /// The server reads other characters in it than the rules would.
+    fn is_foreign_to_rules(&self, text: &[u8]) -> bool {
+        self.encoding == Encoding::Converted && !text.is_ascii()
     }
 
     /// In a failed transaction the server parses a text, and then refuses all but the commands that
@@ -107,6 +126,17 @@ pub(super) fn not_readable() -> Refusal {
         sqlstate: "0A000",
         message: "a statement on a table under migration is not in UTF-8".to_owned(),
         hint: "SET client_encoding TO 'UTF8'.".to_owned(),
+        position: None,
+    }
+}
+
+fn strings_not_known() -> Refusal {
+    Refusal {
+        sqlstate: "0A000",
+        message: "it is not known what a backslash means to the server in a statement on a table \
+                  under migration"
+            .to_owned(),
+        hint: "Write the string as E'…', or send the statement again.".to_owned(),
         position: None,
     }
 }

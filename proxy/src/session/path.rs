@@ -1,5 +1,6 @@
-//! What unqualified names of managed tables mean to the session: asked of the server when a text
-//! that may hold one is about to be read and the answer may have changed.
+//! What unqualified names of managed tables mean to the session, and how the server reads its texts:
+//! asked of the server when a text that may hold such a name is about to be read and the answer may have
+//! changed.
 //!
 //! ```text
 //! client → SELECT … FROM iso_agents     not taken yet
@@ -9,15 +10,24 @@
 //! ```
 //!
 //! So the defaults of the role and the database count, and what a ROLLBACK, a RESET or a role's
-//! rights make of the path; a session that names no managed table is never asked for. The question
+//! rights make of the path; a session that names no managed table is never asked for. It may have
+//! changed after whatever text is not known to leave it (`rewrite_rules::touch`), after a call by number,
+//! and when the server tells of a setting. What is changed for a transaction comes back with its end. The question
 //! ends with a Sync where nothing of the client's awaits one, so that no transaction is left open;
 //! else with a Flush.
+//!
+//! ```text
+//! the answer came                     and holds until
+//! outside a block, nothing awaited    something may change it
+//! in a transaction where nothing did  something may change it
+//! in a transaction where it did       that, its end, or the end of a part of it (ROLLBACK TO)
+//! ```
 
-use rewrite_rules::{Does, SearchPath, Verdict};
+use rewrite_rules::{Does, Meaning, SearchPath, Strings, Touch, Verdict, touch};
 
 use super::expect::{Expect, Read};
 use super::judge::is_refused;
-use super::{Pin, Reader, Session};
+use super::{Encoding, Pin, Reader, Session};
 use crate::wire::frame::Header;
 use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
 
@@ -29,8 +39,13 @@ pub(super) struct Path {
     pub means: SearchPath,
     /// It may have changed since the server was asked.
     to_be_asked: bool,
-    /// The session has changed it: commands that change it back are worth a look.
+    /// The server has been asked once: from then on it is looked at what each text may do. Until then a
+    /// session pays for no such look.
+    follows: bool,
+    /// Something in the transaction that is open may have changed it, or may have and was not looked at.
     touched: bool,
+    /// A transaction block is open for certain, so that neither Sync nor Query ends a transaction.
+    in_block: bool,
     /// The generation whose managed names the server was asked for.
     names_since: u64,
     asking: Asking,
@@ -44,13 +59,21 @@ pub(super) struct Path {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asking {
     No,
-    /// `settles`: no transaction block is open that could bring back what was before.
     Under {
-        settles: bool,
-        answer: Option<SearchPath>,
+        /// How long the answer holds.
+        holds: Holds,
+        answer: Option<Meaning>,
     },
     /// The frame that waits is to be taken, whatever was answered.
     Answered,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    /// No transaction block is open that could bring back what was before.
+    UntilTouched,
+    /// Up to the end of this transaction, or of a part of it.
+    InTransaction,
 }
 
 impl Path {
@@ -59,7 +82,9 @@ impl Path {
         Path {
             means: if asks { SearchPath::Unknown } else { unasked },
             to_be_asked: asks,
-            touched: false,
+            follows: false,
+            touched: asks,
+            in_block: false,
             names_since: generation.names_since(),
             asking: Asking::No,
             found_foreign: false,
@@ -78,6 +103,9 @@ impl<P: Pin> Session<P> {
         body: &[u8],
         insert: &mut Vec<u8>,
     ) -> Result<bool, MessageError> {
+        if self.path.names_since != self.generation.names_since() {
+            self.path_knows_names();
+        }
         if !self.path.to_be_asked {
             return Ok(false);
         }
@@ -108,6 +136,10 @@ impl<P: Pin> Session<P> {
         }
         // A failed transaction answers nothing, and whatever comes in it fails.
         let failed = self.status == b'E' && self.expects.is_empty();
+        if failed {
+            // But a text may end it, and go on.
+            self.names_mean(SearchPath::Unknown);
+        }
         if failed || !self.admitted || !self.depends_on_path(header, body)? {
             return Ok(false);
         }
@@ -126,8 +158,14 @@ impl<P: Pin> Session<P> {
         };
         frontend::write_bare(insert, end);
         self.path.names_since = self.generation.names_since();
+        let holds = match self.status {
+            b'I' if self.expects.is_empty() => Holds::UntilTouched,
+            _ if !self.path.touched => Holds::UntilTouched,
+            _ => Holds::InTransaction,
+        };
+        self.path.in_block &= self.path.follows || self.expects.is_empty();
         self.path.asking = Asking::Under {
-            settles: self.status == b'I' && self.expects.is_empty(),
+            holds,
             answer: None,
         };
         self.expects.push_back(Expect::PathQuestion {
@@ -154,25 +192,28 @@ impl<P: Pin> Session<P> {
 
     /// A text that is about to be judged.
     fn sent_text_depends(&mut self, text: &[u8]) -> bool {
-        self.path.found_foreign = !self.generation.must_read(text);
-        !self.path.found_foreign && self.read_text_depends(text)
+        self.path.found_foreign = !self.must_read(text);
+        // What has a backslash is cut into other statements by another setting.
+        !self.path.found_foreign && (text.contains(&b'\\') || self.read_text_depends(text))
     }
 
     /// A text that has to be read.
     fn read_text_depends(&self, text: &[u8]) -> bool {
-        if self.generation.spells_name(text) {
+        let unnamed = !text.is_ascii() && self.generation.names_beyond_ascii();
+        if unnamed || self.generation.spells_name(text) {
             return true;
         }
         let may_name = self.generation.may_name(text);
         let Ok(text) = std::str::from_utf8(text) else {
             return may_name;
         };
+        let strings = self.strings.unwrap_or(Strings::Standard);
         if may_name {
             // Some name stands in escapes. Where the path is not known, a managed one is refused.
-            let reading = self.generation.rewrite(text, SearchPath::Unknown);
+            let reading = self.generation.rewrite(text, SearchPath::Unknown, strings);
             return !matches!(reading.verdict, Verdict::PassThrough);
         }
-        let reading = self.generation.rewrite(text, self.path.means);
+        let reading = self.generation.rewrite(text, self.path.means, strings);
         reading.effects.prepared.iter().any(|effect| {
             matches!(&effect.does, Does::Execute { name, .. } if self.named_depends(name.as_bytes()))
         })
@@ -186,7 +227,7 @@ impl<P: Pin> Session<P> {
 
     fn prepared_depends(&mut self, name: &[u8]) -> bool {
         let current = self.generation.number();
-        let Some(statement) = self.statements.get_mut(name) else {
+        let Some(statement) = self.statements.get(name) else {
             return false;
         };
         if statement.foreign_in == current {
@@ -196,42 +237,88 @@ impl<P: Pin> Session<P> {
         let Some(parse) = body.and_then(|body| Parse::read(body).ok()) else {
             return false;
         };
-        if !self.generation.must_read(parse.text) {
+        if self.must_read(parse.text) {
+            return self.read_text_depends(parse.text);
+        }
+        if let Some(statement) = self.statements.get_mut(name) {
             statement.foreign_in = current;
-            return false;
         }
-        let text = parse.text.to_vec();
-        self.read_text_depends(&text)
+        false
     }
 
-    /// A text that was not read: it names nothing that the rules look for.
+    /// What running a text may do, found out once for each that is prepared.
+    pub(super) fn path_touch_of(&self, parse: &Parse<'_>) -> Touch {
+        if self.generation.path_question().is_none() {
+            return Touch::No;
+        }
+        // The unnamed statement is nearly always run at once, and before the first question nobody cares.
+        if parse.name.is_empty() && !self.path.follows {
+            return Touch::Changes;
+        }
+        touch(parse.text)
+    }
+
+    /// A Query is about to run.
     #[inline]
-    pub(super) fn path_sees_unread(&mut self, text: &[u8]) {
-        if self.path.touched
-            && text
-                .windows(5)
-                .any(|word| word.eq_ignore_ascii_case(b"reset"))
-        {
-            self.path_touched(SearchPath::Unknown);
+    pub(super) fn path_sees_text(&mut self, text: &[u8], read: &Read) {
+        if self.path.follows && !is_refused(read) {
+            self.path_sees_touch(touch(text));
         }
     }
 
-    /// A text is about to be run.
+    /// A text that may do this is about to run.
+    #[inline]
+    pub(super) fn path_sees_touch(&mut self, touch: Touch) {
+        match touch {
+            Touch::No => {}
+            Touch::Reverts => {
+                self.path.in_block = false;
+                self.path.to_be_asked |= self.path.touched;
+            }
+            Touch::Changes => {
+                self.path.in_block = false;
+                self.path_touched();
+            }
+        }
+    }
+
+    /// A Query or a Sync was sent: without a block it ends the transaction.
+    #[inline]
+    pub(super) fn path_sees_end(&mut self) {
+        self.path.to_be_asked |= self.path.touched && !self.path.in_block;
+    }
+
+    /// What names mean may have changed, and the server is to be asked.
+    pub(super) fn path_touched(&mut self) {
+        if self.generation.path_question().is_some() {
+            self.path.touched = true;
+            self.path.to_be_asked = true;
+        }
+    }
+
+    /// A text is about to be run that was read.
     #[inline]
     pub(super) fn path_sees_run(&mut self, read: &Read) {
         if let Some(reading) = read
             && let Some(left) = reading.effects.path
             && !is_refused(read)
         {
-            self.path_touched(left);
+            self.path_touched();
+            self.names_mean(left);
         }
     }
 
-    /// What runs leaves the path like this, if it succeeds.
-    fn path_touched(&mut self, left: SearchPath) {
-        self.path.touched = true;
-        self.path.to_be_asked = self.generation.path_question().is_some();
-        self.names_mean(left);
+    /// The server is ready. Where no transaction is open, one has ended, with what was changed in it for
+    /// its time only.
+    #[inline]
+    pub(super) fn path_sees_ready(&mut self) {
+        self.path.in_block = self.status == b'T' && self.expects.is_empty();
+        let ended = self.status != b'T' && self.path.follows;
+        if ended && self.path.touched {
+            self.path.to_be_asked = self.generation.path_question().is_some();
+            // What is outstanding may have touched it again.
+            self.path.touched = self.status == b'E' || !self.expects.is_empty();
+        }
     }
 
     /// A generation that manages other names: what these mean was never asked.
@@ -240,6 +327,8 @@ impl<P: Pin> Session<P> {
         if self.path.names_since != since {
             self.path.names_since = since;
             self.path.to_be_asked = true;
+            // Before there was anything to ask, nothing was looked at.
+            self.path.touched |= !self.path.follows;
             self.names_mean(SearchPath::Unknown);
         }
     }
@@ -257,21 +346,31 @@ impl<P: Pin> Session<P> {
         let letters = body.get(6..).unwrap_or_default();
         let means = self.generation.path_answered(letters);
         if let Asking::Under { answer, .. } = &mut self.path.asking {
-            *answer = Some(means);
+            *answer = means;
         }
     }
 
     /// The question has been answered, or has failed: then it is not known what names mean to the
     /// frame that waits, and the next one asks again.
     pub(super) fn path_is_answered(&mut self) {
-        let Asking::Under { settles, answer } = self.path.asking else {
+        let Asking::Under { holds, answer } = self.path.asking else {
             return;
         };
-        // Within a transaction a savepoint may bring back what was: there it is asked each time.
-        let known = answer.is_some() && (settles || !self.path.touched);
+        let known = answer.is_some();
+        self.path.follows = true;
         self.path.to_be_asked = !known;
+        // What was not looked at lies before the transaction that is open.
+        self.path.touched &= !known || holds != Holds::UntilTouched;
         self.path.asking = if known { Asking::No } else { Asking::Answered };
-        self.names_mean(answer.unwrap_or(SearchPath::Unknown));
+        self.strings = answer.map(|answer| answer.strings);
+        if let Some(answer) = answer {
+            self.encoding = if answer.converts {
+                Encoding::Converted
+            } else {
+                Encoding::Bytes
+            };
+        }
+        self.names_mean(answer.map_or(SearchPath::Unknown, |answer| answer.path));
         self.holding = false;
         self.hold_for_newer();
     }

@@ -15,12 +15,13 @@
 use std::sync::Arc;
 
 use rewrite_rules::{
-    Answer, Does, Executed, OnPrepared, Reading, Refusal, SessionEffects, Verdict, Within,
+    Answer, Does, Executed, OnPrepared, Reading, Refusal, SessionEffects, Strings, Touch, Verdict,
+    Within, touch,
 };
 
 use super::expect::{Expect, Read, Run, answer};
 use super::judge::{is_refused, not_readable, refused, replacement};
-use super::renewal::{text_not_kept, too_many};
+use super::renewal::{strings_changed, text_not_kept, too_many};
 use super::statements::Statement;
 use super::{Pin, Reader, Session};
 use crate::wire::frontend::{self, BindNames, Execute, Parse, Target};
@@ -134,8 +135,8 @@ impl<P: Pin> Session<P> {
             0 => None,
             _ => Some(replacement(&statement.read).unwrap_or(parse.text).to_vec()),
         };
-        let by_sql = statement.by_sql;
-        let read = self.judge_again(&parse, by_sql);
+        let (by_sql, strings) = (statement.by_sql, statement.strings);
+        let read = self.judge_again(&parse, by_sql, strings);
         if is_refused(&read) {
             return Err(read.map_or_else(|| refused(text_not_kept()), without_position));
         }
@@ -262,7 +263,18 @@ impl<P: Pin> Session<P> {
     }
 
     /// A kept text under the session's generation.
-    pub(super) fn judge_again(&mut self, parse: &Parse<'_>, by_sql: bool) -> Read {
+    pub(super) fn judge_again(
+        &mut self,
+        parse: &Parse<'_>,
+        by_sql: bool,
+        strings: Option<Strings>,
+    ) -> Read {
+        if strings != self.strings
+            && parse.text.contains(&b'\\')
+            && self.generation.may_name(parse.text)
+        {
+            return Some(refused(strings_changed()));
+        }
         let read = self.judge_prepared(parse.text);
         if !by_sql {
             return read;
@@ -340,12 +352,15 @@ impl<P: Pin> Session<P> {
             Does::Deallocate(name) => self.statements.deallocate(name.as_deref(), serial),
             Does::Execute { .. } => {}
             Does::Renew(name) => {
-                let body = self.statements.get(name.as_bytes());
-                let body = body.and_then(|statement| statement.body.clone());
+                let Some(statement) = self.statements.get(name.as_bytes()) else {
+                    return;
+                };
+                let strings = statement.strings;
+                let body = statement.body.clone();
                 let Some(Ok(parse)) = body.as_deref().map(Parse::read) else {
                     return;
                 };
-                let read = self.judge_again(&parse, true);
+                let read = self.judge_again(&parse, true, strings);
                 let current = self.generation.number();
                 if let Some(statement) = self.statements.get_mut(name.as_bytes()) {
                     statement.read = read;
@@ -363,7 +378,7 @@ impl<P: Pin> Session<P> {
         });
         let read = parse
             .as_ref()
-            .and_then(|parse| self.judge_again(parse, true));
+            .and_then(|parse| self.judge_again(parse, true, self.strings));
         let bytes_max = self.settings.limits.prepared_bytes_max;
         let body = parse.and_then(|parse| {
             self.statements
@@ -374,6 +389,8 @@ impl<P: Pin> Session<P> {
             read,
             generation: self.generation.number(),
             foreign_in: 0,
+            strings: self.strings,
+            touch: text.map_or(Touch::Changes, |text| touch(text.as_bytes())),
             serial: self.statements.next_serial(),
             kept: None,
             effect: None,

@@ -37,8 +37,10 @@ impl<P: Pin> Session<P> {
         let Ok(parse) = Parse::read(&body) else {
             return None;
         };
-        let by_sql = self.statements.get(name).is_some_and(|s| s.by_sql);
-        let read = self.judge_again(&parse, by_sql);
+        let statement = self.statements.get(name);
+        let by_sql = statement.is_some_and(|s| s.by_sql);
+        let strings = statement.map_or(self.strings, |s| s.strings);
+        let read = self.judge_again(&parse, by_sql, strings);
         if is_refused(&read) {
             let refusal = read.clone();
             self.put_back(name, body);
@@ -107,6 +109,19 @@ pub(super) fn too_many(what: &str, limit: usize) -> Refusal {
         sqlstate: "53400",
         message: format!("this session already holds {limit} {what}"),
         hint: "Close some, or raise limits.prepared_statements_max of Crossfade.".to_owned(),
+        position: None,
+    }
+}
+
+/// The text would be read otherwise than when it was prepared.
+pub(super) fn strings_changed() -> Refusal {
+    Refusal {
+        sqlstate: "26000",
+        message:
+            "standard_conforming_strings has changed, and the prepared statement would have to \
+                  be read again"
+                .to_owned(),
+        hint: "Prepare the statement again.".to_owned(),
         position: None,
     }
 }

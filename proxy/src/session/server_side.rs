@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use rewrite_rules::ServerVersion;
+use rewrite_rules::{ServerVersion, Strings};
 
 use super::expect::{Expect, Run};
 use super::lane::{Act, NONE, Side, Want};
@@ -409,13 +409,31 @@ impl<P: Pin> Session<P> {
             return;
         };
         self.cache_sees_setting(name);
-        if name == b"client_encoding" {
-            self.encoding = match value {
-                b"UTF8" | b"SQL_ASCII" => Encoding::Bytes,
-                _ => Encoding::Converted,
-            };
-        } else if name == b"server_version" {
-            self.server = ServerVersion::told(&String::from_utf8_lossy(value));
+        match name {
+            b"client_encoding" => {
+                self.encoding = match value {
+                    b"UTF8" => Encoding::Bytes,
+                    b"SQL_ASCII" if self.server_keeps_bytes => Encoding::Bytes,
+                    _ => Encoding::Converted,
+                };
+            }
+            // It is told but once, and may be told after the other.
+            b"server_encoding" => {
+                self.server_keeps_bytes = matches!(value, b"UTF8" | b"SQL_ASCII");
+                self.path_touched();
+            }
+            b"standard_conforming_strings" => {
+                self.strings = Some(match value {
+                    b"off" => Strings::Escapes,
+                    _ => Strings::Standard,
+                });
+            }
+            // PostgreSQL 18 tells the first.
+            b"search_path" | b"session_authorization" | b"is_superuser" => self.path_touched(),
+            b"server_version" => {
+                self.server = ServerVersion::told(&String::from_utf8_lossy(value));
+            }
+            _ => {}
         }
     }
 
@@ -455,6 +473,7 @@ impl<P: Pin> Session<P> {
         } else {
             self.shadows.clear();
         }
+        self.path_sees_ready();
         if self.expects.is_empty() {
             self.rest();
         }

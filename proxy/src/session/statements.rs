@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
+use rewrite_rules::{Strings, Touch};
 
 use super::ShadowCandidate;
 use super::cache::Number;
@@ -29,6 +30,10 @@ pub(super) struct Statement {
     pub foreign_in: u64,
     /// Counts up with every Parse of the session.
     pub serial: u64,
+    /// How strings were read when it was prepared; its text means something else under another setting.
+    pub strings: Option<Strings>,
+    /// What running it may do to how other texts are read.
+    pub touch: Touch,
     /// The unnamed statement stands on the server under a name of the cache.
     pub kept: Option<Number>,
     /// What running it may do to the cache.
@@ -219,11 +224,13 @@ impl Statements {
 #[derive(Debug, Default)]
 pub(super) struct Portal {
     pub read: Read,
+    pub touch: Touch,
     /// Ready to be compared, once the portal has run.
     pub shadow: Option<Box<ShadowCandidate>>,
 }
 
-/// Only portals of texts that were read are kept; any other name means nothing special.
+/// Only portals of texts that were read, or may change how others are, are kept; any other name means
+/// nothing special.
 #[derive(Debug, Default)]
 pub(super) struct Portals {
     unnamed: Portal,
@@ -234,7 +241,7 @@ impl Portals {
     pub fn bind(&mut self, name: &[u8], portal: Portal) {
         if name.is_empty() {
             self.unnamed = portal;
-        } else if portal.read.is_some() {
+        } else if portal.read.is_some() || portal.touch != Touch::No {
             self.named.insert(name.into(), portal);
         } else if !self.named.is_empty() {
             self.named.remove(name);

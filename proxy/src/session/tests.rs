@@ -2,6 +2,7 @@
 
 mod cache;
 mod generations;
+mod path;
 mod prepared;
 mod protocol;
 mod rewriting;

@@ -1,14 +1,35 @@
 //! What a text does to its session: prepared statements that come and go by SQL, and what may
 //! change the meaning of unqualified names.
 
+use pg_query::protobuf::ObjectType;
+
+use crate::meaning::SETTINGS;
 use crate::rule_set::RuleSet;
 use crate::statement::{Answer, Does, OnPrepared, SearchPath, SessionEffects, Within};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
 use crate::walk::{Place, Use, table_refs};
 
-/// Settings of the role, which decides what `"$user"` in the path is and which schemas are seen.
-const ROLES: [&str; 2] = ["role", "session_authorization"];
+/// Kinds after which another schema may bear a name of the path, or another role a name or a right.
+const SCHEMAS: [&str; 6] = [
+    "CreateSchemaStmt",
+    "DropOwnedStmt",
+    "GrantRoleStmt",
+    "CreateRoleStmt",
+    "AlterRoleStmt",
+    "DropRoleStmt",
+];
+
+/// Words by which the body of a DO may set what counts.
+const WORDS_IN_BODIES: [&str; 7] = [
+    "search_path",
+    "set_config",
+    "pg_settings",
+    "schema",
+    "role",
+    "authorization",
+    "execute",
+];
 
 /// Notes what a statement, the `number`th of those sent, does with prepared statements.
 pub(super) fn note_prepared(
@@ -67,24 +88,31 @@ fn discards_all(statement: &Tree) -> bool {
 /// in the same text already did, so that the end of a transaction may change it back.
 pub(super) fn path_after(statement: &Tree, set: &RuleSet, changed: bool) -> Option<SearchPath> {
     match statement.kind() {
-        "VariableSetStmt" if statement.text("name") == "search_path" => {
+        "VariableSetStmt" if statement.text("name").eq_ignore_ascii_case("search_path") => {
             return Some(if sets_declared(statement, set) {
                 SearchPath::AsDeclared
             } else {
                 SearchPath::Unknown
             });
         }
-        "VariableSetStmt" if ROLES.contains(&statement.text("name")) => {
+        "VariableSetStmt" if is_setting(statement.text("name")) => {
             return Some(SearchPath::Unknown);
         }
         // RESET ALL has no name.
         "VariableSetStmt" if statement.name("name").is_none() => return Some(SearchPath::Unknown),
         "DiscardStmt" => return Some(SearchPath::Unknown),
         "TransactionStmt" if changed => return Some(SearchPath::Unknown),
+        "DoStmt" if sets_in_body(statement) => return Some(SearchPath::Unknown),
+        kind if SCHEMAS.contains(&kind) || is_of_schemas(statement) => {
+            return Some(SearchPath::Unknown);
+        }
         _ => {}
     }
     let mut touches = false;
-    statement.each(&mut |node| touches |= sets_config(node));
+    statement.each(&mut |node| {
+        touches |= sets_config(node);
+        touches |= node.is("RangeVar") && node.text("relname") == "pg_settings";
+    });
     // A relation of that name may now stand in the way of the declared one, or no longer.
     touches |= table_refs(statement).iter().any(|found| match found.place {
         Place::Command(Use::Made | Use::Taken | Use::Changed) => {
@@ -97,19 +125,45 @@ pub(super) fn path_after(statement: &Tree, set: &RuleSet, changed: bool) -> Opti
     touches.then_some(SearchPath::Unknown)
 }
 
+/// `set_config` of a setting that counts, or of one that is not spelled out.
 fn sets_config(node: &Tree) -> bool {
     let called = node
         .list("funcname")
         .last()
         .is_some_and(|name| name.text("sval") == "set_config");
-    let mut touches = false;
-    if node.is("FuncCall") && called {
-        node.get("args").each(&mut |argument| {
-            let setting = argument.text("sval").to_ascii_lowercase();
-            touches |= setting == "search_path" || ROLES.contains(&setting.as_str());
-        });
+    if !node.is("FuncCall") || !called {
+        return false;
     }
-    touches
+    let mut setting = node.list("args").first().unwrap_or(node);
+    while setting.is("TypeCast") {
+        setting = setting.get("arg");
+    }
+    let name = setting.get("val").name("sval");
+    name.is_none_or(is_setting)
+}
+
+fn is_setting(name: &str) -> bool {
+    SETTINGS
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
+fn sets_in_body(statement: &Tree) -> bool {
+    let mut sets = false;
+    statement.each(&mut |node| {
+        let body = node.text("sval").to_ascii_lowercase();
+        sets |= WORDS_IN_BODIES.iter().any(|word| body.contains(word));
+    });
+    sets
+}
+
+/// ALTER SCHEMA … RENAME, DROP SCHEMA, GRANT … ON SCHEMA, ALTER ROLE … RENAME.
+fn is_of_schemas(statement: &Tree) -> bool {
+    let of = ["rename_type", "remove_type", "objtype", "object_type"];
+    let kinds = [ObjectType::ObjectSchema, ObjectType::ObjectRole];
+    let kinds = kinds.map(|kind| i64::from(kind as i32));
+    let altering = ["RenameStmt", "DropStmt", "GrantStmt", "AlterOwnerStmt"];
+    altering.contains(&statement.kind()) && of.iter().any(|of| kinds.contains(&statement.int(of)))
 }
 
 /// `SET search_path = public, …`: the declared tables' schema comes before any other.
@@ -127,8 +181,8 @@ fn sets_declared(statement: &Tree, set: &RuleSet) -> bool {
 pub(super) fn of_words(text: &str, effects: &mut SessionEffects) {
     effects.unparsed = true;
     let lower = text.to_ascii_lowercase();
-    let words = ["search_path", "role", "authorization", "reset", "discard"];
-    if words.iter().any(|word| lower.contains(word)) {
+    let mut words = WORDS_IN_BODIES.iter().chain(&["reset", "discard"]);
+    if words.any(|word| *word != "execute" && lower.contains(word)) {
         effects.path = Some(SearchPath::Unknown);
     }
     let mut words = lower.split(|c: char| c.is_whitespace() || ";()\"".contains(c));

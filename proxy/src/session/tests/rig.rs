@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rewrite_rules::{
-    Answer, Does, OnPrepared, Reading, Refusal, Rewritten, SearchPath, SessionEffects, ShadowPair,
-    TagVerb, Verdict, Within,
+    Answer, Does, Meaning, OnPrepared, Reading, Refusal, Rewritten, SearchPath, SessionEffects,
+    ShadowPair, Strings, TagVerb, Verdict, Within,
 };
 
 use crate::session::lane::Lane;
@@ -61,7 +61,11 @@ impl Reader for Rules {
         self.may_name(text)
     }
 
-    fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
+    fn rewrite(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
+        if strings == Strings::Escapes && text.contains('\\') {
+            let refused = refuse("backslashes escape");
+            return Arc::new(Reading::new(refused, SessionEffects::default()));
+        }
         let argument = |word: &str| {
             let after = text.split_once(word)?.1;
             Some(after.trim().trim_end_matches(';').to_owned())
@@ -111,12 +115,26 @@ impl Reader for Rules {
         self.asks.then_some("SELECT what names mean")
     }
 
-    fn path_answered(&self, letters: &[u8]) -> SearchPath {
-        match letters {
-            b"t" => SearchPath::AsDeclared,
-            b"f" => SearchPath::Finds(0),
+    /// `e` behind the letter says that backslashes escape, `c` that the server converts.
+    fn path_answered(&self, letters: &[u8]) -> Option<Meaning> {
+        let path = match letters.first()? {
+            b't' => SearchPath::AsDeclared,
+            b'f' => SearchPath::Finds(0),
             _ => SearchPath::Unknown,
-        }
+        };
+        let strings = match letters.contains(&b'e') {
+            true => Strings::Escapes,
+            false => Strings::Standard,
+        };
+        Some(Meaning {
+            path,
+            strings,
+            converts: letters.contains(&b'c'),
+        })
+    }
+
+    fn names_beyond_ascii(&self) -> bool {
+        false
     }
 }
 

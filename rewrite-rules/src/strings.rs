@@ -1,0 +1,401 @@
+//! A text under `standard_conforming_strings = off`, in which a backslash in a plain string begins an
+//! escape, as a text that means the same whatever that setting is.
+//!
+//! ```text
+//! UPDATE t SET name = 'O\'Neil'    →  UPDATE t SET name =  E'O\'Neil'
+//! ```
+//!
+//! Without this the end of a string is looked for in the wrong place: what the client has as data is
+//! read as SQL, and SQL as data. PostgreSQL's parser is told the setting but its scanner of tokens
+//! cannot be, and what was made of a text outlives the setting: kept prepared statements, templates.
+//! So the setting is taken out of the text before anybody reads it. The strings are found here, and
+//! PostgreSQL's parser, told of the setting, must find the same in the text as it came.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::reading;
+use crate::refuse;
+use crate::rule_set::RuleSet;
+use crate::statement::{
+    Kept, Mapped, OnPrepared, Reading, Refusal, Rewritten, SearchPath, SessionEffects, Verdict,
+};
+use crate::tree::Tree;
+
+/// How the server reads plain strings: the setting `standard_conforming_strings`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strings {
+    /// A backslash is a character like any other.
+    Standard,
+    /// A backslash begins an escape.
+    Escapes,
+}
+
+/// Goes before a plain string: the blank keeps it apart from a word before it.
+const MARK: &str = " E";
+
+/// A text in which no plain string has a backslash.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Standard {
+    pub text: String,
+    /// Where the marks stand in it, in order.
+    marks: Vec<usize>,
+}
+
+impl Standard {
+    /// `None` where the text is one already.
+    pub fn of(text: &str) -> Result<Option<Standard>, Refusal> {
+        if !text.contains('\\') {
+            return Ok(None);
+        }
+        let starts = escaped_strings(text.as_bytes()).ok_or_else(refuse::strings_not_found)?;
+        if starts.is_empty() {
+            return Ok(None);
+        }
+        let mut standard = String::with_capacity(text.len() + MARK.len() * starts.len());
+        let mut marks = Vec::with_capacity(starts.len());
+        let mut at = 0;
+        for start in starts {
+            standard.push_str(&text[at..start]);
+            marks.push(standard.len());
+            standard.push_str(MARK);
+            at = start;
+        }
+        standard.push_str(&text[at..]);
+        let standard = Standard {
+            text: standard,
+            marks,
+        };
+        match reading::parse_both(text, &standard.text)? {
+            None => Ok(Some(standard)),
+            Some((came, made)) if same(&came, &made) => Ok(Some(standard)),
+            Some(_) => Err(refuse::strings_not_found()),
+        }
+    }
+
+    /// Where a byte of this text stands in the text as it came.
+    fn came_at(&self, at: usize) -> usize {
+        let before = self.marks.partition_point(|mark| *mark < at);
+        let within = before
+            .checked_sub(1)
+            .map_or(0, |last| (self.marks[last] + MARK.len()).saturating_sub(at));
+        (at + within).saturating_sub(before * MARK.len())
+    }
+
+    /// The extents of the text as it came that stand in a range of this one, and where each begins here.
+    fn pieces(&self, range: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let from = self.marks.partition_point(|mark| *mark < range.start);
+        let to = self.marks.partition_point(|mark| *mark < range.end);
+        let within = self.marks[from..to].iter().copied();
+        let ends = within.clone().chain([range.end]);
+        let starts = [range.start]
+            .into_iter()
+            .chain(within.map(|mark| mark + MARK.len()));
+        starts.zip(ends).filter_map(|(start, end)| {
+            let piece = self.came_at(start)..self.came_at(end);
+            (!piece.is_empty()).then_some((start, piece))
+        })
+    }
+
+    /// What was read of this text, told of the text as it came.
+    fn told(&self, reading: &Reading, came: &str) -> Reading {
+        let verdict = match &reading.verdict {
+            Verdict::PassThrough => Verdict::PassThrough,
+            Verdict::Refused(refusal) => Verdict::Refused(Refusal {
+                position: refusal.position.and_then(|p| self.position(p, came)),
+                ..refusal.clone()
+            }),
+            Verdict::Rewritten(rewritten) if has_standard_escape(&rewritten.sql) => {
+                Verdict::Refused(refuse::strings_of_rules())
+            }
+            Verdict::Rewritten(rewritten) => {
+                Verdict::Rewritten(self.told_rewritten(rewritten, came))
+            }
+        };
+        let prepared = reading.effects.prepared.iter().map(|on| OnPrepared {
+            at: self.came_at(on.at),
+            ..on.clone()
+        });
+        Reading {
+            verdict,
+            effects: SessionEffects {
+                prepared: prepared.collect(),
+                ..reading.effects.clone()
+            },
+            calls: reading.calls.clone(),
+        }
+    }
+
+    fn told_rewritten(&self, rewritten: &Rewritten, came: &str) -> Rewritten {
+        let kept = rewritten.kept.iter().flat_map(|kept| {
+            let range = kept.original..kept.original + kept.length;
+            let nothing = kept.length == 0;
+            let pieces = self.pieces(&range).map(|(start, piece)| Kept {
+                original: piece.start,
+                rewritten: kept.rewritten + (start - kept.original),
+                length: piece.len(),
+            });
+            let alone = nothing.then(|| Kept {
+                original: self.came_at(kept.original),
+                ..*kept
+            });
+            pieces.chain(alone).collect::<Vec<Kept>>()
+        });
+        let values = rewritten.values.iter().map(|mapped| Mapped {
+            original: self.came_at(mapped.original),
+            ..mapped.clone()
+        });
+        Rewritten {
+            sql: rewritten.sql.clone(),
+            answers: rewritten.answers.clone(),
+            shadow: rewritten.shadow.clone(),
+            kept: kept.collect(),
+            values: values.collect(),
+            original: came.to_owned(),
+            renames: Arc::clone(&rewritten.renames),
+            query_only: rewritten.query_only,
+            needs: rewritten.needs.clone(),
+        }
+    }
+
+    /// A position of an error, in characters from 1.
+    fn position(&self, position: u32, came: &str) -> Option<u32> {
+        let before = usize::try_from(position).ok()?.checked_sub(1)?;
+        let byte = self.text.char_indices().nth(before);
+        let byte = byte.map_or(self.text.len(), |(byte, _)| byte);
+        let chars = came.get(..self.came_at(byte))?.chars().count() + 1;
+        u32::try_from(chars).ok()
+    }
+}
+
+impl RuleSet {
+    /// [`RuleSet::rewrite`] for a session with this setting.
+    #[must_use]
+    pub fn rewrite_as(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
+        let standard = match strings {
+            Strings::Standard => Ok(None),
+            Strings::Escapes => Standard::of(text),
+        };
+        match standard {
+            Ok(None) => self.rewrite(text, path),
+            Ok(Some(standard)) => {
+                let reading = self.rewrite(&standard.text, path);
+                Arc::new(standard.told(&reading, text))
+            }
+            Err(refusal) => Arc::new(self.unread(text, refusal)),
+        }
+    }
+}
+
+/// Whether two trees differ in nothing but places.
+fn same(one: &Tree, other: &Tree) -> bool {
+    let place = |name: &str| {
+        name.ends_with("location")
+            || name.ends_with("list_start")
+            || name.ends_with("list_end")
+            || name == "stmt_len"
+    };
+    match (one, other) {
+        (Tree::Nothing, Tree::Nothing) => true,
+        (Tree::Flag(one), Tree::Flag(other)) => one == other,
+        (Tree::Int(one), Tree::Int(other)) => one == other,
+        (Tree::Text(one), Tree::Text(other)) => one == other,
+        (Tree::List(one), Tree::List(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Tree::Node(one_kind, one), Tree::Node(other_kind, other)) => {
+            let one = one.iter().filter(|(name, _)| !place(name));
+            let mut other = other.iter().filter(|(name, _)| !place(name));
+            let mut one = one;
+            one_kind == other_kind
+                && one.all(|(name, one)| {
+                    let other = other.next();
+                    other.is_some_and(|(known, other)| name == known && same(one, other))
+                })
+                && other.next().is_none()
+        }
+        // Nobody watches a tree that was just made.
+        (
+            Tree::Nothing
+            | Tree::Flag(_)
+            | Tree::Int(_)
+            | Tree::Text(_)
+            | Tree::List(_)
+            | Tree::Node(..)
+            | Tree::Watched(_),
+            _,
+        ) => false,
+    }
+}
+
+/// Whether a text, read as standard, has a plain string with a backslash.
+fn has_standard_escape(text: &str) -> bool {
+    text.contains('\\')
+        && plain_strings(text.as_bytes(), Strings::Standard).is_none_or(|found| !found.is_empty())
+}
+
+/// Where the plain strings begin that have an escape. `None`: not all of them are to be found, or one is
+/// of a kind that no mark makes another.
+fn escaped_strings(text: &[u8]) -> Option<Vec<usize>> {
+    plain_strings(text, Strings::Escapes)
+}
+
+/// PostgreSQL's lexer, as far as it decides where plain strings begin and end: gives those that have a
+/// backslash.
+fn plain_strings(text: &[u8], strings: Strings) -> Option<Vec<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let next = text.get(at + 1).copied();
+        at = match byte {
+            b'\'' => {
+                let (end, escapes) = string(text, at, strings == Strings::Escapes)?;
+                if escapes {
+                    found.push(at);
+                }
+                end
+            }
+            b'"' => quoted(text, at)?,
+            b'$' => dollar_quoted(text, at)?,
+            b'-' if next == Some(b'-') => at + line(&text[at..]),
+            b'/' if next == Some(b'*') => comment(text, at)?,
+            b'e' | b'E' if next == Some(b'\'') => string(text, at + 1, true)?.0,
+            // Bits, of which none is a backslash.
+            b'b' | b'B' | b'x' | b'X' if next == Some(b'\'') => string(text, at + 1, false)?.0,
+            // A string of another type, which takes no mark.
+            b'n' | b'N' if next == Some(b'\'') => {
+                let (end, escapes) = string(text, at + 1, strings == Strings::Escapes)?;
+                if escapes {
+                    return None;
+                }
+                end
+            }
+            b'u' | b'U' if next == Some(b'&') => match text.get(at + 2) {
+                // PostgreSQL takes none of these while backslashes escape.
+                Some(b'\'') if strings == Strings::Escapes => return None,
+                Some(b'\'') => string(text, at + 2, false)?.0,
+                Some(b'"') => quoted(text, at + 2)?,
+                Some(_) | None => at + 1,
+            },
+            _ if begins_word(byte) => {
+                at + 1
+                    + length(&text[at + 1..], |byte| {
+                        begins_word(byte) || byte.is_ascii_digit() || byte == b'$'
+                    })
+            }
+            b'0'..=b'9' => {
+                at + length(&text[at..], |byte| {
+                    begins_word(byte) || byte.is_ascii_digit() || byte == b'.'
+                })
+            }
+            _ => at + 1,
+        };
+    }
+    Some(found)
+}
+
+fn begins_word(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
+}
+
+fn length(text: &[u8], is: impl Fn(u8) -> bool) -> usize {
+    text.iter()
+        .position(|byte| !is(*byte))
+        .unwrap_or(text.len())
+}
+
+/// The end of a string that begins with this quotation mark, with all that goes on behind a line's
+/// end, and whether it has a backslash.
+fn string(text: &[u8], start: usize, escapes: bool) -> Option<(usize, bool)> {
+    let mut has_escape = false;
+    let mut at = start + 1;
+    loop {
+        match text.get(at)? {
+            b'\\' => {
+                has_escape = true;
+                at += if escapes { 2 } else { 1 };
+            }
+            b'\'' if text.get(at + 1) == Some(&b'\'') => at += 2,
+            b'\'' => match continued(text, at + 1) {
+                Some(next) => at = next + 1,
+                None => return Some((at + 1, has_escape)),
+            },
+            _ => at += 1,
+        }
+    }
+}
+
+/// The quotation mark with which a string goes on: between the two are blanks and comments of a line,
+/// and at least one line's end.
+fn continued(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    let mut newline = false;
+    loop {
+        match text.get(at)? {
+            b'\n' | b'\r' => {
+                newline = true;
+                at += 1;
+            }
+            b' ' | b'\t' | b'\x0b' | b'\x0c' => at += 1,
+            b'-' if text.get(at + 1) == Some(&b'-') => at += line(&text[at..]),
+            b'\'' if newline => return Some(at),
+            _ => return None,
+        }
+    }
+}
+
+fn quoted(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        match text.get(at)? {
+            b'"' if text.get(at + 1) == Some(&b'"') => at += 2,
+            b'"' => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+}
+
+/// Behind a string in dollar quotes, or behind the dollar of something else.
+fn dollar_quoted(text: &[u8], start: usize) -> Option<usize> {
+    let rest = &text[start + 1..];
+    let tag = match rest.first() {
+        Some(byte) if begins_word(*byte) => {
+            length(rest, |byte| begins_word(byte) || byte.is_ascii_digit())
+        }
+        Some(_) | None => 0,
+    };
+    if rest.get(tag) != Some(&b'$') {
+        return Some(start + 1);
+    }
+    let quote = &text[start..start + tag + 2];
+    let inside = &text[start + quote.len()..];
+    let end = inside.windows(quote.len()).position(|w| w == quote)?;
+    Some(start + quote.len() + end + quote.len())
+}
+
+fn line(text: &[u8]) -> usize {
+    length(text, |byte| byte != b'\n' && byte != b'\r')
+}
+
+/// Comments can stand within comments.
+fn comment(text: &[u8], start: usize) -> Option<usize> {
+    let mut depth = 0;
+    let mut at = start;
+    loop {
+        match text.get(at..at + 2)? {
+            b"/*" => depth += 1,
+            b"*/" => depth -= 1,
+            _ => {
+                at += 1;
+                continue;
+            }
+        }
+        at += 2;
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
