@@ -35,8 +35,9 @@ impl RuleSet {
     /// in it, a letter for each: `t` the declared table, `f` not that one, `u` unknown; and behind
     /// them two for how it reads texts. `None` where there is nothing to ask.
     ///
-    /// Where neither the declared table nor another one is there (it was dropped when it was
-    /// retired) the name means what it meant, as long as its schema is in the path.
+    /// Where the declared table is not there (it was dropped when it was retired) the name means what it
+    /// would mean if it were: the declared one, unless a schema before its own in the path (that of
+    /// temporary tables comes first) has a relation of the name.
     #[must_use]
     pub fn path_question(&self) -> Option<String> {
         let letter = |table: &TableName| {
@@ -48,7 +49,10 @@ impl RuleSet {
             format!(
                 "CASE WHEN {schema} <> ALL (pg_catalog.current_schemas(true)) THEN 'f' \
                  WHEN {found} IS NOT DISTINCT FROM {declared} THEN 't' \
-                 WHEN {declared} IS NULL THEN 'u' ELSE 'f' END"
+                 WHEN {declared} IS NULL AND pg_catalog.array_position(pg_catalog.current_schemas(true), \
+                 {schema}::pg_catalog.name) < pg_catalog.array_position(pg_catalog.current_schemas(true), \
+                 (SELECT cf_n.nspname FROM pg_catalog.pg_class AS cf_c JOIN pg_catalog.pg_namespace AS cf_n \
+                 ON cf_n.oid = cf_c.relnamespace WHERE cf_c.oid = {found})) THEN 't' ELSE 'f' END"
             )
         };
         let letters: Vec<String> = self.path_names.iter().map(letter).collect();

@@ -123,7 +123,7 @@ const BULK: &[Case] = &[
         "......x",
     ),
     (
-        "INSERT INTO staging (email, full_name) VALUES ('agent.1@example.com', 'Bulk'), ('bulk@example.com', 'New')",
+        "INSERT INTO staging (clerk_user_id, email, full_name) VALUES ('x', 'agent.1@example.com', 'Bulk'), ('y', 'bulk@example.com', 'New')",
         "......-",
     ),
     (
