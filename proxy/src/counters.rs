@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::session::Report;
+use arc_swap::ArcSwapOption;
+
+use crate::session::{Notice, Report};
 
 /// One worker's copy, on cache lines of its own.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ struct Shard {
 pub struct Counters {
     shards: Box<[Shard]>,
     migrations: Mutex<BTreeMap<String, MigrationTotals>>,
+    /// What the functions in the database know and nobody else who might raise their notices.
+    proof: ArcSwapOption<String>,
     pub sessions_open: AtomicU64,
     pub sessions_total: AtomicU64,
     /// Connections to the server that failed or broke without a word.
@@ -61,6 +65,7 @@ impl Counters {
         Counters {
             shards: (0..workers.max(1)).map(|_| Shard::default()).collect(),
             migrations: Mutex::default(),
+            proof: ArcSwapOption::empty(),
             sessions_open: AtomicU64::new(0),
             sessions_total: AtomicU64::new(0),
             upstream_failures: AtomicU64::new(0),
@@ -83,19 +88,37 @@ impl Counters {
         let Some(events) = &report.events else {
             return;
         };
-        if events.fallbacks.is_empty() && events.divergences.is_empty() {
+        let proof = self.proof.load();
+        // Without a control connection nobody has told the proof, and nothing is decided by the count.
+        let is_ours = |notice: &Notice| proof.as_ref().is_none_or(|proof| **proof == notice.proof);
+        let fallbacks: Vec<_> = events
+            .fallbacks
+            .iter()
+            .filter(|(n, _)| is_ours(n))
+            .collect();
+        let divergences: Vec<_> = events
+            .divergences
+            .iter()
+            .filter(|(n, _)| is_ours(n))
+            .collect();
+        if fallbacks.is_empty() && divergences.is_empty() {
             return;
         }
         let mut migrations = self
             .migrations
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        for name in &events.fallbacks {
-            totals_of(&mut migrations, name).fallbacks += 1;
+        for (notice, count) in fallbacks {
+            totals_of(&mut migrations, &notice.migration).fallbacks += count;
         }
-        for name in &events.divergences {
-            totals_of(&mut migrations, name).divergences += 1;
+        for (notice, count) in divergences {
+            totals_of(&mut migrations, &notice.migration).divergences += count;
         }
+    }
+
+    /// From now on only notices with this proof are counted.
+    pub fn believe(&self, proof: String) {
+        self.proof.store(Some(Arc::new(proof)));
     }
 
     /// Changes the totals of one migration.
@@ -149,21 +172,51 @@ mod tests {
     use super::*;
     use crate::session::Events;
 
+    fn report(passed: u32, notices: &[(&str, &str)]) -> Report {
+        let mut events = Events::default();
+        for (migration, proof) in notices {
+            events.fallbacks.add(migration.as_bytes(), proof.as_bytes());
+        }
+        Report {
+            passed,
+            events: Some(Box::new(events)),
+            ..Report::default()
+        }
+    }
+
     #[test]
     fn totals_add_up_over_the_workers() {
         let counters = Counters::new(2);
-        let report = |passed, fallbacks: &[&str]| Report {
-            passed,
-            events: Some(Box::new(Events {
-                fallbacks: fallbacks.iter().map(|name| (*name).to_owned()).collect(),
-                ..Events::default()
-            })),
-            ..Report::default()
-        };
         counters.add(0, &report(2, &[]));
-        counters.add(1, &report(3, &["a", "a"]));
+        counters.add(1, &report(3, &[("a", ""), ("a", "")]));
         let totals = counters.totals();
         assert_eq!(totals.passed, 5);
         assert_eq!(totals.migrations["a"].fallbacks, 2);
+    }
+
+    #[test]
+    fn a_notice_without_the_proof_counts_for_nothing() {
+        let counters = Counters::new(1);
+        counters.believe("secret".to_owned());
+        counters.add(
+            0,
+            &report(
+                0,
+                &[("a", "secret"), ("a", ""), ("a", "secret "), ("b", "guess")],
+            ),
+        );
+        let totals = counters.totals();
+        assert_eq!(totals.migrations["a"].fallbacks, 1);
+        assert_eq!(totals.migrations.len(), 1);
+    }
+
+    #[test]
+    fn what_is_kept_of_notices_is_bounded() {
+        let mut events = Events::default();
+        for number in 0..1_000 {
+            events.fallbacks.add(format!("m{number}").as_bytes(), b"");
+            events.fallbacks.add(&[b'x'; 60_000], b"");
+        }
+        assert!(events.fallbacks.iter().count() < 100);
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use rewrite_rules::{Meaning, Phase, Reading, RuleSet, SearchPath, Strings};
+use tokio::sync::watch;
 
 use crate::latency::{self, Latencies};
 use crate::session::{Pin, Reader};
@@ -148,6 +149,7 @@ pub struct Generations {
     pins: Mutex<Pins>,
     /// One install at a time: the step is checked against what it replaces.
     installing: Mutex<()>,
+    news: watch::Sender<()>,
     /// How long the sessions' exchanges took.
     pub latencies: Latencies,
 }
@@ -194,6 +196,7 @@ impl Generations {
             newest: AtomicU64::new(1),
             pins: Mutex::default(),
             installing: Mutex::default(),
+            news: watch::Sender::new(()),
             latencies: Latencies::default(),
         }
     }
@@ -218,7 +221,26 @@ impl Generations {
         let number = next.number;
         self.current.store(Arc::new(next));
         self.newest.store(number, Ordering::SeqCst);
+        self.news.send_replace(());
         Ok(number)
+    }
+
+    /// Hears of each new generation, and of each transaction of an older one that ends: whoever waits for
+    /// either need not look again and again.
+    ///
+    /// A transaction that ends while a generation is installed may do so unheard, for a session does not
+    /// pay for a fence at each end; who waits for a drain looks by itself as well, now and then.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// A session no longer pins this generation; 0: it pinned none.
+    #[inline]
+    fn let_go(&self, number: u64) {
+        if number != 0 && number != self.newest.load(Ordering::Relaxed) {
+            self.news.send_replace(());
+        }
     }
 
     /// Whether a rule set may follow the one in force.
@@ -361,8 +383,12 @@ impl Pin for SessionPin {
         }
     }
 
+    #[inline]
     fn end(&mut self) {
+        // Nobody else writes it.
+        let number = self.pinned.generation.load(Ordering::Relaxed);
         self.pinned.generation.store(0, Ordering::Release);
+        self.generations.let_go(number);
     }
 
     #[inline]
@@ -393,6 +419,9 @@ impl Drop for SessionPin {
         if backend != 0 {
             pins.end(backend);
         }
+        drop(pins);
+        let number = self.pinned.generation.load(Ordering::Relaxed);
+        self.generations.let_go(number);
     }
 }
 
@@ -424,6 +453,35 @@ mod tests {
         drop(pin);
         assert_eq!(generations.oldest_pinned(), None);
         assert_eq!(generations.backends(), (vec![], vec![77]));
+    }
+
+    #[test]
+    fn a_new_generation_and_the_end_of_an_older_transaction_are_heard_and_nothing_else() {
+        let generations = Arc::new(Generations::new(RuleSet::empty()));
+        let mut news = generations.news();
+        let mut heard = || {
+            let heard = news.has_changed().expect("its sender is there");
+            news.mark_unchanged();
+            heard
+        };
+        let mut held = generations.current();
+        let (mut pin, mut other) = (generations.session(), generations.session());
+        pin.begin(&mut held);
+        pin.end();
+        assert!(!heard(), "a transaction of the newest generation");
+        pin.begin(&mut held);
+        other.begin(&mut held);
+        generations.install(RuleSet::empty()).expect("no step");
+        assert!(heard(), "a new generation");
+        pin.end();
+        assert!(heard(), "a transaction of an older generation");
+        pin.end();
+        assert!(!heard(), "none");
+        drop(other);
+        assert!(heard(), "a session that ended in one");
+        pin.begin(&mut held);
+        drop(pin);
+        assert!(!heard(), "a session of the newest");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::control::{ControlError, attached};
 use crate::generation::InstallError;
-use crate::server::Shared;
+use crate::server::{Loaded, Shared};
 use crate::supervisor;
 
 /// A rule file is written by hand; more than this is not one.
@@ -97,7 +97,7 @@ pub fn load(dir: &Path) -> Result<RuleSet, RulesError> {
 /// The database is prepared first: what new rules call must be there.
 async fn follow(shared: &Shared, dir: &Path) -> Result<(), FollowError> {
     let files = read(dir)?;
-    if same(&in_force(shared), &files) {
+    if same(&in_force(shared).files, &files) {
         return Ok(());
     }
     let rules = RuleSet::compile(files.clone()).map_err(RulesError::from)?;
@@ -111,13 +111,13 @@ async fn follow(shared: &Shared, dir: &Path) -> Result<(), FollowError> {
         .generations
         .install(rules)
         .map_err(RulesError::from)?;
-    *loaded = files;
+    *loaded = Loaded::of(files);
     drop(loaded);
     log_phases(shared);
     Ok(())
 }
 
-fn in_force(shared: &Shared) -> MutexGuard<'_, Vec<SourceFile>> {
+fn in_force(shared: &Shared) -> MutexGuard<'_, Loaded> {
     shared.loaded.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -44,7 +44,7 @@ pub struct Shared {
     /// Where reads to be compared go, once somebody takes them.
     pub shadow: OnceLock<mpsc::Sender<ShadowCandidate>>,
     /// The texts behind the newest generation.
-    pub(crate) loaded: Mutex<Vec<SourceFile>>,
+    pub(crate) loaded: Mutex<Loaded>,
     pub(crate) stop: Stop,
     pub(crate) upstream: Upstream,
     /// Where a certificate is configured.
@@ -54,18 +54,33 @@ pub struct Shared {
     told_of_channel_binding: AtomicBool,
 }
 
+/// Rule files as they were read, and what tells them from others.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub files: Vec<SourceFile>,
+    hash: String,
+}
+
+impl Loaded {
+    /// Hashed once: who reports what is served does so each second.
+    pub fn of(files: Vec<SourceFile>) -> Loaded {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+
+        let mut hasher = DefaultHasher::new();
+        for file in &files {
+            file.text.hash(&mut hasher);
+        }
+        let hash = format!("{:016x}", hasher.finish());
+        Loaded { files, hash }
+    }
+}
+
 impl Shared {
     /// Tells rule sets apart: the same texts have the same hash in every proxy of this build.
     #[must_use]
     pub fn rules_hash(&self) -> String {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut hasher = DefaultHasher::new();
-        for file in &*loaded {
-            file.text.hash(&mut hasher);
-        }
-        format!("{:016x}", hasher.finish())
+        loaded.hash.clone()
     }
 
     /// Takes in what a session of a worker reported.
@@ -144,7 +159,7 @@ impl Server {
             generations: Arc::new(Generations::new(rules)),
             counters: Counters::new(workers),
             shadow: OnceLock::new(),
-            loaded: Mutex::new(files),
+            loaded: Mutex::new(Loaded::of(files)),
             stop: Stop::default(),
         });
         Ok(Server {

@@ -123,12 +123,55 @@ pub struct Report {
     pub events: Option<Box<Events>>,
 }
 
+/// Notices of one kind, by what they say of themselves. Anybody may raise one, so what is kept of them
+/// is bounded: statements that Crossfade made name a handful of migrations, all with the same proof.
+#[derive(Debug, Default)]
+pub struct Counted {
+    by: Vec<(Notice, u64)>,
+}
+
+/// What a function of Crossfade's says to the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub migration: String,
+    /// What only those functions can know.
+    pub proof: String,
+}
+
+impl Counted {
+    /// More than a report of one exchange has use for; the rest are somebody else's.
+    const NOTICES_MAX: usize = 32;
+    /// A name has 63 bytes, and two UUIDs have 72.
+    const BYTES_MAX: usize = 128;
+
+    pub(crate) fn add(&mut self, migration: &[u8], proof: &[u8]) {
+        if migration.len() > Self::BYTES_MAX || proof.len() > Self::BYTES_MAX {
+            return;
+        }
+        let is = |kept: &Notice| {
+            kept.migration.as_bytes() == migration && kept.proof.as_bytes() == proof
+        };
+        if let Some((_, count)) = self.by.iter_mut().find(|(kept, _)| is(kept)) {
+            *count += 1;
+        } else if self.by.len() < Self::NOTICES_MAX {
+            let notice = Notice {
+                migration: String::from_utf8_lossy(migration).into_owned(),
+                proof: String::from_utf8_lossy(proof).into_owned(),
+            };
+            self.by.push((notice, 1));
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Notice, u64)> {
+        self.by.iter().map(|(notice, count)| (notice, *count))
+    }
+}
+
 /// What happens less often than a statement.
 #[derive(Debug, Default)]
 pub struct Events {
-    /// One entry for each notice, by migration.
-    pub fallbacks: Vec<String>,
-    pub divergences: Vec<String>,
+    pub fallbacks: Counted,
+    pub divergences: Counted,
     pub shadows: Vec<ShadowCandidate>,
     /// SCRAM-SHA-256-PLUS was taken from the server's offer.
     pub channel_binding_stripped: bool,

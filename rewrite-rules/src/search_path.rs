@@ -32,8 +32,8 @@ impl RuleSet {
     }
 
     /// A query of one row and column by which a session tells what the managed tables' names mean
-    /// in it, a letter for each: `t` the declared table, `f` not that one, `u` unknown; and behind
-    /// them two for how it reads texts. `None` where there is nothing to ask.
+    /// in it, a letter for each: `t` the declared table, `f` not that one; and behind them
+    /// two for how it reads texts. `None` where there is nothing to ask.
     ///
     /// Where the declared table is not there (it was dropped when it was retired) the name means what it
     /// would mean if it were: the declared one, unless a schema before its own in the path (that of

@@ -11,7 +11,7 @@ use crossfade::testbed::{Postgres, free_port};
 use rewrite_rules::Phase;
 
 use crate::binary;
-use crate::world::{PASSWORD, USER};
+use crate::world::{CLERK, PASSWORD, USER};
 
 const RULES: &str = include_str!("../../rewrite-rules/rules/iso_agents.toml");
 /// A debug build on a busy machine; a proxy that needs longer hangs.
@@ -158,6 +158,14 @@ impl Proxy {
     #[must_use]
     pub fn url_as(&self, user: &str, database: &str) -> String {
         format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The second role's client through the proxy.
+    pub async fn clerk(&self) -> anyhow::Result<tokio_postgres::Client> {
+        let url = self
+            .url()
+            .replace(&format!("{USER}:"), &format!("{CLERK}:"));
+        crossfade::demo::client::connect(&url, "test").await
     }
 
     /// A tokio-postgres client through the proxy.

@@ -70,9 +70,9 @@ pub const ENHANCED_USER: Case = Case {
 pub struct Twin {
     case: Case,
     proxy: Proxy,
-    /// The application on the database that is left alone.
+    /// The application on the database that is left alone, as a role that owns nothing there.
     pub alone: Client,
-    /// The application through the proxy.
+    /// The same role through the proxy.
     pub proxied: Client,
     /// Past the proxy, on the migrated database.
     pub direct: Client,
@@ -100,11 +100,13 @@ impl Twin {
             .batch_execute(case.server)
             .await
             .context("roles")?;
-        let alone = world.client(&world.direct_url("alone")).await?;
+        let owner = world.client(&world.direct_url("alone")).await?;
         let direct = world.client(&world.direct_url("migrated")).await?;
-        for client in [&alone, &direct] {
+        for (database, client) in [("alone", &owner), ("migrated", &direct)] {
+            world.let_clerk_in(database).await?;
             client.batch_execute(case.legacy).await.context("legacy")?;
         }
+        let alone = world.client(&world.clerk_url("alone")).await?;
         direct
             .batch_execute(case.unified)
             .await
@@ -115,7 +117,7 @@ impl Twin {
             proxy.write_rules(name, rules)?;
         }
         let proxy = proxy.serve().await?;
-        let proxied = proxy.client().await?;
+        let proxied = proxy.clerk().await?;
         Ok(Twin {
             case,
             proxy,
@@ -128,7 +130,7 @@ impl Twin {
 
     /// One more session of the application through the proxy.
     pub async fn another(&self) -> anyhow::Result<Client> {
-        self.proxy.client().await
+        self.proxy.clerk().await
     }
 
     /// A session on the database that is left alone, by hand.
@@ -187,6 +189,8 @@ impl Twin {
         );
         let superuser = self.superuser().await?;
         superuser.batch_execute(&grant).await?;
+        // Of the tables that it has just made there is somebody now who may use them.
+        self.proxy.crossfade(&["prepare"]).await?;
         Ok(())
     }
 

@@ -14,6 +14,8 @@ const AGENTS: u32 = 300;
 /// The application's user, who must prove itself.
 pub const USER: &str = "app";
 pub const PASSWORD: &str = "secret";
+/// A second one, who owns nothing: what it may do it has been granted.
+pub const CLERK: &str = "teller";
 const TEMPLATE: &str = "filled";
 
 pub struct World {
@@ -43,10 +45,12 @@ impl World {
 
     async fn filled_with(postgres: Postgres, agents: u32, more: &str) -> anyhow::Result<Self> {
         postgres.create_user(USER, PASSWORD, Auth::Scram).await?;
+        postgres.create_user(CLERK, PASSWORD, Auth::Scram).await?;
         let world = World { postgres };
         world
             .sql(&format!("CREATE DATABASE {TEMPLATE} OWNER {USER}"))
             .await?;
+        world.let_clerk_in(TEMPLATE).await?;
         let owner = world.client(&world.direct_url(TEMPLATE)).await?;
         iso_agents::install(&owner).await?;
         iso_agents::fill(&owner, &Rows::agents(agents)).await?;
@@ -89,6 +93,27 @@ impl World {
                 .await?;
         }
         proxy.serve().await
+    }
+
+    /// Whatever the application's user or the operator will make in a database, the clerk may use.
+    pub async fn let_clerk_in(&self, database: &str) -> anyhow::Result<()> {
+        let operator = self.postgres.connect(database).await?;
+        for owner in [USER, "CURRENT_USER"] {
+            for what in ["TABLES", "SEQUENCES"] {
+                let sql = format!(
+                    "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public GRANT ALL ON {what} TO {CLERK}"
+                );
+                operator.batch_execute(&sql).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The clerk's way to a database, past any proxy.
+    #[must_use]
+    pub fn clerk_url(&self, database: &str) -> String {
+        self.postgres
+            .url_as(&format!("{CLERK}:{PASSWORD}"), database)
     }
 
     /// The application's own way to a database, past any proxy.

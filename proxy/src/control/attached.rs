@@ -18,8 +18,7 @@ use crate::counters::MigrationTotals;
 use crate::server::Shared;
 use crate::shadow;
 
-/// How soon a new generation is noticed, and the pause after a failure.
-const LOOK: Duration = Duration::from_millis(50);
+/// The pause after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 /// New rules wait for this, so it must not be long; it is a handful of round trips.
 const BEFORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -106,6 +105,10 @@ impl Serving for Served {
         }
     }
 
+    fn news(&self) -> watch::Receiver<()> {
+        self.0.generations.news()
+    }
+
     fn totals(&self) -> BTreeMap<String, MigrationTotals> {
         self.0.counters.totals().migrations
     }
@@ -139,13 +142,15 @@ async fn prepare_each(
     let forever = async {
         let mut done = 0;
         let mut told = String::new();
+        let mut news = shared.generations.news();
         loop {
             let generation = shared.generations.current();
             if generation.number() == done {
-                tokio::time::sleep(LOOK).await;
+                // Its sender is in `shared`.
+                let _ = news.changed().await;
                 continue;
             }
-            match prepare(&url, generation.rules()).await {
+            match prepare(&shared, &url, generation.rules()).await {
                 Ok(()) => {
                     done = generation.number();
                     told.clear();
@@ -171,7 +176,7 @@ async fn prepare_each(
 /// URL. Functions must be there before the first statement that calls them.
 pub async fn before(shared: &Shared, rules: &RuleSet) -> Result<(), ControlError> {
     match &shared.config.control.url {
-        Some(url) => tokio::time::timeout(BEFORE_TIMEOUT, prepare(url, rules))
+        Some(url) => tokio::time::timeout(BEFORE_TIMEOUT, prepare(shared, url, rules))
             .await
             .unwrap_or_else(|_| {
                 Err(ControlError::TimedOut {
@@ -183,9 +188,10 @@ pub async fn before(shared: &Shared, rules: &RuleSet) -> Result<(), ControlError
     }
 }
 
-async fn prepare(url: &str, rules: &RuleSet) -> Result<(), ControlError> {
+async fn prepare(shared: &Shared, url: &str, rules: &RuleSet) -> Result<(), ControlError> {
     let client = connect(url, "serve").await?;
     let prepared = schema::prepare(&client, rules, schema::Ddl::OfNone).await?;
+    shared.counters.believe(schema::proof(&client).await?);
     for name in &prepared.functions_created {
         tracing::info!(name, "created a function");
     }
@@ -199,6 +205,7 @@ async fn prepare(url: &str, rules: &RuleSet) -> Result<(), ControlError> {
 async fn warn_of_phases(shared: Arc<Shared>, shutdown: impl std::future::Future<Output = ()>) {
     let forever = async {
         let mut seen = 0;
+        let mut news = shared.generations.news();
         loop {
             let generation = shared.generations.current();
             if generation.number() != seen {
@@ -214,7 +221,8 @@ async fn warn_of_phases(shared: Arc<Shared>, shutdown: impl std::future::Future<
                     );
                 }
             }
-            tokio::time::sleep(LOOK).await;
+            // Its sender is in `shared`.
+            let _ = news.changed().await;
         }
     };
     tokio::select! {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rewrite_rules::Phase;
 use serde::Serialize;
+use tokio::sync::watch;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -24,7 +25,8 @@ use crate::latency::Window;
 /// Ten missed heartbeats: longer than a stall of a busy machine, short enough to wait for.
 pub const GONE_AFTER_SECONDS: f64 = 10.0;
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How soon a change is noticed and said; a look costs no round trip.
+/// Between two looks at what changes quickly, sessions that come to the end of a transaction one after
+/// the other: each that is among those it waits for is said.
 const LOOK: Duration = Duration::from_millis(50);
 /// Between attempts to reach a database that is down or not prepared yet.
 const RECONNECT: Duration = Duration::from_millis(500);
@@ -58,8 +60,11 @@ pub struct MigrationReport {
 
 /// The proxy's side.
 pub trait Serving: Send + Sync {
-    /// Asked every 50 ms, so it must be cheap.
+    /// Asked at each heartbeat and at each piece of news, 20 times a second at most.
     fn report(&self) -> Report;
+
+    /// Hears when the report may have changed.
+    fn news(&self) -> watch::Receiver<()>;
 
     /// Asked at each heartbeat: a count that changes is no news that could not wait for it.
     fn totals(&self) -> BTreeMap<String, MigrationTotals>;
@@ -136,6 +141,7 @@ async fn heartbeat(
     let mut looked: Option<Instant> = None;
     let mut window = Window::default();
     let mut p99 = (None, None::<Instant>);
+    let mut news = serving.news();
     loop {
         let report = serving.report();
         let due = said
@@ -159,6 +165,16 @@ async fn heartbeat(
             looked = Some(Instant::now());
         }
         tokio::time::sleep(LOOK).await;
+        let next = [said.as_ref().map(|(_, at)| *at), looked]
+            .into_iter()
+            .flatten()
+            .min();
+        let next = next.map_or_else(Instant::now, |at| at + HEARTBEAT);
+        tokio::select! {
+            // Without a sender nothing changes any more, but the heart beats on.
+            Ok(()) = news.changed() => {}
+            () = tokio::time::sleep_until(next.into()) => {}
+        }
     }
 }
 

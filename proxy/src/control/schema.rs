@@ -170,6 +170,15 @@ pub async fn version(client: &Client) -> Result<Option<i32>, ControlError> {
     Ok(row.map(|row| row.get(0)))
 }
 
+/// What the functions that raise notices for the proxies prove themselves by.
+pub async fn proof(client: &Client) -> Result<String, ControlError> {
+    let row = client
+        .query_one("SELECT proof FROM crossfade.proof", &[])
+        .await
+        .map_err(ControlError::sql("look at the proof of notices"))?;
+    Ok(row.get(0))
+}
+
 /// Whether the schema is one that this program can work with.
 pub async fn is_prepared(client: &Client) -> Result<bool, ControlError> {
     Ok(version(client).await?.is_some_and(|found| found >= VERSION))

@@ -20,6 +20,13 @@ CREATE TABLE crossfade.work (
     PRIMARY KEY (work, migration)
 );
 
+-- What tells the notices that are meant for the proxies from those that somebody else raises.
+CREATE TABLE crossfade.proof (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    proof text NOT NULL DEFAULT gen_random_uuid()::text || gen_random_uuid()::text
+);
+INSERT INTO crossfade.proof DEFAULT VALUES;
+
 -- Who may execute a lens's function: 'writers', 'deleters' or 'nobody'; NULL: an older version made it.
 ALTER TABLE crossfade.lens_functions ADD COLUMN callers text;
 
@@ -39,15 +46,22 @@ BEGIN
     ON CONFLICT ON CONSTRAINT divergence_pkey DO UPDATE
     SET reason = excluded.reason, sqlstate = excluded.sqlstate, times = d.times + 1,
         last_at = clock_timestamp();
-    RAISE INFO USING ERRCODE = 'CF002', MESSAGE = migration;
+    RAISE INFO USING ERRCODE = 'CF002', MESSAGE = migration, DETAIL = (SELECT p.proof FROM crossfade.proof AS p);
 END
 $crossfade$;
 ALTER FUNCTION crossfade.tombstone(text, text, jsonb) SECURITY INVOKER;
 ALTER FUNCTION crossfade.claim(text, text, jsonb) SECURITY INVOKER;
 ALTER FUNCTION crossfade.legacy_is_stale(text, boolean) SECURITY INVOKER;
 
--- Has no rights of its own and touches nothing: whoever may read a legacy table may be counted.
-ALTER FUNCTION crossfade.fell_back(text, text) SET search_path = pg_catalog, pg_temp;
+-- Called by a rewritten read for each row that only legacy had; whoever may read that table may call it. It
+-- reads the proof with its owner's rights: anybody may raise a notice with its SQLSTATE.
+CREATE OR REPLACE FUNCTION crossfade.fell_back(migration text, key text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $crossfade$
+BEGIN
+    RAISE INFO USING ERRCODE = 'CF001', MESSAGE = migration, DETAIL = (SELECT p.proof FROM crossfade.proof AS p);
+    RETURN true;
+END
+$crossfade$;
 
 -- crossfade.truncate keeps its caller's search_path, as it keeps its rights: the names in its statements
 -- are the caller's.

@@ -14,7 +14,8 @@ use crate::wire::frame::{Header, write_frame};
 /// Errors, notices and settings larger than this are passed on unread: none of ours is.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
-/// Notices of Crossfade's own functions, meant for the proxy; the message names the migration.
+/// Notices of Crossfade's own functions, meant for the proxy; the message names the migration, and the
+/// detail proves that it is one of them.
 const FALLBACK: &[u8] = b"CF001";
 const DIVERGENCE: &[u8] = b"CF002";
 
@@ -389,13 +390,11 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_notice(&mut self, fields: Fields<'_>) -> Act {
-        let migration = || {
-            let message = fields.value(b'M').unwrap_or_default();
-            String::from_utf8_lossy(message).into_owned()
-        };
+        let migration = fields.value(b'M').unwrap_or_default();
+        let proof = fields.value(b'D').unwrap_or_default();
         match fields.sqlstate() {
-            FALLBACK => self.events().fallbacks.push(migration()),
-            DIVERGENCE => self.events().divergences.push(migration()),
+            FALLBACK => self.events().fallbacks.add(migration, proof),
+            DIVERGENCE => self.events().divergences.add(migration, proof),
             _ => {
                 self.cache_sees_notice();
                 return Act::Forward;

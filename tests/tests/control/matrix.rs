@@ -77,6 +77,7 @@ const TABLES: &[&str] = &[
     "direct_writers",
     "sessions",
     "work",
+    "proof",
 ];
 const NEVER: &str = "never";
 const IMAGE: &str = "image_";

@@ -118,6 +118,33 @@ async fn an_entry_in_the_ledger_holds_no_gate_shut_unless_both_sides_disagree() 
     proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_notice_that_somebody_else_raises_counts_as_no_fallback() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("raised", Phase::DualRead).await.unwrap();
+    let operator = world.client(&world.postgres.url("raised")).await.unwrap();
+    let _there = stranger(&world, "raised").await;
+    let through = format!("postgres://stranger:secret@127.0.0.1:{}/raised", proxy.port);
+    let stranger = world.client(&through).await.unwrap();
+    for code in ["CF001", "CF002"] {
+        let raise = format!(
+            "DO $$ BEGIN RAISE INFO USING ERRCODE = '{code}', MESSAGE = 'iso_agents', DETAIL = 'proof'; END $$"
+        );
+        stranger.batch_execute(&raise).await.unwrap();
+    }
+    operator
+        .batch_execute("DELETE FROM users WHERE clerk_user_id = 'user_1'")
+        .await
+        .unwrap();
+    let application = proxy.client().await.unwrap();
+    let read = "SELECT count(*) FROM iso_agents WHERE clerk_user_id = 'user_1'";
+    assert_eq!(number(&application, read).await.unwrap(), 1);
+    let counted = "SELECT sum(fallbacks) FROM crossfade.instances";
+    until(&operator, &format!("({counted}) > 0")).await.unwrap();
+    let counted = "SELECT sum(fallbacks + divergences)::int8 FROM crossfade.instances";
+    assert_eq!(number(&operator, counted).await.unwrap(), 1);
+}
+
 /// Has the application leave a tombstone for a row that it never deleted, and a backfill sweep it.
 async fn swept(world: &World, database: &str, more: &str) -> (Client, String) {
     world.database(database).await.unwrap();
