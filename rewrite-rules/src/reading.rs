@@ -56,14 +56,12 @@ impl RuleSet {
     #[must_use]
     pub fn read(&self, text: &str, path: SearchPath) -> Reading {
         let mut effects = SessionEffects::default();
-        let named = self.may_name(text.as_bytes());
         let (verdict, calls) = match parse(text) {
             Ok(tree) => {
                 let verdict = self
                     .verdict(text, &tree, path, &mut effects)
                     .unwrap_or_else(Verdict::Refused);
-                let named = named || self.watches(text.as_bytes());
-                (verdict, named.then(|| self.calls_of(text, &tree)).flatten())
+                (verdict, self.calls_of(text, &tree))
             }
             Err(refusal) => return self.unread(text, refusal),
         };

@@ -8,18 +8,7 @@ use crate::rule_set::RuleSet;
 use crate::statement::{Answer, Does, OnPrepared, SearchPath, SessionEffects, Within};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
-
-/// Kinds that make, drop or move relations, by the names under which pg_query knows them.
-const SHAPES: [&str; 8] = [
-    "CreateStmt",
-    "CreateSeqStmt",
-    "ViewStmt",
-    "DropStmt",
-    "RenameStmt",
-    "AlterObjectSchemaStmt",
-    "IntoClause",
-    "CreateForeignTableStmt",
-];
+use crate::walk::{Place, Use, table_refs};
 
 /// Kinds after which another schema may bear a name of the path, or another role a name or a right.
 const SCHEMAS: [&str; 6] = [
@@ -123,10 +112,15 @@ pub(super) fn path_after(statement: &Tree, set: &RuleSet, changed: bool) -> Opti
     statement.each(&mut |node| {
         touches |= sets_config(node);
         touches |= node.is("RangeVar") && node.text("relname") == "pg_settings";
-        // A table of that name may now stand in the way of the declared one, or no longer.
-        if SHAPES.contains(&node.kind()) {
-            node.each(&mut |below| touches |= names_one(below, set));
+    });
+    // A relation of that name may now stand in the way of the declared one, or no longer.
+    touches |= table_refs(statement).iter().any(|found| match found.place {
+        Place::Command(Use::Made | Use::Taken | Use::Changed) => {
+            let mut names = set.path_names().iter();
+            names.any(|table| table.name == found.table())
         }
+        Place::Command(_) | Place::Read | Place::Target | Place::WithTarget => false,
+        Place::Sampled | Place::Locked => false,
     });
     touches.then_some(SearchPath::Unknown)
 }
@@ -170,11 +164,6 @@ fn is_of_schemas(statement: &Tree) -> bool {
     let kinds = kinds.map(|kind| i64::from(kind as i32));
     let altering = ["RenameStmt", "DropStmt", "GrantStmt", "AlterOwnerStmt"];
     altering.contains(&statement.kind()) && of.iter().any(|of| kinds.contains(&statement.int(of)))
-}
-
-fn names_one(node: &Tree, set: &RuleSet) -> bool {
-    let name = node.as_text();
-    name.is_some_and(|name| set.path_names().iter().any(|table| table.name == name))
 }
 
 /// `SET search_path = public, …`: the declared tables' schema comes before any other.
