@@ -9,6 +9,7 @@ mod limits;
 mod shape;
 mod surroundings;
 mod targets;
+mod unseen;
 
 use std::collections::BTreeMap;
 
@@ -107,6 +108,7 @@ pub async fn run(
         all.append(&mut findings.all);
     }
     all.append(&mut callers(&control, rules).await?);
+    all.append(&mut unseen::check(&control).await?);
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(all)
 }

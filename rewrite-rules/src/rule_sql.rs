@@ -16,6 +16,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
 use crate::lens::TableName;
+use crate::strings;
 
 /// `schema.table`, each part plain or quoted.
 pub(crate) fn table_name(text: &str) -> Option<TableName> {
@@ -110,7 +111,7 @@ pub(crate) fn qualify(
     });
     match found {
         ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok((expression.to_string(), columns)),
+        ControlFlow::Continue(()) => Ok((strings::settled(&expression.to_string()), columns)),
     }
 }
 

@@ -234,6 +234,27 @@ fn has_standard_escape(text: &str) -> bool {
         && plain_strings(text.as_bytes(), Strings::Standard).is_none_or(|found| !found.is_empty())
 }
 
+/// SQL of a rule file's, read as standard, so that it means the same under either setting: in a
+/// session's texts, and in functions whose bodies are read when they are called.
+pub(crate) fn settled(sql: &str) -> String {
+    let bytes = sql.as_bytes();
+    let starts = plain_strings(bytes, Strings::Standard).unwrap_or_default();
+    let mut settled = String::with_capacity(sql.len());
+    let mut at = 0;
+    for start in starts {
+        // It was found by the same look.
+        let Some((end, _)) = string(bytes, start, false) else {
+            break;
+        };
+        settled.push_str(&sql[at..start]);
+        settled.push_str(MARK);
+        settled.push_str(&sql[start..end].replace('\\', "\\\\"));
+        at = end;
+    }
+    settled.push_str(&sql[at..]);
+    settled
+}
+
 /// Where the plain strings begin that have an escape. `None`: not all of them are to be found, or one is
 /// of a kind that no mark makes another.
 fn escaped_strings(text: &[u8]) -> Option<Vec<usize>> {

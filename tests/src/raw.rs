@@ -27,6 +27,15 @@ pub type Parameters<'a> = &'a [Option<&'a str>];
 
 impl RawClient {
     pub async fn connect(port: u16, database: &str) -> anyhow::Result<RawClient> {
+        Self::connect_with(port, database, &[("client_encoding", "UTF8")]).await
+    }
+
+    /// The same with other settings in the startup packet.
+    pub async fn connect_with(
+        port: u16,
+        database: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<RawClient> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
         let mut client = RawClient {
@@ -34,14 +43,12 @@ impl RawClient {
             received: BytesMut::new(),
         };
         let mut startup = BytesMut::new();
-        frontend::startup_message(
-            [
-                ("user", crossfade::testbed::SUPERUSER),
-                ("database", database),
-                ("client_encoding", "UTF8"),
-            ],
-            &mut startup,
-        )?;
+        let who = [
+            ("user", crossfade::testbed::SUPERUSER),
+            ("database", database),
+        ];
+        let parameters = who.into_iter().chain(settings.iter().copied());
+        frontend::startup_message(parameters, &mut startup)?;
         client.stream.write_all(&startup).await?;
         client.until_ready().await.context("login")?;
         Ok(client)

@@ -39,6 +39,15 @@ impl World {
     }
 
     /// The same on the server of another installation.
+    pub async fn start_filled_from(
+        binaries: Binaries,
+        agents: u32,
+        more: &str,
+    ) -> anyhow::Result<Self> {
+        Self::filled_with(Postgres::start_from(binaries, &[]).await?, agents, more).await
+    }
+
+    /// [`World::start`] on the server of another installation.
     pub async fn start_from(binaries: Binaries) -> anyhow::Result<Self> {
         Self::filled_with(Postgres::start_from(binaries, &[]).await?, AGENTS, "").await
     }

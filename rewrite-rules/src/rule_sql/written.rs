@@ -122,7 +122,7 @@ pub(crate) fn step(text: &str, known: Known<'_>) -> Result<Checked, SqlError> {
         .collect::<Result<Vec<_>, _>>()?;
     let writes = target.ok_or_else(|| SqlError::nowhere("the step writes no declared table"))?;
     Ok(Checked {
-        sql: statement.to_string(),
+        sql: crate::strings::settled(&statement.to_string()),
         returning,
         writes,
         columns: names.columns,

@@ -166,3 +166,15 @@ fn templates_of_the_one_setting_are_none_of_the_other() {
         );
     }
 }
+
+#[test]
+fn sql_of_a_rule_file_means_the_same_under_either_setting() {
+    for (sql, expected) in [
+        (r"a ~ '^\d+$' OR b = 'it''s'", r"a ~  E'^\\d+$' OR b = 'it''s'"),
+        (r"E'\\d' || 'x\'", r"E'\\d' ||  E'x\\'"),
+        ("a = 'b'", "a = 'b'"),
+    ] {
+        assert_eq!(settled(sql), expected);
+        assert!(!has_standard_escape(expected), "{expected}");
+    }
+}

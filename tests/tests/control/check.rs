@@ -12,7 +12,17 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
     operator
         .batch_execute(
             "CREATE VIEW agent_mails AS SELECT email FROM iso_agents; \
-             CREATE FUNCTION agents() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM iso_agents'",
+             CREATE FUNCTION agents() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM iso_agents'; \
+             CREATE FUNCTION goes(path text) RETURNS text LANGUAGE sql \
+             AS $$ SELECT set_config('search_path', path, false) $$; \
+             CREATE FUNCTION turns() RETURNS trigger LANGUAGE plpgsql \
+             AS $$ BEGIN SET LOCAL ROLE app; RETURN new; END $$; \
+             CREATE TABLE moving (a text DEFAULT goes('other')); \
+             CREATE TRIGGER turns BEFORE INSERT ON moving FOR EACH ROW EXECUTE FUNCTION turns(); \
+             CREATE FUNCTION lower(a int) RETURNS text LANGUAGE plpgsql \
+             AS $$ BEGIN SET SCHEMA 'other'; RETURN a; END $$; \
+             CREATE FUNCTION called() RETURNS text LANGUAGE sql \
+             AS $$ SELECT setting FROM pg_settings $$",
         )
         .await?;
     let checked = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
@@ -25,6 +35,15 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
     );
     assert!(said.contains("view agent_mails"), "{said}");
     assert!(said.contains("function agents()"), "{said}");
+    for (function, runs) in [
+        ("goes(text)", "default value for column a of table moving"),
+        ("turns()", "trigger turns of moving"),
+        ("lower(integer)", "the name of a function of PostgreSQL's"),
+        ("called()", "followed where a statement calls it"),
+    ] {
+        let told = said.lines().any(|line| line.contains(function) && line.contains(runs));
+        assert!(told, "{function}: {said}");
+    }
     assert!(
         said.contains("301 rows read back as they were put"),
         "{said}"

@@ -3,10 +3,12 @@
 mod both_names;
 mod cache_same_answers;
 mod commands;
+mod meaning;
 mod merge;
 mod parts;
 mod prepared;
 mod same_answers;
 mod search_path;
+mod strings;
 mod subqueries;
 mod templates;
