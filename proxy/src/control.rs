@@ -9,6 +9,7 @@ pub mod around;
 pub mod attached;
 pub mod bake;
 pub(crate) mod catalog;
+pub(crate) mod client_role;
 pub mod connection;
 pub mod coverage;
 pub mod direct;

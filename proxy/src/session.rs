@@ -105,6 +105,10 @@ pub struct ShadowCandidate {
     pub migration: String,
     pub legacy: String,
     pub unified: String,
+    /// The tables that both may read.
+    pub tables: Vec<TableName>,
+    /// Why they are not to be run, and only counted.
+    pub foreign: Option<Foreign>,
     /// As declared in Parse: 0 or absent where the client left the choice to the server.
     pub parameter_types: Vec<u32>,
     /// Format code (0 text, 1 binary) and value; `None` is NULL.

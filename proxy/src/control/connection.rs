@@ -27,6 +27,13 @@ pub struct Control {
     driver: JoinHandle<()>,
 }
 
+impl Control {
+    /// Ends the connection: whoever uses it next finds it closed.
+    pub fn close(&self) {
+        self.driver.abort();
+    }
+}
+
 impl Drop for Control {
     fn drop(&mut self) {
         self.driver.abort();
