@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use rewrite_rules::{Reading, SearchPath, ServerVersion};
+use rewrite_rules::{Foreign, Reading, SearchPath, ServerVersion, TableName};
 
 use crate::wire::frame::tag_name;
 use crate::wire::frontend::{MessageError, MessageLimits};

@@ -59,6 +59,15 @@ pub async fn connect(url: &str, work: &str) -> Result<Control, ControlError> {
     open(&Target::new(url, work)?, "").await
 }
 
+/// The database that a connection string leads to: as everywhere, the user's name where it names none.
+pub fn database_of(url: &str) -> Result<String, ControlError> {
+    let wishes = Wishes::read(url).map_err(|error| ControlError::Url(error.to_string()))?;
+    let config = config(&wishes, "")?;
+    let named = config.get_dbname().or(config.get_user());
+    let unnamed = || ControlError::Url("it names no database".to_owned());
+    named.map(str::to_owned).ok_or_else(unnamed)
+}
+
 /// Where to connect and how that is encrypted.
 #[derive(Clone, Debug)]
 struct Target {

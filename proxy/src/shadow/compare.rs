@@ -181,8 +181,7 @@ async fn run(
         0 => String::new(),
         count => format!("USING {}", places(2, count + 1)),
     };
-    let body =
-        format!("DECLARE rows bigint; BEGIN EXECUTE $1 INTO rows {using}; RETURN rows; END");
+    let body = format!("DECLARE rows bigint; BEGIN EXECUTE $1 INTO rows {using}; RETURN rows; END");
     client
         .batch_execute("ROLLBACK TO SAVEPOINT cf_parse")
         .await

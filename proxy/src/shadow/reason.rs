@@ -57,7 +57,9 @@ impl Reason {
                 "a table's index, constraint, generated column, statistics or partitions call a function \
                  of another schema than pg_catalog"
             }
-            Reason::ColumnType => "a table has a column type, or a cast, of another schema than pg_catalog",
+            Reason::ColumnType => {
+                "a table has a column type, or a cast, of another schema than pg_catalog"
+            }
             Reason::Parameters => "parameters of other types than pg_catalog's, or more than 99",
             Reason::Role => "the control connection's role may not SET ROLE to the client's",
             Reason::Rights => "the client's role may not read both sides as they are",
