@@ -10,6 +10,7 @@ pub mod attached;
 pub mod bake;
 pub(crate) mod callers;
 pub(crate) mod catalog;
+pub(crate) mod client_role;
 pub mod connection;
 pub mod coverage;
 pub mod direct;

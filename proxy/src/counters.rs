@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 
 use crate::session::{Notice, Report};
+use crate::shadow::Reason;
 
 /// One worker's copy, on cache lines of its own.
 #[derive(Debug, Default)]
@@ -40,10 +41,19 @@ pub struct MigrationTotals {
     pub fallbacks: u64,
     /// Keys that entered the divergence ledger.
     pub divergences: u64,
-    /// Shadow reads whose two results were the same, were not, and could not be had.
+    /// Shadow reads whose two results were the same, and were not.
     pub shadow_equal: u64,
     pub shadow_different: u64,
-    pub shadow_failed: u64,
+    /// Those that could not be had, by [`Reason`].
+    pub not_comparable: [u64; Reason::ALL.len()],
+}
+
+impl MigrationTotals {
+    /// Shadow reads whose results could not be had, for whatever reason.
+    #[must_use]
+    pub fn shadow_failed(&self) -> u64 {
+        self.not_comparable.iter().sum()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

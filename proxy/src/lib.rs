@@ -15,6 +15,7 @@ pub mod latency;
 pub mod relay;
 pub mod retire;
 pub mod rules_dir;
+pub mod served;
 pub mod server;
 pub mod session;
 pub mod shadow;

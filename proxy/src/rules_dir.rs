@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::control::{ControlError, attached};
 use crate::generation::InstallError;
+use crate::served::ServedError;
 use crate::server::{Loaded, Shared};
 use crate::supervisor;
 
@@ -37,6 +38,8 @@ pub enum RulesError {
     Rules(#[from] RuleErrors),
     #[error(transparent)]
     Step(#[from] InstallError),
+    #[error(transparent)]
+    Served(#[from] ServedError),
 }
 
 /// Why the directory's rules are not in force.
@@ -101,6 +104,7 @@ async fn follow(shared: &Shared, dir: &Path) -> Result<(), FollowError> {
         return Ok(());
     }
     let rules = RuleSet::compile(files.clone()).map_err(RulesError::from)?;
+    shared.served.may_follow(&rules).map_err(RulesError::from)?;
     shared
         .generations
         .may_follow(&rules)
@@ -135,8 +139,15 @@ pub fn log_phases(shared: &Shared) {
     if generation.phases().next().is_none() {
         tracing::info!(generation = number, "no rules: everything passes through");
     }
+    let database = shared.served.database();
     for (migration, phase) in generation.phases() {
-        tracing::info!(generation = number, migration, %phase, "rules in force");
+        tracing::info!(generation = number, migration, %phase, database, "rules in force");
+        if database.is_none() {
+            tracing::warn!(
+                migration,
+                "no control URL and no `database` in a rule file: these rules hold in every database"
+            );
+        }
     }
 }
 

@@ -23,7 +23,9 @@ use crate::counters::Counters;
 use crate::generation::Generations;
 use crate::relay::Stop;
 use crate::rules_dir::{self, RulesError};
-use crate::session::{Report, ShadowCandidate};
+use crate::served::{Served, ServedError};
+use crate::session::Report;
+use crate::shadow::ShadowRead;
 use crate::supervisor;
 use crate::tls::TlsError;
 use crate::tls::client::Acceptor;
@@ -40,9 +42,12 @@ use worker::Worker;
 pub struct Shared {
     pub config: Config,
     pub generations: Arc<Generations>,
+    /// Of sessions for databases that the rules are not for: one generation without rules.
+    pub(crate) elsewhere: Arc<Generations>,
+    pub served: Served,
     pub counters: Counters,
     /// Where reads to be compared go, once somebody takes them.
-    pub shadow: OnceLock<mpsc::Sender<ShadowCandidate>>,
+    pub shadow: OnceLock<mpsc::Sender<ShadowRead>>,
     /// The texts behind the newest generation.
     pub(crate) loaded: Mutex<Loaded>,
     pub(crate) stop: Stop,
@@ -83,8 +88,8 @@ impl Shared {
         loaded.hash.clone()
     }
 
-    /// Takes in what a session of a worker reported.
-    fn take(&self, worker: usize, report: Report) {
+    /// Takes in what a session of a worker reported, whose client logged in as this role.
+    fn take(&self, worker: usize, role: &Arc<str>, report: Report) {
         self.counters.add(worker, &report);
         let Some(events) = report.events else {
             return;
@@ -99,7 +104,8 @@ impl Shared {
             let Some(shadow) = self.shadow.get() else {
                 return;
             };
-            if shadow.try_send(candidate).is_err() {
+            let role = Arc::clone(role);
+            if shadow.try_send(ShadowRead { role, candidate }).is_err() {
                 // The comparison is behind: the client's path does not wait for it.
                 self.counters.shadow_dropped.fetch_add(1, Relaxed);
             }
@@ -117,6 +123,8 @@ pub enum ServerError {
     Upstream(#[from] UpstreamError),
     #[error(transparent)]
     Rules(#[from] RulesError),
+    #[error(transparent)]
+    Served(#[from] ServedError),
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
 }
@@ -143,6 +151,7 @@ impl Server {
         } else {
             RuleSet::compile(files.clone()).map_err(RulesError::from)?
         };
+        let served = Served::of(&rules, config.control.url.as_deref())?;
         let tls = Acceptor::load(&config.tls)?;
         let upstream = Upstream::new(&config)?;
         let listeners = Listeners::open(&config).await?;
@@ -157,6 +166,8 @@ impl Server {
             tls,
             told_of_channel_binding: AtomicBool::new(false),
             generations: Arc::new(Generations::new(rules)),
+            elsewhere: Arc::new(Generations::new(RuleSet::empty())),
+            served,
             counters: Counters::new(workers),
             shadow: OnceLock::new(),
             loaded: Mutex::new(Loaded::of(files)),

@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use rewrite_rules::{Meaning, Reading, SearchPath, ServerVersion, Strings};
+use rewrite_rules::{Foreign, Meaning, Reading, SearchPath, ServerVersion, Strings, TableName};
 
 use crate::wire::frame::tag_name;
 use crate::wire::frontend::{MessageError, MessageLimits};
@@ -107,6 +107,10 @@ pub struct ShadowCandidate {
     pub migration: String,
     pub legacy: String,
     pub unified: String,
+    /// The tables that both may read.
+    pub tables: Vec<TableName>,
+    /// Why they are not to be run, and only counted.
+    pub foreign: Option<Foreign>,
     /// As declared in Parse: 0 or absent where the client left the choice to the server.
     pub parameter_types: Vec<u32>,
     /// Format code (0 text, 1 binary) and value; `None` is NULL.

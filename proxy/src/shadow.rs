@@ -2,39 +2,54 @@
 //! off the client's path.
 //!
 //! Both sides are read in one statement, hence in one snapshot: a write between two readings
-//! cannot look like a difference. The reads run as the control URL's role, outside the client's
-//! session; what depends on the session's role or settings may therefore fail or read differently.
+//! cannot look like a difference. The reads run with the rights of the client's login role, and only
+//! where nothing of anybody's making is called (`compare`, `control::client_role`); every other is
+//! counted, with the reason.
 
+mod compare;
 mod parameter;
+mod reason;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rewrite_rules::Phase;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::control::ControlError;
 use crate::control::connection::Manager;
+use crate::control::{ControlError, client_role};
 use crate::server::Shared;
 use crate::session::ShadowCandidate;
-use parameter::Raw;
+pub use reason::{NotComparable, Reason};
 
 /// Reads that wait to be compared. A read is kept whole, so this also bounds the memory; when the
 /// queue is full, further ones are dropped and counted.
 const QUEUE_MAX: usize = 1_000;
 /// Comparisons at a time: shadow reads must not compete with the application for the server.
 const AT_A_TIME: u32 = 2;
-
-/// A slow read is not worth slowing the server for; and no statement may write here, whatever
-/// functions it calls.
-const SETTINGS: &str = "SET default_transaction_read_only = on; SET statement_timeout = '5s'";
+/// Each makes two functions that it rolls back, which takes a transaction id and leaves dead rows in
+/// pg_proc: forty in a second are for autovacuum what a quiet application is, and find any difference
+/// that is worth the name within minutes.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Above what the server allows one (`compare`): a server that does not keep its own limits loses
+/// the connection.
+const TIME_MAX: Duration = Duration::from_secs(30);
 
 type Pool = bb8::Pool<Manager>;
 
+/// A read to compare, and whose it was.
+#[derive(Clone, Debug)]
+pub struct ShadowRead {
+    /// The role that the client logged in as. What it can do as another one since, it can do as this.
+    pub role: Arc<str>,
+    pub candidate: ShadowCandidate,
+}
+
 /// Takes candidates from the sessions until `shutdown`.
 pub async fn run(shared: Arc<Shared>, url: String, shutdown: impl Future<Output = ()>) {
-    let manager = match Manager::new(&url, "shadow", SETTINGS) {
+    let manager = match Manager::new(&url, "shadow", "") {
         Ok(manager) => manager,
         Err(error) => {
             tracing::error!(%error, "shadow reads are not compared");
@@ -57,26 +72,25 @@ pub async fn run(shared: Arc<Shared>, url: String, shutdown: impl Future<Output 
     }
 }
 
-async fn consume(
-    shared: &Arc<Shared>,
-    pool: &Pool,
-    mut candidates: mpsc::Receiver<ShadowCandidate>,
-) {
+async fn consume(shared: &Arc<Shared>, pool: &Pool, mut candidates: mpsc::Receiver<ShadowRead>) {
     let mut running = JoinSet::new();
-    while let Some(candidate) = candidates.recv().await {
+    while let Some(read) = candidates.recv().await {
         if running.len() >= AT_A_TIME as usize {
             running.join_next().await;
         }
         // One that waited may be of a phase that is over: its unified side means less by now.
-        if shared.generations.current().phase(&candidate.migration) == Some(Phase::ShadowRead) {
-            running.spawn(judge(Arc::clone(shared), pool.clone(), candidate));
+        let migration = &read.candidate.migration;
+        if shared.generations.current().phase(migration) == Some(Phase::ShadowRead) {
+            running.spawn(judge(Arc::clone(shared), pool.clone(), read));
         }
     }
 }
 
-async fn judge(shared: Arc<Shared>, pool: Pool, candidate: ShadowCandidate) {
-    let migration = candidate.migration.as_str();
-    match compare(&pool, &candidate).await {
+/// Compares, and counts what came of it. What is logged names no part of the statement: not its
+/// text, which has constants in it, and not the server's words, which may repeat them.
+async fn judge(shared: Arc<Shared>, pool: Pool, read: ShadowRead) {
+    let migration = read.candidate.migration.as_str();
+    match compared(&pool, &read).await {
         Ok(0) => shared
             .counters
             .of_migration(migration, |t| t.shadow_equal += 1),
@@ -88,90 +102,59 @@ async fn judge(shared: Arc<Shared>, pool: Pool, candidate: ShadowCandidate) {
             });
             // The first ones are worth reading; of many alike every doubling is.
             if count <= 10 || count.is_power_of_two() {
+                let statement = rewrite_rules::shape(&read.candidate.legacy);
                 tracing::warn!(
                     migration,
                     rows,
                     count,
-                    statement = candidate.legacy,
+                    statement = statement.as_deref().unwrap_or("(not to be told)"),
                     "a shadow read differs"
                 );
             }
         }
-        Err(error) => {
+        Err(NotComparable { reason, sqlstate }) => {
             let mut count = 0;
             shared.counters.of_migration(migration, |t| {
-                t.shadow_failed += 1;
-                count = t.shadow_failed;
+                let of_reason = &mut t.not_comparable[reason as usize];
+                *of_reason += 1;
+                count = *of_reason;
             });
             if count.is_power_of_two() {
+                let reason = reason.name();
+                let sqlstate = sqlstate.unwrap_or_default();
                 tracing::info!(
                     migration,
                     count,
-                    error,
+                    reason,
+                    sqlstate,
                     "a shadow read could not be compared"
                 );
             }
         }
     }
+    // Keeps the place: see there.
+    tokio::time::sleep(PAUSE).await;
 }
 
-/// How many rows only one of the two sides has.
-async fn compare(pool: &Pool, candidate: &ShadowCandidate) -> Result<i64, String> {
-    let failed = |error: &tokio_postgres::Error| crate::control::error::said(error);
-    let client = pool.get().await.map_err(|error| match error {
-        bb8::RunError::User(error) => ControlError::to_string(&error),
-        bb8::RunError::TimedOut => "no connection to the database in time".to_owned(),
+async fn compared(pool: &Pool, read: &ShadowRead) -> Result<i64, NotComparable> {
+    let control = pool.get().await.map_err(|error| {
+        let error = match error {
+            bb8::RunError::User(error) => ControlError::to_string(&error),
+            bb8::RunError::TimedOut => "no connection to the database in time".to_owned(),
+        };
+        tracing::debug!(error, "no connection for a shadow read");
+        NotComparable::from(Reason::Failed)
     })?;
-    let sql = comparison(&candidate.legacy, &candidate.unified);
-    let types: Vec<_> = candidate
-        .parameter_types
-        .iter()
-        .map(|oid| parameter::declared(*oid))
-        .collect();
-    let statement = client
-        .prepare_typed(&sql, &types)
-        .await
-        .map_err(|error| failed(&error))?;
-    let raw: Vec<Raw> = candidate
-        .parameters
-        .iter()
-        .map(|(format, value)| Raw::new(*format, value.as_deref()))
-        .collect();
-    let raw: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
-        raw.iter().map(|one| one as _).collect();
-    if raw.len() != statement.params().len() {
-        return Err("the two sides do not use all of the parameters".to_owned());
-    }
-    let row = client
-        .query_one(&statement, &raw)
-        .await
-        .map_err(|error| failed(&error))?;
-    Ok(row.get(0))
-}
-
-/// Rows are compared as text, as multisets: some types have no equality, and order is the
-/// statement's own affair only where it says so. The line breaks end comments in the texts.
-fn comparison(legacy: &str, unified: &str) -> String {
-    let legacy = format!("SELECT cf_r::text FROM (\n{}\n) AS cf_r", bare(legacy));
-    let unified = format!("SELECT cf_r::text FROM (\n{}\n) AS cf_r", bare(unified));
-    format!(
-        "SELECT count(*) FROM (({legacy} EXCEPT ALL {unified}) UNION ALL \
-         ({unified} EXCEPT ALL {legacy})) AS cf_difference"
-    )
-}
-
-fn bare(sql: &str) -> &str {
-    sql.trim_end().trim_end_matches(';')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_closing_comment_or_semicolon_does_not_swallow_the_comparison() {
-        let sql = comparison("SELECT 1 -- one", "SELECT 2;");
-        assert!(sql.contains("SELECT 1 -- one\n) AS cf_r"), "{sql}");
-        assert!(sql.contains("SELECT 2\n) AS cf_r"), "{sql}");
+    let within = tokio::time::timeout(TIME_MAX, async {
+        let compared = compare::compare(&control, read).await;
+        (compared, client_role::end(&control).await)
+    });
+    match within.await {
+        Ok((compared, Ok(()))) => compared,
+        // What a client's statement may have left in a session must not meet another client's.
+        Ok((_, Err(_))) | Err(_) => {
+            control.close();
+            Err(Reason::TimedOut.into())
+        }
     }
 }

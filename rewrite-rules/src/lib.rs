@@ -34,8 +34,9 @@ pub use phase::Phase;
 pub use rule_file::schema::schema;
 pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
 pub use search_path::Meaning;
+pub use shapes::shape;
 pub use statement::{
-    Answer, Does, Mapped, Named, Needs, OnPrepared, Reading, Refusal, Rename, Rewritten,
+    Answer, Does, Foreign, Mapped, Named, Needs, OnPrepared, Reading, Refusal, Rename, Rewritten,
     SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, Verdict, Within,
 };
 pub use strings::Strings;

@@ -56,6 +56,8 @@ pub(crate) struct PreparePart {
 pub(crate) struct MigrationPart {
     pub name: Spanned<String>,
     pub phase: Spanned<String>,
+    /// The database whose tables these are; absent: that of the control connection.
+    pub database: Option<Spanned<String>>,
     /// `record` or `refuse`; absent means the phase's own default.
     pub on_unified_error: Option<Spanned<String>>,
 }

@@ -42,6 +42,8 @@ pub struct Migration {
     pub name: String,
     pub phase: Phase,
     pub file: PathBuf,
+    /// The database whose tables these are; `None`: that of the control connection.
+    pub database: Option<String>,
     /// What the rule file says; `None` leaves it to the phase.
     pub(crate) declared_policy: Option<OnUnifiedError>,
     /// DDL of tables that tie both sides together, for `crossfade prepare`.

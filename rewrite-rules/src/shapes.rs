@@ -1,6 +1,8 @@
 //! The distinct statements that name a managed table, with their values taken out, and how often
 //! each of them came: what `coverage` judges before a step is taken.
 
+mod shape;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +12,7 @@ use crate::rewrite::texts;
 use crate::rule_set::RuleSet;
 use crate::tree::Tree;
 use crate::walk::table_refs;
+pub use shape::shape;
 
 /// An application has hundreds of statements; one that builds its texts from parts may have any
 /// number, and the first thousands of those say enough.
@@ -108,8 +111,7 @@ impl Shapes {
 
     /// Puts a text's counter with its shape, unless there are too many to keep one more.
     fn sort(&self, text: &str, calls: Arc<Calls>, set: &RuleSet) {
-        let shape = texts::shape(text, set).map_or_else(|| pg_query::normalize(text), Ok);
-        let Ok(shape) = shape else {
+        let Some(shape) = texts::shape(text, set).or_else(|| shape(text)) else {
             return;
         };
         let shapes = &mut self.lock().shapes;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::lens::TableName;
 use crate::refuse;
 use crate::shapes::Calls;
 
@@ -170,7 +171,7 @@ impl Rewritten {
         size_of::<Rewritten>()
             + self.sql.len()
             + self.original.len()
-            + shadow.map_or(0, |pair| pair.legacy.len() + pair.unified.len())
+            + shadow.map_or(0, |pair| pair.bytes())
             + self.answers.len() * size_of::<Answer>()
             + self.kept.len() * size_of::<Kept>()
             + self.values.len() * size_of::<Mapped>()
@@ -377,12 +378,47 @@ impl Refusal {
     }
 }
 
-/// Two texts with the same parameters whose results should be equal as multisets of rows.
+/// Two texts with the same parameters whose results should be equal as multisets of rows, made for a
+/// session in whose search path is `pg_catalog` alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShadowPair {
     pub migration: String,
     pub legacy: String,
     pub unified: String,
+    /// The tables that they read. Whoever runs them makes sure that they read no others.
+    pub tables: Vec<TableName>,
+    /// Why the two are not to be run, and are empty.
+    pub foreign: Option<Foreign>,
+}
+
+impl ShadowPair {
+    fn bytes(&self) -> usize {
+        let tables = self.tables.iter();
+        let tables = tables.map(|t| size_of::<TableName>() + t.schema.len() + t.name.len());
+        size_of::<ShadowPair>() + self.legacy.len() + self.unified.len() + tables.sum::<usize>()
+    }
+
+    pub(crate) fn not_comparable(migration: String, foreign: Foreign) -> ShadowPair {
+        ShadowPair {
+            migration,
+            legacy: String::new(),
+            unified: String::new(),
+            tables: Vec::new(),
+            foreign: Some(foreign),
+        }
+    }
+}
+
+/// What in a client's statement is neither `pg_catalog`'s nor a managed table: it may be of anybody's
+/// making, and would run whatever that somebody wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    Relation,
+    /// Also one of `pg_catalog` that may answer differently each time.
+    Function,
+    Operator,
+    Type,
+    Collation,
 }
 
 /// What a text does to the session besides its rows.

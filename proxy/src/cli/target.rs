@@ -5,6 +5,7 @@ use rewrite_rules::RuleSet;
 
 use crate::config::{Config, Flags, Gates};
 use crate::rules_dir;
+use crate::served::Served;
 
 /// The arguments of every command about one migration.
 #[derive(Debug, clap::Args)]
@@ -40,6 +41,7 @@ impl Target {
                  CROSSFADE_CONTROL_URL, or `url` in [control] of the file given by --config"
             );
         };
+        Served::of(&rules, Some(&url))?;
         Ok(Target {
             rules,
             url,

@@ -27,6 +27,13 @@ pub struct Control {
     driver: JoinHandle<()>,
 }
 
+impl Control {
+    /// Ends the connection: whoever uses it next finds it closed.
+    pub fn close(&self) {
+        self.driver.abort();
+    }
+}
+
 impl Drop for Control {
     fn drop(&mut self) {
         self.driver.abort();
@@ -50,6 +57,15 @@ impl std::ops::DerefMut for Control {
 /// Connects for one kind of work, which `pg_stat_activity` shows as `crossfade <work>`.
 pub async fn connect(url: &str, work: &str) -> Result<Control, ControlError> {
     open(&Target::new(url, work)?, "").await
+}
+
+/// The database that a connection string leads to: as everywhere, the user's name where it names none.
+pub fn database_of(url: &str) -> Result<String, ControlError> {
+    let wishes = Wishes::read(url).map_err(|error| ControlError::Url(error.to_string()))?;
+    let config = config(&wishes, "")?;
+    let named = config.get_dbname().or(config.get_user());
+    let unnamed = || ControlError::Url("it names no database".to_owned());
+    named.map(str::to_owned).ok_or_else(unnamed)
 }
 
 /// Where to connect and how that is encrypted.

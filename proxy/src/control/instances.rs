@@ -257,7 +257,7 @@ async fn say(
                 &counted(|totals| totals.divergences),
                 &counted(|totals| totals.shadow_equal),
                 &counted(|totals| totals.shadow_different),
-                &counted(|totals| totals.shadow_failed),
+                &counted(MigrationTotals::shadow_failed),
                 &report.held_by,
                 &p99_ms,
             ],

@@ -19,7 +19,7 @@ use crate::session::{Session, Settings, Violation};
 use crate::stream::Stream;
 use crate::wire::backend;
 use crate::wire::frontend::MessageError;
-use opening::Opening;
+use opening::{Login, Opening};
 
 /// A client that does not take its last words within this time does without them.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ pub(super) async fn serve(
         Opening::Session {
             client,
             packet,
-            search_path,
+            login,
         } => {
             let _open = Open::count(shared);
             match place(shared, &client, peer) {
@@ -58,7 +58,7 @@ pub(super) async fn serve(
                         client,
                         peer,
                         packet,
-                        search_path,
+                        login,
                         handshake,
                         _guest: guest,
                     };
@@ -87,7 +87,7 @@ struct Arrived {
     client: Stream,
     peer: Peer,
     packet: Vec<u8>,
-    search_path: SearchPath,
+    login: Login,
     handshake: Handshake,
     _guest: Option<Guest>,
 }
@@ -147,7 +147,7 @@ async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
         client,
         peer,
         packet,
-        search_path,
+        login,
         handshake,
         _guest,
     } = arrived;
@@ -163,13 +163,18 @@ async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
         }
     };
     drop(packet);
+    let generations = if shared.served.serves(&login.database) {
+        &shared.generations
+    } else {
+        &shared.elsewhere
+    };
     let session = Session::new(
-        shared.generations.session(),
-        shared.generations.current(),
-        settings(shared, search_path, ends_here(&client, &server)),
+        generations.session(),
+        generations.current(),
+        settings(shared, login.search_path, ends_here(&client, &server)),
     );
     let mut relay = Relay::new(client, server, session);
-    let take = |report| shared.take(worker, report);
+    let take = |report| shared.take(worker, &login.user, report);
     let limit = Duration::from_millis(shared.config.limits.authentication_timeout_ms);
     let established = tokio::time::timeout(limit, relay.establish(&shared.stop, take)).await;
     drop(handshake);

@@ -48,6 +48,8 @@ pub(super) fn candidate(
         migration: pair.migration.clone(),
         legacy: pair.legacy.clone(),
         unified: pair.unified.clone(),
+        tables: pair.tables.clone(),
+        foreign: pair.foreign,
         parameter_types,
         parameters,
     }))

@@ -65,6 +65,18 @@ pub struct Parameters<'a> {
     pub sets_search_path: bool,
 }
 
+impl<'a> Parameters<'a> {
+    /// The database that the session is for: as the server takes it, the user's name where none is said.
+    #[must_use]
+    pub fn database(&self) -> &'a [u8] {
+        if self.database.is_empty() {
+            self.user
+        } else {
+            self.database
+        }
+    }
+}
+
 impl<'a> Startup<'a> {
     /// Reads a whole packet, its length word included.
     pub fn read(packet: &'a [u8]) -> Result<Startup<'a>, StartupError> {

@@ -10,6 +10,7 @@
 //! own text stays around it, so its names, its NULLs and its order are PostgreSQL's business.
 
 mod locked;
+mod shadow;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -20,7 +21,7 @@ use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
-use crate::statement::{Refusal, ShadowPair};
+use crate::statement::Refusal;
 use crate::tree::Tree;
 use crate::walk::{Place, column_refs};
 use locked::Locked;
@@ -38,7 +39,7 @@ pub(super) fn plan<'a>(
     if substitute_all(scope, refs, source)? {
         return Ok(Plan::Edited { compare: None });
     }
-    let compare = shadow_pair(scope, refs)?;
+    let compare = shadow::pair(scope, refs)?;
     Ok(if compare.is_some() {
         Plan::Edited { compare }
     } else {
@@ -316,72 +317,4 @@ fn unqualify_columns(
             source.edit(range, quote_ident(parts[qualifier - 1]));
         }
     }
-}
-
-/// In `shadow_read`: the same query over legacy and over unified, where comparing them can only
-/// differ if the data does.
-fn shadow_pair<'a>(
-    scope: &Scope<'a>,
-    refs: &[ManagedRef<'a>],
-) -> Result<Option<ShadowPair>, Refusal> {
-    let statement = scope.statement;
-    let shadowed = refs.iter().find(|found| {
-        found.managed.side == Side::Legacy && found.managed.migration.phase == Phase::ShadowRead
-    });
-    let Some(shadowed) =
-        shadowed.filter(|_| statement.is("SelectStmt") && is_comparable(statement))
-    else {
-        return Ok(None);
-    };
-    let mut unified = Source::new(scope.tokens.text);
-    let tables: Vec<&ManagedRef<'a>> = refs
-        .iter()
-        .filter(|found| found.managed.side == Side::Legacy)
-        .collect();
-    let unreachable = Unreachable::of(statement);
-    for found in &tables {
-        if check_reference(found, &unreachable).is_err() {
-            return Ok(None);
-        }
-        substitute(scope, found, Phase::ShadowRead, &mut unified)?;
-    }
-    let Ok(typed) = whole_row::substitute(scope, &tables, &mut unified) else {
-        return Ok(None);
-    };
-    unqualify_columns(scope, (&tables, &typed), &mut unified);
-    let extent = scope.tokens.extent();
-    let mut output = Output::default();
-    output.client(&unified, extent.clone());
-    Ok(Some(ShadowPair {
-        migration: shadowed.managed.migration.name.clone(),
-        legacy: scope.tokens.text[extent].to_owned(),
-        unified: output.sql,
-    }))
-}
-
-/// A result that may differ between two runs over the same rows proves nothing: LIMIT and
-/// DISTINCT ON pick rows, locks write, SELECT INTO makes a table, and a function may be volatile
-/// unless it is one of the aggregates below.
-fn is_comparable(statement: &Tree) -> bool {
-    const SAME_EACH_TIME: [&str; 7] = [
-        "count", "min", "max", "bool_and", "bool_or", "coalesce", "lower",
-    ];
-    let mut comparable = true;
-    statement.each(&mut |node| {
-        let picks = node.is("SelectStmt")
-            && (node.get("limit_count").exists()
-                || node.get("limit_offset").exists()
-                || !node.list("distinct_clause").is_empty()
-                || node.get("into_clause").exists()
-                || !node.list("locking_clause").is_empty());
-        let calls = node.is("FuncCall")
-            && !node
-                .list("funcname")
-                .last()
-                .is_some_and(|name| SAME_EACH_TIME.contains(&name.text("sval")));
-        if picks || calls || node.is("SqlvalueFunction") {
-            comparable = false;
-        }
-    });
-    comparable
 }

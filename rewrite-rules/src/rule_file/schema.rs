@@ -89,6 +89,11 @@ static MIGRATION: Section = Section(&[
         "How far the migration is; `crossfade advance` and `rollback` change it.",
     ),
     key(
+        "database",
+        Kind::Text,
+        "The database whose tables these are: sessions for others pass through untouched. Left out: the control URL's.",
+    ),
+    key(
         "on_unified_error",
         Kind::OneOf(&["record", "refuse"]),
         "When only the unified half of a write fails: `record` lets the legacy half stand and notes the key, `refuse` fails the statement. Left out: `record` until reads depend on unified.",

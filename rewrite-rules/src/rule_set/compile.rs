@@ -130,6 +130,7 @@ impl Reader<'_> {
             name,
             phase,
             file: self.path.to_owned(),
+            database: part.database.as_ref().map(|name| name.get_ref().clone()),
             declared_policy: on_unified_error,
             prepare,
             tables,

@@ -170,7 +170,10 @@ fn templates_of_the_one_setting_are_none_of_the_other() {
 #[test]
 fn sql_of_a_rule_file_means_the_same_under_either_setting() {
     for (sql, expected) in [
-        (r"a ~ '^\d+$' OR b = 'it''s'", r"a ~  E'^\\d+$' OR b = 'it''s'"),
+        (
+            r"a ~ '^\d+$' OR b = 'it''s'",
+            r"a ~  E'^\\d+$' OR b = 'it''s'",
+        ),
         (r"E'\\d' || 'x\'", r"E'\\d' ||  E'x\\'"),
         ("a = 'b'", "a = 'b'"),
     ] {

@@ -61,6 +61,8 @@ impl Template {
                         migration: pair.migration.clone(),
                         legacy: legacy.fill(&pair.legacy, value),
                         unified: unified.fill(&pair.unified, value),
+                        tables: pair.tables.clone(),
+                        foreign: pair.foreign,
                     })
                 });
                 Verdict::Rewritten(Rewritten {

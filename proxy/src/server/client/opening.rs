@@ -1,6 +1,7 @@
 //! A client's first packets: encryption asked for and answered, then what it came for.
 
 use std::io;
+use std::sync::Arc;
 
 use rewrite_rules::SearchPath;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::stream::Stream;
 use crate::tls::client::{Acceptor, Asked};
 use crate::tls::upstream::has_more;
-use crate::wire::startup::{self, Startup, StartupError, TLS_HANDSHAKE};
+use crate::wire::startup::{self, Parameters, Startup, StartupError, TLS_HANDSHAKE};
 
 /// Each kind of encryption may be asked for once before the session's own packet.
 const NEGOTIATIONS_MAX: usize = 2;
@@ -18,7 +19,7 @@ pub(super) enum Opening {
     Session {
         client: Stream,
         packet: Vec<u8>,
-        search_path: SearchPath,
+        login: Login,
     },
     Cancel {
         packet: Vec<u8>,
@@ -27,6 +28,28 @@ pub(super) enum Opening {
         client: Stream,
         error: StartupError,
     },
+}
+
+/// What a session's own packet says that the proxy has to know.
+pub(super) struct Login {
+    /// The role. One that is not UTF-8 is none that a control connection could become.
+    pub user: Arc<str>,
+    pub database: Vec<u8>,
+    pub search_path: SearchPath,
+}
+
+impl Login {
+    fn of(parameters: &Parameters<'_>) -> Login {
+        Login {
+            user: String::from_utf8_lossy(parameters.user).into(),
+            database: parameters.database().to_owned(),
+            search_path: if parameters.sets_search_path {
+                SearchPath::Unknown
+            } else {
+                SearchPath::AsDeclared
+            },
+        }
+    }
 }
 
 /// Reads byte for byte no more than the packets are: what follows is the session's. The caller
@@ -69,15 +92,11 @@ pub(super) async fn open(
             Ok(Startup::Gss) => client.write_all(b"N").await?,
             Ok(Startup::Cancel) => return Ok(Opening::Cancel { packet }),
             Ok(Startup::Session(parameters)) => {
-                let search_path = if parameters.sets_search_path {
-                    SearchPath::Unknown
-                } else {
-                    SearchPath::AsDeclared
-                };
+                let login = Login::of(&parameters);
                 return Ok(Opening::Session {
                     client,
                     packet,
-                    search_path,
+                    login,
                 });
             }
             Err(error) => return Ok(Opening::Refused { client, error }),

@@ -176,6 +176,8 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
             let pair = ShadowPair {
                 migration: "m".to_owned(),
                 legacy: text.to_owned(),
+                tables: Vec::new(),
+                foreign: None,
                 unified,
             };
             rewritten(text.to_owned(), Answer::default(), Some(Box::new(pair)))
