@@ -371,10 +371,11 @@ pub struct Refusal {
 
 impl Refusal {
     /// Whether the statement is refused for what Crossfade cannot do, not for an error that
-    /// PostgreSQL would find in it just the same.
+    /// PostgreSQL would find in it just the same: a refusal of ours says what to do instead.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        ["0A000", "54000", "55000", "XX000"].contains(&self.sqlstate)
+        let ours = ["0A000", "54000", "54001", "55000"].contains(&self.sqlstate);
+        (ours && !self.hint.is_empty()) || self.sqlstate == "XX000"
     }
 }
 

@@ -52,6 +52,11 @@ fn error(message: &Message) -> String {
     let fields: Vec<String> = [b'S', b'C', b'M', b'P', b's', b't', b'c', b'n']
         .into_iter()
         .filter_map(|code| message.field(code))
+        // Which of the schemas for temporary tables a session has is its own affair.
+        .map(|field| match field.strip_prefix("pg_temp_") {
+            Some(number) if number.parse::<u32>().is_ok() => "pg_temp".to_owned(),
+            Some(_) | None => field,
+        })
         .collect();
     format!("E {}", fields.join(" | "))
 }
