@@ -81,8 +81,8 @@ pub async fn run(
         }));
     }
     let mut control = connect(url, "backfill").await?;
-    control::alone(&control, "backfill", name).await?;
     schema::prepare(&control, rules, schema::Ddl::OfNone).await?;
+    control::alone(&control, "backfill", name).await?;
     let drained = drain::wait(
         &control,
         migration,
@@ -185,7 +185,7 @@ async fn table(
         if direction.is_reverse() {
             // First, for what was deleted may have the name of what was inserted since.
             let remains = Remains::StaleLegacy { run: &progress.run };
-            sweep::remove(client, lens, remains).await?;
+            sweep::remove(client, lens, remains, &mut |line| tell(Event::Says(line))).await?;
         }
         let workers = options.workers;
         copy::copy(
@@ -204,6 +204,7 @@ async fn table(
         Direction::LegacyToUnified => started,
         Direction::UnifiedToLegacy => now(client).await?,
     };
+    ledger::drop_unreadable(client, lens, &mut |line| tell(Event::Says(line))).await?;
     let settled = retry_ledger(client, &chunks, lens, &before).await?;
     let progress = current(client, lens, direction).await?;
     let complete = progress.state == State::Complete;
@@ -218,7 +219,7 @@ async fn table(
         // Again: a delete at REPEATABLE READ cannot see a legacy row that a chunk has put.
         Direction::UnifiedToLegacy => Remains::StaleLegacy { run: &progress.run },
     };
-    sweep::remove(client, lens, remains).await?;
+    sweep::remove(client, lens, remains, &mut |line| tell(Event::Says(line))).await?;
     // What was verified before it was settled must be verified again: the end moves.
     if !complete || settled > 0 {
         state::enter(client, lens, &progress.run, progress.state, State::Complete).await?;

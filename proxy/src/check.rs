@@ -10,11 +10,13 @@ mod shape;
 mod surroundings;
 mod targets;
 
+use std::collections::BTreeMap;
+
 use rewrite_rules::{Lens, Migration, RuleSet};
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use crate::control::{ControlError, connect};
+use crate::control::{ControlError, callers, connect, schema};
 
 /// One thing that was found.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
@@ -104,8 +106,43 @@ pub async fn run(
         }
         all.append(&mut findings.all);
     }
+    all.append(&mut callers(&control, rules).await?);
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(all)
+}
+
+/// Who may do too much or too little in schema `crossfade`, one finding for each role.
+async fn callers(client: &Client, rules: &RuleSet) -> Result<Vec<Finding>, ControlError> {
+    if !schema::is_prepared(client).await? {
+        return Ok(Vec::new());
+    }
+    let mut by_role: BTreeMap<(String, bool), Vec<String>> = BTreeMap::new();
+    for off in callers::off(client, rules).await? {
+        let what = format!("{} ON {}", off.right, off.on);
+        by_role.entry((off.role, off.lacks)).or_default().push(what);
+    }
+    Ok(by_role
+        .into_iter()
+        .map(|((role, lacks), rights)| {
+            let found = if lacks {
+                format!(
+                    "role {role} may use the tables but lacks {}",
+                    rights.join(", ")
+                )
+            } else {
+                format!(
+                    "role {role} has no right on the tables that calls for {}",
+                    rights.join(", ")
+                )
+            };
+            Finding {
+                severity: Severity::Error,
+                table: "schema crossfade".to_owned(),
+                found,
+                settle: "`crossfade prepare` mends it".to_owned(),
+            }
+        })
+        .collect())
 }
 
 /// Why a table does not fit the rules, one line each; nothing when it does.

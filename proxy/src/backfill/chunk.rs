@@ -366,15 +366,15 @@ async fn savepoint(
 }
 
 /// Why a row cannot be put: the row's fault, not the server's and not the mapping's.
-struct RowFailure {
-    reason: String,
-    sqlstate: String,
+pub(super) struct RowFailure {
+    pub reason: String,
+    pub sqlstate: String,
 }
 
 impl RowFailure {
     /// Classes: 22 data (a phone too long, an unmapped value), 23 constraints, 44 WITH CHECK
     /// OPTION, 54 limits (an index row too large), P0 what triggers raise.
-    fn of(error: &tokio_postgres::Error) -> Option<RowFailure> {
+    pub(super) fn of(error: &tokio_postgres::Error) -> Option<RowFailure> {
         let db = error.as_db_error()?;
         let class = db.code().code().get(..2)?;
         let at_fault = ["22", "23", "44", "54", "P0"].contains(&class);

@@ -11,6 +11,7 @@ use rewrite_rules::{Lens, Migration};
 use serde_json::Value;
 use tokio_postgres::{Client, Transaction};
 
+use super::chunk::RowFailure;
 use super::conflict::Attempts;
 use crate::control::drain::{self, Clock};
 use crate::control::{ControlError, ledger, snapshot};
@@ -66,13 +67,21 @@ pub enum Remains<'a> {
     StaleLegacy { run: &'a str },
 }
 
+/// What one transaction did.
+struct Swept {
+    removed: i64,
+    kept: i64,
+}
+
 /// Removes all of them, some in each transaction; returns how many there were.
 pub async fn remove(
     client: &mut Client,
     lens: &Lens,
     remains: Remains<'_>,
+    tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<i64, ControlError> {
     let mut removed = 0;
+    let mut kept = 0;
     let mut attempts = Attempts::few();
     loop {
         // At REPEATABLE READ, for at READ COMMITTED the test for the other side's row would be
@@ -93,11 +102,19 @@ pub async fn remove(
         match some.await {
             Ok(None) => break,
             Ok(Some(more)) => {
-                removed += more;
+                removed += more.removed;
+                kept += more.kept;
                 attempts = Attempts::few();
             }
             Err(error) => attempts.after(error).await?,
         }
+    }
+    if kept > 0 {
+        tell(&format!(
+            "{kept} unified rows of {} have no legacy row any more and could not be removed: `crossfade \
+             status` shows why",
+            lens.legacy
+        ));
     }
     forget_gone(client, lens).await?;
     Ok(removed)
@@ -105,10 +122,22 @@ pub async fn remove(
 
 const DOING: &str = "removal of rows that the other side lacks";
 
-/// Some ghosts with their tombstones; `None`: no tombstone is left.
-async fn ghosts(transaction: &Transaction<'_>, lens: &Lens) -> Result<Option<i64>, ControlError> {
+/// Why a ghost stays, as the ledger has it.
+const BY_POLICY: (&str, &str) = (
+    "deleted while its unified row could not be seen; row policies decide who may delete that, so it was \
+     left: `crossfade verify --repair` removes it",
+    "42501",
+);
+
+/// Some ghosts with their tombstones; `None`: no tombstone is left. Counts those that it leaves.
+///
+/// Who may leave a tombstone may delete unified rows, so this removes nothing that whoever left it could
+/// not have removed; unless policies decide which rows those are. And one that cannot be removed (a row
+/// refers to it) is not to keep the others: both enter the ledger.
+async fn ghosts(transaction: &Transaction<'_>, lens: &Lens) -> Result<Option<Swept>, ControlError> {
     let sql = || ControlError::sql(DOING);
     let table = lens.legacy.sql();
+    let policies = has_policies(transaction, lens).await?;
     let row = transaction
         .query_one(
             "SELECT jsonb_agg(key) FROM (SELECT DISTINCT key FROM crossfade.tombstones \
@@ -120,11 +149,23 @@ async fn ghosts(transaction: &Transaction<'_>, lens: &Lens) -> Result<Option<i64
     let Some(keys) = row.get::<_, Option<Value>>(0) else {
         return Ok(None);
     };
-    let removed = transaction
-        .execute(&lens.remove_ghosts(), &[&keys])
-        .await
-        .map_err(sql())?;
-    let removed = i64::try_from(removed).unwrap_or(i64::MAX);
+    let (mut removed, mut kept) = (0, 0);
+    let ghosts = transaction.query(&lens.ghosts_among(), &[&keys]).await;
+    for row in ghosts.map_err(sql())? {
+        let key: Value = row.get(0);
+        let why = if policies {
+            Some((BY_POLICY.0.to_owned(), BY_POLICY.1.to_owned()))
+        } else {
+            one_ghost(transaction, lens, &key).await?
+        };
+        match why {
+            None => removed += 1,
+            Some((reason, sqlstate)) => {
+                ledger::set_aside(transaction, lens, &key, &reason, &sqlstate).await?;
+                kept += 1;
+            }
+        }
+    }
     transaction
         .execute(
             "DELETE FROM crossfade.tombstones WHERE migration = $1 AND legacy_table = $2 \
@@ -141,7 +182,53 @@ async fn ghosts(transaction: &Transaction<'_>, lens: &Lens) -> Result<Option<i64
         )
         .await
         .map_err(sql())?;
-    Ok(Some(removed))
+    Ok(Some(Swept { removed, kept }))
+}
+
+/// Removes one, behind a savepoint; or tells why it cannot be removed, with the SQLSTATE.
+async fn one_ghost(
+    transaction: &Transaction<'_>,
+    lens: &Lens,
+    key: &Value,
+) -> Result<Option<(String, String)>, ControlError> {
+    let sql = || ControlError::sql(DOING);
+    transaction
+        .batch_execute("SAVEPOINT cf_ghost")
+        .await
+        .map_err(sql())?;
+    let keys = Value::Array(vec![key.clone()]);
+    let why = match transaction.execute(&lens.remove_ghosts(), &[&keys]).await {
+        Ok(_) => None,
+        Err(error) => match RowFailure::of(&error) {
+            Some(failure) => {
+                transaction
+                    .batch_execute("ROLLBACK TO SAVEPOINT cf_ghost")
+                    .await
+                    .map_err(sql())?;
+                Some((failure.reason, failure.sqlstate))
+            }
+            None => return Err(sql()(error)),
+        },
+    };
+    transaction
+        .batch_execute("RELEASE SAVEPOINT cf_ghost")
+        .await
+        .map_err(sql())?;
+    Ok(why)
+}
+
+/// Whether policies decide who may delete which unified row.
+async fn has_policies(transaction: &Transaction<'_>, lens: &Lens) -> Result<bool, ControlError> {
+    let tables: Vec<String> = lens.unified_tables().iter().map(|t| t.sql()).collect();
+    let row = transaction
+        .query_one(
+            "SELECT coalesce(bool_or(c.relrowsecurity), false) FROM unnest($1::text[]) AS name \
+             JOIN pg_class AS c ON c.oid = to_regclass(name)",
+            &[&tables],
+        )
+        .await
+        .map_err(ControlError::sql(DOING))?;
+    Ok(row.get(0))
 }
 
 /// Some legacy rows that unified lacks; `None`: there are no more.
@@ -149,7 +236,7 @@ async fn stale_legacy(
     transaction: &Transaction<'_>,
     lens: &Lens,
     run: &str,
-) -> Result<Option<i64>, ControlError> {
+) -> Result<Option<Swept>, ControlError> {
     let sql = || ControlError::sql(DOING);
     let count = transaction
         .execute(&lens.remove_stale_legacy(), &[&ledger::KEYS_MAX])
@@ -167,7 +254,10 @@ async fn stale_legacy(
         )
         .await
         .map_err(sql())?;
-    Ok(Some(count))
+    Ok(Some(Swept {
+        removed: count,
+        kept: 0,
+    }))
 }
 
 /// A key in the ledger that neither side has any more needs nobody's attention. One that only

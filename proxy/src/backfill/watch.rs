@@ -20,9 +20,10 @@ impl<'a> Watch<'a> {
         let look = client
             .prepare(
                 "SELECT b.wish, b.rows_per_second_max, b.replica_lag_max_seconds, b.yields, \
-                 (SELECT count(*) FROM pg_stat_activity WHERE state = 'active' \
+                 (SELECT count(*) FROM pg_stat_activity AS o WHERE state = 'active' \
                  AND backend_type = 'client backend' AND pid <> pg_backend_pid() \
-                 AND application_name NOT LIKE 'crossfade %')::float8, \
+                 AND NOT EXISTS (SELECT FROM crossfade.sessions AS s WHERE s.pid = o.pid \
+                 AND s.began = coalesce(o.backend_start, s.began)))::float8, \
                  (SELECT max(extract(epoch FROM replay_lag)) FROM pg_stat_replication)::float8, \
                  b.p99_max_ms, (SELECT max(i.p99_ms) FROM crossfade.instances AS i \
                  WHERE i.migration = b.migration AND i.seen_at > clock_timestamp() - interval '5 s') \

@@ -35,7 +35,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let prepared = schema::prepare(&client, &target.rules, schema::Ddl::OfAll).await?;
     if prepared.schema_created {
         println!(
-            "created schema crossfade (USAGE and its functions for PUBLIC, its tables for its owner)"
+            "created schema crossfade (its tables for its owner, each function for the roles that hold the matching right)"
         );
     } else if let Some(found) = prepared.upgraded_from {
         println!(

@@ -1,5 +1,5 @@
-//! One step, one backfill of a migration at a time: advisory locks of the session, which end with
-//! it however it ends.
+//! One step, one backfill of a migration at a time: a row in `crossfade.work`, which counts for as long
+//! as the session lives that put it there, however that ends.
 
 use std::time::{Duration, Instant};
 
@@ -11,26 +11,59 @@ use super::error::ControlError;
 const PATIENCE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Takes the lock for `work` on a migration, or says that somebody else is at it.
+/// Whoever looks whether the other session lives must look after it has put itself down: its look is
+/// made under a lock that the other one held as well.
+const LOCK: &str =
+    "SET LOCAL lock_timeout = '5s'; LOCK TABLE crossfade.work IN SHARE ROW EXCLUSIVE MODE";
+
+/// The session's own row, in the place of one whose session is gone. Of a session whose beginning this
+/// role may not see it is not said that it is gone.
+const TAKE: &str = "\
+INSERT INTO crossfade.work AS w (work, migration, pid, began) \
+SELECT $1, $2, a.pid, a.backend_start FROM pg_stat_activity AS a WHERE a.pid = pg_backend_pid() \
+ON CONFLICT (work, migration) DO UPDATE SET pid = excluded.pid, began = excluded.began, \
+    since = clock_timestamp() \
+WHERE (w.pid, w.began) = (excluded.pid, excluded.began) OR NOT EXISTS (SELECT FROM pg_stat_activity AS a \
+    WHERE a.pid = w.pid AND coalesce(a.backend_start, w.began) = w.began)";
+
+/// Who is at it.
+const HOLDER: &str = "\
+SELECT format('pid %s (user %s, application %s) since %s', w.pid, coalesce(a.usename::text, 'unknown'), \
+    coalesce(nullif(a.application_name, ''), 'unnamed'), to_char(w.since, 'YYYY-MM-DD HH24:MI:SS TZ')) \
+FROM crossfade.work AS w LEFT JOIN pg_stat_activity AS a ON a.pid = w.pid \
+WHERE w.work = $1 AND w.migration = $2";
+
+/// Takes the turn for `work` on a migration until the connection ends, or says who is at it. The
+/// schema must be prepared, and the connection in no transaction.
 pub async fn alone(client: &Client, work: &str, migration: &str) -> Result<(), ControlError> {
     let started = Instant::now();
     loop {
-        let row = client
-            .query_one(
-                "SELECT pg_try_advisory_lock(hashtext('crossfade ' || $1), hashtext($2))",
-                &[&work, &migration],
-            )
-            .await
-            .map_err(ControlError::sql("lock of the work"))?;
-        if row.get(0) {
+        if take(client, work, migration).await? {
             return Ok(());
         }
         if started.elapsed() >= PATIENCE {
+            let holder = client
+                .query_opt(HOLDER, &[&work, &migration])
+                .await
+                .map_err(ControlError::sql("look at who is at work"))?;
+            let holder: String =
+                holder.map_or_else(|| "nobody any more".to_owned(), |row| row.get(0));
             return Err(ControlError::Refused(format!(
-                "another {work} of {migration} is under way (pg_stat_activity shows it under the \
-                 application name `crossfade …`)"
+                "another {work} of {migration} is under way: {holder}"
             )));
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+async fn take(client: &Client, work: &str, migration: &str) -> Result<bool, ControlError> {
+    let sql = || ControlError::sql("turn of the work");
+    client
+        .batch_execute(&format!("BEGIN; {LOCK}"))
+        .await
+        .map_err(sql())?;
+    let taken = client.execute(TAKE, &[&work, &migration]).await;
+    let end = if taken.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    client.batch_execute(end).await.map_err(sql())?;
+    Ok(taken.map_err(sql())? > 0)
 }

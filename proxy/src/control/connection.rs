@@ -56,6 +56,7 @@ pub async fn connect(url: &str, work: &str) -> Result<Control, ControlError> {
 #[derive(Clone, Debug)]
 struct Target {
     config: Config,
+    work: String,
     tls: Connect,
 }
 
@@ -65,7 +66,11 @@ impl Target {
         let config = config(&wishes, work)?;
         let tls = wishes.connect();
         let tls = tls.map_err(|error| ControlError::Connect(format!("TLS: {error}")))?;
-        Ok(Target { config, tls })
+        Ok(Target {
+            config,
+            work: work.to_owned(),
+            tls,
+        })
     }
 }
 
@@ -106,7 +111,47 @@ async fn open(target: &Target, more: &str) -> Result<Control, ControlError> {
         .batch_execute(&format!("{SESSION}; {more}"))
         .await
         .map_err(ControlError::sql("settings of the session"))?;
+    put_down(&control, &target.work).await?;
     Ok(control)
+}
+
+/// The schema's owner, whether this role can rely on it, and whether sessions are put down there.
+///
+/// Who owns a schema can put triggers on its tables, which would run with this role's rights: before
+/// the first preparation anybody with CREATE on the database could have made it.
+const SCHEMA: &str = "\
+SELECT pg_get_userbyid(n.nspowner)::text, o.rolsuper OR o.oid = me.oid OR NOT me.rolsuper AND pg_has_role(o.oid, 'USAGE'), \
+    to_regclass('crossfade.sessions') IS NOT NULL \
+FROM pg_namespace AS n JOIN pg_roles AS o ON o.oid = n.nspowner JOIN pg_roles AS me ON me.rolname = current_user \
+WHERE n.nspname = 'crossfade'";
+
+/// Puts this session down among Crossfade's own, and takes out some whose process is gone; two
+/// that do so at once do not wait for each other.
+const OWN: &str = "\
+WITH gone AS (SELECT s.pid, s.began FROM crossfade.sessions AS s WHERE NOT EXISTS (SELECT FROM pg_stat_activity AS a \
+    WHERE a.pid = s.pid AND coalesce(a.backend_start, s.began) = s.began) LIMIT 100 FOR UPDATE SKIP LOCKED), \
+forgotten AS (DELETE FROM crossfade.sessions AS s USING gone AS g WHERE (s.pid, s.began) = (g.pid, g.began)) \
+INSERT INTO crossfade.sessions (pid, began, work) \
+SELECT a.pid, a.backend_start, $1 FROM pg_stat_activity AS a WHERE a.pid = pg_backend_pid() ON CONFLICT DO NOTHING";
+
+async fn put_down(control: &Control, work: &str) -> Result<(), ControlError> {
+    let sql = || ControlError::sql("note of the session");
+    let Some(schema) = control.query_opt(SCHEMA, &[]).await.map_err(sql())? else {
+        return Ok(()); // not prepared yet: nothing is counted either
+    };
+    let (owner, trusted, is_there): (String, bool, bool) =
+        (schema.get(0), schema.get(1), schema.get(2));
+    if !trusted {
+        return Err(ControlError::Refused(format!(
+            "schema crossfade belongs to {owner}, whose triggers would run with the rights of the control \
+             connection's role: connect as {owner}, or have a superuser look at the schema and run \
+             ALTER SCHEMA crossfade OWNER TO the control connection's role"
+        )));
+    }
+    if is_there {
+        control.execute(OWN, &[&work]).await.map_err(sql())?;
+    }
+    Ok(())
 }
 
 /// A transaction in one snapshot: REPEATABLE READ.

@@ -89,8 +89,8 @@ pub async fn claim(client: &Client, instance: &str, watch: &Watch) -> Result<(),
         .map_err(ControlError::sql("look for writers around the proxies"))
 }
 
-/// Puts down who holds a write lock and is not served here. Crossfade's own commands say who they
-/// are by their application's name.
+/// Puts down who holds a write lock and is not served here, Crossfade's own sessions excepted: they have
+/// put themselves down, in a table that nobody else may write.
 async fn ask(client: &Client, watch: &Watch) -> Result<(), ControlError> {
     let (migrations, tables): (Vec<&str>, Vec<&str>) = watch
         .tables
@@ -111,7 +111,8 @@ async fn ask(client: &Client, watch: &Watch) -> Result<(), ControlError> {
              JOIN pg_stat_activity AS a ON a.pid = l.pid \
              WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted \
              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-             AND l.pid <> ALL ($3) AND a.application_name NOT LIKE 'crossfade %' \
+             AND l.pid <> ALL ($3) AND NOT EXISTS (SELECT FROM crossfade.sessions AS s WHERE s.pid = a.pid \
+             AND s.began = coalesce(a.backend_start, s.began)) \
              AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'parallel worker') \
              LIMIT $4 ON CONFLICT DO NOTHING",
             &[&migrations, &tables, &own, &ASKED_MAX],

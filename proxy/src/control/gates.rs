@@ -211,12 +211,14 @@ async fn ledger_empty(
             ("unified", "")
         }
     };
-    let count = ledger::count(client, &migration.name).await?;
+    let count = ledger::differing(client, migration).await?;
+    let entries = ledger::count(client, &migration.name).await?;
     Ok(Gate {
         name: "divergence ledger",
         met: count == 0,
         found: match count {
-            0 => "empty".to_owned(),
+            0 if entries == 0 => "empty".to_owned(),
+            0 => format!("{entries} entries, and both sides agree about each of their keys"),
             1 => format!("1 key whose {wrong} row is known to be wrong"),
             _ => format!("{count} keys whose {wrong} rows are known to be wrong"),
         },

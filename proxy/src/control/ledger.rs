@@ -3,12 +3,13 @@
 //! The statements that add to them are the database functions of `schema.sql`; a chunk that puts a
 //! row takes its key out again in its own statement.
 
-use rewrite_rules::Lens;
+use rewrite_rules::{Lens, Migration};
 use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::{Client, GenericClient};
 
 use super::error::ControlError;
+use super::schema;
 
 /// Keys looked after in one statement or one transaction: as many as a first chunk has rows.
 pub const KEYS_MAX: i64 = 500;
@@ -94,6 +95,121 @@ pub async fn keys_after(
         .await
         .map_err(ControlError::sql("look at the ledger"))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// How many of the keys in the ledger both sides disagree about now. An entry says that a key was to be
+/// looked at; whoever may write the table may add some, so none is believed. Where one of the sides
+/// is gone, every entry counts.
+pub async fn differing(client: &Client, migration: &Migration) -> Result<i64, ControlError> {
+    let mut differing = 0;
+    for lens in &migration.tables {
+        if !both_there(client, lens).await? {
+            return count(client, &migration.name).await;
+        }
+        let statement = lens.count_disagreeing_keys();
+        let mut after: Option<Value> = None;
+        loop {
+            let keys = keys_after(client, lens, after.as_ref(), None).await?;
+            let Some(last) = keys.last().cloned() else {
+                break;
+            };
+            let keys = Value::Array(readable(client, lens, keys).await?);
+            let row = client
+                .query_one(&statement, &[&keys])
+                .await
+                .map_err(ControlError::sql("look at the keys of the ledger"))?;
+            differing += row.get::<_, i64>(0);
+            after = Some(last);
+        }
+    }
+    Ok(differing)
+}
+
+async fn both_there(client: &Client, lens: &Lens) -> Result<bool, ControlError> {
+    let unified = lens.unified_tables();
+    for table in std::iter::once(&lens.legacy).chain(unified) {
+        if !schema::table_exists(client, &table.sql()).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Those of some keys that are keys of the table. What is none, a row that somebody put there by hand or
+/// that an older version let in, must not stop whoever reads the others.
+async fn readable(
+    client: &Client,
+    lens: &Lens,
+    keys: Vec<Value>,
+) -> Result<Vec<Value>, ControlError> {
+    let statement = lens.readable_keys();
+    let those = async |keys: Vec<Value>| -> Result<Option<Vec<Value>>, ControlError> {
+        match client.query(&statement, &[&Value::Array(keys)]).await {
+            Ok(rows) => Ok(Some(rows.iter().map(|row| row.get(0)).collect())),
+            Err(error) => match error.code().map(|state| state.code().get(..2)) {
+                Some(Some("22" | "23")) => Ok(None),
+                _of_no_key => Err(ControlError::sql("look at keys")(error)),
+            },
+        }
+    };
+    if let Some(all) = those(keys.clone()).await? {
+        return Ok(all);
+    }
+    let mut some = Vec::with_capacity(keys.len());
+    for key in keys {
+        some.extend(those(vec![key]).await?.unwrap_or_default());
+    }
+    Ok(some)
+}
+
+/// Tables of Crossfade's whose rows are about one key each.
+const KEYED: [&str; 2] = ["crossfade.divergence", "crossfade.tombstones"];
+
+/// Removes what is no key of the table, before anybody reads the others; `tell` hears how much it was.
+pub async fn drop_unreadable(
+    client: &Client,
+    lens: &Lens,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<(), ControlError> {
+    for table in KEYED {
+        let sql = || ControlError::sql("look for what is no key");
+        let next = format!(
+            "SELECT DISTINCT key FROM {table} WHERE migration = $1 AND legacy_table = $2 \
+             AND ($3::jsonb IS NULL OR key > $3) ORDER BY key LIMIT $4"
+        );
+        let remove = format!(
+            "DELETE FROM {table} WHERE migration = $1 AND legacy_table = $2 AND key = ANY ($3)"
+        );
+        let legacy = lens.legacy.sql();
+        let mut after: Option<Value> = None;
+        let mut removed = 0;
+        loop {
+            let rows = client
+                .query(&next, &[&lens.migration, &legacy, &after, &KEYS_MAX])
+                .await
+                .map_err(sql())?;
+            let keys: Vec<Value> = rows.iter().map(|row| row.get(0)).collect();
+            let Some(last) = keys.last().cloned() else {
+                break;
+            };
+            after = Some(last);
+            let good = readable(client, lens, keys.clone()).await?;
+            let bad: Vec<&Value> = keys.iter().filter(|key| !good.contains(key)).collect();
+            if !bad.is_empty() {
+                removed += client
+                    .execute(&remove, &[&lens.migration, &legacy, &bad])
+                    .await
+                    .map_err(sql())?;
+            }
+        }
+        if removed > 0 {
+            tell(&format!(
+                "{removed} rows of {table} named no key of {} and were removed",
+                super::shown(&legacy)
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Sets a key aside: its unified half could not be put, for this reason.

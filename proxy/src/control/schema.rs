@@ -5,23 +5,22 @@ use rewrite_rules::lens::quote_ident;
 use rewrite_rules::{Lens, RuleSet};
 use tokio_postgres::Client;
 
+use super::callers;
 use super::error::ControlError;
+use super::lock::{self, Turn};
 
 /// What leads from each version to the next; the first from nothing. A text that was released is
 /// never changed, another is added.
-const VERSIONS: [&str; 6] = [
+const VERSIONS: [&str; 7] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
 ];
 pub const VERSION: i32 = VERSIONS.len() as i32;
-
-/// Any fixed number: two preparations that ran at once would fail with "tuple concurrently
-/// updated", so they take this advisory lock in turn.
-const LOCK: i64 = 0x0043_524f_5353_0001;
 
 /// Whose [prepare] DDL a preparation runs. It changes the application's tables, so it takes an
 /// operator's command: a proxy that starts to serve leaves it alone.
@@ -62,13 +61,18 @@ pub async fn prepare(
     rules: &RuleSet,
     ddl: Ddl<'_>,
 ) -> Result<Prepared, ControlError> {
-    let doing = "prepare";
-    let sql = || ControlError::sql(doing);
-    client.batch_execute("BEGIN").await.map_err(sql())?;
-    let result = prepare_in_transaction(client, rules, ddl).await;
-    let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    client.batch_execute(end).await.map_err(sql())?;
-    result
+    let mut turn = Turn::begin("prepare");
+    loop {
+        let sql = || ControlError::sql("prepare");
+        client.batch_execute("BEGIN").await.map_err(sql())?;
+        let result = prepare_in_transaction(client, rules, ddl).await;
+        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        client.batch_execute(end).await.map_err(sql())?;
+        match result {
+            Err(error) => turn.after(client, error).await?,
+            Ok(prepared) => return Ok(prepared),
+        }
+    }
 }
 
 async fn prepare_in_transaction(
@@ -78,10 +82,11 @@ async fn prepare_in_transaction(
 ) -> Result<Prepared, ControlError> {
     let sql = || ControlError::sql("prepare");
     let mut prepared = Prepared::default();
-    client
-        .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
-        .await
-        .map_err(sql())?;
+    // Two at once would fail with "tuple concurrently updated". Who makes the first table has no
+    // table to lock: the schema's name is its turn, and the other one tries again.
+    if table_exists(client, lock::TABLE).await? {
+        lock::take(client).await?;
+    }
     let found = version(client).await?.unwrap_or(0);
     if found > VERSION {
         return Err(ControlError::NewerSchema {
@@ -122,15 +127,8 @@ async fn prepare_in_transaction(
         create_functions(client, lens, &mut prepared).await?;
     }
     remember_migrations(client, rules).await?;
-    // Only when there is something to grant: a role that owns nothing here may prepare what is
-    // prepared already.
-    let changed = prepared.schema_created || prepared.upgraded_from.is_some();
-    if changed || !prepared.functions_created.is_empty() {
-        client
-            .batch_execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA crossfade TO PUBLIC")
-            .await
-            .map_err(sql())?;
-    }
+    // In the transaction that made the functions: PUBLIC may execute a new one.
+    callers::settle(client, rules).await?;
     Ok(prepared)
 }
 
@@ -221,14 +219,15 @@ async fn create_functions(
         client.batch_execute(&function.ddl).await.map_err(sql())?;
         client
             .execute(
-                "INSERT INTO crossfade.lens_functions (name, migration, legacy_table, ddl) \
-                 VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO UPDATE \
-                 SET ddl = excluded.ddl, created_at = now()",
+                "INSERT INTO crossfade.lens_functions (name, migration, legacy_table, ddl, callers) \
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE \
+                 SET ddl = excluded.ddl, callers = excluded.callers, created_at = now()",
                 &[
                     &function.name,
                     &lens.migration,
                     &lens.legacy.sql(),
                     &function.ddl,
+                    &callers::name_of(function.callers),
                 ],
             )
             .await

@@ -70,10 +70,10 @@ pub async fn step(
     let migration = find(rules, name)?;
     let word = options.direction.word();
     let client = connect(url, word).await?;
+    let prepared = schema::prepare(&client, rules, schema::Ddl::Of(name)).await?;
     // Two steps at once would be one that skips a phase.
     alone(&client, "step", name).await?;
     fault::point("step: alone");
-    let prepared = schema::prepare(&client, rules, schema::Ddl::Of(name)).await?;
     for table in &prepared.tables_absent {
         tell(&format!(
             "{table} does not exist: its functions were not created"

@@ -127,7 +127,7 @@ impl Lens {
     /// Legacy rows `cf_l` joined with the unified rows' legacy images `cf_u`; `cf_here` is NULL on
     /// the side that lacks the row. Only rows for which `within` is true are looked at, a condition
     /// over [`Lens::IMAGE`].
-    fn both_sides(&self, within: &str) -> String {
+    pub(super) fn both_sides(&self, within: &str) -> String {
         let image = Self::IMAGE;
         let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
         let join: Vec<String> = self

@@ -8,13 +8,15 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::{Lens, quote_ident, quote_literal};
+use super::guarded::{Callers, Guarded};
+use super::{Lens, quote_ident};
 
 /// A function to create: its name as SQL, and the `CREATE OR REPLACE FUNCTION` text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     pub name: String,
     pub ddl: String,
+    pub callers: Callers,
 }
 
 /// Which side failed or which effect is wanted; the word in the function's name.
@@ -61,18 +63,19 @@ impl Lens {
     #[must_use]
     pub fn functions(&self) -> Vec<Function> {
         if let Some(written) = &self.written {
-            return self.written_functions(written);
+            let mut all = self.written_functions(written);
+            all.extend(self.guarded_functions());
+            return all;
         }
         if self.in_place.is_some() {
             return vec![self.in_place_trigger()];
         }
-        Work::ALL
-            .into_iter()
-            .map(|work| Function {
-                name: self.function_name(work),
-                ddl: self.function_ddl(work),
-            })
-            .collect()
+        let works = Work::ALL.into_iter().map(|work| Function {
+            name: self.function_name(work),
+            ddl: self.function_ddl(work),
+            callers: Callers::Writers,
+        });
+        self.guarded_functions().chain(works).collect()
     }
 
     /// The name of one of the lens's functions, as SQL.
@@ -192,10 +195,7 @@ impl Lens {
     /// not fail the write: the key enters the ledger, and the reverse backfill, without which
     /// nobody reads legacy again, settles it. Any other failure is the write's own.
     fn put_legacy_function(&self) -> String {
-        let stale = |in_the_way: bool| {
-            let migration = quote_literal(&self.migration);
-            format!("crossfade.legacy_is_stale({migration}, {in_the_way})")
-        };
+        let stale = |in_the_way: bool| self.call_guarded(Guarded::IsStale, &in_the_way.to_string());
         format!(
             "CREATE OR REPLACE FUNCTION {name}(cf_images {legacy}[]) RETURNS boolean\n\
              LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
@@ -324,12 +324,7 @@ impl Lens {
 
     /// A call that enters the key of an image into the ledger.
     pub(super) fn record_of(&self, image: &str, reason: &str, sqlstate: &str) -> String {
-        format!(
-            "crossfade.record_divergence({}, {}, {}, {reason}, {sqlstate})",
-            quote_literal(&self.migration),
-            quote_literal(&self.legacy.sql()),
-            self.key_json(image),
-        )
+        self.call_guarded(Guarded::Record, &format!("{image}, {reason}, {sqlstate}"))
     }
 
     /// The key of a legacy image as a JSON array of texts, for the ledgers.
@@ -348,10 +343,8 @@ impl Lens {
     pub(super) fn leave_tombstones(&self, images: &str) -> String {
         format!(
             "IF current_setting('transaction_isolation') <> 'read committed' THEN\n      \
-             PERFORM crossfade.tombstone({}, {}, {}) FROM {images} AS {image};\n    END IF",
-            quote_literal(&self.migration),
-            quote_literal(&self.legacy.sql()),
-            self.key_json(Self::IMAGE),
+             PERFORM {} FROM {images} AS {image};\n    END IF",
+            self.call_guarded(Guarded::Tombstone, &self.image_row(Self::IMAGE)),
             image = Self::IMAGE,
         )
     }

@@ -9,7 +9,7 @@
 //! What statements name as the legacy table is the same table seen with the legacy columns alone:
 //! filled from the legacy column until the reads turn (`unified_read`), from the unified one then.
 
-use super::{Function, Lens, quote_ident, quote_literal};
+use super::{Callers, Function, Lens, quote_ident, quote_literal};
 use crate::phase::Phase;
 
 /// What makes a lens one of a single table.
@@ -171,7 +171,11 @@ impl Lens {
                 "{table} lacks a column that another one of it is to move to; add it first"
             )),
         );
-        Function { name, ddl }
+        Function {
+            name,
+            ddl,
+            callers: Callers::Nobody,
+        }
     }
 
     /// What the operator runs when the legacy columns are no longer needed.

@@ -283,17 +283,15 @@ async fn a_phase_that_is_written_while_a_proxy_starts_is_served() {
     // A proxy reads its rules, prepares the database for them, and then watches the directory: the
     // lock of the preparation holds it up in between.
     direct
-        .batch_execute("SELECT pg_advisory_lock(x'0043524f53530001'::bigint)")
+        .batch_execute("BEGIN; LOCK TABLE crossfade.version IN SHARE ROW EXCLUSIVE MODE")
         .await
         .unwrap();
     let starting = tokio::spawn(files.beside(&world.postgres).unwrap().serve());
-    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)";
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'crossfade.version'::regclass \
+                 AND NOT granted)";
     until(&direct, waits).await.unwrap();
     files.write_phase(Phase::DualWrite).unwrap();
-    direct
-        .batch_execute("SELECT pg_advisory_unlock_all()")
-        .await
-        .unwrap();
+    direct.batch_execute("COMMIT").await.unwrap();
     let _proxy = starting.await.unwrap().unwrap();
     until(
         &direct,

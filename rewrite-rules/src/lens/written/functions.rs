@@ -23,7 +23,7 @@ mod upsert;
 
 use super::{Step, Written};
 use crate::lens::functions::{PASSES_ON, savepoint_probe};
-use crate::lens::{Function, Lens, Work, quote_ident, quote_literal};
+use crate::lens::{Callers, Function, Lens, Work, quote_ident, quote_literal};
 
 /// The functions that take the place of composed SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +110,11 @@ impl Functions<'_> {
              #variable_conflict use_column\nDECLARE\n{declare}BEGIN\n{body}END\n$crossfade$",
             self.image_ddl(),
         );
-        Function { name, ddl }
+        Function {
+            name,
+            ddl,
+            callers: Callers::Writers,
+        }
     }
 
     /// The steps for one image.
@@ -211,6 +215,7 @@ impl Functions<'_> {
         Function {
             name: self.lens.function_name(Work::Truncate),
             ddl: self.lens.truncate_function(&remove),
+            callers: Callers::Writers,
         }
     }
 

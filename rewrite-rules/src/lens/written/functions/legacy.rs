@@ -6,6 +6,7 @@
 //! ```
 
 use super::{Call, Functions};
+use crate::lens::guarded::Guarded;
 use crate::lens::{Function, quote_ident, quote_literal};
 
 impl Functions<'_> {
@@ -66,8 +67,8 @@ impl Functions<'_> {
     /// The body of a function that writes legacy, and that records what a stale row is in the way of.
     pub(super) fn excused(&self, write: &str, records: &[String]) -> String {
         let stale = |in_the_way: bool| {
-            let migration = quote_literal(&self.lens.migration);
-            format!("crossfade.legacy_is_stale({migration}, {in_the_way})")
+            let in_the_way = in_the_way.to_string();
+            self.lens.call_guarded(Guarded::IsStale, &in_the_way)
         };
         let records: Vec<String> = records.iter().map(|r| format!("PERFORM {r};")).collect();
         format!(

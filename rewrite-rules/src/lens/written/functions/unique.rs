@@ -2,9 +2,10 @@
 //!
 //! Of some of them a constraint of the unified tables takes the place (`[table.constraints]`). The
 //! others, and the key, are looked for by `read`, and two rows with one value wait for each other by
-//! `crossfade.claim`.
+//! claims.
 
 use super::Functions;
+use crate::lens::guarded::Guarded;
 use crate::lens::written::Unique;
 use crate::lens::{LegacyColumn, quote_ident, quote_literal};
 
@@ -14,11 +15,12 @@ impl Functions<'_> {
     pub(super) fn taken(&self, image: &str) -> String {
         let keys: Vec<&LegacyColumn> = self.lens.key_columns().collect();
         format!(
-            "  PERFORM crossfade.claim({migration}, {legacy}, {key});\n\
+            "  PERFORM {claim};\n\
              \x20 PERFORM 1 FROM ({read}) AS cf_r;\n  IF FOUND THEN\n    {duplicate};\n  END IF;\n",
-            migration = quote_literal(&self.lens.migration),
-            legacy = quote_literal(&self.lens.legacy.sql()),
-            key = self.lens.key_json(image),
+            claim = self.lens.call_guarded(
+                Guarded::Claim,
+                &format!("'', {}", self.lens.key_json(image))
+            ),
             read = self.lens.read_of(self.written, image),
             duplicate = self.duplicate(&self.lens.key_constraint(), &keys, image),
         )
@@ -68,7 +70,7 @@ impl Functions<'_> {
             "  IF {concerns} THEN\n\
              \x20   IF NOT cf_mirror AND current_setting('transaction_isolation') = 'repeatable read' THEN\n\
              \x20     RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = {said},\n        HINT = {hint};\n    END IF;\n\
-             \x20   PERFORM crossfade.claim({migration}, {legacy}, jsonb_build_array({texts}));\n\
+             \x20   PERFORM {claim};\n\
              \x20   PERFORM 1 FROM ({look}) AS cf_r WHERE NOT ({own});\n\
              \x20   IF FOUND THEN\n    {duplicate};\n    END IF;\n  END IF;\n",
             concerns = concerns.join(" AND "),
@@ -77,9 +79,14 @@ impl Functions<'_> {
                 "No unified constraint stands for it in [table.constraints]. Use READ COMMITTED or \
                  SERIALIZABLE."
             ),
-            migration = quote_literal(&self.lens.migration),
-            legacy = quote_literal(&format!("{} {}", self.lens.legacy.sql(), unique.name)),
-            texts = texts.join(", "),
+            claim = self.lens.call_guarded(
+                Guarded::Claim,
+                &format!(
+                    "{}, jsonb_build_array({})",
+                    quote_literal(&format!(" {}", unique.name)),
+                    texts.join(", ")
+                )
+            ),
             look = self.look_by(unique, image),
             own = own.join(" AND "),
             duplicate = self.duplicate(&unique.name, &columns, image),

@@ -1,0 +1,303 @@
+//! Who may do what in schema `crossfade`. Its functions may be executed by the roles that hold the matching right on the
+//! tables of a lens; its tables are its owner's. `prepare` brings it about, `check` says what is off.
+//!
+//! Rights follow the tables' own lists: a right that a group has, or PUBLIC, is given to the group, or to
+//! PUBLIC. USAGE of the schema stays PUBLIC's, for a role without rights is to be told that it has none on
+//! the table that it named; and so does INSERT into tables of which CHECK (false) lets no row in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rewrite_rules::lens::Callers;
+use rewrite_rules::{Lens, RuleSet};
+use tokio_postgres::Client;
+
+use super::error::ControlError;
+
+/// Functions that belong to no lens: for whoever may read, or write, a table of any.
+const READERS: &str = "crossfade.fell_back(text,text)";
+const WRITERS: &str = "crossfade.truncate(text[])";
+
+/// Grantees in `pg_proc` and in the tables' lists; PUBLIC is none of the roles.
+const PUBLIC: &str = "PUBLIC";
+
+/// A right in schema `crossfade` that a role lacks, or has too much.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Off {
+    /// As SQL.
+    pub role: String,
+    /// `EXECUTE`, or what else may be granted.
+    pub right: String,
+    /// `FUNCTION name(types)`, `TABLE name`, `SCHEMA name`.
+    pub on: String,
+    /// It lacks the right; else it has one too many.
+    pub lacks: bool,
+    /// Whether the connection's role may mend it.
+    mine: bool,
+}
+
+impl Off {
+    fn statement(&self) -> String {
+        let Off {
+            role, right, on, ..
+        } = self;
+        if self.lacks {
+            format!("GRANT {right} ON {on} TO {role}")
+        } else {
+            format!("REVOKE {right} ON {on} FROM {role}")
+        }
+    }
+}
+
+/// Roles by what they hold on the tables of a lens.
+#[derive(Debug, Default)]
+struct Holders {
+    readers: BTreeSet<String>,
+    writers: BTreeSet<String>,
+    deleters: BTreeSet<String>,
+}
+
+/// Gives and takes what is off. Functions that are another role's are left to it.
+pub(super) async fn settle(client: &Client, rules: &RuleSet) -> Result<(), ControlError> {
+    let statements: Vec<String> = off(client, rules)
+        .await?
+        .iter()
+        .filter(|off| off.mine)
+        .map(Off::statement)
+        .collect();
+    if statements.is_empty() {
+        return Ok(());
+    }
+    client
+        .batch_execute(&statements.join(";\n"))
+        .await
+        .map_err(ControlError::sql("grant of the functions"))
+}
+
+/// What is off, of every function in the schema. Those of a lens that no rule file speaks of any more
+/// keep the callers that they have, PUBLIC excepted: an older proxy may still serve it.
+pub(crate) async fn off(client: &Client, rules: &RuleSet) -> Result<Vec<Off>, ControlError> {
+    let wanted = wanted(client, rules).await?;
+    let mut all = Vec::new();
+    for function in functions(client).await? {
+        let nobody = BTreeSet::new();
+        let should = match &function.callers {
+            Of::Lens(table, callers) => match (wanted.get(table), callers) {
+                (Some(holders), Callers::Writers) => &holders.writers,
+                (Some(holders), Callers::Deleters) => &holders.deleters,
+                (_, Callers::Nobody) => &nobody,
+                (None, Callers::Writers | Callers::Deleters) => {
+                    let public = function.granted.iter().filter(|role| *role == PUBLIC);
+                    all.extend(public.map(|role| function.off(role, false)));
+                    continue;
+                }
+            },
+            Of::Readers => &union(&wanted, |holders| &holders.readers),
+            Of::Writers => &union(&wanted, |holders| &holders.writers),
+            Of::Nobody => &nobody,
+        };
+        let should: BTreeSet<String> = should
+            .iter()
+            .filter(|r| **r != function.owner)
+            .cloned()
+            .collect();
+        let lacks = should.difference(&function.granted);
+        all.extend(lacks.map(|role| function.off(role, true)));
+        let too_much = function.granted.difference(&should);
+        all.extend(too_much.map(|role| function.off(role, false)));
+    }
+    all.append(&mut too_much(client).await?);
+    all.sort();
+    Ok(all)
+}
+
+/// What anybody but the owner may do with the schema and its tables beyond what is meant: names in it
+/// may be looked up, rows be read by whom the operator lets, and only tables without rows be written.
+const TOO_MUCH: &str = "\
+SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, \
+    a.privilege_type, o.name, pg_has_role(o.owner, 'USAGE') \
+FROM (SELECT 'SCHEMA crossfade' AS name, nspowner AS owner, false AS stays_empty, \
+        coalesce(nspacl, acldefault('n', nspowner)) AS acl FROM pg_namespace WHERE nspname = 'crossfade' \
+    UNION ALL SELECT format('TABLE %I.%I', 'crossfade', c.relname), c.relowner, \
+        EXISTS (SELECT FROM pg_constraint AS k WHERE k.conrelid = c.oid AND k.contype = 'c' \
+            AND pg_get_expr(k.conbin, k.conrelid) = 'false'), \
+        coalesce(c.relacl, acldefault('r', c.relowner)) FROM pg_class AS c \
+        WHERE c.relnamespace = to_regnamespace('crossfade') AND c.relkind IN ('r', 'p', 'v', 'm')) AS o, \
+    aclexplode(o.acl) AS a \
+WHERE a.grantee <> o.owner AND a.privilege_type <> 'USAGE' \
+    AND NOT (o.stays_empty AND a.privilege_type IN ('SELECT', 'INSERT')) \
+    AND NOT (a.grantee <> 0 AND a.privilege_type = 'SELECT')";
+
+async fn too_much(client: &Client) -> Result<Vec<Off>, ControlError> {
+    let rows = client
+        .query(TOO_MUCH, &[])
+        .await
+        .map_err(ControlError::sql("look at the rights on schema crossfade"))?;
+    Ok(rows
+        .iter()
+        .map(|row| Off {
+            role: row.get(0),
+            right: row.get(1),
+            on: row.get(2),
+            lacks: false,
+            mine: row.get(3),
+        })
+        .collect())
+}
+
+fn union(
+    wanted: &BTreeMap<(String, String), Holders>,
+    of: impl Fn(&Holders) -> &BTreeSet<String>,
+) -> BTreeSet<String> {
+    wanted
+        .values()
+        .flat_map(|h| of(h).iter().cloned())
+        .collect()
+}
+
+/// Whose rights decide about a function.
+#[derive(Debug)]
+enum Of {
+    /// A migration and the legacy table of a lens.
+    Lens((String, String), Callers),
+    Readers,
+    Writers,
+    Nobody,
+}
+
+#[derive(Debug)]
+struct Function {
+    /// With the types of its parameters, as SQL.
+    name: String,
+    callers: Of,
+    granted: BTreeSet<String>,
+    owner: String,
+    mine: bool,
+}
+
+impl Function {
+    fn off(&self, role: &str, lacks: bool) -> Off {
+        Off {
+            role: role.to_owned(),
+            right: "EXECUTE".to_owned(),
+            on: format!("FUNCTION {}", self.name),
+            lacks,
+            mine: self.mine,
+        }
+    }
+}
+
+/// Every function in the schema; the types of parameters are written as this session finds them.
+const FUNCTIONS: &str = "\
+SELECT format('%I.%I(%s)', 'crossfade', p.proname, pg_get_function_identity_arguments(p.oid)), \
+    f.migration, f.legacy_table, f.callers, pg_has_role(p.proowner, 'USAGE'), \
+    ARRAY(SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END \
+        FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a \
+        WHERE a.grantee <> p.proowner), \
+    p.oid IN (to_regprocedure($1), to_regprocedure($2)), p.oid = to_regprocedure($1), p.prorettype = 'trigger'::regtype, \
+    quote_ident(pg_get_userbyid(p.proowner)) \
+FROM pg_proc AS p LEFT JOIN crossfade.lens_functions AS f ON to_regproc(f.name) = p.oid \
+WHERE p.pronamespace = to_regnamespace('crossfade') ORDER BY p.oid";
+
+async fn functions(client: &Client) -> Result<Vec<Function>, ControlError> {
+    let rows = client
+        .query(FUNCTIONS, &[&READERS, &WRITERS])
+        .await
+        .map_err(ControlError::sql("look at the functions' callers"))?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let (fixed, reads, is_trigger): (Option<bool>, Option<bool>, bool) =
+                (row.get(6), row.get(7), row.get(8));
+            let (fixed, reads) = (fixed == Some(true), reads == Some(true));
+            let callers = match (row.get(1), row.get(2)) {
+                (Some(migration), Some(table)) => {
+                    let callers = match row.get::<_, Option<&str>>(3) {
+                        Some("deleters") => Callers::Deleters,
+                        Some("nobody") => Callers::Nobody,
+                        _made_by_an_older_version if is_trigger => Callers::Nobody,
+                        _made_by_an_older_version => Callers::Writers,
+                    };
+                    Of::Lens((migration, table), callers)
+                }
+                _ if fixed && reads => Of::Readers,
+                _ if fixed => Of::Writers,
+                _ => Of::Nobody,
+            };
+            Function {
+                name: row.get(0),
+                callers,
+                granted: row.get::<_, Vec<String>>(5).into_iter().collect(),
+                owner: row.get(9),
+                mine: row.get(4),
+            }
+        })
+        .collect())
+}
+
+pub(super) fn name_of(callers: Callers) -> &'static str {
+    match callers {
+        Callers::Nobody => "nobody",
+        Callers::Writers => "writers",
+        Callers::Deleters => "deleters",
+    }
+}
+
+async fn wanted(
+    client: &Client,
+    rules: &RuleSet,
+) -> Result<BTreeMap<(String, String), Holders>, ControlError> {
+    let mut wanted = BTreeMap::new();
+    for lens in rules.migrations().iter().flat_map(|m| &m.tables) {
+        let of = (lens.migration.clone(), lens.legacy.sql());
+        wanted.insert(of, holders(client, lens).await?);
+    }
+    Ok(wanted)
+}
+
+/// Who is on the tables' lists. Roles that PostgreSQL makes hold a right on every table without
+/// being there. A role may have the rights that a deleter needs from several groups, so roles are
+/// asked one by one; superusers need no grant. A table that is gone has no holders.
+const HOLDERS: &str = "\
+WITH t AS (SELECT to_regclass(name) AS oid, name = $1 AS is_legacy FROM unnest($2::text[]) AS name), \
+acl AS (SELECT t.oid, t.is_legacy, a.grantee, a.privilege_type AS may \
+    FROM t JOIN pg_class AS c ON c.oid = t.oid, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a \
+    UNION ALL SELECT t.oid, t.is_legacy, a.grantee, a.privilege_type FROM t JOIN pg_attribute AS c \
+    ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped, aclexplode(c.attacl) AS a), \
+named AS (SELECT 0 AS oid, 'public' AS name, 'PUBLIC' AS sql \
+    UNION ALL SELECT oid::bigint, rolname, quote_ident(rolname) FROM pg_roles), \
+holds (class, oid) AS ( \
+    SELECT 'readers', grantee::bigint FROM acl WHERE is_legacy AND may = 'SELECT' \
+    UNION SELECT 'readers', oid::bigint FROM pg_roles WHERE rolname = 'pg_read_all_data' \
+    UNION SELECT 'writers', grantee::bigint FROM acl WHERE may IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE') \
+    UNION SELECT 'writers', oid::bigint FROM pg_roles WHERE rolname = 'pg_write_all_data' \
+    UNION SELECT 'deleters', n.oid FROM named AS n LEFT JOIN pg_roles AS r ON r.oid = n.oid \
+    WHERE r.rolsuper IS NOT TRUE AND EXISTS (SELECT FROM t WHERE t.oid IS NOT NULL) \
+    AND NOT EXISTS (SELECT FROM t WHERE NOT t.is_legacy AND t.oid IS NOT NULL \
+        AND NOT has_table_privilege(n.name, t.oid, 'DELETE')) \
+    AND NOT EXISTS (SELECT FROM t WHERE t.is_legacy AND t.oid IS NOT NULL \
+        AND NOT (has_table_privilege(n.name, t.oid, 'DELETE') OR has_any_column_privilege(n.name, t.oid, 'UPDATE')))) \
+SELECT h.class, n.sql FROM holds AS h JOIN named AS n USING (oid) \
+WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = h.oid AND r.rolsuper)";
+
+async fn holders(client: &Client, lens: &Lens) -> Result<Holders, ControlError> {
+    let crosswalk = lens.written.iter().flat_map(|written| &written.crosswalk);
+    let unified = lens.unified_tables().into_iter().chain(crosswalk);
+    let legacy = lens.legacy.sql();
+    let tables: Vec<String> = std::iter::once(legacy.clone())
+        .chain(unified.map(|table| table.sql()))
+        .collect();
+    let rows = client
+        .query(HOLDERS, &[&legacy, &tables])
+        .await
+        .map_err(ControlError::sql("look at who may use the tables"))?;
+    let mut holders = Holders::default();
+    for row in rows {
+        let of = match row.get(0) {
+            "readers" => &mut holders.readers,
+            "writers" => &mut holders.writers,
+            _deleters => &mut holders.deleters,
+        };
+        of.insert(row.get(1));
+    }
+    Ok(holders)
+}
