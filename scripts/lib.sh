@@ -141,6 +141,15 @@ require_rust() {
 Install one (https://rustup.rs, Rust 1.88 or newer), then start again."
 }
 
+# A first build compiles two hundred crates and PostgreSQL's grammar: whoever waits is told before.
+say_building() {
+    if [[ -d "${CARGO_TARGET_DIR:-target}/debug/deps" ]]; then
+        say "Building"
+    else
+        say "Building: the first time takes about $1 minutes on two cores, later ones seconds"
+    fi
+}
+
 # What building and a throwaway server need.
 prepare_build() {
     require_rust
