@@ -6,6 +6,7 @@
 mod collisions;
 mod laws;
 mod limits;
+mod others_code;
 mod shape;
 mod surroundings;
 mod targets;
@@ -98,6 +99,7 @@ pub async fn run(
         };
         let fits = shape::check(&control, lens, &mut findings).await?;
         surroundings::check(&control, lens, &mut findings).await?;
+        others_code::check(&control, lens, &mut findings).await?;
         if fits && has_legacy(migration) {
             if !migration.phase.reads_unified() {
                 collisions::check(&control, lens, &mut findings).await?;

@@ -32,8 +32,15 @@ pub struct Flags {
     /// Directory of rule files (*.toml)
     #[arg(long, env = "CROSSFADE_RULES", value_name = "DIR")]
     pub rules: Option<PathBuf>,
-    /// Connection string for Crossfade's own work in the application's database
-    #[arg(long = "control", env = "CROSSFADE_CONTROL_URL", value_name = "URL")]
+    /// Connection string for Crossfade's own work in the application's database. Everybody on the host
+    /// can read a command line: give a password by the variable, by the configuration file, or by a
+    /// password file (`passfile=FILE` in the string, PGPASSFILE, or ~/.pgpass)
+    #[arg(
+        long = "control",
+        env = "CROSSFADE_CONTROL_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub control_url: Option<String>,
 }
 
@@ -176,11 +183,8 @@ pub enum ConfigError {
         path: PathBuf,
         error: std::io::Error,
     },
-    #[error("configuration file {path}: {error}")]
-    Parse {
-        path: PathBuf,
-        error: Box<toml::de::Error>,
-    },
+    #[error("configuration file {path}: {said}")]
+    Parse { path: PathBuf, said: String },
     #[error("{key} = {error}")]
     Address {
         key: &'static str,
@@ -223,7 +227,7 @@ impl Config {
         })?;
         let mut config = Config::parse(&text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
-            error,
+            said: told(&text, &error),
         })?;
         // A relative directory is meant from where the file stands, not from where one happens
         // to start the proxy.
@@ -323,17 +327,53 @@ impl Config {
     }
 }
 
+/// What is wrong and in which line, without the line: it may be the one with a password.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| before.matches('\n').count() + 1);
+    let line = line
+        .map(|line| format!("line {line}: "))
+        .unwrap_or_default();
+    format!("{line}{}", error.message())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_unknown_key_is_named_with_the_keys_there_are() {
-        let error = Config::parse("[limits]\nstatement_max = 3\n").expect_err("unknown");
-        let text = error.to_string();
+        let file = "[limits]\nstatement_max = 3\n";
+        let text = told(file, &Config::parse(file).expect_err("unknown"));
         assert!(text.contains("statement_max"), "{text}");
         assert!(text.contains("statement_bytes_max"), "{text}");
         assert!(text.contains("line 2"), "{text}");
+    }
+
+    #[test]
+    fn no_error_repeats_the_control_connections_password() {
+        for line in [
+            "url = \"postgres://a:secret@host/db",
+            "url = \"postgres://a:secret@host/db\" x",
+            "urls = \"postgres://a:secret@host/db\"",
+            "url = [\"postgres://a:secret@host/db\"]",
+        ] {
+            let file = format!("[control]\n{line}\n");
+            let text = told(&file, &Config::parse(&file).expect_err(line));
+            assert!(text.contains("line 2"), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+        }
+        for url in [
+            "postgres://a:sec ret@host/db",
+            "postgres://a:secret?secret@host/db",
+            "host=h password=x secret=1",
+            "password='secret",
+            "host=h sslmode=secret",
+        ] {
+            let error = crate::control::connection::database_of(url).map(|_| ());
+            let told = error.map_or_else(|error| error.to_string(), |()| String::new());
+            assert!(!told.contains("secret"), "{url}: {told}");
+        }
     }
 
     #[test]

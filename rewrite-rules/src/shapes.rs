@@ -12,7 +12,7 @@ use crate::rewrite::texts;
 use crate::rule_set::RuleSet;
 use crate::tree::Tree;
 use crate::walk::table_refs;
-pub use shape::shape;
+pub use shape::{shape, statements};
 
 /// An application has hundreds of statements; one that builds its texts from parts may have any
 /// number, and the first thousands of those say enough.

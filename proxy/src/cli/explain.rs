@@ -29,10 +29,14 @@ pub struct Args {
     /// Explain as with a server of this version, such as 16 or 18.1; default: the newest
     #[arg(long, value_parser = server_version)]
     server_version: Option<ServerVersion>,
-    /// The server's plan of what the statement becomes; needs a database
-    #[arg(long, requires = "control")]
+    /// The server's plan of what the statement becomes; needs a database, and the role that sends it
+    #[arg(long, requires_all = ["control", "role"])]
     plan: bool,
-    /// A connection to the application's database
+    /// The application's role, under which the server plans: planning may run what the statement calls
+    #[arg(long)]
+    role: Option<String>,
+    /// A connection to the application's database; a password belongs in the variable or a password
+    /// file (`passfile=FILE` in the string, PGPASSFILE, or ~/.pgpass), not in a command line
     #[arg(long, env = "CROSSFADE_CONTROL_URL", hide_env_values = true)]
     control: Option<String>,
     /// The statement, as the application sends it
@@ -83,8 +87,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let names: Vec<&str> = group.phases.iter().map(|phase| phase.name()).collect();
         println!("{}", marks.heading(&names.join(", ")));
         println!("{}", group.said);
-        if let (true, Some(url), Some(sent)) = (args.plan, &args.control, &group.sent) {
-            println!("{}", plan::of(url, sent).await?);
+        if let (true, Some(url), Some(role), Some(sent)) =
+            (args.plan, &args.control, &args.role, &group.sent)
+        {
+            println!("{}", plan::of(url, role, sent).await?);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -12,7 +12,8 @@ pub struct Args {
     /// The table that its rows are to move to
     #[arg(long)]
     unified: String,
-    /// A connection to the application's database
+    /// A connection to the application's database; a password belongs in the variable or a password
+    /// file (`passfile=FILE` in the string, PGPASSFILE, or ~/.pgpass), not in a command line
     #[arg(long, env = "CROSSFADE_CONTROL_URL", hide_env_values = true)]
     control: String,
 }

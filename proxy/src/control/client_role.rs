@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Error};
 /// of work. `false`: the session is not of that role.
 ///
 /// The schema of temporary objects is the session's own, and is looked at last.
-pub(crate) async fn begin(client: &Client, role: &str, settings: &str) -> Result<bool, Error> {
+pub async fn begin(client: &Client, role: &str, settings: &str) -> Result<bool, Error> {
     let begin = format!(
         "BEGIN; SET LOCAL row_security = off; SET LOCAL client_min_messages = error; {settings}; \
          SET LOCAL ROLE {}",
@@ -31,7 +31,7 @@ pub(crate) async fn begin(client: &Client, role: &str, settings: &str) -> Result
 }
 
 /// Makes `pg_temp.<name>` with these types of arguments, which runs as the role that [`begin`] went to.
-pub(crate) async fn function(
+pub async fn function(
     client: &Client,
     (name, arguments, returns): (&str, &str, &str),
     body: &str,
@@ -44,7 +44,7 @@ pub(crate) async fn function(
 }
 
 /// Nothing is left of what ran: not in the database, and not in the session.
-pub(crate) async fn end(client: &Client) -> Result<(), Error> {
+pub async fn end(client: &Client) -> Result<(), Error> {
     client.batch_execute("ROLLBACK").await?;
     client.batch_execute("DISCARD ALL").await
 }

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, GenericClient, IsolationLevel, Transaction};
 
 use super::error::{ControlError, said};
+use super::passfile;
 use crate::tls::control::{Connect, Wishes};
 
 /// A database that does not answer within this is taken to be down; the work is tried again later.
@@ -92,7 +93,10 @@ impl Target {
 
 fn config(wishes: &Wishes, work: &str) -> Result<Config, ControlError> {
     let url = &wishes.url;
-    let mut config = Config::from_str(url).map_err(|error| ControlError::Url(said(&error)))?;
+    // The driver's own words name what it took for an option, which may be a part of the password.
+    let unreadable = |_| ControlError::Url("it is no connection string".to_owned());
+    let mut config = Config::from_str(url).map_err(unreadable)?;
+    passfile::add_password(&mut config, wishes.passfile.as_deref());
     config
         .ssl_mode(wishes.driver_mode())
         .application_name(format!("crossfade {work}"))

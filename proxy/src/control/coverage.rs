@@ -139,11 +139,18 @@ impl<'c> Server<'c> {
     }
 }
 
+/// What becomes of a statement. Whose statement it is nobody knows here, so the server is asked under
+/// the control connection's own role, and may not run anything of it. Parse analysis does not, with one
+/// exception: a string constant is read by the input function of its type, and if that is an array
+/// or a row with a domain in it, the domain's CHECK is evaluated. So the server gets the statement's
+/// shape, in which there are no constants.
 async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) -> Outcome {
     if !rules.must_read(statement.as_bytes()) {
         return Outcome::Passes;
     }
     let reading = rules.rewrite(statement, SearchPath::AsDeclared);
+    let asked = server.and_then(|_| rewrite_rules::shape(statement));
+    let asked = asked.as_deref();
     if let (Verdict::Rewritten(rewritten), Some(server)) = (&reading.verdict, server)
         && let Some(Refusal { message, hint, .. }) = rewritten.refused_by(server.version)
     {
@@ -156,23 +163,31 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) 
                 message: refusal.message.clone(),
                 hint: refusal.hint.clone(),
             };
-            match server {
+            match server.zip(asked) {
                 // Told in the server's own words: a mistake that it finds in the statement as well.
-                Some(server) if says(server.client, statement, &refusal.message).await => {
+                Some((server, asked)) if says(server.client, asked, &refusal.message).await => {
                     Outcome::Passes
                 }
-                Some(server) if !refusal.is_ours() => match prepare(server.client, statement).await
-                {
-                    None => refused,
-                    Some(_) => Outcome::Passes,
-                },
+                Some((server, asked)) if !refusal.is_ours() => {
+                    match prepare(server.client, asked).await {
+                        None => refused,
+                        Some(_) => Outcome::Passes,
+                    }
+                }
                 Some(_) | None => refused,
             }
         }
-        Verdict::Rewritten(rewritten) => match server {
+        Verdict::Rewritten(rewritten) => match server.zip(asked) {
             // Several statements cannot be prepared; they are our own four around a COPY.
-            Some(server) if !rewritten.query_only && rewritten.answers.len() == 1 => {
-                accepted(server.client, statement, &rewritten.sql).await
+            Some((server, asked)) if !rewritten.query_only && rewritten.answers.len() == 1 => {
+                let of_shape = rules.rewrite(asked, SearchPath::AsDeclared);
+                match &of_shape.verdict {
+                    Verdict::Rewritten(rewritten) => {
+                        accepted(server.client, asked, &rewritten.sql).await
+                    }
+                    // A constant decided: there is nothing to ask without it.
+                    Verdict::PassThrough | Verdict::Refused(_) => Outcome::Rewritten,
+                }
             }
             Some(_) | None => Outcome::Rewritten,
         },

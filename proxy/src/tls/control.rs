@@ -23,12 +23,13 @@ pub struct Wishes {
     pub url: String,
     pub sslmode: SslMode,
     pub sslrootcert: Option<PathBuf>,
+    pub passfile: Option<PathBuf>,
 }
 
 /// An `sslmode` that is none of libpq's that are supported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("sslmode={0}: expected disable, prefer, require, verify-ca or verify-full")]
-pub struct UnknownMode(String);
+#[error("its sslmode is none of disable, prefer, require, verify-ca and verify-full")]
+pub struct UnknownMode;
 
 impl Wishes {
     /// Reads both `postgres://…?a=b&c=d` and `a=b c=d`.
@@ -45,15 +46,17 @@ impl Wishes {
             // libpq's default, and the driver's.
             sslmode: SslMode::Prefer,
             sslrootcert: None,
+            passfile: None,
         };
         let mut kept = Vec::new();
         for parameter in parameters.split(separator) {
             match parameter.split_once('=') {
                 Some(("sslmode", mode)) => {
                     let known = SslMode::named(mode);
-                    wishes.sslmode = known.ok_or_else(|| UnknownMode(mode.to_owned()))?;
+                    wishes.sslmode = known.ok_or(UnknownMode)?;
                 }
                 Some(("sslrootcert", path)) => wishes.sslrootcert = Some(path.into()),
+                Some(("passfile", path)) => wishes.passfile = Some(path.into()),
                 Some(_) | None => kept.push(parameter),
             }
         }

@@ -34,6 +34,13 @@ pub fn shape(text: &str) -> Option<String> {
         .or_else(|| Some(without_constants(&normalized, &tokens, ("''", utility))))
 }
 
+/// How many statements PostgreSQL's grammar finds in a text.
+#[must_use]
+pub fn statements(text: &str) -> Option<usize> {
+    let split = pg_query::split_with_parser(text).ok()?;
+    Some(split.len())
+}
+
 fn without_constants(text: &str, tokens: &[ScanToken], (string, utility): (&str, bool)) -> String {
     let mut shape = String::with_capacity(text.len());
     let mut at = 0;

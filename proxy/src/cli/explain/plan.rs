@@ -1,15 +1,39 @@
-//! The server's plan of a text, in a transaction that is rolled back: nothing is run.
+//! The server's plan of a text, for a role of the application's: planning evaluates functions that the
+//! text or its tables name, so it is done with that role's rights, read-only, and rolled back.
 
-use tokio_postgres::{Client, SimpleQueryMessage};
+use rewrite_rules::statements;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
-use crate::control::connect;
+use crate::control::{client_role, connect};
+
+/// The role's policies are part of its plans. A plan takes no time, but what it evaluates may.
+const SETTINGS: &str = "SET LOCAL row_security = on; \
+     SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL statement_timeout = '60s'";
+
+/// A prepared statement has a plan without values for its parameters.
+const PLAN: &str = "\
+DECLARE count integer; \
+BEGIN \
+    EXECUTE 'PREPARE cf_explained AS ' || $1; \
+    SELECT pg_catalog.cardinality(p.parameter_types) INTO count \
+        FROM pg_catalog.pg_prepared_statements AS p WHERE p.name = 'cf_explained'; \
+    RETURN QUERY EXECUTE 'EXPLAIN EXECUTE cf_explained' || CASE WHEN count > 0 \
+        THEN '(' || pg_catalog.rtrim(pg_catalog.repeat('NULL, ', count), ', ') || ')' ELSE '' END; \
+END";
 
 /// The plan, or what the server has against the text.
-pub(super) async fn of(url: &str, sql: &str) -> anyhow::Result<String> {
+pub(super) async fn of(url: &str, role: &str, sql: &str) -> anyhow::Result<String> {
+    let sql = sql.trim_end().trim_end_matches(';');
+    // A second one behind it would be run.
+    match statements(sql) {
+        Some(1) => {}
+        Some(_) => return Ok("no plan: cannot insert multiple commands into one".to_owned()),
+        None => return Ok("no plan: this is no SQL that Crossfade knows".to_owned()),
+    }
     let client = connect(url, "explain").await?;
-    client.batch_execute("BEGIN").await?;
-    let planned = planned(&client, sql).await;
-    client.batch_execute("ROLLBACK").await?;
+    let planned = planned(&client, role, sql).await;
+    client_role::end(&client).await?;
     Ok(match planned {
         Ok(lines) => lines
             .iter()
@@ -23,38 +47,19 @@ pub(super) async fn of(url: &str, sql: &str) -> anyhow::Result<String> {
     })
 }
 
-/// A prepared statement has a plan without values for its parameters.
-async fn planned(client: &Client, sql: &str) -> Result<Vec<String>, tokio_postgres::Error> {
-    let sql = sql.trim_end().trim_end_matches(';');
-    client
-        .batch_execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        .await?;
-    // By the extended protocol, which takes one statement: a second one behind it would be run.
-    client
-        .execute(&format!("PREPARE cf_explained AS {sql}"), &[])
-        .await?;
-    let count: i32 = client
-        .query_one(
-            "SELECT cardinality(parameter_types) FROM pg_prepared_statements \
-             WHERE name = 'cf_explained'",
-            &[],
-        )
-        .await?
-        .get(0);
-    let nulls = vec!["NULL"; usize::try_from(count).unwrap_or(0)];
-    let values = if nulls.is_empty() {
-        String::new()
-    } else {
-        format!("({})", nulls.join(", "))
-    };
+async fn planned(
+    client: &Client,
+    role: &str,
+    sql: &str,
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    if !client_role::begin(client, role, SETTINGS).await? {
+        return Ok(vec![format!("none: this session cannot be {role}'s")]);
+    }
+    let function = ("cf_plan", "text", "SETOF text");
+    client_role::function(client, function, PLAN).await?;
+    client.batch_execute("SET TRANSACTION READ ONLY").await?;
     let rows = client
-        .simple_query(&format!("EXPLAIN EXECUTE cf_explained{values}"))
+        .query_typed("SELECT * FROM pg_temp.cf_plan($1)", &[(&sql, Type::TEXT)])
         .await?;
-    Ok(rows
-        .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        })
-        .collect())
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
