@@ -27,25 +27,56 @@ has_postgresql() {
 
 # The C grammar's bindings are generated at build time, which needs libclang: the shared library under
 # the names that the build looks for (clang-sys: libclang.so, libclang-*.so, with a version behind or
-# not). libclang-cpp, of which a system may have just that, is another library.
+# not). libclang-cpp, of which a system may have just that, is another library; so is one for another
+# width of word, which multiarch systems have beside their own.
 is_libclang() {
     case "${1##*/}" in
-        libclang-cpp.*) return 1 ;;
-        libclang.so | libclang.so.* | libclang-*.so | libclang-*.so.* | libclang.dylib) return 0 ;;
+        *-cpp.*) return 1 ;;
+        libclang.so | libclang.so.* | libclang-*.so | libclang-*.so.*) has_own_word_width "$1" ;;
+        libclang.dylib) [[ -e "$1" ]] ;;
         *) return 1 ;;
     esac
 }
 
-# Directories that are searched, below a root (tests give one of their own).
-has_libclang() {
-    local root=${1:-} found
-    [[ -n "${LIBCLANG_PATH:-}" ]] && return 0
-    for found in "$root"/usr/lib/llvm*/lib/libclang* "$root"/usr/lib/*/libclang* \
-        "$root"/usr/lib64/libclang* "$root"/usr/lib/libclang* "$root"/usr/local/lib*/libclang* \
-        "$root"/opt/homebrew/opt/llvm/lib/libclang*; do
-        if [[ -e "$found" ]] && is_libclang "$found"; then return 0; fi
+# The fifth byte of a library in ELF: 1 where words have 32 bits, 2 where they have 64.
+has_own_word_width() {
+    local class=$(($(getconf LONG_BIT) / 32))
+    [[ -e "$1" && "$(od -An -tx1 -N5 "$1" | tr -d ' \n')" == "7f454c460$class" ]]
+}
+
+libclang_in() {
+    local file
+    for file in "$1"/libclang*; do
+        if is_libclang "$file"; then return 0; fi
     done
     return 1
+}
+
+# Whether the build will find libclang, searching where it searches (clang-sys), below a root: tests
+# give one of their own. LIBCLANG_PATH, the library or its directory, is searched alone.
+has_libclang() {
+    local root=${1:-} prefix directory named=()
+    if [[ -n "${LIBCLANG_PATH:-}" ]]; then
+        is_libclang "$LIBCLANG_PATH" || libclang_in "$LIBCLANG_PATH"
+        return
+    fi
+    IFS=: read -r -a named <<<"${LD_LIBRARY_PATH:-}:${LIBRARY_PATH:-}"
+    if prefix=$("${LLVM_CONFIG_PATH:-llvm-config}" --prefix 2>/dev/null); then
+        named+=("$prefix"/bin "$prefix"/lib "$prefix"/lib64)
+    fi
+    for directory in ${named[@]+"${named[@]}"} \
+        "$root"/usr/local/llvm*/lib* "$root"/usr/local/lib* "$root"/usr/local/lib*/* \
+        "$root"/usr/local/lib*/*/* "$root"/usr/lib* "$root"/usr/lib*/* "$root"/usr/lib*/*/* \
+        "$root"/usr/local/opt/llvm*/lib "$root"/usr/local/opt/llvm*/lib/llvm*/lib \
+        "$root"/Library/Developer/CommandLineTools/usr/lib; do
+        if [[ -n "$directory" ]] && libclang_in "$directory"; then return 0; fi
+    done
+    return 1
+}
+
+# Crates, Python's and Node's packages come by TLS; a bare system trusts nobody.
+has_certificates() {
+    [[ -n "${SSL_CERT_FILE:-}" || -e /etc/ssl/certs/ca-certificates.crt || ! -e /etc/debian_version ]]
 }
 
 has_python_venv() {
@@ -104,6 +135,11 @@ prepare_build() {
     if ! has cc || ! has make; then missing+=(build-essential); fi
     has_libclang || missing+=(libclang-dev)
     has_postgresql || missing+=(postgresql)
+    has_certificates || missing+=(ca-certificates)
+    if ! has_libclang && [[ -n "${LIBCLANG_PATH:-}" ]]; then
+        die "LIBCLANG_PATH is $LIBCLANG_PATH, and the build, which then searches nowhere else, finds no libclang there.
+Unset it, or name the directory of libclang.so, then start again."
+    fi
     install ${missing[@]+"${missing[@]}"}
     has_postgresql || die "PostgreSQL's initdb and postgres are still not to be found.
 Set CROSSFADE_PG_BIN to the directory that holds them."

@@ -129,7 +129,7 @@ impl Default for Gates {
 #[serde(deny_unknown_fields, default)]
 pub struct Cache {
     /// Unnamed statements of one session that are kept prepared on the server; 0, the default, keeps
-    /// none: see the README for what it gains and what it cannot notice. A hundred are enough for the hot texts of a
+    /// none: see docs/running.md for what it gains and what it cannot notice. A hundred are enough for the hot texts of a
     /// connection; each takes some ten kilobytes of the server's memory.
     pub statements: usize,
     /// How often one of them is executed before it is prepared anew. The server plans the first

@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncWriteExt;
 use tokio_postgres::NoTls;
 
 pub mod binaries;
 pub mod iso_agents;
 mod ports;
 pub mod process;
+mod template;
 
 use binaries::Binaries;
 pub use ports::free_port;
@@ -74,6 +76,26 @@ fn io_error(doing: impl Into<String>) -> impl FnOnce(io::Error) -> TestbedError 
     let doing = doing.into();
     move |source| TestbedError::Io { doing, source }
 }
+
+/// For each cluster; nothing in it outlives a crash of the machine.
+const INITDB: [&str; 9] = [
+    "--username",
+    SUPERUSER,
+    "--auth",
+    "trust",
+    "--encoding",
+    "UTF8",
+    "--locale",
+    "C",
+    "--no-sync",
+];
+
+/// How `pg_hba.conf` calls the ways in which users prove themselves.
+const PROVEN: [(Auth, &str); 3] = [
+    (Auth::Password, "password"),
+    (Auth::Md5, "md5"),
+    (Auth::Scram, "scram-sha-256"),
+];
 
 /// How a user made by [`Postgres::create_user`] has to prove itself over TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +183,6 @@ impl Postgres {
                 Err(error) => return Err(error),
             }
         }
-        server.create_groups().await?;
         Ok(server)
     }
 
@@ -329,35 +350,29 @@ impl Postgres {
         Ok(command)
     }
 
+    /// Makes the cluster, or copies one that was made before.
     async fn initdb(&self) -> Result<(), TestbedError> {
-        let mut command = self.command("initdb", false)?;
-        command
-            .arg("--pgdata")
-            .arg(self.data())
-            .args(["--username", SUPERUSER, "--auth", "trust"])
-            .args(["--encoding", "UTF8", "--locale", "C", "--no-sync"]);
-        let output = tokio::process::Command::from(command)
-            .kill_on_drop(true)
-            .output()
-            .await
-            .map_err(io_error("run initdb"))?;
-        if !output.status.success() {
-            let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-            text.push_str(&String::from_utf8_lossy(&output.stderr));
-            return Err(TestbedError::Initdb(text));
-        }
-        let mut hba = String::from("local all all trust\n");
-        for (auth, method) in [
-            (Auth::Password, "password"),
-            (Auth::Md5, "md5"),
-            (Auth::Scram, "scram-sha-256"),
-        ] {
-            if let Some(group) = auth.group() {
-                hba.push_str(&format!("host all +{group} 127.0.0.1/32 {method}\n"));
+        let hba = hba();
+        let recipe = format!("{INITDB:?} {hba} {} {:?}", groups(), self.run_as);
+        let kept = template::place(&self.binaries, &recipe);
+        if let Some(kept) = &kept {
+            let taken = template::take(kept, &self.data());
+            if taken.map_err(io_error("copy a cluster"))? {
+                return Ok(());
             }
         }
-        hba.push_str("host all all 127.0.0.1/32 trust\n");
-        fs::write(self.data().join("pg_hba.conf"), hba).map_err(io_error("write pg_hba.conf"))
+        let mut command = self.command("initdb", false)?;
+        command.arg("--pgdata").arg(self.data()).args(INITDB);
+        run(command, "").await?;
+        fs::write(self.data().join("pg_hba.conf"), hba).map_err(io_error("write pg_hba.conf"))?;
+        let mut command = self.command("postgres", false)?;
+        command.args(["--single", "-F", "-D"]).arg(self.data());
+        command.arg("postgres");
+        run(command, &groups()).await?;
+        match kept {
+            Some(kept) => template::keep(&self.data(), &kept).map_err(io_error("keep a cluster")),
+            None => Ok(()),
+        }
     }
 
     async fn launch(&mut self) -> Result<(), TestbedError> {
@@ -412,19 +427,6 @@ impl Postgres {
         let end = lines[lines.len().saturating_sub(10)..].join("\n");
         Err(TestbedError::Start { reason, log: end })
     }
-
-    async fn create_groups(&self) -> Result<(), TestbedError> {
-        let client = self.connect("postgres").await?;
-        for group in [Auth::Password, Auth::Md5, Auth::Scram]
-            .into_iter()
-            .filter_map(Auth::group)
-        {
-            client
-                .batch_execute(&format!("CREATE ROLE {group} NOLOGIN"))
-                .await?;
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Postgres {
@@ -434,6 +436,55 @@ impl Drop for Postgres {
             process.stop(Signal::Quit, STOP_TIMEOUT);
         }
     }
+}
+
+/// `pg_hba.conf`: over TCP, each group proves itself in its way.
+fn hba() -> String {
+    let mut hba = String::from("local all all trust\n");
+    for (auth, method) in PROVEN {
+        if let Some(group) = auth.group() {
+            hba.push_str(&format!("host all +{group} 127.0.0.1/32 {method}\n"));
+        }
+    }
+    hba.push_str("host all all 127.0.0.1/32 trust\n");
+    hba
+}
+
+/// Statements for a server in single-user mode, which takes one a line.
+fn groups() -> String {
+    let groups = PROVEN.iter().filter_map(|(auth, _)| auth.group());
+    groups
+        .map(|group| format!("CREATE ROLE {group} NOLOGIN\n"))
+        .collect()
+}
+
+/// Runs a program that makes a cluster, to its end.
+async fn run(command: Command, input: &str) -> Result<(), TestbedError> {
+    let program = command
+        .get_args()
+        .last()
+        .map_or_else(String::new, |last| last.to_string_lossy().into_owned());
+    let mut command = tokio::process::Command::from(command);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let doing = || format!("run what makes a cluster ({program})");
+    let mut child = command.spawn().map_err(io_error(doing()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin
+            .write_all(input.as_bytes())
+            .await
+            .map_err(io_error(doing()))?;
+    }
+    let output = child.wait_with_output().await.map_err(io_error(doing()))?;
+    if !output.status.success() {
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        return Err(TestbedError::Initdb(text));
+    }
+    Ok(())
 }
 
 /// Removes what processes left that were killed before they could: directories without a server.

@@ -6,6 +6,7 @@
 mod constants;
 mod executing;
 pub mod lens;
+mod mention;
 pub mod phase;
 mod reading;
 mod refuse;
@@ -18,6 +19,7 @@ mod shapes;
 mod splice;
 pub mod statement;
 mod template;
+mod text_functions;
 mod tokens;
 mod tree;
 mod walk;

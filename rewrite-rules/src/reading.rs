@@ -60,8 +60,7 @@ impl RuleSet {
                 let verdict = self
                     .verdict(text, &tree, path, &mut effects)
                     .unwrap_or_else(Verdict::Refused);
-                let named = named || self.watches(text.as_bytes());
-                (verdict, named.then(|| self.calls_of(text, &tree)).flatten())
+                (verdict, self.calls_of(text, &tree))
             }
             Err(refusal) if named => (Verdict::Refused(refusal), None),
             Err(_) => {

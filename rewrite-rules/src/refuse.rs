@@ -70,6 +70,59 @@ pub(crate) fn command(what: &str, table: &str) -> Refusal {
     )
 }
 
+/// SQL that would run where no proxy sees it.
+pub(crate) fn kept(what: &str, table: &str) -> Refusal {
+    refusal(
+        NOT_NOW,
+        format!(
+            "{what} names table {table}, which crossfade is migrating, in SQL that runs in the server"
+        ),
+        "What it reads and writes there is not rewritten: send the statements themselves, or pause the migration (step it back to legacy_only) and give it a counterpart over the unified table.",
+    )
+}
+
+/// A function that reads or runs what its argument says.
+pub(crate) fn text(function: &str, table: &str) -> Refusal {
+    unsupported(
+        &format!("what {function}() is told to do"),
+        table,
+        "It reads or runs a text in the server, where nothing is rewritten: send the statement itself.",
+    )
+}
+
+/// Rights on a table that do not decide who reads it.
+pub(crate) fn rights(what: &str, table: &str, unified: &str) -> Refusal {
+    refusal(
+        NOT_NOW,
+        format!(
+            "{what} names table {table}, which crossfade is migrating: it is read from {unified}, whose rights decide"
+        ),
+        &format!("Say it of {unified}, and past crossfade of {table} as well."),
+    )
+}
+
+/// What would refuse rows on one side only.
+pub(crate) fn limits(what: &str, table: &str) -> Refusal {
+    refusal(
+        NOT_NOW,
+        format!(
+            "{what} would limit the rows of table {table}, which crossfade is migrating, on one side only"
+        ),
+        "Pause the migration first (step it back to legacy_only), or create it on both sides past crossfade.",
+    )
+}
+
+/// A table whose name is all that is left of it.
+pub(crate) fn gone(what: &str, table: &str, unified: &str) -> Refusal {
+    refusal(
+        NOT_NOW,
+        format!(
+            "{what} names table {table}, which crossfade is migrating and has retired: its rows are in {unified}"
+        ),
+        &format!("Say it of {unified}, or leave it out; LIKE needs the columns themselves."),
+    )
+}
+
 pub(crate) fn unknown_search_path(table: &str) -> Refusal {
     refusal(
         UNSUPPORTED,

@@ -16,10 +16,12 @@ mod items;
 mod legacy_first;
 mod merge;
 mod mirror;
+mod named;
 mod read;
 mod returning;
 #[cfg(test)]
 mod tests;
+pub(crate) mod texts;
 mod unified_first;
 mod upsert;
 mod whole_row;
@@ -118,6 +120,10 @@ impl ManagedRef<'_> {
 pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Plan, Refusal> {
     let refs = managed_refs(scope)?;
     let kind = scope.statement.kind();
+    texts::check(scope)?;
+    if let Some(plan) = named::plan(scope, &refs, source)? {
+        return Ok(plan);
+    }
     if functions::CALL.contains(&kind) {
         functions::substitute(scope, source)?;
     }
@@ -127,20 +133,19 @@ pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Pla
         }
         "DeclareCursorStmt" => read::plan(scope, &refs, source),
         "ExplainStmt" => explain(scope, &refs, source),
-        "CreateTableAsStmt"
-            if scope.statement.get("query").is("SelectStmt") && !is_view(scope.statement) =>
-        {
+        "CreateTableAsStmt" if scope.statement.get("query").is("SelectStmt") => {
             read::plan(scope, &refs, source)
         }
         "CopyStmt" => copy::plan(scope, &refs, source),
         "TruncateStmt" => commands::truncate(scope, &refs),
         "LockStmt" => commands::lock(scope, &refs, source),
-        // Maintenance: it changes no row and no shape.
-        "VacuumStmt" => Ok(Plan::Unchanged),
         "PrepareStmt" => prepare(scope, &refs, source),
-        // What it runs is the session's to know.
-        "ExecuteStmt" | "DeallocateStmt" if refs.is_empty() => Ok(Plan::Unchanged),
-        _ => command(scope, &refs, kind),
+        // What is left of them names no managed table in a way that matters; what EXECUTE runs is the
+        // session's to know.
+        _ => match refs.first() {
+            None => Ok(Plan::Unchanged),
+            Some(found) => Err(refuse::command(&command_name(scope), &found.table_name())),
+        },
     }
 }
 
@@ -190,6 +195,11 @@ fn managed_refs<'a>(scope: &Scope<'a>) -> Result<Vec<ManagedRef<'a>>, Refusal> {
         }
         let unqualified = table.schema().is_none();
         for managed in scope.set.all_managed(table.schema(), table.table()) {
+            if let Place::Command(used) = table.place
+                && named::passes(used, managed)
+            {
+                continue;
+            }
             let means_it = !unqualified
                 || match scope.set.finds(scope.path, managed.table) {
                     Some(means_it) => means_it,
@@ -205,12 +215,6 @@ fn managed_refs<'a>(scope: &Scope<'a>) -> Result<Vec<ManagedRef<'a>>, Refusal> {
         }
     }
     Ok(found)
-}
-
-fn is_view(statement: &Tree) -> bool {
-    // OBJECT_TABLE is what CREATE TABLE AS makes; the other kind is a materialized view, whose
-    // definition would keep the rewritten query for ever.
-    statement.int("objtype") != i64::from(pg_query::protobuf::ObjectType::ObjectTable as i32)
 }
 
 /// A statement with rows: reads first, then the writes inside WITH, then its own.
@@ -400,50 +404,6 @@ fn prepare<'a>(
         Plan::Edited { .. } | Plan::Unchanged | Plan::Prepared { .. } => {
             Ok(Plan::Edited { compare: None })
         }
-    }
-}
-
-/// Commands that have no rows: they pass unless they name a managed table in any way.
-fn command(scope: &Scope<'_>, refs: &[ManagedRef<'_>], kind: &str) -> Result<Plan, Refusal> {
-    let what = command_name(scope);
-    if let Some(found) = refs.first() {
-        return Err(refuse::command(&what, &found.table_name()));
-    }
-    // DROP TABLE and its like keep names as bare strings; bodies of DO and CREATE FUNCTION hold
-    // SQL that runs where no proxy sees it.
-    let has_body = matches!(kind, "DoStmt" | "CreateFunctionStmt");
-    let mut named: Option<String> = None;
-    let mut look = |text: &str| {
-        for lens in scope.set.migrations().iter().flat_map(|m| &m.tables) {
-            for table in std::iter::once(&lens.legacy).chain(lens.unified_tables()) {
-                let hit = if has_body {
-                    text.contains(&table.name)
-                } else {
-                    text == table.name
-                };
-                if hit && scope.set.managed(None, &table.name).is_some() {
-                    named.get_or_insert_with(|| table.name.clone());
-                }
-            }
-        }
-    };
-    texts(scope.statement, has_body, &mut look);
-    match named {
-        Some(table) => Err(refuse::command(&what, &table)),
-        None => Ok(Plan::Unchanged),
-    }
-}
-
-/// Every text in a tree; string constants name nothing, unless they are a body.
-fn texts(node: &Tree, constants: bool, look: &mut dyn FnMut(&str)) {
-    if let Some(text) = node.as_text() {
-        look(text);
-    }
-    if node.is("AConst") && !constants {
-        return;
-    }
-    for (_, child) in node.children() {
-        texts(child, constants, look);
     }
 }
 

@@ -19,6 +19,7 @@ use crate::phase::Phase;
 use crate::shapes::Shapes;
 use crate::statement::{Reading, SearchPath};
 use crate::template::Templates;
+use crate::text_functions::WHOLE_SCHEMAS;
 
 /// A rule file's path (for messages) and its text.
 #[derive(Clone, Debug)]
@@ -140,10 +141,9 @@ pub struct RuleSet {
     /// Finds the texts that must be read; `None` when there is nothing to find.
     pub(crate) scan: Option<AhoCorasick>,
     pub(crate) shapes: Shapes,
-    /// The first so many words of the scan can spell a managed name; behind them are session words.
+    /// The first so many words of the scan can spell a managed name; behind them are session words, and
+    /// names whose statements are counted in `legacy_only`.
     naming_words: usize,
-    /// From this word on the scan's are names whose statements are counted in `legacy_only`.
-    first_watched: usize,
     /// The managed tables of either side, in any phase, each once and in order.
     pub(crate) path_names: Vec<TableName>,
     readings: [Bounded<String, Reading>; 2],
@@ -222,6 +222,12 @@ impl RuleSet {
                 words.extend(called);
             }
         }
+        for (words, managed) in [(&mut words, true), (&mut watched, false)] {
+            let is_managed = |m: &Migration| (m.phase != Phase::LegacyOnly) == managed;
+            if migrations.iter().any(is_managed) {
+                words.extend(WHOLE_SCHEMAS.iter().map(|word| (*word).to_owned()));
+            }
+        }
         let mut naming_words = words.len();
         if !words.is_empty() {
             // Quotes in a name are doubled in SQL, and a U& escape can spell any name.
@@ -236,7 +242,9 @@ impl RuleSet {
             // In `legacy_only` too: what a session did there holds in the phases to come.
             words.extend(SESSION_WORDS.iter().map(|word| (*word).to_owned()));
         }
-        let first_watched = words.len();
+        if !watched.is_empty() {
+            watched.push(ESCAPED_NAME.to_owned());
+        }
         words.append(&mut watched);
         let lenses = migrations.iter().flat_map(|migration| &migration.tables);
         let tables = lenses.flat_map(|lens| {
@@ -252,7 +260,6 @@ impl RuleSet {
             migrations,
             shapes: Shapes::default(),
             naming_words,
-            first_watched,
             readings: [bounded(), bounded()],
             readings_elsewhere: bounded(),
             templates: bounded(),
@@ -289,11 +296,6 @@ impl RuleSet {
     #[must_use]
     pub fn must_read(&self, text: &[u8]) -> bool {
         self.scan.as_ref().is_some_and(|scan| scan.is_match(text))
-    }
-
-    /// Whether the bytes spell a name that is only counted yet, in `legacy_only`.
-    pub(crate) fn watches(&self, text: &[u8]) -> bool {
-        self.spells(text, |word| word >= self.first_watched)
     }
 
     /// Whether the bytes can name a managed table, session words apart.
@@ -335,13 +337,8 @@ impl RuleSet {
         }
     }
 
-    /// The managed table that a name in a statement means. `schema` is `None` for an unqualified
+    /// Every managed table that a name in a statement may mean. `schema` is `None` for an unqualified
     /// name, which may mean each of this name.
-    pub(crate) fn managed(&self, schema: Option<&str>, name: &str) -> Option<Managed<'_>> {
-        self.all_managed(schema, name).into_iter().next()
-    }
-
-    /// Every managed table that a name may mean.
     pub(crate) fn all_managed(&self, schema: Option<&str>, name: &str) -> Vec<Managed<'_>> {
         let is = |table: &TableName| {
             table.name == name && schema.is_none_or(|schema| schema == table.schema)

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::rewrite::texts;
 use crate::rule_set::RuleSet;
 use crate::tree::Tree;
 use crate::walk::table_refs;
@@ -91,7 +92,7 @@ impl Shapes {
     }
 
     /// The counter of a text.
-    fn calls(&self, text: &str) -> Arc<Calls> {
+    fn calls(&self, text: &str, set: &RuleSet) -> Arc<Calls> {
         let calls = Arc::new(Calls::default());
         let mut counted = self.lock();
         let bytes = counted.later_bytes + text.len();
@@ -100,14 +101,15 @@ impl Shapes {
             counted.later.push((text.to_owned(), Arc::clone(&calls)));
         } else {
             drop(counted);
-            self.sort(text, Arc::clone(&calls));
+            self.sort(text, Arc::clone(&calls), set);
         }
         calls
     }
 
     /// Puts a text's counter with its shape, unless there are too many to keep one more.
-    fn sort(&self, text: &str, calls: Arc<Calls>) {
-        let Ok(shape) = pg_query::normalize(text) else {
+    fn sort(&self, text: &str, calls: Arc<Calls>, set: &RuleSet) {
+        let shape = texts::shape(text, set).map_or_else(|| pg_query::normalize(text), Ok);
+        let Ok(shape) = shape else {
             return;
         };
         let shapes = &mut self.lock().shapes;
@@ -118,14 +120,14 @@ impl Shapes {
         }
     }
 
-    fn take(&self) -> Vec<(String, u64)> {
+    fn take(&self, set: &RuleSet) -> Vec<(String, u64)> {
         let later = {
             let mut counted = self.lock();
             counted.later_bytes = 0;
             std::mem::take(&mut counted.later)
         };
         for (text, calls) in later {
-            self.sort(&text, calls);
+            self.sort(&text, calls, set);
         }
         let mut taken = Vec::new();
         self.lock().shapes.retain(|shape, counted| {
@@ -143,26 +145,27 @@ impl RuleSet {
     /// The counter for a text that names a managed table, in whatever phase; `None` for others.
     pub(crate) fn calls_of(&self, text: &str, tree: &Tree) -> Option<Arc<Calls>> {
         let names = tree.list("stmts").iter().any(|raw| {
-            table_refs(raw.get("stmt")).iter().any(|found| {
-                self.migrations()
-                    .iter()
-                    .flat_map(|migration| &migration.tables)
-                    .any(|lens| {
-                        found.table() == lens.legacy.name
-                            && found
-                                .schema()
-                                .is_none_or(|schema| schema == lens.legacy.schema)
-                    })
-            })
+            texts::name_legacy(raw.get("stmt"), self)
+                || table_refs(raw.get("stmt")).iter().any(|found| {
+                    self.migrations()
+                        .iter()
+                        .flat_map(|migration| &migration.tables)
+                        .any(|lens| {
+                            found.table() == lens.legacy.name
+                                && found
+                                    .schema()
+                                    .is_none_or(|schema| schema == lens.legacy.schema)
+                        })
+                })
         });
-        names.then(|| self.shapes.calls(text))
+        names.then(|| self.shapes.calls(text, self))
     }
 
     /// The statements that came since the last call, and how often each did. Takes some tenths of a
     /// second after thousands of new texts.
     #[must_use]
     pub fn take_statements(&self) -> Vec<(String, u64)> {
-        self.shapes.take()
+        self.shapes.take(self)
     }
 }
 
@@ -173,25 +176,27 @@ mod tests {
     #[test]
     fn every_text_is_counted_with_its_shape_however_many_come() {
         let shapes = Shapes::default();
+        let set = RuleSet::empty();
         let total = LATER_TEXTS_MAX as u64 + 10;
         for number in 0..total {
             // Nobody keeps the counter: the text comes no more, but it came.
-            shapes.calls(&format!("SELECT {number}")).add();
+            shapes.calls(&format!("SELECT {number}"), &set).add();
         }
-        assert_eq!(shapes.take(), [("SELECT $1".to_owned(), total)]);
-        assert_eq!(shapes.take(), []);
+        assert_eq!(shapes.take(&set), [("SELECT $1".to_owned(), total)]);
+        assert_eq!(shapes.take(&set), []);
         assert!(shapes.lock().shapes.is_empty(), "nothing is left of them");
     }
 
     #[test]
     fn a_text_that_is_kept_counts_on() {
         let shapes = Shapes::default();
-        let kept = shapes.calls("SELECT 1");
+        let set = RuleSet::empty();
+        let kept = shapes.calls("SELECT 1", &set);
         kept.add();
-        shapes.calls("SELECT 2").add();
-        assert_eq!(shapes.take(), [("SELECT $1".to_owned(), 2)]);
+        shapes.calls("SELECT 2", &set).add();
+        assert_eq!(shapes.take(&set), [("SELECT $1".to_owned(), 2)]);
         kept.add();
-        assert_eq!(shapes.take(), [("SELECT $1".to_owned(), 1)]);
-        assert_eq!(shapes.take(), []);
+        assert_eq!(shapes.take(&set), [("SELECT $1".to_owned(), 1)]);
+        assert_eq!(shapes.take(&set), []);
     }
 }

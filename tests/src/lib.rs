@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod binary;
 pub mod control;
+pub mod corpus;
 pub mod generate;
 pub mod line;
 pub mod newer;

@@ -5,18 +5,7 @@ use crate::rule_set::RuleSet;
 use crate::statement::{Answer, Does, OnPrepared, SearchPath, SessionEffects, Within};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
-
-/// Kinds that make, drop or move relations, by the names under which pg_query knows them.
-const SHAPES: [&str; 8] = [
-    "CreateStmt",
-    "CreateSeqStmt",
-    "ViewStmt",
-    "DropStmt",
-    "RenameStmt",
-    "AlterObjectSchemaStmt",
-    "IntoClause",
-    "CreateForeignTableStmt",
-];
+use crate::walk::{Place, Use, table_refs};
 
 /// Settings of the role, which decides what `"$user"` in the path is and which schemas are seen.
 const ROLES: [&str; 2] = ["role", "session_authorization"];
@@ -95,12 +84,15 @@ pub(super) fn path_after(statement: &Tree, set: &RuleSet, changed: bool) -> Opti
         _ => {}
     }
     let mut touches = false;
-    statement.each(&mut |node| {
-        touches |= sets_config(node);
-        // A table of that name may now stand in the way of the declared one, or no longer.
-        if SHAPES.contains(&node.kind()) {
-            node.each(&mut |below| touches |= names_one(below, set));
+    statement.each(&mut |node| touches |= sets_config(node));
+    // A relation of that name may now stand in the way of the declared one, or no longer.
+    touches |= table_refs(statement).iter().any(|found| match found.place {
+        Place::Command(Use::Made | Use::Taken | Use::Changed) => {
+            let mut names = set.path_names().iter();
+            names.any(|table| table.name == found.table())
         }
+        Place::Command(_) | Place::Read | Place::Target | Place::WithTarget => false,
+        Place::Sampled | Place::Locked => false,
     });
     touches.then_some(SearchPath::Unknown)
 }
@@ -118,11 +110,6 @@ fn sets_config(node: &Tree) -> bool {
         });
     }
     touches
-}
-
-fn names_one(node: &Tree, set: &RuleSet) -> bool {
-    let name = node.as_text();
-    name.is_some_and(|name| set.path_names().iter().any(|table| table.name == name))
 }
 
 /// `SET search_path = public, …`: the declared tables' schema comes before any other.

@@ -51,7 +51,7 @@ pub(super) fn check_places(refs: &[ManagedRef<'_>]) -> Result<(), Refusal> {
     for found in refs {
         match found.table.place {
             Place::Read | Place::Sampled | Place::Locked => {}
-            Place::Target | Place::WithTarget | Place::Other => {
+            Place::Target | Place::WithTarget | Place::Command(_) => {
                 return Err(refuse::unsupported(
                     "this use",
                     &found.table_name(),

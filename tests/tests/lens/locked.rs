@@ -1,7 +1,10 @@
 //! SELECT … FOR UPDATE of rows that are read by outer joins: in every phase, each answer compared
 //! with that of a database that was left alone; and who waits for whom.
 
+use std::sync::LazyLock;
+
 use crossfade_tests::control::{pid, until_blocked};
+use crossfade_tests::corpus;
 use crossfade_tests::twin::{Case, ENHANCED_USER, MEMBERS, Twin, USER_SETTINGS, answer};
 use rewrite_rules::Phase;
 
@@ -34,33 +37,15 @@ members_badge = "people_badge"
     ..MEMBERS
 };
 
-const STATEMENTS: &[&str] = &[
-    "SELECT id, language, accepted_tos FROM user_settings WHERE id = 1 FOR UPDATE",
-    "SELECT * FROM user_settings WHERE keycloak_user_id = 'twice' ORDER BY id FOR NO KEY UPDATE",
-    "SELECT u.id, u, upper(u.language) AS l FROM public.user_settings AS u WHERE u.id IN (1, 3) AND lower(u.language) IS NOT NULL ORDER BY 1 DESC LIMIT 21 FOR UPDATE OF u",
-    "SELECT user_settings.id FROM user_settings WHERE public.user_settings.id < 5 AND (accepted_tos > '2025-02-15' OR enable_sound_notifications) ORDER BY id FOR UPDATE",
-    "SELECT id FROM user_settings WHERE id IN (SELECT u.id FROM user_settings u WHERE u.language = 'de') AND keycloak_user_id = 'twice' ORDER BY id LIMIT 1 FOR UPDATE",
-    "SELECT n FROM generate_series(1, 2) AS n WHERE false",
-    "SELECT id FROM user_settings WHERE id = -1 FOR UPDATE",
-    "EXPLAIN (COSTS OFF) SELECT FROM nobody FOR UPDATE",
-    "PREPARE l (int) AS SELECT language FROM user_settings WHERE id = $1 FOR UPDATE; EXECUTE l (1); DEALLOCATE l",
-    "BEGIN READ ONLY; SELECT id FROM user_settings WHERE id = 1 FOR UPDATE; ROLLBACK",
-    "ROLLBACK",
-    // What PostgreSQL does not do.
-    "SELECT count(*) FROM user_settings FOR UPDATE",
-    "SELECT DISTINCT language FROM user_settings WHERE id < 4 FOR UPDATE",
-    "SELECT nothing FROM user_settings WHERE id = 1 FOR UPDATE",
-    "SELECT id FROM user_settings WHERE nothing = 1 FOR UPDATE",
-    "SELECT id FROM user_settings WHERE id = 'x' FOR UPDATE",
-    "SELECT id FROM user_settings WHERE id = 1 FOR UPDATE OF other",
-];
+static STATEMENTS: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| corpus::texts(include_str!("../../data/statements/members_locked.sql")));
 
 #[tokio::test]
 async fn locked_rows_are_the_same_in_every_phase() {
     let twin = Twin::start(USER_SETTINGS).await.unwrap();
     twin.prepare().await.unwrap();
     twin.in_every_phase(async |phase| {
-        for sql in STATEMENTS {
+        for sql in STATEMENTS.iter() {
             twin.same(sql)
                 .await
                 .unwrap_or_else(|e| panic!("{phase}: {e}"));

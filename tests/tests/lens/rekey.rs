@@ -1,7 +1,10 @@
 //! Keys of rows that are split or merged change: in every phase, each answer compared with that of a
 //! database that was left alone, and what unified alone knows of the rows goes with them.
 
+use std::sync::LazyLock;
+
 use crossfade_tests::control::{pid, until_blocked};
+use crossfade_tests::corpus;
 use crossfade_tests::twin::{Case, ENHANCED_USER, Twin, USER_SETTINGS, answer};
 use rewrite_rules::Phase;
 
@@ -11,37 +14,12 @@ const SPLIT: Case = Case {
 };
 
 /// `{p}` is the phase's own number. The rows: two of one person, and one of nobody.
-const OF_A_SPLIT: &[&str] = &[
-    "INSERT INTO user_settings (id, keycloak_user_id, language, accepted_tos) VALUES (1{p}000, 'rk{p}', 'a', '2026-01-01'), (1{p}001, 'rk{p}', 'b', '2026-01-02'), (1{p}002, NULL, 'c', '2026-01-03')",
-    "UPDATE user_settings SET id = 2{p}000 WHERE id = 1{p}000 RETURNING id, keycloak_user_id, language, accepted_tos",
-    "UPDATE user_settings SET id = id + 10000, language = language || '!', accepted_tos = NULL WHERE id IN (1{p}001, 1{p}002) RETURNING id, language, accepted_tos",
-    "SELECT * FROM user_settings WHERE id BETWEEN 1{p}000 AND 1{p}999 OR id BETWEEN 2{p}000 AND 2{p}999 ORDER BY id",
-    // To another person and another key at once.
-    "UPDATE user_settings AS u SET (id, keycloak_user_id) = (2{p}003, 'hands{p}') WHERE u.id = 2{p}001",
-    // A full save.
-    "UPDATE user_settings SET id = id, language = 'saved' WHERE id = 2{p}000 RETURNING id, language",
-    "UPDATE user_settings SET id = 2{p}000, agent = 'saved' WHERE id = 2{p}000",
-    "UPDATE user_settings SET id = 5 WHERE id = -1",
-    // Keys that others have.
-    "UPDATE user_settings SET id = 1 WHERE id = 2{p}000",
-    "UPDATE user_settings SET id = 2{p}009 WHERE id IN (2{p}000, 2{p}002)",
-    "UPDATE user_settings SET id = CASE id WHEN 2 THEN 4 ELSE 2 END WHERE id IN (2, 4)",
-    "UPDATE user_settings SET id = NULL WHERE id = 2",
-    "UPDATE user_settings SET id = 'x' WHERE id = 2",
-    "SELECT id, language FROM user_settings WHERE id IN (1, 2, 4, 2{p}000, 2{p}002, 2{p}009) ORDER BY id",
-    // A new row under the old key is nobody else's.
-    "INSERT INTO user_settings (id, keycloak_user_id, language) VALUES (1{p}000, 'again{p}', 'new') RETURNING id, keycloak_user_id",
-    "BEGIN; UPDATE user_settings SET id = 3{p}000 WHERE id = 1{p}000; UPDATE user_settings SET id = 3{p}001 WHERE id = 3{p}000; SELECT id, language FROM user_settings WHERE keycloak_user_id = 'again{p}'; ROLLBACK",
-    "BEGIN ISOLATION LEVEL REPEATABLE READ; UPDATE user_settings SET id = 3{p}000 WHERE id = 1{p}000; UPDATE user_settings SET id = 3{p}002 WHERE id = 2{p}002; COMMIT",
-    "WITH moved AS (UPDATE user_settings SET id = 3{p}003 WHERE id = 2{p}003 RETURNING id, keycloak_user_id) SELECT * FROM moved",
-    "SELECT * FROM user_settings WHERE id >= 1{p}000 ORDER BY id",
-    // The role's right is asked for as the legacy table's would be.
-    "SET ROLE onlooker",
-];
+static OF_A_SPLIT: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| corpus::texts(include_str!("../../data/statements/rekey_split.sql")));
 
 async fn of_a_split(twin: &Twin, phase: Phase) {
     let number = (phase as usize).to_string();
-    for sql in OF_A_SPLIT {
+    for sql in OF_A_SPLIT.iter() {
         let sql = sql.replace("{p}", &number);
         twin.same(&sql)
             .await
@@ -296,26 +274,12 @@ async fn the_check_tries_other_keys_on_rows() {
     }
 }
 
-const OF_A_MERGE: &[&str] = &[
-    "INSERT INTO main_enhanceduser (id, password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined, department, job_title, phone, custom_fields, failed_login_attempts, created_at, updated_at, employee_id) VALUES (5{p}00, '', false, 'rk{p}', '', '', '', false, true, '2026-01-01', 'HR', '', '', '{}', 0, '2026-01-01', '2026-01-01', 'RK{p}')",
-    "UPDATE main_enhanceduser SET id = 6{p}00, job_title = 'moved' WHERE username = 'rk{p}' RETURNING id, username, job_title, employee_id",
-    "UPDATE main_enhanceduser SET manager_id = id WHERE id = 6{p}00 RETURNING manager_id",
-    "UPDATE main_enhanceduser SET id = 7{p}00, manager_id = 7{p}00 WHERE id = 6{p}00 RETURNING id, manager_id, created_at",
-    "SELECT id, department, job_title, manager_id, employee_id FROM main_enhanceduser WHERE username = 'rk{p}'",
-    // Links of users to groups have keys of their own.
-    "INSERT INTO main_enhanceduser_groups (id, enhanceduser_id, group_id) VALUES (5{p}00, 7{p}00, 1), (5{p}01, 7{p}00, 2)",
-    "UPDATE main_enhanceduser_groups SET id = id + 1000 WHERE id IN (5{p}00, 5{p}01) RETURNING *",
-    "UPDATE main_enhanceduser_groups SET id = 7{p}00, group_id = 3 WHERE id = 6{p}01 RETURNING *",
-    "UPDATE main_enhanceduser_groups SET id = 7{p}00 WHERE id = 6{p}00",
-    "SELECT g.* FROM main_enhanceduser_groups g WHERE id > 5000 ORDER BY id",
-    "UPDATE main_enhanceduser SET id = CASE id WHEN 41 THEN 42 ELSE 41 END WHERE id IN (41, 42)",
-    "UPDATE main_enhanceduser SET id = 43 WHERE id = 7{p}00",
-    "SELECT id, department FROM main_enhanceduser WHERE id > 40 ORDER BY id",
-];
+static OF_A_MERGE: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| corpus::texts(include_str!("../../data/statements/rekey_merge.sql")));
 
 async fn of_a_merge(twin: &Twin, phase: Phase) {
     let number = (phase as usize).to_string();
-    for sql in OF_A_MERGE {
+    for sql in OF_A_MERGE.iter() {
         let sql = sql.replace("{p}", &number);
         twin.same(&sql)
             .await

@@ -39,7 +39,8 @@ fn random_statements_are_read_alike_with_and_without_templates() {
         }
     }
     println!("{by_template} of {texts} texts by a template");
-    assert!(by_template * 8 > texts, "{by_template} of {texts}");
+    // The first two of a form are read, and some forms depend on all of their constants.
+    assert!(by_template * 10 > texts, "{by_template} of {texts}");
 }
 
 const USER_SETTINGS: &str = include_str!("../../../rewrite-rules/rules/user_settings.toml");

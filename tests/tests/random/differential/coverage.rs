@@ -8,7 +8,7 @@ use crossfade_tests::raw::Message;
 use rewrite_rules::Phase;
 
 /// The refusals that are accepted: what is refused, as its message says, and the words by which
-/// the README tells it.
+/// docs/limits.md tells it.
 const ACCEPTED: &[(&str, &str)] = &[
     (
         "MERGE into a migrated table before PostgreSQL 17",
@@ -29,7 +29,7 @@ const ACCEPTED: &[(&str, &str)] = &[
     ),
 ];
 
-const README: &str = include_str!("../../../../README.md");
+const LIMITS: &str = include_str!("../../../../docs/limits.md");
 
 #[derive(Default)]
 pub struct Coverage {
@@ -99,8 +99,8 @@ impl Coverage {
         for reason in self.refused.keys() {
             let accepted = ACCEPTED.iter().find(|(words, _)| reason.contains(words));
             assert!(
-                accepted.is_some_and(|(_, told)| README.contains(told)),
-                "refused, and not told in the README: {reason}"
+                accepted.is_some_and(|(_, told)| LIMITS.contains(told)),
+                "refused, and not told in docs/limits.md: {reason}"
             );
         }
     }

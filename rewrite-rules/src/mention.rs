@@ -1,0 +1,429 @@
+//! Which names stand in a text that the server reads and runs by itself: the body of a function or of
+//! DO, SQL in an argument.
+//!
+//! ```text
+//! BEGIN UPDATE ISO_AGENTS SET …; EXECUTE 'DELETE FROM public."iso_agents"'; END
+//!              iso_agents                               public.iso_agents
+//! ```
+//!
+//! Such a text is lexed as PostgreSQL lexes it (names folded unless quoted, escapes written out,
+//! comments left out), strings within strings too, and no more: every word may be a table's name.
+//! What a text puts together from parts (`'iso_' || 'agents'`) is not seen.
+
+use std::collections::HashSet;
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// Strings within strings: each level doubles its quotation marks, so that nobody writes a fifth.
+const DEPTH_MAX: usize = 5;
+/// PostgreSQL cuts longer names off.
+const NAME_BYTES_MAX: usize = 63;
+
+/// Beginnings of comments and of dollar-quoted strings without an end that are looked at: each costs a
+/// look at all that is behind it. Those that come later are read over, so that more counts as a name.
+const UNENDED_MAX: usize = 50;
+
+/// A name as it may be a table's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Mention {
+    pub schema: Option<String>,
+    pub name: String,
+    /// Written so that it can be a name though it is a reserved word.
+    pub quoted: bool,
+}
+
+/// What a text is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Language {
+    /// SQL or PL/pgSQL. `strings`: those in it count whatever it does with them.
+    Sql { strings: bool },
+    /// Any other that can hold SQL in its strings, whose quotation marks are not known.
+    Other,
+}
+
+/// Every name in a text, once.
+pub(crate) fn mentions(text: &str, language: Language) -> HashSet<Mention> {
+    let mut found = HashSet::new();
+    match language {
+        Language::Other => words(text, &mut found),
+        Language::Sql { strings } => {
+            lexed(text, strings, &mut found);
+        }
+    }
+    found
+}
+
+/// What a token says that is a string constant.
+pub(crate) fn constant(token: &str) -> Option<String> {
+    let (content, _) = string(token, false)?;
+    Some(content)
+}
+
+fn lexed(text: &str, strings: bool, found: &mut HashSet<Mention>) {
+    // Whether a backslash in a plain string escapes something is a setting of the server's.
+    for escapes in [false, true] {
+        let strings = strings || runs_strings(text, escapes);
+        let depth_left = if strings { DEPTH_MAX } else { 0 };
+        let mut lexer = Lexer {
+            escapes,
+            depth_left,
+            unended_left: UNENDED_MAX,
+            found,
+        };
+        lexer.read(text);
+        if !text.contains('\\') {
+            return;
+        }
+    }
+}
+
+/// Whether a body runs what its strings say.
+fn runs_strings(text: &str, escapes: bool) -> bool {
+    let mut words = HashSet::new();
+    let mut lexer = Lexer {
+        escapes,
+        depth_left: 0,
+        unended_left: UNENDED_MAX,
+        found: &mut words,
+    };
+    lexer.read(text);
+    words
+        .iter()
+        .any(|word| word.name == "execute" || crate::text_functions::runs_text(&word.name))
+}
+
+/// Words between anything that is no part of a word, folded and as they are.
+fn words(text: &str, found: &mut HashSet<Mention>) {
+    let part = |c: char| is_name_start(c) || c.is_ascii_digit() || c == '$';
+    for word in text.split(|c| !part(c)) {
+        for name in [word.to_owned(), folded(word)] {
+            found.insert(Mention {
+                schema: None,
+                name,
+                quoted: true,
+            });
+        }
+    }
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+}
+
+fn is_name_start(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_' || !c.is_ascii()
+}
+
+fn folded(word: &str) -> String {
+    cut(word.to_ascii_lowercase())
+}
+
+fn cut(mut name: String) -> String {
+    if name.len() > NAME_BYTES_MAX {
+        let ends = (0..=NAME_BYTES_MAX).rev();
+        let end = ends.into_iter().find(|&at| name.is_char_boundary(at));
+        name.truncate(end.unwrap_or(0));
+    }
+    name
+}
+
+struct Lexer<'f> {
+    /// Backslashes in plain strings escape.
+    escapes: bool,
+    /// How deep strings are read.
+    depth_left: usize,
+    unended_left: usize,
+    found: &'f mut HashSet<Mention>,
+}
+
+/// What a name may stand behind.
+enum Before {
+    Nothing,
+    Name(String),
+    Dot(String),
+}
+
+impl Lexer<'_> {
+    fn read(&mut self, text: &str) {
+        let mut before = Before::Nothing;
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            if is_space(first) {
+                rest = &rest[1..];
+            } else if let Some(behind) = self.comment(rest) {
+                rest = behind;
+            } else if let Some((name, behind)) = quoted_name(rest) {
+                self.name(name, true, &mut before);
+                rest = behind;
+            } else if let Some((content, behind)) = self.constant(rest) {
+                self.string(&content);
+                before = Before::Nothing;
+                rest = behind;
+            } else if is_name_start(first) {
+                let end = |c: char| !(is_name_start(c) || c.is_ascii_digit() || c == '$');
+                let end = rest.find(end).unwrap_or(rest.len());
+                self.name(folded(&rest[..end]), false, &mut before);
+                rest = &rest[end..];
+            } else {
+                before = match before {
+                    Before::Name(name) if first == '.' => Before::Dot(name),
+                    Before::Nothing | Before::Name(_) | Before::Dot(_) => Before::Nothing,
+                };
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+
+    fn comment<'t>(&mut self, text: &'t str) -> Option<&'t str> {
+        let begins = text.starts_with("/*");
+        if begins && self.unended_left == 0 {
+            return None;
+        }
+        let behind = comment(text);
+        self.unended_left -= usize::from(begins && behind.is_none());
+        behind
+    }
+
+    /// A string, with those that continue it on further lines.
+    fn constant<'t>(&mut self, text: &'t str) -> Option<(String, &'t str)> {
+        let dollar = text.starts_with('$');
+        if dollar && self.unended_left == 0 {
+            return None;
+        }
+        let Some((mut content, mut behind)) = string(text, self.escapes) else {
+            self.unended_left -= usize::from(dollar);
+            return None;
+        };
+        while !dollar {
+            let next = behind.trim_start_matches(is_space);
+            let between = &behind[..behind.len() - next.len()];
+            if !between.contains(['\n', '\r']) || !next.starts_with('\'') {
+                break;
+            }
+            let Some((more, end)) = string(next, self.escapes) else {
+                break;
+            };
+            content += &more;
+            behind = end;
+        }
+        Some((content, behind))
+    }
+
+    fn name(&mut self, name: String, quoted: bool, before: &mut Before) {
+        let schema = match std::mem::replace(before, Before::Name(name.clone())) {
+            Before::Dot(schema) => Some(schema),
+            Before::Nothing | Before::Name(_) => None,
+        };
+        self.found.insert(Mention {
+            schema,
+            name,
+            quoted,
+        });
+    }
+
+    /// A string may be a name, for `format('%I', …)`, or SQL.
+    fn string(&mut self, content: &str) {
+        let Some(depth_left) = self.depth_left.checked_sub(1) else {
+            return;
+        };
+        if content.len() <= NAME_BYTES_MAX {
+            self.found.insert(Mention {
+                schema: None,
+                name: content.to_owned(),
+                quoted: true,
+            });
+        }
+        let mut inner = Lexer {
+            depth_left,
+            escapes: self.escapes,
+            unended_left: self.unended_left,
+            found: self.found,
+        };
+        inner.read(content);
+        self.unended_left = inner.unended_left;
+    }
+}
+
+/// What is behind a comment that the text begins with. One without an end is a piece of something.
+fn comment(text: &str) -> Option<&str> {
+    if let Some(line) = text.strip_prefix("--") {
+        let end = line.find(['\n', '\r']).unwrap_or(line.len());
+        return Some(&line[end..]);
+    }
+    let mut rest = text.strip_prefix("/*")?;
+    let mut depth = 1_usize;
+    while depth > 0 {
+        let at = rest.find(['*', '/'])?;
+        rest = &rest[at..];
+        (depth, rest) = match rest.as_bytes() {
+            [b'/', b'*', ..] => (depth + 1, &rest[2..]),
+            [b'*', b'/', ..] => (depth - 1, &rest[2..]),
+            _ => (depth, &rest[1..]),
+        };
+    }
+    Some(rest)
+}
+
+/// `"name"` or `U&"name"` at the beginning, and what is behind it.
+fn quoted_name(text: &str) -> Option<(String, &str)> {
+    let escaped = text
+        .get(..3)
+        .filter(|prefix| prefix.eq_ignore_ascii_case("u&\""));
+    let body = match escaped {
+        Some(_) => &text[3..],
+        None => text.strip_prefix('"')?,
+    };
+    let (name, behind) = until_quote(body, '"', false)?;
+    Some(match escaped {
+        None => (cut(name), behind),
+        Some(_) => {
+            let (escape, behind) = uescape(behind);
+            (cut(unescaped_unicode(&name, escape)), behind)
+        }
+    })
+}
+
+/// A string constant of any kind at the beginning, its content, and what is behind it.
+fn string(text: &str, escapes: bool) -> Option<(String, &str)> {
+    if text.starts_with('$') {
+        return dollar_quoted(text);
+    }
+    let prefix = |prefix: &str| {
+        let said = text.get(..prefix.len())?;
+        said.eq_ignore_ascii_case(prefix)
+            .then(|| &text[prefix.len()..])
+    };
+    if let Some(body) = prefix("u&'") {
+        let (content, behind) = until_quote(body, '\'', false)?;
+        let (escape, behind) = uescape(behind);
+        return Some((unescaped_unicode(&content, escape), behind));
+    }
+    if let Some(body) = prefix("e'") {
+        let (content, behind) = until_quote(body, '\'', true)?;
+        return Some((unescaped(&content), behind));
+    }
+    let body = prefix("'").or_else(|| prefix("n'"))?;
+    let (content, behind) = until_quote(body, '\'', escapes)?;
+    let content = if escapes {
+        unescaped(&content)
+    } else {
+        content
+    };
+    Some((content, behind))
+}
+
+/// Up to the quotation mark that is not doubled; with `escapes` backslashes stay, with what they escape.
+/// Without an end it is a piece of something: all of it.
+fn until_quote(body: &str, quote: char, escapes: bool) -> Option<(String, &str)> {
+    let mut content = String::new();
+    let mut chars = body.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        if escapes && c == '\\' {
+            content.push(c);
+            content.extend(chars.next().map(|(_, c)| c));
+        } else if c == quote {
+            if chars.next_if(|(_, next)| *next == quote).is_none() {
+                return Some((content, &body[at + quote.len_utf8()..]));
+            }
+            content.push(c);
+        } else {
+            content.push(c);
+        }
+    }
+    // Read as if the quotation mark were not there.
+    None
+}
+
+fn dollar_quoted(text: &str) -> Option<(String, &str)> {
+    let tag_end = text[1..].find('$')? + 2;
+    let (tag, body) = text.split_at(tag_end);
+    let name = &tag[1..tag_end - 1];
+    let fits = name.chars().all(|c| is_name_start(c) || c.is_ascii_digit())
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    let end = body.find(tag).filter(|_| fits)?;
+    Some((body[..end].to_owned(), &body[end + tag.len()..]))
+}
+
+/// `UESCAPE 'c'` behind a text with Unicode escapes.
+fn uescape(text: &str) -> (char, &str) {
+    let trimmed = text.trim_start();
+    let word = trimmed.get(..7).unwrap_or_default();
+    let said = if word.eq_ignore_ascii_case("uescape") {
+        string(trimmed[7..].trim_start(), false)
+    } else {
+        None
+    };
+    match said {
+        Some((escape, behind)) => (escape.chars().next().unwrap_or('\\'), behind),
+        None => ('\\', text),
+    }
+}
+
+/// `\0061`, `\+000061`, `\\`.
+fn unescaped_unicode(text: &str, escape: char) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != escape {
+            out.push(c);
+        } else if chars.next_if_eq(&escape).is_some() {
+            out.push(escape);
+        } else {
+            let digits = if chars.next_if_eq(&'+').is_some() {
+                6
+            } else {
+                4
+            };
+            out.extend(number(&mut chars, 16, digits));
+        }
+    }
+    out
+}
+
+/// The escapes of `E'…'`.
+fn unescaped(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.peek().copied() {
+            Some('0'..='7') => out.extend(number(&mut chars, 8, 3)),
+            Some(kind @ ('x' | 'u' | 'U')) => {
+                chars.next();
+                let digits = match kind {
+                    'x' => 2,
+                    'u' => 4,
+                    _ => 8,
+                };
+                out.extend(number(&mut chars, 16, digits));
+            }
+            Some(other) => {
+                chars.next();
+                out.push(match other {
+                    'b' | 'f' | 'n' | 'r' | 't' => ' ',
+                    other => other,
+                });
+            }
+            None => {}
+        }
+    }
+    out
+}
+
+fn number(chars: &mut Peekable<Chars<'_>>, radix: u32, digits_max: usize) -> Option<char> {
+    let mut value: u32 = 0;
+    for _ in 0..digits_max {
+        let Some(digit) = chars.peek().and_then(|c| c.to_digit(radix)) else {
+            break;
+        };
+        chars.next();
+        value = value * radix + digit;
+    }
+    char::from_u32(value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! Commands that name a managed table: which of them pass, by a table of what the command does with it,
+//! which table it is, and the phase.
+//!
+//! ```text
+//! COMMENT ON TABLE iso_agents IS …      passes while the table is there
+//! GRANT SELECT ON iso_agents TO r       passes until other rights decide who reads
+//! ALTER TABLE iso_agents …              refused: both sides would have to change alike
+//! CREATE TEMP TABLE t (LIKE user_settings)
+//! CREATE TEMP TABLE t ("id" integer NOT NULL, …)      once the legacy table is gone
+//! ```
+
+use super::{ManagedRef, Plan, Scope, command_name, read};
+use crate::lens::{Lens, quote_ident};
+use crate::phase::Phase;
+use crate::refuse;
+use crate::rule_set::{Managed, Side};
+use crate::splice::Source;
+use crate::statement::Refusal;
+use crate::walk::{Place, Use};
+
+/// Which table a command names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// A legacy table, which is left behind.
+    Legacy,
+    /// A unified one.
+    Unified,
+    /// One whose columns move in place.
+    InPlace,
+}
+
+impl Table {
+    fn of(managed: Managed<'_>) -> Table {
+        match managed.side {
+            _ if managed.lens.in_place.is_some() => Table::InPlace,
+            Side::Legacy => Table::Legacy,
+            Side::Unified => Table::Unified,
+        }
+    }
+}
+
+/// What becomes of the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Passes,
+    /// It has a rewriting of its own.
+    Rewritten,
+    /// `LIKE` becomes the declared columns.
+    Declared,
+    /// It would change one side only.
+    Changes,
+    /// It would keep SQL that nobody rewrites.
+    Keeps,
+    /// The rights on another table decide.
+    Rights,
+    /// It would refuse rows on one side only.
+    Limits,
+    /// The table is gone.
+    Gone,
+}
+
+/// The table of decisions. In `legacy_only` nothing is managed yet.
+pub(super) fn decide(used: Use, table: Table, phase: Phase) -> Decision {
+    use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
+    use Table::{InPlace, Legacy, Unified};
+    match (used, table, phase) {
+        (_, _, LegacyOnly) => Decision::Passes,
+        (Use::Own, _, _) => Decision::Rewritten,
+        (Use::Taken, _, _) => Decision::Passes,
+        // Each changes what the rules rely on, in every phase.
+        (Use::Changed, _, _) => Decision::Changes,
+        (Use::Stored, _, _) => Decision::Keeps,
+        // The table is there: PostgreSQL says so, or has nothing to do.
+        (Use::Made, Legacy, DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly)
+        | (Use::Made, Unified | InPlace, _) => Decision::Passes,
+        (Use::Made, Legacy, Retired) => Decision::Gone,
+        (Use::Copied, Legacy, DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly)
+        | (Use::Copied, Unified | InPlace, _) => Decision::Passes,
+        (Use::Copied, Legacy, Retired) => Decision::Declared,
+        (Use::Referred, Legacy | Unified, _) => Decision::Changes,
+        (Use::Referred, InPlace, _) => Decision::Passes,
+        (
+            Use::Described | Use::Maintained,
+            Legacy,
+            DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly,
+        )
+        | (Use::Described | Use::Maintained, Unified | InPlace, _) => Decision::Passes,
+        (Use::Described | Use::Maintained, Legacy, Retired) => Decision::Gone,
+        (Use::Granted, Legacy, DualWrite | ShadowRead) | (Use::Granted, Unified | InPlace, _) => {
+            Decision::Passes
+        }
+        (Use::Granted, Legacy, DualRead | UnifiedRead | UnifiedOnly) => Decision::Rights,
+        (Use::Granted, Legacy, Retired) => Decision::Gone,
+        (Use::Limited, Legacy, Retired) => Decision::Gone,
+        (
+            Use::Limited,
+            Legacy | Unified | InPlace,
+            DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly | Retired,
+        ) => Decision::Limits,
+        // What keeps the legacy table's row type keeps the table from being dropped.
+        (Use::Typed, Legacy, DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly) => {
+            Decision::Changes
+        }
+        (Use::Typed, Legacy, Retired) => Decision::Gone,
+        (Use::Typed, Unified | InPlace, _) => Decision::Passes,
+    }
+}
+
+/// Whether a command that names a managed table so needs nothing of us.
+pub(super) fn passes(used: Use, managed: Managed<'_>) -> bool {
+    decide(used, Table::of(managed), managed.migration.phase) == Decision::Passes
+}
+
+/// Refuses what must not reach the server; gives what becomes of the command if that is for this file
+/// to say.
+pub(super) fn plan<'a>(
+    scope: &Scope<'a>,
+    refs: &[ManagedRef<'a>],
+    source: &mut Source<'a>,
+) -> Result<Option<Plan>, Refusal> {
+    let mut declared = Vec::new();
+    for found in refs {
+        let Place::Command(used) = found.table.place else {
+            continue;
+        };
+        let (table, phase) = (Table::of(found.managed), found.managed.migration.phase);
+        match decide(used, table, phase) {
+            Decision::Passes | Decision::Rewritten => {}
+            Decision::Declared => declared.push(found),
+            reason @ (Decision::Changes
+            | Decision::Keeps
+            | Decision::Rights
+            | Decision::Limits
+            | Decision::Gone) => return Err(refused(scope, found, reason)),
+        }
+    }
+    for found in &declared {
+        as_declared(scope, found, source)?;
+    }
+    Ok((!declared.is_empty()).then_some(Plan::Edited { compare: None }))
+}
+
+fn refused(scope: &Scope<'_>, found: &ManagedRef<'_>, reason: Decision) -> Refusal {
+    let (what, table) = (command_name(scope), found.table_name());
+    let unified = unified_names(found.managed.lens);
+    match reason {
+        Decision::Keeps => refuse::kept(&what, &table),
+        Decision::Rights => refuse::rights(&what, &table, &unified),
+        Decision::Limits => refuse::limits(&what, &table),
+        Decision::Gone => refuse::gone(&what, &table, &unified),
+        Decision::Changes | Decision::Declared | Decision::Passes | Decision::Rewritten => {
+            refuse::command(&what, &table)
+        }
+    }
+}
+
+fn unified_names(lens: &Lens) -> String {
+    let names = lens.unified_tables().into_iter();
+    let names: Vec<&str> = names.map(|table| table.name.as_str()).collect();
+    names.join(", ")
+}
+
+/// `LIKE t` as the columns that the rule file declares. A derived lens does not declare which of them
+/// are NOT NULL, and no file says what INCLUDING would copy.
+fn as_declared<'a>(
+    scope: &Scope<'a>,
+    found: &ManagedRef<'a>,
+    source: &mut Source<'a>,
+) -> Result<(), Refusal> {
+    let lens = found.managed.lens;
+    let gone = || refused(scope, found, Decision::Gone);
+    let mut clause = None;
+    scope.statement.each(&mut |node| {
+        if node.is("TableLikeClause") && std::ptr::eq(node.get("relation"), found.table.node) {
+            clause = Some(node);
+        }
+    });
+    let plain = clause.is_some_and(|clause| clause.int("options") == 0);
+    if lens.written.is_none() || !plain {
+        return Err(gone());
+    }
+    let range = read::reference_range(scope, found)?;
+    let tokens = scope.tokens;
+    let at = tokens.at(range.start).ok_or_else(gone)?;
+    let like = at.checked_sub(1).map(|at| &tokens.tokens[at]);
+    let like = like.filter(|token| tokens.is_word(token, "like"));
+    let start = like.ok_or_else(gone)?.start;
+    // EXCLUDING … says what is so already.
+    let behind = tokens.tokens[at..]
+        .iter()
+        .find(|token| token.start >= range.end && token.depth <= tokens.tokens[at].depth);
+    let ends = |symbol| behind.is_some_and(|token| tokens.is_symbol(token, symbol));
+    if !ends(",") && !ends(")") {
+        return Err(gone());
+    }
+    let columns = lens.columns.iter().enumerate().map(|(at, column)| {
+        let is_key = lens.key.contains(&at);
+        let not_null = if column.not_null || is_key {
+            " NOT NULL"
+        } else {
+            ""
+        };
+        format!(
+            "{} {}{not_null}",
+            quote_ident(&column.name),
+            column.sql_type
+        )
+    });
+    let columns: Vec<String> = columns.collect();
+    source.edit(start..range.end, columns.join(", "));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_a_managed_table_never_passes_and_what_takes_only_its_name_always_does() {
+        for phase in Phase::ALL {
+            for table in [Table::Legacy, Table::Unified, Table::InPlace] {
+                for used in Use::ALL {
+                    let passes = decide(used, table, phase) == Decision::Passes;
+                    match used {
+                        _ if phase == Phase::LegacyOnly => assert!(passes),
+                        Use::Taken => assert!(passes),
+                        Use::Own | Use::Stored | Use::Changed | Use::Limited => assert!(!passes),
+                        Use::Made
+                        | Use::Copied
+                        | Use::Described
+                        | Use::Maintained
+                        | Use::Granted
+                        | Use::Typed
+                        | Use::Referred => {
+                            let gone = phase == Phase::Retired && table == Table::Legacy;
+                            assert!(!(gone && passes), "{used:?} {table:?} {phase}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Texts within a statement that the server runs where no proxy reads them: bodies of functions and of
+//! DO, SQL and names in the arguments of functions that read or run them.
+//!
+//! ```text
+//! DO $$ BEGIN UPDATE ISO_AGENTS SET … END $$                refused from dual_write on
+//! SELECT query_to_xml('SELECT * FROM iso_agents', …)        refused once reads are unified
+//! ```
+//!
+//! Without it they would write one side only, or answer from a table that nobody writes any more.
+
+use std::collections::HashSet;
+
+use pg_query::protobuf::KeywordKind;
+
+use super::{Scope, command_name};
+use crate::lens::{TableName, quote_literal};
+use crate::mention::{Language, Mention, constant, mentions};
+use crate::refuse;
+use crate::rule_set::{Managed, RuleSet, Side};
+use crate::statement::{Refusal, SearchPath};
+use crate::text_functions::{self, Does, Takes};
+use crate::tokens::{self, Tokens};
+use crate::tree::Tree;
+use crate::walk::keeps_queries;
+
+/// Refuses the statement if a text in it names a managed table for something that must not be done.
+pub(super) fn check(scope: &Scope<'_>) -> Result<(), Refusal> {
+    for text in texts_of(scope.statement) {
+        for managed in managed(scope, &text) {
+            let table = &managed.table.name;
+            match text.origin {
+                Origin::Kept | Origin::RunsNow => {
+                    return Err(refuse::kept(&command_name(scope), table));
+                }
+                Origin::Argument(does) if concerns(does, managed) => {
+                    return Err(refuse::text(text.function, table));
+                }
+                Origin::Argument(Does::Reads | Does::Writes) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a function of this kind must not be handed the table past the rules.
+fn concerns(does: Does, managed: Managed<'_>) -> bool {
+    match (does, managed.side) {
+        (Does::Reads, Side::Legacy) => managed.migration.phase.reads_unified(),
+        (Does::Reads, Side::Unified) => false,
+        // Unified is managed only while both sides are written.
+        (Does::Writes, Side::Legacy | Side::Unified) => true,
+    }
+}
+
+/// The managed tables that a text may mean.
+fn managed<'a>(scope: &Scope<'a>, text: &Text<'_>) -> Vec<Managed<'a>> {
+    // What a body that is kept means by a name is decided where it runs.
+    let path = match text.origin {
+        Origin::Kept => SearchPath::AsDeclared,
+        Origin::RunsNow | Origin::Argument(_) => scope.path,
+    };
+    let set = scope.set;
+    let means = |table: &&TableName| {
+        let by_itself = set.finds(path, table) != Some(false);
+        text.says.names(table, by_itself)
+    };
+    let tables = set.path_names().iter().filter(means);
+    tables
+        .flat_map(|table| set.all_managed(Some(&table.schema), &table.name))
+        .collect()
+}
+
+/// Whether a text of a statement names a legacy table of these rules, in whatever phase.
+pub(crate) fn name_legacy(statement: &Tree, set: &RuleSet) -> bool {
+    let texts = texts_of(statement);
+    let mut lenses = set.migrations().iter().flat_map(|m| &m.tables);
+    !texts.is_empty()
+        && lenses.any(|lens| texts.iter().any(|text| text.says.names(&lens.legacy, true)))
+}
+
+/// A text's shape where constants decide what becomes of it: of each only the managed tables that it
+/// names are left. `None` where constants decide nothing.
+pub(crate) fn shape(text: &str, set: &RuleSet) -> Option<String> {
+    let tree = crate::reading::parse(text).ok()?;
+    let statements = tree.list("stmts").iter();
+    let mut languages = HashSet::new();
+    for statement in statements.map(|raw| raw.get("stmt")) {
+        languages.extend(texts_of(statement).iter().map(|text| text.language));
+    }
+    if languages.is_empty() {
+        return None;
+    }
+    let tokens = tokens::scan(text).ok()?;
+    let tokens = Tokens {
+        text,
+        tokens: &tokens,
+    };
+    let mut shape = String::new();
+    let mut end = 0;
+    for (at, token) in tokens.tokens.iter().enumerate() {
+        // Without the comments.
+        if end < token.start {
+            shape.push(' ');
+        }
+        let said = tokens.str(token);
+        let names_language = at
+            .checked_sub(1)
+            .is_some_and(|before| tokens.is_word(&tokens.tokens[before], "language"));
+        match constant(said) {
+            Some(content) if !names_language => {
+                let kept = named_in(&content, &languages, set);
+                shape += &quote_literal(&kept);
+            }
+            None if tokens.first(token) == '0' => shape.push('0'),
+            Some(_) | None => shape += said,
+        }
+        end = token.end;
+    }
+    Some(shape)
+}
+
+/// The managed tables that a constant names, or the schema of one.
+fn named_in(content: &str, languages: &HashSet<Language>, set: &RuleSet) -> String {
+    let mut tables = set.path_names().iter();
+    if tables.any(|table| table.schema == content) {
+        return content.to_owned();
+    }
+    let mut names = languages
+        .iter()
+        .map(|language| mentions(content, *language));
+    let says = Says::Names(names.by_ref().flatten().collect());
+    let named = set
+        .path_names()
+        .iter()
+        .filter(|table| says.names(table, true));
+    let named: Vec<String> = named.map(TableName::sql).collect();
+    named.join(" ")
+}
+
+/// Where a text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// In what is made to run later: the body of a function, the query of a view.
+    Kept,
+    /// The body of DO.
+    RunsNow,
+    Argument(Does),
+}
+
+struct Text<'t> {
+    origin: Origin,
+    language: Language,
+    /// The function whose argument it is.
+    function: &'t str,
+    says: Says,
+}
+
+/// Which tables a text may name.
+enum Says {
+    Names(HashSet<Mention>),
+    /// All tables of these schemas.
+    Schemas(Vec<String>),
+    Everything,
+}
+
+impl Says {
+    /// `by_itself`: without its schema the name may mean this table.
+    fn names(&self, table: &TableName, by_itself: bool) -> bool {
+        let names = match self {
+            Says::Everything => return true,
+            Says::Schemas(schemas) => return schemas.contains(&table.schema),
+            Says::Names(names) => names,
+        };
+        let has = |schema: Option<&String>, quoted| {
+            names.contains(&Mention {
+                schema: schema.cloned(),
+                name: table.name.clone(),
+                quoted,
+            })
+        };
+        let schema = Some(&table.schema);
+        let quoted = by_itself && has(None, true) || has(schema, true);
+        // A reserved word is no name unless it is quoted, and any is one behind a dot.
+        quoted || has(schema, false) || by_itself && has(None, false) && !is_reserved(&table.name)
+    }
+}
+
+fn is_reserved(name: &str) -> bool {
+    let tokens = pg_query::scan_tokens(name).unwrap_or_default();
+    let mut tokens = tokens.iter();
+    tokens.any(|token| token.keyword_kind == KeywordKind::ReservedKeyword as i32)
+}
+
+fn texts_of(statement: &Tree) -> Vec<Text<'_>> {
+    let mut texts = Vec::new();
+    match statement.kind() {
+        "DoStmt" => texts.extend(body(Origin::RunsNow, statement.list("args"))),
+        "CreateFunctionStmt" => texts.extend(body(Origin::Kept, statement.list("options"))),
+        _ => {}
+    }
+    let kept = keeps_queries(statement);
+    statement.each(&mut |node| {
+        texts.extend(argument(node).map(|text| match kept {
+            true => Text {
+                origin: Origin::Kept,
+                ..text
+            },
+            false => text,
+        }));
+    });
+    texts
+}
+
+/// The body among the options of DO or CREATE FUNCTION.
+fn body(origin: Origin, options: &[Tree]) -> Option<Text<'_>> {
+    let option = |name: &str| {
+        let found = options
+            .iter()
+            .find(|option| option.text("defname") == name)?;
+        Some(found.get("arg"))
+    };
+    let language = option("language").map_or("plpgsql", |name| name.text("sval"));
+    let language = match language.to_ascii_lowercase().as_str() {
+        "sql" | "plpgsql" => Language::Sql { strings: false },
+        // These say where the code is.
+        "c" | "internal" => return None,
+        _ => Language::Other,
+    };
+    let mut names = HashSet::new();
+    option("as")?.each(&mut |node| names.extend(mentions(node.text("sval"), language)));
+    Some(Text {
+        origin,
+        language,
+        function: "",
+        says: Says::Names(names),
+    })
+}
+
+/// The schema that a call names, if it names one by a constant.
+fn schema_argument(call: &Tree) -> Option<String> {
+    let arguments = call.list("args");
+    let by_name = arguments
+        .iter()
+        .find(|argument| argument.text("name") == "schema");
+    let mut value = by_name.or(arguments.first())?;
+    while value.is("NamedArgExpr") || value.is("TypeCast") {
+        value = value.get("arg");
+    }
+    let constant = value.is("AConst") && value.get("val").is("String");
+    constant.then(|| value.get("val").text("sval").to_owned())
+}
+
+/// What a call says by its arguments, if it is one of a function that reads or runs them.
+fn argument(node: &Tree) -> Option<Text<'_>> {
+    if !node.is("FuncCall") {
+        return None;
+    }
+    let (name, before) = node.list("funcname").split_last()?;
+    let function = name.text("sval");
+    let schema = before.last().map(|schema| schema.text("sval"));
+    let (takes, does) = text_functions::known(schema, function)?;
+    let mut constants = Vec::new();
+    node.get("args").each(&mut |below| {
+        if below.is("AConst") && below.get("val").is("String") {
+            constants.push(below.get("val").text("sval"));
+        }
+    });
+    let language = Language::Sql { strings: true };
+    let says = match takes {
+        Takes::Text => {
+            let names = constants.iter().flat_map(|text| mentions(text, language));
+            Says::Names(names.collect())
+        }
+        Takes::Schema => {
+            schema_argument(node).map_or(Says::Everything, |name| Says::Schemas(vec![name]))
+        }
+        Takes::Everything => Says::Everything,
+    };
+    Some(Text {
+        origin: Origin::Argument(does),
+        language,
+        function,
+        says,
+    })
+}

@@ -1,0 +1,115 @@
+//! Functions that are handed SQL or a table's name as text, and read or write the table.
+//!
+//! ```text
+//! SELECT query_to_xml('SELECT * FROM iso_agents', …)      reads rows: refused once reads are unified
+//! SELECT dblink_exec('…', 'DELETE FROM iso_agents')       may write: refused from dual_write on
+//! SELECT pg_relation_size('iso_agents')                   asks the catalog: none of ours
+//! ```
+//!
+//! Those of PostgreSQL and of its usual extensions; what functions of the database's own do with a
+//! text no proxy can see.
+
+/// What a function makes of the texts among its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// SQL, or the name of a table.
+    Text,
+    /// The name of a schema, all of whose tables it reads.
+    Schema,
+    /// None: it reads every table.
+    Everything,
+}
+
+/// What it does with a table that is named there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Does {
+    Reads,
+    Writes,
+}
+
+/// The schema is given for names that anybody might give to a function.
+const FUNCTIONS: &[(Option<&str>, &str, Takes, Does)] = &[
+    (None, "query_to_xml", Takes::Text, Does::Reads),
+    (None, "query_to_xml_and_xmlschema", Takes::Text, Does::Reads),
+    (None, "table_to_xml", Takes::Text, Does::Reads),
+    (None, "table_to_xml_and_xmlschema", Takes::Text, Does::Reads),
+    (None, "schema_to_xml", Takes::Schema, Does::Reads),
+    (
+        None,
+        "schema_to_xml_and_xmlschema",
+        Takes::Schema,
+        Does::Reads,
+    ),
+    (None, "database_to_xml", Takes::Everything, Does::Reads),
+    (
+        None,
+        "database_to_xml_and_xmlschema",
+        Takes::Everything,
+        Does::Reads,
+    ),
+    (None, "ts_stat", Takes::Text, Does::Reads),
+    (None, "ts_rewrite", Takes::Text, Does::Reads),
+    // xml2, tablefunc
+    (None, "xpath_table", Takes::Text, Does::Reads),
+    (None, "crosstab", Takes::Text, Does::Reads),
+    (None, "crosstab2", Takes::Text, Does::Reads),
+    (None, "crosstab3", Takes::Text, Does::Reads),
+    (None, "crosstab4", Takes::Text, Does::Reads),
+    (None, "connectby", Takes::Text, Does::Reads),
+    // dblink: whatever it is connected to may be this database.
+    (None, "dblink", Takes::Text, Does::Writes),
+    (None, "dblink_exec", Takes::Text, Does::Writes),
+    (None, "dblink_open", Takes::Text, Does::Writes),
+    (None, "dblink_send_query", Takes::Text, Does::Writes),
+    (None, "dblink_build_sql_delete", Takes::Text, Does::Reads),
+    (None, "dblink_build_sql_insert", Takes::Text, Does::Reads),
+    (None, "dblink_build_sql_update", Takes::Text, Does::Reads),
+    // What runs later, or elsewhere.
+    (Some("cron"), "schedule", Takes::Text, Does::Writes),
+    (
+        Some("cron"),
+        "schedule_in_database",
+        Takes::Text,
+        Does::Writes,
+    ),
+    (None, "pg_background_launch", Takes::Text, Does::Writes),
+    (None, "run_command_on_workers", Takes::Text, Does::Writes),
+    (None, "run_command_on_all_nodes", Takes::Text, Does::Writes),
+    (
+        Some("aws_s3"),
+        "query_export_to_s3",
+        Takes::Text,
+        Does::Reads,
+    ),
+    (
+        Some("aws_s3"),
+        "table_import_from_s3",
+        Takes::Text,
+        Does::Writes,
+    ),
+    // What changes the table.
+    (None, "create_distributed_table", Takes::Text, Does::Writes),
+    (None, "create_reference_table", Takes::Text, Does::Writes),
+    (None, "create_hypertable", Takes::Text, Does::Writes),
+    (None, "addgeometrycolumn", Takes::Text, Does::Writes),
+    (None, "dropgeometrycolumn", Takes::Text, Does::Writes),
+    (None, "dropgeometrytable", Takes::Text, Does::Writes),
+    (None, "updategeometrysrid", Takes::Text, Does::Writes),
+];
+
+/// Words that stand in the text of a call which names no table but reads managed ones.
+pub(crate) const WHOLE_SCHEMAS: [&str; 2] = ["schema_to_xml", "database_to_xml"];
+
+/// What is known of a function.
+pub(crate) fn known(schema: Option<&str>, name: &str) -> Option<(Takes, Does)> {
+    let mut functions = FUNCTIONS.iter();
+    let found = functions.find(|(within, known, _, _)| {
+        *known == name && within.is_none_or(|within| schema == Some(within))
+    });
+    found.map(|&(_, _, takes, does)| (takes, does))
+}
+
+/// Whether a word may be the name of one that runs or reads what a text says.
+pub(crate) fn runs_text(word: &str) -> bool {
+    FUNCTIONS.iter().any(|(_, known, _, _)| *known == word)
+}

@@ -1,0 +1,14 @@
+BEGIN;
+MERGE INTO iso_agents a USING (VALUES ('agent.4@example.com', 1), ('nobody@example.com', 2)) AS v(e, n) ON a.email = v.e WHEN MATCHED THEN DELETE RETURNING a, v, (v), row_to_json(a)::text, row_to_json(v)::text, pg_typeof(a), pg_typeof(v), (a).email, a IS NULL, v.n;
+MERGE INTO iso_agents a USING client_profiles c ON a.id = c.iso_agent_id AND c.company_name = 'Company 1' WHEN MATCHED THEN DELETE RETURNING a, c, coalesce(a, a), ARRAY[a.*], c AS x, pg_typeof(c), c.company_name;
+ROLLBACK;
+BEGIN;
+MERGE INTO iso_agents a USING iso_agents b ON a.email = b.email AND b.email = 'agent.2@example.com' WHEN MATCHED THEN DELETE RETURNING b AS was, a, b, pg_typeof(b);
+ROLLBACK;
+BEGIN;
+MERGE INTO iso_agents a USING (SELECT b FROM iso_agents b WHERE email = 'agent.2@example.com') AS s ON a.id = (s.b).id AND s.b = a.* WHEN MATCHED AND a IS NOT DISTINCT FROM s.b THEN DELETE WHEN MATCHED THEN DO NOTHING RETURNING s.b, pg_typeof(s.b), s;
+ROLLBACK;
+BEGIN;
+MERGE INTO iso_agents a USING (SELECT * FROM client_profiles WHERE false) AS c ON a.id = c.iso_agent_id WHEN NOT MATCHED BY SOURCE AND a.email = 'agent.2@example.com' THEN DELETE RETURNING a, c, c IS NULL, merge_action();
+ROLLBACK;
+MERGE INTO iso_agents a USING client_profiles c ON a.id = c.iso_agent_id AND c.company_name = 'Company 1' WHEN MATCHED THEN UPDATE SET full_name = length(a::text) RETURNING c, pg_typeof(a), a.full_name, (a).full_name, to_jsonb(a) - 'updated_at';

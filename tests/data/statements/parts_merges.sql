@@ -1,0 +1,9 @@
+MERGE INTO things t USING (VALUES (14, 'm'), (9{p}0, 'n{p}')) AS s(id, c) ON t.id = s.id WHEN MATCHED THEN UPDATE SET tags[2] = 'bare', tags[s.id - 11] = s.c, counts[1] = '3', at.no = t.id + 1, (counts[2], at.street) = (SELECT s.id, t.code) WHEN NOT MATCHED THEN INSERT (id, code, tags[2], counts[1], at.street) VALUES (s.id, s.c, upper(s.c), '4', 'm') RETURNING t.id, tags, counts, at;
+MERGE INTO things t USING (VALUES (14)) AS s(id) ON t.id = s.id WHEN NOT MATCHED BY SOURCE AND t.id = 15 THEN UPDATE SET counts[t.id - 14] = 15, tags[1] = 'alone' RETURNING t.id, tags, counts;
+MERGE INTO things t USING (VALUES (14)) AS s(id) ON t.id = s.id WHEN MATCHED THEN UPDATE SET tags[1] = DEFAULT;
+
+-- Joins by USING, and what has no row of its own.
+MERGE INTO things t USING (VALUES (16, 'a'), (9{p}6, 'n')) AS x(k, v) LEFT JOIN (VALUES (16, 'b'), (17, 'c')) AS y(k, w) USING (k) ON t.id = k      WHEN MATCHED THEN UPDATE SET tags[1] = v || coalesce(w, 'none'), (note, data) = (SELECT w, to_jsonb(k))      WHEN NOT MATCHED THEN INSERT (id, code, note) VALUES (k, v || k, w) RETURNING t.id, k, x.v, w, tags[1], note, data, y IS NULL;
+MERGE INTO things t USING (VALUES (16, 'a'), (18, 'c')) AS x(k, v) NATURAL FULL JOIN (VALUES (16, 'b'), (17, 'c')) AS y(k, w) ON t.id = k      WHEN MATCHED THEN UPDATE SET note = concat(v, w, k) WHEN NOT MATCHED BY SOURCE AND t.id = 19 THEN UPDATE SET note = 'alone' RETURNING t.id, k, v, w, note;
+MERGE INTO things t USING ROWS FROM (generate_series(16, 17), unnest(ARRAY['x'])) AS r(k, v) ON t.id = r.k WHEN MATCHED THEN UPDATE SET (note, live) = (SELECT r.v, r.k > 16) RETURNING r.k, r.v, t.note, t.live;
+UPDATE things t SET (note, live) = (SELECT j.n || t.code, j.o = 1) FROM JSON_TABLE('[{"n": "a"}]'::jsonb, '$[*]' COLUMNS (o FOR ORDINALITY, n text PATH '$.n')) AS j WHERE t.id = 18 RETURNING note, live, (SELECT j.n);

@@ -1,0 +1,6 @@
+//! What stands beside the code: documents whose links lead somewhere, and scripts that find out
+//! what a machine lacks.
+
+mod documents;
+mod machine;
+mod markdown;
