@@ -128,7 +128,7 @@ async fn a_notice_that_somebody_else_raises_counts_as_no_fallback() {
     let stranger = world.client(&through).await.unwrap();
     for code in ["CF001", "CF002"] {
         let raise = format!(
-            "DO $$ BEGIN RAISE INFO USING ERRCODE = '{code}', MESSAGE = 'iso_agents', DETAIL = 'proof'; END $$"
+            "DO $$ BEGIN RAISE INFO USING ERRCODE = '{code}', MESSAGE = 'iso_' || 'agents', DETAIL = 'proof'; END $$"
         );
         stranger.batch_execute(&raise).await.unwrap();
     }
