@@ -41,7 +41,11 @@ pub(super) async fn check(client: &Client) -> Result<Vec<Finding>, ControlError>
         let (name, runs): (String, Option<String>) = (row.get(0), row.get(1));
         let sets = format!("function {name} may set search_path, the role or how texts are read");
         let (severity, found, settle) = match runs {
-            Some(runs) => (Severity::Warning, format!("{sets}, unseen by way of: {runs}"), SETTLE),
+            Some(runs) => (
+                Severity::Warning,
+                format!("{sets}, unseen by way of: {runs}"),
+                SETTLE,
+            ),
             None => (
                 Severity::Note,
                 format!("{sets}; followed where a statement calls it"),

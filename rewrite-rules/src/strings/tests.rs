@@ -108,6 +108,10 @@ fn positions_are_told_of_the_text_as_it_came() {
         let told = rewritten.client_position(sent);
         assert_eq!(told, Some(position(needle, text)), "{needle}");
     }
+    for (sent, came) in [("E'é", "'é"), (r"E'\\", r"'\\")] {
+        let told = rewritten.client_position(position(sent, &rewritten.sql));
+        assert_eq!(told, Some(position(came, text)), "{came}");
+    }
     for kept in &rewritten.kept {
         assert_eq!(
             text[kept.original..kept.original + kept.length],
@@ -170,7 +174,10 @@ fn templates_of_the_one_setting_are_none_of_the_other() {
 #[test]
 fn sql_of_a_rule_file_means_the_same_under_either_setting() {
     for (sql, expected) in [
-        (r"a ~ '^\d+$' OR b = 'it''s'", r"a ~  E'^\\d+$' OR b = 'it''s'"),
+        (
+            r"a ~ '^\d+$' OR b = 'it''s'",
+            r"a ~  E'^\\d+$' OR b = 'it''s'",
+        ),
         (r"E'\\d' || 'x\'", r"E'\\d' ||  E'x\\'"),
         ("a = 'b'", "a = 'b'"),
     ] {

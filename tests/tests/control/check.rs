@@ -41,7 +41,9 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
         ("lower(integer)", "the name of a function of PostgreSQL's"),
         ("called()", "followed where a statement calls it"),
     ] {
-        let told = said.lines().any(|line| line.contains(function) && line.contains(runs));
+        let told = said
+            .lines()
+            .any(|line| line.contains(function) && line.contains(runs));
         assert!(told, "{function}: {said}");
     }
     assert!(

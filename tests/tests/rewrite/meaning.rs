@@ -82,18 +82,16 @@ const PREPARED: &str = "PREPARE g AS SELECT set_config('search_path', $1, false)
 const FRAMES: &[&[&str]] = &[
     &[READ, "‹change›", READ, WRITE, "RESET search_path", READ],
     &[READ, "‹change›", READ, "RESET ALL", READ],
-    &["‹change›", READ, "RESET ROLE", READ, "RESET SESSION AUTHORIZATION", READ],
-    &["‹change›", READ, "DISCARD ALL", READ],
     &[
-        READ,
-        "BEGIN",
-        READ,
         "‹change›",
         READ,
-        WRITE,
-        "COMMIT",
+        "RESET ROLE",
+        READ,
+        "RESET SESSION AUTHORIZATION",
         READ,
     ],
+    &["‹change›", READ, "DISCARD ALL", READ],
+    &[READ, "BEGIN", READ, "‹change›", READ, WRITE, "COMMIT", READ],
     &["BEGIN", "‹change›", READ, "ROLLBACK", READ, WRITE],
     &[
         "BEGIN",
@@ -204,7 +202,11 @@ async fn every_spelling(server: &str, phase: Phase) -> anyhow::Result<()> {
                     let sql = sql.replace("‹change›", spelling);
                     pair.same(&sql, simple, &context).await?;
                 }
-                for back in ["RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET search_path"] {
+                for back in [
+                    "RESET SESSION AUTHORIZATION",
+                    "RESET ROLE",
+                    "RESET search_path",
+                ] {
                     pair.same(back, simple, &context).await?;
                 }
             }
@@ -351,7 +353,13 @@ async fn names_are_followed_by_number_and_in_pipelines() -> anyhow::Result<()> {
                 extended(WRITE),
                 sync.clone(),
             ],
-            vec![query("BEGIN"), query(local), query(READ), query("COMMIT"), query(READ)],
+            vec![
+                query("BEGIN"),
+                query(local),
+                query(READ),
+                query("COMMIT"),
+                query(READ),
+            ],
             vec![
                 extended("BEGIN"),
                 extended(local),
@@ -361,10 +369,17 @@ async fn names_are_followed_by_number_and_in_pipelines() -> anyhow::Result<()> {
                 extended(WRITE),
                 sync.clone(),
             ],
-            vec![query("SELECT goes_to('other')"), query(READ), query("RESET ALL"), query(READ)],
+            vec![
+                query("SELECT goes_to('other')"),
+                query(READ),
+                query("RESET ALL"),
+                query(READ),
+            ],
         ];
         for flight in &flights {
-            let readies = flight.iter().filter(|f| b"QSF".contains(&f[0]) || f.ends_with(&sync));
+            let readies = flight
+                .iter()
+                .filter(|f| b"QSF".contains(&f[0]) || f.ends_with(&sync));
             let readies = readies.count();
             let sent = flight.concat();
             pair.straight.send(&sent).await?;

@@ -58,26 +58,41 @@ async fn run_in(phase: Phase) -> anyhow::Result<()> {
     let superuser = world.postgres.connect("postgres").await?;
     let option: &[(&str, &str)] = &[("options", "-c standard_conforming_strings=off")];
     let setting: &[(&str, &str)] = &[("standard_conforming_strings", "off")];
-    for (way, settings) in [("SET", [].as_slice()), ("option", option), ("packet", setting), ("default", &[])] {
+    for (way, settings) in [
+        ("SET", [].as_slice()),
+        ("option", option),
+        ("packet", setting),
+        ("default", &[]),
+    ] {
         if way == "default" {
             for database in ["straight", "moved"] {
-                let set = format!("ALTER DATABASE {database} SET standard_conforming_strings = off");
+                let set =
+                    format!("ALTER DATABASE {database} SET standard_conforming_strings = off");
                 superuser.batch_execute(&set).await?;
             }
         }
         for simple in [true, false] {
             let mut pair = Pair::open(&world, &proxy, settings).await?;
             if way == "SET" {
-                pair.same("SET standard_conforming_strings TO off", simple, way).await?;
+                pair.same("SET standard_conforming_strings TO off", simple, way)
+                    .await?;
             }
             let texts = STATEMENTS.iter().chain(simple.then_some(&TWO));
             for sql in texts.chain([&STATEMENTS[0], &STATEMENTS[7]]) {
                 let (expected, got) = pair.told(sql, simple).await?;
-                let context = format!("{phase}, {way}, simple {simple}: {sql}\n{got:?}\n{}", proxy.log());
-                assert_eq!(without_notices(&got), without_notices(&expected), "{context}");
+                let context = format!(
+                    "{phase}, {way}, simple {simple}: {sql}\n{got:?}\n{}",
+                    proxy.log()
+                );
+                assert_eq!(
+                    without_notices(&got),
+                    without_notices(&expected),
+                    "{context}"
+                );
             }
             // What goes on as it came warns as it did.
-            pair.same(r"SELECT msg, '\'' FROM notes ORDER BY id", simple, way).await?;
+            pair.same(r"SELECT msg, '\'' FROM notes ORDER BY id", simple, way)
+                .await?;
         }
         in_step(&world, phase).await?;
     }
@@ -86,7 +101,12 @@ async fn run_in(phase: Phase) -> anyhow::Result<()> {
     let query = |sql: &str| framed(b'Q', format!("{sql}\0").as_bytes());
     for setting in ["on", "off", "on"] {
         let set = format!("SET standard_conforming_strings = {setting}");
-        let sent = [query(&set), query(TWO), query("SELECT msg FROM notes ORDER BY id")].concat();
+        let sent = [
+            query(&set),
+            query(TWO),
+            query("SELECT msg FROM notes ORDER BY id"),
+        ]
+        .concat();
         pair.straight.send(&sent).await?;
         pair.through.send(&sent).await?;
         for _ in 0..3 {
@@ -112,7 +132,10 @@ async fn in_step(world: &World, phase: Phase) -> anyhow::Result<()> {
         sides.push("iso_agents");
     }
     for side in sides {
-        let got: String = moved.query_one(&format!("{NAMES} {side}"), &[]).await?.get(0);
+        let got: String = moved
+            .query_one(&format!("{NAMES} {side}"), &[])
+            .await?
+            .get(0);
         assert_eq!(got, expected, "{phase}: {side}");
     }
     Ok(())
@@ -170,7 +193,10 @@ async fn characters_that_the_server_converts_never_end_a_string_unseen() -> anyh
         assert!(got[0].starts_with("E ERROR | 0A000"), "{encoding}: {got:?}");
         // Before the server has told of the encoding.
         let mut session = RawClient::connect(proxy.port, "moved").await?;
-        let set = framed(b'Q', format!("SET client_encoding TO {encoding}\0").as_bytes());
+        let set = framed(
+            b'Q',
+            format!("SET client_encoding TO {encoding}\0").as_bytes(),
+        );
         session.send(&[set, query].concat()).await?;
         session.until_ready().await?;
         let got = comparable(&session.until_ready().await?);
