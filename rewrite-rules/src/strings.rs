@@ -82,11 +82,15 @@ impl Standard {
         (at + within).saturating_sub(before * MARK.len())
     }
 
-    /// The extents of the text as it came that stand in a range of this one, and where each begins here.
-    fn pieces(&self, range: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+    fn marks_in(&self, range: &Range<usize>) -> &[usize] {
         let from = self.marks.partition_point(|mark| *mark < range.start);
         let to = self.marks.partition_point(|mark| *mark < range.end);
-        let within = self.marks[from..to].iter().copied();
+        &self.marks[from..to.max(from)]
+    }
+
+    /// The extents of the text as it came that stand in a range of this one, and where each begins here.
+    fn pieces(&self, range: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let within = self.marks_in(range).iter().copied();
         let ends = within.clone().chain([range.end]);
         let starts = [range.start]
             .into_iter()
@@ -139,7 +143,13 @@ impl Standard {
                 original: self.came_at(kept.original),
                 ..*kept
             });
-            pieces.chain(alone).collect::<Vec<Kept>>()
+            // The server tells of a string where its mark's letter stands.
+            let marked = self.marks_in(&range).iter().map(|mark| Kept {
+                original: self.came_at(*mark),
+                rewritten: kept.rewritten + (mark + 1 - kept.original),
+                length: 0,
+            });
+            pieces.chain(alone).chain(marked).collect::<Vec<Kept>>()
         });
         let values = rewritten.values.iter().map(|mapped| Mapped {
             original: self.came_at(mapped.original),

@@ -248,11 +248,10 @@ impl<P: Pin> Session<P> {
 
     /// What running a text may do, found out once for each that is prepared.
     pub(super) fn path_touch_of(&self, parse: &Parse<'_>) -> Touch {
-        if self.generation.path_question().is_none() {
-            return Touch::No;
-        }
-        // The unnamed statement is nearly always run at once, and before the first question nobody cares.
-        if parse.name.is_empty() && !self.path.follows {
+        // The unnamed statement is nearly always run at once, and before the first question nobody cares;
+        // nor for any statement where there are no rules, to which there may be some before it runs.
+        let unnamed = parse.name.is_empty() && !self.path.follows;
+        if unnamed || self.generation.path_question().is_none() {
             return Touch::Changes;
         }
         touch(parse.text)

@@ -108,6 +108,10 @@ fn positions_are_told_of_the_text_as_it_came() {
         let told = rewritten.client_position(sent);
         assert_eq!(told, Some(position(needle, text)), "{needle}");
     }
+    for (sent, came) in [("E'é", "'é"), (r"E'\\", r"'\\")] {
+        let told = rewritten.client_position(position(sent, &rewritten.sql));
+        assert_eq!(told, Some(position(came, text)), "{came}");
+    }
     for kept in &rewritten.kept {
         assert_eq!(
             text[kept.original..kept.original + kept.length],

@@ -212,6 +212,20 @@ fn in_another_client_encoding_only_ascii_is_replaced() {
 }
 
 #[test]
+fn a_managed_name_that_is_no_ascii_is_not_overlooked_in_another_encoding() {
+    let mut rig = Rig::new(Rule::ReadBeyondAscii);
+    let text = message(b'Q', b"SELECT FROM \xfcbersicht\0");
+    assert_eq!(rig.client(&text), text, "in UTF-8 no name looks like this");
+    rig.server(&message(b'S', b"client_encoding\0LATIN1\0"));
+    assert_eq!(rig.client(&text), query("SELECT crossfade.refused"));
+    assert_eq!(rig.client(&query("SELECT 1")), query("SELECT 1"));
+    // What is not converted is in the encoding of the database.
+    rig.server(&message(b'S', b"server_encoding\0LATIN1\0"));
+    rig.server(&message(b'S', b"client_encoding\0SQL_ASCII\0"));
+    assert_eq!(rig.client(&text), query("SELECT crossfade.refused"));
+}
+
+#[test]
 fn a_read_that_succeeded_outside_a_transaction_is_offered_for_comparison() {
     let mut rig = Rig::new(Rule::Shadow);
     rig.client(&query("SELECT legacy"));

@@ -24,6 +24,8 @@ pub enum Rule {
     Pass,
     /// `legacy` becomes `unified`, and nothing else changes.
     Read,
+    /// As in `Read`, and another name is managed that is no ASCII.
+    ReadBeyondAscii,
     /// As in `Read`, and the pair is to be compared.
     Shadow,
     /// The text goes into a CTE: rows are hidden, the tag becomes UPDATE.
@@ -134,7 +136,7 @@ impl Reader for Rules {
     }
 
     fn names_beyond_ascii(&self) -> bool {
-        false
+        self.rule == Rule::ReadBeyondAscii
     }
 }
 
@@ -171,7 +173,7 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
             hint: String::new(),
             position: Some(1),
         }),
-        Rule::Read => rewritten(unified, Answer::default(), None),
+        Rule::Read | Rule::ReadBeyondAscii => rewritten(unified, Answer::default(), None),
         Rule::Shadow => {
             let pair = ShadowPair {
                 migration: "m".to_owned(),
