@@ -11,7 +11,7 @@ use crossfade::testbed::{Postgres, free_port};
 use rewrite_rules::Phase;
 
 use crate::binary;
-use crate::world::{CLERK, PASSWORD, USER};
+use crate::world::{PASSWORD, USER};
 
 const RULES: &str = include_str!("../../rewrite-rules/rules/iso_agents.toml");
 /// A debug build on a busy machine; a proxy that needs longer hangs.
@@ -160,11 +160,9 @@ impl Proxy {
         format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The second role's client through the proxy.
-    pub async fn clerk(&self) -> anyhow::Result<tokio_postgres::Client> {
-        let url = self
-            .url()
-            .replace(&format!("{USER}:"), &format!("{CLERK}:"));
+    /// The same as one of the world's roles.
+    pub async fn client_of(&self, user: &str) -> anyhow::Result<tokio_postgres::Client> {
+        let url = self.url_as(&format!("{user}:{PASSWORD}"), &self.database);
         crossfade::demo::client::connect(&url, "test").await
     }
 

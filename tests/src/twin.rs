@@ -10,6 +10,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::answer::comparable;
 use crate::raw::RawClient;
+use crate::world::{CLERK, USER};
 use crate::{Proxy, World};
 
 /// What a migration is made of.
@@ -69,8 +70,11 @@ pub const ENHANCED_USER: Case = Case {
 
 pub struct Twin {
     case: Case,
+    /// Whom the application connects as.
+    user: &'static str,
     proxy: Proxy,
-    /// The application on the database that is left alone, as a role that owns nothing there.
+    /// The application on the database that is left alone; unless it must be the owner, as a role that
+    /// owns nothing there.
     pub alone: Client,
     /// The same role through the proxy.
     pub proxied: Client,
@@ -82,18 +86,24 @@ pub struct Twin {
 impl Twin {
     /// Both databases, and a proxy in `legacy_only`.
     pub async fn start(case: Case) -> anyhow::Result<Self> {
-        Self::start_in(case, World::start().await?).await
+        Self::start_in(case, World::start().await?, CLERK).await
+    }
+
+    /// The same with the tables' owner as the application: for what only that may do, or where
+    /// policies and memberships of the case speak of it.
+    pub async fn start_as_owner(case: Case) -> anyhow::Result<Self> {
+        Self::start_in(case, World::start().await?, USER).await
     }
 
     /// The same on the server of another installation.
     pub async fn start_from(case: Case, binaries: Binaries) -> anyhow::Result<Self> {
-        Self::start_in(case, World::start_from(binaries).await?).await
+        Self::start_in(case, World::start_from(binaries).await?, CLERK).await
     }
 
-    async fn start_in(case: Case, world: World) -> anyhow::Result<Self> {
+    async fn start_in(case: Case, world: World, user: &'static str) -> anyhow::Result<Self> {
         let superuser = world.postgres.connect("postgres").await?;
         for database in ["alone", "migrated"] {
-            let ddl = format!("CREATE DATABASE {database} OWNER {}", crate::world::USER);
+            let ddl = format!("CREATE DATABASE {database} OWNER {}", USER);
             superuser.batch_execute(&ddl).await?;
         }
         superuser
@@ -106,7 +116,7 @@ impl Twin {
             world.let_clerk_in(database).await?;
             client.batch_execute(case.legacy).await.context("legacy")?;
         }
-        let alone = world.client(&world.clerk_url("alone")).await?;
+        let alone = world.client(&world.url_of(user, "alone")).await?;
         direct
             .batch_execute(case.unified)
             .await
@@ -117,9 +127,10 @@ impl Twin {
             proxy.write_rules(name, rules)?;
         }
         let proxy = proxy.serve().await?;
-        let proxied = proxy.clerk().await?;
+        let proxied = proxy.client_of(user).await?;
         Ok(Twin {
             case,
+            user,
             proxy,
             alone,
             proxied,
@@ -130,7 +141,7 @@ impl Twin {
 
     /// One more session of the application through the proxy.
     pub async fn another(&self) -> anyhow::Result<Client> {
-        self.proxy.clerk().await
+        self.proxy.client_of(self.user).await
     }
 
     /// A session on the database that is left alone, by hand.
@@ -183,10 +194,7 @@ impl Twin {
     /// `crossfade prepare`, whose tables the application may use as its own.
     pub async fn prepare(&self) -> anyhow::Result<()> {
         self.proxy.crossfade(&["prepare"]).await?;
-        let grant = format!(
-            "GRANT ALL ON ALL TABLES IN SCHEMA public TO {}",
-            crate::world::USER
-        );
+        let grant = format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}", USER);
         let superuser = self.superuser().await?;
         superuser.batch_execute(&grant).await?;
         // Of the tables that it has just made there is somebody now who may use them.

@@ -118,18 +118,17 @@ impl World {
         Ok(())
     }
 
-    /// The clerk's way to a database, past any proxy.
+    /// A role's way to a database, past any proxy.
     #[must_use]
-    pub fn clerk_url(&self, database: &str) -> String {
+    pub fn url_of(&self, user: &str, database: &str) -> String {
         self.postgres
-            .url_as(&format!("{CLERK}:{PASSWORD}"), database)
+            .url_as(&format!("{user}:{PASSWORD}"), database)
     }
 
     /// The application's own way to a database, past any proxy.
     #[must_use]
     pub fn direct_url(&self, database: &str) -> String {
-        self.postgres
-            .url_as(&format!("{USER}:{PASSWORD}"), database)
+        self.url_of(USER, database)
     }
 
     pub async fn client(&self, url: &str) -> anyhow::Result<Client> {

@@ -128,10 +128,15 @@ async fn open(target: &Target, more: &str) -> Result<Control, ControlError> {
     });
     let control = Control { client, driver };
     control
-        .batch_execute(&format!("{SESSION}; {more}"))
+        .batch_execute(SESSION)
         .await
         .map_err(ControlError::sql("settings of the session"))?;
+    // Before the settings of its work, which may be to read only.
     put_down(&control, &target.work).await?;
+    control
+        .batch_execute(more)
+        .await
+        .map_err(ControlError::sql("settings of the session"))?;
     Ok(control)
 }
 

@@ -386,7 +386,7 @@ CREATE POLICY u ON proposals FOR UPDATE USING (iso_agent_id = get_current_user_i
 
 #[tokio::test]
 async fn agents_and_all_that_hangs_on_them_go_through_every_phase() {
-    let twin = Twin::start(case()).await.unwrap();
+    let twin = Twin::start_as_owner(case()).await.unwrap();
     // Until the first step a column that is added can be seen by who selects all of them.
     traffic(&twin, Phase::LegacyOnly).await;
     twin.prepare().await.unwrap();
@@ -472,7 +472,7 @@ async fn a_request_of_the_past_is_set_aside_and_settled(twin: &Twin) {
 
 #[tokio::test]
 async fn the_new_application_writes_the_new_column_and_both_are_set() {
-    let twin = Twin::start(case()).await.unwrap();
+    let twin = Twin::start_as_owner(case()).await.unwrap();
     twin.prepare().await.unwrap();
     for phase in [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead] {
         twin.advance(phase).await.unwrap();

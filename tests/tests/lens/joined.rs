@@ -30,7 +30,7 @@ const BOUND: &str = "UPDATE members m SET visits = n.more + $1::int FROM notes n
     RETURNING m.id, n.note, m.visits, n.more, n.visits AS nv, m.name";
 
 async fn start() -> Twin {
-    let twin = Twin::start(MEMBERS).await.unwrap();
+    let twin = Twin::start_as_owner(MEMBERS).await.unwrap();
     twin.alone.batch_execute(NOTES).await.unwrap();
     twin.direct.batch_execute(NOTES).await.unwrap();
     twin.prepare().await.unwrap();

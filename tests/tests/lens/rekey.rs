@@ -73,7 +73,7 @@ async fn of_a_split(twin: &Twin, phase: Phase) {
 
 #[tokio::test]
 async fn keys_of_a_split_change_in_every_phase() {
-    let twin = Twin::start(SPLIT).await.unwrap();
+    let twin = Twin::start_as_owner(SPLIT).await.unwrap();
     twin.prepare().await.unwrap();
     of_a_split(&twin, Phase::LegacyOnly).await;
     twin.advance(Phase::DualWrite).await.unwrap();

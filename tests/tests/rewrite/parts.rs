@@ -97,7 +97,7 @@ async fn merges_write_parts_of_columns_as_before() {
 
 #[tokio::test]
 async fn who_has_no_rights_is_told_of_the_table_that_was_named() {
-    let twin = started(Twin::start(THINGS).await.unwrap()).await;
+    let twin = started(Twin::start_as_owner(THINGS).await.unwrap()).await;
     for phase in LATER {
         if phase != Phase::DualWrite {
             twin.advance(phase).await.unwrap();
