@@ -12,7 +12,18 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
     operator
         .batch_execute(
             "CREATE VIEW agent_mails AS SELECT email FROM iso_agents; \
-             CREATE FUNCTION agents() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM iso_agents'",
+             CREATE FUNCTION agents() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM iso_agents'; \
+             CREATE TABLE log (email text); \
+             CREATE RULE forwarded AS ON INSERT TO log DO ALSO DELETE FROM iso_agents WHERE false; \
+             CREATE FUNCTION shouted() RETURNS void LANGUAGE plpgsql AS \
+             'BEGIN UPDATE Public.ISO_AGENTS SET full_name = full_name; END'; \
+             CREATE PROCEDURE escaped() LANGUAGE plpgsql AS \
+             $$ BEGIN EXECUTE E'DELETE FROM iso\\x5fagents'; END $$; \
+             CREATE FUNCTION typed(iso_agents) RETURNS int LANGUAGE sql AS 'SELECT 1'; \
+             CREATE FUNCTION another() RETURNS void LANGUAGE plpgsql AS \
+             $$ BEGIN DELETE FROM \"ISO_AGENTS\"; RAISE NOTICE 'iso_agents'; END $$; \
+             CREATE FUNCTION puts_together(t text) RETURNS void LANGUAGE plpgsql AS \
+             $$ BEGIN EXECUTE format('DELETE FROM %I', t); END $$",
         )
         .await?;
     let checked = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
@@ -24,7 +35,17 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
         "{said}"
     );
     assert!(said.contains("view agent_mails"), "{said}");
-    assert!(said.contains("function agents()"), "{said}");
+    for named in [
+        "function agents()",
+        "function shouted()",
+        "function escaped()",
+        "function typed(iso_agents)",
+        "rule forwarded of log",
+        "may so name the table unseen: puts_together(text)",
+    ] {
+        assert!(said.contains(named), "{named}: {said}");
+    }
+    assert!(!said.contains("another()"), "{said}");
     assert!(
         said.contains("301 rows read back as they were put"),
         "{said}"
