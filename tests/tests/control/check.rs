@@ -22,7 +22,18 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
              CREATE FUNCTION lower(a int) RETURNS text LANGUAGE plpgsql \
              AS $$ BEGIN SET SCHEMA 'other'; RETURN a; END $$; \
              CREATE FUNCTION called() RETURNS text LANGUAGE sql \
-             AS $$ SELECT setting FROM pg_settings $$",
+             AS $$ SELECT setting FROM pg_settings $$; \
+             CREATE TABLE log (email text); \
+             CREATE RULE forwarded AS ON INSERT TO log DO ALSO DELETE FROM iso_agents WHERE false; \
+             CREATE FUNCTION shouted() RETURNS void LANGUAGE plpgsql AS \
+             'BEGIN UPDATE Public.ISO_AGENTS SET full_name = full_name; END'; \
+             CREATE PROCEDURE escaped() LANGUAGE plpgsql AS \
+             $$ BEGIN EXECUTE E'DELETE FROM iso\\x5fagents'; END $$; \
+             CREATE FUNCTION typed(iso_agents) RETURNS int LANGUAGE sql AS 'SELECT 1'; \
+             CREATE FUNCTION another() RETURNS void LANGUAGE plpgsql AS \
+             $$ BEGIN DELETE FROM \"ISO_AGENTS\"; RAISE NOTICE 'iso_agents'; END $$; \
+             CREATE FUNCTION puts_together(t text) RETURNS void LANGUAGE plpgsql AS \
+             $$ BEGIN EXECUTE format('DELETE FROM %I', t); END $$",
         )
         .await?;
     let checked = control::run(&proxy.config(), &["check", "iso_agents"]).await?;
@@ -34,7 +45,6 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
         "{said}"
     );
     assert!(said.contains("view agent_mails"), "{said}");
-    assert!(said.contains("function agents()"), "{said}");
     for (function, runs) in [
         ("goes(text)", "default value for column a of table moving"),
         ("turns()", "trigger turns of moving"),
@@ -46,6 +56,17 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
             .any(|line| line.contains(function) && line.contains(runs));
         assert!(told, "{function}: {said}");
     }
+    for named in [
+        "function agents()",
+        "function shouted()",
+        "function escaped()",
+        "function typed(iso_agents)",
+        "rule forwarded of log",
+        "may so name the table unseen: puts_together(text)",
+    ] {
+        assert!(said.contains(named), "{named}: {said}");
+    }
+    assert!(!said.contains("another()"), "{said}");
     assert!(
         said.contains("301 rows read back as they were put"),
         "{said}"

@@ -444,3 +444,30 @@ fn what_will_be_refused_is_counted_before_the_first_step() {
         );
     }
 }
+
+#[test]
+fn like_copies_the_declared_columns_once_the_table_is_gone() {
+    let file = SourceFile {
+        path: "user_settings.toml".into(),
+        text: include_str!("../../../rules/user_settings.toml").to_owned(),
+    };
+    let rules = RuleSet::compile(vec![file]).expect("the shipped rules are right");
+    let rules = rules.with_phase(None, Phase::Retired);
+    let text = "CREATE TEMP TABLE t (LIKE public.user_settings, more int) ON COMMIT DROP";
+    let reading = rules.rewrite(text, SearchPath::AsDeclared);
+    let Verdict::Rewritten(rewritten) = &reading.verdict else {
+        panic!("{reading:?}");
+    };
+    let start = "CREATE TEMP TABLE t (\"id\" integer NOT NULL, \"keycloak_user_id\" varchar, ";
+    assert!(rewritten.sql.starts_with(start), "{}", rewritten.sql);
+    let end = "\"condenser_max_size\" integer, more int) ON COMMIT DROP";
+    assert!(rewritten.sql.ends_with(end), "{}", rewritten.sql);
+    for text in [
+        "CREATE TEMP TABLE t (LIKE user_settings INCLUDING DEFAULTS)",
+        "CREATE TEMP TABLE t (LIKE user_settings EXCLUDING ALL)",
+    ] {
+        let reading = rules.rewrite(text, SearchPath::AsDeclared);
+        let refused = matches!(reading.verdict, Verdict::Refused(_));
+        assert!(refused, "{text}: {reading:?}");
+    }
+}
