@@ -185,3 +185,58 @@ fn sql_of_a_rule_file_means_the_same_under_either_setting() {
         assert!(!has_standard_escape(expected), "{expected}");
     }
 }
+
+proptest::proptest! {
+    /// Whatever PostgreSQL's parser reads with escapes is found here as well, and means the same.
+    #[test]
+    fn every_text_that_is_sql_with_escapes_is_made_standard(
+        pieces in proptest::collection::vec(
+            proptest::sample::select(&PIECES[..]),
+            0..12,
+        ),
+    ) {
+        let text = format!("SELECT {}", pieces.concat());
+        let options = pg_query::ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS
+            | pg_query::ParserOptions::DISABLE_ESCAPE_STRING_WARNING;
+        let is_sql = pg_query::parse(&text, options).is_ok();
+        // Takes the setting back, which a parse that failed leaves behind.
+        let _ = pg_query::parse("", pg_query::ParserOptions::DEFAULT);
+        let standard = Standard::of(&text);
+        proptest::prop_assert!(standard.is_ok() || !is_sql, "{text}: {standard:?}");
+        if let Ok(Some(standard)) = standard {
+            proptest::prop_assert_eq!(Standard::of(&standard.text), Ok(None));
+        }
+    }
+}
+
+/// Put together they are SQL often enough, and cut in the wrong place they are other SQL.
+const PIECES: [&str; 28] = [
+    "'",
+    "'a'",
+    r"'\''",
+    r"'\\'",
+    r"'a\",
+    "''",
+    "\\",
+    "\n",
+    " ",
+    ", ",
+    " || ",
+    "-- '",
+    "--\n",
+    "/* ' */",
+    "/*",
+    "*/",
+    "\"a'\"",
+    "\"",
+    r"E'\''",
+    "e'a'",
+    "$$'$$",
+    "$a$",
+    "b$a$",
+    "1",
+    "a",
+    "é",
+    "; SELECT 1",
+    " FROM t",
+];
