@@ -5,6 +5,7 @@ mod effects;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::cost;
 use crate::refuse;
 use crate::rewrite::{self, Plan, Scope};
 use crate::rule_set::RuleSet;
@@ -16,8 +17,8 @@ use crate::template::Form;
 use crate::tokens::{self, Token, Tokens};
 use crate::tree::Tree;
 
-/// A longer text that names a managed table is refused: parsing it would hold a worker thread
-/// for longer than other sessions should wait (about 0.1 s per MiB).
+/// A longer text that names a managed table is refused: reading it would hold a worker thread for longer
+/// than other sessions should wait. What a shorter one holds is weighed (see [`cost`]).
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// What the lexer may read twice: some hundredths of a second's work.
@@ -56,9 +57,9 @@ impl RuleSet {
         let mut effects = SessionEffects::default();
         let named = self.may_name(text.as_bytes());
         let (verdict, calls) = match parse(text) {
-            Ok(tree) => {
+            Ok((tree, scanned)) => {
                 let verdict = self
-                    .verdict(text, &tree, path, &mut effects)
+                    .verdict_on(text, &tree, &scanned, path, &mut effects)
                     .unwrap_or_else(Verdict::Refused);
                 let named = named || self.watches(text.as_bytes());
                 (verdict, named.then(|| self.calls_of(text, &tree)).flatten())
@@ -75,17 +76,6 @@ impl RuleSet {
             effects,
             calls,
         }
-    }
-
-    pub(crate) fn verdict(
-        &self,
-        text: &str,
-        tree: &Tree,
-        path: SearchPath,
-        effects: &mut SessionEffects,
-    ) -> Result<Verdict, Refusal> {
-        let scanned = tokens::scan(text).map_err(|error| unreadable(text, &error))?;
-        self.verdict_on(text, tree, &scanned, path, effects)
     }
 
     pub(crate) fn verdict_on(
@@ -160,14 +150,22 @@ impl RuleSet {
     }
 }
 
-/// The text's tree, or why it is not to be had.
-pub(crate) fn parse(text: &str) -> Result<Tree, Refusal> {
-    if let Some(refusal) = too_costly(text) {
+/// The text's tree, or why it is not to be had. The one door to the parser for texts of clients.
+pub(crate) fn parse(text: &str) -> Result<(Tree, Vec<Token>), Refusal> {
+    if let Some(refusal) = too_long(text) {
         return Err(refusal);
+    }
+    let scanned = tokens::scan(text);
+    // What has no tokens is no SQL: the parser stops there too, and says why in its own words.
+    let too_heavy = |scanned: &Vec<Token>| cost::weight(text, scanned) > cost::WEIGHT_MAX;
+    if scanned.as_ref().is_ok_and(too_heavy) {
+        return Err(refuse::too_complex());
     }
     let parsed = pg_query::parse(text, pg_query::ParserOptions::DEFAULT)
         .map_err(|error| unreadable(text, &error))?;
-    Tree::of(&parsed.protobuf).map_err(|error| unreadable(text, &error))
+    let scanned = scanned.map_err(|error| unreadable(text, &error))?;
+    let tree = Tree::of(&parsed.protobuf).map_err(|error| unreadable(text, &error))?;
+    Ok((tree, scanned))
 }
 
 fn unreadable(text: &str, error: &dyn std::fmt::Display) -> Refusal {
@@ -176,12 +174,12 @@ fn unreadable(text: &str, error: &dyn std::fmt::Display) -> Refusal {
     refuse::syntax(message, syntax_position(text, message))
 }
 
-/// Why a text would hold its worker for longer than others should wait, if it would.
-fn too_costly(text: &str) -> Option<Refusal> {
+/// Why the lexer alone would hold a worker for longer than others should wait, if it would.
+fn too_long(text: &str) -> Option<Refusal> {
     if text.len() > TEXT_BYTES_MAX {
         return Some(refuse::too_long(text.len(), TEXT_BYTES_MAX));
     }
-    (tokens::put_back_bytes(text) > PUT_BACK_BYTES_MAX).then(refuse::nested_comments)
+    (tokens::put_back_bytes(text) > PUT_BACK_BYTES_MAX).then(refuse::operators_in_a_row)
 }
 
 /// Where a syntax error is: pg_query keeps the parser's words and drops its position. The token
