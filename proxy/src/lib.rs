@@ -10,6 +10,7 @@ pub mod counters;
 pub mod demo;
 pub mod fault;
 pub mod generation;
+pub mod held;
 pub mod infer;
 pub mod latency;
 pub mod relay;

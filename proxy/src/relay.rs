@@ -11,12 +11,14 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin as Pinned, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::Notify;
 
+use crate::held::{Budget, Holding, OutOfTurn};
 use crate::session::lane::{Lane, Side};
 use crate::session::{Backend, Frontend, Pin, Report, Session, Violation};
 use crate::stream::Stream;
@@ -46,6 +48,8 @@ pub enum Ending {
     /// The server's side is closed and everything it said has been passed on.
     UpstreamClosed,
     Violation(Violation),
+    /// All sessions together hold too much, and this one made no room in its turn.
+    NoRoom,
     /// The proxy is shutting down.
     Stopped,
 }
@@ -138,6 +142,8 @@ struct Pipe {
     broken: bool,
     /// A TLS stream has taken bytes that its socket has not.
     held_back: bool,
+    /// What its buffers have of all sessions' total.
+    holding: Holding,
 }
 
 /// What keeps one direction from going on.
@@ -145,16 +151,33 @@ enum Failed {
     Read(io::Error),
     Write(io::Error),
     Violation(Violation),
+    NoRoom,
+}
+
+impl From<OutOfTurn> for Failed {
+    fn from(_: OutOfTurn) -> Failed {
+        Failed::NoRoom
+    }
 }
 
 impl<P: Pin> Relay<P> {
+    /// What a client sends is held until it is whole, and counts; what the server says goes on in
+    /// pieces, and is never held beyond a chunk.
     #[must_use]
-    pub fn new(client: Stream, upstream: Stream, session: Session<P>) -> Relay<P> {
+    pub fn new(
+        client: Stream,
+        upstream: Stream,
+        session: Session<P>,
+        budget: Arc<Budget>,
+    ) -> Relay<P> {
         Relay {
             client,
             upstream,
             session,
-            to_upstream: Pipe::default(),
+            to_upstream: Pipe {
+                holding: Holding::of(budget),
+                ..Pipe::default()
+            },
             to_client: Pipe::default(),
         }
     }
@@ -294,6 +317,7 @@ impl<P: Pin> Relay<P> {
             Ok(progress) => Ok(progress),
             Err(Failed::Read(error)) => Err(Ending::ClientGone(error)),
             Err(Failed::Violation(violation)) => Err(Ending::Violation(violation)),
+            Err(Failed::NoRoom) => Err(Ending::NoRoom),
             Err(Failed::Write(_)) => {
                 // The server may have said why before it closed; that is still to be read.
                 self.to_upstream.break_off();
@@ -310,6 +334,7 @@ impl<P: Pin> Relay<P> {
             Ok(progress) => progress,
             Err(Failed::Write(error)) => return Err(Ending::ClientGone(error)),
             Err(Failed::Violation(violation)) => return Err(Ending::Violation(violation)),
+            Err(Failed::NoRoom) => return Err(Ending::NoRoom),
             Err(Failed::Read(_)) => {
                 self.to_client.ended = true;
                 true
@@ -336,9 +361,11 @@ impl Pipe {
             return Ok(false);
         }
         if (self.held_back || !self.output.is_empty()) && self.flush(to, cx)?.is_pending() {
+            self.holding.check_turn(cx)?;
             return Ok(false);
         }
         if side.is_blocked() {
+            self.holding.check_turn(cx)?;
             return Ok(false);
         }
         if !self.backlog.is_empty() || self.lane.is_waiting() {
@@ -351,6 +378,9 @@ impl Pipe {
             if !self.shut {
                 self.shut = Pinned::new(to).poll_shutdown(cx).is_ready();
             }
+            return Ok(false);
+        }
+        if self.holding.is_counted() && !self.may_grow(cx)? {
             return Ok(false);
         }
         let mut buffer = ReadBuf::new(scratch);
@@ -371,6 +401,17 @@ impl Pipe {
         }
     }
 
+    /// Whether a direction that holds much may read on.
+    #[cold]
+    fn may_grow(&mut self, cx: &mut Context<'_>) -> Result<bool, Failed> {
+        // What is kept for the next chunk alone is no reason to wait.
+        self.release();
+        match self.holding.poll_room(cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(room) => Ok(room.map(|()| true)?),
+        }
+    }
+
     /// Hands a chunk to the session and writes what comes of it.
     fn take(
         &mut self,
@@ -386,6 +427,7 @@ impl Pipe {
         } else {
             self.flush(to, cx).map(drop)
         };
+        self.holding.note(self.held_bytes());
         match fed.violation {
             Some(violation) => Err(Failed::Violation(violation)),
             None => written,
@@ -452,6 +494,12 @@ impl Pipe {
         if self.output.capacity() > KEPT_BYTES {
             self.output = Vec::new();
         }
+        self.holding.note(self.held_bytes());
+    }
+
+    #[inline]
+    fn held_bytes(&self) -> usize {
+        self.lane.held_bytes() + self.output.capacity() + self.backlog.capacity()
     }
 
     fn break_off(&mut self) {
@@ -460,5 +508,6 @@ impl Pipe {
         self.backlog = Vec::new();
         self.written = 0;
         self.held_back = false;
+        self.holding.note(self.held_bytes());
     }
 }

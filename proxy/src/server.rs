@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::config::{Address, Config};
 use crate::counters::Counters;
 use crate::generation::Generations;
+use crate::held::Budget;
 use crate::relay::Stop;
 use crate::rules_dir::{self, RulesError};
 use crate::served::{Served, ServedError};
@@ -55,6 +56,7 @@ pub struct Shared {
     /// Where a certificate is configured.
     pub(crate) tls: Option<Acceptor>,
     door: Arc<Door>,
+    held: Arc<Budget>,
     /// That SCRAM-SHA-256-PLUS is not offered has been logged.
     told_of_channel_binding: AtomicBool,
 }
@@ -161,6 +163,10 @@ impl Server {
         };
         let shared = Arc::new(Shared {
             door: Arc::new(Door::new(&config.limits)),
+            held: Arc::new(Budget::new(
+                config.limits.held_bytes_total_max,
+                Duration::from_millis(config.limits.held_turn_timeout_ms),
+            )),
             config,
             upstream,
             tls,
@@ -238,7 +244,7 @@ impl Server {
 
 /// Gives a connection to a worker, unless there are too many strangers already.
 fn admit(shared: &Shared, workers: &[Worker], arrival: Arrival, peer: Peer) {
-    let Some(handshake) = shared.door.knock() else {
+    let Some(handshake) = shared.door.knock(peer.address()) else {
         tracing::warn!(%peer, "too many connections that have not authenticated yet");
         let mut words = Vec::new();
         let message = "Crossfade has too many connections that have not authenticated yet";

@@ -13,7 +13,7 @@ use crate::tokens::Constant;
 const CONSTANTS_MAX: usize = 256;
 
 /// The same for long texts.
-const TEXT_BYTES_MAX: usize = 16 << 10;
+pub(crate) const TEXT_BYTES_MAX: usize = 16 << 10;
 
 /// Stands in a form for a constant; a text that has it has no form.
 pub(crate) const HOLE: char = '\u{1}';

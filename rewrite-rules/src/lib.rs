@@ -4,6 +4,7 @@
 //! it is handed texts and gives back values.
 
 mod constants;
+mod cost;
 mod executing;
 pub mod lens;
 mod meaning;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use pg_query::ParserOptions;
 
+use crate::cost;
 use crate::refuse;
 use crate::rewrite::{self, Plan, Scope};
 use crate::rule_set::RuleSet;
@@ -18,8 +19,8 @@ use crate::template::Form;
 use crate::tokens::{self, Token, Tokens};
 use crate::tree::Tree;
 
-/// A longer text that names a managed table is refused: parsing it would hold a worker thread
-/// for longer than other sessions should wait (about 0.1 s per MiB).
+/// A longer text that names a managed table is refused: reading it would hold a worker thread for longer
+/// than other sessions should wait. What a shorter one holds is weighed (see [`cost`]).
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// What the lexer may read twice: some hundredths of a second's work.
@@ -57,9 +58,9 @@ impl RuleSet {
     pub fn read(&self, text: &str, path: SearchPath) -> Reading {
         let mut effects = SessionEffects::default();
         let (verdict, calls) = match parse(text) {
-            Ok(tree) => {
+            Ok((tree, scanned)) => {
                 let verdict = self
-                    .verdict(text, &tree, path, &mut effects)
+                    .verdict_on(text, &tree, &scanned, path, &mut effects)
                     .unwrap_or_else(Verdict::Refused);
                 (verdict, self.calls_of(text, &tree))
             }
@@ -81,17 +82,6 @@ impl RuleSet {
         let mut effects = SessionEffects::default();
         effects::of_words(text, &mut effects);
         Reading::new(Verdict::PassThrough, effects)
-    }
-
-    pub(crate) fn verdict(
-        &self,
-        text: &str,
-        tree: &Tree,
-        path: SearchPath,
-        effects: &mut SessionEffects,
-    ) -> Result<Verdict, Refusal> {
-        let scanned = tokens::scan(text).map_err(|error| unreadable(text, &error))?;
-        self.verdict_on(text, tree, &scanned, path, effects)
     }
 
     pub(crate) fn verdict_on(
@@ -166,22 +156,21 @@ impl RuleSet {
     }
 }
 
-/// The text's tree, or why it is not to be had.
-pub(crate) fn parse(text: &str) -> Result<Tree, Refusal> {
-    if let Some(refusal) = too_costly(text) {
-        return Err(refusal);
-    }
+/// The text's tree, or why it is not to be had. The one door to the parser for texts of clients.
+pub(crate) fn parse(text: &str) -> Result<(Tree, Vec<Token>), Refusal> {
+    let scanned = light(text)?;
     let parsed =
         pg_query::parse(text, ParserOptions::DEFAULT).map_err(|error| unreadable(text, &error))?;
-    Tree::of(&parsed.protobuf).map_err(|error| unreadable(text, &error))
+    let scanned = scanned.map_err(|error| unreadable(text, &error))?;
+    let tree = Tree::of(&parsed.protobuf).map_err(|error| unreadable(text, &error))?;
+    Ok((tree, scanned))
 }
 
 /// The trees of a text in which backslashes are escapes, and of the same in which they are not: `None`
 /// if neither is SQL, which whoever reads the latter will be told.
 pub(crate) fn parse_both(escapes: &str, standard: &str) -> Result<Option<(Tree, Tree)>, Refusal> {
-    if let Some(refusal) = too_costly(standard) {
-        return Err(refusal);
-    }
+    // What is not even tokens is told by whoever reads it.
+    let _scanned = light(standard)?;
     let options = ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS
         // It would be written into a pipe that nobody reads meanwhile.
         | ParserOptions::DISABLE_ESCAPE_STRING_WARNING;
@@ -207,12 +196,27 @@ fn unreadable(text: &str, error: &dyn std::fmt::Display) -> Refusal {
     refuse::syntax(message, syntax_position(text, message))
 }
 
-/// Why a text would hold its worker for longer than others should wait, if it would.
-fn too_costly(text: &str) -> Option<Refusal> {
+/// Why the lexer alone would hold a worker for longer than others should wait, if it would.
+/// The tokens of a text, or why these are not to be had; a refusal where parsing it would cost more
+/// than one text may.
+fn light(text: &str) -> Result<Result<Vec<Token>, pg_query::Error>, Refusal> {
+    if let Some(refusal) = too_long(text) {
+        return Err(refusal);
+    }
+    let scanned = tokens::scan(text);
+    // What has no tokens is no SQL: the parser stops there too, and says why in its own words.
+    let too_heavy = |scanned: &Vec<Token>| cost::weight(text, scanned) > cost::WEIGHT_MAX;
+    if scanned.as_ref().is_ok_and(too_heavy) {
+        return Err(refuse::too_complex());
+    }
+    Ok(scanned)
+}
+
+fn too_long(text: &str) -> Option<Refusal> {
     if text.len() > TEXT_BYTES_MAX {
         return Some(refuse::too_long(text.len(), TEXT_BYTES_MAX));
     }
-    (tokens::put_back_bytes(text) > PUT_BACK_BYTES_MAX).then(refuse::nested_comments)
+    (tokens::put_back_bytes(text) > PUT_BACK_BYTES_MAX).then(refuse::operators_in_a_row)
 }
 
 /// Where a syntax error is: pg_query keeps the parser's words and drops its position. The token

@@ -8,6 +8,8 @@ const UNSUPPORTED: &str = "0A000";
 const NOT_NOW: &str = "55000";
 /// `program_limit_exceeded`
 const TOO_LARGE: &str = "54000";
+/// `statement_too_complex`
+const TOO_COMPLEX: &str = "54001";
 /// `syntax_error`
 const SYNTAX: &str = "42601";
 
@@ -151,12 +153,21 @@ pub(crate) fn too_long(bytes: usize, bytes_max: usize) -> Refusal {
     )
 }
 
-pub(crate) fn nested_comments() -> Refusal {
+pub(crate) fn operators_in_a_row() -> Refusal {
     refusal(
         TOO_LARGE,
-        "a statement that names a migrated table holds too many beginnings of comments in a row"
+        "a statement that names a migrated table holds too many signs or beginnings of comments in a row"
             .to_owned(),
         "Put a space between them.",
+    )
+}
+
+pub(crate) fn too_complex() -> Refusal {
+    refusal(
+        TOO_COMPLEX,
+        "a statement that names a migrated table is too complex to be read".to_owned(),
+        "Send it in parts. A list of columns in SET (a, b, …) = … counts once for each value in it: \
+         write SET a = …, b = … instead.",
     )
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::constants::{Constants, HOLE};
 use crate::rule_set::RuleSet;
 use crate::statement::{Reading, SearchPath, SessionEffects, Verdict};
-use crate::tokens::{self, Constant};
+use crate::tokens::{Constant, Token};
 use crate::tree::Tree;
 use filling::{Holes, Made, Template};
 
@@ -176,8 +176,7 @@ impl RuleSet {
     /// Reads a text and tells of which constants anything but their types was looked at. `None` unless all
     /// of it are queries, and its constants what PostgreSQL's lexer finds.
     fn seen(&self, text: &str, path: SearchPath, constants: &Constants) -> Option<Vec<bool>> {
-        let mut tree = self.queries(text)?;
-        let scanned = tokens::scan(text).ok()?;
+        let (mut tree, scanned) = queries(text)?;
         let mut at_token = Vec::with_capacity(constants.places.len());
         for (range, _) in &constants.places {
             let at = scanned.partition_point(|token| token.start < range.start);
@@ -212,20 +211,20 @@ impl RuleSet {
     }
 
     fn verdict_of(&self, text: &str, path: SearchPath) -> Option<Verdict> {
-        let tree = self.queries(text)?;
-        let verdict = self.verdict(text, &tree, path, &mut SessionEffects::default());
+        let (tree, scanned) = queries(text)?;
+        let verdict = self.verdict_on(text, &tree, &scanned, path, &mut SessionEffects::default());
         verdict.ok()
     }
+}
 
-    /// The tree of a text that holds nothing but queries.
-    fn queries(&self, text: &str) -> Option<Tree> {
-        let tree = crate::reading::parse(text).ok()?;
-        let are_queries = tree
-            .list("stmts")
-            .iter()
-            .all(|raw| QUERIES.contains(&raw.get("stmt").kind()));
-        are_queries.then_some(tree)
-    }
+/// The tree and the tokens of a text that holds nothing but queries.
+fn queries(text: &str) -> Option<(Tree, Vec<Token>)> {
+    let (tree, scanned) = crate::reading::parse(text).ok()?;
+    let are_queries = tree
+        .list("stmts")
+        .iter()
+        .all(|raw| QUERIES.contains(&raw.get("stmt").kind()));
+    are_queries.then_some((tree, scanned))
 }
 
 /// For each constant that nothing depends on, a value of the same type that stands nowhere else.

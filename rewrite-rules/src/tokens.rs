@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use crate::constants;
 use pg_query::protobuf::{KeywordKind, ScanToken, Token as Kind};
 
 #[derive(Clone, Debug)]
@@ -15,8 +16,20 @@ pub(crate) struct Token {
     /// Parentheses and brackets around it.
     pub depth: u32,
     pub keyword: bool,
+    /// What the parser's tree takes for it, in the units of [`crate::cost::WEIGHT_MAX`].
+    pub weight: u32,
     /// Somebody has looked at more of it than what kind of token it is.
     pub seen: Cell<bool>,
+}
+
+impl Token {
+    /// Its character if it is a symbol of one; else a space.
+    pub fn symbol(&self, text: &[u8]) -> u8 {
+        match text.get(self.start) {
+            Some(byte) if self.end == self.start + 1 && byte.is_ascii_punctuation() => *byte,
+            _ => b' ',
+        }
+    }
 }
 
 /// What is known of a constant without its value: the type that PostgreSQL gives it at first.
@@ -79,6 +92,7 @@ pub(crate) fn scan(text: &str) -> Result<Vec<Token>, pg_query::Error> {
             end,
             depth,
             keyword: token.keyword_kind != KeywordKind::NoKeyword as i32,
+            weight: weight(&token, text.as_bytes(), tokens.last()),
             seen: Cell::new(false),
         });
         depth += u32::from(opens);
@@ -86,9 +100,43 @@ pub(crate) fn scan(text: &str) -> Result<Vec<Token>, pg_query::Error> {
     Ok(tokens)
 }
 
+/// Measured with lists of each kind: a name may become a column of its own with all that belongs to one
+/// (3.6 kB in a list of results), a constant takes half of that there.
+fn weight(token: &ScanToken, text: &[u8], before: Option<&Token>) -> u32 {
+    const RESERVED: i32 = KeywordKind::ReservedKeyword as i32;
+    const FUNCTION: i32 = KeywordKind::TypeFuncNameKeyword as i32;
+    /// A long value counts by its bytes, but not where a template may put another in its place: what
+    /// the text weighs would then depend on it.
+    const BYTES_EACH: usize = 256;
+    let (start, end) = (offset(token.start), offset(token.end));
+    let behind_dot = before.is_some_and(|before| before.symbol(text) == b'.');
+    let alone = match text.get(start) {
+        Some(b'.' | b',' | b';' | b':' | b')' | b']') => 0,
+        Some(b'\'' | b'$' | b'0'..=b'9') => 3,
+        Some(b'"' | b'_') | None => 6,
+        Some(byte) if byte.is_ascii_alphabetic() || !byte.is_ascii() => {
+            match token.keyword_kind {
+                RESERVED | FUNCTION => 1,
+                // E'…' and its like are constants, which nobody has to know.
+                _ => 6,
+            }
+        }
+        // All that stands for all columns.
+        Some(b'*') if end == start + 1 => 6,
+        Some(_) => 1,
+    };
+    let alone = if behind_dot { alone.min(1) } else { alone };
+    let bytes = if text.len() > constants::TEXT_BYTES_MAX {
+        (end - start) / BYTES_EACH
+    } else {
+        0
+    };
+    alone + u32::try_from(bytes).unwrap_or(u32::MAX >> 1)
+}
+
 /// Bytes that PostgreSQL's lexer reads more than once: it takes a run of operator characters as one
-/// token, and puts all but a comment's first two characters back when one begins in it. A run that
-/// is nothing but beginnings of comments so costs the square of its length.
+/// token, and puts all but a comment's first two characters back when one begins in it; and all but
+/// the first of the `+` and `-` in which it ends. A run of nothing but these costs the square of its length.
 pub(crate) fn put_back_bytes(text: &str) -> usize {
     let is_operator = |byte: &u8| b"~!@#^&|`?+-*/%<>=".contains(byte);
     let mut total: usize = 0;
@@ -97,7 +145,11 @@ pub(crate) fn put_back_bytes(text: &str) -> usize {
         let run = rest[start..].iter().take_while(|byte| is_operator(byte));
         let run = &rest[start..start + run.count()];
         let comments = run.windows(2).filter(|pair| *pair == b"/*").count();
-        total = total.saturating_add(comments.saturating_mul(run.len()));
+        // What stands behind `--` is a comment's.
+        let line = run.windows(2).position(|pair| pair == b"--");
+        let signs = run[..line.unwrap_or(run.len())].iter();
+        let signs = signs.filter(|byte| b"+-".contains(byte)).count();
+        total = total.saturating_add((comments + signs).saturating_mul(run.len()));
         rest = &rest[start + run.len()..];
     }
     total

@@ -249,3 +249,154 @@ fn comments_in_comments() {
     let banners = format!("/{}/ SELECT 1 FROM iso_agents", "*".repeat(50_000));
     check(&banners, READS);
 }
+
+/// The memory that one reading may take, as much as the fuzzer allows itself; at the stack's limit the
+/// parser's own depth takes some 150 MB of it.
+const READING_KB_MAX: usize = 512 << 10;
+
+/// Names, for the process that reads it, a text of [`costly`].
+const COSTLY: &str = "CROSSFADE_TEST_COSTLY";
+
+/// Every construct that makes more of a text than it is long, or much of little.
+fn costly() -> Vec<(&'static str, String)> {
+    let set = |columns: usize, source: &str| {
+        let columns = vec!["full_name"; columns].join(",");
+        format!("UPDATE iso_agents SET ({columns}) = {source}")
+    };
+    let mut nested = "SELECT 1,1".to_owned();
+    for _ in 0..40 {
+        let inner = format!("(WITH w AS (UPDATE t SET (a,b) = ({nested}) RETURNING 1) SELECT 1)");
+        nested = format!("SELECT 1,{inner}");
+    }
+    let from = "FROM iso_agents";
+    // As many as are read, and far more than that.
+    let many = |of: &str, count: usize| vec![of; count].join(",");
+    let mib = (1 << 20) - 100;
+    let merge = "MERGE INTO iso_agents USING s ON true WHEN MATCHED THEN UPDATE";
+    let insert = "INSERT INTO iso_agents DEFAULT VALUES ON CONFLICT (id) DO UPDATE";
+    let row = format!("({})", many("'x'", 1_000));
+    let columns = many("c", 1_000);
+    let long = "x".repeat(500_000);
+    vec![
+        (
+            "300 columns set by a row",
+            set(300, &format!("({})", many("'x'", 300))),
+        ),
+        (
+            "300 columns set by a query",
+            set(300, &format!("(SELECT {})", many("'x'", 300))),
+        ),
+        ("1,000 columns", set(1_000, &row)),
+        (
+            "columns set by one long value",
+            set(1_000, &format!("(SELECT '{long}')")),
+        ),
+        (
+            "such lists within each other",
+            set(2, &format!("({nested})")),
+        ),
+        (
+            "columns set on conflict",
+            format!("{insert} SET ({columns}) = {row}"),
+        ),
+        (
+            "columns set by MERGE",
+            format!("{merge} SET ({columns}) = {row}"),
+        ),
+        ("results", format!("SELECT {} {from}", many("a", 99_000))),
+        ("constants", format!("SELECT {} {from}", many("1", 199_000))),
+        (
+            "rows",
+            format!(
+                "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES {}",
+                many("('k','e@example.com','n')", 30_000)
+            ),
+        ),
+        (
+            "sets",
+            format!(
+                "SELECT 1 {from} GROUP BY GROUPING SETS({})",
+                many("(a,b)", 46_000)
+            ),
+        ),
+        (
+            "names dropped",
+            format!("DROP TABLE iso_agents,{}", many("t", 99_000)),
+        ),
+        (
+            "statements",
+            format!("SELECT 1 {from};{}", "SELECT 1;".repeat(100_000)),
+        ),
+        (
+            "concatenations",
+            format!("SELECT 'a'{} {from}", "||'a'".repeat(4_000)),
+        ),
+        (
+            "calls",
+            format!("SELECT {}1{} {from}", "f(".repeat(4_000), ")".repeat(4_000)),
+        ),
+        (
+            "signs in a row",
+            format!("SELECT 1 {}1 {from}", "+".repeat(mib)),
+        ),
+        (
+            "signs of two kinds",
+            format!("SELECT 1 {}1 {from}", "+-".repeat(mib / 2)),
+        ),
+    ]
+}
+
+/// Reads one of them, in a process that does nothing else, and tells what that took.
+#[test]
+#[ignore = "is run by the test below, for each text"]
+fn reads_one_text() {
+    let Ok(name) = std::env::var(COSTLY) else {
+        return;
+    };
+    let text = costly().into_iter().find(|(known, _)| *known == name);
+    let (_, text) = text.expect("it is one of them");
+    for phase in [Phase::DualWrite, Phase::UnifiedRead] {
+        println!("{phase}: {}", read(phase, text.clone()));
+    }
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kb = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+    println!("kB: {}", kb.expect("a number"));
+}
+
+#[test]
+fn no_text_takes_more_memory_than_its_share() {
+    for (name, text) in costly() {
+        let test = std::env::current_exe().expect("its own path");
+        let told = std::process::Command::new(test)
+            .args(["--exact", "reads_one_text", "--ignored", "--nocapture"])
+            .env(COSTLY, name)
+            .output()
+            .expect("it runs");
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        let kb = told.lines().find_map(|line| line.strip_prefix("kB: "));
+        let kb: usize = kb
+            .and_then(|kb| kb.parse().ok())
+            .unwrap_or_else(|| panic!("{name} ended its process: {told}"));
+        eprintln!("{name}: {kb} kB for {} bytes", text.len());
+        assert!(
+            kb <= READING_KB_MAX,
+            "{name}: {kb} kB for {} bytes",
+            text.len()
+        );
+    }
+}
+
+#[test]
+fn a_list_that_multiplies_is_refused_where_it_names_a_managed_table_and_passes_where_not() {
+    let columns = vec!["c"; 1_000].join(",");
+    let values = vec!["'x'"; 1_000].join(",");
+    let set = |table: &str| format!("UPDATE {table} SET ({columns}) = ({values})");
+    check(&set("iso_agents"), [&["54001"], &["54001"]]);
+    // It is read because it may change the role.
+    check(&set("roles"), [&["passed"], &["passed"]]);
+    let few = vec!["full_name"; 300].join(",");
+    let row = vec!["'x'"; 300].join(",");
+    let legal = format!("UPDATE iso_agents SET ({few}) = ({row})");
+    check(&legal, [&["rewritten"], &["rewritten", "42601", "0A000"]]);
+}

@@ -3,6 +3,7 @@
 
 pub mod decoders;
 pub mod frames;
+pub mod hostile;
 pub mod reader;
 pub mod session;
 pub mod templates;

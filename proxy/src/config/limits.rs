@@ -13,8 +13,11 @@ pub struct Limits {
     pub authentication_timeout_ms: u64,
     pub authentication_bytes_max: u32,
     pub handshakes_max: usize,
+    pub handshakes_per_address_max: usize,
     pub names_bytes_max: u32,
     pub statement_bytes_max: u32,
+    pub held_bytes_total_max: usize,
+    pub held_turn_timeout_ms: u64,
     pub values_bytes_max: u32,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
@@ -39,8 +42,14 @@ impl Default for Limits {
             authentication_bytes_max: messages.authentication_bytes_max,
             // Strangers: they may cost sockets, but never those of the clients that are in.
             handshakes_max: 1_000,
+            // Half of them: a host whose pool connects at once has room, and the others too.
+            handshakes_per_address_max: 500,
             names_bytes_max: messages.names_bytes_max,
             statement_bytes_max: messages.statement_bytes_max,
+            // Four of the longest statements, on a machine that has a GiB for the proxy.
+            held_bytes_total_max: 256 * 1024 * 1024,
+            // The longest statement, at 4 MB a second.
+            held_turn_timeout_ms: 15_000,
             values_bytes_max: messages.values_bytes_max,
             // Two sockets each: stays below a usual limit of 16,384 open files.
             connections_max: 8_000,

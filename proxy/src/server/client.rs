@@ -3,6 +3,7 @@
 mod opening;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -29,12 +30,20 @@ pub(super) async fn serve(
     shared: &Shared,
     client: Stream,
     peer: Peer,
-    handshake: Handshake,
+    mut handshake: Handshake,
 ) {
     let limits = &shared.config.limits;
     let timeout = Duration::from_millis(limits.startup_timeout_ms);
     let opening = opening::open(client, shared.tls.as_ref(), limits.startup_bytes_max);
-    let opening = match tokio::time::timeout(timeout, opening).await {
+    let opened = tokio::select! {
+        opened = tokio::time::timeout(timeout, opening) => opened,
+        () = handshake.displaced() => {
+            tracing::info!(%peer, "a client that had said nothing yet makes room for another one");
+            return;
+        }
+    };
+    handshake.has_spoken();
+    let opening = match opened {
         Ok(Ok(opening)) => opening,
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "a client went away during startup");
@@ -173,7 +182,8 @@ async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
         generations.current(),
         settings(shared, login.search_path, ends_here(&client, &server)),
     );
-    let mut relay = Relay::new(client, server, session);
+    let held = Arc::clone(&shared.held);
+    let mut relay = Relay::new(client, server, session, held);
     let take = |report| shared.take(worker, &login.user, report);
     let limit = Duration::from_millis(shared.config.limits.authentication_timeout_ms);
     let established = tokio::time::timeout(limit, relay.establish(&shared.stop, take)).await;
@@ -260,6 +270,13 @@ fn last_words(shared: &Shared, relay: &Relay<SessionPin>, ending: &Ending, peer:
             say(
                 "XX000",
                 &format!("Crossfade ended this session: {violation}"),
+            );
+        }
+        Ending::NoRoom => {
+            tracing::warn!(%peer, "a session ended: all together hold too much of long statements");
+            say(
+                "53200",
+                "Crossfade holds too many long statements at once: see limits.held_bytes_total_max",
             );
         }
         Ending::Stopped => say(

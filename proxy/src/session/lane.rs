@@ -100,6 +100,12 @@ impl Lane {
         self.streaming == 0
     }
 
+    /// What its buffers take.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.partial.capacity() + self.insert.capacity()
+    }
+
     pub fn feed(&mut self, side: &mut impl Side, input: &[u8], output: &mut Vec<u8>) -> Fed {
         let mut walk = Walk {
             input,

@@ -43,16 +43,137 @@ async fn an_address_has_so_many_sessions_and_gets_room_when_one_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_many_strangers_are_turned_away_and_guests_do_not_count() {
+async fn silent_strangers_make_room_and_shut_nobody_out() {
     let postgres = Postgres::start().await.expect("PostgreSQL");
-    let proxy = Proxy::start_with(&postgres, |config| config.limits.handshakes_max = 1).await;
+    let proxy = Proxy::start_with(&postgres, |config| {
+        config.limits.handshakes_max = 20;
+        config.limits.handshakes_per_address_max = 10;
+        // They would be told in time, after this test.
+        config.limits.startup_timeout_ms = 600_000;
+    })
+    .await;
     let mut guest = Raw::session(&proxy.address).await;
-    // It says nothing, and so stays a stranger.
-    let stranger = Raw::dial(&proxy.address).await;
+    // They say nothing, and so stay strangers.
+    let mut strangers = Vec::new();
+    for _ in 0..40 {
+        strangers.push(Raw::dial(&proxy.address).await);
+    }
+    let mut next = Raw::session(&proxy.address).await;
+    assert_eq!(next.query("SELECT 1").await.len(), 4);
+    assert_eq!(guest.query("SELECT 1").await.len(), 4);
+    assert_eq!(strangers[0].rest().await, [], "the oldest one is sent away");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_that_have_said_what_they_want_are_not_displaced() {
+    let (listener, address) = silent().await;
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let proxy = Proxy::start_with(&postgres, |config| {
+        config.upstream.0 = address;
+        config.limits.handshakes_max = 1;
+    })
+    .await;
+    let mut stranger = Raw::dial(&proxy.address).await;
+    stranger.send(&startup()).await;
+    // It has been heard when the server is asked.
+    let (_server, _) = listener.accept().await.expect("accept");
     let mut refused = Raw::dial(&proxy.address).await;
     assert_eq!(refused.last_error().await, "53300");
-    assert_eq!(guest.query("SELECT 1").await.len(), 4);
-    drop(stranger);
+}
+
+/// Sends all but the last byte of a long statement, as far as it is taken, and tells the bytes.
+async fn nearly_whole(address: &str, statement: &'static [u8], sent: Arc<AtomicUsize>) -> Raw {
+    let mut raw = Raw::session(address).await;
+    for piece in statement[..statement.len() - 1].chunks(1 << 16) {
+        raw.send(piece).await;
+        sent.fetch_add(piece.len(), Ordering::Relaxed);
+    }
+    raw
+}
+
+/// One for all that send it: its copies are then the proxy's.
+fn long_statement(bytes: usize) -> &'static [u8] {
+    query(&format!("SELECT length('{}')", "x".repeat(bytes))).leak()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_all_sessions_hold_of_long_statements_is_bounded() {
+    const EACH: usize = 8 << 20;
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let proxy = Proxy::start_with(&postgres, |config| {
+        config.limits.held_bytes_total_max = 2 * EACH;
+        // Nobody is refused before this test is over.
+        config.limits.held_turn_timeout_ms = 600_000;
+    })
+    .await;
+    let statement = long_statement(EACH);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let before = most_resident_kb();
+    let mut greedy = tokio::task::JoinSet::new();
+    for _ in 0..30 {
+        let (address, sent) = (proxy.address.clone(), Arc::clone(&sent));
+        greedy.spawn(async move { nearly_whole(&address, statement, sent).await });
+    }
+    // Until nothing moves any more. Were it to go on later, the others would only come early.
+    let mut last = usize::MAX;
+    while last != sent.load(Ordering::Relaxed) || last == 0 {
+        last = sent.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let mut small = Raw::session(&proxy.address).await;
+    assert_eq!(
+        small.query("SELECT 1").await.len(),
+        4,
+        "it waits for nobody"
+    );
+    let grown = most_resident_kb().saturating_sub(before) << 10;
+    // The total, the statement whose turn it is, and what is ordinary of each.
+    assert!(
+        grown < 3 * EACH + (16 << 20),
+        "{grown} bytes more were in use"
+    );
+    greedy.abort_all();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_makes_no_room_is_refused_and_the_others_come_to_their_end() {
+    const EACH: usize = 1 << 20;
+    let postgres = Postgres::start().await.expect("PostgreSQL");
+    let proxy = Proxy::start_with(&postgres, |config| {
+        config.limits.held_bytes_total_max = 2 * EACH;
+        // Long enough for a busy machine to send one, and for each of the greedy ones a wait.
+        config.limits.held_turn_timeout_ms = 2_000;
+    })
+    .await;
+    let statement = long_statement(EACH);
+    let mut greedy = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let (address, sent) = (proxy.address.clone(), Arc::default());
+        greedy.spawn(async move {
+            let mut raw = nearly_whole(&address, statement, sent).await;
+            raw.last_error().await
+        });
+    }
+    // These wait their turn, and have it.
+    let mut honest = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let address = proxy.address.clone();
+        honest.spawn(async move {
+            let mut raw = Raw::session(&address).await;
+            raw.send(statement).await;
+            let answers = raw.until('Z').await;
+            answers
+                .iter()
+                .map(|message| message.tag)
+                .collect::<String>()
+        });
+    }
+    while let Some(tags) = honest.join_next().await {
+        assert_eq!(tags.expect("it ends"), "TDCZ");
+    }
+    // Those that others waited for; whoever was alone at the end is left alone.
+    let refused = greedy.join_next().await.expect("one").expect("it ends");
+    assert_eq!(refused, "53200");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
