@@ -193,8 +193,13 @@ impl<P: Pin> Session<P> {
     /// A text that is about to be judged.
     fn sent_text_depends(&mut self, text: &[u8]) -> bool {
         self.path.found_foreign = !self.must_read(text);
-        // What has a backslash is cut into other statements by another setting.
-        !self.path.found_foreign && (text.contains(&b'\\') || self.read_text_depends(text))
+        if self.path.found_foreign {
+            return false;
+        }
+        // What has a backslash is cut into other statements by another setting. The server tells that
+        // setting by itself, but not before it has come to the end of what was sent to it.
+        let not_told = self.strings.is_none() || !self.expects.is_empty();
+        (not_told && text.contains(&b'\\')) || self.read_text_depends(text)
     }
 
     /// A text that has to be read.
