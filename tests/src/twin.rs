@@ -100,6 +100,11 @@ impl Twin {
         Self::start_in(case, World::start_from(binaries).await?, CLERK).await
     }
 
+    /// Both of these.
+    pub async fn start_from_as_owner(case: Case, binaries: Binaries) -> anyhow::Result<Self> {
+        Self::start_in(case, World::start_from(binaries).await?, USER).await
+    }
+
     async fn start_in(case: Case, world: World, user: &'static str) -> anyhow::Result<Self> {
         let superuser = world.postgres.connect("postgres").await?;
         for database in ["alone", "migrated"] {

@@ -458,7 +458,8 @@ fn like_copies_the_declared_columns_once_the_table_is_gone() {
     let Verdict::Rewritten(rewritten) = &reading.verdict else {
         panic!("{reading:?}");
     };
-    let start = "CREATE TEMP TABLE t (\"id\" integer NOT NULL, \"keycloak_user_id\" varchar, ";
+    let start =
+        "CREATE TEMP TABLE t (\"id\" integer NOT NULL, \"keycloak_user_id\" character varying, ";
     assert!(rewritten.sql.starts_with(start), "{}", rewritten.sql);
     let end = "\"condenser_max_size\" integer, more int) ON COMMIT DROP";
     assert!(rewritten.sql.ends_with(end), "{}", rewritten.sql);

@@ -93,8 +93,8 @@ impl Sides {
 impl Subject {
     async fn twin(&self, newer: Option<Binaries>, phase: Phase) -> anyhow::Result<Twin> {
         let twin = match newer {
-            Some(binaries) => Twin::start_from(self.case, binaries).await?,
-            None => Twin::start(self.case).await?,
+            Some(binaries) => Twin::start_from_as_owner(self.case, binaries).await?,
+            None => Twin::start_as_owner(self.case).await?,
         };
         let seen = |side: &str, rows: &str| {
             format!(
