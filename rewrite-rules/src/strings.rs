@@ -48,7 +48,7 @@ impl Standard {
         if !text.contains('\\') {
             return Ok(None);
         }
-        let starts = escaped_strings(text.as_bytes()).ok_or_else(refuse::strings_not_found)?;
+        let starts = escaped_strings(text.as_bytes()).map_err(|_| refuse::strings_not_found())?;
         if starts.is_empty() {
             return Ok(None);
         }
@@ -192,6 +192,11 @@ impl RuleSet {
                 let reading = self.rewrite(&standard.text, path);
                 Arc::new(standard.told(&reading, text))
             }
+            // The server says so itself, and nothing of the text is run.
+            Err(_) if escaped_strings(text.as_bytes()) == Err(Unfound::NeverTaken) => {
+                let effects = SessionEffects::default();
+                Arc::new(Reading::new(Verdict::PassThrough, effects))
+            }
             Err(refusal) => Arc::new(self.unread(text, refusal)),
         }
     }
@@ -241,7 +246,7 @@ fn same(one: &Tree, other: &Tree) -> bool {
 /// Whether a text, read as standard, has a plain string with a backslash.
 fn has_standard_escape(text: &str) -> bool {
     text.contains('\\')
-        && plain_strings(text.as_bytes(), Strings::Standard).is_none_or(|found| !found.is_empty())
+        && plain_strings(text.as_bytes(), Strings::Standard).map_or(true, |found| !found.is_empty())
 }
 
 /// SQL of a rule file's, read as standard, so that it means the same under either setting: in a
@@ -265,47 +270,60 @@ pub(crate) fn settled(sql: &str) -> String {
     settled
 }
 
-/// Where the plain strings begin that have an escape. `None`: not all of them are to be found, or one is
-/// of a kind that no mark makes another.
-fn escaped_strings(text: &[u8]) -> Option<Vec<usize>> {
+/// Why the strings of a text are not to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unfound {
+    /// Not all of them are to be found, or one is of a kind that no mark makes another.
+    Lost,
+    /// PostgreSQL's lexer comes to a constant that it never takes, whatever stands behind it: of such a text
+    /// it runs nothing.
+    NeverTaken,
+}
+
+/// Where the plain strings begin that have an escape.
+fn escaped_strings(text: &[u8]) -> Result<Vec<usize>, Unfound> {
     plain_strings(text, Strings::Escapes)
 }
 
 /// PostgreSQL's lexer, as far as it decides where plain strings begin and end: gives those that have a
 /// backslash.
-fn plain_strings(text: &[u8], strings: Strings) -> Option<Vec<usize>> {
+fn plain_strings(text: &[u8], strings: Strings) -> Result<Vec<usize>, Unfound> {
+    let lost = Unfound::Lost;
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
         let next = text.get(at + 1).copied();
         at = match byte {
             b'\'' => {
-                let (end, escapes) = string(text, at, strings == Strings::Escapes)?;
+                let (end, escapes) = string(text, at, strings == Strings::Escapes).ok_or(lost)?;
                 if escapes {
                     found.push(at);
                 }
                 end
             }
-            b'"' => quoted(text, at)?,
-            b'$' => dollar_quoted(text, at)?,
+            b'"' => quoted(text, at).ok_or(lost)?,
+            b'$' => dollar_quoted(text, at).ok_or(lost)?,
             b'-' if next == Some(b'-') => at + line(&text[at..]),
-            b'/' if next == Some(b'*') => comment(text, at)?,
-            b'e' | b'E' if next == Some(b'\'') => string(text, at + 1, true)?.0,
+            b'/' if next == Some(b'*') => comment(text, at).ok_or(lost)?,
+            b'e' | b'E' if next == Some(b'\'') => string(text, at + 1, true).ok_or(lost)?.0,
             // Bits, of which none is a backslash.
-            b'b' | b'B' | b'x' | b'X' if next == Some(b'\'') => string(text, at + 1, false)?.0,
+            b'b' | b'B' | b'x' | b'X' if next == Some(b'\'') => {
+                string(text, at + 1, false).ok_or(lost)?.0
+            }
             // A string of another type, which takes no mark.
             b'n' | b'N' if next == Some(b'\'') => {
-                let (end, escapes) = string(text, at + 1, strings == Strings::Escapes)?;
+                let (end, escapes) =
+                    string(text, at + 1, strings == Strings::Escapes).ok_or(lost)?;
                 if escapes {
-                    return None;
+                    return Err(lost);
                 }
                 end
             }
             b'u' | b'U' if next == Some(b'&') => match text.get(at + 2) {
                 // PostgreSQL takes none of these while backslashes escape.
-                Some(b'\'') if strings == Strings::Escapes => return None,
-                Some(b'\'') => string(text, at + 2, false)?.0,
-                Some(b'"') => quoted(text, at + 2)?,
+                Some(b'\'') if strings == Strings::Escapes => return Err(Unfound::NeverTaken),
+                Some(b'\'') => string(text, at + 2, false).ok_or(lost)?.0,
+                Some(b'"') => quoted(text, at + 2).ok_or(lost)?,
                 Some(_) | None => at + 1,
             },
             _ if begins_word(byte) => {
@@ -322,7 +340,7 @@ fn plain_strings(text: &[u8], strings: Strings) -> Option<Vec<usize>> {
             _ => at + 1,
         };
     }
-    Some(found)
+    Ok(found)
 }
 
 fn begins_word(byte: u8) -> bool {

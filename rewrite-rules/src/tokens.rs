@@ -111,7 +111,9 @@ fn weight(token: &ScanToken, text: &[u8], before: Option<&Token>) -> u32 {
     let (start, end) = (offset(token.start), offset(token.end));
     let behind_dot = before.is_some_and(|before| before.symbol(text) == b'.');
     let alone = match text.get(start) {
-        Some(b'.' | b',' | b';' | b':' | b')' | b']') => 0,
+        Some(b'.' | b',' | b':' | b')' | b']') => 0,
+        // A statement has a node of its own, and what is noted of it.
+        Some(b';') => 2,
         Some(b'\'' | b'$' | b'0'..=b'9') => 3,
         Some(b'"' | b'_') | None => 6,
         Some(byte) if byte.is_ascii_alphabetic() || !byte.is_ascii() => {

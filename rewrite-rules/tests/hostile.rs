@@ -393,8 +393,8 @@ fn a_list_that_multiplies_is_refused_where_it_names_a_managed_table_and_passes_w
     let values = vec!["'x'"; 1_000].join(",");
     let set = |table: &str| format!("UPDATE {table} SET ({columns}) = ({values})");
     check(&set("iso_agents"), [&["54001"], &["54001"]]);
-    // It is read because it may change the role.
-    check(&set("roles"), [&["passed"], &["passed"]]);
+    // It is read because it may run a prepared statement.
+    check(&set("prepared"), [&["passed"], &["passed"]]);
     let few = vec!["full_name"; 300].join(",");
     let row = vec!["'x'"; 300].join(",");
     let legal = format!("UPDATE iso_agents SET ({few}) = ({row})");

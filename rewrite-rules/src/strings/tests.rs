@@ -65,6 +65,17 @@ fn what_no_mark_makes_another_is_refused() {
     let path = SearchPath::AsDeclared;
     let other = rules.rewrite_as(r"SELECT N'\''", path, Strings::Escapes);
     assert_eq!(other.verdict, Verdict::PassThrough);
+    // Nor is anything run of a text in which it comes to a constant that it never takes.
+    let never = r"SELECT 'it\'s', U&'\0041' FROM iso_agents; DELETE FROM iso_agents";
+    let never = rules.rewrite_as(never, path, Strings::Escapes);
+    assert_eq!(never.verdict, Verdict::PassThrough);
+    // What only looks like one stands in a string.
+    let data = rules.rewrite_as(
+        r"SELECT N'\'', ' U&''a' FROM iso_agents",
+        path,
+        Strings::Escapes,
+    );
+    assert!(matches!(data.verdict, Verdict::Refused(_)), "{data:?}");
     let ours = rules.rewrite_as(r"SELECT N'\'' FROM iso_agents", path, Strings::Escapes);
     assert!(matches!(ours.verdict, Verdict::Refused(_)), "{ours:?}");
 }
