@@ -146,6 +146,8 @@ pub struct RuleSet {
     /// The first so many words of the scan can spell a managed name; behind them are session words, and
     /// names whose statements are counted in `legacy_only`.
     naming_words: usize,
+    /// Of these, the first so many are such names themselves.
+    spelled_words: usize,
     /// The managed tables of either side, in any phase, each once and in order.
     pub(crate) path_names: Vec<TableName>,
     readings: [Bounded<String, Reading>; 2],
@@ -224,6 +226,7 @@ impl RuleSet {
                 words.extend(called);
             }
         }
+        let spelled_words = words.len();
         for (words, managed) in [(&mut words, true), (&mut watched, false)] {
             let is_managed = |m: &Migration| (m.phase != Phase::LegacyOnly) == managed;
             if migrations.iter().any(is_managed) {
@@ -236,7 +239,6 @@ impl RuleSet {
             words
                 .iter_mut()
                 .for_each(|word| *word = word.replace('"', "\"\""));
-            // The last of them: see `spells_name`.
             words.push(ESCAPED_NAME.to_owned());
             naming_words = words.len();
         }
@@ -262,6 +264,7 @@ impl RuleSet {
             migrations,
             shapes: Shapes::default(),
             naming_words,
+            spelled_words,
             readings: [bounded(), bounded()],
             readings_elsewhere: bounded(),
             templates: bounded(),
@@ -307,10 +310,10 @@ impl RuleSet {
     }
 
     /// Whether the bytes spell such a name as it is; the others that [`RuleSet::may_name`] finds have
-    /// a name in escapes, which must be read to be known.
+    /// a name in escapes, or name a whole schema, and must be read to be known.
     #[must_use]
     pub fn spells_name(&self, text: &[u8]) -> bool {
-        self.spells(text, |word| word + 1 < self.naming_words)
+        self.spells(text, |word| word < self.spelled_words)
     }
 
     fn spells(&self, text: &[u8], of: impl Fn(usize) -> bool) -> bool {
