@@ -21,9 +21,9 @@ pub(crate) fn weight(text: &str, scanned: &[Token]) -> u64 {
     };
     let mut lists = Lists::default();
     let mut total: u64 = 0;
-    for at in 0..scanned.len() {
+    for (at, token) in scanned.iter().enumerate() {
         let copies = lists.step(tokens, at);
-        total = total.saturating_add(u64::from(scanned[at].weight).saturating_mul(copies));
+        total = total.saturating_add(u64::from(token.weight).saturating_mul(copies));
     }
     total
 }

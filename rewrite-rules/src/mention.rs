@@ -257,7 +257,10 @@ impl Lexer<'_> {
             self.unended_left -= usize::from(dollar);
             return None;
         };
-        while !dollar {
+        if dollar {
+            return Some((content, behind));
+        }
+        loop {
             let next = behind.trim_start_matches(is_space);
             let between = &behind[..behind.len() - next.len()];
             if !between.contains(['\n', '\r']) || !next.starts_with('\'') {

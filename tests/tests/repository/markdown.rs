@@ -86,10 +86,10 @@ fn targets(line: &str) -> Vec<String> {
         let end = rest.find(')').unwrap_or(rest.len());
         found.extend(rest[..end].split_whitespace().next().map(str::to_owned));
     }
-    if line.starts_with('[') {
-        if let Some((_, target)) = line.split_once("]: ") {
-            found.extend(target.split_whitespace().next().map(str::to_owned));
-        }
+    if line.starts_with('[')
+        && let Some((_, target)) = line.split_once("]: ")
+    {
+        found.extend(target.split_whitespace().next().map(str::to_owned));
     }
     found
 }
