@@ -274,7 +274,28 @@ impl Rewritten {
                 return format!("{}{to}{}", &message[..at], &message[at + from.len()..]);
             }
         }
-        message.to_owned()
+        match self.legacy_of_function(message) {
+            Some(legacy) => format!("permission denied for table {legacy}"),
+            None => message.to_owned(),
+        }
+    }
+
+    /// The legacy table behind the function of a TRUNCATE, with which this message ends. Who may not call
+    /// it has no right to the table; those of other statements are called after the server has looked at
+    /// the rights to the table itself.
+    fn legacy_of_function(&self, message: &str) -> Option<&str> {
+        let (_, function) = message.rsplit_once(' ')?;
+        let is_called = |quote| {
+            self.sql
+                .contains(&format!("crossfade.{quote}{function}{quote}("))
+        };
+        let truncates = function.starts_with("truncate") || function.starts_with("empty_");
+        if !truncates || !["", "\""].into_iter().any(is_called) {
+            return None;
+        }
+        let mut renames = self.renames.iter();
+        let table = renames.find(|rename| rename.kind == Named::Table)?;
+        Some(&table.to)
     }
 
     /// The last part of the name that stands at a 1-based position in the client's text.

@@ -76,7 +76,8 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
     };
     use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
     match (from, to) {
-        (LegacyOnly, DualWrite) => &[TablesExist, Shape, Covered],
+        // A write reads its row back and writes both tables as its client's role.
+        (LegacyOnly, DualWrite) => &[TablesExist, Shape, Rights, Covered],
         (DualWrite, ShadowRead) => &[Covered],
         // From here on a stale unified row would be served, to whoever may read it.
         (ShadowRead, DualRead) => &[LedgerEmpty, UnifiedCurrent, Rights, Covered],

@@ -11,8 +11,10 @@ use super::error::ControlError;
 use super::gates::Gate;
 use super::schema;
 
-/// A write puts a row image, which is an upsert; and images are read back on the side that is
-/// written first. Both are of whole rows: who may use some columns of legacy needs all of unified's.
+/// What who may do something on legacy needs on both sides. A read names every column of unified; a write
+/// reads its row image back on the side that is written first, and puts it on the other, which is an upsert;
+/// a delete locks its rows first; TRUNCATE deletes the unified rows that legacy readers see. Rights to
+/// some columns are none to the others.
 const MISSING: &str = "\
 WITH has AS (SELECT a.grantee, a.privilege_type AS may \
     FROM pg_class AS c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a \
@@ -21,18 +23,18 @@ WITH has AS (SELECT a.grantee, a.privilege_type AS may \
     WHERE t.attrelid = to_regclass($1) AND t.attnum > 0 AND NOT t.attisdropped), \
 role AS (SELECT h.grantee, h.may, CASE h.grantee WHEN 0 THEN 'public' \
     ELSE pg_get_userbyid(h.grantee) END AS name FROM has AS h), \
-needs (may, side, needed) AS (VALUES ('SELECT', $2, 'SELECT'), \
-    ('INSERT', $2, 'SELECT'), ('INSERT', $2, 'INSERT'), ('INSERT', $2, 'UPDATE'), \
-    ('UPDATE', $2, 'SELECT'), ('UPDATE', $2, 'INSERT'), ('UPDATE', $2, 'UPDATE'), \
-    ('DELETE', $2, 'SELECT'), ('DELETE', $2, 'DELETE'), \
-    ('INSERT', $1, 'SELECT'), ('UPDATE', $1, 'SELECT'), ('DELETE', $1, 'SELECT')), \
+needs AS (SELECT n.may, s.side, x.needed FROM (VALUES ('SELECT', ARRAY['SELECT']), \
+        ('INSERT', ARRAY['SELECT', 'INSERT', 'UPDATE']), ('UPDATE', ARRAY['SELECT', 'INSERT', 'UPDATE']), \
+        ('DELETE', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']), \
+        ('TRUNCATE', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'])) AS n (may, needed), \
+    unnest(ARRAY[$1, $2]) AS s (side), unnest(n.needed) AS x (needed)), \
 lacks AS (SELECT r.grantee, r.name, n.side AS object, n.needed, r.may FROM role AS r JOIN needs AS n USING (may) \
-    WHERE NOT has_table_privilege(r.name, n.side, n.needed) AND (n.needed = 'DELETE' OR EXISTS ( \
+    WHERE NOT has_table_privilege(r.name, n.side, n.needed) AND (n.needed IN ('DELETE', 'TRUNCATE') OR EXISTS ( \
         SELECT FROM pg_attribute AS t WHERE t.attrelid = to_regclass(n.side) AND t.attnum > 0 \
         AND NOT t.attisdropped AND NOT has_column_privilege(r.name, n.side, t.attname::text, n.needed))) \
     UNION ALL SELECT r.grantee, r.name, format('SCHEMA %I', s.nspname), 'USAGE', r.may \
     FROM role AS r, pg_class AS c JOIN pg_namespace AS s ON s.oid = c.relnamespace \
-    WHERE c.oid = to_regclass($2) AND r.may IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') \
+    WHERE c.oid = to_regclass($2) AND r.may IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE') \
     AND NOT has_schema_privilege(r.name, s.oid, 'USAGE')) \
 SELECT CASE l.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(l.name) END, l.object, \
     string_agg(DISTINCT l.needed, ', '), bool_or(l.may <> 'SELECT') \

@@ -34,16 +34,19 @@ pub(crate) enum Work {
     RemoveLegacy,
     /// All rows, on both sides.
     Truncate,
+    /// All unified rows that legacy readers see, once nobody writes legacy any more.
+    Empty,
 }
 
 impl Work {
-    const ALL: [Work; 6] = [
+    const ALL: [Work; 7] = [
         Work::Put,
         Work::Remove,
         Work::Rekey,
         Work::PutLegacy,
         Work::RemoveLegacy,
         Work::Truncate,
+        Work::Empty,
     ];
 
     fn word(self) -> &'static str {
@@ -54,6 +57,7 @@ impl Work {
             Work::PutLegacy => "put_legacy",
             Work::RemoveLegacy => "remove_legacy",
             Work::Truncate => "truncate",
+            Work::Empty => "empty",
         }
     }
 }
@@ -156,6 +160,7 @@ impl Lens {
                 "cf_images",
             ),
             Work::Truncate => return self.truncate_function(&self.remove_all()),
+            Work::Empty => return self.empty_function(&self.remove_all()),
             Work::PutLegacy => return self.put_legacy_function(),
             Work::RemoveLegacy => (
                 format!("cf_images {images}"),
@@ -300,7 +305,7 @@ impl Lens {
                 )
             }
             // Keys that move in a set depend on each other: all of them are recorded.
-            Work::Rekey | Work::PutLegacy | Work::RemoveLegacy | Work::Truncate => {
+            Work::Rekey | Work::PutLegacy | Work::RemoveLegacy | Work::Truncate | Work::Empty => {
                 return format!(
                     "  FOREACH cf_image IN ARRAY cf_images LOOP\n    PERFORM {};\n  END LOOP;\n",
                     self.record("'the set of rows failed together'", "'CF000'")

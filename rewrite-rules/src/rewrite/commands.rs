@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! TRUNCATE iso_agents                  SELECT crossfade.truncate_…(false, false)   (dual phases)
-//! TRUNCATE iso_agents                  DELETE FROM "public"."users" … WHERE visible (unified)
-//! TRUNCATE iso_agents, t CASCADE       SELECT crossfade.truncate(ARRAY['TRUNCATE …', 'DELETE …'])
+//! TRUNCATE iso_agents                  SELECT crossfade.empty_…()                  (unified)
+//! TRUNCATE iso_agents, t CASCADE       SELECT crossfade.truncate(ARRAY['TRUNCATE …', …])
 //! LOCK TABLE iso_agents IN … MODE      LOCK TABLE iso_agents, "public"."users" IN … MODE
 //! ```
 //!
 //! The unified table may hold rows that were never the legacy table's, so it is not truncated:
-//! the rows that legacy readers see are deleted.
+//! the rows that legacy readers see are deleted. Who may delete may not therefore truncate: the functions ask
+//! for the right that the client's own statement needs.
 
 use super::{ManagedRef, Plan, Scope, read};
 use crate::lens::{Lens, Work, quote_literal};
@@ -50,10 +51,9 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
             )
         }
     };
-    let hide_rows = sql.starts_with("SELECT");
     let answer = Answer {
         tag: Some(TagVerb::Truncate),
-        hide_rows,
+        hide_rows: true,
         silent: false,
     };
     Ok(Plan::Composed {
@@ -81,14 +81,7 @@ fn is_left(found: &ManagedRef<'_>) -> bool {
 
 /// What removes every unified row that legacy readers see.
 fn emptied(lens: &Lens) -> String {
-    if lens.written.is_none() {
-        return lens.remove_all();
-    }
-    format!(
-        "SELECT FROM {}({}, false)",
-        lens.function_name(Work::Remove),
-        lens.images_in(&format!("({})", lens.read()))
-    )
+    format!("SELECT FROM {}()", lens.function_name(Work::Empty))
 }
 
 /// Several tables at once, which may refer to each other: the client's own TRUNCATE of those that
@@ -205,6 +198,24 @@ impl Lens {
             truncate("", " CASCADE"),
             truncate("", ""),
             remove_all,
+        )
+    }
+
+    /// The function behind a TRUNCATE once nobody writes legacy any more. It needs the right to truncate
+    /// legacy for as long as the table is there, and to truncate unified when it is gone.
+    pub(crate) fn empty_function(&self, remove_all: &str) -> String {
+        format!(
+            "CREATE OR REPLACE FUNCTION {name}() RETURNS boolean\n\
+             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
+             DECLARE\n  cf_table pg_catalog.oid := coalesce(pg_catalog.to_regclass({legacy}), pg_catalog.to_regclass({unified}));\n\
+             BEGIN\n\
+             \x20 IF NOT pg_catalog.has_table_privilege(cf_table, 'TRUNCATE') THEN\n\
+             \x20   RAISE insufficient_privilege USING MESSAGE = {denied};\n\
+             \x20 END IF;\n  {remove_all};\n  RETURN true;\nEND\n$crossfade$",
+            name = self.function_name(Work::Empty),
+            legacy = quote_literal(&self.legacy.sql()),
+            unified = quote_literal(&self.unified.sql()),
+            denied = quote_literal(&format!("permission denied for table {}", self.legacy.name)),
         )
     }
 }

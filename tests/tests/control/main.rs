@@ -14,6 +14,7 @@ mod infer;
 mod killed;
 mod matrix;
 mod retire;
+mod rights;
 mod roles;
 mod schema;
 mod shadow;

@@ -43,6 +43,7 @@ const FUNCTIONS: &[(&str, Callers)] = &[
     ("rekey_one_", Callers::Writers),
     ("rekey_", Callers::Writers),
     ("truncate_", Callers::Writers),
+    ("empty_", Callers::Writers),
     ("insert_one_", Callers::Writers),
     ("insert_", Callers::Writers),
     ("enter_", Callers::Writers),

@@ -72,12 +72,14 @@ impl Lens {
             written,
             row: self.image_type(),
         };
+        let [truncate, empty] = f.truncates();
         let mut all = vec![
             f.one(Call::PutOne, &written.put, ""),
             f.one(Call::RemoveOne, &written.remove, &f.probe("cf_image")),
             f.each(Work::Put, Call::PutOne),
             f.each(Work::Remove, Call::RemoveOne),
-            f.truncate(),
+            truncate,
+            empty,
             f.accept(),
             f.follow(),
             f.sync(),
@@ -182,9 +184,12 @@ impl Functions<'_> {
                 "      {};\n",
                 self.lens.leave_tombstones("unnest(ARRAY[cf_image])")
             ),
-            Work::Put | Work::Rekey | Work::PutLegacy | Work::RemoveLegacy | Work::Truncate => {
-                String::new()
-            }
+            Work::Put
+            | Work::Rekey
+            | Work::PutLegacy
+            | Work::RemoveLegacy
+            | Work::Truncate
+            | Work::Empty => String::new(),
         };
         let body = format!(
             "  IF cf_images IS NULL THEN RETURN true; END IF;\n\
@@ -206,17 +211,22 @@ impl Functions<'_> {
         )
     }
 
-    fn truncate(&self) -> Function {
+    /// The two behind a TRUNCATE.
+    fn truncates(&self) -> [Function; 2] {
         let remove = format!(
             "PERFORM {}({}, false)",
             self.lens.function_name(Work::Remove),
             self.lens.images_in(&format!("({})", self.lens.read()))
         );
-        Function {
-            name: self.lens.function_name(Work::Truncate),
-            ddl: self.lens.truncate_function(&remove),
+        [
+            (Work::Truncate, self.lens.truncate_function(&remove)),
+            (Work::Empty, self.lens.empty_function(&remove)),
+        ]
+        .map(|(work, ddl)| Function {
+            name: self.lens.function_name(work),
+            ddl,
             callers: Callers::Writers,
-        }
+        })
     }
 
     fn key_order(&self, row: &str) -> String {

@@ -1,0 +1,162 @@
+//! What a role may do under the legacy name is what it may do on the legacy table, in every phase: a
+//! statement that PostgreSQL allows it goes through, and one that it does not is told so.
+
+use crossfade::testbed::Auth;
+use crossfade_tests::control;
+use crossfade_tests::{Proxy, World};
+use rewrite_rules::Phase;
+use tokio_postgres::Client;
+
+/// A role's name, and what it holds on the legacy table.
+const ROLES: &[(&str, &str)] = &[
+    ("reader", "SELECT"),
+    ("inserter", "INSERT"),
+    ("adder", "SELECT, INSERT"),
+    ("changer", "SELECT, UPDATE"),
+    ("blind", "UPDATE"),
+    ("remover", "SELECT, DELETE"),
+    ("sweeper", "DELETE"),
+    ("emptier", "TRUNCATE"),
+    ("worker", "SELECT, INSERT, UPDATE, DELETE"),
+    ("everything", "ALL"),
+    ("glancer", "SELECT (id, email)"),
+    ("patcher", "SELECT, UPDATE (full_name)"),
+];
+
+const STATEMENTS: &[&str] = &[
+    "SELECT count(*) FROM iso_agents",
+    "SELECT email FROM iso_agents WHERE clerk_user_id = 'user_1'",
+    "SELECT email FROM iso_agents WHERE clerk_user_id = 'user_1' FOR UPDATE",
+    "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('n', 'n@example.com', 'N')",
+    "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('n', 'n@example.com', 'N') RETURNING id",
+    "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('user_1', 'n@example.com', 'N') \
+     ON CONFLICT (clerk_user_id) DO UPDATE SET full_name = excluded.full_name",
+    "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('user_1', 'n@example.com', 'N') \
+     ON CONFLICT DO NOTHING",
+    "UPDATE iso_agents SET full_name = 'x'",
+    "UPDATE iso_agents SET full_name = 'x' WHERE clerk_user_id = 'user_1'",
+    "DELETE FROM iso_agents",
+    "DELETE FROM iso_agents WHERE clerk_user_id = 'user_1'",
+    "DELETE FROM iso_agents WHERE clerk_user_id = 'user_1' RETURNING email",
+    "TRUNCATE iso_agents",
+    "COPY iso_agents TO STDOUT",
+    "COPY iso_agents (email) TO STDOUT",
+    "LOCK TABLE iso_agents IN ACCESS SHARE MODE",
+    "LOCK TABLE iso_agents IN ROW EXCLUSIVE MODE",
+    "LOCK TABLE iso_agents",
+];
+
+/// `ok`, or the SQLSTATE and the message; nothing stays.
+async fn outcome(client: &Client, sql: &str) -> String {
+    client.batch_execute("BEGIN").await.unwrap();
+    let ended = match sql.starts_with("COPY") {
+        true => client.copy_out(sql).await.map(drop),
+        false => client.batch_execute(sql).await,
+    };
+    let told = match ended {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => match error.as_db_error() {
+            Some(error) => format!("{} {}", error.code().code(), error.message()),
+            None => panic!("{sql}: {error}"),
+        },
+    };
+    client.batch_execute("ROLLBACK").await.unwrap();
+    told
+}
+
+async fn outcomes(client: &Client) -> Vec<String> {
+    let mut all = Vec::new();
+    for sql in STATEMENTS {
+        all.push(outcome(client, sql).await);
+    }
+    all
+}
+
+async fn granted(operator: &Client) {
+    for (role, held) in ROLES {
+        let sql = format!("GRANT {held} ON iso_agents TO {role}");
+        operator.batch_execute(&sql).await.unwrap();
+    }
+}
+
+/// What refers to the table is in TRUNCATE's way.
+const ALONE: &str = "DO $$ DECLARE k record; BEGIN \
+    FOR k IN SELECT conrelid::regclass AS r, conname FROM pg_constraint WHERE confrelid = 'iso_agents'::regclass LOOP \
+        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', k.r, k.conname); END LOOP; END $$";
+
+/// The GRANTs that the gate of the first step tells.
+async fn told(proxy: &Proxy) -> String {
+    let plan = ["advance", "iso_agents", "--dry-run"];
+    let plan = control::run(&proxy.config(), &plan).await.unwrap();
+    let lines = plan.output.lines().chain(plan.errors.lines());
+    let grants = lines.filter_map(|line| line.find("GRANT ").map(|at| &line[at..]));
+    grants.collect::<Vec<_>>().join("\n")
+}
+
+/// The same, which are all that it wants.
+async fn settled(world: &World) -> String {
+    let proxy = world.in_phase("before", Phase::LegacyOnly).await.unwrap();
+    let operator = world.client(&world.postgres.url("before")).await.unwrap();
+    granted(&operator).await;
+    let grants = told(&proxy).await;
+    operator.batch_execute(&grants).await.unwrap();
+    assert_eq!(told(&proxy).await, "");
+    grants
+}
+
+#[tokio::test]
+async fn a_role_may_under_the_legacy_name_what_it_may_on_the_legacy_table() {
+    let world = World::start_filled(30, ALONE).await.unwrap();
+    for (role, _) in ROLES {
+        let made = world.postgres.create_user(role, "secret", Auth::Scram);
+        made.await.unwrap();
+    }
+    let settled = settled(&world).await;
+    world.database("straight").await.unwrap();
+    let operator = world.client(&world.postgres.url("straight")).await.unwrap();
+    granted(&operator).await;
+    operator.batch_execute(&settled).await.unwrap();
+    let mut straight = Vec::new();
+    for (role, _) in ROLES {
+        let url = world.postgres.url_as(&format!("{role}:secret"), "straight");
+        straight.push(outcomes(&world.client(&url).await.unwrap()).await);
+    }
+    let denied = straight
+        .iter()
+        .flatten()
+        .filter(|told| *told != "ok")
+        .count();
+    assert!(
+        denied > 20 && denied < ROLES.len() * STATEMENTS.len() - 20,
+        "{denied}"
+    );
+    let mut wrong = Vec::new();
+    for phase in Phase::ALL {
+        let database = format!("rights_{phase}");
+        let proxy = world.in_phase(&database, phase).await.unwrap();
+        let operator = world.client(&world.postgres.url(&database)).await.unwrap();
+        if phase != Phase::Retired {
+            granted(&operator).await;
+        }
+        for grant in settled.lines() {
+            if phase != Phase::Retired || !grant.contains("public.iso_agents") {
+                operator.batch_execute(grant).await.unwrap();
+            }
+        }
+        proxy.crossfade(&["prepare"]).await.unwrap();
+        for ((role, held), straight) in ROLES.iter().zip(&straight) {
+            let through = format!(
+                "postgres://{role}:secret@127.0.0.1:{}/{database}",
+                proxy.port
+            );
+            let client = world.client(&through).await.unwrap();
+            for ((sql, before), now) in STATEMENTS.iter().zip(straight).zip(outcomes(&client).await)
+            {
+                if *before != now {
+                    wrong.push(format!("{phase}, {held}: {sql}: {before} -> {now}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
+}
