@@ -6,6 +6,7 @@
 mod collisions;
 mod laws;
 mod limits;
+mod lookups;
 mod others_code;
 mod shape;
 mod surroundings;
@@ -104,6 +105,7 @@ pub async fn run(
             if !migration.phase.reads_unified() {
                 collisions::check(&control, lens, &mut findings).await?;
             }
+            lookups::check(&control, lens, &mut findings).await?;
             targets::check(&control, (rules, migration), lens, &mut findings).await?;
             laws::check(&control, lens, sample_rows, &mut findings).await?;
         }

@@ -141,8 +141,9 @@ SELECT kind, name, max(said) FROM ( \
     WHERE d.classid = 'pg_policy'::regclass AND d.refclassid = 'pg_class'::regclass \
         AND d.refobjid = to_regclass($1) AND p.polrelid <> d.refobjid \
     UNION ALL \
-    SELECT 'function', d.objid::regprocedure::text, NULL \
-    FROM pg_depend AS d LEFT JOIN pg_type AS t ON t.oid = d.refobjid AND d.refclassid = 'pg_type'::regclass \
+    SELECT 'function', p.oid::regprocedure::text, NULL \
+    FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid AND p.pronamespace IS DISTINCT FROM to_regnamespace('crossfade') \
+    LEFT JOIN pg_type AS t ON t.oid = d.refobjid AND d.refclassid = 'pg_type'::regclass \
     LEFT JOIN pg_type AS e ON e.oid = t.typelem \
     WHERE d.classid = 'pg_proc'::regclass AND to_regclass($1) IN ( \
         CASE WHEN d.refclassid = 'pg_class'::regclass THEN d.refobjid END, t.typrelid, e.typrelid) \

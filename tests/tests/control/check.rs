@@ -45,6 +45,7 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
         "{said}"
     );
     assert!(said.contains("view agent_mails"), "{said}");
+    assert!(!said.contains("function crossfade."), "our own: {said}");
     for (function, runs) in [
         ("goes(text)", "default value for column a of table moving"),
         ("turns()", "trigger turns of moving"),
@@ -134,7 +135,7 @@ const FAULTS: [(&str, &str); 13] = [
     ),
     (
         "CREATE ROLE writer; GRANT INSERT ON iso_agents TO writer",
-        "role writer may write the legacy table but lacks SELECT on",
+        "role writer may write the legacy table but lacks SELECT, UPDATE on public.iso_agents",
     ),
 ];
 

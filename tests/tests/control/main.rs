@@ -12,6 +12,7 @@ mod ghosts;
 mod holders;
 mod infer;
 mod killed;
+mod lookups;
 mod matrix;
 mod retire;
 mod rights;

@@ -16,7 +16,7 @@ async fn left_behind(world: &World, name: &str) -> (Proxy, Client) {
              ALTER TABLE requests DROP CONSTRAINT requests_iso_agent_id_fkey; \
              CREATE ROLE reporter; GRANT SELECT ON iso_agents, users TO reporter; \
              GRANT UPDATE (full_name) ON iso_agents TO reporter WITH GRANT OPTION; \
-             GRANT INSERT, UPDATE ON users TO reporter",
+             GRANT INSERT, UPDATE ON iso_agents, users TO reporter",
         )
         .await
         .unwrap();

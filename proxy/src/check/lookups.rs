@@ -1,0 +1,179 @@
+//! Look-ups without an index: what is no matter with a hundred rows makes each write of one row read whole
+//! tables once there are many.
+//!
+//! Plans show it: with scans of whole tables forbidden, one that is left has no index to go by.
+//! Foreign keys are in no plan: what refers to a row that the lens deletes or whose key it changes
+//! is looked up by the server itself.
+
+use std::collections::BTreeSet;
+
+use rewrite_rules::{Lens, TableName};
+use serde_json::Value;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::Findings;
+use crate::control::{ControlError, shown};
+
+/// Nested loops alone: a join of whole tables could hide that one of them has no index.
+const PLAN: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
+                    SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
+
+/// Foreign keys to one of the tables, without an index that begins with their columns: the referring
+/// table, the key's name and its columns.
+const FOREIGN_KEYS: &str = "\
+SELECT k.confrelid::regclass::text, k.conrelid::regclass::text, quote_ident(k.conname), \
+    (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY c.at) FROM unnest(k.conkey) WITH ORDINALITY AS c (attnum, at) \
+        JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.attnum) \
+FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0 \
+    AND k.confrelid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name) \
+    AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = k.conrelid AND i.indisvalid \
+        AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid) ~ '^\\([^ ]+ IS NOT NULL\\)$') \
+        AND (SELECT array_agg(a ORDER BY a) FROM unnest(k.conkey) AS a) \
+            = (SELECT array_agg(a ORDER BY a) FROM unnest((i.indkey::int2[])[0:cardinality(k.conkey) - 1]) AS a)) \
+ORDER BY 1, 2, 3";
+
+pub(super) async fn check(
+    client: &Client,
+    lens: &Lens,
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    let crosswalk = lens.written.iter().flat_map(|written| &written.crosswalk);
+    let unified = lens.unified_tables().into_iter().chain(crosswalk);
+    let tables: Vec<&TableName> = unified.collect();
+    foreign_keys(client, &tables, findings).await?;
+    let mut told = BTreeSet::new();
+    for lookup in lens.lookups() {
+        let Some(plan) = plan(client, &lookup.sql).await? else {
+            continue;
+        };
+        let mut scans = Vec::new();
+        whole_scans(&plan, None, &mut scans);
+        for Scan {
+            schema,
+            table,
+            condition,
+        } in scans
+        {
+            let named = TableName {
+                schema,
+                name: table,
+            };
+            // A plan holds the steps before its own.
+            if tables.contains(&&named) && told.insert((named.sql(), condition.clone())) {
+                findings.warning(
+                    format!(
+                        "{} looks through the whole of {} for each row: no index serves {condition}",
+                        lookup.what,
+                        shown(&named.sql()),
+                    ),
+                    "create one, in the rule file's [prepare] or beside it",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn foreign_keys(
+    client: &Client,
+    tables: &[&TableName],
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    let tables: Vec<String> = tables.iter().map(|table| table.sql()).collect();
+    let rows = client
+        .query(FOREIGN_KEYS, &[&tables])
+        .await
+        .map_err(ControlError::sql("look at the foreign keys' indexes"))?;
+    for row in rows {
+        let [to, from, key, columns]: [String; 4] = std::array::from_fn(|at| row.get(at));
+        findings.warning(
+            format!(
+                "each delete from {to} looks through the whole of {from} for its foreign key {key}: no index begins \
+                 with {columns}"
+            ),
+            &format!("CREATE INDEX ON {from} ({columns});"),
+        );
+    }
+    Ok(())
+}
+
+/// The plan of a statement; `None` where there is none, since it names what is not there yet.
+async fn plan(client: &Client, sql: &str) -> Result<Option<Value>, ControlError> {
+    let doing = "plan of a look-up";
+    let begun = client.batch_execute(PLAN).await;
+    begun.map_err(ControlError::sql(doing))?;
+    let explained = client
+        .simple_query(&format!("EXPLAIN (FORMAT JSON, VERBOSE) {sql}"))
+        .await;
+    let ended = client.batch_execute("ROLLBACK").await;
+    ended.map_err(ControlError::sql(doing))?;
+    let rows = match explained {
+        Ok(rows) => rows,
+        Err(error) if error.as_db_error().is_some() => return Ok(None),
+        Err(error) => return Err(ControlError::sql(doing)(error)),
+    };
+    Ok(rows.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => serde_json::from_str(row.get(0)?).ok(),
+        _ => None,
+    }))
+}
+
+struct Scan {
+    schema: String,
+    table: String,
+    condition: String,
+}
+
+/// The scans of a plan that read a whole table to find some of its rows.
+fn whole_scans(plan: &Value, above: Option<&str>, found: &mut Vec<Scan>) {
+    if let Some(plans) = plan.as_array() {
+        for plan in plans {
+            whole_scans(plan, above, found);
+        }
+        return;
+    }
+    if let Some(plan) = plan.get("Plan") {
+        return whole_scans(plan, above, found);
+    }
+    let text = |name| plan.get(name).and_then(Value::as_str);
+    let condition = text("Filter").or_else(|| text("Join Filter")).or(above);
+    if let (Some(kind), Some(schema), Some(table), Some(condition)) = (
+        text("Node Type"),
+        text("Schema"),
+        text("Relation Name"),
+        condition,
+    ) && (kind.contains("Seq Scan") || kind.starts_with("Index") && text("Index Cond").is_none())
+    {
+        found.push(Scan {
+            schema: schema.to_owned(),
+            table: table.to_owned(),
+            condition: condition.to_owned(),
+        });
+    }
+    if let Some(plans) = plan.get("Plans") {
+        whole_scans(plans, text("Join Filter").or(above), found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_with_a_condition_and_no_index_is_found_wherever_it_is() {
+        let plan = serde_json::json!([{"Plan": {
+            "Node Type": "Nested Loop", "Join Filter": "(a.x = b.x)", "Plans": [
+                {"Node Type": "Seq Scan", "Schema": "s", "Relation Name": "a"},
+                {"Node Type": "Index Scan", "Schema": "s", "Relation Name": "b", "Index Cond": "(b.y = 1)"},
+                {"Node Type": "Index Only Scan", "Schema": "s", "Relation Name": "c", "Filter": "(c.z = 2)"},
+            ],
+        }}]);
+        let mut found = Vec::new();
+        whole_scans(&plan, None, &mut found);
+        let found: Vec<_> = found
+            .iter()
+            .map(|scan| (scan.table.as_str(), scan.condition.as_str()))
+            .collect();
+        assert_eq!(found, [("a", "(a.x = b.x)"), ("c", "(c.z = 2)")]);
+    }
+}
