@@ -59,78 +59,142 @@ impl Reading {
                 needs: rewritten.needs.clone(),
             },
         };
-        let mut effects = self.effects.clone();
-        // Backwards: what is inserted moves only what stands behind it.
-        for run in runs.into_iter().rev() {
-            let Some(OnPrepared { statement, at, .. }) = effects.prepared.get(run.effect).cloned()
+        let mut renewals = Vec::new();
+        for run in runs {
+            let Some(OnPrepared { statement, at, .. }) = self.effects.prepared.get(run.effect)
             else {
                 continue;
             };
-            let needed = statement + 1;
-            if built.answers.len() < needed {
-                built.answers.resize(needed, Answer::default());
+            if built.answers.len() <= *statement {
+                built.answers.resize(statement + 1, Answer::default());
             }
-            built.answers[statement] = run.answer;
+            built.answers[*statement] = run.answer;
             let new = run
                 .renames
                 .iter()
-                .filter(|&new| !built.renames.contains(new));
+                .filter(|new| !built.renames.contains(new));
             let new: Vec<Rename> = new.cloned().collect();
             if !new.is_empty() {
                 built.renames = built.renames.iter().cloned().chain(new).collect();
             }
-            if let Some((sql, name)) = run.before {
-                insert(&mut built, at, &format!("{sql}; "));
-                let silent = Answer {
-                    silent: true,
-                    ..Answer::default()
-                };
-                built.answers.insert(statement, silent);
-                for later in &mut effects.prepared[run.effect..] {
-                    later.statement += 1;
-                }
-                let renewed = OnPrepared {
-                    statement,
-                    at,
-                    does: Does::Renew(name),
-                };
-                effects.prepared.insert(run.effect, renewed);
-            }
+            renewals.extend(run.before.map(|(sql, name)| Renewal {
+                effect: run.effect,
+                statement: *statement,
+                at: *at,
+                sql: sql + "; ",
+                name,
+            }));
+        }
+        let mut effects = self.effects.clone();
+        if !renewals.is_empty() {
+            insert(&mut built, &renewals);
+            built.answers = with_silent(&built.answers, &renewals);
+            effects.prepared = with_renewed(&effects.prepared, &renewals);
         }
         Reading::new(Verdict::Rewritten(built), effects)
     }
 }
 
-/// Inserts text of our own before a byte of the client's text, which must be kept.
-fn insert(built: &mut Rewritten, at: usize, sql: &str) {
-    let Some(index) = built
-        .kept
-        .iter()
-        .position(|kept| kept.original <= at && at < kept.original + kept.length)
-    else {
-        return;
-    };
-    let (head, tail) = {
-        let kept = built.kept[index];
-        let length = at - kept.original;
-        let tail = Kept {
-            original: at,
-            rewritten: kept.rewritten + length,
-            length: kept.length - length,
-        };
-        (Kept { length, ..kept }, tail)
-    };
-    let place = tail.rewritten;
-    built.kept.splice(index..=index, [head, tail]);
-    for kept in &mut built.kept[index + 1..] {
-        kept.rewritten += sql.len();
-    }
-    for mapped in &mut built.values {
-        if mapped.rewritten.start >= place {
-            *mapped = mapped.clone().moved(sql.len());
+/// A statement of the session's own that goes before one of the client's.
+struct Renewal {
+    /// Its place among the prepared-statement effects of the text.
+    effect: usize,
+    /// The statement that it goes before, and where that begins in the client's text.
+    statement: usize,
+    at: usize,
+    sql: String,
+    name: String,
+}
+
+/// Inserts text of our own, in its order, before bytes of the client's text, which must be kept. One pass:
+/// a text may execute thousands.
+fn insert(built: &mut Rewritten, renewals: &[Renewal]) {
+    let new: usize = renewals.iter().map(|renewal| renewal.sql.len()).sum();
+    let mut sql = String::with_capacity(built.sql.len() + new);
+    let mut kept = Vec::with_capacity(built.kept.len() + renewals.len());
+    // Places in the text as it was, and what was inserted up to there.
+    let mut places: Vec<(usize, usize)> = Vec::with_capacity(renewals.len());
+    let mut waiting = renewals.iter().peekable();
+    let (mut copied, mut inserted) = (0, 0);
+    for piece in &built.kept {
+        let mut rest = *piece;
+        let holds = |rest: &Kept, at| rest.original <= at && at < rest.original + rest.length;
+        while let Some(renewal) = waiting.next_if(|renewal| holds(&rest, renewal.at)) {
+            let length = renewal.at - rest.original;
+            let place = rest.rewritten + length;
+            if length > 0 {
+                kept.push(Kept {
+                    rewritten: rest.rewritten + inserted,
+                    length,
+                    ..rest
+                });
+            }
+            sql.push_str(&built.sql[copied..place]);
+            sql.push_str(&renewal.sql);
+            copied = place;
+            inserted += renewal.sql.len();
+            places.push((place, inserted));
+            rest = Kept {
+                original: renewal.at,
+                rewritten: place,
+                length: rest.length - length,
+            };
         }
+        kept.push(Kept {
+            rewritten: rest.rewritten + inserted,
+            ..rest
+        });
     }
-    built.sql.insert_str(place, sql);
+    sql.push_str(&built.sql[copied..]);
+    for mapped in &mut built.values {
+        let before = places.partition_point(|(place, _)| *place <= mapped.rewritten.start);
+        let by = before.checked_sub(1).map_or(0, |last| places[last].1);
+        *mapped = mapped.clone().moved(by);
+    }
+    built.sql = sql;
+    built.kept = kept;
+}
+
+/// The answers with those of the session's own statements, of which the client hears nothing.
+fn with_silent(answers: &[Answer], renewals: &[Renewal]) -> Vec<Answer> {
+    let silent = Answer {
+        silent: true,
+        ..Answer::default()
+    };
+    let mut waiting = renewals.iter().peekable();
+    let mut all = Vec::with_capacity(answers.len() + renewals.len());
+    for (statement, answer) in answers.iter().enumerate() {
+        while waiting
+            .next_if(|renewal| renewal.statement == statement)
+            .is_some()
+        {
+            all.push(silent);
+        }
+        all.push(*answer);
+    }
+    all
+}
+
+/// The effects with those of the session's own statements, each under its new number.
+fn with_renewed(effects: &[OnPrepared], renewals: &[Renewal]) -> Vec<OnPrepared> {
+    let mut waiting = renewals.iter().peekable();
+    let mut all = Vec::with_capacity(effects.len() + renewals.len());
+    let mut before = 0;
+    for (index, effect) in effects.iter().enumerate() {
+        if let Some(renewal) = waiting.next_if(|renewal| renewal.effect == index) {
+            all.push(OnPrepared {
+                statement: effect.statement + before,
+                at: effect.at,
+                does: Does::Renew(renewal.name.clone()),
+            });
+            before += 1;
+        }
+        all.push(OnPrepared {
+            statement: effect.statement + before,
+            ..effect.clone()
+        });
+    }
+    all
 }
 
 #[cfg(test)]
@@ -187,6 +251,72 @@ mod tests {
         assert_eq!(told("EXECUTE"), Some(13));
         assert_eq!(told("PREPARE"), None);
         assert_eq!(told("email FROM"), Some(36));
+    }
+
+    #[test]
+    fn several_statements_of_our_own_each_go_before_their_execute() {
+        let text = "EXECUTE a; SELECT email FROM iso_agents; EXECUTE b; EXECUTE c";
+        let reading = rules(Phase::UnifiedOnly).rewrite(text, SearchPath::AsDeclared);
+        let prepare = |name: &str| Some((format!("PREPARE {name} AS SELECT 1"), name.to_owned()));
+        let answer = |verb| Answer {
+            tag: Some(verb),
+            ..Answer::default()
+        };
+        let runs = [
+            (0, prepare("a"), TagVerb::Update),
+            (1, None, TagVerb::Delete),
+            (2, prepare("c"), TagVerb::Merge),
+        ];
+        let executed = runs.map(|(effect, before, verb)| Executed {
+            effect,
+            before,
+            answer: answer(verb),
+            renames: Arc::default(),
+        });
+        let built = reading.executing(text, executed.into());
+        let Verdict::Rewritten(rewritten) = &built.verdict else {
+            panic!("{built:?}");
+        };
+        let sql = &rewritten.sql;
+        assert!(sql.starts_with("PREPARE a AS SELECT 1; EXECUTE a; SELECT email FROM ("));
+        assert!(
+            sql.ends_with("; EXECUTE b; PREPARE c AS SELECT 1; EXECUTE c"),
+            "{sql}"
+        );
+        let silent: Vec<bool> = rewritten
+            .answers
+            .iter()
+            .map(|answer| answer.silent)
+            .collect();
+        assert_eq!(silent, [true, false, false, false, true, false]);
+        let verbs: Vec<Option<TagVerb>> =
+            rewritten.answers.iter().map(|answer| answer.tag).collect();
+        assert_eq!(verbs[1], Some(TagVerb::Update));
+        assert_eq!(verbs[3], Some(TagVerb::Delete));
+        assert_eq!(verbs[5], Some(TagVerb::Merge));
+        let places: Vec<(usize, bool)> = built
+            .effects
+            .prepared
+            .iter()
+            .map(|on| (on.statement, matches!(on.does, Does::Renew(_))))
+            .collect();
+        let expected = [(0, true), (1, false), (3, false), (4, true), (5, false)];
+        assert_eq!(places, expected);
+        for (word, told) in [
+            ("EXECUTE a", 1),
+            ("email", 19),
+            ("EXECUTE b", 42),
+            ("EXECUTE c", 53),
+        ] {
+            let position = sql.find(word).expect("it is there") + 1;
+            let position = u32::try_from(position).expect("short");
+            assert_eq!(rewritten.client_position(position), Some(told), "{word}");
+        }
+        for own in ["PREPARE a", "PREPARE c"] {
+            let position = sql.find(own).expect("it is there") + 1;
+            let position = u32::try_from(position).expect("short");
+            assert_eq!(rewritten.client_position(position), None, "{own}");
+        }
     }
 
     #[test]

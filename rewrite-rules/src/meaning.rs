@@ -171,15 +171,19 @@ fn calls_unknown(text: &[u8]) -> bool {
     let mut parentheses = text.iter().enumerate().filter(|(_, byte)| **byte == b'(');
     parentheses.any(|(at, _)| {
         let before = trim_end(&text[..at]);
-        // The end of a comment may stand between a name and its arguments.
-        let over_lines = text[before.len()..at].contains(&b'\n');
-        let last_line = before.rsplit(|byte| matches!(byte, b'\n' | b'\r')).next();
-        let in_doubt = over_lines && last_line.is_some_and(has_line_comment);
-        in_doubt || before.ends_with(b"*/") || may_call(before)
+        // The end of a comment may stand between a name and its arguments. The line is looked for only
+        // where one has ended: a text of thousands of parentheses may be a single line.
+        let over_lines = text[before.len()..at].iter().any(is_line_end);
+        (over_lines && ends_in_line_comment(before)) || before.ends_with(b"*/") || may_call(before)
     })
 }
 
-fn has_line_comment(line: &[u8]) -> bool {
+fn is_line_end(byte: &u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+fn ends_in_line_comment(text: &[u8]) -> bool {
+    let line = text.rsplit(is_line_end).next().unwrap_or_default();
     line.windows(2).any(|pair| pair == b"--")
 }
 
@@ -361,6 +365,7 @@ mod tests {
             "SELECT \"lower it\"(a)",
             "SELECT * FROM mine (1)",
             "SELECT mine -- lower\n(1)",
+            "SELECT mine -- lower\r(1)",
             "SELECT mine /* lower */ (1)",
             "SELECT U&\"s\\0065t_config\"('a', 'b', true)",
             "ALTER SCHEMA a RENAME TO b",

@@ -24,8 +24,8 @@ const DEPTH_MAX: usize = 5;
 /// PostgreSQL cuts longer names off.
 const NAME_BYTES_MAX: usize = 63;
 
-/// Beginnings of comments and of dollar-quoted strings without an end that are looked at: each costs a
-/// look at all that is behind it. Those that come later are read over, so that more counts as a name.
+/// Beginnings of comments and of strings without an end that are looked at: each costs a look at all that
+/// is behind it. Those that come later are read over, so that more counts as a name.
 const UNENDED_MAX: usize = 50;
 
 /// A name as it may be a table's.
@@ -143,6 +143,7 @@ fn lexed(text: &str, strings: bool, found: &mut HashSet<Mention>) {
             escapes,
             depth_left,
             unended_left: UNENDED_MAX,
+            unended_quotes_left: UNENDED_MAX,
             found,
         };
         lexer.read(text);
@@ -159,6 +160,7 @@ fn runs_strings(text: &str, escapes: bool) -> bool {
         escapes,
         depth_left: 0,
         unended_left: UNENDED_MAX,
+        unended_quotes_left: UNENDED_MAX,
         found: &mut words,
     };
     lexer.read(text);
@@ -208,6 +210,9 @@ struct Lexer<'f> {
     /// How deep strings are read.
     depth_left: usize,
     unended_left: usize,
+    /// Of strings in quotation marks, for each string that is read anew: in what is SQL, read as the server
+    /// reads it, there are none, and what is none must not leave those behind it unread.
+    unended_quotes_left: usize,
     found: &'f mut HashSet<Mention>,
 }
 
@@ -260,12 +265,16 @@ impl Lexer<'_> {
     }
 
     fn constant<'t>(&mut self, text: &'t str) -> Option<(String, &'t str)> {
-        let dollar = text.starts_with('$');
-        if dollar && self.unended_left == 0 {
+        let left = if text.starts_with('$') {
+            &mut self.unended_left
+        } else {
+            &mut self.unended_quotes_left
+        };
+        if *left == 0 || !begins_string(text) {
             return None;
         }
         let found = string(text, self.escapes);
-        self.unended_left -= usize::from(dollar && found.is_none());
+        *left -= usize::from(found.is_none());
         found
     }
 
@@ -297,6 +306,7 @@ impl Lexer<'_> {
             depth_left,
             escapes: self.escapes,
             unended_left: self.unended_left,
+            unended_quotes_left: UNENDED_MAX,
             found: self.found,
         };
         inner.read(content);
@@ -352,6 +362,15 @@ fn quoted_name(text: &str) -> Option<(String, &str)> {
             (cut(unescaped_unicode(&name, escape)), behind)
         }
     })
+}
+
+/// Whether a text begins as a string constant does, if it has an end.
+fn begins_string(text: &str) -> bool {
+    let quoted = |prefix: &str| {
+        let said = text.get(..prefix.len());
+        said.is_some_and(|said| said.eq_ignore_ascii_case(prefix))
+    };
+    ["'", "$", "e'", "n'", "u&'"].into_iter().any(quoted)
 }
 
 /// A string constant of any kind at the beginning, with what continues it on further lines, its content,

@@ -9,7 +9,7 @@ use pg_query::ParserOptions;
 
 use crate::cost;
 use crate::refuse;
-use crate::rewrite::{self, Plan, Scope};
+use crate::rewrite::{self, Plan, Remarks, Scope};
 use crate::rule_set::RuleSet;
 use crate::splice::{Output, Source};
 use crate::statement::{
@@ -100,8 +100,7 @@ impl RuleSet {
         let mut pieces: Vec<(Range<usize>, Output)> = Vec::new();
         let mut answers = Vec::new();
         let mut shadow = None;
-        let mut renames = Vec::new();
-        let mut needs = None;
+        let mut remarks = Remarks::default();
         let mut path = path;
         // Something before in the text may have changed what names mean, or taken back a change.
         let (mut changed, mut reverted) = (false, false);
@@ -117,9 +116,7 @@ impl RuleSet {
                 tokens,
             };
             let mut answered = vec![Answer::default()];
-            let remarks = rewrite::remarks(&scope)?;
-            renames.extend(remarks.renames);
-            needs = needs.or(remarks.needs);
+            remarks.add(&scope)?;
             match rewrite::plan(&scope, &mut source)? {
                 Plan::Unchanged => {}
                 Plan::Prepared { output, executed } => {
@@ -148,8 +145,8 @@ impl RuleSet {
         }
         let statements = answers.len();
         let mut rewritten = assemble(&source, pieces, answers, shadow);
-        rewritten.renames = renames.into();
-        rewritten.needs = needs;
+        rewritten.renames = remarks.renames.into();
+        rewritten.needs = remarks.needs;
         rewritten.query_only = statements > tree.list("stmts").len();
         // A result that is no SQL is our mistake: better told here than by a server that points
         // into a text that the client never wrote.

@@ -149,41 +149,41 @@ pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Pla
     }
 }
 
-/// What is said of a rewritten statement beside its text.
+/// What is said of a rewritten text beside itself: of all its statements once, however many there are.
 #[derive(Debug, Default)]
-pub(crate) struct Remarks {
+pub(crate) struct Remarks<'a> {
     /// How its errors are told to the client, who knows the names that its own text used.
     pub renames: Vec<Rename>,
     /// What it asks of the server, if not any can do it.
     pub needs: Option<Needs>,
+    /// Whose names are among the renames.
+    named: Vec<(&'a Lens, Side)>,
 }
 
-pub(crate) fn remarks(scope: &Scope<'_>) -> Result<Remarks, Refusal> {
-    let mut remarks = Remarks::default();
-    let mut seen: Vec<(&Lens, Side)> = Vec::new();
-    for found in managed_refs(scope)? {
-        let write = found.table.write.filter(|_| found.leads().is_some());
-        if write.is_some_and(|write| write.is("MergeStmt")) {
-            remarks.needs.get_or_insert_with(|| Needs {
-                version: ServerVersion(merge::SERVER_MIN),
-                table: found.table_name(),
+impl<'a> Remarks<'a> {
+    pub fn add(&mut self, scope: &Scope<'a>) -> Result<(), Refusal> {
+        for found in managed_refs(scope)? {
+            let write = found.table.write.filter(|_| found.leads().is_some());
+            if write.is_some_and(|write| write.is("MergeStmt")) {
+                self.needs.get_or_insert_with(|| Needs {
+                    version: ServerVersion(merge::SERVER_MIN),
+                    table: found.table_name(),
+                });
+            }
+            let (lens, side) = (found.managed.lens, found.managed.side);
+            let mut named = self.named.iter();
+            if named.any(|known| std::ptr::eq(known.0, lens) && known.1 == side) {
+                continue;
+            }
+            self.named.push((lens, side));
+            let ours = lens.renames();
+            self.renames.extend(match side {
+                Side::Legacy => ours,
+                Side::Unified => ours.into_iter().map(Rename::reversed).collect(),
             });
         }
-        let (lens, side) = (found.managed.lens, found.managed.side);
-        if seen
-            .iter()
-            .any(|known| std::ptr::eq(known.0, lens) && known.1 == side)
-        {
-            continue;
-        }
-        seen.push((lens, side));
-        let ours = lens.renames();
-        remarks.renames.extend(match side {
-            Side::Legacy => ours,
-            Side::Unified => ours.into_iter().map(Rename::reversed).collect(),
-        });
+        Ok(())
     }
-    Ok(remarks)
 }
 
 /// Resolves the statement's table references against the rules.

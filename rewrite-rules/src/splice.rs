@@ -45,19 +45,31 @@ impl<'a> Source<'a> {
 
     /// Whether an edit is for exactly this range.
     pub fn replaces(&self, range: &Range<usize>) -> bool {
-        self.edits.iter().any(|edit| edit.range == *range)
+        self.at(range).is_some()
     }
 
     /// Takes an edit of exactly this range back.
     pub fn withdraw(&mut self, range: &Range<usize>) -> Option<Output> {
-        let at = self.edits.iter().position(|edit| edit.range == *range)?;
+        let at = self.at(range)?;
         Some(self.edits.remove(at).with)
+    }
+
+    /// The place of the first edit of exactly this range. A text of thousands of statements has as many
+    /// edits, so none is looked at that stands elsewhere.
+    fn at(&self, range: &Range<usize>) -> Option<usize> {
+        let before = |edit: &Edit| (edit.range.start, edit.range.end) < (range.start, range.end);
+        let at = self.edits.partition_point(before);
+        (self.edits.get(at)?.range == *range).then_some(at)
     }
 
     /// Takes all edits within a range back, and what was inserted at its end.
     pub fn clear(&mut self, range: &Range<usize>) {
-        let within = |edit: &Edit| range.start <= edit.range.start && edit.range.end <= range.end;
-        self.edits.retain(|edit| !within(edit));
+        let begins = |at: usize| move |edit: &Edit| edit.range.start < at;
+        let first = self.edits.partition_point(begins(range.start));
+        let behind = self.edits.partition_point(begins(range.end + 1));
+        let others = self.edits.drain(first..behind.max(first));
+        let others: Vec<Edit> = others.filter(|edit| edit.range.end > range.end).collect();
+        self.edits.splice(first..first, others);
     }
 
     pub fn has_edits(&self) -> bool {

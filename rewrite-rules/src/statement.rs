@@ -210,11 +210,11 @@ impl Rewritten {
         (server < needs.version).then(|| refuse::merge_needs(needs.version, server, &needs.table))
     }
 
-    /// The same where it is not the text that is answered, but one execution of what it prepared.
+    /// The same where it is not the text that is answered, but one execution of what `sql` prepared.
     #[must_use]
-    pub fn executed(&self, answer: Answer) -> Rewritten {
+    pub fn executed(&self, answer: Answer, sql: String) -> Rewritten {
         Rewritten {
-            sql: self.sql.clone(),
+            sql,
             answers: vec![answer],
             shadow: None,
             // Its errors have no place in the text that executes it.

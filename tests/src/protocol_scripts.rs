@@ -1,9 +1,10 @@
 //! Conversations that a client may hold, byte for byte, and somebody who holds them.
 //!
-//! The scripts are in `protocol_scripts/corpus`; a script is a startup packet and turns, each
+//! The scripts are in `tests/data/protocol`; a script is a startup packet and turns, each
 //! some bytes to send and what to wait for before the next.
 
 pub mod corpus;
+mod fields;
 pub mod messages;
 
 use anyhow::{Context, bail};

@@ -12,6 +12,7 @@
 //! Close says nothing where there is no such statement: after a failure it need not be known how
 //! far the server came.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rewrite_rules::{
@@ -60,24 +61,25 @@ impl<P: Pin> Session<P> {
         insert: &mut Vec<u8>,
     ) -> Result<Read, Arc<Reading>> {
         let mut runs = Vec::new();
-        // What the statements before leave, where it differs from the books.
-        let mut left: Vec<(&str, Option<Read>)> = Vec::new();
+        // What the statements before leave of each name, where it differs from the books.
+        let mut left: HashMap<&str, Option<Read>> = HashMap::new();
         let mut all_gone = false;
         for (index, effect) in reading.effects.prepared.iter().enumerate() {
             match &effect.does {
                 Does::Prepare { name, text, answer } => {
                     self.has_room_for(name)?;
-                    let executed = executed(reading, *answer);
+                    // Nobody sends it again from here, and this text may prepare thousands.
+                    let executed = executed(reading, *answer, String::new);
                     let executed = executed.filter(|_| text.is_some());
                     // Whether it succeeds decides what the next text means.
                     self.holding |= executed.is_some();
-                    left.push((name, Some(executed)));
+                    left.insert(name, Some(executed));
                 }
                 Does::Deallocate(Some(name)) => {
-                    if !all_gone && !left.iter().any(|(known, _)| known == name) {
+                    if !all_gone && !left.contains_key(name.as_str()) {
                         self.stand_in(name, insert);
                     }
-                    left.push((name, None));
+                    left.insert(name, None);
                 }
                 Does::Deallocate(None) => {
                     left.clear();
@@ -85,17 +87,16 @@ impl<P: Pin> Session<P> {
                 }
                 Does::Renew(_) => {}
                 Does::Execute { name, within } => {
-                    let here = left.iter().rev().find(|(known, _)| known == name);
-                    let (known, before) = match here {
-                        Some((_, Some(read))) => (Known::As(read.clone()), None),
-                        Some((_, None)) => (Known::Nothing, None),
+                    let (known, before) = match left.get(name.as_str()) {
+                        Some(Some(read)) => (Known::As(read.clone()), None),
+                        Some(None) => (Known::Nothing, None),
                         None if all_gone => (Known::Nothing, None),
                         None => self.known_in_query(name, insert)?,
                     };
                     let Known::As(read) = known else { continue };
                     self.path_sees_run(&read);
                     if before.is_some() {
-                        left.push((name, Some(read.clone())));
+                        left.insert(name, Some(read.clone()));
                     }
                     runs.extend(run_of(index, *within, &read, before)?);
                 }
@@ -339,10 +340,11 @@ impl<P: Pin> Session<P> {
         let Some(reading) = run.read.clone() else {
             return;
         };
-        for effect in &reading.effects.prepared {
-            if effect.statement == statement {
-                self.had_effect(effect, run.serial);
-            }
+        let effects = &reading.effects.prepared;
+        let first = effects.partition_point(|effect| effect.statement < statement);
+        let own = effects[first..].iter();
+        for effect in own.take_while(|effect| effect.statement == statement) {
+            self.had_effect(effect, run.serial);
         }
     }
 
@@ -446,10 +448,15 @@ fn of_prepare(reading: &Arc<Reading>) -> Read {
             Does::Prepare { answer, .. } => Some(*answer),
             Does::Execute { .. } | Does::Deallocate(_) | Does::Renew(_) => None,
         });
-    executed(reading, answer.unwrap_or_default())
+    let sql = || match &reading.verdict {
+        Verdict::Rewritten(rewritten) => rewritten.sql.clone(),
+        Verdict::PassThrough | Verdict::Refused(_) => String::new(),
+    };
+    executed(reading, answer.unwrap_or_default(), sql)
 }
 
-fn executed(reading: &Arc<Reading>, answer: Answer) -> Read {
+/// What an execution is of what a text prepares; `sql` is what prepares it.
+fn executed(reading: &Arc<Reading>, answer: Answer, sql: impl FnOnce() -> String) -> Read {
     let effects = SessionEffects {
         path: reading.effects.path,
         ..SessionEffects::default()
@@ -459,7 +466,7 @@ fn executed(reading: &Arc<Reading>, answer: Answer) -> Read {
         Verdict::PassThrough => Some(Arc::new(Reading::new(Verdict::PassThrough, effects))),
         Verdict::Refused(_) => Some(Arc::clone(reading)),
         Verdict::Rewritten(rewritten) => {
-            let rewritten = rewritten.executed(answer);
+            let rewritten = rewritten.executed(answer, sql());
             Some(Arc::new(Reading::new(
                 Verdict::Rewritten(rewritten),
                 effects,

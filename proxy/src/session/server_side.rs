@@ -334,7 +334,10 @@ impl<P: Pin> Session<P> {
         if let Some(Expect::Execute(run)) = head {
             if run.read.is_some() {
                 self.prepared_after(&run, 0);
-                self.release_after_prepare();
+                // Only then: it looks through all that is outstanding.
+                if run.prepares() {
+                    self.release_after_prepare();
+                }
             }
             self.ran(run);
         }

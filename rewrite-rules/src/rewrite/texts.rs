@@ -185,31 +185,74 @@ fn texts_of(statement: &Tree) -> Vec<Text<'_>> {
         "CreateFunctionStmt" => texts.extend(body(Origin::Kept, statement.list("options"))),
         _ => {}
     }
-    let kept = keeps_queries(statement);
-    let mut sets = false;
     let first = texts.len();
-    statement.each(&mut |node| {
-        let found = argument(node);
-        sets |= match &found {
-            Some(text) => text.sets,
-            None if node.is("FuncCall") => {
-                !effects::is_known_call(node) || effects::sets_config(node)
-            }
-            None => false,
-        };
-        texts.extend(found.map(|text| match kept {
-            true => Text {
-                origin: Origin::Kept,
-                ..text
-            },
-            false => text,
-        }));
-    });
-    // In which order calls are run is the planner's choice.
+    arguments(statement, Around::default(), &mut texts);
+    let sets = texts.len() > first && sets(statement);
+    let kept = keeps_queries(statement);
     for text in &mut texts[first..] {
         text.sets = sets;
+        if kept {
+            text.origin = Origin::Kept;
+        }
     }
     texts
+}
+
+/// Whether a call of the statement, or a text that one is given, may change what names mean: in which
+/// order calls are run is the planner's choice.
+fn sets(statement: &Tree) -> bool {
+    let mut sets = false;
+    statement.each(&mut |node| {
+        sets |= match node.kind() {
+            "FuncCall" => {
+                call(node).is_none()
+                    && (!effects::is_known_call(node) || effects::sets_config(node))
+            }
+            "AConst" => meaning::may_set(node.get("val").text("sval")),
+            _ => false,
+        };
+    });
+    sets
+}
+
+/// Of the calls around a node, the innermost that reads what its texts name and the innermost that writes it,
+/// by their places among the texts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Around {
+    reads: Option<usize>,
+    writes: Option<usize>,
+}
+
+/// Adds what the calls in a node say by their arguments. However deep calls are nested, a constant counts
+/// for no more than two of them, and is read once.
+fn arguments<'t>(node: &'t Tree, around: Around, texts: &mut Vec<Text<'t>>) {
+    if node.is("AConst") && node.get("val").is("String") {
+        let places = [around.reads, around.writes].into_iter().flatten();
+        let mut places = places.peekable();
+        if places.peek().is_none() {
+            return;
+        }
+        let found = mentions(node.get("val").text("sval"), ARGUMENT);
+        for place in places {
+            if let Says::Names(names) = &mut texts[place].says {
+                names.extend(found.iter().cloned());
+            }
+        }
+        return;
+    }
+    let mut within = around;
+    if let Some((text, takes, does)) = call(node) {
+        let place = Some(texts.len()).filter(|_| takes == Takes::Text);
+        match does {
+            Does::Reads => within.reads = place.or(around.reads),
+            Does::Writes => within.writes = place.or(around.writes),
+        }
+        texts.push(text);
+    }
+    for (field, child) in node.children() {
+        let around = if field == "args" { within } else { around };
+        arguments(child, around, texts);
+    }
 }
 
 /// The body among the options of DO or CREATE FUNCTION.
@@ -251,8 +294,12 @@ fn schema_argument(call: &Tree) -> Option<String> {
     constant.then(|| value.get("val").text("sval").to_owned())
 }
 
-/// What a call says by its arguments, if it is one of a function that reads or runs them.
-fn argument(node: &Tree) -> Option<Text<'_>> {
+/// What an argument is written in.
+const ARGUMENT: Language = Language::Sql { strings: true };
+
+/// A call of a function that reads or runs its arguments, and what it does; the names in them are still
+/// to be found.
+fn call(node: &Tree) -> Option<(Text<'_>, Takes, Does)> {
     if !node.is("FuncCall") {
         return None;
     }
@@ -260,29 +307,19 @@ fn argument(node: &Tree) -> Option<Text<'_>> {
     let function = name.text("sval");
     let schema = before.last().map(|schema| schema.text("sval"));
     let (takes, does) = text_functions::known(schema, function)?;
-    let mut constants = Vec::new();
-    node.get("args").each(&mut |below| {
-        if below.is("AConst") && below.get("val").is("String") {
-            constants.push(below.get("val").text("sval"));
-        }
-    });
-    let language = Language::Sql { strings: true };
-    let sets = constants.iter().any(|text| meaning::may_set(text));
     let says = match takes {
-        Takes::Text => {
-            let names = constants.iter().flat_map(|text| mentions(text, language));
-            Says::Names(names.collect())
-        }
+        Takes::Text => Says::Names(HashSet::new()),
         Takes::Schema => {
             schema_argument(node).map_or(Says::Everything, |name| Says::Schemas(vec![name]))
         }
         Takes::Everything => Says::Everything,
     };
-    Some(Text {
+    let text = Text {
         origin: Origin::Argument(does),
-        language,
+        language: ARGUMENT,
         function,
-        sets,
+        sets: false,
         says,
-    })
+    };
+    Some((text, takes, does))
 }

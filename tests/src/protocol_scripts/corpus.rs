@@ -1,925 +1,288 @@
-//! The scripts. Each visits one part of the protocol, in its rarer corners as well.
+//! The scripts, read from `tests/data/protocol`. Each visits one part of the protocol, in its rarer
+//! corners as well.
+//!
+//! ```text
+//! script portals with row limits
+//! Parse "" "SELECT n FROM generate_series(1, 7) n"
+//! Bind "p" ""
+//! Execute "p" 3
+//! Sync
+//! ```
+//!
+//! A message stands on a line of its own, under its name in PostgreSQL's documentation and with its
+//! fields in their order: strings in `"…"`, values in `'…'`, with `\n`, `\t`, `\0`, `\x7f` and a backslash
+//! before whatever else is to be taken as it is. What is left out has the value that it nearly always has.
+//!
+//! ```text
+//! Bind "portal" "statement" formats 1 0 values '\0\0\0\x07' NULL results 1
+//! FunctionCall 177 40 2         a number is one of four bytes
+//! wait 2 ReadyForQuery          goes on when so many have come
+//! wait CopyInResponse           when one has come, whatever else comes
+//! wait end                      the server closes by itself; else the script ends with Terminate
+//! Startup 3.2 "user" "nobody"   in place of the usual startup packet; the last one of a name counts
+//! Extended "SELECT 1"           Parse, Describe, Bind, Describe and Execute of the unnamed statement
+//! 100 x Extended "SELECT 1"     so many of the message; of a value likewise: 1000 x '1'
+//! Message F "…"                 a body that no rule makes
+//! "… {2..4:+$#}"                for +$2+$3+$4
+//! # …                           a comment, to the end of the line
+//! ```
 
 use crossfade::testbed::SUPERUSER;
 
+use super::fields::{Fields, utf8};
 use super::messages::*;
 use super::{Script, Turn, Until};
 
 /// What the scripts need in their database.
-pub const FIXTURE: &str = "
-    CREATE TABLE fixture (id int PRIMARY KEY, name text NOT NULL, at timestamptz);
-    INSERT INTO fixture SELECT n, 'name ' || n, '2020-01-01' FROM generate_series(1, 20) n;
-    CREATE TABLE late (a int UNIQUE DEFERRABLE INITIALLY DEFERRED);
-    CREATE TABLE copied (a int, b text);
-    CREATE VIEW looked_at AS SELECT 1 AS a;
-    CREATE FUNCTION noisy(n int) RETURNS int LANGUAGE plpgsql AS
-        $$ BEGIN RAISE NOTICE 'at %', n USING DETAIL = 'more', HINT = 'none'; RETURN n; END $$;
-    CREATE PROCEDURE commits() LANGUAGE plpgsql AS
-        $$ BEGIN INSERT INTO copied VALUES (0, 'x'); COMMIT; DELETE FROM copied; COMMIT; END $$;
-";
-
-struct Corpus<'a> {
-    database: &'a str,
-    all: Vec<Script>,
-}
-
-impl Corpus<'_> {
-    /// One turn that ends with Terminate.
-    fn at_once<const N: usize>(&mut self, name: &'static str, parts: [Vec<u8>; N]) {
-        let sent = [parts.concat(), terminate()].concat();
-        self.script(name, vec![(sent, Until::Closed)]);
-    }
-
-    /// Turns that must wait for each other.
-    fn in_turns(&mut self, name: &'static str, mut turns: Vec<(Vec<u8>, Until)>) {
-        turns.push((terminate(), Until::Closed));
-        self.script(name, turns);
-    }
-
-    /// Turns after which the server closes by itself.
-    fn ended_by_server(&mut self, name: &'static str, turns: Vec<(Vec<u8>, Until)>) {
-        self.script(name, turns);
-        if let Some(script) = self.all.last_mut() {
-            script.server_ends = true;
-        }
-    }
-
-    fn script(&mut self, name: &'static str, turns: Vec<(Vec<u8>, Until)>) {
-        self.all.push(Script {
-            name,
-            startup: startup_with(V3_0, SUPERUSER, self.database, &[]),
-            turns: turns
-                .into_iter()
-                .map(|(sent, until)| Turn { sent, until })
-                .collect(),
-            server_ends: false,
-        });
-    }
-
-    /// Another startup packet, then one query.
-    fn startup(&mut self, name: &'static str, packet: Vec<u8>) {
-        self.at_once(name, [query("SHOW application_name")]);
-        if let Some(script) = self.all.last_mut() {
-            script.startup = packet;
-        }
-    }
-}
+pub const FIXTURE: &str = include_str!("../../data/protocol/fixture.sql");
 
 pub const V3_0: u32 = 3 << 16;
 pub const V3_2: u32 = 3 << 16 | 2;
-const INT4: u32 = 23;
+
+const FILES: [&str; 13] = [
+    include_str!("../../data/protocol/simple.txt"),
+    include_str!("../../data/protocol/order.txt"),
+    include_str!("../../data/protocol/statements.txt"),
+    include_str!("../../data/protocol/portals.txt"),
+    include_str!("../../data/protocol/errors.txt"),
+    include_str!("../../data/protocol/values.txt"),
+    include_str!("../../data/protocol/copy_in.txt"),
+    include_str!("../../data/protocol/copy_out.txt"),
+    include_str!("../../data/protocol/functions.txt"),
+    include_str!("../../data/protocol/beside_the_answers.txt"),
+    include_str!("../../data/protocol/encodings.txt"),
+    include_str!("../../data/protocol/startups.txt"),
+    include_str!("../../data/protocol/endings.txt"),
+];
 
 /// All scripts, for a database that holds the fixture.
+///
+/// # Panics
+/// If a line of theirs cannot be read.
 #[must_use]
 pub fn corpus(database: &str) -> Vec<Script> {
-    let mut corpus = Corpus {
-        database,
-        all: Vec::new(),
-    };
-    simple(&mut corpus);
-    extended_order(&mut corpus);
-    statements(&mut corpus);
-    portals(&mut corpus);
-    errors(&mut corpus);
-    values(&mut corpus);
-    copy_in(&mut corpus);
-    copy_out(&mut corpus);
-    functions(&mut corpus);
-    beside_the_answers(&mut corpus);
-    encodings(&mut corpus);
-    startups(&mut corpus);
-    endings(&mut corpus);
-    corpus.all
-}
-
-fn simple(corpus: &mut Corpus<'_>) {
-    corpus.at_once(
-        "several statements in one Query",
-        [
-            query("SELECT 1; SELECT 'two' AS b; ; SELECT; TABLE fixture"),
-            query("SELECT 1; SELECT 1/0; SELECT 3"),
-            query("BEGIN; SELECT 1; COMMIT; SELECT 2"),
-            query("INSERT INTO fixture VALUES (100, 'x'); SELECT 1/0"),
-            query("SELECT count(*) FROM fixture"),
-        ],
-    );
-    corpus.at_once(
-        "empty queries",
-        [
-            query(""),
-            query(";"),
-            query(" -- nothing\n"),
-            query("/* nothing */;;"),
-            extended(b""),
-            sync(),
-            extended(b"-- nothing"),
-            sync(),
-        ],
-    );
-    corpus.at_once(
-        "a transaction that fails and goes on to its end",
-        [
-            query("BEGIN"),
-            query("SAVEPOINT a"),
-            query("nonsense"),
-            query("SELECT 'not now'"),
-            query("ROLLBACK TO a"),
-            query("SELECT 'now'"),
-            query("SELECT 1/0"),
-            query("COMMIT"),
-            query("COMMIT"),
-        ],
-    );
-    corpus.at_once(
-        "commands of every kind",
-        [
-            query("EXPLAIN (COSTS OFF) SELECT 1"),
-            query("INSERT INTO fixture VALUES (50, 'x'), (51, 'y') RETURNING id"),
-            query("UPDATE fixture SET name = name WHERE id > 49"),
-            query("DELETE FROM fixture WHERE id > 49 RETURNING *"),
-            query("VACUUM fixture"),
-            query("CALL commits()"),
-            query("SET work_mem TO '5MB'"),
-            query("SHOW work_mem"),
-            query("CREATE TEMP TABLE t AS SELECT 1 AS a"),
-            query("DROP TABLE t, nothing"),
-            query("DO $$ BEGIN PERFORM noisy(1); END $$"),
-            query("VALUES (1, 'a'), (2, NULL)"),
-            query("DISCARD ALL"),
-        ],
-    );
-    corpus.at_once(
-        "wide and long results",
-        [
-            query("SELECT repeat('x', 300000), generate_series(1, 2)"),
-            query("SELECT n, md5(n::text) FROM generate_series(1, 5000) n"),
-            query("SELECT FROM generate_series(1, 3)"),
-            query("SELECT 1 WHERE false"),
-        ],
-    );
-}
-
-fn extended_order(corpus: &mut Corpus<'_>) {
-    corpus.at_once(
-        "every message of the extended protocol, and a Sync behind each",
-        [
-            parse("s", "SELECT $1::int + 1"),
-            sync(),
-            describe('S', "s"),
-            sync(),
-            bind("", "s", &[Some(b"41")], 0),
-            sync(),
-            // The portal went with its transaction.
-            describe('P', ""),
-            sync(),
-            execute("", 0),
-            sync(),
-            close('S', "s"),
-            sync(),
-            close('P', "none"),
-            sync(),
-            sync(),
-            flush(),
-            flush(),
-            sync(),
-        ],
-    );
-    for (name, order) in [
-        ("Bind before Parse", "BPDES"),
-        ("Execute before Bind", "PEBDS"),
-        ("Describe before Parse", "DPBES"),
-        ("Describe twice, Execute twice", "PDBDDEES"),
-        ("Close before Execute", "PBCES"),
-        ("Parse after Bind", "PBPDES"),
-        ("Sync in every place", "SPSBSDSESCS"),
-        ("Flush in every place", "HPHBHDHEHCHSH"),
-    ] {
-        let messages = order.chars().map(|letter| match letter {
-            'P' => parse("", "SELECT id, name FROM fixture WHERE id < 3"),
-            'B' => bind("", "", &[], 0),
-            'D' => describe('P', ""),
-            'E' => execute("", 0),
-            'C' => close('P', ""),
-            'H' => flush(),
-            _ => sync(),
-        });
-        let all: Vec<u8> = messages.flatten().collect();
-        corpus.at_once(name, [all]);
+    let mut all = Vec::new();
+    for file in FILES {
+        read(file, database, &mut all);
     }
-    corpus.in_turns(
-        "a Flush brings each answer before the next request",
-        vec![
-            (
-                [parse("", "SELECT 1"), flush()].concat(),
-                Until::Comes(b'1'),
-            ),
-            ([bind("", "", &[], 0), flush()].concat(), Until::Comes(b'2')),
-            ([describe('P', ""), flush()].concat(), Until::Comes(b'T')),
-            ([execute("", 0), flush()].concat(), Until::Comes(b'C')),
-            (sync(), Until::Ready(1)),
-        ],
-    );
-    corpus.at_once(
-        "simple and extended in one pipeline",
-        [
-            extended(b"SELECT 1"),
-            query("SELECT 2"),
-            extended(b"SELECT 3"),
-            sync(),
-            query("SELECT 4"),
-            extended(b"INSERT INTO copied VALUES (1, 'a')"),
-            extended(b"DELETE FROM copied"),
-            sync(),
-        ],
-    );
-    corpus.at_once(
-        "a hundred statements before one Sync",
-        [extended(b"SELECT 1").repeat(100), sync()],
-    );
+    all
 }
 
-fn statements(corpus: &mut Corpus<'_>) {
-    corpus.at_once(
-        "named and unnamed statements prepared anew",
-        [
-            parse("s", "SELECT 1"),
-            parse("s", "SELECT 2"),
-            sync(),
-            parse("", "SELECT 3"),
-            parse("", "SELECT 4"),
-            bind("", "", &[], 0),
-            execute("", 0),
-            bind("", "s", &[], 0),
-            execute("", 0),
-            close('S', "s"),
-            parse("s", "SELECT 5"),
-            bind("", "s", &[], 0),
-            execute("", 0),
-            sync(),
-            // A failed Parse takes the unnamed statement with it.
-            parse("", "SELECT 6"),
-            sync(),
-            parse("", "nonsense"),
-            sync(),
-            bind("", "", &[], 0),
-            sync(),
-            // So does a Query.
-            parse("", "SELECT 7"),
-            query("SELECT 8"),
-            bind("", "", &[], 0),
-            sync(),
-        ],
-    );
-    corpus.at_once(
-        "statements of the protocol and of SQL share their names",
-        [
-            query("PREPARE a (int) AS SELECT $1 + 1"),
-            bind("", "a", &[Some(b"1")], 0),
-            execute("", 0),
-            describe('S', "a"),
-            sync(),
-            parse("b", "SELECT $1::text"),
-            sync(),
-            query("EXECUTE b ('by SQL')"),
-            query("DEALLOCATE b"),
-            bind("", "b", &[Some(b"x")], 0),
-            sync(),
-            parse("c", "SELECT 1"),
-            sync(),
-            query("SELECT name, statement FROM pg_prepared_statements ORDER BY name"),
-            query("DEALLOCATE ALL"),
-            describe('S', "c"),
-            sync(),
-            parse("c", "SELECT 2"),
-            sync(),
-            query("DISCARD ALL"),
-            bind("", "c", &[], 0),
-            sync(),
-        ],
-    );
-    corpus.at_once(
-        "a cached plan whose result changes",
-        [
-            query("CREATE TEMP TABLE t (a int)"),
-            parse("s", "SELECT a FROM t"),
-            bind("", "s", &[], 0),
-            execute("", 0),
-            sync(),
-            query("ALTER TABLE t ALTER a TYPE text"),
-            bind("", "s", &[], 0),
-            execute("", 0),
-            sync(),
-        ],
-    );
+fn read(file: &'static str, database: &str, all: &mut Vec<Script>) {
+    // What stands before the first script tells about all of them.
+    let mut scripts = file.split("\nscript ").skip(1);
+    all.extend(scripts.by_ref().map(|script| {
+        let (name, lines) = script.split_once('\n').unwrap_or((script, ""));
+        Reader::script(name, lines, database)
+    }));
 }
 
-fn portals(corpus: &mut Corpus<'_>) {
-    let series = "SELECT n FROM generate_series(1, 7) n";
-    corpus.at_once(
-        "portals with row limits",
-        [
-            parse("", series),
-            bind("p", "", &[], 0),
-            execute("p", 3),
-            execute("p", 3),
-            execute("p", 3),
-            execute("p", 3),
-            bind("", "", &[], 0),
-            execute("", 7),
-            execute("", 7),
-            bind("", "", &[], 0),
-            execute("", 2),
-            bind("", "", &[], 1),
-            execute("", 2),
-            sync(),
-            execute("p", 0),
-            sync(),
-        ],
-    );
-    corpus.at_once(
-        "two portals read by turns in a transaction",
-        [
-            query("BEGIN"),
-            parse("s", series),
-            bind("p", "s", &[], 0),
-            bind("q", "s", &[], 1),
-            bind("p", "s", &[], 0),
-            sync(),
-            query("ROLLBACK; BEGIN"),
-            bind("p", "s", &[], 0),
-            bind("q", "s", &[], 1),
-            execute("p", 2),
-            execute("q", 3),
-            sync(),
-            execute("p", 2),
-            execute("q", 0),
-            describe('P', "p"),
-            close('P', "p"),
-            execute("p", 2),
-            sync(),
-            query("COMMIT"),
-        ],
-    );
-    corpus.at_once(
-        "SQL's cursors are portals",
-        [
-            query("BEGIN"),
-            query("DECLARE c SCROLL CURSOR FOR SELECT id, name FROM fixture ORDER BY id"),
-            describe('P', "c"),
-            execute("c", 2),
-            sync(),
-            query("FETCH 2 FROM c; FETCH BACKWARD 1 FROM c; MOVE 3 IN c"),
-            parse("", "FETCH 2 FROM c"),
-            bind("", "", &[], 0),
-            execute("", 1),
-            execute("", 0),
-            sync(),
-            query("CLOSE c; COMMIT"),
-            query("DECLARE h CURSOR WITH HOLD FOR SELECT 1; FETCH h; CLOSE h"),
-        ],
-    );
-    corpus.at_once(
-        "row limits on statements without rows, and on those that write",
-        [
-            parse(
-                "",
-                "INSERT INTO copied SELECT n FROM generate_series(1, 5) n RETURNING a",
-            ),
-            bind("p", "", &[], 0),
-            execute("p", 2),
-            execute("p", 0),
-            parse("", "DELETE FROM copied"),
-            bind("p2", "", &[], 0),
-            execute("p2", 1),
-            execute("p2", 1),
-            sync(),
-        ],
-    );
+/// One script, as far as it has been read.
+struct Reader<'a> {
+    database: &'a str,
+    script: Script,
+    /// What is sent in the turn that is being read.
+    sent: Vec<u8>,
 }
 
-fn errors(corpus: &mut Corpus<'_>) {
-    for (name, failing) in [
-        ("an error in Parse", parse("", "SELECT nothing")),
-        (
-            "an error in Bind",
-            [
-                parse("", "SELECT $1::int"),
-                bind("", "", &[Some(b"no number")], 0),
-            ]
-            .concat(),
-        ),
-        (
-            "an error in Execute",
-            [
-                parse("", "SELECT 1/(3-n) FROM generate_series(1, 9) n"),
-                bind("", "", &[], 0),
-                execute("", 0),
-            ]
-            .concat(),
-        ),
-        ("an error in Describe", describe('S', "nothing")),
-    ] {
-        corpus.at_once(
-            name,
-            [
-                extended(b"SELECT 'before'"),
-                failing,
-                extended(b"SELECT 'skipped'"),
-                query("SELECT 'skipped too'"),
-                call(960, &[]),
-                close('S', ""),
-                flush(),
-                sync(),
-                extended(b"SELECT 'after'"),
-                sync(),
-            ],
+impl Reader<'_> {
+    fn script(name: &'static str, lines: &str, database: &str) -> Script {
+        let mut reader = Reader {
+            database,
+            script: Script {
+                name,
+                startup: startup_with(V3_0, SUPERUSER, database, &[]),
+                turns: Vec::new(),
+                server_ends: false,
+            },
+            sent: Vec::new(),
+        };
+        for line in lines.lines() {
+            let mut fields = Fields::of(line);
+            if !fields.is_empty() {
+                reader.line(&mut fields);
+                assert!(fields.is_empty(), "{name}: too much in: {line}");
+            }
+        }
+        if !reader.script.server_ends {
+            reader.sent.extend(terminate());
+            reader.waits(Until::Closed);
+        }
+        reader.script
+    }
+
+    fn waits(&mut self, until: Until) {
+        let sent = std::mem::take(&mut self.sent);
+        self.script.turns.push(Turn { sent, until });
+    }
+
+    fn line(&mut self, fields: &mut Fields) {
+        match fields.word().as_str() {
+            "wait" => match fields.word().as_str() {
+                "end" => {
+                    self.script.server_ends = true;
+                    self.waits(Until::Closed);
+                }
+                "ReadyForQuery" => self.waits(Until::Ready(1)),
+                name if name.parse::<usize>().is_ok() => {
+                    let count = name.parse().expect("a number");
+                    assert_eq!(fields.word(), "ReadyForQuery");
+                    self.waits(Until::Ready(count));
+                }
+                name => self.waits(Until::Comes(tag(name))),
+            },
+            "Startup" => self.script.startup = startup(fields, self.database),
+            count if count.parse::<usize>().is_ok() => {
+                let count = count.parse().expect("a number");
+                assert_eq!(fields.word(), "x");
+                let name = fields.word();
+                let message = message(&name, fields);
+                self.sent.extend(message.repeat(count));
+            }
+            name => self.sent.extend(message(name, fields)),
+        }
+    }
+}
+
+/// The type of a message that a script waits for.
+fn tag(name: &str) -> u8 {
+    match name {
+        "ParseComplete" => b'1',
+        "BindComplete" => b'2',
+        "RowDescription" => b'T',
+        "CommandComplete" => b'C',
+        "CopyInResponse" => b'G',
+        "ErrorResponse" => b'E',
+        other => panic!("no script waits for {other} yet"),
+    }
+}
+
+fn message(name: &str, fields: &mut Fields) -> Vec<u8> {
+    match name {
+        "Query" => query_bytes(&fields.text()),
+        "Parse" => {
+            let (name, text) = (fields.name(), fields.text());
+            let types: Vec<u32> = fields.numbers();
+            parse_typed(&name, &text, &types)
+        }
+        "Bind" => bound(fields),
+        "Describe" => describe(fields.letter(), &fields.name()),
+        "Close" => close(fields.letter(), &fields.name()),
+        "Execute" => {
+            let portal = fields.name();
+            execute(&portal, fields.numbers().first().copied().unwrap_or(0))
+        }
+        "Extended" => extended(&fields.text()),
+        "Sync" => sync(),
+        "Flush" => flush(),
+        "CopyData" => copy_data(&fields.text()),
+        "CopyDone" => copy_done(),
+        "CopyFail" => copy_fail(&fields.name()),
+        "FunctionCall" => {
+            let function = fields.number();
+            let arguments = fields.arguments();
+            let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+            call(function, &arguments)
+        }
+        "Message" => frame(fields.letter(), &fields.text()),
+        other => panic!("no message is called {other}"),
+    }
+}
+
+fn bound(fields: &mut Fields) -> Vec<u8> {
+    let (portal, statement) = (fields.name(), fields.name());
+    let (mut formats, mut values, mut results) = (Vec::new(), Vec::new(), vec![0]);
+    while !fields.is_empty() {
+        match fields.word().as_str() {
+            "formats" => formats = fields.numbers(),
+            "values" => values = fields.values(),
+            "results" => results = fields.numbers(),
+            other => panic!("Bind has no {other}"),
+        }
+    }
+    let values: Vec<Option<&[u8]>> = values.iter().map(Option::as_deref).collect();
+    bind_formats(&portal, &statement, &formats, &values, &results)
+}
+
+fn startup(fields: &mut Fields, database: &str) -> Vec<u8> {
+    let version = fields.word();
+    let (major, minor) = version.split_once('.').expect("major.minor");
+    let part = |digits: &str| digits.parse::<u32>().expect("a number");
+    let (mut user, mut database) = (SUPERUSER.to_owned(), database.to_owned());
+    let mut more = Vec::new();
+    while !fields.is_empty() {
+        match (fields.name().as_str(), fields.text()) {
+            ("user", value) => user = utf8(value),
+            ("database", value) => database = utf8(value),
+            (name, value) => more.push((name.to_owned(), value)),
+        }
+    }
+    let more: Vec<(&str, &[u8])> = more
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_slice()))
+        .collect();
+    startup_with(part(major) << 16 | part(minor), &user, &database, &more)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const SCRIPTS: usize = 64;
+
+    #[test]
+    fn there_are_as_many_scripts_as_ever() {
+        let names: BTreeSet<&str> = corpus("x").iter().map(|script| script.name).collect();
+        assert_eq!(corpus("x").len(), SCRIPTS);
+        assert_eq!(names.len(), SCRIPTS, "each has a name of its own");
+    }
+
+    #[test]
+    fn a_line_is_the_message_that_it_names() {
+        let line = |line: &str| {
+            let mut fields = Fields::of(line);
+            message(&fields.word(), &mut fields)
+        };
+        assert_eq!(line("Sync # a word"), sync());
+        assert_eq!(
+            line("Query \"a \\\"b\\\" 'c'\\n\\xe9\""),
+            query_bytes(b"a \"b\" 'c'\n\xe9")
         );
-    }
-    corpus.at_once(
-        "extended messages in a failed transaction",
-        [
-            query("BEGIN; SELECT 1/0"),
-            extended(b"SELECT 1"),
-            sync(),
-            parse("", "ROLLBACK"),
-            bind("", "", &[], 0),
-            execute("", 0),
-            sync(),
-            extended(b"SELECT 1"),
-            sync(),
-        ],
-    );
-    corpus.at_once(
-        "an error that Sync brings",
-        [
-            extended(b"INSERT INTO late VALUES (1), (1)"),
-            extended(b"SELECT 'still'"),
-            sync(),
-            query("INSERT INTO late VALUES (2), (2)"),
-            query("BEGIN; INSERT INTO late VALUES (3), (3)"),
-            extended(b"COMMIT"),
-            sync(),
-            query("SELECT count(*) FROM late"),
-        ],
-    );
-    corpus.at_once(
-        "what must not run in a pipeline or a block",
-        [
-            query("SELECT 1; VACUUM fixture"),
-            extended(b"VACUUM fixture"),
-            sync(),
-            extended(b"SELECT 1; SELECT 2"),
-            sync(),
-            query("BEGIN; CALL commits()"),
-            query("ROLLBACK"),
-        ],
-    );
-    corpus.at_once(
-        "a statement that runs into its timeout",
-        [
-            query("SET statement_timeout TO '20ms'"),
-            query("SELECT pg_sleep(600)"),
-            extended(b"SELECT pg_sleep(600)"),
-            sync(),
-            query("RESET statement_timeout; SELECT 1"),
-        ],
-    );
-    corpus.at_once(
-        "errors with all their fields",
-        [
-            query("INSERT INTO fixture VALUES (1, 'again')"),
-            query("INSERT INTO fixture VALUES (99, NULL)"),
-            query("SELECT 'multi\nline' FROM nowhere"),
-            query("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'CF999', MESSAGE = '', DETAIL = 'd', HINT = 'h', COLUMN = 'c', CONSTRAINT = 'n', DATATYPE = 't', TABLE = 'ta', SCHEMA = 's'; END $$"),
-            query("SET lc_messages TO 'nowhere'"),
-        ],
-    );
-}
-
-fn values(corpus: &mut Corpus<'_>) {
-    let many: Vec<String> = (1..=1000).map(|n| format!("${n}::int")).collect();
-    let many = format!("SELECT {}", many.join("+"));
-    corpus.at_once(
-        "formats of parameters and results",
-        [
-            parse_typed("s", b"SELECT $1, $2::text, $3::bytea", &[INT4]),
-            describe('S', "s"),
-            bind_formats(
-                "",
-                "s",
-                &[1, 0, 1],
-                &[Some(&[0, 0, 0, 7]), None, Some(b"\0\xff")],
-                &[1, 0, 1],
-            ),
-            describe('P', ""),
-            execute("", 0),
+        assert_eq!(
+            line("Parse \"s\" \"{1..3:$#,}\" 23 0"),
+            parse_typed("s", b"$1,$2,$3,", &[23, 0])
+        );
+        assert_eq!(line("Bind \"p\" \"s\""), bind("p", "s", &[], 0));
+        assert_eq!(
+            line("Bind \"\" \"s\" formats 1 values NULL 2 x '\\0' 'x' results"),
             bind_formats(
                 "",
                 "s",
                 &[1],
-                &[Some(&[0, 0, 0, 8]), Some(b""), Some(b"")],
-                &[],
-            ),
-            execute("", 0),
-            bind_formats("", "s", &[0], &[None, None, None], &[0]),
-            execute("", 0),
-            sync(),
-            // Too few values; too few formats; a format that does not exist; bytes that do not fit.
-            bind("", "s", &[Some(b"1")], 0),
-            sync(),
-            bind_formats("", "s", &[0, 0], &[None, None, None], &[0]),
-            sync(),
-            bind_formats("", "s", &[7], &[None, None, Some(b"")], &[0]),
-            sync(),
-            bind_formats("", "s", &[1], &[Some(b"long"), None, None], &[1, 1]),
-            sync(),
-        ],
-    );
-    let value: Option<&[u8]> = Some(b"1");
-    corpus.at_once(
-        "a thousand parameters",
-        [
-            parse("", &many),
-            describe('S', ""),
-            bind("", "", &vec![value; 1000], 0),
-            execute("", 0),
-            sync(),
-        ],
-    );
-    corpus.at_once(
-        "types that are declared, inferred and unknown",
-        [
-            parse_typed("", b"SELECT $1 + $2", &[INT4, 0]),
-            describe('S', ""),
-            parse("", "SELECT $1"),
-            describe('S', ""),
-            parse_typed("", b"SELECT $1", &[4_000_000_000]),
-            sync(),
-            parse("", "INSERT INTO fixture VALUES ($1, $2, $3)"),
-            describe('S', ""),
-            parse("", "SELECT $2::int"),
-            sync(),
-        ],
-    );
-}
+                &[None, Some(b"\0"), Some(b"\0"), Some(b"x")],
+                &[]
+            )
+        );
+        assert_eq!(
+            line("FunctionCall 177 'a' 258 ''"),
+            call(177, &[b"a", b"\0\0\x01\x02", b""])
+        );
+    }
 
-fn copy_in(corpus: &mut Corpus<'_>) {
-    corpus.at_once(
-        "COPY in by the simple protocol",
-        [
-            query("BEGIN"),
-            query("COPY copied FROM STDIN"),
-            copy_data(b"1\tone\n2\t"),
-            copy_data(b"two\n"),
-            copy_data(b""),
-            sync(),
-            flush(),
-            copy_data(b"3\t\\N\n"),
-            copy_done(),
-            query("COPY copied FROM STDIN (FORMAT csv); SELECT 'between'; COPY copied FROM STDIN"),
-            copy_data(b"4,\"four, quoted\"\n"),
-            copy_done(),
-            copy_data(b"5\tfive\n"),
-            copy_done(),
-            query("COPY copied FROM STDIN"),
-            copy_done(),
-            query("TABLE copied"),
-            query("ROLLBACK"),
-        ],
-    );
-    corpus.at_once(
-        "COPY in that fails, on either side",
-        [
-            query("COPY copied FROM STDIN"),
-            copy_data(b"1\tone\n"),
-            copy_fail("enough"),
-            query("SELECT 'between'"),
-            query("COPY copied FROM STDIN"),
-            copy_data(b"wrong\n"),
-            copy_data(b"ignored\n"),
-            copy_done(),
-            query("COPY copied FROM STDIN; SELECT 'never'"),
-            copy_data(b"1\tone\ttoo many\n"),
-            copy_fail("ignored"),
-            query("COPY nothing FROM STDIN"),
-            copy_data(b"ignored\n"),
-            copy_done(),
-            query("SELECT count(*) FROM copied"),
-        ],
-    );
-    let start = || extended(b"COPY copied FROM STDIN");
-    corpus.in_turns(
-        "COPY in by the extended protocol",
-        vec![
-            (query("BEGIN"), Until::Ready(1)),
-            ([start(), flush()].concat(), Until::Comes(b'G')),
-            (
-                [copy_data(b"1\tone\n"), copy_done(), sync()].concat(),
-                Until::Ready(1),
-            ),
-            ([start(), sync()].concat(), Until::Comes(b'G')),
-            (
-                [copy_data(b"2\ttwo\n"), flush(), sync(), copy_done(), sync()].concat(),
-                Until::Ready(1),
-            ),
-            (query("TABLE copied"), Until::Ready(1)),
-            ([start(), flush()].concat(), Until::Comes(b'G')),
-            ([copy_fail("enough"), sync()].concat(), Until::Ready(1)),
-            (query("ROLLBACK"), Until::Ready(1)),
-            ([start(), flush()].concat(), Until::Comes(b'G')),
-            (
-                [copy_data(b"wrong\n"), flush()].concat(),
-                Until::Comes(b'E'),
-            ),
-            (
-                [
-                    copy_data(b"ignored\n"),
-                    copy_done(),
-                    extended(b"SELECT 1"),
-                    sync(),
-                ]
-                .concat(),
-                Until::Ready(1),
-            ),
-            (query("SELECT count(*) FROM copied"), Until::Ready(1)),
-        ],
-    );
-    corpus.at_once(
-        "COPY in by the extended protocol, sent blindly",
-        [
-            start(),
-            copy_data(b"1\tone\n"),
-            copy_done(),
-            extended(b"DELETE FROM copied"),
-            sync(),
-            start(),
-            sync(),
-            copy_data(b"2\ttwo\n"),
-            copy_done(),
-            sync(),
-            start(),
-            copy_fail("enough"),
-            extended(b"SELECT 'skipped'"),
-            sync(),
-            extended(b"COPY nothing FROM STDIN"),
-            copy_data(b"ignored\n"),
-            copy_done(),
-            sync(),
-            query("DELETE FROM copied"),
-        ],
-    );
-    let start = || extended(b"COPY looked_at FROM STDIN");
-    corpus.in_turns(
-        "COPY in that fails before it reads",
-        vec![
-            ([start(), sync()].concat(), Until::Ready(1)),
-            ([copy_fail("late"), sync()].concat(), Until::Ready(1)),
-            (
-                [start(), sync(), copy_data(b"1\n"), copy_done(), sync()].concat(),
-                Until::Ready(2),
-            ),
-            (query("COPY looked_at FROM STDIN"), Until::Ready(1)),
-        ],
-    );
-    corpus.ended_by_server(
-        "a Query while the server reads COPY data",
-        vec![
-            (query("COPY copied FROM STDIN"), Until::Comes(b'G')),
-            (query("SELECT 1"), Until::Closed),
-        ],
-    );
-}
-
-fn copy_out(corpus: &mut Corpus<'_>) {
-    corpus.at_once(
-        "COPY out in every format and protocol",
-        [
-            query("COPY fixture TO STDOUT"),
-            query("COPY (SELECT id, name FROM fixture) TO STDOUT (FORMAT csv, HEADER)"),
-            query("COPY fixture (id) TO STDOUT (FORMAT binary); SELECT 'after'"),
-            extended(b"COPY fixture (id) TO STDOUT"),
-            extended(b"SELECT 'after'"),
-            sync(),
-            parse("", "COPY fixture (id) TO STDOUT"),
-            bind("", "", &[], 0),
-            execute("", 2),
-            execute("", 2),
-            sync(),
-            query("COPY (SELECT repeat('x', 100000)) TO STDOUT"),
-            query("COPY (SELECT 1 WHERE false) TO STDOUT"),
-        ],
-    );
-    let failing = "COPY (SELECT 1/(3-n) FROM generate_series(1, 9) n) TO STDOUT";
-    corpus.at_once(
-        "COPY out that fails in the middle",
-        [
-            query(failing),
-            extended(failing.as_bytes()),
-            extended(b"SELECT 'skipped'"),
-            sync(),
-            query("SELECT 'after'"),
-        ],
-    );
-}
-
-const LO_CREATE: u32 = 715;
-const LO_OPEN: u32 = 952;
-const LO_CLOSE: u32 = 953;
-const LO_READ: u32 = 954;
-const LO_WRITE: u32 = 955;
-const LO_SEEK: u32 = 956;
-const LO_UNLINK: u32 = 964;
-const INT4_PLUS: u32 = 177;
-
-fn functions(corpus: &mut Corpus<'_>) {
-    let number = |n: i32| n.to_be_bytes();
-    let (object, fd) = (number(4242), number(0));
-    corpus.at_once(
-        "large objects by FunctionCall",
-        [
-            query("BEGIN"),
-            call(LO_CREATE, &[&object]),
-            call(LO_OPEN, &[&object, &number(0x0006_0000)]),
-            call(LO_WRITE, &[&fd, b"\0all bytes\xff"]),
-            call(LO_SEEK, &[&fd, &number(1), &number(0)]),
-            call(LO_READ, &[&fd, &number(100)]),
-            call(LO_CLOSE, &[&fd]),
-            call(LO_UNLINK, &[&object]),
-            call(LO_OPEN, &[&object, &number(0x0006_0000)]),
-            call(LO_READ, &[&fd, &number(100)]),
-            query("ROLLBACK"),
-        ],
-    );
-    let short = frame('F', b"\0\0\0\xb1");
-    corpus.at_once(
-        "function calls, right and wrong",
-        [
-            call(INT4_PLUS, &[&number(40), &number(2)]),
-            call(INT4_PLUS, &[&number(i32::MAX), &number(1)]),
-            call(INT4_PLUS, &[&number(1)]),
-            call(4_000_000_000, &[]),
-            // NULL for an argument, text for formats.
-            frame('F', b"\0\0\0\xb1\0\0\0\x02\0\0\0\x011\xff\xff\xff\xff\0\0"),
-            query("BEGIN; SELECT 1/0"),
-            call(INT4_PLUS, &[&number(1), &number(1)]),
-            query("ROLLBACK"),
-            extended(b"SELECT 1"),
-            call(INT4_PLUS, &[&number(1), &number(1)]),
-            extended(b"SELECT nothing"),
-            call(INT4_PLUS, &[&number(2), &number(2)]),
-            sync(),
-            short,
-        ],
-    );
-}
-
-fn beside_the_answers(corpus: &mut Corpus<'_>) {
-    corpus.at_once(
-        "notifications",
-        [
-            query("LISTEN a; LISTEN \"B c\""),
-            query("NOTIFY a; NOTIFY \"B c\", 'payload'; NOTIFY nobody"),
-            query("BEGIN; NOTIFY a, 'later'"),
-            query("SELECT 'in between'"),
-            query("COMMIT"),
-            extended(b"NOTIFY a, 'extended'"),
-            extended(b"SELECT pg_notify('a', repeat('x', 5000))"),
-            sync(),
-            query("UNLISTEN *; NOTIFY a"),
-            query("SELECT 1"),
-        ],
-    );
-    corpus.at_once(
-        "notices between rows",
-        [
-            query("SELECT noisy(id) FROM fixture WHERE id < 4"),
-            extended(b"SELECT noisy(1), noisy(2)"),
-            sync(),
-            query("SET client_min_messages TO debug1"),
-            query("SELECT noisy(1)"),
-            query("SET client_min_messages TO error"),
-            query("SELECT noisy(1)"),
-        ],
-    );
-    corpus.at_once(
-        "settings that are reported",
-        [
-            query("SET TimeZone TO 'Europe/Vienna'; SET DateStyle TO German; SELECT DATE '2020-01-02'"),
-            extended(b"SET application_name TO 'other'"),
-            extended(b"SELECT 1"),
-            sync(),
-            query("BEGIN; SET LOCAL IntervalStyle TO iso_8601; ROLLBACK"),
-            query("SET ROLE pg_monitor; RESET ROLE; SET search_path TO pg_catalog; SHOW search_path"),
-            query("SELECT set_config('search_path', 'public', false)"),
-            query("RESET ALL"),
-        ],
-    );
-}
-
-fn encodings(corpus: &mut Corpus<'_>) {
-    corpus.at_once(
-        "bytes that are not UTF-8",
-        [
-            query_bytes(b"SELECT '\xe9'"),
-            query("SET client_encoding TO LATIN1"),
-            query_bytes(b"SELECT '\xe9' AS \"\xfc\", length('\xe9')"),
-            query_bytes(b"SELECT '\xe9' /* execute, search_path, discard, deallocate */"),
-            query_bytes(b"SELECT '\xe9' FROM nowhere_\xe9"),
-            parse_typed("s", b"SELECT $1::text || '\xe9'", &[]),
-            bind("", "s", &[Some(b"\xe8")], 0),
-            execute("", 0),
-            sync(),
-            query("PREPARE q AS SELECT $1::text"),
-            query_bytes(b"EXECUTE q ('\xe9')"),
-            query("SELECT U&'\\20AC'"),
-            query("COPY copied FROM STDIN"),
-            copy_data(b"1\t\xe9\n"),
-            copy_done(),
-            query("COPY copied TO STDOUT; DELETE FROM copied"),
-            query("SET client_encoding TO SQL_ASCII"),
-            query_bytes(b"SELECT '\xe9'"),
-            query("SET client_encoding TO SJIS"),
-            query_bytes(b"SELECT '\x83\x5c'"),
-            query("RESET client_encoding"),
-            query("SELECT 'ä'"),
-        ],
-    );
-    corpus.at_once(
-        "names of statements and portals in any bytes",
-        [
-            parse("ä ; \" '", "SELECT 1"),
-            bind("\u{1} p", "ä ; \" '", &[], 0),
-            execute("\u{1} p", 0),
-            describe('S', "ä ; \" '"),
-            close('P', "\u{1} p"),
-            close('S', "ä ; \" '"),
-            sync(),
-        ],
-    );
-}
-
-fn startups(corpus: &mut Corpus<'_>) {
-    let database = corpus.database.to_owned();
-    let with = |version, more: &[(&str, &[u8])]| startup_with(version, SUPERUSER, &database, more);
-    corpus.startup(
-        "startup with settings",
-        with(
-            V3_0,
-            &[
-                ("application_name", b"named \xc3\xa4"),
-                ("client_encoding", b"LATIN1"),
-                (
-                    "options",
-                    b"-c DateStyle=German -c statement_timeout=5min --search-path=public",
-                ),
-                ("TimeZone", b"Europe/Vienna"),
-            ],
-        ),
-    );
-    corpus.startup(
-        "startup with an unknown setting",
-        with(V3_0, &[("nothing", b"x")]),
-    );
-    corpus.startup(
-        "startup with a wrong value",
-        with(V3_0, &[("work_mem", b"x")]),
-    );
-    corpus.startup(
-        "startup for an unknown database",
-        startup_with(V3_0, SUPERUSER, "nowhere", &[]),
-    );
-    corpus.startup(
-        "startup for an unknown user",
-        startup_with(V3_0, "nobody", &database, &[]),
-    );
-    corpus.startup(
-        "startup without a user",
-        startup_with(V3_0, "", &database, &[]),
-    );
-    corpus.startup("a newer minor version", with(V3_2, &[]));
-    corpus.startup(
-        "options of a newer protocol",
-        with(V3_2, &[("_pq_.something", b"on"), ("_pq_.other", b"1")]),
-    );
-    corpus.startup("a minor version of the future", with(3 << 16 | 9999, &[]));
-    corpus.startup(
-        "options of a newer protocol under the old one",
-        with(V3_0, &[("_pq_.something", b"on")]),
-    );
-}
-
-fn endings(corpus: &mut Corpus<'_>) {
-    corpus.at_once("a session that only ends", []);
-    corpus.at_once(
-        "the end in the middle of a transaction and a pipeline",
-        [query("BEGIN"), extended(b"SELECT 1")],
-    );
-    let ending = query("SELECT pg_terminate_backend(pg_backend_pid())");
-    corpus.ended_by_server(
-        "a session ended by the server",
-        vec![
-            (query("SELECT 'before'"), Until::Ready(1)),
-            (ending, Until::Closed),
-        ],
-    );
+    #[test]
+    fn what_is_waited_for_ends_a_turn() {
+        let mut all = Vec::new();
+        read(
+            "\nscript a\nSync\nwait 2 ReadyForQuery\nscript b\nFlush\nwait end\n",
+            "x",
+            &mut all,
+        );
+        let untils = |script: &Script| script.turns.iter().map(|t| t.until).collect::<Vec<_>>();
+        assert_eq!(untils(&all[0]), [Until::Ready(2), Until::Closed]);
+        assert_eq!(all[0].turns[1].sent, terminate());
+        assert_eq!(untils(&all[1]), [Until::Closed]);
+        assert!(all[1].server_ends && !all[0].server_ends);
+    }
 }
