@@ -42,6 +42,12 @@ pub struct Part {
     pub feeds: Vec<(String, usize)>,
     /// Its columns that decide which legacy rows there are.
     pub decides: Vec<String>,
+    /// Those of these by which tables are joined, each with a legacy column (an index) that is read
+    /// through the join.
+    pub ties: Vec<(String, usize)>,
+    /// Whether a legacy row may be there because a row of it is: not if a LEFT JOIN may lack it,
+    /// unless the condition of `read` looks at it.
+    pub makes_rows: bool,
 }
 
 impl Part {
@@ -291,7 +297,10 @@ impl Lens {
             "SELECT CASE WHEN {} THEN count(*) END FROM cf_rows AS {}",
             self.call(
                 Call::Sync,
-                &format!("array_agg({}), NULL, false", self.image_row(Self::IMAGE))
+                &format!(
+                    "array_agg({}), NULL, true, false",
+                    self.image_row(Self::IMAGE)
+                )
             ),
             Self::IMAGE
         );

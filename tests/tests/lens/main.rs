@@ -1,5 +1,6 @@
 //! Shipped and written lenses under the statements of their applications.
 
+mod carried;
 mod enhanced_user;
 mod iso_agents;
 mod joined;
