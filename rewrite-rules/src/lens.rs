@@ -14,6 +14,7 @@ mod guarded;
 mod in_place;
 mod keys;
 mod range;
+mod rekey_legacy;
 mod sql;
 mod written;
 

@@ -154,9 +154,22 @@ impl Composer {
         let mut statement = Output::default();
         statement.client(source, write.body.clone());
         // A row that was there was locked before it was updated, and its new version says by whom.
+        let was_there = format!("{}.xmax <> '0'::xid AS cf_was_there", write.alias);
+        self.telling(statement, (write, carried), table, &was_there)
+    }
+
+    /// `cf_ups` and `cf_new`: a write that tells more of each of its rows (`cf_row`), and the rows.
+    /// Gives the name of the first.
+    pub fn telling(
+        &mut self,
+        mut statement: Output,
+        (write, carried): (&Write<'_>, &Carried),
+        table: &TableName,
+        more: &str,
+    ) -> String {
         statement.own(&format!(
-            " RETURNING ROW({alias}.*)::{table} AS cf_row, {alias}.xmax <> '0'::xid AS cf_was_there",
-            alias = write.alias
+            " RETURNING ROW({}.*)::{table} AS cf_row, {more}",
+            write.alias
         ));
         statement.append(carried.values.clone());
         self.query("ups", statement);

@@ -4,6 +4,7 @@ mod carried;
 mod enhanced_user;
 mod iso_agents;
 mod joined;
+mod keys;
 mod locked;
 mod merge;
 mod rekey;

@@ -10,7 +10,8 @@
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! merge(actions, olds, images …)   a MERGE
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
-//! sync(keys, columns)              legacy rows made what `read` says (`legacy`)
+//! sync(keys, columns, makes)       legacy rows made what `read` says (`legacy`)
+//! move_legacy(olds, images)        legacy rows under other keys (`rekey`)
 //! ```
 
 mod client;
@@ -80,6 +81,7 @@ impl Lens {
             f.truncate(),
             f.accept(),
             f.follow(),
+            f.move_legacy(),
             f.sync(),
             f.insert_one(),
             f.insert(),
@@ -90,7 +92,7 @@ impl Lens {
             f.merge(),
         ];
         if written.can_rekey() {
-            all.extend([f.rekey_one(), f.rekey(), f.move_legacy()]);
+            all.extend([f.rekey_one(), f.rekey()]);
         }
         all
     }
@@ -182,9 +184,12 @@ impl Functions<'_> {
                 "      {};\n",
                 self.lens.leave_tombstones("unnest(ARRAY[cf_image])")
             ),
-            Work::Put | Work::Rekey | Work::PutLegacy | Work::RemoveLegacy | Work::Truncate => {
-                String::new()
-            }
+            Work::Put
+            | Work::Rekey
+            | Work::PutLegacy
+            | Work::RekeyLegacy
+            | Work::RemoveLegacy
+            | Work::Truncate => String::new(),
         };
         let body = format!(
             "  IF cf_images IS NULL THEN RETURN true; END IF;\n\

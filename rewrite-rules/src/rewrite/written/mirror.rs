@@ -36,6 +36,7 @@
 //! What the database does after the statement (ON DELETE CASCADE, AFTER triggers) is not seen.
 
 mod merge;
+mod rekey;
 
 use super::super::clauses::Write;
 use super::super::compose::{Composed, Composer, returned};
@@ -105,6 +106,7 @@ pub(super) fn compose<'a>(
     Ok(Some(match scope.statement.kind() {
         "InsertStmt" if conflict.is_empty() => mirror.insert(composer, source),
         "InsertStmt" => mirror.upsert(composer, source, &conflict),
+        "UpdateStmt" if mirror.reach.rekeys(&sets) => mirror.rekey(composer, source, &sets)?,
         "UpdateStmt" => mirror.update(composer, source, &sets),
         _ => mirror.delete(composer, source),
     }))
@@ -144,6 +146,12 @@ impl<'w, 'a> Reach<'w, 'a> {
     fn decides(&self, sets: &[&str]) -> bool {
         let mut columns = self.part.decides.iter();
         columns.any(|column| sets.contains(&column.as_str()))
+    }
+
+    /// Whether a change of these columns gives legacy rows other keys.
+    fn rekeys(&self, sets: &[&str]) -> bool {
+        let mut keys = self.part.key.iter().flatten();
+        keys.any(|column| sets.contains(&column.as_str()))
     }
 
     fn check(&self, sets: &[&str]) -> Result<(), Refusal> {
@@ -253,7 +261,7 @@ impl Mirror<'_, '_> {
         let keys = self.lock(&mut composer, source);
         let was = !self.reach.full && self.reach.decides(sets);
         if was {
-            let rows = self.found(source, Some(&composer.name("lock")), " FOR UPDATE OF ");
+            let rows = self.found(source, &self.all(), Some(&composer.name("lock")), true);
             composer.once("was", rows);
             let before = composer.name("was");
             let before =
@@ -306,12 +314,17 @@ impl Mirror<'_, '_> {
     }
 
     /// The rows of the table that the client's UPDATE or DELETE finds.
-    fn found(&self, source: &Source<'_>, behind: Option<&str>, lock: &str) -> Output {
+    fn found(
+        &self,
+        source: &Source<'_>,
+        results: &str,
+        behind: Option<&str>,
+        lock: bool,
+    ) -> Output {
         let write = self.write;
         let mut rows = Output::default();
         rows.own(&format!(
-            "SELECT {}.* FROM {}",
-            write.alias,
+            "SELECT {results} FROM {}",
             write.item(self.target.managed.table)
         ));
         if let Some(joined) = write.joined() {
@@ -327,17 +340,24 @@ impl Mirror<'_, '_> {
             (None, Some(guard)) => rows.own(&format!(" WHERE {guard}")),
             (None, None) => &mut rows,
         };
-        if !lock.is_empty() {
-            rows.own(&format!("{lock}{}", write.alias));
+        if lock {
+            rows.own(&format!(" FOR UPDATE OF {}", write.alias));
         }
         rows
+    }
+
+    /// All columns of the table.
+    fn all(&self) -> String {
+        format!("{}.*", self.write.alias)
     }
 
     /// Locks the legacy rows before any of unified; a query for their keys.
     fn lock(&self, composer: &mut Composer, source: &Source<'_>) -> String {
         let lens = self.target.managed.lens;
         let mut rows = Output::default();
-        rows.own("(").append(self.found(source, None, "")).own(")");
+        rows.own("(");
+        rows.append(self.found(source, &self.all(), None, false))
+            .own(")");
         composer.once("keys", self.reach.keys(lens, self.written, rows));
         let keys = format!("SELECT * FROM {}", composer.name("keys"));
         composer.once("lock", lens.lock_legacy(&keys));

@@ -286,8 +286,23 @@ fn part(
         feeds,
         decides,
         ties: Vec::new(),
+        key: key
+            .iter()
+            .map(|&index| own_column(&items[index], source))
+            .collect(),
         makes_rows: !source.nullable || filters,
     })
+}
+
+/// The column of a table that an expression is.
+fn own_column(expr: &Expr, source: &SourceTable) -> Option<String> {
+    match expr {
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [relation, column] if folded(relation) == source.alias => Some(folded(column)),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn from_sql(from: &[TableWithJoins]) -> String {

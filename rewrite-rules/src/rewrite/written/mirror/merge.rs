@@ -45,6 +45,13 @@ pub(super) fn compose<'a>(
         let sets: Vec<&str> = targets.map(|set| set.text("name")).collect();
         reach.check(&sets)?;
         decides |= reach.decides(&sets);
+        if reach.rekeys(&sets) {
+            return Err(refuse::unsupported(
+                "MERGE that updates the key",
+                &target.table_name(),
+                "Change the key by an UPDATE of its own.",
+            ));
+        }
         if !reach.full && decides {
             return Err(refuse::unsupported(
                 "MERGE that updates what ties the unified table to the legacy rows, before unified_read",
