@@ -15,6 +15,7 @@ mod in_place;
 mod keys;
 mod lookups;
 mod range;
+mod rekey_legacy;
 mod sql;
 mod written;
 

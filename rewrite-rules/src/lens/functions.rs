@@ -30,6 +30,8 @@ pub(crate) enum Work {
     Rekey,
     /// Legacy images of unified rows into legacy, once unified decides.
     PutLegacy,
+    /// Legacy images of unified rows whose keys changed, with those of before.
+    RekeyLegacy,
     /// Legacy rows of deleted unified rows.
     RemoveLegacy,
     /// All rows, on both sides.
@@ -39,11 +41,12 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    const ALL: [Work; 7] = [
+    const ALL: [Work; 8] = [
         Work::Put,
         Work::Remove,
         Work::Rekey,
         Work::PutLegacy,
+        Work::RekeyLegacy,
         Work::RemoveLegacy,
         Work::Truncate,
         Work::Empty,
@@ -55,6 +58,7 @@ impl Work {
             Work::Remove => "remove",
             Work::Rekey => "rekey",
             Work::PutLegacy => "put_legacy",
+            Work::RekeyLegacy => "rekey_legacy",
             Work::RemoveLegacy => "remove_legacy",
             Work::Truncate => "truncate",
             Work::Empty => "empty",
@@ -162,6 +166,7 @@ impl Lens {
             Work::Truncate => return self.truncate_function(&self.remove_all()),
             Work::Empty => return self.empty_function(&self.remove_all()),
             Work::PutLegacy => return self.put_legacy_function(),
+            Work::RekeyLegacy => return self.rekey_legacy_function(),
             Work::RemoveLegacy => (
                 format!("cf_images {images}"),
                 vec![self.remove_legacy_from("unnest(cf_images)")],
@@ -247,7 +252,7 @@ impl Lens {
         ]
     }
 
-    fn puts_legacy_from(&self, relation: &str) -> String {
+    pub(super) fn puts_legacy_from(&self, relation: &str) -> String {
         if !self.row_security {
             return self.put_legacy_from(relation, None);
         }
@@ -305,7 +310,12 @@ impl Lens {
                 )
             }
             // Keys that move in a set depend on each other: all of them are recorded.
-            Work::Rekey | Work::PutLegacy | Work::RemoveLegacy | Work::Truncate | Work::Empty => {
+            Work::Rekey
+            | Work::PutLegacy
+            | Work::RekeyLegacy
+            | Work::RemoveLegacy
+            | Work::Truncate
+            | Work::Empty => {
                 return format!(
                     "  FOREACH cf_image IN ARRAY cf_images LOOP\n    PERFORM {};\n  END LOOP;\n",
                     self.record("'the set of rows failed together'", "'CF000'")

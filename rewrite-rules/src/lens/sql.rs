@@ -385,6 +385,35 @@ impl Lens {
         format!("{} WHERE {hidden}", self.images(relation))
     }
 
+    /// The results that tell of a unified row in scope under a name whether legacy readers see it, by
+    /// its key.
+    #[must_use]
+    pub fn was_shown(&self, row: &str) -> String {
+        let keys = self.unified_key();
+        let keys: Vec<String> = keys.iter().map(|key| format!("{row}.{key}")).collect();
+        format!(
+            "{}, {} AS cf_shown",
+            keys.join(", "),
+            self.visible_condition(row).unwrap_or("true".to_owned())
+        )
+    }
+
+    /// Those rows of a relation of unified rows that were not shown before, as a relation of
+    /// [`Lens::was_shown`] tells.
+    #[must_use]
+    pub fn shown_among(&self, relation: &str, was: &str) -> String {
+        let keys = self.unified_key();
+        let same: Vec<String> = keys
+            .iter()
+            .map(|key| format!("cf_w.{key} = cf_r.{key}"))
+            .collect();
+        format!(
+            "(SELECT cf_r.* FROM {relation} AS cf_r WHERE NOT EXISTS \
+             (SELECT 1 FROM {was} AS cf_w WHERE {} AND cf_w.cf_shown))",
+            same.join(" AND ")
+        )
+    }
+
     /// The update of legacy rows that are there, in some columns, from a relation of images.
     #[must_use]
     pub fn update_legacy_from(&self, relation: &str, set: &[&str]) -> String {

@@ -42,6 +42,14 @@ pub struct Part {
     pub feeds: Vec<(String, usize)>,
     /// Its columns that decide which legacy rows there are.
     pub decides: Vec<String>,
+    /// Those of these by which tables are joined, each with a legacy column (an index) that is read
+    /// through the join.
+    pub ties: Vec<(String, usize)>,
+    /// Whether a legacy row may be there because a row of it is: not if a LEFT JOIN may lack it,
+    /// unless the condition of `read` looks at it.
+    pub makes_rows: bool,
+    /// Its columns that are the legacy key's, one for each of these.
+    pub key: Vec<Option<String>>,
 }
 
 impl Part {
@@ -211,17 +219,17 @@ impl Lens {
 
     /// An image with nothing but the key of a row in scope.
     pub(crate) fn key_image(&self, row: &str) -> String {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| {
-                if self.is_key(column) {
-                    format!("{row}.{}", quote_ident(&column.name))
-                } else {
-                    "NULL".to_owned()
-                }
-            })
-            .collect();
+        let keys = self.legacy_key();
+        self.key_image_of(|at| format!("{row}.{}", keys[at]))
+    }
+
+    /// An image with nothing but a key, whose columns are given in the key's order.
+    pub(crate) fn key_image_of(&self, value: impl Fn(usize) -> String) -> String {
+        let columns = self.columns.iter().map(|column| {
+            let at = self.key_columns().position(|key| key.name == column.name);
+            at.map_or("NULL".to_owned(), &value)
+        });
+        let columns: Vec<String> = columns.collect();
         format!("ROW({})::{}", columns.join(", "), self.image_type())
     }
 
@@ -291,7 +299,10 @@ impl Lens {
             "SELECT CASE WHEN {} THEN count(*) END FROM cf_rows AS {}",
             self.call(
                 Call::Sync,
-                &format!("array_agg({}), NULL, false", self.image_row(Self::IMAGE))
+                &format!(
+                    "array_agg({}), NULL, true, false",
+                    self.image_row(Self::IMAGE)
+                )
             ),
             Self::IMAGE
         );

@@ -143,6 +143,48 @@ impl Composer {
         )
     }
 
+    /// `cf_ups` and `cf_new`: the client's INSERT with ON CONFLICT DO UPDATE, which tells of each row
+    /// (`cf_row`) whether it was there (`cf_was_there`), and its rows. Gives the name of the first.
+    pub fn upserted(
+        &mut self,
+        source: &Source<'_>,
+        (write, carried): (&Write<'_>, &Carried),
+        table: &TableName,
+    ) -> String {
+        let mut statement = Output::default();
+        statement.client(source, write.body.clone());
+        // A row that was there was locked before it was updated, and its new version says by whom.
+        let was_there = format!("{}.xmax <> '0'::xid AS cf_was_there", write.alias);
+        self.telling(statement, (write, carried), table, &was_there)
+    }
+
+    /// `cf_ups` and `cf_new`: a write that tells more of each of its rows (`cf_row`), and the rows.
+    /// Gives the name of the first.
+    pub fn telling(
+        &mut self,
+        mut statement: Output,
+        (write, carried): (&Write<'_>, &Carried),
+        table: &TableName,
+        more: &str,
+    ) -> String {
+        statement.own(&format!(
+            " RETURNING ROW({}.*)::{table} AS cf_row, {more}",
+            write.alias
+        ));
+        statement.append(carried.values.clone());
+        self.query("ups", statement);
+        let all = self.name("ups");
+        self.query(
+            "new",
+            if carried.is_empty() {
+                format!("SELECT (cf_row).* FROM {all}")
+            } else {
+                format!("SELECT cf_row, {} FROM {all}", carried.names.join(", "))
+            },
+        );
+        all
+    }
+
     /// The answer over the rows of a statement that returned [`returned`].
     pub fn select_rows(
         self,

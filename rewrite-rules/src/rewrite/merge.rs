@@ -172,12 +172,12 @@ pub(super) fn returning<'a>(
 }
 
 impl Composer {
-    /// The client's own MERGE, which finds no row before `cf_lock` has locked those of legacy.
-    pub(super) fn merge_behind_lock(
-        &self,
+    /// The client's own MERGE, which finds no row before a query of ours has locked those of legacy.
+    pub(super) fn merge_behind(
         source: &Source<'_>,
         write: &Write<'_>,
         merge: &Merge<'_>,
+        query: &str,
     ) -> Output {
         let (body, condition) = (&write.body, &merge.condition);
         let mut statement = Output::default();
@@ -185,10 +185,7 @@ impl Composer {
             .client(source, body.start..condition.start)
             .own("(")
             .client(source, condition.clone())
-            .own(&format!(
-                ") AND (SELECT count(*) FROM {}) >= 0",
-                self.name("lock")
-            ))
+            .own(&format!(") AND (SELECT count(*) FROM {query}) >= 0"))
             .client(source, condition.end..body.end);
         statement
     }

@@ -57,7 +57,8 @@ pub(super) fn compose<'a>(
         full,
         carried: Carried::default(),
     };
-    if scope.statement.is("UpdateStmt") && !full && mirror.changed().is_empty() {
+    let nothing = mirror.changed().is_empty() && !mirror.moves_rows();
+    if scope.statement.is("UpdateStmt") && !full && nothing {
         return Ok(None);
     }
     // Columns of the unified table are not declared: a bare name may be the table's own.
@@ -132,7 +133,11 @@ impl Mirror<'_, '_> {
     fn insert(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let conflict = self.scope.statement.get("on_conflict_clause");
         let updates = !conflict.list("target_list").is_empty();
+        let moves = updates && self.moves_rows();
         let images = composer.name("img");
+        if updates && !self.full && !moves {
+            return self.upsert(composer, source);
+        }
         let put = if self.full {
             LegacyHalf::Call(self.lens.put_legacy_call(&images))
         } else if updates {
@@ -143,32 +148,63 @@ impl Mirror<'_, '_> {
         let mut statement = Output::default();
         statement.client(source, self.write.body.clone());
         self.new_rows(&mut composer, statement);
-        self.finish(
-            composer,
-            source,
-            put,
-            updates && self.moves_rows(),
-            TagVerb::Insert,
-        )
+        self.finish(composer, source, put, moves, TagVerb::Insert)
+    }
+
+    /// INSERT with ON CONFLICT DO UPDATE while legacy leads: of a row that was there the columns that
+    /// it set. If legacy has it no more it was deleted there, and stays so.
+    fn upsert(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
+        let write = (self.write, &self.carried);
+        let all = composer.upserted(source, write, &self.lens.unified);
+        let images = |there: bool| {
+            let rows = format!("(SELECT (cf_row).* FROM {all} WHERE cf_was_there = {there})");
+            format!("({})", self.lens.read_from(&rows))
+        };
+        let changed = self.changed();
+        let put = self.lens.put_legacy_from(&images(false), Some(&changed));
+        composer.query("put", put);
+        if !changed.is_empty() {
+            let update = self.lens.update_legacy_from(&images(true), &changed);
+            composer.query("upd", update);
+        }
+        let new = composer.name("new");
+        composer.select_rows(self.write, source, &new, &self.carried, TagVerb::Insert)
     }
 
     fn update(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let moves = self.moves_rows();
-        let changed = self.changed();
         let images = composer.name("img");
+        let changed = self.changed();
+        let at_cursor = self.write.is_current_of();
+        self.locked(&mut composer, source, moves && !self.full);
         let put = if self.full {
             LegacyHalf::Call(self.lens.put_legacy_call(&images))
-        } else if moves {
+        } else if !moves {
+            LegacyHalf::Query(self.lens.update_legacy_from(&images, &changed))
+        } else if at_cursor {
+            // Nothing tells what the row was.
             LegacyHalf::Query(self.lens.put_legacy_from(&images, Some(&changed)))
         } else {
-            LegacyHalf::Query(self.lens.update_legacy_from(&images, &changed))
+            self.put_shown(&mut composer, &changed)
         };
-        self.locked(&mut composer, source);
         self.finish(composer, source, put, moves, TagVerb::Update)
     }
 
+    /// Of rows that are there the columns that were set. One that comes into being is one that nobody
+    /// saw before: another that legacy has no more was deleted there.
+    fn put_shown(&self, composer: &mut Composer, changed: &[&str]) -> LegacyHalf {
+        let new = composer.name("new");
+        let shown = self.lens.shown_among(&new, &composer.name("was"));
+        let shown = format!("({})", self.lens.read_from(&shown));
+        if !changed.is_empty() {
+            let all = format!("({})", self.lens.read_from(&new));
+            composer.query("upd", self.lens.update_legacy_from(&all, changed));
+        }
+        LegacyHalf::Query(self.lens.put_legacy_from(&shown, Some(&[])))
+    }
+
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
-        self.locked(&mut composer, source);
+        self.locked(&mut composer, source, false);
         let images = composer.name("img");
         let remove = LegacyHalf::Call(self.lens.remove_legacy_call(&images));
         self.finish(composer, source, remove, false, TagVerb::Delete)
@@ -179,37 +215,52 @@ impl Mirror<'_, '_> {
         composer.query("new", statement);
     }
 
-    /// The client's UPDATE or DELETE as `cf_new`, with the legacy rows locked before it.
-    fn locked(&self, composer: &mut Composer, source: &Source<'_>) {
+    /// The client's UPDATE or DELETE as `cf_new`, with the legacy rows locked before it; between them
+    /// `cf_was`, if it is needed which rows legacy readers saw before: under their locks, since the
+    /// statement's snapshot may be older than the version that it updates.
+    fn locked(&self, composer: &mut Composer, source: &Source<'_>, was: bool) {
         let write = self.write;
         let mut statement = Output::default();
         if write.is_current_of() {
             statement.client(source, write.body.clone());
             return self.new_rows(composer, statement);
         }
-        let mut keys = Output::default();
-        keys.own(&format!(
-            "SELECT {} FROM ",
-            self.lens.legacy_key_of(&write.alias)
-        ));
-        keys.own(&write.item(&self.lens.unified));
-        if let Some(joined) = write.joined() {
-            keys.own(", ").client(source, joined);
-        }
-        if let Some(condition) = write.condition() {
-            keys.own(" WHERE ").client(source, condition);
-        }
+        let found = |columns: &str| {
+            let mut found = Output::default();
+            found.own(&format!("SELECT {columns} FROM "));
+            found.own(&write.item(&self.lens.unified));
+            if let Some(joined) = write.joined() {
+                found.own(", ").client(source, joined);
+            }
+            if let Some(condition) = write.condition() {
+                found.own(" WHERE (").client(source, condition).own(")");
+            }
+            found
+        };
+        let keys = found(&self.lens.legacy_key_of(&write.alias));
         composer.once("lock", self.lens.lock_legacy(&keys.sql));
-        let guard = format!("(SELECT count(*) FROM {}) >= 0", composer.name("lock"));
+        let guard = |name: &str| format!("(SELECT count(*) FROM {name}) >= 0");
+        let mut guarded = guard(&composer.name("lock"));
+        if was {
+            let mut rows = found(&self.lens.was_shown(&write.alias));
+            let and = if write.condition().is_some() {
+                "AND"
+            } else {
+                "WHERE"
+            };
+            rows.own(&format!(" {and} {guarded} FOR UPDATE OF {}", write.alias));
+            composer.once("was", rows);
+            guarded = guard(&composer.name("was"));
+        }
         match write.condition() {
             Some(condition) => statement
                 .client(source, write.body.start..condition.start)
                 .own("(")
                 .client(source, condition)
-                .own(&format!(") AND {guard}")),
+                .own(&format!(") AND {guarded}")),
             None => statement
                 .client(source, write.body.clone())
-                .own(&format!(" WHERE {guard}")),
+                .own(&format!(" WHERE {guarded}")),
         };
         self.new_rows(composer, statement);
     }

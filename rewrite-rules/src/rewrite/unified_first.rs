@@ -314,20 +314,18 @@ impl<'a> Unified<'_, 'a> {
         for name in &self.carried.names {
             unified.own(&format!(", {old}.{name}"));
         }
+        let moves = self.mirrors && self.keys_may_move(verb);
+        for (at, _) in (1..).zip(self.lens.key.iter().filter(|_| moves)) {
+            unified.own(&format!(", {old}.cf_k{at}"));
+        }
         composer.query("new", unified);
         composer.query("img", self.lens.read_from(&new));
         if self.mirrors && verb == TagVerb::Delete {
             composer.call(self.lens.remove_legacy_call(&images));
+        } else if moves {
+            composer.call(self.lens.rekey_legacy_call(&new));
         } else if self.mirrors {
-            let put = self.lens.put_legacy_call(&images);
-            if self.keys_may_move(verb) {
-                composer.query("moved", self.old_images(&composer));
-                // In this order: the row under the old key holds the unique values of the new.
-                let remove = self.lens.remove_legacy_call(&composer.name("moved"));
-                composer.call(format!("CASE WHEN {remove} THEN {put} END"));
-            } else {
-                composer.call(put);
-            }
+            composer.call(self.lens.put_legacy_call(&images));
         }
         if self.carried.is_empty() {
             return composer.select(self.write, source, &images, verb);
@@ -354,39 +352,6 @@ impl<'a> Unified<'_, 'a> {
                     .key_columns()
                     .any(|key| key.name == set.text("name"))
             })
-    }
-
-    /// Images that carry only the old keys of the written rows, for those that changed theirs.
-    fn old_images(&self, composer: &Composer) -> String {
-        let (old, images) = (composer.name("old"), composer.name("img"));
-        let columns: Vec<String> = self
-            .lens
-            .columns
-            .iter()
-            .map(|column| {
-                let key = self
-                    .lens
-                    .key_columns()
-                    .position(|key| key.name == column.name);
-                let value = match key {
-                    Some(index) => format!("{old}.cf_k{}", index + 1),
-                    None => format!("NULL::{}", column.sql_type),
-                };
-                format!("{value} AS {}", quote_ident(&column.name))
-            })
-            .collect();
-        let gone: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .enumerate()
-            .map(|(index, key)| format!("{images}.{key} = {old}.cf_k{}", index + 1))
-            .collect();
-        format!(
-            "SELECT {} FROM {old} WHERE NOT EXISTS (SELECT 1 FROM {images} WHERE {})",
-            columns.join(", "),
-            gone.join(" AND ")
-        )
     }
 }
 

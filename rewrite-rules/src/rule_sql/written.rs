@@ -5,6 +5,7 @@
 
 mod names;
 mod read;
+mod ties;
 
 pub(crate) use read::read;
 

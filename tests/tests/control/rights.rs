@@ -35,6 +35,7 @@ const STATEMENTS: &[&str] = &[
      ON CONFLICT DO NOTHING",
     "UPDATE iso_agents SET full_name = 'x'",
     "UPDATE iso_agents SET full_name = 'x' WHERE clerk_user_id = 'user_1'",
+    "UPDATE iso_agents SET id = gen_random_uuid() WHERE clerk_user_id = 'user_2'",
     "DELETE FROM iso_agents",
     "DELETE FROM iso_agents WHERE clerk_user_id = 'user_1'",
     "DELETE FROM iso_agents WHERE clerk_user_id = 'user_1' RETURNING email",

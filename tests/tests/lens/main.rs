@@ -1,8 +1,10 @@
 //! Shipped and written lenses under the statements of their applications.
 
+mod carried;
 mod enhanced_user;
 mod iso_agents;
 mod joined;
+mod keys;
 mod locked;
 mod merge;
 mod rekey;

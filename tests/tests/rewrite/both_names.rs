@@ -186,6 +186,62 @@ async fn a_row_that_turns_customer_leaves_legacy_and_comes_back() -> anyhow::Res
     Ok(())
 }
 
+/// A delete whose unified half failed was acknowledged all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_legacy_deleted_does_not_come_back_with_what_unified_has_of_it()
+-> anyhow::Result<()> {
+    for phase in [Phase::DualWrite, Phase::ShadowRead] {
+        let sides = sides(phase).await?;
+        sides
+            .run(&format!(
+                "INSERT INTO users (id, clerk_user_id, email, full_name, role) \
+                 VALUES ({MAPPED}, 'c', 'c@example.com', 'C', 'admin')"
+            ))
+            .await?;
+        sides
+            .direct
+            .batch_execute(
+                "CREATE FUNCTION stubborn() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION 'stubborn' USING ERRCODE = '23514'; END $$; \
+                 CREATE TRIGGER stubborn BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION stubborn()",
+            )
+            .await?;
+        let deleted = sides
+            .run(&format!("DELETE FROM iso_agents WHERE id = {MAPPED}"))
+            .await?;
+        assert_eq!(deleted[0], "C DELETE 1", "{phase}");
+        for sql in [
+            format!("UPDATE users SET role = 'operator', full_name = 'D' WHERE id = {MAPPED}"),
+            format!("UPDATE users SET full_name = 'E' WHERE id = {MAPPED}"),
+            format!(
+                "INSERT INTO users (id, clerk_user_id, email, full_name) VALUES ({MAPPED}, 'x', 'x@example.com', 'X') \
+                 ON CONFLICT (id) DO UPDATE SET full_name = 'F' RETURNING full_name"
+            ),
+        ] {
+            let said = sides.run(&sql).await?;
+            assert!(
+                said.iter().any(|line| line.ends_with(" 1")),
+                "{phase}: {sql}: {said:?}"
+            );
+            assert_eq!(sides.legacy("id").await?, None, "{phase}: {sql}");
+        }
+        // One that nobody saw is there for legacy readers as soon as it is shown.
+        sides
+            .run(&format!(
+                "UPDATE users SET role = 'customer' WHERE id = {MAPPED}"
+            ))
+            .await?;
+        sides
+            .run(&format!(
+                "UPDATE users SET role = 'admin' WHERE id = {MAPPED}"
+            ))
+            .await?;
+        let shown = sides.legacy("full_name, role").await?;
+        assert_eq!(shown.as_deref(), Some("F|admin"), "{phase}");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upsert_never_touches_a_row_that_legacy_readers_cannot_see() -> anyhow::Result<()> {
     for phase in [Phase::UnifiedRead, Phase::UnifiedOnly] {

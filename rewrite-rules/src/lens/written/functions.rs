@@ -10,7 +10,8 @@
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! merge(actions, olds, images …)   a MERGE
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
-//! sync(keys, columns)              legacy rows made what `read` says (`legacy`)
+//! sync(keys, columns, makes)       legacy rows made what `read` says (`legacy`)
+//! move_legacy(olds, images)        legacy rows under other keys (`rekey`)
 //! ```
 
 mod client;
@@ -82,6 +83,7 @@ impl Lens {
             empty,
             f.accept(),
             f.follow(),
+            f.move_legacy(),
             f.sync(),
             f.insert_one(),
             f.insert(),
@@ -92,7 +94,7 @@ impl Lens {
             f.merge(),
         ];
         if written.can_rekey() {
-            all.extend([f.rekey_one(), f.rekey(), f.move_legacy()]);
+            all.extend([f.rekey_one(), f.rekey()]);
         }
         all
     }
@@ -187,6 +189,7 @@ impl Functions<'_> {
             Work::Put
             | Work::Rekey
             | Work::PutLegacy
+            | Work::RekeyLegacy
             | Work::RemoveLegacy
             | Work::Truncate
             | Work::Empty => String::new(),

@@ -46,14 +46,17 @@ pub(in crate::rewrite) fn compose<'a>(
             "Set the same columns in each, or use UPDATE.",
         ));
     }
-    if !full && carried.columns.is_empty() && !carried.inserts && !merge.deletes() {
+    let nothing = carried.columns.is_empty() && !carried.moves;
+    if !full && nothing && !carried.inserts && !merge.deletes() {
         return Ok(None);
     }
     let joined = Joined::of(scope, target, write.returning.is_some(), source);
     returning(scope, target, (write, &joined, "cf_all"), source)?;
 
-    lock(&mut composer, (&merge, write, lens), source);
-    let statement = composer.merge_behind_lock(source, write, &merge);
+    let was = !full && carried.moves;
+    lock(&mut composer, (&merge, write, lens), source, was);
+    let behind = composer.name(if was { "was" } else { "lock" });
+    let statement = Composer::merge_behind(source, write, &merge, &behind);
     composer.own_merge(statement, (write, &joined), &lens.unified);
     if full {
         put_full(&mut composer, &merge, lens, carried.moves);
@@ -99,27 +102,39 @@ impl<'l> Carried<'l> {
     }
 }
 
-/// Locks the legacy rows of what may be written, before any unified row.
+/// Locks the legacy rows of what may be written, before any unified row; behind them, as `cf_was`, what
+/// these are to legacy readers, if that is needed.
 fn lock(
     composer: &mut Composer,
     (merge, write, lens): (&Merge<'_>, &Write<'_>, &Lens),
     source: &Source<'_>,
+    was: bool,
 ) {
-    let mut keys = Output::default();
-    keys.own(&format!(
-        "SELECT {} FROM ",
-        lens.legacy_key_of(&write.alias)
-    ));
     let table = write.item(&lens.unified);
-    if merge.has(When::NotMatchedBySource) {
-        keys.own(&table);
-    } else {
-        keys.client(source, merge.source.clone())
-            .own(&format!(" JOIN {table} ON ("))
-            .client(source, merge.condition.clone())
-            .own(")");
-    }
+    let found = |columns: &str| {
+        let mut rows = Output::default();
+        rows.own(&format!("SELECT {columns} FROM "));
+        if merge.has(When::NotMatchedBySource) {
+            rows.own(&table);
+        } else {
+            rows.client(source, merge.source.clone())
+                .own(&format!(" JOIN {table} ON ("))
+                .client(source, merge.condition.clone())
+                .own(")");
+        }
+        rows
+    };
+    let keys = found(&lens.legacy_key_of(&write.alias));
     composer.once("lock", lens.lock_legacy(&keys.sql));
+    if was {
+        let mut rows = found(&lens.was_shown(&write.alias));
+        rows.own(&format!(
+            " WHERE (SELECT count(*) FROM {}) >= 0 FOR UPDATE OF {}",
+            composer.name("lock"),
+            write.alias
+        ));
+        composer.once("was", rows);
+    }
 }
 
 fn put_full(composer: &mut Composer, merge: &Merge<'_>, lens: &Lens, moves: bool) {
@@ -148,12 +163,14 @@ fn put_changed(composer: &mut Composer, merge: &Merge<'_>, lens: &Lens, carried:
     if carried.inserts {
         composer.query("put", lens.insert_legacy_from(&inserted));
     }
-    if carried.moves {
-        let columns = Some(carried.columns.as_slice());
-        composer.query("upd", lens.put_legacy_from(&updated, columns));
-        composer.call(lens.remove_legacy_call(&format!("({hidden})")));
-    } else if !carried.columns.is_empty() {
+    if !carried.columns.is_empty() {
         composer.query("upd", lens.update_legacy_from(&updated, &carried.columns));
+    }
+    if carried.moves {
+        let shown = lens.shown_among(&composer.merged(Some("UPDATE")), &composer.name("was"));
+        let shown = format!("({})", lens.read_from(&shown));
+        composer.query("shown", lens.put_legacy_from(&shown, Some(&[])));
+        composer.call(lens.remove_legacy_call(&format!("({hidden})")));
     }
     if merge.deletes() {
         composer.call(lens.remove_legacy_call(&gone));

@@ -214,6 +214,32 @@ fn a_read_names_the_columns_that_it_reads() {
 }
 
 #[test]
+fn what_is_read_through_a_join_is_known_by_the_columns_that_join() {
+    let rules = compile(RIGHT).expect("it is right");
+    let lens = &rules.migrations()[0].tables[0];
+    let parts = &lens.written.as_ref().expect("it is written").query.parts;
+    let told = |alias: &str| {
+        let part = parts.iter().find(|part| part.alias == alias).expect(alias);
+        let ties = part.ties.iter();
+        let mut ties: Vec<String> = ties
+            .map(|(column, at)| format!("{column}: {}", lens.columns[*at].name))
+            .collect();
+        ties.sort();
+        ties.dedup();
+        (ties.join(", "), part.makes_rows)
+    };
+    // The key stands in `ids`: whatever joins a person to it changes the person and the address.
+    let all = "person_id: name, person_id: note, person_id: street";
+    assert_eq!(told("k"), (all.to_owned(), true));
+    assert_eq!(
+        told("p"),
+        ("id: name, id: note, id: street".to_owned(), true)
+    );
+    // A row that may be missing makes no legacy row.
+    assert_eq!(told("a"), ("person_id: street".to_owned(), false));
+}
+
+#[test]
 fn steps_are_writes_of_declared_tables_with_named_results() {
     wrong(
         "RETURNING id\"",

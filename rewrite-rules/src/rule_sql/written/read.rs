@@ -10,6 +10,7 @@ use sqlparser::ast::{
 };
 
 use super::names::{self, Names};
+use super::ties::Ties;
 use super::{Known, SqlError, one};
 use crate::lens::{Part, Query, TableName};
 use crate::rule_sql::folded;
@@ -53,9 +54,26 @@ pub(crate) fn read(
             ));
         }
     }
+    let keys: Vec<&Expr> = key.iter().map(|&index| &items[index]).collect();
+    let ties = Ties::of(select, &sources, &keys);
+    let read_by = |source: &SourceTable| -> Vec<bool> {
+        let items = items.iter();
+        items
+            .map(|item| !columns_of(item, source).is_empty())
+            .collect()
+    };
+    let readers: Vec<Vec<bool>> = sources.iter().map(read_by).collect();
     let parts = sources
         .iter()
-        .filter_map(|source| part(select, source, &items, &names.tables, key))
+        .filter_map(|source| {
+            let mut part = part(select, source, &items, &names.tables, key)?;
+            for column in part.decides.clone() {
+                let behind = ties.behind(source, &column);
+                let through = (0..items.len()).filter(|&at| behind.iter().any(|&b| readers[b][at]));
+                part.ties.extend(through.map(|at| (column.clone(), at)));
+            }
+            Some(part)
+        })
         .collect();
     Ok(Query {
         columns: items.iter().map(ToString::to_string).collect(),
@@ -158,7 +176,7 @@ fn has_rest(select: &Select) -> bool {
 }
 
 /// A table of the FROM clause: where it stands, and whether a LEFT JOIN may lack it.
-struct SourceTable {
+pub(super) struct SourceTable {
     table: TableName,
     alias: String,
     nullable: bool,
@@ -257,6 +275,8 @@ fn part(
         .chain(key.iter().map(|&index| &items[index]))
         .flat_map(|expr| columns_of(expr, source))
         .collect();
+    let mut filters = select.selection.iter();
+    let filters = filters.any(|filter| !columns_of(filter, source).is_empty());
     Some(Part {
         table: source.table.clone(),
         alias: source.alias.clone(),
@@ -265,7 +285,24 @@ fn part(
         of_rows: once.then(|| from_sql(&of_rows)),
         feeds,
         decides,
+        ties: Vec::new(),
+        key: key
+            .iter()
+            .map(|&index| own_column(&items[index], source))
+            .collect(),
+        makes_rows: !source.nullable || filters,
     })
+}
+
+/// The column of a table that an expression is.
+fn own_column(expr: &Expr, source: &SourceTable) -> Option<String> {
+    match expr {
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [relation, column] if folded(relation) == source.alias => Some(folded(column)),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn from_sql(from: &[TableWithJoins]) -> String {
@@ -293,7 +330,7 @@ fn factor_mut(from: &mut [TableWithJoins], at: (usize, Option<usize>)) -> Option
     }
 }
 
-fn condition(join: &Join) -> Option<&Expr> {
+pub(super) fn condition(join: &Join) -> Option<&Expr> {
     match &join.join_operator {
         JoinOperator::Join(JoinConstraint::On(on))
         | JoinOperator::Inner(JoinConstraint::On(on))
@@ -352,7 +389,7 @@ fn no_whole_rows(select: &Select, sources: &[SourceTable]) -> Result<(), SqlErro
 
 /// The columns of a table that an expression reads. A name without its table may be anybody's:
 /// it counts for each, which carries over too much rather than too little.
-fn columns_of(expr: &Expr, source: &SourceTable) -> Vec<String> {
+pub(super) fn columns_of(expr: &Expr, source: &SourceTable) -> Vec<String> {
     struct Columns<'a>(&'a str, Vec<String>);
     impl Visitor for Columns<'_> {
         type Break = ();

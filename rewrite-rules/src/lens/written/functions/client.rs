@@ -73,7 +73,8 @@ impl Functions<'_> {
     /// An UPDATE: old and new images in step, and the columns that the client set. The row is
     /// looked at again under its locks. If it changed since the statement looked, the new values
     /// still stand where neither they nor the condition depend on the old ones. A row whose key
-    /// changes moves to it first, on both sides.
+    /// changes moves to it first; in legacy all at once, as by the client's own UPDATE: what refers to
+    /// them is looked at when all have moved.
     pub(super) fn change(&self) -> Function {
         let moves = self.written.can_rekey();
         let enforces = self.unwatched().next().is_some();
@@ -93,7 +94,7 @@ impl Functions<'_> {
         let body = format!(
             "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
              \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{was}{fits}{sets}\
-             \x20   PERFORM {accept};\n{enforce}{rekey}    PERFORM {put};\n{read_back}{mirror}    RETURN NEXT cf_now;\n  END LOOP;\n",
+             \x20   PERFORM {accept};\n{enforce}{rekey}    PERFORM {put};\n{read_back}{mirror}    RETURN NEXT cf_now;\n  END LOOP;\n{follow}",
             again = self.look_again(),
             enforce = self.enforce("cf_now", Some("cf_was")),
             was = if moves || enforces {
@@ -110,12 +111,21 @@ impl Functions<'_> {
             accept = self.lens.call(Call::Accept, "cf_now"),
             put = self.lens.call(Call::PutOne, "cf_now"),
             read_back = self.read_back("cf_now", "    "),
-            mirror = self.mirror("    "),
+            mirror = if moves {
+                "    cf_done := cf_done || cf_now;\n".to_owned()
+            } else {
+                self.mirror("    ")
+            },
+            follow = if moves {
+                self.follow_moved()
+            } else {
+                String::new()
+            },
         );
         self.function(
             self.lens.named(Call::Change.word()),
             &format!("(cf_olds {row}[], cf_news {row}[], cf_set text[], cf_alone boolean, cf_mirror boolean) RETURNS SETOF {row}", row = self.row),
-            &format!("  cf_old {row};\n  cf_new {row};\n  cf_now {row};\n  cf_was {row};\n  cf_i integer := 0;\n  cf_images {row}[] := cf_news;\n{fitting}", row = self.row, fitting = self.fitting()),
+            &format!("  cf_old {row};\n  cf_new {row};\n  cf_now {row};\n  cf_was {row};\n  cf_i integer := 0;\n  cf_images {row}[] := cf_news;\n  cf_froms {row}[];\n  cf_tos {row}[];\n  cf_done {row}[] := '{{}}';\n{fitting}", row = self.row, fitting = self.fitting()),
             &body,
         )
     }
@@ -123,10 +133,19 @@ impl Functions<'_> {
     /// `cf_was` moved to the key of `cf_now`.
     fn move_row(&self) -> String {
         format!(
-            "    IF {} THEN\n      PERFORM {};\n      IF cf_mirror THEN PERFORM {}; END IF;\n    END IF;\n",
+            "    IF {} THEN\n      PERFORM {};\n      cf_froms := cf_froms || cf_was;\n\
+             \x20     cf_tos := cf_tos || cf_now;\n    END IF;\n",
             self.moved("cf_was", "cf_now"),
             self.lens.call(Call::RekeyOne, "cf_was, cf_now"),
-            self.lens.call(Call::MoveLegacy, "cf_was, cf_now, true"),
+        )
+    }
+
+    /// Legacy behind rows that may have moved.
+    fn follow_moved(&self) -> String {
+        format!(
+            "  IF cf_mirror THEN\n    PERFORM {};\n    FOREACH cf_now IN ARRAY cf_done LOOP\n{}    END LOOP;\n  END IF;\n",
+            self.lens.call(Call::MoveLegacy, "cf_froms, cf_tos, true"),
+            self.mirror("      "),
         )
     }
 

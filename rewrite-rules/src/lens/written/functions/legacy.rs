@@ -1,9 +1,12 @@
 //! The legacy rows of a written lens, once unified leads or is written under its own names.
 //!
 //! ```text
-//! follow(image, columns)  one legacy row made the image
-//! sync(keys, columns)     legacy rows made what `read` says, or removed
+//! follow(image, columns, makes)  one legacy row made the image
+//! sync(keys, columns, makes)     legacy rows made what `read` says, or removed
 //! ```
+//!
+//! While legacy leads, a row of it that is not there was deleted, whatever unified has left of it: none
+//! comes into being but where the statement made it visible (`makes`).
 
 use super::{Call, Functions};
 use crate::lens::guarded::Guarded;
@@ -12,7 +15,9 @@ use crate::lens::{Function, quote_ident, quote_literal};
 impl Functions<'_> {
     /// Legacy made what `read` says; of a row that is there only `cf_set`, if that is given.
     pub(super) fn sync(&self) -> Function {
-        let follow = self.lens.call(Call::Follow, "cf_now, cf_set, cf_excuse");
+        let follow = self
+            .lens
+            .call(Call::Follow, "cf_now, cf_set, cf_makes, cf_excuse");
         let body = format!(
             "  IF cf_keys IS NULL THEN RETURN true; END IF;\n\
              \x20 FOR cf_image IN SELECT * FROM unnest(cf_keys) AS cf_i ORDER BY {order} LOOP\n\
@@ -28,7 +33,7 @@ impl Functions<'_> {
         self.function(
             self.lens.named(Call::Sync.word()),
             &format!(
-                "(cf_keys {}[], cf_set text[], cf_excuse boolean) RETURNS boolean",
+                "(cf_keys {}[], cf_set text[], cf_makes boolean, cf_excuse boolean) RETURNS boolean",
                 self.row
             ),
             &format!("  cf_image {row};\n  cf_now {row};\n", row = self.row),
@@ -37,7 +42,7 @@ impl Functions<'_> {
     }
 
     pub(super) fn mirror(&self, indent: &str) -> String {
-        let follow = self.lens.call(Call::Follow, "cf_now, NULL, true");
+        let follow = self.lens.call(Call::Follow, "cf_now, NULL, true, true");
         format!("{indent}IF cf_mirror THEN PERFORM {follow}; END IF;\n")
     }
 
@@ -48,15 +53,16 @@ impl Functions<'_> {
     /// and the reverse backfill, without which nobody reads legacy again, settles it. That itself is
     /// not excused (`cf_excuse`).
     pub(super) fn follow(&self) -> Function {
-        let put = self.put_legacy("cf_image", |name| {
-            format!("CASE WHEN cf_set IS NULL OR {} = ANY (cf_set) THEN excluded.{name} ELSE cf_t.{name} END",
-                quote_literal(name.trim_matches('"')))
-        });
-        let body = self.excused(&put, &[self.lens.record("SQLERRM", "SQLSTATE")]);
+        let write = format!(
+            "{};\n    IF NOT FOUND AND cf_makes THEN {}; END IF",
+            self.update_legacy("cf_image"),
+            self.insert_legacy("cf_image"),
+        );
+        let body = self.excused(&write, &[self.lens.record("SQLERRM", "SQLSTATE")]);
         self.function(
             self.lens.named(Call::Follow.word()),
             &format!(
-                "(cf_image {}, cf_set text[], cf_excuse boolean) RETURNS boolean",
+                "(cf_image {}, cf_set text[], cf_makes boolean, cf_excuse boolean) RETURNS boolean",
                 self.row
             ),
             "",
@@ -83,39 +89,49 @@ impl Functions<'_> {
         )
     }
 
-    /// The legacy row of an image, written. Of a row that is there, lossy columns stay: unified
-    /// has nothing to say of them.
-    pub(super) fn put_legacy(&self, image: &str, value: impl Fn(&str) -> String) -> String {
-        let names: Vec<String> = self
-            .lens
-            .columns
-            .iter()
-            .map(|c| quote_ident(&c.name))
-            .collect();
+    /// The legacy row of an image, in `cf_set` or as a whole. Lossy columns stay: unified has nothing
+    /// to say of them.
+    fn update_legacy(&self, image: &str) -> String {
+        let key = self.legacy_key_of(image);
+        match self.assigned(|name| format!("({image}).{name}")) {
+            None => format!("PERFORM 1 FROM {} AS cf_t WHERE {key}", self.lens.legacy),
+            Some(sets) => format!("UPDATE {} AS cf_t SET {sets} WHERE {key}", self.lens.legacy),
+        }
+    }
+
+    /// The legacy row of an image that has none, as far as this statement sees.
+    fn insert_legacy(&self, image: &str) -> String {
+        let columns = self.lens.columns.iter();
+        let names: Vec<String> = columns.map(|c| quote_ident(&c.name)).collect();
         let values: Vec<String> = names
             .iter()
             .map(|name| format!("({image}).{name}"))
             .collect();
-        let sets: Vec<String> = self
-            .lens
-            .columns
-            .iter()
-            .filter(|c| !self.lens.is_key(c) && !c.lossy)
-            .map(|c| quote_ident(&c.name))
-            .map(|name| format!("{name} = {}", value(&name)))
-            .collect();
-        let action = if sets.is_empty() {
-            "NOTHING".to_owned()
-        } else {
-            format!("UPDATE SET {}", sets.join(", "))
-        };
+        let sets = self.assigned(|name| format!("excluded.{name}"));
         format!(
-            "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE VALUES ({}) ON CONFLICT ({}) DO {action}",
+            "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE VALUES ({}) ON CONFLICT ({}) DO {}",
             self.lens.legacy,
             names.join(", "),
             values.join(", "),
             self.lens.legacy_key().join(", "),
+            sets.map_or("NOTHING".to_owned(), |sets| format!("UPDATE SET {sets}")),
         )
+    }
+
+    fn assigned(&self, value: impl Fn(&str) -> String) -> Option<String> {
+        let columns = self.lens.columns.iter();
+        let sets: Vec<String> = columns
+            .filter(|c| !self.lens.is_key(c) && !c.lossy)
+            .map(|c| {
+                let name = quote_ident(&c.name);
+                format!(
+                    "{name} = CASE WHEN cf_set IS NULL OR {} = ANY (cf_set) THEN {} ELSE cf_t.{name} END",
+                    quote_literal(&c.name),
+                    value(&name)
+                )
+            })
+            .collect();
+        (!sets.is_empty()).then(|| sets.join(", "))
     }
 
     pub(super) fn legacy_key_of(&self, image: &str) -> String {

@@ -3,10 +3,10 @@
 //! ```text
 //! rekey_one(old, image)        the steps of `rekey`, between two looks at `read`
 //! rekey(olds, images, record)  what an UPDATE of legacy keys is followed by: rekey_one, then put
-//! move_legacy(old, image)      the legacy row, once unified leads
+//! move_legacy(olds, images)    the legacy rows, once unified leads or is written under its own names
 //! ```
 //!
-//! Rows move one after the other. One that comes to a key which another still has is a duplicate, as
+//! In unified rows move one after the other. One that comes to a key which another still has is a duplicate, as
 //! it is for PostgreSQL; two rows can exchange their keys only where PostgreSQL looks at them at the
 //! end of the statement (a deferrable key), and that is refused.
 
@@ -122,34 +122,22 @@ impl Functions<'_> {
         )
     }
 
-    /// The legacy row under its new key. What it has that unified lacks (lossy columns) stays, and
-    /// what refers to it has its say. A stale row in the way is excused as by `follow`.
+    /// The legacy rows under their new keys. What they have that unified lacks (lossy columns) stays,
+    /// and what refers to them has its say when all have moved. A stale row in the way is excused as by
+    /// `follow`.
     pub(super) fn move_legacy(&self) -> Function {
-        let sets: Vec<String> = self
+        let body = self
             .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("{key} = (cf_image).{key}"))
-            .collect();
-        let body = self.excused(
-            &format!(
-                "UPDATE {} AS cf_t SET {} WHERE {}",
-                self.lens.legacy,
-                sets.join(", "),
-                self.legacy_key_of("cf_old")
-            ),
-            &[
-                self.lens.record("SQLERRM", "SQLSTATE"),
-                self.lens.record_of("cf_old", "SQLERRM", "SQLSTATE"),
-            ],
-        );
+            .rekeying_legacy("NOT cf_excuse OR ", |olds, images| {
+                self.lens.move_legacy_rows(olds, images, false)
+            });
         self.function(
             self.lens.named(Call::MoveLegacy.word()),
             &format!(
-                "(cf_old {row}, cf_image {row}, cf_excuse boolean) RETURNS boolean",
+                "(cf_olds {row}[], cf_images {row}[], cf_excuse boolean) RETURNS boolean",
                 row = self.row
             ),
-            "",
+            &format!("  cf_old {row};\n  cf_image {row};\n", row = self.row),
             &body,
         )
     }

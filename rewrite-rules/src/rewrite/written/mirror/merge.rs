@@ -11,11 +11,11 @@
 //! ```
 //!
 //! A row that goes has its old values in `cf_row`, by which `read` tells its legacy row as well.
-//! Before `dual_read` only the columns that an action set are carried over. `merge_action()` does not
-//! tell which of several UPDATE actions it was, so all of them must set the same columns then.
+//! Before `unified_read` only the columns that an action set are carried over. `merge_action()` does not
+//! tell which of several UPDATE actions it was, so all of them must set the same columns then; nor what
+//! the row was, so none of them may change what ties it to the legacy rows.
 
-use super::{Part, Reach, Written, quote_literal};
-use crate::lens::{Call, Lens};
+use super::{Part, Reach, Written};
 use crate::refuse;
 use crate::rewrite::clauses::Write;
 use crate::rewrite::compose::{Composed, Composer};
@@ -45,20 +45,39 @@ pub(super) fn compose<'a>(
         let sets: Vec<&str> = targets.map(|set| set.text("name")).collect();
         reach.check(&sets)?;
         decides |= reach.decides(&sets);
-        let fed = reach.fed(lens, Some(&sets));
-        if !reach.full && updates.as_ref().is_some_and(|known| *known != fed) {
+        if reach.rekeys(&sets) {
+            return Err(refuse::unsupported(
+                "MERGE that updates the key",
+                &target.table_name(),
+                "Change the key by an UPDATE of its own.",
+            ));
+        }
+        if !reach.full && decides {
+            return Err(refuse::unsupported(
+                "MERGE that updates what ties the unified table to the legacy rows, before unified_read",
+                &target.table_name(),
+                "Change it by an UPDATE of its own.",
+            ));
+        }
+        let fed = |sets: &[&str]| reach.fed(lens, Some(sets));
+        if !reach.full
+            && updates
+                .as_ref()
+                .is_some_and(|known| fed(known) != fed(&sets))
+        {
             return Err(refuse::unsupported(
                 "MERGE into the unified table with UPDATE actions that set different columns, before \
-                 dual_read",
+                 unified_read",
                 &target.table_name(),
                 "Set the same columns in each, or use UPDATE.",
             ));
         }
-        updates.get_or_insert(fed);
+        updates.get_or_insert(sets);
     }
     let inserts = |action: &Action<'_>| matches!(action, Action::Insert(_) | Action::Delete);
     let others = merge.clauses.iter().any(|clause| inserts(&clause.action));
-    let nothing = updates.as_ref().is_none_or(Vec::is_empty);
+    let feeds = |sets: &Vec<&str>| !reach.fed(lens, Some(sets)).is_empty();
+    let nothing = !updates.as_ref().is_some_and(feeds);
     if nothing && !others && !decides {
         return Ok(None);
     }
@@ -80,35 +99,24 @@ pub(super) fn compose<'a>(
     composer.once("keys", reach.keys(lens, written, rows));
     let keys = format!("SELECT * FROM {}", composer.name("keys"));
     composer.once("lock", lens.lock_legacy(&keys));
-    let statement = composer.merge_behind_lock(source, write, &merge);
+    let statement = Composer::merge_behind(source, write, &merge, &composer.name("lock"));
     composer.own_merge(statement, (write, &joined), target.managed.table);
+    let new = composer.name("new");
     let did = |actions: &str| {
-        let rows = format!(
-            "(SELECT (cf_row).* FROM {} WHERE cf_action {actions})",
-            composer.name("new")
-        );
+        let rows = format!("(SELECT (cf_row).* FROM {new} WHERE cf_action {actions})");
         lens.keys_of_rows(written, part, &rows)
     };
     if reach.full {
         let all = format!("{keys} UNION {}", did("IS NOT NULL"));
-        composer.call(sync(lens, &all, "NULL"));
+        composer.call(reach.sync(lens, &all, None, true));
     } else {
-        let columns = |fed: &[&str]| {
-            let names: Vec<String> = fed.iter().map(|name| quote_literal(name)).collect();
-            format!("ARRAY[{}]::text[]", names.join(", "))
-        };
-        let rest = sync(lens, &did("<> 'UPDATE'"), &columns(&reach.fed(lens, None)));
-        let updated = updates.map(|fed| sync(lens, &did("= 'UPDATE'"), &columns(&fed)));
-        composer.call(rest);
-        updated.into_iter().for_each(|call| composer.call(call));
+        let gone = reach.sync(lens, &did("= 'DELETE'"), None, false);
+        let came = reach.sync(lens, &did("= 'INSERT'"), None, part.makes_rows);
+        // In this order: a row that goes may hold a unique value of one that comes.
+        composer.call(format!("CASE WHEN {gone} THEN {came} END"));
+        if let Some(sets) = updates {
+            composer.call(reach.sync(lens, &did("= 'UPDATE'"), Some(&sets), false));
+        }
     }
     Ok(Some(composer.select_own_merge(source, (write, &joined))))
-}
-
-fn sync(lens: &Lens, keys: &str, set: &str) -> String {
-    let arguments = format!("array_agg({}), {set}, true", lens.key_image("cf_k"));
-    format!(
-        "(SELECT {} FROM ({keys}) AS cf_k)",
-        lens.call(Call::Sync, &arguments)
-    )
 }

@@ -1,0 +1,133 @@
+//! Keys that change once unified leads: the legacy row goes along.
+//!
+//! ```text
+//! rekey_legacy(olds, images)  the legacy rows under the old keys made the images, key and all
+//! ```
+//!
+//! By one UPDATE for all rows, as the client's own was one: what refers to the legacy table by foreign
+//! key is looked at when all have moved, and what its ON UPDATE says is done. Were a row removed and put
+//! back, ON DELETE CASCADE would take what refers to it.
+
+use super::guarded::Guarded;
+use super::{Lens, Work, quote_ident};
+
+impl Lens {
+    pub(super) fn rekey_legacy_function(&self) -> String {
+        let work = |olds: &str, images: &str| {
+            let relation = format!("unnest({images})");
+            let put = if self.row_security {
+                self.puts_legacy_from(&relation)
+            } else {
+                // For those that legacy had no row of.
+                self.put_legacy_missing_or_different_from(&relation)
+            };
+            format!("{};\n    {put}", self.move_legacy_rows(olds, images, true))
+        };
+        format!(
+            "CREATE OR REPLACE FUNCTION {name}(cf_olds {legacy}[], cf_images {legacy}[]) RETURNS boolean\n\
+             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
+             #variable_conflict use_column\n\
+             DECLARE\n  cf_old {legacy};\n  cf_image {legacy};\n\
+             BEGIN\n{body}END\n$crossfade$",
+            name = self.function_name(Work::RekeyLegacy),
+            legacy = self.legacy,
+            body = self.rekeying_legacy("", work),
+        )
+    }
+
+    /// A condition that takes the legacy rows of written unified rows along; beside these stand their
+    /// old keys, as `cf_k1` and so on.
+    #[must_use]
+    pub fn rekey_legacy_call(&self, relation: &str) -> String {
+        let old: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| {
+                let key = self.key_columns().position(|key| key.name == column.name);
+                key.map_or("NULL".to_owned(), |at| {
+                    format!("{}.cf_k{}", Self::ROW, at + 1)
+                })
+            })
+            .collect();
+        let new: Vec<String> = self
+            .columns
+            .iter()
+            .map(|c| c.read_value(&format!("{}.{}", Self::ROW, quote_ident(&c.unified))))
+            .collect();
+        let visible = self.visible_condition(Self::ROW);
+        let visible = visible.map(|visible| format!(" WHERE {visible}"));
+        format!(
+            "(SELECT {}(array_agg(ROW({})::{legacy}), array_agg(ROW({})::{legacy})) FROM {relation} AS {}{})",
+            self.function_name(Work::RekeyLegacy),
+            old.join(", "),
+            new.join(", "),
+            Self::ROW,
+            visible.unwrap_or_default(),
+            legacy = self.legacy,
+        )
+    }
+
+    /// The UPDATE that gives legacy rows other keys, and the images' other columns too, if `whole`.
+    pub(super) fn move_legacy_rows(&self, olds: &str, images: &str, whole: bool) -> String {
+        let named = |word: &str| -> Vec<String> {
+            let columns = 1..=self.columns.len();
+            columns.map(|at| format!("cf_{word}{at}")).collect()
+        };
+        let columns = self.columns.iter().zip(named("n"));
+        let sets: Vec<String> = columns
+            .filter(|(column, _)| whole || self.is_key(column))
+            .map(|(column, new)| format!("{} = cf_p.{new}", quote_ident(&column.name)))
+            .collect();
+        let same: Vec<String> = self
+            .key
+            .iter()
+            .map(|&at| {
+                let key = quote_ident(&self.columns[at].name);
+                format!("cf_t.{key} = cf_p.cf_o{}", at + 1)
+            })
+            .collect();
+        format!(
+            "UPDATE {} AS cf_t SET {} FROM ROWS FROM (unnest({olds}), unnest({images})) AS cf_p ({}, {}) WHERE {}",
+            self.legacy,
+            sets.join(", "),
+            named("o").join(", "),
+            named("n").join(", "),
+            same.join(" AND "),
+        )
+    }
+
+    /// The body of a function that moves legacy rows, from `cf_olds` to `cf_images`.
+    ///
+    /// A stale row in the way is excused as by `put_legacy`: after a visit to `unified_only` legacy
+    /// keeps rows that unified moved or removed. Both keys of a row that cannot move enter the ledger.
+    /// `unless`: a condition and OR, for what is not excused.
+    pub(super) fn rekeying_legacy(
+        &self,
+        unless: &str,
+        work: impl Fn(&str, &str) -> String,
+    ) -> String {
+        let stale = |in_the_way: bool| self.call_guarded(Guarded::IsStale, &in_the_way.to_string());
+        format!(
+            "\x20 IF coalesce(cardinality(cf_images), 0) = 0 THEN RETURN true; END IF;\n\
+             \x20 IF {unless}NOT {maybe_stale} THEN\n    {all};\n    RETURN true;\n  END IF;\n\
+             \x20 BEGIN\n    {all};\n    RETURN true;\n\
+             \x20 EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
+             \x20   IF NOT {stale} THEN RAISE; END IF;\n\
+             \x20 END;\n\
+             \x20 FOR cf_i IN 1 .. cardinality(cf_images) LOOP\n\
+             \x20   cf_old := cf_olds[cf_i];\n    cf_image := cf_images[cf_i];\n\
+             \x20   BEGIN\n    {one};\n\
+             \x20   EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
+             \x20     PERFORM {record_new};\n      PERFORM {record_old};\n\
+             \x20   END;\n\
+             \x20 END LOOP;\n\
+             \x20 RETURN true;\n",
+            maybe_stale = stale(false),
+            stale = stale(true),
+            all = work("cf_olds", "cf_images"),
+            one = work("ARRAY[cf_old]", "ARRAY[cf_image]"),
+            record_new = self.record("SQLERRM", "SQLSTATE"),
+            record_old = self.record_of("cf_old", "SQLERRM", "SQLSTATE"),
+        )
+    }
+}
