@@ -169,7 +169,8 @@ fn reduced(messages: &[Message], database: &str) -> Vec<String> {
 
 /// A refusal says that it is one, why, and what to do.
 fn is_refusal(message: &Message) -> bool {
-    const CODES: [&str; 3] = ["0A000", "55000", "54000"];
+    // The last: prepare it again.
+    const CODES: [&str; 4] = ["0A000", "55000", "54000", "26000"];
     let has_hint = message.field(b'H').is_some_and(|hint| !hint.is_empty());
     let code = message.field(b'C').unwrap_or_default();
     message.tag == b'E' && has_hint && CODES.contains(&code.as_str())
