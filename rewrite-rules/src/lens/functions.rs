@@ -34,6 +34,8 @@ pub(crate) enum Work {
     RekeyLegacy,
     /// Legacy rows of deleted unified rows.
     RemoveLegacy,
+    /// Legacy rows of hidden unified rows.
+    HideLegacy,
     /// All rows, on both sides.
     Truncate,
     /// All unified rows that legacy readers see, once nobody writes legacy any more.
@@ -41,13 +43,14 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    const ALL: [Work; 8] = [
+    const ALL: [Work; 9] = [
         Work::Put,
         Work::Remove,
         Work::Rekey,
         Work::PutLegacy,
         Work::RekeyLegacy,
         Work::RemoveLegacy,
+        Work::HideLegacy,
         Work::Truncate,
         Work::Empty,
     ];
@@ -60,6 +63,7 @@ impl Work {
             Work::PutLegacy => "put_legacy",
             Work::RekeyLegacy => "rekey_legacy",
             Work::RemoveLegacy => "remove_legacy",
+            Work::HideLegacy => "hide_legacy",
             Work::Truncate => "truncate",
             Work::Empty => "empty",
         }
@@ -114,6 +118,7 @@ impl Lens {
         if self.row_security {
             "row_security".hash(&mut hasher);
         }
+        self.hidden_rows().hash(&mut hasher);
         match &self.written {
             None => self.put_from("x").hash(&mut hasher),
             Some(written) => {
@@ -167,6 +172,7 @@ impl Lens {
             Work::Empty => return self.empty_function(&self.remove_all()),
             Work::PutLegacy => return self.put_legacy_function(),
             Work::RekeyLegacy => return self.rekey_legacy_function(),
+            Work::HideLegacy => return self.hide_legacy_function(),
             Work::RemoveLegacy => (
                 format!("cf_images {images}"),
                 vec![self.remove_legacy_from("unnest(cf_images)")],
@@ -314,6 +320,7 @@ impl Lens {
             | Work::PutLegacy
             | Work::RekeyLegacy
             | Work::RemoveLegacy
+            | Work::HideLegacy
             | Work::Truncate
             | Work::Empty => {
                 return format!(
