@@ -9,12 +9,14 @@
 //! lock(images …)                   what FOR UPDATE locks and returns (`client`)
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! merge(actions, olds, images …)   a MERGE
+//! keep_last(value)                 `lastval()` made what it was (`last`)
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! sync(keys, columns)              legacy rows made what `read` says (`legacy`)
 //! ```
 
 mod client;
 mod image;
+mod last;
 mod legacy;
 mod merge;
 mod rekey;
@@ -40,6 +42,7 @@ pub(crate) enum Call {
     Lock,
     Accept,
     Follow,
+    KeepLast,
     MoveLegacy,
     Sync,
 }
@@ -59,6 +62,7 @@ impl Call {
             Call::Lock => "lock",
             Call::Accept => "accept",
             Call::Follow => "follow",
+            Call::KeepLast => "keep_last",
             Call::MoveLegacy => "move_legacy",
             Call::Sync => "sync",
         }
@@ -88,6 +92,7 @@ impl Lens {
             f.lock(),
             f.enter(),
             f.merge(),
+            f.keep_last(),
         ];
         if written.can_rekey() {
             all.extend([f.rekey_one(), f.rekey(), f.move_legacy()]);
@@ -120,6 +125,7 @@ impl Functions<'_> {
     /// The steps for one image.
     fn one(&self, call: Call, steps: &[Step], before: &str) -> Function {
         let (declare, body) = self.steps(steps, vec![image_relation("row_image", "cf_image")]);
+        let (declare, body) = self.keeping_last(&declare, &body);
         self.function(
             self.lens.named(call.word()),
             &format!("(cf_image {}) RETURNS boolean", self.row),
