@@ -1,10 +1,12 @@
 //! Shipped and written lenses under the statements of their applications.
 
 mod enhanced_user;
+mod generated;
 mod iso_agents;
 mod joined;
 mod locked;
 mod merge;
 mod rekey;
+mod types;
 mod upsert;
 mod user_settings;

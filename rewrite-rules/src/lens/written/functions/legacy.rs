@@ -86,12 +86,8 @@ impl Functions<'_> {
     /// The legacy row of an image, written. Of a row that is there, lossy columns stay: unified
     /// has nothing to say of them.
     pub(super) fn put_legacy(&self, image: &str, value: impl Fn(&str) -> String) -> String {
-        let names: Vec<String> = self
-            .lens
-            .columns
-            .iter()
-            .map(|c| quote_ident(&c.name))
-            .collect();
+        let written = self.lens.columns.iter().filter(|c| !c.is_computed());
+        let names: Vec<String> = written.map(|c| quote_ident(&c.name)).collect();
         let values: Vec<String> = names
             .iter()
             .map(|name| format!("({image}).{name}"))
@@ -100,7 +96,7 @@ impl Functions<'_> {
             .lens
             .columns
             .iter()
-            .filter(|c| !self.lens.is_key(c) && !c.lossy)
+            .filter(|c| !self.lens.is_key(c) && !c.lossy && !c.is_never_set())
             .map(|c| quote_ident(&c.name))
             .map(|name| format!("{name} = {}", value(&name)))
             .collect();
