@@ -3,6 +3,7 @@
 //! It reads catalogs and tries the lens's laws on sampled rows in a transaction that is rolled
 //! back. It changes nothing, and knows no mapping but what the lens gives as SQL.
 
+mod between;
 mod collisions;
 mod laws;
 mod limits;
@@ -101,6 +102,9 @@ pub async fn run(
         let fits = shape::check(&control, lens, &mut findings).await?;
         surroundings::check(&control, lens, &mut findings).await?;
         others_code::check(&control, lens, &mut findings).await?;
+        if fits {
+            between::check(&control, lens, &mut findings).await?;
+        }
         if fits && has_legacy(migration) {
             if !migration.phase.reads_unified() {
                 collisions::check(&control, lens, &mut findings).await?;

@@ -30,6 +30,8 @@ struct Column {
     used: Vec<String>,
     /// A BEFORE UPDATE trigger assigns it.
     set_by_trigger: bool,
+    /// Of a domain: the type below it, and what it says of its VALUE.
+    domain: Option<(String, Vec<String>)>,
 }
 
 impl std::ops::Deref for Column {
@@ -116,7 +118,11 @@ async fn columns(client: &Client, oid: u32, table: &str) -> Result<Vec<Column>, 
                              WHERE t.tgrelid = a.attrelid AND NOT t.tgisinternal \
                                AND t.tgtype & 1 = 1 AND t.tgtype & 2 = 2 AND t.tgtype & 16 = 16 \
                                AND p.prosrc ~* ('\\mnew\\.\"?' || regexp_replace(a.attname, '[^[:alnum:]_]', '.', 'g') \
-                                   || '\"?\\s*:?=')) \
+                                   || '\"?\\s*:?=')), \
+                    (SELECT format_type(t.typbasetype, t.typtypmod) FROM pg_type t \
+                      WHERE t.oid = a.atttypid AND t.typtype = 'd'), \
+                    ARRAY(SELECT pg_get_expr(k.conbin, 0) FROM pg_constraint k \
+                          WHERE k.contypid = a.atttypid AND k.contype = 'c' ORDER BY k.conname) \
              FROM pg_attribute a \
              WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
             &[&oid],
@@ -131,6 +137,9 @@ async fn columns(client: &Client, oid: u32, table: &str) -> Result<Vec<Column>, 
             labels: more.get(0),
             used: Vec::new(),
             set_by_trigger: more.get(1),
+            domain: more
+                .get::<_, Option<String>>(2)
+                .map(|below| (below, more.get(3))),
         })
         .collect())
 }

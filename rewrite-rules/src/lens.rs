@@ -10,6 +10,7 @@ mod copy;
 mod digest;
 mod exact;
 mod functions;
+mod generated;
 mod guarded;
 mod hidden;
 mod in_place;
@@ -18,18 +19,24 @@ mod lookups;
 mod range;
 mod rekey_legacy;
 mod sql;
+pub(crate) mod types;
+mod value;
 mod written;
 
 pub use compare::Disagreement;
 pub use digest::{DigestOf, GROUPS};
 pub use functions::Function;
 pub(crate) use functions::Work;
+pub use generated::Generated;
 pub use guarded::Callers;
 pub use hidden::WhenHidden;
 pub use in_place::InPlace;
 pub use lookups::Lookup;
 pub use range::KeyRange;
 pub use sql::{UNMAPPED, quote_ident, quote_literal};
+pub use types::{Held, depends_on, held};
+pub use value::Cast;
+
 pub(crate) use written::Call;
 pub use written::{Check, Part, Query, RekeyTrial, Step, Unique, Written};
 
@@ -73,8 +80,17 @@ pub struct LegacyColumn {
     pub not_null: bool,
     /// SQL of the legacy default; `NULL` when there is none.
     pub default: Option<String>,
+    /// What fills the legacy column by itself.
+    pub generated: Option<Generated>,
+    /// What fills the unified one.
+    pub unified_generated: Option<Generated>,
     /// Pairs of legacy and unified values; empty means that values are the same on both sides.
     pub values: Vec<(String, String)>,
+    /// How values of the two types are made of each other; `None`: by the cast between them.
+    pub cast: Option<Cast>,
+    /// SQL over [`types::VALUE`]: which unified values the legacy column can hold, where types do not
+    /// tell.
+    pub holds: Option<String>,
     /// A BEFORE trigger on both tables sets this column on every update.
     pub set_by_trigger: bool,
     /// Whether verify compares this column.
@@ -90,6 +106,11 @@ impl LegacyColumn {
         without_modifier(&self.sql_type)
     }
 
+    /// Whether the type may be a domain, a cast to which cuts a value to the length of the type below.
+    pub(crate) fn may_be_domain(&self) -> bool {
+        self.values.is_empty() && types::is_foreign(&self.sql_type)
+    }
+
     /// Whether both sides hold the same values in columns of the same kind, whatever the names: an
     /// expression over one is the same expression over the other.
     #[must_use]
@@ -98,7 +119,9 @@ impl LegacyColumn {
             text if ["character varying", "varchar"].contains(&text.as_str()) => "text".to_owned(),
             other => other,
         };
-        self.values.is_empty() && kind(&self.sql_type) == kind(&self.unified_type)
+        self.values.is_empty()
+            && self.cast.is_none()
+            && kind(&self.sql_type) == kind(&self.unified_type)
     }
 }
 

@@ -157,6 +157,10 @@ pub(crate) struct ColumnPart {
     pub unified_type: Option<Spanned<String>>,
     /// SQL for the value of an INSERT that names no value, as in the legacy table's definition.
     pub default: Option<Spanned<String>>,
+    /// How values of the two types are made of each other.
+    pub cast: Option<Spanned<CastPart>>,
+    /// SQL over the unified column: which of its values the legacy column can hold.
+    pub holds: Option<Spanned<String>>,
     /// Legacy value = unified value.
     pub values: Option<Ordered<Spanned<String>>>,
     /// A BEFORE trigger on both tables sets this column on every update.
@@ -168,6 +172,15 @@ pub(crate) struct ColumnPart {
     /// Its values do not survive the way to unified and back.
     #[serde(default)]
     pub lossy: bool,
+}
+
+/// What stands between two types that a cast alone does not lead from one to the other of.
+#[derive(Debug)]
+pub(crate) enum CastPart {
+    /// What stands behind a value, whichever side it is of: `at time zone 'UTC'`.
+    Behind(String),
+    /// SQL for either side over the other's column.
+    Each { unified: String, legacy: String },
 }
 
 fn yes() -> bool {
@@ -182,6 +195,8 @@ impl ColumnPart {
             unified: None,
             unified_type: None,
             default: None,
+            cast: None,
+            holds: None,
             values: None,
             set_by_trigger: false,
             verify: true,
@@ -237,6 +252,38 @@ impl<'de> Deserialize<'de> for StepPart {
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<StepPart, A::Error> {
                 let Named { name, sql } = Named::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(StepPart { name, sql })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl<'de> Deserialize<'de> for CastPart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Sides {
+            unified: String,
+            legacy: String,
+        }
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = CastPart;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "`at time zone '…'` as a string, or a table with `unified` and `legacy`",
+                )
+            }
+
+            fn visit_str<E: serde::de::Error>(self, behind: &str) -> Result<CastPart, E> {
+                Ok(CastPart::Behind(behind.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CastPart, A::Error> {
+                let Sides { unified, legacy } =
+                    Sides::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(CastPart::Each { unified, legacy })
             }
         }
         deserializer.deserialize_any(Either)

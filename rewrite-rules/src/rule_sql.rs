@@ -42,12 +42,25 @@ pub(crate) fn table_name(text: &str) -> Option<TableName> {
     }
 }
 
-/// One type name, as PostgreSQL tells it.
-pub(crate) fn type_name(text: &str) -> Result<String, String> {
-    let mut parser = parser(text)?;
-    let found = definition::type_name(&mut parser, text).map_err(|error| error.message)?;
-    ended(&mut parser)?;
-    Ok(found)
+/// The zone of `at time zone '…'`.
+pub(crate) fn at_time_zone(text: &str) -> Option<String> {
+    let mut parser = parser(&format!("x {text}")).ok()?;
+    let found = parser.parse_expr().ok()?;
+    ended(&mut parser).ok()?;
+    let Expr::AtTimeZone {
+        timestamp,
+        time_zone,
+    } = found
+    else {
+        return None;
+    };
+    match (*timestamp, *time_zone) {
+        (Expr::Identifier(_), Expr::Value(zone)) => match zone.value {
+            Value::SingleQuotedString(zone) => Some(zone),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// `schema.name(argument, …)`: the name, and the arguments' names.

@@ -390,7 +390,19 @@ pub struct Refusal {
     pub position: Option<u32>,
 }
 
+/// A value for a column that takes none but DEFAULT.
+pub(crate) const GENERATED_ALWAYS: &str = "428C9";
+/// What PostgreSQL says of a computed column in COPY's list.
+pub(crate) const IS_GENERATED: &str = " is a generated column";
+
 impl Refusal {
+    /// Whether PostgreSQL says the same of the statement in every phase, of values for columns that fill
+    /// themselves.
+    #[must_use]
+    pub fn is_of_generated(&self) -> bool {
+        self.sqlstate == GENERATED_ALWAYS || self.message.ends_with(IS_GENERATED)
+    }
+
     /// Whether the statement is refused for what Crossfade cannot do, not for an error that
     /// PostgreSQL would find in it just the same: a refusal of ours says what to do instead.
     #[must_use]

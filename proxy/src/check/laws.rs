@@ -9,6 +9,11 @@ use tokio_postgres::error::SqlState;
 use super::Findings;
 use crate::control::ControlError;
 
+/// What a session may be set to, and no value may depend on. Whoever has put the rows had them
+/// otherwise.
+const OTHERS: &str = "SET LOCAL TimeZone = 'Pacific/Kiritimati'; SET LOCAL DateStyle = 'SQL, DMY'; \
+    SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL bytea_output = 'escape'; SET LOCAL extra_float_digits = 3";
+
 /// So many rows that cannot be put say enough; each takes some attempts.
 const REFUSED_MAX: usize = 20;
 
@@ -62,7 +67,13 @@ async fn trial(
         .map_err(ControlError::sql("sample of rows"))?
         .get(0);
     let mut rows = rows;
-    for law in ["is put", "is put twice"] {
+    for (law, settings) in [
+        ("is put", None),
+        (
+            "is put twice, and read with other settings of the session",
+            Some(OTHERS),
+        ),
+    ] {
         let refused = refused(client, lens).await?;
         if refused.iter().any(|refused| refused.locked) {
             findings.warning(
@@ -80,6 +91,12 @@ async fn trial(
                 return Ok(());
             }
             rows = rows.saturating_sub_unsigned(refused.len() as u64);
+        }
+        if let Some(settings) = settings {
+            client
+                .batch_execute(settings)
+                .await
+                .map_err(ControlError::sql(LAWS))?;
         }
         let different = differences(client, lens).await?;
         for (column, count) in different {

@@ -158,6 +158,7 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) 
     }
     match &reading.verdict {
         Verdict::PassThrough => Outcome::Passes,
+        Verdict::Refused(refusal) if refusal.is_of_generated() => Outcome::Passes,
         Verdict::Refused(refusal) => {
             let refused = Outcome::Refused {
                 message: refusal.message.clone(),

@@ -183,7 +183,30 @@ async fn without_a_word(
         return Ok(Vec::new());
     }
     let sample = percent.map(|percent| format!("TABLESAMPLE SYSTEM ({percent})"));
+    let sample = sample.unwrap_or_default();
+    let looked = if percent.is_some() {
+        ", of those looked at,"
+    } else {
+        ""
+    };
     let mut lines = Vec::new();
+    for column in &lens.columns {
+        let Some(count) = lens.count_unheld(column, &sample) else {
+            continue;
+        };
+        let row = client.query_one(&count, &[]).await;
+        let count: i64 = row
+            .map_err(ControlError::sql("rehearsal of the way back"))?
+            .get(0);
+        if count > 0 {
+            lines.push(format!(
+                "{count} rows of {}{looked} have a value in {} that {} cannot hold: it never shows them",
+                shown(&lens.unified.sql()),
+                column.unified,
+                shown(&lens.legacy.sql()),
+            ));
+        }
+    }
     for column in lens.columns.iter().filter(|c| !c.values.is_empty()) {
         let words = column.values.iter();
         let words: Vec<String> = words.map(|(_, unified)| quote_literal(unified)).collect();
@@ -198,7 +221,6 @@ async fn without_a_word(
                     name = format_args!("{}.{}", Lens::ROW, quote_ident(&column.unified)),
                     table = lens.unified,
                     row = Lens::ROW,
-                    sample = sample.as_deref().unwrap_or_default(),
                 ),
                 &[],
             )
@@ -207,9 +229,8 @@ async fn without_a_word(
         for row in rows {
             let (value, count): (String, i64) = (row.get(0), row.get(1));
             lines.push(format!(
-                "{count} rows of {}{} have {} = '{value}', for which {} has no word: it never shows them",
+                "{count} rows of {}{looked} have {} = '{value}', for which {} has no word: it never shows them",
                 shown(&lens.unified.sql()),
-                if percent.is_some() { ", of those looked at," } else { "" },
                 column.unified,
                 shown(&lens.legacy.sql()),
             ));

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use rewrite_rules::lens::quote_ident;
+use rewrite_rules::lens::{self, Held, quote_ident};
 
 use super::{Column, Constraint, Table};
 
@@ -113,10 +113,16 @@ fn columns(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>)
         .filter_map(|(_, there)| there.map(|column| column.name.as_str()))
         .collect();
     for (column, there) in pairs {
-        let mut fields = vec![format!("type = {}", text(&column.sql_type))];
+        let mut fields = vec![format!(
+            "type = {}",
+            text(&filled(column, &column.sql_type))
+        )];
         match there {
             Some(there) if there.sql_type != column.sql_type => {
-                fields.push(format!("unified_type = {}", text(&there.sql_type)));
+                fields.push(format!(
+                    "unified_type = {}",
+                    text(&filled_there(there, &there.sql_type))
+                ));
                 if column.labels.is_empty() || there.labels.is_empty() {
                     line!(
                         out,
@@ -127,8 +133,13 @@ fn columns(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>)
                         there.sql_type,
                         unified.name
                     );
+                    fields.extend(between(out, column, there));
                 }
             }
+            Some(there) if there.is_computed => fields.push(format!(
+                "unified_type = {}",
+                text(&filled_there(there, &there.sql_type))
+            )),
             Some(_) => {}
             None => {
                 let same_type = unified.columns.iter().filter(|other| {
@@ -149,7 +160,7 @@ fn columns(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>)
                 fields.push("unified = \"DECIDE\"".to_owned());
             }
         }
-        if let Some(default) = &column.default {
+        if let Some(default) = column.default.as_ref().filter(|_| !column.is_computed) {
             fields.push(format!("default = {}", text(default)));
         }
         if let Some(values) = there.and_then(|there| values(out, column, there, unified)) {
@@ -176,6 +187,78 @@ fn columns(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>)
         }
         line!(out, "{} = {{ {} }}", bare(&column.name), fields.join(", "));
     }
+}
+
+/// A type with what fills the column behind it.
+fn filled(column: &Column, sql_type: &str) -> String {
+    match &column.generated {
+        Some(generated) => format!("{sql_type} {generated}"),
+        None => sql_type.to_owned(),
+    }
+}
+
+/// The same of a unified column, of which only matters that nothing can be written there.
+fn filled_there(column: &Column, sql_type: &str) -> String {
+    if column.is_computed {
+        filled(column, sql_type)
+    } else {
+        sql_type.to_owned()
+    }
+}
+
+/// How values get from one type to the other, and which of them legacy can hold.
+fn between(out: &mut String, column: &Column, there: &Column) -> Option<String> {
+    let (here, there) = (column.sql_type.as_str(), there.sql_type.as_str());
+    if let Some(setting) = lens::depends_on(here, there) {
+        line!(
+            out,
+            "# DECIDE: what {} is as the other type depends on the session ({setting}); say how it is meant.",
+            column.name
+        );
+        let cast = match setting {
+            "TimeZone" => "\"at time zone 'DECIDE'\"",
+            _ => "{ unified = \"DECIDE\", legacy = \"DECIDE\" }",
+        };
+        return Some(format!("cast = {cast}"));
+    }
+    if lens::held(here, there) != Held::Unknown {
+        return None;
+    }
+    let name = quote_ident(&column.name);
+    let Some((below, checks)) = &column.domain else {
+        line!(
+            out,
+            "# DECIDE: which values of the unified column {} can hold; \"true\": all of them.",
+            column.name
+        );
+        return Some("holds = \"DECIDE\"".to_owned());
+    };
+    let limit = lens::held(below, there).over(&name);
+    let checks = checks.iter().map(|check| of_column(check, &name));
+    let all: Vec<String> = limit.into_iter().chain(checks).collect();
+    let all = if all.is_empty() {
+        "true".to_owned()
+    } else {
+        all.join(" AND ")
+    };
+    Some(format!("holds = {}", text(&all)))
+}
+
+/// What a domain says of its VALUE, said of a column.
+fn of_column(check: &str, name: &str) -> String {
+    let mut out = String::new();
+    for (number, part) in check.split('\'').enumerate() {
+        if number > 0 {
+            out.push('\'');
+        }
+        // Every second part is inside of a string.
+        if number % 2 == 0 {
+            out += &part.replace("VALUE", name);
+        } else {
+            out += part;
+        }
+    }
+    out
 }
 
 /// Labels that both enums have stand for each other.

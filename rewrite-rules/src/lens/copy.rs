@@ -28,7 +28,7 @@ impl Lens {
             &put,
             &self.unified_key(),
             &self.legacy.sql(),
-            &self.legacy_key(),
+            (&self.legacy_key(), &self.touched_columns()),
         )
     }
 
@@ -73,7 +73,7 @@ impl Lens {
             &put,
             &self.legacy_key(),
             &self.unified.sql(),
-            &self.unified_key(),
+            (&self.unified_key(), &self.unified_key()),
         )
     }
 
@@ -85,14 +85,11 @@ impl Lens {
         put: &str,
         target_key: &[String],
         source: &str,
-        source_key: &[String],
+        (source_key, touched): (&[String], &[String]),
     ) -> String {
         let is_set_by_trigger = self.columns.iter().any(|c| c.set_by_trigger);
         let touched = if is_set_by_trigger {
-            let sets: Vec<String> = source_key
-                .iter()
-                .map(|k| format!("{k} = cf_s.{k}"))
-                .collect();
+            let sets: Vec<String> = touched.iter().map(|k| format!("{k} = cf_s.{k}")).collect();
             let join: Vec<String> = source_key
                 .iter()
                 .zip(target_key)
@@ -152,7 +149,7 @@ impl Lens {
             "WITH cf_legacy AS (UPDATE {} AS {image} SET {} WHERE {} RETURNING {image}.*) \
              UPDATE {} AS {row} SET {} FROM cf_legacy AS {image} WHERE {}",
             self.legacy,
-            sets(&self.legacy_key(), Self::IMAGE),
+            sets(&self.touched_columns(), Self::IMAGE),
             self.in_range(KeyRange::One),
             self.unified,
             sets(&self.unified_key(), Self::ROW),
@@ -172,7 +169,7 @@ impl Lens {
         let differences: Vec<String> = self
             .columns
             .iter()
-            .filter(|c| !self.is_key(c) && !c.set_by_trigger)
+            .filter(|c| !self.is_key(c) && !c.set_by_trigger && !c.is_computed())
             .map(|c| {
                 let name = quote_ident(&c.name);
                 c.legacy_differs(&format!("cf_t.{name}"), &format!("excluded.{name}"))
@@ -200,7 +197,7 @@ impl Lens {
         let differences: Vec<String> = self
             .columns
             .iter()
-            .filter(|c| !self.is_key(c) && !c.set_by_trigger)
+            .filter(|c| !self.is_key(c) && !c.set_by_trigger && !c.is_computed_in_unified())
             .map(|c| {
                 let name = quote_ident(&c.unified);
                 c.unified_differs(&format!("cf_t.{name}"), &format!("excluded.{name}"))

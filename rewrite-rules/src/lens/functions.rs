@@ -115,6 +115,9 @@ impl Lens {
         let mut hasher = Fnv::default();
         self.migration.hash(&mut hasher);
         self.read().hash(&mut hasher);
+        for column in self.columns.iter().filter(|c| c.generated.is_some()) {
+            (&column.name, &column.generated).hash(&mut hasher);
+        }
         if self.row_security {
             "row_security".hash(&mut hasher);
         }
@@ -273,7 +276,8 @@ impl Lens {
     }
 
     fn update_from(&self, relation: &str) -> String {
-        let others = self.columns.iter().filter(|column| !self.is_key(column));
+        let others = self.columns.iter();
+        let others = others.filter(|c| !self.is_key(c) && !c.is_computed_in_unified());
         let sets: Vec<String> = others
             .map(|column| {
                 let image = format!("{}.{}", Self::IMAGE, quote_ident(&column.name));

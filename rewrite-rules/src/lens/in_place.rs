@@ -36,6 +36,9 @@ impl Lens {
             column.unified = column.name.clone();
             column.unified_type = column.sql_type.clone();
             column.values.clear();
+            column.cast = None;
+            column.holds = None;
+            column.unified_generated = None;
         }
         before.in_place = Some(InPlace {
             moved: moved.clone(),
@@ -133,10 +136,14 @@ impl Lens {
                 "NEW.{unified} := {};",
                 column.put_value(&format!("NEW.{legacy}"))
             );
-            let to_legacy = format!(
-                "NEW.{legacy} := {};",
-                column.read_value(&format!("NEW.{unified}"))
-            );
+            let unified_value = format!("NEW.{unified}");
+            // An assignment complains of what the legacy column has no room for.
+            let value = match (&column.cast, column.values.is_empty()) {
+                (None, true) => unified_value,
+                (Some(_), _) => column.as_legacy(&unified_value),
+                (None, false) => column.read_value(&unified_value),
+            };
+            let to_legacy = format!("NEW.{legacy} := {value};");
             insert += &format!(
                 "    IF NEW.{unified} IS NULL THEN {to_unified} ELSE {to_legacy} END IF;\n"
             );

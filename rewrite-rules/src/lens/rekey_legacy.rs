@@ -75,7 +75,7 @@ impl Lens {
         };
         let columns = self.columns.iter().zip(named("n"));
         let sets: Vec<String> = columns
-            .filter(|(column, _)| whole || self.is_key(column))
+            .filter(|(column, _)| self.is_key(column) || whole && !column.is_never_set())
             .map(|(column, new)| format!("{} = cf_p.{new}", quote_ident(&column.name)))
             .collect();
         let same: Vec<String> = self

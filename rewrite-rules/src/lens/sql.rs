@@ -1,6 +1,6 @@
 //! The SQL of a one-to-one lens, derived from its column table.
 
-use super::{LegacyColumn, Lens, Work, without_modifier};
+use super::{LegacyColumn, Lens, Work};
 
 /// How the error begins that a legacy value without a unified one raises in the server.
 pub const UNMAPPED: &str = "no unified value is mapped for";
@@ -19,85 +19,6 @@ pub fn quote_literal(value: &str) -> String {
         format!("E'{}'", doubled.replace('\\', "\\\\"))
     } else {
         format!("'{doubled}'")
-    }
-}
-
-impl LegacyColumn {
-    /// The legacy value, as SQL over the unified value.
-    pub(crate) fn read_value(&self, unified_value: &str) -> String {
-        if self.values.is_empty() {
-            return if self.sql_type == self.unified_type {
-                unified_value.to_owned()
-            } else {
-                format!("({unified_value})::{}", self.sql_type)
-            };
-        }
-        // The column gives its literals their type, and the first result gives it to the others.
-        let mut sql = format!("CASE {unified_value}");
-        for (number, (legacy, unified)) in self.values.iter().enumerate() {
-            let (found, told) = (quote_literal(unified), quote_literal(legacy));
-            sql += &match number {
-                0 => format!(" WHEN {found} THEN {told}::{}", self.sql_type),
-                _ => format!(" WHEN {found} THEN {told}"),
-            };
-        }
-        sql + " END"
-    }
-
-    /// The unified value, as SQL over the legacy value. A legacy value without a unified one is an
-    /// error at run time: NULL in its place would be a lost value.
-    pub(crate) fn put_value(&self, legacy_value: &str) -> String {
-        if self.values.is_empty() {
-            return if self.sql_type == self.unified_type {
-                legacy_value.to_owned()
-            } else {
-                // Without a modifier: a cast to it would cut what an assignment does not let in.
-                format!("({legacy_value})::{}", without_modifier(&self.unified_type))
-            };
-        }
-        let lost = quote_literal(&format!("{UNMAPPED} {} = ", self.name));
-        // NULL takes the last arm too and stays NULL; anything else fails its cast with these words.
-        format!(
-            "CASE {legacy_value}{} ELSE ({lost} || ({legacy_value})::text)::integer::text::{} END",
-            self.value_arms(),
-            self.unified_type
-        )
-    }
-
-    /// The unified value to search for, as SQL over a legacy value; NULL, which no comparison
-    /// finds, for a legacy value that has none.
-    pub(crate) fn search_value(&self, legacy_value: &str) -> String {
-        format!("CASE {legacy_value}{} END", self.value_arms())
-    }
-
-    fn value_arms(&self) -> String {
-        // What is looked for may be any expression of the client's: with a type on each literal a
-        // wrong one is told as an operator that does not exist, not as a value that is no number.
-        let mut sql = String::new();
-        for (number, (legacy, unified)) in self.values.iter().enumerate() {
-            let (found, told) = (quote_literal(legacy), quote_literal(unified));
-            sql += &format!(" WHEN {found}::{} THEN {told}", self.sql_type);
-            if number == 0 {
-                sql += &format!("::{}", self.unified_type);
-            }
-        }
-        sql
-    }
-
-    /// The unified values that have a legacy image, as a SQL condition; `None` when all have.
-    fn has_image(&self, unified_value: &str) -> Option<String> {
-        if self.values.is_empty() {
-            return None;
-        }
-        let list: Vec<_> = self
-            .values
-            .iter()
-            .map(|(_, unified)| quote_literal(unified))
-            .collect();
-        Some(format!(
-            "({unified_value} IN ({}) OR {unified_value} IS NULL)",
-            list.join(", ")
-        ))
     }
 }
 
@@ -195,7 +116,7 @@ impl Lens {
             on_conflict_action(
                 self.columns
                     .iter()
-                    .filter(|c| !self.is_key(c))
+                    .filter(|c| !self.is_key(c) && !c.is_computed_in_unified())
                     .map(|c| c.unified.as_str())
             ),
         )
@@ -246,7 +167,8 @@ impl Lens {
 
     /// Columns of the unified table, and SQL for each over an image.
     fn unified_values(&self) -> Vec<(String, String)> {
-        let of_columns = self.columns.iter().map(|c| {
+        let written = self.columns.iter().filter(|c| !c.is_computed_in_unified());
+        let of_columns = written.map(|c| {
             let image = format!("{}.{}", Self::IMAGE, quote_ident(&c.name));
             (quote_ident(&c.unified), c.put_value(&image))
         });
@@ -262,15 +184,18 @@ impl Lens {
         if self.in_place.is_some() {
             return self.move_columns_back(relation);
         }
-        let names: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
+        let written = || self.columns.iter().filter(|c| !c.is_computed());
+        let names: Vec<String> = written().map(|c| quote_ident(&c.name)).collect();
         let sources: Vec<String> = names
             .iter()
             .map(|name| format!("{}.{name}", Self::IMAGE))
             .collect();
-        let changed = self
-            .columns
-            .iter()
-            .filter(|c| !self.is_key(c) && set.is_none_or(|set| set.contains(&c.name.as_str())))
+        let changed = written()
+            .filter(|c| {
+                !self.is_key(c)
+                    && !c.is_never_set()
+                    && set.is_none_or(|set| set.contains(&c.name.as_str()))
+            })
             .map(|c| c.name.as_str());
         format!(
             "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {relation} AS {} ON CONFLICT ({}) DO {}",
@@ -417,11 +342,17 @@ impl Lens {
     /// The update of legacy rows that are there, in some columns, from a relation of images.
     #[must_use]
     pub fn update_legacy_from(&self, relation: &str, set: &[&str]) -> String {
-        let sets: Vec<String> = set
-            .iter()
+        let never_set = |name: &str| self.column(name).is_some_and(LegacyColumn::is_never_set);
+        let written = set.iter().filter(|name| !never_set(name));
+        let mut sets: Vec<String> = written
             .map(|name| quote_ident(name))
             .map(|name| format!("{name} = {}.{name}", Self::IMAGE))
             .collect();
+        if sets.is_empty() {
+            // What legacy computes follows from the rest: the row is written as it is.
+            let touched = self.touched_columns().into_iter();
+            sets.extend(touched.map(|name| format!("{name} = cf_t.{name}")));
+        }
         format!(
             "UPDATE {} AS cf_t SET {} FROM {relation} AS {} WHERE {}",
             self.legacy,
@@ -435,7 +366,8 @@ impl Lens {
     /// an error, as it would have been for the client's own INSERT.
     #[must_use]
     pub fn insert_legacy_from(&self, relation: &str) -> String {
-        let names: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
+        let written = self.columns.iter().filter(|c| !c.is_computed());
+        let names: Vec<String> = written.map(|c| quote_ident(&c.name)).collect();
         let sources: Vec<String> = names
             .iter()
             .map(|name| format!("{}.{name}", Self::IMAGE))
@@ -507,6 +439,25 @@ impl Lens {
             })
             .collect();
         columns.join(", ")
+    }
+
+    /// Counts the unified rows that legacy readers should see and cannot, since the legacy column has no
+    /// room for a value; `None`: there are none. `sample` stands behind the table.
+    #[must_use]
+    pub fn count_unheld(&self, column: &LegacyColumn, sample: &str) -> Option<String> {
+        if self.written.is_some() || column.is_same() || !column.values.is_empty() {
+            return None;
+        }
+        let row = Self::ROW;
+        let held = column.has_image(&format!("{row}.{}", quote_ident(&column.unified)))?;
+        let visible = self.visible.iter();
+        let mut conditions: Vec<String> = visible.map(|v| format!("({})", v.over(row))).collect();
+        conditions.push(format!("NOT {held}"));
+        Some(format!(
+            "SELECT count(*) FROM {} AS {row} {sample} WHERE {}",
+            self.unified,
+            conditions.join(" AND ")
+        ))
     }
 
     /// When a unified row in scope under a name has a legacy image; `None`: always.

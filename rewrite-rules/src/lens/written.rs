@@ -180,6 +180,21 @@ impl Lens {
         sql
     }
 
+    /// `read` of a written lens as the operator wrote it, before its columns get the legacy types.
+    #[must_use]
+    pub fn read_as_written(&self) -> Option<String> {
+        let query = &self.written.as_ref()?.query;
+        let columns = self.columns.iter().zip(&query.columns);
+        let items: Vec<String> = columns
+            .map(|(column, sql)| format!("{sql} AS {}", quote_ident(&column.name)))
+            .collect();
+        let mut sql = format!("SELECT {} FROM {}", items.join(", "), query.from);
+        if let Some(condition) = &query.condition {
+            sql += &format!(" WHERE {condition}");
+        }
+        Some(sql)
+    }
+
     /// `read` of the one row that has the key of an image in scope.
     fn read_of(&self, written: &Written, image: &str) -> String {
         self.read_written(written, &[self.has_key_of(written, image)])

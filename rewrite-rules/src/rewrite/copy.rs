@@ -16,11 +16,11 @@
 //! the INSERT's end is told to the client, as COPY's.
 
 use super::{ManagedRef, Plan, Scope, read};
-use crate::lens::quote_ident;
+use crate::lens::{LegacyColumn, quote_ident};
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
-use crate::statement::{Answer, Refusal, SearchPath, TagVerb, Verdict};
+use crate::statement::{Answer, IS_GENERATED, Refusal, SearchPath, TagVerb, Verdict};
 
 pub(super) fn plan<'a>(
     scope: &Scope<'a>,
@@ -49,27 +49,46 @@ pub(super) fn plan<'a>(
 
 /// The columns of the list, or all of the legacy table's; `None` for all of a unified table's,
 /// which no rule file declares.
-fn columns(scope: &Scope<'_>, found: &ManagedRef<'_>) -> Option<Vec<String>> {
+///
+/// Columns that are computed are none of COPY's.
+fn columns(scope: &Scope<'_>, found: &ManagedRef<'_>) -> Result<Option<Vec<String>>, Refusal> {
+    let lens = found.managed.lens;
     let listed = scope.statement.list("attlist");
-    if !listed.is_empty() {
-        return Some(
-            listed
-                .iter()
-                .map(|name| name.text("sval").to_owned())
-                .collect(),
-        );
+    let names = listed.iter().map(|name| name.text("sval").to_owned());
+    let names: Vec<String> = names.collect();
+    let computed = |name: &String| match found.managed.side {
+        Side::Legacy => lens.column(name).is_some_and(LegacyColumn::is_computed),
+        Side::Unified => false,
+    };
+    if let Some(name) = names.iter().find(|name| computed(name)) {
+        return Err(Refusal {
+            sqlstate: "42P10",
+            message: format!("column \"{name}\"{IS_GENERATED}"),
+            hint: String::new(),
+            position: None,
+        });
+    }
+    if !names.is_empty() {
+        return Ok(Some(names));
     }
     match found.managed.side {
-        Side::Legacy => Some(
-            found
-                .managed
-                .lens
+        Side::Legacy => {
+            let columns = lens.columns.iter().filter(|column| !column.is_computed());
+            Ok(Some(columns.map(|column| column.name.clone()).collect()))
+        }
+        Side::Unified
+            if lens
                 .columns
                 .iter()
-                .map(|column| column.name.clone())
-                .collect(),
-        ),
-        Side::Unified => None,
+                .any(LegacyColumn::is_computed_in_unified) =>
+        {
+            Err(refuse::unsupported(
+                "COPY without a list of columns into a table with generated ones",
+                &found.table_name(),
+                "Name the columns.",
+            ))
+        }
+        Side::Unified => Ok(None),
     }
 }
 
@@ -88,7 +107,7 @@ fn copy_out<'a>(
     {
         range.end = tokens.tokens[close].end;
     }
-    let names: Vec<String> = columns(scope, found)
+    let names: Vec<String> = columns(scope, found)?
         .unwrap_or_default()
         .iter()
         .map(|name| quote_ident(name))
@@ -121,14 +140,22 @@ fn copy_in<'a>(
         ));
     }
     let table = found.managed.table.sql();
-    let names = columns(scope, found);
+    let names = columns(scope, found)?;
     let list = names.as_ref().map(|names| {
         let quoted: Vec<String> = names.iter().map(|name| quote_ident(name)).collect();
         quoted.join(", ")
     });
+    // COPY writes identity columns as they come, whatever they are generated as.
+    let identity = |column: &LegacyColumn| column.generated.is_some() && !column.is_computed();
+    let overriding = match found.managed.side {
+        Side::Legacy if !found.managed.lens.columns.iter().any(identity) => "",
+        Side::Legacy | Side::Unified => "OVERRIDING SYSTEM VALUE ",
+    };
     let insert = match &list {
-        Some(list) => format!("INSERT INTO {table} ({list}) SELECT {list} FROM pg_temp.cf_copy"),
-        None => format!("INSERT INTO {table} SELECT * FROM pg_temp.cf_copy"),
+        Some(list) => {
+            format!("INSERT INTO {table} ({list}) {overriding}SELECT {list} FROM pg_temp.cf_copy")
+        }
+        None => format!("INSERT INTO {table} {overriding}SELECT * FROM pg_temp.cf_copy"),
     };
     let (insert, answer) = rewritten(scope, &insert)?;
 

@@ -18,8 +18,9 @@ pub(super) fn assigned(
     let expression = tokens.filter(|tokens| !is_default(tokens));
     match expression {
         Some(tokens) if is_bare(&tokens) => {
-            output.own("(").client(source, tokens.extent());
-            output.own(&format!(")::{}", column.base_type()));
+            let (before, behind) = typing(&tokens, column);
+            output.own(&before).client(source, tokens.extent());
+            output.own(&behind);
         }
         Some(tokens) => {
             output.client(source, tokens.extent());
@@ -27,6 +28,24 @@ pub(super) fn assigned(
         None => {
             output.own(&default_value(column));
         }
+    }
+}
+
+/// What stands around a bare value to give it its column's type.
+///
+/// A cast to a domain cuts a string to the length of the type below it, where assignment complains:
+/// beside a NULL of the domain the string gets that type without its length.
+pub(super) fn typing(value: &Tokens<'_>, column: &LegacyColumn) -> (String, String) {
+    let strings = value
+        .tokens
+        .iter()
+        .any(|token| value.constant(token) == Some(Constant::String));
+    let cast = column.base_type();
+    if strings && column.may_be_domain() {
+        let before = format!("(CASE WHEN false THEN NULL::{cast} ELSE ");
+        (before, " END)".to_owned())
+    } else {
+        ("(".to_owned(), format!(")::{cast}"))
     }
 }
 

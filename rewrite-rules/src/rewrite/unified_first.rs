@@ -19,6 +19,7 @@
 mod arbiter;
 pub(super) mod assignments;
 mod conflict;
+mod generated;
 mod insert;
 pub(super) mod merge;
 pub(super) mod set_query;
@@ -118,6 +119,12 @@ impl<'a> Unified<'_, 'a> {
     fn update(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
         let (sets, queries) = self.assignments()?;
         let places = self.places(self.scope.statement.list("target_list"))?;
+        let at_hand = |index: usize| {
+            places[index].is_whole() && matches!(sets[index].1, Value::Expression(_))
+        };
+        let parts: Vec<_> = (0..sets.len()).filter(|index| !at_hand(*index)).collect();
+        let parts: Vec<_> = parts.into_iter().map(|index| sets[index]).collect();
+        self.brings_nothing(&parts, "a query or a part")?;
         for set in self.scope.statement.list("target_list") {
             self.no_row(upsert::assigned(set))?;
         }
@@ -200,6 +207,15 @@ impl<'a> Unified<'_, 'a> {
                     query.assign(&mut update, source, &targets[index..], &rows);
                     continue;
                 }
+                // The client can only have written DEFAULT.
+                Value::Expression(_) if column.is_computed_in_unified() => {
+                    update.append(targets[index].text.clone()).own(" = DEFAULT");
+                    continue;
+                }
+                Value::Expression(_) if column.is_brought() => {
+                    self.bring(&mut update, column, &sets, &old);
+                    continue;
+                }
                 Value::Expression(tokens) if places[index].takes_as_it_is(tokens) => {
                     update.append(targets[index].text.clone()).own(" = ");
                     update.client(source, tokens.extent());
@@ -211,8 +227,36 @@ impl<'a> Unified<'_, 'a> {
             let value = targets[index].put_value(&format!("{old}.cf_v{}", index + 1));
             own_put(&mut update, &value, column, at);
         }
+        let is_set = |column: &LegacyColumn| sets.iter().any(|(set, _)| set.name == column.name);
+        for column in self.lens.brought().filter(|column| !is_set(column)) {
+            if sets.iter().any(|(set, _)| column.is_computed_from(set)) {
+                update.own(", ");
+                self.bring(&mut update, column, &sets, &old);
+            }
+        }
         update.own(&format!(" FROM {old} WHERE {}", self.key_of(&old)));
         Ok(self.finish(composer, source, update, TagVerb::Update))
+    }
+
+    /// Sets a column to what legacy would compute from the row as it is to be.
+    fn bring(
+        &self,
+        update: &mut Output,
+        column: &LegacyColumn,
+        sets: &[(&LegacyColumn, Value<'a>)],
+        old: &str,
+    ) {
+        let value = self.lens.computed(column, |other| {
+            match sets.iter().position(|(set, _)| set.name == other.name) {
+                Some(index) => format!("{old}.cf_v{}", index + 1),
+                None => {
+                    let stored = format!("{}.{}", Lens::ROW, quote_ident(&other.unified));
+                    other.read_value(&stored)
+                }
+            }
+        });
+        let put = column.put_value(&value.unwrap_or_default());
+        update.own(&format!("{} = {put}", quote_ident(&column.unified)));
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {

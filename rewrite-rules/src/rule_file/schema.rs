@@ -13,6 +13,7 @@ enum Kind {
     Texts,
     /// One text, or several.
     TextOrTexts,
+    TextOr(&'static Section),
     OneOf(&'static [&'static str]),
     Phase,
     /// Names of the operator's own, each with a text.
@@ -251,6 +252,16 @@ static COLUMN: Section = Section(&[
         Kind::Text,
         "SQL of the default, if it does not stand behind the type.",
     ),
+    key(
+        "cast",
+        Kind::TextOr(&CAST),
+        "How values of the two types are made of each other where a setting would decide it: `at time zone 'UTC'`, or SQL for either side.",
+    ),
+    key(
+        "holds",
+        Kind::Text,
+        "SQL over the unified column: which of its values the legacy column can hold, where the types do not tell.",
+    ),
     key("values", Kind::Map, "Legacy value = unified value."),
     key(
         "set_by_trigger",
@@ -262,6 +273,19 @@ static COLUMN: Section = Section(&[
         "lossy",
         Kind::Flag,
         "Its values do not survive the way to unified and back.",
+    ),
+]);
+
+static CAST: Section = Section(&[
+    required(
+        "unified",
+        Kind::Text,
+        "The unified value: SQL over the legacy column.",
+    ),
+    required(
+        "legacy",
+        Kind::Text,
+        "The legacy value: SQL over the unified column.",
     ),
 ]);
 
@@ -318,6 +342,7 @@ fn value(kind: Kind, indent: usize) -> String {
         Kind::Flag => format!("{pad}\"type\": \"boolean\""),
         Kind::Texts => format!("{pad}\"type\": \"array\",\n{pad}\"items\": {TEXT}"),
         Kind::TextOrTexts => format!("{pad}\"anyOf\": [{TEXT}, {TEXTS}]"),
+        Kind::TextOr(section) => format!("{pad}\"anyOf\": [{TEXT}, {}]", inner(section)),
         Kind::OneOf(words) => one_of(words),
         Kind::Phase => {
             let all: Vec<String> = Phase::ALL.iter().map(ToString::to_string).collect();

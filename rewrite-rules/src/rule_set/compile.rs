@@ -1,5 +1,6 @@
 //! From rule files as written to migrations that cannot be wrong in themselves.
 
+mod between;
 mod functions;
 mod in_place;
 mod shape;
@@ -216,9 +217,12 @@ impl Reader<'_> {
 
     fn lens(&mut self, migration: &str, part: &TablePart, crosswalk: &[TableName]) -> Option<Lens> {
         let (legacy, unified) = self.sides(part);
-        let shape = self.shape(part)?;
+        let mut shape = self.shape(part)?;
+        let key = self.key(part, &shape.columns);
+        if let Some(legacy) = &legacy {
+            self.generated(&mut shape, legacy, key.as_deref().unwrap_or_default());
+        }
         let columns = &shape.columns;
-        let key = self.key(part, columns);
         let before = self.errors.len();
         let visible = part.visible.as_ref().and_then(|sql| self.visible(sql));
         let constants = self.constants(part, columns);

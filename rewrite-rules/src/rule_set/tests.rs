@@ -6,6 +6,7 @@ use super::{KEPT_BYTES_MAX, RuleSet, SourceFile};
 use crate::statement::{Reading, SessionEffects, Verdict};
 use crate::{Phase, SearchPath};
 
+mod between;
 mod dependents;
 mod forms;
 mod locks;

@@ -227,3 +227,26 @@ async fn accounts_go_on_living_beside_the_merge() {
     assert!(account.contains("u28|t|t|1"), "{account}");
     twin.verified(3).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lastval_is_the_id_of_the_user_that_was_inserted() {
+    let twin = Twin::start(ENHANCED_USER).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.in_every_phase(async |phase| {
+        for sql in [
+            "INSERT INTO main_enhanceduser (password, is_superuser, username, first_name, last_name, email, is_staff, \
+             is_active, date_joined, department, job_title, phone, custom_fields, failed_login_attempts, created_at, \
+             updated_at) VALUES ('', false, 'last-{p}', '', '', 'last-{p}@example.com', false, true, '2026-01-01', '', \
+             '', '', '{}', 0, '2026-01-01', '2026-01-01')",
+            "SELECT lastval()",
+            "UPDATE main_enhanceduser SET phone = '1' WHERE username = 'last-{p}'",
+            "SELECT lastval()",
+        ] {
+            let number = (phase as usize).to_string();
+            let asked = twin.same(&sql.replace("{p}", &number)).await;
+            asked.unwrap_or_else(|error| panic!("{phase}: {error}"));
+        }
+    })
+    .await
+    .unwrap();
+}

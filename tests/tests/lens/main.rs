@@ -2,11 +2,13 @@
 
 mod carried;
 mod enhanced_user;
+mod generated;
 mod iso_agents;
 mod joined;
 mod keys;
 mod locked;
 mod merge;
 mod rekey;
+mod types;
 mod upsert;
 mod user_settings;

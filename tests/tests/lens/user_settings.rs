@@ -549,3 +549,52 @@ async fn the_check_tries_a_written_lens_on_rows() {
     let error = format!("{:#}", twin.crossfade("check").await.unwrap_err());
     assert!(error.contains("language"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lastval_is_the_id_of_the_row_that_was_inserted() {
+    let twin = Twin::start(USER_SETTINGS).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.in_every_phase(async |phase| {
+        for sql in [
+            "INSERT INTO user_settings (keycloak_user_id) VALUES ('last-{p}')",
+            "SELECT lastval()",
+            "INSERT INTO user_settings (keycloak_user_id) VALUES ('last-{p}'), (NULL), ('other-{p}') RETURNING id",
+            "SELECT lastval()",
+            "INSERT INTO user_settings (id, keycloak_user_id) VALUES (70000{p}, 'given-{p}')",
+            "SELECT lastval()",
+            "INSERT INTO user_settings (keycloak_user_id) SELECT 'more-{p}' ON CONFLICT (id) DO UPDATE SET agent = 'x'",
+            "SELECT lastval()",
+            "UPDATE user_settings SET keycloak_user_id = 'moved-{p}' WHERE id = 70000{p}",
+            "SELECT lastval()",
+            "BEGIN",
+            "INSERT INTO user_settings (keycloak_user_id) VALUES ('undone-{p}')",
+            "SELECT lastval(), currval('user_settings_id_seq')",
+            "COMMIT",
+            "DELETE FROM user_settings WHERE id = 70000{p}",
+            "SELECT lastval()",
+        ] {
+            let number = (phase as usize).to_string();
+            let asked = twin.same(&sql.replace("{p}", &number)).await;
+            asked.unwrap_or_else(|error| panic!("{phase}: {error}"));
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_was_drawn_lastval_is_not_defined() {
+    for phase in [Phase::DualWrite, Phase::UnifiedRead] {
+        let twin = Twin::in_phase(USER_SETTINGS, phase).await.unwrap();
+        for sql in [
+            "INSERT INTO user_settings (id, keycloak_user_id) VALUES (70000, 'given')",
+            "SELECT lastval()",
+            "INSERT INTO user_settings (keycloak_user_id) VALUES ('drawn')",
+            "SELECT lastval()",
+        ] {
+            twin.same(sql)
+                .await
+                .unwrap_or_else(|error| panic!("{phase}: {error}"));
+        }
+    }
+}

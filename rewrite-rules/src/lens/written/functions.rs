@@ -9,6 +9,7 @@
 //! lock(images …)                   what FOR UPDATE locks and returns (`client`)
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! merge(actions, olds, images …)   a MERGE
+//! keep_last(value)                 `lastval()` made what it was (`last`)
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! sync(keys, columns, makes, gone) legacy rows made what `read` says (`legacy`)
 //! move_legacy(olds, images)        legacy rows under other keys (`rekey`)
@@ -16,6 +17,7 @@
 
 mod client;
 mod image;
+mod last;
 mod legacy;
 mod merge;
 mod rekey;
@@ -41,6 +43,7 @@ pub(crate) enum Call {
     Lock,
     Accept,
     Follow,
+    KeepLast,
     MoveLegacy,
     Sync,
 }
@@ -60,6 +63,7 @@ impl Call {
             Call::Lock => "lock",
             Call::Accept => "accept",
             Call::Follow => "follow",
+            Call::KeepLast => "keep_last",
             Call::MoveLegacy => "move_legacy",
             Call::Sync => "sync",
         }
@@ -92,6 +96,7 @@ impl Lens {
             f.lock(),
             f.enter(),
             f.merge(),
+            f.keep_last(),
         ];
         if written.can_rekey() {
             all.extend([f.rekey_one(), f.rekey()]);
@@ -124,6 +129,7 @@ impl Functions<'_> {
     /// The steps for one image.
     fn one(&self, call: Call, steps: &[Step], before: &str) -> Function {
         let (declare, body) = self.steps(steps, vec![image_relation("row_image", "cf_image")]);
+        let (declare, body) = self.keeping_last(&declare, &body);
         self.function(
             self.lens.named(call.word()),
             &format!("(cf_image {}) RETURNS boolean", self.row),

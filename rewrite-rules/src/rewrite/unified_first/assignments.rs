@@ -93,6 +93,13 @@ impl<'a> Unified<'_, 'a> {
         let mut sets = Vec::new();
         for (target, value) in targets.iter().zip(values) {
             let column = self.legacy_column(target)?;
+            self.sets_default(
+                column,
+                match &value {
+                    Value::Expression(value) => Some(value),
+                    Value::OfQuery { .. } => None,
+                },
+            )?;
             if let Value::Expression(value) = value
                 && is_default(&value)
                 && !target.list("indirection").is_empty()

@@ -46,6 +46,7 @@ impl<'a> Unified<'_, 'a> {
         }
         let conflict = self.assignments_on_conflict()?;
         let (sets, queries) = &conflict.assigned;
+        self.brings_nothing(sets, "ON CONFLICT DO UPDATE")?;
         let trees = tree.list("target_list");
         let places = self.places(trees)?;
         let targets: Vec<Target<'_>> = sets
@@ -124,7 +125,7 @@ impl<'a> Unified<'_, 'a> {
         (value, tree, whole): (Tokens<'_>, &Tree, bool),
     ) {
         let at = first_of_value(&value);
-        let plain = !whole || column.values.is_empty() && column.sql_type == column.unified_type;
+        let plain = !whole || column.is_same();
         // Mapping names its value twice, so that one shall be nothing that could differ or cost.
         let simple = plain || ["", "ColumnRef", "ParamRef", "AConst"].contains(&tree.kind());
         match self.inline(tree).filter(|_| simple || is_default(&value)) {

@@ -14,10 +14,13 @@
 use std::collections::HashMap;
 
 use super::Unified;
+use super::generated::Overriding;
 use super::target::Place;
-use crate::lens::{LegacyColumn, Lens, quote_ident};
+use crate::lens::{Generated, LegacyColumn, Lens, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
-use crate::rewrite::expression::{assigned, default_value, first_of_value, is_bare, is_default};
+use crate::rewrite::expression::{
+    assigned, default_value, first_of_value, is_bare, is_default, typing,
+};
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tokens::Tokens;
@@ -27,6 +30,8 @@ use crate::tree::Tree;
 struct Given<'s, 'a> {
     column: &'s LegacyColumn,
     place: Place<'a>,
+    /// Its values are used; else the column fills itself.
+    used: bool,
 }
 
 /// The given values that are parts of columns, with their numbers.
@@ -43,7 +48,14 @@ fn parts<'g, 's, 'a>(
 fn whole(given: &[Given<'_, '_>], column: &LegacyColumn) -> Option<usize> {
     given
         .iter()
-        .position(|given| given.column.name == column.name && given.place.is_whole())
+        .position(|given| given.column.name == column.name && given.place.is_whole() && given.used)
+}
+
+/// A value for a column that is not used, and not DEFAULT.
+fn unused(given: &[Given<'_, '_>], column: &LegacyColumn) -> Option<usize> {
+    let identity = matches!(column.generated, Some(Generated::Identity { .. }));
+    let mut given = given.iter();
+    given.position(|given| identity && !given.used && given.column.name == column.name)
 }
 
 /// The name in an image of a value that is a part of a column.
@@ -149,10 +161,12 @@ impl<'a> Unified<'_, 'a> {
             .map(|(column, place)| Given {
                 column,
                 place: place.unwrap_or_default(),
+                used: true,
             })
             .collect();
         let (values, conflict) = self.write.insert_parts();
         let select = self.scope.statement.get("select_stmt");
+        let given = self.used(given, select)?;
         self.type_select_items(select, &given, source);
         let source: &Source<'_> = source;
         match values {
@@ -169,6 +183,36 @@ impl<'a> Unified<'_, 'a> {
         let names: Vec<String> = names.chain(parts(&given).map(|(at, _)| part(at))).collect();
         output.own(&format!(" AS {}({})", Lens::IMAGE, names.join(", ")));
         Ok(conflict)
+    }
+
+    /// Which of the values are used, of columns that fill themselves.
+    fn used<'s>(
+        &self,
+        mut given: Vec<Given<'s, 'a>>,
+        select: &Tree,
+    ) -> Result<Vec<Given<'s, 'a>>, Refusal> {
+        let overriding = Overriding::of(self.scope.statement);
+        let rows = select.list("values_lists");
+        let targets = select.list("target_list");
+        // Without a list a row may have fewer values than there are columns.
+        let named = !self.scope.statement.list("cols").is_empty();
+        let filled = |one: &(usize, &mut Given<'_, '_>)| one.1.column.generated.is_some();
+        for (at, one) in given.iter_mut().enumerate().filter(filled) {
+            let is_given = match rows.first() {
+                Some(row) => named || row.in_list().len() > at,
+                None => select.exists() && (named || targets.len() > at),
+            };
+            if !is_given {
+                continue;
+            }
+            let defaults = !rows.is_empty()
+                && rows.iter().all(|row| {
+                    let value = row.in_list().get(at);
+                    value.is_some_and(|value| value.is("SetToDefault"))
+                });
+            one.used = self.uses(one.column, overriding, defaults)?;
+        }
+        Ok(given)
     }
 
     fn finish_insert(
@@ -256,11 +300,12 @@ impl<'a> Unified<'_, 'a> {
             });
             let before = puts.len();
             puts.extend(parts);
-            if puts.len() == before {
+            if puts.len() == before && !column.is_computed_in_unified() {
+                let value = self.lens.computed_of(column, Lens::IMAGE);
                 puts.push(Put {
                     column: Some(column),
                     target: quote_ident(&column.unified).into(),
-                    value: column.put_value(&image(&column.name)),
+                    value: column.put_value(&value.unwrap_or_else(|| image(&column.name))),
                 });
             }
         }
@@ -301,6 +346,16 @@ impl<'a> Unified<'_, 'a> {
                 }
                 let at = whole(given, column);
                 let value = at.and_then(|at| items.get(at)).copied();
+                let unused = unused(given, column).and_then(|at| items.get(at));
+                if let Some(unused) = unused.filter(|value| !is_default(value)) {
+                    // It has its place among the statement's parameters all the same.
+                    let cast = column.base_type();
+                    output
+                        .own("CASE WHEN false THEN (")
+                        .client(source, unused.extent());
+                    output.own(&format!(")::{cast} ELSE {} END", default_value(column)));
+                    continue;
+                }
                 match value.filter(|value| self.lens.written.is_some() && !is_default(value)) {
                     // Judged already; each row may come by its own type.
                     Some(value) => {
@@ -338,6 +393,10 @@ impl<'a> Unified<'_, 'a> {
             .columns
             .iter()
             .map(|column| match whole(given, column) {
+                // The unified column's type, or what makes it of the legacy one, is an assignment's.
+                Some(at) if self.lens.written.is_none() && column.may_be_domain() => {
+                    format!("cf_s.cf_c{}", at + 1)
+                }
                 Some(at) => format!("(cf_s.cf_c{})::{}", at + 1, column.base_type()),
                 None => default_value(column),
             });
@@ -364,8 +423,9 @@ impl<'a> Unified<'_, 'a> {
             }
             let extent = tokens.extent();
             if given.place.is_whole() {
-                let typed = format!("::{}", given.column.base_type());
-                source.edit(extent.end..extent.end, typed);
+                let (before, behind) = typing(&tokens, given.column);
+                source.edit(extent.start..extent.start, before);
+                source.edit(extent.end..extent.end, behind);
             } else {
                 let (before, behind) = given.place.typing(given.column);
                 source.edit(extent.start..extent.start, before);

@@ -244,6 +244,9 @@ impl<'a> Unified<'_, 'a> {
                 self.no_row(upsert::assigned(set))?;
             }
             let (sets, queries) = self.assignments_to(targets, &assignments.split())?;
+            if self.lens.written.is_none() {
+                self.brings_nothing(&sets, "MERGE")?;
+            }
             updates.push(Update {
                 clause,
                 sets,

@@ -60,7 +60,7 @@ impl Reader<'_> {
             self.error(&table.span(), message);
         }
         for column in columns.iter().filter(|column| !moves(column)) {
-            if !column.values.is_empty() || column.sql_type != column.unified_type {
+            if !column.is_same() {
                 let message = format!(
                     "column `{}` changes and does not move; expected a new name for it",
                     column.name

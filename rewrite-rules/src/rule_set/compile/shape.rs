@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Reader;
-use crate::lens::LegacyColumn;
+use crate::lens::{Generated, LegacyColumn, TableName, Visible, quote_literal};
 use crate::rule_file::{ColumnPart, Columns, TablePart};
 use crate::rule_sql::{self, Definition};
 
@@ -101,6 +101,8 @@ impl Reader<'_> {
         let column = self.column(name, part, definition);
         let maps = part.unified.is_some()
             || part.unified_type.is_some()
+            || part.cast.is_some()
+            || part.holds.is_some()
             || !column.values.is_empty()
             || column.set_by_trigger;
         shape.columns.push(column);
@@ -146,10 +148,11 @@ impl Reader<'_> {
             sql_type,
             not_null,
             default,
+            generated,
         } = definition;
-        let unified_type = match &part.unified_type {
-            Some(written) => self.sql_type(written),
-            None => sql_type.clone(),
+        let (unified_type, unified_generated) = match &part.unified_type {
+            Some(written) => self.unified_definition(written),
+            None => (sql_type.clone(), None),
         };
         let mut values = Vec::new();
         let mut seen = HashSet::new();
@@ -166,15 +169,17 @@ impl Reader<'_> {
             }
             values.push((legacy.get_ref().clone(), unified.get_ref().clone()));
         }
+        let unified = part.unified.as_ref().map_or(name, |u| u.get_ref());
+        let between = self.between(part, (name, &sql_type), (unified, &unified_type));
         LegacyColumn {
             name: name.to_owned(),
             sql_type,
-            unified: part
-                .unified
-                .as_ref()
-                .map_or(name, |u| u.get_ref())
-                .to_owned(),
+            unified: unified.to_owned(),
             unified_type,
+            cast: between.cast,
+            holds: between.holds,
+            generated,
+            unified_generated,
             not_null,
             default,
             values,
@@ -201,11 +206,68 @@ impl Reader<'_> {
         definition
     }
 
-    fn sql_type(&mut self, written: &Spanned<String>) -> String {
-        rule_sql::type_name(written.get_ref()).unwrap_or_else(|error| {
-            self.sql_error(written, &error);
-            String::new()
-        })
+    /// The unified column's type, and what fills it by itself.
+    fn unified_definition(&mut self, written: &Spanned<String>) -> (String, Option<Generated>) {
+        match rule_sql::definition(written.get_ref()) {
+            Ok(found) if found.default.is_none() && !found.not_null => {
+                (found.sql_type, found.generated)
+            }
+            Ok(found) => {
+                let said = "expected a type, and GENERATED behind it if the column fills itself";
+                self.error(&written.span(), said);
+                (found.sql_type, found.generated)
+            }
+            Err(error) => {
+                self.sql_error(written, &error);
+                (String::new(), None)
+            }
+        }
+    }
+
+    /// What of the columns that fill themselves only the whole shape tells.
+    pub(super) fn generated(&mut self, shape: &mut Shape, legacy: &TableName, key: &[usize]) {
+        let names: Vec<String> = shape.names().into_iter().map(str::to_owned).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for (index, (column, place)) in shape.columns.iter_mut().zip(&shape.places).enumerate() {
+            let plain = column.generated.is_none();
+            match &mut column.generated {
+                None => {}
+                Some(Generated::Identity { .. }) if column.default.is_none() => {
+                    let sequence = format!("{}_{}_seq", legacy.name, column.name);
+                    if sequence.len() > 63 {
+                        let said = "the name of its sequence is cut; expected `default = \"nextval('…')\"`";
+                        self.error(&place.at, said);
+                    }
+                    let sequence = TableName {
+                        schema: legacy.schema.clone(),
+                        name: sequence,
+                    };
+                    let sequence = quote_literal(&sequence.sql());
+                    column.default = Some(format!("nextval({sequence})"));
+                }
+                Some(Generated::Identity { .. }) => {}
+                Some(Generated::Expression(sql)) => {
+                    match rule_sql::qualify(sql, Visible::ROW, Some(&names)) {
+                        Ok((found, _)) => *sql = found,
+                        Err(error) => self.error(&place.at, &format!("{error} in `{sql}`")),
+                    }
+                    if column.default.is_some() || key.contains(&index) {
+                        let said = format!(
+                            "column `{}` is computed; expected no default of it, and another key",
+                            column.name
+                        );
+                        self.error(&place.at, &said);
+                    }
+                }
+            }
+            if plain && column.is_computed_in_unified() {
+                let said = format!(
+                    "column `{}` is computed in unified only, where nothing that legacy has can be written",
+                    column.name
+                );
+                self.error(&place.at, &said);
+            }
+        }
     }
 
     fn expression(&mut self, written: &Spanned<String>) {

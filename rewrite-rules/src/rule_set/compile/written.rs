@@ -81,7 +81,8 @@ impl Reader<'_> {
         // What a wrong step would have put is not known.
         let whole = put.len() == part.put.len();
         for (place, column) in shape.places.iter().zip(&shape.columns).filter(|_| whole) {
-            if !column.lossy && !used.contains(&column.name) {
+            let said = column.lossy || column.is_computed();
+            if !said && !used.contains(&column.name) {
                 let name = &column.name;
                 self.error(
                     &place.at,

@@ -10,9 +10,10 @@ use crate::lens::{Function, quote_ident, quote_literal};
 impl Functions<'_> {
     pub(super) fn insert_one(&self) -> Function {
         let body = format!(
-            "{fits}  PERFORM {accept};\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}{taken}{enforce}\
+            "{fits}{computed}  PERFORM {accept};\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}{taken}{enforce}\
              \x20 PERFORM {put};\n{read_back}{mirror}  RETURN cf_now;\n",
             fits = self.fits("cf_image", "  "),
+            computed = self.computed("cf_image", "  "),
             accept = self.lens.call(Call::Accept, "cf_image"),
             lock_legacy = self.lock_legacy("cf_image"),
             locks = self.locks("cf_image"),
@@ -93,7 +94,7 @@ impl Functions<'_> {
             .collect();
         let body = format!(
             "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
-             \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{was}{fits}{sets}\
+             \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{was}{fits}{sets}{computed}\
              \x20   PERFORM {accept};\n{enforce}{rekey}    PERFORM {put};\n{read_back}{mirror}    RETURN NEXT cf_now;\n  END LOOP;\n{follow}",
             again = self.look_again(),
             enforce = self.enforce("cf_now", Some("cf_was")),
@@ -108,6 +109,7 @@ impl Functions<'_> {
                 String::new()
             },
             fits = self.fits("cf_new", "    "),
+            computed = self.computed("cf_now", "    "),
             accept = self.lens.call(Call::Accept, "cf_now"),
             put = self.lens.call(Call::PutOne, "cf_now"),
             read_back = self.read_back("cf_now", "    "),

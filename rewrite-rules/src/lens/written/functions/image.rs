@@ -113,6 +113,20 @@ impl Functions<'_> {
             .collect()
     }
 
+    /// What legacy would have computed from the other columns of an image.
+    pub(super) fn computed(&self, image: &str, indent: &str) -> String {
+        let columns = self.lens.columns.iter();
+        columns
+            .filter_map(|column| {
+                let value = self.lens.computed_of(column, &format!("({image})"))?;
+                Some(format!(
+                    "{indent}{image}.{} := {value};\n",
+                    quote_ident(&column.name)
+                ))
+            })
+            .collect()
+    }
+
     pub(super) fn fitting(&self) -> String {
         self.cut()
             .map(|(number, c)| format!("  cf_fit_{number} {};\n", c.sql_type))

@@ -105,8 +105,8 @@ impl Functions<'_> {
 
     /// The legacy row of an image that has none, as far as this statement sees.
     fn insert_legacy(&self, image: &str) -> String {
-        let columns = self.lens.columns.iter();
-        let names: Vec<String> = columns.map(|c| quote_ident(&c.name)).collect();
+        let written = self.lens.columns.iter().filter(|c| !c.is_computed());
+        let names: Vec<String> = written.map(|c| quote_ident(&c.name)).collect();
         let values: Vec<String> = names
             .iter()
             .map(|name| format!("({image}).{name}"))
@@ -125,7 +125,7 @@ impl Functions<'_> {
     fn assigned(&self, value: impl Fn(&str) -> String) -> Option<String> {
         let columns = self.lens.columns.iter();
         let sets: Vec<String> = columns
-            .filter(|c| !self.lens.is_key(c) && !c.lossy)
+            .filter(|c| !self.lens.is_key(c) && !c.lossy && !c.is_never_set())
             .map(|c| {
                 let name = quote_ident(&c.name);
                 format!(

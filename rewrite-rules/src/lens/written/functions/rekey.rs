@@ -22,6 +22,7 @@ impl Functions<'_> {
             image_relation("old_image", "cf_old"),
         ];
         let (declare, steps) = self.steps(&self.written.rekey, relations);
+        let (declare, steps) = self.keeping_last(&declare, &steps);
         let unlike = |what: &str| {
             let said = format!(
                 "`rekey` of {} {what}; its steps must carry everything that `read` finds by the key",

@@ -4,6 +4,7 @@ use super::Parts;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::rewrite::expression::{assigned, first_of_value, is_default};
 use crate::rewrite::merge::{Action, Clause, RETURNING, When};
+use crate::rewrite::unified_first::generated::Overriding;
 use crate::rewrite::unified_first::insert::{Put, part, part_value};
 use crate::rewrite::unified_first::{Unified, own_put};
 use crate::splice::{Output, Source};
@@ -126,6 +127,13 @@ impl<'a> Unified<'_, 'a> {
         let named = clause.tree.list("target_list");
         let columns = self.columns_named(named)?;
         self.places(named)?;
+        let overriding = Overriding::of(clause.tree);
+        for (column, value) in columns.iter().zip(clause.tree.list("values")) {
+            let default = value.is("SetToDefault");
+            if !self.uses(column, overriding, default)? && !default {
+                return Err(self.refused_action("OVERRIDING USER VALUE in a MERGE"));
+            }
+        }
         let Some((row, _)) = values.parenthesised(0) else {
             return Err(self.refused_action("this INSERT of a MERGE"));
         };
