@@ -54,14 +54,12 @@ impl Sides {
     /// and the keys in the ledger.
     async fn state(&self) -> anyhow::Result<[i64; 4]> {
         let agents = "email IN ('agent.1@example.com', 'agent.11@example.com')";
-        let profiles = format!(
-            "client_profiles WHERE iso_agent_id IN (md5('iso_agent 1')::uuid, md5('iso_agent 11')::uuid)"
-        );
+        let profiles = "client_profiles WHERE iso_agent_id IN (md5('iso_agent 1')::uuid, md5('iso_agent 11')::uuid)";
         Ok([
             self.count(&format!("users WHERE role <> 'customer' AND {agents}"))
                 .await?,
             self.count(&format!("iso_agents WHERE {agents}")).await?,
-            self.count(&profiles).await?,
+            self.count(profiles).await?,
             self.count("crossfade.divergence").await?,
         ])
     }
