@@ -11,6 +11,7 @@ mod digest;
 mod exact;
 mod functions;
 mod guarded;
+mod hidden;
 mod in_place;
 mod keys;
 mod range;
@@ -23,6 +24,7 @@ pub use digest::{DigestOf, GROUPS};
 pub use functions::Function;
 pub(crate) use functions::Work;
 pub use guarded::Callers;
+pub use hidden::WhenHidden;
 pub use in_place::InPlace;
 pub use range::KeyRange;
 pub use sql::{UNMAPPED, quote_ident, quote_literal};
@@ -167,6 +169,8 @@ pub struct Lens {
     pub constraints: Vec<(String, String)>,
     /// Rows that are there are put by UPDATE alone, for roles that may not insert.
     pub row_security: bool,
+    /// What the rule file says of legacy rows whose unified rows are hidden.
+    pub when_hidden: Option<WhenHidden>,
     /// The operator's own SQL; `None`: derived from the columns.
     pub written: Option<Written>,
     /// What every statement needs and takes long to compose.

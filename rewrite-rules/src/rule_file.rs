@@ -83,6 +83,8 @@ pub(crate) struct TablePart {
     /// are updated, never inserted over.
     #[serde(default)]
     pub row_security: bool,
+    /// `keep`, `remove` or `refuse`: what becomes of a legacy row whose unified row a write hides.
+    pub when_hidden: Option<Spanned<String>>,
     /// SQL over unified columns: which unified rows exist for legacy readers.
     pub visible: Option<Spanned<String>>,
     pub columns: Spanned<Columns>,

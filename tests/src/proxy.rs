@@ -203,6 +203,10 @@ impl Proxy {
         let line = format!("phase = \"{phase}\"");
         ensure!(RULES.contains("\nphase = \"legacy_only\"\n"));
         let text = RULES.replace("\nphase = \"legacy_only\"\n", &format!("\n{line}\n"));
+        // The new application of the tests deletes and hides rows in every phase, and both sides are
+        // expected to be alike behind it.
+        ensure!(text.contains("\nwhen_hidden = \"keep\"\n"));
+        let text = text.replace("when_hidden = \"keep\"", "when_hidden = \"remove\"");
         // As editors do it: the watcher must never see half a file.
         let new = self.dir.path().join("iso_agents.toml.new");
         std::fs::write(&new, text)?;

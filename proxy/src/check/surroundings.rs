@@ -10,6 +10,9 @@ use crate::control::{ControlError, rights, shown};
 
 const FOREIGN_KEY: &str = "point it to the unified table before unified_only: new rows no longer reach the legacy one then";
 
+const WHEN_HIDDEN: &str = "say when_hidden = \"keep\" (the row stays, its key enters the ledger), \"remove\" \
+    (it goes, and with it what these foreign keys say) or \"refuse\"";
+
 /// Enough to see which they are, on a few lines.
 const SHOWN_MAX: usize = 20;
 
@@ -42,7 +45,18 @@ pub(super) async fn check(
         return Ok(());
     }
     let own = [lens.legacy.sql()];
-    for key in neighbours::foreign_keys_to(client, lens, &own).await? {
+    let keys = neighbours::foreign_keys_to(client, lens, &own).await?;
+    if !keys.is_empty() && lens.when_hidden.is_none() {
+        findings.warning(
+            format!(
+                "foreign keys refer to {}, and the rule file does not say what becomes of a row there \
+                 whose unified row the new application hides or deletes",
+                shown(&own[0])
+            ),
+            WHEN_HIDDEN,
+        );
+    }
+    for key in keys {
         let (name, table, says) = (key.name, key.table, in_a_line(&key.definition));
         findings.warning(
             format!("foreign key {name} on {table}: {says}"),

@@ -70,6 +70,8 @@ impl Stage {
         std::fs::create_dir(&rules)?;
         let mut file: toml_edit::DocumentMut = RULES.parse()?;
         file["migration"]["phase"] = toml_edit::value("legacy_only");
+        // The demo's new application deletes agents before unified leads, and means it.
+        file["table"][0]["when_hidden"] = toml_edit::value("remove");
         std::fs::write(rules.join(format!("{MIGRATION}.toml")), file.to_string())?;
         let config = format!(
             "listen = \"127.0.0.1:{}\"\nupstream = \"{}\"\nrules = \"{}\"\n\n\

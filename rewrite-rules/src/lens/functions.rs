@@ -34,18 +34,21 @@ pub(crate) enum Work {
     RekeyLegacy,
     /// Legacy rows of deleted unified rows.
     RemoveLegacy,
+    /// Legacy rows of hidden unified rows.
+    HideLegacy,
     /// All rows, on both sides.
     Truncate,
 }
 
 impl Work {
-    const ALL: [Work; 7] = [
+    const ALL: [Work; 8] = [
         Work::Put,
         Work::Remove,
         Work::Rekey,
         Work::PutLegacy,
         Work::RekeyLegacy,
         Work::RemoveLegacy,
+        Work::HideLegacy,
         Work::Truncate,
     ];
 
@@ -57,6 +60,7 @@ impl Work {
             Work::PutLegacy => "put_legacy",
             Work::RekeyLegacy => "rekey_legacy",
             Work::RemoveLegacy => "remove_legacy",
+            Work::HideLegacy => "hide_legacy",
             Work::Truncate => "truncate",
         }
     }
@@ -110,6 +114,7 @@ impl Lens {
         if self.row_security {
             "row_security".hash(&mut hasher);
         }
+        self.hidden_rows().hash(&mut hasher);
         match &self.written {
             None => self.put_from("x").hash(&mut hasher),
             Some(written) => {
@@ -162,6 +167,7 @@ impl Lens {
             Work::Truncate => return self.truncate_function(&self.remove_all()),
             Work::PutLegacy => return self.put_legacy_function(),
             Work::RekeyLegacy => return self.rekey_legacy_function(),
+            Work::HideLegacy => return self.hide_legacy_function(),
             Work::RemoveLegacy => (
                 format!("cf_images {images}"),
                 vec![self.remove_legacy_from("unnest(cf_images)")],
@@ -309,6 +315,7 @@ impl Lens {
             | Work::PutLegacy
             | Work::RekeyLegacy
             | Work::RemoveLegacy
+            | Work::HideLegacy
             | Work::Truncate => {
                 return format!(
                     "  FOREACH cf_image IN ARRAY cf_images LOOP\n    PERFORM {};\n  END LOOP;\n",

@@ -300,7 +300,7 @@ impl Lens {
             self.call(
                 Call::Sync,
                 &format!(
-                    "array_agg({}), NULL, true, false",
+                    "array_agg({}), NULL, true, true, false",
                     self.image_row(Self::IMAGE)
                 )
             ),

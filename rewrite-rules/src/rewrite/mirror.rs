@@ -206,7 +206,12 @@ impl Mirror<'_, '_> {
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         self.locked(&mut composer, source, false);
         let images = composer.name("img");
-        let remove = LegacyHalf::Call(self.lens.remove_legacy_call(&images));
+        // While legacy leads, its row is not the new application's to delete.
+        let remove = LegacyHalf::Call(if self.full {
+            self.lens.remove_legacy_call(&images)
+        } else {
+            self.lens.hide_legacy_call(&images)
+        });
         self.finish(composer, source, remove, false, TagVerb::Delete)
     }
 
@@ -277,7 +282,7 @@ impl Mirror<'_, '_> {
         composer.query("img", self.lens.read_from(&new));
         let hidden = hides.then(|| {
             let hidden = format!("({})", self.lens.hidden_from(&new));
-            self.lens.remove_legacy_call(&hidden)
+            self.lens.hide_legacy_call(&hidden)
         });
         match (hidden, legacy_half) {
             // In this order: a row that goes may hold a unique value of one that stays.

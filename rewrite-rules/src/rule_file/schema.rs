@@ -160,6 +160,11 @@ static TABLE: Section = Section(&[
         "Policies let some roles update rows that they may not insert: rows that are there are updated by an UPDATE.",
     ),
     key(
+        "when_hidden",
+        Kind::OneOf(&["keep", "remove", "refuse"]),
+        "What becomes of a legacy row whose unified row the new application hides from legacy readers or, while legacy leads, deletes. Default: it stays, and its key enters the ledger.",
+    ),
+    key(
         "visible",
         Kind::Text,
         "SQL over unified columns: which unified rows exist for legacy readers.",

@@ -12,7 +12,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
-use crate::lens::{Composed, Constant, LegacyColumn, Lens, TableName, Visible};
+use crate::lens::{Composed, Constant, LegacyColumn, Lens, TableName, Visible, WhenHidden};
 use crate::phase::Phase;
 use crate::rule_file::{Instance, RuleFile, TablePart, line_and_column};
 use crate::rule_sql;
@@ -227,6 +227,7 @@ impl Reader<'_> {
         if written.is_none() {
             self.no_column_twice(part, columns, &constants);
         }
+        let when_hidden = self.when_hidden(part);
         if let Some(table) = &part.in_place {
             self.in_place_only(part, table, columns, key.as_deref().unwrap_or_default());
         }
@@ -239,6 +240,7 @@ impl Reader<'_> {
             unified: unified.into_iter().next()?,
             in_place: None,
             row_security: part.row_security,
+            when_hidden,
             columns: shape.columns,
             key: key?,
             visible,
@@ -280,6 +282,20 @@ impl Reader<'_> {
             }
         }
         (key.len() == part.key.get_ref().len()).then_some(key)
+    }
+
+    fn when_hidden(&mut self, part: &TablePart) -> Option<WhenHidden> {
+        let word = part.when_hidden.as_ref()?;
+        match word.get_ref().as_str() {
+            "keep" => Some(WhenHidden::Keep),
+            "remove" => Some(WhenHidden::Remove),
+            "refuse" => Some(WhenHidden::Refuse),
+            other => {
+                let message = format!("found `{other}`; expected `keep`, `remove` or `refuse`");
+                self.error(&word.span(), &message);
+                None
+            }
+        }
     }
 
     fn visible(&mut self, sql: &Spanned<String>) -> Option<Visible> {

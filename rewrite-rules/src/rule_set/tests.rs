@@ -203,3 +203,40 @@ fn what_is_kept_of_texts_takes_a_bounded_amount_of_memory() {
     assert!(rules.readings[0].len() > 100, "{}", rules.readings[0].len());
     assert!(rules.readings[0].weight() <= KEPT_BYTES_MAX);
 }
+
+#[test]
+fn what_becomes_of_hidden_rows_is_said_in_one_of_three_words() {
+    let said = "when_hidden = \"keep\"";
+    assert!(RIGHT.contains(said));
+    let rules = |word: &str| RIGHT.replace(said, &format!("when_hidden = \"{word}\""));
+    let function = |text: &str| -> String {
+        let rules = compile(text).expect("it is right");
+        let functions = rules.migrations()[0].tables[0].functions();
+        let mut functions = functions.into_iter();
+        let found = functions.find(|function| function.name.contains("\"hide_legacy_"));
+        found.expect("there is one").ddl
+    };
+    let keep = function(&rules("keep"));
+    assert!(
+        keep.contains("PERFORM crossfade.\"record_iso_agents_"),
+        "{keep}"
+    );
+    assert!(
+        keep.contains("'CF003'") && !keep.contains("DELETE"),
+        "{keep}"
+    );
+    // Unless it is said otherwise.
+    assert_eq!(function(&RIGHT.replace(said, "")), keep);
+    let remove = function(&rules("remove"));
+    assert!(
+        remove.contains("DELETE FROM \"public\".\"iso_agents\""),
+        "{remove}"
+    );
+    let refuse = function(&rules("refuse"));
+    assert!(refuse.contains("ERRCODE = '55000'"), "{refuse}");
+    let error = compile(&rules("drop")).expect_err("no such word");
+    assert!(
+        error.contains("found `drop`; expected `keep`, `remove` or `refuse`"),
+        "{error}"
+    );
+}

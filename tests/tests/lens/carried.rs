@@ -125,3 +125,32 @@ async fn a_row_that_legacy_deleted_does_not_come_back_with_a_write_to_what_is_le
         }
     }
 }
+
+/// What is left of a person's settings in legacy when the new application deletes them.
+#[tokio::test]
+async fn settings_that_the_new_application_deletes_stay_in_legacy_while_it_leads() {
+    for phase in [Phase::DualWrite, Phase::DualRead, Phase::UnifiedRead] {
+        let twin = Twin::in_phase(USER_SETTINGS, phase).await.unwrap();
+        done(
+            &twin,
+            "DELETE FROM settings WHERE keycloak_user_id = 'bulk9'",
+        )
+        .await;
+        let kept = phase != Phase::UnifiedRead;
+        assert_eq!(legacy(&twin, "bulk9").await.is_empty(), !kept, "{phase}");
+        let operator = twin.superuser().await.unwrap();
+        let ledger = "SELECT count(*) FROM crossfade.divergence WHERE sqlstate = 'CF003'";
+        let told = format!("(count)\n{}\ndone 1", u8::from(kept));
+        assert_eq!(answer(&operator, ledger).await, told, "{phase}");
+        if !kept {
+            continue;
+        }
+        // Whoever deletes them under the legacy name settles it.
+        done(
+            &twin,
+            "DELETE FROM user_settings WHERE keycloak_user_id = 'bulk9'",
+        )
+        .await;
+        twin.verified(1).await;
+    }
+}

@@ -3,6 +3,7 @@
 mod both_names;
 mod cache_same_answers;
 mod commands;
+mod hidden;
 mod keys;
 mod meaning;
 mod merge;

@@ -10,7 +10,7 @@
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! merge(actions, olds, images …)   a MERGE
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
-//! sync(keys, columns, makes)       legacy rows made what `read` says (`legacy`)
+//! sync(keys, columns, makes, gone) legacy rows made what `read` says (`legacy`)
 //! move_legacy(olds, images)        legacy rows under other keys (`rekey`)
 //! ```
 
@@ -189,6 +189,7 @@ impl Functions<'_> {
             | Work::PutLegacy
             | Work::RekeyLegacy
             | Work::RemoveLegacy
+            | Work::HideLegacy
             | Work::Truncate => String::new(),
         };
         let body = format!(

@@ -146,7 +146,7 @@ fn put_full(composer: &mut Composer, merge: &Merge<'_>, lens: &Lens, moves: bool
     }
     if moves {
         let hidden = lens.hidden_from(&there);
-        removes.push(lens.remove_legacy_call(&format!("({hidden})")));
+        removes.push(lens.hide_legacy_call(&format!("({hidden})")));
     }
     let put = lens.put_legacy_call(&format!("({})", lens.read_from(&there)));
     // In this order: a row that goes may hold a unique value of one that stays.
@@ -170,9 +170,9 @@ fn put_changed(composer: &mut Composer, merge: &Merge<'_>, lens: &Lens, carried:
         let shown = lens.shown_among(&composer.merged(Some("UPDATE")), &composer.name("was"));
         let shown = format!("({})", lens.read_from(&shown));
         composer.query("shown", lens.put_legacy_from(&shown, Some(&[])));
-        composer.call(lens.remove_legacy_call(&format!("({hidden})")));
+        composer.call(lens.hide_legacy_call(&format!("({hidden})")));
     }
     if merge.deletes() {
-        composer.call(lens.remove_legacy_call(&gone));
+        composer.call(lens.hide_legacy_call(&gone));
     }
 }

@@ -194,6 +194,21 @@ impl<'w, 'a> Reach<'w, 'a> {
     /// the columns that these of the table concern (`None`: all of the table); `makes`: one that is
     /// not there comes into being.
     fn sync(&self, lens: &Lens, keys: &str, sets: Option<&[&str]>, makes: bool) -> String {
+        self.synced(lens, keys, sets, (makes, false))
+    }
+
+    /// [`Reach::sync`] after a DELETE: once unified leads, a legacy row goes with what it was read from.
+    fn sync_gone(&self, lens: &Lens, keys: &str) -> String {
+        self.synced(lens, keys, None, (false, self.full))
+    }
+
+    fn synced(
+        &self,
+        lens: &Lens,
+        keys: &str,
+        sets: Option<&[&str]>,
+        (makes, gone): (bool, bool),
+    ) -> String {
         let (set, makes) = if self.full {
             ("NULL".to_owned(), true)
         } else {
@@ -209,7 +224,7 @@ impl<'w, 'a> Reach<'w, 'a> {
             "(SELECT {} FROM ({keys}) AS cf_k)",
             lens.call(
                 Call::Sync,
-                &format!("array_agg({keys_of}), {set}, {makes}, true")
+                &format!("array_agg({keys_of}), {set}, {makes}, {gone}, true")
             )
         )
     }
@@ -309,7 +324,7 @@ impl Mirror<'_, '_> {
         if self.reach.full {
             gone = format!("{keys} UNION {gone}");
         }
-        self.sync(&mut composer, &gone, None, false);
+        composer.call(self.reach.sync_gone(self.target.managed.lens, &gone));
         self.finish(composer, source, TagVerb::Delete)
     }
 

@@ -44,6 +44,7 @@ impl Reader<'_> {
             .visible
             .iter()
             .chain(&part.read)
+            .chain(&part.when_hidden)
             .map(Spanned::span)
             .chain(part.constants.0.iter().map(|(name, _)| name.span()))
             .collect();

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! follow(image, columns, makes)  one legacy row made the image
-//! sync(keys, columns, makes)     legacy rows made what `read` says, or removed
+//! sync(keys, columns, makes, gone)  legacy rows made what `read` says; where that has none, removed
+//!                                (`gone`), or what the rule file says of hidden rows
 //! ```
 //!
 //! While legacy leads, a row of it that is not there was deleted, whatever unified has left of it: none
@@ -22,18 +23,21 @@ impl Functions<'_> {
             "  IF cf_keys IS NULL THEN RETURN true; END IF;\n\
              \x20 FOR cf_image IN SELECT * FROM unnest(cf_keys) AS cf_i ORDER BY {order} LOOP\n\
              \x20   {lock_legacy};\n{locks}    {read} INTO cf_now;\n\
-             \x20   IF FOUND THEN\n      PERFORM {follow};\n    ELSE\n      {remove};\n    END IF;\n\
+             \x20   IF FOUND THEN\n      PERFORM {follow};\n    ELSIF cf_gone THEN\n      {remove};\n\
+             \x20   ELSIF EXISTS (SELECT 1 FROM {row}) THEN\n      {hidden};\n    END IF;\n\
              \x20 END LOOP;\n  RETURN true;\n",
             order = self.key_order("cf_i"),
             lock_legacy = self.lock_legacy("cf_image"),
             locks = self.locks("cf_image"),
             read = self.lens.read_of(self.written, "cf_image"),
             remove = self.remove_legacy("cf_image"),
+            row = self.legacy_row("cf_image"),
+            hidden = self.lens.hidden(),
         );
         self.function(
             self.lens.named(Call::Sync.word()),
             &format!(
-                "(cf_keys {}[], cf_set text[], cf_makes boolean, cf_excuse boolean) RETURNS boolean",
+                "(cf_keys {}[], cf_set text[], cf_makes boolean, cf_gone boolean, cf_excuse boolean) RETURNS boolean",
                 self.row
             ),
             &format!("  cf_image {row};\n  cf_now {row};\n", row = self.row),

@@ -108,9 +108,11 @@ pub(super) fn compose<'a>(
     };
     if reach.full {
         let all = format!("{keys} UNION {}", did("IS NOT NULL"));
-        composer.call(reach.sync(lens, &all, None, true));
+        let gone = reach.sync_gone(lens, &did("= 'DELETE'"));
+        let others = reach.sync(lens, &all, None, true);
+        composer.call(format!("CASE WHEN {gone} THEN {others} END"));
     } else {
-        let gone = reach.sync(lens, &did("= 'DELETE'"), None, false);
+        let gone = reach.sync_gone(lens, &did("= 'DELETE'"));
         let came = reach.sync(lens, &did("= 'INSERT'"), None, part.makes_rows);
         // In this order: a row that goes may hold a unique value of one that comes.
         composer.call(format!("CASE WHEN {gone} THEN {came} END"));

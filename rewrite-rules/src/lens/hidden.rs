@@ -1,0 +1,92 @@
+//! Legacy rows whose unified rows the new application hides from legacy readers or, while legacy leads,
+//! deletes.
+//!
+//! ```text
+//! hide_legacy(images)  what the rule file says of them: the rows stay, go, or the write is refused
+//! ```
+//!
+//! Nobody deleted such a row under the legacy name, and what refers to it may be in nobody's way: so it
+//! stays unless the rule file says otherwise, and its key enters the ledger.
+
+use super::{Lens, Work, quote_literal};
+
+/// What becomes of such a legacy row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WhenHidden {
+    /// It stays, and its key enters the ledger.
+    #[default]
+    Keep,
+    /// It goes, and with it what its foreign keys say.
+    Remove,
+    /// The write fails.
+    Refuse,
+}
+
+/// The SQLSTATE in the ledger of a row that was kept.
+const KEPT: &str = "CF003";
+
+impl Lens {
+    #[must_use]
+    pub fn hidden_rows(&self) -> WhenHidden {
+        self.when_hidden.unwrap_or_default()
+    }
+
+    pub(super) fn hide_legacy_function(&self) -> String {
+        let work = match self.hidden_rows() {
+            WhenHidden::Remove => format!("  {};\n", self.remove_legacy_from("unnest(cf_images)")),
+            WhenHidden::Keep | WhenHidden::Refuse => format!(
+                "  FOR cf_image IN SELECT {image}.* FROM unnest(cf_images) AS {image} \
+                 WHERE EXISTS (SELECT 1 FROM {} AS cf_t WHERE {}) LOOP\n    {};\n  END LOOP;\n",
+                self.legacy,
+                self.same_legacy_key(),
+                self.hidden(),
+                image = Self::IMAGE,
+            ),
+        };
+        format!(
+            "CREATE OR REPLACE FUNCTION {name}(cf_images {legacy}[]) RETURNS boolean\n\
+             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
+             #variable_conflict use_column\n\
+             DECLARE\n  cf_image {legacy};\n\
+             BEGIN\n\
+             \x20 IF cf_images IS NULL THEN RETURN true; END IF;\n{work}  RETURN true;\nEND\n$crossfade$",
+            name = self.function_name(Work::HideLegacy),
+            legacy = self.legacy,
+        )
+    }
+
+    /// A condition that does to the legacy rows whose images are in a relation what the rule file says.
+    #[must_use]
+    pub fn hide_legacy_call(&self, relation: &str) -> String {
+        format!(
+            "(SELECT {}(array_agg({})) FROM {relation} AS {})",
+            self.function_name(Work::HideLegacy),
+            self.image_row(Self::IMAGE),
+            Self::IMAGE
+        )
+    }
+
+    /// What is done to the legacy row of `cf_image`, which is there.
+    pub(super) fn hidden(&self) -> String {
+        let table = &self.legacy.name;
+        match self.hidden_rows() {
+            WhenHidden::Remove => self.remove_legacy_from("(SELECT (cf_image).*)"),
+            WhenHidden::Keep => {
+                let reason = "kept: its unified row is not for legacy readers any more, or gone";
+                let record = self.record(&quote_literal(reason), &quote_literal(KEPT));
+                format!("PERFORM {record}")
+            }
+            WhenHidden::Refuse => format!(
+                "RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {}, HINT = {}, TABLE = {}, SCHEMA = {}",
+                quote_literal(&format!(
+                    "a row of {table} would not be there any more for who reads it under that name"
+                )),
+                quote_literal(&format!(
+                    "The rule file says when_hidden = \"refuse\". Delete the row of {table} first."
+                )),
+                quote_literal(table),
+                quote_literal(&self.legacy.schema),
+            ),
+        }
+    }
+}
