@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_statement_of_our_own_goes_before_the_execute_and_positions_stay_the_clients() {
-        let text = "SELECT 'é'; EXECUTE p('x'); SELECT email FROM iso_agents";
+        let text = "SELECT 'é'; EXECUTE p('x'); SELECT email FROM public.iso_agents";
         let reading = rules(Phase::UnifiedOnly).rewrite(text, SearchPath::AsDeclared);
         let update = Answer {
             tag: Some(TagVerb::Update),

@@ -6,6 +6,7 @@
 mod constants;
 mod cost;
 mod executing;
+mod hidden;
 pub mod lens;
 mod meaning;
 mod mention;

@@ -57,6 +57,31 @@ pub fn touch(text: &[u8]) -> Touch {
     statements
 }
 
+/// Whether running what a body or an argument says, in whatever language, may change it.
+pub(crate) fn may_set(text: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "search_path",
+        "set_config",
+        "pg_settings",
+        "schema",
+        "role",
+        "authorization",
+        "execute",
+        "reset",
+        "discard",
+    ];
+    let lower = text.to_ascii_lowercase();
+    let bytes = text.as_bytes();
+    WORDS.iter().any(|word| lower.contains(word))
+        || has_word_of_doubt(bytes)
+        || calls_unknown(bytes)
+}
+
+/// Whether a function is one of PostgreSQL's that change nothing.
+pub(crate) fn is_known_call(schema: Option<&str>, name: &str) -> bool {
+    schema.is_none_or(|schema| schema == "pg_catalog") && is_known(name.as_bytes())
+}
+
 fn of_statement(statement: &[u8]) -> Touch {
     let mut statement = statement.trim_ascii_start();
     // A SELECT may stand in parentheses.
@@ -208,7 +233,7 @@ fn is_known(name: &[u8]) -> bool {
 }
 
 /// What follows the blanks and comments at the beginning.
-fn skip_blanks(mut text: &[u8]) -> &[u8] {
+pub(crate) fn skip_blanks(mut text: &[u8]) -> &[u8] {
     loop {
         text = text.trim_ascii_start();
         if text.starts_with(b"--") {
@@ -242,12 +267,12 @@ fn is_of_word(byte: u8) -> bool {
 }
 
 /// The word at the beginning.
-fn word_at(text: &[u8]) -> &[u8] {
+pub(crate) fn word_at(text: &[u8]) -> &[u8] {
     let end = text.iter().position(|byte| !is_of_word(*byte));
     &text[..end.unwrap_or(text.len())]
 }
 
-fn is_any(word: &[u8], list: &[&str]) -> bool {
+pub(crate) fn is_any(word: &[u8], list: &[&str]) -> bool {
     list.iter()
         .any(|known| word.eq_ignore_ascii_case(known.as_bytes()))
 }

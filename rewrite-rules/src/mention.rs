@@ -17,6 +17,7 @@ use std::str::Chars;
 use pg_query::protobuf::KeywordKind;
 
 use crate::lens::TableName;
+use crate::strings;
 
 /// Strings within strings: each level doubles its quotation marks, so that nobody writes a fifth.
 const DEPTH_MAX: usize = 5;
@@ -32,8 +33,17 @@ const UNENDED_MAX: usize = 50;
 pub(crate) struct Mention {
     pub schema: Option<String>,
     pub name: String,
-    /// Written so that it can be a name though it is a reserved word.
-    pub quoted: bool,
+    pub written: Written,
+}
+
+/// How a name is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Written {
+    /// As a word, which a reserved one cannot be.
+    Plain,
+    Quoted,
+    /// As the whole of a string, which may be put behind a schema: `format('public.%I', 'iso_agents')`.
+    String,
 }
 
 /// What a text is written in.
@@ -85,17 +95,19 @@ impl Body {
 
 /// Whether a table is among the names in a text. `by_itself`: it may be meant without its schema.
 pub(crate) fn name(names: &HashSet<Mention>, table: &TableName, by_itself: bool) -> bool {
-    let has = |schema: Option<&String>, quoted| {
+    let has = |schema: Option<&String>, written| {
         names.contains(&Mention {
             schema: schema.cloned(),
             name: table.name.clone(),
-            quoted,
+            written,
         })
     };
     let schema = Some(&table.schema);
-    let quoted = by_itself && has(None, true) || has(schema, true);
     // A reserved word is no name unless it is quoted, and any is one behind a dot.
-    quoted || has(schema, false) || by_itself && has(None, false) && !is_reserved(&table.name)
+    let with_schema = has(schema, Written::Quoted) || has(schema, Written::Plain);
+    let alone =
+        has(None, Written::Quoted) || has(None, Written::Plain) && !is_reserved(&table.name);
+    with_schema || by_itself && alone || has(None, Written::String)
 }
 
 fn is_reserved(name: &str) -> bool {
@@ -163,7 +175,7 @@ fn words(text: &str, found: &mut HashSet<Mention>) {
             found.insert(Mention {
                 schema: None,
                 name,
-                quoted: true,
+                written: Written::Quoted,
             });
         }
     }
@@ -216,7 +228,7 @@ impl Lexer<'_> {
             } else if let Some(behind) = self.comment(rest) {
                 rest = behind;
             } else if let Some((name, behind)) = quoted_name(rest) {
-                self.name(name, true, &mut before);
+                self.name(name, Written::Quoted, &mut before);
                 rest = behind;
             } else if let Some((content, behind)) = self.constant(rest) {
                 self.string(&content);
@@ -225,7 +237,7 @@ impl Lexer<'_> {
             } else if is_name_start(first) {
                 let end = |c: char| !(is_name_start(c) || c.is_ascii_digit() || c == '$');
                 let end = rest.find(end).unwrap_or(rest.len());
-                self.name(folded(&rest[..end]), false, &mut before);
+                self.name(folded(&rest[..end]), Written::Plain, &mut before);
                 rest = &rest[end..];
             } else {
                 before = match before {
@@ -247,35 +259,17 @@ impl Lexer<'_> {
         behind
     }
 
-    /// A string, with those that continue it on further lines.
     fn constant<'t>(&mut self, text: &'t str) -> Option<(String, &'t str)> {
         let dollar = text.starts_with('$');
         if dollar && self.unended_left == 0 {
             return None;
         }
-        let Some((mut content, mut behind)) = string(text, self.escapes) else {
-            self.unended_left -= usize::from(dollar);
-            return None;
-        };
-        if dollar {
-            return Some((content, behind));
-        }
-        loop {
-            let next = behind.trim_start_matches(is_space);
-            let between = &behind[..behind.len() - next.len()];
-            if !between.contains(['\n', '\r']) || !next.starts_with('\'') {
-                break;
-            }
-            let Some((more, end)) = string(next, self.escapes) else {
-                break;
-            };
-            content += &more;
-            behind = end;
-        }
-        Some((content, behind))
+        let found = string(text, self.escapes);
+        self.unended_left -= usize::from(dollar && found.is_none());
+        found
     }
 
-    fn name(&mut self, name: String, quoted: bool, before: &mut Before) {
+    fn name(&mut self, name: String, written: Written, before: &mut Before) {
         let schema = match std::mem::replace(before, Before::Name(name.clone())) {
             Before::Dot(schema) => Some(schema),
             Before::Nothing | Before::Name(_) => None,
@@ -283,7 +277,7 @@ impl Lexer<'_> {
         self.found.insert(Mention {
             schema,
             name,
-            quoted,
+            written,
         });
     }
 
@@ -296,7 +290,7 @@ impl Lexer<'_> {
             self.found.insert(Mention {
                 schema: None,
                 name: content.to_owned(),
-                quoted: true,
+                written: Written::String,
             });
         }
         let mut inner = Lexer {
@@ -330,6 +324,17 @@ fn comment(text: &str) -> Option<&str> {
     Some(rest)
 }
 
+/// What is behind the blanks and comments that the text begins with.
+fn skip_blanks(mut text: &str) -> &str {
+    loop {
+        text = text.trim_start_matches(is_space);
+        match comment(text) {
+            Some(behind) => text = behind,
+            None => return text,
+        }
+    }
+}
+
 /// `"name"` or `U&"name"` at the beginning, and what is behind it.
 fn quoted_name(text: &str) -> Option<(String, &str)> {
     let escaped = text
@@ -349,7 +354,8 @@ fn quoted_name(text: &str) -> Option<(String, &str)> {
     })
 }
 
-/// A string constant of any kind at the beginning, its content, and what is behind it.
+/// A string constant of any kind at the beginning, with what continues it on further lines, its content,
+/// and what is behind it.
 fn string(text: &str, escapes: bool) -> Option<(String, &str)> {
     if text.starts_with('$') {
         return dollar_quoted(text);
@@ -360,21 +366,35 @@ fn string(text: &str, escapes: bool) -> Option<(String, &str)> {
             .then(|| &text[prefix.len()..])
     };
     if let Some(body) = prefix("u&'") {
-        let (content, behind) = until_quote(body, '\'', false)?;
+        let (content, behind) = until_end(body, false)?;
         let (escape, behind) = uescape(behind);
         return Some((unescaped_unicode(&content, escape), behind));
     }
-    if let Some(body) = prefix("e'") {
-        let (content, behind) = until_quote(body, '\'', true)?;
-        return Some((unescaped(&content), behind));
-    }
-    let body = prefix("'").or_else(|| prefix("n'"))?;
-    let (content, behind) = until_quote(body, '\'', escapes)?;
-    let content = if escapes {
-        unescaped(&content)
-    } else {
-        content
+    let (body, escapes) = match prefix("e'") {
+        Some(body) => (body, true),
+        None => (prefix("'").or_else(|| prefix("n'"))?, escapes),
     };
+    until_end(body, escapes)
+}
+
+/// Up to the quotation mark behind which the string does not go on. `escapes`: those of `E'…'` are written
+/// out, of which none goes on in another part.
+fn until_end(body: &str, escapes: bool) -> Option<(String, &str)> {
+    let part = |body| {
+        let (content, behind) = until_quote(body, '\'', escapes)?;
+        Some(match escapes {
+            true => (unescaped(&content), behind),
+            false => (content, behind),
+        })
+    };
+    let (mut content, mut behind) = part(body)?;
+    while let Some(quote) = strings::continued(behind.as_bytes(), 0) {
+        let Some((more, end)) = part(&behind[quote + 1..]) else {
+            break;
+        };
+        content += &more;
+        behind = end;
+    }
     Some((content, behind))
 }
 
@@ -412,10 +432,10 @@ fn dollar_quoted(text: &str) -> Option<(String, &str)> {
 
 /// `UESCAPE 'c'` behind a text with Unicode escapes.
 fn uescape(text: &str) -> (char, &str) {
-    let trimmed = text.trim_start();
+    let trimmed = skip_blanks(text);
     let word = trimmed.get(..7).unwrap_or_default();
     let said = if word.eq_ignore_ascii_case("uescape") {
-        string(trimmed[7..].trim_start(), false)
+        string(skip_blanks(&trimmed[7..]), false)
     } else {
         None
     };

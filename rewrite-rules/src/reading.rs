@@ -1,6 +1,6 @@
 //! From one client text to the verdict on it.
 
-mod effects;
+pub(crate) mod effects;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -103,8 +103,11 @@ impl RuleSet {
         let mut renames = Vec::new();
         let mut needs = None;
         let mut path = path;
+        // Something before in the text may have changed what names mean, or taken back a change.
+        let (mut changed, mut reverted) = (false, false);
         for raw in tree.list("stmts") {
             let statement = raw.get("stmt");
+            effects.reverts_within |= reverted;
             let tokens = tokens.within(&extent(raw, text.len()));
             effects::note_prepared(statement, tokens, answers.len(), effects);
             let scope = Scope {
@@ -131,10 +134,13 @@ impl RuleSet {
             }
             answers.append(&mut answered);
             // What comes behind it in the text is read by what it leaves.
-            if let Some(left) = effects::path_after(statement, self, effects.path.is_some()) {
+            if let Some(left) = effects::path_after(statement, self, path, changed) {
                 effects.path = Some(left);
-                path = left;
+                (path, changed) = (left, true);
+            } else if effects::may_set(statement) {
+                (path, changed) = (SearchPath::Unknown, true);
             }
+            reverted |= effects::reverts(statement);
         }
         let shadow = shadow.filter(|_| answers.len() == 1).map(Box::new);
         if pieces.is_empty() && !source.has_edits() && shadow.is_none() {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use quick_cache::sync::Cache;
 
+use crate::hidden::Hidden;
 use crate::lens::{Lens, TableName};
 use crate::phase::Phase;
 use crate::shapes::Shapes;
@@ -142,6 +143,8 @@ pub struct RuleSet {
     migrations: Vec<Migration>,
     /// Finds the texts that must be read; `None` when there is nothing to find.
     pub(crate) scan: Option<AhoCorasick>,
+    /// Finds those that spell no name and may mean one; `None` when there is nothing to mean.
+    hidden: Option<Hidden>,
     pub(crate) shapes: Shapes,
     /// The first so many words of the scan can spell a managed name; behind them are session words, and
     /// names whose statements are counted in `legacy_only`.
@@ -258,7 +261,9 @@ impl RuleSet {
         let mut path_names: Vec<TableName> = tables.collect();
         path_names.sort();
         path_names.dedup();
+        let managed = migrations.iter().any(|m| m.phase != Phase::LegacyOnly);
         RuleSet {
+            hidden: managed.then(Hidden::new),
             path_names,
             scan: finder(&words),
             migrations,
@@ -295,22 +300,27 @@ impl RuleSet {
         RuleSet::from_migrations(migrations)
     }
 
-    /// Whether the bytes spell a managed name (in any case) or a word that changes what names or
-    /// prepared statements mean; in `legacy_only`, one whose statements are counted. Everything else
-    /// passes unread.
+    /// Whether the bytes spell a managed name (in any case), may hide one, or spell a word that changes
+    /// what names or prepared statements mean; in `legacy_only`, a name whose statements are counted.
+    /// Everything else passes unread.
     #[must_use]
     pub fn must_read(&self, text: &[u8]) -> bool {
-        self.scan.as_ref().is_some_and(|scan| scan.is_match(text))
+        self.scan.as_ref().is_some_and(|scan| scan.is_match(text)) || self.may_hide(text)
+    }
+
+    fn may_hide(&self, text: &[u8]) -> bool {
+        let hidden = self.hidden.as_ref();
+        hidden.is_some_and(|hidden| hidden.may_be_in(text))
     }
 
     /// Whether the bytes can name a managed table, session words apart.
     #[must_use]
     pub fn may_name(&self, text: &[u8]) -> bool {
-        self.spells(text, |word| word < self.naming_words)
+        self.spells(text, |word| word < self.naming_words) || self.may_hide(text)
     }
 
     /// Whether the bytes spell such a name as it is; the others that [`RuleSet::may_name`] finds have
-    /// a name in escapes, or name a whole schema, and must be read to be known.
+    /// a name in escapes or on several lines, or name a whole schema, and must be read to be known.
     #[must_use]
     pub fn spells_name(&self, text: &[u8]) -> bool {
         self.spells(text, |word| word < self.spelled_words)

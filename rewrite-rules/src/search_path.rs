@@ -10,10 +10,12 @@ const NAMES_MAX: usize = u64::BITS as usize;
 
 /// The last two letters: whether backslashes escape in plain strings, and whether the server reads the
 /// bytes that the client writes as they are.
-const SETTINGS: &str = "CASE pg_catalog.current_setting('standard_conforming_strings') WHEN 'off' THEN 'e' ELSE 's' END \
-     || CASE WHEN pg_catalog.current_setting('client_encoding') = 'UTF8' THEN 'b' \
-     WHEN pg_catalog.current_setting('client_encoding') = 'SQL_ASCII' \
-     AND pg_catalog.current_setting('server_encoding') IN ('UTF8', 'SQL_ASCII') THEN 'b' ELSE 'c' END";
+const SETTINGS: &str = "CASE WHEN pg_catalog.current_setting('standard_conforming_strings') OPERATOR(pg_catalog.=) 'off' \
+     THEN 'e' ELSE 's' END, \
+     CASE WHEN pg_catalog.current_setting('client_encoding') OPERATOR(pg_catalog.=) 'UTF8' THEN 'b' \
+     WHEN pg_catalog.current_setting('client_encoding') OPERATOR(pg_catalog.=) 'SQL_ASCII' \
+     AND (pg_catalog.current_setting('server_encoding') OPERATOR(pg_catalog.=) 'UTF8' \
+     OR pg_catalog.current_setting('server_encoding') OPERATOR(pg_catalog.=) 'SQL_ASCII') THEN 'b' ELSE 'c' END";
 
 /// How the server reads what the session sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,25 +40,38 @@ impl RuleSet {
     /// Where the declared table is not there (it was dropped when it was retired) the name means what it
     /// would mean if it were: the declared one, unless a schema before its own in the path (that of
     /// temporary tables comes first) has a relation of the name.
+    ///
+    /// Operators are said with their schema: a plain one, also that of `IN`, of `CASE a WHEN` and of
+    /// `IS DISTINCT FROM`, is looked for in the path, and could be of anybody's making.
     #[must_use]
     pub fn path_question(&self) -> Option<String> {
+        let at = |schema: &str| {
+            format!("pg_catalog.array_position(pg_catalog.current_schemas(true), {schema})")
+        };
         let letter = |table: &TableName| {
-            let schema = quote_literal(&table.schema);
+            let schema = at(&format!(
+                "{}::pg_catalog.name",
+                quote_literal(&table.schema)
+            ));
             let unqualified = quote_literal(&crate::lens::quote_ident(&table.name));
             let qualified = quote_literal(&table.sql());
-            let found = format!("pg_catalog.to_regclass({unqualified})");
-            let declared = format!("pg_catalog.to_regclass({qualified})");
+            let found = format!("pg_catalog.to_regclass({unqualified})::pg_catalog.oid");
+            let declared = format!("pg_catalog.to_regclass({qualified})::pg_catalog.oid");
+            let found_in = at(&format!(
+                "(SELECT cf_n.nspname FROM pg_catalog.pg_class AS cf_c JOIN pg_catalog.pg_namespace AS cf_n \
+                 ON cf_n.oid OPERATOR(pg_catalog.=) cf_c.relnamespace \
+                 WHERE cf_c.oid OPERATOR(pg_catalog.=) {found})"
+            ));
             format!(
-                "CASE WHEN {schema} <> ALL (pg_catalog.current_schemas(true)) THEN 'f' \
-                 WHEN {found} IS NOT DISTINCT FROM {declared} THEN 't' \
-                 WHEN {declared} IS NULL AND pg_catalog.array_position(pg_catalog.current_schemas(true), \
-                 {schema}::pg_catalog.name) < pg_catalog.array_position(pg_catalog.current_schemas(true), \
-                 (SELECT cf_n.nspname FROM pg_catalog.pg_class AS cf_c JOIN pg_catalog.pg_namespace AS cf_n \
-                 ON cf_n.oid = cf_c.relnamespace WHERE cf_c.oid = {found})) THEN 't' ELSE 'f' END"
+                "CASE WHEN {schema} IS NULL THEN 'f' \
+                 WHEN {found} OPERATOR(pg_catalog.=) {declared} THEN 't' \
+                 WHEN {found} IS NULL AND {declared} IS NULL THEN 't' \
+                 WHEN {declared} IS NULL AND {schema} OPERATOR(pg_catalog.<) {found_in} THEN 't' ELSE 'f' END"
             )
         };
         let letters: Vec<String> = self.path_names.iter().map(letter).collect();
-        (!letters.is_empty()).then(|| format!("SELECT {} || {SETTINGS}", letters.join(" || ")))
+        let letters = letters.join(", ");
+        (!letters.is_empty()).then(|| format!("SELECT pg_catalog.concat({letters}, {SETTINGS})"))
     }
 
     /// What the answer to [`RuleSet::path_question`] says; `None` when it cannot be its answer.
@@ -247,10 +262,38 @@ mod tests {
                 true,
             ),
             ("ALTER ROLE a RENAME TO b; SELECT FROM iso_agents", true),
+            (
+                "CREATE TEMP TABLE iso_agents (); SET search_path = public; SELECT FROM iso_agents",
+                true,
+            ),
+            ("SELECT goes_to('other'); SELECT FROM iso_agents", true),
+            ("SELECT app.lower('other'); SELECT FROM iso_agents", true),
+            ("SELECT lower('other'); SELECT FROM iso_agents", false),
+            ("SELECT FROM iso_agents; SELECT goes_to('other')", false),
+            ("CALL goes_to('other'); SELECT FROM iso_agents", true),
+            ("EXECUTE g('other'); SELECT FROM iso_agents", true),
+            ("EXPLAIN ANALYZE EXECUTE g; SELECT FROM iso_agents", true),
+            ("FETCH ALL FROM c; SELECT FROM iso_agents", true),
+            (
+                "DO $$ BEGIN PERFORM goes_to('other'); END $$; SELECT FROM iso_agents",
+                true,
+            ),
+            (
+                "DO $$ BEGIN RESET ALL; END $$; SELECT FROM iso_agents",
+                true,
+            ),
+            (
+                "SELECT goes_to('other'); SELECT FROM public.iso_agents",
+                false,
+            ),
         ] {
             let reading = rules.rewrite(text, SearchPath::AsDeclared);
             let is_refused = matches!(reading.verdict, Verdict::Refused(_));
             assert_eq!(is_refused, refused, "{text}");
+            // It may be a temporary table's name, whatever is set.
+            let reading = rules.rewrite(text, SearchPath::Finds(0));
+            let rewritten = matches!(reading.verdict, Verdict::Rewritten(_));
+            assert!(!rewritten || text.contains("public.iso_agents"), "{text}");
         }
     }
 }

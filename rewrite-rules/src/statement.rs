@@ -431,6 +431,8 @@ pub struct SessionEffects {
     pub prepared: Vec<OnPrepared>,
     /// The text is no SQL to this grammar: the effects are a guess by its words.
     pub unparsed: bool,
+    /// A statement stands behind one that takes back what its transaction has changed, such as COMMIT.
+    pub reverts_within: bool,
 }
 
 impl SessionEffects {

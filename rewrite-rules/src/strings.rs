@@ -376,7 +376,7 @@ fn string(text: &[u8], start: usize, escapes: bool) -> Option<(usize, bool)> {
 
 /// The quotation mark with which a string goes on: between the two are blanks and comments of a line,
 /// and at least one line's end.
-fn continued(text: &[u8], from: usize) -> Option<usize> {
+pub(crate) fn continued(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     let mut newline = false;
     loop {

@@ -109,6 +109,11 @@ pub(crate) fn known(schema: Option<&str>, name: &str) -> Option<(Takes, Does)> {
     found.map(|&(_, _, takes, does)| (takes, does))
 }
 
+/// Their names.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|&(_, name, _, _)| name)
+}
+
 /// Whether a word may be the name of one that runs or reads what a text says.
 pub(crate) fn runs_text(word: &str) -> bool {
     FUNCTIONS.iter().any(|(_, known, _, _)| *known == word)

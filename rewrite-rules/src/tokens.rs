@@ -78,12 +78,23 @@ pub(crate) fn scan(text: &str) -> Result<Vec<Token>, pg_query::Error> {
         return Ok(Vec::new());
     }
     let mut depth: u32 = 0;
-    let mut tokens = Vec::new();
+    let mut tokens: Vec<Token> = Vec::new();
+    let mut escape_follows = false;
     for token in pg_query::scan_tokens(text)? {
         if is_comment(&token) {
             continue;
         }
         let (start, end) = (offset(token.start), offset(token.end));
+        // `UESCAPE '!'` is a part of the name or the string that it stands behind.
+        if let Some(before) = tokens.last_mut() {
+            let escapes =
+                is_uescape(&token) && has_unicode_escapes(&text[before.start..before.end]);
+            if escapes || escape_follows {
+                escape_follows = escapes;
+                before.end = end;
+                continue;
+            }
+        }
         let opens = matches!(text.as_bytes().get(start), Some(b'(' | b'[')) && end == start + 1;
         let closes = matches!(text.as_bytes().get(start), Some(b')' | b']')) && end == start + 1;
         depth = depth.saturating_sub(u32::from(closes));
@@ -159,6 +170,14 @@ pub(crate) fn put_back_bytes(text: &str) -> usize {
 
 fn is_comment(token: &ScanToken) -> bool {
     token.token == Kind::SqlComment as i32 || token.token == Kind::CComment as i32
+}
+
+fn is_uescape(token: &ScanToken) -> bool {
+    token.token == Kind::Uescape as i32
+}
+
+fn has_unicode_escapes(token: &str) -> bool {
+    matches!(token.as_bytes(), [b'u' | b'U', b'&', b'"' | b'\'', ..])
 }
 
 fn offset(position: i32) -> usize {
@@ -306,5 +325,15 @@ mod tests {
             assert!(scan(text).expect("it is scanned").is_empty(), "{text:?}");
         }
         assert_eq!(scan(" a ").expect("it is scanned").len(), 1);
+    }
+
+    #[test]
+    fn what_says_how_a_name_is_escaped_is_a_part_of_it() {
+        let text = "SELECT U&\"a!0062\" UESCAPE '!' . U&'x' /* */ uescape '?', uescape";
+        let scanned = scan(text).expect("it is scanned");
+        let said: Vec<&str> = scanned.iter().map(|t| &text[t.start..t.end]).collect();
+        let escaped = "U&\"a!0062\" UESCAPE '!'";
+        let string = "U&'x' /* */ uescape '?'";
+        assert_eq!(said, ["SELECT", escaped, ".", string, ",", "uescape"]);
     }
 }

@@ -9,6 +9,7 @@ pub mod control;
 pub mod corpus;
 pub mod generate;
 pub mod line;
+pub mod names;
 pub mod newer;
 pub mod program;
 pub mod properties;

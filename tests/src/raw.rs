@@ -71,7 +71,27 @@ impl RawClient {
         let mut out = BytesMut::new();
         frontend::parse("", sql, [], &mut out)?;
         frontend::describe(b'S', "", &mut out)?;
-        bind(values, &mut out)?;
+        bind("", values, &mut out)?;
+        frontend::describe(b'P', "", &mut out)?;
+        frontend::execute("", 0, &mut out)?;
+        frontend::sync(&mut out);
+        self.stream.write_all(&out).await?;
+        self.until_ready().await
+    }
+
+    /// Parse and Sync.
+    pub async fn prepare(&mut self, name: &str, sql: &str) -> anyhow::Result<Vec<Message>> {
+        let mut out = BytesMut::new();
+        frontend::parse(name, sql, [], &mut out)?;
+        frontend::sync(&mut out);
+        self.stream.write_all(&out).await?;
+        self.until_ready().await
+    }
+
+    /// Bind, Describe portal, Execute and Sync of what was prepared, without parameters.
+    pub async fn run(&mut self, name: &str) -> anyhow::Result<Vec<Message>> {
+        let mut out = BytesMut::new();
+        bind(name, &[], &mut out)?;
         frontend::describe(b'P', "", &mut out)?;
         frontend::execute("", 0, &mut out)?;
         frontend::sync(&mut out);
@@ -180,10 +200,10 @@ impl RawClient {
     }
 }
 
-fn bind(values: Parameters<'_>, out: &mut BytesMut) -> anyhow::Result<()> {
+fn bind(statement: &str, values: Parameters<'_>, out: &mut BytesMut) -> anyhow::Result<()> {
     frontend::bind(
         "",
-        "",
+        statement,
         [0],
         values,
         |value, buffer| {

@@ -186,6 +186,8 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_query(&mut self, text: &[u8], insert: &mut Vec<u8>) -> Act {
+        // The server drops its unnamed statement at every Query, whatever it says.
+        let unnamed = self.statements.remove(b"");
         self.cache_sees_query(text, insert);
         let read = self.judge(text);
         let read = self.complete_query(text, read, insert);
@@ -204,7 +206,10 @@ impl<P: Pin> Session<P> {
             }
             None => Act::Forward,
         };
-        let run = self.run(read, shadow);
+        let run = Run {
+            unnamed,
+            ..self.run(read, shadow)
+        };
         self.expects.push_back(Expect::Query(run));
         act
     }
@@ -433,6 +438,7 @@ impl<P: Pin> Session<P> {
             read,
             statement: 0,
             failed: false,
+            unnamed: None,
             serial: self.statements.serial(),
             shadow,
         }

@@ -81,6 +81,8 @@ pub(super) struct Run {
     /// Which statement of the text is running.
     pub statement: u32,
     pub failed: bool,
+    /// The unnamed statement that a Query ends, unless the server discards it unread.
+    pub unnamed: Option<Undo>,
     /// Prepared statements younger than this are not what the text's DEALLOCATE means.
     pub serial: u64,
     pub shadow: Option<Box<ShadowCandidate>>,
@@ -89,7 +91,7 @@ pub(super) struct Run {
 /// How the statement map stood before a request changed it.
 #[derive(Debug)]
 pub(super) enum Undo {
-    /// The unnamed statement; a Parse that fails leaves none, one that is discarded leaves it.
+    /// The unnamed statement; a Parse that fails and a Query leave none, what is discarded leaves it.
     Unnamed(Option<Statement>),
     Named(Box<(Box<[u8]>, Option<Statement>)>),
     /// The text was refused before the map was touched.

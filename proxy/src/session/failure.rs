@@ -1,7 +1,7 @@
 //! What follows from an ErrorResponse: which requests it ends, what they leave, what the client is
 //! told.
 
-use super::expect::{Expect, Undo};
+use super::expect::{Expect, Run, Undo};
 use super::lane::Act;
 use super::{Pin, Session, translate};
 use crate::wire::backend::{self, Fields};
@@ -99,6 +99,10 @@ impl<P: Pin> Session<P> {
                 | Expect::Close { undo: Some(undo) } => {
                     self.statements.revert(undo);
                 }
+                Expect::Query(Run {
+                    unnamed: Some(undo),
+                    ..
+                }) => self.statements.revert(undo),
                 Expect::CacheClose(number) => self.cache.close_later(number),
                 Expect::Renewal { name, .. } | Expect::RenewalExecute { name, .. } => {
                     if let Some(statement) = self.statements.get_mut(&name) {

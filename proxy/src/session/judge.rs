@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rewrite_rules::{Reading, Refusal, SessionEffects, Strings, Verdict};
+use rewrite_rules::{Reading, Refusal, SearchPath, SessionEffects, Strings, Verdict};
 
 use super::expect::Read;
 use super::{Encoding, Pin, Reader, Session};
@@ -45,7 +45,11 @@ impl<P: Pin> Session<P> {
             strings => strings.unwrap_or(Strings::Standard),
         };
         let sql = &*readable;
-        let reading = self.generation.rewrite(sql, self.path.means, strings);
+        let mut reading = self.generation.rewrite(sql, self.path.means, strings);
+        if reading.effects.reverts_within && self.path.is_touched() {
+            // What names mean behind the end of the transaction, the server could not be asked before.
+            reading = self.generation.rewrite(sql, SearchPath::Unknown, strings);
+        }
         let objection = match &reading.verdict {
             Verdict::Rewritten(rewritten) => self
                 .encoding_objection(&rewritten.sql)

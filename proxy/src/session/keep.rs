@@ -63,8 +63,6 @@ impl<P: Pin> Session<P> {
         if !self.cache.is_awake() {
             return;
         }
-        // A Query ends the server's unnamed statement.
-        self.statements.unkeep();
         let effect = effect(text);
         if effect.is_some() {
             self.cache.disturb();

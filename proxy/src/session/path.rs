@@ -91,6 +91,11 @@ impl Path {
             judged_foreign: false,
         }
     }
+
+    /// Whether the end of the transaction that is open, or of a part of it, may change what names mean.
+    pub fn is_touched(&self) -> bool {
+        self.touched
+    }
 }
 
 impl<P: Pin> Session<P> {

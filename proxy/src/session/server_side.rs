@@ -447,10 +447,16 @@ impl<P: Pin> Session<P> {
         self.served |= status == b'I' && !own;
         let asked = matches!(head, Some(Expect::PathQuestion { synced: true, .. }));
         match head {
-            Some(Expect::Query(run)) if !run.failed => self.ran(run),
+            Some(Expect::Query(mut run)) => {
+                if let Some(undo) = run.unnamed.take() {
+                    self.statements.settle(undo);
+                }
+                if !run.failed {
+                    self.ran(run);
+                }
+            }
             Some(
-                Expect::Query(_)
-                | Expect::Sync
+                Expect::Sync
                 | Expect::FunctionCall
                 | Expect::Startup
                 | Expect::PathQuestion { synced: true, .. },

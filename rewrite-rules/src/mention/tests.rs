@@ -1,6 +1,6 @@
 //! A name in every spelling that PostgreSQL takes for it, and its like that are none.
 
-use super::{Language, mentions};
+use super::{Language, TableName, mentions, name};
 
 const BODY: Language = Language::Sql { strings: false };
 
@@ -39,6 +39,11 @@ fn a_name_is_found_in_every_spelling_that_postgresql_takes_for_it() {
         "EXECUTE U&'UPDATE iso\\005fagents'",
         "EXECUTE U&'UPDATE iso#005fagents' UESCAPE '#'",
         "EXECUTE 'UPDATE iso'\n  '_agents SET x = 1'",
+        "EXECUTE 'UPDATE iso' -- '\n  '_agents SET x = 1'",
+        "EXECUTE E'UPDATE iso\\x5f'\n '\\x61gents SET x = 1'",
+        "EXECUTE U&'UPDATE iso!00'\n '5fagents' UESCAPE '!'",
+        "EXECUTE U&'UPDATE iso!005fagents' /* */ uescape -- '\n'!'",
+        "UPDATE U&\"iso!005fagents\"/**/UESCAPE/**/'!' SET x = 1",
         "EXECUTE N'UPDATE iso_agents'",
         "EXECUTE $q$UPDATE iso_agents$q$",
         "EXECUTE $$ DO 'BEGIN EXECUTE ''UPDATE \"iso_agents\"''; END' $$",
@@ -68,6 +73,29 @@ fn what_is_another_name_or_no_name_at_all_is_not_taken_for_it() {
         "INSERT INTO log VALUES ($$ iso_agents $$)",
     ] {
         assert!(!names(text, BODY), "{text}");
+    }
+}
+
+#[test]
+fn a_name_that_is_put_behind_a_schema_counts_whatever_it_means_by_itself() {
+    let table = TableName {
+        schema: "public".to_owned(),
+        name: "iso_agents".to_owned(),
+    };
+    for (text, counts) in [
+        ("EXECUTE format('UPDATE public.%I', 'iso_agents')", true),
+        (
+            "EXECUTE 'UPDATE ' || quote_ident('public') || '.' || quote_ident('iso_agents')",
+            true,
+        ),
+        ("EXECUTE 'UPDATE iso_agents SET x = 1'", false),
+        ("EXECUTE 'UPDATE other.iso_agents SET x = 1'", false),
+    ] {
+        assert_eq!(name(&mentions(text, BODY), &table, false), counts, "{text}");
+        assert!(
+            name(&mentions(text, BODY), &table, true) || !counts,
+            "{text}"
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 
 use pg_query::protobuf::ObjectType;
 
-use crate::meaning::SETTINGS;
+use crate::meaning::{self, SETTINGS};
 use crate::rule_set::RuleSet;
 use crate::statement::{Answer, Does, OnPrepared, SearchPath, SessionEffects, Within};
 use crate::tokens::Tokens;
@@ -20,15 +20,16 @@ const SCHEMAS: [&str; 6] = [
     "DropRoleStmt",
 ];
 
-/// Words by which the body of a DO may set what counts.
-const WORDS_IN_BODIES: [&str; 7] = [
+/// Words by which a text that cannot be read may set what counts.
+const WORDS: [&str; 8] = [
     "search_path",
     "set_config",
     "pg_settings",
     "schema",
     "role",
     "authorization",
-    "execute",
+    "reset",
+    "discard",
 ];
 
 /// Notes what a statement, the `number`th of those sent, does with prepared statements.
@@ -84,12 +85,20 @@ fn discards_all(statement: &Tree) -> bool {
     statement.int("target") == i64::from(pg_query::protobuf::DiscardMode::DiscardAll as i32)
 }
 
-/// What unqualified names mean behind a statement, if it may change that. `changed`: one before it
-/// in the same text already did, so that the end of a transaction may change it back.
-pub(super) fn path_after(statement: &Tree, set: &RuleSet, changed: bool) -> Option<SearchPath> {
+/// What unqualified names mean behind a statement, if it may change that. `before`: what they mean to the
+/// statement itself. `changed`: one before it in the same text already did, so that the end of a
+/// transaction may change it back.
+pub(super) fn path_after(
+    statement: &Tree,
+    set: &RuleSet,
+    before: SearchPath,
+    changed: bool,
+) -> Option<SearchPath> {
     match statement.kind() {
         "VariableSetStmt" if statement.text("name").eq_ignore_ascii_case("search_path") => {
-            return Some(if sets_declared(statement, set) {
+            // Where they mean another table it may be a temporary one, which comes before any path.
+            let declared = before == SearchPath::AsDeclared && sets_declared(statement, set);
+            return Some(if declared {
                 SearchPath::AsDeclared
             } else {
                 SearchPath::Unknown
@@ -126,7 +135,7 @@ pub(super) fn path_after(statement: &Tree, set: &RuleSet, changed: bool) -> Opti
 }
 
 /// `set_config` of a setting that counts, or of one that is not spelled out.
-fn sets_config(node: &Tree) -> bool {
+pub(crate) fn sets_config(node: &Tree) -> bool {
     let called = node
         .list("funcname")
         .last()
@@ -150,11 +159,51 @@ fn is_setting(name: &str) -> bool {
 
 fn sets_in_body(statement: &Tree) -> bool {
     let mut sets = false;
-    statement.each(&mut |node| {
-        let body = node.text("sval").to_ascii_lowercase();
-        sets |= WORDS_IN_BODIES.iter().any(|word| body.contains(word));
-    });
+    statement.each(&mut |node| sets |= meaning::may_set(node.text("sval")));
     sets
+}
+
+/// Whether running a statement may change it though its tree does not say so: it calls what is not known, or
+/// runs what was prepared or begun before.
+pub(crate) fn may_set(statement: &Tree) -> bool {
+    // They run nothing of what stands in them.
+    if ["PrepareStmt", "CreateFunctionStmt", "ViewStmt"].contains(&statement.kind()) {
+        return false;
+    }
+    let mut may = false;
+    statement.each(&mut |node| {
+        may |= match node.kind() {
+            "CallStmt" | "ExecuteStmt" | "FetchStmt" => true,
+            "FuncCall" => !is_known_call(node) || sets_config(node),
+            _ => false,
+        };
+    });
+    may
+}
+
+/// Whether a call is one of a function that is known to change nothing.
+pub(crate) fn is_known_call(call: &Tree) -> bool {
+    let Some((name, before)) = call.list("funcname").split_last() else {
+        return false;
+    };
+    let schema = before.last().map(|schema| schema.text("sval"));
+    meaning::is_known_call(schema, name.text("sval"))
+}
+
+/// Whether a statement takes back what its transaction has changed, or runs on what was begun in it.
+pub(super) fn reverts(statement: &Tree) -> bool {
+    use pg_query::protobuf::TransactionStmtKind as Kind;
+    const BEGINNINGS: [Kind; 4] = [
+        Kind::TransStmtBegin,
+        Kind::TransStmtStart,
+        Kind::TransStmtSavepoint,
+        Kind::TransStmtRelease,
+    ];
+    let kind = statement.int("kind");
+    let begins = BEGINNINGS
+        .iter()
+        .any(|known| i64::from(*known as i32) == kind);
+    statement.is("FetchStmt") || statement.is("TransactionStmt") && !begins
 }
 
 /// ALTER SCHEMA … RENAME, DROP SCHEMA, GRANT … ON SCHEMA, ALTER ROLE … RENAME.
@@ -181,8 +230,7 @@ fn sets_declared(statement: &Tree, set: &RuleSet) -> bool {
 pub(super) fn of_words(text: &str, effects: &mut SessionEffects) {
     effects.unparsed = true;
     let lower = text.to_ascii_lowercase();
-    let mut words = WORDS_IN_BODIES.iter().chain(&["reset", "discard"]);
-    if words.any(|word| *word != "execute" && lower.contains(word)) {
+    if WORDS.iter().any(|word| lower.contains(word)) {
         effects.path = Some(SearchPath::Unknown);
     }
     let mut words = lower.split(|c: char| c.is_whitespace() || ";()\"".contains(c));

@@ -12,7 +12,9 @@ use std::collections::HashSet;
 
 use super::{Scope, command_name};
 use crate::lens::{TableName, quote_literal};
+use crate::meaning;
 use crate::mention::{self, Language, Mention, constant, mentions};
+use crate::reading::effects;
 use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
 use crate::statement::{Refusal, SearchPath};
@@ -52,9 +54,10 @@ fn concerns(does: Does, managed: Managed<'_>) -> bool {
 
 /// The managed tables that a text may mean.
 fn managed<'a>(scope: &Scope<'a>, text: &Text<'_>) -> Vec<Managed<'a>> {
-    // What a body that is kept means by a name is decided where it runs.
+    // What a body that is kept means by a name is decided where it runs, and one that runs may set it.
     let path = match text.origin {
         Origin::Kept => SearchPath::AsDeclared,
+        Origin::RunsNow | Origin::Argument(_) if text.sets => SearchPath::Unknown,
         Origin::RunsNow | Origin::Argument(_) => scope.path,
     };
     let set = scope.set;
@@ -150,6 +153,8 @@ struct Text<'t> {
     language: Language,
     /// The function whose argument it is.
     function: &'t str,
+    /// What names mean may be changed before it is read.
+    sets: bool,
     says: Says,
 }
 
@@ -181,8 +186,18 @@ fn texts_of(statement: &Tree) -> Vec<Text<'_>> {
         _ => {}
     }
     let kept = keeps_queries(statement);
+    let mut sets = false;
+    let first = texts.len();
     statement.each(&mut |node| {
-        texts.extend(argument(node).map(|text| match kept {
+        let found = argument(node);
+        sets |= match &found {
+            Some(text) => text.sets,
+            None if node.is("FuncCall") => {
+                !effects::is_known_call(node) || effects::sets_config(node)
+            }
+            None => false,
+        };
+        texts.extend(found.map(|text| match kept {
             true => Text {
                 origin: Origin::Kept,
                 ..text
@@ -190,6 +205,10 @@ fn texts_of(statement: &Tree) -> Vec<Text<'_>> {
             false => text,
         }));
     });
+    // In which order calls are run is the planner's choice.
+    for text in &mut texts[first..] {
+        text.sets = sets;
+    }
     texts
 }
 
@@ -204,11 +223,16 @@ fn body(origin: Origin, options: &[Tree]) -> Option<Text<'_>> {
     let language = option("language").map_or("plpgsql", |name| name.text("sval"));
     let language = Language::of(language)?;
     let mut names = HashSet::new();
-    option("as")?.each(&mut |node| names.extend(mentions(node.text("sval"), language)));
+    let mut sets = false;
+    option("as")?.each(&mut |node| {
+        names.extend(mentions(node.text("sval"), language));
+        sets |= meaning::may_set(node.text("sval"));
+    });
     Some(Text {
         origin,
         language,
         function: "",
+        sets,
         says: Says::Names(names),
     })
 }
@@ -243,6 +267,7 @@ fn argument(node: &Tree) -> Option<Text<'_>> {
         }
     });
     let language = Language::Sql { strings: true };
+    let sets = constants.iter().any(|text| meaning::may_set(text));
     let says = match takes {
         Takes::Text => {
             let names = constants.iter().flat_map(|text| mentions(text, language));
@@ -257,6 +282,7 @@ fn argument(node: &Tree) -> Option<Text<'_>> {
         origin: Origin::Argument(does),
         language,
         function,
+        sets,
         says,
     })
 }

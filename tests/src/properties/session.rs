@@ -112,7 +112,7 @@ const TEXTS: [&str; 8] = [
     "ALTER TABLE iso_agents ADD x int",
     "SET search_path TO x",
     "DEALLOCATE ALL",
-    "EXECUTE a; DELETE FROM iso_agents",
+    "EXECUTE a; DELETE FROM public.iso_agents",
 ];
 const NAMES: [&[u8]; 4] = [b"", b"a", b"b", b"c"];
 const CLIENT_TAGS: &[u8] = b"QPBDECHSFXdcfp";

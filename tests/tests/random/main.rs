@@ -1,6 +1,7 @@
 //! What random statements, bytes and faults find. Each prints its seed and replays from it.
 
 mod differential;
+mod names;
 mod properties;
 mod random_split;
 mod torture;

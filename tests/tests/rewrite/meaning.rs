@@ -424,3 +424,139 @@ async fn what_a_trigger_sets_is_told_by_the_newest_server() -> anyhow::Result<()
     }
     in_step(&world).await
 }
+
+/// Operators that answer everything, where the path finds them before PostgreSQL's.
+const LYING: &str = r"CREATE SCHEMA lying;
+    CREATE FUNCTION lying.yes(oid, oid) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+    CREATE FUNCTION lying.yes(regclass, regclass) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+    CREATE FUNCTION lying.yes(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+    CREATE FUNCTION lying.no(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+    CREATE FUNCTION lying.joined(text, text) RETURNS text LANGUAGE sql AS $$ SELECT 'ttsb' $$;
+    CREATE OPERATOR lying.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = lying.yes);
+    CREATE OPERATOR lying.= (LEFTARG = regclass, RIGHTARG = regclass, FUNCTION = lying.yes);
+    CREATE OPERATOR lying.= (LEFTARG = text, RIGHTARG = text, FUNCTION = lying.no);
+    CREATE OPERATOR lying.<> (LEFTARG = name, RIGHTARG = name, FUNCTION = lying.yes);
+    CREATE OPERATOR lying.|| (LEFTARG = text, RIGHTARG = text, FUNCTION = lying.joined);
+    GRANT ALL ON SCHEMA lying TO PUBLIC;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_of_anybodys_making_do_not_answer_what_a_name_means() -> anyhow::Result<()> {
+    let world = World::start_filled(30, &format!("{SCHEMAS}; {LYING}")).await?;
+    world.database("straight").await?;
+    for phase in [Phase::DualWrite, Phase::UnifiedRead] {
+        let database = phase.name();
+        let proxy = world.in_phase(database, phase).await?;
+        let mut through = RawClient::connect(proxy.port, database).await?;
+        let mut straight = RawClient::connect(world.postgres.port, "straight").await?;
+        // Where the declared table is meant they may do to the rewritten statement what they do to any.
+        for path in [
+            "other, lying, pg_catalog",
+            "lying, other, pg_catalog, public",
+        ] {
+            for sql in [
+                &format!("SET search_path = {path}"),
+                READ,
+                "TABLE iso_agents",
+            ] {
+                let expected = comparable(&straight.simple(sql).await?);
+                let got = comparable(&through.simple(sql).await?);
+                assert_eq!(got, expected, "{phase}, {path}: {sql}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_what_may_change_it_in_the_same_text_a_name_is_refused() -> anyhow::Result<()> {
+    let Some(world) = world("15").await? else {
+        return Ok(());
+    };
+    let proxy = world.in_phase("moved", Phase::UnifiedRead).await?;
+    let mut client = RawClient::connect(proxy.port, "moved").await?;
+    client.simple(PREPARED).await?;
+    client.simple(READ).await?;
+    for change in [
+        "SET search_path = other",
+        "SELECT goes_to('other')",
+        "SELECT lower(goes_to('other'))",
+        "CALL went_to('other')",
+        "EXECUTE g('other')",
+        "DO $$ BEGIN PERFORM goes_to('other'); END $$",
+        "EXPLAIN ANALYZE SELECT goes_to('other')",
+        "CREATE TEMP TABLE iso_agents (email text, full_name text)",
+        "SELECT email, full_name INTO TEMP iso_agents FROM other.iso_agents",
+    ] {
+        let answered = client.simple(&format!("{change}; {WRITE}")).await?;
+        let told = answered.iter().find_map(|message| message.field(b'C'));
+        assert_eq!(told.as_deref(), Some("0A000"), "{change}: {answered:?}");
+    }
+    // A temporary table comes before any path.
+    client
+        .simple("CREATE TEMP TABLE iso_agents (email text, full_name text)")
+        .await?;
+    client.simple(READ).await?;
+    let answered = client
+        .simple(&format!("SET search_path = public; {WRITE}"))
+        .await?;
+    let told = answered.iter().find_map(|message| message.field(b'C'));
+    assert_eq!(told.as_deref(), Some("0A000"), "{answered:?}");
+    client.simple("DROP TABLE pg_temp.iso_agents").await?;
+    // What a transaction has changed its end takes back.
+    client
+        .simple("BEGIN; SET LOCAL search_path = other")
+        .await?;
+    client.simple(READ).await?;
+    let answered = client.simple(&format!("ROLLBACK; {WRITE}")).await?;
+    let told = answered.iter().find_map(|message| message.field(b'C'));
+    assert_eq!(told.as_deref(), Some("0A000"), "{answered:?}");
+    client.simple("ROLLBACK").await?;
+    // Nothing was changed, and nothing is taken back.
+    let answered = client
+        .simple(&format!("BEGIN; COMMIT; SELECT lower('A'); {WRITE}"))
+        .await?;
+    assert!(
+        !answered.iter().any(|message| message.tag == b'E'),
+        "{answered:?}"
+    );
+    in_step(&world).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_ends_the_unnamed_statement() -> anyhow::Result<()> {
+    let Some(world) = world("15").await? else {
+        return Ok(());
+    };
+    world.database("straight").await?;
+    for phase in [Phase::DualWrite, Phase::UnifiedRead] {
+        let database = phase.name();
+        let proxy = world.in_phase(database, phase).await?;
+        let mut through = RawClient::connect(proxy.port, database).await?;
+        let mut straight = RawClient::connect(world.postgres.port, "straight").await?;
+        for query in ["SELECT 1", "SET search_path = other", READ, "", "no SQL"] {
+            for text in [READ, "SELECT 2"] {
+                for session in [&mut through, &mut straight] {
+                    session.prepare("", text).await?;
+                }
+                let expected = comparable(&straight.run("").await?);
+                assert_eq!(
+                    comparable(&through.run("").await?),
+                    expected,
+                    "{phase}, {text}"
+                );
+                for session in [&mut through, &mut straight] {
+                    session.simple(query).await?;
+                }
+                let answered = through.run("").await?;
+                let told = answered.iter().find_map(|message| message.field(b'C'));
+                assert_eq!(
+                    told.as_deref(),
+                    Some("26000"),
+                    "{phase}, {query}: {answered:?}"
+                );
+                assert_eq!(comparable(&answered), comparable(&straight.run("").await?));
+            }
+        }
+    }
+    Ok(())
+}

@@ -95,6 +95,7 @@ impl Reader for Rules {
             path: text.contains("search_path").then_some(SearchPath::Unknown),
             prepared: all.map(on).collect(),
             unparsed: false,
+            ..SessionEffects::default()
         };
         let verdict = match (text.contains("legacy"), path) {
             (false, _) => Verdict::PassThrough,
