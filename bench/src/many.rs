@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use rewrite_rules::{Phase, RuleSet, SearchPath, SourceFile, Verdict};
 
 use crate::cpu;
@@ -313,9 +313,6 @@ fn rewritten(rules: &RuleSet, text: &str) -> anyhow::Result<String> {
     match &reading.verdict {
         Verdict::PassThrough => Ok(text.to_owned()),
         Verdict::Rewritten(rewritten) => Ok(rewritten.sql.clone()),
-        Verdict::Refused(refusal) => {
-            ensure!(false, "it is refused: {refusal:?}");
-            Ok(String::new())
-        }
+        Verdict::Refused(refusal) => bail!("it is refused: {refusal:?}"),
     }
 }
