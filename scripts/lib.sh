@@ -168,9 +168,10 @@ Unset it, or name the directory of libclang.so, then start again."
 Set CROSSFADE_PG_BIN to the directory that holds them."
 }
 
-# What the drivers' tests need on top: psql, pgbench, Python, Node.js, Java.
+# What the tests need on top: psql, pgbench, Python, Node.js, Java; valgrind, which counts instructions.
 prepare_drivers() {
     local missing=()
+    has valgrind || missing+=(valgrind)
     has psql || missing+=(postgresql-client)
     has pgbench || has_pgbench_beside_server || missing+=(postgresql-contrib)
     has_python_venv || missing+=(python3 python3-venv)

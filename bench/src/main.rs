@@ -5,6 +5,7 @@ mod endpoint;
 mod idle;
 mod load;
 mod machine;
+mod many;
 mod measure;
 mod micro;
 mod moving;
@@ -38,6 +39,8 @@ enum Command {
     Idle(idle::Args),
     /// A backfill and a verify against plain SQL, and beside an application
     Backfill(moving::Args),
+    /// How the cost of a request grows with the statements or rows in it
+    Many(many::Args),
     /// A bare relay, the floor that the proxy is held against
     Relay(relay::Args),
     /// A server that answers without a database, for thousands of sessions
@@ -72,6 +75,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => runtime()?.block_on(suite::run(&args)),
         Command::Backfill(args) => runtime()?.block_on(moving::run(&args)),
+        Command::Many(args) => runtime()?.block_on(many::run(&args)),
         Command::Rewrite => {
             let report = report::Report {
                 micro: Some(micro::run()?),

@@ -26,9 +26,9 @@ pub(crate) struct Constants {
 
 impl Constants {
     /// `None` when there is none, or the text has something of which only PostgreSQL's lexer knows the
-    /// end: backslashes, quotes of dollars.
+    /// end: backslashes, quotes of dollars; or a NUL, with which it is no text to PostgreSQL at all.
     pub fn of(text: &str) -> Option<Constants> {
-        if text.len() > TEXT_BYTES_MAX || text.contains(HOLE) {
+        if text.len() > TEXT_BYTES_MAX || text.contains([HOLE, '\0']) {
             return None;
         }
         let mut places = Vec::new();
@@ -187,6 +187,7 @@ mod tests {
             "'open",
             "/* open",
             "1 \u{1}",
+            "'a\0', 1",
             "\\ 1",
         ] {
             assert_eq!(form(text), None, "{text}");

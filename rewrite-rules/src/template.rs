@@ -343,6 +343,20 @@ mod tests {
     }
 
     #[test]
+    fn no_template_is_for_a_text_that_postgresql_would_not_take() {
+        let rules = rules(Phase::DualWrite);
+        let text = |name| format!("UPDATE iso_agents SET full_name = '{name}' WHERE id = 'x'");
+        for name in ["a", "b", "c", "d\0", "\0"] {
+            let text = text(name);
+            let read = rules.rewrite(&text, SearchPath::AsDeclared);
+            assert_eq!(
+                read.verdict,
+                rules.read(&text, SearchPath::AsDeclared).verdict
+            );
+        }
+    }
+
+    #[test]
     fn what_is_refused_has_an_effect_or_is_no_query_has_none() {
         for (first, second) in [
             (

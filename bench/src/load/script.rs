@@ -66,13 +66,7 @@ impl Script {
 
     /// The answer to the server's demand for COPY data: whole rows, to be sent as CopyData.
     pub fn with_copy_data(mut self, rows: &[u8]) -> Script {
-        let mut messages = Vec::with_capacity(rows.len() + rows.len() / 1000 + 64);
-        // As large as psql's: a line each would measure the client.
-        for piece in rows.chunks(8 * 1024) {
-            message(&mut messages, b'd', |body| body.extend_from_slice(piece));
-        }
-        message(&mut messages, b'c', |_| {});
-        self.copy_data = Arc::new(messages);
+        self.copy_data = Arc::new(copy_data(rows));
         self
     }
 
@@ -144,6 +138,31 @@ impl Script {
         }
         sql
     }
+}
+
+/// Whole rows as CopyData, and CopyDone.
+pub fn copy_data(rows: &[u8]) -> Vec<u8> {
+    let mut messages = Vec::with_capacity(rows.len() + rows.len() / 1000 + 64);
+    // As large as psql's: a line each would measure the client.
+    for piece in rows.chunks(8 * 1024) {
+        message(&mut messages, b'd', |body| body.extend_from_slice(piece));
+    }
+    message(&mut messages, b'c', |_| {});
+    messages
+}
+
+/// Parse, Bind and Execute of each text, and one Sync.
+pub fn pipelined(texts: &[String]) -> Vec<u8> {
+    let mut request = Vec::new();
+    for sql in texts {
+        parse(&mut request, "", sql);
+        bind(&mut request, "", &[]);
+        message(&mut request, b'E', |body| {
+            body.extend_from_slice(&[0, 0, 0, 0, 0])
+        });
+    }
+    message(&mut request, b'S', |_| {});
+    request
 }
 
 pub fn query(sql: &str) -> Vec<u8> {

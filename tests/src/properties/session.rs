@@ -45,12 +45,28 @@ impl Fed {
 
     #[must_use]
     pub fn with_cache(rules: RuleSet, cached_statements: usize) -> Fed {
+        let limits = SessionLimits {
+            cache: CacheLimits::of(cached_statements),
+            ..LIMITS
+        };
+        Fed::with_limits(rules, limits)
+    }
+
+    /// A session that may prepare as many statements as an application would.
+    #[must_use]
+    pub fn with_room(rules: RuleSet) -> Fed {
+        let limits = SessionLimits {
+            prepared_statements_max: 10_000,
+            prepared_bytes_max: 4_000_000,
+            ..LIMITS
+        };
+        Fed::with_limits(rules, limits)
+    }
+
+    fn with_limits(rules: RuleSet, limits: SessionLimits) -> Fed {
         let generations = Arc::new(Generations::new(rules));
         let settings = Settings {
-            limits: SessionLimits {
-                cache: CacheLimits::of(cached_statements),
-                ..LIMITS
-            },
+            limits,
             search_path: SearchPath::AsDeclared,
             strip_channel_binding: false,
             shadow_sample: 0.5,
@@ -65,6 +81,16 @@ impl Fed {
             to_server: Vec::new(),
             to_client: Vec::new(),
         }
+    }
+
+    /// Other rules are in force, from the next transaction on.
+    ///
+    /// # Panics
+    /// If no step leads there.
+    pub fn new_rules(&mut self, rules: RuleSet) {
+        self.generations
+            .install(rules)
+            .expect("no more than one step from those that were");
     }
 
     /// Feeds the client's bytes; they wait while the session is blocked.

@@ -1,5 +1,6 @@
 //! Strangers, limits, bytes that no driver sends, and how the proxy stops.
 
+mod growth;
 mod limits;
 mod raw;
 mod stop;
