@@ -6,6 +6,7 @@ mod draft;
 
 use tokio_postgres::Client;
 
+use crate::control::catalog::SetBy;
 use crate::control::{ControlError, catalog, connect};
 
 /// Rows that are looked at to see which labels of an enum are in use.
@@ -111,12 +112,7 @@ async fn columns(client: &Client, oid: u32, table: &str) -> Result<Vec<Column>, 
     let more = client
         .query(
             "SELECT ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = a.atttypid \
-                          ORDER BY e.enumsortorder), \
-                    EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid \
-                             WHERE t.tgrelid = a.attrelid AND NOT t.tgisinternal \
-                               AND t.tgtype & 1 = 1 AND t.tgtype & 2 = 2 AND t.tgtype & 16 = 16 \
-                               AND p.prosrc ~* ('\\mnew\\.\"?' || regexp_replace(a.attname, '[^[:alnum:]_]', '.', 'g') \
-                                   || '\"?\\s*:?=')) \
+                          ORDER BY e.enumsortorder) \
              FROM pg_attribute a \
              WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
             &[&oid],
@@ -124,15 +120,17 @@ async fn columns(client: &Client, oid: u32, table: &str) -> Result<Vec<Column>, 
         .await
         .map_err(ControlError::sql("look-up of columns"))?;
     let columns = catalog::columns(client, table).await?;
-    let both = columns.into_iter().zip(&more);
-    Ok(both
-        .map(|(column, more)| Column {
+    let mut all = Vec::new();
+    for (column, more) in columns.into_iter().zip(&more) {
+        let set_by = catalog::set_by(client, table, &column.name).await?;
+        all.push(Column {
             column,
             labels: more.get(0),
             used: Vec::new(),
-            set_by_trigger: more.get(1),
-        })
-        .collect())
+            set_by_trigger: set_by == SetBy::Trigger,
+        });
+    }
+    Ok(all)
 }
 
 async fn constraints(client: &Client, oid: u32) -> Result<Vec<Constraint>, ControlError> {

@@ -5,6 +5,7 @@
 //! unified rows) and their mirrors, and the functions that `crossfade prepare` installs.
 //! It never knows where that SQL goes.
 
+mod analysed;
 mod compare;
 mod copy;
 mod digest;
@@ -17,6 +18,7 @@ mod range;
 mod sql;
 mod written;
 
+pub use analysed::Analysed;
 pub use compare::Disagreement;
 pub use digest::{DigestOf, GROUPS};
 pub use functions::Function;

@@ -149,7 +149,7 @@ fn columns(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>)
                 fields.push("unified = \"DECIDE\"".to_owned());
             }
         }
-        if let Some(default) = &column.default {
+        if let Some(default) = column.default.as_ref().or(column.identity.as_ref()) {
             fields.push(format!("default = {}", text(default)));
         }
         if let Some(values) = there.and_then(|there| values(out, column, there, unified)) {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rewrite_rules::{Reading, Refusal, SessionEffects, Strings, Verdict};
+use rewrite_rules::{Reading, Refusal, SearchPath, SessionEffects, Strings, Verdict};
 
 use super::expect::Read;
 use super::{Encoding, Pin, Reader, Session};
@@ -25,6 +25,15 @@ pub(super) const POISON_NAME: &[u8] = b"cf_refused";
 impl<P: Pin> Session<P> {
     /// Reads a text that is about to be sent. `None`: it goes on as it came.
     pub(super) fn judge(&mut self, text: &[u8]) -> Read {
+        self.judge_by(text, P::Reader::rewrite)
+    }
+
+    /// By which of the reader's two ways it is read decides whether it counts as sent.
+    fn judge_by(
+        &mut self,
+        text: &[u8],
+        reading: impl Fn(&P::Reader, &str, SearchPath, Strings) -> Arc<Reading>,
+    ) -> Read {
         let known = std::mem::take(&mut self.path.found_foreign);
         self.path.judged_foreign = known || !self.must_read(text);
         if self.path.judged_foreign {
@@ -45,7 +54,7 @@ impl<P: Pin> Session<P> {
             strings => strings.unwrap_or(Strings::Standard),
         };
         let sql = &*readable;
-        let reading = self.generation.rewrite(sql, self.path.means, strings);
+        let reading = reading(&self.generation, sql, self.path.means, strings);
         let objection = match &reading.verdict {
             Verdict::Rewritten(rewritten) => self
                 .encoding_objection(&rewritten.sql)
@@ -95,21 +104,23 @@ impl<P: Pin> Session<P> {
 
     /// [`Session::judge`] for a text that is to be prepared: it must stay one statement.
     pub(super) fn judge_prepared(&mut self, text: &[u8]) -> Read {
-        let read = self.judge(text);
-        let query_only = read.as_ref().is_some_and(|reading| match &reading.verdict {
-            Verdict::Rewritten(rewritten) => rewritten.query_only,
-            Verdict::PassThrough | Verdict::Refused(_) => false,
-        });
-        if !query_only {
-            return read;
+        let copies = text
+            .trim_ascii_start()
+            .get(..4)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"copy"));
+        if copies {
+            // It will be refused where it would become several, and is counted as such.
+            self.generation.count_prepared(text);
+            return self.judge_kept(text);
         }
-        Some(refused(Refusal {
-            sqlstate: "0A000",
-            message: "crossfade rewrites this COPY to several statements, which cannot be prepared"
-                .to_owned(),
-            hint: "Send it as a simple query, or use INSERT.".to_owned(),
-            position: None,
-        }))
+        let read = self.judge(text);
+        to_be_prepared(read)
+    }
+
+    /// The same for one that was prepared already.
+    pub(super) fn judge_kept(&mut self, text: &[u8]) -> Read {
+        let read = self.judge_by(text, P::Reader::look);
+        to_be_prepared(read)
     }
 
     /// The rules' own words are in UTF-8.
@@ -119,6 +130,17 @@ impl<P: Pin> Session<P> {
         }
         Some(not_readable())
     }
+}
+
+fn to_be_prepared(read: Read) -> Read {
+    let query_only = read.as_ref().is_some_and(|reading| match &reading.verdict {
+        Verdict::Rewritten(rewritten) => rewritten.query_only,
+        Verdict::PassThrough | Verdict::Refused(_) => false,
+    });
+    if !query_only {
+        return read;
+    }
+    Some(refused(Refusal::not_prepared()))
 }
 
 pub(super) fn not_readable() -> Refusal {

@@ -135,6 +135,7 @@ impl Reader<'_> {
             prepare,
             tables,
             functions,
+            misfit: None,
         })
     }
 

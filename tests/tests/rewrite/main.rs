@@ -5,6 +5,7 @@ mod cache_same_answers;
 mod commands;
 mod meaning;
 mod merge;
+mod orms;
 mod parts;
 mod prepared;
 mod same_answers;
