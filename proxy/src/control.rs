@@ -4,6 +4,7 @@
 //! It asks lenses for their SQL and never composes a mapping itself; it never sees a client's
 //! statement.
 
+pub mod admission;
 pub mod alone;
 pub mod around;
 pub mod attached;
@@ -23,8 +24,10 @@ pub mod instances;
 pub mod ledger;
 mod lock;
 pub(crate) mod neighbours;
+mod origins;
 mod passfile;
 pub mod phase_file;
+pub mod refused;
 mod rehearsal;
 pub(crate) mod rights;
 pub mod schema;

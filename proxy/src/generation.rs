@@ -15,6 +15,7 @@ use rewrite_rules::{Meaning, Phase, Reading, RuleSet, SearchPath, Strings};
 use tokio::sync::watch;
 
 use crate::latency::{self, Latencies};
+use crate::session::origin::Origins;
 use crate::session::{Pin, Reader};
 
 /// A loaded rule set and its number; numbers start at 1 and only grow.
@@ -28,6 +29,8 @@ pub struct Generation {
     watched_since: u64,
     path_question: Option<Box<str>>,
     names_beyond_ascii: bool,
+    /// What the database says of the columns; the same for all generations.
+    origins: Arc<ArcSwap<Origins>>,
 }
 
 impl Generation {
@@ -38,6 +41,7 @@ impl Generation {
             watched_since: 1,
             path_question: rules.path_question().map(Into::into),
             names_beyond_ascii: rules.names_beyond_ascii(),
+            origins: Arc::default(),
             rules,
         }
     }
@@ -52,6 +56,7 @@ impl Generation {
             watched_since: if watched { self.watched_since } else { number },
             path_question: rules.path_question().map(Into::into),
             names_beyond_ascii: rules.names_beyond_ascii(),
+            origins: Arc::clone(&self.origins),
             rules,
         }
     }
@@ -64,6 +69,18 @@ impl Generation {
     #[must_use]
     pub fn rules(&self) -> &RuleSet {
         &self.rules
+    }
+
+    /// Whether some of its migrations do not fit the database.
+    #[must_use]
+    pub fn withholds(&self) -> bool {
+        self.misfits().next().is_some()
+    }
+
+    /// Those, each with the reason.
+    pub fn misfits(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.rules.migrations().iter();
+        all.filter_map(|m| Some((m.name.as_str(), m.misfit.as_deref()?)))
     }
 
     /// The phase that a migration is in, by its name.
@@ -100,6 +117,22 @@ impl Reader for Generation {
 
     fn rewrite(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
         self.rules.rewrite_as(text, path, strings)
+    }
+
+    fn count_prepared(&self, text: &[u8]) {
+        if let Ok(text) = std::str::from_utf8(text)
+            && self.rules.must_read(text.as_bytes())
+        {
+            self.rules.count_prepared(text);
+        }
+    }
+
+    fn origins(&self) -> Arc<Origins> {
+        self.origins.load_full()
+    }
+
+    fn look(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
+        self.rules.look_as(text, path, strings)
     }
 
     fn names_beyond_ascii(&self) -> bool {
@@ -204,6 +237,11 @@ impl Generations {
     #[must_use]
     pub fn current(&self) -> Arc<Generation> {
         self.current.load_full()
+    }
+
+    /// Where result columns come from, for all sessions from now on.
+    pub fn know_origins(&self, origins: Origins) {
+        self.current.load().origins.store(Arc::new(origins));
     }
 
     #[must_use]

@@ -6,6 +6,7 @@ mod draft;
 
 use tokio_postgres::Client;
 
+use crate::control::catalog::SetBy;
 use crate::control::{ControlError, catalog, connect};
 
 /// Rows that are looked at to see which labels of an enum are in use.
@@ -114,11 +115,6 @@ async fn columns(client: &Client, oid: u32, table: &str) -> Result<Vec<Column>, 
         .query(
             "SELECT ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = a.atttypid \
                           ORDER BY e.enumsortorder), \
-                    EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid \
-                             WHERE t.tgrelid = a.attrelid AND NOT t.tgisinternal \
-                               AND t.tgtype & 1 = 1 AND t.tgtype & 2 = 2 AND t.tgtype & 16 = 16 \
-                               AND p.prosrc ~* ('\\mnew\\.\"?' || regexp_replace(a.attname, '[^[:alnum:]_]', '.', 'g') \
-                                   || '\"?\\s*:?=')), \
                     (SELECT format_type(t.typbasetype, t.typtypmod) FROM pg_type t \
                       WHERE t.oid = a.atttypid AND t.typtype = 'd'), \
                     ARRAY(SELECT pg_get_expr(k.conbin, 0) FROM pg_constraint k \
@@ -130,18 +126,20 @@ async fn columns(client: &Client, oid: u32, table: &str) -> Result<Vec<Column>, 
         .await
         .map_err(ControlError::sql("look-up of columns"))?;
     let columns = catalog::columns(client, table).await?;
-    let both = columns.into_iter().zip(&more);
-    Ok(both
-        .map(|(column, more)| Column {
+    let mut all = Vec::new();
+    for (column, more) in columns.into_iter().zip(&more) {
+        let set_by = catalog::set_by(client, table, &column.name).await?;
+        all.push(Column {
             column,
             labels: more.get(0),
             used: Vec::new(),
-            set_by_trigger: more.get(1),
+            set_by_trigger: set_by == SetBy::Trigger,
             domain: more
-                .get::<_, Option<String>>(2)
-                .map(|below| (below, more.get(3))),
-        })
-        .collect())
+                .get::<_, Option<String>>(1)
+                .map(|below| (below, more.get(2))),
+        });
+    }
+    Ok(all)
 }
 
 async fn constraints(client: &Client, oid: u32) -> Result<Vec<Constraint>, ControlError> {

@@ -6,6 +6,7 @@
 
 mod aside;
 mod evidence;
+mod sequences;
 
 use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde::Serialize;
@@ -249,6 +250,7 @@ async fn words(
     let functions = schema::functions_of(client, &migration.name).await?;
     let functions = functions.iter();
     words.extend(functions.map(|function| format!("DROP FUNCTION {function};")));
+    words.extend(sequences::kept(client, migration, asides).await?);
     let tables: Vec<String> = asides.iter().map(|a| shown(&a.put_aside_as)).collect();
     words.push(format!("DROP TABLE {};", tables.join(", ")));
     Ok(words)

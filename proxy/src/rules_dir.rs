@@ -5,14 +5,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::{RecursiveMode, Watcher};
 use rewrite_rules::{RuleErrors, RuleSet, SourceFile};
 use tokio::sync::mpsc;
 
+use crate::control::admission::{self, Admission, Reasons, Texts};
 use crate::control::{ControlError, attached};
-use crate::generation::InstallError;
+use crate::generation::{Generation, InstallError};
 use crate::served::ServedError;
 use crate::server::{Loaded, Shared};
 use crate::supervisor;
@@ -24,6 +25,10 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Network and overlay filesystems may send no events, and an edit may fall into the time before the
 /// directory is watched: it is read as well.
 const POLL: Duration = Duration::from_secs(1);
+
+/// Rules that were refused are compared with the database again: it may be what was wrong. It takes a
+/// transaction that tries rows.
+const AGAIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
@@ -49,6 +54,15 @@ enum FollowError {
     Rules(#[from] RulesError),
     #[error(transparent)]
     Database(#[from] ControlError),
+    #[error("{}", listed(.0))]
+    Misfit(Reasons),
+}
+
+fn listed(reasons: &Reasons) -> String {
+    let lines = reasons.iter().map(|(migration, reason)| {
+        format!("migration {migration} does not fit the database: {reason}")
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Reads the `*.toml` files of a directory, in the order of their names. One that does not exist
@@ -95,13 +109,52 @@ pub fn load(dir: &Path) -> Result<RuleSet, RulesError> {
     Ok(RuleSet::compile(read(dir)?)?)
 }
 
+/// The first rules, before anybody is served: a migration that does not fit the database is withheld,
+/// and so is each as long as it is not known, for what was served before is not known either.
+pub async fn begin(shared: &Shared) {
+    let Some(url) = &shared.config.control.url else {
+        return;
+    };
+    let generation = shared.generations.current();
+    let rules = generation.rules();
+    let withheld = match admission::first(url, rules).await {
+        Ok(withheld) => withheld,
+        Err(error) => admission::all(
+            rules,
+            &format!("it is not known yet whether they do: {error}"),
+        ),
+    };
+    if !withheld.is_empty() {
+        tracing::error!("statements are refused: {}", listed(&withheld));
+        let rules = rules.withheld(|name| withheld.get(name).cloned());
+        // Of the same phases, so there is no step that could be refused.
+        if let Err(error) = shared.generations.install(rules) {
+            tracing::error!("the rules were not withheld: {error}");
+        }
+    }
+    let generation = shared.generations.current();
+    if let Err(error) = attached::before(shared, generation.rules()).await {
+        tracing::error!("the database is not prepared for the rules: {error}");
+    }
+}
+
 /// Reads the proxy's directory and puts it into force if its texts are not those that are: what is
 /// in force decides, never what was seen last, so no change can be missed, whenever it was made.
-/// The database is prepared first: what new rules call must be there.
-async fn follow(shared: &Shared, dir: &Path) -> Result<(), FollowError> {
+/// The database is asked first, and then prepared: what new rules call must be there.
+async fn follow(
+    shared: &Shared,
+    dir: &Path,
+    last: &mut Option<Refused>,
+) -> Result<(), FollowError> {
     let files = read(dir)?;
-    if same(&in_force(shared).files, &files) {
+    let running = shared.generations.current();
+    let is_same = same(&in_force(shared).files, &files);
+    if is_same && !running.withholds() {
+        *last = None;
         return Ok(());
+    }
+    if let Some(last) = last.as_ref().filter(|last| last.is_this(&files)) {
+        return Err(FollowError::Misfit(last.reasons.clone()));
     }
     let rules = RuleSet::compile(files.clone()).map_err(RulesError::from)?;
     shared.served.may_follow(&rules).map_err(RulesError::from)?;
@@ -109,6 +162,16 @@ async fn follow(shared: &Shared, dir: &Path) -> Result<(), FollowError> {
         .generations
         .may_follow(&rules)
         .map_err(RulesError::from)?;
+    let Admission { refused, withheld } = admitted(shared, &running, (&rules, &files)).await?;
+    if !refused.is_empty() {
+        *last = Some(Refused::now(files, refused.clone()));
+        return Err(FollowError::Misfit(refused));
+    }
+    *last = None;
+    let rules = rules.withheld(|name| withheld.get(name).cloned());
+    if is_same && rules.same_misfits(running.rules()) {
+        return Ok(());
+    }
     attached::before(shared, &rules).await?;
     let mut loaded = in_force(shared);
     shared
@@ -119,6 +182,59 @@ async fn follow(shared: &Shared, dir: &Path) -> Result<(), FollowError> {
     drop(loaded);
     log_phases(shared);
     Ok(())
+}
+
+/// Without a control connection nobody can be asked, and nothing is known against them.
+async fn admitted(
+    shared: &Shared,
+    running: &Generation,
+    (rules, files): (&RuleSet, &[SourceFile]),
+) -> Result<Admission, ControlError> {
+    let Some(url) = &shared.config.control.url else {
+        return Ok(Admission::default());
+    };
+    let in_force = in_force(shared).files.clone();
+    let running = Texts {
+        rules: running.rules(),
+        files: &in_force,
+    };
+    admission::following(url, running, Texts { rules, files }).await
+}
+
+/// Files that were refused for what the database says of them.
+struct Refused {
+    files: Vec<SourceFile>,
+    reasons: Reasons,
+    at: Instant,
+}
+
+impl Refused {
+    fn now(files: Vec<SourceFile>, reasons: Reasons) -> Refused {
+        Refused {
+            files,
+            reasons,
+            at: Instant::now(),
+        }
+    }
+
+    /// Whether they are the same, and were looked at a moment ago.
+    fn is_this(&self, files: &[SourceFile]) -> bool {
+        self.at.elapsed() < AGAIN && same(&self.files, files)
+    }
+}
+
+/// What `status` is to tell of rules that are not in force.
+fn note(shared: &Shared, result: &Result<(), FollowError>) {
+    let reasons = match result {
+        Ok(()) => Reasons::new(),
+        Err(FollowError::Misfit(reasons)) => reasons.clone(),
+        Err(error) => Reasons::from([(String::new(), error.to_string())]),
+    };
+    let mut noted = shared
+        .refused
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    *noted = reasons;
 }
 
 fn in_force(shared: &Shared) -> MutexGuard<'_, Loaded> {
@@ -183,6 +299,7 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
         }
     };
     let mut told = String::new();
+    let mut refused = None;
     let mut poll = tokio::time::interval(POLL);
     loop {
         // Each of these is cancel-safe.
@@ -198,7 +315,12 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
         if forced {
             supervisor::reloading();
         }
-        match follow(shared, dir).await {
+        if forced {
+            refused = None;
+        }
+        let followed = follow(shared, dir, &mut refused).await;
+        note(shared, &followed);
+        match followed {
             Ok(()) => told.clear(),
             // Tried again at the next poll, and told of once.
             Err(error) => {

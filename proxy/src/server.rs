@@ -19,6 +19,7 @@ use rewrite_rules::{RuleSet, SourceFile};
 use tokio::sync::mpsc;
 
 use crate::config::{Address, Config};
+use crate::control::admission::Reasons;
 use crate::counters::Counters;
 use crate::generation::Generations;
 use crate::held::Budget;
@@ -51,6 +52,8 @@ pub struct Shared {
     pub shadow: OnceLock<mpsc::Sender<ShadowRead>>,
     /// The texts behind the newest generation.
     pub(crate) loaded: Mutex<Loaded>,
+    /// Why what the directory says is not in force.
+    pub(crate) refused: Mutex<Reasons>,
     pub(crate) stop: Stop,
     pub(crate) upstream: Upstream,
     /// Where a certificate is configured.
@@ -88,6 +91,22 @@ impl Shared {
     pub fn rules_hash(&self) -> String {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.hash.clone()
+    }
+
+    /// Why migrations are not in force as the directory has them.
+    #[must_use]
+    pub(crate) fn rules_refused(&self) -> Reasons {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reasons = refused.clone();
+        drop(refused);
+        let generation = self.generations.current();
+        for (migration, misfit) in generation.misfits() {
+            reasons.insert(
+                migration.to_owned(),
+                format!("its statements are refused: {misfit}"),
+            );
+        }
+        reasons
     }
 
     /// Takes in what a session of a worker reported, whose client logged in as this role.
@@ -177,6 +196,7 @@ impl Server {
             counters: Counters::new(workers),
             shadow: OnceLock::new(),
             loaded: Mutex::new(Loaded::of(files)),
+            refused: Mutex::default(),
             stop: Stop::default(),
         });
         Ok(Server {

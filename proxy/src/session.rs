@@ -11,6 +11,7 @@ mod failure;
 mod judge;
 mod keep;
 pub mod lane;
+pub mod origin;
 mod path;
 mod prepared;
 mod renewal;
@@ -31,6 +32,7 @@ use crate::wire::frame::tag_name;
 use crate::wire::frontend::{MessageError, MessageLimits};
 use cache::Cache;
 use expect::Expect;
+use origin::Origins;
 use path::Path;
 use statements::{Portals, Statements};
 
@@ -47,7 +49,12 @@ pub trait Reader: fmt::Debug {
     fn may_name(&self, text: &[u8]) -> bool;
     /// Whether it spells one as it is, not in escapes.
     fn spells_name(&self, text: &[u8]) -> bool;
+    /// What becomes of a text that was sent.
     fn rewrite(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading>;
+    /// The same of one that was not, or is read once more: it is counted nowhere.
+    fn look(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading>;
+    /// A text that may become several statements is sent to be prepared.
+    fn count_prepared(&self, text: &[u8]);
     /// Whether a managed name is spelled otherwise in other encodings.
     fn names_beyond_ascii(&self) -> bool;
     /// The first generation since which the names of managed tables are these.
@@ -57,6 +64,8 @@ pub trait Reader: fmt::Debug {
     /// The query by which the server tells what those names mean to a session, if any is managed.
     fn path_question(&self) -> Option<&str>;
     fn path_answered(&self, letters: &[u8]) -> Option<Meaning>;
+    /// Which legacy columns stand for which unified ones in the description of a result.
+    fn origins(&self) -> Arc<Origins>;
 }
 
 /// Where a session takes its generation from, and tells others which one it is using.

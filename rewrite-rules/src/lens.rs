@@ -5,6 +5,7 @@
 //! unified rows) and their mirrors, and the functions that `crossfade prepare` installs.
 //! It never knows where that SQL goes.
 
+mod analysed;
 mod compare;
 mod copy;
 mod digest;
@@ -23,6 +24,7 @@ pub(crate) mod types;
 mod value;
 mod written;
 
+pub use analysed::Analysed;
 pub use compare::Disagreement;
 pub use digest::{DigestOf, GROUPS};
 pub use functions::Function;

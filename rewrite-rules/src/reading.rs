@@ -32,12 +32,16 @@ impl RuleSet {
     /// constants alone perhaps never.
     #[must_use]
     pub fn rewrite(&self, text: &str, path: SearchPath) -> Arc<Reading> {
-        let known = self.reading_kept(text, path);
-        let reading = known.unwrap_or_else(|| self.reading_by_form(text, path));
-        if let Some(calls) = &reading.calls {
-            calls.add();
-        }
+        let reading = self.look(text, path);
+        reading.count();
         reading
+    }
+
+    /// The same for a text that nobody has sent, or that was sent once and is read once more.
+    #[must_use]
+    pub fn look(&self, text: &str, path: SearchPath) -> Arc<Reading> {
+        let known = self.reading_kept(text, path);
+        known.unwrap_or_else(|| self.reading_by_form(text, path))
     }
 
     fn reading_by_form(&self, text: &str, path: SearchPath) -> Arc<Reading> {
@@ -117,7 +121,9 @@ impl RuleSet {
             };
             let mut answered = vec![Answer::default()];
             remarks.add(&scope)?;
-            match rewrite::plan(&scope, &mut source)? {
+            let plan = rewrite::plan(&scope, &mut source)?;
+            rewrite::misfit(&scope, &plan)?;
+            match plan {
                 Plan::Unchanged => {}
                 Plan::Prepared { output, executed } => {
                     pieces.push((tokens.extent(), output));

@@ -10,6 +10,8 @@ const NOT_NOW: &str = "55000";
 const TOO_LARGE: &str = "54000";
 /// `statement_too_complex`
 const TOO_COMPLEX: &str = "54001";
+/// `invalid_column_reference`
+const NO_SUCH_TARGET: &str = "42P10";
 /// `syntax_error`
 const SYNTAX: &str = "42601";
 
@@ -45,6 +47,15 @@ pub(crate) fn merge_needs(needed: ServerVersion, server: ServerVersion, table: &
     unsupported(&what, table, "Use INSERT … ON CONFLICT, UPDATE and DELETE.")
 }
 
+/// A text that becomes several, where one must be prepared.
+pub(crate) fn not_prepared() -> Refusal {
+    refusal(
+        UNSUPPORTED,
+        "crossfade rewrites this COPY to several statements, which cannot be prepared".to_owned(),
+        "Send it as a simple query, or use INSERT.",
+    )
+}
+
 /// A call that is not rewritten.
 pub(crate) fn unsupported_call(what: &str, function: &str) -> Refusal {
     refusal(
@@ -60,6 +71,17 @@ pub(crate) fn key_change(table: &str) -> Refusal {
         "an UPDATE of the key of a table that is split or merged",
         table,
         "Say in the rule file how its unified rows get another key (`rekey`), or keep keys as they are.",
+    )
+}
+
+/// A target of ON CONFLICT that nothing makes unique, in PostgreSQL's words.
+pub(crate) fn no_such_target() -> Refusal {
+    refusal(
+        NO_SUCH_TARGET,
+        "there is no unique or exclusion constraint matching the ON CONFLICT specification"
+            .to_owned(),
+        "If the legacy table has such a constraint, declare it among the `columns` of the rule file: \
+         CONSTRAINT name UNIQUE (…).",
     )
 }
 
@@ -122,6 +144,19 @@ pub(crate) fn gone(what: &str, table: &str, unified: &str) -> Refusal {
             "{what} names table {table}, which crossfade is migrating and has retired: its rows are in {unified}"
         ),
         &format!("Say it of {unified}, or leave it out; LIKE needs the columns themselves."),
+    )
+}
+
+/// Rules that are not in force, for they are not those of the tables.
+pub(crate) fn misfit(migration: &str, table: &str, found: &str) -> Refusal {
+    refusal(
+        NOT_NOW,
+        format!(
+            "the rules of migration {migration} do not fit the database, so no statement that names table {table} is rewritten: {found}"
+        ),
+        &format!(
+            "`crossfade check {migration}` says what to do; it is looked at again each second."
+        ),
     )
 }
 

@@ -149,6 +149,24 @@ pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Pla
     }
 }
 
+/// Why a statement that was planned is not sent that way: rules that do not fit the tables rewrite
+/// nothing. What stays as the client wrote it does no harm.
+pub(crate) fn misfit(scope: &Scope<'_>, plan: &Plan) -> Result<(), Refusal> {
+    match plan {
+        // A read to be compared goes to the server as it is.
+        Plan::Unchanged | Plan::Edited { compare: Some(_) } => return Ok(()),
+        Plan::Edited { compare: None } | Plan::Prepared { .. } | Plan::Composed { .. } => {}
+    }
+    for found in managed_refs(scope)? {
+        let migration = found.managed.migration;
+        if let Some(misfit) = &migration.misfit {
+            let table = found.table_name();
+            return Err(refuse::misfit(&migration.name, &table, misfit));
+        }
+    }
+    Ok(())
+}
+
 /// What is said of a rewritten text beside itself: of all its statements once, however many there are.
 #[derive(Debug, Default)]
 pub(crate) struct Remarks<'a> {
@@ -196,7 +214,7 @@ fn managed_refs<'a>(scope: &Scope<'a>) -> Result<Vec<ManagedRef<'a>>, Refusal> {
         let unqualified = table.schema().is_none();
         for managed in scope.set.all_managed(table.schema(), table.table()) {
             if let Place::Command(used) = table.place
-                && named::passes(used, managed)
+                && named::passes(scope.statement, used, managed)
             {
                 continue;
             }
@@ -407,15 +425,29 @@ fn prepare<'a>(
     }
 }
 
-/// The command's first words as the client wrote them, for messages: `DROP TABLE`, `DO`.
+/// The words that say which command it is, up to the object's name or an option: `DROP TABLE`, `DO`,
+/// `CREATE OR REPLACE FUNCTION`, `COMMENT ON MATERIALIZED VIEW`.
 fn command_name(scope: &Scope<'_>) -> String {
-    let words: Vec<String> = scope
-        .tokens
-        .tokens
-        .iter()
-        .take(2)
-        .take_while(|token| token.keyword)
-        .map(|token| scope.tokens.str(token).to_ascii_uppercase())
+    let words = scope.tokens.tokens.iter().enumerate();
+    let words: Vec<String> = words
+        .map(|(at, token)| (at, scope.tokens.str(token).to_ascii_uppercase(), token))
+        .take_while(|(at, word, token)| {
+            token.keyword && (*at == 0 || NAMING.contains(&word.as_str()))
+        })
+        .map(|(_, word, _)| word)
         .collect();
     words.join(" ")
 }
+
+/// Behind its first word, what a command is called by.
+#[rustfmt::skip]
+const NAMING: [&str; 67] = [
+    "OR", "REPLACE", "TEMP", "TEMPORARY", "GLOBAL", "LOCAL", "UNLOGGED", "UNIQUE", "RECURSIVE",
+    "CONSTRAINT", "EVENT", "FOREIGN", "MATERIALIZED", "ACCESS", "METHOD", "DEFAULT", "PRIVILEGES",
+    "USER", "MAPPING", "TEXT", "SEARCH", "CONFIGURATION", "DICTIONARY", "PARSER", "TEMPLATE", "TABLE",
+    "VIEW", "INDEX", "SEQUENCE", "FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE", "TRIGGER", "RULE",
+    "POLICY", "PUBLICATION", "SUBSCRIPTION", "STATISTICS", "TYPE", "DOMAIN", "SCHEMA", "EXTENSION",
+    "CAST", "OPERATOR", "CLASS", "FAMILY", "COLLATION", "CONVERSION", "LANGUAGE", "TRUSTED",
+    "PROCEDURAL", "DATABASE", "ROLE", "GROUP", "SERVER", "DATA", "WRAPPER", "TABLESPACE", "TRANSFORM",
+    "LARGE", "OBJECT", "COLUMN", "ON", "LABEL", "OWNED", "SYSTEM",
+];

@@ -51,6 +51,8 @@ pub struct Migration {
     pub prepare: Option<String>,
     pub tables: Vec<Lens>,
     pub functions: Vec<RenamedFunction>,
+    /// Why the tables are not what the rule file says: what would be rewritten is refused.
+    pub misfit: Option<String>,
 }
 
 /// A function under its legacy and its unified signature.
@@ -298,6 +300,29 @@ impl RuleSet {
             }
         }
         RuleSet::from_migrations(migrations)
+    }
+
+    /// The same rules, of which some migrations do not fit the database, each with the reason: their
+    /// statements are refused where they would be rewritten.
+    #[must_use]
+    pub fn withheld(&self, reason: impl Fn(&str) -> Option<String>) -> RuleSet {
+        let mut migrations = self.migrations.clone();
+        for migration in &mut migrations {
+            migration.misfit = reason(&migration.name);
+        }
+        RuleSet::from_migrations(migrations)
+    }
+
+    /// Whether the same migrations are withheld as in another set, for the same reasons.
+    #[must_use]
+    pub fn same_misfits(&self, other: &RuleSet) -> bool {
+        let of = |set: &RuleSet| -> Vec<(String, Option<String>)> {
+            let migrations = set.migrations.iter();
+            migrations
+                .map(|m| (m.name.clone(), m.misfit.clone()))
+                .collect()
+        };
+        of(self) == of(other)
     }
 
     /// Whether the bytes spell a managed name (in any case), may hide one, or spell a word that changes

@@ -1,5 +1,7 @@
 //! What the library answers about one text that a client sent: pass it, replace it, refuse it.
 
+mod told;
+
 use std::sync::Arc;
 
 use crate::lens::TableName;
@@ -35,6 +37,13 @@ impl Reading {
             verdict,
             effects,
             calls: None,
+        }
+    }
+
+    /// The text was sent: it is one more of its shape.
+    pub(crate) fn count(&self) {
+        if let Some(calls) = &self.calls {
+            calls.add();
         }
     }
 
@@ -401,6 +410,12 @@ impl Refusal {
     #[must_use]
     pub fn is_of_generated(&self) -> bool {
         self.sqlstate == GENERATED_ALWAYS || self.message.ends_with(IS_GENERATED)
+    }
+
+    /// That of a text that became several statements, for whoever sends it to be prepared.
+    #[must_use]
+    pub fn not_prepared() -> Refusal {
+        refuse::not_prepared()
     }
 
     /// Whether the statement is refused for what Crossfade cannot do, not for an error that

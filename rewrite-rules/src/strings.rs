@@ -182,14 +182,22 @@ impl RuleSet {
     /// [`RuleSet::rewrite`] for a session with this setting.
     #[must_use]
     pub fn rewrite_as(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
+        let reading = self.look_as(text, path, strings);
+        reading.count();
+        reading
+    }
+
+    /// The same for a text that nobody has sent, or that was sent once and is read once more.
+    #[must_use]
+    pub fn look_as(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
         let standard = match strings {
             Strings::Standard => Ok(None),
             Strings::Escapes => Standard::of(text),
         };
         match standard {
-            Ok(None) => self.rewrite(text, path),
+            Ok(None) => self.look(text, path),
             Ok(Some(standard)) => {
-                let reading = self.rewrite(&standard.text, path);
+                let reading = self.look(&standard.text, path);
                 Arc::new(standard.told(&reading, text))
             }
             // The server says so itself, and nothing of the text is run.

@@ -262,6 +262,25 @@ impl Message {
             .collect()
     }
 
+    /// A RowDescription's columns by name, and where each comes from: the numbers of a table and of a
+    /// column of it.
+    #[must_use]
+    pub fn origins(&self) -> Vec<(String, u32, i16)> {
+        let mut body = &self.body[..];
+        let count = body.get_u16();
+        (0..count)
+            .map(|_| {
+                let end = body.iter().position(|byte| *byte == 0);
+                let end = end.unwrap_or(body.len());
+                let name = String::from_utf8_lossy(&body[..end]).into_owned();
+                body.advance(end + 1);
+                let origin = (name, body.get_u32(), body.get_i16());
+                body.advance(4 + 2 + 4 + 2);
+                origin
+            })
+            .collect()
+    }
+
     /// A DataRow's values.
     #[must_use]
     pub fn values(&self) -> Vec<Option<String>> {

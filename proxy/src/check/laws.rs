@@ -6,8 +6,8 @@ use rewrite_rules::lens::{RekeyTrial, quote_ident};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use super::Findings;
-use crate::control::ControlError;
+use super::{Findings, Severity};
+use crate::control::{ControlError, schema};
 
 /// What a session may be set to, and no value may depend on. Whoever has put the rows had them
 /// otherwise.
@@ -17,10 +17,11 @@ const OTHERS: &str = "SET LOCAL TimeZone = 'Pacific/Kiritimati'; SET LOCAL DateS
 /// So many rows that cannot be put say enough; each takes some attempts.
 const REFUSED_MAX: usize = 20;
 
+/// `tried`: how many rows, and how severe it is if they do not read back.
 pub(super) async fn check(
     client: &Client,
     lens: &Lens,
-    sample_rows: u32,
+    tried: (u32, Severity),
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
     let execute = |sql: String, doing| async move {
@@ -30,15 +31,15 @@ pub(super) async fn check(
             .map_err(ControlError::sql(doing))
     };
     execute("BEGIN".to_owned(), "begin of the trial").await?;
-    let tried = trial(client, lens, sample_rows, findings).await;
+    let ended = trial(client, lens, tried, findings).await;
     execute("ROLLBACK".to_owned(), "end of the trial").await?;
-    tried
+    ended
 }
 
 async fn trial(
     client: &Client,
     lens: &Lens,
-    sample_rows: u32,
+    (sample_rows, severity): (u32, Severity),
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
     // Rows that the application has locked are not waited for long enough to be its deadlock.
@@ -50,6 +51,13 @@ async fn trial(
         )
         .await
         .map_err(ControlError::sql("begin of the trial"))?;
+    if let Err(error) = schema::functions_for_a_trial(client, lens).await {
+        findings.warning(
+            format!("the mapping was not tried, for its functions cannot be made: {error}"),
+            "see what `crossfade prepare` says",
+        );
+        return Ok(());
+    }
     let key = lens.legacy_key().join(", ");
     // Spread over the key, and the same sample when the check is run again.
     let sample = format!(
@@ -83,7 +91,8 @@ async fn trial(
             return Ok(());
         }
         if !refused.is_empty() {
-            findings.error(
+            findings.add(
+                severity,
                 told(lens, rows, &refused),
                 "repair such rows first; a backfill sets them aside in crossfade.divergence",
             );
@@ -98,9 +107,19 @@ async fn trial(
                 .await
                 .map_err(ControlError::sql(LAWS))?;
         }
-        let different = differences(client, lens).await?;
+        let different = match differences(client, lens).await {
+            Ok(different) => different,
+            Err(error) => {
+                findings.error(
+                    format!("rows cannot be read back: {}", said(&error)),
+                    "correct `read`",
+                );
+                return Ok(());
+            }
+        };
         for (column, count) in different {
-            findings.error(
+            findings.add(
+                severity,
                 format!("column {column} reads back differently in {count} of {rows} rows after a row {law}"),
                 "correct its mapping, or name it in `unverified` if it may differ",
             );
@@ -292,7 +311,10 @@ fn said(error: &tokio_postgres::Error) -> String {
 
 /// The sample against what the lens reads, column by column. A column that a trigger sets differs
 /// by the trigger's own time.
-async fn differences(client: &Client, lens: &Lens) -> Result<Vec<(String, i64)>, ControlError> {
+async fn differences(
+    client: &Client,
+    lens: &Lens,
+) -> Result<Vec<(String, i64)>, tokio_postgres::Error> {
     let join: Vec<String> = lens
         .legacy_key()
         .iter()
@@ -313,10 +335,7 @@ async fn differences(client: &Client, lens: &Lens) -> Result<Vec<(String, i64)>,
         lens.read(),
         join.join(" AND ")
     );
-    let row = client
-        .query_one(&sql, &[])
-        .await
-        .map_err(ControlError::sql(LAWS))?;
+    let row = client.query_one(&sql, &[]).await?;
     let counted: Vec<i64> = row.get(0);
     let names = std::iter::once("(all: the row is hidden)".to_owned())
         .chain(compared.iter().map(|column| column.name.clone()));

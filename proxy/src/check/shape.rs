@@ -3,27 +3,39 @@
 use std::collections::HashMap;
 
 use rewrite_rules::lens::{Generated, quote_ident};
-use rewrite_rules::{LegacyColumn, Lens};
+use rewrite_rules::{LegacyColumn, Lens, Phase};
 use tokio_postgres::Client;
 
-use super::{Findings, limits};
+use super::{About, Depth, Findings, limits};
 use crate::control::ControlError;
-use crate::control::catalog::{Column, columns};
+use crate::control::catalog::{self, Column, SetBy, columns};
 
 /// `false` when the tables do not fit the rules well enough to try the lens on rows.
 pub(super) async fn check(
     client: &Client,
     lens: &Lens,
+    phase: Phase,
+    depth: Depth,
     findings: &mut Findings,
 ) -> Result<bool, ControlError> {
     let legacy = columns(client, &lens.legacy.sql()).await?;
     let unified = columns(client, &lens.unified.sql()).await?;
-    let mut complete = true;
+    let before = findings.all.len();
     let mut tables = lens.unified_tables();
-    tables.insert(0, &lens.legacy);
+    // Once no statement goes there, nobody asks what it is like, or whether it is there.
+    let is_left = match phase {
+        Phase::UnifiedOnly | Phase::Retired => true,
+        Phase::LegacyOnly
+        | Phase::DualWrite
+        | Phase::ShadowRead
+        | Phase::DualRead
+        | Phase::UnifiedRead => false,
+    };
+    if !is_left {
+        tables.insert(0, &lens.legacy);
+    }
     for table in tables {
         if columns(client, &table.sql()).await?.is_empty() {
-            complete = false;
             let name = crate::control::shown(&table.sql());
             findings.error(
                 format!("there is no table {name}"),
@@ -31,35 +43,58 @@ pub(super) async fn check(
             );
         }
     }
-    if !complete {
+    if findings.all.len() > before {
         return Ok(false);
     }
-    let before = findings.all.len();
+    let sides = Sides {
+        legacy: (!is_left).then_some(legacy.as_slice()),
+        unified: &unified,
+    };
     let declared = declared_types(client, lens).await;
     match declared {
-        Ok(declared) => {
-            legacy_shape(lens, &legacy, &declared, findings);
-            generated(client, lens, &legacy, findings).await?;
-            match &lens.written {
-                None => {
-                    unified_shape(lens, &unified, &declared, findings);
-                    limits::check(client, lens, (&legacy, &unified), findings).await?;
-                }
-                Some(written) => {
-                    limits::repeated(client, lens, written, &legacy, findings).await?;
-                }
-            }
-        }
+        Ok(declared) => described(client, lens, &sides, (&declared, depth), findings).await?,
         Err(said) => findings.error(
             format!("a type or default of the rule file is wrong: {said}"),
             "correct it",
         ),
     }
-    values(client, lens, &legacy, &unified, findings).await?;
-    keys(client, lens, &legacy, findings).await?;
+    values(client, lens, &sides, depth, findings).await?;
+    keys(client, lens, &sides, findings).await?;
     Ok(findings.all[before..]
         .iter()
         .all(|finding| finding.severity != super::Severity::Error))
+}
+
+/// Both tables' columns.
+struct Sides<'a> {
+    /// `None`: the table is left alone, and may be gone.
+    legacy: Option<&'a [Column]>,
+    unified: &'a [Column],
+}
+
+async fn described(
+    client: &Client,
+    lens: &Lens,
+    sides: &Sides<'_>,
+    (declared, depth): (&Declared, Depth),
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    if let Some(legacy) = sides.legacy {
+        legacy_shape(lens, legacy, declared, findings);
+        generated(client, lens, legacy, depth, findings).await?;
+    }
+    if lens.written.is_none() {
+        unified_shape(lens, sides.unified, declared, findings);
+    }
+    set_by_triggers(client, lens, sides, findings).await?;
+    let Some(legacy) = sides.legacy else {
+        return Ok(());
+    };
+    assigned_alone(client, lens, findings).await?;
+    match &lens.written {
+        None => limits::check(client, lens, (legacy, sides.unified), findings).await,
+        Some(written) => limits::repeated(client, lens, written, legacy, findings).await,
+    }
 }
 
 /// The rule file's types and defaults as the server writes them, by (unified?, legacy name).
@@ -108,6 +143,65 @@ async fn declared_types(
         .zip(found?)
         .map(|((unified, c), found)| ((unified, c.name.clone()), (found.sql_type, found.default)))
         .collect())
+}
+
+/// What the rule file leaves to triggers needs one on each side: else the column goes stale on the one
+/// without, and a repair takes that for what was meant.
+async fn set_by_triggers(
+    client: &Client,
+    lens: &Lens,
+    sides: &Sides<'_>,
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    for column in lens.columns.iter().filter(|column| column.set_by_trigger) {
+        let legacy = sides.legacy.map(|_| (lens.legacy.sql(), &column.name));
+        let derived = lens.written.is_none();
+        let unified = derived.then(|| (lens.unified.sql(), &column.unified));
+        for (table, name) in legacy.into_iter().chain(unified) {
+            let shown = crate::control::shown(&table);
+            match catalog::set_by(client, &table, name).await? {
+                SetBy::Trigger => {}
+                SetBy::Perhaps => findings.warning(
+                    format!("{shown}.{name} is `set_by_trigger`, and no trigger of the table names it"),
+                    "see that one sets it at every update",
+                ),
+                SetBy::Nobody => findings.error(
+                    format!("{shown}.{name} is `set_by_trigger`, and the table has no BEFORE UPDATE trigger to set it"),
+                    "create one like that of the other table, or leave `set_by_trigger` out",
+                ),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What triggers of the legacy table make of a row, and none of the unified one does, is gone once
+/// unified leads: from the row, and from what RETURNING tells.
+async fn assigned_alone(
+    client: &Client,
+    lens: &Lens,
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    if lens.written.is_some() || lens.in_place.is_some() {
+        return Ok(());
+    }
+    let unified = catalog::assigned(client, &lens.unified.sql()).await?;
+    for name in catalog::assigned(client, &lens.legacy.sql()).await? {
+        let Some(column) = lens.column(&name).filter(|column| !column.set_by_trigger) else {
+            continue;
+        };
+        if !unified.contains(&column.unified) {
+            findings.warning(
+                format!(
+                    "a BEFORE trigger sets column {name}, and none of {} sets {}: once unified leads clients read back what they wrote",
+                    crate::control::shown(&lens.unified.sql()),
+                    column.unified
+                ),
+                "create one like it there",
+            );
+        }
+    }
+    Ok(())
 }
 
 type Declared = HashMap<(bool, String), (String, Option<String>)>;
@@ -180,6 +274,7 @@ async fn generated(
     client: &Client,
     lens: &Lens,
     legacy: &[Column],
+    depth: Depth,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
     for column in &lens.columns {
@@ -216,7 +311,9 @@ async fn generated(
             } else {
                 findings.error(said, settle);
             }
-        } else if let Some(count) = lens.count_computed_otherwise(column) {
+        } else if depth.reads_rows()
+            && let Some(count) = lens.count_computed_otherwise(column)
+        {
             let rows: i64 = client
                 .query_one(&count, &[])
                 .await
@@ -337,8 +434,8 @@ fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings:
 async fn values(
     client: &Client,
     lens: &Lens,
-    legacy: &[Column],
-    unified: &[Column],
+    sides: &Sides<'_>,
+    depth: Depth,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
     for column in lens
@@ -354,8 +451,16 @@ async fn values(
         };
         let mapped = |label: &String| column.values.iter().any(|(legacy, _)| legacy == label);
         let imaged = |label: &String| column.values.iter().any(|(_, unified)| unified == label);
-        if let Some(sql_type) = type_of(legacy, &column.name) {
-            let used = used_unmapped(client, lens, column).await?;
+        if let Some(sql_type) = sides
+            .legacy
+            .and_then(|legacy| type_of(legacy, &column.name))
+        {
+            let used = if depth.reads_rows() {
+                used_unmapped(client, lens, column).await?
+            } else {
+                Vec::new()
+            };
+            findings.about(About::Rows);
             for value in &used {
                 findings.error(
                     format!(
@@ -365,6 +470,7 @@ async fn values(
                     "map it in `values`",
                 );
             }
+            findings.about(About::Fit);
             for label in labels(client, &sql_type)
                 .await?
                 .iter()
@@ -376,7 +482,7 @@ async fn values(
                 ));
             }
         }
-        if let Some(sql_type) = type_of(unified, &column.unified) {
+        if let Some(sql_type) = type_of(sides.unified, &column.unified) {
             let labels = labels(client, &sql_type).await?;
             for (_, value) in column
                 .values
@@ -441,9 +547,10 @@ async fn used_unmapped(
 async fn keys(
     client: &Client,
     lens: &Lens,
-    legacy: &[Column],
+    tables: &Sides<'_>,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
+    let legacy = tables.legacy.unwrap_or_default();
     for key in lens.key_columns() {
         let found = legacy.iter().find(|found| found.name == key.name);
         if found.is_some_and(|found| !found.not_null) {
@@ -470,7 +577,8 @@ async fn keys(
     // How the unified rows of a written lens are told apart is its own SQL's affair.
     let sides = sides
         .into_iter()
-        .take(if lens.written.is_none() { 2 } else { 1 });
+        .take(if lens.written.is_none() { 2 } else { 1 })
+        .skip(usize::from(tables.legacy.is_none()));
     for (table, key) in sides {
         let unique: bool = client
             .query_one(

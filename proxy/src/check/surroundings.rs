@@ -4,7 +4,7 @@
 use rewrite_rules::Lens;
 use tokio_postgres::Client;
 
-use super::Findings;
+use super::{About, Findings};
 use crate::control::neighbours::{self, Kind};
 use crate::control::{ControlError, rights, shown};
 
@@ -83,9 +83,11 @@ pub(super) async fn check(
             listed(&computing)
         ));
     }
+    findings.about(About::Roles);
     for sides in rights::sides(lens) {
         rights(client, &sides, findings).await?;
     }
+    lacking(rights::missing_sequences(client, lens).await?, findings);
     Ok(())
 }
 
@@ -94,7 +96,21 @@ async fn rights(
     sides: &rights::Sides,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
-    for missing in rights::missing(client, sides).await? {
+    lacking(rights::missing(client, sides).await?, findings);
+    let (legacy, unified) = rights::row_security(client, sides).await?;
+    for (on, table) in [(legacy, &sides.legacy), (unified, &sides.unified)] {
+        if on {
+            findings.warning(
+                format!("row-level security is on for {}", shown(table)),
+                "see that its policies let a role read back what it writes, on both tables alike",
+            );
+        }
+    }
+    Ok(())
+}
+
+fn lacking(all: Vec<rights::Missing>, findings: &mut Findings) {
+    for missing in all {
         let uses = if missing.writes { "write" } else { "read" };
         findings.error(
             format!(
@@ -106,16 +122,6 @@ async fn rights(
             "grant it: a dual write reads its row image back and writes both tables as the client's role",
         );
     }
-    let (legacy, unified) = rights::row_security(client, sides).await?;
-    for (on, table) in [(legacy, &sides.legacy), (unified, &sides.unified)] {
-        if on {
-            findings.warning(
-                format!("row-level security is on for {}", shown(table)),
-                "see that its policies let a role read back what it writes, on both tables alike",
-            );
-        }
-    }
-    Ok(())
 }
 
 /// The first of them, and how many there are.

@@ -3,7 +3,7 @@
 
 use tokio_postgres::Client;
 
-use super::{Finding, Severity};
+use super::{About, Finding, Severity};
 use crate::control::ControlError;
 
 /// The functions whose body has a word by which it may set one of these, and what runs them without
@@ -54,6 +54,7 @@ pub(super) async fn check(client: &Client) -> Result<Vec<Finding>, ControlError>
         };
         Finding {
             severity,
+            about: About::Fit,
             table: "what names mean".to_owned(),
             found,
             settle: settle.to_owned(),

@@ -37,9 +37,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             None => std::future::pending().await,
         }
     };
-    if let Err(error) = attached::before(&shared, shared.generations.current().rules()).await {
-        tracing::error!("the database is not prepared for the rules: {error}");
-    }
+    rules_dir::begin(&shared).await;
     let control = attached::Attached::start(&shared);
     tokio::select! {
         ended = server.run(shutdown()) => ended?,

@@ -87,6 +87,17 @@ fn text(status: &Status) -> String {
     };
     lines.push(("phase", format!("{} (rule file), {drained}", status.phase)));
     instances(status, &mut lines);
+    for refused in &status.rules_refused {
+        lines.push((
+            "rules",
+            format!(
+                "NOT in force at {} for {}: {}",
+                refused.address,
+                age(refused.seconds),
+                refused.reason
+            ),
+        ));
+    }
     last_step(status, &mut lines);
     for aside in &status.put_aside {
         lines.push((

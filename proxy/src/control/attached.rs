@@ -13,7 +13,7 @@ use super::connection::connect;
 use super::direct::{self, Watch};
 use super::error::ControlError;
 use super::instances::{self, MigrationReport, Report, Serving};
-use super::{schema, statements};
+use super::{origins, schema, statements};
 use crate::counters::MigrationTotals;
 use crate::server::Shared;
 use crate::shadow;
@@ -95,6 +95,7 @@ impl Serving for Served {
         Report {
             rules_hash: self.0.rules_hash(),
             address: self.0.config.listen.0.clone(),
+            refused: self.0.rules_refused(),
             held_by: if drained {
                 Vec::new()
             } else {
@@ -129,6 +130,7 @@ impl Serving for Served {
             served,
             ended,
             tables: migrations.iter().flat_map(direct::watched).collect(),
+            migrations: migrations.iter().map(|m| m.name.clone()).collect(),
         }
     }
 }
@@ -192,6 +194,8 @@ async fn prepare(shared: &Shared, url: &str, rules: &RuleSet) -> Result<(), Cont
     let client = connect(url, "serve").await?;
     let prepared = schema::prepare(&client, rules, schema::Ddl::OfNone).await?;
     shared.counters.believe(schema::proof(&client).await?);
+    let origins = origins::read(&client, rules).await?;
+    shared.generations.know_origins(origins);
     for name in &prepared.functions_created {
         tracing::info!(name, "created a function");
     }

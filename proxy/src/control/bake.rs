@@ -97,7 +97,10 @@ pub async fn covered(
     Ok(Gate {
         name: "coverage",
         met: lost.is_empty(),
-        found: if lost.is_empty() {
+        found: if count == 0 {
+            "no statement was seen in the last week: nothing is known of what would be refused"
+                .to_owned()
+        } else if lost.is_empty() {
             format!("none of {count} statements of the last week would be refused")
         } else {
             format!(

@@ -48,3 +48,72 @@ pub(crate) async fn columns(client: &Client, table: &str) -> Result<Vec<Column>,
         })
         .collect())
 }
+
+/// What a BEFORE UPDATE trigger does for a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SetBy {
+    /// It assigns it, or may: what is not written in PL/pgSQL cannot be looked into.
+    Trigger,
+    /// There are such triggers, and none names the column.
+    Perhaps,
+    Nobody,
+}
+
+/// What the triggers of a table (as SQL) do for one of its columns.
+pub(crate) async fn set_by(
+    client: &Client,
+    table: &str,
+    column: &str,
+) -> Result<SetBy, ControlError> {
+    let row = client
+        .query_one(
+            "SELECT count(*) > 0, coalesce(bool_or(l.lanname <> 'plpgsql' OR p.prosrc ~* ('\\mnew\\.\"?' \
+                    || regexp_replace($2, '[^[:alnum:]_]', '.', 'g') || '\"?\\s*:?=')), false) \
+             FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang \
+             WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal AND t.tgenabled <> 'D' \
+             AND t.tgtype & 1 = 1 AND t.tgtype & 2 = 2 AND t.tgtype & 16 = 16",
+            &[&table, &column],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of triggers"))?;
+    Ok(match (row.get(0), row.get(1)) {
+        (_, true) => SetBy::Trigger,
+        (true, false) => SetBy::Perhaps,
+        (false, false) => SetBy::Nobody,
+    })
+}
+
+/// The sequences that a default draws from, as SQL names them; nothing of those that are not there.
+pub(crate) async fn drawn_from(
+    client: &Client,
+    default: &str,
+) -> Result<Vec<String>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT DISTINCT format('%I.%I', n.nspname, s.relname) \
+             FROM regexp_matches($1, 'nextval\\s*\\(\\s*''([^'']+)''', 'gi') AS m \
+             JOIN pg_class s ON s.oid = to_regclass(m[1]) AND s.relkind = 'S' \
+             JOIN pg_namespace n ON n.oid = s.relnamespace ORDER BY 1",
+            &[&default],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of sequences"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// The columns of a table (as SQL) that BEFORE triggers in PL/pgSQL assign, in its order.
+pub(crate) async fn assigned(client: &Client, table: &str) -> Result<Vec<String>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 \
+             AND NOT a.attisdropped AND EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid \
+             JOIN pg_language l ON l.oid = p.prolang WHERE t.tgrelid = a.attrelid AND NOT t.tgisinternal \
+             AND t.tgenabled <> 'D' AND t.tgtype & 1 = 1 AND t.tgtype & 2 = 2 AND t.tgtype & 20 <> 0 \
+             AND l.lanname = 'plpgsql' AND p.prosrc ~* ('\\mnew\\.\"?' \
+             || regexp_replace(a.attname, '[^[:alnum:]_]', '.', 'g') || '\"?\\s*:?=')) ORDER BY a.attnum",
+            &[&table],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of triggers"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

@@ -33,6 +33,8 @@ pub struct Watch {
     pub ended: Vec<i32>,
     /// A migration's name, and a table of it as SQL.
     pub tables: Vec<(String, String)>,
+    /// The migrations that it serves, in whatever phase: whose tables it will look after in time.
+    pub migrations: Vec<String>,
 }
 
 /// The tables of a migration that a writer must not write around the proxies. Of one whose columns
@@ -63,6 +65,7 @@ fn is_watched(phase: Phase) -> bool {
 /// One look of one proxy.
 pub async fn look(client: &Client, instance: &str, watch: &Watch) -> Result<(), ControlError> {
     claim(client, instance, watch).await?;
+    seen::watched(client, instance, &watch.migrations).await?;
     if watch.tables.is_empty() {
         return Ok(());
     }

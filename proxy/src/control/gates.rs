@@ -4,6 +4,7 @@ use rewrite_rules::lens::{quote_ident, quote_literal};
 use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde::Serialize;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::error::ControlError;
 use super::{around, bake, direct, ledger, neighbours, rights, schema};
@@ -46,8 +47,8 @@ enum Condition {
     Verified,
     /// Sequences behind unified key columns have passed the ids that were copied in.
     SequencesAhead,
-    /// The rule file's columns are those of the tables.
-    Shape,
+    /// The rule file is of these tables, and their rows can be mapped.
+    Checked,
     /// Every role that may use legacy may use unified.
     Rights,
     /// No foreign key refers to legacy.
@@ -70,19 +71,21 @@ enum Condition {
 /// before any of them is looked at.
 fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
     use Condition::{
-        BackfillComplete, Covered, FallbackFree, ForeignKeysTurned, LedgerEmpty, LegacyCurrent,
-        NobodyAround, Rights, SequencesAhead, Shape, TablesExist, UnifiedCurrent, Unwritten,
-        Verified,
+        BackfillComplete, Checked, Covered, FallbackFree, ForeignKeysTurned, LedgerEmpty,
+        LegacyCurrent, NobodyAround, Rights, SequencesAhead, TablesExist, UnifiedCurrent,
+        Unwritten, Verified,
     };
     use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
     match (from, to) {
         // A write reads its row back and writes both tables as its client's role.
-        (LegacyOnly, DualWrite) => &[TablesExist, Shape, Rights, Covered],
-        (DualWrite, ShadowRead) => &[Covered],
+        (LegacyOnly, DualWrite) => &[TablesExist, Checked, Rights, Covered],
+        (DualWrite, ShadowRead) => &[Checked, Rights, Covered],
         // From here on a stale unified row would be served, to whoever may read it.
-        (ShadowRead, DualRead) => &[LedgerEmpty, UnifiedCurrent, Rights, Covered],
+        (ShadowRead, DualRead) => &[Checked, LedgerEmpty, UnifiedCurrent, Rights, Covered],
         // And from here on a missing one would be missed.
         (DualRead, UnifiedRead) => &[
+            Checked,
+            Rights,
             LedgerEmpty,
             BackfillComplete,
             Verified,
@@ -91,6 +94,8 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
         ],
         // New rows no longer get to legacy, nor are they to be looked for there.
         (UnifiedRead, UnifiedOnly) => &[
+            Checked,
+            Rights,
             LedgerEmpty,
             NobodyAround,
             FallbackFree,
@@ -98,7 +103,7 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
             ForeignKeysTurned,
             Covered,
         ],
-        (UnifiedOnly, Retired) => &[Unwritten],
+        (UnifiedOnly, Retired) => &[Checked, Unwritten],
         // Legacy must have what unified took alone before it decides again.
         (UnifiedRead, DualRead) => &[LegacyCurrent, LedgerEmpty],
         (Retired, UnifiedOnly) => &[TablesExist],
@@ -135,8 +140,8 @@ pub async fn gates(
             Condition::Unwritten => around::unwritten(client, migration, from).await?,
             Condition::NobodyAround => direct::unseen(client, migration).await?,
             Condition::SequencesAhead => sequences_ahead(client, migration).await?,
-            Condition::Shape => shape(client, migration).await?,
-            Condition::Rights => rights::rights(client, migration).await?,
+            Condition::Checked => checked(client, (rules, migration), from).await?,
+            Condition::Rights => rights::rights(client, migration, to).await?,
             Condition::ForeignKeysTurned => neighbours::foreign_keys(client, migration).await?,
             Condition::LegacyCurrent => {
                 current(client, migration, Direction::UnifiedToLegacy, times).await?
@@ -181,13 +186,25 @@ async fn tables_exist(client: &Client, migration: &Migration) -> Result<Gate, Co
     })
 }
 
+/// Rows are tried as long as both sides are to be in step: later the legacy ones may be stale.
+fn depth(from: Phase) -> check::Depth {
+    match from {
+        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {
+            let sample_rows = check::SAMPLE_ROWS;
+            check::Depth::Rows { sample_rows }
+        }
+        Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => check::Depth::Fit,
+    }
+}
+
 /// The rules are read without a database, so a column that was forgotten is noticed here or never:
 /// its values would stay behind, and old clients would miss it as soon as unified is read.
-async fn shape(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
-    let mut wrong = Vec::new();
-    for lens in &migration.tables {
-        wrong.append(&mut check::misfits(client, lens).await?);
-    }
+async fn checked(
+    client: &Client,
+    (rules, migration): (&RuleSet, &Migration),
+    from: Phase,
+) -> Result<Gate, ControlError> {
+    let wrong = check::errors(client, (rules, migration), depth(from)).await?;
     Ok(Gate {
         name: "rule file",
         met: wrong.is_empty(),
@@ -198,6 +215,15 @@ async fn shape(client: &Client, migration: &Migration) -> Result<Gate, ControlEr
         },
         settle: format!("`crossfade check {}` says what to write", migration.name),
     })
+}
+
+/// What `--force` does not help against, for no proxy serves such rules.
+pub(super) async fn misfit(
+    client: &Client,
+    (rules, migration): (&RuleSet, &Migration),
+) -> Result<Option<String>, ControlError> {
+    let wrong = check::errors(client, (rules, migration), check::Depth::Fit).await?;
+    Ok((!wrong.is_empty()).then(|| wrong.join("; ")))
 }
 
 async fn ledger_empty(
@@ -333,8 +359,18 @@ pub(super) async fn sequences_ahead(
                     ),
                     &[],
                 )
-                .await
-                .map_err(sql())?;
+                .await;
+            let row = match row {
+                Ok(row) => row,
+                Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                    behind.push(format!("this role must not look at {sequence}"));
+                    settle.push(
+                        "`crossfade prepare --grants-for ROLE` prints what it needs".to_owned(),
+                    );
+                    continue;
+                }
+                Err(error) => return Err(sql()(error)),
+            };
             if row.get(0) {
                 behind.push(format!("{sequence} is behind {table}.{quoted}"));
                 settle.push(format!(

@@ -14,7 +14,7 @@ pub struct Grant {
 }
 
 /// In this order: the schema's creation, the tables that rules name with what inserts into them
-/// need, triggers of tables whose columns move in place, the rule files' own DDL, and to see what
+/// need (sequences are drawn from, and looked at before a step), triggers of tables whose columns move in place, the rule files' own DDL, and to see what
 /// other roles' sessions do. Rows that a policy hides from the role would be lost without a word.
 const GRANTS: &str = "\
 WITH r AS (SELECT $1::text), t AS (SELECT DISTINCT c.oid, c.relname, c.relowner, c.relrowsecurity, n.oid AS schema, n.nspname \
@@ -30,12 +30,14 @@ SELECT statement, held FROM ( \
     UNION ALL SELECT 3, format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO %I;', \
         t.nspname, t.relname, $1), \
         (SELECT bool_and(has_table_privilege($1, t.oid, p.privilege)) FROM p) FROM t \
-    UNION ALL SELECT DISTINCT 4, format('GRANT USAGE ON SEQUENCE %I.%I TO %I;', n.nspname, s.relname, $1), \
-        has_sequence_privilege($1, s.oid, 'USAGE') \
-        FROM t JOIN pg_attrdef AS f ON f.adrelid = t.oid \
-        JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid \
-        AND d.refclassid = 'pg_class'::regclass \
-        JOIN pg_class AS s ON s.oid = d.refobjid AND s.relkind = 'S' \
+    UNION ALL SELECT DISTINCT 4, format('GRANT USAGE, SELECT ON SEQUENCE %I.%I TO %I;', n.nspname, s.relname, $1), \
+        has_sequence_privilege($1, s.oid, 'USAGE') AND has_sequence_privilege($1, s.oid, 'SELECT') \
+        FROM (SELECT d.refobjid AS oid FROM t JOIN pg_attrdef AS f ON f.adrelid = t.oid \
+            JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid \
+            AND d.refclassid = 'pg_class'::regclass \
+            UNION SELECT d.objid FROM t JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass \
+            AND d.refobjid = t.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')) AS u \
+        JOIN pg_class AS s ON s.oid = u.oid AND s.relkind = 'S' \
         JOIN pg_namespace AS n ON n.oid = s.relnamespace \
     UNION ALL SELECT 5, format('GRANT TRIGGER ON %I.%I TO %I;', t.nspname, t.relname, $1), \
         has_table_privilege($1, t.oid, 'TRIGGER') FROM t \

@@ -16,9 +16,11 @@ use tokio::sync::watch;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use super::admission::Reasons;
 use super::connection::{Control, connect};
 use super::direct::{self, Watch};
 use super::error::ControlError;
+use super::refused;
 use crate::counters::MigrationTotals;
 use crate::latency::Window;
 
@@ -44,6 +46,8 @@ pub struct Report {
     pub migrations: Vec<MigrationReport>,
     /// The server's processes whose sessions hold on to an older generation, some of them.
     pub held_by: Vec<i32>,
+    /// Why it has not put into force what the rule files say.
+    pub refused: Reasons,
 }
 
 /// Sessions that a proxy names when it is not drained: enough to see who they are.
@@ -153,6 +157,7 @@ async fn heartbeat(
                 p99 = (window.p99_ms(serving.latencies()), Some(Instant::now()));
             }
             say(client, instance, &report, &totals, p99.0).await?;
+            refused::say(client, instance, &report).await?;
             for (name, now) in &totals {
                 let before = counted.get(name).copied().unwrap_or_default();
                 happened(client, name, before, *now).await?;
@@ -298,6 +303,7 @@ async fn sign_off(url: &str, instance: &str, serving: &impl Serving) -> Result<(
     let client = connect(url, "serve").await?;
     // Nobody else could say later that these were its sessions.
     direct::claim(&client, instance, &serving.watch()).await?;
+    refused::take_back(&client, instance).await?;
     client
         .execute(
             "DELETE FROM crossfade.instances WHERE instance = $1::text::uuid",

@@ -45,6 +45,15 @@ pub fn write(path: &Path, from: Phase, to: Phase) -> Result<(), ControlError> {
     replace(path, &document.to_string())
 }
 
+/// What a rule file says but for its phase, to be compared. One that cannot be read is like no other.
+#[must_use]
+pub fn without_phase(text: &str) -> Option<String> {
+    let mut document: DocumentMut = text.parse().ok()?;
+    let migration = document.get_mut("migration")?.as_table_like_mut()?;
+    migration.remove("phase")?;
+    Some(document.to_string())
+}
+
 fn document(path: &Path) -> Result<DocumentMut, ControlError> {
     let text = fs::read_to_string(path).map_err(|source| ControlError::File {
         doing: "read",

@@ -4,9 +4,10 @@
 //! the moment the unified table is read; and row level security that only legacy has would no
 //! longer hide anything.
 
-use rewrite_rules::{Lens, Migration};
+use rewrite_rules::{Lens, Migration, Phase};
 use tokio_postgres::Client;
 
+use super::catalog;
 use super::error::ControlError;
 use super::gates::Gate;
 use super::schema;
@@ -95,6 +96,44 @@ pub(crate) async fn missing(client: &Client, sides: &Sides) -> Result<Vec<Missin
         .collect())
 }
 
+/// Who may insert into the legacy table, and lacks what its declared defaults draw from: an identity
+/// column asks nobody for that right.
+const NOT_DRAWN: &str = "\
+SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.name) END FROM pg_class AS c, \
+    LATERAL (SELECT grantee FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) WHERE privilege_type = 'INSERT' \
+    UNION SELECT x.grantee FROM pg_attribute AS t, aclexplode(t.attacl) AS x WHERE t.attrelid = c.oid \
+    AND x.privilege_type = 'INSERT') AS a, \
+    LATERAL (SELECT CASE a.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(a.grantee)::text END AS name) AS r \
+WHERE c.oid = to_regclass($1) AND NOT has_sequence_privilege(r.name, $2::text, 'USAGE') \
+AND NOT has_sequence_privilege(r.name, $2::text, 'UPDATE') ORDER BY 1";
+
+/// What roles lack to draw the values that a lens's defaults draw.
+pub(crate) async fn missing_sequences(
+    client: &Client,
+    lens: &Lens,
+) -> Result<Vec<Missing>, ControlError> {
+    let mut all = Vec::new();
+    for default in lens
+        .columns
+        .iter()
+        .filter_map(|column| column.default.as_ref())
+    {
+        for sequence in catalog::drawn_from(client, default).await? {
+            let rows = client
+                .query(NOT_DRAWN, &[&lens.legacy.sql(), &sequence])
+                .await
+                .map_err(ControlError::sql("look at the rights"))?;
+            all.extend(rows.iter().map(|row| Missing {
+                role: row.get(0),
+                on: format!("SEQUENCE {sequence}"),
+                needed: "USAGE".to_owned(),
+                writes: true,
+            }));
+        }
+    }
+    Ok(all)
+}
+
 /// Whether row level security is on, for legacy and for unified.
 pub(crate) async fn row_security(
     client: &Client,
@@ -107,24 +146,36 @@ pub(crate) async fn row_security(
     Ok(row.map_or((false, false), |row| (row.get(0), row.get(1))))
 }
 
-/// Every role that may use a legacy table may use its unified one likewise.
-pub(super) async fn rights(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
+/// Every role that may use a legacy table may use its unified one likewise; and rows that policies hide
+/// are hidden on, once they are read there.
+pub(super) async fn rights(
+    client: &Client,
+    migration: &Migration,
+    to: Phase,
+) -> Result<Gate, ControlError> {
     let mut found = Vec::new();
     let mut settle = Vec::new();
-    for sides in migration.tables.iter().flat_map(sides) {
-        for Missing {
-            role, on, needed, ..
-        } in missing(client, &sides).await?
-        {
-            let on = super::shown(&on);
-            let grant = format!("GRANT {needed} ON {on} TO {role};");
-            // Several tables may be in one schema.
-            if !settle.contains(&grant) {
-                found.push(format!("{role} lacks {needed} on {on}"));
-                settle.push(grant);
-            }
+    let mut lacking = Vec::new();
+    for lens in &migration.tables {
+        for sides in sides(lens) {
+            lacking.append(&mut missing(client, &sides).await?);
         }
-        if row_security(client, &sides).await? == (true, false) {
+        lacking.append(&mut missing_sequences(client, lens).await?);
+    }
+    for Missing {
+        role, on, needed, ..
+    } in lacking
+    {
+        let on = super::shown(&on);
+        let grant = format!("GRANT {needed} ON {on} TO {role};");
+        // Several tables may be in one schema.
+        if !settle.contains(&grant) {
+            found.push(format!("{role} lacks {needed} on {on}"));
+            settle.push(grant);
+        }
+    }
+    for sides in migration.tables.iter().flat_map(sides) {
+        if to.reads_unified() && row_security(client, &sides).await? == (true, false) {
             let (legacy, unified) = (super::shown(&sides.legacy), super::shown(&sides.unified));
             found.push(format!(
                 "row level security protects {legacy} but not {unified}"

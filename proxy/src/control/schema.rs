@@ -1,7 +1,7 @@
 //! `crossfade prepare`: the schema `crossfade` and the functions of every lens, made once, changed
 //! by version, safe to run at any time and by several proxies at once.
 
-use rewrite_rules::lens::quote_ident;
+use rewrite_rules::lens::{Function, quote_ident};
 use rewrite_rules::{Lens, RuleSet};
 use tokio_postgres::Client;
 
@@ -11,7 +11,7 @@ use super::lock::{self, Turn};
 
 /// What leads from each version to the next; the first from nothing. A text that was released is
 /// never changed, another is added.
-const VERSIONS: [&str; 7] = [
+const VERSIONS: [&str; 8] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -19,6 +19,7 @@ const VERSIONS: [&str; 7] = [
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
     include_str!("schema_7.sql"),
+    include_str!("schema_8.sql"),
 ];
 pub const VERSION: i32 = VERSIONS.len() as i32;
 
@@ -117,7 +118,9 @@ async fn prepare_in_transaction(
             run_once(client, &migration.name, ddl).await?;
         }
     }
-    for lens in rules.migrations().iter().flat_map(|m| &m.tables) {
+    // What does not fit the tables is not called either.
+    let fitting = rules.migrations().iter().filter(|m| m.misfit.is_none());
+    for lens in fitting.flat_map(|m| &m.tables) {
         if !can_have_functions(client, lens).await? {
             prepared
                 .tables_absent
@@ -130,6 +133,34 @@ async fn prepare_in_transaction(
     // In the transaction that made the functions: PUBLIC may execute a new one.
     callers::settle(client, rules).await?;
     Ok(prepared)
+}
+
+/// Makes what a written lens calls, in a transaction that will be rolled back: its rules may not be
+/// those in force, or the database not prepared at all.
+pub(crate) async fn functions_for_a_trial(
+    client: &Client,
+    lens: &Lens,
+) -> Result<(), ControlError> {
+    if lens.written.is_none() {
+        return Ok(());
+    }
+    let found = version(client).await?.unwrap_or(0);
+    let mut made = found == VERSION;
+    for function in lens.functions() {
+        made = made && is_made(client, &function).await?;
+    }
+    if made {
+        return Ok(());
+    }
+    // Whoever prepares for good meanwhile waits for the end of this.
+    if found > 0 {
+        lock::take(client).await?;
+    }
+    let sql = || ControlError::sql("functions for a trial");
+    for ddl in VERSIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        client.batch_execute(ddl).await.map_err(sql())?;
+    }
+    create_functions(client, lens, &mut Prepared::default()).await
 }
 
 /// Each migration has its row from the beginning: a transaction whose snapshot is older than a
@@ -214,15 +245,7 @@ async fn create_functions(
 ) -> Result<(), ControlError> {
     for function in lens.functions() {
         let sql = || ControlError::sql("creation of a lens's functions");
-        let known = client
-            .query_opt(
-                "SELECT FROM crossfade.lens_functions \
-                 WHERE name = $1 AND ddl = $2 AND to_regproc($1) IS NOT NULL",
-                &[&function.name, &function.ddl],
-            )
-            .await
-            .map_err(sql())?;
-        if known.is_some() {
+        if is_made(client, &function).await? {
             continue;
         }
         client.batch_execute(&function.ddl).await.map_err(sql())?;
@@ -244,6 +267,18 @@ async fn create_functions(
         prepared.functions_created.push(function.name);
     }
     Ok(())
+}
+
+async fn is_made(client: &Client, function: &Function) -> Result<bool, ControlError> {
+    let known = client
+        .query_opt(
+            "SELECT FROM crossfade.lens_functions \
+             WHERE name = $1 AND ddl = $2 AND to_regproc($1) IS NOT NULL",
+            &[&function.name, &function.ddl],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of a lens's functions"))?;
+    Ok(known.is_some())
 }
 
 /// The functions of a written lens outlive the legacy table; others are about rows of it.

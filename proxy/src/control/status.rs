@@ -12,6 +12,7 @@ use super::events::{self, LastStep};
 use super::gates::{self, Gate};
 use super::instances::{Instance, instances};
 use super::ledger::{self, Entry};
+use super::refused::{self, RefusedRules};
 use super::{bake, phase_file, schema};
 use crate::backfill::state::{self, Direction, Progress};
 use crate::retire::{self, Aside};
@@ -30,6 +31,8 @@ pub struct Status {
     /// The database was prepared; without it there is nothing else to tell.
     pub prepared: bool,
     pub instances: Vec<Instance>,
+    /// Proxies that have not put the rule file into force, and why.
+    pub rules_refused: Vec<RefusedRules>,
     pub last_step: Option<LastStep>,
     /// Legacy tables that `retire` has put on probation.
     pub put_aside: Vec<Aside>,
@@ -89,6 +92,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         drained: false,
         prepared: schema::is_prepared(client).await?,
         instances: Vec::new(),
+        rules_refused: Vec::new(),
         last_step: None,
         put_aside: Vec::new(),
         backfill: Vec::new(),
@@ -111,6 +115,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         return Ok(status);
     }
     status.instances = instances(client, name).await?;
+    status.rules_refused = refused::read(client, name).await?;
     status.last_step = events::last_step(client, name).await?;
     status.put_aside = retire::read(client, name).await?;
     for lens in &migration.tables {

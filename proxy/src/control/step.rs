@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use super::alone::alone;
 use super::connection::connect;
 use super::error::ControlError;
-use super::gates::{Gate, gates};
+use super::gates::{self, Gate, gates};
 use super::rehearsal::rehearse;
 use super::{around, direct, drain, events, neighbours, phase_file, schema};
 use crate::{config, fault};
@@ -110,6 +110,16 @@ pub async fn step(
         )));
     }
 
+    // A step back leads to rules that have been in force.
+    if options.direction == Direction::Forward
+        && !unmet.is_empty()
+        && let Some(misfit) = gates::misfit(&client, (rules, migration)).await?
+    {
+        return Err(ControlError::Refused(format!(
+            "{name} stays in {from}: no proxy puts rules into force that do not fit the tables, \
+             forced or not:\n{misfit}"
+        )));
+    }
     let event = events::begin(
         &client,
         &events::Step {

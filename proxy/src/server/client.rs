@@ -86,7 +86,12 @@ pub(super) async fn serve(
         }
         Opening::Refused { client, error } => {
             tracing::info!(%peer, %error, "startup refused");
-            farewell(client, error.sqlstate(), &error.to_string(), "").await;
+            if error.is_told() {
+                farewell(client, error.sqlstate(), &error.to_string(), "").await;
+            } else {
+                // What came behind it is taken, or the client would see a reset.
+                let _ = tokio::time::timeout(LAST_WORDS_TIMEOUT, relay::linger(client)).await;
+            }
         }
     }
 }

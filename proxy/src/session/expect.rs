@@ -119,6 +119,28 @@ impl Expect {
         }
     }
 
+    /// Which statement of the text it was at.
+    pub fn statement(&self) -> usize {
+        match self {
+            Expect::Execute(run) | Expect::Query(run) => run.statement as usize,
+            Expect::Startup
+            | Expect::Parse { .. }
+            | Expect::KnownParse { .. }
+            | Expect::Renewal { .. }
+            | Expect::Close { .. }
+            | Expect::RenewalClose
+            | Expect::RenewalBind
+            | Expect::RenewalExecute { .. }
+            | Expect::CacheClose(_)
+            | Expect::PathQuestion { .. }
+            | Expect::Bind { .. }
+            | Expect::Describe { .. }
+            | Expect::FunctionCall
+            | Expect::Sync
+            | Expect::CopyEnd => 0,
+        }
+    }
+
     /// The text to blame when this request fails.
     pub fn read(&self) -> Option<&Arc<Reading>> {
         match self {

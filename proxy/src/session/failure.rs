@@ -16,8 +16,9 @@ impl<P: Pin> Session<P> {
         let unnamed = self.kept_fails(fields);
         let fields = unnamed.as_deref().map_or(fields, Fields::new);
         let read = self.expects.front().and_then(Expect::read);
+        let statement = self.expects.front().map_or(0, Expect::statement);
         let act = match read {
-            Some(reading) => translate::error(fields, reading, insert),
+            Some(reading) => translate::error(fields, reading, statement, insert),
             None => Act::Forward,
         };
         let act = match &unnamed {

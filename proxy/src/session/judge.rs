@@ -25,6 +25,15 @@ pub(super) const POISON_NAME: &[u8] = b"cf_refused";
 impl<P: Pin> Session<P> {
     /// Reads a text that is about to be sent. `None`: it goes on as it came.
     pub(super) fn judge(&mut self, text: &[u8]) -> Read {
+        self.judge_by(text, P::Reader::rewrite)
+    }
+
+    /// By which of the reader's two ways it is read decides whether it counts as sent.
+    fn judge_by(
+        &mut self,
+        text: &[u8],
+        reading: impl Fn(&P::Reader, &str, SearchPath, Strings) -> Arc<Reading>,
+    ) -> Read {
         let known = std::mem::take(&mut self.path.found_foreign);
         self.path.judged_foreign = known || !self.must_read(text);
         if self.path.judged_foreign {
@@ -45,11 +54,12 @@ impl<P: Pin> Session<P> {
             strings => strings.unwrap_or(Strings::Standard),
         };
         let sql = &*readable;
-        let mut reading = self.generation.rewrite(sql, self.path.means, strings);
-        if reading.effects.reverts_within && self.path.is_touched() {
+        let mut found = reading(&self.generation, sql, self.path.means, strings);
+        if found.effects.reverts_within && self.path.is_touched() {
             // What names mean behind the end of the transaction, the server could not be asked before.
-            reading = self.generation.rewrite(sql, SearchPath::Unknown, strings);
+            found = reading(&self.generation, sql, SearchPath::Unknown, strings);
         }
+        let reading = found;
         let objection = match &reading.verdict {
             Verdict::Rewritten(rewritten) => self
                 .encoding_objection(&rewritten.sql)
@@ -99,21 +109,23 @@ impl<P: Pin> Session<P> {
 
     /// [`Session::judge`] for a text that is to be prepared: it must stay one statement.
     pub(super) fn judge_prepared(&mut self, text: &[u8]) -> Read {
-        let read = self.judge(text);
-        let query_only = read.as_ref().is_some_and(|reading| match &reading.verdict {
-            Verdict::Rewritten(rewritten) => rewritten.query_only,
-            Verdict::PassThrough | Verdict::Refused(_) => false,
-        });
-        if !query_only {
-            return read;
+        let copies = text
+            .trim_ascii_start()
+            .get(..4)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"copy"));
+        if copies {
+            // It will be refused where it would become several, and is counted as such.
+            self.generation.count_prepared(text);
+            return self.judge_kept(text);
         }
-        Some(refused(Refusal {
-            sqlstate: "0A000",
-            message: "crossfade rewrites this COPY to several statements, which cannot be prepared"
-                .to_owned(),
-            hint: "Send it as a simple query, or use INSERT.".to_owned(),
-            position: None,
-        }))
+        let read = self.judge(text);
+        to_be_prepared(read)
+    }
+
+    /// The same for one that was prepared already.
+    pub(super) fn judge_kept(&mut self, text: &[u8]) -> Read {
+        let read = self.judge_by(text, P::Reader::look);
+        to_be_prepared(read)
     }
 
     /// The rules' own words are in UTF-8.
@@ -123,6 +135,17 @@ impl<P: Pin> Session<P> {
         }
         Some(not_readable())
     }
+}
+
+fn to_be_prepared(read: Read) -> Read {
+    let query_only = read.as_ref().is_some_and(|reading| match &reading.verdict {
+        Verdict::Rewritten(rewritten) => rewritten.query_only,
+        Verdict::PassThrough | Verdict::Refused(_) => false,
+    });
+    if !query_only {
+        return read;
+    }
+    Some(refused(Refusal::not_prepared()))
 }
 
 pub(super) fn not_readable() -> Refusal {

@@ -220,10 +220,10 @@ impl<P: Pin> Session<P> {
         let strings = self.strings.unwrap_or(Strings::Standard);
         if may_name {
             // Some name stands in escapes. Where the path is not known, a managed one is refused.
-            let reading = self.generation.rewrite(text, SearchPath::Unknown, strings);
+            let reading = self.generation.look(text, SearchPath::Unknown, strings);
             return !matches!(reading.verdict, Verdict::PassThrough);
         }
-        let reading = self.generation.rewrite(text, self.path.means, strings);
+        let reading = self.generation.look(text, self.path.means, strings);
         reading.effects.prepared.iter().any(|effect| {
             matches!(&effect.does, Does::Execute { name, .. } if self.named_depends(name.as_bytes()))
         })

@@ -276,7 +276,7 @@ impl<P: Pin> Session<P> {
         {
             return Some(refused(strings_changed()));
         }
-        let read = self.judge_prepared(parse.text);
+        let read = self.judge_kept(parse.text);
         if !by_sql {
             return read;
         }

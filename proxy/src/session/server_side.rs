@@ -3,11 +3,11 @@
 
 use std::ops::RangeInclusive;
 
-use rewrite_rules::{ServerVersion, Strings};
+use rewrite_rules::{ServerVersion, Strings, Verdict};
 
 use super::expect::{Expect, Run};
 use super::lane::{Act, NONE, Side, Want};
-use super::{Encoding, Pin, Session, Violation};
+use super::{Encoding, Pin, Reader, Session, Violation};
 use crate::wire::backend::{self, Fields};
 use crate::wire::frame::{Header, write_frame};
 
@@ -64,6 +64,11 @@ impl<P: Pin> Side for Backend<'_, P> {
             | backend::COMMAND_COMPLETE
             | backend::BACKEND_KEY_DATA
                 if header.frame_bytes() <= READ_BYTES_MAX =>
+            {
+                Want::Whole
+            }
+            backend::ROW_DESCRIPTION
+                if header.frame_bytes() <= READ_BYTES_MAX && self.0.describes_a_rewritten() =>
             {
                 Want::Whole
             }
@@ -139,7 +144,7 @@ impl<P: Pin> Session<P> {
                 Some(Expect::Describe { .. }) => Ok(Act::Forward),
                 _ => self.out_of_order(tag),
             },
-            backend::ROW_DESCRIPTION | backend::NO_DATA => self.on_description(tag, insert),
+            backend::ROW_DESCRIPTION | backend::NO_DATA => self.on_description(tag, body, insert),
             backend::DATA_ROW | backend::COPY_DATA | backend::COPY_DONE => {
                 match self.expects.front() {
                     Some(Expect::Query(_) | Expect::Execute(_)) if self.hides_rows() => {
@@ -296,7 +301,38 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    fn on_description(&mut self, tag: u8, insert: &mut Vec<u8>) -> Result<Act, Violation> {
+    /// Whether what is described next is the result of a text of ours.
+    fn describes_a_rewritten(&self) -> bool {
+        let read = self.expects.front().and_then(Expect::read);
+        let rewritten =
+            read.is_some_and(|reading| matches!(reading.verdict, Verdict::Rewritten(_)));
+        rewritten && !self.generation.origins().is_empty()
+    }
+
+    /// A description that goes on to the client, whose columns come from the table that it named.
+    fn described(&self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Act {
+        let read = self.expects.front().and_then(Expect::read);
+        let told = match read.map(|reading| &reading.verdict) {
+            Some(Verdict::Rewritten(rewritten)) if tag == backend::ROW_DESCRIPTION => {
+                self.generation.origins().told(rewritten, body)
+            }
+            Some(_) | None => None,
+        };
+        match told {
+            None => Act::Forward,
+            Some(told) => {
+                write_frame(insert, tag, |out| out.extend_from_slice(&told));
+                Act::Drop
+            }
+        }
+    }
+
+    fn on_description(
+        &mut self,
+        tag: u8,
+        body: &[u8],
+        insert: &mut Vec<u8>,
+    ) -> Result<Act, Violation> {
         match self.expects.front() {
             Some(Expect::Describe { read, .. }) => {
                 let hides = super::expect::answer(read.as_ref(), 0).hide_rows;
@@ -304,11 +340,12 @@ impl<P: Pin> Session<P> {
                     backend::write_no_data(insert);
                     self.answered(Act::Drop)
                 } else {
-                    self.answered(Act::Forward)
+                    let act = self.described(tag, body, insert);
+                    self.answered(act)
                 }
             }
             Some(Expect::Query(_)) if self.hides_rows() => Ok(Act::Drop),
-            Some(Expect::Query(_)) => Ok(Act::Forward),
+            Some(Expect::Query(_)) => Ok(self.described(tag, body, insert)),
             _ => self.out_of_order(tag),
         }
     }

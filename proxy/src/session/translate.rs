@@ -15,13 +15,22 @@ use crate::wire::backend::{self, Fields};
 const CHECK_VIOLATION: &str = "23514";
 const INSUFFICIENT_PRIVILEGE: &[u8] = b"42501";
 const INVALID_TEXT: &[u8] = b"22P02";
+const READ_ONLY: &[u8] = b"25006";
+/// What says in its detail, in whatever language, which row failed: NOT NULL and CHECK.
+const SHOW_A_ROW: [&[u8]; 2] = [b"23502", b"23514"];
 const SYNTAX_ERROR: &[u8] = b"42601";
 const UNDEFINED_TABLE: &[u8] = b"42P01";
 const UNDEFINED_FUNCTION: &[u8] = b"42883";
 /// What a call of a function says when it, its schema or one of its types does not exist.
 const MISSING: [&[u8]; 3] = [b"42883", b"3F000", b"42704"];
 
-pub(super) fn error(fields: Fields<'_>, reading: &Reading, insert: &mut Vec<u8>) -> Act {
+/// `statement` is the one that failed, of those that were sent.
+pub(super) fn error(
+    fields: Fields<'_>,
+    reading: &Reading,
+    statement: usize,
+    insert: &mut Vec<u8>,
+) -> Act {
     match &reading.verdict {
         Verdict::PassThrough => Act::Forward,
         Verdict::Refused(refusal) => {
@@ -54,7 +63,7 @@ pub(super) fn error(fields: Fields<'_>, reading: &Reading, insert: &mut Vec<u8>)
             {
                 write_refusal(insert, &told);
             } else {
-                write_translated(insert, fields, rewritten);
+                write_translated(insert, fields, (rewritten, statement));
             }
             Act::Drop
         }
@@ -134,28 +143,25 @@ fn write_refusal(insert: &mut Vec<u8>, refusal: &Refusal) {
     );
 }
 
-fn write_translated(insert: &mut Vec<u8>, fields: Fields<'_>, rewritten: &Rewritten) {
+fn write_translated(
+    insert: &mut Vec<u8>,
+    fields: Fields<'_>,
+    (rewritten, statement): (&Rewritten, usize),
+) {
     let position = sent_position(fields).and_then(|at| rewritten.client_position(at));
-    let rights = fields.sqlstate() == INSUFFICIENT_PRIVILEGE;
     let mut translated: Vec<(u8, Vec<u8>)> = Vec::new();
     for (code, value) in fields.iter() {
         let text = std::str::from_utf8(value).ok();
         let named = |kind| text.map(|name| rewritten.client_name(kind, name).as_bytes().to_vec());
         let told = match code {
             b'P' => position.map(|position| position.to_string().into_bytes()),
-            // Internal position, internal query and context would show text that is not the
-            // client's; a failing row, columns that it never heard of.
-            b'p' | b'q' | b'W' => None,
-            b'D' if value.starts_with(b"Failing row contains") => None,
-            b'M' | b'D' | b'H' => text.map(|text| {
-                let said = rewritten.client_message(text, position);
-                let said = if rights && said == text {
-                    rewritten.client_rights(text)
-                } else {
-                    said
-                };
-                said.into_bytes()
-            }),
+            // Internal position and query would show text that is not the client's.
+            b'p' | b'q' => None,
+            b'W' => text.and_then(|text| Some(rewritten.client_context(text)?.into_bytes())),
+            b'D' if !is_clients_row(fields, value, rewritten) => None,
+            b'D' => text.map(|text| rewritten.client_detail(text, position).into_bytes()),
+            b'M' => text.map(|text| message(fields, text, (rewritten, statement)).into_bytes()),
+            b'H' => text.map(|text| rewritten.client_message(text, position).into_bytes()),
             b's' => named(Named::Schema),
             b't' => named(Named::Table),
             b'c' => named(Named::Column),
@@ -174,4 +180,24 @@ fn write_translated(insert: &mut Vec<u8>, fields: Fields<'_>, rewritten: &Rewrit
         .iter()
         .map(|(code, value)| (*code, value.as_slice()));
     backend::write_fields(insert, backend::ERROR_RESPONSE, kept);
+}
+
+fn message(fields: Fields<'_>, text: &str, (rewritten, statement): (&Rewritten, usize)) -> String {
+    let position = sent_position(fields).and_then(|at| rewritten.client_position(at));
+    let said = rewritten.client_message(text, position);
+    match fields.sqlstate() {
+        INSUFFICIENT_PRIVILEGE if said == text => rewritten.client_rights(text),
+        READ_ONLY => rewritten.client_command(&said, statement),
+        _ => said,
+    }
+}
+
+/// Whether a detail shows no row, or one of the table that the client named: the other one's has columns
+/// that the client never heard of.
+fn is_clients_row(fields: Fields<'_>, detail: &[u8], rewritten: &Rewritten) -> bool {
+    if !SHOW_A_ROW.contains(&fields.sqlstate()) || detail.starts_with(b"Key (") {
+        return true;
+    }
+    let table = fields.value(b't').and_then(|t| std::str::from_utf8(t).ok());
+    table.is_some_and(|table| rewritten.is_client_table(table))
 }

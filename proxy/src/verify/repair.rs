@@ -3,6 +3,8 @@
 //! Legacy decides until `dual_read`, unified in `unified_read`. Rows that only the other side has
 //! are removed, which nothing does unasked: this is the asking.
 
+mod intent;
+
 use rewrite_rules::lens::Disagreement;
 use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde_json::Value;
@@ -54,12 +56,12 @@ pub async fn run(
         if wrong == 0 || wrong >= left {
             break report;
         }
+        if repaired == 0 {
+            for line in intent::lines(&client, migration, direction, &report).await? {
+                tell(&line);
+            }
+        }
         left = wrong;
-        let decides = match direction {
-            Direction::LegacyToUnified => "legacy",
-            Direction::UnifiedToLegacy => "unified",
-        };
-        tell(&format!("{wrong} rows to repair, by what {decides} says"));
         repaired += round(&mut client, migration, direction).await?;
     };
     record::add(&client, migration, &report).await?;
@@ -89,23 +91,29 @@ async fn round(
     for lens in &migration.tables {
         let chunks = Chunks::prepare(client, lens, direction).await?;
         for kind in Disagreement::ALL {
-            let keys: Vec<Value> = client
-                .query(
-                    &lens.sample_disagreements(kind),
-                    &[&i64::from(KEYS_MAX), &None::<Vec<i64>>],
-                )
-                .await
-                .map_err(ControlError::sql("list of what differs"))?
-                .iter()
-                .map(|row| row.get(0))
-                .collect();
-            for key in &keys {
+            for key in &differing(client, lens, kind).await? {
                 one(client, &chunks, lens, (direction, kind), key).await?;
                 repaired += 1;
             }
         }
     }
     Ok(repaired)
+}
+
+/// The keys of one kind of difference, as many as are repaired in a round.
+async fn differing(
+    client: &Client,
+    lens: &Lens,
+    kind: Disagreement,
+) -> Result<Vec<Value>, ControlError> {
+    let rows = client
+        .query(
+            &lens.sample_disagreements(kind),
+            &[&i64::from(KEYS_MAX), &None::<Vec<i64>>],
+        )
+        .await
+        .map_err(ControlError::sql("list of what differs"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 async fn one(

@@ -20,8 +20,11 @@ pub enum StartupError {
     Length { length: u32, limit: u32 },
     #[error("unsupported frontend protocol {major}.{minor}; expected 3.x")]
     Protocol { major: u16, minor: u16 },
-    #[error("invalid startup packet: {0}")]
-    Malformed(&'static str),
+    /// PostgreSQL's own words.
+    #[error("invalid startup packet layout: expected terminator as last byte")]
+    Layout,
+    #[error("encryption was asked for too often")]
+    Negotiations,
     #[error("received unencrypted data after the request for TLS")]
     UnencryptedData,
 }
@@ -31,9 +34,24 @@ impl StartupError {
     pub fn sqlstate(&self) -> &'static str {
         match self {
             StartupError::Length { .. }
-            | StartupError::Malformed(_)
+            | StartupError::Layout
+            | StartupError::Negotiations
             | StartupError::UnencryptedData => "08P01",
             StartupError::Protocol { .. } => "0A000",
+        }
+    }
+
+    /// Whether the client is told. Of what is no startup packet at all PostgreSQL speaks in its log only:
+    /// whoever sent it would not understand an answer, or waits for none (a client that ends before it
+    /// has begun sends Terminate as its first bytes).
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        match self {
+            StartupError::Length { .. } => false,
+            StartupError::Layout
+            | StartupError::Negotiations
+            | StartupError::UnencryptedData
+            | StartupError::Protocol { .. } => true,
         }
     }
 }
@@ -81,7 +99,7 @@ impl<'a> Startup<'a> {
     /// Reads a whole packet, its length word included.
     pub fn read(packet: &'a [u8]) -> Result<Startup<'a>, StartupError> {
         let Some((code, body)) = packet.get(4..).and_then(|b| b.split_first_chunk::<4>()) else {
-            return Err(StartupError::Malformed("shorter than 8 bytes"));
+            return Err(StartupError::Layout);
         };
         match u32::from_be_bytes(*code) {
             SSL_REQUEST => Ok(Startup::Ssl),
@@ -99,13 +117,11 @@ impl<'a> Startup<'a> {
 fn parameters(mut rest: &[u8]) -> Result<Parameters<'_>, StartupError> {
     let mut parameters = Parameters::default();
     loop {
-        let (name, after) =
-            split_string(rest).ok_or(StartupError::Malformed("a parameter's name has no NUL"))?;
+        let (name, after) = split_string(rest).ok_or(StartupError::Layout)?;
         if name.is_empty() {
             return Ok(parameters);
         }
-        let (value, after) =
-            split_string(after).ok_or(StartupError::Malformed("a parameter's value has no NUL"))?;
+        let (value, after) = split_string(after).ok_or(StartupError::Layout)?;
         rest = after;
         match name {
             b"user" => parameters.user = value,

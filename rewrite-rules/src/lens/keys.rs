@@ -38,6 +38,27 @@ impl Lens {
         )
     }
 
+    /// Of the keys that have a row on both sides: in how many legacy's was written last, and in how many
+    /// unified's. A dual write leaves both by one transaction. `None` where a row is read from several,
+    /// or both sides are one row.
+    #[must_use]
+    pub fn count_written_last(&self) -> Option<String> {
+        if self.written.is_some() || self.in_place.is_some() {
+            return None;
+        }
+        Some(format!(
+            "SELECT count(*) FILTER (WHERE age({image}.xmin) < age({row}.xmin)), \
+             count(*) FILTER (WHERE age({row}.xmin) < age({image}.xmin)) \
+             FROM jsonb_array_elements($1::jsonb) AS cf_k JOIN {} AS {image} ON {} JOIN {} AS {row} ON {}",
+            self.legacy,
+            self.is_key_of(Self::IMAGE),
+            self.unified,
+            self.key_join(Self::ROW, Self::IMAGE),
+            image = Self::IMAGE,
+            row = Self::ROW,
+        ))
+    }
+
     /// Those of the keys that unified has, as legacy readers see it, and legacy has not.
     #[must_use]
     pub fn ghosts_among(&self) -> String {

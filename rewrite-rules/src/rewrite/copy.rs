@@ -209,7 +209,7 @@ fn shape(found: &ManagedRef<'_>, names: Option<&[String]>, list: Option<&str>) -
 }
 
 fn rewritten(scope: &Scope<'_>, insert: &str) -> Result<(String, Answer), Refusal> {
-    let reading = scope.set.rewrite(insert, SearchPath::AsDeclared);
+    let reading = scope.set.look(insert, SearchPath::AsDeclared);
     match &reading.verdict {
         Verdict::Rewritten(rewritten) => Ok((
             rewritten.sql.clone(),

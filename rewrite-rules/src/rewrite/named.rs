@@ -5,9 +5,14 @@
 //! COMMENT ON TABLE iso_agents IS …      passes while the table is there
 //! GRANT SELECT ON iso_agents TO r       passes until other rights decide who reads
 //! ALTER TABLE iso_agents …              refused: both sides would have to change alike
+//! ALTER TABLE iso_agents ADD COLUMN IF NOT EXISTS email text      passes: the column is there
+//! CREATE TABLE IF NOT EXISTS iso_agents (…)
+//! CREATE TABLE IF NOT EXISTS "users" (…)              once the legacy table is gone
 //! CREATE TEMP TABLE t (LIKE user_settings)
 //! CREATE TEMP TABLE t ("id" integer NOT NULL, …)      once the legacy table is gone
 //! ```
+
+mod idle;
 
 use super::{ManagedRef, Plan, Scope, command_name, read};
 use crate::lens::{Lens, quote_ident};
@@ -16,6 +21,7 @@ use crate::refuse;
 use crate::rule_set::{Managed, Side};
 use crate::splice::Source;
 use crate::statement::Refusal;
+use crate::tree::Tree;
 use crate::walk::{Place, Use};
 
 /// Which table a command names.
@@ -107,7 +113,8 @@ pub(super) fn decide(used: Use, table: Table, phase: Phase) -> Decision {
 }
 
 /// Whether a command that names a managed table so needs nothing of us.
-pub(super) fn passes(used: Use, managed: Managed<'_>) -> bool {
+pub(super) fn passes(statement: &Tree, used: Use, managed: Managed<'_>) -> bool {
+    let used = idle::used(statement, used, managed);
     decide(used, Table::of(managed), managed.migration.phase) == Decision::Passes
 }
 
@@ -118,13 +125,15 @@ pub(super) fn plan<'a>(
     refs: &[ManagedRef<'a>],
     source: &mut Source<'a>,
 ) -> Result<Option<Plan>, Refusal> {
-    let mut declared = Vec::new();
+    let (mut declared, mut stands) = (Vec::new(), Vec::new());
     for found in refs {
         let Place::Command(used) = found.table.place else {
             continue;
         };
         let (table, phase) = (Table::of(found.managed), found.managed.migration.phase);
+        let used = idle::used(scope.statement, used, found.managed);
         match decide(used, table, phase) {
+            Decision::Gone if idle::makes(scope.statement) => stands.push(found),
             Decision::Passes | Decision::Rewritten => {}
             Decision::Declared => declared.push(found),
             reason @ (Decision::Changes
@@ -137,7 +146,12 @@ pub(super) fn plan<'a>(
     for found in &declared {
         as_declared(scope, found, source)?;
     }
-    Ok((!declared.is_empty()).then_some(Plan::Edited { compare: None }))
+    for found in &stands {
+        let range = read::reference_range(scope, found)?;
+        source.edit(range, found.managed.lens.unified.sql());
+    }
+    let edited = !declared.is_empty() || !stands.is_empty();
+    Ok(edited.then_some(Plan::Edited { compare: None }))
 }
 
 fn refused(scope: &Scope<'_>, found: &ManagedRef<'_>, reason: Decision) -> Refusal {

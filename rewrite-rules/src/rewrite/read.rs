@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::{ManagedRef, Plan, Scope, invert, whole_row};
-use crate::lens::{Lens, quote_ident};
+use crate::lens::{Lens, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
@@ -201,6 +201,16 @@ pub(super) fn relation(lens: &Lens, phase: Phase, conditions: &[String]) -> Stri
     }
 }
 
+/// `ONLY` a partitioned table has no row: all are in its partitions. Of which kind the legacy table is no
+/// rule file says, so the server looks, once for each statement, as long as the table is there.
+fn not_partitioned(lens: &Lens) -> String {
+    format!(
+        "NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS cf_p WHERE cf_p.oid = pg_catalog.to_regclass({}) \
+         AND cf_p.relkind = 'p')",
+        quote_literal(&lens.legacy.sql())
+    )
+}
+
 fn substitute(
     scope: &Scope<'_>,
     found: &ManagedRef<'_>,
@@ -209,7 +219,13 @@ fn substitute(
 ) -> Result<(), Refusal> {
     let lens = found.managed.lens;
     let conditions = invert::conditions(&found.table, lens, scope.tokens);
-    let read = relation(lens, phase, &texts(&conditions));
+    let mut read = relation(lens, phase, &texts(&conditions));
+    if !found.table.node.flag("inh") && lens.in_place.is_none() {
+        read = format!(
+            "SELECT * FROM ({read}) AS cf_o WHERE {}",
+            not_partitioned(lens)
+        );
+    }
     let mut range = reference_range(scope, found)?;
     let mut head = "(";
     // TABLE t is SELECT * FROM t, but takes nothing else than a name.

@@ -162,20 +162,34 @@ fn a_read_becomes_a_derived_table_and_nothing_else_changes() {
         );
         check(
             phase,
-            "SELECT s.old.id FROM ONLY s.old",
-            "SELECT \"old\".id FROM ({read}) AS \"old\"",
-        );
-        check(
-            phase,
-            "SELECT 1 FROM ONLY (old) o",
-            "SELECT 1 FROM ({read}) o",
-        );
-        check(
-            phase,
             "SELECT 1 FROM old *, old o",
             "SELECT 1 FROM ({read}) AS \"old\", ({read}) o",
         );
         check(phase, "TABLE \"old\"", "SELECT * FROM ({read}) AS \"old\"");
+    }
+}
+
+#[test]
+fn only_a_partitioned_table_has_no_rows_whatever_its_partitions_have() {
+    for phase in [Phase::DualRead, Phase::UnifiedRead, Phase::UnifiedOnly] {
+        for (sql, head, is_only) in [
+            (
+                "SELECT s.old.id FROM ONLY s.old",
+                "SELECT \"old\".id FROM (",
+                true,
+            ),
+            ("SELECT 1 FROM ONLY (old) o", "SELECT 1 FROM (", true),
+            ("SELECT 1 FROM old * o", "SELECT 1 FROM (", false),
+        ] {
+            let reading = rules(phase).rewrite(sql, SearchPath::AsDeclared);
+            let Verdict::Rewritten(rewritten) = &reading.verdict else {
+                panic!("{sql}: {reading:?}");
+            };
+            assert!(rewritten.sql.starts_with(head), "{}", rewritten.sql);
+            let looked_for = "pg_catalog.to_regclass('\"s\".\"old\"') AND cf_p.relkind = 'p'";
+            let looks = rewritten.sql.contains(looked_for);
+            assert_eq!(looks, is_only, "{phase}: {}", rewritten.sql);
+        }
     }
 }
 

@@ -136,6 +136,7 @@ impl Reader<'_> {
             prepare,
             tables,
             functions,
+            misfit: None,
         })
     }
 

@@ -241,3 +241,69 @@ fn what_becomes_of_hidden_rows_is_said_in_one_of_three_words() {
         "{error}"
     );
 }
+
+#[test]
+fn a_migration_that_does_not_fit_the_tables_refuses_what_it_would_rewrite_and_nothing_else() {
+    let misfit = |name: &str| (name == "iso_agents").then(|| "no column x".to_owned());
+    let in_phase = |phase| {
+        let rules = compile(RIGHT).expect("right");
+        rules.with_phase(None, phase).withheld(misfit)
+    };
+    let verdict = |phase, sql: &str| {
+        let reading = in_phase(phase).rewrite(sql, SearchPath::AsDeclared);
+        match &reading.verdict {
+            Verdict::PassThrough => "passes",
+            Verdict::Rewritten(rewritten) if rewritten.sql == sql => "passes",
+            Verdict::Rewritten(_) => "is rewritten",
+            Verdict::Refused(refusal) => {
+                let said = &refusal.message;
+                assert!(
+                    said.contains("iso_agents") && said.ends_with("no column x"),
+                    "{said}"
+                );
+                "is refused"
+            }
+        }
+    };
+    for (phase, sql, becomes) in [
+        (Phase::LegacyOnly, "DELETE FROM iso_agents", "passes"),
+        (Phase::DualWrite, "DELETE FROM iso_agents", "is refused"),
+        (Phase::DualWrite, "DELETE FROM users", "is refused"),
+        (Phase::DualWrite, "SELECT email FROM iso_agents", "passes"),
+        (Phase::ShadowRead, "SELECT email FROM iso_agents", "passes"),
+        (
+            Phase::DualRead,
+            "SELECT email FROM iso_agents",
+            "is refused",
+        ),
+        (Phase::DualRead, "SELECT email FROM users", "passes"),
+        (Phase::DualRead, "SELECT 1; TABLE iso_agents", "is refused"),
+        (
+            Phase::Retired,
+            "PREPARE p AS TABLE iso_agents",
+            "is refused",
+        ),
+        (Phase::Retired, "SELECT 'iso_agents'", "passes"),
+    ] {
+        assert_eq!(verdict(phase, sql), becomes, "{phase}: {sql}");
+    }
+}
+
+#[test]
+fn every_part_of_a_lens_is_given_out_to_be_read_by_the_server() {
+    let rules = compile(RIGHT).expect("right");
+    let parts = |rules: &RuleSet| -> Vec<&str> {
+        let lens = &rules.migrations()[0].tables[0];
+        lens.analysed()
+            .iter()
+            .map(|analysed| analysed.part)
+            .collect()
+    };
+    assert_eq!(parts(&rules), ["read", "put"]);
+    let split = include_str!("../../rules/user_settings.toml");
+    let split = compile(split).expect("right");
+    assert_eq!(parts(&split), ["read", "put", "remove", "rekey"]);
+    for analysed in split.migrations()[0].tables[0].analysed() {
+        pg_query::parse(&analysed.sql, pg_query::ParserOptions::DEFAULT).expect(&analysed.sql);
+    }
+}

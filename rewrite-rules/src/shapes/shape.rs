@@ -29,9 +29,17 @@ pub fn shape(text: &str) -> Option<String> {
     ["NULL", "''"]
         .into_iter()
         .map(|string| without_constants(&normalized, &tokens, (string, utility)))
+        // What was made of options (`SET TRANSACTION $1 ONLY`) is no SQL: of these the words stay.
+        .chain(of_words(text))
         .find(|shape| pg_query::split_with_parser(shape).is_ok())
         // DO $1 is no SQL, but says nothing either.
         .or_else(|| Some(without_constants(&normalized, &tokens, ("''", utility))))
+}
+
+/// The text as it came, with constants that say nothing.
+fn of_words(text: &str) -> Option<String> {
+    let tokens = pg_query::scan_tokens(text).ok()?;
+    Some(without_constants(text, &tokens, ("''", true)))
 }
 
 /// How many statements PostgreSQL's grammar finds in a text.
@@ -131,6 +139,10 @@ mod tests {
         assert_eq!(
             shape("COPY t TO STDOUT (DELIMITER ';')").as_deref(),
             Some("COPY t TO STDOUT (DELIMITER '')")
+        );
+        assert_eq!(
+            shape("SET TRANSACTION READ ONLY; DELETE FROM t WHERE a = 'x' AND b = 17").as_deref(),
+            Some("SET TRANSACTION READ ONLY; DELETE FROM t WHERE a = '' AND b = 1")
         );
         assert_eq!(shape("SELECT FROM FROM 'x'"), None);
     }

@@ -176,3 +176,104 @@ async fn what_a_killed_proxy_may_have_served_is_held_against_nobody() {
     assert_eq!(number(&client, accused).await.unwrap(), 0);
     holder.batch_execute("ROLLBACK").await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_a_killed_proxy_may_have_served_leaves_the_gate_unmet_and_a_verify_settles_it() {
+    let world = World::start().await.unwrap();
+    let mut proxy = world.in_phase("leftover", Phase::LegacyOnly).await.unwrap();
+    let second = proxy
+        .beside(&world.postgres)
+        .unwrap()
+        .serve()
+        .await
+        .unwrap();
+    let client = world.client(&world.postgres.url("leftover")).await.unwrap();
+    for command in ["advance", "backfill", "verify", "advance", "advance"] {
+        proxy.crossfade(&[command, "iso_agents"]).await.unwrap();
+    }
+    until(
+        &client,
+        "SELECT count(*) = 2 AND bool_and(looked_at IS NOT NULL) FROM crossfade.instances",
+    )
+    .await
+    .unwrap();
+    proxy.kill();
+    let writer = world.client(&world.direct_url("leftover")).await.unwrap();
+    writer.batch_execute("BEGIN").await.unwrap();
+    writer.batch_execute(WRITE).await.unwrap();
+    until(
+        &client,
+        "SELECT EXISTS (SELECT FROM crossfade.writers_asked)",
+    )
+    .await
+    .unwrap();
+    writer.batch_execute("COMMIT").await.unwrap();
+    let advance = ["advance", "iso_agents", "--drain-timeout-seconds", "60"];
+    let refused = run(&second.config(), &advance).await.unwrap();
+    assert!(!refused.status.success(), "{refused:#?}");
+    for text in [
+        "around the proxies     NOT met",
+        "a proxy that may have served them is silent",
+    ] {
+        assert!(refused.errors.contains(text), "`{text}`: {refused:#?}");
+    }
+
+    // Nor can anybody tell of a time in which none looked.
+    let mut second = second;
+    second.kill();
+    let gap = "UPDATE crossfade.watches SET until = until - interval '1 minute', since = since - interval '1 hour'; \
+               DELETE FROM crossfade.writers_asked";
+    client.batch_execute(gap).await.unwrap();
+    let third = proxy
+        .beside(&world.postgres)
+        .unwrap()
+        .serve()
+        .await
+        .unwrap();
+    until(
+        &client,
+        "SELECT until > clock_timestamp() - interval '5 s' FROM crossfade.watches",
+    )
+    .await
+    .unwrap();
+    let refused = run(&third.config(), &advance).await.unwrap();
+    let told = "it cannot be told whether somebody wrote there: no proxy looked before";
+    assert!(refused.errors.contains(told), "{refused:#?}");
+
+    let repaired = run(&third.config(), &["verify", "iso_agents", "--repair"]).await;
+    let repaired = repaired.unwrap();
+    for text in [
+        "legacy decides in dual_read, and is believed: 0 rows that unified lacks are put there, \
+         0 that only unified has are removed, 1 that differ are overwritten in unified",
+        "of these, 0 were written last in unified alone",
+    ] {
+        assert!(repaired.errors.contains(text), "`{text}`: {repaired:#?}");
+    }
+    let taken = run(&third.config(), &advance).await.unwrap();
+    assert!(taken.status.success(), "{taken:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_says_what_it_will_overwrite_before_it_does() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("lost", Phase::DualWrite).await.unwrap();
+    let writer = world.client(&world.direct_url("lost")).await.unwrap();
+    writer
+        .batch_execute(
+            "UPDATE users SET full_name = 'x' WHERE clerk_user_id IN ('user_1', 'user_2'); \
+             UPDATE iso_agents SET full_name = 'y' WHERE clerk_user_id = 'user_3'; \
+             DELETE FROM iso_agents WHERE clerk_user_id = 'user_4'; \
+             DELETE FROM users WHERE clerk_user_id = 'user_5'",
+        )
+        .await
+        .unwrap();
+    let repaired = run(&proxy.config(), &["verify", "iso_agents", "--repair"]).await;
+    let repaired = repaired.unwrap();
+    for text in [
+        "legacy decides in dual_write, and is believed: 1 rows that unified lacks are put there, \
+         1 that only unified has are removed, 3 that differ are overwritten in unified",
+        "of these, 2 were written last in unified alone, around the proxies: what was written there is lost",
+    ] {
+        assert!(repaired.errors.contains(text), "`{text}`: {repaired:#?}");
+    }
+}

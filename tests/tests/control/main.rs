@@ -1,5 +1,6 @@
 //! What operators do and see: check, gates, steps, backfill, verify, retire, and the demo.
 
+mod admission;
 mod back;
 mod backfill;
 mod check;
@@ -10,6 +11,7 @@ mod direct;
 mod gates;
 mod ghosts;
 mod holders;
+mod identity;
 mod infer;
 mod killed;
 mod lookups;

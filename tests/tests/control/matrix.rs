@@ -79,6 +79,8 @@ const TABLES: &[&str] = &[
     "sessions",
     "work",
     "proof",
+    "rules_refused",
+    "watches",
 ];
 const NEVER: &str = "never";
 const IMAGE: &str = "image_";

@@ -70,7 +70,7 @@ const RELEASE: &[Case] = &[
     ("DROP STATISTICS made", "......-"),
     ("GRANT SELECT ON iso_agents TO PUBLIC", "...xxxx"),
     ("REVOKE SELECT ON iso_agents FROM PUBLIC", "...xxxx"),
-    ("CREATE TABLE IF NOT EXISTS iso_agents (id int)", "......x"),
+    ("CREATE TABLE IF NOT EXISTS iso_agents (id int)", "......-"),
     ("CREATE TABLE iso_agents (id int)", "......x"),
     ("SELECT xmlelement(name x, 'iso_agents')", PASSES),
     (

@@ -7,6 +7,7 @@ mod hidden;
 mod keys;
 mod meaning;
 mod merge;
+mod orms;
 mod parts;
 mod prepared;
 mod same_answers;

@@ -1,5 +1,7 @@
 //! Who was seen to write around the proxies: for `status`, for warnings, and for the gates.
 
+use std::time::{Duration, Instant};
+
 use rewrite_rules::{Migration, Phase};
 use serde::Serialize;
 use tokio_postgres::Client;
@@ -9,6 +11,10 @@ use super::super::gates::Gate;
 use super::super::instances::GONE_AFTER_SECONDS;
 use super::super::shown;
 use super::is_watched;
+
+/// As long as it takes all proxies to speak of a session, with room for a busy machine.
+const DECIDED_WITHIN: Duration = Duration::from_secs(8);
+const POLL: Duration = Duration::from_millis(100);
 
 /// Shown to people.
 const SHOWN_MAX: usize = 5;
@@ -160,25 +166,114 @@ pub(in crate::control) async fn warnings(
     }
 }
 
+/// A proxy that can tell has looked just now. Looks further apart than silence lasts leave a gap.
+pub(super) async fn watched(
+    client: &Client,
+    instance: &str,
+    migrations: &[String],
+) -> Result<(), ControlError> {
+    // In one order, or two proxies could wait for each other.
+    let mut migrations: Vec<&str> = migrations.iter().map(String::as_str).collect();
+    migrations.sort_unstable();
+    client
+        .execute(
+            "INSERT INTO crossfade.watches AS w (migration) SELECT m.name FROM unnest($1::text[]) AS m (name) \
+             WHERE EXISTS (SELECT FROM crossfade.instances AS i WHERE i.instance = $2::text::uuid \
+             AND i.looked_at IS NOT NULL) ON CONFLICT (migration) DO UPDATE SET until = excluded.until, \
+             since = CASE WHEN w.until < excluded.until - make_interval(secs => $3) THEN excluded.since ELSE w.since END",
+            &[&migrations, &instance, &GONE_AFTER_SECONDS],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("look for writers around the proxies"))
+}
+
+/// Why it cannot be told who has written around the proxies since both sides were last found to be the
+/// same; `None` where it can, and where no proxy has ever looked, for none has served the migration.
+async fn cannot_tell(client: &Client, migration: &str) -> Result<Option<String>, ControlError> {
+    let row = client
+        .query_opt(
+            "SELECT until < clock_timestamp() - make_interval(secs => $2), \
+             since > coalesce((SELECT max(v.started_at) FROM crossfade.verifications AS v \
+             WHERE v.migration = w.migration AND v.clean), '-infinity'), \
+             to_char(since, 'YYYY-MM-DD HH24:MI:SS TZ'), to_char(until, 'YYYY-MM-DD HH24:MI:SS TZ') \
+             FROM crossfade.watches AS w WHERE migration = $1",
+            &[&migration, &GONE_AFTER_SECONDS],
+        )
+        .await
+        .map_err(ControlError::sql("look at who wrote around the proxies"))?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let (since, until): (String, String) = (row.get(2), row.get(3));
+    if row.get(0) {
+        return Ok(Some(format!("no proxy has looked since {until}")));
+    }
+    if row.get(1) {
+        return Ok(Some(format!(
+            "no proxy looked before {since}, and the last clean verify is older than that"
+        )));
+    }
+    let open = undecided(client, migration).await?;
+    Ok((open > 0).then(|| {
+        format!("of {open} sessions it is not known yet, for a proxy that may have served them is silent")
+    }))
+}
+
+/// Sessions seen by now that no proxy has claimed, and of which not every proxy has spoken. With all of
+/// them alive it is decided within seconds, so these are waited for.
+async fn undecided(client: &Client, migration: &str) -> Result<i64, ControlError> {
+    let sql = || ControlError::sql("look at who wrote around the proxies");
+    let row = client
+        .query_one("SELECT clock_timestamp()::text", &[])
+        .await
+        .map_err(sql())?;
+    let (now, begun): (String, Instant) = (row.get(0), Instant::now());
+    loop {
+        let row = client
+            .query_one(
+                "SELECT count(*) FROM crossfade.writers_asked WHERE migration = $1 \
+                 AND at <= $2::text::timestamptz",
+                &[&migration, &now],
+            )
+            .await
+            .map_err(sql())?;
+        let open: i64 = row.get(0);
+        if open == 0 || begun.elapsed() >= DECIDED_WITHIN {
+            return Ok(open);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 /// Nobody was seen to write around the proxies since both sides were found to be the same.
 pub(in crate::control) async fn unseen(
     client: &Client,
     migration: &Migration,
 ) -> Result<Gate, ControlError> {
+    let open = cannot_tell(client, &migration.name).await?;
     let seen = since_verify(client, &migration.name).await?;
+    let mut settle = format!(
+        "send them through a proxy, then `crossfade verify {0}`, with --repair if that is not clean",
+        migration.name
+    );
+    let found = if !seen.is_empty() {
+        seen.join("; ")
+    } else if let Some(why) = &open {
+        settle = format!(
+            "have a proxy serve, then `crossfade verify {}`",
+            migration.name
+        );
+        format!("it cannot be told whether somebody wrote there: {why}")
+    } else if is_looked(client, &migration.name).await? {
+        "nobody was seen to write there since the last clean verify".to_owned()
+    } else {
+        "no proxy can tell who writes around it".to_owned()
+    };
     Ok(Gate {
         name: "around the proxies",
-        met: seen.is_empty(),
-        found: if !seen.is_empty() {
-            seen.join("; ")
-        } else if is_looked(client, &migration.name).await? {
-            "nobody was seen to write there since the last clean verify".to_owned()
-        } else {
-            "no proxy can tell who writes around it".to_owned()
-        },
-        settle: format!(
-            "send them through a proxy, then `crossfade verify {0}`, with --repair if that is not clean",
-            migration.name
-        ),
+        met: seen.is_empty() && open.is_none(),
+        found,
+        settle,
     })
 }

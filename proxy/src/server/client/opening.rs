@@ -103,7 +103,7 @@ pub(super) async fn open(
         }
         client.flush().await?;
     }
-    let error = StartupError::Malformed("encryption was asked for too often");
+    let error = StartupError::Negotiations;
     Ok(Opening::Refused { client, error })
 }
 

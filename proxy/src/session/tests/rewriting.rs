@@ -135,12 +135,18 @@ fn a_refused_parse_leaves_the_older_statement_of_that_name() {
 fn an_error_of_replaced_text_shows_nothing_of_it() {
     let mut rig = Rig::new(Rule::Write);
     rig.client(&query(UPDATE));
-    let body = b"SERROR\0C23505\0Mduplicate\0P9\0p7\0qWITH put\0Wfunction put\0tusers\0\0";
+    let body =
+        b"SERROR\0C23505\0Mduplicate\0P9\0p7\0qWITH put\0Wfunction crossfade.put\0tusers\0\0";
     let answer = rig.server(&message(b'E', body));
     assert_eq!(
         answer,
         message(b'E', b"SERROR\0C23505\0Mduplicate\0tusers\0\0")
     );
+    // Where a trigger of the application's failed is nothing of ours.
+    rig.server(&ready(b'I'));
+    rig.client(&query(UPDATE));
+    let own = message(b'E', b"SERROR\0CP0001\0Mno\0Wfunction check_it\0\0");
+    assert_eq!(rig.server(&own), own);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use rewrite_rules::{
 };
 
 use crate::session::lane::Lane;
+use crate::session::origin::Origins;
 use crate::session::{
     Backend, CacheLimits, Events, Frontend, Pin, Reader, Report, Session, SessionLimits, Settings,
     Violation,
@@ -61,6 +62,16 @@ impl Reader for Rules {
 
     fn spells_name(&self, text: &[u8]) -> bool {
         self.may_name(text)
+    }
+
+    fn count_prepared(&self, _: &[u8]) {}
+
+    fn origins(&self) -> Arc<Origins> {
+        Arc::default()
+    }
+
+    fn look(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
+        self.rewrite(text, path, strings)
     }
 
     fn rewrite(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {

@@ -115,7 +115,7 @@ const OTHERS: &[&str] = &[
 const LEGACY: &[(&str, &str)] = &[
     // It is there: PostgreSQL says so.
     ("CREATE TABLE settings (id int)", ".....x"),
-    ("CREATE TABLE IF NOT EXISTS settings (id int)", ".....x"),
+    ("CREATE TABLE IF NOT EXISTS settings (id int)", ".....r"),
     ("CREATE VIEW settings AS SELECT 1", ".....x"),
     ("ALTER TABLE projects RENAME TO settings", ".....x"),
     ("ALTER TABLE other.settings SET SCHEMA public", ".....x"),
@@ -443,6 +443,110 @@ fn what_will_be_refused_is_counted_before_the_first_step() {
             "{text}\nis counted as {shape}"
         );
     }
+}
+
+#[test]
+fn a_refusal_names_the_command_in_full() {
+    let rules = rules(Phase::DualWrite);
+    for (text, command) in [
+        (
+            "CREATE OR REPLACE FUNCTION f() RETURNS int AS $$ BEGIN UPDATE settings SET id = 1; END $$ LANGUAGE plpgsql",
+            "CREATE OR REPLACE FUNCTION",
+        ),
+        (
+            "CREATE MATERIALIZED VIEW v AS SELECT * FROM settings",
+            "CREATE MATERIALIZED VIEW",
+        ),
+        (
+            "CREATE OR REPLACE VIEW v AS SELECT * FROM settings",
+            "CREATE OR REPLACE VIEW",
+        ),
+        (
+            "CREATE UNIQUE INDEX i ON settings (id)",
+            "CREATE UNIQUE INDEX",
+        ),
+        ("ALTER TABLE ONLY settings ADD c int", "ALTER TABLE"),
+        ("DROP TABLE IF EXISTS settings", "DROP TABLE"),
+        ("DO $$ BEGIN UPDATE settings SET id = 1; END $$", "DO"),
+        (
+            "create or replace rule r as on insert to settings do nothing",
+            "CREATE OR REPLACE RULE",
+        ),
+    ] {
+        let reading = rules.rewrite(text, SearchPath::AsDeclared);
+        let Verdict::Refused(refusal) = &reading.verdict else {
+            panic!("{text}: {reading:?}");
+        };
+        let rest = refusal.message.strip_prefix(command);
+        let named =
+            rest.is_some_and(|rest| rest.starts_with(" names ") || rest.starts_with(" would "));
+        assert!(named, "{text}: {}", refusal.message);
+    }
+}
+
+#[test]
+fn what_asks_for_what_is_declared_changes_nothing_and_passes() {
+    let file = SourceFile {
+        path: "m.toml".into(),
+        text: format!("{RULES}\n[table.constraints]\nsettings_pkey = \"user_pkey\"\n"),
+    };
+    let rules = RuleSet::compile(vec![file]).expect("the rules of the test are right");
+    let becomes = |text: &str, phase| {
+        let rules = rules.with_phase(None, phase);
+        match &rules.rewrite(text, SearchPath::AsDeclared).verdict {
+            Verdict::PassThrough => ".".to_owned(),
+            Verdict::Rewritten(rewritten) => rewritten.sql.clone(),
+            Verdict::Refused(_) => "x".to_owned(),
+        }
+    };
+    for (text, passes) in [
+        (
+            "ALTER TABLE settings ADD COLUMN IF NOT EXISTS id int NOT NULL DEFAULT 0",
+            true,
+        ),
+        (
+            "ALTER TABLE IF EXISTS public.settings ADD IF NOT EXISTS id int",
+            true,
+        ),
+        ("ALTER TABLE settings ADD COLUMN id int", false),
+        (
+            "ALTER TABLE settings ADD COLUMN IF NOT EXISTS other int",
+            false,
+        ),
+        (
+            "ALTER TABLE settings ADD COLUMN IF NOT EXISTS id int, DROP COLUMN id",
+            false,
+        ),
+        (
+            "ALTER TABLE settings ADD COLUMN IF NOT EXISTS id int UNIQUE",
+            false,
+        ),
+        (
+            "CREATE UNIQUE INDEX IF NOT EXISTS settings_pkey ON settings (id)",
+            true,
+        ),
+        ("CREATE UNIQUE INDEX settings_pkey ON settings (id)", false),
+        (
+            "CREATE UNIQUE INDEX IF NOT EXISTS other ON settings (id)",
+            false,
+        ),
+    ] {
+        for phase in PHASES {
+            let expected = if passes && phase != Phase::Retired {
+                "."
+            } else {
+                "x"
+            };
+            assert_eq!(becomes(text, phase), expected, "{phase}: {text}");
+        }
+    }
+    let made = "CREATE TABLE IF NOT EXISTS settings (id int)";
+    let skipped = "CREATE TABLE IF NOT EXISTS \"public\".\"user\" (id int)";
+    assert_eq!(becomes(made, Phase::Retired), skipped);
+    assert_eq!(
+        becomes("CREATE TABLE settings (id int)", Phase::Retired),
+        "x"
+    );
 }
 
 #[test]

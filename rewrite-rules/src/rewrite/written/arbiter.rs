@@ -84,6 +84,7 @@ impl<'a> Images<'_, 'a> {
                 columns: Vec::new(),
                 names: array(&names),
             }),
+            None if is_plain(infer) => Err(self.no_such_target(infer)),
             None => Err(refuse::unsupported(
                 "ON CONFLICT with a target that is neither the key nor a UNIQUE constraint that the \
                  rule file declares, once reads are unified,",
@@ -92,6 +93,23 @@ impl<'a> Images<'_, 'a> {
                  (…).",
             )),
         }
+    }
+
+    /// Columns that nothing makes unique: PostgreSQL's own error, and what to do if it would know better.
+    fn no_such_target(&self, infer: &Tree) -> Refusal {
+        let elements = infer.list("index_elems").iter();
+        let mut unknown = elements
+            .map(|element| element.text("name"))
+            .filter(|name| self.lens.column(name).is_none());
+        if let Some(name) = unknown.next() {
+            return Refusal {
+                sqlstate: "42703",
+                message: format!("column \"{name}\" does not exist"),
+                hint: String::new(),
+                position: infer.location().and_then(|at| self.scope.position(at)),
+            };
+        }
+        refuse::no_such_target()
     }
 
     /// What makes rows of the legacy table unique, each with its columns.
@@ -117,17 +135,22 @@ impl<'a> Images<'_, 'a> {
     }
 }
 
-/// Whether an ON CONFLICT target is these columns, in any order.
-fn infers(infer: &Tree, columns: &[&LegacyColumn]) -> bool {
-    let elements = infer.list("index_elems");
-    let named: Vec<&str> = elements.iter().map(|e| e.text("name")).collect();
-    let plain = elements.iter().all(|element| {
+/// Whether an ON CONFLICT target is columns and nothing else.
+fn is_plain(infer: &Tree) -> bool {
+    let mut elements = infer.list("index_elems").iter();
+    let plain = elements.all(|element| {
         !element.get("expr").exists()
             && element.list("collation").is_empty()
             && element.list("opclass").is_empty()
     });
-    plain
-        && !infer.get("where_clause").exists()
+    plain && infer.name("conname").is_none() && !infer.get("where_clause").exists()
+}
+
+/// Whether an ON CONFLICT target is these columns, in any order.
+fn infers(infer: &Tree, columns: &[&LegacyColumn]) -> bool {
+    let elements = infer.list("index_elems");
+    let named: Vec<&str> = elements.iter().map(|e| e.text("name")).collect();
+    is_plain(infer)
         && columns.iter().all(|c| named.contains(&c.name.as_str()))
         && named
             .iter()

@@ -2,23 +2,46 @@
 
 use crossfade::testbed::Postgres;
 
-use crate::raw::{Proxy, Raw, frame, query};
+use crate::raw::{Message, Proxy, Raw, frame, query};
+
+/// What PostgreSQL answers to bytes that begin no session: all of it, until it closes.
+async fn answer_to(address: &str, bytes: &[u8]) -> Vec<Message> {
+    let mut raw = Raw::dial(address).await;
+    raw.send(bytes).await;
+    raw.rest().await
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn broken_startup_packets_get_a_clean_error() {
+async fn what_is_no_startup_packet_is_answered_as_postgresql_answers_it() {
     let postgres = Postgres::start().await.expect("PostgreSQL");
     let proxy = Proxy::start(&postgres).await;
-    for (packet, sqlstate) in [
-        (&b"GET / HTTP/1.1\r\n\r\n"[..], "08P01"),
-        (&[0, 0, 0, 7, 0, 3, 0, 0], "08P01"),
-        (&[0, 0, 0, 8, 0, 2, 0, 0], "0A000"),
-        (&[0, 0, 0, 12, 0, 3, 0, 0, b'u', b's', b'e', b'r'], "08P01"),
-        (&[0x16, 3, 1, 2, 0, 1, 0, 1], "08P01"),
+    let terminate = [b'X', 0, 0, 0, 4];
+    let too_long = [0, 1, 0, 0, 0, 3, 0, 0];
+    let too_short = [0, 0, 0, 7, 0, 3, 0, 0];
+    let without_end = [0, 0, 0, 13, 0, 3, 0, 0, b'u', b's', b'e', b'r', b'x'];
+    for (what, bytes) in [
+        ("a client that ends before it has begun", &terminate[..]),
+        ("a browser", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        (
+            "a client that begins with TLS",
+            &[0x16, 3, 1, 2, 0, 1, 0, 1],
+        ),
+        ("a packet that is too long", &too_long),
+        ("a packet that is too short", &too_short),
+        ("a packet whose parameters have no end", &without_end),
     ] {
-        let mut raw = Raw::dial(&proxy.address).await;
-        raw.send(packet).await;
-        assert_eq!(raw.last_error().await, sqlstate, "{packet:?}");
+        let fields = |messages: &[Message]| -> Vec<(String, String)> {
+            let errors = messages.iter();
+            errors.map(|m| (m.field('C'), m.field('M'))).collect()
+        };
+        let straight = fields(&answer_to(&postgres.address(), bytes).await);
+        let through = fields(&answer_to(&proxy.address, bytes).await);
+        assert_eq!(through, straight, "{what}");
     }
+    // Whose words speak of versions.
+    let mut raw = Raw::dial(&proxy.address).await;
+    raw.send(&[0, 0, 0, 8, 0, 2, 0, 0]).await;
+    assert_eq!(raw.last_error().await, "0A000");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,61 @@
+//! The numbers of columns: of the legacy ones, as long as their table is there, and of the unified ones
+//! that they are read from.
+
+use rewrite_rules::{Lens, RuleSet, TableName};
+use tokio_postgres::Client;
+
+use super::error::ControlError;
+use crate::session::origin::{Origin, Origins};
+
+/// Numbers of pairs of columns, if both are there.
+const PLACES: &str = "\
+SELECT u.attrelid, u.attnum, l.attrelid, l.attnum FROM unnest($2::text[], $4::text[]) AS c (legacy, unified) \
+JOIN pg_attribute AS l ON l.attrelid = to_regclass($1) AND l.attname = c.legacy AND l.attnum > 0 \
+JOIN pg_attribute AS u ON u.attrelid = to_regclass($3) AND u.attname = c.unified AND u.attnum > 0";
+
+pub(super) async fn read(client: &Client, rules: &RuleSet) -> Result<Origins, ControlError> {
+    let mut origins = Origins::default();
+    let lenses = rules.migrations().iter().flat_map(|m| &m.tables);
+    for lens in lenses.filter(|lens| lens.in_place.is_none()) {
+        for (unified, pairs) in pairs(lens) {
+            let (legacy, theirs): (Vec<String>, Vec<String>) = pairs.into_iter().unzip();
+            let rows = client
+                .query(
+                    PLACES,
+                    &[&lens.legacy.sql(), &legacy, &unified.sql(), &theirs],
+                )
+                .await
+                .map_err(ControlError::sql("look-up of columns"))?;
+            for row in rows {
+                let origin = Origin {
+                    unified: unified.clone(),
+                    legacy: lens.legacy.clone(),
+                    place: (row.get(2), row.get(3)),
+                };
+                origins.add((row.get(0), row.get(1)), origin);
+            }
+        }
+    }
+    Ok(origins)
+}
+
+/// For each unified table the legacy columns that are read from it, with its own.
+fn pairs(lens: &Lens) -> Vec<(&TableName, Vec<(String, String)>)> {
+    match &lens.written {
+        None => {
+            let columns = lens.columns.iter();
+            let pairs = columns.map(|column| (column.name.clone(), column.unified.clone()));
+            vec![(&lens.unified, pairs.collect())]
+        }
+        Some(written) => {
+            let parts = written.query.parts.iter();
+            let of = |part: &'_ rewrite_rules::lens::Part| {
+                let feeds = part.feeds.iter();
+                feeds
+                    .map(|(theirs, at)| (lens.columns[*at].name.clone(), theirs.clone()))
+                    .collect()
+            };
+            parts.map(|part| (&part.table, of(part))).collect()
+        }
+    }
+}

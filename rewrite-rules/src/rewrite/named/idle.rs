@@ -1,0 +1,67 @@
+//! Commands with IF NOT EXISTS, which applications send whenever they start, and which change nothing where
+//! what they would make is declared by the rules, and so is there.
+
+use pg_query::protobuf::{AlterTableType, ConstrType};
+
+use crate::lens::Lens;
+use crate::rule_set::{Managed, Side};
+use crate::tree::Tree;
+use crate::walk::Use;
+
+/// What a command does with a managed table that it names, seeing what is there: PostgreSQL says that
+/// it has nothing to do, as for a table of the name.
+pub(super) fn used(statement: &Tree, used: Use, managed: Managed<'_>) -> Use {
+    let is_idle = match (statement.kind(), used) {
+        ("IndexStmt", Use::Limited | Use::Maintained) => {
+            let name = statement.text("idxname");
+            statement.flag("if_not_exists") && has_index(managed.lens, managed.side, name)
+        }
+        ("AlterTableStmt", Use::Changed) => {
+            let commands = statement.list("cmds");
+            let idle = |command: &Tree| adds_a_column_that_is_there(command, managed);
+            !commands.is_empty() && commands.iter().all(idle)
+        }
+        _ => false,
+    };
+    if is_idle { Use::Made } else { used }
+}
+
+/// Whether the command makes a table unless there is one of the name.
+pub(super) fn makes(statement: &Tree) -> bool {
+    statement.is("CreateStmt") && statement.flag("if_not_exists")
+}
+
+/// Only names that the rules declare are known to be there.
+fn has_index(lens: &Lens, side: Side, name: &str) -> bool {
+    let paired = lens.constraints.iter().any(|(legacy, unified)| match side {
+        Side::Legacy => legacy == name,
+        Side::Unified => unified == name,
+    });
+    let declared = side == Side::Legacy
+        && lens.written.as_ref().is_some_and(|written| {
+            let mut uniques = written.uniques.iter();
+            uniques.any(|unique| unique.name == name) || lens.key_constraint() == name
+        });
+    paired || declared
+}
+
+fn adds_a_column_that_is_there(command: &Tree, managed: Managed<'_>) -> bool {
+    let is_add = command.int("subtype") == AlterTableType::AtAddColumn as i64;
+    let name = command.get("def").text("colname");
+    let there = match managed.side {
+        Side::Legacy => managed.lens.column(name).is_some(),
+        Side::Unified => {
+            managed.lens.written.is_none() && managed.lens.column_by_unified(name).is_some()
+        }
+    };
+    let constraints = command.get("def").list("constraints").iter();
+    let mut kinds = constraints.map(|constraint| constraint.int("contype"));
+    is_add && command.flag("missing_ok") && there && kinds.all(|kind| OF_THE_COLUMN.contains(&kind))
+}
+
+/// What goes with the column and is skipped with it in every version. Others are constraints of the table.
+const OF_THE_COLUMN: [i64; 3] = [
+    ConstrType::ConstrNull as i64,
+    ConstrType::ConstrNotnull as i64,
+    ConstrType::ConstrDefault as i64,
+];

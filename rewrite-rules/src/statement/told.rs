@@ -1,0 +1,244 @@
+//! What an error says beside its message, in the client's terms: the key that met another, the command
+//! that must not write, where it happened.
+
+use super::{Named, Rename, Rewritten, TagVerb};
+use crate::lens::TableName;
+
+/// What a server calls the commands of rewritten texts when they must not run, the longer ones first:
+/// they stand in the message as they are, whatever its language.
+const COMMANDS: [&str; 11] = [
+    "SELECT FOR NO KEY UPDATE",
+    "SELECT FOR KEY SHARE",
+    "SELECT FOR UPDATE",
+    "SELECT FOR SHARE",
+    "CREATE TABLE",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "MERGE",
+    "COPY FROM",
+    "SELECT",
+];
+
+/// What the staging table of a COPY is called.
+const STAGED: &str = "COPY cf_copy,";
+
+impl Rewritten {
+    /// A detail. `Key (mail)=(a@x) already exists.` names columns without quotation marks.
+    #[must_use]
+    pub fn client_detail(&self, detail: &str, at: Option<u32>) -> String {
+        let said = self.client_message(detail, at);
+        let Some((begin, names)) = said
+            .split_once(")=(")
+            .and_then(|(before, _)| Some((before.find('(')? + 1, before)))
+        else {
+            return said;
+        };
+        let part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+        let mut told = said[..begin].to_owned();
+        let mut rest = &names[begin..];
+        while let Some(start) = rest.find(part) {
+            let word = &rest[start..];
+            let end = word.find(|c| !part(c)).unwrap_or(word.len());
+            told += &rest[..start];
+            told += self.client_name(Named::Column, &word[..end]);
+            rest = &word[end..];
+        }
+        told += rest;
+        told += &said[names.len()..];
+        told
+    }
+
+    /// Whether the client knows this table by this name: a row of it is the client's own.
+    #[must_use]
+    pub fn is_client_table(&self, table: &str) -> bool {
+        let renames = |rename: &Rename| rename.kind == Named::Table && rename.from == table;
+        !self.renames.iter().any(renames)
+    }
+
+    /// Whether the text names this legacy table, whose rows are read from that unified one.
+    #[must_use]
+    pub fn is_read_for(&self, unified: &TableName, legacy: &TableName) -> bool {
+        let renames = |kind, from: &str, to: &str| {
+            let mut all = self.renames.iter();
+            all.any(|rename| rename.kind == kind && rename.from == from && rename.to == to)
+        };
+        if unified.name == legacy.name {
+            renames(Named::Schema, &unified.schema, &legacy.schema)
+        } else {
+            renames(Named::Table, &unified.name, &legacy.name)
+        }
+    }
+
+    /// A message about a command that must not write. `statement` is the one that failed, of those that
+    /// were sent: of several that stand for one of the client's one is told.
+    #[must_use]
+    pub fn client_command(&self, message: &str, statement: usize) -> String {
+        let mut answers = self.answers.iter().skip(statement);
+        let told = answers.find(|answer| !answer.silent);
+        let command = match told.and_then(|answer| answer.tag) {
+            Some(verb) => verb.command(),
+            // It is what the client sent; only a lock may be ours.
+            None if message.contains("SELECT FOR ") && !self.locks() => "SELECT",
+            None => return message.to_owned(),
+        };
+        let found = COMMANDS.iter().find(|name| message.contains(*name));
+        match found {
+            Some(found) => message.replacen(found, command, 1),
+            None => message.to_owned(),
+        }
+    }
+
+    fn locks(&self) -> bool {
+        let mut words = self.original.split(|c: char| !c.is_alphanumeric());
+        words.any(|word| word.eq_ignore_ascii_case("for"))
+    }
+
+    /// Where it happened; `None` if the client would be shown what it has not written.
+    #[must_use]
+    pub fn client_context(&self, context: &str) -> Option<String> {
+        let mut tables = self.renames.iter().filter(|r| r.kind == Named::Table);
+        let said = match context.strip_prefix(STAGED) {
+            Some(line) => format!("COPY {},{line}", tables.next()?.to),
+            None => context.to_owned(),
+        };
+        // Lines of functions and statements of ours.
+        let ours = said.contains("crossfade") || said.contains("cf_");
+        (!ours).then(|| self.client_message(&said, None))
+    }
+}
+
+impl TagVerb {
+    /// What PostgreSQL calls the command when it must not run.
+    fn command(self) -> &'static str {
+        match self {
+            TagVerb::Insert => "INSERT",
+            TagVerb::Update => "UPDATE",
+            TagVerb::Delete => "DELETE",
+            TagVerb::Merge => "MERGE",
+            TagVerb::Copy => "COPY FROM",
+            TagVerb::Truncate => "TRUNCATE TABLE",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Phase, RuleSet, SearchPath, SourceFile, Verdict};
+
+    const RULES: &str = r#"
+[migration]
+name = "m"
+phase = "unified_read"
+
+[[table]]
+legacy = "public.customers"
+unified = "public.people"
+key = ["id"]
+
+[table.columns]
+id = { type = "int" }
+email = { type = "text", unified = "mail" }
+"#;
+
+    fn told<T>(phase: Phase, sql: &str, tell: impl Fn(&super::Rewritten) -> T) -> T {
+        let file = SourceFile {
+            path: "m.toml".into(),
+            text: RULES.to_owned(),
+        };
+        let rules = RuleSet::compile(vec![file]).expect("the rules of the test are right");
+        let rules = rules.with_phase(None, phase);
+        match &rules.rewrite(sql, SearchPath::AsDeclared).verdict {
+            Verdict::Rewritten(rewritten) => tell(rewritten),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_key_that_met_another_has_the_clients_columns() {
+        let insert = "INSERT INTO customers (email) VALUES ('mail')";
+        for (server, client) in [
+            (
+                "Key (mail)=(mail) already exists.",
+                "Key (email)=(mail) already exists.",
+            ),
+            (
+                "Key (lower(mail), id)=(a)=(mail, 1) already exists.",
+                "Key (lower(email), id)=(a)=(mail, 1) already exists.",
+            ),
+            (
+                "La clé « (mail)=(x) » existe déjà.",
+                "La clé « (email)=(x) » existe déjà.",
+            ),
+            ("mail", "mail"),
+        ] {
+            let said = told(Phase::UnifiedRead, insert, |r| {
+                r.client_detail(server, None)
+            });
+            assert_eq!(said, client);
+        }
+    }
+
+    #[test]
+    fn a_command_that_must_not_write_is_the_clients() {
+        let cannot = |what: &str| format!("cannot execute {what} in a read-only transaction");
+        for (phase, sql, server, client) in [
+            (
+                Phase::DualWrite,
+                "UPDATE customers SET id = id",
+                "SELECT",
+                "UPDATE",
+            ),
+            (Phase::DualRead, "DELETE FROM customers", "SELECT", "DELETE"),
+            (
+                Phase::UnifiedRead,
+                "DELETE FROM customers",
+                "SELECT FOR UPDATE",
+                "DELETE",
+            ),
+            (
+                Phase::UnifiedRead,
+                "COPY customers FROM STDIN",
+                "CREATE TABLE",
+                "COPY FROM",
+            ),
+            (
+                Phase::UnifiedRead,
+                "WITH w AS (DELETE FROM customers RETURNING id) SELECT * FROM w",
+                "SELECT FOR UPDATE",
+                "SELECT",
+            ),
+            (
+                Phase::UnifiedOnly,
+                "SELECT id FROM customers FOR UPDATE",
+                "SELECT FOR UPDATE",
+                "SELECT FOR UPDATE",
+            ),
+        ] {
+            let said = told(phase, sql, |r| r.client_command(&cannot(server), 0));
+            assert_eq!(said, cannot(client), "{phase}: {sql}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_a_copy_is_one_of_the_clients_table_and_nothing_of_ours_is_shown() {
+        let copy = "COPY customers FROM STDIN";
+        for (server, client) in [
+            (
+                "COPY cf_copy, line 1, column id: \"x\"",
+                Some("COPY customers, line 1, column id: \"x\""),
+            ),
+            (
+                "PL/pgSQL function touch() line 1 at RAISE",
+                Some("PL/pgSQL function touch() line 1 at RAISE"),
+            ),
+            ("PL/pgSQL function crossfade.put_x() line 1 at RAISE", None),
+            ("SQL statement \"WITH cf_new AS (…)\"", None),
+        ] {
+            let said = told(Phase::DualWrite, copy, |r| r.client_context(server));
+            assert_eq!(said.as_deref(), client, "{server}");
+        }
+        let own = |table: &str| told(Phase::DualWrite, copy, |r| r.is_client_table(table));
+        assert!(own("customers") && !own("people"));
+    }
+}
