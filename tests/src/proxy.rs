@@ -198,15 +198,30 @@ impl Proxy {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    /// The rule file of the tests in a phase: the shipped one, but that the new application of the tests
+    /// deletes and hides rows in every phase, and both sides are expected to be alike behind it.
+    ///
+    /// # Panics
+    ///
+    /// If the shipped file does not say what is replaced.
+    #[must_use]
+    pub fn rules_in(phase: Phase) -> String {
+        let phase = format!("\nphase = \"{phase}\"\n");
+        let replaced = [
+            ("\nphase = \"legacy_only\"\n", phase.as_str()),
+            ("\nwhen_hidden = \"keep\"\n", "\nwhen_hidden = \"remove\"\n"),
+        ];
+        replaced
+            .into_iter()
+            .fold(RULES.to_owned(), |text, (from, to)| {
+                assert!(text.contains(from), "the shipped rules say {from}");
+                text.replace(from, to)
+            })
+    }
+
     /// Writes the rule file in a phase, whatever it was before. A serving proxy will notice.
     pub fn write_phase(&self, phase: Phase) -> anyhow::Result<()> {
-        let line = format!("phase = \"{phase}\"");
-        ensure!(RULES.contains("\nphase = \"legacy_only\"\n"));
-        let text = RULES.replace("\nphase = \"legacy_only\"\n", &format!("\n{line}\n"));
-        // The new application of the tests deletes and hides rows in every phase, and both sides are
-        // expected to be alike behind it.
-        ensure!(text.contains("\nwhen_hidden = \"keep\"\n"));
-        let text = text.replace("when_hidden = \"keep\"", "when_hidden = \"remove\"");
+        let text = Self::rules_in(phase);
         // As editors do it: the watcher must never see half a file.
         let new = self.dir.path().join("iso_agents.toml.new");
         std::fs::write(&new, text)?;

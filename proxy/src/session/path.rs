@@ -204,7 +204,21 @@ impl<P: Pin> Session<P> {
         // What has a backslash is cut into other statements by another setting. The server tells that
         // setting by itself, but not before it has come to the end of what was sent to it.
         let not_told = self.strings.is_none() || !self.expects.is_empty();
-        (not_told && text.contains(&b'\\')) || self.read_text_depends(text)
+        (not_told && text.contains(&b'\\') && self.may_depend(text)) || self.read_text_depends(text)
+    }
+
+    /// Whether names in a text, or what it does, may depend on how it is cut: not if it is nothing to the
+    /// rules under either setting.
+    fn may_depend(&self, text: &[u8]) -> bool {
+        let Ok(text) = std::str::from_utf8(text) else {
+            return true;
+        };
+        [Strings::Standard, Strings::Escapes]
+            .into_iter()
+            .any(|strings| {
+                let reading = self.generation.look(text, SearchPath::Unknown, strings);
+                !matches!(reading.verdict, Verdict::PassThrough) || !reading.effects.is_empty()
+            })
     }
 
     /// A text that has to be read.

@@ -36,6 +36,8 @@ const FUNCTIONS: &[(&str, Callers)] = &[
     ("is_stale_", Callers::Writers),
     ("put_legacy_", Callers::Writers),
     ("remove_legacy_", Callers::Writers),
+    ("hide_legacy_", Callers::Writers),
+    ("keep_last_", Callers::Writers),
     ("put_one_", Callers::Writers),
     ("put_", Callers::Writers),
     ("remove_one_", Callers::Writers),

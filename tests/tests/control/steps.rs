@@ -4,12 +4,6 @@ use crossfade_tests::control::{self, Running, number, pid, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 
-const RULES: &str = include_str!("../../../rewrite-rules/rules/iso_agents.toml");
-
-fn rules_in(phase: Phase) -> String {
-    RULES.replace("phase = \"legacy_only\"", &format!("phase = \"{phase}\""))
-}
-
 fn file(proxy: &Proxy) -> String {
     std::fs::read_to_string(proxy.rule_file()).unwrap()
 }
@@ -34,7 +28,7 @@ async fn a_step_changes_one_word_of_the_file_and_the_proxy_follows() {
         ("rollback", Phase::DualWrite),
     ] {
         proxy.crossfade(&[command, "iso_agents"]).await.unwrap();
-        assert_eq!(file(&proxy), rules_in(phase));
+        assert_eq!(file(&proxy), Proxy::rules_in(phase));
         // No waiting here: the command returned because this is so.
         let now = number(
             &client,
@@ -113,7 +107,7 @@ async fn a_refused_step_names_every_gate_and_what_settles_it() {
     ] {
         assert!(refused.errors.contains(text), "`{text}` in {refused:?}");
     }
-    assert_eq!(file(&proxy), rules_in(Phase::DualRead));
+    assert_eq!(file(&proxy), Proxy::rules_in(Phase::DualRead));
     assert_eq!(
         number(&client, "SELECT count(*) FROM crossfade.events")
             .await
@@ -138,7 +132,7 @@ async fn a_refused_step_names_every_gate_and_what_settles_it() {
 
     proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
     proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
-    assert_eq!(file(&proxy), rules_in(Phase::UnifiedRead));
+    assert_eq!(file(&proxy), Proxy::rules_in(Phase::UnifiedRead));
 }
 
 #[tokio::test]
@@ -193,7 +187,7 @@ async fn legacy_that_missed_writes_is_not_read_again_unless_forced() {
         "a rehearsal",
     ];
     proxy.crossfade(&forced).await.unwrap();
-    assert_eq!(file(&proxy), rules_in(Phase::DualRead));
+    assert_eq!(file(&proxy), Proxy::rules_in(Phase::DualRead));
     let recorded = "SELECT count(*) FROM crossfade.events WHERE forced AND reason = 'a rehearsal' \
                     AND gates->0->>'met' = 'false'";
     assert_eq!(number(&client, recorded).await.unwrap(), 1);
@@ -220,7 +214,7 @@ async fn a_step_waits_for_a_writer_that_goes_around_the_proxy() {
         "{blocker}"
     );
     assert!(blocker.contains("UPDATE iso_agents"), "{blocker}");
-    assert_eq!(file(&proxy), rules_in(Phase::ShadowRead));
+    assert_eq!(file(&proxy), Proxy::rules_in(Phase::ShadowRead));
     assert!(!step.is_over().unwrap());
     // A later writer began in the new phase and is not waited for.
     let later = world.client(&world.postgres.url("around")).await.unwrap();
@@ -270,7 +264,7 @@ async fn a_step_that_is_killed_in_its_drain_leaves_a_phase_that_status_can_tell(
             .contains("stays in shadow_read, which is not drained yet"),
         "{next:?}"
     );
-    assert_eq!(file(&proxy), rules_in(Phase::ShadowRead));
+    assert_eq!(file(&proxy), Proxy::rules_in(Phase::ShadowRead));
 }
 
 #[tokio::test]

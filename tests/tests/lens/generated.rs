@@ -3,6 +3,7 @@
 use crossfade_tests::answer::comparable;
 use crossfade_tests::raw::RawClient;
 use crossfade_tests::twin::{Case, Twin, USER_SETTINGS};
+use rewrite_rules::Phase;
 
 const STAFF: Case = Case {
     name: "staff",
@@ -18,7 +19,7 @@ const AS_LEGACY: &str =
     "(SELECT id, nr, first, last, pay, full_name AS called, yearly FROM people)";
 
 /// `{p}` is the phase's own number.
-const STATEMENTS: [&str; 31] = [
+const STATEMENTS: [&str; 30] = [
     "INSERT INTO staff (first, last, pay) VALUES ('Ann{p}', 'B', 10.005) RETURNING *",
     "INSERT INTO staff VALUES (DEFAULT, DEFAULT, 'all{p}', 'y', 1) RETURNING *",
     "INSERT INTO staff VALUES (DEFAULT, 40{p}, 'all{p}', 'y', 1, DEFAULT, DEFAULT) RETURNING *",
@@ -45,7 +46,6 @@ const STATEMENTS: [&str; 31] = [
     "UPDATE staff SET first = 'Eve{p}', pay = pay + 1 WHERE first = 'Ann{p}' RETURNING *",
     "UPDATE staff SET called = DEFAULT, last = first WHERE first = 'Eve{p}' RETURNING *",
     "UPDATE staff SET called = DEFAULT WHERE id = 1",
-    "UPDATE staff SET id = DEFAULT, nr = DEFAULT WHERE first = 'given{p}' RETURNING *",
     "UPDATE staff SET (first, last) = (SELECT 'z{p}', 'w') WHERE id = 1 RETURNING *",
     "INSERT INTO staff (id, first) OVERRIDING SYSTEM VALUE VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET last = 'c{p}' RETURNING *",
     "DELETE FROM staff WHERE called = 'Two{p}'",
@@ -59,6 +59,15 @@ async fn columns_that_fill_themselves_answer_as_before() {
     twin.in_every_phase(async |phase| {
         let number = (phase as usize).to_string();
         let mut wrong = String::new();
+        // Legacy would draw another number for itself.
+        let drawn =
+            "UPDATE staff SET id = DEFAULT, nr = DEFAULT WHERE first = 'given{p}' RETURNING *";
+        let drawn = drawn.replace("{p}", &number);
+        if phase == Phase::UnifiedRead {
+            twin.refused(&drawn, "GENERATED ALWAYS").await.unwrap();
+        } else {
+            twin.same(&drawn).await.unwrap();
+        }
         for sql in STATEMENTS {
             if let Err(error) = twin.same(&sql.replace("{p}", &number)).await {
                 wrong += &format!("{phase}: {error}\n\n");

@@ -84,7 +84,7 @@ impl<'a> Unified<'_, 'a> {
             Some(Generated::Identity { always: true } | Generated::Expression(_)) => true,
         };
         if only_default && value.is_some_and(is_default) {
-            if self.mirrors && !column.is_computed() && !self.lens.is_key(column) {
+            if self.mirrors && !column.is_computed() {
                 return Err(refuse::unsupported(
                     &format!(
                         "DEFAULT for {}, which is GENERATED ALWAYS AS IDENTITY, in an UPDATE",
