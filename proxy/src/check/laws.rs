@@ -6,7 +6,7 @@ use rewrite_rules::lens::{RekeyTrial, quote_ident};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use super::{Findings, Severity};
+use super::{About, Findings, Severity};
 use crate::control::{ControlError, schema};
 
 /// What a session may be set to, and no value may depend on. Whoever has put the rows had them
@@ -91,11 +91,14 @@ async fn trial(
             return Ok(());
         }
         if !refused.is_empty() {
+            let some = refused.len() < REFUSED_MAX && (refused.len() as i64) < rows;
+            findings.about(if some { About::Aside } else { About::Rows });
             findings.add(
                 severity,
                 told(lens, rows, &refused),
                 "repair such rows first; a backfill sets them aside in crossfade.divergence",
             );
+            findings.about(About::Rows);
             if refused.len() >= REFUSED_MAX {
                 return Ok(());
             }

@@ -23,7 +23,7 @@
 //! in a transaction where it did       that, its end, or the end of a part of it (ROLLBACK TO)
 //! ```
 
-use rewrite_rules::{Does, Meaning, SearchPath, Strings, Touch, Verdict, touch};
+use rewrite_rules::{Does, Meaning, Reading, SearchPath, Strings, Touch, Verdict, touch};
 
 use super::expect::{Expect, Read};
 use super::judge::is_refused;
@@ -207,18 +207,16 @@ impl<P: Pin> Session<P> {
         (not_told && text.contains(&b'\\') && self.may_depend(text)) || self.read_text_depends(text)
     }
 
-    /// Whether names in a text, or what it does, may depend on how it is cut: not if it is nothing to the
-    /// rules under either setting.
+    /// Whether names in a text, or what it does, may depend on how it is cut: not if it names nothing and
+    /// does the same under either setting.
     fn may_depend(&self, text: &[u8]) -> bool {
         let Ok(text) = std::str::from_utf8(text) else {
             return true;
         };
-        [Strings::Standard, Strings::Escapes]
-            .into_iter()
-            .any(|strings| {
-                let reading = self.generation.look(text, SearchPath::Unknown, strings);
-                !matches!(reading.verdict, Verdict::PassThrough) || !reading.effects.is_empty()
-            })
+        let [standard, escapes] = [Strings::Standard, Strings::Escapes]
+            .map(|strings| self.generation.look(text, SearchPath::Unknown, strings));
+        let passes = |reading: &Reading| matches!(reading.verdict, Verdict::PassThrough);
+        !passes(&standard) || !passes(&escapes) || standard.effects != escapes.effects
     }
 
     /// A text that has to be read.
