@@ -90,6 +90,9 @@ impl Depth {
 
 /// Rows on which the mapping is tried where nobody says how many.
 pub const SAMPLE_ROWS: u32 = 1000;
+/// Rows on which it is tried beside a running application, by a step or by a proxy that sees other rules:
+/// enough to show a wrong mapping, and few to be locked until the trial is over.
+pub(crate) const TRIED_ROWS: u32 = 100;
 
 /// Collects what is found about one table.
 pub(crate) struct Findings {

@@ -20,7 +20,7 @@ use tokio_postgres::Client;
 use super::connection::connect;
 use super::error::ControlError;
 use super::phase_file;
-use crate::check::{self, Depth, SAMPLE_ROWS};
+use crate::check::{self, Depth, TRIED_ROWS};
 
 /// Rows are tried and searched for collisions, each search within a minute.
 const RULES_TIMEOUT: Duration = Duration::from_secs(300);
@@ -161,7 +161,7 @@ async fn new_errors(
     (rules, migration): (&RuleSet, &Migration),
     (running, old): (&RuleSet, Option<&Migration>),
 ) -> Result<Vec<String>, ControlError> {
-    let sample_rows = SAMPLE_ROWS;
+    let sample_rows = TRIED_ROWS;
     let depth = Depth::Rows { sample_rows };
     let mut wrong = errors(client, rules, migration, depth).await?;
     if let Some(old) = old.filter(|_| !wrong.is_empty()) {

@@ -186,14 +186,19 @@ async fn tables_exist(client: &Client, migration: &Migration) -> Result<Gate, Co
     })
 }
 
-/// Rows are tried as long as both sides are to be in step: later the legacy ones may be stale.
+/// Rows are tried before the first of them is written to both sides; later a backfill and a verify have
+/// seen all of them, and a trial locks what it tries.
 fn depth(from: Phase) -> check::Depth {
     match from {
-        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {
-            let sample_rows = check::SAMPLE_ROWS;
-            check::Depth::Rows { sample_rows }
-        }
-        Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => check::Depth::Fit,
+        Phase::LegacyOnly => check::Depth::Rows {
+            sample_rows: check::TRIED_ROWS,
+        },
+        Phase::DualWrite
+        | Phase::ShadowRead
+        | Phase::DualRead
+        | Phase::UnifiedRead
+        | Phase::UnifiedOnly
+        | Phase::Retired => check::Depth::Fit,
     }
 }
 

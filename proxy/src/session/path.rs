@@ -23,13 +23,28 @@
 //! in a transaction where it did       that, its end, or the end of a part of it (ROLLBACK TO)
 //! ```
 
-use rewrite_rules::{Does, Meaning, Reading, SearchPath, Strings, Touch, Verdict, touch};
+use rewrite_rules::{
+    Does, Meaning, OnPrepared, Reading, SearchPath, Strings, Touch, Verdict, touch,
+};
 
 use super::expect::{Expect, Read};
 use super::judge::is_refused;
 use super::{Encoding, Pin, Reader, Session};
 use crate::wire::frame::Header;
 use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
+
+/// Whether what two readings of a text do to the session is the same; a statement that is prepared has
+/// other words under another setting, and neither names anything.
+fn does_the_same(one: &Reading, other: &Reading) -> bool {
+    let (one, other) = (&one.effects, &other.effects);
+    let same = |(one, other): (&OnPrepared, &OnPrepared)| match (&one.does, &other.does) {
+        (Does::Prepare { name: one, .. }, Does::Prepare { name: other, .. }) => one == other,
+        (one, other) => one == other,
+    };
+    one.path == other.path
+        && one.prepared.len() == other.prepared.len()
+        && one.prepared.iter().zip(&other.prepared).all(same)
+}
 
 /// The name of the question's statement and portal.
 const NAME: &[u8] = b"cf_path";
@@ -216,7 +231,7 @@ impl<P: Pin> Session<P> {
         let [standard, escapes] = [Strings::Standard, Strings::Escapes]
             .map(|strings| self.generation.look(text, SearchPath::Unknown, strings));
         let passes = |reading: &Reading| matches!(reading.verdict, Verdict::PassThrough);
-        !passes(&standard) || !passes(&escapes) || standard.effects != escapes.effects
+        !passes(&standard) || !passes(&escapes) || !does_the_same(&standard, &escapes)
     }
 
     /// A text that has to be read.

@@ -1,3 +1,3 @@
-MERGE INTO badge b USING (VALUES (1, 'u{p}'), (2, 'v{p}'), (5, 'w{p}')) AS v (id, region) ON b.person_id = v.id WHEN MATCHED AND v.id = 5 THEN DO NOTHING WHEN MATCHED THEN UPDATE SET region = v.region;
+MERGE INTO badge b USING (SELECT k.person_id, w.id, w.region FROM (VALUES (1, 'u{p}'), (2, 'v{p}'), (5, 'w{p}')) AS w (id, region) JOIN member_ids AS k ON k.legacy_id = w.id) AS v ON b.person_id = v.person_id WHEN MATCHED AND v.id = 5 THEN DO NOTHING WHEN MATCHED THEN UPDATE SET region = v.region;
 WITH done AS (MERGE INTO public.person AS p USING (SELECT 'm3@x' AS e UNION SELECT 'made{p}@x') AS s ON p.email = s.e WHEN MATCHED THEN UPDATE SET name = 'by {p}' WHEN NOT MATCHED THEN INSERT (email, name) VALUES (s.e, 'new') RETURNING merge_action(), s.e, p.name) SELECT * FROM done ORDER BY 2;
 MERGE INTO badge b USING (SELECT person_id FROM member_ids WHERE legacy_id = 10{p}) AS v ON b.person_id = v.person_id WHEN MATCHED THEN DELETE;

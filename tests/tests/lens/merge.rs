@@ -163,7 +163,8 @@ async fn what_the_new_application_merges_reaches_the_legacy_table() {
         twin.same(&sql).await.unwrap();
     }
     twin.carry_to(Phase::DualWrite).await.unwrap();
-    let different = "MERGE INTO badge b USING (SELECT 1) AS v ON b.person_id = 3 WHEN MATCHED AND b.number > 1 \
+    let different = "MERGE INTO badge b USING (SELECT person_id FROM member_ids WHERE legacy_id = 3) AS v \
+                     ON b.person_id = v.person_id WHEN MATCHED AND b.number > 1 \
                      THEN UPDATE SET region = 'x' WHEN MATCHED THEN UPDATE SET visits = 3";
     twin.refused(different, "set different columns")
         .await
