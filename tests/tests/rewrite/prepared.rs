@@ -237,11 +237,12 @@ async fn what_cannot_be_prepared_anew_is_dropped_as_if_it_were_there() -> anyhow
     let mut session = RawClient::connect(proxy.port, "moved").await?;
     session.simple(PREPARED[0]).await?;
     session.simple("PREPARE r2 AS TABLE iso_agents").await?;
+    step(&proxy, Phase::DualRead).await?;
+    // Behind the step, which is not taken by rules that do not fit; it is prepared anew at its next use.
     let direct = world.postgres.connect("moved").await?;
     direct
         .batch_execute("ALTER TABLE users RENAME TO gone")
         .await?;
-    step(&proxy, Phase::DualRead).await?;
     for (name, simple) in [("r('x')", true), ("r2", false)] {
         let told = comparable(&session.simple(&format!("EXECUTE {name}")).await?);
         assert!(told[0].starts_with("E ERROR | 42P01"), "{told:?}");
