@@ -11,12 +11,16 @@ use crossfade::testbed::{Postgres, free_port};
 use rewrite_rules::Phase;
 
 use crate::binary;
+use crate::control::until;
 use crate::world::{PASSWORD, USER};
 
 const RULES: &str = include_str!("../../rewrite-rules/rules/iso_agents.toml");
 /// A debug build on a busy machine; a proxy that needs longer hangs.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// It looks once a second.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Dropping it ends the proxy and removes its files.
 pub struct Proxy {
@@ -255,7 +259,28 @@ impl Proxy {
 
     /// Runs `crossfade` with this proxy's configuration; its output, or an error with it.
     pub async fn crossfade(&self, args: &[&str]) -> anyhow::Result<String> {
+        if let (Some(_), ["verify", migration, ..]) = (&self.process, args) {
+            // What was written around it between a verification and its first look, nobody could tell afterwards,
+            // and a gate would say so. A proxy that cannot look does not keep anybody waiting.
+            let looked = tokio::time::timeout(LOOK_TIMEOUT, self.first_look(migration));
+            let _: Result<anyhow::Result<()>, _> = looked.await;
+        }
         run_crossfade(args, &self.config()).await
+    }
+
+    /// Until this proxy has looked for writers around it, in a phase in which it does.
+    async fn first_look(&self, migration: &str) -> anyhow::Result<()> {
+        let config = std::fs::read_to_string(self.config())?;
+        let control = config.lines().skip_while(|line| *line != "[control]");
+        let mut urls = control.filter_map(|line| line.strip_prefix("url = \"")?.strip_suffix('"'));
+        let url = urls.next().context("no control connection")?;
+        let client = crossfade::demo::client::connect(url, "test").await?;
+        let looked = format!(
+            "EXISTS (SELECT FROM crossfade.watches WHERE migration = '{migration}') OR EXISTS ( \
+             SELECT FROM crossfade.instances WHERE migration = '{migration}' \
+             AND phase NOT IN ('dual_write', 'shadow_read', 'dual_read', 'unified_read'))"
+        );
+        until(&client, &looked).await
     }
 
     /// Like a power cut: nothing in it gets a word in.
