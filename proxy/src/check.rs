@@ -201,10 +201,12 @@ async fn tables(
             && fits
             && writes_legacy(phase)
         {
-            findings.about(About::Rows);
             if !phase.reads_unified() {
+                // Also what is left in unified of a visit to it, which the next backfill settles.
+                findings.about(About::Aside);
                 collisions::check(client, lens, &mut findings).await?;
             }
+            findings.about(About::Rows);
             lookups::check(client, lens, &mut findings).await?;
             targets::check(client, (rules, migration), lens, &mut findings).await?;
             // A row of a split table may be nothing without one of another, which is not copied yet.
