@@ -43,8 +43,15 @@ pub(super) async fn check(
     foreign_keys(client, &tables, findings).await?;
     let mut told = BTreeSet::new();
     for lookup in lens.lookups() {
-        let Some(plan) = plan(client, &lookup.sql).await? else {
-            continue;
+        let plan = match plan(client, &lookup.sql).await? {
+            Ok(plan) => plan,
+            Err(said) => {
+                let what = lookup.what;
+                findings.note(format!(
+                    "whether {what} has its indexes cannot be told, it has no plan: {said}"
+                ));
+                continue;
+            }
         };
         let mut scans = Vec::new();
         whole_scans(&plan, None, &mut scans);
@@ -97,8 +104,8 @@ async fn foreign_keys(
     Ok(())
 }
 
-/// The plan of a statement; `None` where there is none, since it names what is not there yet.
-async fn plan(client: &Client, sql: &str) -> Result<Option<Value>, ControlError> {
+/// The plan of a statement, or why there is none: it may name what is not there yet.
+async fn plan(client: &Client, sql: &str) -> Result<Result<Value, String>, ControlError> {
     let doing = "plan of a look-up";
     let begun = client.batch_execute(PLAN).await;
     begun.map_err(ControlError::sql(doing))?;
@@ -109,13 +116,18 @@ async fn plan(client: &Client, sql: &str) -> Result<Option<Value>, ControlError>
     ended.map_err(ControlError::sql(doing))?;
     let rows = match explained {
         Ok(rows) => rows,
-        Err(error) if error.as_db_error().is_some() => return Ok(None),
-        Err(error) => return Err(ControlError::sql(doing)(error)),
+        Err(error) => {
+            return match error.as_db_error() {
+                Some(said) => Ok(Err(said.message().to_owned())),
+                None => Err(ControlError::sql(doing)(error)),
+            };
+        }
     };
-    Ok(rows.iter().find_map(|message| match message {
+    let plan = rows.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => serde_json::from_str(row.get(0)?).ok(),
         _ => None,
-    }))
+    });
+    Ok(plan.ok_or_else(|| "the server's answer is no JSON".to_owned()))
 }
 
 struct Scan {

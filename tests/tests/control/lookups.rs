@@ -11,6 +11,8 @@ async fn told(twin: &Twin) -> Vec<String> {
         Err(error) => error.to_string(),
     };
     assert!(said.contains(" notes"), "{said}");
+    // Each of them could be planned, or nothing was looked at.
+    assert!(!said.contains("cannot be told, it has no plan"), "{said}");
     let lines = said.lines().filter(|line| line.contains(TOLD));
     lines.map(str::to_owned).collect()
 }
