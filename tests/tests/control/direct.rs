@@ -1,6 +1,7 @@
 //! Writers around the proxies while these keep both sides in step: seen, told, and held against the
 //! steps at which what they wrote would be missed.
 
+use crossfade::testbed::iso_agents;
 use crossfade_tests::control::{number, pid, run, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
@@ -276,4 +277,40 @@ async fn a_repair_says_what_it_will_overwrite_before_it_does() {
     ] {
         assert!(repaired.errors.contains(text), "`{text}`: {repaired:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_proxy_ever_looked_or_one_cannot_tell_the_gate_is_not_met() {
+    let world = World::start().await.unwrap();
+    world.database("unseen").await.unwrap();
+    let client = world.client(&world.postgres.url("unseen")).await.unwrap();
+    iso_agents::carry_over(&client).await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "unseen", Phase::UnifiedRead).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
+    let refused = async |proxy: &Proxy, why: &str| {
+        let advance = ["advance", "iso_agents", "--drain-timeout-seconds", "1"];
+        let refused = run(&proxy.config(), &advance).await.unwrap();
+        assert!(!refused.status.success(), "{refused:#?}");
+        for text in ["around the proxies     NOT met", why, "--force"] {
+            assert!(refused.errors.contains(text), "`{text}`: {refused:#?}");
+        }
+    };
+    refused(&proxy, "no proxy has ever looked").await;
+
+    let proxy = proxy.serve().await.unwrap();
+    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
+    // One that is behind another pooler, where no session bears a number of the server's.
+    client
+        .batch_execute(
+            "INSERT INTO crossfade.instances (instance, migration, phase, generation, drained, rules_hash, \
+             address, seen_at) SELECT gen_random_uuid(), migration, phase, generation, drained, rules_hash, \
+             'pooled', clock_timestamp() + interval '1 hour' FROM crossfade.instances",
+        )
+        .await
+        .unwrap();
+    let blind = "a proxy does not find its own sessions among the server's";
+    refused(&proxy, blind).await;
+    let told = status(&proxy).await;
+    assert!(told.contains(blind), "{told}");
 }

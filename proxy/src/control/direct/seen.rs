@@ -116,17 +116,23 @@ async fn since_verify(client: &Client, migration: &str) -> Result<Vec<String>, C
     Ok(lines)
 }
 
-/// Whether a proxy looks, and can tell its own sessions.
-async fn is_looked(client: &Client, migration: &str) -> Result<bool, ControlError> {
+/// Why no proxy, or not every one, can tell who writes around it at this moment; `None` where all can.
+async fn blind(client: &Client, migration: &str) -> Result<Option<&'static str>, ControlError> {
     let row = client
         .query_one(
-            "SELECT count(*) > 0 AND bool_and(looked_at IS NOT NULL) FROM crossfade.instances \
+            "SELECT count(*), coalesce(bool_and(looked_at IS NOT NULL), false) FROM crossfade.instances \
              WHERE migration = $1 AND seen_at > clock_timestamp() - make_interval(secs => $2)",
             &[&migration, &GONE_AFTER_SECONDS],
         )
         .await
         .map_err(ControlError::sql("look at who wrote around the proxies"))?;
-    Ok(row.get::<_, Option<bool>>(0).unwrap_or(false))
+    Ok(match row.get(0) {
+        0_i64 => Some("no proxy serves"),
+        _one_or_more if row.get(1) => None,
+        _one_or_more => Some(
+            "a proxy does not find its own sessions among the server's, as behind another pooler",
+        ),
+    })
 }
 
 /// What `status` says while both sides are written.
@@ -138,14 +144,10 @@ pub async fn lines(
 ) -> Result<Vec<String>, ControlError> {
     let mut lines: Vec<String> = writers.iter().map(ToString::to_string).collect();
     if lines.is_empty() && is_watched(phase) {
-        lines.push(
-            if is_looked(client, migration).await? {
-                "nobody was seen to write around the proxies, which look once a second"
-            } else {
-                "no proxy can tell who writes around it"
-            }
-            .to_owned(),
-        );
+        lines.push(match blind(client, migration).await? {
+            None => "nobody was seen to write around the proxies, which look once a second".to_owned(),
+            Some(why) => format!("it cannot be told who writes around the proxies: {why}"),
+        });
     }
     Ok(lines)
 }
@@ -189,7 +191,7 @@ pub(super) async fn watched(
 }
 
 /// Why it cannot be told who has written around the proxies since both sides were last found to be the
-/// same; `None` where it can, and where no proxy has ever looked, for none has served the migration.
+/// same; `None` where it can.
 async fn cannot_tell(client: &Client, migration: &str) -> Result<Option<String>, ControlError> {
     let row = client
         .query_opt(
@@ -203,7 +205,7 @@ async fn cannot_tell(client: &Client, migration: &str) -> Result<Option<String>,
         .await
         .map_err(ControlError::sql("look at who wrote around the proxies"))?;
     let Some(row) = row else {
-        return Ok(None);
+        return Ok(Some("no proxy has ever looked".to_owned()));
     };
     let (since, until): (String, String) = (row.get(2), row.get(3));
     if row.get(0) {
@@ -213,6 +215,9 @@ async fn cannot_tell(client: &Client, migration: &str) -> Result<Option<String>,
         return Ok(Some(format!(
             "no proxy looked before {since}, and the last clean verify is older than that"
         )));
+    }
+    if let Some(why) = blind(client, migration).await? {
+        return Ok(Some(why.to_owned()));
     }
     let open = undecided(client, migration).await?;
     Ok((open > 0).then(|| {
@@ -261,14 +266,13 @@ pub(in crate::control) async fn unseen(
         seen.join("; ")
     } else if let Some(why) = &open {
         settle = format!(
-            "have a proxy serve, then `crossfade verify {}`",
+            "have a proxy serve that has the server's own sessions, then `crossfade verify {}`; \
+             whoever knows that nobody writes there takes the step with --force",
             migration.name
         );
         format!("it cannot be told whether somebody wrote there: {why}")
-    } else if is_looked(client, &migration.name).await? {
-        "nobody was seen to write there since the last clean verify".to_owned()
     } else {
-        "no proxy can tell who writes around it".to_owned()
+        "nobody was seen to write there since the last clean verify".to_owned()
     };
     Ok(Gate {
         name: "around the proxies",
