@@ -34,8 +34,9 @@ impl RuleSet {
     }
 
     /// A query of one row and column by which a session tells what the managed tables' names mean
-    /// in it, a letter for each: `t` the declared table, `f` not that one; and behind them
-    /// two for how it reads texts. `None` where there is nothing to ask.
+    /// in it, a letter for each: `t` the declared table, `b` that one, and a temporary table that the path
+    /// has behind it would come first if the path did not name their schema; `f` not that one; and
+    /// behind them two for how it reads texts. `None` where there is nothing to ask.
     ///
     /// Where the declared table is not there (it was dropped when it was retired) the name means what it
     /// would mean if it were: the declared one, unless a schema before its own in the path (that of
@@ -62,11 +63,17 @@ impl RuleSet {
                  ON cf_n.oid OPERATOR(pg_catalog.=) cf_c.relnamespace \
                  WHERE cf_c.oid OPERATOR(pg_catalog.=) {found})"
             ));
+            let temporary = format!(
+                "EXISTS (SELECT FROM pg_catalog.pg_class AS cf_c \
+                 WHERE cf_c.relname OPERATOR(pg_catalog.=) {}::pg_catalog.name \
+                 AND cf_c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())",
+                quote_literal(&table.name)
+            );
             format!(
                 "CASE WHEN {schema} IS NULL THEN 'f' \
-                 WHEN {found} OPERATOR(pg_catalog.=) {declared} THEN 't' \
-                 WHEN {found} IS NULL AND {declared} IS NULL THEN 't' \
-                 WHEN {declared} IS NULL AND {schema} OPERATOR(pg_catalog.<) {found_in} THEN 't' ELSE 'f' END"
+                 WHEN {found} OPERATOR(pg_catalog.=) {declared} OR {found} IS NULL AND {declared} IS NULL \
+                 OR {declared} IS NULL AND {schema} OPERATOR(pg_catalog.<) {found_in} \
+                 THEN CASE WHEN {temporary} THEN 'b' ELSE 't' END ELSE 'f' END"
             )
         };
         let letters: Vec<String> = self.path_names.iter().map(letter).collect();
@@ -98,7 +105,7 @@ impl RuleSet {
 
     fn names_answered(&self, letters: &[u8]) -> SearchPath {
         let fits = letters.len() == self.path_names.len();
-        if !fits || !letters.iter().all(|letter| b"tf".contains(letter)) {
+        if !fits || !letters.iter().all(|letter| b"tbf".contains(letter)) {
             return SearchPath::Unknown;
         }
         if letters.iter().all(|letter| *letter == b't') {
@@ -107,7 +114,7 @@ impl RuleSet {
         if letters.len() > NAMES_MAX {
             return SearchPath::Unknown;
         }
-        let bit = |(at, letter): (usize, &u8)| u64::from(*letter == b't') << at;
+        let bit = |(at, letter): (usize, &u8)| u64::from(*letter != b'f') << at;
         SearchPath::Finds(letters.iter().enumerate().map(bit).sum())
     }
 
@@ -163,6 +170,7 @@ mod tests {
             ("tf", "rewritten"),
             ("ft", "passes"),
             ("ff", "passes"),
+            ("bt", "rewritten"),
             ("uf", "refused"),
             ("t", "refused"),
             ("", "refused"),

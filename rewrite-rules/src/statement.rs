@@ -11,7 +11,7 @@ use crate::shapes::Calls;
 /// What unqualified names of managed tables mean to the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SearchPath {
-    /// Each means the table that the rule files declare.
+    /// Each means the table that the rule files declare, and no temporary table bears such a name.
     AsDeclared,
     /// The server was asked: those whose bit is set, in the order of
     /// [`RuleSet::path_question`](crate::RuleSet::path_question), mean the declared table; the

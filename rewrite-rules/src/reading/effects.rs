@@ -96,7 +96,8 @@ pub(super) fn path_after(
 ) -> Option<SearchPath> {
     match statement.kind() {
         "VariableSetStmt" if statement.text("name").eq_ignore_ascii_case("search_path") => {
-            // Where they mean another table it may be a temporary one, which comes before any path.
+            // Where they do not all mean the declared tables, or a temporary one stands behind those, that
+            // one may come before any path.
             let declared = before == SearchPath::AsDeclared && sets_declared(statement, set);
             return Some(if declared {
                 SearchPath::AsDeclared

@@ -501,7 +501,20 @@ async fn behind_what_may_change_it_in_the_same_text_a_name_is_refused() -> anyho
         .await?;
     let told = answered.iter().find_map(|message| message.field(b'C'));
     assert_eq!(told.as_deref(), Some("0A000"), "{answered:?}");
+    // Unless the path says where: then it does until the path is set.
+    client.simple("SET search_path = public, pg_temp").await?;
+    let answered = client.simple(WRITE).await?;
+    assert!(
+        !answered.iter().any(|message| message.tag == b'E'),
+        "{answered:?}"
+    );
+    let answered = client
+        .simple(&format!("SET search_path = public; {WRITE}"))
+        .await?;
+    let told = answered.iter().find_map(|message| message.field(b'C'));
+    assert_eq!(told.as_deref(), Some("0A000"), "{answered:?}");
     client.simple("DROP TABLE pg_temp.iso_agents").await?;
+    client.simple("RESET search_path").await?;
     // What a transaction has changed its end takes back.
     client
         .simple("BEGIN; SET LOCAL search_path = other")
