@@ -61,6 +61,9 @@ async fn foreign_keys_to_legacy_are_listed_with_the_statements_that_turn_them() 
     let as_it_was = "SELECT count(*) FROM pg_constraint WHERE conname = 'to (an) agent_unified' \
                      AND confupdtype = 'c' AND confdeltype = 'n' AND condeferred";
     assert_eq!(number(&client, as_it_was).await.unwrap(), 1);
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let proxy = proxy.serve().await.unwrap();
+    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
     proxy.crossfade(&args).await.unwrap();
 }
 
@@ -347,6 +350,8 @@ async fn a_verify_of_other_rules_opens_no_gate() {
     let world = World::start().await.unwrap();
     world.database("rules").await.unwrap();
     let proxy = Proxy::with_rules(&world.postgres, "rules", Phase::DualRead).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let proxy = proxy.serve().await.unwrap();
     for command in ["backfill", "verify"] {
         proxy.crossfade(&[command, "iso_agents"]).await.unwrap();
     }

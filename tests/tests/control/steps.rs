@@ -1,5 +1,6 @@
 //! Steps between phases: gates, the rule file, the drain.
 
+use crossfade::testbed::iso_agents::carry_over;
 use crossfade_tests::control::{self, Running, number, pid, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
@@ -130,6 +131,7 @@ async fn a_refused_step_names_every_gate_and_what_settles_it() {
     );
     assert!(!refused.errors.contains("never backfilled"), "{refused:?}");
 
+    let proxy = proxy.serve().await.unwrap();
     proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
     proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
     assert_eq!(file(&proxy), Proxy::rules_in(Phase::UnifiedRead));
@@ -164,6 +166,10 @@ async fn legacy_that_missed_writes_is_not_read_again_unless_forced() {
         .batch_execute("DROP TABLE requests, client_profiles")
         .await
         .unwrap();
+    carry_over(&client).await.unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let proxy = proxy.serve().await.unwrap();
+    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
     proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
     proxy.crossfade(&["rollback", "iso_agents"]).await.unwrap();
     let refused = control::run(&proxy.config(), &["rollback", "iso_agents"])

@@ -116,8 +116,28 @@ async fn since_verify(client: &Client, migration: &str) -> Result<Vec<String>, C
     Ok(lines)
 }
 
-/// Why no proxy, or not every one, can tell who writes around it at this moment; `None` where all can.
-async fn blind(client: &Client, migration: &str) -> Result<Option<&'static str>, ControlError> {
+/// Whether the proxies that serve a migration can tell who writes around them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    Clear,
+    NobodyLooks,
+    /// One has not found its own sessions among the server's processes, or has not looked yet.
+    Blind,
+}
+
+impl Sight {
+    fn why(self) -> Option<&'static str> {
+        match self {
+            Sight::Clear => None,
+            Sight::NobodyLooks => Some("no proxy serves"),
+            Sight::Blind => Some(
+                "a proxy does not find its own sessions among the server's, as behind another pooler",
+            ),
+        }
+    }
+}
+
+async fn sight(client: &Client, migration: &str) -> Result<Sight, ControlError> {
     let row = client
         .query_one(
             "SELECT count(*), coalesce(bool_and(looked_at IS NOT NULL), false) FROM crossfade.instances \
@@ -127,12 +147,22 @@ async fn blind(client: &Client, migration: &str) -> Result<Option<&'static str>,
         .await
         .map_err(ControlError::sql("look at who wrote around the proxies"))?;
     Ok(match row.get(0) {
-        0_i64 => Some("no proxy serves"),
-        _one_or_more if row.get(1) => None,
-        _one_or_more => Some(
-            "a proxy does not find its own sessions among the server's, as behind another pooler",
-        ),
+        0_i64 => Sight::NobodyLooks,
+        _one_or_more if row.get(1) => Sight::Clear,
+        _one_or_more => Sight::Blind,
     })
+}
+
+/// The same, once a proxy that has just begun to serve has had the time for a look.
+async fn settled_sight(client: &Client, migration: &str) -> Result<Sight, ControlError> {
+    let begun = Instant::now();
+    loop {
+        let now = sight(client, migration).await?;
+        if now != Sight::Blind || begun.elapsed() >= DECIDED_WITHIN {
+            return Ok(now);
+        }
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 /// What `status` says while both sides are written.
@@ -144,7 +174,7 @@ pub async fn lines(
 ) -> Result<Vec<String>, ControlError> {
     let mut lines: Vec<String> = writers.iter().map(ToString::to_string).collect();
     if lines.is_empty() && is_watched(phase) {
-        lines.push(match blind(client, migration).await? {
+        lines.push(match sight(client, migration).await?.why() {
             None => {
                 "nobody was seen to write around the proxies, which look once a second".to_owned()
             }
@@ -218,7 +248,7 @@ async fn cannot_tell(client: &Client, migration: &str) -> Result<Option<String>,
             "no proxy looked before {since}, and the last clean verify is older than that"
         )));
     }
-    if let Some(why) = blind(client, migration).await? {
+    if let Some(why) = settled_sight(client, migration).await?.why() {
         return Ok(Some(why.to_owned()));
     }
     let open = undecided(client, migration).await?;
