@@ -169,6 +169,27 @@ Set CROSSFADE_PG_BIN to the directory that holds them."
 }
 
 # What the tests need on top: psql, pgbench, Python, Node.js, Java; valgrind, which counts instructions.
+# Every test makes servers and throws them away, for which a disk's file system takes longer than the tests
+# do: they go to memory where there is room for the largest. Says where, or nothing.
+make_test_directory() {
+    local shared=/dev/shm room=$((4 << 20))
+    [[ -z "${TMPDIR:-}" && -w "$shared" ]] || return 0
+    (($(free_kib "$shared") >= room && $(available_memory_kib) >= 2 * room)) || return 0
+    # As open as /tmp, for servers run as a user of their own.
+    local directory
+    directory=$(mktemp --directory "$shared/crossfade-tests.XXXXXX")
+    chmod 1777 "$directory"
+    printf '%s' "$directory"
+}
+
+free_kib() {
+    df --output=avail --block-size=1K "$1" | tail -n 1
+}
+
+available_memory_kib() {
+    awk '$1 == "MemAvailable:" { print $2; found = 1 } END { if (!found) print 0 }' /proc/meminfo
+}
+
 prepare_drivers() {
     local missing=()
     has valgrind || missing+=(valgrind)
