@@ -18,6 +18,7 @@ mod in_place;
 mod keys;
 mod lookups;
 mod range;
+mod recorded;
 mod rekey_legacy;
 mod sql;
 pub(crate) mod types;
@@ -35,7 +36,7 @@ pub use hidden::WhenHidden;
 pub use in_place::InPlace;
 pub use lookups::Lookup;
 pub use range::KeyRange;
-pub use sql::{UNMAPPED, quote_ident, quote_literal};
+pub use sql::{quote_ident, quote_literal};
 pub use types::{Held, depends_on, held};
 pub use value::Cast;
 

@@ -6,6 +6,7 @@
 mod constants;
 mod cost;
 mod executing;
+mod failure;
 mod hidden;
 pub mod lens;
 mod meaning;
@@ -29,7 +30,8 @@ mod tree;
 mod walk;
 
 pub use executing::Executed;
-pub use lens::{LegacyColumn, Lens, TableName, UNMAPPED};
+pub use failure::Failure;
+pub use lens::{LegacyColumn, Lens, TableName};
 pub use meaning::{Touch, touch};
 pub use mention::Body;
 pub use phase::Phase;

@@ -149,6 +149,13 @@ impl Twin {
         self.proxy.client_of(self.user).await
     }
 
+    /// One more session of the application on the database that is left alone.
+    pub async fn another_alone(&self) -> anyhow::Result<Client> {
+        self.world
+            .client(&self.world.url_of(self.user, "alone"))
+            .await
+    }
+
     /// A session on the database that is left alone, by hand.
     pub async fn raw_alone(&self) -> anyhow::Result<RawClient> {
         RawClient::connect(self.world.postgres.port, "alone").await

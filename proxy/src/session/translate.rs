@@ -7,12 +7,11 @@
 //! 42883 function crossfade.put_… missing   →  55000, hint: crossfade prepare
 //! ```
 
-use rewrite_rules::{Named, Reading, Refusal, Rewritten, Verdict};
+use rewrite_rules::{Failure, Named, Reading, Refusal, Rewritten, Verdict};
 
 use super::lane::Act;
 use crate::wire::backend::{self, Fields};
 
-const CHECK_VIOLATION: &str = "23514";
 const INSUFFICIENT_PRIVILEGE: &[u8] = b"42501";
 const INVALID_TEXT: &[u8] = b"22P02";
 const READ_ONLY: &[u8] = b"25006";
@@ -50,14 +49,8 @@ pub(super) fn error(
                     "Crossfade's functions are not installed in this database",
                     "Run crossfade prepare.",
                 );
-            } else if let Some(message) = unmapped(fields) {
-                backend::write_error(
-                    insert,
-                    "ERROR",
-                    CHECK_VIOLATION,
-                    message,
-                    "Write a value that the rule file maps, or add this one to the column's values.",
-                );
+            } else if let Some((failure, message)) = brought_about(fields) {
+                backend::write_error(insert, "ERROR", failure.sqlstate(), message, failure.hint());
             } else if let Some(told) =
                 mistyped(fields, rewritten).or_else(|| miscounted(fields, rewritten))
             {
@@ -76,16 +69,12 @@ fn is_not_prepared(fields: Fields<'_>) -> bool {
     MISSING.contains(&fields.sqlstate()) && (names(b"crossfade.") || names(b"\"crossfade\""))
 }
 
-/// A legacy value without a unified one fails a cast on purpose, and the cast's error, in whatever
-/// language, quotes what is to be said.
-fn unmapped(fields: Fields<'_>) -> Option<&str> {
+/// What a rewritten statement fails of on purpose.
+fn brought_about(fields: Fields<'_>) -> Option<(Failure, &str)> {
     if fields.sqlstate() != INVALID_TEXT {
         return None;
     }
-    let message = std::str::from_utf8(fields.value(b'M')?).ok()?;
-    let said = &message[message.find(rewrite_rules::UNMAPPED)?..];
-    // The quotation marks of any language.
-    Some(said.trim_end_matches(['"', '\'', '»', '“', '”', '’', '」']))
+    Failure::of(std::str::from_utf8(fields.value(b'M')?).ok()?)
 }
 
 /// A value of another type than its legacy column: its mapping fails first, where PostgreSQL would

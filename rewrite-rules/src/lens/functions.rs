@@ -9,6 +9,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::guarded::{Callers, Guarded};
+use super::recorded::{self, PASSES_ON};
 use super::{Lens, quote_ident};
 
 /// A function to create: its name as SQL, and the `CREATE OR REPLACE FUNCTION` text.
@@ -191,18 +192,17 @@ impl Lens {
             "CREATE OR REPLACE FUNCTION {name}({parameters}, cf_record boolean) RETURNS boolean\n\
              LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
              #variable_conflict use_column\n\
-             DECLARE\n  cf_image {legacy};\n\
+             DECLARE\n  cf_image {legacy};\n{declare}\
              BEGIN\n\
              \x20 IF cf_images IS NULL THEN RETURN true; END IF;\n\
-             \x20 IF NOT cf_record THEN\n{body}    RETURN true;\n  END IF;\n\
-             \x20 BEGIN\n{body}    RETURN true;\n\
-             \x20 EXCEPTION WHEN OTHERS THEN\n{passes_on}\
-             \x20 END;\n{each}\
-             \x20 RETURN true;\n\
+             \x20 IF NOT cf_record THEN\n{body}    RETURN true;\n  END IF;\n{begin}\
+             {all}{each}  RETURN true;\n\
              END\n$crossfade$",
             name = self.function_name(work),
             legacy = self.legacy,
-            passes_on = PASSES_ON.replace("\n", "\n  ").trim_end_matches(' '),
+            declare = recorded::DECLARE,
+            begin = recorded::BEGIN,
+            all = recorded::attempted(&statements.join(";\n    "), "RETURN true", "NULL"),
             each = each.replace("{keys}", keys_of),
         )
     }
@@ -333,14 +333,10 @@ impl Lens {
                 );
             }
         };
+        let record = format!("PERFORM {}", self.record("SQLERRM", "SQLSTATE"));
         format!(
-            "  FOREACH cf_image IN ARRAY cf_images LOOP\n\
-             \x20   BEGIN\n      {one};\n\
-             \x20   EXCEPTION WHEN OTHERS THEN\n{PASSES_ON}\
-             \x20     PERFORM {};\n\
-             \x20   END;\n\
-             \x20 END LOOP;\n",
-            self.record("SQLERRM", "SQLSTATE")
+            "  FOREACH cf_image IN ARRAY cf_images LOOP\n{}  END LOOP;\n",
+            recorded::recorded(&one, &record)
         )
     }
 
@@ -415,11 +411,6 @@ pub(super) fn savepoint_probe(put_absent: &str) -> String {
         passes_on = PASSES_ON.trim_end_matches(' '),
     )
 }
-
-/// Failures that are not the mapping's: conflicts to retry, an ending session, a server in need.
-/// The legacy half would fail of them as well, or the client must see them.
-pub(super) const PASSES_ON: &str =
-    "    IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') THEN RAISE; END IF;\n";
 
 /// FNV-1a, whose value is the same in every build (the standard hasher promises nothing).
 #[derive(Clone, Copy)]

@@ -2,9 +2,6 @@
 
 use super::{LegacyColumn, Lens, Work};
 
-/// How the error begins that a legacy value without a unified one raises in the server.
-pub const UNMAPPED: &str = "no unified value is mapped for";
-
 /// An identifier as SQL. Always quoted: a name that is a keyword today or tomorrow stays a name.
 #[must_use]
 pub fn quote_ident(name: &str) -> String {

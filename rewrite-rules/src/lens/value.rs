@@ -11,7 +11,8 @@
 //! a legacy word has none: it is neither cut nor an error of every read.
 
 use super::types::{self, Held, VALUE};
-use super::{LegacyColumn, UNMAPPED, quote_literal, without_modifier};
+use super::{LegacyColumn, quote_literal, without_modifier};
+use crate::failure::Failure;
 
 /// How the value of one side is made of the other's, where a cast alone does not say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl LegacyColumn {
                 self.as_unified(&types::taken(&self.sql_type, legacy_value))
             };
         }
-        let lost = quote_literal(&format!("{UNMAPPED} {} = ", self.name));
+        let lost = quote_literal(&format!("{} {} = ", Failure::Unmapped.said(), self.name));
         // NULL takes the last arm too and stays NULL; anything else fails its cast with these words.
         format!(
             "CASE {legacy_value}{} ELSE ({lost} || ({legacy_value})::text)::integer::text::{} END",

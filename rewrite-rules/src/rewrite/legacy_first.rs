@@ -20,6 +20,7 @@ use super::compose::{Composed, Composer, returned};
 use super::expression::{is_bare, is_default, values_of_assignment};
 use super::returning::Carried;
 use super::{ManagedRef, Scope, upsert};
+use crate::failure::Failure;
 use crate::lens::{Lens, Work, quote_ident};
 use crate::refuse;
 use crate::rule_set::OnUnifiedError;
@@ -248,9 +249,8 @@ impl Shape<'_, '_> {
         statement.append(self.carried.values.clone());
         composer.query("new", statement);
         composer.call(format!(
-            "CASE WHEN (SELECT count(*) FROM {old}) = (SELECT count(*) FROM {new}) THEN true \
-             ELSE ('a key changed while this statement waited for its row; retry' || \
-             (SELECT count(*) FROM {new}))::boolean END"
+            "CASE WHEN (SELECT count(*) FROM {old}) = (SELECT count(*) FROM {new}) THEN true ELSE {} END",
+            Failure::KeyChanged.unless_true(&format!("(SELECT count(*) FROM {new})"))
         ));
     }
 

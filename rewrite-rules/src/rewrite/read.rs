@@ -211,6 +211,18 @@ fn not_partitioned(lens: &Lens) -> String {
     )
 }
 
+/// A query for the legacy rows as a statement names the table: `ONLY` it, or with its partitions.
+pub(super) fn only(found: &ManagedRef<'_>, read: String) -> String {
+    let lens = found.managed.lens;
+    if found.table.node.flag("inh") || lens.in_place.is_some() {
+        return read;
+    }
+    format!(
+        "SELECT * FROM ({read}) AS cf_o WHERE {}",
+        not_partitioned(lens)
+    )
+}
+
 fn substitute(
     scope: &Scope<'_>,
     found: &ManagedRef<'_>,
@@ -219,13 +231,7 @@ fn substitute(
 ) -> Result<(), Refusal> {
     let lens = found.managed.lens;
     let conditions = invert::conditions(&found.table, lens, scope.tokens);
-    let mut read = relation(lens, phase, &texts(&conditions));
-    if !found.table.node.flag("inh") && lens.in_place.is_none() {
-        read = format!(
-            "SELECT * FROM ({read}) AS cf_o WHERE {}",
-            not_partitioned(lens)
-        );
-    }
+    let read = only(found, relation(lens, phase, &texts(&conditions)));
     let mut range = reference_range(scope, found)?;
     let mut head = "(";
     // TABLE t is SELECT * FROM t, but takes nothing else than a name.

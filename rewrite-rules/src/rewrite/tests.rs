@@ -104,8 +104,8 @@ fn expand(text: &str, lens: &Lens) -> String {
         .replace(
             "{visible or error}",
             &format!(
-                "CASE WHEN {} THEN true ELSE ('the row in conflict belongs to the other side of the \
-                 migration: ' || ROW(\"old\".\"id\")::text)::boolean END",
+                "CASE WHEN {} THEN true ELSE ('duplicate key value: the row in conflict is not one that is \
+                 read under this name' || (ROW(\"old\".\"id\") IS NULL)::text)::boolean END",
                 lens.visible_condition("\"old\"").unwrap_or_default()
             ),
         )

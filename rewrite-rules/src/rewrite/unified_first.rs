@@ -276,6 +276,7 @@ impl<'a> Unified<'_, 'a> {
         let alias = &self.write.alias;
         let conditions = invert::conditions(&self.target.table, self.lens, self.scope.tokens);
         let read = self.lens.read_where(&super::read::texts(&conditions));
+        let read = super::read::only(self.target, read);
         let from = |output: &mut Output| {
             output.own(" FROM (").own_around(&read, &conditions);
             output.own(&format!(") AS {alias}"));

@@ -14,8 +14,23 @@
 //! SELECT FROM cf_img AS "user_settings"
 //! ```
 //!
-//! The function locks each row, looks at it again, puts it and reads it back. Writes to unified
-//! names are in `mirror`.
+//! The function locks each row, looks at it again, puts it and reads it back. That will do where
+//! neither the condition nor the new values depend on anything but the key. Everywhere else the
+//! rows are locked before, and both are of what the rows are then, as PostgreSQL evaluates them again
+//! for a row that it had to wait for:
+//!
+//! ```text
+//! UPDATE user_settings SET user_version = user_version + 1 WHERE email = $1
+//!
+//! WITH cf_found AS MATERIALIZED (SELECT cf_f.*, crossfade.lock_one_…(cf_f.cf_o, …) AS cf_l FROM (
+//!        SELECT ROW("user_settings"."id", …)::image AS cf_o
+//!        FROM (read) AS "user_settings" WHERE (email = $1) ORDER BY "user_settings"."id") AS cf_f),
+//!      cf_old AS MATERIALIZED (SELECT cf_f.cf_l AS cf_o, ROW(…, (user_version + 1)::integer, …)::image AS cf_n
+//!        FROM cf_found AS cf_f CROSS JOIN LATERAL (SELECT (cf_f.cf_l)."id" AS "id", …) AS "user_settings"
+//!        WHERE CASE WHEN cf_f.cf_l IS NULL THEN false WHEN cf_f.cf_o *= cf_f.cf_l THEN true ELSE (email = $1) END), …
+//! ```
+//!
+//! What is joined is carried along as it was found. Writes to unified names are in `mirror`.
 
 mod arbiter;
 mod merge;
@@ -26,10 +41,11 @@ mod upsert;
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::assigned;
+use super::items::Items;
 use super::returning::Carried;
 use super::unified_first::set_query::{SetQuery, Value};
 use super::unified_first::{self, Unified};
-use super::{ManagedRef, Scope, legacy_first};
+use super::{ManagedRef, Scope, legacy_first, read};
 use crate::lens::{Call, LegacyColumn, Lens, Written, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
@@ -82,6 +98,27 @@ pub(super) fn compose<'a>(
     }
 }
 
+/// How a statement deals with rows that another transaction changes while it waits for them.
+enum Look<'a> {
+    /// It goes by the key, and sets what depends on no row: whatever the row has become, it is meant.
+    ByKey,
+    /// Its expressions are those of the rows as they are under their locks; what it joins is at hand.
+    Again(Items<'a>),
+    /// What it joins has no row to be carried along: if a row has changed, the statement fails.
+    Once,
+}
+
+impl Look<'_> {
+    /// Whether the rows are locked, and whether they must be as they were found.
+    fn arguments(&self) -> &'static str {
+        match self {
+            Look::ByKey => "false, false",
+            Look::Again(_) => "true, false",
+            Look::Once => "false, true",
+        }
+    }
+}
+
 /// A column, and what it is set to.
 type Set<'s, 'a> = (&'s LegacyColumn, Value<'a>);
 
@@ -125,27 +162,26 @@ impl<'a> Images<'_, 'a> {
         ))
     }
 
-    fn update(&self, mut composer: Composer, source: &Source<'_>) -> Result<Composed, Refusal> {
+    fn update(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
         let moves = self.lens.written.as_ref().is_some_and(Written::can_rekey);
         if !moves && legacy_first::sets_key(&self.scope, self.lens) {
             return Err(refuse::key_change(&self.target.table_name()));
         }
         let unified = Unified::of(&self.scope, self.target, self.write);
         let assigned = unified.assignments()?;
+        let look = self.look(source);
         self.judge_assignments(&mut composer, source, &assigned, None);
         let (sets, queries) = assigned;
         let mut new = self.new_row(source, &sets);
         new.own(" AS cf_n");
-        self.old_rows(&mut composer, source, &queries, Some(new));
-        let values = self.scope.statement.list("target_list");
-        let depends = values.iter().any(|set| depends_on_a_row(set.get("val")));
+        self.old_rows(&mut composer, source, &look, (&queries, Some(new)));
         let old = composer.name("old");
         let arguments = format!(
             "{}, {}, {}, {}, {}",
             self.array("cf_o", &old),
             self.array("cf_n", &old),
             names_of(&sets),
-            !depends && self.goes_by_key(),
+            look.arguments(),
             self.mirrors()
         );
         Ok(self.finish(
@@ -178,13 +214,14 @@ impl<'a> Images<'_, 'a> {
         new
     }
 
-    fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
-        self.old_rows(&mut composer, source, &[], None);
+    fn delete(&self, mut composer: Composer, source: &mut Source<'a>) -> Composed {
+        let look = self.look(source);
+        self.old_rows(&mut composer, source, &look, (&[], None));
         let old = composer.name("old");
         let arguments = format!(
             "{}, {}, {}",
             self.array("cf_o", &old),
-            self.goes_by_key(),
+            look.arguments(),
             self.mirrors()
         );
         self.finish(
@@ -195,44 +232,136 @@ impl<'a> Images<'_, 'a> {
         )
     }
 
-    /// `cf_old`: the images that the statement finds, with the new ones beside them.
+    /// `cf_old`: the images of the rows to write, with the new ones beside them.
     fn old_rows(
         &self,
         composer: &mut Composer,
         source: &Source<'_>,
-        queries: &[SetQuery<'_>],
-        new: Option<Output>,
+        look: &Look<'_>,
+        (queries, new): (&[SetQuery<'_>], Option<Output>),
     ) {
         let alias = &self.write.alias;
-        let joined = self.write.joined();
         let mut old = Output::default();
         old.own("SELECT ");
-        if joined.is_some() {
+        if self.write.joined().is_some() {
             // A row that several rows are joined to is written once.
-            let keys: Vec<String> = self
-                .lens
-                .legacy_key()
-                .iter()
-                .map(|key| format!("{alias}.{key}"))
-                .collect();
-            old.own(&format!("DISTINCT ON ({}) ", keys.join(", ")));
+            old.own(&format!("DISTINCT ON ({}) ", self.keys().join(", ")));
         }
-        old.own(&format!("{} AS cf_o", self.lens.image_row(alias)));
+        match look {
+            Look::Again(_) => old.own("cf_f.cf_l AS cf_o"),
+            Look::ByKey | Look::Once => old.own(&format!("{} AS cf_o", self.lens.image_row(alias))),
+        };
         if let Some(new) = new {
             old.own(", ").append(new);
         }
-        old.append(self.carried.values.clone());
-        old.own(&format!(" FROM ({}) AS {alias}", self.lens.read()));
-        if let Some(joined) = joined {
-            old.own(", ").client(source, joined);
+        match look {
+            Look::Again(items) => {
+                self.found_rows(composer, source, items);
+                for name in &self.carried.names {
+                    old.own(&format!(", cf_f.{name}"));
+                }
+                old.own(&format!(
+                    " FROM {} AS cf_f CROSS JOIN LATERAL (SELECT {}) AS {alias}{}",
+                    composer.name("found"),
+                    self.lens.image_fields("cf_f.cf_l"),
+                    items.from("cf_f")
+                ));
+            }
+            Look::ByKey | Look::Once => {
+                old.append(self.carried.values.clone());
+                self.rows(&mut old, source);
+            }
         }
         for (number, query) in queries.iter().enumerate() {
             query.item(number, &mut old, source);
         }
-        if let Some(condition) = self.write.condition() {
-            old.own(" WHERE (").client(source, condition).own(")");
+        match (look, self.write.condition()) {
+            (Look::Again(_), condition) => {
+                old.own(
+                    " WHERE CASE WHEN cf_f.cf_l IS NULL THEN false \
+                     WHEN cf_f.cf_o *= cf_f.cf_l THEN true ELSE ",
+                );
+                match condition {
+                    Some(condition) => old.own("(").client(source, condition).own(")"),
+                    None => old.own("true"),
+                };
+                old.own(" END");
+            }
+            (Look::ByKey | Look::Once, Some(condition)) => {
+                old.own(" WHERE (").client(source, condition).own(")");
+            }
+            (Look::ByKey | Look::Once, None) => {}
         }
         composer.once("old", old);
+    }
+
+    /// The rows that the statement may write, and what it joins.
+    fn rows(&self, output: &mut Output, source: &Source<'_>) {
+        output.own(&format!(" FROM ({}) AS {}", self.read(), self.write.alias));
+        if let Some(joined) = self.write.joined() {
+            output.own(", ").client(source, joined);
+        }
+    }
+
+    fn read(&self) -> String {
+        read::only(self.target, self.lens.read())
+    }
+
+    /// `cf_found`: what the statement finds, each row as it was and as it is under its locks.
+    fn found_rows(&self, composer: &mut Composer, source: &Source<'_>, items: &Items<'_>) {
+        let mut found = Output::default();
+        found.own(&format!(
+            "SELECT cf_f.*, {} AS cf_l FROM (SELECT {} AS cf_o{}",
+            self.lens
+                .call(Call::LockOne, &format!("cf_f.cf_o, {}", self.mirrors())),
+            self.lens.image_row(&self.write.alias),
+            items.rows()
+        ));
+        found.append(self.carried.values.clone());
+        self.rows(&mut found, source);
+        if let Some(condition) = self.write.condition() {
+            found.own(" WHERE (").client(source, condition).own(")");
+        }
+        // In which all lock.
+        found.own(&format!(" ORDER BY {}) AS cf_f", self.keys().join(", ")));
+        composer.once("found", found);
+    }
+
+    /// The key's columns by the client's name of the table.
+    fn keys(&self) -> Vec<String> {
+        let keys = self.lens.legacy_key();
+        let keys = keys.iter();
+        keys.map(|key| format!("{}.{key}", self.write.alias))
+            .collect()
+    }
+
+    /// How the statement comes to rows that others may change while it waits for them.
+    fn look(&self, source: &mut Source<'a>) -> Look<'a> {
+        let values = self.scope.statement.list("target_list");
+        if self.goes_by_key() && !values.iter().any(|set| depends_on_a_row(set.get("val"))) {
+            return Look::ByKey;
+        }
+        let mut items = Items::of(self.scope.statement);
+        items.give_rows(&self.scope, source);
+        let clauses =
+            ["target_list", "where_clause"].map(|clause| self.scope.statement.get(clause));
+        let columns = clauses
+            .iter()
+            .flat_map(|clause| column_refs(clause, true))
+            .map(Tree::column_parts);
+        // Of what is carried along nothing but the columns is there.
+        let names_more = |parts: Vec<&str>| match parts[..] {
+            [only] => items.has(only),
+            [.., item, column] => items.has(item) && is_more_than_a_column(column),
+            [] => false,
+        };
+        if !items.have_rows() || columns.into_iter().any(names_more) {
+            return Look::Once;
+        }
+        for clause in clauses {
+            items.unqualify(self.scope.tokens, clause, source);
+        }
+        Look::Again(items)
     }
 
     /// The images of a column of `cf_old` in the order of their keys, in which all lock.
@@ -331,6 +460,14 @@ fn names_of(sets: &[Set<'_, '_>]) -> String {
         .map(|(set, _)| quote_literal(&set.name))
         .collect();
     format!("ARRAY[{}]::text[]", names.join(", "))
+}
+
+/// Whether a name behind an item of FROM is no column of its own: all of them, or a system column.
+fn is_more_than_a_column(name: &str) -> bool {
+    matches!(
+        name,
+        "*" | "tableoid" | "ctid" | "xmin" | "xmax" | "cmin" | "cmax"
+    )
 }
 
 /// Whether an expression reads columns, be it the written row's or another's.

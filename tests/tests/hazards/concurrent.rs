@@ -362,3 +362,65 @@ async fn a_comparison_with_a_mapped_value_uses_the_unified_index() {
     let ours = plan("SELECT * FROM iso_agents WHERE role = 'admin'").await;
     assert!(ours.contains(index), "{ours}");
 }
+
+/// What a statement is told that waits for another transaction, which commits.
+async fn told_after(
+    (one, other, watcher): (&Client, &Client, &Client),
+    (first, second): (&str, &str),
+) -> (String, String) {
+    let waiting = pid(other).await.unwrap();
+    one.batch_execute(&format!("BEGIN; {first}")).await.unwrap();
+    let (told, ()) = tokio::join!(other.batch_execute(second), async {
+        until_blocked(watcher, waiting).await.unwrap();
+        one.batch_execute("COMMIT").await.unwrap();
+    });
+    let told = told.unwrap_err();
+    let error = told.as_db_error().unwrap();
+    let said = format!("{} {:?}", error.message(), error.detail());
+    (error.code().code().to_owned(), said)
+}
+
+#[tokio::test]
+async fn an_upsert_that_waits_for_a_row_that_is_hidden_hears_of_no_key() {
+    let world = World::start().await.unwrap();
+    for (name, phase) in [
+        ("hidden_led", Phase::UnifiedRead),
+        ("hidden_only", Phase::UnifiedOnly),
+    ] {
+        let proxy = world.in_phase(name, phase).await.unwrap();
+        let (one, other) = (proxy.client().await.unwrap(), proxy.client().await.unwrap());
+        let direct = world.client(&world.postgres.url(name)).await.unwrap();
+        let id = "SELECT id::text FROM users WHERE clerk_user_id = 'user_1'";
+        let id: String = direct.query_one(id, &[]).await.unwrap().get(0);
+        let hide = "UPDATE users SET role = 'customer' WHERE clerk_user_id = 'user_1'";
+        let upsert = "INSERT INTO iso_agents (clerk_user_id, email, full_name) \
+                      VALUES ('user_1', 'new@example.com', 'New') \
+                      ON CONFLICT (clerk_user_id) DO UPDATE SET full_name = 'changed'";
+        let clients = (&one, &other, &direct);
+        let (code, said) = told_after(clients, (hide, upsert)).await;
+        assert_eq!(code, "23505", "{phase}: {said}");
+        assert!(!said.contains(&id), "{phase}: {said}");
+        let changed = "SELECT count(*) FROM users WHERE full_name = 'changed'";
+        assert_eq!(number(&direct, changed).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_key_change_that_lost_its_race_is_told_to_try_again() {
+    let world = World::start().await.unwrap();
+    for (name, phase) in [
+        ("keys_written", Phase::DualWrite),
+        ("keys_read", Phase::DualRead),
+    ] {
+        let proxy = world.in_phase(name, phase).await.unwrap();
+        let (one, other) = (proxy.client().await.unwrap(), proxy.client().await.unwrap());
+        let direct = world.client(&world.postgres.url(name)).await.unwrap();
+        let dependents = "DELETE FROM requests; DELETE FROM client_profiles";
+        direct.batch_execute(dependents).await.unwrap();
+        let change = "UPDATE iso_agents SET id = gen_random_uuid() WHERE clerk_user_id = 'user_1'";
+        let clients = (&one, &other, &direct);
+        let (code, said) = told_after(clients, (change, change)).await;
+        assert_eq!(code, "40001", "{phase}: {said}");
+        other.batch_execute(change).await.unwrap();
+    }
+}

@@ -9,7 +9,7 @@ use crossfade_tests::twin::{Case, ENHANCED_USER, MEMBERS, Twin, USER_SETTINGS, a
 use rewrite_rules::Phase;
 
 /// A table that moves as it is, but for a name.
-const PLAIN: Case = Case {
+pub(crate) const PLAIN: Case = Case {
     name: "plain",
     rules: r#"[migration]
 name = "plain"

@@ -1,6 +1,7 @@
 //! Shipped and written lenses under the statements of their applications.
 
 mod carried;
+mod deadlocks;
 mod enhanced_user;
 mod generated;
 mod iso_agents;
@@ -12,3 +13,4 @@ mod rekey;
 mod types;
 mod upsert;
 mod user_settings;
+mod waits;

@@ -349,7 +349,7 @@ visits_pkey = "calls_pkey"
 };
 
 #[tokio::test]
-async fn only_a_partitioned_table_reads_no_rows_in_any_phase() {
+async fn only_a_partitioned_table_there_are_no_rows_to_read_or_write_in_any_phase() {
     let twin = Twin::start(VISITS).await.unwrap();
     twin.prepare().await.unwrap();
     twin.in_every_phase(async |phase| {
@@ -358,6 +358,15 @@ async fn only_a_partitioned_table_reads_no_rows_in_any_phase() {
             "SELECT count(*) FROM visits",
             "SELECT v.page FROM ONLY (visits) AS v WHERE v.id = 3",
             "SELECT count(*) FROM visits v LEFT JOIN ONLY visits o USING (id) WHERE o.id IS NULL",
+            "SELECT page FROM ONLY visits WHERE id = 3 FOR UPDATE",
+            "UPDATE ONLY visits SET page = 'only' WHERE id = 3",
+            "UPDATE ONLY (visits) AS v SET page = o.page FROM visits o WHERE o.id = v.id RETURNING v.id",
+            "UPDATE visits v SET page = 'x' FROM ONLY visits o WHERE o.id = v.id RETURNING v.id",
+            "DELETE FROM ONLY visits",
+            "DELETE FROM ONLY visits AS v USING visits o WHERE o.id = v.id AND v.id = 4 RETURNING o.page",
+            "WITH w AS (DELETE FROM ONLY visits WHERE id = 5 RETURNING id) SELECT count(*) FROM w",
+            "UPDATE visits SET page = page || '!' WHERE id = 6",
+            "SELECT * FROM visits ORDER BY id",
         ] {
             twin.same(sql)
                 .await

@@ -6,7 +6,7 @@
 //! put, remove(images, record)      what a write to the legacy table is followed by
 //! rekey_one(old, image), rekey(olds, images, record)  the same for keys that change (`rekey`)
 //! insert, change, delete(images …) a write to the legacy name once unified leads (`client`)
-//! lock(images …)                   what FOR UPDATE locks and returns (`client`)
+//! lock_one(image), lock(images …)  rows as they are under their locks; what FOR UPDATE returns (`client`)
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! merge(actions, olds, images …)   a MERGE
 //! keep_last(value)                 `lastval()` made what it was (`last`)
@@ -25,7 +25,8 @@ mod unique;
 mod upsert;
 
 use super::{Step, Written};
-use crate::lens::functions::{PASSES_ON, savepoint_probe};
+use crate::lens::functions::savepoint_probe;
+use crate::lens::recorded;
 use crate::lens::{Callers, Function, Lens, Work, quote_ident, quote_literal};
 
 /// The functions that take the place of composed SQL.
@@ -41,6 +42,7 @@ pub(crate) enum Call {
     Change,
     Delete,
     Lock,
+    LockOne,
     Accept,
     Follow,
     KeepLast,
@@ -61,6 +63,7 @@ impl Call {
             Call::Change => "change",
             Call::Delete => "delete",
             Call::Lock => "lock",
+            Call::LockOne => "lock_one",
             Call::Accept => "accept",
             Call::Follow => "follow",
             Call::KeepLast => "keep_last",
@@ -93,6 +96,7 @@ impl Lens {
             f.insert(),
             f.change(),
             f.delete(),
+            f.lock_one(),
             f.lock(),
             f.enter(),
             f.merge(),
@@ -189,7 +193,7 @@ impl Functions<'_> {
         let perform = format!("PERFORM {}", self.lens.call(one, "cf_image"));
         let after = match work {
             Work::Remove => format!(
-                "      {};\n",
+                ";\n      {}",
                 self.lens.leave_tombstones("unnest(ARRAY[cf_image])")
             ),
             Work::Put
@@ -201,14 +205,16 @@ impl Functions<'_> {
             | Work::Truncate
             | Work::Empty => String::new(),
         };
+        let one = format!("{perform}{after}");
+        let record = format!("PERFORM {}", self.lens.record("SQLERRM", "SQLSTATE"));
         let body = format!(
-            "  IF cf_images IS NULL THEN RETURN true; END IF;\n\
+            "  IF cf_images IS NULL THEN RETURN true; END IF;\n{begin}\
              \x20 FOR cf_image IN SELECT * FROM unnest(cf_images) AS cf_i ORDER BY {order} LOOP\n\
-             \x20   IF NOT cf_record THEN\n      {perform};\n{after}      CONTINUE;\n    END IF;\n\
-             \x20   BEGIN\n      {perform};\n{after}    EXCEPTION WHEN OTHERS THEN\n{PASSES_ON}\
-             \x20     PERFORM {record};\n    END;\n  END LOOP;\n  RETURN true;\n",
+             \x20   IF NOT cf_record THEN\n      {one};\n      CONTINUE;\n    END IF;\n\
+             {recorded}  END LOOP;\n  RETURN true;\n",
+            begin = recorded::BEGIN,
             order = self.key_order("cf_i"),
-            record = self.lens.record("SQLERRM", "SQLSTATE"),
+            recorded = recorded::recorded(&one, &record),
         );
         self.function(
             self.lens.function_name(work),
@@ -216,7 +222,7 @@ impl Functions<'_> {
                 "(cf_images {}[], cf_record boolean) RETURNS boolean",
                 self.row
             ),
-            &format!("  cf_image {};\n", self.row),
+            &format!("  cf_image {};\n{}", self.row, recorded::DECLARE),
             &body,
         )
     }

@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use super::{ManagedRef, Scope, invert, reference_range, relation, texts};
+use super::{ManagedRef, Scope, invert, only, reference_range, relation, texts};
 use crate::lens::{Call, Lens, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
@@ -160,7 +160,7 @@ impl<'a> Locked<'a> {
             lens.call_name(Call::Lock),
             lens.image_row(&alias),
             keys.join(", "),
-            lens.read(),
+            only(found, lens.read()),
         ));
         self.condition(scope, found, &mut with, source)?;
         with.own(&format!("), {mirrors}) AS {})", Lens::IMAGE));
@@ -193,7 +193,10 @@ impl<'a> Locked<'a> {
         let keys = lens.legacy_key();
         let keys: Vec<String> = keys.iter().map(|key| format!("{alias}.{key}")).collect();
         let conditions = invert::conditions(&found.table, lens, scope.tokens);
-        let read = relation(lens, found.managed.migration.phase, &texts(&conditions));
+        let read = only(
+            found,
+            relation(lens, found.managed.migration.phase, &texts(&conditions)),
+        );
         let lock = lens.lock_legacy(KEYS);
         let (before, behind) = lock.split_once(KEYS).unwrap_or_default();
         let mut with = Output::default();
@@ -202,7 +205,7 @@ impl<'a> Locked<'a> {
             .own(&format!(
                 ") AS {alias} WHERE (SELECT count(*) FROM ({before}SELECT {} FROM ({}) AS {alias}",
                 keys.join(", "),
-                lens.read()
+                only(found, lens.read())
             ));
         self.condition(scope, found, &mut with, source)?;
         with.own(&format!("{behind}) AS cf_l) >= 0)"));

@@ -24,6 +24,7 @@
 use super::set_query::Value;
 use super::target::{Place, Target};
 use super::{Unified, own_put};
+use crate::failure::Failure;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::rewrite::expression::{assigned, first_of_value, is_default};
 use crate::rewrite::upsert::{self, EXCLUDED};
@@ -215,14 +216,12 @@ impl<'a> Unified<'_, 'a> {
 impl Lens {
     /// A condition that is true for a visible unified row and an error for any other.
     fn visible_or_error(&self, row: &str) -> String {
-        let hidden = "'the row in conflict belongs to the other side of the migration: '";
         match self.visible_condition(row) {
             None => "true".to_owned(),
             Some(visible) => {
                 let key = self.legacy_key_of(row);
-                format!(
-                    "CASE WHEN {visible} THEN true ELSE ({hidden} || ROW({key})::text)::boolean END"
-                )
+                let hidden = Failure::Hidden.unless_true(&format!("(ROW({key}) IS NULL)::text"));
+                format!("CASE WHEN {visible} THEN true ELSE {hidden} END")
             }
         }
     }

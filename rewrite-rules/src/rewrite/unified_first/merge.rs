@@ -32,6 +32,7 @@ use crate::lens::{LegacyColumn, Lens, Written};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::merge::{Action, Joined, Merge, When, check_columns, check_keys, returning};
+use crate::rewrite::read;
 use crate::rewrite::upsert;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
@@ -155,6 +156,11 @@ impl<'a> Unified<'_, 'a> {
         format!("{rows} AS cf_s{}", parts.joined.items.from("cf_s"))
     }
 
+    /// The rows of the target.
+    fn read(&self) -> String {
+        read::only(self.target, self.lens.read())
+    }
+
     pub(in crate::rewrite) fn join(
         &self,
         parts: &Parts<'_, 'a>,
@@ -164,7 +170,7 @@ impl<'a> Unified<'_, 'a> {
         output.own(&format!(
             " FROM {} JOIN ({}) AS {} ON (",
             Self::source_items(parts),
-            self.lens.read(),
+            self.read(),
             self.write.alias
         ));
         output
@@ -183,7 +189,7 @@ impl<'a> Unified<'_, 'a> {
         let mut found = Output::default();
         found.own(&format!("SELECT {}", keys.join(", ")));
         if parts.merge.has(When::NotMatchedBySource) {
-            let read = self.lens.read();
+            let read = self.read();
             found.own(&format!(" FROM ({read}) AS {}", self.write.alias));
         } else {
             self.join(parts, &mut found, source);
@@ -209,13 +215,24 @@ impl<'a> Unified<'_, 'a> {
         source: &Source<'_>,
         when: When,
     ) {
+        self.decision_but(parts, output, source, (when, ""));
+    }
+
+    /// The same, where nothing else is known (`known`, an arm of a CASE).
+    pub(in crate::rewrite) fn decision_but(
+        &self,
+        parts: &Parts<'_, 'a>,
+        output: &mut Output,
+        source: &Source<'_>,
+        (when, known): (When, &str),
+    ) {
         let clauses = parts.merge.clauses.iter().enumerate();
         let clauses: Vec<_> = clauses.filter(|(_, clause)| clause.when == when).collect();
         output.own(" CROSS JOIN LATERAL (SELECT ");
         if clauses.is_empty() {
             output.own("NULL::int");
         } else {
-            output.own("CASE");
+            output.own("CASE").own(known);
             for (number, clause) in clauses {
                 output.own(" WHEN ");
                 match clause.condition.clone() {

@@ -6,8 +6,11 @@
 //!   WHEN NOT MATCHED THEN INSERT (email, …) VALUES (s.e, …)
 //!
 //! WITH cf_src AS MATERIALIZED (SELECT row_number() OVER () AS cf_number, "s" AS cf_r1 FROM s),
-//!      cf_old AS MATERIALIZED (SELECT cf_number, ‹image› AS cf_o, 0 or 1 AS cf_do, ‹image with s.n› AS cf_n
-//!                              FROM ‹cf_src as s› JOIN (read) AS "m" ON (m.email = s.e)),
+//!      cf_pairs AS MATERIALIZED (SELECT cf_f.*, ‹the row, locked if there is something to do› AS cf_l FROM (
+//!        SELECT cf_number, ‹image› AS cf_o, 0 or 1 AS cf_do, cf_r1
+//!        FROM ‹cf_src as s› JOIN (read) AS "m" ON (m.email = s.e) ORDER BY ‹key›) AS cf_f),
+//!      cf_old AS MATERIALIZED (SELECT cf_number, cf_l AS cf_o, 0 or 1 AS cf_do, ‹cf_l with s.n› AS cf_n
+//!                              FROM cf_pairs AS cf_f, ‹cf_r1 as s›, ‹cf_l as m› WHERE ‹unchanged, or m.email = s.e›),
 //!      cf_which AS MATERIALIZED (SELECT cf_number, 2 AS cf_do FROM ‹cf_src as s, without those of cf_old›),
 //!      cf_acts AS MATERIALIZED (SELECT row_number() OVER (ORDER BY ‹key›) AS cf_at, * FROM
 //!        (SELECT 'DELETE' or 'UPDATE' AS cf_action, cf_number, cf_o, cf_n, '{name}' AS cf_set FROM cf_old
@@ -16,8 +19,10 @@
 //!      cf_new AS (SELECT cf_action, cf_number, cf_row FROM cf_did JOIN cf_acts USING (cf_at))
 //! ```
 //!
-//! What becomes of each row is decided as for a lens of one table (`unified_first::merge`). The
-//! function does it row by row, as an UPDATE, DELETE or INSERT of that row would.
+//! What becomes of each row is decided as for a lens of one table (`unified_first::merge`), and again
+//! for one that has changed while this statement waited for it: if the source's row meets it no longer,
+//! that one is not matched. The function does it row by row, as an UPDATE, DELETE or INSERT of that
+//! row would.
 
 use super::{Images, Set, names_of};
 use crate::lens::{Call, LegacyColumn};
@@ -30,6 +35,9 @@ use crate::rewrite::unified_first::set_query::{SetQuery, Value};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
+
+/// Whether nobody has written a row while the statement waited for it.
+const UNCHANGED: &str = "cf_f.cf_o *= cf_f.cf_l";
 
 type Values<'s, 'a> = Vec<(&'s LegacyColumn, Tokens<'a>)>;
 
@@ -77,11 +85,21 @@ impl<'a> Images<'_, 'a> {
         source: &Source<'_>,
         sets: &[Update<'_, 'a>],
     ) {
-        let mut old = Output::default();
-        old.own("SELECT cf_s.cf_number");
-        self.images(parts, &mut old, source, (When::Matched, sets));
-        unified.join(parts, &mut old, source);
-        unified.decision(parts, &mut old, source, When::Matched);
+        let when = When::Matched;
+        let mut pairs = self.locked(parts, when);
+        unified.join(parts, &mut pairs, source);
+        unified.decision(parts, &mut pairs, source, when);
+        self.in_order(parts, pairs, "pairs");
+        let mut old = self.as_locked(parts, source, (when, sets));
+        let pairs = parts.composer.name("pairs");
+        old.own(&format!(" FROM {pairs} AS cf_f"))
+            .own(&parts.joined.from("cf_f"));
+        self.decided(unified, parts, &mut old, source, when);
+        old.own(&format!(
+            " WHERE CASE WHEN cf_f.cf_l IS NULL THEN false WHEN {UNCHANGED} THEN true ELSE ("
+        ));
+        old.client(source, parts.merge.condition.clone())
+            .own(") END");
         parts.composer.once("old", old);
     }
 
@@ -95,44 +113,101 @@ impl<'a> Images<'_, 'a> {
     ) {
         let when = When::NotMatchedBySource;
         let (old, alias) = (parts.composer.name("old"), &self.write.alias);
-        let mut left = Output::default();
-        left.own("SELECT NULL::bigint AS cf_number");
-        self.images(parts, &mut left, source, (when, sets));
-        left.own(&format!(" FROM ({}) AS {alias}", self.lens.read()));
-        unified.decision(parts, &mut left, source, when);
+        let mut rest = self.locked(parts, when);
+        rest.own(&format!(" FROM ({}) AS {alias}", self.read()));
+        unified.decision(parts, &mut rest, source, when);
         let keys = self.lens.legacy_key();
         let same = keys
             .iter()
             .map(|key| format!("(cf_o).{key} = {alias}.{key}"));
         let same: Vec<String> = same.collect();
-        left.own(&format!(
+        rest.own(&format!(
             " WHERE NOT EXISTS (SELECT FROM {old} WHERE {})",
             same.join(" AND ")
         ));
+        self.in_order(parts, rest, "rest");
+        let mut left = self.as_locked(parts, source, (when, sets));
+        left.own(&format!(" FROM {} AS cf_f", parts.composer.name("rest")));
+        self.decided(unified, parts, &mut left, source, when);
+        left.own(" WHERE NOT cf_f.cf_l IS NULL");
         parts.composer.once("left", left);
     }
 
-    /// The row as it is, which clause it is, and the row as that makes it.
-    fn images(
-        &self,
-        parts: &Parts<'_, 'a>,
-        output: &mut Output,
-        source: &Source<'_>,
-        (when, sets): (When, &[Update<'_, 'a>]),
-    ) {
-        output.own(&format!(
-            ", {} AS cf_o, cf_w.cf_do",
+    /// The rows as they are found, locked where a clause does something to them. FROM is to follow.
+    fn locked(&self, parts: &Parts<'_, 'a>, when: When) -> Output {
+        let (number, carried) = match when {
+            When::NotMatchedBySource => ("NULL::bigint", String::new()),
+            When::Matched | When::NotMatchedByTarget => {
+                ("cf_s.cf_number", parts.joined.items.carried("cf_s"))
+            }
+        };
+        let clauses = parts.merge.clauses.iter().enumerate();
+        let acting = clauses.filter(|(_, clause)| {
+            let acts = matches!(clause.action, Action::Delete | Action::Update(_));
+            acts && clause.when == when
+        });
+        let acting: Vec<String> = acting.map(|(number, _)| number.to_string()).collect();
+        let lock = Call::LockOne;
+        let locked = match acting.is_empty() {
+            true => "cf_f.cf_o".to_owned(),
+            false => format!(
+                "CASE WHEN cf_f.cf_do IN ({}) THEN {} ELSE cf_f.cf_o END",
+                acting.join(", "),
+                self.lens
+                    .call(lock, &format!("cf_f.cf_o, {}", self.mirrors()))
+            ),
+        };
+        let mut rows = Output::default();
+        rows.own(&format!(
+            "SELECT cf_f.*, {locked} AS cf_l FROM (SELECT {number} AS cf_number, {} AS cf_o, cf_w.cf_do{carried}",
             self.lens.image_row(&self.write.alias)
         ));
-        output.own(", CASE");
+        rows
+    }
+
+    /// Ends what [`Images::locked`] began: in the order of the keys, in which all lock.
+    fn in_order(&self, parts: &mut Parts<'_, 'a>, mut rows: Output, name: &str) {
+        rows.own(&format!(" ORDER BY {}) AS cf_f", self.keys().join(", ")));
+        parts.composer.once(name, rows);
+    }
+
+    /// The row as it is, which clause it is, and the row as that makes it. FROM is to follow.
+    fn as_locked(
+        &self,
+        parts: &Parts<'_, 'a>,
+        source: &Source<'_>,
+        (when, sets): (When, &[Update<'_, 'a>]),
+    ) -> Output {
+        let mut output = Output::default();
+        output.own("SELECT cf_f.cf_number, cf_f.cf_l AS cf_o, cf_w.cf_do, CASE");
         for (number, clause) in parts.merge.clauses.iter().enumerate() {
             if clause.when == when && matches!(clause.action, Action::Update(_)) {
                 output.own(&format!(" WHEN cf_w.cf_do = {number} THEN "));
-                self.changed_row(output, source, sets, number);
+                self.changed_row(&mut output, source, sets, number);
             }
         }
         let image = self.lens.image_type();
         output.own(&format!(" WHEN false THEN NULL::{image} END AS cf_n"));
+        output
+    }
+
+    /// The locked row under the client's name, and which clause it is: of one that has not changed
+    /// what it was found to be.
+    fn decided(
+        &self,
+        unified: &Unified<'_, 'a>,
+        parts: &Parts<'_, 'a>,
+        output: &mut Output,
+        source: &Source<'_>,
+        when: When,
+    ) {
+        output.own(&format!(
+            " CROSS JOIN LATERAL (SELECT {}) AS {}",
+            self.lens.image_fields("cf_f.cf_l"),
+            self.write.alias
+        ));
+        let known = format!(" WHEN {UNCHANGED} THEN cf_f.cf_do");
+        unified.decision_but(parts, output, source, (when, &known));
     }
 
     /// The row as an UPDATE action makes it. Its queries run for the rows that it is chosen for.

@@ -99,7 +99,7 @@ impl<'a> Images<'_, 'a> {
         ));
         all.append(self.new_row(source, &sets));
         all.own(&format!(
-            "], {}, false, {}) AS cf_c) END AS cf_row OFFSET 0) AS cf_w) \
+            "], {}, true, false, {}) AS cf_c) END AS cf_row OFFSET 0) AS cf_w) \
              SELECT (cf_row).* FROM cf_each WHERE NOT cf_row IS NULL",
             names_of(&sets),
             self.mirrors()

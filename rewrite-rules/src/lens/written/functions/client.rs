@@ -71,9 +71,8 @@ impl Functions<'_> {
         )
     }
 
-    /// An UPDATE: old and new images in step, and the columns that the client set. The row is
-    /// looked at again under its locks. If it changed since the statement looked, the new values
-    /// still stand where neither they nor the condition depend on the old ones. A row whose key
+    /// An UPDATE: old and new images in step, and the columns that the client set; of the others the
+    /// row's own are put. See [`Functions::look_again`] for `cf_held` and `cf_strict`. A row whose key
     /// changes moves to it first; in legacy all at once, as by the client's own UPDATE: what refers to
     /// them is looked at when all have moved.
     pub(super) fn change(&self) -> Function {
@@ -126,7 +125,7 @@ impl Functions<'_> {
         );
         self.function(
             self.lens.named(Call::Change.word()),
-            &format!("(cf_olds {row}[], cf_news {row}[], cf_set text[], cf_alone boolean, cf_mirror boolean) RETURNS SETOF {row}", row = self.row),
+            &format!("(cf_olds {row}[], cf_news {row}[], cf_set text[], cf_held boolean, cf_strict boolean, cf_mirror boolean) RETURNS SETOF {row}", row = self.row),
             &format!("  cf_old {row};\n  cf_new {row};\n  cf_now {row};\n  cf_was {row};\n  cf_i integer := 0;\n  cf_images {row}[] := cf_news;\n  cf_froms {row}[];\n  cf_tos {row}[];\n  cf_done {row}[] := '{{}}';\n{fitting}", row = self.row, fitting = self.fitting()),
             &body,
         )
@@ -163,7 +162,7 @@ impl Functions<'_> {
         self.function(
             self.lens.named(Call::Delete.word()),
             &format!(
-                "(cf_olds {row}[], cf_alone boolean, cf_mirror boolean) RETURNS SETOF {row}",
+                "(cf_olds {row}[], cf_held boolean, cf_strict boolean, cf_mirror boolean) RETURNS SETOF {row}",
                 row = self.row
             ),
             &format!("  cf_old {row};\n  cf_now {row};\n", row = self.row),
@@ -175,9 +174,9 @@ impl Functions<'_> {
     /// asks for it looks itself.
     pub(super) fn lock(&self) -> Function {
         let body = format!(
-            "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n{again}\
-             \x20   RETURN NEXT cf_now;\n  END LOOP;\n",
-            again = self.look_again(),
+            "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n    cf_now := {one};\n\
+             \x20   CONTINUE WHEN cf_now IS NULL;\n    RETURN NEXT cf_now;\n  END LOOP;\n",
+            one = self.lens.call(Call::LockOne, "cf_old, cf_mirror"),
         );
         self.function(
             self.lens.named(Call::Lock.word()),
@@ -185,28 +184,55 @@ impl Functions<'_> {
                 "(cf_olds {row}[], cf_mirror boolean) RETURNS SETOF {row}",
                 row = self.row
             ),
-            &format!(
-                "  cf_old {row};\n  cf_now {row};\n  cf_alone constant boolean := true;\n",
-                row = self.row
-            ),
+            &format!("  cf_old {row};\n  cf_now {row};\n", row = self.row),
             &body,
         )
     }
 
-    /// `cf_now`: the row of `cf_old` as it is under its locks. A row that is gone is skipped, as
-    /// by any UPDATE or DELETE that waited for it.
+    /// One row as it is under its locks; NULL if it is gone, as for any UPDATE that waited for it.
+    ///
+    /// A row of which another transaction has changed what `read` joins it by, while this one waited, was
+    /// not locked: PostgreSQL looks at the row that it waited for again, beside what the others were when
+    /// the statement began. So that is done until what is read was locked; each time around somebody
+    /// else has committed.
+    pub(super) fn lock_one(&self) -> Function {
+        let (inner, outer) = self.locks_of("cf_old");
+        let held = match &*inner {
+            "" => "  cf_held := true;\n".to_owned(),
+            _ => format!("{inner}  cf_held := FOUND;\n"),
+        };
+        let body = format!(
+            "  LOOP\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{held}{outer}  {read} INTO cf_now;\n\
+             \x20 IF NOT FOUND THEN RETURN NULL; END IF;\n  EXIT WHEN cf_held;\n  END LOOP;\n  RETURN cf_now;\n",
+            lock_legacy = self.lock_legacy("cf_old"),
+            read = self.lens.read_of(self.written, "cf_old"),
+        );
+        self.function(
+            self.lens.named(Call::LockOne.word()),
+            &format!(
+                "(cf_old {row}, cf_mirror boolean) RETURNS {row}",
+                row = self.row
+            ),
+            &format!("  cf_now {};\n  cf_held boolean;\n", self.row),
+            &body,
+        )
+    }
+
+    /// `cf_now`: the row of `cf_old` as it is under its locks, which the statement may have taken before it
+    /// computed the new values (`cf_held`). One that is gone is skipped, as by any UPDATE or DELETE that
+    /// waited for it; one that has changed fails a statement that could not look at its condition again
+    /// (`cf_strict`).
     fn look_again(&self) -> String {
         format!(
-            "    IF cf_mirror THEN {}; END IF;\n{}    {} INTO cf_now;\n\
-             \x20   CONTINUE WHEN NOT FOUND;\n\
-             \x20   IF NOT cf_alone AND cf_now::text IS DISTINCT FROM cf_old::text THEN\n\
+            "    IF cf_held THEN {} INTO cf_now; ELSE cf_now := {}; END IF;\n\
+             \x20   CONTINUE WHEN cf_now IS NULL;\n\
+             \x20   IF cf_strict AND cf_now *<> cf_old THEN\n\
              \x20     RAISE EXCEPTION USING ERRCODE = '40001',\n\
              \x20       MESSAGE = 'could not serialize access due to concurrent update',\n\
              \x20       HINT = 'The row changed while this statement waited for it; run the transaction again.';\n\
              \x20   END IF;\n",
-            self.lock_legacy("cf_old"),
-            self.locks("cf_old"),
             self.lens.read_of(self.written, "cf_old"),
+            self.lens.call(Call::LockOne, "cf_old, cf_mirror"),
         )
     }
 
@@ -225,6 +251,11 @@ impl Functions<'_> {
     /// Locks the rows that `read` joins for a key: in one statement those that must be there, and
     /// each that need not in one of its own. Rows of tables that are only looked up stay free.
     pub(super) fn locks(&self, image: &str) -> String {
+        let (inner, outer) = self.locks_of(image);
+        inner + &outer
+    }
+
+    fn locks_of(&self, image: &str) -> (String, String) {
         let query = &self.written.query;
         let ours =
             |table| self.written.tables.contains(table) || self.written.crosswalk.contains(table);
@@ -236,9 +267,9 @@ impl Functions<'_> {
             .filter(|part| !part.nullable)
             .map(|part| quote_ident(&part.alias))
             .collect();
-        let mut sql = String::new();
+        let (mut locks, mut outer) = (String::new(), String::new());
         if !inner.is_empty() {
-            sql += &format!(
+            locks += &format!(
                 "  PERFORM 1 FROM {} WHERE {conditions} FOR UPDATE OF {};\n",
                 query.from,
                 inner.join(", ")
@@ -247,12 +278,12 @@ impl Functions<'_> {
         // Of what need not be there only what clients may write: lenses lock the others' rows.
         let clients = |part: &&Part| self.written.tables.contains(&part.table);
         for part in parts().filter(|part| part.nullable).filter(clients) {
-            sql += &format!(
+            outer += &format!(
                 "  PERFORM 1 FROM {} WHERE {conditions} FOR UPDATE OF {};\n",
                 part.from,
                 quote_ident(&part.alias)
             );
         }
-        sql
+        (locks, outer)
     }
 }

@@ -22,14 +22,12 @@ impl Functions<'_> {
         let body = format!(
             "  IF cf_keys IS NULL THEN RETURN true; END IF;\n\
              \x20 FOR cf_image IN SELECT * FROM unnest(cf_keys) AS cf_i ORDER BY {order} LOOP\n\
-             \x20   {lock_legacy};\n{locks}    {read} INTO cf_now;\n\
-             \x20   IF FOUND THEN\n      PERFORM {follow};\n    ELSIF cf_gone THEN\n      {remove};\n\
+             \x20   cf_now := {lock};\n\
+             \x20   IF NOT cf_now IS NULL THEN\n      PERFORM {follow};\n    ELSIF cf_gone THEN\n      {remove};\n\
              \x20   ELSIF EXISTS (SELECT 1 FROM {row}) THEN\n      {hidden};\n    END IF;\n\
              \x20 END LOOP;\n  RETURN true;\n",
             order = self.key_order("cf_i"),
-            lock_legacy = self.lock_legacy("cf_image"),
-            locks = self.locks("cf_image"),
-            read = self.lens.read_of(self.written, "cf_image"),
+            lock = self.lens.call(Call::LockOne, "cf_image, true"),
             remove = self.remove_legacy("cf_image"),
             row = self.legacy_row("cf_image"),
             hidden = self.lens.hidden(),

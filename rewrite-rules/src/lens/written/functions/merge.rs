@@ -39,10 +39,10 @@ impl Functions<'_> {
             ),
             delete = self
                 .lens
-                .call(Call::Delete, "ARRAY[cf_old], false, cf_mirror"),
+                .call(Call::Delete, "ARRAY[cf_old], true, false, cf_mirror"),
             change = self.lens.call(
                 Call::Change,
-                "ARRAY[cf_old], ARRAY[cf_new], cf_sets[cf_i]::text[], false, cf_mirror"
+                "ARRAY[cf_old], ARRAY[cf_new], cf_sets[cf_i]::text[], true, false, cf_mirror"
             ),
             gone = raise(
                 "40001",

@@ -10,7 +10,8 @@
 //! it is for PostgreSQL; two rows can exchange their keys only where PostgreSQL looks at them at the
 //! end of the statement (a deferrable key), and that is refused.
 
-use super::{Call, Functions, PASSES_ON, image_relation};
+use super::{Call, Functions, image_relation};
+use crate::lens::recorded;
 use crate::lens::{Function, Work, quote_literal};
 
 impl Functions<'_> {
@@ -74,18 +75,20 @@ impl Functions<'_> {
             put = self.lens.call(Call::PutOne, "cf_image"),
             tombstones = self.lens.leave_tombstones("unnest(ARRAY[cf_old])"),
         );
+        let record = format!(
+            "PERFORM {};\n    IF {moved} THEN PERFORM {}; END IF",
+            self.lens.record("SQLERRM", "SQLSTATE"),
+            self.lens.record_of("cf_old", "SQLERRM", "SQLSTATE"),
+        );
         let body = format!(
-            "  IF cf_images IS NULL THEN RETURN true; END IF;\n{exchanged}\
+            "  IF cf_images IS NULL THEN RETURN true; END IF;\n{exchanged}{begin}\
              \x20 FOR cf_i IN 1 .. cardinality(cf_images) LOOP\n\
              \x20   cf_old := cf_olds[cf_i];\n    cf_image := cf_images[cf_i];\n\
              \x20   IF NOT cf_record THEN\n    {work};\n    CONTINUE;\n    END IF;\n\
-             \x20   BEGIN\n    {work};\n    EXCEPTION WHEN OTHERS THEN\n{PASSES_ON}\
-             \x20     PERFORM {record_new};\n\
-             \x20     IF {moved} THEN PERFORM {record_old}; END IF;\n    END;\n  END LOOP;\n\
-             \x20 RETURN true;\n",
+             {recorded}  END LOOP;\n  RETURN true;\n",
             exchanged = self.exchanged(),
-            record_new = self.lens.record("SQLERRM", "SQLSTATE"),
-            record_old = self.lens.record_of("cf_old", "SQLERRM", "SQLSTATE"),
+            begin = recorded::BEGIN,
+            recorded = recorded::recorded(&work, &record),
         );
         self.function(
             self.lens.function_name(Work::Rekey),
@@ -93,7 +96,11 @@ impl Functions<'_> {
                 "(cf_olds {row}[], cf_images {row}[], cf_record boolean) RETURNS boolean",
                 row = self.row
             ),
-            &format!("  cf_old {row};\n  cf_image {row};\n", row = self.row),
+            &format!(
+                "  cf_old {row};\n  cf_image {row};\n{}",
+                recorded::DECLARE,
+                row = self.row
+            ),
             &body,
         )
     }

@@ -43,7 +43,7 @@ impl Functions<'_> {
              \x20       IF current_setting('transaction_isolation') <> 'read committed' THEN\n        {serialize};\n        END IF;\n\
              \x20       cf_tries := cf_tries + 1;\n      END;\n      CONTINUE;\n    END IF;\n\
              \x20   cf_found := cf_row;\n\
-             \x20   IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}{look}\
+             \x20   CONTINUE WHEN {lock} IS NULL;\n{look}\
              \x20   CONTINUE WHEN cf_row IS NULL OR {key} IS DISTINCT FROM {found_key};\n\
              \x20   IF {key}::text = ANY (cf_done) THEN\n\
              \x20     RAISE EXCEPTION USING ERRCODE = '21000',\n\
@@ -56,8 +56,7 @@ impl Functions<'_> {
             // Who waited for another constraint's row finds that it has the arbiter's values as well.
             look_last = self.look("cf_row", "          "),
             insert = self.lens.call(Call::InsertOne, "cf_image, cf_mirror"),
-            lock_legacy = self.lock_legacy("cf_found"),
-            locks = self.locks("cf_found"),
+            lock = self.lens.call(Call::LockOne, "cf_found, cf_mirror"),
             key = keys("cf_row"),
             found_key = keys("cf_found"),
         );

@@ -48,7 +48,7 @@ impl<'a> Unified<'_, 'a> {
         let mut left = Output::default();
         left.own("SELECT NULL::bigint AS cf_number");
         self.keys_and_values(parts, &mut left, source, (when, updates));
-        left.own(&format!(" FROM ({}) AS {alias}", self.lens.read()));
+        left.own(&format!(" FROM ({}) AS {alias}", self.read()));
         self.decision(parts, &mut left, source, when);
         let same: Vec<String> = self
             .lens

@@ -19,6 +19,7 @@
 //! foreign key says. A row that went and another that came would lose both.
 
 use super::Mirror;
+use crate::failure::Failure;
 use crate::lens::{Call, quote_ident};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
@@ -78,9 +79,8 @@ impl Mirror<'_, '_> {
             &old.join(", "),
         );
         composer.call(format!(
-            "CASE WHEN (SELECT count(*) FROM {was}) = (SELECT count(*) FROM {all}) THEN true \
-             ELSE ('a key changed while this statement waited for its row; retry' || \
-             (SELECT count(*) FROM {all}))::boolean END"
+            "CASE WHEN (SELECT count(*) FROM {was}) = (SELECT count(*) FROM {all}) THEN true ELSE {} END",
+            Failure::KeyChanged.unless_true(&format!("(SELECT count(*) FROM {all})"))
         ));
         composer.query("moved", self.moved(&columns, &all, &before));
         let moved = composer.name("moved");

@@ -1,0 +1,62 @@
+//! Work of the unified half that may fail while the legacy half stands: a savepoint, and the ledger.
+//!
+//! ```text
+//! LOOP
+//!   BEGIN
+//!     ‹the client's lock_timeout made the half's patience›; ‹work›; ‹and as it was›; EXIT;
+//!   EXCEPTION WHEN OTHERS THEN
+//!     ‹what is not the mapping's is raised›
+//!     CONTINUE WHEN ‹it was only waiting, and nobody waits for this transaction›;
+//!     ‹the key enters the ledger›; EXIT;
+//!   END;
+//! END LOOP;
+//! ```
+//!
+//! Rows that are each their own in legacy may share one in unified: an organisation, a person. So two
+//! transactions that write different legacy rows in different orders may each wait for the other, which
+//! straight they would not; and whom PostgreSQL then chooses to fail may be the one that waits for a
+//! *legacy* row, for which there is no ledger. Hence nobody waits in this half for as long as PostgreSQL waits
+//! before it looks for a deadlock (`deadlock_timeout`) while another waits for this transaction: in a
+//! circle somebody does. What that gives up is recorded, and so is a deadlock that is found within
+//! this half. A wait that nobody waits behind goes on, as any lock's.
+
+/// Failures that are not the mapping's: conflicts to retry, an ending session, a server in need.
+/// The legacy half would fail of them as well, or the client must see them.
+const NOT_OURS: &str = "left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX')";
+
+/// In a handler: passes on what is not the mapping's, and a wait that was given up.
+pub(super) const PASSES_ON: &str = "    IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') OR SQLSTATE = '55P03' THEN RAISE; END IF;\n";
+
+/// The variables of what follows.
+pub(super) const DECLARE: &str = "  cf_own double precision;\n  cf_patience double precision;\n\
+                                  \x20 cf_tries integer;\n  cf_since timestamptz;\n";
+
+/// How long a wait is before it is looked at, in ms: half of what PostgreSQL waits before it looks for a
+/// deadlock; no longer than the client itself would wait.
+pub(super) const BEGIN: &str = "  cf_own := extract(epoch FROM current_setting('lock_timeout')::interval) * 1000;\n\
+     \x20 cf_patience := greatest(1, extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500);\n\
+     \x20 IF cf_own > 0 AND cf_own < cf_patience THEN cf_patience := cf_own; END IF;\n";
+
+/// Work that is done as a whole, with what comes behind it (`done`), or not at all, with what comes then.
+pub(super) fn attempted(work: &str, done: &str, failed: &str) -> String {
+    format!(
+        "    cf_tries := 0;\n    LOOP\n    cf_since := clock_timestamp();\n    BEGIN\n\
+         \x20   PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);\n\
+         \x20   {work};\n\
+         \x20   PERFORM set_config('lock_timeout', cf_own::text, true);\n    {done};\n\
+         \x20   EXCEPTION WHEN OTHERS THEN\n\
+         \x20   IF {NOT_OURS} AND SQLSTATE <> '40P01' THEN RAISE; END IF;\n\
+         \x20   cf_tries := cf_tries + 1;\n\
+         \x20   CONTINUE WHEN SQLSTATE = '55P03'\n\
+         \x20     AND extract(epoch FROM clock_timestamp() - cf_since) * 1000 >= cf_patience\n\
+         \x20     AND (cf_own = 0 OR cf_tries * cf_patience < cf_own)\n\
+         \x20     AND NOT EXISTS (SELECT 1 FROM pg_locks AS cf_l\n\
+         \x20       WHERE NOT cf_l.granted AND pg_backend_pid() = ANY (pg_blocking_pids(cf_l.pid)));\n\
+         \x20   {failed};\n    EXIT;\n    END;\n    END LOOP;\n"
+    )
+}
+
+/// Work that is done as a whole or recorded.
+pub(super) fn recorded(work: &str, record: &str) -> String {
+    attempted(work, "EXIT", record)
+}
