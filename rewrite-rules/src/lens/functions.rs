@@ -9,7 +9,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::guarded::{Callers, Guarded};
-use super::{Lens, quote_ident};
+use super::{ForeignKey, Lens, Written, quote_ident};
 
 /// A function to create: its name as SQL, and the `CREATE OR REPLACE FUNCTION` text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,8 +107,35 @@ impl Lens {
     }
 
     /// A stable hash of all that shapes the functions.
-    fn hash(&self) -> u32 {
-        *self.composed.hash.get_or_init(|| self.hashed())
+    pub(super) fn hash(&self) -> u32 {
+        *self.composed.hash.get_or_init(|| {
+            let base = self.hashed();
+            match &self.written {
+                Some(written) => self.hashed_with_references(base, written),
+                None => base,
+            }
+        })
+    }
+
+    /// With the foreign keys that lenses see to, whose functions are those of two lenses.
+    fn hashed_with_references(&self, base: u32, written: &Written) -> u32 {
+        let keys = written.foreign_keys.iter();
+        let held: Vec<(&ForeignKey, &Lens)> = keys
+            .filter_map(|key| Some((key, key.holder.as_deref()?)))
+            .chain(written.referrers.iter().map(|r| (&r.key, &*r.child)))
+            .collect();
+        if held.is_empty() {
+            return base;
+        }
+        let mut hasher = Fnv::default();
+        base.hash(&mut hasher);
+        for (key, other) in held {
+            (&key.name, &key.columns, &key.referred).hash(&mut hasher);
+            (key.on_delete, key.on_update, key.deferral).hash(&mut hasher);
+            other.hashed().hash(&mut hasher);
+        }
+        let wide = hasher.finish();
+        (wide ^ (wide >> 32)) as u32
     }
 
     fn hashed(&self) -> u32 {

@@ -8,6 +8,7 @@ mod joined;
 mod keys;
 mod locked;
 mod merge;
+mod references;
 mod rekey;
 mod types;
 mod upsert;

@@ -10,6 +10,7 @@
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! merge(actions, olds, images …)   a MERGE
 //! keep_last(value)                 `lastval()` made what it was (`last`)
+//! key_N(), refers(…), said(…), left_N(…), gone_N(…), came_N(…)  foreign keys (`references`)
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! sync(keys, columns, makes, gone) legacy rows made what `read` says (`legacy`)
 //! move_legacy(olds, images)        legacy rows under other keys (`rekey`)
@@ -20,6 +21,7 @@ mod image;
 mod last;
 mod legacy;
 mod merge;
+mod references;
 mod rekey;
 mod unique;
 mod upsert;
@@ -101,6 +103,7 @@ impl Lens {
         if written.can_rekey() {
             all.extend([f.rekey_one(), f.rekey()]);
         }
+        all.extend(f.reference_functions());
         all
     }
 }
@@ -186,7 +189,10 @@ impl Functions<'_> {
     /// The images one by one in the order of their keys, so that two of these calls that need the
     /// same unified rows ask for them in the same order.
     fn each(&self, work: Work, one: Call) -> Function {
-        let perform = format!("PERFORM {}", self.lens.call(one, "cf_image"));
+        let perform = match work {
+            Work::Put => self.put_or_wait(),
+            _removes => format!("PERFORM {}", self.lens.call(one, "cf_image")),
+        };
         let after = match work {
             Work::Remove => format!(
                 "      {};\n",
