@@ -9,7 +9,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::guarded::{Callers, Guarded};
-use super::{ForeignKey, Lens, Written, quote_ident};
+use super::{ForeignKey, Lens, Written, quote_ident, quote_literal};
 
 /// A function to create: its name as SQL, and the `CREATE OR REPLACE FUNCTION` text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,7 @@ impl Lens {
         if let Some(written) = &self.written {
             let mut all = self.written_functions(written);
             all.extend(self.guarded_functions());
+            all.push(self.look_now());
             return all;
         }
         if self.in_place.is_some() {
@@ -87,7 +88,8 @@ impl Lens {
             ddl: self.function_ddl(work),
             callers: Callers::Writers,
         });
-        self.guarded_functions().chain(works).collect()
+        let looks = std::iter::once(self.look_now());
+        self.guarded_functions().chain(looks).chain(works).collect()
     }
 
     /// The name of one of the lens's functions, as SQL.
@@ -222,13 +224,14 @@ impl Lens {
              BEGIN\n\
              \x20 IF cf_images IS NULL THEN RETURN true; END IF;\n\
              \x20 IF NOT cf_record THEN\n{body}    RETURN true;\n  END IF;\n\
-             \x20 BEGIN\n{body}    RETURN true;\n\
+             \x20 BEGIN\n{body}    PERFORM {look};\n    RETURN true;\n\
              \x20 EXCEPTION WHEN OTHERS THEN\n{passes_on}\
              \x20 END;\n{each}\
              \x20 RETURN true;\n\
              END\n$crossfade$",
             name = self.function_name(work),
             legacy = self.legacy,
+            look = self.look_call(),
             passes_on = PASSES_ON.replace("\n", "\n  ").trim_end_matches(' '),
             each = each.replace("{keys}", keys_of),
         )
@@ -362,13 +365,48 @@ impl Lens {
         };
         format!(
             "  FOREACH cf_image IN ARRAY cf_images LOOP\n\
-             \x20   BEGIN\n      {one};\n\
+             \x20   BEGIN\n      {one};\n      PERFORM {look};\n\
              \x20   EXCEPTION WHEN OTHERS THEN\n{PASSES_ON}\
              \x20     PERFORM {};\n\
              \x20   END;\n\
              \x20 END LOOP;\n",
-            self.record("SQLERRM", "SQLSTATE")
+            self.record("SQLERRM", "SQLSTATE"),
+            look = self.look_call(),
         )
+    }
+
+    pub(super) fn look_call(&self) -> String {
+        format!("{}()", self.named("look_now"))
+    }
+
+    /// Has the deferred foreign keys of unified looked at, and defers them again. At COMMIT nobody could record
+    /// what they say any more, and the legacy half would fail with it.
+    fn look_now(&self) -> Function {
+        let crosswalk = self.written.iter().flat_map(|written| &written.crosswalk);
+        let tables = self.unified_tables().into_iter().chain(crosswalk);
+        let tables: Vec<String> = tables
+            .map(|table| format!("pg_catalog.to_regclass({})", quote_literal(&table.sql())))
+            .collect();
+        let name = self.named("look_now");
+        let ddl = format!(
+            "CREATE OR REPLACE FUNCTION {name}() RETURNS void\n\
+             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
+             DECLARE\n  cf_of pg_catalog.oid[] := ARRAY[{tables}];\n  cf_all text;\n  cf_deferred text;\nBEGIN\n\
+             \x20 SELECT pg_catalog.string_agg(n.name, ', '), pg_catalog.string_agg(n.name, ', ') FILTER (WHERE n.deferred)\n\
+             \x20   INTO cf_all, cf_deferred FROM (SELECT DISTINCT pg_catalog.format('%I.%I', s.nspname, c.conname) AS name,\n\
+             \x20     c.condeferred AS deferred FROM pg_catalog.pg_constraint AS c JOIN pg_catalog.pg_namespace AS s\n\
+             \x20     ON s.oid = c.connamespace WHERE c.contype = 'f' AND c.condeferrable\n\
+             \x20     AND (c.conrelid = ANY (cf_of) OR c.confrelid = ANY (cf_of))) AS n;\n\
+             \x20 IF cf_all IS NOT NULL THEN\n    EXECUTE 'SET CONSTRAINTS ' || cf_all || ' IMMEDIATE';\n  END IF;\n\
+             \x20 IF cf_deferred IS NOT NULL THEN\n    EXECUTE 'SET CONSTRAINTS ' || cf_deferred || ' DEFERRED';\n  END IF;\n\
+             END\n$crossfade$",
+            tables = tables.join(", "),
+        );
+        Function {
+            name,
+            ddl,
+            callers: Callers::Writers,
+        }
     }
 
     pub(super) fn record(&self, reason: &str, sqlstate: &str) -> String {

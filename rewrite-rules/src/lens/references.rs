@@ -43,6 +43,16 @@ pub enum Deferral {
 }
 
 impl Deferral {
+    /// `condeferrable` and `condeferred` of `pg_constraint`.
+    #[must_use]
+    pub fn digits(self) -> &'static str {
+        match self {
+            Deferral::Never => "00",
+            Deferral::Immediate => "10",
+            Deferral::Deferred => "11",
+        }
+    }
+
     /// As a constraint says it.
     #[must_use]
     pub fn sql(self) -> &'static str {

@@ -80,7 +80,9 @@ impl Lens {
             row: self.image_type(),
         };
         let [truncate, empty] = f.truncates();
-        let mut all = vec![
+        // First, since they make tables whose rows others take.
+        let mut all = f.reference_functions();
+        all.extend([
             f.one(Call::PutOne, &written.put, ""),
             f.one(Call::RemoveOne, &written.remove, &f.probe("cf_image")),
             f.each(Work::Put, Call::PutOne),
@@ -99,11 +101,10 @@ impl Lens {
             f.enter(),
             f.merge(),
             f.keep_last(),
-        ];
+        ]);
         if written.can_rekey() {
             all.extend([f.rekey_one(), f.rekey()]);
         }
-        all.extend(f.reference_functions());
         all
     }
 }
@@ -211,9 +212,10 @@ impl Functions<'_> {
             "  IF cf_images IS NULL THEN RETURN true; END IF;\n\
              \x20 FOR cf_image IN SELECT * FROM unnest(cf_images) AS cf_i ORDER BY {order} LOOP\n\
              \x20   IF NOT cf_record THEN\n      {perform};\n{after}      CONTINUE;\n    END IF;\n\
-             \x20   BEGIN\n      {perform};\n{after}    EXCEPTION WHEN OTHERS THEN\n{PASSES_ON}\
+             \x20   BEGIN\n      {perform};\n{after}      PERFORM {look};\n    EXCEPTION WHEN OTHERS THEN\n{PASSES_ON}\
              \x20     PERFORM {record};\n    END;\n  END LOOP;\n  RETURN true;\n",
             order = self.key_order("cf_i"),
+            look = self.lens.look_call(),
             record = self.lens.record("SQLERRM", "SQLSTATE"),
         );
         self.function(

@@ -7,7 +7,7 @@
 //! refers(olds, images …)      the rows of images, which the statement has written
 //! said(image)                 what a row refers to, as long as there is nothing to refer to
 //! left_N(image, mirror)       of a table that is referred to: who refers to a row that is to go
-//! gone_N(images)              these, to be looked at when it has gone
+//! gone_N(images …)            these, to be looked at when it has gone
 //! came_N(image)               who waits for a row that has come
 //! ```
 //!
@@ -266,36 +266,49 @@ impl Functions<'_> {
         .after(&image_ddl_of(child, written))
     }
 
-    /// Those of `left`, when the row has gone: to be looked at when the foreign key says.
+    /// Those of `left`, when the row has gone: to be looked at when the foreign key says, but for those that have gone
+    /// with it. One that its lens cannot show without it waits for another of its key.
     fn gone(&self, referrer: &Referrer) -> Function {
         let (child, written) = child_of(referrer);
-        let at_once = |action: Action, what: &str| {
-            let refuse = still_referred(child, &referrer.key, self.lens, action, "cf_child");
-            format!(
-                "    IF {what} THEN\n      PERFORM 1 FROM ({read}) AS cf_r;\n      IF FOUND THEN\n{refuse}      END IF;\n\
-                 \x20     CONTINUE;\n    END IF;\n",
-                read = child.read_of(written, "cf_child"),
-            )
-        };
-        let mut restricts = String::new();
-        if referrer.key.on_delete == Action::Restrict {
-            restricts += &at_once(Action::Restrict, "NOT cf_moved");
+        let mut body = String::new();
+        if child.legacy == self.lens.legacy {
+            let same: Vec<String> = child
+                .legacy_key()
+                .iter()
+                .map(|key| format!("d.{key} = (cf_child).{key}"))
+                .collect();
+            body += &format!(
+                "    CONTINUE WHEN EXISTS (SELECT FROM unnest(cf_with) AS d WHERE {});\n",
+                same.join(" AND ")
+            );
         }
-        if referrer.key.on_update == Action::Restrict {
-            restricts += &at_once(Action::Restrict, "cf_moved");
+        for (action, what) in [
+            (referrer.key.on_delete, "NOT cf_moved"),
+            (referrer.key.on_update, "cf_moved"),
+        ] {
+            if action == Action::Restrict {
+                let refuse = still_referred(child, &referrer.key, self.lens, action, "cf_child");
+                body += &format!("    IF {what} THEN\n{refuse}    END IF;\n");
+            }
         }
         let body = format!(
-            "  FOREACH cf_child IN ARRAY coalesce(cf_children, '{{}}') LOOP\n{restricts}\
+            "  FOREACH cf_child IN ARRAY coalesce(cf_children, '{{}}') LOOP\n{body}\
              \x20   DELETE FROM {keys} AS k WHERE k.key = {key} AND k.number = {number};\n\
              \x20   INSERT INTO {keys} (number, key, image, waits, gone, recorded)\n\
-             \x20     VALUES ({number}, {key}, cf_child, false, true, false);\n  END LOOP;\n  RETURN true;\n",
+             \x20     VALUES ({number}, {key}, cf_child, NOT EXISTS (SELECT 1 FROM ({read}) AS cf_r), true, false);\n\
+             \x20 END LOOP;\n  RETURN true;\n",
             keys = keys(child),
             number = referrer.number,
             key = child.key_json("cf_child"),
+            read = child.read_of(written, "cf_child"),
         );
         self.guarded(
             self.lens.named(&format!("gone_{}", self.number(referrer))),
-            &format!("(cf_children {}[], cf_moved boolean) RETURNS boolean", child.image_type()),
+            &format!(
+                "(cf_children {}[], cf_with {}[], cf_moved boolean) RETURNS boolean",
+                child.image_type(),
+                self.row
+            ),
             &format!("  cf_child {};\n", child.image_type()),
             &body,
         )
@@ -573,17 +586,33 @@ impl Functions<'_> {
         let number = self.number(referrer);
         let child = &referrer.child;
         let columns = columns_of(child, &referrer.key);
+        let own = self.lens.legacy_key();
+        let same: Vec<String> = own
+            .iter()
+            .map(|key| format!("d.{key} = (cf_is_{number}).{key}"))
+            .collect();
+        // What went with it needs nothing more.
+        let went = match child.legacy == self.lens.legacy && !moved {
+            true => format!(
+                "    CONTINUE WHEN EXISTS (SELECT FROM unnest(cf_done) AS d WHERE {});\n",
+                same.join(" AND ")
+            ),
+            false => String::new(),
+        };
         let each = |sets: &str, write: &str| {
             format!(
-                "  FOREACH cf_is_{number} IN ARRAY cf_left_{number} LOOP\n    cf_be_{number} := cf_is_{number};\n{sets}\
+                "  FOREACH cf_is_{number} IN ARRAY cf_left_{number} LOOP\n{went}    cf_be_{number} := cf_is_{number};\n{sets}\
                  \x20   {write};\n  END LOOP;\n"
             )
         };
         let names: Vec<String> = columns.iter().map(|c| quote_literal(&c.name)).collect();
+        // Its lens may not show it without what it referred to.
         let change = format!(
-            "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], ARRAY[cf_be_{number}], ARRAY[{}], true, cf_mirror)",
+            "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], ARRAY[cf_be_{number}], ARRAY[{}], true, cf_mirror);\n\
+             \x20   IF NOT FOUND THEN PERFORM {}(cf_be_{number}); END IF",
             child.call_name(Call::Change),
-            names.join(", ")
+            names.join(", "),
+            child.call_name(Call::PutOne),
         );
         let set = |value: &dyn Fn(&LegacyColumn) -> String| -> String {
             let sets = columns.iter().map(|column| {
@@ -593,8 +622,9 @@ impl Functions<'_> {
         };
         match action {
             Action::Nothing | Action::Restrict => format!(
-                "  PERFORM {}(cf_left_{number}, {moved});\n",
-                self.lens.named(&format!("gone_{number}"))
+                "  PERFORM {}(cf_left_{number}, {}, {moved});\n",
+                self.lens.named(&format!("gone_{number}")),
+                if moved { "NULL" } else { "cf_done" },
             ),
             Action::SetNull => each(&set(&|_| "NULL".to_owned()), &change),
             Action::SetDefault => {
@@ -626,9 +656,14 @@ impl Functions<'_> {
                     &change,
                 )
             }
-            Action::Cascade => format!(
-                "  PERFORM 1 FROM {}(cf_left_{number}, true, cf_mirror);\n",
-                child.call_name(Call::Delete)
+            Action::Cascade => each(
+                "",
+                &format!(
+                    "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], true, cf_mirror);\n\
+                     \x20   IF NOT FOUND THEN PERFORM {}(cf_is_{number}); END IF",
+                    child.call_name(Call::Delete),
+                    child.call_name(Call::RemoveOne),
+                ),
             ),
         }
     }

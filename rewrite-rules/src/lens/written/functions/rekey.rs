@@ -79,11 +79,12 @@ impl Functions<'_> {
              \x20 FOR cf_i IN 1 .. cardinality(cf_images) LOOP\n\
              \x20   cf_old := cf_olds[cf_i];\n    cf_image := cf_images[cf_i];\n\
              \x20   IF NOT cf_record THEN\n    {work};\n    CONTINUE;\n    END IF;\n\
-             \x20   BEGIN\n    {work};\n    EXCEPTION WHEN OTHERS THEN\n{PASSES_ON}\
+             \x20   BEGIN\n    {work};\n    PERFORM {look};\n    EXCEPTION WHEN OTHERS THEN\n{PASSES_ON}\
              \x20     PERFORM {record_new};\n\
              \x20     IF {moved} THEN PERFORM {record_old}; END IF;\n    END;\n  END LOOP;\n\
              \x20 RETURN true;\n",
             exchanged = self.exchanged(),
+            look = self.lens.look_call(),
             record_new = self.lens.record("SQLERRM", "SQLSTATE"),
             record_old = self.lens.record_of("cf_old", "SQLERRM", "SQLSTATE"),
         );
