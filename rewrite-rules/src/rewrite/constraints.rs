@@ -90,3 +90,70 @@ pub(super) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Pla
         false => Plan::Edited { compare: None },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Phase, RuleSet, SearchPath, SourceFile, Verdict};
+
+    const RULES: &str = r#"
+[migration]
+name = "m"
+phase = "dual_write"
+[[table]]
+legacy = "s.old"
+unified = "u.new"
+key = ["id"]
+columns = """id int, boss int CONSTRAINT boss_fk REFERENCES old DEFERRABLE,
+  team int CONSTRAINT "Team fk" REFERENCES teams (id) DEFERRABLE"""
+read = "SELECT n.id, n.boss, n.team FROM u.new n"
+put = ["INSERT INTO u.new (id, boss, team) SELECT id, boss, team FROM row_image"]
+remove = ["DELETE FROM u.new n USING row_image r WHERE n.id = r.id"]
+constraints."Team fk" = "new_team"
+"#;
+
+    fn rewritten(phase: Phase, sql: &str) -> String {
+        let file = SourceFile {
+            path: "m.toml".into(),
+            text: RULES.to_owned(),
+        };
+        let rules = RuleSet::compile(vec![file]).expect("the rules of the test are right");
+        let rules = rules.with_phase(None, phase);
+        match &rules.rewrite(sql, SearchPath::AsDeclared).verdict {
+            Verdict::Rewritten(rewritten) => rewritten.sql.clone(),
+            Verdict::PassThrough => "as it came".to_owned(),
+            Verdict::Refused(refusal) => refusal.message.clone(),
+        }
+    }
+
+    #[test]
+    fn a_constraint_goes_by_its_legacy_name_where_unified_leads() {
+        let set = r#"SET CONSTRAINTS s."Team fk", other /* not ours */ DEFERRED"#;
+        for phase in [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead] {
+            assert_eq!(rewritten(phase, set), "as it came", "{phase}");
+        }
+        assert_eq!(
+            rewritten(Phase::UnifiedRead, set),
+            r#"SET CONSTRAINTS s."Team fk", "u"."new_team", other /* not ours */ DEFERRED"#
+        );
+        for phase in [Phase::UnifiedOnly, Phase::Retired] {
+            assert_eq!(
+                rewritten(phase, set),
+                r#"SET CONSTRAINTS "u"."new_team", other /* not ours */ DEFERRED"#
+            );
+        }
+        for others in [
+            "SET CONSTRAINTS ALL IMMEDIATE",
+            "SET CONSTRAINTS elsewhere.boss_fk IMMEDIATE",
+            "SET CONSTRAINTS new_team IMMEDIATE",
+        ] {
+            assert_eq!(rewritten(Phase::UnifiedOnly, others), "as it came", "{others}");
+        }
+    }
+
+    #[test]
+    fn what_lenses_see_to_has_a_constraint_trigger_of_its_own() {
+        let sql = rewritten(Phase::UnifiedOnly, "SET CONSTRAINTS boss_fk IMMEDIATE");
+        assert!(sql.starts_with("SET CONSTRAINTS crossfade."), "{sql}");
+        assert!(sql.contains("key_1_old_") && sql.ends_with(" IMMEDIATE"), "{sql}");
+    }
+}

@@ -3,6 +3,7 @@
 mod carried;
 mod enhanced_user;
 mod generated;
+mod in_place;
 mod iso_agents;
 mod joined;
 mod keys;

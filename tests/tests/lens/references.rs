@@ -2,7 +2,7 @@
 //! that was left alone.
 
 use crossfade_tests::control::{pid, until_blocked};
-use crossfade_tests::twin::{ENHANCED_USER, Twin, answer};
+use crossfade_tests::twin::{Case, ENHANCED_USER, Twin, answer};
 use rewrite_rules::Phase;
 
 /// The columns that an enhanced user must have.
@@ -264,4 +264,127 @@ async fn whoever_refers_to_a_row_and_whoever_deletes_it_wait_for_each_other() {
             "{phase}: {referred}"
         );
     }
+}
+
+/// Each action of a foreign key, on tables whose unified ones have no foreign key at all.
+const HOUSES: Case = Case {
+    name: "houses",
+    rules: r#"
+[migration]
+name = "houses"
+phase = "legacy_only"
+
+[[table]]
+legacy = "public.houses"
+unified = "public.place"
+key = ["id"]
+when_hidden = "remove"
+columns = "id integer NOT NULL, name text"
+read = "SELECT p.id, p.name FROM place p"
+put = ["INSERT INTO place (id, name) SELECT id, name FROM row_image ON CONFLICT (id) DO UPDATE SET name = excluded.name"]
+remove = ["DELETE FROM place USING row_image r WHERE place.id = r.id"]
+rekey = ["UPDATE place SET id = r.id FROM row_image r, old_image o WHERE place.id = o.id"]
+
+[[table]]
+legacy = "public.tenants"
+unified = "public.dweller"
+key = ["id"]
+when_hidden = "remove"
+columns = """id integer NOT NULL, note text,
+  a integer CONSTRAINT tenants_a_fkey REFERENCES houses ON DELETE CASCADE ON UPDATE CASCADE,
+  b integer CONSTRAINT tenants_b_fkey REFERENCES houses ON DELETE SET NULL ON UPDATE SET NULL,
+  c integer DEFAULT 1 CONSTRAINT tenants_c_fkey REFERENCES houses ON DELETE SET DEFAULT ON UPDATE CASCADE,
+  d integer CONSTRAINT tenants_d_fkey REFERENCES houses ON DELETE RESTRICT ON UPDATE RESTRICT,
+  e integer CONSTRAINT tenants_e_fkey REFERENCES houses (id) DEFERRABLE,
+  f integer, CONSTRAINT tenants_f_fkey FOREIGN KEY (f) REFERENCES public.tenants ON DELETE CASCADE"""
+read = "SELECT d.* FROM dweller d"
+put = ["""INSERT INTO dweller (id, note, a, b, c, d, e, f) SELECT id, note, a, b, c, d, e, f FROM row_image
+  ON CONFLICT (id) DO UPDATE SET note = excluded.note, a = excluded.a, b = excluded.b, c = excluded.c, d = excluded.d,
+  e = excluded.e, f = excluded.f"""]
+remove = ["DELETE FROM dweller USING row_image r WHERE dweller.id = r.id"]
+rekey = ["UPDATE dweller SET id = r.id FROM row_image r, old_image o WHERE dweller.id = o.id"]
+"#,
+    tables: 2,
+    also: &[],
+    server: "",
+    legacy: "CREATE TABLE houses (id integer PRIMARY KEY, name text);
+        CREATE TABLE tenants (id integer PRIMARY KEY, note text,
+          a integer CONSTRAINT tenants_a_fkey REFERENCES houses ON DELETE CASCADE ON UPDATE CASCADE,
+          b integer CONSTRAINT tenants_b_fkey REFERENCES houses ON DELETE SET NULL ON UPDATE SET NULL,
+          c integer DEFAULT 1 CONSTRAINT tenants_c_fkey REFERENCES houses ON DELETE SET DEFAULT ON UPDATE CASCADE,
+          d integer CONSTRAINT tenants_d_fkey REFERENCES houses ON DELETE RESTRICT ON UPDATE RESTRICT,
+          e integer CONSTRAINT tenants_e_fkey REFERENCES houses DEFERRABLE,
+          f integer CONSTRAINT tenants_f_fkey REFERENCES tenants ON DELETE CASCADE);
+        INSERT INTO houses SELECT n, 'h' || n FROM generate_series(1, 90) AS n;
+        INSERT INTO tenants (id, a, f) SELECT n, n, CASE WHEN n % 10 > 0 THEN n - 1 END FROM generate_series(60, 90) AS n",
+    unified: "CREATE TABLE place (id integer PRIMARY KEY, name text);
+        CREATE TABLE dweller (id integer PRIMARY KEY, note text, a integer, b integer, c integer, d integer, e integer, f integer);
+        CREATE INDEX ON dweller (a); CREATE INDEX ON dweller (b); CREATE INDEX ON dweller (c);
+        CREATE INDEX ON dweller (d); CREATE INDEX ON dweller (e); CREATE INDEX ON dweller (f)",
+};
+
+/// `{h}` is a house of the phase's own, and of tenants the first.
+const ACTS: &str = "
+INSERT INTO tenants (id, a) VALUES ({h}01, {h}), ({h}02, NULL) RETURNING *;
+INSERT INTO tenants (id, b) VALUES ({h}03, {h}) RETURNING *;
+INSERT INTO tenants (id, c) VALUES ({h}04, {h}), ({h}05, 777);
+INSERT INTO tenants (id, c) VALUES ({h}04, {h});
+INSERT INTO tenants (id, d) VALUES ({h}06, {h}) RETURNING *;
+INSERT INTO tenants (id, e) VALUES ({h}07, {h});
+INSERT INTO tenants (id, f) VALUES ({h}08, {h}01), ({h}09, {h}08);
+INSERT INTO tenants (id, f) VALUES ({h}10, {h}11), ({h}11, {h}10);
+UPDATE tenants SET f = 777 WHERE id = {h}08;
+UPDATE tenants SET e = 777 WHERE id = {h}07;
+UPDATE tenants SET note = 'n' WHERE e = {h} RETURNING *;
+UPDATE houses SET id = 1{h} WHERE id = {h};
+DELETE FROM houses WHERE id = {h};
+DELETE FROM tenants WHERE id = {h}06;
+UPDATE houses SET id = 1{h} WHERE id = {h};
+DELETE FROM houses WHERE id = {h};
+BEGIN;
+SET CONSTRAINTS tenants_e_fkey DEFERRED;
+DELETE FROM houses WHERE id = {h};
+INSERT INTO houses VALUES ({h}, 'again');
+COMMIT;
+SELECT * FROM tenants ORDER BY id;
+INSERT INTO tenants (id, a, b, c) VALUES ({h}12, {h}, {h}, {h}) RETURNING *;
+DELETE FROM tenants WHERE id = {h}07;
+UPDATE houses SET id = 1{h} WHERE id = {h} RETURNING *;
+SELECT * FROM tenants ORDER BY id;
+INSERT INTO tenants (id, b, c) VALUES ({h}13, 1{h}, 1{h}) ON CONFLICT (id) DO UPDATE SET b = 777;
+INSERT INTO tenants (id, b, c) VALUES ({h}13, 1{h}, 1{h}) ON CONFLICT (id) DO UPDATE SET b = 777;
+DELETE FROM houses WHERE id IN (1{h}, {h}) RETURNING *;
+DELETE FROM tenants WHERE id = 60;
+DELETE FROM tenants WHERE id IN ({h}10, {h}11);
+SELECT * FROM houses ORDER BY id;
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_action_of_a_foreign_key_does_what_it_does_without_us() {
+    let twin = Twin::start(HOUSES).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.in_every_phase(async |phase| {
+        let house = (phase as u32 + 10).to_string();
+        for sql in ACTS.split(";\n").map(str::trim).filter(|s| !s.is_empty()) {
+            same(&twin, phase, &sql.replace("{h}", &house)).await;
+        }
+        same(&twin, phase, "SELECT * FROM tenants ORDER BY id").await;
+        if phase.writes_both() && phase > Phase::DualWrite {
+            twin.verified(2).await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn what_nothing_can_tell_at_repeatable_read_is_refused() {
+    let twin = Twin::in_phase(HOUSES, Phase::UnifiedOnly).await.unwrap();
+    twin.proxied
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        .await
+        .unwrap();
+    twin.refused("DELETE FROM houses WHERE id = 1", "nothing can tell")
+        .await
+        .unwrap();
 }

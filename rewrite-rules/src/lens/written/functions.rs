@@ -192,7 +192,10 @@ impl Functions<'_> {
     fn each(&self, work: Work, one: Call) -> Function {
         let perform = match work {
             Work::Put => self.put_or_wait(),
-            _removes => format!("PERFORM {}", self.lens.call(one, "cf_image")),
+            _removes => {
+                let remove = format!("PERFORM {}", self.lens.call(one, "cf_image"));
+                self.following_actions(&remove, None)
+            }
         };
         let after = match work {
             Work::Remove => format!(
@@ -224,7 +227,7 @@ impl Functions<'_> {
                 "(cf_images {}[], cf_record boolean) RETURNS boolean",
                 self.row
             ),
-            &format!("  cf_image {};\n", self.row),
+            &format!("  cf_image {};\n{}", self.row, self.declare_left()),
             &body,
         )
     }

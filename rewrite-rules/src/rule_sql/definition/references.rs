@@ -79,3 +79,58 @@ fn action(said: Option<ReferentialAction>) -> Action {
         Some(ReferentialAction::SetDefault) => Action::SetDefault,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::lens::{Action, Deferral};
+    use crate::rule_sql::table;
+
+    #[test]
+    fn a_foreign_key_reads_as_create_table_has_it() {
+        let found = table(
+            "a int CONSTRAINT a_fk REFERENCES Other NOT NULL, b int CONSTRAINT b_fk REFERENCES s.other (x) ON DELETE SET NULL \
+             DEFERRABLE INITIALLY DEFERRED, CONSTRAINT c_fk FOREIGN KEY (a, b) REFERENCES t (y, z) ON UPDATE CASCADE DEFERRABLE",
+        )
+        .expect("it is right");
+        let said: Vec<String> = found
+            .constraints
+            .references
+            .iter()
+            .map(|key| {
+                let is = &key.is;
+                format!(
+                    "{} ({}) {} ({}) {:?} {:?} {:?}",
+                    key.name,
+                    is.columns.join(" "),
+                    is.table.join("."),
+                    is.referred.join(" "),
+                    is.on_delete,
+                    is.on_update,
+                    is.deferral
+                )
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "a_fk (a) other () Nothing Nothing Never",
+                "b_fk (b) s.other (x) SetNull Nothing Deferred",
+                "c_fk (a b) t (y z) Nothing Cascade Immediate",
+            ]
+        );
+        assert!(found.columns[0].is.not_null);
+        let (none, never) = (Action::Nothing, Deferral::Never);
+        assert_eq!((none.letter(), never.sql()), ("a", "NOT DEFERRABLE"));
+    }
+
+    #[test]
+    fn what_cannot_hold_on_is_told() {
+        for (text, says) in [
+            ("a int REFERENCES b", "without a name"),
+            ("a int CONSTRAINT f REFERENCES b MATCH FULL", "expected MATCH SIMPLE"),
+        ] {
+            let error = table(text).expect_err(text);
+            assert!(error.message.contains(says), "{text}: {}", error.message);
+        }
+    }
+}

@@ -23,7 +23,8 @@ use super::super::Written;
 use super::{Call, Functions};
 use crate::lens::guarded::Guarded;
 use crate::lens::{
-    Action, Callers, ForeignKey, Function, LegacyColumn, Lens, Referrer, quote_ident, quote_literal,
+    Action, Callers, ForeignKey, Function, LegacyColumn, Lens, Referrer, Work, quote_ident,
+    quote_literal,
 };
 
 impl Functions<'_> {
@@ -551,6 +552,59 @@ impl Functions<'_> {
                 )
             })
             .collect()
+    }
+
+    /// While legacy leads its own foreign keys act, by themselves and where no proxy sees it: what they do to the rows
+    /// that refer to one which goes, or moves (from `from` to `to`), is done in unified as well. `doing` is what does
+    /// the latter.
+    pub(super) fn following_actions(&self, doing: &str, moves: Option<(&str, &str)>) -> String {
+        let (mut before, mut behind) = (String::new(), String::new());
+        let lost = moves.map_or("cf_image", |(from, _)| from);
+        for referrer in &self.written.referrers {
+            let key = &referrer.key;
+            let action = match moves {
+                Some(_) => key.on_update,
+                None => key.on_delete,
+            };
+            let number = self.number(referrer);
+            let (child, left) = (&referrer.child, format!("cf_left_{number}"));
+            let columns = columns_of(child, key);
+            let new: Vec<String> = match (action, moves) {
+                (Action::Nothing | Action::Restrict, _) => continue,
+                (Action::SetNull, _) => columns.iter().map(|_| "NULL".to_owned()).collect(),
+                (Action::SetDefault, _) => columns
+                    .iter()
+                    .map(|c| c.default.clone().unwrap_or("NULL".to_owned()))
+                    .collect(),
+                (Action::Cascade, Some((_, to))) => {
+                    let own = self.lens.legacy_key();
+                    let places = key.places(self.lens).unwrap_or_default();
+                    places.iter().map(|&at| format!("({to}).{}", own[at])).collect()
+                }
+                (Action::Cascade, None) => Vec::new(),
+            };
+            before += &format!(
+                "{left} := {}({lost}, true);\n      ",
+                self.lens.named(&format!("left_{number}"))
+            );
+            if new.is_empty() {
+                behind += &format!(
+                    ";\n      PERFORM {}({left}, cf_record)",
+                    child.function_name(Work::Remove)
+                );
+                continue;
+            }
+            let sets: String = columns
+                .iter()
+                .zip(new)
+                .map(|(c, value)| format!(" cf_is_{number}.{} := {value};", quote_ident(&c.name)))
+                .collect();
+            behind += &format!(
+                ";\n      FOREACH cf_is_{number} IN ARRAY {left} LOOP\n       {sets}\n        PERFORM {}(ARRAY[cf_is_{number}], cf_record);\n      END LOOP",
+                child.function_name(Work::Put)
+            );
+        }
+        format!("{before}{doing}{behind}")
     }
 
     pub(super) fn look_left(&self, image: &str, indent: &str) -> String {

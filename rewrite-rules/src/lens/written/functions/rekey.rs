@@ -67,10 +67,19 @@ impl Functions<'_> {
     pub(super) fn rekey(&self) -> Function {
         let moved = self.moved("cf_old", "cf_image");
         let work = format!(
-            "IF {moved} THEN\n{probe}    END IF;\n    PERFORM {rekey};\n    PERFORM {put};\n\
+            "IF {moved} THEN\n{probe}    END IF;\n    {rekey};\n    PERFORM {put};\n\
              \x20   IF {moved} THEN {tombstones}; END IF",
             probe = self.probe("cf_old"),
-            rekey = self.lens.call(Call::RekeyOne, "cf_old, cf_image"),
+            rekey = {
+                let rekey = self.lens.call(Call::RekeyOne, "cf_old, cf_image");
+                let rekey = format!("PERFORM {rekey}");
+                let all = self.following_actions(&rekey, Some(("cf_old", "cf_image")));
+                if all == rekey {
+                    rekey
+                } else {
+                    format!("IF {moved} THEN\n      {all};\n    END IF")
+                }
+            },
             put = self.lens.call(Call::PutOne, "cf_image"),
             tombstones = self.lens.leave_tombstones("unnest(ARRAY[cf_old])"),
         );
@@ -94,7 +103,11 @@ impl Functions<'_> {
                 "(cf_olds {row}[], cf_images {row}[], cf_record boolean) RETURNS boolean",
                 row = self.row
             ),
-            &format!("  cf_old {row};\n  cf_image {row};\n", row = self.row),
+            &format!(
+                "  cf_old {row};\n  cf_image {row};\n{}",
+                self.declare_left(),
+                row = self.row
+            ),
             &body,
         )
     }
