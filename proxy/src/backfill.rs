@@ -100,9 +100,16 @@ pub async fn run(
     if options.direction.is_reverse() {
         must_have_been_complete(&control, migration).await?;
     }
+    for lens in &migration.tables {
+        table(url, &mut control, (migration, lens), options, tell).await?;
+    }
+    // What was set aside because another table's row was not there yet.
     let mut outcome = Vec::new();
     for lens in &migration.tables {
-        outcome.push(table(url, &mut control, (migration, lens), options, tell).await?);
+        if migration.tables.len() > 1 {
+            again(&mut control, lens, options.direction).await?;
+        }
+        outcome.push(current(&control, lens, options.direction).await?);
     }
     events::note(&control, name, "backfill", &json!(outcome)).await?;
     Ok(outcome)
@@ -205,7 +212,13 @@ async fn table(
         Direction::UnifiedToLegacy => now(client).await?,
     };
     ledger::drop_unreadable(client, lens, &mut |line| tell(Event::Says(line))).await?;
-    let settled = retry_ledger(client, &chunks, lens, &before).await?;
+    let mut settled = retry_ledger(client, &chunks, lens, &before).await?;
+    loop {
+        match retry_set_aside(client, &chunks, lens).await? {
+            0 => break,
+            more => settled += more,
+        }
+    }
     let progress = current(client, lens, direction).await?;
     let complete = progress.state == State::Complete;
     if !complete {
@@ -227,6 +240,29 @@ async fn table(
     let progress = current(client, lens, direction).await?;
     tell(Event::Progress(&progress));
     Ok(progress)
+}
+
+/// Tries what a run that is complete has set aside once more, as long as that settles any: what a row refers to
+/// may have come behind it.
+async fn again(client: &mut Client, lens: &Lens, direction: Direction) -> Result<(), ControlError> {
+    let chunks = Chunks::prepare(client, lens, direction).await?;
+    while retry_set_aside(client, &chunks, lens).await? > 0 {
+        let progress = current(client, lens, direction).await?;
+        state::enter(client, lens, &progress.run, State::Complete, State::Complete).await?;
+    }
+    Ok(())
+}
+
+async fn retry_set_aside(
+    client: &mut Client,
+    chunks: &Chunks<'_>,
+    lens: &Lens,
+) -> Result<i64, ControlError> {
+    if !ledger::has_absent(client, lens).await? {
+        return Ok(0);
+    }
+    let before = now(client).await?;
+    retry_ledger(client, chunks, lens, &before).await
 }
 
 async fn current(

@@ -6,6 +6,7 @@
 
 mod cache;
 mod client_side;
+mod deferred;
 mod expect;
 mod failure;
 mod judge;
@@ -31,6 +32,7 @@ use rewrite_rules::{Foreign, Meaning, Reading, SearchPath, ServerVersion, String
 use crate::wire::frame::tag_name;
 use crate::wire::frontend::{MessageError, MessageLimits};
 use cache::Cache;
+use deferred::Deferred;
 use expect::Expect;
 use origin::Origins;
 use path::Path;
@@ -228,6 +230,7 @@ pub struct Session<P: Pin> {
     server_keeps_bytes: bool,
     server: ServerVersion,
     expects: VecDeque<Expect>,
+    deferred: Deferred,
     statements: Statements,
     portals: Portals,
     cache: Cache,
@@ -285,6 +288,7 @@ impl<P: Pin> Session<P> {
             server_keeps_bytes: true,
             server: ServerVersion::default(),
             expects,
+            deferred: Deferred::default(),
             statements: Statements::default(),
             portals: Portals::default(),
             cache: Cache::new(settings.limits.cache, settings.seed),

@@ -7,6 +7,7 @@
 mod clauses;
 mod commands;
 mod compose;
+mod constraints;
 mod copy;
 mod expression;
 mod functions;
@@ -139,6 +140,7 @@ pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Pla
         "CopyStmt" => copy::plan(scope, &refs, source),
         "TruncateStmt" => commands::truncate(scope, &refs),
         "LockStmt" => commands::lock(scope, &refs, source),
+        "ConstraintsSetStmt" => constraints::plan(scope, source),
         "PrepareStmt" => prepare(scope, &refs, source),
         // What is left of them names no managed table in a way that matters; what EXECUTE runs is the
         // session's to know.
@@ -199,6 +201,9 @@ impl<'a> Remarks<'a> {
                 Side::Legacy => ours,
                 Side::Unified => ours.into_iter().map(Rename::reversed).collect(),
             });
+        }
+        for found in constraints::named(scope)? {
+            self.renames.extend(found.lens.renames());
         }
         Ok(())
     }

@@ -219,6 +219,9 @@ impl RuleSet {
                 } else {
                     words.push(lens.legacy.name.clone());
                 }
+                if migration.phase >= Phase::UnifiedRead {
+                    words.extend(lens.constraint_names().map(str::to_owned));
+                }
                 if migration.phase.writes_both() {
                     words.extend(lens.unified_tables().iter().map(|t| t.name.clone()));
                 }

@@ -5,7 +5,7 @@
 mod definition;
 mod written;
 
-pub(crate) use definition::{Definition, definition, table};
+pub(crate) use definition::{Definition, References, definition, table};
 pub(crate) use written::{Checked, Known, Relation, SqlError, read, step};
 
 use std::ops::ControlFlow;

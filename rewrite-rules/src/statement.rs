@@ -236,6 +236,22 @@ impl Rewritten {
         }
     }
 
+    /// What tells errors that come behind the statements which caused them: of what they have renamed.
+    #[must_use]
+    pub fn behind(renames: Arc<[Rename]>) -> Rewritten {
+        Rewritten {
+            sql: String::new(),
+            answers: Vec::new(),
+            shadow: None,
+            kept: Vec::new(),
+            values: Vec::new(),
+            original: String::new(),
+            renames,
+            query_only: false,
+            needs: None,
+        }
+    }
+
     /// A name of an error field as the client knows it.
     #[must_use]
     pub fn client_name<'n>(&'n self, kind: Named, name: &'n str) -> &'n str {

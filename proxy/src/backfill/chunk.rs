@@ -33,6 +33,12 @@ struct Walk {
     copy: Statement,
 }
 
+/// Has what is deferred looked at, by the row or the chunk that caused it: at COMMIT nobody could tell which
+/// row it was, and all would be lost.
+const LOOK_NOW: &str = "SET CONSTRAINTS ALL IMMEDIATE";
+/// For the rows to come, which may refer to each other.
+const LOOK_LATER: &str = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED";
+
 /// A chunk that is in.
 #[derive(Clone, Debug)]
 pub struct Copied {
@@ -176,6 +182,13 @@ impl<'a> Chunks<'a> {
             }
             Err(error) => return Err(ControlError::sql("copy of a chunk")(error)),
         };
+        match client.batch_execute(LOOK_NOW).await {
+            Ok(()) => {}
+            Err(error) if RowFailure::of(&error).is_some() => {
+                return Ok(Whole::NotAll { through: end });
+            }
+            Err(error) => return Err(ControlError::sql("copy of a chunk")(error)),
+        }
         self.advance.to(client, note, &end, counts).await?;
         client
             .batch_execute("COMMIT")
@@ -350,7 +363,11 @@ async fn savepoint(
 ) -> Result<Result<Counts, RowFailure>, ControlError> {
     let sql = || ControlError::sql("copy of a chunk");
     let savepoint = transaction.savepoint("cf_chunk").await.map_err(sql())?;
-    match savepoint.query_one(copy, parameters).await {
+    let copied = match savepoint.query_one(copy, parameters).await {
+        Ok(row) => savepoint.batch_execute(LOOK_LATER).await.map(|()| row),
+        Err(error) => Err(error),
+    };
+    match copied {
         Ok(row) => {
             savepoint.commit().await.map_err(sql())?;
             Ok(Ok(counts_in(&row)))

@@ -72,8 +72,11 @@ pub struct Progress {
     pub rows_done: i64,
     /// Rows that unified lacked or had otherwise.
     pub rows_put: i64,
+    /// Those of the rows set aside that are still in the ledger.
     pub rows_set_aside: i64,
     pub ghosts_removed: i64,
+    /// Nobody is at it any more, though it is not complete.
+    pub interrupted: bool,
     /// The last chunk's transaction.
     #[serde(skip)]
     pub last_chunk: Option<String>,
@@ -145,9 +148,13 @@ pub async fn read(
     let row = client
         .query_opt(
             "SELECT run::text, state, yields, highest_key, chunk_rows, rows_estimated, \
-             rows_done, rows_put, rows_set_aside, ghosts_removed, last_chunk::text, \
+             rows_done, rows_put, least(rows_set_aside, (SELECT count(*) FROM crossfade.divergence AS d \
+             WHERE d.migration = $1 AND d.legacy_table = $2)), ghosts_removed, last_chunk::text, \
              extract(epoch FROM clock_timestamp() - updated_at)::float8, wish, rows_per_second_max, \
-             replica_lag_max_seconds, p99_max_ms \
+             replica_lag_max_seconds, p99_max_ms, state IN ('running', 'sweeping') AND NOT EXISTS ( \
+             SELECT FROM crossfade.work AS w JOIN pg_stat_activity AS a ON a.pid = w.pid \
+             AND coalesce(a.backend_start, w.began) = w.began \
+             WHERE w.work = 'backfill' AND w.migration = $1) \
              FROM crossfade.backfill WHERE migration = $1 AND legacy_table = $2 AND reverse = $3",
             &[&lens.migration, &lens.legacy.sql(), &direction.is_reverse()],
         )
@@ -177,6 +184,7 @@ pub async fn read(
             rows_per_second_max: row.get(13),
             replica_lag_max_seconds: row.get(14),
             p99_max_ms: row.get(15),
+            interrupted: row.get(16),
             held_back: None,
             direction,
         }

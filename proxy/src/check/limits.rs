@@ -22,9 +22,16 @@ struct Limit {
     definition: String,
     /// Of a unique index: it is one on plain columns.
     plain: bool,
+    /// Of a foreign key: its actions and when it is looked at, by letters, and in words.
+    acts: (String, String),
 }
 
 impl Limit {
+    /// Whether it changes rows of its table by itself.
+    fn acts_by_itself(&self) -> bool {
+        self.kind == b'f' && self.acts.0.bytes().take(2).any(|action| b"cnd".contains(&action))
+    }
+
     fn is_unique(&self) -> bool {
         [b'p', b'u', b'i'].contains(&self.kind)
     }
@@ -82,20 +89,34 @@ pub(super) async fn check(
             .iter()
             .find(|found| stands_for(found, limit, &columns));
         match counterpart {
-            _ if is_paired => {}
+            _ if is_paired => {
+                let pair = lens.constraints.iter().find(|(from, _)| *from == limit.name);
+                let stands = pair.and_then(|(_, to)| theirs.iter().find(|found| found.name == *to));
+                acts_alike(limit, stands, &name, findings);
+            }
+            Some(found) if found.name == limit.name && limit.kind == b'f' => {
+                acts_alike(limit, Some(found), &name, findings);
+            }
             Some(found) if found.name == limit.name || limit.kind == b'i' => {}
-            Some(found) => findings.warning(
-                format!(
-                    "{} is {} on {name}, and clients are told that name once unified leads",
-                    limit.name, found.name
-                ),
-                &format!(
-                    "write {} = \"{}\" in [table.constraints]",
-                    limit.name, found.name
-                ),
-            ),
+            Some(found) => {
+                acts_alike(limit, Some(found), &name, findings);
+                findings.warning(
+                    format!(
+                        "{} is {} on {name}, and clients are told that name once unified leads",
+                        limit.name, found.name
+                    ),
+                    &format!(
+                        "write {} = \"{}\" in [table.constraints]",
+                        limit.name, found.name
+                    ),
+                );
+            }
             // Of expressions or some rows: what stands for it PostgreSQL itself is asked (`targets`).
             None if lens.in_place.is_none() && limit.is_unique() && !limit.plain => {}
+            None if limit.acts_by_itself() => findings.warning(
+                format!("{name} has nothing like {}: {}", limit.name, limit.definition),
+                "create it there: the legacy rows that it changes or removes by itself no proxy sees, from dual_write on",
+            ),
             None => findings.warning(
                 format!(
                     "{name} has nothing like {}: {}",
@@ -106,6 +127,21 @@ pub(super) async fn check(
         }
     }
     Ok(())
+}
+
+/// What a foreign key does on DELETE and UPDATE, and when, must be what the other one does.
+fn acts_alike(limit: &Limit, stands: Option<&Limit>, on: &str, findings: &mut Findings) {
+    let Some(found) = stands.filter(|found| limit.kind == b'f' && found.acts.0 != limit.acts.0)
+    else {
+        return;
+    };
+    findings.warning(
+        format!(
+            "{} says {}, and {} on {on}, which stands for it, {}",
+            limit.name, limit.acts.1, found.name, found.acts.1
+        ),
+        "make them alike: what PostgreSQL does by itself to the rows of one side no proxy sees, from dual_write on",
+    );
 }
 
 /// Whether `found` refuses what `limit` does; `columns` are the limit's, as unified calls them.
@@ -129,15 +165,21 @@ async fn limits(client: &Client, table: &str) -> Result<Vec<Limit>, ControlError
         .query(
             "SELECT c.conname::text, c.contype::text, pg_get_constraintdef(c.oid), false, \
                     (SELECT coalesce(array_agg(a.attname::text), '{}') FROM pg_attribute a \
-                     WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)) \
-             FROM pg_constraint c \
+                     WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)), \
+                    c.confdeltype::text || c.confupdtype::text || c.condeferrable::int || c.condeferred::int, \
+                    concat_ws(' ', 'ON DELETE', a.word ->> c.confdeltype::text, 'ON UPDATE', \
+                        a.word ->> c.confupdtype::text, CASE WHEN c.condeferred THEN 'DEFERRABLE INITIALLY DEFERRED' \
+                        WHEN c.condeferrable THEN 'DEFERRABLE' ELSE 'NOT DEFERRABLE' END) \
+             FROM pg_constraint c, (SELECT '{\"a\": \"NO ACTION\", \"r\": \"RESTRICT\", \"c\": \"CASCADE\", \
+                 \"n\": \"SET NULL\", \"d\": \"SET DEFAULT\"}'::jsonb) AS a (word) \
              WHERE c.conrelid = to_regclass($1) AND c.contype IN ('c', 'f', 'x') \
              UNION ALL \
              SELECT r.relname::text, coalesce(c.contype::text, 'i'), \
                     substring(pg_get_indexdef(i.indexrelid) from ' USING (.*)'), \
                     i.indpred IS NULL AND i.indexprs IS NULL, \
                     (SELECT coalesce(array_agg(a.attname::text), '{}') FROM pg_attribute a \
-                     WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])) \
+                     WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])), \
+                    '', '' \
              FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid \
              LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.contype IN ('p', 'u') \
              WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid ORDER BY 1",
@@ -153,6 +195,7 @@ async fn limits(client: &Client, table: &str) -> Result<Vec<Limit>, ControlError
             definition: row.get(2),
             plain: row.get(3),
             columns: row.get::<_, Vec<String>>(4).into_iter().collect(),
+            acts: (row.get(5), row.get(6)),
         })
         .collect())
 }
@@ -194,6 +237,7 @@ pub(super) async fn repeated(
             );
         }
     }
+    references(client, lens, findings).await?;
     let of = |unique: &Unique| {
         let columns = unique.columns.iter();
         let columns: BTreeSet<String> = columns.map(|&at| lens.columns[at].name.clone()).collect();
@@ -222,5 +266,77 @@ pub(super) async fn repeated(
             "write it as the table has it, or remove it from `columns`",
         );
     }
+    Ok(())
+}
+
+/// The foreign keys of a legacy table with a written lens: as the rule file repeats them they hold on after it.
+async fn references(
+    client: &Client,
+    lens: &Lens,
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    let all = limits(client, &lens.legacy.sql()).await?;
+    let found: Vec<&Limit> = all.iter().filter(|limit| limit.kind == b'f').collect();
+    for limit in &found {
+        let mut said = lens.foreign_keys().iter();
+        let Some(said) = said.find(|said| said.name == limit.name) else {
+            findings.warning(
+                format!(
+                    "the rule file does not repeat {}: {}",
+                    limit.name, limit.definition
+                ),
+                "write it among `columns`, `CONSTRAINT name FOREIGN KEY …`: it holds on once legacy is left",
+            );
+            continue;
+        };
+        let columns = said.columns.iter().map(|&at| lens.columns[at].name.clone());
+        let acts = format!(
+            "{}{}{}",
+            said.on_delete.letter(),
+            said.on_update.letter(),
+            said.deferral.digits()
+        );
+        if columns.collect::<BTreeSet<String>>() != limit.columns || acts != limit.acts.0 {
+            findings.error(
+                format!(
+                    "{} is {} {}, and the rule file says otherwise",
+                    limit.name, limit.definition, limit.acts.1
+                ),
+                "write it as the table has it",
+            );
+        }
+        if let Some(unified) = &said.unified {
+            stands(client, lens, (limit, unified), findings).await?;
+        }
+    }
+    let mut said = lens.foreign_keys().iter();
+    while let Some(said) = said.find(|said| !found.iter().any(|limit| limit.name == said.name)) {
+        findings.error(
+            format!("the table has no foreign key {}", said.name),
+            "write it as the table has it, or remove it from `columns`",
+        );
+    }
+    Ok(())
+}
+
+/// The unified constraint that stands for a foreign key: it must be there, and act alike.
+async fn stands(
+    client: &Client,
+    lens: &Lens,
+    (limit, unified): (&Limit, &str),
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    let written = lens.written.iter().flat_map(|written| &written.crosswalk);
+    for table in lens.unified_tables().into_iter().chain(written) {
+        let theirs = limits(client, &table.sql()).await?;
+        if let Some(found) = theirs.iter().find(|found| found.name == unified) {
+            acts_alike(limit, Some(found), &shown(&table.sql()), findings);
+            return Ok(());
+        }
+    }
+    findings.error(
+        format!("no unified table has the constraint {unified}, which [table.constraints] names"),
+        "correct its name",
+    );
     Ok(())
 }

@@ -5,13 +5,28 @@ use rewrite_rules::Lens;
 use tokio_postgres::Client;
 
 use super::{About, Findings};
-use crate::control::neighbours::{self, Kind};
+use crate::control::neighbours::{self, Dependent, Kind};
 use crate::control::{ControlError, rights, shown};
 
-const FOREIGN_KEY: &str = "point it to the unified table before unified_only: new rows no longer reach the legacy one then";
+const FOREIGN_KEY: &str = "point it to the unified table before unified_only: new rows no longer reach the legacy one then. \
+    What it does on DELETE and UPDATE it does from dual_write on by itself, where no proxy sees it: of a table that is \
+    migrated as well the unified rows stay as they are";
 
 const WHEN_HIDDEN: &str = "say when_hidden = \"keep\" (the row stays, its key enters the ledger), \"remove\" \
     (it goes, and with it what these foreign keys say) or \"refuse\"";
+
+const COMES_BACK: &str = "it runs when the row image is made, and its function names the table: what it writes there \
+    reaches legacy alone. Let a BEFORE trigger set the row's own columns";
+
+/// Whether it is an AFTER trigger whose function names the table.
+fn comes_back(trigger: &Dependent, all: &[Dependent]) -> bool {
+    let says = trigger.definition.as_deref().unwrap_or_default();
+    let runs = |function: &Dependent| {
+        let name = function.name.split('(').next().unwrap_or_default();
+        function.kind == Kind::Function && says.contains(&format!(" EXECUTE FUNCTION {name}("))
+    };
+    says.contains(" AFTER ") && all.iter().any(runs)
+}
 
 /// Enough to see which they are, on a few lines.
 const SHOWN_MAX: usize = 20;
@@ -29,7 +44,8 @@ fn meaning(kind: Kind) -> &'static str {
             "its statements never pass the proxy: give it a counterpart over the unified table"
         }
         Kind::Trigger => {
-            "its effect on the row is in the row image; what it does elsewhere it does in the dual phases only"
+            "what a BEFORE trigger makes of the row is in the row image; what it does elsewhere, and all that an AFTER \
+             trigger does, is done in the dual phases only, and reaches legacy alone"
         }
         Kind::Child => "writers that name it directly are not seen",
     }
@@ -63,13 +79,15 @@ pub(super) async fn check(
             FOREIGN_KEY,
         );
     }
-    for dependent in neighbours::dependents(client, lens).await? {
+    let dependents = neighbours::dependents(client, lens).await?;
+    for dependent in &dependents {
         let mut text = format!("{} {}", dependent.kind.name(), dependent.name);
         if let Some(definition) = &dependent.definition {
             text += &format!(": {}", in_a_line(definition));
         }
         let means = meaning(dependent.kind);
         match dependent.kind {
+            Kind::Trigger if comes_back(dependent, &dependents) => findings.warning(text, COMES_BACK),
             Kind::Trigger => findings.note(format!("{text} ({means})")),
             Kind::View | Kind::Rule | Kind::Policy | Kind::Function | Kind::Child => {
                 findings.warning(text, means);

@@ -251,7 +251,10 @@ fn backfill(status: &Status, lines: &mut Vec<(&'static str, String)>) {
             format!(
                 "{}: {}, {} of about {} rows, {} put, {} set aside, {} ghosts removed, {} ago",
                 shown(&progress.legacy_table),
-                progress.state.name(),
+                match progress.interrupted {
+                    true => "interrupted",
+                    false => progress.state.name(),
+                },
                 progress.rows_done,
                 progress.rows_estimated.max(progress.rows_done),
                 progress.rows_put,

@@ -97,6 +97,19 @@ pub async fn keys_after(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Whether a key is in the ledger because what it refers to was not there.
+pub async fn has_absent(client: &Client, lens: &Lens) -> Result<bool, ControlError> {
+    let row = client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM crossfade.divergence WHERE migration = $1 AND legacy_table = $2 \
+             AND sqlstate = '23503')",
+            &[&lens.migration, &lens.legacy.sql()],
+        )
+        .await
+        .map_err(ControlError::sql("look at the ledger"))?;
+    Ok(row.get(0))
+}
+
 /// How many of the keys in the ledger both sides disagree about now. An entry says that a key was to be
 /// looked at; whoever may write the table may add some, so none is believed. Where one of the sides
 /// is gone, every entry counts.

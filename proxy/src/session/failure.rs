@@ -17,9 +17,12 @@ impl<P: Pin> Session<P> {
         let fields = unnamed.as_deref().map_or(fields, Fields::new);
         let read = self.expects.front().and_then(Expect::read);
         let statement = self.expects.front().map_or(0, Expect::statement);
-        let act = match read {
-            Some(reading) => translate::error(fields, reading, statement, insert),
-            None => Act::Forward,
+        let act = match (self.deferred.blamed(read), read) {
+            (Some(blamed), _) if translate::may_come_behind(fields) => {
+                translate::behind(fields, &blamed, insert)
+            }
+            (_, Some(reading)) => translate::error(fields, reading, statement, insert),
+            (_, None) => Act::Forward,
         };
         let act = match &unnamed {
             // It was not written in translation.

@@ -354,7 +354,10 @@ impl<P: Pin> Session<P> {
         self.copying_in = false;
         self.syncs_in_copy = 0;
         let act = match self.expects.front() {
-            Some(Expect::Query(run) | Expect::Execute(run)) => retag(run, body, insert),
+            Some(Expect::Query(run) | Expect::Execute(run)) => {
+                self.deferred.ran(&run.read);
+                retag(run, body, insert)
+            }
             Some(Expect::RenewalExecute { .. }) => return self.answered(Act::Drop),
             _ => return self.out_of_order(backend::COMMAND_COMPLETE),
         };
@@ -511,6 +514,7 @@ impl<P: Pin> Session<P> {
         self.cache.unanswered = self.cache.unanswered.saturating_sub(1);
         self.status = status;
         if self.status == b'I' {
+            self.deferred.end();
             let finished = std::mem::take(&mut self.shadows);
             if !finished.is_empty() {
                 self.events().shadows.extend(finished);

@@ -63,6 +63,17 @@ pub(super) fn error(
     }
 }
 
+/// Whether it is an error of a constraint, which may have been deferred.
+pub(super) fn may_come_behind(fields: Fields<'_>) -> bool {
+    fields.sqlstate().starts_with(b"23") && fields.value(b'n').is_some()
+}
+
+/// An error that statements before have caused.
+pub(super) fn behind(fields: Fields<'_>, blamed: &Rewritten, insert: &mut Vec<u8>) -> Act {
+    write_translated(insert, fields, (blamed, 0));
+    Act::Drop
+}
+
 fn is_not_prepared(fields: Fields<'_>) -> bool {
     let message = fields.value(b'M').unwrap_or_default();
     let names = |word: &[u8]| message.windows(word.len()).any(|window| window == word);

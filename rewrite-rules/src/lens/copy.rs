@@ -159,7 +159,8 @@ impl Lens {
         ))
     }
 
-    /// [`Lens::put_legacy_from`] that leaves rows alone which say the same already.
+    /// [`Lens::put_legacy_from`] that leaves rows alone which say the same already. One that differs in nothing
+    /// but what a trigger sets is put as well: the chunk touches both sides, and the trigger says the same of both.
     #[must_use]
     pub fn put_legacy_missing_or_different_from(&self, relation: &str) -> String {
         if self.in_place.is_some() {
@@ -169,7 +170,7 @@ impl Lens {
         let differences: Vec<String> = self
             .columns
             .iter()
-            .filter(|c| !self.is_key(c) && !c.set_by_trigger && !c.is_computed())
+            .filter(|c| !self.is_key(c) && !c.is_computed())
             .map(|c| {
                 let name = quote_ident(&c.name);
                 c.legacy_differs(&format!("cf_t.{name}"), &format!("excluded.{name}"))

@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use super::guarded::{Callers, Guarded};
 use super::recorded::{self, PASSES_ON};
-use super::{Lens, quote_ident};
+use super::{ForeignKey, Lens, Written, quote_ident, quote_literal};
 
 /// A function to create: its name as SQL, and the `CREATE OR REPLACE FUNCTION` text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,7 @@ impl Lens {
         if let Some(written) = &self.written {
             let mut all = self.written_functions(written);
             all.extend(self.guarded_functions());
+            all.push(self.look_now());
             return all;
         }
         if self.in_place.is_some() {
@@ -88,7 +89,8 @@ impl Lens {
             ddl: self.function_ddl(work),
             callers: Callers::Writers,
         });
-        self.guarded_functions().chain(works).collect()
+        let looks = std::iter::once(self.look_now());
+        self.guarded_functions().chain(looks).chain(works).collect()
     }
 
     /// The name of one of the lens's functions, as SQL.
@@ -108,8 +110,35 @@ impl Lens {
     }
 
     /// A stable hash of all that shapes the functions.
-    fn hash(&self) -> u32 {
-        *self.composed.hash.get_or_init(|| self.hashed())
+    pub(super) fn hash(&self) -> u32 {
+        *self.composed.hash.get_or_init(|| {
+            let base = self.hashed();
+            match &self.written {
+                Some(written) => self.hashed_with_references(base, written),
+                None => base,
+            }
+        })
+    }
+
+    /// With the foreign keys that lenses see to, whose functions are those of two lenses.
+    fn hashed_with_references(&self, base: u32, written: &Written) -> u32 {
+        let keys = written.foreign_keys.iter();
+        let held: Vec<(&ForeignKey, &Lens)> = keys
+            .filter_map(|key| Some((key, key.holder.as_deref()?)))
+            .chain(written.referrers.iter().map(|r| (&r.key, &*r.child)))
+            .collect();
+        if held.is_empty() {
+            return base;
+        }
+        let mut hasher = Fnv::default();
+        base.hash(&mut hasher);
+        for (key, other) in held {
+            (&key.name, &key.columns, &key.referred).hash(&mut hasher);
+            (key.on_delete, key.on_update, key.deferral).hash(&mut hasher);
+            other.hashed().hash(&mut hasher);
+        }
+        let wide = hasher.finish();
+        (wide ^ (wide >> 32)) as u32
     }
 
     fn hashed(&self) -> u32 {
@@ -202,7 +231,7 @@ impl Lens {
             legacy = self.legacy,
             declare = recorded::DECLARE,
             begin = recorded::BEGIN,
-            all = recorded::attempted(&statements.join(";\n    "), "RETURN true", "NULL"),
+            all = recorded::attempted(&self.looked_at(&statements.join(";\n    ")), "RETURN true", "NULL"),
             each = each.replace("{keys}", keys_of),
         )
     }
@@ -336,8 +365,43 @@ impl Lens {
         let record = format!("PERFORM {}", self.record("SQLERRM", "SQLSTATE"));
         format!(
             "  FOREACH cf_image IN ARRAY cf_images LOOP\n{}  END LOOP;\n",
-            recorded::recorded(&one, &record)
+            recorded::recorded(&self.looked_at(&one), &record)
         )
+    }
+
+    /// Work of the unified half, and what its deferred foreign keys say of it.
+    pub(super) fn looked_at(&self, work: &str) -> String {
+        format!("{work};\n    PERFORM {}()", self.named("look_now"))
+    }
+
+    /// Has the deferred foreign keys of unified looked at, and defers them again. At COMMIT nobody could record
+    /// what they say any more, and the legacy half would fail with it.
+    fn look_now(&self) -> Function {
+        let crosswalk = self.written.iter().flat_map(|written| &written.crosswalk);
+        let tables = self.unified_tables().into_iter().chain(crosswalk);
+        let tables: Vec<String> = tables
+            .map(|table| format!("pg_catalog.to_regclass({})", quote_literal(&table.sql())))
+            .collect();
+        let name = self.named("look_now");
+        let ddl = format!(
+            "CREATE OR REPLACE FUNCTION {name}() RETURNS void\n\
+             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
+             DECLARE\n  cf_of pg_catalog.oid[] := ARRAY[{tables}];\n  cf_all text;\n  cf_deferred text;\nBEGIN\n\
+             \x20 SELECT pg_catalog.string_agg(n.name, ', '), pg_catalog.string_agg(n.name, ', ') FILTER (WHERE n.deferred)\n\
+             \x20   INTO cf_all, cf_deferred FROM (SELECT DISTINCT pg_catalog.format('%I.%I', s.nspname, c.conname) AS name,\n\
+             \x20     c.condeferred AS deferred FROM pg_catalog.pg_constraint AS c JOIN pg_catalog.pg_namespace AS s\n\
+             \x20     ON s.oid = c.connamespace WHERE c.contype = 'f' AND c.condeferrable\n\
+             \x20     AND (c.conrelid = ANY (cf_of) OR c.confrelid = ANY (cf_of))) AS n;\n\
+             \x20 IF cf_all IS NOT NULL THEN\n    EXECUTE 'SET CONSTRAINTS ' || cf_all || ' IMMEDIATE';\n  END IF;\n\
+             \x20 IF cf_deferred IS NOT NULL THEN\n    EXECUTE 'SET CONSTRAINTS ' || cf_deferred || ' DEFERRED';\n  END IF;\n\
+             END\n$crossfade$",
+            tables = tables.join(", "),
+        );
+        Function {
+            name,
+            ddl,
+            callers: Callers::Writers,
+        }
     }
 
     pub(super) fn record(&self, reason: &str, sqlstate: &str) -> String {

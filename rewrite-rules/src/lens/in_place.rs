@@ -21,7 +21,8 @@ pub struct InPlace {
     before: Option<Box<Lens>>,
 }
 
-/// What says that an UPDATE is a backfill's.
+/// What says that an UPDATE is a backfill's: the proof of Crossfade's own role. Anybody may set it, and only that
+/// role can read what it must be.
 const BACKFILL: &str = "crossfade.in_place";
 
 impl Lens {
@@ -111,7 +112,9 @@ impl Lens {
             conditions.push(format!("({})", all.join(" OR ")));
         }
         // The condition is met of each row before its triggers run.
-        conditions.push(format!("set_config('{BACKFILL}', 'on', true) = 'on'"));
+        conditions.push(format!(
+            "set_config('{BACKFILL}', (SELECT p.proof FROM crossfade.proof AS p), true) <> ''"
+        ));
         format!(
             "UPDATE {} AS cf_t SET {} FROM {relation} AS {} WHERE {}",
             self.legacy,
@@ -121,7 +124,7 @@ impl Lens {
         )
     }
 
-    /// The trigger that sets both columns. Its name comes late in the alphabet, in the order of
+    /// The trigger that sets both columns, also for what replication writes (ALWAYS). Its name comes late in the alphabet, in the order of
     /// which triggers run: it sees what the others have made of the row.
     ///
     /// A backfill changes nothing but the columns that move: what other triggers do on its UPDATE
@@ -166,12 +169,16 @@ impl Lens {
              CREATE OR REPLACE FUNCTION {name}() RETURNS trigger\n\
              LANGUAGE plpgsql AS $crossfade$\nDECLARE\n  cf_old {table};\nBEGIN\n\
              \x20 IF TG_OP = 'INSERT' THEN\n{insert}    RETURN NEW;\n  END IF;\n\
-             \x20 IF current_setting('{BACKFILL}', true) = 'on' THEN\n\
-             \x20   cf_old := OLD;\n{keep}    RETURN cf_old;\n  END IF;\n\
+             \x20 IF coalesce(current_setting('{BACKFILL}', true), '') <> '' THEN\n\
+             \x20   IF has_table_privilege('crossfade.proof', 'SELECT') THEN\n\
+             \x20     PERFORM 1 FROM crossfade.proof AS p WHERE p.proof = current_setting('{BACKFILL}', true);\n\
+             \x20     IF FOUND THEN\n        cf_old := OLD;\n{keep}        RETURN cf_old;\n      END IF;\n\
+             \x20   END IF;\n  END IF;\n\
              {update}  RETURN NEW;\nEND\n$crossfade$;\n\
              DROP TRIGGER IF EXISTS {TRIGGER} ON {table};\n\
              CREATE TRIGGER {TRIGGER} BEFORE INSERT OR UPDATE ON {table}\n\
-             \x20 FOR EACH ROW EXECUTE FUNCTION {name}()",
+             \x20 FOR EACH ROW EXECUTE FUNCTION {name}();\n\
+             ALTER TABLE {table} ENABLE ALWAYS TRIGGER {TRIGGER}",
             absent = absent.join(", "),
             literal = quote_literal(&table),
             said = quote_literal(&format!(

@@ -11,7 +11,7 @@ mod trial;
 pub(crate) use functions::Call;
 pub use trial::RekeyTrial;
 
-use super::{LegacyColumn, Lens, TableName, Work, quote_ident};
+use super::{ForeignKey, LegacyColumn, Lens, Referrer, TableName, Work, quote_ident};
 
 /// What a rule file's `read` was taken apart into.
 #[derive(Clone, Debug)]
@@ -99,6 +99,9 @@ pub struct Written {
     /// In the order in which PostgreSQL looks at them: that of their names.
     pub checks: Vec<Check>,
     pub uniques: Vec<Unique>,
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Foreign keys to this table that the lenses see to.
+    pub(crate) referrers: Vec<Referrer>,
 }
 
 impl Written {

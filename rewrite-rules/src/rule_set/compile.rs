@@ -3,6 +3,7 @@
 mod between;
 mod functions;
 mod in_place;
+mod references;
 mod shape;
 mod written;
 
@@ -123,8 +124,14 @@ impl Reader<'_> {
             tables.extend(lens.map(|lens| (table.get_ref(), instance.clone(), lens)));
         }
         self.one_lens_each(&tables);
+        let all: Vec<&Lens> = tables.iter().map(|(_, _, lens)| lens).collect();
+        for (part, instance, lens) in &tables {
+            self.instance.clone_from(instance);
+            self.held_somehow(part, lens, &all);
+        }
         self.instance = None;
-        let tables = tables.into_iter().map(|(_, _, lens)| lens).collect();
+        let mut tables: Vec<Lens> = tables.into_iter().map(|(_, _, lens)| lens).collect();
+        crate::lens::link(&mut tables);
         let functions = self.functions(&file.functions);
         let phase = phase.ok()?;
         Some(Migration {

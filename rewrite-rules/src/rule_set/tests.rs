@@ -10,6 +10,7 @@ mod between;
 mod dependents;
 mod forms;
 mod locks;
+mod references;
 mod written;
 
 const RIGHT: &str = include_str!("../../rules/iso_agents.toml");

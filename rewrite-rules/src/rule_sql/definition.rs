@@ -1,10 +1,13 @@
 //! Columns as CREATE TABLE has them: what stands behind one's name, or all of a table's.
 
+mod references;
 mod type_names;
 
+pub(crate) use references::References;
+
 use sqlparser::ast::{
-    CheckConstraint, ColumnOption, Expr, GeneratedAs, Ident, NullsDistinctOption, TableConstraint,
-    UniqueConstraint,
+    CheckConstraint, ColumnOption, Expr, ForeignKeyConstraint, GeneratedAs, Ident,
+    NullsDistinctOption, TableConstraint, UniqueConstraint,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
@@ -44,6 +47,7 @@ pub(crate) struct Constraints {
     pub checks: Vec<Placed<String>>,
     /// UNIQUE constraints with their columns.
     pub uniques: Vec<Placed<Vec<String>>>,
+    pub references: Vec<Placed<References>>,
 }
 
 /// Words with which an element of CREATE TABLE begins that is no column.
@@ -67,7 +71,9 @@ pub(crate) fn definition(text: &str) -> Result<Definition, String> {
         .iter()
         .map(|check| ("CHECK", &check.name));
     let uniques = constraints.uniques.iter().map(|u| ("UNIQUE", &u.name));
-    if let Some((what, name)) = checks.chain(uniques).next() {
+    let references = constraints.references.iter();
+    let references = references.map(|r| ("FOREIGN KEY", &r.name));
+    if let Some((what, name)) = checks.chain(uniques).chain(references).next() {
         return Err(format!(
             "found the {what} `{name}`; expected nothing but NOT NULL and DEFAULT behind the type"
         ));
@@ -112,6 +118,9 @@ fn elements(text: &str) -> Result<Table, SqlError> {
                 }
                 Some(TableConstraint::Unique(unique)) => {
                     table.constraints.uniques.push(columns_of(unique, start)?);
+                }
+                Some(TableConstraint::ForeignKey(key)) => {
+                    table.constraints.references.push(references::of(key, start)?);
                 }
                 Some(other) => return Err(unexpected(&other, start)),
                 None => return Err(unexpected(&at.token, start)),
@@ -202,6 +211,16 @@ fn behind_the_name(
                 unique.is = vec![column.to_owned()];
                 constraints.uniques.push(unique);
             }
+            ColumnOption::ForeignKey(key) if !column.is_empty() => {
+                let name = name.or(key.name.clone());
+                let columns = vec![Ident::with_quote('"', column)];
+                let key = ForeignKeyConstraint {
+                    name,
+                    columns,
+                    ..key
+                };
+                constraints.references.push(references::of(key, at)?);
+            }
             other => return Err(unexpected(&other, at)),
         }
     }
@@ -275,8 +294,8 @@ fn its_name(
 fn unexpected(found: &impl std::fmt::Display, at: Location) -> SqlError {
     SqlError::new(
         format!(
-            "found `{found}`; expected nothing but NOT NULL, DEFAULT, GENERATED, UNIQUE and CHECK: `key` says \
-             the key, and foreign keys are the unified tables' own"
+            "found `{found}`; expected nothing but NOT NULL, DEFAULT, GENERATED, UNIQUE, REFERENCES and CHECK: \
+             `key` says the key"
         ),
         at,
     )
@@ -405,7 +424,7 @@ mod tests {
             ("a int b text", "expected a comma", (1, 7)),
             ("a int,\nPRIMARY KEY (a)", "`key` says the key", (2, 1)),
             ("a int PRIMARY KEY", "`key` says the key", (1, 7)),
-            ("a int REFERENCES b (c)", "found `REFERENCES b", (1, 7)),
+            ("a int REFERENCES b (c)", "without a name", (1, 7)),
             ("a int UNIQUE", "without a name", (1, 7)),
             ("a int, UNIQUE (a)", "without a name", (1, 8)),
             (

@@ -6,6 +6,7 @@ mod backfill;
 mod check;
 mod coverage;
 mod databases;
+mod deferred;
 mod demo;
 mod direct;
 mod gates;

@@ -15,7 +15,7 @@ static RULES: LazyLock<String> = LazyLock::new(|| {
     said
 });
 
-fn case() -> Case {
+pub(super) fn case() -> Case {
     Case {
         name: "iso_agents",
         rules: RULES.as_str(),

@@ -10,6 +10,7 @@
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! merge(actions, olds, images …)   a MERGE
 //! keep_last(value)                 `lastval()` made what it was (`last`)
+//! key_N(), refers(…), said(…), left_N(…), gone_N(…), came_N(…)  foreign keys (`references`)
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! sync(keys, columns, makes, gone) legacy rows made what `read` says (`legacy`)
 //! move_legacy(olds, images)        legacy rows under other keys (`rekey`)
@@ -20,6 +21,7 @@ mod image;
 mod last;
 mod legacy;
 mod merge;
+mod references;
 mod rekey;
 mod unique;
 mod upsert;
@@ -81,7 +83,9 @@ impl Lens {
             row: self.image_type(),
         };
         let [truncate, empty] = f.truncates();
-        let mut all = vec![
+        // First, since they make tables whose rows others take.
+        let mut all = f.reference_functions();
+        all.extend([
             f.one(Call::PutOne, &written.put, ""),
             f.one(Call::RemoveOne, &written.remove, &f.probe("cf_image")),
             f.each(Work::Put, Call::PutOne),
@@ -101,7 +105,7 @@ impl Lens {
             f.enter(),
             f.merge(),
             f.keep_last(),
-        ];
+        ]);
         if written.can_rekey() {
             all.extend([f.rekey_one(), f.rekey()]);
         }
@@ -190,7 +194,13 @@ impl Functions<'_> {
     /// The images one by one in the order of their keys, so that two of these calls that need the
     /// same unified rows ask for them in the same order.
     fn each(&self, work: Work, one: Call) -> Function {
-        let perform = format!("PERFORM {}", self.lens.call(one, "cf_image"));
+        let perform = match work {
+            Work::Put => self.put_or_wait(),
+            _removes => {
+                let remove = format!("PERFORM {}", self.lens.call(one, "cf_image"));
+                self.following_actions(&remove, None)
+            }
+        };
         let after = match work {
             Work::Remove => format!(
                 ";\n      {}",
@@ -214,7 +224,7 @@ impl Functions<'_> {
              {recorded}  END LOOP;\n  RETURN true;\n",
             begin = recorded::BEGIN,
             order = self.key_order("cf_i"),
-            recorded = recorded::recorded(&one, &record),
+            recorded = recorded::recorded(&self.lens.looked_at(&one), &record),
         );
         self.function(
             self.lens.function_name(work),
@@ -222,7 +232,7 @@ impl Functions<'_> {
                 "(cf_images {}[], cf_record boolean) RETURNS boolean",
                 self.row
             ),
-            &format!("  cf_image {};\n{}", self.row, recorded::DECLARE),
+            &format!("  cf_image {};\n{}{}", self.row, recorded::DECLARE, self.declare_left()),
             &body,
         )
     }

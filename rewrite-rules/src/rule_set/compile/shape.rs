@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::Reader;
 use crate::lens::{Generated, LegacyColumn, TableName, Visible, quote_literal};
 use crate::rule_file::{ColumnPart, Columns, TablePart};
-use crate::rule_sql::{self, Definition};
+use crate::rule_sql::{self, Definition, References};
 
 /// A table's columns and constraints, with their places.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub(super) struct Shape {
     pub checks: Vec<(Spanned<String>, Spanned<String>)>,
     /// Name and columns of the UNIQUE constraints among them.
     pub uniques: Vec<(Spanned<String>, Vec<String>)>,
+    /// Names and what they say of the foreign keys.
+    pub references: Vec<(Spanned<String>, References)>,
 }
 
 pub(super) struct Place {
@@ -87,6 +89,10 @@ impl Reader<'_> {
             shape
                 .uniques
                 .push((Spanned::new(at, unique.name), unique.is));
+        }
+        for key in table.constraints.references {
+            let at = self.place(text, key.at);
+            shape.references.push((Spanned::new(at, key.name), key.is));
         }
         for check in table.constraints.checks {
             let at = self.place(text, check.at);

@@ -78,6 +78,7 @@ impl Reader<'_> {
         }
         let checks = self.checks(part, shape);
         let uniques = self.uniques(part, shape);
+        let foreign_keys = self.foreign_keys(part, shape);
         // What a wrong step would have put is not known.
         let whole = put.len() == part.put.len();
         for (place, column) in shape.places.iter().zip(&shape.columns).filter(|_| whole) {
@@ -99,6 +100,8 @@ impl Reader<'_> {
             rekey,
             checks,
             uniques,
+            foreign_keys,
+            referrers: Vec::new(),
         })
     }
 
@@ -157,9 +160,10 @@ impl Reader<'_> {
             .chain(part.lookup.iter().map(Spanned::span))
             .chain(part.checks.0.iter().map(|(name, _)| name.span()))
             .chain(shape.checks.iter().map(|(name, _)| name.span()))
-            .chain(shape.uniques.iter().map(|(name, _)| name.span()));
+            .chain(shape.uniques.iter().map(|(name, _)| name.span()))
+            .chain(shape.references.iter().map(|(name, _)| name.span()));
         for span in stray.collect::<Vec<_>>() {
-            self.error(&span, "found this without `read`; a lens that is derived from `columns` has neither steps, lookups, checks nor unique constraints");
+            self.error(&span, "found this without `read`; a lens that is derived from `columns` has neither steps, lookups, checks, unique constraints nor foreign keys: what stands for them in unified is named in [table.constraints]");
         }
         if let Some(unified) = &part.unified
             && let Unified::Several(_) = unified.get_ref()

@@ -11,7 +11,9 @@ impl Functions<'_> {
     pub(super) fn insert_one(&self) -> Function {
         let body = format!(
             "{fits}{computed}  PERFORM {accept};\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}{taken}{enforce}\
-             \x20 PERFORM {put};\n{read_back}{mirror}  RETURN cf_now;\n",
+             \x20 PERFORM {put};\n{read_back}{given}{mirror}{waiting}  RETURN cf_now;\n",
+            given = self.as_given("cf_now", "cf_image", "  "),
+            waiting = self.put_waiting("cf_now", "  "),
             fits = self.fits("cf_image", "  "),
             computed = self.computed("cf_image", "  "),
             accept = self.lens.call(Call::Accept, "cf_image"),
@@ -20,7 +22,7 @@ impl Functions<'_> {
             taken = self.taken("cf_image"),
             enforce = self.enforce("cf_image", None),
             put = self.lens.call(Call::PutOne, "cf_image"),
-            read_back = self.read_back("cf_image", "  "),
+            read_back = self.read_back_inserted(),
             mirror = self.mirror("  "),
         );
         self.function(
@@ -29,7 +31,7 @@ impl Functions<'_> {
                 "(cf_image {row}, cf_mirror boolean) RETURNS {row}",
                 row = self.row
             ),
-            &format!("  cf_now {};\n{}", self.row, self.fitting()),
+            &format!("  cf_now {};\n{}{}", self.row, self.waiting(), self.fitting()),
             &body,
         )
     }
@@ -51,7 +53,9 @@ impl Functions<'_> {
              \x20       GET STACKED DIAGNOSTICS cf_constraint = CONSTRAINT_NAME;\n\
              \x20       IF cf_constraint = ANY (cf_skip) THEN CONTINUE; END IF;\n{look}\
              \x20       IF cf_arbiter IS NULL OR cf_now IS NULL THEN RAISE; END IF;\n        CONTINUE;\n\
-             \x20     END;\n    END IF;\n    RETURN NEXT cf_now;\n  END LOOP;\n",
+             \x20     END;\n    END IF;\n{entered}    RETURN NEXT cf_now;\n  END LOOP;\n{refer}",
+            entered = self.if_holding("    cf_entered := cf_entered || cf_now;\n"),
+            refer = self.refer("NULL", "cf_entered", false, "  "),
             fits = self.fits("cf_image", "        "),
             accept = self.lens.call(Call::Accept, "cf_image"),
             look = self.look("cf_now", "        "),
@@ -63,7 +67,8 @@ impl Functions<'_> {
                 row = self.row
             ),
             &format!(
-                "  cf_image {row};\n  cf_now {row};\n  cf_constraint text;\n{}",
+                "  cf_image {row};\n  cf_now {row};\n  cf_constraint text;\n{}{}",
+                self.if_holding(&format!("  cf_entered {}[] := '{{}}';\n", self.row)),
                 self.fitting(),
                 row = self.row
             ),
@@ -93,11 +98,17 @@ impl Functions<'_> {
             .collect();
         let body = format!(
             "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
-             \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{was}{fits}{sets}{computed}\
-             \x20   PERFORM {accept};\n{enforce}{rekey}    PERFORM {put};\n{read_back}{mirror}    RETURN NEXT cf_now;\n  END LOOP;\n{follow}",
+             \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{said}{was}{fits}{sets}{computed}\
+             \x20   PERFORM {accept};\n{enforce}{rekey}{wanted}    PERFORM {put};\n{read_back}{given}{mirror}{changed}    RETURN NEXT cf_now;\n  END LOOP;\n{follow}{refer}{moved}",
+            said = self.if_holding(&format!("    cf_now := {}(cf_now);\n", self.lens.named("said"))),
+            wanted = self.if_holding("    cf_given := cf_now;\n"),
+            given = self.as_given("cf_now", "cf_given", "    "),
+            changed = self.if_holding("    cf_wases := cf_wases || cf_was;\n    cf_ares := cf_ares || cf_now;\n"),
+            refer = self.refer_changed(),
+            moved = if moves { self.settle_moved() } else { String::new() },
             again = self.look_again(),
             enforce = self.enforce("cf_now", Some("cf_was")),
-            was = if moves || enforces {
+            was = if moves || enforces || self.holds_keys() {
                 "    cf_was := cf_now;\n"
             } else {
                 ""
@@ -126,7 +137,7 @@ impl Functions<'_> {
         self.function(
             self.lens.named(Call::Change.word()),
             &format!("(cf_olds {row}[], cf_news {row}[], cf_set text[], cf_held boolean, cf_strict boolean, cf_mirror boolean) RETURNS SETOF {row}", row = self.row),
-            &format!("  cf_old {row};\n  cf_new {row};\n  cf_now {row};\n  cf_was {row};\n  cf_i integer := 0;\n  cf_images {row}[] := cf_news;\n  cf_froms {row}[];\n  cf_tos {row}[];\n  cf_done {row}[] := '{{}}';\n{fitting}", row = self.row, fitting = self.fitting()),
+            &format!("  cf_old {row};\n  cf_new {row};\n  cf_now {row};\n  cf_was {row};\n  cf_i integer := 0;\n  cf_images {row}[] := cf_news;\n  cf_froms {row}[];\n  cf_tos {row}[];\n  cf_done {row}[] := '{{}}';\n{holding}{left}{fitting}", row = self.row, holding = self.if_holding(&format!("  cf_given {row};\n  cf_wases {row}[] := '{{}}';\n  cf_ares {row}[] := '{{}}';\n", row = self.row)), left = if moves { self.declare_left() } else { String::new() }, fitting = self.fitting()),
             &body,
         )
     }
@@ -134,9 +145,10 @@ impl Functions<'_> {
     /// `cf_was` moved to the key of `cf_now`.
     fn move_row(&self) -> String {
         format!(
-            "    IF {} THEN\n      PERFORM {};\n      cf_froms := cf_froms || cf_was;\n\
+            "    IF {} THEN\n{}      PERFORM {};\n      cf_froms := cf_froms || cf_was;\n\
              \x20     cf_tos := cf_tos || cf_now;\n    END IF;\n",
             self.moved("cf_was", "cf_now"),
+            self.look_left("cf_was", "      "),
             self.lens.call(Call::RekeyOne, "cf_was, cf_now"),
         )
     }
@@ -150,14 +162,43 @@ impl Functions<'_> {
         )
     }
 
+    /// What the changed rows refer to, if the client has set it or they have other keys.
+    fn refer_changed(&self) -> String {
+        let names: Vec<String> = self.referring().into_iter().map(quote_literal).collect();
+        let refer = self.refer("cf_wases", "cf_ares", false, "    ");
+        match names.is_empty() {
+            true => String::new(),
+            false => format!(
+                "  IF cf_set && ARRAY[{}] OR cf_froms IS NOT NULL THEN\n{refer}  END IF;\n",
+                names.join(", ")
+            ),
+        }
+    }
+
+    /// What only a lens with foreign keys that it sees to needs.
+    fn if_holding(&self, sql: &str) -> String {
+        match self.holds_keys() {
+            true => sql.to_owned(),
+            false => String::new(),
+        }
+    }
+
+    fn waiting(&self) -> String {
+        self.if_holding("  cf_waits boolean;\n")
+    }
+
+    /// All legacy rows at once, as by the client's own DELETE: what refers to them is looked at when all
+    /// are gone.
     pub(super) fn delete(&self) -> Function {
         let body = format!(
-            "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n{again}\
-             \x20   PERFORM {remove};\n\
-             \x20   IF cf_mirror THEN {remove_legacy}; END IF;\n    RETURN NEXT cf_now;\n  END LOOP;\n",
+            "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n{again}{left}\
+             \x20   PERFORM {remove};\n    cf_done := cf_done || cf_old;\n    RETURN NEXT cf_now;\n  END LOOP;\n\
+             \x20 IF cf_mirror THEN {remove_legacy}; END IF;\n{gone}",
             again = self.look_again(),
+            left = self.look_left("cf_now", "    "),
             remove = self.lens.call(Call::RemoveOne, "cf_now"),
-            remove_legacy = self.remove_legacy("cf_old"),
+            remove_legacy = self.remove_legacy_all("cf_done"),
+            gone = self.settle_gone(),
         );
         self.function(
             self.lens.named(Call::Delete.word()),
@@ -165,7 +206,11 @@ impl Functions<'_> {
                 "(cf_olds {row}[], cf_held boolean, cf_strict boolean, cf_mirror boolean) RETURNS SETOF {row}",
                 row = self.row
             ),
-            &format!("  cf_old {row};\n  cf_now {row};\n", row = self.row),
+            &format!(
+                "  cf_old {row};\n  cf_now {row};\n  cf_done {row}[] := '{{}}';\n{}",
+                self.declare_left(),
+                row = self.row
+            ),
             &body,
         )
     }
@@ -237,14 +282,30 @@ impl Functions<'_> {
     }
 
     fn read_back(&self, image: &str, indent: &str) -> String {
+        format!(
+            "{indent}{} INTO cf_now;\n{indent}IF NOT FOUND THEN {} END IF;\n",
+            self.lens.read_of(self.written, image),
+            self.maps_to_nothing(),
+        )
+    }
+
+    /// The same of a row that may have come before what it refers to.
+    fn read_back_inserted(&self) -> String {
+        format!(
+            "  {} INTO cf_now;\n  IF NOT FOUND THEN {} END IF;\n",
+            self.lens.read_of(self.written, "cf_image"),
+            self.or_waits("cf_image", &self.maps_to_nothing()),
+        )
+    }
+
+    fn maps_to_nothing(&self) -> String {
         let said = format!(
             "a row of {} does not read back after it was put; its lens maps it to nothing",
             self.lens.legacy.name
         );
         format!(
-            "{indent}{} INTO cf_now;\n{indent}IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {}; END IF;\n",
-            self.lens.read_of(self.written, image),
-            quote_literal(&said),
+            "RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {};",
+            quote_literal(&said)
         )
     }
 

@@ -158,6 +158,20 @@ impl Functions<'_> {
         format!("PERFORM 1 FROM {} FOR UPDATE", self.legacy_row(image))
     }
 
+    pub(super) fn remove_legacy_all(&self, images: &str) -> String {
+        let keys: Vec<String> = self
+            .lens
+            .legacy_key()
+            .iter()
+            .map(|key| format!("cf_t.{key} = cf_i.{key}"))
+            .collect();
+        format!(
+            "DELETE FROM {} AS cf_t USING unnest({images}) AS cf_i WHERE {}",
+            self.lens.legacy,
+            keys.join(" AND ")
+        )
+    }
+
     pub(super) fn remove_legacy(&self, image: &str) -> String {
         format!("DELETE FROM {}", self.legacy_row(image))
     }

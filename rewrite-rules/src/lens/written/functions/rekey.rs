@@ -68,10 +68,19 @@ impl Functions<'_> {
     pub(super) fn rekey(&self) -> Function {
         let moved = self.moved("cf_old", "cf_image");
         let work = format!(
-            "IF {moved} THEN\n{probe}    END IF;\n    PERFORM {rekey};\n    PERFORM {put};\n\
+            "IF {moved} THEN\n{probe}    END IF;\n    {rekey};\n    PERFORM {put};\n\
              \x20   IF {moved} THEN {tombstones}; END IF",
             probe = self.probe("cf_old"),
-            rekey = self.lens.call(Call::RekeyOne, "cf_old, cf_image"),
+            rekey = {
+                let rekey = self.lens.call(Call::RekeyOne, "cf_old, cf_image");
+                let rekey = format!("PERFORM {rekey}");
+                let all = self.following_actions(&rekey, Some(("cf_old", "cf_image")));
+                if all == rekey {
+                    rekey
+                } else {
+                    format!("IF {moved} THEN\n      {all};\n    END IF")
+                }
+            },
             put = self.lens.call(Call::PutOne, "cf_image"),
             tombstones = self.lens.leave_tombstones("unnest(ARRAY[cf_old])"),
         );
@@ -88,7 +97,7 @@ impl Functions<'_> {
              {recorded}  END LOOP;\n  RETURN true;\n",
             exchanged = self.exchanged(),
             begin = recorded::BEGIN,
-            recorded = recorded::recorded(&work, &record),
+            recorded = recorded::recorded(&self.lens.looked_at(&work), &record),
         );
         self.function(
             self.lens.function_name(Work::Rekey),
@@ -98,7 +107,7 @@ impl Functions<'_> {
             ),
             &format!(
                 "  cf_old {row};\n  cf_image {row};\n{}",
-                recorded::DECLARE,
+                recorded::DECLARE.to_owned() + &self.declare_left(),
                 row = self.row
             ),
             &body,

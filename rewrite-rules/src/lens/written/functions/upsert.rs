@@ -35,7 +35,7 @@ impl Functions<'_> {
         let body = format!(
             "{fits}  PERFORM {accept};\n  LOOP\n{look}\
              \x20   IF cf_row IS NULL THEN\n\
-             \x20     BEGIN\n        cf_row := {insert};\n        cf_there := false;\n        RETURN;\n\
+             \x20     BEGIN\n        cf_row := {insert};\n{refer}        cf_there := false;\n        RETURN;\n\
              \x20     EXCEPTION WHEN unique_violation THEN\n\
              \x20       GET STACKED DIAGNOSTICS cf_constraint = CONSTRAINT_NAME;\n\
              \x20       IF cf_constraint <> ALL (cf_names) OR cf_tries >= {TRIES_MAX} THEN\n{look_last}\
@@ -56,6 +56,7 @@ impl Functions<'_> {
             // Who waited for another constraint's row finds that it has the arbiter's values as well.
             look_last = self.look("cf_row", "          "),
             insert = self.lens.call(Call::InsertOne, "cf_image, cf_mirror"),
+            refer = self.refer("NULL", "ARRAY[cf_row]", false, "        "),
             lock = self.lens.call(Call::LockOne, "cf_found, cf_mirror"),
             key = keys("cf_row"),
             found_key = keys("cf_found"),

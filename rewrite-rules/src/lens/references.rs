@@ -1,0 +1,182 @@
+//! Foreign keys of a legacy table, which hold on once unified leads.
+//!
+//! Where unified has one that stands for it (`[table.constraints]`), PostgreSQL sees to it, and there is nothing
+//! to do but to call it by its legacy name. Between two tables of written lenses there need not be one: a
+//! reference that legacy readers see may be no column at all. Then the lenses' own functions see to it, in what
+//! is written under the legacy names (`written/functions/references`).
+
+use super::{Lens, TableName};
+
+/// What becomes of the rows that refer to a row that goes, or whose key changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    Nothing,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+impl Action {
+    /// As `pg_constraint` has it.
+    #[must_use]
+    pub fn letter(self) -> &'static str {
+        match self {
+            Action::Nothing => "a",
+            Action::Restrict => "r",
+            Action::Cascade => "c",
+            Action::SetNull => "n",
+            Action::SetDefault => "d",
+        }
+    }
+}
+
+/// When a reference is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deferral {
+    /// At the end of the statement.
+    Never,
+    /// So too, unless the client sets it deferred.
+    Immediate,
+    /// At the end of the transaction.
+    Deferred,
+}
+
+impl Deferral {
+    /// `condeferrable` and `condeferred` of `pg_constraint`.
+    #[must_use]
+    pub fn digits(self) -> &'static str {
+        match self {
+            Deferral::Never => "00",
+            Deferral::Immediate => "10",
+            Deferral::Deferred => "11",
+        }
+    }
+
+    /// As a constraint says it.
+    #[must_use]
+    pub fn sql(self) -> &'static str {
+        match self {
+            Deferral::Never => "NOT DEFERRABLE",
+            Deferral::Immediate => "DEFERRABLE INITIALLY IMMEDIATE",
+            Deferral::Deferred => "DEFERRABLE INITIALLY DEFERRED",
+        }
+    }
+}
+
+/// A foreign key as the legacy table has it.
+#[derive(Clone, Debug)]
+pub struct ForeignKey {
+    pub name: String,
+    /// Indexes into the shape's columns.
+    pub columns: Vec<usize>,
+    pub parent: TableName,
+    /// The parent's columns, in the same order; empty: its key.
+    pub referred: Vec<String>,
+    pub on_delete: Action,
+    pub on_update: Action,
+    pub deferral: Deferral,
+    /// The unified constraint that stands for it; `None`: the lenses see to it.
+    pub unified: Option<String>,
+    /// The parent's lens, where they do.
+    pub(crate) holder: Option<Box<Lens>>,
+}
+
+/// A foreign key of another table, or of its own, that refers to a lens's rows, and that lenses see to.
+#[derive(Clone, Debug)]
+pub struct Referrer {
+    pub(crate) key: ForeignKey,
+    /// Its number among those of the table that refers.
+    pub(crate) number: usize,
+    pub(crate) child: Box<Lens>,
+}
+
+impl ForeignKey {
+    /// For each of its columns, the place in the parent's key of what it refers to; `None`: it refers to
+    /// something else than the key.
+    pub(crate) fn places(&self, parent: &Lens) -> Option<Vec<usize>> {
+        let keys: Vec<&str> = parent.key_columns().map(|c| c.name.as_str()).collect();
+        if keys.len() != self.columns.len() {
+            return None;
+        }
+        if self.referred.is_empty() {
+            return Some((0..keys.len()).collect());
+        }
+        let place = |name: &String| keys.iter().position(|key| key == name);
+        let places: Vec<usize> = self.referred.iter().map(place).collect::<Option<_>>()?;
+        let all = (0..keys.len()).all(|at| places.contains(&at));
+        all.then_some(places)
+    }
+}
+
+impl Lens {
+    /// The foreign keys that it declares.
+    #[must_use]
+    pub fn foreign_keys(&self) -> &[ForeignKey] {
+        self.written.as_ref().map_or(&[], |w| &w.foreign_keys)
+    }
+
+    /// What a constraint of the legacy table is called where unified leads, as SQL; `None`: nothing stands for it.
+    pub(crate) fn standing_for(&self, constraint: &str) -> Option<String> {
+        let mut pairs = self.constraints.iter();
+        if let Some((_, unified)) = pairs.find(|(legacy, _)| legacy == constraint) {
+            // A constraint is found in the schema of its table.
+            let schema = super::quote_ident(&self.unified.schema);
+            return Some(format!("{schema}.{}", super::quote_ident(unified)));
+        }
+        let number = (1..).zip(self.foreign_keys());
+        let mut held = number.filter(|(_, key)| key.holder.is_some());
+        let (number, _) = held.find(|(_, key)| key.name == constraint)?;
+        Some(self.reference_name(number))
+    }
+
+    /// The names by which clients may set them deferred, as far as the table's own name is not in them.
+    pub(crate) fn constraint_names(&self) -> impl Iterator<Item = &str> {
+        let pairs = self.constraints.iter().map(|(legacy, _)| legacy.as_str());
+        let keys = self.foreign_keys().iter().map(|key| key.name.as_str());
+        let all = pairs.chain(keys);
+        all.filter(|name| !name.to_lowercase().contains(&self.legacy.name.to_lowercase()))
+    }
+
+    /// The constraint trigger of a foreign key that lenses see to.
+    pub(crate) fn reference_name(&self, number: usize) -> String {
+        self.named(&format!("key_{number}"))
+    }
+}
+
+/// Ties foreign keys to the lenses of the tables that they refer to, and those to them. All lenses that take
+/// part have their final names when this is done.
+pub(crate) fn link(tables: &mut [Lens]) {
+    let bases: Vec<Lens> = tables.to_vec();
+    let parent_of = |key: &ForeignKey| bases.iter().position(|lens| lens.legacy == key.parent);
+    for at in 0..tables.len() {
+        let keys = bases[at].foreign_keys().iter().enumerate();
+        for (n, key) in keys.filter(|(_, key)| key.unified.is_none()) {
+            let Some(parent) = parent_of(key) else {
+                continue;
+            };
+            if let Some(written) = &mut tables[at].written {
+                written.foreign_keys[n].holder = Some(Box::new(bases[parent].clone()));
+            }
+            if let Some(written) = &mut tables[parent].written {
+                written.referrers.push(Referrer {
+                    key: key.clone(),
+                    number: n + 1,
+                    child: Box::new(bases[at].clone()),
+                });
+            }
+        }
+    }
+    let hashes: Vec<u32> = tables.iter().map(Lens::hash).collect();
+    let name = |lens: &Lens| {
+        let at = bases.iter().position(|base| base.legacy == lens.legacy);
+        if let Some(at) = at {
+            // Nobody has asked a clone of before for its names.
+            let _was_unset = lens.composed.hash.set(hashes[at]);
+        }
+    };
+    for written in tables.iter().filter_map(|lens| lens.written.as_ref()) {
+        written.foreign_keys.iter().filter_map(|key| key.holder.as_deref()).for_each(name);
+        written.referrers.iter().for_each(|referrer| name(&referrer.child));
+    }
+}

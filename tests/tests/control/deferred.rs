@@ -1,0 +1,153 @@
+//! Foreign keys of unified that are looked at when the transaction ends, as all of Django's are: where the unified half
+//! alone breaks one, that is recorded, set aside and tried again like any other failure of a row.
+
+use crossfade_tests::twin::{Case, Twin, answer};
+use rewrite_rules::Phase;
+
+/// Orders come before the customers that they refer to, and refer to each other.
+const ORDERS: Case = Case {
+    name: "orders",
+    rules: r#"
+[migration]
+name = "orders"
+phase = "legacy_only"
+
+[[table]]
+legacy = "public.orders"
+unified = "public.purchases"
+key = ["id"]
+[table.columns]
+id = "integer NOT NULL"
+customer_id = { type = "integer", unified = "client_id" }
+first_id = "integer"
+[table.constraints]
+orders_customer_fk = "purchases_client_fk"
+orders_first_fk = "purchases_first_fk"
+
+[[table]]
+legacy = "public.customers"
+unified = "public.clients"
+key = ["id"]
+[table.columns]
+id = "integer NOT NULL"
+name = "text NOT NULL"
+"#,
+    tables: 2,
+    also: &[],
+    server: "",
+    legacy: "CREATE TABLE customers (id integer PRIMARY KEY, name text NOT NULL);
+        CREATE TABLE orders (id integer PRIMARY KEY,
+          customer_id integer CONSTRAINT orders_customer_fk REFERENCES customers DEFERRABLE INITIALLY DEFERRED,
+          first_id integer CONSTRAINT orders_first_fk REFERENCES orders DEFERRABLE INITIALLY DEFERRED);
+        CREATE INDEX ON orders (customer_id);
+        CREATE INDEX ON orders (first_id);
+        INSERT INTO customers SELECT n, 'c' || n FROM generate_series(1, 600) AS n;
+        INSERT INTO orders SELECT n, n, CASE WHEN n % 7 = 0 THEN 601 - n END FROM generate_series(1, 600) AS n",
+    unified: "CREATE TABLE clients (id integer PRIMARY KEY, name text NOT NULL CONSTRAINT no_x CHECK (name <> 'x'));
+        CREATE TABLE purchases (id integer PRIMARY KEY,
+          client_id integer CONSTRAINT purchases_client_fk REFERENCES clients DEFERRABLE INITIALLY DEFERRED,
+          first_id integer CONSTRAINT purchases_first_fk REFERENCES purchases DEFERRABLE INITIALLY DEFERRED);
+        CREATE INDEX ON purchases (client_id);
+        CREATE INDEX ON purchases (first_id)",
+};
+
+const LEDGER: &str =
+    "SELECT legacy_table, key::text, sqlstate FROM crossfade.divergence ORDER BY 1, 2";
+
+async fn in_dual_write() -> Twin {
+    let twin = Twin::start(ORDERS).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.advance(Phase::DualWrite).await.unwrap();
+    twin
+}
+
+#[tokio::test]
+async fn what_a_deferred_foreign_key_of_unified_refuses_is_recorded_and_the_legacy_write_stands() {
+    let twin = in_dual_write().await;
+    let operator = twin.superuser().await.unwrap();
+    // Nothing has been copied yet.
+    for sql in [
+        "INSERT INTO orders (id, customer_id) VALUES (3001, 1), (3002, NULL)",
+        "BEGIN",
+        "INSERT INTO orders (id, customer_id) VALUES (3003, 2)",
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "COMMIT",
+        "UPDATE orders SET customer_id = 3 WHERE id = 3002",
+        // A customer of its own.
+        "BEGIN",
+        "INSERT INTO customers VALUES (4000, 'new')",
+        "INSERT INTO orders (id, customer_id) VALUES (4000, 4000)",
+        "COMMIT",
+        // Legacy's own foreign key decides as ever.
+        "INSERT INTO orders (id, customer_id) VALUES (3004, 77777)",
+    ] {
+        twin.same(sql).await.unwrap();
+    }
+    twin.equal("orders", "orders").await.unwrap();
+    let entries = "public.orders|[\"3001\"]|23503\npublic.orders|[\"3002\"]|23503\npublic.orders|[\"3003\"]|23503";
+    assert_eq!(
+        answer(&operator, LEDGER).await,
+        format!("(legacy_table, key, sqlstate)\n{entries}\ndone 3")
+    );
+    let there = "SELECT id, client_id FROM purchases ORDER BY id";
+    assert_eq!(
+        answer(&twin.direct, there).await,
+        "(id, client_id)\n3002|∅\n4000|4000\ndone 2"
+    );
+    // A unified row that only unified knows refers to what legacy deletes.
+    let only = "INSERT INTO purchases (id, client_id) VALUES (5000, 4000)";
+    operator.batch_execute(only).await.unwrap();
+    for sql in [
+        "DELETE FROM orders WHERE id = 4000",
+        "DELETE FROM customers WHERE id = 4000",
+    ] {
+        twin.same(sql).await.unwrap();
+    }
+    assert!(
+        answer(&operator, LEDGER)
+            .await
+            .contains("public.customers|[\"4000\"]|23503")
+    );
+    operator
+        .batch_execute("DELETE FROM purchases WHERE id = 5000")
+        .await
+        .unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    assert!(!answer(&operator, LEDGER).await.contains("23503"));
+}
+
+#[tokio::test]
+async fn a_backfill_sets_aside_what_refers_to_a_row_that_was_set_aside_and_goes_on() {
+    let twin = in_dual_write().await;
+    let operator = twin.superuser().await.unwrap();
+    let (spoil, mend) = (
+        "UPDATE customers SET name = 'x' WHERE id = 40",
+        "UPDATE customers SET name = 'y' WHERE id = 40",
+    );
+    twin.same(spoil).await.unwrap();
+    let said = twin.crossfade("backfill").await.unwrap();
+    assert!(said.contains("complete"), "{said}");
+    assert_eq!(
+        answer(&operator, LEDGER).await,
+        "(legacy_table, key, sqlstate)\npublic.customers|[\"40\"]|23514\npublic.orders|[\"40\"]|23503\ndone 2"
+    );
+    let status = twin.crossfade("status").await.unwrap();
+    assert_eq!(status.matches("1 set aside").count(), 2, "{status}");
+    assert_eq!(status.matches(": complete").count(), 2, "{status}");
+    twin.same(mend).await.unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    let status = twin.crossfade("status").await.unwrap();
+    assert_eq!(status.matches("0 set aside").count(), 2, "{status}");
+    twin.verified(2).await;
+}
+
+#[tokio::test]
+async fn a_backfill_that_nobody_is_at_any_more_is_told_as_interrupted() {
+    let twin = in_dual_write().await;
+    twin.crossfade("backfill").await.unwrap();
+    let operator = twin.superuser().await.unwrap();
+    let killed = "UPDATE crossfade.backfill SET state = 'running'";
+    operator.batch_execute(killed).await.unwrap();
+    let status = twin.crossfade("status").await.unwrap();
+    assert_eq!(status.matches(": interrupted").count(), 2, "{status}");
+}
