@@ -56,6 +56,7 @@ impl<P: Pin> Session<P> {
                 | Expect::Bind { .. }
                 | Expect::Describe { .. }
                 | Expect::Execute(_)
+                | Expect::Staging(_)
                 | Expect::CopyEnd,
             ) => self.discard_to_sync(),
         }
@@ -118,6 +119,7 @@ impl<P: Pin> Session<P> {
                 | Expect::Bind { .. }
                 | Expect::Describe { .. }
                 | Expect::Execute(_)
+                | Expect::Staging(_)
                 | Expect::Query(_)
                 | Expect::FunctionCall
                 | Expect::Sync
