@@ -7,6 +7,7 @@ mod iso_agents;
 mod joined;
 mod keys;
 mod locked;
+mod lossy;
 mod merge;
 mod rekey;
 mod types;
