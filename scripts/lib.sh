@@ -212,7 +212,7 @@ has_pgbench_beside_server() {
     return 1
 }
 
-# psycopg, asyncpg, node-postgres, postgres.js and sqlx, under target/ so that nothing is left elsewhere.
+# psycopg, asyncpg, pg8000, node-postgres, postgres.js and sqlx, under target/ so that nothing is left elsewhere.
 install_drivers() {
     local dir=$1
     mkdir -p "$dir/node"
@@ -226,6 +226,11 @@ install_drivers() {
         say "Installing asyncpg into $dir/venv"
         "$dir/venv/bin/pip" install --quiet --disable-pip-version-check \
             'asyncpg>=0.30,<1' </dev/null
+    fi
+    if ! "$dir/venv/bin/python" -c 'import pg8000' 2>/dev/null; then
+        say "Installing pg8000 into $dir/venv"
+        "$dir/venv/bin/pip" install --quiet --disable-pip-version-check \
+            'pg8000>=1.31,<2' </dev/null
     fi
     if [[ ! -f "$dir/node/node_modules/pg/package.json" ]]; then
         say "Installing node-postgres into $dir/node"

@@ -21,7 +21,7 @@ use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use crate::control::{ControlError, callers, connect, schema};
+use crate::control::{ControlError, callers, connect, guard, schema};
 
 /// One thing that was found.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
@@ -159,6 +159,7 @@ pub async fn run(
     }
     all.append(&mut callers(&client, rules).await?);
     all.append(&mut unseen::check(&client).await?);
+    all.extend(unguarded(&client, migration).await?);
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(all)
 }
@@ -256,6 +257,34 @@ async fn callers(client: &Client, rules: &RuleSet) -> Result<Vec<Finding>, Contr
             }
         })
         .collect())
+}
+
+/// Whether columns may change around the proxies and nobody hinders it.
+async fn unguarded(
+    client: &Client,
+    migration: &Migration,
+) -> Result<Option<Finding>, ControlError> {
+    if !schema::is_prepared(client).await? || guard::is_watched(client).await? {
+        return Ok(None);
+    }
+    let may = guard::may_watch(client).await?;
+    // Where nothing is kept in step, `prepare` and the next step make them.
+    if may && !guard::is_guarded(migration.phase) {
+        return Ok(None);
+    }
+    Ok(Some(Finding {
+        severity: Severity::Warning,
+        about: About::Roles,
+        table: "event triggers".to_owned(),
+        found: "a change of the tables' columns that goes around the proxies is seen only by the next check, \
+                verify or step: no event trigger refuses it"
+            .to_owned(),
+        settle: if may {
+            "`crossfade prepare` makes them".to_owned()
+        } else {
+            format!("this role may not create one; a superuser may: {}", guard::by_hand())
+        },
+    }))
 }
 
 /// Whether statements still go to the legacy table.

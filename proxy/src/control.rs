@@ -20,6 +20,7 @@ pub mod error;
 pub mod events;
 pub mod gates;
 pub mod grants;
+pub mod guard;
 pub mod instances;
 pub mod ledger;
 mod lock;

@@ -119,14 +119,6 @@ impl Reader for Generation {
         self.rules.rewrite_as(text, path, strings)
     }
 
-    fn count_prepared(&self, text: &[u8]) {
-        if let Ok(text) = std::str::from_utf8(text)
-            && self.rules.must_read(text.as_bytes())
-        {
-            self.rules.count_prepared(text);
-        }
-    }
-
     fn origins(&self) -> Arc<Origins> {
         self.origins.load_full()
     }

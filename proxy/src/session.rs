@@ -18,6 +18,7 @@ mod prepared;
 mod renewal;
 mod sampling;
 mod server_side;
+mod staging;
 mod statements;
 #[cfg(test)]
 mod tests;
@@ -55,8 +56,6 @@ pub trait Reader: fmt::Debug {
     fn rewrite(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading>;
     /// The same of one that was not, or is read once more: it is counted nowhere.
     fn look(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading>;
-    /// A text that may become several statements is sent to be prepared.
-    fn count_prepared(&self, text: &[u8]);
     /// Whether a managed name is spelled otherwise in other encodings.
     fn names_beyond_ascii(&self) -> bool;
     /// The first generation since which the names of managed tables are these.

@@ -13,12 +13,12 @@ pub mod report;
 
 use std::time::Duration;
 
-use rewrite_rules::lens::{DigestOf, Disagreement};
+use rewrite_rules::lens::{DigestOf, Disagreement, Lossy};
 use rewrite_rules::{Lens, Migration, RuleSet};
 use tokio_postgres::{Client, Transaction};
 
 use crate::control::{
-    ControlError, around, connect, events, flush_counters, schema, snapshot, step,
+    ControlError, around, catalog, connect, events, flush_counters, schema, snapshot, step,
 };
 use digest::digest;
 use report::{ColumnCount, ColumnTotals, Report, Sample, TableReport};
@@ -160,6 +160,7 @@ async fn table(
             })
             .collect(),
         ignored_columns: ignored_columns(lens),
+        undeclared_columns: undeclared(transaction.client(), lens).await?,
         samples: Vec::new(),
     };
     let groups = legacy.differing(&unified);
@@ -238,7 +239,19 @@ fn unified_tables(lens: &rewrite_rules::Lens) -> String {
     names.join(", ")
 }
 
+async fn undeclared(client: &Client, lens: &Lens) -> Result<Vec<String>, ControlError> {
+    let columns = catalog::columns(client, &lens.legacy.sql()).await?;
+    Ok(catalog::undeclared(lens, &columns))
+}
+
 fn ignored_columns(lens: &Lens) -> Vec<String> {
-    let ignored = lens.columns.iter().filter(|c| !c.verify || c.lossy);
-    ignored.map(|column| column.name.clone()).collect()
+    let columns = lens.columns.iter();
+    columns
+        .filter_map(|column| match column.lossy {
+            _ if !column.verify => Some(column.name.clone()),
+            Lossy::Never => None,
+            Lossy::Always => Some(column.name.clone()),
+            Lossy::When(_) => Some(format!("{} of some rows", column.name)),
+        })
+        .collect()
 }

@@ -44,7 +44,8 @@ impl Reading {
                 original: text.to_owned(),
                 values: Vec::new(),
                 renames: Arc::default(),
-                query_only: false,
+                prepared: None,
+                around: None,
                 needs: None,
             },
             Verdict::Rewritten(rewritten) => Rewritten {
@@ -55,7 +56,8 @@ impl Reading {
                 original: rewritten.original.clone(),
                 values: rewritten.values.clone(),
                 renames: Arc::clone(&rewritten.renames),
-                query_only: rewritten.query_only,
+                prepared: None,
+                around: None,
                 needs: rewritten.needs.clone(),
             },
         };

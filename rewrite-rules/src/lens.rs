@@ -17,6 +17,7 @@ mod hidden;
 mod in_place;
 mod keys;
 mod lookups;
+mod lossy;
 mod range;
 mod recorded;
 mod references;
@@ -36,6 +37,7 @@ pub use guarded::Callers;
 pub use hidden::WhenHidden;
 pub use in_place::InPlace;
 pub use lookups::Lookup;
+pub use lossy::Lossy;
 pub use range::KeyRange;
 pub(crate) use references::link;
 pub use references::{Action, Deferral, ForeignKey, Referrer};
@@ -101,8 +103,8 @@ pub struct LegacyColumn {
     pub set_by_trigger: bool,
     /// Whether verify compares this column.
     pub verify: bool,
-    /// Its values do not survive the way to unified and back; never compared.
-    pub lossy: bool,
+    /// Of which rows its values do not survive the way to unified and back.
+    pub lossy: Lossy,
 }
 
 impl LegacyColumn {

@@ -38,9 +38,9 @@ pub use phase::Phase;
 pub use rule_file::schema::schema;
 pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
 pub use search_path::Meaning;
-pub use shapes::{PREPARED, shape, statements};
+pub use shapes::{shape, statements};
 pub use statement::{
-    Answer, Does, Foreign, Mapped, Named, Needs, OnPrepared, Reading, Refusal, Rename, Rewritten,
-    SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, Verdict, Within,
+    Answer, Around, Does, Foreign, Mapped, Named, Needs, OnPrepared, Reading, Refusal, Rename,
+    Rewritten, SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, Verdict, Within,
 };
 pub use strings::Strings;

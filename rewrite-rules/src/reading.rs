@@ -104,6 +104,7 @@ impl RuleSet {
         let mut pieces: Vec<(Range<usize>, Output)> = Vec::new();
         let mut answers = Vec::new();
         let mut shadow = None;
+        let mut staged = None;
         let mut remarks = Remarks::default();
         let mut path = path;
         // Something before in the text may have changed what names mean, or taken back a change.
@@ -134,6 +135,16 @@ impl RuleSet {
                     pieces.push((tokens.extent(), output));
                     answered = answers;
                 }
+                Plan::Staged {
+                    output,
+                    prepared,
+                    around,
+                    answers,
+                } => {
+                    pieces.push((tokens.extent(), output));
+                    staged = Some(((tokens.extent(), prepared), around));
+                    answered = answers;
+                }
             }
             answers.append(&mut answered);
             // What comes behind it in the text is read by what it leaves.
@@ -153,7 +164,13 @@ impl RuleSet {
         let mut rewritten = assemble(&source, pieces, answers, shadow);
         rewritten.renames = remarks.renames.into();
         rewritten.needs = remarks.needs;
-        rewritten.query_only = statements > tree.list("stmts").len();
+        // What comes with others cannot be prepared anyhow.
+        if let Some((piece, around)) = staged.filter(|_| tree.list("stmts").len() == 1) {
+            let mut prepared = assemble(&source, vec![piece], rewritten.answers.clone(), None);
+            prepared.renames = Arc::clone(&rewritten.renames);
+            prepared.around = Some(around);
+            rewritten.prepared = Some(Box::new(prepared));
+        }
         // A result that is no SQL is our mistake: better told here than by a server that points
         // into a text that the client never wrote.
         // Splitting runs the parser and nothing else: a tree, of which nobody would look at more
@@ -293,7 +310,8 @@ fn assemble(
         values: whole.values,
         original: source.text.to_owned(),
         renames: Arc::default(),
-        query_only: false,
+        prepared: None,
+        around: None,
         needs: None,
     }
 }

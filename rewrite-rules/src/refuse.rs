@@ -12,6 +12,7 @@ const TOO_LARGE: &str = "54000";
 const TOO_COMPLEX: &str = "54001";
 /// `invalid_column_reference`
 const NO_SUCH_TARGET: &str = "42P10";
+const UNDEFINED_OBJECT: &str = "42704";
 /// `syntax_error`
 const SYNTAX: &str = "42601";
 
@@ -47,15 +48,6 @@ pub(crate) fn merge_needs(needed: ServerVersion, server: ServerVersion, table: &
     unsupported(&what, table, "Use INSERT … ON CONFLICT, UPDATE and DELETE.")
 }
 
-/// A text that becomes several, where one must be prepared.
-pub(crate) fn not_prepared() -> Refusal {
-    refusal(
-        UNSUPPORTED,
-        "crossfade rewrites this COPY to several statements, which cannot be prepared".to_owned(),
-        "Send it as a simple query, or use INSERT.",
-    )
-}
-
 /// A call that is not rewritten.
 pub(crate) fn unsupported_call(what: &str, function: &str) -> Refusal {
     refusal(
@@ -82,6 +74,16 @@ pub(crate) fn no_such_target() -> Refusal {
             .to_owned(),
         "If the legacy table has such a constraint, declare it among the `columns` of the rule file: \
          CONSTRAINT name UNIQUE (…).",
+    )
+}
+
+/// A constraint that the rules do not know, in PostgreSQL's words: it knows none of such a name either, or
+/// the rule file lacks it.
+pub(crate) fn no_such_constraint(constraint: &str, table: &str) -> Refusal {
+    refusal(
+        UNDEFINED_OBJECT,
+        format!("constraint \"{constraint}\" for table \"{table}\" does not exist"),
+        "If the legacy table has it, name it in the rule file under [table.constraints].",
     )
 }
 

@@ -36,7 +36,9 @@ use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
 use crate::splice::{Output, Source};
-use crate::statement::{Answer, Needs, Refusal, Rename, SearchPath, ServerVersion, ShadowPair};
+use crate::statement::{
+    Answer, Around, Needs, Refusal, Rename, SearchPath, ServerVersion, ShadowPair,
+};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
 use crate::walk::{Place, TableRef, table_refs};
@@ -69,6 +71,14 @@ pub(crate) enum Plan {
     /// New statements built around pieces of the client's, with an answer for each.
     Composed {
         output: Output,
+        answers: Vec<Answer>,
+    },
+    /// The same where one statement becomes several: as they can be sent together, and how one of them
+    /// can be prepared, with the others around it.
+    Staged {
+        output: Output,
+        prepared: Output,
+        around: Around,
         answers: Vec<Answer>,
     },
 }
@@ -157,7 +167,10 @@ pub(crate) fn misfit(scope: &Scope<'_>, plan: &Plan) -> Result<(), Refusal> {
     match plan {
         // A read to be compared goes to the server as it is.
         Plan::Unchanged | Plan::Edited { compare: Some(_) } => return Ok(()),
-        Plan::Edited { compare: None } | Plan::Prepared { .. } | Plan::Composed { .. } => {}
+        Plan::Edited { compare: None }
+        | Plan::Prepared { .. }
+        | Plan::Composed { .. }
+        | Plan::Staged { .. } => {}
     }
     for found in managed_refs(scope)? {
         let migration = found.managed.migration;
@@ -424,7 +437,7 @@ fn prepare<'a>(
             })
         }
         // What runs later, with values that are not known here, is not compared.
-        Plan::Edited { .. } | Plan::Unchanged | Plan::Prepared { .. } => {
+        Plan::Edited { .. } | Plan::Unchanged | Plan::Prepared { .. } | Plan::Staged { .. } => {
             Ok(Plan::Edited { compare: None })
         }
     }

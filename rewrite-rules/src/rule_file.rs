@@ -88,9 +88,10 @@ pub(crate) struct TablePart {
     /// SQL over unified columns: which unified rows exist for legacy readers.
     pub visible: Option<Spanned<String>>,
     pub columns: Spanned<Columns>,
-    /// Columns of which `lossy = true` or `verify = false` is said here.
+    /// Columns of which `lossy = true` is said here, or lossy where a condition holds.
     #[serde(default)]
-    pub lossy: Vec<Spanned<String>>,
+    pub lossy: Vec<Spanned<LossyPart>>,
+    /// Columns of which `verify = false` is said here.
     #[serde(default)]
     pub unverified: Vec<Spanned<String>>,
     /// Unified columns that legacy lacks: SQL over the legacy row, used when a row is first put.
@@ -139,6 +140,14 @@ pub(crate) struct StepPart {
     /// Under which later steps find the rows of its RETURNING.
     pub name: Option<Spanned<String>>,
     pub sql: Spanned<String>,
+}
+
+/// Columns whose values do not survive: their names alone, or with the rows of which that holds.
+#[derive(Debug)]
+pub(crate) struct LossyPart {
+    pub columns: Vec<Spanned<String>>,
+    /// SQL over what `read` joins.
+    pub when: Option<Spanned<String>>,
 }
 
 /// A column, by its definition alone (`"text NOT NULL"`) or with more said of it.
@@ -258,6 +267,43 @@ impl<'de> Deserialize<'de> for StepPart {
     }
 }
 
+impl<'de> Deserialize<'de> for LossyPart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Rows {
+            columns: Vec<Spanned<String>>,
+            when: Spanned<String>,
+        }
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = LossyPart;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("columns as a string, or a table with `columns` and `when`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, columns: &str) -> Result<LossyPart, E> {
+                // Its place is known outside of it: see `RuleFile::read`.
+                let columns = vec![Spanned::new(0..0, columns.to_owned())];
+                Ok(LossyPart {
+                    columns,
+                    when: None,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<LossyPart, A::Error> {
+                let Rows { columns, when } = Rows::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(LossyPart {
+                    columns,
+                    when: Some(when),
+                })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
 impl<'de> Deserialize<'de> for CastPart {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -343,6 +389,12 @@ impl RuleFile {
                 for (_, column) in &mut columns.0 {
                     let span = column.span();
                     put_in_place(&mut column.get_mut().0.sql_type, span);
+                }
+            }
+            for lossy in &mut table.lossy {
+                let span = lossy.span();
+                for columns in &mut lossy.get_mut().columns {
+                    put_in_place(columns, span.clone());
                 }
             }
             let steps = table.put.iter_mut().chain(&mut table.remove);

@@ -6,7 +6,7 @@ mod definition;
 mod written;
 
 pub(crate) use definition::{Definition, References, definition, table};
-pub(crate) use written::{Checked, Known, Relation, SqlError, read, step};
+pub(crate) use written::{Checked, Known, Relation, SqlError, lossy_rows, read, step};
 
 use std::ops::ControlFlow;
 
@@ -126,6 +126,13 @@ pub(crate) fn qualify(
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok((strings::settled(&expression.to_string()), columns)),
     }
+}
+
+/// Checks that a text is one expression.
+fn expression(text: &str) -> Result<(), String> {
+    let mut parser = parser(text)?;
+    parser.parse_expr().map_err(|error| said(&error))?;
+    ended(&mut parser)
 }
 
 fn parser(text: &str) -> Result<Parser<'static>, String> {

@@ -23,9 +23,6 @@ const SHAPES_MAX: usize = 5_000;
 const LATER_TEXTS_MAX: usize = 2_000;
 const LATER_BYTES_MAX: usize = 4 << 20;
 
-/// What a statement is noted with that was sent to be prepared, where that decides what becomes of it.
-pub const PREPARED: &str = "/* prepared */ ";
-
 /// How often a text came since it was last asked.
 #[derive(Debug, Default)]
 pub(crate) struct Calls(AtomicU64);
@@ -125,14 +122,6 @@ impl Shapes {
         }
     }
 
-    /// One more of a shape whose text is kept nowhere.
-    fn count(&self, shape: String) {
-        let shapes = &mut self.lock().shapes;
-        if shapes.len() < SHAPES_MAX || shapes.contains_key(&shape) {
-            shapes.entry(shape).or_default().calls += 1;
-        }
-    }
-
     fn take(&self, set: &RuleSet) -> Vec<(String, u64)> {
         let later = {
             let mut counted = self.lock();
@@ -172,19 +161,6 @@ impl RuleSet {
                 })
         });
         names.then(|| self.shapes.calls(text, self))
-    }
-
-    /// Counts a text that is sent to be prepared apart from those that are sent to be run, if it names a
-    /// managed table: what becomes several statements can only be run.
-    pub fn count_prepared(&self, text: &str) {
-        let Ok((tree, _)) = crate::reading::parse(text) else {
-            return;
-        };
-        if self.calls_of(text, &tree).is_some()
-            && let Some(shape) = shape(text)
-        {
-            self.shapes.count(format!("{PREPARED}{shape}"));
-        }
     }
 
     /// The statements that came since the last call, and how often each did. Takes some tenths of a

@@ -72,7 +72,7 @@ pub enum Verdict {
     Refused(Refusal),
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {
     /// The text to send in place of the client's.
     pub sql: String,
@@ -88,10 +88,19 @@ pub struct Rewritten {
     pub original: String,
     /// Names that an error may speak of, and what the client calls them.
     pub renames: Arc<[Rename]>,
-    /// The text became several statements: it can be sent as a Query message, not prepared.
-    pub query_only: bool,
+    /// The text became several statements, which can be sent as a Query message: what of it can be prepared.
+    pub prepared: Option<Box<Rewritten>>,
+    /// It is what can be prepared of several: the others, which are run around it.
+    pub around: Option<Around>,
     /// What of it only servers of some version understand.
     pub needs: Option<Needs>,
+}
+
+/// Statements of ours before and after one of the client's. [`Rewritten::answers`] are for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Around {
+    pub before: String,
+    pub after: [String; 2],
 }
 
 /// A version of the server, and what of the client's needs it.
@@ -231,7 +240,8 @@ impl Rewritten {
             original: String::new(),
             values: Vec::new(),
             renames: Arc::clone(&self.renames),
-            query_only: false,
+            prepared: None,
+            around: None,
             needs: None,
         }
     }
@@ -426,12 +436,6 @@ impl Refusal {
     #[must_use]
     pub fn is_of_generated(&self) -> bool {
         self.sqlstate == GENERATED_ALWAYS || self.message.ends_with(IS_GENERATED)
-    }
-
-    /// That of a text that became several statements, for whoever sends it to be prepared.
-    #[must_use]
-    pub fn not_prepared() -> Refusal {
-        refuse::not_prepared()
     }
 
     /// Whether the statement is refused for what Crossfade cannot do, not for an error that

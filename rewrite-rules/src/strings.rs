@@ -163,7 +163,11 @@ impl Standard {
             values: values.collect(),
             original: came.to_owned(),
             renames: Arc::clone(&rewritten.renames),
-            query_only: rewritten.query_only,
+            prepared: rewritten
+                .prepared
+                .as_deref()
+                .map(|prepared| Box::new(self.told_rewritten(prepared, came))),
+            around: rewritten.around.clone(),
             needs: rewritten.needs.clone(),
         }
     }

@@ -81,7 +81,7 @@ pub async fn psql(psql: &Path, script: &str, url: &str) -> anyhow::Result<Transc
     transcript(command).await
 }
 
-/// Runs a script of `tests/drivers` with Python; psycopg and asyncpg are there.
+/// Runs a script of `tests/drivers` with Python; psycopg, asyncpg and pg8000 are there.
 pub async fn python(script: &str, args: &[&str]) -> anyhow::Result<Transcript> {
     let python = installed_driver("venv/bin/python")?;
     let mut command = Command::new(python);

@@ -156,6 +156,18 @@ impl Twin {
             .await
     }
 
+    /// The server's own port, behind which is the database that is left alone.
+    #[must_use]
+    pub fn port_alone(&self) -> u16 {
+        self.world.postgres.port
+    }
+
+    /// The proxy's.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.proxy.port
+    }
+
     /// A session on the database that is left alone, by hand.
     pub async fn raw_alone(&self) -> anyhow::Result<RawClient> {
         RawClient::connect(self.world.postgres.port, "alone").await

@@ -2,7 +2,7 @@
 //! is as the other, which the catalog knows better than a rule file, and how many unified rows have a value
 //! that legacy cannot hold.
 
-use rewrite_rules::lens::{self, quote_ident};
+use rewrite_rules::lens::{self, Lossy, quote_ident};
 use rewrite_rules::{LegacyColumn, Lens};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -155,7 +155,7 @@ async fn written(
         }
         let value = format!("cf_r.{}", quote_ident(&column.name));
         let held = lens::held(&column.sql_type, &found.sql_type).over(&value);
-        let Some(held) = held.filter(|_| !column.lossy) else {
+        let Some(held) = held.filter(|_| column.lossy != Lossy::Always) else {
             continue;
         };
         let count = format!("SELECT count(*) FROM ({read}) AS cf_r WHERE NOT ({held})");

@@ -330,12 +330,16 @@ async fn differences(
     let mut counts = vec!["count(*) FILTER (WHERE r IS NULL)".to_owned()];
     counts.extend(compared.iter().map(|column| {
         let name = quote_ident(&column.name);
-        format!("count(*) FILTER (WHERE r.{name}::text IS DISTINCT FROM s.{name}::text)")
+        let differs = format!("r.{name}::text IS DISTINCT FROM s.{name}::text");
+        match column.is_lossy_in("r") {
+            None => format!("count(*) FILTER (WHERE {differs})"),
+            Some(lossy) => format!("count(*) FILTER (WHERE {differs} AND NOT {lossy})"),
+        }
     }));
     let sql = format!(
         "SELECT ARRAY[{}] FROM pg_temp.cf_sample s LEFT JOIN ({}) r ON {}",
         counts.join(", "),
-        lens.read(),
+        lens.read_judged(),
         join.join(" AND ")
     );
     let row = client.query_one(&sql, &[]).await?;

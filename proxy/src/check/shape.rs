@@ -207,16 +207,9 @@ async fn assigned_alone(
 type Declared = HashMap<(bool, String), (String, Option<String>)>;
 
 fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &mut Findings) {
-    for column in legacy
-        .iter()
-        .filter(|column| lens.column(&column.name).is_none())
-        .filter(|column| !is_moved(lens, &column.name))
-    {
+    for name in catalog::undeclared(lens, legacy) {
         findings.error(
-            format!(
-                "column {} is not in `columns`: its values would be lost",
-                column.name
-            ),
+            format!("column {name} is not in `columns`: its values would be lost"),
             "add it to the rule file, in the table's order",
         );
     }
@@ -333,14 +326,6 @@ async fn generated(
     Ok(())
 }
 
-/// Whether a table that stays has the column beside another of the same values.
-fn is_moved(lens: &Lens, column: &String) -> bool {
-    let moved = lens.in_place.iter().flat_map(|in_place| &in_place.moved);
-    moved
-        .into_iter()
-        .any(|(legacy, unified)| legacy == column || unified == column)
-}
-
 fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings: &mut Findings) {
     let name = crate::control::shown(&lens.unified.sql());
     for column in &lens.columns {
@@ -400,7 +385,7 @@ fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings:
     let fed = |name: &String| {
         lens.column_by_unified(name).is_some()
             || lens.constants.iter().any(|c| c.unified == *name)
-            || is_moved(lens, name)
+            || lens.is_moved(name)
     };
     for found in unified.iter().filter(|found| !fed(&found.name)) {
         let draws = found

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::target::Target;
 use crate::config::Flags;
+use crate::control::guard::{self, Watched};
 use crate::control::{connect, grants, schema};
 
 #[derive(Debug, clap::Args)]
@@ -50,6 +51,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     for table in &prepared.tables_absent {
         println!("{table} does not exist: its functions were not created");
+    }
+    match guard::prepare(&client, &target.rules).await? {
+        Watched::Yes => {}
+        Watched::MayNot => println!(
+            "no event trigger refuses a change of the tables' columns that goes around the proxies: this role may \
+             not create one. A superuser may: {}",
+            guard::by_hand()
+        ),
     }
     Ok(ExitCode::SUCCESS)
 }

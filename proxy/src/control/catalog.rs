@@ -1,5 +1,6 @@
 //! Tables as the catalog has them.
 
+use rewrite_rules::Lens;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
@@ -47,6 +48,15 @@ pub(crate) async fn columns(client: &Client, table: &str) -> Result<Vec<Column>,
             is_computed: row.get(6),
         })
         .collect())
+}
+
+/// Those of a legacy table's columns that its lens knows nothing of: nobody copies or compares them.
+pub(crate) fn undeclared(lens: &Lens, legacy: &[Column]) -> Vec<String> {
+    let names = legacy.iter().map(|column| &column.name);
+    names
+        .filter(|name| lens.column(name).is_none() && !lens.is_moved(name))
+        .cloned()
+        .collect()
 }
 
 /// What a BEFORE UPDATE trigger does for a column.

@@ -15,11 +15,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Values are compared and kept as text, so every connection must write them the same way. The
 /// `search_path` stays the role's own: SQL in rule files may name types and functions plainly.
-/// A row that row-level security would hide from the role is an error, not a row left out.
+/// A row that row-level security would hide from the role is an error, not a row left out. What is
+/// done here is an operator's doing (`guard`).
 const SESSION: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; \
      SET timezone = 'UTC'; SET extra_float_digits = 1; SET client_min_messages = warning; \
      SET row_security = off; SET lock_timeout = 0; SET statement_timeout = 0; \
-     SET idle_in_transaction_session_timeout = 0";
+     SET idle_in_transaction_session_timeout = 0; SET crossfade.ddl = 'on'";
 
 /// A connection and the task that drives it; dropping it closes both.
 #[derive(Debug)]

@@ -1,9 +1,7 @@
 //! What every later phase will make of the statements that were seen: rewritten, and accepted by
 //! the server, or refused, and why. Known before the first step is taken.
 
-use rewrite_rules::{
-    PREPARED, Phase, Refusal, Rewritten, RuleSet, SearchPath, ServerVersion, Verdict,
-};
+use rewrite_rules::{Phase, Refusal, RuleSet, SearchPath, ServerVersion, Verdict};
 use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -150,17 +148,7 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) 
     if !rules.must_read(statement.as_bytes()) {
         return Outcome::Passes;
     }
-    let prepared = statement.strip_prefix(PREPARED);
-    let statement = prepared.unwrap_or(statement);
     let reading = rules.rewrite(statement, SearchPath::AsDeclared);
-    if prepared.is_some()
-        && let Verdict::Rewritten(Rewritten {
-            query_only: true, ..
-        }) = &reading.verdict
-    {
-        let Refusal { message, hint, .. } = Refusal::not_prepared();
-        return Outcome::Refused { message, hint };
-    }
     let asked = server.and_then(|_| rewrite_rules::shape(statement));
     let asked = asked.as_deref();
     if let (Verdict::Rewritten(rewritten), Some(server)) = (&reading.verdict, server)
@@ -192,7 +180,7 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) 
         }
         Verdict::Rewritten(rewritten) => match server.zip(asked) {
             // Several statements cannot be prepared; they are our own four around a COPY.
-            Some((server, asked)) if !rewritten.query_only && rewritten.answers.len() == 1 => {
+            Some((server, asked)) if rewritten.answers.len() == 1 => {
                 let of_shape = rules.rewrite(asked, SearchPath::AsDeclared);
                 match &of_shape.verdict {
                     Verdict::Rewritten(rewritten) => {

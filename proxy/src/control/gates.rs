@@ -105,12 +105,12 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
         ],
         (UnifiedOnly, Retired) => &[Checked, Unwritten],
         // Legacy must have what unified took alone before it decides again.
-        (UnifiedRead, DualRead) => &[LegacyCurrent, LedgerEmpty],
+        (UnifiedRead, DualRead) => &[Checked, LegacyCurrent, LedgerEmpty],
         (Retired, UnifiedOnly) => &[TablesExist],
-        (DualWrite, LegacyOnly)
-        | (ShadowRead, DualWrite)
-        | (DualRead, ShadowRead)
-        | (UnifiedOnly, UnifiedRead) => &[],
+        // Unified, which is still read, and legacy, which is written again, must be what the rules say.
+        (UnifiedOnly, UnifiedRead) | (DualRead, ShadowRead) => &[Checked],
+        // Where legacy decides and is read, nothing that it has can get lost, and a way out is not barred.
+        (DualWrite, LegacyOnly) | (ShadowRead, DualWrite) => &[],
         (
             LegacyOnly | DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly | Retired,
             LegacyOnly | DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly | Retired,
@@ -140,7 +140,7 @@ pub async fn gates(
             Condition::Unwritten => around::unwritten(client, migration, from).await?,
             Condition::NobodyAround => direct::unseen(client, migration).await?,
             Condition::SequencesAhead => sequences_ahead(client, migration).await?,
-            Condition::Checked => checked(client, (rules, migration), from).await?,
+            Condition::Checked => checked(client, (rules, migration), (from, to)).await?,
             Condition::Rights => rights::rights(client, migration, to).await?,
             Condition::ForeignKeysTurned => neighbours::foreign_keys(client, migration).await?,
             Condition::LegacyCurrent => {
@@ -207,9 +207,14 @@ fn depth(from: Phase) -> check::Depth {
 async fn checked(
     client: &Client,
     (rules, migration): (&RuleSet, &Migration),
-    from: Phase,
+    (from, to): (Phase, Phase),
 ) -> Result<Gate, ControlError> {
-    let wrong = check::errors(client, (rules, migration), depth(from)).await?;
+    // A table that was left alone is written again after the step.
+    let mut after = migration.clone();
+    if to < from {
+        after.phase = to;
+    }
+    let wrong = check::errors(client, (rules, &after), depth(from)).await?;
     Ok(Gate {
         name: "rule file",
         met: wrong.is_empty(),
@@ -298,6 +303,13 @@ async fn verified(
     let mut settle = format!("`crossfade verify {}`", migration.name);
     let (met, found) = match record::last(client, migration).await? {
         None => (false, "never verified".to_owned()),
+        Some(last) if !last.undeclared_columns.is_empty() => (
+            false,
+            format!(
+                "the last verify found columns that the rule file does not have: {}",
+                last.undeclared_columns.join(", ")
+            ),
+        ),
         Some(last) if !last.clean => {
             settle += &format!(
                 " shows what differs, `crossfade backfill {} --restart` copies what can be copied",

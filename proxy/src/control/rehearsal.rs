@@ -5,7 +5,10 @@
 //! long, a CHECK, a unique value). The first are counted, the second tried, in a transaction that is
 //! rolled back. It is told, not judged: what legacy cannot hold may be what the migration is for.
 
+mod lossy;
 mod ranges;
+
+pub(super) use lossy::lossy;
 
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use rewrite_rules::{Lens, Migration, Phase};
 use serde_json::Value;
 use tokio_postgres::Client;
 
-use super::connection::connect;
+use super::connection::{Control, connect};
 use super::error::ControlError;
 use super::gates::Gate;
 use super::shown;
@@ -77,11 +80,7 @@ async fn look(
     migration: &Migration,
     rows_max: i64,
 ) -> Result<Vec<String>, ControlError> {
-    let mut client = connect(url, "rehearse").await?;
-    client
-        .batch_execute(&format!("SET statement_timeout = {}", TIME_MAX.as_millis()))
-        .await
-        .map_err(ControlError::sql("rehearsal of the way back"))?;
+    let mut client = connected(url).await?;
     let mut lines = Vec::new();
     for lens in &migration.tables {
         let rows = state::estimate(&client, lens, Direction::UnifiedToLegacy).await?;
@@ -103,8 +102,18 @@ async fn look(
             found
         };
         lines.append(&mut tried(&mut client, lens, found).await?);
+        lines.extend(lossy::line(&client, lens, rows_max).await?);
     }
     Ok(lines)
+}
+
+async fn connected(url: &str) -> Result<Control, ControlError> {
+    let client = connect(url, "rehearse").await?;
+    client
+        .batch_execute(&format!("SET statement_timeout = {}", TIME_MAX.as_millis()))
+        .await
+        .map_err(ControlError::sql("rehearsal of the way back"))?;
+    Ok(client)
 }
 
 /// All rows of a table.

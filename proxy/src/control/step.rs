@@ -12,8 +12,8 @@ use super::alone::alone;
 use super::connection::connect;
 use super::error::ControlError;
 use super::gates::{self, Gate, gates};
-use super::rehearsal::rehearse;
-use super::{around, direct, drain, events, neighbours, phase_file, schema};
+use super::rehearsal::{lossy, rehearse};
+use super::{around, direct, drain, events, guard, neighbours, phase_file, schema};
 use crate::{config, fault};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,7 @@ pub async fn step(
     let prepared = schema::prepare(&client, rules, schema::Ddl::Of(name)).await?;
     // Two steps at once would be one that skips a phase.
     alone(&client, "step", name).await?;
+    guard::before(&client, migration, migration.phase).await?;
     fault::point("step: alone");
     for table in &prepared.tables_absent {
         tell(&format!(
@@ -90,9 +91,7 @@ pub async fn step(
         around::begin(&client, migration).await?;
     }
     let mut gates = gates(&client, rules, migration, (from, to), &options.times).await?;
-    if options.direction == Direction::Forward {
-        gates.push(rehearse(url, migration, to, &options.times).await?);
-    }
+    gates.extend(told(url, migration, (from, to), options).await?);
     for warning in warnings(&client, migration, (from, to)).await? {
         tell(&warning);
     }
@@ -141,6 +140,7 @@ pub async fn step(
     if (from, to) == (Phase::LegacyOnly, Phase::DualWrite) {
         direct::forget(&client, migration).await?;
     }
+    guard::before(&client, migration, to).await?;
     fault::point("step: remembered");
     phase_file::write(&migration.file, from, to)?;
     tell(&format!(
@@ -154,6 +154,7 @@ pub async fn step(
     if leaves_legacy(from, to) {
         around::begin(&client, migration).await?;
     }
+    guard::after(&client, migration, to).await?;
     fault::point("step: counting");
     events::drained(&client, event).await?;
     if drained.instances == 0 {
@@ -233,9 +234,7 @@ pub async fn plan(
         ControlError::Refused(format!("{name} is in {from}: there is no step to {word}"))
     })?;
     let mut gates = gates(&client, rules, migration, (from, to), &options.times).await?;
-    if options.direction == Direction::Forward {
-        gates.push(rehearse(url, migration, to, &options.times).await?);
-    }
+    gates.extend(told(url, migration, (from, to), options).await?);
     Ok(Plan {
         migration: name.to_owned(),
         from,
@@ -244,6 +243,19 @@ pub async fn plan(
         warnings: warnings(&client, migration, (from, to)).await?,
         file: migration.file.display().to_string(),
     })
+}
+
+/// What is told beside the gates, and holds up nothing: what a way back would meet, or what it shows.
+async fn told(
+    url: &str,
+    migration: &Migration,
+    (from, to): (Phase, Phase),
+    options: &Options,
+) -> Result<Option<Gate>, ControlError> {
+    match options.direction {
+        Direction::Forward => rehearse(url, migration, to, &options.times).await.map(Some),
+        Direction::Back => lossy(url, migration, from, &options.times).await,
+    }
 }
 
 async fn warnings(

@@ -19,6 +19,7 @@ use super::keep::effect;
 use super::lane::{Act, NONE, Side, Want};
 use super::renewal::too_many;
 use super::sampling::{candidate, is_comparable};
+use super::staging::{self, around};
 use super::statements::{Portal, Statement};
 use super::{Pin, Reader, Session, ShadowCandidate, Violation};
 use crate::wire::frame::{HEADER_BYTES, Header};
@@ -96,7 +97,8 @@ impl<P: Pin> Session<P> {
                 self.ending = true;
                 return Ok(Act::Forward);
             }
-            frontend::COPY_DONE | frontend::COPY_FAIL => {
+            frontend::COPY_DONE => return Ok(self.client_completes_copy(header, insert)),
+            frontend::COPY_FAIL => {
                 self.client_ends_copy();
                 return Ok(Act::Forward);
             }
@@ -176,7 +178,7 @@ impl<P: Pin> Session<P> {
         self.holding |= self.pin.newest() != self.generation.number();
     }
 
-    fn client_ends_copy(&mut self) {
+    pub(super) fn client_ends_copy(&mut self) {
         if self.copying_in {
             self.copying_in = false;
         } else if !self.expects.is_empty() && !self.discarding {
@@ -237,7 +239,7 @@ impl<P: Pin> Session<P> {
             )));
         }
         let text = replacement(&read).unwrap_or(parse.text);
-        let plan = if parse.name.is_empty() && !is_refused(&read) {
+        let plan = if parse.name.is_empty() && !is_refused(&read) && around(&read).is_none() {
             self.plan(text, parse.types, at_rest)
         } else {
             Plan::AsItCame
@@ -394,6 +396,14 @@ impl<P: Pin> Session<P> {
         let hides = answer(read.as_ref(), 0).hide_rows;
         self.path_sees_touch(touch);
         self.path_sees_run(&read);
+        if self.stages(&read, insert) {
+            let statement = staging::OWN;
+            let run = self.run(read, shadow);
+            self.expects
+                .push_back(Expect::Execute(Run { statement, ..run }));
+            frontend::write_execute(insert, execute);
+            return Act::Drop;
+        }
         let run = self.run(read, shadow);
         let prepares = run.prepares();
         self.expects.push_back(Expect::Execute(run));
@@ -433,7 +443,7 @@ impl<P: Pin> Session<P> {
         self.portals.get_mut(name).and_then(|p| p.read.clone())
     }
 
-    fn run(&self, read: Read, shadow: Option<Box<ShadowCandidate>>) -> Run {
+    pub(super) fn run(&self, read: Read, shadow: Option<Box<ShadowCandidate>>) -> Run {
         Run {
             read,
             statement: 0,

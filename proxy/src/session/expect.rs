@@ -66,6 +66,8 @@ pub(super) enum Expect {
         kept: Option<Number>,
     },
     Execute(Run),
+    /// The answers to all messages by which a statement of ours is run, up to CommandComplete.
+    Staging(Run),
     /// Any answers up to ReadyForQuery.
     Query(Run),
     FunctionCall,
@@ -111,7 +113,7 @@ impl Expect {
             Expect::RenewalExecute { .. } => "CommandComplete",
             Expect::PathQuestion { .. } => "an answer to the question what names mean",
             Expect::Describe { .. } => "RowDescription or NoData",
-            Expect::Execute(_) => "an answer to Execute",
+            Expect::Execute(_) | Expect::Staging(_) => "an answer to Execute",
             Expect::Query(_) => "an answer to Query",
             Expect::FunctionCall => "FunctionCallResponse",
             Expect::Sync => "ReadyForQuery",
@@ -122,7 +124,9 @@ impl Expect {
     /// Which statement of the text it was at.
     pub fn statement(&self) -> usize {
         match self {
-            Expect::Execute(run) | Expect::Query(run) => run.statement as usize,
+            Expect::Execute(run) | Expect::Staging(run) | Expect::Query(run) => {
+                run.statement as usize
+            }
             Expect::Startup
             | Expect::Parse { .. }
             | Expect::KnownParse { .. }
@@ -150,7 +154,7 @@ impl Expect {
             | Expect::RenewalExecute { read, .. }
             | Expect::Bind { read, .. }
             | Expect::Describe { read, .. } => read.as_ref(),
-            Expect::Execute(run) | Expect::Query(run) => run.read.as_ref(),
+            Expect::Execute(run) | Expect::Staging(run) | Expect::Query(run) => run.read.as_ref(),
             Expect::Startup
             | Expect::Close { .. }
             | Expect::RenewalClose

@@ -59,6 +59,7 @@ impl<P: Pin> Session<P> {
                 | Expect::Bind { .. }
                 | Expect::Describe { .. }
                 | Expect::Execute(_)
+                | Expect::Staging(_)
                 | Expect::CopyEnd,
             ) => self.discard_to_sync(),
         }
@@ -121,6 +122,7 @@ impl<P: Pin> Session<P> {
                 | Expect::Bind { .. }
                 | Expect::Describe { .. }
                 | Expect::Execute(_)
+                | Expect::Staging(_)
                 | Expect::Query(_)
                 | Expect::FunctionCall
                 | Expect::Sync

@@ -109,23 +109,12 @@ impl<P: Pin> Session<P> {
 
     /// [`Session::judge`] for a text that is to be prepared: it must stay one statement.
     pub(super) fn judge_prepared(&mut self, text: &[u8]) -> Read {
-        let copies = text
-            .trim_ascii_start()
-            .get(..4)
-            .is_some_and(|word| word.eq_ignore_ascii_case(b"copy"));
-        if copies {
-            // It will be refused where it would become several, and is counted as such.
-            self.generation.count_prepared(text);
-            return self.judge_kept(text);
-        }
-        let read = self.judge(text);
-        to_be_prepared(read)
+        to_be_prepared(self.judge(text))
     }
 
     /// The same for one that was prepared already.
     pub(super) fn judge_kept(&mut self, text: &[u8]) -> Read {
-        let read = self.judge_by(text, P::Reader::look);
-        to_be_prepared(read)
+        to_be_prepared(self.judge_by(text, P::Reader::look))
     }
 
     /// The rules' own words are in UTF-8.
@@ -137,15 +126,19 @@ impl<P: Pin> Session<P> {
     }
 }
 
+/// Of a text that becomes several statements the one that can be prepared.
 fn to_be_prepared(read: Read) -> Read {
-    let query_only = read.as_ref().is_some_and(|reading| match &reading.verdict {
-        Verdict::Rewritten(rewritten) => rewritten.query_only,
-        Verdict::PassThrough | Verdict::Refused(_) => false,
-    });
-    if !query_only {
-        return read;
+    let prepared = match &read.as_ref()?.verdict {
+        Verdict::Rewritten(rewritten) => rewritten.prepared.as_deref().cloned(),
+        Verdict::PassThrough | Verdict::Refused(_) => None,
+    };
+    match (prepared, read) {
+        (Some(prepared), Some(read)) => Some(Arc::new(Reading::new(
+            Verdict::Rewritten(prepared),
+            read.effects.clone(),
+        ))),
+        (_, read) => read,
     }
-    Some(refused(Refusal::not_prepared()))
 }
 
 pub(super) fn not_readable() -> Refusal {

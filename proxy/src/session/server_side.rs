@@ -115,6 +115,7 @@ impl<P: Pin> Session<P> {
                     return Ok(act);
                 }
             }
+            Some(Expect::Staging(_)) if is_of_staging(tag) => return Ok(Act::Drop),
             _ => {}
         }
         match tag {
@@ -354,7 +355,7 @@ impl<P: Pin> Session<P> {
         self.copying_in = false;
         self.syncs_in_copy = 0;
         let act = match self.expects.front() {
-            Some(Expect::Query(run) | Expect::Execute(run)) => {
+            Some(Expect::Query(run) | Expect::Execute(run) | Expect::Staging(run)) => {
                 self.deferred.ran(&run.read);
                 retag(run, body, insert)
             }
@@ -548,6 +549,17 @@ impl<P: Pin> Session<P> {
             self.cache.rest();
         }
     }
+}
+
+/// What of the answers to a statement of ours says nothing.
+fn is_of_staging(tag: u8) -> bool {
+    [
+        backend::PARSE_COMPLETE,
+        backend::BIND_COMPLETE,
+        backend::CLOSE_COMPLETE,
+        backend::DATA_ROW,
+    ]
+    .contains(&tag)
 }
 
 /// `SELECT 3` → `UPDATE 3`, as the client's own statement would have been answered.

@@ -90,6 +90,10 @@ fn section(table: &TableReport) -> String {
         let ignored = escaped(&table.ignored_columns.join(", "));
         text += &format!("<p>Not compared: {ignored}</p>\n");
     }
+    if !table.undeclared_columns.is_empty() {
+        let unknown = escaped(&table.undeclared_columns.join(", "));
+        text += &format!("<p class=\"not\">Not in the rule file: {unknown}</p>\n");
+    }
     if !table.samples.is_empty() {
         text += "<h3>Samples</h3>\n";
     }
@@ -173,6 +177,7 @@ mod tests {
                     totals: [Some("5".to_owned()), None],
                 }],
                 ignored_columns: Vec::new(),
+                undeclared_columns: Vec::new(),
                 samples: vec![Sample {
                     kind: "different",
                     key: json!(["<script>alert(1)</script>"]),

@@ -443,6 +443,7 @@ async fn outcome(client: &Client, lens: &Lens) -> Result<TableReport, ControlErr
         // Each range has its own snapshot: what columns add up to belongs to none.
         totals: Vec::new(),
         ignored_columns: super::ignored_columns(lens),
+        undeclared_columns: super::undeclared(client, lens).await?,
         samples: samples
             .as_array()
             .into_iter()

@@ -21,6 +21,8 @@ pub struct Last {
     /// It compared what the rules say now.
     pub of_these_rules: bool,
     pub age_seconds: f64,
+    /// Columns that it did not know.
+    pub undeclared_columns: Vec<String>,
 }
 
 /// What is compared with what: the rules of a table, as far as a verify goes by them. Its hash is
@@ -79,7 +81,9 @@ pub async fn last(client: &Client, migration: &Migration) -> Result<Option<Last>
              NOT EXISTS (SELECT FROM crossfade.backfill AS b WHERE b.migration = v.migration \
              AND (b.finished_at IS NULL OR b.finished_at > v.started_at)), \
              extract(epoch FROM clock_timestamp() - v.started_at)::float8, \
-             v.rules_hash IS NOT DISTINCT FROM md5($2) \
+             v.rules_hash IS NOT DISTINCT FROM md5($2), \
+             ARRAY(SELECT jsonb_array_elements_text(jsonb_path_query_array(v.report, \
+             '$.tables[*].undeclared_columns[*]'))) \
              FROM crossfade.verifications AS v WHERE v.migration = $1 ORDER BY v.id DESC LIMIT 1",
             &[&migration.name, &all_compared(migration)],
         )
@@ -93,5 +97,6 @@ pub async fn last(client: &Client, migration: &Migration) -> Result<Option<Last>
         after_backfill: row.get(4),
         age_seconds: row.get(5),
         of_these_rules: row.get(6),
+        undeclared_columns: row.get(7),
     }))
 }

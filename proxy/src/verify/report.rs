@@ -11,7 +11,7 @@ use crate::control::shown;
 pub struct Report {
     pub migration: String,
     pub snapshot_at: String,
-    /// Nothing is missing, extra or different.
+    /// Nothing is missing, extra or different, and every column is known.
     pub clean: bool,
     pub missing: i64,
     pub extra: i64,
@@ -32,6 +32,8 @@ pub struct TableReport {
     pub different_columns: Vec<ColumnCount>,
     pub totals: Vec<ColumnTotals>,
     pub ignored_columns: Vec<String>,
+    /// Columns of the legacy table that the rule file does not have.
+    pub undeclared_columns: Vec<String>,
     pub samples: Vec<Sample>,
 }
 
@@ -70,7 +72,8 @@ impl Report {
         self.missing += table.missing;
         self.extra += table.extra;
         self.different += table.different;
-        self.clean = self.missing + self.extra + self.different == 0;
+        let same = table.missing + table.extra + table.different == 0;
+        self.clean &= same && table.undeclared_columns.is_empty();
         self.tables.push(table);
     }
 }
@@ -150,6 +153,12 @@ impl fmt::Display for Report {
             }
             if !table.ignored_columns.is_empty() {
                 writeln!(f, "  not compared: {}", table.ignored_columns.join(", "))?;
+            }
+            for column in &table.undeclared_columns {
+                writeln!(
+                    f,
+                    "  column {column} is not in the rule file: nobody copies or compares it"
+                )?;
             }
             for sample in &table.samples {
                 write!(f, "{sample}")?;

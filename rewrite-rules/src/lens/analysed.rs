@@ -20,7 +20,7 @@ impl Lens {
         }
         let mut all = vec![Analysed {
             part: "read",
-            sql: self.read(),
+            sql: self.read_judged(),
         }];
         match &self.written {
             None => all.push(Analysed {

@@ -1,6 +1,6 @@
 //! The SQL of verify: the legacy table against [`Lens::read`], joined by key in one statement.
 
-use super::{KeyRange, LegacyColumn, Lens, quote_ident, quote_literal};
+use super::{KeyRange, LegacyColumn, Lens, Lossy, lossy, quote_ident, quote_literal};
 
 /// How the two sides disagree about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Lens {
     pub fn compared_columns(&self) -> impl Iterator<Item = &LegacyColumn> {
         self.columns
             .iter()
-            .filter(|column| column.verify && !column.lossy && !self.is_key(column))
+            .filter(|c| c.verify && c.lossy != Lossy::Always && !self.is_key(c))
     }
 
     /// One row of counts: legacy rows, unified rows, missing, extra, different, and then for each
@@ -140,7 +140,7 @@ impl Lens {
              (SELECT {image}.*, true AS cf_here FROM ({}) AS {image} WHERE {within}) AS cf_u ON {}",
             columns.join(", "),
             self.legacy,
-            self.read(),
+            self.read_judged(),
             join.join(" AND "),
         )
     }
@@ -153,7 +153,8 @@ impl Lens {
         )
     }
 
-    /// Whether two images in scope differ in a column that verify compares.
+    /// Whether a legacy row and a row of [`Lens::read_judged`] in scope differ in a column that verify
+    /// compares.
     pub(super) fn any_difference(&self, a: &str, b: &str) -> String {
         let all: Vec<String> = self
             .compared_columns()
@@ -175,5 +176,9 @@ fn difference(column: &LegacyColumn) -> String {
 
 fn difference_of(column: &LegacyColumn, a: &str, b: &str) -> String {
     let name = quote_ident(&column.name);
-    column.legacy_differs(&format!("{a}.{name}"), &format!("{b}.{name}"))
+    let differs = column.legacy_differs(&format!("{a}.{name}"), &format!("{b}.{name}"));
+    match column.lossy {
+        Lossy::Never | Lossy::Always => differs,
+        Lossy::When(number) => format!("(NOT {} AND {differs})", lossy::of(b, number)),
+    }
 }

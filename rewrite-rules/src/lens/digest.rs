@@ -1,7 +1,7 @@
 //! The SQL of verify's first look: hashes of all rows of a side, by groups of keys, with what each
 //! column adds up to, in one scan. Groups whose hashes differ are looked at row by row.
 
-use super::{LegacyColumn, Lens, quote_ident};
+use super::{LegacyColumn, Lens, Lossy, lossy, quote_ident};
 
 /// Which side of a lens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,20 +26,23 @@ impl Lens {
     #[must_use]
     pub fn digest(&self, of: DigestOf) -> String {
         let relation = match of {
-            DigestOf::Legacy => self.legacy.sql(),
-            DigestOf::Unified => format!("({})", self.read()),
+            DigestOf::Legacy => self.legacy_judged(),
+            DigestOf::Unified => format!("({})", self.read_judged()),
         };
         let image = Self::IMAGE;
         let compared: Vec<&LegacyColumn> = self.compared_columns().collect();
         let keys = self.columns.iter().filter(|column| self.is_key(column));
         let hashed = hash(keys.chain(compared.iter().copied()), image);
         let of_columns = |each: &dyn Fn(&LegacyColumn, &str) -> String| -> Vec<String> {
-            compared
-                .iter()
-                .map(|c| each(c, &format!("{image}.{}", quote_ident(&c.name))))
-                .collect()
+            compared.iter().map(|c| each(c, &kept(c, image))).collect()
         };
-        let nulls = of_columns(&|_, value| format!("count(*) - count({value})"));
+        let nulls = of_columns(&|column, value| match column.lossy {
+            Lossy::Never | Lossy::Always => format!("count(*) - count({value})"),
+            Lossy::When(number) => format!(
+                "count(*) FILTER (WHERE {value} IS NULL AND NOT {})",
+                lossy::of(image, number)
+            ),
+        });
         let totals = of_columns(&|column, value| total(column, value));
         let numbered = |word: &str, all: &[String]| -> String {
             let named = all.iter().enumerate();
@@ -77,9 +80,24 @@ impl Lens {
 /// A hash of some columns of the row in scope under a name.
 fn hash<'c>(columns: impl Iterator<Item = &'c LegacyColumn>, image: &str) -> String {
     let values: Vec<String> = columns
-        .map(|column| column.legacy_exact(&format!("{image}.{}", quote_ident(&column.name))))
+        .map(|column| column.legacy_exact(&kept(column, image)))
         .collect();
     format!("hash_record_extended(ROW({}), 0)", values.join(", "))
+}
+
+/// A column's value in a row of a judged side, or NULL where the rule file lets it differ: so both
+/// sides leave out the same.
+fn kept(column: &LegacyColumn, image: &str) -> String {
+    let value = format!("{image}.{}", quote_ident(&column.name));
+    match column.lossy {
+        Lossy::Never | Lossy::Always => value,
+        Lossy::When(number) => {
+            format!(
+                "CASE WHEN NOT {} THEN {value} END",
+                lossy::of(image, number)
+            )
+        }
+    }
 }
 
 /// What a column adds up to: numbers as they are, truths by their count.

@@ -165,6 +165,7 @@ impl Lens {
                 for column in &self.columns {
                     (column.lossy, column.not_null).hash(&mut hasher);
                 }
+                written.query.lossy.hash(&mut hasher);
                 self.key.hash(&mut hasher);
                 for check in &written.checks {
                     (&check.name, &check.sql).hash(&mut hasher);

@@ -26,6 +26,13 @@ pub struct InPlace {
 const BACKFILL: &str = "crossfade.in_place";
 
 impl Lens {
+    /// Whether a table that stays has the column beside another of the same values.
+    #[must_use]
+    pub fn is_moved(&self, column: &str) -> bool {
+        let mut moved = self.in_place.iter().flat_map(|in_place| &in_place.moved);
+        moved.any(|(legacy, unified)| legacy == column || unified == column)
+    }
+
     pub(crate) fn made_in_place(mut self) -> Lens {
         let columns = self.columns.iter();
         let moved: Vec<(String, String)> = columns

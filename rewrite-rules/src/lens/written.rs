@@ -24,6 +24,8 @@ pub struct Query {
     pub key: Vec<String>,
     /// The tables that it reads.
     pub parts: Vec<Part>,
+    /// Of which rows columns are lossy: conditions over `from`.
+    pub lossy: Vec<String>,
 }
 
 /// What a row of one table is to the legacy rows.
@@ -163,11 +165,20 @@ impl Lens {
 
     /// `read` of a written lens, with further conditions.
     pub(super) fn read_written(&self, written: &Written, conditions: &[String]) -> String {
-        let items: Vec<String> = self
-            .columns
-            .iter()
-            .zip(&written.query.columns)
+        self.read_written_with(written, conditions, &[])
+    }
+
+    /// The same with further columns.
+    pub(super) fn read_written_with(
+        &self,
+        written: &Written,
+        conditions: &[String],
+        more: &[String],
+    ) -> String {
+        let columns = self.columns.iter().zip(&written.query.columns);
+        let items: Vec<String> = columns
             .map(|(column, sql)| column_item(column, sql))
+            .chain(more.iter().cloned())
             .collect();
         let mut all: Vec<String> = written
             .query
@@ -203,7 +214,7 @@ impl Lens {
         self.read_written(written, &[self.has_key_of(written, image)])
     }
 
-    fn has_key_of(&self, written: &Written, image: &str) -> String {
+    pub(super) fn has_key_of(&self, written: &Written, image: &str) -> String {
         let equal: Vec<String> = written
             .query
             .key
@@ -287,7 +298,7 @@ impl Lens {
             .collect();
         let done = format!(
             "SELECT 1 FROM ({}) AS cf_u WHERE {} AND NOT ({})",
-            self.read(),
+            self.read_judged(),
             same.join(" AND "),
             self.any_difference(Self::IMAGE, "cf_u")
         );

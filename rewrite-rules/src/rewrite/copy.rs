@@ -13,14 +13,15 @@
 //!
 //! COPY FROM cannot return row images, so the rows take the way of an INSERT. The four statements
 //! are one Query message and so one transaction: a bad line leaves nothing on either side. Only
-//! the INSERT's end is told to the client, as COPY's.
+//! the INSERT's end is told to the client, as COPY's. Where the client prepares its COPY, that of the
+//! staging table is prepared alone, and the session runs the others before and behind its execution.
 
 use super::{ManagedRef, Plan, Scope, read};
 use crate::lens::{LegacyColumn, quote_ident};
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
-use crate::statement::{Answer, IS_GENERATED, Refusal, SearchPath, TagVerb, Verdict};
+use crate::statement::{Answer, Around, IS_GENERATED, Refusal, SearchPath, TagVerb, Verdict};
 
 pub(super) fn plan<'a>(
     scope: &Scope<'a>,
@@ -159,17 +160,21 @@ fn copy_in<'a>(
     };
     let (insert, answer) = rewritten(scope, &insert)?;
 
-    let mut output = Output::default();
-    output.own(&format!(
-        "CREATE TEMPORARY TABLE cf_copy {}; ",
+    let create = format!(
+        "CREATE TEMPORARY TABLE cf_copy {}",
         shape(found, names.as_deref(), list.as_deref())
-    ));
+    );
+    let drop = "DROP TABLE pg_temp.cf_copy";
     let range = read::reference_range(scope, found)?;
     let extent = scope.tokens.extent();
-    output.client(source, extent.start..range.start);
-    output.own("pg_temp.cf_copy");
-    output.client(source, range.end..extent.end);
-    output.own(&format!("; {insert}; DROP TABLE pg_temp.cf_copy"));
+    let mut prepared = Output::default();
+    prepared.client(source, extent.start..range.start);
+    prepared.own("pg_temp.cf_copy");
+    prepared.client(source, range.end..extent.end);
+    let mut output = Output::default();
+    output.own(&format!("{create}; "));
+    output.append(prepared.clone());
+    output.own(&format!("; {insert}; {drop}"));
     let silent = Answer {
         silent: true,
         ..Answer::default()
@@ -178,8 +183,13 @@ fn copy_in<'a>(
         tag: Some(TagVerb::Copy),
         ..answer
     };
-    Ok(Plan::Composed {
+    Ok(Plan::Staged {
         output,
+        prepared,
+        around: Around {
+            before: create,
+            after: [insert, drop.to_owned()],
+        },
         answers: vec![silent, silent, told, silent],
     })
 }

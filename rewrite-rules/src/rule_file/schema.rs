@@ -22,8 +22,8 @@ enum Kind {
     Tables(&'static Section),
     /// Tables of the operator's own names, each with a text.
     Maps,
-    /// Statements, each as a text or a table.
-    Steps(&'static Section),
+    /// A list, each item of it a text or a table.
+    TextsOr(&'static Section),
     /// One text, or names of columns, each with a definition or a table.
     Columns(&'static Section),
 }
@@ -177,8 +177,8 @@ static TABLE: Section = Section(&[
     ),
     key(
         "lossy",
-        Kind::Texts,
-        "Columns whose values do not survive the way to unified and back; a text may name several.",
+        Kind::TextsOr(&LOSSY),
+        "Columns whose values do not survive the way to unified and back, of all rows or of those of a condition; a text may name several.",
     ),
     key(
         "unverified",
@@ -207,17 +207,17 @@ static TABLE: Section = Section(&[
     ),
     key(
         "put",
-        Kind::Steps(&STEP),
+        Kind::TextsOr(&STEP),
         "What brings one legacy row (`row_image`) into the unified tables, in this order.",
     ),
     key(
         "remove",
-        Kind::Steps(&STEP),
+        Kind::TextsOr(&STEP),
         "What is done for a legacy row (`row_image`) that is gone, in this order.",
     ),
     key(
         "rekey",
-        Kind::Steps(&STEP),
+        Kind::TextsOr(&STEP),
         "What carries the unified rows of a key (`old_image`) over to another (`row_image`), before that is put. Without it an UPDATE of the key is refused.",
     ),
 ]);
@@ -229,6 +229,19 @@ static STEP: Section = Section(&[
         "Under which later steps find what it returned.",
     ),
     required("sql", Kind::Text, "One INSERT, UPDATE or DELETE."),
+]);
+
+static LOSSY: Section = Section(&[
+    required(
+        "columns",
+        Kind::Texts,
+        "The columns; a text may name several.",
+    ),
+    required(
+        "when",
+        Kind::Text,
+        "SQL over what `read` joins: of which rows it holds. Of the others legacy follows, and verify compares.",
+    ),
 ]);
 
 static COLUMN: Section = Section(&[
@@ -356,7 +369,7 @@ fn value(kind: Kind, indent: usize) -> String {
                 inner(section)
             )
         }
-        Kind::Steps(section) => format!(
+        Kind::TextsOr(section) => format!(
             "{pad}\"type\": \"array\",\n{pad}\"items\": {{\n{pad}  \"anyOf\": [{TEXT}, {}]\n{pad}}}",
             inner(section)
         ),
@@ -403,6 +416,7 @@ mod tests {
             ("[[function]]", &FUNCTION),
             (table, &TABLE),
             (&format!("{table}[[table.put]]"), &STEP),
+            (&format!("{table}[[table.lossy]]"), &LOSSY),
             (&format!("{table}[table.columns.x]"), &COLUMN),
         ] {
             let mut known: Vec<&str> = section.0.iter().map(|key| key.name).collect();

@@ -3,10 +3,12 @@
 //! sqlparser reads them. Tables are named as the rule file declares them, with or without their
 //! schema; what comes out always has it, since the functions run under the client's search_path.
 
+mod lossy;
 mod names;
 mod read;
 mod ties;
 
+pub(crate) use lossy::lossy_rows;
 pub(crate) use read::read;
 
 use sqlparser::ast::{FromTable, SetExpr, Statement, TableObject};

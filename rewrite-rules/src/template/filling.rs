@@ -96,7 +96,9 @@ impl Template {
                         .collect(),
                     original: text.to_owned(),
                     renames: Arc::clone(&rewritten.renames),
-                    query_only: rewritten.query_only,
+                    // Two texts of one, whose places differ: of such there is no template.
+                    prepared: None,
+                    around: None,
                     needs: rewritten.needs.clone(),
                 })
             }

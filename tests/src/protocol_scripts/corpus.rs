@@ -68,6 +68,17 @@ pub fn corpus(database: &str) -> Vec<Script> {
     all
 }
 
+/// The scripts of one file, for a database that holds what they need.
+///
+/// # Panics
+/// If a line of theirs cannot be read.
+#[must_use]
+pub fn scripts(file: &'static str, database: &str) -> Vec<Script> {
+    let mut all = Vec::new();
+    read(file, database, &mut all);
+    all
+}
+
 fn read(file: &'static str, database: &str, all: &mut Vec<Script>) {
     // What stands before the first script tells about all of them.
     let mut scripts = file.split("\nscript ").skip(1);

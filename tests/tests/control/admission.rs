@@ -75,7 +75,7 @@ async fn what_is_wrong_with_the_rules_in_force_as_well_is_no_reason_to_keep_them
     let proxy = world.in_phase("known", Phase::DualWrite).await.unwrap();
     let operator = world.client(&world.postgres.url("known")).await.unwrap();
     operator
-        .batch_execute("ALTER TABLE iso_agents ADD forgotten int")
+        .batch_execute("SET crossfade.ddl = 'on'; ALTER TABLE iso_agents ADD forgotten int")
         .await
         .unwrap();
     let generation = "SELECT max(generation) FROM crossfade.instances";

@@ -4,6 +4,7 @@ mod admission;
 mod back;
 mod backfill;
 mod check;
+mod columns;
 mod coverage;
 mod databases;
 mod deferred;

@@ -15,6 +15,7 @@ enum Driver {
     Psql,
     Psycopg,
     Asyncpg,
+    Pg8000,
     Node,
     PostgresJs,
     Jdbc,
@@ -27,6 +28,7 @@ impl Driver {
             Driver::Psql => psql(&world.postgres.bin("psql"), &format!("{script}.sql"), url).await,
             Driver::Psycopg => python(&format!("{script}.py"), &[url]).await,
             Driver::Asyncpg => python("with_asyncpg.py", &[script, url]).await,
+            Driver::Pg8000 => python("with_pg8000.py", &[script, url]).await,
             Driver::Node => node(&format!("{script}.mjs"), &[url]).await,
             Driver::PostgresJs => node("with_postgres_js.mjs", &[script, url]).await,
             Driver::Jdbc => java("WithJdbc.java", &[script, url]).await,
@@ -122,6 +124,16 @@ async fn asyncpg_does_not_notice_the_proxy_on_ordinary_statements() {
 #[tokio::test]
 async fn asyncpg_sees_the_legacy_table_in_every_phase() {
     check_managed(Driver::Asyncpg).await;
+}
+
+#[tokio::test]
+async fn pg8000_does_not_notice_the_proxy_on_ordinary_statements() {
+    check_ordinary(Driver::Pg8000).await;
+}
+
+#[tokio::test]
+async fn pg8000_sees_the_legacy_table_in_every_phase_also_where_it_copies() {
+    check_managed(Driver::Pg8000).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod iso_agents;
 mod joined;
 mod keys;
 mod locked;
+mod lossy;
 mod merge;
 mod references;
 mod rekey;

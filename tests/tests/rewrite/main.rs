@@ -3,6 +3,7 @@
 mod both_names;
 mod cache_same_answers;
 mod commands;
+mod copy_prepared;
 mod hidden;
 mod keys;
 mod meaning;

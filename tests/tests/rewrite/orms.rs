@@ -199,6 +199,8 @@ async fn a_target_without_an_index_is_told_as_postgresql_tells_it() {
         "INSERT INTO customers (email) VALUES ('x') ON CONFLICT (email) WHERE score > 1 DO UPDATE SET name = 'y'",
         "INSERT INTO customers (email) VALUES ('x') ON CONFLICT (nothing) DO NOTHING",
         "INSERT INTO customers (email) VALUES ('x') ON CONFLICT ON CONSTRAINT customers_name_idx DO NOTHING",
+        "INSERT INTO customers (email) VALUES ('x') ON CONFLICT ON CONSTRAINT \"No such\" DO NOTHING",
+        "INSERT INTO customers AS c (email) VALUES ('x') ON CONFLICT ON CONSTRAINT nobodys DO UPDATE SET name = 'y'",
     ])
     .await;
 }

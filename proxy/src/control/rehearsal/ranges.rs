@@ -21,6 +21,45 @@ pub(super) struct Looked {
     pub ranges: usize,
 }
 
+/// A range of the key, above its start and through its end.
+pub(super) struct Bounds {
+    start: Option<Value>,
+    end: Value,
+}
+
+impl Bounds {
+    pub fn range(&self) -> KeyRange {
+        match self.start {
+            None => KeyRange::Through,
+            Some(_) => KeyRange::AfterThrough,
+        }
+    }
+
+    /// The range's parameters.
+    pub fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
+        let keys = self.start.iter().chain([&self.end]);
+        keys.map(|key| key as &(dyn ToSql + Sync)).collect()
+    }
+}
+
+/// Ranges of about `rows_max` unified rows of about `rows`, spread over the key.
+pub(super) async fn spread(
+    client: &Client,
+    lens: &Lens,
+    rows: i64,
+    rows_max: i64,
+) -> Result<Vec<Bounds>, ControlError> {
+    must_be_in_one_order(client, lens).await?;
+    let starts = starts(client, lens, rows).await?;
+    let in_each = rows_max / i64::try_from(starts.len()).unwrap_or(1);
+    let mut all = Vec::new();
+    for start in starts {
+        let end = end(client, lens, start.as_ref(), in_each.max(1)).await?;
+        all.extend(end.map(|end| Bounds { start, end }));
+    }
+    Ok(all)
+}
+
 /// Looks at about `rows_max` of about `rows` rows.
 pub(super) async fn look(
     client: &Client,
@@ -28,15 +67,11 @@ pub(super) async fn look(
     rows: i64,
     rows_max: i64,
 ) -> Result<(Looked, Found), ControlError> {
-    must_be_in_one_order(client, lens).await?;
-    let starts = starts(client, lens, rows).await?;
-    let in_each = rows_max / i64::try_from(starts.len()).unwrap_or(1);
     let mut looked = Looked { rows: 0, ranges: 0 };
     let mut found = Found::default();
-    for start in &starts {
-        let rows = range(client, lens, start.as_ref(), in_each.max(1), &mut found).await?;
-        looked.rows += rows;
-        looked.ranges += usize::from(rows > 0);
+    for bounds in spread(client, lens, rows, rows_max).await? {
+        looked.rows += range(client, lens, &bounds, &mut found).await?;
+        looked.ranges += 1;
     }
     Ok((looked, found))
 }
@@ -60,18 +95,16 @@ async fn starts(
     Ok(std::iter::once(None).chain(keys).collect())
 }
 
-/// The unified rows above a key, so many of them, with the legacy rows among them.
-async fn range(
+/// Where so many unified rows above a key end; `None`: there are none.
+async fn end(
     client: &Client,
     lens: &Lens,
     start: Option<&Value>,
     rows: i64,
-    found: &mut Found,
-) -> Result<i64, ControlError> {
-    let sql = || ControlError::sql("rehearsal of the way back");
-    let (rest, range) = match start {
-        None => (KeyRange::All, KeyRange::Through),
-        Some(_) => (KeyRange::After, KeyRange::AfterThrough),
+) -> Result<Option<Value>, ControlError> {
+    let rest = match start {
+        None => KeyRange::All,
+        Some(_) => KeyRange::After,
     };
     let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
     parameters.extend(start.map(|start| start as &(dyn ToSql + Sync)));
@@ -79,12 +112,19 @@ async fn range(
     let end = client
         .query_opt(&lens.unified_chunk_end(rest), &parameters)
         .await
-        .map_err(sql())?;
-    let Some(end) = end.map(|row| row.get::<_, Value>(0)) else {
-        return Ok(0);
-    };
-    parameters.pop();
-    parameters.push(&end);
+        .map_err(ControlError::sql("rehearsal of the way back"))?;
+    Ok(end.map(|row| row.get(0)))
+}
+
+/// The unified rows of a range, with the legacy rows among them.
+async fn range(
+    client: &Client,
+    lens: &Lens,
+    bounds: &Bounds,
+    found: &mut Found,
+) -> Result<i64, ControlError> {
+    let sql = || ControlError::sql("rehearsal of the way back");
+    let (range, parameters) = (bounds.range(), bounds.parameters());
     let counts = client
         .query_one(&lens.count_disagreements_in(range), &parameters)
         .await

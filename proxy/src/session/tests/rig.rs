@@ -64,8 +64,6 @@ impl Reader for Rules {
         self.may_name(text)
     }
 
-    fn count_prepared(&self, _: &[u8]) {}
-
     fn origins(&self) -> Arc<Origins> {
         Arc::default()
     }
@@ -165,7 +163,8 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
     let rewritten = |sql: String, answer: Answer, shadow| {
         Verdict::Rewritten(Rewritten {
             renames: std::sync::Arc::default(),
-            query_only: false,
+            prepared: None,
+            around: None,
             needs: None,
             sql,
             answers: text.split(';').map(|_| answer).collect(),

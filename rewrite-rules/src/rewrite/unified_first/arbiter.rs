@@ -38,6 +38,10 @@ impl Unified<'_, '_> {
         if let Some(constraint) = infer.name("conname") {
             let pairs = &self.lens.constraints;
             let Some((_, unified)) = pairs.iter().find(|(legacy, _)| legacy == constraint) else {
+                if *constraint != self.lens.key_constraint() {
+                    let table = &self.lens.legacy.name;
+                    return Err(refuse::no_such_constraint(constraint, table));
+                }
                 return Err(refuse::unsupported(
                     &format!("ON CONFLICT ON CONSTRAINT {constraint} once reads are unified"),
                     &self.target.table_name(),

@@ -78,6 +78,10 @@ impl<'a> Images<'_, 'a> {
         // To skip a row its name is enough.
         let named = infer.name("conname").map(|name| self.names_of(name));
         let named = named.filter(|names| names.len() > 1 && clause.int("action") != UPDATE);
+        let declared = |name: &str| self.names_of(name).len() > 1;
+        if let Some(unknown) = infer.name("conname").filter(|name| !declared(name)) {
+            return Err(refuse::no_such_constraint(unknown, &self.lens.legacy.name));
+        }
         match named {
             Some(names) => Ok(Arbiter {
                 name: None,

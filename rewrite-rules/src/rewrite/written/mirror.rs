@@ -42,7 +42,7 @@ use super::super::clauses::Write;
 use super::super::compose::{Composed, Composer, returned};
 use super::super::returning::Carried;
 use super::super::{ManagedRef, Scope, upsert};
-use crate::lens::{Call, Lens, Part, Written, quote_literal};
+use crate::lens::{Call, Lens, Lossy, Part, Written, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::splice::{Output, Source};
@@ -165,14 +165,15 @@ impl<'w, 'a> Reach<'w, 'a> {
         ))
     }
 
-    /// The legacy columns that are read from these of the table, or through them from others; from
-    /// any of it.
+    /// The legacy columns that are read from these of the table, or through them from others, or of
+    /// which these tell whether legacy follows; from any of it.
     fn fed<'l>(&self, lens: &'l Lens, sets: Option<&[&str]>) -> Vec<&'l str> {
         let mut fed = Vec::new();
         for (column, index) in self.part.feeds.iter().chain(&self.part.ties) {
             let legacy = &lens.columns[*index];
             let concerns = sets.is_none_or(|sets| sets.contains(&column.as_str()));
-            if concerns && !legacy.lossy && !lens.is_key(legacy) && !fed.contains(&&*legacy.name) {
+            let may_follow = legacy.lossy != Lossy::Always && !lens.is_key(legacy);
+            if concerns && may_follow && !fed.contains(&&*legacy.name) {
                 fed.push(&*legacy.name);
             }
         }

@@ -6,8 +6,8 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Reader;
-use crate::lens::{Generated, LegacyColumn, TableName, Visible, quote_literal};
-use crate::rule_file::{ColumnPart, Columns, TablePart};
+use crate::lens::{Generated, LegacyColumn, Lossy, TableName, Visible, quote_literal};
+use crate::rule_file::{ColumnPart, Columns, LossyPart, TablePart};
 use crate::rule_sql::{self, Definition, References};
 
 /// A table's columns and constraints, with their places.
@@ -18,6 +18,8 @@ pub(super) struct Shape {
     pub places: Vec<Place>,
     /// Name and condition of the CHECKs among the columns.
     pub checks: Vec<(Spanned<String>, Spanned<String>)>,
+    /// Of which rows columns are lossy, as [`Lossy::When`] counts them.
+    pub lossy: Vec<Spanned<String>>,
     /// Name and columns of the UNIQUE constraints among them.
     pub uniques: Vec<(Spanned<String>, Vec<String>)>,
     /// Names and what they say of the foreign keys.
@@ -62,9 +64,7 @@ impl Reader<'_> {
             }
         };
         self.no_name_twice(&shape);
-        self.listed(&part.lossy, &mut shape.columns, |column| {
-            !std::mem::replace(&mut column.lossy, true)
-        });
+        self.lossy(&part.lossy, &mut shape);
         self.listed(&part.unverified, &mut shape.columns, |column| {
             std::mem::replace(&mut column.verify, false)
         });
@@ -122,6 +122,21 @@ impl Reader<'_> {
                 let message = format!("column `{}` is declared twice", column.name);
                 self.error(&place.at, &message);
             }
+        }
+    }
+
+    fn lossy(&mut self, parts: &[Spanned<LossyPart>], shape: &mut Shape) {
+        for part in parts.iter().map(Spanned::get_ref) {
+            let lossy = match &part.when {
+                None => Lossy::Always,
+                Some(when) => {
+                    shape.lossy.push(when.clone());
+                    Lossy::When(shape.lossy.len() - 1)
+                }
+            };
+            self.listed(&part.columns, &mut shape.columns, |column| {
+                std::mem::replace(&mut column.lossy, lossy) == Lossy::Never
+            });
         }
     }
 
@@ -191,7 +206,11 @@ impl Reader<'_> {
             values,
             set_by_trigger: part.set_by_trigger,
             verify: part.verify,
-            lossy: part.lossy,
+            lossy: if part.lossy {
+                Lossy::Always
+            } else {
+                Lossy::Never
+            },
         }
     }
 

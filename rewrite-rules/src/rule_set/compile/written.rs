@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::Reader;
 use super::shape::Shape;
-use crate::lens::{Check, Step, TableName, Unique, Visible, Written};
+use crate::lens::{Check, Lossy, Query, Step, TableName, Unique, Visible, Written};
 use crate::rule_file::{StepPart, TablePart, Unified, place_in_string};
 use crate::rule_sql::{self, Checked, Known, Relation, SqlError};
 
@@ -63,6 +63,10 @@ impl Reader<'_> {
         let query = rule_sql::read(read.get_ref(), known, &names, key)
             .map_err(|error| self.placed(read, &error))
             .ok();
+        let query = query.map(|mut query| {
+            self.lossy_rows(shape, known, &mut query);
+            query
+        });
         let may_write: Vec<&TableName> = tables.iter().chain(crosswalk).collect();
         let tables_of = (all.as_slice(), may_write.as_slice());
         let row = [ROW_IMAGE].map(|name| relation(name, &names));
@@ -82,7 +86,7 @@ impl Reader<'_> {
         // What a wrong step would have put is not known.
         let whole = put.len() == part.put.len();
         for (place, column) in shape.places.iter().zip(&shape.columns).filter(|_| whole) {
-            let said = column.lossy || column.is_computed();
+            let said = column.lossy == Lossy::Always || column.is_computed();
             if !said && !used.contains(&column.name) {
                 let name = &column.name;
                 self.error(
@@ -103,6 +107,20 @@ impl Reader<'_> {
             foreign_keys,
             referrers: Vec::new(),
         })
+    }
+
+    /// Of which rows columns are lossy: read from what `read` joins, like another column of it.
+    fn lossy_rows(&mut self, shape: &Shape, known: Known<'_>, query: &mut Query) {
+        for (number, when) in shape.lossy.iter().enumerate() {
+            let columns = shape.columns.iter().enumerate();
+            let lossy: Vec<usize> = columns
+                .filter(|(_, column)| column.lossy == Lossy::When(number))
+                .map(|(at, _)| at)
+                .collect();
+            if let Err(error) = rule_sql::lossy_rows(when.get_ref(), known, &lossy, query) {
+                self.placed(when, &error);
+            }
+        }
     }
 
     fn uniques(&mut self, part: &TablePart, shape: &Shape) -> Vec<Unique> {
@@ -161,9 +179,10 @@ impl Reader<'_> {
             .chain(part.checks.0.iter().map(|(name, _)| name.span()))
             .chain(shape.checks.iter().map(|(name, _)| name.span()))
             .chain(shape.uniques.iter().map(|(name, _)| name.span()))
-            .chain(shape.references.iter().map(|(name, _)| name.span()));
+            .chain(shape.references.iter().map(|(name, _)| name.span()))
+            .chain(shape.lossy.iter().map(Spanned::span));
         for span in stray.collect::<Vec<_>>() {
-            self.error(&span, "found this without `read`; a lens that is derived from `columns` has neither steps, lookups, checks, unique constraints nor foreign keys: what stands for them in unified is named in [table.constraints]");
+            self.error(&span, "found this without `read`; a lens that is derived from `columns` has neither steps, lookups, checks, unique constraints, foreign keys (what stands for them in unified is named in [table.constraints]) nor columns that are lossy for some rows");
         }
         if let Some(unified) = &part.unified
             && let Unified::Several(_) = unified.get_ref()

@@ -390,6 +390,90 @@ fn every_column_is_put_or_declared_lossy_and_nothing_is_said_twice() {
     );
 }
 
+/// [`RIGHT`] with a column that is lossy where a condition holds.
+fn lossy_when(condition: &str) -> String {
+    let said =
+        format!("lossy = [{{ columns = [\"note\"], when = \"{condition}\" }}]\nread = \"\"\"");
+    let put = RIGHT.replace(
+        "sql = \"INSERT INTO person (name) SELECT name",
+        "sql = \"INSERT INTO person (name, note) SELECT name, note",
+    );
+    put.replace(", lossy = true", "")
+        .replace("read = \"\"\"", &said)
+}
+
+#[test]
+fn a_column_is_lossy_for_the_rows_of_a_condition_over_what_read_joins() {
+    let rules = compile(&lossy_when("k.legacy_id < 10 OR a.street IS NULL")).expect("it is right");
+    let lens = &rules.migrations()[0].tables[0];
+    let judged = lens.read_judged();
+    assert!(
+        judged.contains(", (k.legacy_id < 10 OR a.street IS NULL) IS TRUE AS cf_lossy_0 FROM \"public\".\"ids\" k"),
+        "{judged}"
+    );
+    assert!(!lens.read().contains("cf_lossy"), "{}", lens.read());
+    let compared: Vec<&str> = lens.compared_columns().map(|c| c.name.as_str()).collect();
+    assert_eq!(compared, ["name", "street", "note"]);
+    let counted = lens.count_disagreements();
+    assert!(
+        counted.contains("(NOT cf_u.cf_lossy_0 AND cf_l.\"note\"::text COLLATE \"C\" IS DISTINCT FROM cf_u.\"note\"::text COLLATE \"C\")"),
+        "{counted}"
+    );
+    let functions = lens.functions();
+    let follow = functions.iter().find(|f| f.name.contains("follow_old"));
+    let follow = &follow.expect("it is there").ddl;
+    assert!(
+        follow.contains(
+            "\"note\" = CASE WHEN NOT cf_lossy_0 AND (cf_set IS NULL OR 'note' = ANY (cf_set))"
+        ),
+        "{follow}"
+    );
+}
+
+#[test]
+fn what_decides_whether_a_row_is_lossy_concerns_the_column() {
+    let carries = |rules: &str, sql: &str| {
+        let sql = becomes(rules, Phase::DualWrite, sql).expect("it is rewritten");
+        let named = sql.split("ARRAY[").nth(1).map(str::to_owned);
+        named.and_then(|rest| rest.split(']').next().map(str::to_owned))
+    };
+    let rules = lossy_when("a.street = 'x'");
+    let street = "UPDATE address SET street = 'x' WHERE person_id = 1";
+    assert_eq!(carries(&rules, street).as_deref(), Some("'street', 'note'"));
+    assert_eq!(carries(RIGHT, street).as_deref(), Some("'street'"));
+    let rules = lossy_when("p.name = 'x'");
+    assert_eq!(carries(&rules, street).as_deref(), Some("'street'"));
+}
+
+#[test]
+fn a_condition_of_lossy_rows_is_checked_like_read() {
+    let wrong = |condition: &str, says: &str| {
+        let text = lossy_when(condition);
+        let error = compile(&text)
+            .err()
+            .unwrap_or_else(|| panic!("`{condition}` was accepted"));
+        let line = text[..text.find("lossy = [").expect("it is there")]
+            .matches('\n')
+            .count()
+            + 1;
+        assert!(error.contains(says), "{error}");
+        assert!(error.contains(&format!("rules/x.toml:{line}:")), "{error}");
+    };
+    wrong("EXISTS (SELECT FROM person)", "names person in a subquery");
+    wrong(
+        "EXISTS (SELECT FROM country)",
+        "`country` is a lookup table",
+    );
+    wrong("k.legacy_id < $1", "found the parameter $1");
+    wrong("k.legacy_id <", "xpected");
+    wrong("true FROM ids", "expected the end of the SQL");
+    let derived = "[migration]\nname = \"a\"\nphase = \"legacy_only\"\n[[table]]\nlegacy = \"public.a\"\n\
+                   unified = \"public.b\"\nkey = [\"id\"]\nlossy = [{ columns = [\"n\"], when = \"n > 1\" }]\n\
+                   columns = \"id integer NOT NULL, n integer\"\n";
+    let error = compile(derived).err().expect("only `read` can say it");
+    assert!(error.contains("found this without `read`"), "{error}");
+}
+
 /// What a statement becomes in a phase, or why it is refused.
 pub(super) fn becomes(rules: &str, phase: Phase, sql: &str) -> Result<String, String> {
     let rules = compile(rules).expect("it is right").with_phase(None, phase);
@@ -525,6 +609,10 @@ fn on_conflict_goes_by_the_key_and_by_what_is_declared_unique() {
             (None, Err(said)) if target == "(name)" => {
                 let told = "there is no unique or exclusion constraint matching the ON CONFLICT";
                 assert!(said.starts_with(told), "{sql}\n{said}");
+            }
+            (None, Err(said)) if target == "ON CONSTRAINT nobodys" => {
+                let told = "constraint \"nobodys\" for table \"old\" does not exist";
+                assert_eq!(said, told, "{sql}");
             }
             (None, Err(said)) => assert!(said.contains("a UNIQUE constraint"), "{sql}\n{said}"),
             (_, found) => panic!("{sql}\n{found:?}"),

@@ -81,10 +81,11 @@ pub(crate) fn read(
         condition: select.selection.as_ref().map(ToString::to_string),
         key: key.iter().map(|&index| items[index].to_string()).collect(),
         parts,
+        lossy: Vec::new(),
     })
 }
 
-fn plain_select(statement: &Statement) -> Result<&Select, SqlError> {
+pub(super) fn plain_select(statement: &Statement) -> Result<&Select, SqlError> {
     let refuse = |what: &str| {
         Err(SqlError::nowhere(format!(
             "found {what}; expected a plain SELECT over joined tables, one row for each legacy row"
@@ -178,12 +179,12 @@ fn has_rest(select: &Select) -> bool {
 /// A table of the FROM clause: where it stands, and whether a LEFT JOIN may lack it.
 pub(super) struct SourceTable {
     table: TableName,
-    alias: String,
+    pub alias: String,
     nullable: bool,
     at: (usize, Option<usize>),
 }
 
-fn sources(select: &Select, tables: &[TableName]) -> Result<Vec<SourceTable>, SqlError> {
+pub(super) fn sources(select: &Select, tables: &[TableName]) -> Result<Vec<SourceTable>, SqlError> {
     let mut found = Vec::new();
     for (item, from) in select.from.iter().enumerate() {
         found.push(source(&from.relation, tables, false, (item, None))?);
@@ -341,7 +342,7 @@ pub(super) fn condition(join: &Join) -> Option<&Expr> {
 }
 
 /// `public.settings.language` → `settings.language`: the table may stand there under its alias alone.
-fn cut_names(statement: &mut Statement) {
+pub(super) fn cut_names(statement: &mut Statement) {
     let ControlFlow::Continue(()) = visit_expressions_mut(statement, |expr| {
         if let Expr::CompoundIdentifier(parts) = expr {
             parts.drain(..parts.len().saturating_sub(2));
@@ -351,7 +352,7 @@ fn cut_names(statement: &mut Statement) {
 }
 
 /// A whole row reads every column, and nobody can tell which a change concerns.
-fn no_whole_rows(select: &Select, sources: &[SourceTable]) -> Result<(), SqlError> {
+pub(super) fn no_whole_rows(select: &Select, sources: &[SourceTable]) -> Result<(), SqlError> {
     let refuse = |what: &dyn std::fmt::Display, at| {
         ControlFlow::Break(SqlError::new(
             format!("found the whole row `{what}`; expected its columns, each as `table.column`"),

@@ -11,7 +11,7 @@
 
 use super::{Call, Functions};
 use crate::lens::guarded::Guarded;
-use crate::lens::{Function, quote_ident, quote_literal};
+use crate::lens::{Function, Lossy, lossy, quote_ident, quote_literal};
 
 impl Functions<'_> {
     /// Legacy made what `read` says; of a row that is there only `cf_set`, if that is given.
@@ -60,15 +60,46 @@ impl Functions<'_> {
             self.update_legacy("cf_image"),
             self.insert_legacy("cf_image"),
         );
-        let body = self.excused(&write, &[self.lens.record("SQLERRM", "SQLSTATE")]);
+        let lossy = self.lens.judged_of(self.written, "cf_image");
+        let (declare, mut judge) = lossy.unwrap_or_default();
+        judge += &self.nothing_to_follow();
+        let excused = self.excused(&write, &[self.lens.record("SQLERRM", "SQLSTATE")]);
+        let body = judge + &excused;
         self.function(
             self.lens.named(Call::Follow.word()),
             &format!(
                 "(cf_image {}, cf_set text[], cf_makes boolean, cf_excuse boolean) RETURNS boolean",
                 self.row
             ),
-            "",
+            &declare,
             &body,
+        )
+    }
+
+    /// Where all that a statement set is lossy in the row, legacy is not even touched.
+    fn nothing_to_follow(&self) -> String {
+        let left_out: String = (0..self.written.query.lossy.len())
+            .map(|number| {
+                let columns = self.lens.columns.iter();
+                let names: Vec<String> = columns
+                    .filter(|column| column.lossy == Lossy::When(number))
+                    .map(|column| quote_literal(&column.name))
+                    .collect();
+                format!(
+                    "    IF {} IS NOT FALSE THEN\n\
+                     \x20     cf_set := ARRAY(SELECT cf_c FROM unnest(cf_set) AS cf_c WHERE cf_c <> ALL (ARRAY[{}]));\n\
+                     \x20   END IF;\n",
+                    lossy::flag(number),
+                    names.join(", "),
+                )
+            })
+            .collect();
+        if left_out.is_empty() {
+            return left_out;
+        }
+        format!(
+            "  IF cf_set IS NOT NULL THEN\n{left_out}    IF cf_set = '{{}}' AND NOT cf_makes THEN RETURN true; END IF;\n\
+             \x20 END IF;\n"
         )
     }
 
@@ -91,8 +122,8 @@ impl Functions<'_> {
         )
     }
 
-    /// The legacy row of an image, in `cf_set` or as a whole. Lossy columns stay: unified has nothing
-    /// to say of them.
+    /// The legacy row of an image, in `cf_set` or as a whole. Lossy columns stay, or those of which it
+    /// is lossy: unified has nothing to say of them.
     fn update_legacy(&self, image: &str) -> String {
         let key = self.legacy_key_of(image);
         match self.assigned(|name| format!("({image}).{name}")) {
@@ -123,12 +154,19 @@ impl Functions<'_> {
     fn assigned(&self, value: impl Fn(&str) -> String) -> Option<String> {
         let columns = self.lens.columns.iter();
         let sets: Vec<String> = columns
-            .filter(|c| !self.lens.is_key(c) && !c.lossy && !c.is_never_set())
+            .filter(|c| !self.lens.is_key(c) && c.lossy != Lossy::Always && !c.is_never_set())
             .map(|c| {
                 let name = quote_ident(&c.name);
+                let set = format!(
+                    "cf_set IS NULL OR {} = ANY (cf_set)",
+                    quote_literal(&c.name)
+                );
+                let follows = match c.lossy {
+                    Lossy::Never | Lossy::Always => set,
+                    Lossy::When(number) => format!("NOT {} AND ({set})", lossy::flag(number)),
+                };
                 format!(
-                    "{name} = CASE WHEN cf_set IS NULL OR {} = ANY (cf_set) THEN {} ELSE cf_t.{name} END",
-                    quote_literal(&c.name),
+                    "{name} = CASE WHEN {follows} THEN {} ELSE cf_t.{name} END",
                     value(&name)
                 )
             })
