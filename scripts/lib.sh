@@ -212,7 +212,7 @@ has_pgbench_beside_server() {
     return 1
 }
 
-# psycopg, asyncpg, pg8000, node-postgres, postgres.js and sqlx, under target/ so that nothing is left elsewhere.
+# psycopg, asyncpg, pg8000, the ORMs, node-postgres, postgres.js and sqlx, under target/ so that nothing is left elsewhere.
 install_drivers() {
     local dir=$1
     mkdir -p "$dir/node"
@@ -227,10 +227,10 @@ install_drivers() {
         "$dir/venv/bin/pip" install --quiet --disable-pip-version-check \
             'asyncpg>=0.30,<1' </dev/null
     fi
-    if ! "$dir/venv/bin/python" -c 'import pg8000' 2>/dev/null; then
-        say "Installing pg8000 into $dir/venv"
-        "$dir/venv/bin/pip" install --quiet --disable-pip-version-check \
-            'pg8000>=1.31,<2' </dev/null
+    if ! "$dir/venv/bin/python" -c 'import django, sqlalchemy, greenlet, psycopg2, pg8000' 2>/dev/null; then
+        say "Installing Django and SQLAlchemy, with psycopg2 and pg8000, into $dir/venv"
+        "$dir/venv/bin/pip" install --quiet --disable-pip-version-check 'Django==5.2.19' 'SQLAlchemy==2.0.58' \
+            'greenlet>=3.1,<4' 'psycopg2-binary==2.9.13' 'pg8000==1.31.6' </dev/null
     fi
     if [[ ! -f "$dir/node/node_modules/pg/package.json" ]]; then
         say "Installing node-postgres into $dir/node"
