@@ -114,6 +114,7 @@ impl Lens {
 
     fn hashed(&self) -> u32 {
         let mut hasher = Fnv::default();
+        FORM.hash(&mut hasher);
         self.migration.hash(&mut hasher);
         self.read().hash(&mut hasher);
         for column in self.columns.iter().filter(|c| c.generated.is_some()) {
@@ -202,7 +203,7 @@ impl Lens {
             legacy = self.legacy,
             declare = recorded::DECLARE,
             begin = recorded::BEGIN,
-            all = recorded::attempted(&statements.join(";\n    "), "RETURN true", "NULL"),
+            all = self.attempted(&statements.join(";\n    "), "RETURN true", "NULL"),
             each = each.replace("{keys}", keys_of),
         )
     }
@@ -336,7 +337,7 @@ impl Lens {
         let record = format!("PERFORM {}", self.record("SQLERRM", "SQLSTATE"));
         format!(
             "  FOREACH cf_image IN ARRAY cf_images LOOP\n{}  END LOOP;\n",
-            recorded::recorded(&one, &record)
+            self.recorded(&one, &record)
         )
     }
 
@@ -411,6 +412,9 @@ pub(super) fn savepoint_probe(put_absent: &str) -> String {
         passes_on = PASSES_ON.trim_end_matches(' '),
     )
 }
+
+/// To be changed with the parameters of a function: an older version of Crossfade calls those of its own.
+const FORM: u8 = 1;
 
 /// FNV-1a, whose value is the same in every build (the standard hasher promises nothing).
 #[derive(Clone, Copy)]
