@@ -257,7 +257,8 @@ impl Rewritten {
             values: Vec::new(),
             original: String::new(),
             renames,
-            query_only: false,
+            prepared: None,
+            around: None,
             needs: None,
         }
     }

@@ -114,7 +114,7 @@ async fn rows_of_the_same_people_in_opposite_order_meet_no_deadlock_under_record
     }
 }
 
-/// A wait that nobody waits behind is a wait.
+/// A wait is a wait, unless somebody waits behind it who has written unified himself.
 #[tokio::test]
 async fn a_wait_in_the_unified_half_that_nobody_waits_behind_goes_on() {
     let twin = Twin::in_phase(USER_SETTINGS, Phase::DualWrite)
@@ -124,18 +124,25 @@ async fn a_wait_in_the_unified_half_that_nobody_waits_behind_goes_on() {
     let watcher = twin.superuser().await.unwrap();
     let process = pid(&other).await.unwrap();
     answer(&twin.proxied, ROWS).await;
+    let behind = twin.another().await.unwrap();
+    let behind_process = pid(&behind).await.unwrap();
     let set = |id: i32| format!("UPDATE user_settings SET language = 'x' WHERE id = {id}");
     answer(&twin.proxied, &format!("BEGIN; {}", set(9001))).await;
     let second = format!("{}; SHOW lock_timeout", set(9002));
-    let (told, ()) = tokio::join!(answer(&other, &second), async {
-        let waits = format!(
-            "SELECT clock_timestamp() - query_start > interval '1.2 s' FROM pg_stat_activity WHERE pid = {process}"
-        );
+    let third = async {
         until_blocked(&watcher, process).await.unwrap();
+        answer(&behind, &set(9002)).await
+    };
+    let (told, third, ()) = tokio::join!(answer(&other, &second), third, async {
+        let waits = format!(
+            "SELECT clock_timestamp() - query_start > interval '1.2 s' FROM pg_stat_activity WHERE pid = {behind_process}"
+        );
+        until_blocked(&watcher, behind_process).await.unwrap();
         until(&watcher, &waits).await.unwrap();
         answer(&twin.proxied, "COMMIT").await;
     });
-    assert_eq!(told, "(lock_timeout)\n0\ndone 1\ndone 1");
+    assert_eq!(told, "(lock_timeout)\n0\ndone 0\ndone 1");
+    assert_eq!(third, "done 1");
     let ledger = "SELECT count(*) FROM crossfade.divergence";
     assert_eq!(number(&watcher, ledger).await.unwrap(), 0);
     twin.verified(1).await;
@@ -146,7 +153,7 @@ async fn a_wait_in_the_unified_half_that_nobody_waits_behind_goes_on() {
     assert_eq!(number(&watcher, ledger).await.unwrap(), 1);
     assert_eq!(
         answer(&other, "SHOW lock_timeout").await,
-        "(lock_timeout)\n20ms\ndone 1"
+        "(lock_timeout)\n20ms\ndone 0"
     );
     answer(&twin.proxied, "COMMIT").await;
 }

@@ -8,6 +8,7 @@ use crossfade_tests::corpus;
 use crossfade_tests::newer;
 use crossfade_tests::twin::{MEMBERS, Twin, UNIFIED_MEMBERS, answer};
 use rewrite_rules::Phase;
+use tokio_postgres::Client;
 
 /// `{p}` is the phase's own number. Rows of a MERGE have no order of their own.
 static STATEMENTS: LazyLock<Vec<&'static str>> =
@@ -115,37 +116,73 @@ async fn clients_are_told_the_legacy_tables_types() {
     .unwrap();
 }
 
+/// A MERGE that waits for another transaction, which commits or not: its answer, and the rows then.
+async fn merged_after(
+    (one, other, watcher): (&Client, &Client, &Client),
+    (first, merge, end): (&str, &str, &str),
+) -> String {
+    let reset = "DELETE FROM members WHERE id IN (1, 77, 900) OR email IN ('seen@x', 'gone@x'); \
+                 INSERT INTO members (id, email, visits) VALUES (1, 'm1@x', 0); \
+                 UPDATE members SET visits = 0, name = 'Member 2' WHERE id = 2";
+    answer(one, reset).await;
+    let process = pid(other).await.unwrap();
+    let first = answer(one, &format!("BEGIN; {first}")).await;
+    let (told, ()) = tokio::join!(answer(other, merge), async {
+        until_blocked(watcher, process).await.unwrap();
+        answer(one, end).await;
+    });
+    let rows =
+        "SELECT id, email, name, visits FROM members WHERE id IN (1, 2, 77, 900) ORDER BY id";
+    format!("{first}\n{told}\n{}", answer(one, rows).await)
+}
+
 #[tokio::test]
-async fn a_merge_does_not_write_over_what_it_has_not_seen() {
-    for phase in [Phase::UnifiedRead, Phase::UnifiedOnly] {
-        let Some(twin) = carried_to(phase).await else {
-            return;
-        };
-        let other = twin.another().await.unwrap();
-        let process = pid(&other).await.unwrap();
-        let merge = "MERGE INTO members m USING (VALUES (1), (77)) AS s (id) ON m.id = s.id \
-                     WHEN MATCHED THEN UPDATE SET visits = m.visits + 1 \
-                     WHEN NOT MATCHED THEN INSERT (id, email) VALUES (s.id, 'seen@x')";
-        for first in [
-            "UPDATE members SET visits = 10 WHERE id = 1",
-            "DELETE FROM members WHERE id = 1",
-            "MERGE INTO members m USING (SELECT 1) AS s ON m.id = 1 WHEN MATCHED THEN UPDATE SET visits = m.visits + 10",
-        ] {
-            let before = "SELECT * FROM members WHERE id IN (1, 77)";
-            answer(&twin.proxied, &format!("BEGIN; {first}")).await;
-            let (second, ()) = tokio::join!(answer(&other, merge), async {
-                until_blocked(&twin.direct, process).await.unwrap();
-                answer(&twin.proxied, "COMMIT").await;
-            });
-            assert!(second.starts_with("40001"), "{phase} {first}: {second}");
-            let left = answer(&twin.proxied, before).await;
-            assert!(!left.contains("seen@x"), "{phase} {first}: {left}");
-            let again = "DELETE FROM members WHERE id = 1; \
-                         INSERT INTO members (id, email, visits) VALUES (1, 'm1@x', 0)";
-            answer(&twin.proxied, again).await;
+async fn a_merge_that_waited_decides_of_the_rows_as_they_have_become() {
+    let Some(twin) = start().await else { return };
+    let (other, alone) = (
+        twin.another().await.unwrap(),
+        twin.another_alone().await.unwrap(),
+    );
+    let watcher = twin.another_alone().await.unwrap();
+    let firsts = [
+        "UPDATE members SET visits = visits + 10 WHERE id = 1",
+        "UPDATE members SET email = 'gone@x' WHERE id = 1",
+        "DELETE FROM members WHERE id = 1",
+        "MERGE INTO members m USING (SELECT 1) AS s ON m.id = 1 WHEN MATCHED THEN UPDATE SET visits = m.visits + 20",
+    ];
+    let merges = [
+        "MERGE INTO members m USING (VALUES (1), (77)) AS s (id) ON m.id = s.id \
+         WHEN MATCHED THEN UPDATE SET visits = m.visits + 1 \
+         WHEN NOT MATCHED THEN INSERT (id, email) VALUES (s.id, 'seen' || s.id || '@x')",
+        "MERGE INTO members m USING (VALUES ('m1@x', 900), ('m2@x', 901)) AS s (e, id) ON m.email = s.e \
+         WHEN MATCHED AND m.visits > 5 THEN DELETE WHEN MATCHED THEN UPDATE SET name = s.e || m.visits \
+         WHEN NOT MATCHED THEN INSERT (id, email) VALUES (s.id, s.e) \
+         RETURNING merge_action(), m.id, m.email, m.name, s.id",
+        "MERGE INTO members m USING (VALUES (1, 0)) AS s (id, n) ON m.id = s.id AND m.visits = s.n \
+         WHEN MATCHED THEN UPDATE SET (name, visits) = (SELECT s.n || '!', m.visits + 2) \
+         WHEN NOT MATCHED BY SOURCE AND m.id = 1 THEN UPDATE SET name = 'lost', visits = m.visits + 3 \
+         RETURNING merge_action(), m.id, m.name, m.visits",
+        "MERGE INTO members m USING (SELECT 5000 AS id) AS s ON m.id = s.id \
+         WHEN NOT MATCHED BY SOURCE AND m.id = 1 AND m.visits < 5 THEN DELETE \
+         WHEN NOT MATCHED BY SOURCE AND m.id = 1 THEN UPDATE SET name = m.name || m.visits, visits = m.visits + 4",
+    ];
+    twin.in_every_phase(async |phase| {
+        for first in firsts {
+            for merge in merges {
+                for end in ["COMMIT", "ROLLBACK"] {
+                    let what = (first, merge, end);
+                    let expected = merged_after((&twin.alone, &alone, &watcher), what).await;
+                    let found = merged_after((&twin.proxied, &other, &twin.direct), what).await;
+                    assert_eq!(found, expected, "{phase}: {first}; {end}\n{merge}");
+                }
+            }
         }
-        assert_eq!(answer(&other, merge).await, "done 2");
-    }
+        twin.equal_in(phase, "members", UNIFIED_MEMBERS)
+            .await
+            .unwrap();
+    })
+    .await
+    .unwrap();
 }
 
 /// What the new application merges, by the phase's own number.

@@ -4,10 +4,11 @@
 //! At READ COMMITTED PostgreSQL looks again at a row that it had to wait for: WHERE and SET are those of
 //! the row as it has become.
 
-use std::fmt::Write;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossfade_tests::control::{pid, until_blocked};
+use crossfade_tests::control::{number, pid, until_blocked};
 use crossfade_tests::twin::{Case, MEMBERS, Twin, USER_SETTINGS, answer};
 use rewrite_rules::Phase;
 use tokio_postgres::Client;
@@ -46,7 +47,7 @@ const OF_MEMBERS: Races = Races {
         "UPDATE members SET (name, visits) = (SELECT members.name || '!', members.visits + 2) WHERE email = 'm1@x' RETURNING *",
         "UPDATE members m SET name = v.n, visits = m.visits + v.k FROM (VALUES (1, 'a', 10), (2, 'b', 20)) AS v (i, n, k) \
          WHERE v.i = m.id AND m.visits < 1 RETURNING m.id, v.n, visits",
-        "UPDATE members m SET visits = m.visits + g FROM generate_series(1, 2) AS g WHERE m.id = g AND m.visits = 0 RETURNING m.id, m.visits, g",
+        "UPDATE members m SET visits = m.visits + g.n FROM generate_series(1, 2) AS g (n) WHERE m.id = g.n AND m.visits = 0 RETURNING m.id, m.visits, g.n",
         "UPDATE members SET visits = visits + 1 WHERE id <= 3",
         "UPDATE members SET visits = visits + 1 WHERE email = 'm1@x' AND EXISTS (SELECT FROM members o WHERE o.id = 2)",
         "UPDATE members SET name = (SELECT o.name FROM members o WHERE o.id = members.id), visits = visits + 5 WHERE email = 'm1@x'",
@@ -61,6 +62,9 @@ const OF_MEMBERS: Races = Races {
         "INSERT INTO members (id, email) VALUES (1, 'm1@x') ON CONFLICT (id) DO UPDATE SET name = members.email, visits = members.visits + 1 RETURNING *",
         "INSERT INTO members (id, email) VALUES (1, 'other') ON CONFLICT (id) DO NOTHING",
         "WITH w AS (UPDATE members SET visits = visits + 1 WHERE id = 1 AND visits < 1 RETURNING id, visits) SELECT * FROM w",
+        // Above READ COMMITTED nothing is looked at again.
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; UPDATE members SET visits = visits + 1 WHERE id = 1; COMMIT",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; DELETE FROM members WHERE email = 'm1@x' AND visits = 0; COMMIT",
     ],
 };
 
@@ -113,10 +117,10 @@ async fn race(
     {
         let mut second = pin!(answer(other, second));
         tokio::select! {
-            // What need not wait has not looked again.
+            // Not everybody has to wait for a mere lock.
             said = &mut second => {
                 answer(one, end).await;
-                _ = write!(told, "at once: {said}");
+                told += &said;
             }
             waits = until_blocked(watcher, process) => {
                 waits.unwrap();
@@ -125,6 +129,7 @@ async fn race(
             }
         }
     }
+    answer(other, "ROLLBACK").await;
     format!("{began}\n{told}\n{}", answer(one, rows).await)
 }
 
@@ -185,4 +190,91 @@ async fn whoever_waits_for_a_row_that_moves_as_it_is_looks_at_it_again() {
         ..OF_MEMBERS
     })
     .await;
+}
+
+/// What it joins cannot be carried along, so nobody can look again.
+#[tokio::test]
+async fn whoever_joins_what_has_no_row_is_told_that_the_row_has_changed() {
+    let twin = Twin::in_phase(MEMBERS, Phase::UnifiedOnly).await.unwrap();
+    let other = twin.another().await.unwrap();
+    let what = (
+        "UPDATE members SET visits = 3 WHERE id = 1",
+        "UPDATE members m SET visits = m.visits + g FROM generate_series(1, 2) AS g WHERE m.id = g",
+        "COMMIT",
+    );
+    let clients = (&twin.proxied, &other, &twin.direct);
+    let told = race(clients, what, "SELECT visits FROM members WHERE id = 1").await;
+    assert!(told.contains("\n40001 "), "{told}");
+    assert!(told.ends_with("\n3\ndone 1"), "{told}");
+}
+
+/// The rows that everybody counts up: of a person, and three of another.
+const COUNTED: std::ops::RangeInclusive<i32> = 2..=5;
+
+/// Counts until it is told to stop; how often it was told that it did, by row.
+async fn count(client: Client, number: i32, stop: Arc<AtomicBool>) -> Vec<i64> {
+    let mut counted = vec![0; 6];
+    let mut turn = number;
+    while !stop.load(Ordering::SeqCst) {
+        turn += 1;
+        let id = COUNTED.start() + turn % 4;
+        let sql = match turn % 3 {
+            0 => {
+                format!("UPDATE user_settings SET user_version = user_version + 1 WHERE id = {id}")
+            }
+            // As an ORM that looks for stale objects.
+            1 => {
+                let read =
+                    format!("SELECT user_version::bigint FROM user_settings WHERE id = {id}");
+                let version = number_of(&client, &read).await;
+                format!(
+                    "UPDATE user_settings SET user_version = {}, language = 'c{turn}' \
+                     WHERE id = {id} AND user_version = {version}",
+                    version + 1
+                )
+            }
+            _ => format!(
+                "UPDATE user_settings s SET user_version = s.user_version + v.n FROM (VALUES ({id}, 1)) AS v (id, n) \
+                 WHERE v.id = s.id AND s.language IS DISTINCT FROM 'never'"
+            ),
+        };
+        match client.execute(&sql, &[]).await {
+            Ok(rows) => counted[id as usize] += rows as i64,
+            Err(error) => panic!("{sql}: {error:?}"),
+        }
+    }
+    counted
+}
+
+async fn number_of(client: &Client, sql: &str) -> i64 {
+    number(client, sql).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_that_wait_for_each_other_lose_no_count_from_the_first_phase_to_the_last() {
+    let twin = Twin::start(USER_SETTINGS).await.unwrap();
+    twin.prepare().await.unwrap();
+    let versions =
+        "SELECT user_version::bigint FROM user_settings WHERE id BETWEEN 2 AND 5 ORDER BY id";
+    let read = async || -> Vec<i64> {
+        let rows = twin.proxied.query(versions, &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    };
+    let before = read().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut writers = Vec::new();
+    for number in 0..4 {
+        let client = twin.another().await.unwrap();
+        writers.push(tokio::spawn(count(client, number * 5, Arc::clone(&stop))));
+    }
+    twin.carry_to(Phase::UnifiedOnly).await.unwrap();
+    stop.store(true, Ordering::SeqCst);
+    let mut expected = before;
+    for writer in writers {
+        let counted = writer.await.unwrap();
+        for (at, expected) in expected.iter_mut().enumerate() {
+            *expected += counted[at + 2];
+        }
+    }
+    assert_eq!(read().await, expected);
 }

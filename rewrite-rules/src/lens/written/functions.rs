@@ -224,7 +224,7 @@ impl Functions<'_> {
              {recorded}  END LOOP;\n  RETURN true;\n",
             begin = recorded::BEGIN,
             order = self.key_order("cf_i"),
-            recorded = recorded::recorded(&self.lens.looked_at(&one), &record),
+            recorded = self.lens.recorded(&one, &record),
         );
         self.function(
             self.lens.function_name(work),

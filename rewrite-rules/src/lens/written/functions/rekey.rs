@@ -97,7 +97,7 @@ impl Functions<'_> {
              {recorded}  END LOOP;\n  RETURN true;\n",
             exchanged = self.exchanged(),
             begin = recorded::BEGIN,
-            recorded = recorded::recorded(&self.lens.looked_at(&work), &record),
+            recorded = self.lens.recorded(&work, &record),
         );
         self.function(
             self.lens.function_name(Work::Rekey),
