@@ -84,7 +84,7 @@ async fn what_a_deferred_foreign_key_of_unified_refuses_is_recorded_and_the_lega
         twin.same(sql).await.unwrap();
     }
     twin.equal("orders", "orders").await.unwrap();
-    let entries = "public.orders|[\"3001\"]|23503\npublic.orders|[\"3002\"]|23503\npublic.orders|[\"3003\"]|23503";
+    let entries = "\"public\".\"orders\"|[\"3001\"]|23503\n\"public\".\"orders\"|[\"3002\"]|23503\n\"public\".\"orders\"|[\"3003\"]|23503";
     assert_eq!(
         answer(&operator, LEDGER).await,
         format!("(legacy_table, key, sqlstate)\n{entries}\ndone 3")
@@ -106,14 +106,17 @@ async fn what_a_deferred_foreign_key_of_unified_refuses_is_recorded_and_the_lega
     assert!(
         answer(&operator, LEDGER)
             .await
-            .contains("public.customers|[\"4000\"]|23503")
+            .contains("\"public\".\"customers\"|[\"4000\"]|23503")
     );
     operator
         .batch_execute("DELETE FROM purchases WHERE id = 5000")
         .await
         .unwrap();
-    twin.crossfade("backfill").await.unwrap();
+    for command in ["backfill", "verify --repair", "backfill"] {
+        twin.crossfade(command).await.unwrap();
+    }
     assert!(!answer(&operator, LEDGER).await.contains("23503"));
+    twin.verified(2).await;
 }
 
 #[tokio::test]
@@ -129,7 +132,7 @@ async fn a_backfill_sets_aside_what_refers_to_a_row_that_was_set_aside_and_goes_
     assert!(said.contains("complete"), "{said}");
     assert_eq!(
         answer(&operator, LEDGER).await,
-        "(legacy_table, key, sqlstate)\npublic.customers|[\"40\"]|23514\npublic.orders|[\"40\"]|23503\ndone 2"
+        "(legacy_table, key, sqlstate)\n\"public\".\"customers\"|[\"40\"]|23514\n\"public\".\"orders\"|[\"40\"]|23503\ndone 2"
     );
     let status = twin.crossfade("status").await.unwrap();
     assert_eq!(status.matches("1 set aside").count(), 2, "{status}");

@@ -341,33 +341,48 @@ impl Functions<'_> {
         )
     }
 
-    /// Who waits for a row of this table. They are to be put now.
+    /// Who waits for a row of this table, and whom it came too late for: they are to be put now.
     fn came(&self, referrer: &Referrer) -> Function {
-        let (child, _) = child_of(referrer);
+        let (child, written) = child_of(referrer);
         let places = referrer.key.places(self.lens).unwrap_or_default();
         let own = self.lens.legacy_key();
-        let same: Vec<String> = columns_of(child, &referrer.key)
+        let columns: Vec<String> = columns_of(child, &referrer.key)
+            .iter()
+            .map(|column| quote_ident(&column.name))
+            .collect();
+        let refers: Vec<String> = columns
             .iter()
             .zip(places)
-            .map(|(column, at)| {
-                format!(
-                    "(k.image).{} = (cf_image).{}",
-                    quote_ident(&column.name),
-                    own[at]
-                )
-            })
+            .map(|(column, at)| format!("(k.image).{column} = (cf_image).{}", own[at]))
+            .collect();
+        let same: Vec<String> = columns
+            .iter()
+            .map(|c| format!("cf_now.{c} IS NOT DISTINCT FROM cf_child.{c}"))
+            .collect();
+        let sets: String = columns
+            .iter()
+            .map(|c| format!(" cf_now.{c} := cf_child.{c};"))
             .collect();
         let body = format!(
-            "  WITH cf_came AS (UPDATE {keys} AS k SET waits = false WHERE k.waits AND k.number = {number} AND {same}\n\
-             \x20   RETURNING k.image) SELECT array_agg(c.image) INTO cf_came FROM cf_came AS c;\n  RETURN cf_came;\n",
+            "  FOR cf_child IN SELECT (k.image).* FROM {keys} AS k WHERE k.number = {number} AND {refers} LOOP\n\
+             \x20   {read} INTO cf_now;\n\
+             \x20   IF FOUND THEN\n      CONTINUE WHEN {same};\n     {sets}\n    ELSE\n      cf_now := cf_child;\n    END IF;\n\
+             \x20   UPDATE {keys} AS k SET waits = false WHERE k.number = {number} AND k.key = {key};\n\
+             \x20   cf_came := cf_came || cf_now;\n  END LOOP;\n  RETURN cf_came;\n",
             keys = keys(child),
             number = referrer.number,
+            refers = refers.join(" AND "),
+            read = child.read_of(written, "cf_child"),
             same = same.join(" AND "),
+            key = child.key_json("cf_child"),
         );
         self.guarded(
             self.lens.named(&format!("came_{}", self.number(referrer))),
             &format!("(cf_image {}) RETURNS {}[]", self.row, child.image_type()),
-            &format!("  cf_came {}[];\n", child.image_type()),
+            &format!(
+                "  cf_child {row};\n  cf_now {row};\n  cf_came {row}[] := '{{}}';\n",
+                row = child.image_type()
+            ),
             &body,
         )
     }
