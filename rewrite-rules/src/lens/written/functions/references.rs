@@ -93,7 +93,7 @@ impl Functions<'_> {
             .map(|c| format!("cf_now.{c} IS NOT DISTINCT FROM cf_image.{c}"))
             .collect();
         let body = format!(
-            "  DELETE FROM {keys} AS k WHERE k.id = NEW.id RETURNING k.waits INTO cf_waits;\n\
+            "  DELETE FROM {keys} AS cf_k WHERE cf_k.id = NEW.id RETURNING cf_k.waits INTO cf_waits;\n\
              \x20 IF NOT FOUND THEN RETURN NULL; END IF;\n\
              \x20 IF NOT cf_waits THEN\n    {read} INTO cf_now;\n\
              \x20   IF NOT FOUND THEN RETURN NULL; END IF;\n  END IF;\n\
@@ -188,7 +188,7 @@ impl Functions<'_> {
                 .map(|c| format!("{c} IS NOT NULL"))
                 .collect();
             each += &format!(
-                "    DELETE FROM {keys} AS k WHERE k.key = cf_key AND k.number = {number} RETURNING k.waits INTO cf_waited;\n\
+                "    DELETE FROM {keys} AS cf_k WHERE cf_k.key = cf_key AND cf_k.number = {number} RETURNING cf_k.waits INTO cf_waited;\n\
                  \x20   cf_had := FOUND;\n\
                  \x20   IF (cf_had OR cf_olds IS NULL OR ROW({old})::text IS DISTINCT FROM ROW({new})::text) AND {given} THEN\n\
                  \x20     INSERT INTO {keys} (number, key, image, waits, gone, recorded)\n\
@@ -234,7 +234,7 @@ impl Functions<'_> {
             arms += &format!("    IF cf_key.number = {number} THEN{sets} END IF;\n");
         }
         let body = format!(
-            "  FOR cf_key IN SELECT * FROM {} AS k WHERE k.key = {} LOOP\n{arms}  END LOOP;\n  RETURN cf_image;\n",
+            "  FOR cf_key IN SELECT * FROM {} AS cf_k WHERE cf_k.key = {} LOOP\n{arms}  END LOOP;\n  RETURN cf_image;\n",
             keys(self.lens),
             self.lens.key_json("cf_image"),
         );
@@ -302,10 +302,10 @@ impl Functions<'_> {
             let same: Vec<String> = child
                 .legacy_key()
                 .iter()
-                .map(|key| format!("d.{key} = (cf_child).{key}"))
+                .map(|key| format!("cf_d.{key} = (cf_child).{key}"))
                 .collect();
             body += &format!(
-                "    CONTINUE WHEN EXISTS (SELECT FROM unnest(cf_with) AS d WHERE {});\n",
+                "    CONTINUE WHEN EXISTS (SELECT FROM unnest(cf_with) AS cf_d WHERE {});\n",
                 same.join(" AND ")
             );
         }
@@ -320,7 +320,7 @@ impl Functions<'_> {
         }
         let body = format!(
             "  FOREACH cf_child IN ARRAY coalesce(cf_children, '{{}}') LOOP\n{body}\
-             \x20   DELETE FROM {keys} AS k WHERE k.key = {key} AND k.number = {number};\n\
+             \x20   DELETE FROM {keys} AS cf_k WHERE cf_k.key = {key} AND cf_k.number = {number};\n\
              \x20   INSERT INTO {keys} (number, key, image, waits, gone, recorded)\n\
              \x20     VALUES ({number}, {key}, cf_child, NOT EXISTS (SELECT 1 FROM ({read}) AS cf_r), true, false);\n\
              \x20 END LOOP;\n  RETURN true;\n",
@@ -353,7 +353,7 @@ impl Functions<'_> {
         let refers: Vec<String> = columns
             .iter()
             .zip(places)
-            .map(|(column, at)| format!("(k.image).{column} = (cf_image).{}", own[at]))
+            .map(|(column, at)| format!("(cf_k.image).{column} = (cf_image).{}", own[at]))
             .collect();
         let same: Vec<String> = columns
             .iter()
@@ -364,10 +364,10 @@ impl Functions<'_> {
             .map(|c| format!(" cf_now.{c} := cf_child.{c};"))
             .collect();
         let body = format!(
-            "  FOR cf_child IN SELECT (k.image).* FROM {keys} AS k WHERE k.number = {number} AND {refers} LOOP\n\
+            "  FOR cf_child IN SELECT (cf_k.image).* FROM {keys} AS cf_k WHERE cf_k.number = {number} AND {refers} LOOP\n\
              \x20   {read} INTO cf_now;\n\
              \x20   IF FOUND THEN\n      CONTINUE WHEN {same};\n     {sets}\n    ELSE\n      cf_now := cf_child;\n    END IF;\n\
-             \x20   UPDATE {keys} AS k SET waits = false WHERE k.number = {number} AND k.key = {key};\n\
+             \x20   UPDATE {keys} AS cf_k SET waits = false WHERE cf_k.number = {number} AND cf_k.key = {key};\n\
              \x20   cf_came := cf_came || cf_now;\n  END LOOP;\n  RETURN cf_came;\n",
             keys = keys(child),
             number = referrer.number,

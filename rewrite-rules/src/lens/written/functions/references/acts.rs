@@ -96,7 +96,7 @@ impl Functions<'_> {
             .map(|referrer| {
                 let number = self.number(referrer);
                 format!(
-                    "{indent}PERFORM {}(c) FROM unnest({}({image})) AS c;\n",
+                    "{indent}PERFORM {}(cf_c) FROM unnest({}({image})) AS cf_c;\n",
                     referrer.child.call_name(Call::PutOne),
                     self.lens.named(&format!("came_{number}")),
                 )
@@ -127,12 +127,8 @@ impl Functions<'_> {
     ) -> String {
         let (mut before, mut behind) = (String::new(), String::new());
         let lost = moves.map_or("cf_image", |(from, _)| from);
-        for referrer in &self.written.referrers {
+        for (referrer, action) in self.acting(moves.is_some()) {
             let key = &referrer.key;
-            let action = match moves {
-                Some(_) => key.on_update,
-                None => key.on_delete,
-            };
             let number = self.number(referrer);
             let (child, left) = (&referrer.child, format!("cf_left_{number}"));
             let columns = columns_of(child, key);
@@ -193,23 +189,37 @@ impl Functions<'_> {
             .collect()
     }
 
+    /// What refers to this table, with what becomes of it. What goes goes last: nothing else is to bring it back.
+    fn acting(&self, moved: bool) -> impl Iterator<Item = (&Referrer, Action)> {
+        let all = move || {
+            let referrers = self.written.referrers.iter();
+            referrers.map(move |referrer| match moved {
+                true => (referrer, referrer.key.on_update),
+                false => (referrer, referrer.key.on_delete),
+            })
+        };
+        let goes = move |action: Action| action == Action::Cascade && !moved;
+        let stays = all().filter(move |(_, action)| !goes(*action));
+        stays.chain(all().filter(move |(_, action)| goes(*action)))
+    }
+
     /// What becomes of those that refer to rows which have gone.
     pub(in super::super) fn settle_gone(&self) -> String {
-        let referrers = self.written.referrers.iter();
-        let hidden = referrers
-            .clone()
-            .map(|r| self.note_hidden(r, r.key.on_delete));
-        let acts = referrers.map(|r| self.settle_left(r, r.key.on_delete, false));
-        hidden.chain(acts).collect()
+        self.settle(false)
     }
 
     /// The same where they have moved, from the keys of `cf_froms` to those of `cf_tos`.
     pub(in super::super) fn settle_moved(&self) -> String {
-        let referrers = self.written.referrers.iter();
-        let hidden = referrers
-            .clone()
-            .map(|r| self.note_hidden(r, r.key.on_update));
-        let acts = referrers.map(|r| self.settle_left(r, r.key.on_update, true));
+        self.settle(true)
+    }
+
+    fn settle(&self, moved: bool) -> String {
+        let hidden = self
+            .acting(moved)
+            .map(|(r, action)| self.note_hidden(r, action));
+        let acts = self
+            .acting(moved)
+            .map(|(r, action)| self.settle_left(r, action, moved));
         hidden.chain(acts).collect()
     }
 
@@ -235,12 +245,12 @@ impl Functions<'_> {
         let own = self.lens.legacy_key();
         let same: Vec<String> = own
             .iter()
-            .map(|key| format!("d.{key} = (cf_is_{number}).{key}"))
+            .map(|key| format!("cf_d.{key} = (cf_is_{number}).{key}"))
             .collect();
         // What went with it needs nothing more.
         let went = match child.legacy == self.lens.legacy && !moved {
             true => format!(
-                "    CONTINUE WHEN EXISTS (SELECT FROM unnest(cf_done) AS d WHERE {});\n",
+                "    CONTINUE WHEN EXISTS (SELECT FROM unnest(cf_done) AS cf_d WHERE {});\n",
                 same.join(" AND ")
             ),
             false => String::new(),
