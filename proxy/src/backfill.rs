@@ -248,7 +248,14 @@ async fn again(client: &mut Client, lens: &Lens, direction: Direction) -> Result
     let chunks = Chunks::prepare(client, lens, direction).await?;
     while retry_set_aside(client, &chunks, lens).await? > 0 {
         let progress = current(client, lens, direction).await?;
-        state::enter(client, lens, &progress.run, State::Complete, State::Complete).await?;
+        state::enter(
+            client,
+            lens,
+            &progress.run,
+            State::Complete,
+            State::Complete,
+        )
+        .await?;
     }
     Ok(())
 }

@@ -35,6 +35,16 @@ pub(crate) fn unsupported(what: &str, table: &str, hint: &str) -> Refusal {
 }
 
 /// A MERGE on a server whose MERGE does not return what it wrote.
+/// As PostgreSQL says it.
+pub(crate) fn referred_to(child: &str) -> Refusal {
+    Refusal {
+        sqlstate: "0A000",
+        message: "cannot truncate a table referenced in a foreign key constraint".to_owned(),
+        hint: format!("Truncate table \"{child}\" at the same time, or use TRUNCATE ... CASCADE."),
+        position: None,
+    }
+}
+
 pub(crate) fn merge_needs(needed: ServerVersion, server: ServerVersion, table: &str) -> Refusal {
     let ServerVersion(needed) = needed;
     let server = match server {

@@ -343,7 +343,10 @@ pub async fn enter(
     let updated = client
         .execute(
             "UPDATE crossfade.backfill SET state = $5, updated_at = clock_timestamp(), \
-             finished_at = CASE WHEN $5 = 'complete' THEN clock_timestamp() END \
+             finished_at = CASE WHEN $5 = 'complete' THEN clock_timestamp() END, \
+             rows_set_aside = CASE WHEN $5 = 'complete' THEN least(rows_set_aside, (SELECT count(*) \
+                 FROM crossfade.divergence AS d WHERE d.migration = $1 AND d.legacy_table = $2)) \
+                 ELSE rows_set_aside END \
              WHERE migration = $1 AND legacy_table = $2 AND run = $3::text::uuid AND state = $4",
             &[
                 &lens.migration,

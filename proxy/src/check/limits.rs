@@ -29,7 +29,13 @@ struct Limit {
 impl Limit {
     /// Whether it changes rows of its table by itself.
     fn acts_by_itself(&self) -> bool {
-        self.kind == b'f' && self.acts.0.bytes().take(2).any(|action| b"cnd".contains(&action))
+        self.kind == b'f'
+            && self
+                .acts
+                .0
+                .bytes()
+                .take(2)
+                .any(|action| b"cnd".contains(&action))
     }
 
     fn is_unique(&self) -> bool {

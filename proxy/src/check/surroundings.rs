@@ -87,7 +87,9 @@ pub(super) async fn check(
         }
         let means = meaning(dependent.kind);
         match dependent.kind {
-            Kind::Trigger if comes_back(dependent, &dependents) => findings.warning(text, COMES_BACK),
+            Kind::Trigger if comes_back(dependent, &dependents) => {
+                findings.warning(text, COMES_BACK)
+            }
             Kind::Trigger => findings.note(format!("{text} ({means})")),
             Kind::View | Kind::Rule | Kind::Policy | Kind::Function | Kind::Child => {
                 findings.warning(text, means);

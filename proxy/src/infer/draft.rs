@@ -386,9 +386,10 @@ fn counterpart<'a>(
         let kinds = constraint.kind == other.kind
             || (unique.contains(&constraint.kind.as_str())
                 && unique.contains(&other.kind.as_str()));
-        // What a CHECK says, and what a foreign key refers to, is in its definition.
-        let says =
-            unique.contains(&constraint.kind.as_str()) || constraint.definition == other.definition;
+        // What a CHECK says is in its definition. What a foreign key refers to may have moved as well; whether both act
+        // alike `check` tells.
+        let by_columns = ["p", "u", "f"].contains(&constraint.kind.as_str());
+        let says = by_columns || constraint.definition == other.definition;
         kinds && says && same_set(&other.columns, &there)
     })
 }

@@ -31,7 +31,12 @@ impl Deferred {
             return;
         };
         let new = &rewritten.renames;
-        if new.is_empty() || self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, new)) {
+        if new.is_empty()
+            || self
+                .last
+                .as_ref()
+                .is_some_and(|last| Arc::ptr_eq(last, new))
+        {
             return;
         }
         self.last = Some(Arc::clone(new));

@@ -63,9 +63,12 @@ pub(super) fn error(
     }
 }
 
-/// Whether it is an error of a constraint, which may have been deferred.
+/// Whether it is an error of a constraint, which may have been deferred, or of what looks at one.
 pub(super) fn may_come_behind(fields: Fields<'_>) -> bool {
-    fields.sqlstate().starts_with(b"23") && fields.value(b'n').is_some()
+    const OURS: &[u8] = b"crossfade.";
+    let context = fields.value(b'W').unwrap_or_default();
+    let ours = context.windows(OURS.len()).any(|window| window == OURS);
+    ours || fields.sqlstate().starts_with(b"23") && fields.value(b'n').is_some()
 }
 
 /// An error that statements before have caused.

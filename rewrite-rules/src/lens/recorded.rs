@@ -3,7 +3,7 @@
 //! ```text
 //! LOOP
 //!   BEGIN
-//!     ‹the client's lock_timeout made the half's patience›; ‹work›; ‹and as it was›; EXIT;
+//!     ‹the client's lock_timeout made the half's patience›; ‹work›; ‹what deferred keys say of it›; ‹and as it was›; EXIT;
 //!   EXCEPTION WHEN OTHERS THEN
 //!     ‹what is not the mapping's is raised›
 //!     CONTINUE WHEN ‹it was only waiting, and nobody waits for this transaction›;

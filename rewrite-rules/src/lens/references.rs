@@ -130,12 +130,23 @@ impl Lens {
         Some(self.reference_name(number))
     }
 
+    /// The other tables that refer to it by foreign keys which lenses see to.
+    pub(crate) fn referring_lenses(&self) -> impl Iterator<Item = &Lens> {
+        let written = self.written.iter().flat_map(|written| &written.referrers);
+        let children = written.map(|referrer| &*referrer.child);
+        children.filter(|child| child.legacy != self.legacy)
+    }
+
     /// The names by which clients may set them deferred, as far as the table's own name is not in them.
     pub(crate) fn constraint_names(&self) -> impl Iterator<Item = &str> {
         let pairs = self.constraints.iter().map(|(legacy, _)| legacy.as_str());
         let keys = self.foreign_keys().iter().map(|key| key.name.as_str());
         let all = pairs.chain(keys);
-        all.filter(|name| !name.to_lowercase().contains(&self.legacy.name.to_lowercase()))
+        all.filter(|name| {
+            !name
+                .to_lowercase()
+                .contains(&self.legacy.name.to_lowercase())
+        })
     }
 
     /// The constraint trigger of a foreign key that lenses see to.
@@ -176,7 +187,14 @@ pub(crate) fn link(tables: &mut [Lens]) {
         }
     };
     for written in tables.iter().filter_map(|lens| lens.written.as_ref()) {
-        written.foreign_keys.iter().filter_map(|key| key.holder.as_deref()).for_each(name);
-        written.referrers.iter().for_each(|referrer| name(&referrer.child));
+        written
+            .foreign_keys
+            .iter()
+            .filter_map(|key| key.holder.as_deref())
+            .for_each(name);
+        written
+            .referrers
+            .iter()
+            .for_each(|referrer| name(&referrer.child));
     }
 }

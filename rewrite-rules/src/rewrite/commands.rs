@@ -3,7 +3,8 @@
 //! ```text
 //! TRUNCATE iso_agents                  SELECT crossfade.truncate_…(false, false)   (dual phases)
 //! TRUNCATE iso_agents                  SELECT crossfade.empty_…()                  (unified)
-//! TRUNCATE iso_agents, t CASCADE       SELECT crossfade.truncate(ARRAY['TRUNCATE …', …])
+//! TRUNCATE iso_agents, t               SELECT crossfade.truncate(ARRAY['TRUNCATE …', …])
+//! TRUNCATE iso_agents CASCADE          the same, and of each other table that it reaches the unified rows
 //! LOCK TABLE iso_agents IN … MODE      LOCK TABLE iso_agents, "public"."users" IN … MODE
 //! ```
 //!
@@ -12,7 +13,7 @@
 //! for the right that the client's own statement needs.
 
 use super::{ManagedRef, Plan, Scope, read};
-use crate::lens::{Lens, Work, quote_literal};
+use crate::lens::{Lens, Work, quote_ident, quote_literal};
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::Source;
@@ -36,17 +37,20 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
     if !refs.iter().any(is_moved_legacy) {
         return Ok(Plan::Unchanged);
     }
-    let sql = if scope.statement.list("relations").len() > 1 {
-        several(scope, refs)?
+    let cascade = scope.statement.int("behavior") == CASCADE;
+    if !cascade {
+        referred_to(refs)?;
+    }
+    let sql = if scope.statement.list("relations").len() > 1 || cascade {
+        several(scope, refs, cascade)?
     } else {
         let lens = found.managed.lens;
         if is_left(found) {
             emptied(lens)
         } else {
-            let cascade = scope.statement.int("behavior") == CASCADE;
             let restart = scope.statement.flag("restart_seqs");
             format!(
-                "SELECT FROM {}({restart}, {cascade})",
+                "SELECT FROM {}({restart}, false)",
                 lens.function_name(Work::Truncate)
             )
         }
@@ -86,7 +90,7 @@ fn emptied(lens: &Lens) -> String {
 
 /// Several tables at once, which may refer to each other: the client's own TRUNCATE of those that
 /// PostgreSQL has, then the unified rows of those that are migrated.
-fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<String, Refusal> {
+fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>], cascade: bool) -> Result<String, Refusal> {
     let unreadable = || {
         let table = refs.first().map(ManagedRef::table_name).unwrap_or_default();
         refuse::unsupported("this spelling of TRUNCATE", &table, "Write it plainly.")
@@ -129,11 +133,99 @@ fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<String, Refusal
         let truncate = format!("TRUNCATE {} {}", named.join(", "), &tokens.text[options]);
         statements.insert(0, truncate);
     }
+    if cascade {
+        let names: Vec<String> = relations.iter().map(named_as).collect();
+        statements.extend(reached(scope, refs, &names));
+    }
     let statements: Vec<String> = statements.iter().map(|sql| quote_literal(sql)).collect();
     Ok(format!(
         "SELECT FROM crossfade.truncate(ARRAY[{}])",
         statements.join(", ")
     ))
+}
+
+/// A table that nobody writes any more is not truncated, so that PostgreSQL would not say what refers to it.
+fn referred_to(refs: &[ManagedRef<'_>]) -> Result<(), Refusal> {
+    let named = |lens: &Lens| {
+        refs.iter()
+            .any(|found| found.managed.lens.legacy == lens.legacy)
+    };
+    for found in refs.iter().filter(|found| is_left(found)) {
+        if let Some(child) = found
+            .managed
+            .lens
+            .referring_lenses()
+            .find(|lens| !named(lens))
+        {
+            return Err(refuse::referred_to(&child.legacy.name));
+        }
+    }
+    Ok(())
+}
+
+/// A table of the statement as the server is asked for it.
+fn named_as(node: &Tree) -> String {
+    let table = quote_ident(node.text("relname"));
+    match node.name("schemaname") {
+        Some(schema) => format!("{}.{table}", quote_ident(schema)),
+        None => table,
+    }
+}
+
+/// What empties the other migrated tables that CASCADE reaches: through foreign keys of legacy tables, which the
+/// server knows, or, where legacy is left, through those that the rules declare.
+fn reached(scope: &Scope<'_>, refs: &[ManagedRef<'_>], names: &[String]) -> Vec<String> {
+    let names: Vec<String> = names
+        .iter()
+        .map(|name| {
+            format!(
+                "pg_catalog.to_regclass({})::pg_catalog.oid",
+                quote_literal(name)
+            )
+        })
+        .collect();
+    let mut statements = Vec::new();
+    let mut gone: Vec<&Lens> = refs
+        .iter()
+        .filter(|f| is_left(f))
+        .map(|f| f.managed.lens)
+        .collect();
+    let all = scope.set.migrations().iter().flat_map(|m| &m.tables);
+    let all: Vec<&Lens> = all.collect();
+    let of_the_rules = |lens: &Lens| {
+        all.iter()
+            .copied()
+            .find(|known| known.legacy == lens.legacy)
+    };
+    let mut at = 0;
+    while let Some(lens) = gone.get(at).copied() {
+        at += 1;
+        for child in lens.referring_lenses().filter_map(of_the_rules) {
+            if !gone.iter().any(|known| known.legacy == child.legacy) {
+                statements.push(emptied(child));
+                gone.push(child);
+            }
+        }
+    }
+    let migrations = scope.set.migrations().iter();
+    let written = migrations.filter(|migration| migration.phase.writes_both());
+    for lens in written.flat_map(|migration| migration.left_behind()) {
+        if refs
+            .iter()
+            .any(|found| found.managed.lens.legacy == lens.legacy)
+        {
+            continue;
+        }
+        statements.push(format!(
+            "SELECT CASE WHEN EXISTS (WITH RECURSIVE r (oid) AS (SELECT unnest(ARRAY[{}]) UNION SELECT c.conrelid \
+             FROM pg_catalog.pg_constraint AS c JOIN r ON c.confrelid = r.oid WHERE c.contype = 'f') \
+             SELECT FROM r WHERE r.oid = pg_catalog.to_regclass({})) THEN {}() END",
+            names.join(", "),
+            quote_literal(&lens.legacy.sql()),
+            lens.function_name(Work::Empty),
+        ));
+    }
+    statements
 }
 
 pub(super) fn lock<'a>(

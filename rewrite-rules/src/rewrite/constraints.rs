@@ -146,7 +146,11 @@ constraints."Team fk" = "new_team"
             "SET CONSTRAINTS elsewhere.boss_fk IMMEDIATE",
             "SET CONSTRAINTS new_team IMMEDIATE",
         ] {
-            assert_eq!(rewritten(Phase::UnifiedOnly, others), "as it came", "{others}");
+            assert_eq!(
+                rewritten(Phase::UnifiedOnly, others),
+                "as it came",
+                "{others}"
+            );
         }
     }
 
@@ -154,6 +158,9 @@ constraints."Team fk" = "new_team"
     fn what_lenses_see_to_has_a_constraint_trigger_of_its_own() {
         let sql = rewritten(Phase::UnifiedOnly, "SET CONSTRAINTS boss_fk IMMEDIATE");
         assert!(sql.starts_with("SET CONSTRAINTS crossfade."), "{sql}");
-        assert!(sql.contains("key_1_old_") && sql.ends_with(" IMMEDIATE"), "{sql}");
+        assert!(
+            sql.contains("key_1_old_") && sql.ends_with(" IMMEDIATE"),
+            "{sql}"
+        );
     }
 }

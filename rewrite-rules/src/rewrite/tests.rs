@@ -594,8 +594,15 @@ fn truncate_and_lock_reach_both_sides() {
         .map(|work| rules(Phase::DualWrite).migrations()[0].tables[0].function_name(work));
     check(
         Phase::DualWrite,
+        "TRUNCATE old RESTART IDENTITY",
+        &format!("SELECT FROM {truncate}(true, false)"),
+    );
+    check(
+        Phase::DualWrite,
         "TRUNCATE old CASCADE",
-        &format!("SELECT FROM {truncate}(false, true)"),
+        &format!(
+            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE old CASCADE', 'SELECT FROM {empty}()'])"
+        ),
     );
     check(
         Phase::UnifiedOnly,

@@ -120,7 +120,10 @@ fn elements(text: &str) -> Result<Table, SqlError> {
                     table.constraints.uniques.push(columns_of(unique, start)?);
                 }
                 Some(TableConstraint::ForeignKey(key)) => {
-                    table.constraints.references.push(references::of(key, start)?);
+                    table
+                        .constraints
+                        .references
+                        .push(references::of(key, start)?);
                 }
                 Some(other) => return Err(unexpected(&other, start)),
                 None => return Err(unexpected(&at.token, start)),

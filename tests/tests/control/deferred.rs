@@ -1,7 +1,7 @@
 //! Foreign keys of unified that are looked at when the transaction ends, as all of Django's are: where the unified half
 //! alone breaks one, that is recorded, set aside and tried again like any other failure of a row.
 
-use crossfade_tests::twin::{Case, Twin, answer};
+use crossfade_tests::twin::{Case, ENHANCED_USER, Twin, answer};
 use rewrite_rules::Phase;
 
 /// Orders come before the customers that they refer to, and refer to each other.
@@ -84,7 +84,7 @@ async fn what_a_deferred_foreign_key_of_unified_refuses_is_recorded_and_the_lega
         twin.same(sql).await.unwrap();
     }
     twin.equal("orders", "orders").await.unwrap();
-    let entries = "public.orders|[\"3001\"]|23503\npublic.orders|[\"3002\"]|23503\npublic.orders|[\"3003\"]|23503";
+    let entries = "\"public\".\"orders\"|[\"3001\"]|23503\n\"public\".\"orders\"|[\"3002\"]|23503\n\"public\".\"orders\"|[\"3003\"]|23503";
     assert_eq!(
         answer(&operator, LEDGER).await,
         format!("(legacy_table, key, sqlstate)\n{entries}\ndone 3")
@@ -106,14 +106,17 @@ async fn what_a_deferred_foreign_key_of_unified_refuses_is_recorded_and_the_lega
     assert!(
         answer(&operator, LEDGER)
             .await
-            .contains("public.customers|[\"4000\"]|23503")
+            .contains("\"public\".\"customers\"|[\"4000\"]|23503")
     );
     operator
         .batch_execute("DELETE FROM purchases WHERE id = 5000")
         .await
         .unwrap();
-    twin.crossfade("backfill").await.unwrap();
+    for command in ["backfill", "verify --repair", "backfill"] {
+        twin.crossfade(command).await.unwrap();
+    }
     assert!(!answer(&operator, LEDGER).await.contains("23503"));
+    twin.verified(2).await;
 }
 
 #[tokio::test]
@@ -129,7 +132,7 @@ async fn a_backfill_sets_aside_what_refers_to_a_row_that_was_set_aside_and_goes_
     assert!(said.contains("complete"), "{said}");
     assert_eq!(
         answer(&operator, LEDGER).await,
-        "(legacy_table, key, sqlstate)\npublic.customers|[\"40\"]|23514\npublic.orders|[\"40\"]|23503\ndone 2"
+        "(legacy_table, key, sqlstate)\n\"public\".\"customers\"|[\"40\"]|23514\n\"public\".\"orders\"|[\"40\"]|23503\ndone 2"
     );
     let status = twin.crossfade("status").await.unwrap();
     assert_eq!(status.matches("1 set aside").count(), 2, "{status}");
@@ -150,4 +153,57 @@ async fn a_backfill_that_nobody_is_at_any_more_is_told_as_interrupted() {
     operator.batch_execute(killed).await.unwrap();
     let status = twin.crossfade("status").await.unwrap();
     assert_eq!(status.matches(": interrupted").count(), 2, "{status}");
+}
+
+#[tokio::test]
+async fn check_tells_what_a_foreign_key_or_a_trigger_does_on_one_side_alone() {
+    let twin = Twin::start(ORDERS).await.unwrap();
+    let operator = twin.superuser().await.unwrap();
+    let acts = "ALTER TABLE orders DROP CONSTRAINT orders_customer_fk, ADD CONSTRAINT orders_customer_fk \
+          FOREIGN KEY (customer_id) REFERENCES customers ON DELETE CASCADE; \
+        CREATE FUNCTION counts() RETURNS trigger LANGUAGE plpgsql AS \
+          $$ BEGIN UPDATE customers SET name = name WHERE id = new.id; RETURN NULL; END $$; \
+        CREATE TRIGGER counts AFTER INSERT ON customers FOR EACH ROW EXECUTE FUNCTION counts()";
+    operator.batch_execute(acts).await.unwrap();
+    let said = twin.crossfade("check").await.unwrap();
+    let line = |of: &str| {
+        said.lines()
+            .any(|line| line.starts_with("warning") && line.contains(of))
+    };
+    assert!(
+        line(
+            "orders_customer_fk says ON DELETE CASCADE ON UPDATE NO ACTION NOT DEFERRABLE, and purchases_client_fk on \
+             public.purchases, which stands for it, ON DELETE NO ACTION ON UPDATE NO ACTION DEFERRABLE INITIALLY DEFERRED"
+        ),
+        "{said}"
+    );
+    assert!(line("trigger counts of customers"), "{said}");
+    assert!(said.contains("reaches legacy alone"), "{said}");
+}
+
+#[tokio::test]
+async fn check_compares_the_foreign_keys_of_a_written_lens_with_the_table() {
+    let twin = Twin::start(ENHANCED_USER).await.unwrap();
+    twin.prepare().await.unwrap();
+    let said = twin.crossfade("check").await.unwrap();
+    assert!(
+        said.contains("0 errors") && !said.contains("does not repeat"),
+        "{said}"
+    );
+    let operator = twin.superuser().await.unwrap();
+    let other = "ALTER TABLE main_enhanceduser DROP CONSTRAINT main_enhanceduser_manager_id_fkey, \
+        ADD CONSTRAINT main_enhanceduser_manager_id_fkey FOREIGN KEY (manager_id) REFERENCES main_enhanceduser ON DELETE SET NULL; \
+        ALTER TABLE main_enhanceduser_groups DROP CONSTRAINT main_enhanceduser_groups_enhanceduser_id_fkey; \
+        ALTER TABLE main_customuser ADD CONSTRAINT of_unified CHECK (true), DROP CONSTRAINT main_customuser_technician_id_fkey; \
+        ALTER TABLE main_enhanceduser_user_permissions ADD CONSTRAINT again FOREIGN KEY (permission_id) REFERENCES auth_permission";
+    operator.batch_execute(other).await.unwrap();
+    let said = format!("{:#}", twin.crossfade("check").await.unwrap_err());
+    for found in [
+        "main_enhanceduser_manager_id_fkey is FOREIGN KEY (manager_id) REFERENCES main_enhanceduser(id) ON DELETE SET NULL",
+        "the table has no foreign key main_enhanceduser_groups_enhanceduser_id_fkey",
+        "no unified table has the constraint main_customuser_technician_id_fkey",
+        "the rule file does not repeat again",
+    ] {
+        assert!(said.contains(found), "{found}: {said}");
+    }
 }

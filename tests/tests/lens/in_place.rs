@@ -5,7 +5,8 @@ use rewrite_rules::Phase;
 
 use super::iso_agents::case;
 
-const BOTH: &str = "SELECT iso_agent_id = user_id AS x FROM client_profiles WHERE company_name = 'C'";
+const BOTH: &str =
+    "SELECT iso_agent_id = user_id AS x FROM client_profiles WHERE company_name = 'C'";
 
 #[tokio::test]
 async fn both_columns_are_set_also_of_what_replication_writes_and_whatever_a_client_has_set() {

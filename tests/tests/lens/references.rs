@@ -332,7 +332,8 @@ INSERT INTO tenants (id, c) VALUES ({h}04, {h});
 INSERT INTO tenants (id, d) VALUES ({h}06, {h}) RETURNING *;
 INSERT INTO tenants (id, e) VALUES ({h}07, {h});
 INSERT INTO tenants (id, f) VALUES ({h}08, {h}01), ({h}09, {h}08);
-INSERT INTO tenants (id, f) VALUES ({h}10, {h}11), ({h}11, {h}10);
+INSERT INTO tenants (id, f) VALUES ({h}10, NULL), ({h}11, {h}10);
+UPDATE tenants SET f = {h}11 WHERE id = {h}10;
 UPDATE tenants SET f = 777 WHERE id = {h}08;
 UPDATE tenants SET e = 777 WHERE id = {h}07;
 UPDATE tenants SET note = 'n' WHERE e = {h} RETURNING *;
@@ -387,4 +388,33 @@ async fn what_nothing_can_tell_at_repeatable_read_is_refused() {
     twin.refused("DELETE FROM houses WHERE id = 1", "nothing can tell")
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn truncate_reaches_what_refers_to_the_table_as_it_does_without_us() {
+    for phase in [
+        Phase::DualWrite,
+        Phase::DualRead,
+        Phase::UnifiedRead,
+        Phase::UnifiedOnly,
+    ] {
+        let twin = Twin::start_as_owner(HOUSES).await.unwrap();
+        twin.prepare().await.unwrap();
+        twin.carry_to(phase).await.unwrap();
+        for sql in [
+            "TRUNCATE houses",
+            "BEGIN",
+            "TRUNCATE tenants, houses",
+            "SELECT (SELECT count(*) FROM houses), (SELECT count(*) FROM tenants)",
+            "ROLLBACK",
+            "SELECT (SELECT count(*) FROM houses), (SELECT count(*) FROM tenants)",
+            "TRUNCATE houses CASCADE",
+            "SELECT (SELECT count(*) FROM houses), (SELECT count(*) FROM tenants)",
+        ] {
+            same(&twin, phase, sql).await;
+        }
+        if phase.writes_both() {
+            twin.verified(2).await;
+        }
+    }
 }

@@ -62,7 +62,11 @@ impl Reader<'_> {
 
     /// Lenses can see to a foreign key between them; to any other one a constraint of unified must.
     pub(super) fn held_somehow(&mut self, part: &TablePart, lens: &Lens, all: &[&Lens]) {
-        for key in lens.foreign_keys().iter().filter(|key| key.unified.is_none()) {
+        for key in lens
+            .foreign_keys()
+            .iter()
+            .filter(|key| key.unified.is_none())
+        {
             let mut parents = all.iter().filter(|other| other.legacy == key.parent);
             let parent = parents.find(|other| other.written.is_some());
             let message = match parent {

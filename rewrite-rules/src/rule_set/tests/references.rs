@@ -46,8 +46,14 @@ fn a_foreign_key_between_two_lenses_is_seen_to_by_both() {
         assert!(names(b).contains(word), "{word}");
     }
     // Each calls the other's functions by the names that they have.
-    let delete = b.functions().into_iter().find(|f| f.name.contains("delete_b_"));
-    let removes = a.functions().into_iter().find(|f| f.name.contains(".delete_a_"));
+    let delete = b
+        .functions()
+        .into_iter()
+        .find(|f| f.name.contains("delete_b_"));
+    let removes = a
+        .functions()
+        .into_iter()
+        .find(|f| f.name.contains(".delete_a_"));
     let (delete, removes) = (delete.expect("one"), removes.expect("one"));
     assert!(delete.ddl.contains(&format!("{}(", removes.name)));
 }

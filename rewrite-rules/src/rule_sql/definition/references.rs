@@ -25,9 +25,7 @@ pub(crate) struct References {
 
 pub(super) fn of(key: ForeignKeyConstraint, at: Location) -> Result<Placed<References>, SqlError> {
     let name = its_name(key.name.as_ref(), &key, at)?;
-    let unlike = |expected: &str| {
-        SqlError::new(format!("found `{key}`; expected {expected}"), at)
-    };
+    let unlike = |expected: &str| SqlError::new(format!("found `{key}`; expected {expected}"), at);
     let deferral = match &key.characteristics {
         None => Deferral::Never,
         Some(said) => {
@@ -127,7 +125,10 @@ mod tests {
     fn what_cannot_hold_on_is_told() {
         for (text, says) in [
             ("a int REFERENCES b", "without a name"),
-            ("a int CONSTRAINT f REFERENCES b MATCH FULL", "expected MATCH SIMPLE"),
+            (
+                "a int CONSTRAINT f REFERENCES b MATCH FULL",
+                "expected MATCH SIMPLE",
+            ),
         ] {
             let error = table(text).expect_err(text);
             assert!(error.message.contains(says), "{text}: {}", error.message);

@@ -31,7 +31,12 @@ impl Functions<'_> {
                 "(cf_image {row}, cf_mirror boolean) RETURNS {row}",
                 row = self.row
             ),
-            &format!("  cf_now {};\n{}{}", self.row, self.waiting(), self.fitting()),
+            &format!(
+                "  cf_now {};\n{}{}",
+                self.row,
+                self.waiting(),
+                self.fitting()
+            ),
             &body,
         )
     }
@@ -100,12 +105,21 @@ impl Functions<'_> {
             "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
              \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{said}{was}{fits}{sets}{computed}\
              \x20   PERFORM {accept};\n{enforce}{rekey}{wanted}    PERFORM {put};\n{read_back}{given}{mirror}{changed}    RETURN NEXT cf_now;\n  END LOOP;\n{follow}{refer}{moved}",
-            said = self.if_holding(&format!("    cf_now := {}(cf_now);\n", self.lens.named("said"))),
+            said = self.if_holding(&format!(
+                "    cf_now := {}(cf_now);\n",
+                self.lens.named("said")
+            )),
             wanted = self.if_holding("    cf_given := cf_now;\n"),
             given = self.as_given("cf_now", "cf_given", "    "),
-            changed = self.if_holding("    cf_wases := cf_wases || cf_was;\n    cf_ares := cf_ares || cf_now;\n"),
+            changed = self.if_holding(
+                "    cf_wases := cf_wases || cf_was;\n    cf_ares := cf_ares || cf_now;\n"
+            ),
             refer = self.refer_changed(),
-            moved = if moves { self.settle_moved() } else { String::new() },
+            moved = if moves {
+                self.settle_moved()
+            } else {
+                String::new()
+            },
             again = self.look_again(),
             enforce = self.enforce("cf_now", Some("cf_was")),
             was = if moves || enforces || self.holds_keys() {

@@ -19,12 +19,13 @@
 //! A row may come before what it refers to. Some lenses cannot put it before that (a membership of nobody): it
 //! waits in `keys`, and is put when the other comes.
 
+mod acts;
+
 use super::super::Written;
-use super::{Call, Functions};
+use super::Functions;
 use crate::lens::guarded::Guarded;
 use crate::lens::{
-    Action, Callers, ForeignKey, Function, LegacyColumn, Lens, Referrer, Work, quote_ident,
-    quote_literal,
+    Action, Callers, ForeignKey, Function, LegacyColumn, Lens, Referrer, quote_ident, quote_literal,
 };
 
 impl Functions<'_> {
@@ -45,7 +46,11 @@ impl Functions<'_> {
             all.extend([self.refers(), self.said()]);
         }
         for referrer in &self.written.referrers {
-            all.extend([self.left(referrer), self.came(referrer), self.gone(referrer)]);
+            all.extend([
+                self.left(referrer),
+                self.came(referrer),
+                self.gone(referrer),
+            ]);
         }
         all
     }
@@ -70,7 +75,9 @@ impl Functions<'_> {
              CREATE INDEX IF NOT EXISTS {index} ON {keys} (key);\n",
             image = self.image_ddl(),
             keys = keys(self.lens),
-            index = keys(self.lens).replacen("crossfade.", "", 1).replacen("keys_", "by_key_", 1),
+            index = keys(self.lens)
+                .replacen("crossfade.", "", 1)
+                .replacen("keys_", "by_key_", 1),
             row = self.row,
         )
     }
@@ -86,7 +93,7 @@ impl Functions<'_> {
             .map(|c| format!("cf_now.{c} IS NOT DISTINCT FROM cf_image.{c}"))
             .collect();
         let body = format!(
-            "  DELETE FROM {keys} AS k WHERE k.id = NEW.id RETURNING k.waits INTO cf_waits;\n\
+            "  DELETE FROM {keys} AS cf_k WHERE cf_k.id = NEW.id RETURNING cf_k.waits INTO cf_waits;\n\
              \x20 IF NOT FOUND THEN RETURN NULL; END IF;\n\
              \x20 IF NOT cf_waits THEN\n    {read} INTO cf_now;\n\
              \x20   IF NOT FOUND THEN RETURN NULL; END IF;\n  END IF;\n\
@@ -106,7 +113,10 @@ impl Functions<'_> {
             same = same.join(" AND "),
             record = self.lens.call_guarded(
                 Guarded::Record,
-                &format!("cf_image, {}, '23503'", quote_literal(&format!("violates foreign key constraint \"{}\"", key.name)))
+                &format!(
+                    "cf_image, {}, '23503'",
+                    quote_literal(&format!("violates foreign key constraint \"{}\"", key.name))
+                )
             ),
             referred = still_referred(self.lens, key, holder, key.on_delete, "cf_image"),
             absent = self.absent(key, holder),
@@ -114,7 +124,10 @@ impl Functions<'_> {
         let function = self.guarded(
             name.clone(),
             "() RETURNS trigger",
-            &format!("  cf_image {row} := NEW.image;\n  cf_now {row};\n  cf_waits boolean;\n", row = self.row),
+            &format!(
+                "  cf_image {row} := NEW.image;\n  cf_now {row};\n  cf_waits boolean;\n",
+                row = self.row
+            ),
             &body,
         );
         let trigger = name.replacen("crossfade.", "", 1);
@@ -150,7 +163,10 @@ impl Functions<'_> {
                 "{} || {} || {}",
                 quote_literal(&format!("Key ({})=(", names.join(", "))),
                 values(&columns, "cf_image"),
-                quote_literal(&format!(") is not present in table \"{}\".", holder.legacy.name))
+                quote_literal(&format!(
+                    ") is not present in table \"{}\".",
+                    holder.legacy.name
+                ))
             ),
         )
     }
@@ -162,12 +178,17 @@ impl Functions<'_> {
         for (number, key, _) in self.held() {
             let columns = columns_of(self.lens, key);
             let of = |image: &str| {
-                let all = columns.iter().map(|c| format!("{image}.{}", quote_ident(&c.name)));
+                let all = columns
+                    .iter()
+                    .map(|c| format!("{image}.{}", quote_ident(&c.name)));
                 all.collect::<Vec<_>>()
             };
-            let given: Vec<String> = of("cf_new").iter().map(|c| format!("{c} IS NOT NULL")).collect();
+            let given: Vec<String> = of("cf_new")
+                .iter()
+                .map(|c| format!("{c} IS NOT NULL"))
+                .collect();
             each += &format!(
-                "    DELETE FROM {keys} AS k WHERE k.key = cf_key AND k.number = {number} RETURNING k.waits INTO cf_waited;\n\
+                "    DELETE FROM {keys} AS cf_k WHERE cf_k.key = cf_key AND cf_k.number = {number} RETURNING cf_k.waits INTO cf_waited;\n\
                  \x20   cf_had := FOUND;\n\
                  \x20   IF (cf_had OR cf_olds IS NULL OR ROW({old})::text IS DISTINCT FROM ROW({new})::text) AND {given} THEN\n\
                  \x20     INSERT INTO {keys} (number, key, image, waits, gone, recorded)\n\
@@ -213,7 +234,7 @@ impl Functions<'_> {
             arms += &format!("    IF cf_key.number = {number} THEN{sets} END IF;\n");
         }
         let body = format!(
-            "  FOR cf_key IN SELECT * FROM {} AS k WHERE k.key = {} LOOP\n{arms}  END LOOP;\n  RETURN cf_image;\n",
+            "  FOR cf_key IN SELECT * FROM {} AS cf_k WHERE cf_k.key = {} LOOP\n{arms}  END LOOP;\n  RETURN cf_image;\n",
             keys(self.lens),
             self.lens.key_json("cf_image"),
         );
@@ -251,7 +272,9 @@ impl Functions<'_> {
              \x20   RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = {said},\n      HINT = {hint};\n  END IF;\n\
              \x20 FOR cf_child IN {read} LOOP\n    cf_left := cf_left || cf_child;\n  END LOOP;\n  RETURN cf_left;\n",
             said = quote_literal(&said),
-            hint = quote_literal("No constraint of unified stands for it in [table.constraints]. Use READ COMMITTED or SERIALIZABLE."),
+            hint = quote_literal(
+                "No constraint of unified stands for it in [table.constraints]. Use READ COMMITTED or SERIALIZABLE."
+            ),
             read = child.read_written(written, &conditions),
         );
         self.guarded(
@@ -261,7 +284,10 @@ impl Functions<'_> {
                 row = self.row,
                 of = child.image_type()
             ),
-            &format!("  cf_child {of};\n  cf_left {of}[] := '{{}}';\n", of = child.image_type()),
+            &format!(
+                "  cf_child {of};\n  cf_left {of}[] := '{{}}';\n",
+                of = child.image_type()
+            ),
             &body,
         )
         .after(&image_ddl_of(child, written))
@@ -276,10 +302,10 @@ impl Functions<'_> {
             let same: Vec<String> = child
                 .legacy_key()
                 .iter()
-                .map(|key| format!("d.{key} = (cf_child).{key}"))
+                .map(|key| format!("cf_d.{key} = (cf_child).{key}"))
                 .collect();
             body += &format!(
-                "    CONTINUE WHEN EXISTS (SELECT FROM unnest(cf_with) AS d WHERE {});\n",
+                "    CONTINUE WHEN EXISTS (SELECT FROM unnest(cf_with) AS cf_d WHERE {});\n",
                 same.join(" AND ")
             );
         }
@@ -294,7 +320,7 @@ impl Functions<'_> {
         }
         let body = format!(
             "  FOREACH cf_child IN ARRAY coalesce(cf_children, '{{}}') LOOP\n{body}\
-             \x20   DELETE FROM {keys} AS k WHERE k.key = {key} AND k.number = {number};\n\
+             \x20   DELETE FROM {keys} AS cf_k WHERE cf_k.key = {key} AND cf_k.number = {number};\n\
              \x20   INSERT INTO {keys} (number, key, image, waits, gone, recorded)\n\
              \x20     VALUES ({number}, {key}, cf_child, NOT EXISTS (SELECT 1 FROM ({read}) AS cf_r), true, false);\n\
              \x20 END LOOP;\n  RETURN true;\n",
@@ -315,34 +341,57 @@ impl Functions<'_> {
         )
     }
 
-    /// Who waits for a row of this table. They are to be put now.
+    /// Who waits for a row of this table, and whom it came too late for: they are to be put now.
     fn came(&self, referrer: &Referrer) -> Function {
-        let (child, _) = child_of(referrer);
+        let (child, written) = child_of(referrer);
         let places = referrer.key.places(self.lens).unwrap_or_default();
         let own = self.lens.legacy_key();
-        let same: Vec<String> = columns_of(child, &referrer.key)
+        let columns: Vec<String> = columns_of(child, &referrer.key)
+            .iter()
+            .map(|column| quote_ident(&column.name))
+            .collect();
+        let refers: Vec<String> = columns
             .iter()
             .zip(places)
-            .map(|(column, at)| format!("(k.image).{} = (cf_image).{}", quote_ident(&column.name), own[at]))
+            .map(|(column, at)| format!("(cf_k.image).{column} = (cf_image).{}", own[at]))
+            .collect();
+        let same: Vec<String> = columns
+            .iter()
+            .map(|c| format!("cf_now.{c} IS NOT DISTINCT FROM cf_child.{c}"))
+            .collect();
+        let sets: String = columns
+            .iter()
+            .map(|c| format!(" cf_now.{c} := cf_child.{c};"))
             .collect();
         let body = format!(
-            "  WITH cf_came AS (UPDATE {keys} AS k SET waits = false WHERE k.waits AND k.number = {number} AND {same}\n\
-             \x20   RETURNING k.image) SELECT array_agg(c.image) INTO cf_came FROM cf_came AS c;\n  RETURN cf_came;\n",
+            "  FOR cf_child IN SELECT (cf_k.image).* FROM {keys} AS cf_k WHERE cf_k.number = {number} AND {refers} LOOP\n\
+             \x20   {read} INTO cf_now;\n\
+             \x20   IF FOUND THEN\n      CONTINUE WHEN {same};\n     {sets}\n    ELSE\n      cf_now := cf_child;\n    END IF;\n\
+             \x20   UPDATE {keys} AS cf_k SET waits = false WHERE cf_k.number = {number} AND cf_k.key = {key};\n\
+             \x20   cf_came := cf_came || cf_now;\n  END LOOP;\n  RETURN cf_came;\n",
             keys = keys(child),
             number = referrer.number,
+            refers = refers.join(" AND "),
+            read = child.read_of(written, "cf_child"),
             same = same.join(" AND "),
+            key = child.key_json("cf_child"),
         );
         self.guarded(
             self.lens.named(&format!("came_{}", self.number(referrer))),
             &format!("(cf_image {}) RETURNS {}[]", self.row, child.image_type()),
-            &format!("  cf_came {}[];\n", child.image_type()),
+            &format!(
+                "  cf_child {row};\n  cf_now {row};\n  cf_came {row}[] := '{{}}';\n",
+                row = child.image_type()
+            ),
             &body,
         )
     }
 
     fn number(&self, referrer: &Referrer) -> usize {
         let mut all = self.written.referrers.iter();
-        1 + all.position(|other| std::ptr::eq(other, referrer)).unwrap_or_default()
+        1 + all
+            .position(|other| std::ptr::eq(other, referrer))
+            .unwrap_or_default()
     }
 }
 
@@ -353,7 +402,10 @@ fn keys(lens: &Lens) -> String {
 
 fn child_of(referrer: &Referrer) -> (&Lens, &Written) {
     let written = referrer.child.written.as_ref();
-    (&referrer.child, written.expect("only a written lens has foreign keys"))
+    (
+        &referrer.child,
+        written.expect("only a written lens has foreign keys"),
+    )
 }
 
 fn image_ddl_of(child: &Lens, written: &Written) -> String {
@@ -387,7 +439,13 @@ fn lock_parent(lens: &Lens, key: &ForeignKey, holder: &Lens, image: &str) -> Str
     let mut conditions: Vec<String> = columns_of(lens, key)
         .iter()
         .zip(places)
-        .map(|(column, at)| format!("{} = ({image}).{}", written.query.key[at], quote_ident(&column.name)))
+        .map(|(column, at)| {
+            format!(
+                "{} = ({image}).{}",
+                written.query.key[at],
+                quote_ident(&column.name)
+            )
+        })
         .collect();
     conditions.extend(written.query.condition.iter().map(|c| format!("({c})")));
     let ours = |table| written.tables.contains(table) || written.crosswalk.contains(table);
@@ -410,7 +468,13 @@ fn lock_parent(lens: &Lens, key: &ForeignKey, holder: &Lens, image: &str) -> Str
 }
 
 /// Something refers to what has gone. RESTRICT says so in its own words since PostgreSQL 18.
-fn still_referred(child: &Lens, key: &ForeignKey, parent: &Lens, action: Action, image: &str) -> String {
+fn still_referred(
+    child: &Lens,
+    key: &ForeignKey,
+    parent: &Lens,
+    action: Action,
+    image: &str,
+) -> String {
     let columns = columns_of(child, key);
     let places = key.places(parent).unwrap_or_default();
     let keys: Vec<&LegacyColumn> = parent.key_columns().collect();
@@ -420,7 +484,10 @@ fn still_referred(child: &Lens, key: &ForeignKey, parent: &Lens, action: Action,
             "{} || {} || {}",
             quote_literal(&format!("Key ({})=(", names.join(", "))),
             values(&columns, image),
-            quote_literal(&format!(") is {said} from table \"{}\".", child.legacy.name))
+            quote_literal(&format!(
+                ") is {said} from table \"{}\".",
+                child.legacy.name
+            ))
         )
     };
     let said = |what: &str| {
@@ -433,7 +500,13 @@ fn still_referred(child: &Lens, key: &ForeignKey, parent: &Lens, action: Action,
     if action != Action::Restrict {
         return plain;
     }
-    let own = raise(child, key, "23001", &said("RESTRICT setting of "), &detail("referenced"));
+    let own = raise(
+        child,
+        key,
+        "23001",
+        &said("RESTRICT setting of "),
+        &detail("referenced"),
+    );
     format!("IF current_setting('server_version_num')::int >= 180000 THEN\n{own}  END IF;\n{plain}")
 }
 
@@ -446,281 +519,6 @@ fn raise(child: &Lens, key: &ForeignKey, sqlstate: &str, message: &str, detail: 
         quote_literal(&child.legacy.name),
         quote_literal(&child.legacy.schema),
     )
-}
-
-/// What the functions of a client's writes say of foreign keys, each as statements.
-impl Functions<'_> {
-    /// `refers` of arrays of images in variables.
-    pub(super) fn refer(&self, olds: &str, news: &str, waits: bool, indent: &str) -> String {
-        if !self.holds_keys() {
-            return String::new();
-        }
-        format!(
-            "{indent}PERFORM {}({olds}, {news}, {waits}, false);\n",
-            self.lens.named("refers")
-        )
-    }
-
-    /// The names of the columns of the foreign keys.
-    pub(super) fn referring(&self) -> Vec<&str> {
-        let keys = self.held().flat_map(|(_, key, _)| columns_of(self.lens, key));
-        let mut names: Vec<&str> = keys.map(|column| column.name.as_str()).collect();
-        names.dedup();
-        names
-    }
-
-    /// The columns of the foreign keys as the client gave them, whatever `read` tells of them by now.
-    pub(super) fn as_given(&self, image: &str, given: &str, indent: &str) -> String {
-        let names = self.referring().into_iter().map(quote_ident);
-        names
-            .map(|name| format!("{indent}{image}.{name} := {given}.{name};\n"))
-            .collect()
-    }
-
-    /// Whether what an image refers to is there, of each foreign key that is given.
-    fn all_there(&self, image: &str) -> String {
-        self.held()
-            .map(|(_, key, holder)| {
-                let given: Vec<String> = columns_of(self.lens, key)
-                    .iter()
-                    .map(|c| format!("{image}.{} IS NOT NULL", quote_ident(&c.name)))
-                    .collect();
-                format!(
-                    "  IF {} THEN\n    {};\n    cf_waits := cf_waits OR NOT FOUND;\n  END IF;\n",
-                    given.join(" AND "),
-                    lock_parent(self.lens, key, holder, image)
-                )
-            })
-            .collect()
-    }
-
-    /// What is done of a row that does not read back after it was put: it waits, if what it refers to is not there.
-    pub(super) fn or_waits(&self, image: &str, lost: &str) -> String {
-        if !self.holds_keys() {
-            return lost.to_owned();
-        }
-        format!(
-            "  cf_waits := false;\n{}  IF NOT cf_waits THEN {lost} END IF;\n{}  cf_now := {image};\n",
-            self.all_there(image),
-            self.refer("NULL", &format!("ARRAY[{image}]"), true, "  "),
-        )
-    }
-
-    /// `put_one` while legacy leads, whose own foreign keys decide: a row that cannot be put yet waits for what
-    /// it refers to, and is recorded if that does not come to unified.
-    pub(super) fn put_or_wait(&self) -> String {
-        let put = format!("PERFORM {}", self.lens.call(Call::PutOne, "cf_image"));
-        let waits = match self.holds_keys() {
-            false => String::new(),
-            true => format!(
-                ";\n      IF NOT EXISTS (SELECT 1 FROM ({}) AS cf_r) THEN\n        PERFORM {}(NULL, ARRAY[cf_image], true, cf_record);\n      END IF",
-                self.lens.read_of(self.written, "cf_image"),
-                self.lens.named("refers"),
-            ),
-        };
-        let waiting = self.put_waiting("cf_image", "      ");
-        let waiting = waiting.trim_end().trim_end_matches(';');
-        match waiting.is_empty() {
-            true => format!("{put}{waits}"),
-            false => format!("{put}{waits};\n{waiting}"),
-        }
-    }
-
-    /// Puts those that waited for a row that has come.
-    pub(super) fn put_waiting(&self, image: &str, indent: &str) -> String {
-        let referrers = self.written.referrers.iter();
-        referrers
-            .map(|referrer| {
-                let number = self.number(referrer);
-                format!(
-                    "{indent}PERFORM {}(c) FROM unnest({}({image})) AS c;\n",
-                    referrer.child.call_name(Call::PutOne),
-                    self.lens.named(&format!("came_{number}")),
-                )
-            })
-            .collect()
-    }
-
-    /// Variables of those that refer to rows which go or move.
-    pub(super) fn declare_left(&self) -> String {
-        let referrers = self.written.referrers.iter();
-        referrers
-            .map(|referrer| {
-                let (number, row) = (self.number(referrer), referrer.child.image_type());
-                format!(
-                    "  cf_left_{number} {row}[] := '{{}}';\n  cf_is_{number} {row};\n  cf_be_{number} {row};\n"
-                )
-            })
-            .collect()
-    }
-
-    /// While legacy leads its own foreign keys act, by themselves and where no proxy sees it: what they do to the rows
-    /// that refer to one which goes, or moves (from `from` to `to`), is done in unified as well. `doing` is what does
-    /// the latter.
-    pub(super) fn following_actions(&self, doing: &str, moves: Option<(&str, &str)>) -> String {
-        let (mut before, mut behind) = (String::new(), String::new());
-        let lost = moves.map_or("cf_image", |(from, _)| from);
-        for referrer in &self.written.referrers {
-            let key = &referrer.key;
-            let action = match moves {
-                Some(_) => key.on_update,
-                None => key.on_delete,
-            };
-            let number = self.number(referrer);
-            let (child, left) = (&referrer.child, format!("cf_left_{number}"));
-            let columns = columns_of(child, key);
-            let new: Vec<String> = match (action, moves) {
-                (Action::Nothing | Action::Restrict, _) => continue,
-                (Action::SetNull, _) => columns.iter().map(|_| "NULL".to_owned()).collect(),
-                (Action::SetDefault, _) => columns
-                    .iter()
-                    .map(|c| c.default.clone().unwrap_or("NULL".to_owned()))
-                    .collect(),
-                (Action::Cascade, Some((_, to))) => {
-                    let own = self.lens.legacy_key();
-                    let places = key.places(self.lens).unwrap_or_default();
-                    places.iter().map(|&at| format!("({to}).{}", own[at])).collect()
-                }
-                (Action::Cascade, None) => Vec::new(),
-            };
-            before += &format!(
-                "{left} := {}({lost}, true);\n      ",
-                self.lens.named(&format!("left_{number}"))
-            );
-            if new.is_empty() {
-                behind += &format!(
-                    ";\n      PERFORM {}({left}, cf_record)",
-                    child.function_name(Work::Remove)
-                );
-                continue;
-            }
-            let sets: String = columns
-                .iter()
-                .zip(new)
-                .map(|(c, value)| format!(" cf_is_{number}.{} := {value};", quote_ident(&c.name)))
-                .collect();
-            behind += &format!(
-                ";\n      FOREACH cf_is_{number} IN ARRAY {left} LOOP\n       {sets}\n        PERFORM {}(ARRAY[cf_is_{number}], cf_record);\n      END LOOP",
-                child.function_name(Work::Put)
-            );
-        }
-        format!("{before}{doing}{behind}")
-    }
-
-    pub(super) fn look_left(&self, image: &str, indent: &str) -> String {
-        let referrers = self.written.referrers.iter();
-        referrers
-            .map(|referrer| {
-                let number = self.number(referrer);
-                format!(
-                    "{indent}cf_left_{number} := cf_left_{number} || {}({image}, cf_mirror);\n",
-                    self.lens.named(&format!("left_{number}"))
-                )
-            })
-            .collect()
-    }
-
-    /// What becomes of those that refer to rows which have gone.
-    pub(super) fn settle_gone(&self) -> String {
-        let referrers = self.written.referrers.iter();
-        referrers
-            .map(|referrer| self.settle_left(referrer, referrer.key.on_delete, false))
-            .collect()
-    }
-
-    /// The same where they have moved, from the keys of `cf_froms` to those of `cf_tos`.
-    pub(super) fn settle_moved(&self) -> String {
-        let referrers = self.written.referrers.iter();
-        referrers
-            .map(|referrer| self.settle_left(referrer, referrer.key.on_update, true))
-            .collect()
-    }
-
-    fn settle_left(&self, referrer: &Referrer, action: Action, moved: bool) -> String {
-        let number = self.number(referrer);
-        let child = &referrer.child;
-        let columns = columns_of(child, &referrer.key);
-        let own = self.lens.legacy_key();
-        let same: Vec<String> = own
-            .iter()
-            .map(|key| format!("d.{key} = (cf_is_{number}).{key}"))
-            .collect();
-        // What went with it needs nothing more.
-        let went = match child.legacy == self.lens.legacy && !moved {
-            true => format!(
-                "    CONTINUE WHEN EXISTS (SELECT FROM unnest(cf_done) AS d WHERE {});\n",
-                same.join(" AND ")
-            ),
-            false => String::new(),
-        };
-        let each = |sets: &str, write: &str| {
-            format!(
-                "  FOREACH cf_is_{number} IN ARRAY cf_left_{number} LOOP\n{went}    cf_be_{number} := cf_is_{number};\n{sets}\
-                 \x20   {write};\n  END LOOP;\n"
-            )
-        };
-        let names: Vec<String> = columns.iter().map(|c| quote_literal(&c.name)).collect();
-        // Its lens may not show it without what it referred to.
-        let change = format!(
-            "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], ARRAY[cf_be_{number}], ARRAY[{}], true, cf_mirror);\n\
-             \x20   IF NOT FOUND THEN PERFORM {}(cf_be_{number}); END IF",
-            child.call_name(Call::Change),
-            names.join(", "),
-            child.call_name(Call::PutOne),
-        );
-        let set = |value: &dyn Fn(&LegacyColumn) -> String| -> String {
-            let sets = columns.iter().map(|column| {
-                format!("    cf_be_{number}.{} := {};\n", quote_ident(&column.name), value(column))
-            });
-            sets.collect()
-        };
-        match action {
-            Action::Nothing | Action::Restrict => format!(
-                "  PERFORM {}(cf_left_{number}, {}, {moved});\n",
-                self.lens.named(&format!("gone_{number}")),
-                if moved { "NULL" } else { "cf_done" },
-            ),
-            Action::SetNull => each(&set(&|_| "NULL".to_owned()), &change),
-            Action::SetDefault => {
-                let default = |c: &LegacyColumn| c.default.clone().unwrap_or("NULL".to_owned());
-                each(&set(&default), &change)
-            }
-            Action::Cascade if moved => {
-                let places = referrer.key.places(self.lens).unwrap_or_default();
-                let own = self.lens.legacy_key();
-                let of = |at: usize, array: &str| format!("({array}[cf_at]).{}", own[at]);
-                let pairs: Vec<(String, usize)> = columns
-                    .iter()
-                    .map(|c| quote_ident(&c.name))
-                    .zip(places)
-                    .collect();
-                let same: Vec<String> = pairs
-                    .iter()
-                    .map(|(c, at)| format!("cf_is_{number}.{c} = {}", of(*at, "cf_froms")))
-                    .collect();
-                let sets: String = pairs
-                    .iter()
-                    .map(|(c, at)| format!("        cf_be_{number}.{c} := {};\n", of(*at, "cf_tos")))
-                    .collect();
-                each(
-                    &format!(
-                        "    FOR cf_at IN 1 .. coalesce(cardinality(cf_froms), 0) LOOP\n      IF {} THEN\n{sets}      END IF;\n    END LOOP;\n",
-                        same.join(" AND ")
-                    ),
-                    &change,
-                )
-            }
-            Action::Cascade => each(
-                "",
-                &format!(
-                    "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], true, cf_mirror);\n\
-                     \x20   IF NOT FOUND THEN PERFORM {}(cf_is_{number}); END IF",
-                    child.call_name(Call::Delete),
-                    child.call_name(Call::RemoveOne),
-                ),
-            ),
-        }
-    }
 }
 
 impl Function {
