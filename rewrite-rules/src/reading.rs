@@ -13,7 +13,8 @@ use crate::rewrite::{self, Plan, Remarks, Scope};
 use crate::rule_set::RuleSet;
 use crate::splice::{Output, Source};
 use crate::statement::{
-    Answer, Reading, Refusal, Rewritten, SearchPath, SessionEffects, ShadowPair, Verdict,
+    Answer, Named, Reading, Refusal, Rename, Rewritten, STAGED, SearchPath, SessionEffects,
+    ShadowPair, Verdict,
 };
 use crate::template::Form;
 use crate::tokens::{self, Token, Tokens};
@@ -139,8 +140,14 @@ impl RuleSet {
                     output,
                     prepared,
                     around,
+                    table,
                     answers,
                 } => {
+                    remarks.renames.push(Rename {
+                        kind: Named::Table,
+                        from: STAGED.to_owned(),
+                        to: table,
+                    });
                     pieces.push((tokens.extent(), output));
                     staged = Some(((tokens.extent(), prepared), around));
                     answered = answers;

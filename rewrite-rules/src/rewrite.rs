@@ -79,6 +79,8 @@ pub(crate) enum Plan {
         output: Output,
         prepared: Output,
         around: Around,
+        /// The table that the client named.
+        table: String,
         answers: Vec<Answer>,
     },
 }

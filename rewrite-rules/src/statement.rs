@@ -2,6 +2,8 @@
 
 mod told;
 
+pub(crate) use told::STAGED;
+
 use std::sync::Arc;
 
 use crate::lens::TableName;

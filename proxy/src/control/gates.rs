@@ -107,10 +107,11 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
         // Legacy must have what unified took alone before it decides again.
         (UnifiedRead, DualRead) => &[Checked, LegacyCurrent, LedgerEmpty],
         (Retired, UnifiedOnly) => &[TablesExist],
-        // Unified, which is still read, and legacy, which is written again, must be what the rules say.
-        (UnifiedOnly, UnifiedRead) | (DualRead, ShadowRead) => &[Checked],
-        // Where legacy decides and is read, nothing that it has can get lost, and a way out is not barred.
-        (DualWrite, LegacyOnly) | (ShadowRead, DualWrite) => &[],
+        // Legacy, which is written again, must be what the rules say.
+        (UnifiedOnly, UnifiedRead) => &[Checked],
+        // Where legacy is read nothing that it has can get lost, and whatever is wrong with unified, this
+        // is the way out.
+        (DualWrite, LegacyOnly) | (ShadowRead, DualWrite) | (DualRead, ShadowRead) => &[],
         (
             LegacyOnly | DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly | Retired,
             LegacyOnly | DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly | Retired,

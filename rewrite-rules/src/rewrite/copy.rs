@@ -17,7 +17,7 @@
 //! staging table is prepared alone, and the session runs the others before and behind its execution.
 
 use super::{ManagedRef, Plan, Scope, read};
-use crate::lens::{LegacyColumn, quote_ident};
+use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
@@ -73,10 +73,7 @@ fn columns(scope: &Scope<'_>, found: &ManagedRef<'_>) -> Result<Option<Vec<Strin
         return Ok(Some(names));
     }
     match found.managed.side {
-        Side::Legacy => {
-            let columns = lens.columns.iter().filter(|column| !column.is_computed());
-            Ok(Some(columns.map(|column| column.name.clone()).collect()))
-        }
+        Side::Legacy => Ok(Some(written_columns(lens))),
         Side::Unified
             if lens
                 .columns
@@ -91,6 +88,12 @@ fn columns(scope: &Scope<'_>, found: &ManagedRef<'_>) -> Result<Option<Vec<Strin
         }
         Side::Unified => Ok(None),
     }
+}
+
+/// All of the legacy table's that can be written.
+fn written_columns(lens: &Lens) -> Vec<String> {
+    let columns = lens.columns.iter().filter(|column| !column.is_computed());
+    columns.map(|column| column.name.clone()).collect()
 }
 
 fn copy_out<'a>(
@@ -141,7 +144,14 @@ fn copy_in<'a>(
         ));
     }
     let table = found.managed.table.sql();
-    let names = columns(scope, found)?;
+    let mut names = columns(scope, found)?;
+    if let (Some(names), Side::Legacy) = (&mut names, found.managed.side) {
+        // The staging table lacks what the legacy one does not have either, and COPY says so.
+        let lens = found.managed.lens;
+        if names.iter().any(|name| lens.column(name).is_none()) {
+            *names = written_columns(lens);
+        }
+    }
     let list = names.as_ref().map(|names| {
         let quoted: Vec<String> = names.iter().map(|name| quote_ident(name)).collect();
         quoted.join(", ")
@@ -186,6 +196,7 @@ fn copy_in<'a>(
     Ok(Plan::Staged {
         output,
         prepared,
+        table: found.managed.table.name.clone(),
         around: Around {
             before: create,
             after: [insert, drop.to_owned()],

@@ -20,8 +20,8 @@ const COMMANDS: [&str; 11] = [
     "SELECT",
 ];
 
-/// What the staging table of a COPY is called.
-const STAGED: &str = "COPY cf_copy,";
+/// What the staging table of a COPY is called. It is renamed in errors, as what stands for it.
+pub(crate) const STAGED: &str = "cf_copy";
 
 impl Rewritten {
     /// A detail. `Key (mail)=(a@x) already exists.` names columns without quotation marks.
@@ -97,9 +97,10 @@ impl Rewritten {
     /// Where it happened; `None` if the client would be shown what it has not written.
     #[must_use]
     pub fn client_context(&self, context: &str) -> Option<String> {
-        let mut tables = self.renames.iter().filter(|r| r.kind == Named::Table);
-        let said = match context.strip_prefix(STAGED) {
-            Some(line) => format!("COPY {},{line}", tables.next()?.to),
+        let staged = context.strip_prefix("COPY ");
+        let staged = staged.and_then(|table| table.strip_prefix(STAGED));
+        let said = match staged.filter(|rest| rest.starts_with(',')) {
+            Some(line) => format!("COPY {}{line}", self.client_name(Named::Table, STAGED)),
             None => context.to_owned(),
         };
         // Lines of functions and statements of ours.

@@ -55,6 +55,7 @@ async fn a_copy_that_is_prepared_is_answered_as_by_the_server_in_every_phase() {
     twin.in_every_phase(async |phase| {
         for (alone, through) in both("alone", "migrated") {
             for cut in [Cut::Turns, Cut::Bytes] {
+                eprintln!("{phase} {} {cut:?}", alone.name);
                 let expected = alone.play(twin.port_alone(), cut).await.unwrap();
                 let found = through.play(twin.port(), cut).await.unwrap();
                 // The greetings tell of two servers.
