@@ -135,14 +135,7 @@ async fn a_column_that_was_added_around_the_proxies_is_not_clean_and_holds_up_st
     }
     let undeclared = "column nickname is not in `columns`: its values would be lost";
     says(&proxy, &["check", "iso_agents"], 1, &[undeclared]).await;
-    let by_verify = "the last verify found columns that the rule file does not have: nickname";
-    says(
-        &proxy,
-        &["advance", "iso_agents"],
-        1,
-        &[undeclared, by_verify],
-    )
-    .await;
+    says(&proxy, &["advance", "iso_agents"], 1, &[undeclared]).await;
     says(&proxy, &["rollback", "iso_agents"], 1, &[undeclared]).await;
     operator
         .batch_execute("ALTER TABLE iso_agents DROP nickname; ALTER TABLE iso_agents ALTER full_name TYPE varchar(300)")
@@ -156,6 +149,25 @@ async fn a_column_that_was_added_around_the_proxies_is_not_clean_and_holds_up_st
         .unwrap();
     says(&proxy, &["verify", "iso_agents"], 0, &["iso_agents: clean"]).await;
     proxy.crossfade(&["rollback", "iso_agents"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_verify_that_found_such_a_column_opens_no_gate() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("gate", Phase::DualRead).await.unwrap();
+    let operator = world.client(&world.postgres.url("gate")).await.unwrap();
+    operator
+        .batch_execute("SET crossfade.ddl = 'on'; ALTER TABLE iso_agents ADD nickname text")
+        .await
+        .unwrap();
+    says(&proxy, &["verify", "iso_agents"], 1, &[]).await;
+    // The column is gone again; what that verify saw is what counts until the next one.
+    operator
+        .batch_execute("ALTER TABLE iso_agents DROP nickname")
+        .await
+        .unwrap();
+    let found = "the last verify found columns that the rule file does not have: nickname";
+    says(&proxy, &["advance", "iso_agents"], 1, &[found]).await;
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn a_reverse_backfill_puts_what_legacy_can_hold() {
     }
     twin.crossfade("rollback").await.unwrap();
     let said = twin.crossfade("verify").await;
-    let said = said.map_or_else(|error| error.to_string(), |said| said);
+    let said = said.unwrap_or_else(|error| error.to_string());
     assert!(said.contains("different 2"), "{said}");
     twin.crossfade("backfill --reverse").await.unwrap();
     twin.verified(3).await;
@@ -102,7 +102,7 @@ async fn verify_compares_a_column_where_it_is_not_lossy() {
     operator.batch_execute(around).await.unwrap();
     for how in ["verify", "verify --by-ranges"] {
         let said = twin.crossfade(how).await;
-        let said = said.map_or_else(|error| error.to_string(), |said| said);
+        let said = said.unwrap_or_else(|error| error.to_string());
         assert!(
             said.contains("missing 0   extra 0   different 1"),
             "{how}: {said}"

@@ -55,7 +55,6 @@ async fn a_copy_that_is_prepared_is_answered_as_by_the_server_in_every_phase() {
     twin.in_every_phase(async |phase| {
         for (alone, through) in both("alone", "migrated") {
             for cut in [Cut::Turns, Cut::Bytes] {
-                eprintln!("{phase} {} {cut:?}", alone.name);
                 let expected = alone.play(twin.port_alone(), cut).await.unwrap();
                 let found = through.play(twin.port(), cut).await.unwrap();
                 // The greetings tell of two servers.
@@ -98,10 +97,10 @@ async fn a_copy_that_was_prepared_in_one_phase_is_run_in_another() {
     let prepared = [parse("kept", text), sync()].concat();
     client.send(&prepared).await.unwrap();
     client.until_ready().await.unwrap();
-    let left = std::cell::RefCell::new(client);
+    let left = tokio::sync::Mutex::new(client);
     twin.in_every_phase(async |phase| {
         let id = 100 + phase as usize;
-        let answer = copied(&mut left.borrow_mut(), id).await;
+        let answer = copied(&mut *left.lock().await, id).await;
         let tags: Vec<String> = answer
             .iter()
             .filter(|m| m.tag == b'C')
@@ -118,7 +117,7 @@ async fn a_copy_that_was_prepared_in_one_phase_is_run_in_another() {
     .unwrap();
     let retired = twin.advance(Phase::Retired).await;
     retired.unwrap();
-    let answer = copied(&mut left.borrow_mut(), 200).await;
+    let answer = copied(&mut *left.lock().await, 200).await;
     assert!(
         answer
             .iter()

@@ -449,9 +449,7 @@ fn what_decides_whether_a_row_is_lossy_concerns_the_column() {
 fn a_condition_of_lossy_rows_is_checked_like_read() {
     let wrong = |condition: &str, says: &str| {
         let text = lossy_when(condition);
-        let error = compile(&text)
-            .err()
-            .unwrap_or_else(|| panic!("`{condition}` was accepted"));
+        let error = compile(&text).expect_err(condition);
         let line = text[..text.find("lossy = [").expect("it is there")]
             .matches('\n')
             .count()
@@ -470,7 +468,7 @@ fn a_condition_of_lossy_rows_is_checked_like_read() {
     let derived = "[migration]\nname = \"a\"\nphase = \"legacy_only\"\n[[table]]\nlegacy = \"public.a\"\n\
                    unified = \"public.b\"\nkey = [\"id\"]\nlossy = [{ columns = [\"n\"], when = \"n > 1\" }]\n\
                    columns = \"id integer NOT NULL, n integer\"\n";
-    let error = compile(derived).err().expect("only `read` can say it");
+    let error = compile(derived).expect_err("only `read` can say it");
     assert!(error.contains("found this without `read`"), "{error}");
 }
 
