@@ -130,6 +130,8 @@ async fn race(
         }
     }
     answer(other, "ROLLBACK").await;
+    // Of a row that it only locked PostgreSQL says so of either.
+    let told = told.replace("concurrent delete", "concurrent update");
     format!("{began}\n{told}\n{}", answer(one, rows).await)
 }
 
