@@ -33,7 +33,7 @@ pub(crate) use functions::Work;
 pub use generated::Generated;
 pub use guarded::Callers;
 pub use hidden::WhenHidden;
-pub use in_place::InPlace;
+pub use in_place::{InPlace, TRIGGER};
 pub use lookups::Lookup;
 pub use range::KeyRange;
 pub(crate) use references::link;
