@@ -35,7 +35,7 @@ pub(crate) use functions::Work;
 pub use generated::Generated;
 pub use guarded::Callers;
 pub use hidden::WhenHidden;
-pub use in_place::InPlace;
+pub use in_place::{InPlace, TRIGGER};
 pub use lookups::Lookup;
 pub use lossy::Lossy;
 pub use range::KeyRange;

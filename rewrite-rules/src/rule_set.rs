@@ -219,7 +219,7 @@ impl RuleSet {
                 } else {
                     words.push(lens.legacy.name.clone());
                 }
-                if migration.phase >= Phase::UnifiedRead {
+                if migration.phase != Phase::LegacyOnly {
                     words.extend(lens.constraint_names().map(str::to_owned));
                 }
                 if migration.phase.writes_both() {

@@ -2,6 +2,7 @@
 //! table alone. The gates look at the same things; here each is told with what it says.
 
 use rewrite_rules::Lens;
+use rewrite_rules::lens::TRIGGER;
 use tokio_postgres::Client;
 
 use super::{About, Findings};
@@ -58,7 +59,7 @@ pub(super) async fn check(
 ) -> Result<(), ControlError> {
     if lens.in_place.is_some() {
         // The table stays: nothing that names it means another one.
-        return Ok(());
+        return fires_always(client, lens, findings).await;
     }
     let own = [lens.legacy.sql()];
     let keys = neighbours::foreign_keys_to(client, lens, &own).await?;
@@ -108,6 +109,30 @@ pub(super) async fn check(
         rights(client, &sides, findings).await?;
     }
     lacking(rights::missing_sequences(client, lens).await?, findings);
+    Ok(())
+}
+
+/// The trigger that sets both columns must do so of what replication writes as well, which takes the table's owner
+/// to say.
+async fn fires_always(
+    client: &Client,
+    lens: &Lens,
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    let table = lens.legacy.sql();
+    let only = client
+        .query_opt(
+            "SELECT FROM pg_trigger WHERE tgrelid = to_regclass($1) AND tgname = $2 AND tgenabled <> 'A'",
+            &[&table, &TRIGGER],
+        )
+        .await
+        .map_err(ControlError::sql("look at the trigger of columns that move"))?;
+    if only.is_some() {
+        findings.warning(
+            format!("trigger {TRIGGER} does not fire under session_replication_role = replica"),
+            &format!("as the owner: ALTER TABLE {table} ENABLE ALWAYS TRIGGER {TRIGGER}"),
+        );
+    }
     Ok(())
 }
 

@@ -18,7 +18,7 @@ impl<P: Pin> Session<P> {
         let read = self.expects.front().and_then(Expect::read);
         let statement = self.expects.front().map_or(0, Expect::statement);
         let act = match (self.deferred.blamed(read), read) {
-            (Some(blamed), _) if translate::may_come_behind(fields) => {
+            (Some(blamed), _) if translate::may_come_behind(fields, &blamed) => {
                 translate::behind(fields, &blamed, insert)
             }
             (_, Some(reading)) => translate::error(fields, reading, statement, insert),

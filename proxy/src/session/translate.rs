@@ -63,12 +63,15 @@ pub(super) fn error(
     }
 }
 
-/// Whether it is an error of a constraint, which may have been deferred, or of what looks at one.
-pub(super) fn may_come_behind(fields: Fields<'_>) -> bool {
+/// Whether it may be an error of what the transaction's statements have left to be looked at: of a constraint of the
+/// tables that they were rewritten to, or of a function of Crossfade's.
+pub(super) fn may_come_behind(fields: Fields<'_>, blamed: &Rewritten) -> bool {
     const OURS: &[u8] = b"crossfade.";
     let context = fields.value(b'W').unwrap_or_default();
     let ours = context.windows(OURS.len()).any(|window| window == OURS);
-    ours || fields.sqlstate().starts_with(b"23") && fields.value(b'n').is_some()
+    let message = fields.value(b'M').and_then(|m| std::str::from_utf8(m).ok());
+    let names_them = message.is_some_and(|said| blamed.client_message(said, None) != said);
+    ours || names_them && fields.sqlstate().starts_with(b"23") && fields.value(b'n').is_some()
 }
 
 /// An error that statements before have caused.

@@ -1,8 +1,8 @@
-//! SET CONSTRAINTS by the legacy table's names, once unified leads: it reaches what stands for them there.
+//! SET CONSTRAINTS by the legacy table's names: it reaches what stands for them in unified.
 //!
 //! ```text
 //! SET CONSTRAINTS enhanceduser_technician_fk DEFERRED
-//! SET CONSTRAINTS enhanceduser_technician_fk, "public"."customuser_technician_fk" DEFERRED   (unified_read)
+//! SET CONSTRAINTS enhanceduser_technician_fk, "public"."customuser_technician_fk" DEFERRED   (both are written)
 //! SET CONSTRAINTS "public"."customuser_technician_fk" DEFERRED                    (legacy is left)
 //! ```
 //!
@@ -17,7 +17,7 @@ use crate::splice::Source;
 use crate::statement::Refusal;
 use crate::tree::Tree;
 
-/// A constraint that the statement names, of a legacy table whose unified rows lead.
+/// A constraint that the statement names, of a legacy table whose unified rows are written.
 pub(super) struct Named<'a> {
     node: &'a Tree,
     pub lens: &'a Lens,
@@ -32,8 +32,8 @@ pub(super) fn named<'a>(scope: &Scope<'a>) -> Result<Vec<Named<'a>>, Refusal> {
         return Ok(found);
     }
     let migrations = scope.set.migrations().iter();
-    let leading = migrations.filter(|migration| migration.phase >= Phase::UnifiedRead);
-    let lenses: Vec<(Phase, &Lens)> = leading
+    let written = migrations.filter(|migration| migration.phase != Phase::LegacyOnly);
+    let lenses: Vec<(Phase, &Lens)> = written
         .flat_map(|migration| migration.left_behind().map(|lens| (migration.phase, lens)))
         .collect();
     for node in scope.statement.list("constraints") {
@@ -126,15 +126,16 @@ constraints."Team fk" = "new_team"
     }
 
     #[test]
-    fn a_constraint_goes_by_its_legacy_name_where_unified_leads() {
+    fn a_constraint_goes_by_its_legacy_name() {
         let set = r#"SET CONSTRAINTS s."Team fk", other /* not ours */ DEFERRED"#;
-        for phase in [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead] {
-            assert_eq!(rewritten(phase, set), "as it came", "{phase}");
+        assert_eq!(rewritten(Phase::LegacyOnly, set), "as it came");
+        for phase in Phase::ALL.into_iter().filter(|phase| phase.writes_both()) {
+            assert_eq!(
+                rewritten(phase, set),
+                r#"SET CONSTRAINTS s."Team fk", "u"."new_team", other /* not ours */ DEFERRED"#,
+                "{phase}"
+            );
         }
-        assert_eq!(
-            rewritten(Phase::UnifiedRead, set),
-            r#"SET CONSTRAINTS s."Team fk", "u"."new_team", other /* not ours */ DEFERRED"#
-        );
         for phase in [Phase::UnifiedOnly, Phase::Retired] {
             assert_eq!(
                 rewritten(phase, set),

@@ -262,8 +262,9 @@ impl Functions<'_> {
             )
         };
         let names: Vec<String> = columns.iter().map(|c| quote_literal(&c.name)).collect();
+        // In legacy its own foreign key has done the same by now, and more than one may act on a row.
         let change = format!(
-            "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], ARRAY[cf_be_{number}], ARRAY[{}], true, cf_mirror);\n\
+            "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], ARRAY[cf_be_{number}], ARRAY[{}], true, false);\n\
              \x20   IF cf_hid_{number}[cf_at] THEN PERFORM {}(cf_be_{number}); END IF",
             child.call_name(Call::Change),
             names.join(", "),
