@@ -145,7 +145,9 @@ pub async fn lines(
     let mut lines: Vec<String> = writers.iter().map(ToString::to_string).collect();
     if lines.is_empty() && is_watched(phase) {
         lines.push(match blind(client, migration).await? {
-            None => "nobody was seen to write around the proxies, which look once a second".to_owned(),
+            None => {
+                "nobody was seen to write around the proxies, which look once a second".to_owned()
+            }
             Some(why) => format!("it cannot be told who writes around the proxies: {why}"),
         });
     }
