@@ -180,7 +180,7 @@ async fn rows() -> Vec<Row> {
             continue;
         };
         let rules = rules(&field("rules").unwrap());
-        let sent = statement.replace("{many}", &["email"; 1001].join(" || "));
+        let sent = statement.replace("{many}", &["email"; 1001].join(", "));
         for counted in counted(&rules, &sent).await {
             let plain = sent.trim_start_matches(PREPARED);
             let refusal = refusal_in(&rules, counted.phases[0], plain);
