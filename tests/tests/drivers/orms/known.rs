@@ -113,6 +113,15 @@ const LIST: &[Known] = &[
         ],
         steps: &[(Django, "a_membership_of_a_group_that_is_not_there")],
     },
+    Known {
+        what: Differs::Answers,
+        because: "refused: the catalog does not have the table any more, so it would be made anew",
+        phases: &[Retired],
+        steps: &[
+            (Django, "tables_are_created_again"),
+            (SqlAlchemy, "tables_are_created_where_they_are_not"),
+        ],
+    },
 ];
 
 /// A step, what differs, and why.
