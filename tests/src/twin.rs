@@ -10,7 +10,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::answer::comparable;
 use crate::raw::RawClient;
-use crate::world::{CLERK, USER};
+use crate::world::{CLERK, PASSWORD, USER};
 use crate::{Proxy, World};
 
 /// What a migration is made of.
@@ -142,6 +142,16 @@ impl Twin {
             direct,
             world,
         })
+    }
+
+    /// The application's connection strings: to the database that is left alone, and through the proxy.
+    #[must_use]
+    pub fn urls(&self) -> [String; 2] {
+        let user = format!("{}:{PASSWORD}", self.user);
+        [
+            self.world.postgres.url_as(&user, "alone"),
+            self.proxy.url_as(&user, "migrated"),
+        ]
     }
 
     /// One more session of the application through the proxy.

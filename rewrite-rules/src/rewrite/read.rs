@@ -9,6 +9,7 @@
 //! Without it legacy readers would see rows that writers on unified no longer touch. The client's
 //! own text stays around it, so its names, its NULLs and its order are PostgreSQL's business.
 
+mod grouped;
 mod locked;
 mod shadow;
 
@@ -100,6 +101,7 @@ pub(super) fn substitute_all<'a>(
         }
         substitute(scope, found, found.managed.migration.phase, source)?;
     }
+    grouped::spell_out(scope, &read, source);
     let written = refs.iter().filter(|found| {
         found.table.write.is_some()
             && found.managed.side == Side::Legacy

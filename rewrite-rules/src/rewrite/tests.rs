@@ -1,6 +1,7 @@
 //! Before → after, for each rewrite and phase, over a lens small enough to read.
 
 mod commands;
+mod grouped;
 
 use crate::lens::Work;
 use crate::{

@@ -17,7 +17,7 @@ pub fn repository() -> PathBuf {
 }
 
 /// Files below a directory that end in `.ending`, without what is built or hidden.
-fn files_below(directory: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+pub fn files_below(directory: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("a directory to read") {
         let path = entry.expect("an entry to read").path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();

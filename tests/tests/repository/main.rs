@@ -4,3 +4,5 @@
 mod documents;
 mod machine;
 mod markdown;
+mod refusals;
+mod sources;

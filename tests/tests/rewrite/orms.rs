@@ -177,6 +177,27 @@ async fn rows_are_locked_in_each_of_the_ways_that_orms_know() {
 }
 
 #[tokio::test]
+async fn a_query_that_groups_by_the_key_may_name_the_other_columns() {
+    same_in_every_phase(&[
+        "SELECT c.id, c.email, count(o.id) FROM customers c LEFT JOIN orders o ON o.customer_id = c.id GROUP BY c.id ORDER BY c.id",
+        "SELECT customers.*, count(*) FROM customers JOIN orders ON customer_id = customers.id GROUP BY customers.id \
+         HAVING max(note) > 'o2' ORDER BY name",
+        "SELECT id, upper(email), score + 1 FROM customers GROUP BY id ORDER BY email DESC",
+        "SELECT a.name, b.name FROM customers a JOIN customers b ON b.id = a.id + 1 GROUP BY a.id, b.id ORDER BY a.id",
+        "SELECT row_to_json(c) FROM customers c GROUP BY c.id ORDER BY c.id",
+        "SELECT name, (SELECT count(*) FROM orders WHERE customer_id = c.id AND note <> c.email) FROM customers c \
+         GROUP BY id ORDER BY id",
+        "SELECT id, name FROM customers RIGHT JOIN (VALUES (1), (100), (100)) AS r (id) USING (id) GROUP BY customers.id, r.id ORDER BY 1",
+        "SELECT count(*) FROM (SELECT name FROM customers GROUP BY public.customers.id) AS q",
+        "UPDATE orders SET note = (SELECT max(name || id) FROM customers WHERE customer_id = id GROUP BY id) WHERE id < 3 RETURNING note",
+        "SELECT id, name FROM customers GROUP BY ROLLUP (id)",
+        "SELECT name FROM customers GROUP BY email",
+        "SELECT o.id, c.name FROM customers c, orders o GROUP BY o.id",
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_sent_at_boot_and_changes_nothing_is_answered_as_before() {
     same_in_every_phase(&[
         "CREATE TABLE IF NOT EXISTS customers (id serial PRIMARY KEY, email text)",

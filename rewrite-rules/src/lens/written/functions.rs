@@ -232,7 +232,12 @@ impl Functions<'_> {
                 "(cf_images {}[], cf_record boolean) RETURNS boolean",
                 self.row
             ),
-            &format!("  cf_image {};\n{}{}", self.row, recorded::DECLARE, self.declare_left()),
+            &format!(
+                "  cf_image {};\n{}{}",
+                self.row,
+                recorded::DECLARE,
+                self.declare_left()
+            ),
             &body,
         )
     }

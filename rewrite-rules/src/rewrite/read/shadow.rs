@@ -14,7 +14,7 @@
 
 use std::ptr;
 
-use super::{Unreachable, check_reference, substitute, unqualify_columns, whole_row};
+use super::{Unreachable, check_reference, grouped, substitute, unqualify_columns, whole_row};
 use crate::lens::TableName;
 use crate::phase::Phase;
 use crate::refuse;
@@ -53,6 +53,7 @@ pub(super) fn pair<'a>(
         }
         substitute(scope, found, Phase::ShadowRead, &mut unified)?;
     }
+    grouped::spell_out(scope, &tables, &mut unified);
     let Ok(typed) = whole_row::substitute(scope, &tables, &mut unified) else {
         return Ok(None);
     };

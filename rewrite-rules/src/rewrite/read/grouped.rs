@@ -1,0 +1,165 @@
+//! A query that groups by a table's primary key may name the table's other columns, which depend on it. What
+//! stands in the table's place has no primary key, so the columns are grouped by as well.
+//!
+//! ```text
+//! SELECT a.id, a.email, count(r.id) FROM iso_agents a LEFT JOIN requests r ON … GROUP BY a.id
+//! SELECT a.id, a.email, count(r.id) FROM (SELECT …) a LEFT JOIN requests r ON … GROUP BY a.id, "a"."email"
+//! ```
+//!
+//! Without it ORMs that count related rows (Django groups by the key alone where it manages the table) would
+//! get 42803. The groups stay the same, however many columns come: to each key there is one row, or none.
+//! Where there are several sets of groups PostgreSQL does not know the dependency either.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{ManagedRef, Scope};
+use crate::lens::quote_ident;
+use crate::splice::Source;
+use crate::tree::Tree;
+use crate::walk::column_refs;
+
+/// Types of which PostgreSQL groups no values. Of a column that has one the query fails as before.
+const NOT_GROUPED: [&str; 9] = [
+    "json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle",
+];
+
+/// Adds what depends on the keys that are grouped by, of tables that are read in another place.
+pub(super) fn spell_out(scope: &Scope<'_>, read: &[&ManagedRef<'_>], source: &mut Source<'_>) {
+    if read.is_empty() {
+        return;
+    }
+    let mut grouping = Vec::new();
+    scope.statement.each(&mut |node| {
+        if node.is("SelectStmt") && !node.list("group_clause").is_empty() {
+            grouping.push(node);
+        }
+    });
+    if grouping.is_empty() {
+        return;
+    }
+    let by_node: HashMap<*const Tree, &ManagedRef<'_>> = read
+        .iter()
+        .map(|found| (std::ptr::from_ref(found.table.node), *found))
+        .collect();
+    let named = Named::of(scope.statement);
+    for select in grouping {
+        let groups = select.list("group_clause");
+        if groups.iter().any(|group| group.is("GroupingSet")) {
+            continue;
+        }
+        let mut tables = Vec::new();
+        for item in select.list("from_clause") {
+            joined(item, &by_node, &mut tables);
+        }
+        for found in tables {
+            add(scope, found, (groups, &named), source);
+        }
+    }
+}
+
+/// The tables that a FROM item joins; those of its queries are these queries' own.
+fn joined<'r, 'a>(
+    item: &Tree,
+    by_node: &HashMap<*const Tree, &'r ManagedRef<'a>>,
+    tables: &mut Vec<&'r ManagedRef<'a>>,
+) {
+    if item.is("JoinExpr") {
+        joined(item.get("larg"), by_node, tables);
+        joined(item.get("rarg"), by_node, tables);
+    }
+    tables.extend(by_node.get(&std::ptr::from_ref(item)).copied());
+}
+
+fn add(
+    scope: &Scope<'_>,
+    found: &ManagedRef<'_>,
+    (groups, named): (&[Tree], &Named<'_>),
+    source: &mut Source<'_>,
+) {
+    let lens = found.managed.lens;
+    let refname = found.table.refname();
+    if lens.in_place.is_some() || found.table.renames_columns() {
+        return;
+    }
+    let mut grouped = HashMap::new();
+    for group in groups.iter().filter(|group| group.is("ColumnRef")) {
+        let parts = group.column_parts();
+        // Without a qualifier it is this relation's if the relation has it, or the server says that it is not clear.
+        let ours = match parts.as_slice() {
+            [.., qualifier, _] => *qualifier == refname,
+            [_] | [] => true,
+        };
+        if let Some(column) = parts.last().filter(|_| ours) {
+            grouped.insert(*column, group);
+        }
+    }
+    if !lens
+        .key_columns()
+        .all(|key| grouped.contains_key(key.name.as_str()))
+    {
+        return;
+    }
+    let Some(key) = lens
+        .key_columns()
+        .last()
+        .and_then(|key| grouped.get(key.name.as_str()))
+    else {
+        return;
+    };
+    let parts = key.column_parts().len();
+    let Some(range) = key
+        .location()
+        .and_then(|start| scope.tokens.dotted(start, parts))
+    else {
+        return;
+    };
+    let depend = lens.columns.iter().filter(|column| {
+        !grouped.contains_key(column.name.as_str())
+            && named.has(refname, &column.name)
+            && !NOT_GROUPED.contains(&column.sql_type.as_str())
+    });
+    let mut more: String = depend
+        .map(|column| format!(", {}.{}", quote_ident(refname), quote_ident(&column.name)))
+        .collect();
+    if named.unqualified.contains(refname) {
+        // The row as a whole is another expression than its columns.
+        more += &format!(", {}", quote_ident(refname));
+    }
+    if !more.is_empty() {
+        source.edit(range.end..range.end, more);
+    }
+}
+
+/// The columns that a statement names, by what stands before them. Collected once for the statement: a column too
+/// many costs a little and changes no group.
+struct Named<'t> {
+    unqualified: HashSet<&'t str>,
+    qualified: HashSet<(&'t str, &'t str)>,
+}
+
+impl<'t> Named<'t> {
+    fn of(statement: &'t Tree) -> Named<'t> {
+        let mut named = Named {
+            unqualified: HashSet::new(),
+            qualified: HashSet::new(),
+        };
+        for column in column_refs(statement, true) {
+            match column.column_parts().as_slice() {
+                [only] => _ = named.unqualified.insert(only),
+                [.., qualifier, last] => _ = named.qualified.insert((qualifier, last)),
+                [] => {}
+            }
+        }
+        named
+    }
+
+    /// `*` and the relation's own name stand for all of its columns.
+    fn has(&self, refname: &str, column: &str) -> bool {
+        [column, "*", refname]
+            .iter()
+            .any(|name| self.unqualified.contains(name))
+            || [column, "*"]
+                .iter()
+                .any(|name| self.qualified.contains(&(refname, *name)))
+    }
+}
