@@ -62,7 +62,7 @@ async fn trial(
     // Spread over the key, and the same sample when the check is run again.
     let sample = format!(
         "CREATE TEMPORARY TABLE cf_sample ON COMMIT DROP AS SELECT * FROM {} \
-         ORDER BY md5(concat_ws(',', {key})) LIMIT {sample_rows}",
+         ORDER BY md5(concat_ws(',', {key})) LIMIT {sample_rows}; ANALYZE pg_temp.cf_sample",
         lens.legacy
     );
     client

@@ -191,16 +191,16 @@ async fn check_compares_the_foreign_keys_of_a_written_lens_with_the_table() {
         "{said}"
     );
     let operator = twin.superuser().await.unwrap();
-    let other = "ALTER TABLE main_enhanceduser DROP CONSTRAINT main_enhanceduser_manager_id_fkey, \
-        ADD CONSTRAINT main_enhanceduser_manager_id_fkey FOREIGN KEY (manager_id) REFERENCES main_enhanceduser ON DELETE SET NULL; \
-        ALTER TABLE main_enhanceduser_groups DROP CONSTRAINT main_enhanceduser_groups_enhanceduser_id_fkey; \
+    let other = "ALTER TABLE main_enhanceduser DROP CONSTRAINT main_enhanceduser_manager_id_5ff6ed83_fk_main_enhanceduser_id, \
+        ADD CONSTRAINT main_enhanceduser_manager_id_5ff6ed83_fk_main_enhanceduser_id FOREIGN KEY (manager_id) REFERENCES main_enhanceduser ON DELETE SET NULL; \
+        ALTER TABLE main_enhanceduser_groups DROP CONSTRAINT main_enhanceduser_gr_enhanceduser_id_b3f68b6d_fk_main_enha; \
         ALTER TABLE main_customuser ADD CONSTRAINT of_unified CHECK (true), DROP CONSTRAINT main_customuser_technician_id_fkey; \
         ALTER TABLE main_enhanceduser_user_permissions ADD CONSTRAINT again FOREIGN KEY (permission_id) REFERENCES auth_permission";
     operator.batch_execute(other).await.unwrap();
     let said = format!("{:#}", twin.crossfade("check").await.unwrap_err());
     for found in [
-        "main_enhanceduser_manager_id_fkey is FOREIGN KEY (manager_id) REFERENCES main_enhanceduser(id) ON DELETE SET NULL",
-        "the table has no foreign key main_enhanceduser_groups_enhanceduser_id_fkey",
+        "main_enhanceduser_manager_id_5ff6ed83_fk_main_enhanceduser_id is FOREIGN KEY (manager_id) REFERENCES main_enhanceduser(id) ON DELETE SET NULL",
+        "the table has no foreign key main_enhanceduser_gr_enhanceduser_id_b3f68b6d_fk_main_enha",
         "no unified table has the constraint main_customuser_technician_id_fkey",
         "the rule file does not repeat again",
     ] {

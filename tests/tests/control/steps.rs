@@ -195,7 +195,7 @@ async fn legacy_that_missed_writes_is_not_read_again_unless_forced() {
     proxy.crossfade(&forced).await.unwrap();
     assert_eq!(file(&proxy), Proxy::rules_in(Phase::DualRead));
     let recorded = "SELECT count(*) FROM crossfade.events WHERE forced AND reason = 'a rehearsal' \
-                    AND gates->0->>'met' = 'false'";
+                    AND gates @> '[{\"met\": false}]'";
     assert_eq!(number(&client, recorded).await.unwrap(), 1);
 }
 

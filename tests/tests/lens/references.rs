@@ -156,16 +156,16 @@ async fn constraints_are_set_by_their_legacy_names_in_every_phase() {
     twin.in_every_phase(async |phase| {
         let text = "
 BEGIN;
-SET CONSTRAINTS main_enhanceduser_manager_id_fkey IMMEDIATE;
+SET CONSTRAINTS main_enhanceduser_manager_id_5ff6ed83_fk_main_enhanceduser_id IMMEDIATE;
 UPDATE main_enhanceduser SET manager_id = 77777 WHERE id = 5;
 ROLLBACK;
 BEGIN;
 UPDATE main_enhanceduser SET manager_id = 77777 WHERE id = 5;
-SET CONSTRAINTS \"main_enhanceduser_manager_id_fkey\", public.main_enhanceduser_technician_id_fkey IMMEDIATE;
+SET CONSTRAINTS \"main_enhanceduser_manager_id_5ff6ed83_fk_main_enhanceduser_id\", public.main_enhanceduser_technician_id_77c1de69_fk_main_technician_id IMMEDIATE;
 ROLLBACK;
 BEGIN;
 UPDATE main_enhanceduser SET technician_id = 77777 WHERE id = 5;
-SET CONSTRAINTS main_enhanceduser_technician_id_fkey IMMEDIATE;
+SET CONSTRAINTS main_enhanceduser_technician_id_77c1de69_fk_main_technician_id IMMEDIATE;
 ROLLBACK;
 BEGIN;
 INSERT INTO main_enhanceduser_groups (enhanceduser_id, group_id) VALUES (77777, 1);
@@ -177,11 +177,11 @@ INSERT INTO main_enhanceduser_groups (enhanceduser_id, group_id) VALUES (5, 7777
 ROLLBACK;
 BEGIN;
 SET CONSTRAINTS ALL IMMEDIATE;
-SET CONSTRAINTS main_enhanceduser_groups_enhanceduser_id_fkey DEFERRED;
+SET CONSTRAINTS main_enhanceduser_gr_enhanceduser_id_b3f68b6d_fk_main_enha DEFERRED;
 INSERT INTO main_enhanceduser_groups (enhanceduser_id, group_id) VALUES (77777, 1);
 COMMIT;
 SET CONSTRAINTS no_such_constraint IMMEDIATE;
-SET CONSTRAINTS nowhere.main_enhanceduser_manager_id_fkey IMMEDIATE;
+SET CONSTRAINTS nowhere.main_enhanceduser_manager_id_5ff6ed83_fk_main_enhanceduser_id IMMEDIATE;
 ";
         all_same(&twin, phase, &statements(text, phase)).await;
     })
@@ -245,7 +245,9 @@ async fn whoever_refers_to_a_row_and_whoever_deletes_it_wait_for_each_other() {
         let (deleted, committed) = tokio::join!(answer(&other, delete), commit);
         assert_eq!(committed, "done 0", "{phase}");
         assert!(
-            deleted.starts_with("23503") && deleted.contains("main_enhanceduser_manager_id_fkey"),
+            deleted.starts_with("23503")
+                && deleted
+                    .contains("main_enhanceduser_manager_id_5ff6ed83_fk_main_enhanceduser_id"),
             "{phase}: {deleted}"
         );
         // Who deletes is there first.
@@ -260,7 +262,9 @@ async fn whoever_refers_to_a_row_and_whoever_deletes_it_wait_for_each_other() {
         let (referred, committed) = tokio::join!(answer(&other, refers), commit);
         assert_eq!(committed, "done 0", "{phase}");
         assert!(
-            referred.starts_with("23503") && referred.contains("main_enhanceduser_manager_id_fkey"),
+            referred.starts_with("23503")
+                && referred
+                    .contains("main_enhanceduser_manager_id_5ff6ed83_fk_main_enhanceduser_id"),
             "{phase}: {referred}"
         );
     }

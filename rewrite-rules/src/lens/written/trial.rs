@@ -99,7 +99,15 @@ impl Lens {
             has_key("cf_r", "cf_m", "to"),
         );
         Some(RekeyTrial {
-            clear: vec![pairs, removed, moved],
+            // Of tables that were just made the planner assumes more rows than there are, and would join every
+            // row of unified to each.
+            clear: vec![
+                pairs,
+                "ANALYZE pg_temp.cf_pairs".to_owned(),
+                removed,
+                moved,
+                "ANALYZE pg_temp.cf_moved".to_owned(),
+            ],
             rekey,
             compare,
             columns,
