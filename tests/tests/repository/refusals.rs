@@ -77,7 +77,10 @@ fn rules(name: &str) -> RuleSet {
             (format!("rewrite-rules/rules/{name}.toml"), None)
         }
         "members-fixed" => ("tests/data/lens/members.toml".to_owned(), Some("rekey = ")),
-        "things-unnamed" => ("tests/data/lens/things.toml".to_owned(), Some("things_pkey")),
+        "things-unnamed" => (
+            "tests/data/lens/things.toml".to_owned(),
+            Some("things_pkey"),
+        ),
         _ => (format!("tests/data/lens/{name}.toml"), None),
     };
     let text = fs::read_to_string(repository().join(path)).unwrap();

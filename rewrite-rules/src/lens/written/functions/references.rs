@@ -172,7 +172,7 @@ impl Functions<'_> {
     }
 
     /// Of rows that were written the references that are new to them, or that they had without there being
-    /// anything. Without old images all are new.
+    /// anything. Without old images, and under another key, all are new.
     fn refers(&self) -> Function {
         let mut each = String::new();
         for (number, key, _) in self.held() {
@@ -190,7 +190,8 @@ impl Functions<'_> {
             each += &format!(
                 "    DELETE FROM {keys} AS cf_k WHERE cf_k.key = cf_key AND cf_k.number = {number} RETURNING cf_k.waits INTO cf_waited;\n\
                  \x20   cf_had := FOUND;\n\
-                 \x20   IF (cf_had OR cf_olds IS NULL OR ROW({old})::text IS DISTINCT FROM ROW({new})::text) AND {given} THEN\n\
+                 \x20   IF (cf_had OR cf_olds IS NULL OR cf_key <> {new_key}\n\
+                 \x20     OR ROW({old})::text IS DISTINCT FROM ROW({new})::text) AND {given} THEN\n\
                  \x20     INSERT INTO {keys} (number, key, image, waits, gone, recorded)\n\
                  \x20       VALUES ({number}, {new_key}, cf_new, cf_waits OR cf_had AND cf_waited, false, cf_record);\n\
                  \x20   END IF;\n",

@@ -264,7 +264,7 @@ impl Functions<'_> {
         let names: Vec<String> = columns.iter().map(|c| quote_literal(&c.name)).collect();
         // In legacy its own foreign key has done the same by now, and more than one may act on a row.
         let change = format!(
-            "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], ARRAY[cf_be_{number}], ARRAY[{}], true, false);\n\
+            "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], ARRAY[cf_be_{number}], ARRAY[{}], false, false, false);\n\
              \x20   IF cf_hid_{number}[cf_at] THEN PERFORM {}(cf_be_{number}); END IF",
             child.call_name(Call::Change),
             names.join(", "),
@@ -284,7 +284,8 @@ impl Functions<'_> {
             Action::Nothing | Action::Restrict => format!(
                 "  PERFORM {}(cf_left_{number}, {}, {moved});\n",
                 self.lens.named(&format!("gone_{number}")),
-                if moved { "NULL" } else { "cf_done" },
+                // What moved as well is looked at under its own new key.
+                if moved { "cf_froms" } else { "cf_done" },
             ),
             Action::SetNull => each(&set(&|_| "NULL".to_owned()), &change),
             Action::SetDefault => {
@@ -321,7 +322,7 @@ impl Functions<'_> {
             Action::Cascade => each(
                 "",
                 &format!(
-                    "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], true, cf_mirror);\n\
+                    "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], false, false, cf_mirror);\n\
                      \x20   IF cf_hid_{number}[cf_at] THEN PERFORM {}(cf_is_{number}); END IF",
                     child.call_name(Call::Delete),
                     child.call_name(Call::RemoveOne),
