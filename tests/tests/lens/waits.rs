@@ -15,6 +15,9 @@ use tokio_postgres::Client;
 
 use crate::locked::PLAIN;
 
+/// With it every race is run in every phase.
+const EVERY: &str = "CROSSFADE_EVERY_RACE";
+
 /// What two sessions do: the first writes and leaves its transaction open, the second waits for it.
 struct Races {
     case: Case,
@@ -136,6 +139,7 @@ async fn race(
 }
 
 async fn answers_are_those_of_postgresql(races: &Races) {
+    let every = std::env::var_os(EVERY).is_some();
     let twin = Twin::start(races.case).await.unwrap();
     twin.prepare().await.unwrap();
     let (other, other_alone) = (
@@ -149,9 +153,13 @@ async fn answers_are_those_of_postgresql(races: &Races) {
     );
     let differ = std::cell::RefCell::new(String::new());
     twin.in_every_phase(async |phase| {
-        for first in races.firsts {
-            for second in races.seconds {
-                for end in ["COMMIT", "ROLLBACK"] {
+        for (i, first) in races.firsts.iter().enumerate() {
+            for (j, second) in races.seconds.iter().enumerate() {
+                for (k, end) in ["COMMIT", "ROLLBACK"].into_iter().enumerate() {
+                    // Each is met in two of the phases.
+                    if !every && !(phase as usize + i + j + k).is_multiple_of(3) {
+                        continue;
+                    }
                     for client in [&twin.alone, &twin.proxied] {
                         let said = answer(client, races.reset).await;
                         assert!(said.contains("done"), "{phase} {said}");
