@@ -8,8 +8,8 @@ use futures_util::future::join;
 use rewrite_rules::Lens;
 use rewrite_rules::lens::KeyRange;
 use serde_json::Value;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, IsolationLevel, Row, Statement, Transaction};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use super::advance::{Advance, Note};
 use super::pace::CHUNK_ROWS_MAX;
@@ -22,15 +22,46 @@ pub struct Chunks<'a> {
     lens: &'a Lens,
     first: Walk,
     next: Walk,
-    copy_one: Statement,
+    copy_one: Ranged,
     advance: Advance,
     lock_timeout: String,
 }
 
 struct Walk {
-    end: Statement,
-    keys: Statement,
-    copy: Statement,
+    end: Ranged,
+    keys: Ranged,
+    copy: Ranged,
+}
+
+/// A statement over a range of keys, planned for each range: a plan for any range cannot know how few rows this
+/// one has. The lens's functions that it calls keep their plans from row to row, which `plan_cache_mode` would not
+/// let them.
+struct Ranged {
+    sql: String,
+    types: Vec<Type>,
+}
+
+impl Ranged {
+    async fn prepare(client: &Client, sql: String) -> Result<Ranged, ControlError> {
+        let statement = client
+            .prepare(&sql)
+            .await
+            .map_err(ControlError::sql("preparation of the chunks"))?;
+        Ok(Ranged {
+            types: statement.params().to_vec(),
+            sql,
+        })
+    }
+
+    fn typed<'p>(
+        &self,
+        parameters: Vec<&'p (dyn ToSql + Sync)>,
+    ) -> Vec<(&'p (dyn ToSql + Sync), Type)> {
+        parameters
+            .into_iter()
+            .zip(self.types.iter().cloned())
+            .collect()
+    }
 }
 
 /// Has what is deferred looked at, by the row or the chunk that caused it: at COMMIT nobody could tell which
@@ -63,7 +94,6 @@ impl<'a> Chunks<'a> {
         lens: &'a Lens,
         direction: Direction,
     ) -> Result<Self, ControlError> {
-        let sql = || ControlError::sql("preparation of the chunks");
         let copy_of = |range| match direction {
             Direction::LegacyToUnified => lens.copy(range),
             Direction::UnifiedToLegacy => lens.copy_back(range),
@@ -76,9 +106,9 @@ impl<'a> Chunks<'a> {
                 }
             };
             Ok::<_, ControlError>(Walk {
-                end: client.prepare(&end).await.map_err(sql())?,
-                keys: client.prepare(&keys).await.map_err(sql())?,
-                copy: client.prepare(&copy_of(range)).await.map_err(sql())?,
+                end: Ranged::prepare(client, end).await?,
+                keys: Ranged::prepare(client, keys).await?,
+                copy: Ranged::prepare(client, copy_of(range)).await?,
             })
         };
         // Whoever waits for a lock longer than deadlock_timeout looks for a deadlock and is the
@@ -90,15 +120,12 @@ impl<'a> Chunks<'a> {
                 &[],
             )
             .await
-            .map_err(sql())?;
+            .map_err(ControlError::sql("preparation of the chunks"))?;
         Ok(Chunks {
             lens,
             first: walk(KeyRange::Through).await?,
             next: walk(KeyRange::AfterThrough).await?,
-            copy_one: client
-                .prepare(&copy_of(KeyRange::One))
-                .await
-                .map_err(sql())?,
+            copy_one: Ranged::prepare(client, copy_of(KeyRange::One)).await?,
             advance: Advance::prepare(client).await?,
             lock_timeout: format!("SET LOCAL lock_timeout = {}", row.get::<_, i64>(0)),
         })
@@ -154,16 +181,19 @@ impl<'a> Chunks<'a> {
         highest: &Value,
     ) -> Result<Whole, ControlError> {
         let walk = self.walk(after);
+        // What the lens's functions keep was planned for tables as small as they were a chunk ago.
         let begin = format!(
-            "START TRANSACTION ISOLATION LEVEL READ COMMITTED; {}",
+            "DISCARD PLANS; START TRANSACTION ISOLATION LEVEL READ COMMITTED; {}",
             self.lock_timeout
         );
         // Both are on their way before the first answer comes.
         let (begun, end) = join(
             client.batch_execute(&begin),
-            client.query_opt(
-                &walk.end,
-                &parameters(after, highest, Some(&note.chunk_rows)),
+            client.query_typed_opt(
+                &walk.end.sql,
+                &walk
+                    .end
+                    .typed(parameters(after, highest, Some(&note.chunk_rows))),
             ),
         )
         .await;
@@ -173,7 +203,10 @@ impl<'a> Chunks<'a> {
             return Ok(Whole::NoMore);
         };
         let copied = client
-            .query_one(&walk.copy, &parameters(after, &end, None))
+            .query_typed_one(
+                &walk.copy.sql,
+                &walk.copy.typed(parameters(after, &end, None)),
+            )
             .await;
         let counts = match copied {
             Ok(row) => counts_in(&row),
@@ -218,7 +251,7 @@ impl<'a> Chunks<'a> {
     /// Puts one key of the ledger again; its counts are zero when legacy has no such row.
     pub async fn copy_one(&self, client: &mut Client, key: &Value) -> Result<Counts, ControlError> {
         let mut transaction = self.begin(client).await?;
-        let counts = match savepoint(&mut transaction, &self.copy_one, &[key]).await? {
+        let counts = match savepoint(&mut transaction, &self.copy_one, vec![key]).await? {
             Ok(counts) => counts,
             Err(failure) => failure.set_aside(&transaction, self.lens, key).await?,
         };
@@ -244,7 +277,7 @@ impl<'a> Chunks<'a> {
             .await
             .map_err(ControlError::sql("trial of a removal"))?;
         for key in keys {
-            if let Err(failure) = savepoint(&mut transaction, &self.copy_one, &[key]).await? {
+            if let Err(failure) = savepoint(&mut transaction, &self.copy_one, vec![key]).await? {
                 refused.push((key.clone(), failure.reason));
             }
         }
@@ -277,7 +310,7 @@ impl<'a> Chunks<'a> {
         through: &Value,
     ) -> Result<Result<Counts, RowFailure>, ControlError> {
         let parameters = parameters(after, through, None);
-        savepoint(transaction, &self.walk(after).copy, &parameters).await
+        savepoint(transaction, &self.walk(after).copy, parameters).await
     }
 
     /// Halves the range until every row that fails stands alone.
@@ -289,7 +322,12 @@ impl<'a> Chunks<'a> {
     ) -> Result<Counts, ControlError> {
         let walk = self.walk(after);
         let mut keys: Vec<Value> = transaction
-            .query(&walk.keys, &parameters(after, end, Some(&CHUNK_ROWS_MAX)))
+            .query_typed(
+                &walk.keys.sql,
+                &walk
+                    .keys
+                    .typed(parameters(after, end, Some(&CHUNK_ROWS_MAX))),
+            )
             .await
             .map_err(ControlError::sql("list of a chunk's keys"))?
             .iter()
@@ -358,12 +396,15 @@ fn counts_in(row: &Row) -> Counts {
 /// Runs a copy behind a savepoint: a row's failure is an answer, anything else an error.
 async fn savepoint(
     transaction: &mut Transaction<'_>,
-    copy: &Statement,
-    parameters: &[&(dyn ToSql + Sync)],
+    copy: &Ranged,
+    parameters: Vec<&(dyn ToSql + Sync)>,
 ) -> Result<Result<Counts, RowFailure>, ControlError> {
     let sql = || ControlError::sql("copy of a chunk");
     let savepoint = transaction.savepoint("cf_chunk").await.map_err(sql())?;
-    let copied = match savepoint.query_one(copy, parameters).await {
+    let copied = match savepoint
+        .query_typed_one(&copy.sql, &copy.typed(parameters))
+        .await
+    {
         Ok(row) => savepoint.batch_execute(LOOK_LATER).await.map(|()| row),
         Err(error) => Err(error),
     };

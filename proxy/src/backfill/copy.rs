@@ -144,11 +144,6 @@ async fn worker(
         )
     };
     let mut client = connect(shared.url, "backfill").await?;
-    // A plan for any values cannot know how few rows a range has.
-    client
-        .batch_execute("SET plan_cache_mode = force_custom_plan")
-        .await
-        .map_err(ControlError::sql("preparation of the chunks"))?;
     let chunks = Chunks::prepare(&client, shared.lens, direction).await?;
     let mut pace = Pace::start(chunk_rows);
     while let Some(mut part) = shared.next_part() {
