@@ -5,7 +5,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release --package crossfade --bin crossfade
+RUN cargo build --locked --release --package crossfade --bin crossfade --no-default-features
 
 FROM debian:bookworm-slim
 # pg_isready asks a proxy what it would ask a server: whether new sessions are let in.

@@ -8,11 +8,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use crossfade::testbed::free_port;
-use crossfade::testbed::process::{Process, dying_with_us, setpriv};
+use crossfade_testbed::free_port;
+use crossfade_testbed::process::{Process, dying_with_us, setpriv};
 use rewrite_rules::Phase;
 
 use crate::load::client::Client;
+use crate::rules::rules_in;
 use crate::workload::{PGBOUNCER, RELAY};
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -207,18 +208,6 @@ pub fn readable_dir() -> anyhow::Result<tempfile::TempDir> {
         .tempdir()?;
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
     Ok(dir)
-}
-
-/// The shipped rules with the phase replaced.
-pub fn rules_in(phase: Phase) -> String {
-    const RULES: &str = include_str!("../../rewrite-rules/rules/iso_agents.toml");
-    RULES
-        .lines()
-        .map(|line| match line.split_once('=') {
-            Some((key, _)) if key.trim() == "phase" => format!("phase = \"{}\"\n", phase.name()),
-            Some(_) | None => format!("{line}\n"),
-        })
-        .collect()
 }
 
 /// A program on the PATH, or where Debian puts daemons.

@@ -13,6 +13,7 @@ mod plot;
 mod relay;
 mod report;
 mod rounds;
+mod rules;
 mod stub;
 mod suite;
 mod targets;

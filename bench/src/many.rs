@@ -13,11 +13,12 @@ use anyhow::{Context, bail};
 use rewrite_rules::{Phase, RuleSet, SearchPath, SourceFile, Verdict};
 
 use crate::cpu;
-use crate::endpoint::{Endpoint, Starter, crossfade_binary, readable_dir, rules_in};
+use crate::endpoint::{Endpoint, Starter, crossfade_binary, readable_dir};
 use crate::load::client::Client;
 use crate::load::script::{copy_data, pipelined, query};
 use crate::machine;
 use crate::rounds::median;
+use crate::rules::rules_in;
 use crate::world::World;
 
 #[derive(Debug, clap::Args)]

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rewrite_rules::{Phase, RuleSet, SearchPath, SourceFile, Verdict};
 use serde::Serialize;
 
-use crate::endpoint::rules_in;
 use crate::rounds::median;
+use crate::rules::rules_in;
 
 const STATEMENTS: [(&str, &str); 6] = [
     (

@@ -10,17 +10,18 @@ use anyhow::{Context, ensure};
 use crossfade::backfill::state::{Direction, Speed};
 use crossfade::backfill::{self, Options};
 use crossfade::control::schema;
-use crossfade::testbed::{Postgres, iso_agents};
 use crossfade::verify;
+use crossfade_testbed::{Postgres, iso_agents};
 use rewrite_rules::{Lens, Phase, RuleSet, SourceFile};
 use tokio_postgres::Client;
 
 use crate::cpu;
-use crate::endpoint::{Starter, crossfade_binary, readable_dir, rules_in};
+use crate::endpoint::{Starter, crossfade_binary, readable_dir};
 use crate::load::Crowd;
 use crate::load::script::{Draw, Protocol, Script};
 use crate::machine;
 use crate::rounds::median;
+use crate::rules::rules_in;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

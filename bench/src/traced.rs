@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use crossfade::testbed::process::{Process, Signal};
+use crossfade_testbed::process::{Process, Signal};
 use rewrite_rules::Phase;
 use serde::Serialize;
 
@@ -171,7 +171,7 @@ async fn under_valgrind(
     protocol: Protocol,
     count: usize,
 ) -> anyhow::Result<u64> {
-    let listen = format!("127.0.0.1:{}", crossfade::testbed::free_port()?);
+    let listen = format!("127.0.0.1:{}", crossfade_testbed::free_port()?);
     let config = starter.crossfade_config("valgrind", &listen, Phase::DualWrite, "")?;
     let log = starter.dir.join("valgrind.log");
     let mut command = Command::new("valgrind");

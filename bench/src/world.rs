@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use crossfade::control::schema;
-use crossfade::testbed::{Postgres, iso_agents};
+use crossfade_testbed::{Postgres, iso_agents};
 use rewrite_rules::{Phase, RuleSet, SourceFile};
 
-use crate::endpoint::rules_in;
+use crate::rules::rules_in;
 
 const AGENTS: u32 = 10_000;
 

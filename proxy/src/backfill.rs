@@ -9,7 +9,6 @@ pub mod advance;
 pub mod chunk;
 pub mod conflict;
 pub mod copy;
-pub mod pace;
 pub mod parts;
 pub mod preview;
 pub mod state;
@@ -24,7 +23,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::control::{
-    self, ControlError, connect, drain, events, ledger, phase_file, schema, shown, step,
+    self, ControlError, connect, drain, events, ledger, named, phase_file, schema, shown,
 };
 use chunk::Chunks;
 use conflict::Attempts;
@@ -65,7 +64,7 @@ pub async fn run(
     options: &Options,
     tell: Tell<'_>,
 ) -> Result<Vec<Progress>, ControlError> {
-    let migration = step::find(rules, name)?;
+    let migration = named::find(rules, name)?;
     let phase = phase_file::read(&migration.file)?;
     let phases: &[Phase] = match options.direction {
         Direction::LegacyToUnified => &PHASES,
@@ -143,7 +142,7 @@ pub async fn adjust(
     wish: Option<Wish>,
     speed: Speed,
 ) -> Result<u64, ControlError> {
-    step::find(rules, name)?;
+    named::find(rules, name)?;
     let client = connect(url, "backfill").await?;
     schema::must_be_prepared(&client).await?;
     state::adjust(&client, name, wish, speed).await

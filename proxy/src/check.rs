@@ -147,7 +147,7 @@ pub async fn run(
     migration: &str,
     sample_rows: u32,
 ) -> Result<Vec<Finding>, ControlError> {
-    let migration = crate::control::step::find(rules, migration)?;
+    let migration = crate::control::named::find(rules, migration)?;
     let client = connect(url, "check").await?;
     let depth = Depth::Rows { sample_rows };
     let mut all = tables(&client, (rules, migration), depth).await?;

@@ -4,6 +4,7 @@ pub mod advance;
 pub mod backfill;
 pub mod check;
 pub mod coverage;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod explain;
 pub mod infer;

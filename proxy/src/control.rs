@@ -1,14 +1,11 @@
-//! Crossfade's own work in the application's database: its schema, who serves what, what is
-//! drained, and the steps between phases.
+//! Crossfade's own work in the application's database: its schema, who serves what, and what is
+//! drained.
 //!
 //! It asks lenses for their SQL and never composes a mapping itself; it never sees a client's
 //! statement.
 
-pub mod admission;
 pub mod alone;
 pub mod around;
-pub mod attached;
-pub mod bake;
 pub(crate) mod callers;
 pub(crate) mod catalog;
 pub mod client_role;
@@ -18,23 +15,22 @@ pub mod direct;
 pub mod drain;
 pub mod error;
 pub mod events;
-pub mod gates;
+pub mod gate;
 pub mod grants;
 pub mod guard;
 pub mod instances;
 pub mod ledger;
 mod lock;
+pub mod named;
 pub(crate) mod neighbours;
-mod origins;
+pub(crate) mod origins;
 mod passfile;
 pub mod phase_file;
 pub mod refused;
-mod rehearsal;
+pub mod report;
 pub(crate) mod rights;
 pub mod schema;
 pub mod statements;
-pub mod status;
-pub mod step;
 
 pub use alone::alone;
 pub use connection::{Control, connect, flush_counters, snapshot};

@@ -3,6 +3,8 @@
 //! Counters that change with every statement have one copy for each worker, so that workers do
 //! not fight over a cache line; a reader adds the copies up.
 
+pub mod reason;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 
 use crate::session::{Notice, Report};
-use crate::shadow::Reason;
+use reason::Reason;
 
 /// One worker's copy, on cache lines of its own.
 #[derive(Debug, Default)]

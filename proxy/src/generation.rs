@@ -5,7 +5,7 @@
 //! reads the pins; so whoever finds no older pin after an install can rely on it that none will
 //! appear.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +17,9 @@ use tokio::sync::watch;
 use crate::latency::{self, Latencies};
 use crate::session::origin::Origins;
 use crate::session::{Pin, Reader};
+
+/// Why migrations may not go into force, by their names; an empty name: a reason that is none of one.
+pub type Reasons = BTreeMap<String, String>;
 
 /// A loaded rule set and its number; numbers start at 1 and only grow.
 #[derive(Debug)]

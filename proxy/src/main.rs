@@ -47,6 +47,7 @@ enum Command {
     /// Put the legacy tables of a retired migration on probation, and judge whether they may go
     Retire(cli::retire::Args),
     /// Take a live application through a whole migration, on a throwaway server
+    #[cfg(feature = "demo")]
     Demo(cli::demo::Args),
 }
 
@@ -101,6 +102,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Advance(args) => cli::advance::run(args).await,
                 Command::Rollback(args) => cli::rollback::run(args).await,
                 Command::Retire(args) => cli::retire::run(args).await,
+                #[cfg(feature = "demo")]
                 Command::Demo(args) => cli::demo::run(args).await,
             }
         });

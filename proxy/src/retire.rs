@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 
 use crate::control::{
-    ControlError, alone, connect, drain, events, phase_file, schema, shown, step,
+    ControlError, alone, connect, drain, events, named, phase_file, schema, shown,
 };
 use crate::verify::{self, report::Report};
 pub use aside::{Aside, read};
@@ -73,7 +73,7 @@ pub async fn run(
     name: &str,
     options: &Options,
 ) -> Result<Outcome, ControlError> {
-    let migration = step::find(rules, name)?;
+    let migration = named::find(rules, name)?;
     let mut client = connect(url, "retire").await?;
     schema::must_be_prepared(&client).await?;
     // A step at the same time could need the tables.

@@ -14,8 +14,10 @@ mod keep;
 pub mod lane;
 pub mod origin;
 mod path;
+mod pin;
 mod prepared;
 mod renewal;
+mod report;
 mod sampling;
 mod server_side;
 mod staging;
@@ -25,66 +27,22 @@ mod tests;
 mod translate;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 
-use rewrite_rules::{Foreign, Meaning, Reading, SearchPath, ServerVersion, Strings, TableName};
+use rewrite_rules::{SearchPath, ServerVersion, Strings};
 
-use crate::wire::frame::tag_name;
-use crate::wire::frontend::{MessageError, MessageLimits};
+use crate::wire::frontend::MessageLimits;
 use cache::Cache;
 use deferred::Deferred;
 use expect::Expect;
-use origin::Origins;
-use path::Path;
+use path::known::{Encoding, Path};
 use statements::{Portals, Statements};
 
 pub use cache::CacheLimits;
 pub use client_side::Frontend;
+pub use pin::{Pin, Reader};
+pub use report::{Counted, Events, Notice, Report, ShadowCandidate, Violation};
 pub use server_side::Backend;
-
-/// One generation of rules, as far as a session needs it.
-pub trait Reader: fmt::Debug {
-    fn number(&self) -> u64;
-    /// Whether the text spells anything that the session must look at.
-    fn must_read(&self, text: &[u8]) -> bool;
-    /// Whether the text can name a managed table at all.
-    fn may_name(&self, text: &[u8]) -> bool;
-    /// Whether it spells one as it is, not in escapes.
-    fn spells_name(&self, text: &[u8]) -> bool;
-    /// What becomes of a text that was sent.
-    fn rewrite(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading>;
-    /// The same of one that was not, or is read once more: it is counted nowhere.
-    fn look(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading>;
-    /// Whether a managed name is spelled otherwise in other encodings.
-    fn names_beyond_ascii(&self) -> bool;
-    /// The first generation since which the names of managed tables are these.
-    fn names_since(&self) -> u64;
-    /// The first generation since which what sessions prepare is seen.
-    fn watched_since(&self) -> u64;
-    /// The query by which the server tells what those names mean to a session, if any is managed.
-    fn path_question(&self) -> Option<&str>;
-    fn path_answered(&self, letters: &[u8]) -> Option<Meaning>;
-    /// Which legacy columns stand for which unified ones in the description of a result.
-    fn origins(&self) -> Arc<Origins>;
-}
-
-/// Where a session takes its generation from, and tells others which one it is using.
-pub trait Pin: fmt::Debug {
-    type Reader: Reader;
-    /// The newest generation's number; asked once for each Sync and Query.
-    fn newest(&self) -> u64;
-    /// A transaction begins: pins the newest generation and puts it into `held` if that is older.
-    fn begin(&mut self, held: &mut Arc<Self::Reader>);
-    /// The transaction is over and nothing is outstanding.
-    fn end(&mut self);
-    /// The client's first message after everything was answered.
-    fn asked(&mut self);
-    /// Nothing is outstanding any more.
-    fn answered(&mut self);
-    /// Which of the server's processes works for the session, for whoever asks who holds it up.
-    fn served_by(&mut self, backend: i32);
-}
 
 /// Bounds on what one client can make the session keep.
 #[derive(Clone, Copy, Debug)]
@@ -108,102 +66,6 @@ pub struct Settings {
     pub shadow_sample: f64,
     /// Seeds the choice of shadow reads, so that the session itself needs no source of chance.
     pub seed: u64,
-}
-
-/// A read that has succeeded for the client and whose unified counterpart may now be run beside
-/// it, off the client's path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShadowCandidate {
-    pub migration: String,
-    pub legacy: String,
-    pub unified: String,
-    /// The tables that both may read.
-    pub tables: Vec<TableName>,
-    /// Why they are not to be run, and only counted.
-    pub foreign: Option<Foreign>,
-    /// As declared in Parse: 0 or absent where the client left the choice to the server.
-    pub parameter_types: Vec<u32>,
-    /// Format code (0 text, 1 binary) and value; `None` is NULL.
-    pub parameters: Vec<(i16, Option<Vec<u8>>)>,
-}
-
-/// What happened since the shell last took it; emptied by [`Session::take_report`].
-#[derive(Debug, Default)]
-pub struct Report {
-    pub passed: u32,
-    pub rewritten: u32,
-    pub refused: u32,
-    /// Apart, so that counting a statement moves a few words and no more.
-    pub events: Option<Box<Events>>,
-}
-
-/// Notices of one kind, by what they say of themselves. Anybody may raise one, so what is kept of them
-/// is bounded: statements that Crossfade made name a handful of migrations, all with the same proof.
-#[derive(Debug, Default)]
-pub struct Counted {
-    by: Vec<(Notice, u64)>,
-}
-
-/// What a function of Crossfade's says to the proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    pub migration: String,
-    /// What only those functions can know.
-    pub proof: String,
-}
-
-impl Counted {
-    /// More than a report of one exchange has use for; the rest are somebody else's.
-    const NOTICES_MAX: usize = 32;
-    /// A name has 63 bytes, and two UUIDs have 72.
-    const BYTES_MAX: usize = 128;
-
-    pub(crate) fn add(&mut self, migration: &[u8], proof: &[u8]) {
-        if migration.len() > Self::BYTES_MAX || proof.len() > Self::BYTES_MAX {
-            return;
-        }
-        let is = |kept: &Notice| {
-            kept.migration.as_bytes() == migration && kept.proof.as_bytes() == proof
-        };
-        if let Some((_, count)) = self.by.iter_mut().find(|(kept, _)| is(kept)) {
-            *count += 1;
-        } else if self.by.len() < Self::NOTICES_MAX {
-            let notice = Notice {
-                migration: String::from_utf8_lossy(migration).into_owned(),
-                proof: String::from_utf8_lossy(proof).into_owned(),
-            };
-            self.by.push((notice, 1));
-        }
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&Notice, u64)> {
-        self.by.iter().map(|(notice, count)| (notice, *count))
-    }
-}
-
-/// What happens less often than a statement.
-#[derive(Debug, Default)]
-pub struct Events {
-    pub fallbacks: Counted,
-    pub divergences: Counted,
-    pub shadows: Vec<ShadowCandidate>,
-    /// SCRAM-SHA-256-PLUS was taken from the server's offer.
-    pub channel_binding_stripped: bool,
-}
-
-/// Why a session must end. The client's mistakes are told to the client; a server that breaks
-/// the protocol is our broken invariant, and is logged.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    #[error(transparent)]
-    Client(#[from] MessageError),
-    #[error(
-        "the server sent {} while {expected} was expected",
-        tag_name(*came)
-    )]
-    OutOfOrder { came: u8, expected: &'static str },
-    #[error("the server sent a message {} with a length of {length}", tag_name(*tag))]
-    ServerLength { tag: u8, length: u32 },
 }
 
 /// Answers that a client may have outstanding before its input has to wait. The server's output
@@ -260,15 +122,6 @@ pub struct Session<P: Pin> {
     chance: u64,
     report: Report,
     reported: bool,
-}
-
-/// How the client's bytes spell characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Encoding {
-    /// UTF-8, or SQL_ASCII on a server of UTF-8: the server reads the same bytes that the rules do.
-    Bytes,
-    /// The server converts: only ASCII means the same to both.
-    Converted,
 }
 
 impl<P: Pin> Session<P> {

@@ -8,7 +8,6 @@ pub mod digest;
 pub mod html;
 pub mod ranges;
 pub mod record;
-pub mod repair;
 pub mod report;
 
 use std::time::Duration;
@@ -18,7 +17,7 @@ use rewrite_rules::{Lens, Migration, RuleSet};
 use tokio_postgres::{Client, Transaction};
 
 use crate::control::{
-    ControlError, around, catalog, connect, events, flush_counters, schema, snapshot, step,
+    ControlError, around, catalog, connect, events, flush_counters, named, schema, snapshot,
 };
 use digest::digest;
 use report::{ColumnCount, ColumnTotals, Report, Sample, TableReport};
@@ -53,7 +52,7 @@ pub async fn run(
     name: &str,
     options: &Options,
 ) -> Result<Report, ControlError> {
-    let migration = step::find(rules, name)?;
+    let migration = named::find(rules, name)?;
     let mut client = connect(url, "verify").await?;
     if options.record {
         schema::must_be_prepared(&client).await?;

@@ -18,94 +18,41 @@ mod in_place;
 mod keys;
 mod lookups;
 mod lossy;
+mod model;
+mod quote;
 mod range;
 mod recorded;
 mod references;
 mod rekey_legacy;
 mod sql;
+mod table;
 pub(crate) mod types;
 mod value;
+mod work;
 mod written;
 
 pub use analysed::Analysed;
 pub use compare::Disagreement;
 pub use digest::{DigestOf, GROUPS};
-pub use functions::Function;
-pub(crate) use functions::Work;
-pub use generated::Generated;
-pub use guarded::Callers;
-pub use hidden::WhenHidden;
-pub use in_place::{InPlace, TRIGGER};
+pub use in_place::TRIGGER;
 pub use lookups::Lookup;
-pub use lossy::Lossy;
+pub(crate) use model::Composed;
+pub use model::{
+    Action, Cast, Check, Constant, Deferral, ForeignKey, Generated, InPlace, LegacyColumn, Lens,
+    Lossy, Part, Query, Referrer, Step, Unique, Visible, WhenHidden, Written,
+};
+pub use quote::{quote_ident, quote_literal};
 pub use range::KeyRange;
 pub(crate) use references::link;
-pub use references::{Action, Deferral, ForeignKey, Referrer};
-pub use sql::{quote_ident, quote_literal};
+pub use table::TableName;
 pub use types::{Held, depends_on, held};
-pub use value::Cast;
 
+pub(crate) use work::Work;
+pub use work::{Callers, Function};
 pub(crate) use written::Call;
-pub use written::{Check, Part, Query, RekeyTrial, Step, Unique, Written};
-
-use std::fmt;
-use std::sync::OnceLock;
+pub use written::RekeyTrial;
 
 use crate::statement::{Named, Rename};
-
-/// A schema-qualified table name, unquoted.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TableName {
-    pub schema: String,
-    pub name: String,
-}
-
-impl TableName {
-    /// The name as SQL: both parts, quoted where they need it.
-    #[must_use]
-    pub fn sql(&self) -> String {
-        format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
-    }
-}
-
-impl fmt::Display for TableName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sql())
-    }
-}
-
-/// One column of the legacy shape and where its value lives in the unified table.
-#[derive(Clone, Debug)]
-pub struct LegacyColumn {
-    pub name: String,
-    /// The legacy type as SQL, e.g. `numeric(10,2)`.
-    pub sql_type: String,
-    /// The unified column's name.
-    pub unified: String,
-    /// The unified column's type as SQL.
-    pub unified_type: String,
-    /// Declared for written lenses, whose tables need not repeat it.
-    pub not_null: bool,
-    /// SQL of the legacy default; `NULL` when there is none.
-    pub default: Option<String>,
-    /// What fills the legacy column by itself.
-    pub generated: Option<Generated>,
-    /// What fills the unified one.
-    pub unified_generated: Option<Generated>,
-    /// Pairs of legacy and unified values; empty means that values are the same on both sides.
-    pub values: Vec<(String, String)>,
-    /// How values of the two types are made of each other; `None`: by the cast between them.
-    pub cast: Option<Cast>,
-    /// SQL over [`types::VALUE`]: which unified values the legacy column can hold, where types do not
-    /// tell.
-    pub holds: Option<String>,
-    /// A BEFORE trigger on both tables sets this column on every update.
-    pub set_by_trigger: bool,
-    /// Whether verify compares this column.
-    pub verify: bool,
-    /// Of which rows its values do not survive the way to unified and back.
-    pub lossy: Lossy,
-}
 
 impl LegacyColumn {
     /// The legacy type without its modifier: what an assigned literal or parameter is read as.
@@ -147,23 +94,6 @@ pub(crate) fn without_modifier(sql_type: &str) -> String {
     }
 }
 
-/// A unified column that legacy lacks.
-#[derive(Clone, Debug)]
-pub struct Constant {
-    pub unified: String,
-    /// SQL over a legacy row image that is in scope as [`Lens::IMAGE`].
-    pub sql: String,
-}
-
-/// The condition for a unified row to exist for legacy readers.
-#[derive(Clone, Debug)]
-pub struct Visible {
-    /// SQL in which [`Visible::ROW`] stands for the row's name.
-    sql: String,
-    /// Unified columns that it reads.
-    pub reads: Vec<String>,
-}
-
 impl Visible {
     pub(crate) const ROW: &'static str = "{row}";
 
@@ -182,40 +112,6 @@ impl Visible {
     pub fn of_columns(&self) -> String {
         self.sql.replace(&format!("{}.", Self::ROW), "")
     }
-}
-
-#[derive(Clone, Debug)]
-pub struct Lens {
-    pub migration: String,
-    pub legacy: TableName,
-    /// The unified table; of a written lens the first of several.
-    pub unified: TableName,
-    /// Both sides are one table, some of whose columns move: how it is seen until the reads turn.
-    pub in_place: Option<InPlace>,
-    pub columns: Vec<LegacyColumn>,
-    /// Indexes into `columns`, in key order.
-    pub key: Vec<usize>,
-    /// Which unified rows exist for legacy readers; `None`: all.
-    pub visible: Option<Visible>,
-    pub constants: Vec<Constant>,
-    /// Pairs of a legacy constraint and the unified one that stands for it.
-    pub constraints: Vec<(String, String)>,
-    /// Rows that are there are put by UPDATE alone, for roles that may not insert.
-    pub row_security: bool,
-    /// What the rule file says of legacy rows whose unified rows are hidden.
-    pub when_hidden: Option<WhenHidden>,
-    /// The operator's own SQL; `None`: derived from the columns.
-    pub written: Option<Written>,
-    /// What every statement needs and takes long to compose.
-    pub(crate) composed: Composed,
-}
-
-/// Parts of a lens's SQL, composed when they are first asked for. They depend on what stays as it
-/// was compiled.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Composed {
-    hash: OnceLock<u32>,
-    image_list: OnceLock<String>,
 }
 
 impl Lens {

@@ -3,14 +3,17 @@
 //! This library knows SQL and rule files. It never touches a socket, a clock, a file or a log:
 //! it is handed texts and gives back values.
 
+mod calls;
 mod constants;
 mod cost;
 mod executing;
 mod failure;
 mod hidden;
+pub mod keeping;
 pub mod lens;
 mod meaning;
 mod mention;
+mod parse;
 pub mod phase;
 mod reading;
 mod refuse;

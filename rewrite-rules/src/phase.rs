@@ -89,6 +89,23 @@ impl FromStr for Phase {
     }
 }
 
+/// What happens when the unified half of a dual write fails while the legacy half would succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnifiedError {
+    /// The statement fails, nothing is written.
+    Refuse,
+    /// The unified half is rolled back, the legacy write stands, the keys enter the ledger.
+    Record,
+}
+
+impl OnUnifiedError {
+    /// As a rule file says it.
+    pub(crate) const WORDS: [(&'static str, OnUnifiedError); 2] = [
+        ("record", OnUnifiedError::Record),
+        ("refuse", OnUnifiedError::Refuse),
+    ];
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,7 +34,6 @@ pub(crate) fn unsupported(what: &str, table: &str, hint: &str) -> Refusal {
     )
 }
 
-/// A MERGE on a server whose MERGE does not return what it wrote.
 /// As PostgreSQL says it.
 pub(crate) fn referred_to(child: &str) -> Refusal {
     Refusal {
@@ -45,6 +44,7 @@ pub(crate) fn referred_to(child: &str) -> Refusal {
     }
 }
 
+/// A MERGE on a server whose MERGE does not return what it wrote.
 pub(crate) fn merge_needs(needed: ServerVersion, server: ServerVersion, table: &str) -> Refusal {
     let ServerVersion(needed) = needed;
     let server = match server {

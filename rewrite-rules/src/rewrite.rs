@@ -20,6 +20,7 @@ mod mirror;
 mod named;
 mod read;
 mod returning;
+mod scope;
 #[cfg(test)]
 mod tests;
 pub(crate) mod texts;
@@ -30,104 +31,15 @@ mod written;
 
 use clauses::Write;
 use compose::{Composed, Composer};
+use scope::command_name;
+pub(crate) use scope::{ManagedRef, Plan, Scope};
 
 use crate::lens::Lens;
-use crate::phase::Phase;
 use crate::refuse;
-use crate::rule_set::{Managed, RuleSet, Side};
+use crate::rule_set::Side;
 use crate::splice::{Output, Source};
-use crate::statement::{
-    Answer, Around, Needs, Refusal, Rename, SearchPath, ServerVersion, ShadowPair,
-};
-use crate::tokens::Tokens;
-use crate::tree::Tree;
-use crate::walk::{Place, TableRef, table_refs};
-
-/// One statement of a text, and the rules it is read under.
-#[derive(Clone, Copy)]
-pub(crate) struct Scope<'a> {
-    pub set: &'a RuleSet,
-    pub path: SearchPath,
-    pub statement: &'a Tree,
-    pub tokens: Tokens<'a>,
-}
-
-impl Scope<'_> {
-    /// The 1-based character position of a byte of the client's text.
-    pub fn position(&self, byte: usize) -> Option<u32> {
-        let before = self.tokens.text.get(..byte)?;
-        u32::try_from(before.chars().count() + 1).ok()
-    }
-}
-
-#[derive(Debug)]
-pub(crate) enum Plan {
-    /// Nothing to do: the statement stays as the client wrote it.
-    Unchanged,
-    /// The edits are in the source; with a pair to compare in `shadow_read`.
-    Edited { compare: Option<ShadowPair> },
-    /// A PREPARE of a statement that is built anew, and the answer to each execution of it.
-    Prepared { output: Output, executed: Answer },
-    /// New statements built around pieces of the client's, with an answer for each.
-    Composed {
-        output: Output,
-        answers: Vec<Answer>,
-    },
-    /// The same where one statement becomes several: as they can be sent together, and how one of them
-    /// can be prepared, with the others around it.
-    Staged {
-        output: Output,
-        prepared: Output,
-        around: Around,
-        /// The table that the client named.
-        table: String,
-        answers: Vec<Answer>,
-    },
-}
-
-/// A reference to a managed table.
-#[derive(Clone)]
-pub(crate) struct ManagedRef<'a> {
-    pub table: TableRef<'a>,
-    pub managed: Managed<'a>,
-}
-
-impl ManagedRef<'_> {
-    /// Whether the rows that it names are read from unified in its phase.
-    fn reads_unified(&self) -> bool {
-        match self.managed.side {
-            Side::Legacy if self.is_in_place() => true,
-            Side::Legacy => self.managed.migration.phase.reads_unified(),
-            Side::Unified => false,
-        }
-    }
-
-    /// Which side a write to it goes to first; `None` where only the named side is written.
-    fn leads(&self) -> Option<Side> {
-        match (self.managed.side, self.managed.migration.phase) {
-            _ if self.is_in_place() => Some(Side::Unified),
-            (_, Phase::LegacyOnly) => None,
-            (_, Phase::DualWrite | Phase::ShadowRead | Phase::DualRead) => Some(Side::Legacy),
-            (_, Phase::UnifiedRead) => Some(Side::Unified),
-            (Side::Legacy, Phase::UnifiedOnly | Phase::Retired) => Some(Side::Unified),
-            (Side::Unified, Phase::UnifiedOnly | Phase::Retired) => None,
-        }
-    }
-
-    fn table_name(&self) -> String {
-        self.managed.table.name.clone()
-    }
-
-    /// Both sides are the same row of the same table, which a trigger keeps in step.
-    fn is_in_place(&self) -> bool {
-        self.managed.lens.in_place.is_some()
-    }
-
-    /// Whether a write to it must be brought to the other side, once unified leads.
-    fn mirrors(&self) -> bool {
-        self.managed.migration.phase == Phase::UnifiedRead && !self.is_in_place()
-    }
-}
+use crate::statement::{Answer, Needs, Refusal, Rename, ServerVersion};
+use crate::walk::{Place, table_refs};
 
 /// Plans one statement. Edits go into `source`; they must not be used after an error.
 pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Plan, Refusal> {
@@ -444,30 +356,3 @@ fn prepare<'a>(
         }
     }
 }
-
-/// The words that say which command it is, up to the object's name or an option: `DROP TABLE`, `DO`,
-/// `CREATE OR REPLACE FUNCTION`, `COMMENT ON MATERIALIZED VIEW`.
-fn command_name(scope: &Scope<'_>) -> String {
-    let words = scope.tokens.tokens.iter().enumerate();
-    let words: Vec<String> = words
-        .map(|(at, token)| (at, scope.tokens.str(token).to_ascii_uppercase(), token))
-        .take_while(|(at, word, token)| {
-            token.keyword && (*at == 0 || NAMING.contains(&word.as_str()))
-        })
-        .map(|(_, word, _)| word)
-        .collect();
-    words.join(" ")
-}
-
-/// Behind its first word, what a command is called by.
-#[rustfmt::skip]
-const NAMING: [&str; 67] = [
-    "OR", "REPLACE", "TEMP", "TEMPORARY", "GLOBAL", "LOCAL", "UNLOGGED", "UNIQUE", "RECURSIVE",
-    "CONSTRAINT", "EVENT", "FOREIGN", "MATERIALIZED", "ACCESS", "METHOD", "DEFAULT", "PRIVILEGES",
-    "USER", "MAPPING", "TEXT", "SEARCH", "CONFIGURATION", "DICTIONARY", "PARSER", "TEMPLATE", "TABLE",
-    "VIEW", "INDEX", "SEQUENCE", "FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE", "TRIGGER", "RULE",
-    "POLICY", "PUBLICATION", "SUBSCRIPTION", "STATISTICS", "TYPE", "DOMAIN", "SCHEMA", "EXTENSION",
-    "CAST", "OPERATOR", "CLASS", "FAMILY", "COLLATION", "CONVERSION", "LANGUAGE", "TRUSTED",
-    "PROCEDURAL", "DATABASE", "ROLE", "GROUP", "SERVER", "DATA", "WRAPPER", "TABLESPACE", "TRANSFORM",
-    "LARGE", "OBJECT", "COLUMN", "ON", "LABEL", "OWNED", "SYSTEM",
-];

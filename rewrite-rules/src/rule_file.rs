@@ -7,113 +7,164 @@ pub(crate) mod schema;
 
 pub(crate) use each::Instance;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use toml::Spanned;
 use toml::de::DeTable;
 
-#[derive(Debug, Deserialize)]
+use crate::lens::WhenHidden;
+use crate::phase::{OnUnifiedError, Phase};
+
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RuleFile {
+    /// What is moved, and how far it is.
     pub migration: MigrationPart,
+    /// What `crossfade prepare` creates beside Crossfade's own tables.
     pub prepare: Option<PreparePart>,
+    /// A legacy table and where its rows go.
     #[serde(default, rename = "table")]
+    #[schemars(with = "Vec<TablePart>")]
     pub tables: Vec<Spanned<TablePart>>,
     /// For each of the tables, which of several alike it is.
     #[serde(skip)]
     pub instances: Vec<Option<Instance>>,
+    /// A function that clients call by a name, or with argument names, which it will not keep.
     #[serde(default, rename = "function")]
     pub functions: Vec<FunctionPart>,
 }
 
 /// A function that clients call by a name, or with argument names, which it will not keep. Both are
 /// signatures: `schema.name(first_argument, second_argument)`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FunctionPart {
+    /// The signature that clients know: `schema.name(argument, …)`, names alone.
+    #[schemars(with = "String")]
     pub legacy: Spanned<String>,
+    /// The signature that it will have. From unified_read on another name is called; under the same name arguments go
+    /// by place.
+    #[schemars(with = "String")]
     pub unified: Spanned<String>,
 }
 
 /// What the migration needs beside the two sides: tables that tie the rows of one to the other.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PreparePart {
-    /// Tables that only the lenses write.
+    /// Tables (schema.table) that tie legacy rows to unified ones; only lenses write them.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub crosswalk: Vec<Spanned<String>>,
-    /// Their DDL, run by every `crossfade prepare`.
+    /// DDL that can be run again and again.
+    #[schemars(with = "String")]
     pub sql: Spanned<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MigrationPart {
+    /// The migration's name: letters, digits, `_` and `-`.
+    #[schemars(with = "String")]
     pub name: Spanned<String>,
+    /// How far the migration is; `crossfade advance` and `rollback` change it.
+    #[schemars(with = "String", extend("enum" = Phase::ALL.map(Phase::name)))]
     pub phase: Spanned<String>,
-    /// The database whose tables these are; absent: that of the control connection.
+    /// The database whose tables these are: sessions for others pass through untouched. Left out: the control URL's.
+    #[schemars(with = "Option<String>")]
     pub database: Option<Spanned<String>>,
-    /// `record` or `refuse`; absent means the phase's own default.
+    /// When only the unified half of a write fails: `record` lets the legacy half stand and notes the key, `refuse`
+    /// fails the statement. Left out: `record` until reads depend on unified.
+    #[schemars(with = "Option<String>", extend("enum" = OnUnifiedError::WORDS.map(|(word, _)| word)))]
     pub on_unified_error: Option<Spanned<String>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TablePart {
-    /// Of tables that are alike, what differs; and texts that stand in several places. Nothing is
-    /// left of both when this is read: see `each`.
+    /// Writes this [[table]] out once for each: with `[{ of = "group" }, …]` `{of}` stands for the text in every
+    /// string. `{{of}}` is `{of}` itself.
     #[serde(rename = "each")]
+    #[schemars(with = "Option<Vec<BTreeMap<String, String>>>", length(min = 1))]
     _each: Option<IgnoredAny>,
+    /// Texts that stand in several places: with `let.own = "…"` `{own}` stands for the text in every string.
     #[serde(rename = "let")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     _let: Option<IgnoredAny>,
+    /// The table that clients know: schema.table.
+    #[schemars(with = "Option<String>")]
     pub legacy: Option<Spanned<String>>,
+    /// The table that its rows move to; several for a lens with `read`.
+    #[schemars(with = "Option<Unified>")]
     pub unified: Option<Spanned<Unified>>,
-    /// In place of both: a table that stays, and columns of which move to others.
+    /// In place of both: a table that stays, while columns of it move to others.
+    #[schemars(with = "Option<String>")]
     pub in_place: Option<Spanned<String>>,
-    /// Tables that the SQL below looks things up in, and no lens writes.
+    /// Tables that steps look things up in. No lens writes them, and `read` cannot name them.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub lookup: Vec<Spanned<String>>,
+    /// The legacy key's columns.
+    #[schemars(with = "Vec<String>")]
     pub key: Spanned<Vec<Spanned<String>>>,
-    /// Policies of the tables let roles update rows that they may not insert: rows that are there
-    /// are updated, never inserted over.
+    /// Policies let some roles update rows that they may not insert: rows that are there are updated by an UPDATE.
     #[serde(default)]
     pub row_security: bool,
-    /// `keep`, `remove` or `refuse`: what becomes of a legacy row whose unified row a write hides.
+    /// What becomes of a legacy row whose unified row the new application hides from legacy readers or, while legacy
+    /// leads, deletes. Default: it stays, and its key enters the ledger.
+    #[schemars(with = "Option<String>", extend("enum" = WhenHidden::WORDS.map(|(word, _)| word)))]
     pub when_hidden: Option<Spanned<String>>,
     /// SQL over unified columns: which unified rows exist for legacy readers.
+    #[schemars(with = "Option<String>")]
     pub visible: Option<Spanned<String>>,
+    /// The legacy columns in the table's order: one text as in CREATE TABLE, CHECKs included, or a table of names, of
+    /// which several with commas between them are declared alike.
+    #[schemars(with = "Columns")]
     pub columns: Spanned<Columns>,
-    /// Columns of which `lossy = true` is said here, or lossy where a condition holds.
+    /// Columns whose values do not survive the way to unified and back, of all rows or of those of a condition; a
+    /// text may name several.
     #[serde(default)]
+    #[schemars(with = "Vec<LossyPart>")]
     pub lossy: Vec<Spanned<LossyPart>>,
-    /// Columns of which `verify = false` is said here.
+    /// Columns that verify does not compare; a text may name several.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub unverified: Vec<Spanned<String>>,
-    /// Unified columns that legacy lacks: SQL over the legacy row, used when a row is first put.
+    /// Unified column = SQL over the legacy row, for columns that legacy lacks.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub constants: Ordered<Spanned<String>>,
-    /// Legacy constraint = the unified constraint that stands for it.
+    /// Legacy constraint = the unified one that stands for it.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub constraints: Ordered<Spanned<String>>,
-    /// Name of a CHECK of the legacy table = its condition, which holds on after it is left.
+    /// Legacy CHECK = its condition, which holds on once legacy is left. With `read` only.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub checks: Ordered<Spanned<String>>,
-    /// A query over unified tables that yields the legacy rows. With it the lens is written, not
-    /// derived from the columns.
+    /// A SELECT over unified tables that yields the legacy rows: names and order as in `columns`. With `t.*` in any
+    /// order: it stands for the columns that are not named.
+    #[schemars(with = "Option<String>")]
     pub read: Option<Spanned<String>>,
-    /// What brings one legacy row image into the unified tables, in this order.
+    /// What brings one legacy row (`row_image`) into the unified tables, in this order.
     #[serde(default)]
+    #[schemars(with = "Vec<StepPart>")]
     pub put: Vec<Spanned<StepPart>>,
-    /// What is done for a legacy row image that is gone, in this order.
+    /// What is done for a legacy row (`row_image`) that is gone, in this order.
     #[serde(default)]
+    #[schemars(with = "Vec<StepPart>")]
     pub remove: Vec<Spanned<StepPart>>,
-    /// What carries the unified rows of one key over to another, in this order.
+    /// What carries the unified rows of a key (`old_image`) over to another (`row_image`), before that is put.
+    /// Without it an UPDATE of the key is refused.
     #[serde(default)]
+    #[schemars(with = "Vec<StepPart>")]
     pub rekey: Vec<Spanned<StepPart>>,
 }
 
@@ -127,7 +178,7 @@ pub(crate) enum Columns {
 }
 
 /// One table, or several for a lens that is written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Unified {
     One(String),
@@ -142,6 +193,17 @@ pub(crate) struct StepPart {
     pub sql: Spanned<String>,
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NamedStep {
+    /// Under which later steps find what it returned.
+    #[schemars(with = "Option<String>")]
+    name: Option<Spanned<String>>,
+    /// One INSERT, UPDATE or DELETE.
+    #[schemars(with = "String")]
+    sql: Spanned<String>,
+}
+
 /// Columns whose values do not survive: their names alone, or with the rows of which that holds.
 #[derive(Debug)]
 pub(crate) struct LossyPart {
@@ -150,32 +212,51 @@ pub(crate) struct LossyPart {
     pub when: Option<Spanned<String>>,
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LossyRows {
+    /// The columns; a text may name several.
+    #[schemars(with = "Vec<String>")]
+    columns: Vec<Spanned<String>>,
+    /// SQL over what `read` joins: of which rows it holds. Of the others legacy follows, and verify compares.
+    #[schemars(with = "String")]
+    when: Spanned<String>,
+}
+
 /// A column, by its definition alone (`"text NOT NULL"`) or with more said of it.
 #[derive(Debug)]
 pub(crate) struct Declared(pub ColumnPart);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ColumnPart {
     /// As in CREATE TABLE: a type, and NOT NULL and DEFAULT behind it.
     #[serde(rename = "type")]
+    #[schemars(with = "String")]
     pub sql_type: Spanned<String>,
     /// The unified column's name, when it differs.
+    #[schemars(with = "Option<String>")]
     pub unified: Option<Spanned<String>>,
     /// The unified column's type, when it differs.
+    #[schemars(with = "Option<String>")]
     pub unified_type: Option<Spanned<String>>,
-    /// SQL for the value of an INSERT that names no value, as in the legacy table's definition.
+    /// SQL of the default, if it does not stand behind the type.
+    #[schemars(with = "Option<String>")]
     pub default: Option<Spanned<String>>,
-    /// How values of the two types are made of each other.
+    /// How values of the two types are made of each other where a setting would decide it: `at time zone 'UTC'`, or
+    /// SQL for either side.
+    #[schemars(with = "Option<CastPart>")]
     pub cast: Option<Spanned<CastPart>>,
-    /// SQL over the unified column: which of its values the legacy column can hold.
+    /// SQL over the unified column: which of its values the legacy column can hold, where the types do not tell.
+    #[schemars(with = "Option<String>")]
     pub holds: Option<Spanned<String>>,
     /// Legacy value = unified value.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub values: Option<Ordered<Spanned<String>>>,
-    /// A BEFORE trigger on both tables sets this column on every update.
+    /// A BEFORE trigger on both tables sets it on every update.
     #[serde(default)]
     pub set_by_trigger: bool,
-    /// `false`: verify does not compare this column.
+    /// `false`: verify does not compare it.
     #[serde(default = "yes")]
     pub verify: bool,
     /// Its values do not survive the way to unified and back.
@@ -190,6 +271,15 @@ pub(crate) enum CastPart {
     Behind(String),
     /// SQL for either side over the other's column.
     Each { unified: String, legacy: String },
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CastSides {
+    /// The unified value: SQL over the legacy column.
+    unified: String,
+    /// The legacy value: SQL over the unified column.
+    legacy: String,
 }
 
 fn yes() -> bool {
@@ -212,6 +302,37 @@ impl ColumnPart {
             lossy: false,
         }
     }
+}
+
+/// What is written as one text, or as a table that says more.
+fn text_or<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "type": "string" }, generator.subschema_for::<T>()] })
+}
+
+macro_rules! text_or {
+    ($($what:ty: $more:ty),+) => {$(
+        impl JsonSchema for $what {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($what).into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                text_or::<$more>(generator)
+            }
+        }
+    )+};
+}
+
+text_or! {
+    Columns: BTreeMap<String, Declared>,
+    StepPart: NamedStep,
+    LossyPart: LossyRows,
+    Declared: ColumnPart,
+    CastPart: CastSides
 }
 
 impl<'de> Deserialize<'de> for Columns {
@@ -238,12 +359,6 @@ impl<'de> Deserialize<'de> for Columns {
 
 impl<'de> Deserialize<'de> for StepPart {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Named {
-            name: Option<Spanned<String>>,
-            sql: Spanned<String>,
-        }
         struct Either;
         impl<'de> Visitor<'de> for Either {
             type Value = StepPart;
@@ -259,7 +374,8 @@ impl<'de> Deserialize<'de> for StepPart {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<StepPart, A::Error> {
-                let Named { name, sql } = Named::deserialize(MapAccessDeserializer::new(map))?;
+                let NamedStep { name, sql } =
+                    NamedStep::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(StepPart { name, sql })
             }
         }
@@ -269,12 +385,6 @@ impl<'de> Deserialize<'de> for StepPart {
 
 impl<'de> Deserialize<'de> for LossyPart {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Rows {
-            columns: Vec<Spanned<String>>,
-            when: Spanned<String>,
-        }
         struct Either;
         impl<'de> Visitor<'de> for Either {
             type Value = LossyPart;
@@ -293,7 +403,8 @@ impl<'de> Deserialize<'de> for LossyPart {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<LossyPart, A::Error> {
-                let Rows { columns, when } = Rows::deserialize(MapAccessDeserializer::new(map))?;
+                let LossyRows { columns, when } =
+                    LossyRows::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(LossyPart {
                     columns,
                     when: Some(when),
@@ -306,12 +417,6 @@ impl<'de> Deserialize<'de> for LossyPart {
 
 impl<'de> Deserialize<'de> for CastPart {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Sides {
-            unified: String,
-            legacy: String,
-        }
         struct Either;
         impl<'de> Visitor<'de> for Either {
             type Value = CastPart;
@@ -327,8 +432,8 @@ impl<'de> Deserialize<'de> for CastPart {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CastPart, A::Error> {
-                let Sides { unified, legacy } =
-                    Sides::deserialize(MapAccessDeserializer::new(map))?;
+                let CastSides { unified, legacy } =
+                    CastSides::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(CastPart::Each { unified, legacy })
             }
         }

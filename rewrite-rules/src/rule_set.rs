@@ -16,6 +16,7 @@ use quick_cache::sync::Cache;
 
 use crate::hidden::Hidden;
 use crate::lens::{Lens, TableName};
+pub use crate::phase::OnUnifiedError;
 use crate::phase::Phase;
 use crate::shapes::Shapes;
 use crate::statement::{Reading, SearchPath};
@@ -27,15 +28,6 @@ use crate::text_functions::WHOLE_SCHEMAS;
 pub struct SourceFile {
     pub path: PathBuf,
     pub text: String,
-}
-
-/// What happens when the unified half of a dual write fails while the legacy half would succeed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnUnifiedError {
-    /// The statement fails, nothing is written.
-    Refuse,
-    /// The unified half is rolled back, the legacy write stands, the keys enter the ledger.
-    Record,
 }
 
 #[derive(Clone, Debug)]

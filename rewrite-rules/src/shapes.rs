@@ -1,17 +1,17 @@
 //! The distinct statements that name a managed table, with their values taken out, and how often
 //! each of them came: what `coverage` judges before a step is taken.
 
+mod counted;
 mod shape;
 
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use crate::calls::Calls;
 use crate::rewrite::texts;
 use crate::rule_set::RuleSet;
 use crate::tree::Tree;
 use crate::walk::table_refs;
+pub(crate) use counted::Shapes;
 pub use shape::{shape, statements};
 
 /// An application has hundreds of statements; one that builds its texts from parts may have any
@@ -23,77 +23,7 @@ const SHAPES_MAX: usize = 5_000;
 const LATER_TEXTS_MAX: usize = 2_000;
 const LATER_BYTES_MAX: usize = 4 << 20;
 
-/// How often a text came since it was last asked.
-#[derive(Debug, Default)]
-pub(crate) struct Calls(AtomicU64);
-
-impl Calls {
-    pub fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn take(&self) -> u64 {
-        self.0.swap(0, Ordering::Relaxed)
-    }
-}
-
-#[derive(Default)]
-pub(crate) struct Shapes(Mutex<Counted>);
-
-#[derive(Default)]
-struct Counted {
-    shapes: HashMap<String, Shape>,
-    later: Vec<(String, Arc<Calls>)>,
-    later_bytes: usize,
-}
-
-/// One shape's texts. A text that is no longer kept anywhere else comes no more.
-#[derive(Default)]
-struct Shape {
-    texts: Vec<Arc<Calls>>,
-    /// Of texts that come no more.
-    calls: u64,
-}
-
-impl Shape {
-    fn add(&mut self, calls: Arc<Calls>) {
-        // Doubling, so that looking for the dead costs a constant for each text.
-        if self.texts.len() == self.texts.capacity() {
-            self.settle();
-        }
-        self.texts.push(calls);
-    }
-
-    fn settle(&mut self) {
-        let calls = &mut self.calls;
-        self.texts.retain(|text| {
-            let lives = Arc::strong_count(text) > 1;
-            if !lives {
-                *calls += text.take();
-            }
-            lives
-        });
-    }
-
-    fn take(&mut self) -> u64 {
-        self.settle();
-        let living: u64 = self.texts.iter().map(|text| text.take()).sum();
-        living + std::mem::take(&mut self.calls)
-    }
-}
-
-impl fmt::Debug for Shapes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} shapes", self.lock().shapes.len())
-    }
-}
-
 impl Shapes {
-    fn lock(&self) -> MutexGuard<'_, Counted> {
-        // A map of counters is whole after any panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The counter of a text.
     fn calls(&self, text: &str, set: &RuleSet) -> Arc<Calls> {
         let calls = Arc::new(Calls::default());

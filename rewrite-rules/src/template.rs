@@ -24,6 +24,7 @@ use crate::rule_set::RuleSet;
 use crate::statement::{Reading, SearchPath, SessionEffects, Verdict};
 use crate::tokens::{Constant, Token};
 use crate::tree::Tree;
+pub(crate) use filling::Templates;
 use filling::{Holes, Made, Template};
 
 /// Templates of one form: as many as there are common values of what the rules map. More are read.
@@ -55,27 +56,6 @@ impl Form {
             SearchPath::Unknown | SearchPath::Finds(_) => format!("{HOLE}{path:?}{HOLE}{form}"),
         };
         Some(Form { key, constants })
-    }
-}
-
-/// The templates of one form, and how often one was made or found impossible.
-#[derive(Debug, Default)]
-pub(crate) struct Templates {
-    made: Vec<Arc<Template>>,
-    tried: usize,
-}
-
-impl Templates {
-    /// The memory that they take, roughly.
-    pub fn bytes(&self) -> usize {
-        let made = self.made.iter().map(|template| {
-            let text = match &template.made {
-                Made::PassedThrough => 0,
-                Made::Rewritten { rewritten, .. } => rewritten.bytes(),
-            };
-            size_of::<Template>() + text + template.places.len() * 4 * size_of::<Range<usize>>()
-        });
-        size_of::<Templates>() + made.sum::<usize>()
     }
 }
 
@@ -219,7 +199,7 @@ impl RuleSet {
 
 /// The tree and the tokens of a text that holds nothing but queries.
 fn queries(text: &str) -> Option<(Tree, Vec<Token>)> {
-    let (tree, scanned) = crate::reading::parse(text).ok()?;
+    let (tree, scanned) = crate::parse::parse(text).ok()?;
     let are_queries = tree
         .list("stmts")
         .iter()

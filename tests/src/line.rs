@@ -1,7 +1,7 @@
 //! A proxy between two taps: what it makes of every byte.
 
-use crossfade::testbed::iso_agents;
-use crossfade::testbed::process::Signal;
+use crossfade_testbed::iso_agents;
+use crossfade_testbed::process::Signal;
 use rewrite_rules::Phase;
 
 use crate::tap::{Conversation, Tap};

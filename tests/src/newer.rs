@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crossfade::testbed::binaries::Binaries;
+use crossfade_testbed::binaries::Binaries;
 
 use crate::binary;
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use crossfade::testbed::process::{Process, Signal, dying_with_us, surroundings};
-use crossfade::testbed::{Postgres, free_port};
+use crossfade_testbed::process::{Process, Signal, dying_with_us, surroundings};
+use crossfade_testbed::{Postgres, free_port};
 use rewrite_rules::Phase;
 
 use crate::binary;
@@ -111,7 +111,7 @@ impl Proxy {
         let mut process = self.spawn()?;
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            let connected = crossfade::demo::client::connect(&self.url(), "test").await;
+            let connected = crossfade_demo::client::connect(&self.url(), "test").await;
             if process.is_over() {
                 // Somebody else's connection may have been given the port of a proxy that was killed.
                 let log = self.log();
@@ -167,12 +167,12 @@ impl Proxy {
     /// The same as one of the world's roles.
     pub async fn client_of(&self, user: &str) -> anyhow::Result<tokio_postgres::Client> {
         let url = self.url_as(&format!("{user}:{PASSWORD}"), &self.database);
-        crossfade::demo::client::connect(&url, "test").await
+        crossfade_demo::client::connect(&url, "test").await
     }
 
     /// A tokio-postgres client through the proxy.
     pub async fn client(&self) -> anyhow::Result<tokio_postgres::Client> {
-        crossfade::demo::client::connect(&self.url(), "test").await
+        crossfade_demo::client::connect(&self.url(), "test").await
     }
 
     #[must_use]
@@ -274,7 +274,7 @@ impl Proxy {
         let control = config.lines().skip_while(|line| *line != "[control]");
         let mut urls = control.filter_map(|line| line.strip_prefix("url = \"")?.strip_suffix('"'));
         let url = urls.next().context("no control connection")?;
-        let client = crossfade::demo::client::connect(url, "test").await?;
+        let client = crossfade_demo::client::connect(url, "test").await?;
         let looked = format!(
             "EXISTS (SELECT FROM crossfade.watches WHERE migration = '{migration}') OR EXISTS ( \
              SELECT FROM crossfade.instances WHERE migration = '{migration}' \

@@ -44,7 +44,7 @@ impl RawClient {
         };
         let mut startup = BytesMut::new();
         let who = [
-            ("user", crossfade::testbed::SUPERUSER),
+            ("user", crossfade_testbed::SUPERUSER),
             ("database", database),
         ];
         let parameters = who.into_iter().chain(settings.iter().copied());

@@ -63,7 +63,7 @@ pub async fn run(psql: &Path, script: &Path, port: u16, database: &str) -> anyho
         .args(["--no-psqlrc", "--echo-all", "--quiet"])
         .args(["-v", "HIDE_TABLEAM=on", "-v", "HIDE_TOAST_COMPRESSION=on"])
         .args(["--host", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--username", crossfade::testbed::SUPERUSER])
+        .args(["--username", crossfade_testbed::SUPERUSER])
         .args(["--dbname", database, "--file"])
         .arg(name)
         .current_dir(dir.path())

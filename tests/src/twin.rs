@@ -4,7 +4,7 @@
 mod phases;
 
 use anyhow::{Context, ensure};
-use crossfade::testbed::binaries::Binaries;
+use crossfade_testbed::binaries::Binaries;
 use rewrite_rules::Phase;
 use tokio_postgres::{Client, SimpleQueryMessage};
 

@@ -1,9 +1,9 @@
 //! A throwaway server with databases to spare, each as the `iso_agents` migration finds it.
 
 use anyhow::Context;
-use crossfade::testbed::binaries::Binaries;
-use crossfade::testbed::iso_agents::{self, Rows};
-use crossfade::testbed::{Auth, Postgres};
+use crossfade_testbed::binaries::Binaries;
+use crossfade_testbed::iso_agents::{self, Rows};
+use crossfade_testbed::{Auth, Postgres};
 use rewrite_rules::Phase;
 use tokio_postgres::Client;
 
@@ -132,7 +132,7 @@ impl World {
     }
 
     pub async fn client(&self, url: &str) -> anyhow::Result<Client> {
-        crossfade::demo::client::connect(url, "test").await
+        crossfade_demo::client::connect(url, "test").await
     }
 
     async fn sql(&self, sql: &str) -> anyhow::Result<()> {

@@ -12,10 +12,10 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use super::advance::{Advance, Note};
-use super::pace::CHUNK_ROWS_MAX;
 use super::parts::Part;
 use super::state::{Counts, Direction};
 use crate::control::{ControlError, ledger};
+use crate::pace::CHUNK_ROWS_MAX;
 
 /// The statements of one table's chunks, prepared once.
 pub struct Chunks<'a> {

@@ -15,13 +15,13 @@ use tokio_postgres::Client;
 
 use super::chunk::Chunks;
 use super::conflict::{LOCK_WAIT_MAX, backoff, is_conflict};
-use super::pace::Pace;
 use super::parts::{self, Part};
 use super::state::{self, Progress, State, Wish};
 use super::throttle::{Allowed, Seen, allowed, brake};
 use super::watch::Watch;
 use super::{Event, Tell};
 use crate::control::{ControlError, connect, drain};
+use crate::pace::Pace;
 
 /// How often it is looked at what is wanted and what the server does besides.
 const LOOK: Duration = Duration::from_millis(100);

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::chunk::Chunks;
 use super::state::Direction;
-use crate::control::{ControlError, connect, schema, step};
+use crate::control::{ControlError, connect, named, schema};
 use crate::verify::{self, report::Report};
 
 /// Rows that are tried, of each table: enough to see what kind of row fails, few enough to lock for
@@ -43,7 +43,7 @@ pub async fn run(
     name: &str,
     direction: Direction,
 ) -> Result<Preview, ControlError> {
-    let migration = step::find(rules, name)?;
+    let migration = named::find(rules, name)?;
     let mut client = connect(url, "preview").await?;
     let options = verify::Options {
         samples_max: TRIED_MAX,

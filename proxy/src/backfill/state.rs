@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Client;
 
-use super::pace::CHUNK_ROWS_START;
 use crate::control::ControlError;
+use crate::pace::CHUNK_ROWS_START;
 
 /// Which side is copied to which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -112,7 +112,7 @@ impl Allowed {
     /// How long a worker rests after a chunk of so many rows that took so long.
     #[must_use]
     pub fn rest(&self, rows: i64, took: Duration) -> Duration {
-        let by_rate = super::pace::rest(rows, self.rows_per_second_max).saturating_sub(took);
+        let by_rate = crate::pace::rest(rows, self.rows_per_second_max).saturating_sub(took);
         let by_share = took.mul_f64(1.0 / self.share.max(0.01) - 1.0);
         by_rate.max(by_share.min(REST_MAX))
     }

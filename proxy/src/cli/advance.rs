@@ -6,7 +6,7 @@ use std::time::Duration;
 use rewrite_rules::Phase;
 
 use super::target::{Named, Target, say};
-use crate::control::step::{self, Direction, Options};
+use crate::steps::step::{self, Direction, Options};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::target::{Named, Target};
 use crate::control::connect;
 use crate::control::coverage::{self, Coverage, Outcome};
-use crate::control::{statements, step};
+use crate::control::{named, statements};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -30,7 +30,7 @@ const REFUSED: u8 = 1;
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let target = Target::load(&args.of.flags)?;
-    step::find(&target.rules, &args.of.migration)?;
+    named::find(&target.rules, &args.of.migration)?;
     let client = connect(&target.url, "coverage").await?;
     let seen = match &args.file {
         Some(path) => from_file(path)?,

@@ -1,4 +1,4 @@
-//! `crossfade demo`: arguments, Ctrl-C, the exit code. What is played is `crate::demo`'s.
+//! `crossfade demo`: arguments, Ctrl-C, the exit code. What is played is `crossfade_demo`'s.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rewrite_rules::Phase;
 
-use crate::demo::{Demo, Options};
+use crossfade_demo::{Demo, Options};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::advance;
-use crate::control::step::Direction;
+use crate::steps::step::Direction;
 
 // The group's name would be that of the arguments inside.
 #[derive(Debug, clap::Args)]

@@ -7,9 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::config::{Config, Flags};
-use crate::control::attached;
-use crate::rules_dir;
 use crate::server::Server;
+use crate::serving::{attached, follow};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,11 +36,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             None => std::future::pending().await,
         }
     };
-    rules_dir::begin(&shared).await;
+    follow::begin(&shared).await;
     let control = attached::Attached::start(&shared);
     tokio::select! {
         ended = server.run(shutdown()) => ended?,
-        () = rules_dir::watch(&shared, asked_rules) => {}
+        () = follow::watch(&shared, asked_rules) => {}
         () = certificates => {}
         () = hangups => {}
     }

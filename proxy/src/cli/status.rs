@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::target::Target;
 use crate::config::Flags;
 use crate::control::instances::Counted;
-use crate::control::status::{self, Status};
-use crate::control::{connect, shown, step};
+use crate::control::{connect, named, shown};
+use crate::steps::status::{self, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -27,7 +27,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let target = Target::load(&args.flags)?;
     if let Some(name) = &args.migration {
-        step::find(&target.rules, name)?;
+        named::find(&target.rules, name)?;
     }
     let Some(seconds) = args.watch else {
         println!("{}", look(&args, &target).await?.trim_end());

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::target::{Named, Target, say};
+use crate::repair;
 use crate::verify::{self, Options, ranges};
 
 #[derive(Debug, clap::Args)]
@@ -70,8 +71,7 @@ async fn compare(args: &Args) -> anyhow::Result<bool> {
         "--restart and --throttle go with --by-ranges or --continuous"
     );
     let report = if args.repair {
-        let (repaired, report) =
-            verify::repair::run(url, rules, name, args.samples, &mut say).await?;
+        let (repaired, report) = repair::run(url, rules, name, args.samples, &mut say).await?;
         say(&format!("{repaired} rows were looked after"));
         report
     } else if args.by_ranges || args.continuous {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio_postgres::{Client, GenericClient};
 
 use super::error::ControlError;
-use super::gates::Gate;
+use super::gate::Gate;
 use super::{flush_counters, shown};
 
 /// The server's counters of one table.
@@ -83,7 +83,7 @@ impl std::fmt::Display for Around {
 }
 
 /// Before a step that leaves the tables behind: what was counted after an earlier one is void.
-pub(super) async fn forget(client: &Client, migration: &Migration) -> Result<(), ControlError> {
+pub(crate) async fn forget(client: &Client, migration: &Migration) -> Result<(), ControlError> {
     client
         .execute(
             "DELETE FROM crossfade.left_behind WHERE migration = $1",
@@ -99,7 +99,7 @@ pub(super) async fn forget(client: &Client, migration: &Migration) -> Result<(),
 const SETTLED_SECONDS: f64 = 60.0;
 
 /// Once no proxy touches the tables any more; the first look after a minute begins to count.
-pub(super) async fn begin(client: &Client, migration: &Migration) -> Result<(), ControlError> {
+pub(crate) async fn begin(client: &Client, migration: &Migration) -> Result<(), ControlError> {
     let tables: Vec<String> = migration.left_behind().map(|t| t.legacy.sql()).collect();
     client
         .execute(
@@ -223,7 +223,7 @@ pub async fn read(
 }
 
 /// Nobody has written a legacy table since it was left behind: that write is in no other place.
-pub(super) async fn unwritten(
+pub(crate) async fn unwritten(
     client: &Client,
     migration: &Migration,
     from: Phase,

@@ -14,10 +14,10 @@ use rewrite_rules::{Migration, Phase};
 use tokio_postgres::Client;
 
 use super::error::ControlError;
-use super::instances::REGISTERED_WITHIN;
+use super::report::REGISTERED_WITHIN;
 use crate::generation::ENDED_FOR;
 pub use seen::{DirectWriter, lines, read};
-pub(super) use seen::{forget, unseen, warnings};
+pub(crate) use seen::{forget, unseen, warnings};
 
 /// Processes put down in one look: enough to be heard of, and no flood.
 const ASKED_MAX: i64 = 100;

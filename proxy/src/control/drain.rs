@@ -11,7 +11,8 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
-use super::instances::{Instance, REGISTERED_WITHIN, instances};
+use super::instances::{Instance, instances};
+use super::report::REGISTERED_WITHIN;
 
 /// Between two looks: small against the heartbeat and against a human's patience.
 const POLL: Duration = Duration::from_millis(50);

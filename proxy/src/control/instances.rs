@@ -10,57 +10,27 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use rewrite_rules::Phase;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use super::admission::Reasons;
 use super::connection::{Control, connect};
 use super::direct::{self, Watch};
 use super::error::ControlError;
 use super::refused;
+use super::report::{GONE_AFTER_SECONDS, Report};
 use crate::counters::MigrationTotals;
 use crate::latency::Window;
 
-/// Ten missed heartbeats: longer than a stall of a busy machine, short enough to wait for.
-pub const GONE_AFTER_SECONDS: f64 = 10.0;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Between two looks at what changes quickly, sessions that come to the end of a transaction one after
 /// the other: each that is among those it waits for is said.
 const LOOK: Duration = Duration::from_millis(50);
 /// Between attempts to reach a database that is down or not prepared yet.
 const RECONNECT: Duration = Duration::from_millis(500);
-/// A proxy that serves has said so by then, even if the database was prepared just now.
-pub const REGISTERED_WITHIN: Duration = Duration::from_secs(2);
 /// A clean stop must not hang on a database that does not answer.
 const SIGN_OFF_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What a serving proxy says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    pub rules_hash: String,
-    /// Where it listens, for the reader of `status`.
-    pub address: String,
-    pub migrations: Vec<MigrationReport>,
-    /// The server's processes whose sessions hold on to an older generation, some of them.
-    pub held_by: Vec<i32>,
-    /// Why it has not put into force what the rule files say.
-    pub refused: Reasons,
-}
-
-/// Sessions that a proxy names when it is not drained: enough to see who they are.
-pub const HOLDERS_MAX: usize = 10;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MigrationReport {
-    pub migration: String,
-    pub phase: Phase,
-    pub generation: u64,
-    /// No transaction runs under an older generation.
-    pub drained: bool,
-}
 
 /// The proxy's side.
 pub trait Serving: Send + Sync {

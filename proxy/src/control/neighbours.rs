@@ -8,7 +8,7 @@ use rewrite_rules::{Body, Lens, Migration, Phase};
 use tokio_postgres::Client;
 
 use super::error::ControlError;
-use super::gates::Gate;
+use super::gate::Gate;
 
 /// Foreign keys of tables that are not among those given, what each says, and the statements that
 /// turn it to the unified table. What
@@ -93,7 +93,7 @@ pub(crate) async fn foreign_keys_to(
 }
 
 /// No foreign key of another table refers to a legacy table.
-pub(super) async fn foreign_keys(
+pub(crate) async fn foreign_keys(
     client: &Client,
     migration: &Migration,
 ) -> Result<Gate, ControlError> {
@@ -256,7 +256,7 @@ async fn bodies(client: &Client, lens: &Lens) -> Result<Vec<(String, Body)>, Con
 }
 
 /// What the operator should know before a step, one line each; the step is not refused for it.
-pub(super) async fn warnings(
+pub(crate) async fn warnings(
     client: &Client,
     migration: &Migration,
     from: Phase,

@@ -13,7 +13,7 @@ SELECT u.attrelid, u.attnum, l.attrelid, l.attnum FROM unnest($2::text[], $4::te
 JOIN pg_attribute AS l ON l.attrelid = to_regclass($1) AND l.attname = c.legacy AND l.attnum > 0 \
 JOIN pg_attribute AS u ON u.attrelid = to_regclass($3) AND u.attname = c.unified AND u.attnum > 0";
 
-pub(super) async fn read(client: &Client, rules: &RuleSet) -> Result<Origins, ControlError> {
+pub(crate) async fn read(client: &Client, rules: &RuleSet) -> Result<Origins, ControlError> {
     let mut origins = Origins::default();
     let lenses = rules.migrations().iter().flat_map(|m| &m.tables);
     for lens in lenses.filter(|lens| lens.in_place.is_none()) {

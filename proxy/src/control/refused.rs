@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
-use super::instances::{GONE_AFTER_SECONDS, Report};
+use super::report::{GONE_AFTER_SECONDS, Report};
 
 /// Takes part of the report: what is in force again is no longer there.
 pub(super) async fn say(

@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 
 use super::catalog;
 use super::error::ControlError;
-use super::gates::Gate;
+use super::gate::Gate;
 use super::schema;
 
 /// What who may do something on legacy needs on both sides. A read names every column of unified; a write
@@ -148,7 +148,7 @@ pub(crate) async fn row_security(
 
 /// Every role that may use a legacy table may use its unified one likewise; and rows that policies hide
 /// are hidden on, once they are read there.
-pub(super) async fn rights(
+pub(crate) async fn rights(
     client: &Client,
     migration: &Migration,
     to: Phase,

@@ -10,13 +10,13 @@ use std::time::Duration;
 use rewrite_rules::SearchPath;
 use tokio::io::AsyncWriteExt;
 
-use super::Shared;
-use super::door::{Full, Guest, Handshake};
 use super::peer::Peer;
 use crate::cancel;
+use crate::door::{Full, Guest, Handshake};
 use crate::generation::SessionPin;
 use crate::relay::{self, Ending, Relay};
 use crate::session::{Session, Settings, Violation};
+use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::wire::backend;
 use crate::wire::frontend::MessageError;

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 
-use super::door::Handshake;
+use super::client;
 use super::peer::{Arrival, Peer};
-use super::{Shared, client};
+use crate::door::Handshake;
+use crate::shared::Shared;
 
 /// The SQL grammar recurses in proportion to a statement's nesting. This is address space, not
 /// memory: pages are only taken when a statement is nested that deep.

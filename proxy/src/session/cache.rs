@@ -17,12 +17,12 @@
 //! Keeps the books and knows texts by their hashes only; what is done with a message is decided
 //! elsewhere.
 
-pub(super) mod text;
-
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
+
+use rewrite_rules::keeping::{Class, class};
 
 /// Longer texts are rare, cost little beside what they do, and a plan of theirs much memory.
 pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -206,7 +206,7 @@ impl Cache {
             self.drop_entry(key);
             return self.admit(key, star);
         }
-        let text::Class::Fit { star } = text::class(text) else {
+        let Class::Fit { star } = class(text) else {
             return Plan::AsItCame;
         };
         if !self.awake {

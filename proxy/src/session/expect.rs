@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use rewrite_rules::{Answer, Does, Reading, Verdict};
 
-use super::ShadowCandidate;
 use super::cache::Number;
+use super::report::ShadowCandidate;
 use super::statements::Statement;
 
 /// What the text behind a request was made into; `None` for a text that went on as it came.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use rewrite_rules::{Reading, Refusal, SearchPath, SessionEffects, Strings, Verdict};
 
 use super::expect::Read;
-use super::{Encoding, Pin, Reader, Session};
+use super::path::known::Encoding;
+use super::{Pin, Reader, Session};
 
 /// Sent in place of a refused text: it parses, and then fails in the server's own analysis with
 /// 42P01. Order, pipelining, the transaction's abort and the skipping up to Sync are thereby the

@@ -11,12 +11,14 @@
 //! a view shows what is kept     names that the client does not know
 //! ```
 
-use super::cache::text::{Class, Effect, class};
+use rewrite_rules::keeping::{Class, Effect, class};
+
 use super::cache::{Number, Plan, ReplayState};
 use super::expect::Expect;
 use super::judge::replacement;
 use super::lane::Act;
-use super::{Encoding, Pin, Session};
+use super::path::known::Encoding;
+use super::{Pin, Session};
 use crate::wire::backend::{self, Fields};
 use crate::wire::frame::{HEADER_BYTES, Header, write_frame};
 use crate::wire::frontend::{self, BindNames, Parse};

@@ -23,15 +23,18 @@
 //! in a transaction where it did       that, its end, or the end of a part of it (ROLLBACK TO)
 //! ```
 
+pub(super) mod known;
+
 use rewrite_rules::{
-    Does, Meaning, OnPrepared, Reading, SearchPath, Strings, Touch, Verdict, touch,
+    Does, OnPrepared, Reading, SearchPath, Strings, Touch, Verdict, touch,
 };
 
 use super::expect::{Expect, Read};
 use super::judge::is_refused;
-use super::{Encoding, Pin, Reader, Session};
+use super::{Pin, Reader, Session};
 use crate::wire::frame::Header;
 use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
+use known::{Asking, Encoding, Holds};
 
 /// Whether what two readings of a text do to the session is the same; a statement that is prepared has
 /// other words under another setting, and neither names anything.
@@ -48,70 +51,6 @@ fn does_the_same(one: &Reading, other: &Reading) -> bool {
 
 /// The name of the question's statement and portal.
 const NAME: &[u8] = b"cf_path";
-
-#[derive(Debug)]
-pub(super) struct Path {
-    pub means: SearchPath,
-    /// It may have changed since the server was asked.
-    to_be_asked: bool,
-    /// The server has been asked once: from then on it is looked at what each text may do. Until then a
-    /// session pays for no such look.
-    follows: bool,
-    /// Something in the transaction that is open may have changed it, or may have and was not looked at.
-    touched: bool,
-    /// A transaction block is open for certain, so that neither Sync nor Query ends a transaction.
-    in_block: bool,
-    /// The generation whose managed names the server was asked for.
-    names_since: u64,
-    asking: Asking,
-    /// The text of the frame at hand was just found to spell nothing that has to be read, so that
-    /// whoever judges it need not look once more.
-    pub found_foreign: bool,
-    /// What was judged last was such a text.
-    pub judged_foreign: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asking {
-    No,
-    Under {
-        /// How long the answer holds.
-        holds: Holds,
-        answer: Option<Meaning>,
-    },
-    /// The frame that waits is to be taken, whatever was answered.
-    Answered,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holds {
-    /// No transaction block is open that could bring back what was before.
-    UntilTouched,
-    /// Up to the end of this transaction, or of a part of it.
-    InTransaction,
-}
-
-impl Path {
-    pub fn new(generation: &impl Reader, unasked: SearchPath) -> Path {
-        let asks = generation.path_question().is_some();
-        Path {
-            means: if asks { SearchPath::Unknown } else { unasked },
-            to_be_asked: asks,
-            follows: false,
-            touched: asks,
-            in_block: false,
-            names_since: generation.names_since(),
-            asking: Asking::No,
-            found_foreign: false,
-            judged_foreign: false,
-        }
-    }
-
-    /// Whether the end of the transaction that is open, or of a part of it, may change what names mean.
-    pub fn is_touched(&self) -> bool {
-        self.touched
-    }
-}
 
 impl<P: Pin> Session<P> {
     /// Whether this frame has to wait for the server to say what names mean. Writes the question

@@ -3,7 +3,8 @@
 use rewrite_rules::Verdict;
 
 use super::expect::Read;
-use super::{Pin, Session, ShadowCandidate};
+use super::report::ShadowCandidate;
+use super::{Pin, Session};
 use crate::wire::frame::Header;
 use crate::wire::frontend::Parse;
 

@@ -7,7 +7,8 @@ use rewrite_rules::{ServerVersion, Strings, Verdict};
 
 use super::expect::{Expect, Run};
 use super::lane::{Act, NONE, Side, Want};
-use super::{Encoding, Pin, Reader, Session, Violation};
+use super::path::known::Encoding;
+use super::{Pin, Reader, Session, Violation};
 use crate::wire::backend::{self, Fields};
 use crate::wire::frame::{Header, write_frame};
 

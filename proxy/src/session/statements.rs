@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
+use rewrite_rules::keeping::Effect;
 use rewrite_rules::{Strings, Touch};
 
-use super::ShadowCandidate;
 use super::cache::Number;
-use super::cache::text::Effect;
 use super::expect::{Read, Undo};
+use super::report::ShadowCandidate;
 
 /// An unnamed statement's text above this is not kept once its transaction is over: it is
 /// nearly always used at once, and an idle session must stay small.

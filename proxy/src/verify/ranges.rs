@@ -14,11 +14,11 @@ use tokio_postgres::{Client, Row, Transaction};
 
 use super::report::{ColumnCount, Report, Sample, TableReport};
 use super::{record, unified_tables};
-use crate::backfill::pace::{self, Pace};
 use crate::control::{
-    Control, ControlError, alone, around, connect, events, flush_counters, schema, shown, snapshot,
-    step,
+    Control, ControlError, alone, around, connect, events, flush_counters, named, schema, shown,
+    snapshot,
 };
+use crate::pace::{self, Pace};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -51,7 +51,7 @@ pub async fn run(
     options: &Options,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Report, ControlError> {
-    let migration = step::find(rules, name)?;
+    let migration = named::find(rules, name)?;
     let mut client = open(url, name).await?;
     if options.restart {
         forget(&client, name).await?;

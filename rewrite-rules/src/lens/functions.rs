@@ -8,68 +8,9 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::guarded::{Callers, Guarded};
+use super::guarded::Guarded;
 use super::recorded::{self, PASSES_ON};
-use super::{ForeignKey, Lens, Written, quote_ident, quote_literal};
-
-/// A function to create: its name as SQL, and the `CREATE OR REPLACE FUNCTION` text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Function {
-    pub name: String,
-    pub ddl: String,
-    pub callers: Callers,
-}
-
-/// Which side failed or which effect is wanted; the word in the function's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// Legacy images into unified rows.
-    Put,
-    /// Unified rows of deleted legacy rows.
-    Remove,
-    /// Old and new legacy images, in step: moves the unified rows to their new keys, then puts.
-    Rekey,
-    /// Legacy images of unified rows into legacy, once unified decides.
-    PutLegacy,
-    /// Legacy images of unified rows whose keys changed, with those of before.
-    RekeyLegacy,
-    /// Legacy rows of deleted unified rows.
-    RemoveLegacy,
-    /// Legacy rows of hidden unified rows.
-    HideLegacy,
-    /// All rows, on both sides.
-    Truncate,
-    /// All unified rows that legacy readers see, once nobody writes legacy any more.
-    Empty,
-}
-
-impl Work {
-    const ALL: [Work; 9] = [
-        Work::Put,
-        Work::Remove,
-        Work::Rekey,
-        Work::PutLegacy,
-        Work::RekeyLegacy,
-        Work::RemoveLegacy,
-        Work::HideLegacy,
-        Work::Truncate,
-        Work::Empty,
-    ];
-
-    fn word(self) -> &'static str {
-        match self {
-            Work::Put => "put",
-            Work::Remove => "remove",
-            Work::Rekey => "rekey",
-            Work::PutLegacy => "put_legacy",
-            Work::RekeyLegacy => "rekey_legacy",
-            Work::RemoveLegacy => "remove_legacy",
-            Work::HideLegacy => "hide_legacy",
-            Work::Truncate => "truncate",
-            Work::Empty => "empty",
-        }
-    }
-}
+use super::{Callers, ForeignKey, Function, Lens, Work, Written, quote_ident, quote_literal};
 
 impl Lens {
     /// Everything that `crossfade prepare` creates for this lens, in the order to create it.

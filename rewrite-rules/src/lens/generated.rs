@@ -8,19 +8,7 @@
 //! legacy computes it, unified's is a plain column, and what is written under the legacy name once unified
 //! leads brings the value that legacy would have computed.
 
-use super::{LegacyColumn, Lens, Visible, quote_ident, types};
-
-/// What fills a column by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Generated {
-    /// A sequence of its own.
-    Identity {
-        /// Only DEFAULT may be given, unless the statement says OVERRIDING SYSTEM VALUE.
-        always: bool,
-    },
-    /// SQL over the other columns of the row, before which [`Visible::ROW`] stands.
-    Expression(String),
-}
+use super::{Generated, LegacyColumn, Lens, Visible, quote_ident, types};
 
 impl Generated {
     fn is_expression(&self) -> bool {

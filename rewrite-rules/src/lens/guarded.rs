@@ -20,18 +20,7 @@
 //! Keys come as row images: what is no key of the table is an error of the call (22P02), and enters no
 //! table.
 
-use super::{Function, Lens, quote_literal};
-
-/// Who may execute a function: the roles that hold the matching right on the lens's tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Callers {
-    /// The server alone, as a trigger's.
-    Nobody,
-    /// Whoever may write the legacy table or a unified one.
-    Writers,
-    /// Whoever may delete legacy rows or change their keys, and delete rows of every unified table.
-    Deleters,
-}
+use super::{Callers, Function, Lens, quote_literal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guarded {

@@ -8,18 +8,15 @@
 //! Nobody deleted such a row under the legacy name, and what refers to it may be in nobody's way: so it
 //! stays unless the rule file says otherwise, and its key enters the ledger.
 
-use super::{Lens, Work, quote_literal};
+use super::{Lens, WhenHidden, Work, quote_literal};
 
-/// What becomes of such a legacy row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum WhenHidden {
-    /// It stays, and its key enters the ledger.
-    #[default]
-    Keep,
-    /// It goes, and with it what its foreign keys say.
-    Remove,
-    /// The write fails.
-    Refuse,
+impl WhenHidden {
+    /// As a rule file says it.
+    pub(crate) const WORDS: [(&'static str, WhenHidden); 3] = [
+        ("keep", WhenHidden::Keep),
+        ("remove", WhenHidden::Remove),
+        ("refuse", WhenHidden::Refuse),
+    ];
 }
 
 /// The SQLSTATE in the ledger of a row that was kept.

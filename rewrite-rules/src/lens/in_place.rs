@@ -9,17 +9,8 @@
 //! What statements name as the legacy table is the same table seen with the legacy columns alone:
 //! filled from the legacy column until the reads turn (`unified_read`), from the unified one then.
 
-use super::{Callers, Function, Lens, quote_ident, quote_literal};
+use super::{Callers, Function, InPlace, Lens, quote_ident, quote_literal};
 use crate::phase::Phase;
-
-/// What makes a lens one of a single table.
-#[derive(Clone, Debug)]
-pub struct InPlace {
-    /// Names of the columns that move: legacy and unified.
-    pub moved: Vec<(String, String)>,
-    /// The same table until the reads turn; `None` in that lens itself.
-    before: Option<Box<Lens>>,
-}
 
 /// What says that an UPDATE is a backfill's: the proof of Crossfade's own role. Anybody may set it, and only that
 /// role can read what it must be.

@@ -8,7 +8,7 @@
 //!
 //! They are never run: a step would write.
 
-use super::written::Step;
+use super::Step;
 use super::{Lens, quote_ident};
 
 /// One statement of a lens, for one row.

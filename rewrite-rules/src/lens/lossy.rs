@@ -10,16 +10,7 @@
 //! Only `read` knows the condition, so whoever compares or copies a row asks there, and a legacy row
 //! by itself is neither lossy nor not.
 
-use super::{KeyRange, LegacyColumn, Lens, Written, quote_ident, quote_literal};
-
-/// Of which rows a column's values do not survive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lossy {
-    Never,
-    Always,
-    /// Of those of which this condition of [`super::Query::lossy`] is true.
-    When(usize),
-}
+use super::{KeyRange, LegacyColumn, Lens, Lossy, Written, quote_ident, quote_literal};
 
 /// The column of [`Lens::read_judged`] that tells of a row whether a condition is true.
 pub(super) fn flag(number: usize) -> String {

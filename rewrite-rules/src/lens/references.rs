@@ -5,17 +5,7 @@
 //! reference that legacy readers see may be no column at all. Then the lenses' own functions see to it, in what
 //! is written under the legacy names (`written/functions/references`).
 
-use super::{Lens, TableName};
-
-/// What becomes of the rows that refer to a row that goes, or whose key changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    Nothing,
-    Restrict,
-    Cascade,
-    SetNull,
-    SetDefault,
-}
+use super::{Action, Deferral, ForeignKey, Lens, Referrer};
 
 impl Action {
     /// As `pg_constraint` has it.
@@ -29,17 +19,6 @@ impl Action {
             Action::SetDefault => "d",
         }
     }
-}
-
-/// When a reference is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Deferral {
-    /// At the end of the statement.
-    Never,
-    /// So too, unless the client sets it deferred.
-    Immediate,
-    /// At the end of the transaction.
-    Deferred,
 }
 
 impl Deferral {
@@ -62,33 +41,6 @@ impl Deferral {
             Deferral::Deferred => "DEFERRABLE INITIALLY DEFERRED",
         }
     }
-}
-
-/// A foreign key as the legacy table has it.
-#[derive(Clone, Debug)]
-pub struct ForeignKey {
-    pub name: String,
-    /// Indexes into the shape's columns.
-    pub columns: Vec<usize>,
-    pub parent: TableName,
-    /// The parent's columns, in the same order; empty: its key.
-    pub referred: Vec<String>,
-    pub on_delete: Action,
-    pub on_update: Action,
-    pub deferral: Deferral,
-    /// The unified constraint that stands for it; `None`: the lenses see to it.
-    pub unified: Option<String>,
-    /// The parent's lens, where they do.
-    pub(crate) holder: Option<Box<Lens>>,
-}
-
-/// A foreign key of another table, or of its own, that refers to a lens's rows, and that lenses see to.
-#[derive(Clone, Debug)]
-pub struct Referrer {
-    pub(crate) key: ForeignKey,
-    /// Its number among those of the table that refers.
-    pub(crate) number: usize,
-    pub(crate) child: Box<Lens>,
 }
 
 impl ForeignKey {

@@ -1,23 +1,6 @@
 //! The SQL of a one-to-one lens, derived from its column table.
 
-use super::{LegacyColumn, Lens, Work};
-
-/// An identifier as SQL. Always quoted: a name that is a keyword today or tomorrow stays a name.
-#[must_use]
-pub fn quote_ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A string constant as SQL, whatever `standard_conforming_strings` says.
-#[must_use]
-pub fn quote_literal(value: &str) -> String {
-    let doubled = value.replace('\'', "''");
-    if doubled.contains('\\') {
-        format!("E'{}'", doubled.replace('\\', "\\\\"))
-    } else {
-        format!("'{doubled}'")
-    }
-}
+use super::{LegacyColumn, Lens, Work, quote_ident, quote_literal};
 
 impl Lens {
     /// The query over the unified table that yields the legacy rows: names, order and types as

@@ -11,17 +11,8 @@
 //! a legacy word has none: it is neither cut nor an error of every read.
 
 use super::types::{self, Held, VALUE};
-use super::{LegacyColumn, quote_literal, without_modifier};
+use super::{Cast, LegacyColumn, quote_literal, without_modifier};
 use crate::failure::Failure;
-
-/// How the value of one side is made of the other's, where a cast alone does not say it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cast {
-    /// SQL over [`VALUE`], a legacy one.
-    pub(crate) to_unified: String,
-    /// SQL over [`VALUE`], a unified one.
-    pub(crate) to_legacy: String,
-}
 
 impl Cast {
     /// `at time zone '…'` between a type with a time zone and one without.

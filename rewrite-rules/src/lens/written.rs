@@ -11,99 +11,11 @@ mod trial;
 pub(crate) use functions::Call;
 pub use trial::RekeyTrial;
 
-use super::{ForeignKey, LegacyColumn, Lens, Referrer, TableName, Work, quote_ident};
-
-/// What a rule file's `read` was taken apart into.
-#[derive(Clone, Debug)]
-pub struct Query {
-    /// The expression of each legacy column, in the shape's order.
-    pub columns: Vec<String>,
-    pub from: String,
-    pub condition: Option<String>,
-    /// What the key columns are read from.
-    pub key: Vec<String>,
-    /// The tables that it reads.
-    pub parts: Vec<Part>,
-    /// Of which rows columns are lossy: conditions over `from`.
-    pub lossy: Vec<String>,
-}
-
-/// What a row of one table is to the legacy rows.
-#[derive(Clone, Debug)]
-pub struct Part {
-    pub table: TableName,
-    pub alias: String,
-    /// A LEFT JOIN may find no row of it.
-    pub nullable: bool,
-    /// The FROM clause for legacy rows that have such a row.
-    pub from: String,
-    /// The same with a relation [`Part::ROWS`] in the table's place; `None` when the table is
-    /// named more than once, so that nobody can tell which legacy rows a row of it belongs to.
-    pub of_rows: Option<String>,
-    /// Its columns, each with a legacy column (an index) that is read from it.
-    pub feeds: Vec<(String, usize)>,
-    /// Its columns that decide which legacy rows there are.
-    pub decides: Vec<String>,
-    /// Those of these by which tables are joined, each with a legacy column (an index) that is read
-    /// through the join.
-    pub ties: Vec<(String, usize)>,
-    /// Whether a legacy row may be there because a row of it is: not if a LEFT JOIN may lack it,
-    /// unless the condition of `read` looks at it.
-    pub makes_rows: bool,
-    /// Its columns that are the legacy key's, one for each of these.
-    pub key: Vec<Option<String>>,
-}
+use super::{LegacyColumn, Lens, Part, TableName, Work, Written, quote_ident};
 
 impl Part {
     /// Stands for a relation of rows in [`Part::of_rows`].
     pub(crate) const ROWS: &'static str = "cf rows";
-}
-
-/// One statement of `put`, `remove` or `rekey`.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// Under which later steps find what it returned.
-    pub name: Option<String>,
-    pub sql: String,
-    /// The columns of its RETURNING.
-    pub returning: Vec<String>,
-}
-
-/// A CHECK of the legacy table.
-#[derive(Clone, Debug)]
-pub struct Check {
-    pub name: String,
-    /// SQL in which [`Visible::ROW`] stands for the row's name.
-    pub(crate) sql: String,
-}
-
-/// A UNIQUE constraint of the legacy table.
-#[derive(Clone, Debug)]
-pub struct Unique {
-    pub name: String,
-    /// Indexes into the shape's columns.
-    pub columns: Vec<usize>,
-    /// The unified constraint that stands for it; `None`: the lens sees to it itself.
-    pub unified: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Written {
-    /// The unified tables, which clients may write.
-    pub tables: Vec<TableName>,
-    /// Tables that only lenses write.
-    pub crosswalk: Vec<TableName>,
-    pub query: Query,
-    pub put: Vec<Step>,
-    pub remove: Vec<Step>,
-    /// What carries the unified rows of a key over to another; empty: keys do not change.
-    pub rekey: Vec<Step>,
-    /// In the order in which PostgreSQL looks at them: that of their names.
-    pub checks: Vec<Check>,
-    pub uniques: Vec<Unique>,
-    pub foreign_keys: Vec<ForeignKey>,
-    /// Foreign keys to this table that the lenses see to.
-    pub(crate) referrers: Vec<Referrer>,
 }
 
 impl Written {

@@ -141,3 +141,12 @@ pub(super) fn unrowed(item: &Tokens<'_>) -> Option<usize> {
     let one = inner.split().len() == 1;
     (one && !query && end + 1 == item.tokens.len()).then(|| first_of_value(&inner))
 }
+
+/// A value on its way to a unified column; an error in it is told where the client wrote it.
+pub(super) fn own_put(output: &mut Output, put: &str, column: &LegacyColumn, at: usize) {
+    if column.values.is_empty() {
+        output.own_for(put, at);
+    } else {
+        output.own_value(put, at, &column.name);
+    }
+}

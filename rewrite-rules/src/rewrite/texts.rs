@@ -82,7 +82,7 @@ pub(crate) fn name_legacy(statement: &Tree, set: &RuleSet) -> bool {
 /// A text's shape where constants decide what becomes of it: of each only the managed tables that it
 /// names are left. `None` where constants decide nothing.
 pub(crate) fn shape(text: &str, set: &RuleSet) -> Option<String> {
-    let (tree, _) = crate::reading::parse(text).ok()?;
+    let (tree, _) = crate::parse::parse(text).ok()?;
     let statements = tree.list("stmts").iter();
     let mut languages = HashSet::new();
     for statement in statements.map(|raw| raw.get("stmt")) {

@@ -24,10 +24,11 @@ mod insert;
 pub(super) mod merge;
 pub(super) mod set_query;
 pub(super) mod target;
+mod write;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
-use super::expression::{assigned, first_of_value};
+use super::expression::{assigned, first_of_value, own_put};
 use super::items::Items;
 use super::returning::Carried;
 use super::{ManagedRef, Scope, invert, legacy_first, upsert};
@@ -37,6 +38,7 @@ use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use set_query::Value;
 use target::Target;
+pub(super) use write::Unified;
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,
@@ -90,29 +92,6 @@ pub(super) fn check<'a>(
         ));
     }
     write.check_returning(scope, target, source)
-}
-
-pub(super) struct Unified<'w, 'a> {
-    scope: Scope<'a>,
-    target: &'w ManagedRef<'a>,
-    write: &'w Write<'a>,
-    lens: &'w Lens,
-    /// Whether legacy still follows by row image.
-    mirrors: bool,
-    carried: Carried,
-}
-
-impl<'w, 'a> Unified<'w, 'a> {
-    pub fn of(scope: &Scope<'a>, target: &'w ManagedRef<'a>, write: &'w Write<'a>) -> Self {
-        Unified {
-            scope: *scope,
-            target,
-            write,
-            lens: target.managed.lens,
-            mirrors: target.mirrors(),
-            carried: Carried::default(),
-        }
-    }
 }
 
 impl<'a> Unified<'_, 'a> {
@@ -397,14 +376,5 @@ impl<'a> Unified<'_, 'a> {
                     .key_columns()
                     .any(|key| key.name == set.text("name"))
             })
-    }
-}
-
-/// A value on its way to a unified column; an error in it is told where the client wrote it.
-fn own_put(output: &mut Output, put: &str, column: &LegacyColumn, at: usize) {
-    if column.values.is_empty() {
-        output.own_for(put, at);
-    } else {
-        output.own_value(put, at, &column.name);
     }
 }

@@ -279,8 +279,3 @@ impl Tree {
         groups
     }
 }
-
-/// Whether a column reference can only be a whole row: `t.*` where it is no list of columns.
-pub(super) fn is_star(column: &Tree) -> bool {
-    column.column_parts().last() == Some(&"*")
-}

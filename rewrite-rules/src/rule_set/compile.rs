@@ -85,20 +85,10 @@ impl Reader<'_> {
         let phase = part.phase.get_ref().parse::<Phase>().map_err(|message| {
             self.error(&part.phase.span(), &message);
         });
-        let on_unified_error =
-            part.on_unified_error
-                .as_ref()
-                .and_then(|word| match word.get_ref().as_str() {
-                    "record" => Some(OnUnifiedError::Record),
-                    "refuse" => Some(OnUnifiedError::Refuse),
-                    other => {
-                        self.error(
-                            &word.span(),
-                            &format!("found `{other}`; expected `record` or `refuse`"),
-                        );
-                        None
-                    }
-                });
+        let on_unified_error = part
+            .on_unified_error
+            .as_ref()
+            .and_then(|word| self.word(word, &OnUnifiedError::WORDS));
         if file.tables.is_empty() {
             self.error(
                 &part.name.span(),
@@ -239,7 +229,10 @@ impl Reader<'_> {
         if written.is_none() {
             self.no_column_twice(part, columns, &constants);
         }
-        let when_hidden = self.when_hidden(part);
+        let when_hidden = part
+            .when_hidden
+            .as_ref()
+            .and_then(|word| self.word(word, &WhenHidden::WORDS));
         if let Some(table) = &part.in_place {
             self.in_place_only(part, table, columns, key.as_deref().unwrap_or_default());
         }
@@ -296,18 +289,23 @@ impl Reader<'_> {
         (key.len() == part.key.get_ref().len()).then_some(key)
     }
 
-    fn when_hidden(&mut self, part: &TablePart) -> Option<WhenHidden> {
-        let word = part.when_hidden.as_ref()?;
-        match word.get_ref().as_str() {
-            "keep" => Some(WhenHidden::Keep),
-            "remove" => Some(WhenHidden::Remove),
-            "refuse" => Some(WhenHidden::Refuse),
-            other => {
-                let message = format!("found `{other}`; expected `keep`, `remove` or `refuse`");
-                self.error(&word.span(), &message);
-                None
-            }
+    /// What one of a key's words stands for.
+    fn word<T: Copy>(&mut self, word: &Spanned<String>, words: &[(&str, T)]) -> Option<T> {
+        let said = word.get_ref();
+        let found = words.iter().find(|(known, _)| known == said);
+        if found.is_none() {
+            let known: Vec<String> = words
+                .iter()
+                .map(|(known, _)| format!("`{known}`"))
+                .collect();
+            let (last, others) = known.split_last()?;
+            let expected = format!("{} or {last}", others.join(", "));
+            self.error(
+                &word.span(),
+                &format!("found `{said}`; expected {expected}"),
+            );
         }
+        found.map(|(_, meant)| *meant)
     }
 
     fn visible(&mut self, sql: &Spanned<String>) -> Option<Visible> {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::calls::Calls;
 use crate::constants::Constants;
-use crate::shapes::Calls;
 use crate::statement::{Kept, Mapped, Reading, Rewritten, SessionEffects, ShadowPair, Verdict};
 
 #[derive(Debug)]
@@ -179,5 +179,26 @@ mod tests {
         assert_eq!([0, 1, 2], moved[..3]);
         assert_eq!([7, 8, 9], moved[4..7]);
         assert_eq!([9, 10], moved[8..]);
+    }
+}
+
+/// The templates of one form, and how often one was made or found impossible.
+#[derive(Debug, Default)]
+pub(crate) struct Templates {
+    pub(super) made: Vec<Arc<Template>>,
+    pub(super) tried: usize,
+}
+
+impl Templates {
+    /// The memory that they take, roughly.
+    pub fn bytes(&self) -> usize {
+        let made = self.made.iter().map(|template| {
+            let text = match &template.made {
+                Made::PassedThrough => 0,
+                Made::Rewritten { rewritten, .. } => rewritten.bytes(),
+            };
+            size_of::<Template>() + text + template.places.len() * 4 * size_of::<Range<usize>>()
+        });
+        size_of::<Templates>() + made.sum::<usize>()
     }
 }

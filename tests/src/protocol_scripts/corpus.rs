@@ -27,7 +27,7 @@
 //! # …                           a comment, to the end of the line
 //! ```
 
-use crossfade::testbed::SUPERUSER;
+use crossfade_testbed::SUPERUSER;
 
 use super::fields::{Fields, utf8};
 use super::messages::*;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossfade::demo::client::connect;
-use crossfade::demo::dice::Dice;
+use crossfade_demo::client::connect;
+use crossfade_demo::dice::Dice;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 

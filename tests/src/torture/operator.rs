@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use crossfade::demo::dice::Dice;
-use crossfade::testbed::process::Signal;
+use crossfade_demo::dice::Dice;
+use crossfade_testbed::process::Signal;
 use rewrite_rules::Phase;
 
 use super::Board;

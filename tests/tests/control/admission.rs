@@ -209,7 +209,7 @@ async fn what_check_calls_an_error_stops_each_step_and_what_no_proxy_serves_is_n
         world.database(name).await.unwrap();
         let proxy = Proxy::with_rules(&world.postgres, name, phase).unwrap();
         let operator = world.postgres.connect(name).await.unwrap();
-        crossfade::testbed::iso_agents::carry_over(&operator)
+        crossfade_testbed::iso_agents::carry_over(&operator)
             .await
             .unwrap();
         operator.batch_execute(fault).await.unwrap();

@@ -270,7 +270,7 @@ async fn a_dry_run_tells_what_would_become_of_the_rows_and_writes_nothing() {
     let proxy = Proxy::with_rules(&world.postgres, "dry", Phase::DualWrite).unwrap();
     proxy.crossfade(&["prepare"]).await.unwrap();
     let client = world.client(&world.postgres.url("dry")).await.unwrap();
-    crossfade::testbed::iso_agents::carry_over(&client)
+    crossfade_testbed::iso_agents::carry_over(&client)
         .await
         .unwrap();
     // One that users cannot hold, one that it lacks, one that it has otherwise, one that is its own.

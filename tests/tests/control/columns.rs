@@ -1,7 +1,7 @@
 //! Columns that change around the proxies: refused where an event trigger may be had, and else found by
 //! check, by verify and before each step, so that nothing that was acknowledged is left behind unseen.
 
-use crossfade::testbed::Auth;
+use crossfade_testbed::Auth;
 use crossfade_tests::control;
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;

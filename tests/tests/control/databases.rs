@@ -104,7 +104,7 @@ async fn without_a_control_url_the_rule_file_says_which_database_it_is_for() {
     world.database("second").await.unwrap();
     world.database("first").await.unwrap();
     let operator = world.client(&world.postgres.url("first")).await.unwrap();
-    crossfade::testbed::iso_agents::carry_over(&operator)
+    crossfade_testbed::iso_agents::carry_over(&operator)
         .await
         .unwrap();
     let proxy = Proxy::with_rules(&world.postgres, "first", Phase::DualWrite).unwrap();

@@ -1,7 +1,7 @@
 //! Writers around the proxies while these keep both sides in step: seen, told, and held against the
 //! steps at which what they wrote would be missed.
 
-use crossfade::testbed::iso_agents;
+use crossfade_testbed::iso_agents;
 use crossfade_tests::control::{number, pid, run, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;

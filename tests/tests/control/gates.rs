@@ -20,7 +20,7 @@ async fn foreign_keys_to_legacy_are_listed_with_the_statements_that_turn_them() 
     world.database("keys").await.unwrap();
     let proxy = Proxy::with_rules(&world.postgres, "keys", Phase::UnifiedRead).unwrap();
     let client = world.client(&world.postgres.url("keys")).await.unwrap();
-    crossfade::testbed::iso_agents::carry_over(&client)
+    crossfade_testbed::iso_agents::carry_over(&client)
         .await
         .unwrap();
     client

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crossfade::testbed::Auth;
+use crossfade_testbed::Auth;
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 use tokio_postgres::Client;

@@ -1,7 +1,7 @@
 //! What a role may do under the legacy name is what it may do on the legacy table, in every phase: a
 //! statement that PostgreSQL allows it goes through, and one that it does not is told so.
 
-use crossfade::testbed::Auth;
+use crossfade_testbed::Auth;
 use crossfade_tests::control;
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;

@@ -1,7 +1,7 @@
 //! What roles of the database could do to a migration by calling Crossfade's functions, by locks, by
 //! names: nothing that they could not do to the tables themselves.
 
-use crossfade::testbed::Auth;
+use crossfade_testbed::Auth;
 use crossfade_tests::control::{self, Running, number, pid, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crossfade::testbed::Auth;
+use crossfade_testbed::Auth;
 use crossfade_tests::control::{self, number, pid, until_blocked};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;

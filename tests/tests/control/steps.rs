@@ -1,6 +1,6 @@
 //! Steps between phases: gates, the rule file, the drain.
 
-use crossfade::testbed::iso_agents::carry_over;
+use crossfade_testbed::iso_agents::carry_over;
 use crossfade_tests::control::{self, Running, number, pid, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;

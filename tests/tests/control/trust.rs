@@ -4,7 +4,7 @@
 //! Each trap is a function of the application's own role that tells the server's log where it ran,
 //! and does what an attacker would: it takes the session's role back and makes itself a superuser.
 
-use crossfade::testbed::Auth;
+use crossfade_testbed::Auth;
 use crossfade_tests::control::{number, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
@@ -332,7 +332,7 @@ async fn check_tells_whose_code_runs_with_the_control_roles_rights() {
 /// A command without a configuration.
 async fn ran(args: &[&str]) -> anyhow::Result<String> {
     let mut command = tokio::process::Command::new(crossfade_tests::binary::crossfade());
-    for name in crossfade::testbed::process::surroundings() {
+    for name in crossfade_testbed::process::surroundings() {
         command.env_remove(name);
     }
     let ended = command.args(args).output().await?;

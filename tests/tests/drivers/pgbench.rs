@@ -117,7 +117,7 @@ async fn pgbench_on_the_legacy_table_leaves_both_sides_equal() {
         let after: i64 = operator.query_one(sum, &[]).await.unwrap().get(0);
         // NULL margins become numbers: at least every update is there.
         assert!(after - before >= 3 * 200, "{phase}: {before} to {after}");
-        let sides = crossfade::demo::check::sides(&operator).await.unwrap();
+        let sides = crossfade_demo::check::sides(&operator).await.unwrap();
         assert!(sides.is_clean(), "{phase}: {sides:?}");
         assert_eq!(sides.compared, 301);
     }

@@ -4,8 +4,8 @@
 
 use std::process::Stdio;
 
-use crossfade::demo::check::sides;
-use crossfade::testbed::process::{self, Signal};
+use crossfade_demo::check::sides;
+use crossfade_testbed::process::{self, Signal};
 use crossfade_tests::program::installed;
 use crossfade_tests::{Proxy, Transcript, World, java, node, psql, python, sqlx};
 use rewrite_rules::Phase;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crossfade::config::Config;
-use crossfade::server::{Server, Shared};
-use crossfade::testbed::Postgres;
+use crossfade::server::Server;
+use crossfade::shared::Shared;
 use crossfade::wire::frame::{HEADER_BYTES, Header, write_frame};
+use crossfade_testbed::Postgres;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;

@@ -4,8 +4,8 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crossfade::testbed::Postgres;
-use crossfade::testbed::process::{Process, Signal};
+use crossfade_testbed::Postgres;
+use crossfade_testbed::process::{Process, Signal};
 use crossfade_tests::binary;
 
 /// Listens, hands the socket over as descriptor 3, and becomes the proxy.
@@ -61,7 +61,7 @@ async fn a_supervisor_hands_its_socket_over_and_hears_each_state() {
     let port = BufReader::new(std::fs::File::open(&port_file).expect("file"));
     let port = port.lines().next().expect("a line").expect("text");
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-    let client = crossfade::demo::client::connect(&url, "test")
+    let client = crossfade_demo::client::connect(&url, "test")
         .await
         .expect("served");
     client.batch_execute("SELECT 1").await.expect("answered");

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossfade::config::{Config, SslMode};
-use crossfade::testbed::process::Signal;
-use crossfade::testbed::{Auth, Postgres};
+use crossfade_testbed::process::Signal;
+use crossfade_testbed::{Auth, Postgres};
 use crossfade_tests::world::USER;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;

@@ -1,6 +1,6 @@
 //! The protocol's corners, straight and through the proxy with rules loaded: the same bytes come.
 
-use crossfade::testbed::{Postgres, SUPERUSER};
+use crossfade_testbed::{Postgres, SUPERUSER};
 use crossfade_tests::line::Line;
 use crossfade_tests::properties;
 use crossfade_tests::properties::session::Fed;

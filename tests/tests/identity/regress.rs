@@ -3,8 +3,8 @@
 //!
 //! `CROSSFADE_REGRESS_DIR` names another directory of scripts, for instance the whole suite.
 
-use crossfade::testbed::SUPERUSER;
 use crossfade::wire::frame::Header;
+use crossfade_testbed::SUPERUSER;
 use crossfade_tests::line::{Line, ready_to_write_both};
 use crossfade_tests::protocol_scripts::corpus::V3_0;
 use crossfade_tests::protocol_scripts::messages::{extended, frame, startup_with, sync, terminate};

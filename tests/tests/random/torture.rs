@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossfade::demo::dice::Dice;
+use crossfade_demo::dice::Dice;
 use crossfade_tests::torture::act::{Act, Answer};
 use crossfade_tests::torture::client::Tortured;
 use crossfade_tests::torture::model::{Line, Name};

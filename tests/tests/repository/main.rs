@@ -2,6 +2,7 @@
 //! what a machine lacks.
 
 mod documents;
+mod imports;
 mod machine;
 mod markdown;
 mod refusals;

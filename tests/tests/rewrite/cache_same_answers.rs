@@ -4,7 +4,7 @@
 use crossfade::config::Config;
 use crossfade::server::Server;
 use crossfade::session::CacheLimits;
-use crossfade::testbed::Postgres;
+use crossfade_testbed::Postgres;
 use crossfade_tests::answer::comparable;
 use crossfade_tests::protocol_scripts::messages::{bind, call, describe, execute, parse, sync};
 use crossfade_tests::raw::{Message, RawClient};

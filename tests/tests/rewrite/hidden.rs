@@ -1,7 +1,7 @@
 //! Rows that the new application hides from legacy readers, or deletes: what becomes of them in the
 //! legacy table is what the rule file says, and nothing goes that nobody deleted.
 
-use crossfade::testbed::iso_agents;
+use crossfade_testbed::iso_agents;
 use crossfade_tests::answer::comparable;
 use crossfade_tests::control::{pid, until_blocked};
 use crossfade_tests::raw::RawClient;

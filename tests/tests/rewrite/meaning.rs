@@ -122,7 +122,7 @@ const FRAMES: &[&[&str]] = &[
     ],
 ];
 
-fn on(server: &str) -> Option<crossfade::testbed::binaries::Binaries> {
+fn on(server: &str) -> Option<crossfade_testbed::binaries::Binaries> {
     (server == "18").then(newer::postgresql).flatten()
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use std::time::Duration;
 
-use crossfade::testbed::iso_agents;
+use crossfade_testbed::iso_agents;
 use crossfade_tests::answer::comparable;
 use crossfade_tests::control::until_blocked;
 use crossfade_tests::corpus::{self, Statement};

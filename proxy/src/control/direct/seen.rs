@@ -7,8 +7,8 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::super::error::ControlError;
-use super::super::gates::Gate;
-use super::super::instances::GONE_AFTER_SECONDS;
+use super::super::gate::Gate;
+use super::super::report::GONE_AFTER_SECONDS;
 use super::super::shown;
 use super::is_watched;
 
@@ -87,10 +87,7 @@ pub async fn read(client: &Client, migration: &str) -> Result<Vec<DirectWriter>,
 }
 
 /// What was seen in an earlier attempt at the migration is of no interest to the next one.
-pub(in crate::control) async fn forget(
-    client: &Client,
-    migration: &Migration,
-) -> Result<(), ControlError> {
+pub(crate) async fn forget(client: &Client, migration: &Migration) -> Result<(), ControlError> {
     client
         .execute(
             "DELETE FROM crossfade.direct_writers WHERE migration = $1",
@@ -185,7 +182,7 @@ pub async fn lines(
 }
 
 /// Before a step at which a row that only one side has would not yet be missed.
-pub(in crate::control) async fn warnings(
+pub(crate) async fn warnings(
     client: &Client,
     migration: &Migration,
     (from, to): (Phase, Phase),
@@ -284,10 +281,7 @@ async fn undecided(client: &Client, migration: &str) -> Result<i64, ControlError
 }
 
 /// Nobody was seen to write around the proxies since both sides were found to be the same.
-pub(in crate::control) async fn unseen(
-    client: &Client,
-    migration: &Migration,
-) -> Result<Gate, ControlError> {
+pub(crate) async fn unseen(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
     let open = cannot_tell(client, &migration.name).await?;
     let seen = since_verify(client, &migration.name).await?;
     let mut settle = format!(

@@ -26,10 +26,10 @@ mod rekey;
 mod unique;
 mod upsert;
 
-use super::{Step, Written};
 use crate::lens::functions::savepoint_probe;
 use crate::lens::recorded;
 use crate::lens::{Callers, Function, Lens, Work, quote_ident, quote_literal};
+use crate::lens::{Step, Written};
 
 /// The functions that take the place of composed SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,12 +21,12 @@
 //! A conflict with a unified row that legacy readers cannot see is an error: the
 //! client must neither change that row nor believe that nothing was there.
 
+use super::Unified;
 use super::set_query::Value;
 use super::target::{Place, Target};
-use super::{Unified, own_put};
 use crate::failure::Failure;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
-use crate::rewrite::expression::{assigned, first_of_value, is_default};
+use crate::rewrite::expression::{assigned, first_of_value, is_default, own_put};
 use crate::rewrite::upsert::{self, EXCLUDED};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;

@@ -16,7 +16,7 @@
 //! for it would be found again with the values of before, and that lens sees it.
 
 use super::target::Target;
-use crate::rewrite::expression::{begins_query, first_of_value};
+use crate::rewrite::expression::{begins_query, first_of_value, own_put};
 use crate::splice::{Output, Source};
 use crate::tokens::Tokens;
 
@@ -113,7 +113,7 @@ impl<'a> SetQuery<'a> {
         for (index, target) in columns().enumerate().filter(|_| !as_it_is) {
             output.own(if index == 0 { "" } else { ", " });
             let put = target.put_value(&format!("cf_q.cf_c{}", index + 1));
-            super::own_put(output, &put, target.column, self.place(index));
+            own_put(output, &put, target.column, self.place(index));
         }
         output.own(&format!(" FROM {rows} LEFT JOIN LATERAL ("));
         if as_it_is {

@@ -194,3 +194,8 @@ fn any(all: impl Iterator<Item = Has>) -> Has {
     }
     found
 }
+
+/// Whether a column reference can only be a whole row: `t.*` where it is no list of columns.
+pub(super) fn is_star(column: &Tree) -> bool {
+    column.column_parts().last() == Some(&"*")
+}

@@ -1,6 +1,6 @@
 //! Where a statement uses whole rows of certain tables, by PostgreSQL's scoping.
 
-use super::columns::{Columns, Has};
+use super::columns::{Columns, Has, is_star};
 use crate::lens::Lens;
 use crate::tree::Tree;
 
@@ -219,7 +219,7 @@ impl<'s, 'a> Walker<'s, 'a> {
             "RowExpr" => {
                 for argument in node.list("args") {
                     // `ROW(t.*)` is a row of its columns.
-                    if !super::is_star(argument) {
+                    if !is_star(argument) {
                         self.node(argument, typed(place));
                     }
                 }
@@ -312,7 +312,7 @@ impl<'s, 'a> Walker<'s, 'a> {
                                     self.assigned(target);
                                 }
                                 for value in clause.list("values") {
-                                    if !super::is_star(value) {
+                                    if !is_star(value) {
                                         self.node(value, Place::Value);
                                     }
                                 }
@@ -384,7 +384,7 @@ impl<'s, 'a> Walker<'s, 'a> {
                 }
                 "values_lists" => {
                     for value in child.items().iter().flat_map(Tree::in_list) {
-                        if !super::is_star(value) {
+                        if !is_star(value) {
                             self.node(value, Place::Value);
                         }
                     }
@@ -419,7 +419,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     fn results(&mut self, list: &'a [Tree]) {
         for target in list {
             let value = target.get("val");
-            if super::is_star(value) {
+            if is_star(value) {
                 continue;
             }
             let unnamed = target.name("name").is_none().then_some(target);

@@ -1,6 +1,6 @@
 //! Clients that break the protocol, or stall, harm nobody but themselves.
 
-use crossfade::testbed::Postgres;
+use crossfade_testbed::Postgres;
 
 use crate::raw::{Message, Proxy, Raw, frame, query};
 

@@ -1,7 +1,7 @@
 //! Large values pass without being held, and idle sessions are small. One test, for both look at
 //! the memory of this process.
 
-use crossfade::testbed::Postgres;
+use crossfade_testbed::Postgres;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::raw::{Proxy, Raw, extended, frame, query};

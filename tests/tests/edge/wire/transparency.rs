@@ -1,6 +1,6 @@
 //! The same bytes to the server and to the proxy are answered by the same bytes.
 
-use crossfade::testbed::Postgres;
+use crossfade_testbed::Postgres;
 use tokio::io::AsyncWriteExt;
 
 use crate::raw::{Message, Proxy, Raw, extended, frame, query};

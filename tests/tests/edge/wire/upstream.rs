@@ -1,7 +1,7 @@
 //! A server that is away, comes back, or loses a session; a proxy that shuts down; a cancel.
 
-use crossfade::testbed::Postgres;
-use crossfade::testbed::process::{self, Signal};
+use crossfade_testbed::Postgres;
+use crossfade_testbed::process::{self, Signal};
 use tokio_postgres::NoTls;
 
 use crate::raw::{Proxy, Raw, query, startup};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use crossfade::testbed::binaries::Binaries;
+use crossfade_testbed::binaries::Binaries;
 use crossfade_tests::answer::comparable;
 use crossfade_tests::newer;
 use crossfade_tests::raw::{Message, RawClient};

@@ -3,8 +3,8 @@
 //! Whoever writes locks the legacy row first (where legacy still follows) and then the rows that
 //! `read` joins for its key, so that between looking again and putting nobody can interfere.
 
-use super::super::Part;
 use super::{Call, Functions};
+use crate::lens::Part;
 use crate::lens::{Function, quote_ident, quote_literal};
 
 impl Functions<'_> {

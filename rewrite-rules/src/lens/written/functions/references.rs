@@ -21,8 +21,8 @@
 
 mod acts;
 
-use super::super::Written;
 use super::Functions;
+use crate::lens::Written;
 use crate::lens::guarded::Guarded;
 use crate::lens::{
     Action, Callers, ForeignKey, Function, LegacyColumn, Lens, Referrer, quote_ident, quote_literal,

@@ -5,8 +5,8 @@
 //! claims.
 
 use super::Functions;
+use crate::lens::Unique;
 use crate::lens::guarded::Guarded;
-use crate::lens::written::Unique;
 use crate::lens::{LegacyColumn, quote_ident, quote_literal};
 
 impl Functions<'_> {

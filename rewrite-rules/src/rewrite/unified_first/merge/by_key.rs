@@ -3,11 +3,11 @@
 
 use super::{Parts, Update};
 use crate::lens::Lens;
-use crate::rewrite::expression::{assigned, first_of_value};
+use crate::rewrite::expression::{assigned, first_of_value, own_put};
 use crate::rewrite::merge::{Action, RETURNING, When};
+use crate::rewrite::unified_first::Unified;
 use crate::rewrite::unified_first::set_query::Value;
 use crate::rewrite::unified_first::target::Target;
-use crate::rewrite::unified_first::{Unified, own_put};
 use crate::splice::{Output, Source};
 
 impl<'a> Unified<'_, 'a> {

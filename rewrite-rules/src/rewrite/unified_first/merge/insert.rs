@@ -2,11 +2,11 @@
 
 use super::Parts;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
-use crate::rewrite::expression::{assigned, first_of_value, is_default};
+use crate::rewrite::expression::{assigned, first_of_value, is_default, own_put};
 use crate::rewrite::merge::{Action, Clause, RETURNING, When};
+use crate::rewrite::unified_first::Unified;
 use crate::rewrite::unified_first::generated::Overriding;
 use crate::rewrite::unified_first::insert::{Put, part, part_value};
-use crate::rewrite::unified_first::{Unified, own_put};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;

@@ -1,0 +1,8 @@
+//! What runs beside the sessions: the rules are followed, the database is told what is served, statements
+//! are counted and reads compared.
+
+pub mod admission;
+pub mod attached;
+pub mod follow;
+pub mod shadow;
+mod statements;

@@ -1,0 +1,51 @@
+//! What a session asks of the rules that are in force, and tells whoever swaps them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rewrite_rules::{Meaning, Reading, SearchPath, Strings};
+
+use super::origin::Origins;
+
+/// One generation of rules, as far as a session needs it.
+pub trait Reader: fmt::Debug {
+    fn number(&self) -> u64;
+    /// Whether the text spells anything that the session must look at.
+    fn must_read(&self, text: &[u8]) -> bool;
+    /// Whether the text can name a managed table at all.
+    fn may_name(&self, text: &[u8]) -> bool;
+    /// Whether it spells one as it is, not in escapes.
+    fn spells_name(&self, text: &[u8]) -> bool;
+    /// What becomes of a text that was sent.
+    fn rewrite(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading>;
+    /// The same of one that was not, or is read once more: it is counted nowhere.
+    fn look(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading>;
+    /// Whether a managed name is spelled otherwise in other encodings.
+    fn names_beyond_ascii(&self) -> bool;
+    /// The first generation since which the names of managed tables are these.
+    fn names_since(&self) -> u64;
+    /// The first generation since which what sessions prepare is seen.
+    fn watched_since(&self) -> u64;
+    /// The query by which the server tells what those names mean to a session, if any is managed.
+    fn path_question(&self) -> Option<&str>;
+    fn path_answered(&self, letters: &[u8]) -> Option<Meaning>;
+    /// Which legacy columns stand for which unified ones in the description of a result.
+    fn origins(&self) -> Arc<Origins>;
+}
+
+/// Where a session takes its generation from, and tells others which one it is using.
+pub trait Pin: fmt::Debug {
+    type Reader: Reader;
+    /// The newest generation's number; asked once for each Sync and Query.
+    fn newest(&self) -> u64;
+    /// A transaction begins: pins the newest generation and puts it into `held` if that is older.
+    fn begin(&mut self, held: &mut Arc<Self::Reader>);
+    /// The transaction is over and nothing is outstanding.
+    fn end(&mut self);
+    /// The client's first message after everything was answered.
+    fn asked(&mut self);
+    /// Nothing is outstanding any more.
+    fn answered(&mut self);
+    /// Which of the server's processes works for the session, for whoever asks who holds it up.
+    fn served_by(&mut self, backend: i32);
+}

@@ -1,0 +1,153 @@
+//! What every part of a serving proxy works with.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rewrite_rules::{RuleSet, SourceFile};
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::door::Door;
+use crate::generation::{Generations, Reasons};
+use crate::held::Budget;
+use crate::relay::Stop;
+use crate::served::Served;
+use crate::session::{Report, ShadowCandidate};
+use crate::tls::client::Acceptor;
+use crate::upstream::Upstream;
+
+/// A read to compare, and whose it was.
+#[derive(Clone, Debug)]
+pub struct ShadowRead {
+    /// The role that the client logged in as. What it can do as another one since, it can do as this.
+    pub role: Arc<str>,
+    pub candidate: ShadowCandidate,
+}
+
+/// What every part of a serving proxy works with.
+#[derive(Debug)]
+pub struct Shared {
+    pub config: Config,
+    pub generations: Arc<Generations>,
+    /// Of sessions for databases that the rules are not for: one generation without rules.
+    pub(crate) elsewhere: Arc<Generations>,
+    pub served: Served,
+    pub counters: Counters,
+    /// Where reads to be compared go, once somebody takes them.
+    pub shadow: OnceLock<mpsc::Sender<ShadowRead>>,
+    /// The texts behind the newest generation.
+    pub(crate) loaded: Mutex<Loaded>,
+    /// Why what the directory says is not in force.
+    pub(crate) refused: Mutex<Reasons>,
+    pub(crate) stop: Stop,
+    pub(crate) upstream: Upstream,
+    /// Where a certificate is configured.
+    pub(crate) tls: Option<Acceptor>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) held: Arc<Budget>,
+    /// That SCRAM-SHA-256-PLUS is not offered has been logged.
+    told_of_channel_binding: AtomicBool,
+}
+
+/// Rule files as they were read, and what tells them from others.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub files: Vec<SourceFile>,
+    hash: String,
+}
+
+impl Loaded {
+    /// Hashed once: who reports what is served does so each second.
+    pub fn of(files: Vec<SourceFile>) -> Loaded {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+
+        let mut hasher = DefaultHasher::new();
+        for file in &files {
+            file.text.hash(&mut hasher);
+        }
+        let hash = format!("{:016x}", hasher.finish());
+        Loaded { files, hash }
+    }
+}
+
+impl Shared {
+    /// What sessions share before the first of them begins.
+    #[must_use]
+    pub(crate) fn new(
+        config: Config,
+        (rules, files): (RuleSet, Vec<SourceFile>),
+        served: Served,
+        tls: Option<Acceptor>,
+        upstream: Upstream,
+        workers: usize,
+    ) -> Shared {
+        Shared {
+            door: Arc::new(Door::new(&config.limits)),
+            held: Arc::new(Budget::new(
+                config.limits.held_bytes_total_max,
+                Duration::from_millis(config.limits.held_turn_timeout_ms),
+            )),
+            config,
+            upstream,
+            tls,
+            told_of_channel_binding: AtomicBool::new(false),
+            generations: Arc::new(Generations::new(rules)),
+            elsewhere: Arc::new(Generations::new(RuleSet::empty())),
+            served,
+            counters: Counters::new(workers),
+            shadow: OnceLock::new(),
+            loaded: Mutex::new(Loaded::of(files)),
+            refused: Mutex::default(),
+            stop: Stop::default(),
+        }
+    }
+
+    /// Tells rule sets apart: the same texts have the same hash in every proxy of this build.
+    #[must_use]
+    pub fn rules_hash(&self) -> String {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.hash.clone()
+    }
+
+    /// Why migrations are not in force as the directory has them.
+    #[must_use]
+    pub(crate) fn rules_refused(&self) -> Reasons {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reasons = refused.clone();
+        drop(refused);
+        let generation = self.generations.current();
+        for (migration, misfit) in generation.misfits() {
+            reasons.insert(
+                migration.to_owned(),
+                format!("its statements are refused: {misfit}"),
+            );
+        }
+        reasons
+    }
+
+    /// Takes in what a session of a worker reported, whose client logged in as this role.
+    pub(crate) fn take(&self, worker: usize, role: &Arc<str>, report: Report) {
+        self.counters.add(worker, &report);
+        let Some(events) = report.events else {
+            return;
+        };
+        if events.channel_binding_stripped && !self.told_of_channel_binding.swap(true, Relaxed) {
+            tracing::info!(
+                "TLS ends here: SCRAM-SHA-256-PLUS, which binds a login to the TLS connection \
+                 between client and server, is taken from the server's offer (said once)"
+            );
+        }
+        for candidate in events.shadows {
+            let Some(shadow) = self.shadow.get() else {
+                return;
+            };
+            let role = Arc::clone(role);
+            if shadow.try_send(ShadowRead { role, candidate }).is_err() {
+                // The comparison is behind: the client's path does not wait for it.
+                self.counters.shadow_dropped.fetch_add(1, Relaxed);
+            }
+        }
+    }
+}

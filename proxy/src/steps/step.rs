@@ -1,0 +1,377 @@
+//! One step between phases: gates, the edit of the rule file, the drain, the record.
+//!
+//! Killed at any instant it leaves the file in the old phase or in the new one. The event is
+//! written before the file and completed after the drain, so `status` can tell what happened.
+
+use std::time::Duration;
+
+use rewrite_rules::{Migration, Phase, RuleSet};
+use tokio_postgres::Client;
+
+use super::gates::{self, gates};
+use super::rehearsal::{lossy, rehearse};
+use crate::control::alone::alone;
+use crate::control::connection::connect;
+use crate::control::error::ControlError;
+use crate::control::gate::Gate;
+use crate::control::named::find;
+use crate::control::{around, direct, drain, events, guard, neighbours, phase_file, schema};
+use crate::{config, fault};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Forward,
+    Back,
+}
+
+impl Direction {
+    fn word(self) -> &'static str {
+        match self {
+            Direction::Forward => "advance",
+            Direction::Back => "rollback",
+        }
+    }
+
+    #[must_use]
+    pub fn from(self, phase: Phase) -> Option<Phase> {
+        match self {
+            Direction::Forward => phase.next(),
+            Direction::Back => phase.previous(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub direction: Direction,
+    /// Take the step although gates are not met, for this reason, which is recorded.
+    pub force: Option<String>,
+    /// What the gates ask of time.
+    pub times: config::Gates,
+    /// The longest wait for each of the two drains.
+    pub drain_timeout: Duration,
+}
+
+/// A step that was taken.
+#[derive(Debug)]
+pub struct Taken {
+    pub from: Phase,
+    pub to: Phase,
+    pub gates: Vec<Gate>,
+    pub drained: drain::Drained,
+}
+
+/// Takes one step. `tell` hears what is going on, line by line.
+pub async fn step(
+    url: &str,
+    rules: &RuleSet,
+    name: &str,
+    options: &Options,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<Taken, ControlError> {
+    let migration = find(rules, name)?;
+    let word = options.direction.word();
+    let client = connect(url, word).await?;
+    let prepared = schema::prepare(&client, rules, schema::Ddl::Of(name)).await?;
+    // Two steps at once would be one that skips a phase.
+    alone(&client, "step", name).await?;
+    guard::before(&client, migration, migration.phase).await?;
+    fault::point("step: alone");
+    for table in &prepared.tables_absent {
+        tell(&format!(
+            "{table} does not exist: its functions were not created"
+        ));
+    }
+    let from = phase_file::read(&migration.file)?;
+    let to = options.direction.from(from).ok_or_else(|| {
+        ControlError::Refused(format!("{name} is in {from}: there is no step to {word}"))
+    })?;
+
+    settle_last_step(&client, migration, from, to, options, tell).await?;
+    if from == Phase::UnifiedOnly {
+        // The step that led here may have been killed in its drain.
+        around::begin(&client, migration).await?;
+    }
+    let mut gates = gates(&client, rules, migration, (from, to), &options.times).await?;
+    gates.extend(told(url, migration, (from, to), options).await?);
+    for warning in warnings(&client, migration, (from, to)).await? {
+        tell(&warning);
+    }
+    fault::point("step: gates");
+    let unmet: Vec<String> = gates
+        .iter()
+        .filter(|g| !g.met)
+        .map(Gate::to_string)
+        .collect();
+    if !unmet.is_empty() && options.force.is_none() {
+        return Err(ControlError::Refused(format!(
+            "{name} stays in {from}. Not met for {to}:\n{}\n\
+             (--force --reason TEXT goes on regardless, and is recorded)",
+            unmet.join("\n")
+        )));
+    }
+
+    // A step back leads to rules that have been in force.
+    if options.direction == Direction::Forward
+        && !unmet.is_empty()
+        && let Some(misfit) = gates::misfit(&client, (rules, migration)).await?
+    {
+        return Err(ControlError::Refused(format!(
+            "{name} stays in {from}: no proxy puts rules into force that do not fit the tables, \
+             forced or not:\n{misfit}"
+        )));
+    }
+    let event = events::begin(
+        &client,
+        &events::Step {
+            migration: name,
+            kind: word,
+            from,
+            to,
+            forced: !unmet.is_empty(),
+            reason: options.force.as_deref(),
+            gates: serde_json::to_value(&gates).unwrap_or_default(),
+        },
+    )
+    .await?;
+    fault::point("step: event");
+    remember(&client, name, (from, to), unmet.is_empty()).await?;
+    if leaves_legacy(from, to) {
+        around::forget(&client, migration).await?;
+    }
+    if (from, to) == (Phase::LegacyOnly, Phase::DualWrite) {
+        direct::forget(&client, migration).await?;
+    }
+    guard::before(&client, migration, to).await?;
+    fault::point("step: remembered");
+    phase_file::write(&migration.file, from, to)?;
+    tell(&format!(
+        "{} says {to}; waiting for the drain",
+        migration.file.display()
+    ));
+    let drained = drain::wait(&client, migration, &[to], options.drain_timeout, tell)
+        .await
+        .map_err(|error| after_the_edit(error, name, to))?;
+    fault::point("step: drained");
+    if leaves_legacy(from, to) {
+        around::begin(&client, migration).await?;
+    }
+    guard::after(&client, migration, to).await?;
+    fault::point("step: counting");
+    events::drained(&client, event).await?;
+    if drained.instances == 0 {
+        tell("no serving proxy is registered; only transactions in the database were waited for");
+    }
+    for silent in &drained.silent {
+        tell(&format!(
+            "{silent} fell silent {:.0} s ago in {} without signing off: make sure that it is stopped",
+            silent.seen_seconds_ago, silent.phase
+        ));
+    }
+    Ok(Taken {
+        from,
+        to,
+        gates,
+        drained,
+    })
+}
+
+/// What a step would do.
+#[derive(Debug)]
+pub struct Plan {
+    migration: String,
+    from: Phase,
+    to: Phase,
+    gates: Vec<Gate>,
+    warnings: Vec<String>,
+    file: String,
+}
+
+impl Plan {
+    /// Whether nothing stands in its way.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.gates.iter().all(|gate| gate.met)
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Plan { from, to, .. } = self;
+        writeln!(f, "{}: {from} -> {to}, nothing is done", self.migration)?;
+        for gate in &self.gates {
+            writeln!(f, "{gate}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "{warning}")?;
+        }
+        let steps = [
+            format!("wait until every proxy serves {from}, drained"),
+            "look at the gates above".to_owned(),
+            "note in crossfade.events who takes the step, with what the gates found".to_owned(),
+            format!("write {to} into {} (rollback: {from})", self.file),
+            format!("wait until every proxy serves {to}, drained"),
+            "wait for every transaction that wrote to the tables at that moment".to_owned(),
+        ];
+        for (number, step) in steps.iter().enumerate() {
+            writeln!(f, "  {}. {step}", number + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Looks at what stands between a migration and its next phase, and changes nothing.
+pub async fn plan(
+    url: &str,
+    rules: &RuleSet,
+    name: &str,
+    options: &Options,
+) -> Result<Plan, ControlError> {
+    let migration = find(rules, name)?;
+    let word = options.direction.word();
+    let client = connect(url, word).await?;
+    schema::must_be_prepared(&client).await?;
+    let from = phase_file::read(&migration.file)?;
+    let to = options.direction.from(from).ok_or_else(|| {
+        ControlError::Refused(format!("{name} is in {from}: there is no step to {word}"))
+    })?;
+    let mut gates = gates(&client, rules, migration, (from, to), &options.times).await?;
+    gates.extend(told(url, migration, (from, to), options).await?);
+    Ok(Plan {
+        migration: name.to_owned(),
+        from,
+        to,
+        gates,
+        warnings: warnings(&client, migration, (from, to)).await?,
+        file: migration.file.display().to_string(),
+    })
+}
+
+/// What is told beside the gates, and holds up nothing: what a way back would meet, or what it shows.
+async fn told(
+    url: &str,
+    migration: &Migration,
+    (from, to): (Phase, Phase),
+    options: &Options,
+) -> Result<Option<Gate>, ControlError> {
+    match options.direction {
+        Direction::Forward => rehearse(url, migration, to, &options.times).await.map(Some),
+        Direction::Back => lossy(url, migration, from, &options.times).await,
+    }
+}
+
+async fn warnings(
+    client: &Client,
+    migration: &Migration,
+    (from, to): (Phase, Phase),
+) -> Result<Vec<String>, ControlError> {
+    let mut lines = neighbours::warnings(client, migration, from, to).await?;
+    lines.extend(direct::warnings(client, migration, (from, to)).await?);
+    Ok(lines)
+}
+
+/// The step before this one must be drained, else three phases could run side by side. Only when
+/// this step undoes that one are there still just two.
+async fn settle_last_step(
+    client: &Client,
+    migration: &Migration,
+    from: Phase,
+    to: Phase,
+    options: &Options,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<(), ControlError> {
+    let last = events::last_step(client, &migration.name).await?;
+    let undoes = last
+        .as_ref()
+        .is_some_and(|last| !last.drained && last.to == from.name() && last.from == to.name());
+    if undoes {
+        return Ok(());
+    }
+    let timeout = options.drain_timeout;
+    let seen_drained = last.is_some_and(|last| last.drained && last.to == from.name());
+    let waited = if seen_drained {
+        // Whoever writes now began after that; only a proxy that joined since could be behind.
+        drain::wait_for_instances(client, migration, &[from], timeout, tell).await
+    } else {
+        drain::wait(client, migration, &[from], timeout, tell).await
+    };
+    waited.map(drop).map_err(|error| match error {
+        ControlError::TimedOut {
+            waited_seconds,
+            waiting_for,
+        } => ControlError::TimedOut {
+            waited_seconds,
+            waiting_for: format!(
+                "{} stays in {from}, which is not drained yet:\n{waiting_for}",
+                migration.name
+            ),
+        },
+        other => other,
+    })
+}
+
+/// From here on no proxy touches the legacy tables.
+fn leaves_legacy(from: Phase, to: Phase) -> bool {
+    (from, to) == (Phase::UnifiedRead, Phase::UnifiedOnly)
+}
+
+/// What a phase implies for later gates, written down before anybody can act on the phase.
+async fn remember(
+    client: &Client,
+    name: &str,
+    (from, to): (Phase, Phase),
+    gates_met: bool,
+) -> Result<(), ControlError> {
+    let statement = match to {
+        Phase::LegacyOnly => {
+            "WITH voided AS (UPDATE crossfade.backfill SET state = 'void', \
+             updated_at = clock_timestamp() WHERE migration = $1) \
+             INSERT INTO crossfade.migrations (migration, unified_stale_since) \
+             VALUES ($1, clock_timestamp()) ON CONFLICT (migration) DO UPDATE \
+             SET unified_stale_since = excluded.unified_stale_since"
+        }
+        Phase::UnifiedOnly | Phase::Retired => {
+            "WITH voided AS (UPDATE crossfade.backfill SET state = 'void', \
+             updated_at = clock_timestamp() WHERE migration = $1 AND reverse) \
+             INSERT INTO crossfade.migrations AS m (migration, legacy_stale_since) \
+             VALUES ($1, clock_timestamp()) ON CONFLICT (migration) DO UPDATE \
+             SET legacy_stale_since = coalesce(m.legacy_stale_since, excluded.legacy_stale_since)"
+        }
+        // A transaction that still runs in legacy_only may change or delete a row that another has
+        // written to both sides: what unified has so far is not to be trusted.
+        Phase::DualWrite if from == Phase::LegacyOnly => {
+            "INSERT INTO crossfade.migrations (migration, unified_stale_since) \
+             VALUES ($1, clock_timestamp()) ON CONFLICT (migration) DO UPDATE \
+             SET unified_stale_since = excluded.unified_stale_since"
+        }
+        // Its gates have found both sides to be current, whichever it was come from.
+        Phase::DualRead if gates_met => {
+            "UPDATE crossfade.migrations SET legacy_stale_since = NULL, \
+             unified_stale_since = NULL WHERE migration = $1"
+        }
+        Phase::DualRead | Phase::DualWrite | Phase::ShadowRead | Phase::UnifiedRead => {
+            return Ok(());
+        }
+    };
+    client
+        .execute(statement, &[&name])
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("note of the visit"))
+}
+
+fn after_the_edit(error: ControlError, name: &str, to: Phase) -> ControlError {
+    match error {
+        ControlError::TimedOut {
+            waited_seconds,
+            waiting_for,
+        } => ControlError::TimedOut {
+            waited_seconds,
+            waiting_for: format!(
+                "the rule file says {to} and stays so, but it is not drained yet:\n{waiting_for}\n\
+                 `crossfade status {name}` shows when it is; `crossfade rollback {name}` goes back"
+            ),
+        },
+        other => other,
+    }
+}
