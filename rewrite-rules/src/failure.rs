@@ -18,10 +18,17 @@ pub enum Failure {
     KeyChanged,
     /// The row in conflict is none that legacy readers see. Which, is nobody's business.
     Hidden,
+    /// A row was written under the legacy name that is not read under it any more.
+    Lost,
 }
 
 impl Failure {
-    const ALL: [Failure; 3] = [Failure::Unmapped, Failure::KeyChanged, Failure::Hidden];
+    const ALL: [Failure; 4] = [
+        Failure::Unmapped,
+        Failure::KeyChanged,
+        Failure::Hidden,
+        Failure::Lost,
+    ];
 
     /// What the client is told; what is behind it in the error is told too, if [`Failure::tells_more`].
     pub const fn said(self) -> &'static str {
@@ -30,6 +37,9 @@ impl Failure {
             Failure::KeyChanged => "could not serialize access due to concurrent update of a key",
             Failure::Hidden => {
                 "duplicate key value: the row in conflict is not one that is read under this name"
+            }
+            Failure::Lost => {
+                "a row does not read back after it was put: by its lens it is not one of this table"
             }
         }
     }
@@ -40,6 +50,7 @@ impl Failure {
             Failure::Unmapped => "23514",
             Failure::KeyChanged => "40001",
             Failure::Hidden => "23505",
+            Failure::Lost => "55000",
         }
     }
 
@@ -53,13 +64,14 @@ impl Failure {
                 "The row changed while this statement waited for it; run the transaction again."
             }
             Failure::Hidden => "It belongs to the other side of the migration.",
+            Failure::Lost => "The row would be lost in silence: mend `visible` in the rule file.",
         }
     }
 
     fn tells_more(self) -> bool {
         match self {
             Failure::Unmapped => true,
-            Failure::KeyChanged | Failure::Hidden => false,
+            Failure::KeyChanged | Failure::Hidden | Failure::Lost => false,
         }
     }
 

@@ -98,7 +98,11 @@ impl Visible {
     pub(crate) const ROW: &'static str = "{row}";
 
     pub(crate) fn new(sql: String, reads: Vec<String>) -> Visible {
-        Visible { sql, reads }
+        Visible {
+            sql,
+            reads,
+            loses: Vec::new(),
+        }
     }
 
     /// The condition over a row in scope under a name.

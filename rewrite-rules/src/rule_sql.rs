@@ -2,9 +2,11 @@
 //!
 //! Clients' SQL never comes here (see `reading`).
 
+mod decided;
 mod definition;
 mod written;
 
+pub(crate) use decided::holds_for_all;
 pub(crate) use definition::{Definition, References, definition, table};
 pub(crate) use written::{Checked, Known, Relation, SqlError, lossy_rows, read, step};
 

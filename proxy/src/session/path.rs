@@ -25,9 +25,7 @@
 
 pub(super) mod known;
 
-use rewrite_rules::{
-    Does, OnPrepared, Reading, SearchPath, Strings, Touch, Verdict, touch,
-};
+use rewrite_rules::{Does, OnPrepared, Reading, SearchPath, Strings, Touch, Verdict, touch};
 
 use super::expect::{Expect, Read};
 use super::judge::is_refused;

@@ -50,6 +50,8 @@ pub struct LegacyColumn {
     pub unified_generated: Option<Generated>,
     /// Pairs of legacy and unified values; empty means that values are the same on both sides.
     pub values: Vec<(String, String)>,
+    /// With these values: a row without one is none that legacy readers see, so NULL has no unified value.
+    pub(crate) shows_row: bool,
     /// How values of the two types are made of each other; `None`: by the cast between them.
     pub cast: Option<Cast>,
     /// SQL over [`super::types::VALUE`]: which unified values the legacy column can hold, where types do not
@@ -78,6 +80,8 @@ pub struct Visible {
     pub(in crate::lens) sql: String,
     /// Unified columns that it reads.
     pub reads: Vec<String>,
+    /// Those of them to which a write under the legacy name may give a value for which it is not true.
+    pub(crate) loses: Vec<String>,
 }
 
 /// Parts of a lens's SQL, composed when they are first asked for. They depend on what stays as it

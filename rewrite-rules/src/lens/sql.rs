@@ -1,6 +1,7 @@
 //! The SQL of a one-to-one lens, derived from its column table.
 
 use super::{LegacyColumn, Lens, Work, quote_ident, quote_literal};
+use crate::failure::Failure;
 
 impl Lens {
     /// The query over the unified table that yields the legacy rows: names, order and types as
@@ -34,6 +35,27 @@ impl Lens {
             sql += &format!(" WHERE {}", visible.join(" AND "));
         }
         sql
+    }
+
+    /// [`Lens::read_from`] over rows that were written under the legacy name: an error where one of them is none
+    /// of the table's any more.
+    pub(crate) fn read_back_from(&self, relation: &str) -> String {
+        let images = self.images(relation);
+        match self.visible_condition(Self::ROW) {
+            None => images,
+            Some(visible) => {
+                let key = self.legacy_key_of(Self::ROW);
+                let lost = Failure::Lost.unless_true(&format!("(ROW({key}) IS NULL)::text"));
+                format!("{images} WHERE CASE WHEN {visible} THEN true ELSE {lost} END")
+            }
+        }
+    }
+
+    /// Whether a row may be none of the legacy table's any more once these of its columns are written.
+    pub(crate) fn may_lose<'c>(&self, mut written: impl Iterator<Item = &'c LegacyColumn>) -> bool {
+        self.visible
+            .as_ref()
+            .is_some_and(|visible| written.any(|column| visible.loses.contains(&column.unified)))
     }
 
     /// In `dual_read`: [`Lens::read`] plus the legacy rows that the unified table lacks, each of

@@ -329,7 +329,8 @@ impl<'a> Unified<'_, 'a> {
         mut unified: Output,
         verb: TagVerb,
     ) -> Composed {
-        if !self.mirrors && self.write.returning.is_none() {
+        let loses = verb == TagVerb::Update && self.may_lose();
+        if !self.mirrors && self.write.returning.is_none() && !loses {
             return composer.end(unified, Answer::default());
         }
         let (new, images) = (composer.name("new"), composer.name("img"));
@@ -343,7 +344,7 @@ impl<'a> Unified<'_, 'a> {
             unified.own(&format!(", {old}.cf_k{at}"));
         }
         composer.query("new", unified);
-        composer.query("img", self.lens.read_from(&new));
+        composer.query("img", self.read_back(loses, &new));
         if self.mirrors && verb == TagVerb::Delete {
             composer.call(self.lens.remove_legacy_call(&images));
         } else if moves {
@@ -367,6 +368,22 @@ impl<'a> Unified<'_, 'a> {
             self.lens.key_join("cf_r", "cf_i")
         );
         composer.select_rows(self.write, source, &base, &self.carried, verb)
+    }
+
+    /// Whether what an UPDATE sets may take a row from the legacy table's readers.
+    fn may_lose(&self) -> bool {
+        let set = self.scope.statement.list("target_list").iter();
+        let columns = set.filter_map(|set| self.lens.column(set.text("name")));
+        self.lens.may_lose(columns)
+    }
+
+    /// The images of rows that were written.
+    fn read_back(&self, loses: bool, rows: &str) -> String {
+        if loses {
+            self.lens.read_back_from(rows)
+        } else {
+            self.lens.read_from(rows)
+        }
     }
 
     fn keys_may_move(&self, verb: TagVerb) -> bool {

@@ -220,9 +220,12 @@ impl Reader<'_> {
         if let Some(legacy) = &legacy {
             self.generated(&mut shape, legacy, key.as_deref().unwrap_or_default());
         }
-        let columns = &shape.columns;
         let before = self.errors.len();
-        let visible = part.visible.as_ref().and_then(|sql| self.visible(sql));
+        let visible = part
+            .visible
+            .as_ref()
+            .and_then(|sql| self.visible(sql, &mut shape.columns));
+        let columns = &shape.columns;
         let constants = self.constants(part, columns);
         let sides = (unified.as_slice(), crosswalk);
         let written = self.written(part, &shape, key.as_deref().unwrap_or_default(), sides);
@@ -308,11 +311,24 @@ impl Reader<'_> {
         found.map(|(_, meant)| *meant)
     }
 
-    fn visible(&mut self, sql: &Spanned<String>) -> Option<Visible> {
-        rule_sql::qualify(sql.get_ref(), Visible::ROW, None)
+    /// The condition, with what a value of the legacy columns means to it.
+    fn visible(&mut self, sql: &Spanned<String>, columns: &mut [LegacyColumn]) -> Option<Visible> {
+        let mut visible = rule_sql::qualify(sql.get_ref(), Visible::ROW, None)
             .map(|(sql, reads)| Visible::new(sql, reads))
             .map_err(|error| self.sql_error(sql, &error))
-            .ok()
+            .ok()?;
+        for column in columns {
+            if !visible.reads.contains(&column.unified) {
+                continue;
+            }
+            let values: Vec<&str> = column.values.iter().map(|(_, to)| to.as_str()).collect();
+            column.shows_row = !values.is_empty()
+                && rule_sql::holds_for_all(sql.get_ref(), &column.unified, &values);
+            if !column.shows_row {
+                visible.loses.push(column.unified.clone());
+            }
+        }
+        Some(visible)
     }
 
     fn constants(&mut self, part: &TablePart, columns: &[LegacyColumn]) -> Vec<Constant> {

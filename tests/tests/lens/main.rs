@@ -10,6 +10,7 @@ mod joined;
 mod keys;
 mod locked;
 mod lossy;
+mod lost;
 mod merge;
 mod references;
 mod rekey;

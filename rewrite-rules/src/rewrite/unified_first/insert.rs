@@ -221,13 +221,14 @@ impl<'a> Unified<'_, 'a> {
         mut statement: Output,
         source: &Source<'_>,
     ) -> Composed {
-        if !self.mirrors && self.write.returning.is_none() {
+        let loses = self.lens.may_lose(self.lens.columns.iter());
+        if !self.mirrors && self.write.returning.is_none() && !loses {
             return composer.end(statement, Answer::default());
         }
         statement.own(&format!(" RETURNING {}.*", self.write.alias));
         composer.query("new", statement);
         let (new, images) = (composer.name("new"), composer.name("img"));
-        composer.query("img", self.lens.read_from(&new));
+        composer.query("img", self.read_back(loses, &new));
         if self.mirrors {
             composer.call(self.lens.put_legacy_call(&images));
         }

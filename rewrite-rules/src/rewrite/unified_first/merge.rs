@@ -307,12 +307,13 @@ impl<'a> Unified<'_, 'a> {
                 all.join(" UNION ALL ")
             },
         );
+        let loses = self.lens.may_lose(self.lens.columns.iter());
         if self.mirrors {
             let gone = format!(
                 "({})",
                 self.lens.read_from(&composer.merged(Some("DELETE")))
             );
-            let there = format!("({})", self.lens.read_from(&composer.merged(None)));
+            let there = format!("({})", self.read_back(loses, &composer.merged(None)));
             composer.call(format!(
                 "CASE WHEN {} THEN {} END",
                 self.lens.remove_legacy_call(&gone),
