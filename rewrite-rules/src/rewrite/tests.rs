@@ -365,7 +365,7 @@ fn a_merge_into_unified_decides_over_relations_of_the_clients_names() {
          CROSS JOIN LATERAL (SELECT CASE WHEN t.gone THEN 0 WHEN true THEN 1 END AS cf_do) AS cf_w \
          FOR UPDATE OF \"o\"), \
          cf_upd AS (MERGE INTO \"s\".\"new\" AS cf_u USING cf_old ON cf_u.\"id\" = cf_old.cf_k1 \
-         WHEN MATCHED AND cf_old.cf_do = 0 THEN DELETE \
+         AND (SELECT count(*) FROM cf_old) >= 0 WHEN MATCHED AND cf_old.cf_do = 0 THEN DELETE \
          WHEN MATCHED AND cf_old.cf_do = 1 THEN UPDATE SET \"kind\" = {mapped cf_old.cf_v1_1} \
          RETURNING merge_action() AS cf_action, cf_old.cf_number, ROW(cf_u.*)::\"s\".\"new\" AS cf_row), \
          cf_which AS MATERIALIZED (SELECT cf_s.cf_number, cf_w.cf_do FROM cf_src AS cf_s \

@@ -16,11 +16,11 @@
 //! waited; without it two concurrent increments would lose one. In `unified_read` the legacy rows
 //! are locked first and written last, by row image.
 
-mod arbiter;
+pub(super) mod arbiter;
 pub(super) mod assignments;
 mod conflict;
 mod generated;
-mod insert;
+pub(super) mod insert;
 pub(super) mod merge;
 pub(super) mod set_query;
 pub(super) mod target;
@@ -36,6 +36,7 @@ use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
+use crate::tree::Tree;
 use set_query::Value;
 use target::Target;
 pub(super) use write::Unified;
@@ -272,11 +273,14 @@ impl<'a> Unified<'_, 'a> {
             .iter()
             .map(|key| format!("{alias}.{key}"))
             .collect();
-        if self.mirrors {
+        let types_first = types_parameters_first(self.scope.statement);
+        if self.mirrors || types_first {
             let mut found = Output::default();
             found.own(&format!("SELECT {}", keys.join(", ")));
             from(&mut found);
             composer.query("keys", found);
+        }
+        if self.mirrors {
             let locked = self
                 .lens
                 .lock_legacy(&format!("SELECT * FROM {}", composer.name("keys")));
@@ -394,4 +398,24 @@ impl<'a> Unified<'_, 'a> {
                     .any(|key| key.name == set.text("name"))
             })
     }
+}
+
+/// Whether a parameter stands in the condition of an UPDATE and in what it sets: PostgreSQL looks at the
+/// condition first, which then gives the parameter its type. So the condition must stand first somewhere; a
+/// query that nobody reads is not run.
+pub(super) fn types_parameters_first(statement: &Tree) -> bool {
+    let numbers = |clause: &str| {
+        let mut numbers = Vec::new();
+        statement.get(clause).each(&mut |node| {
+            if node.is("ParamRef") {
+                numbers.push(node.int("number"));
+            }
+        });
+        numbers
+    };
+    let sets = numbers("target_list");
+    !sets.is_empty()
+        && numbers("where_clause")
+            .iter()
+            .any(|number| sets.contains(number))
 }

@@ -133,7 +133,7 @@ struct Images<'w, 'a> {
 impl<'a> Images<'_, 'a> {
     fn insert(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
         let unified = Unified::of(&self.scope, self.target, self.write);
-        let arbiter = self.arbiter()?;
+        let arbiter = self.arbiter(&mut composer, source)?;
         let mut given = Output::default();
         given.own(&format!(
             "SELECT array_agg({}) AS cf_images FROM ",
@@ -170,6 +170,15 @@ impl<'a> Images<'_, 'a> {
         let unified = Unified::of(&self.scope, self.target, self.write);
         let assigned = unified.assignments()?;
         let look = self.look(source);
+        if unified_first::types_parameters_first(self.scope.statement) {
+            let mut condition = Output::default();
+            condition.own("SELECT");
+            self.rows(&mut condition, source);
+            if let Some(text) = self.write.condition() {
+                condition.own(" WHERE (").client(source, text).own(")");
+            }
+            composer.query("typed", condition);
+        }
         self.judge_assignments(&mut composer, source, &assigned, None);
         let (sets, queries) = assigned;
         let mut new = self.new_row(source, &sets);

@@ -14,6 +14,7 @@ mod lost;
 mod merge;
 mod references;
 mod rekey;
+mod steps;
 mod types;
 mod upsert;
 mod user_settings;

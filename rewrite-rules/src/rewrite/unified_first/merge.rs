@@ -9,7 +9,7 @@
 //!      cf_old AS MATERIALIZED (SELECT cf_number, "a"."id" AS cf_k1, 1 or 2 AS cf_do, s.n AS cf_v1
 //!                              FROM ‹cf_src as s› JOIN (read) AS "a" ON (a.email = s.e) FOR UPDATE OF "a"),
 //!      cf_which AS MATERIALIZED (SELECT cf_number, 3 AS cf_do FROM ‹cf_src as s, without those of cf_old›),
-//!      cf_upd AS (MERGE INTO users AS cf_u USING cf_old ON cf_u."id" = cf_old.cf_k1
+//!      cf_upd AS (MERGE INTO users AS cf_u USING cf_old ON cf_u."id" = cf_old.cf_k1 AND ‹all of cf_old was found›
 //!                 WHEN MATCHED AND cf_do = 1 THEN DELETE
 //!                 WHEN MATCHED AND cf_do = 2 THEN UPDATE SET "full_name" = cf_old.cf_v1 …),
 //!      cf_ins3 AS (MERGE INTO users AS cf_u USING (SELECT ‹image› FROM cf_which …) AS cf_n ON false

@@ -48,7 +48,7 @@ impl Functions<'_> {
     pub(super) fn insert(&self) -> Function {
         let one = self.lens.call(Call::InsertOne, "cf_image, cf_mirror");
         let body = format!(
-            "  FOREACH cf_image IN ARRAY coalesce(cf_images, '{{}}') LOOP\n\
+            "{may_write}  FOREACH cf_image IN ARRAY coalesce(cf_images, '{{}}') LOOP\n\
              \x20   IF cf_skip IS NULL THEN\n      cf_now := {one};\n\
              \x20   ELSE\n\
              \x20     IF cf_arbiter IS NOT NULL THEN\n{fits}        PERFORM {accept};\n{look}\
@@ -64,6 +64,7 @@ impl Functions<'_> {
             fits = self.fits("cf_image", "        "),
             accept = self.lens.call(Call::Accept, "cf_image"),
             look = self.look("cf_now", "        "),
+            may_write = may_write("INSERT"),
         );
         self.function(
             self.lens.named(Call::Insert.word()),
@@ -102,7 +103,7 @@ impl Functions<'_> {
             })
             .collect();
         let body = format!(
-            "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
+            "{may_write}  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
              \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{said}{was}{fits}{sets}{computed}\
              \x20   PERFORM {accept};\n{enforce}{rekey}{wanted}    PERFORM {put};\n{read_back}{given}{mirror}{changed}    RETURN NEXT cf_now;\n  END LOOP;\n{follow}{refer}{moved}",
             said = self.if_holding(&format!(
@@ -147,6 +148,7 @@ impl Functions<'_> {
             } else {
                 String::new()
             },
+            may_write = may_write("UPDATE"),
         );
         self.function(
             self.lens.named(Call::Change.word()),
@@ -205,7 +207,7 @@ impl Functions<'_> {
     /// are gone.
     pub(super) fn delete(&self) -> Function {
         let body = format!(
-            "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n{again}{left}\
+            "{may_write}  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n{again}{left}\
              \x20   PERFORM {remove};\n    cf_done := cf_done || cf_old;\n    RETURN NEXT cf_now;\n  END LOOP;\n\
              \x20 IF cf_mirror THEN {remove_legacy}; END IF;\n{gone}",
             again = self.look_again(),
@@ -213,6 +215,7 @@ impl Functions<'_> {
             remove = self.lens.call(Call::RemoveOne, "cf_now"),
             remove_legacy = self.remove_legacy_all("cf_done"),
             gone = self.settle_gone(),
+            may_write = may_write("DELETE"),
         );
         self.function(
             self.lens.named(Call::Delete.word()),
@@ -361,4 +364,15 @@ impl Functions<'_> {
         }
         (locks, outer)
     }
+}
+
+/// PostgreSQL lets no write run in a transaction that only reads, also one that finds no row: to it the
+/// statement that calls the function is a SELECT.
+pub(super) fn may_write(command: &str) -> String {
+    let said = format!("cannot execute {command} in a read-only transaction");
+    format!(
+        "  IF current_setting('transaction_read_only')::boolean THEN\n    RAISE EXCEPTION USING ERRCODE = '25006', \
+         MESSAGE = {};\n  END IF;\n",
+        quote_literal(&said)
+    )
 }

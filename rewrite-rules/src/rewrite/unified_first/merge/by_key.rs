@@ -131,6 +131,11 @@ impl<'a> Unified<'_, 'a> {
             Lens::ROW,
             self.key_of(&rows)
         ));
+        if when == When::Matched {
+            // All of them first: to whoever locks rows one by one between writes, a row that was written is
+            // gone, and that it was met twice would go unnoticed.
+            write.own(&format!(" AND (SELECT count(*) FROM {rows}) >= 0"));
+        }
         let mut writes = false;
         for (number, clause) in parts.merge.clauses.iter().enumerate() {
             let acts = matches!(clause.action, Action::Delete | Action::Update(_));
