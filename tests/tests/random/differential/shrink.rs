@@ -1,8 +1,9 @@
 //! Greedy shrinking: smaller choices that still differ in the same phase.
 
-use crossfade_tests::generate::{self, Choices};
+use crossfade_tests::generate::Choices;
 
-use super::run::{Bench, Difference};
+use super::compare::Difference;
+use super::run::Bench;
 
 /// Each attempt runs the case on two sides; a few hundred take some seconds.
 const ATTEMPTS_MAX: u32 = 250;
@@ -37,7 +38,7 @@ pub async fn shrink(
                 }
                 attempts += 1;
                 let mut replay = Choices::replayed(bench.server, candidate);
-                let case = generate::case(&mut replay);
+                let case = bench.subject.case(&mut replay);
                 let taken = replay.taken();
                 let simpler = taken.len() < best.len()
                     || (taken.len() == best.len() && taken.iter().sum::<u32>() < best.iter().sum());
