@@ -9,6 +9,7 @@
 //! behind an ORDER BY of all columns, ordered aggregates order by what is unique.
 
 mod choices;
+pub mod estate;
 mod expression;
 mod merge;
 mod names;
@@ -54,6 +55,15 @@ pub struct Statement {
 pub struct Case {
     pub statements: Vec<Statement>,
     pub writes: bool,
+    /// What a second session runs before the last of the statements, for which it has to wait.
+    pub waiting: Option<Vec<Statement>>,
+}
+
+impl Case {
+    /// The statements of both sessions.
+    pub fn all(&self) -> impl Iterator<Item = &Statement> {
+        self.statements.iter().chain(self.waiting.iter().flatten())
+    }
 }
 
 /// The statement being written.
@@ -83,7 +93,11 @@ pub fn case(choices: &mut Choices) -> Case {
         1 | 3 => transaction(choices, writes, count, &mut statements),
         _ => statements.push(together(choices, writes, count)),
     }
-    Case { statements, writes }
+    Case {
+        statements,
+        writes,
+        waiting: None,
+    }
 }
 
 fn transaction(choices: &mut Choices, writes: bool, count: usize, into: &mut Vec<Statement>) {

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod binary;
 pub mod control;
 pub mod corpus;
+pub mod estate;
 pub mod generate;
 pub mod line;
 pub mod names;

@@ -140,7 +140,11 @@ pub fn blocks(by: Protocol) -> Vec<Block> {
         let writes = statements.iter().any(|statement| writes(&statement.sql));
         blocks.push(Block {
             name,
-            case: Case { statements, writes },
+            case: Case {
+                statements,
+                writes,
+                waiting: None,
+            },
             since: since.and_then(|version| version.parse().ok()).unwrap_or(0),
         });
     }

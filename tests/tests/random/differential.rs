@@ -4,16 +4,21 @@
 //! `CROSSFADE_SEED` begins at another case (a failure prints its own), `CROSSFADE_DIFFERENTIAL_SECONDS`
 //! goes on for as long, `CROSSFADE_DIFFERENTIAL_GO_ON` reports every difference instead of the first.
 
+pub(crate) mod compare;
 pub(crate) mod coverage;
 pub(crate) mod run;
 pub(crate) mod shrink;
+pub(crate) mod subject;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use compare::Difference;
 use coverage::Coverage;
-use crossfade_tests::generate::{self, Choices};
-use run::{Bench, Difference};
+use crossfade_tests::estate::{BY_COLUMNS, BY_STEPS};
+use crossfade_tests::generate::Choices;
+use run::Bench;
+use subject::Subject;
 
 /// About 2,000 statements over all phases: few enough for each change. After them come only cases
 /// with a construct that some phase has not met.
@@ -30,7 +35,23 @@ fn number(name: &str) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<()> {
-    let mut bench = Bench::start().await?;
+    all(Subject::Agents).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_statements_over_tables_that_move_by_columns_are_answered_as_postgresql_does()
+-> anyhow::Result<()> {
+    all(Subject::Estate(&BY_COLUMNS)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_statements_over_tables_that_move_by_steps_are_answered_as_postgresql_does()
+-> anyhow::Result<()> {
+    all(Subject::Estate(&BY_STEPS)).await
+}
+
+async fn all(subject: Subject) -> anyhow::Result<()> {
+    let mut bench = Bench::start(subject).await?;
     let mut coverage = Coverage::default();
     let first = number("CROSSFADE_SEED").unwrap_or(SEED);
     let seconds = number("CROSSFADE_DIFFERENTIAL_SECONDS");
@@ -43,7 +64,7 @@ async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<(
     let mut found: BTreeMap<String, u32> = BTreeMap::new();
     for seed in first.. {
         let mut choices = Choices::seeded(bench.server, seed);
-        let case = generate::case(&mut choices);
+        let case = subject.case(&mut choices);
         let only_new = until.map_or(seed >= first + cases, |until| Instant::now() > until);
         if only_new && (!complete || seed >= first + CASES_MAX) {
             break;
@@ -72,7 +93,7 @@ async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<(
     println!("{coverage}");
     assert!(found.is_empty(), "{found:#?}");
     if complete {
-        coverage.check();
+        coverage.check(subject);
     }
     Ok(())
 }
@@ -80,11 +101,9 @@ async fn random_statements_are_answered_as_postgresql_does() -> anyhow::Result<(
 /// What differences of one cause have in common, roughly.
 fn kind(difference: &Difference) -> String {
     let mut lines = difference.got.lines();
-    let line = lines
-        .find(|line| line.starts_with("+ E"))
-        .unwrap_or("no error");
-    line.chars()
-        .filter(|c| !c.is_ascii_digit())
-        .take(110)
-        .collect()
+    let line = lines.find(|line| line.starts_with("+ E"));
+    let statement = difference.statements.last();
+    let about = line.or(statement.map(String::as_str)).unwrap_or_default();
+    let letters = about.chars().filter(|c| !c.is_ascii_digit());
+    letters.take(110).collect()
 }

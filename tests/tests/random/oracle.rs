@@ -22,6 +22,7 @@ use crossfade_tests::oracle;
 use differences::{Listed, Refused, Told};
 
 use super::differential::shrink::shrink_by;
+use super::differential::subject::Subject;
 
 /// Few enough for each change; the differential test runs more of them by columns.
 const CASES: u64 = 12;
@@ -122,7 +123,7 @@ async fn lenses_by_columns_and_by_steps_answer_random_statements_alike() -> anyh
         if let Some(wrong) = outcome.all_wrong().next() {
             let side = wrong.side;
             let small = shrink_by(
-                bench.server,
+                (bench.server, Subject::Agents),
                 choices.taken(),
                 &wrong.difference,
                 async |case| bench.run_on(side, &case).await,

@@ -7,23 +7,25 @@ use crossfade_tests::generate::Case;
 use crossfade_tests::raw::Message;
 use rewrite_rules::Phase;
 
-/// The refusals that are accepted, in the words of their messages and of docs/limits.md.
-const ACCEPTED: &[&str] = &[
-    "MERGE into a migrated table before PostgreSQL 17",
-    "TABLESAMPLE of a table that is read from its new place",
-    "WHERE CURRENT OF once reads are unified",
-    "the system column",
-    "a whole row as a result column",
-    "is named without its schema",
-];
+use super::subject::Subject;
 
 const LIMITS: &str = include_str!("../../../../docs/limits.md");
+
+/// Constructs that PostgreSQL refuses.
+const FAILS: [&str; 4] = [
+    "no room",
+    "a value for a computed column",
+    "GROUP BY what is no key",
+    "key change under RESTRICT",
+];
 
 #[derive(Default)]
 pub struct Coverage {
     /// Compared and refused, for each construct and phase.
     counts: BTreeMap<&'static str, [(u32, u32); Phase::ALL.len()]>,
     refused: BTreeMap<String, u32>,
+    /// What PostgreSQL did without an error.
+    done: BTreeSet<&'static str>,
     statements: u32,
 }
 
@@ -65,27 +67,42 @@ impl Coverage {
         }
     }
 
+    /// Notes what the database that is left alone did.
+    pub fn did(&mut self, constructs: &BTreeSet<&'static str>, fails: bool) {
+        if !fails {
+            self.done.extend(constructs);
+        }
+    }
+
     /// Whether a case has a construct that some phase has not met.
     pub fn wants(&self, case: &Case) -> bool {
-        let mut constructs = case
-            .statements
-            .iter()
-            .flat_map(|statement| &statement.constructs);
+        let mut constructs = case.all().flat_map(|statement| &statement.constructs);
         constructs.any(|construct| {
             let counted = self.counts.get(construct);
             counted.is_none_or(|phases| phases.iter().any(|(ours, theirs)| ours + theirs == 0))
         })
     }
 
-    /// Every construct met every phase, and nothing else was refused than what may be.
-    pub fn check(&self) {
+    /// Every construct of the subject occurred and met every phase, none does nothing but fail unless that is what it is
+    /// for, and nothing else was refused than what may be.
+    pub fn check(&self, subject: Subject) {
+        for construct in subject.constructs() {
+            let there = self.counts.contains_key(construct);
+            assert!(there, "{construct} never occurred");
+            let fails = FAILS.iter().any(|begin| construct.starts_with(begin));
+            let done = fails || self.done.contains(construct);
+            assert!(done, "{construct} does nothing but fail");
+        }
         for (construct, phases) in &self.counts {
             for (phase, (compared, refused)) in Phase::ALL.iter().zip(phases) {
                 assert!(compared + refused > 0, "{construct} never met {phase}");
             }
         }
         for reason in self.refused.keys() {
-            let accepted = ACCEPTED.iter().find(|words| reason.contains(**words));
+            let accepted = subject
+                .accepted()
+                .iter()
+                .find(|words| reason.contains(**words));
             assert!(
                 accepted.is_some_and(|words| LIMITS.contains(words)),
                 "refused, and not told in docs/limits.md: {reason}"

@@ -1,67 +1,30 @@
-//! One case on every side, and what differs.
+//! One case on every side.
 
-use std::fmt;
+use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::Context;
-use crossfade_tests::answer::comparable;
+use anyhow::{Context, ensure};
+use crossfade_tests::Proxy;
 use crossfade_tests::generate::{Case, Protocol, Statement};
 use crossfade_tests::raw::{Message, RawClient};
-use crossfade_tests::sides::{self, Sides};
-use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 
+use super::compare::{Difference, Step, compare, reduced};
 use super::coverage::{Coverage, refusal};
+use super::subject::{Ground, Subject};
 
-/// One of each kind of edge row.
-pub const AGENTS: u32 = 115;
 /// No statement of the grammar takes a second; a server or proxy that does not answer hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Rows whose ids the grammar knows, rows that only the unified side has, unique indexes that are no
-/// constraints, and no foreign keys on the legacy table: they would act on one side only in the phases
-/// that no longer write it.
-pub const MORE: &str = "\
-    ALTER TABLE client_profiles DROP CONSTRAINT client_profiles_iso_agent_id_fkey;
-    ALTER TABLE requests DROP CONSTRAINT requests_iso_agent_id_fkey;
-    INSERT INTO iso_agents (id, clerk_user_id, email, full_name, role)
-    SELECT ('00000000-0000-4000-8000-00000000000' || n)::uuid, 'fix_' || n,
-           'fix.' || n || '@example.com', 'Fix ' || n,
-           (ARRAY['admin', 'operator', 'iso_agent'])[1 + n % 3]::user_role
-      FROM generate_series(1, 9) AS n;
-    CREATE UNIQUE INDEX iso_agents_lower ON iso_agents (lower(email));
-    CREATE UNIQUE INDEX users_lower ON users (lower(email)) WHERE role <> 'customer';
-    CREATE UNIQUE INDEX iso_agents_some ON iso_agents (clerk_user_id text_pattern_ops)
-        WHERE role = 'iso_agent' AND is_active;
-    CREATE UNIQUE INDEX users_some ON users (clerk_user_id text_pattern_ops)
-        WHERE role = 'sales_rep' AND is_active;
-    INSERT INTO users (clerk_user_id, email, full_name)
-    SELECT 'customer_' || n, 'customer.' || n || '@example.com', 'Customer ' || n
-      FROM generate_series(1, 3) AS n;";
+/// How often it is asked whether a session waits: no event tells it.
+const LOOK: Duration = Duration::from_millis(2);
 
 pub struct Bench {
+    pub subject: Subject,
     /// The server's major version.
     pub server: u32,
-    world: World,
+    ground: Ground,
     straight: Side,
     phases: Vec<(Phase, Proxy, Side)>,
-}
-
-/// A session, and the superuser's way to the same database.
-pub struct Side {
-    port: u16,
-    database: String,
-    session: RawClient,
-    pub direct: tokio_postgres::Client,
-    /// The rows that it began with, once somebody has asked for them, and those behind the last case.
-    rows: [Option<Vec<String>>; 2],
-}
-
-/// What one side answered to a statement, and the rows seen after it.
-pub struct Step {
-    pub answer: Vec<String>,
-    seen: Option<Vec<String>>,
-    pub refused: Option<String>,
 }
 
 /// Behind which statements of a case that writes the rows are looked at.
@@ -72,34 +35,91 @@ pub enum Looks {
     Always,
 }
 
-pub struct Difference {
-    pub phase: Phase,
-    pub statements: Vec<String>,
-    pub expected: String,
-    pub got: String,
+/// Two sessions, and the superuser's way to the same database.
+pub struct Side {
+    subject: Subject,
+    session: Session,
+    other: Session,
+    pub direct: tokio_postgres::Client,
+    /// The rows that it began with, once somebody has asked for them, and those behind the last case.
+    rows: [Option<Vec<String>>; 2],
 }
 
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}:", self.phase)?;
-        for statement in &self.statements {
-            writeln!(f, "    {statement}")?;
+struct Session {
+    port: u16,
+    database: String,
+    client: RawClient,
+    /// The server's process.
+    process: i32,
+    /// What ReadyForQuery said last.
+    status: u8,
+}
+
+impl Session {
+    async fn open(port: u16, database: &str) -> anyhow::Result<Session> {
+        let mut client = RawClient::connect(port, database).await?;
+        let told = client.simple("SELECT pg_backend_pid()").await?;
+        let row = told.iter().find(|message| message.tag == b'D');
+        let process = row.and_then(|row| row.values().into_iter().next().flatten());
+        Ok(Session {
+            port,
+            database: database.to_owned(),
+            client,
+            process: process.context("a process")?.parse()?,
+            status: b'I',
+        })
+    }
+
+    /// What a statement is answered; with a new session if it ended this one.
+    async fn step(&mut self, statement: &Statement, writes: bool) -> anyhow::Result<Step> {
+        let answered =
+            tokio::time::timeout(ANSWER_TIMEOUT, send(&mut self.client, statement)).await;
+        let said = match answered {
+            Ok(Ok(messages)) => {
+                let ready = messages.last().and_then(|ready| ready.body.first());
+                self.status = ready.copied().unwrap_or(b'I');
+                return Ok(Step {
+                    refused: messages.iter().find_map(refusal),
+                    answer: reduced(&messages, statement, writes),
+                    seen: None,
+                });
+            }
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(_elapsed) => "no answer".to_owned(),
+        };
+        *self = Session::open(self.port, &self.database).await?;
+        Ok(Step {
+            answer: vec![said],
+            seen: None,
+            refused: None,
+        })
+    }
+
+    /// Brings it back to where a case begins.
+    async fn rest(&mut self, discard: Option<&str>) -> anyhow::Result<()> {
+        if self.status != b'I' {
+            self.client.simple("ROLLBACK").await?;
+            self.status = b'I';
         }
-        write!(
-            f,
-            "PostgreSQL:\n{}\nCrossfade:\n{}",
-            self.expected, self.got
-        )
+        if let Some(discard) = discard {
+            self.client.simple(discard).await?;
+        }
+        Ok(())
     }
 }
 
 impl Side {
-    pub async fn open(world: &World, port: u16, database: &str) -> anyhow::Result<Side> {
+    pub async fn open(
+        subject: Subject,
+        ground: &Ground,
+        port: u16,
+        database: &str,
+    ) -> anyhow::Result<Side> {
         Ok(Side {
-            port,
-            database: database.to_owned(),
-            session: RawClient::connect(port, database).await?,
-            direct: world.postgres.connect(database).await?,
+            subject,
+            session: Session::open(port, database).await?,
+            other: Session::open(port, database).await?,
+            direct: ground.postgres().connect(database).await?,
             rows: [None, None],
         })
     }
@@ -120,58 +140,32 @@ impl Side {
     /// Runs a case; nothing is left open behind it.
     pub async fn steps(&mut self, case: &Case, looks: Looks) -> anyhow::Result<Vec<Step>> {
         let mut steps = Vec::new();
-        let mut status = b'I';
         self.rows[1] = None;
         for (at, statement) in case.statements.iter().enumerate() {
-            let answered =
-                tokio::time::timeout(ANSWER_TIMEOUT, send(&mut self.session, statement)).await;
-            let messages = match answered {
-                Ok(Ok(messages)) => messages,
-                Ok(Err(error)) => {
-                    self.session = RawClient::connect(self.port, &self.database).await?;
-                    steps.push(Step {
-                        answer: vec![format!("{error:#}")],
-                        seen: None,
-                        refused: None,
-                    });
-                    break;
-                }
-                Err(_elapsed) => {
-                    self.session = RawClient::connect(self.port, &self.database).await?;
-                    steps.push(Step {
-                        answer: vec!["no answer".to_owned()],
-                        seen: None,
-                        refused: None,
-                    });
-                    break;
-                }
-            };
-            status = messages
-                .last()
-                .and_then(|ready| ready.body.first().copied())
-                .unwrap_or(b'I');
-            let refused = messages.iter().find_map(refusal);
+            let last = at + 1 == case.statements.len();
+            if last && let Some(waiting) = &case.waiting {
+                self.meet(statement, waiting, &mut steps).await?;
+                break;
+            }
+            self.subject.begin(&self.direct, at).await?;
+            let mut step = self.session.step(statement, case.writes).await?;
             let now = looks == Looks::Always || at + 2 >= case.statements.len();
-            let look = case.writes && now && status != b'E';
-            let stop = refused.is_some();
-            let seen = if look && !stop {
-                Some(self.seen().await?)
-            } else {
-                None
-            };
-            steps.push(Step {
-                answer: reduced(&messages, statement, case.writes),
-                seen,
-                refused,
-            });
+            let look = case.writes && now;
+            if look && self.session.status != b'E' && step.refused.is_none() {
+                step.seen = Some(self.seen().await?);
+            }
+            let stop = step.refused.is_some();
+            steps.push(step);
             if stop {
                 break;
             }
         }
-        if status != b'I' {
-            self.session.simple("ROLLBACK").await?;
-        } else if steps.len() == case.statements.len() {
+        if self.session.status == b'I' && steps.len() == case.statements.len() {
             self.rows[1] = steps.last().and_then(|step| step.seen.clone());
+        }
+        self.session.rest(None).await?;
+        if case.waiting.is_some() {
+            self.other.rest(None).await?;
         }
         Ok(steps)
     }
@@ -181,7 +175,11 @@ impl Side {
         let [began, now] = &self.rows;
         let same = began.is_some() && began == now;
         if case.writes && !same {
-            self.session.simple("DISCARD TEMP").await?;
+            let discard = Some(self.subject.discard());
+            self.session.rest(discard).await?;
+            if case.waiting.is_some() {
+                self.other.rest(discard).await?;
+            }
             self.direct
                 .batch_execute("SELECT probe.reset()")
                 .await
@@ -190,27 +188,78 @@ impl Side {
         Ok(())
     }
 
+    /// The second session begins, and the first ends its transaction once it is waited for.
+    async fn meet(
+        &mut self,
+        end: &Statement,
+        waiting: &[Statement],
+        steps: &mut Vec<Step>,
+    ) -> anyhow::Result<()> {
+        self.subject.begin(&self.direct, steps.len()).await?;
+        let (session, other, direct) = (&mut self.session, &mut self.other, &self.direct);
+        let (first, second) = (session.process, other.process);
+        let mut second_steps = {
+            let mut all = pin!(async {
+                let mut steps = Vec::new();
+                for statement in waiting {
+                    steps.push(other.step(statement, true).await?);
+                }
+                anyhow::Ok(steps)
+            });
+            tokio::select! {
+                done = &mut all => {
+                    steps.push(session.step(end, true).await?);
+                    done?
+                }
+                waits = until_waiting(direct, second, first) => {
+                    waits?;
+                    steps.push(session.step(end, true).await?);
+                    all.await?
+                }
+            }
+        };
+        let refused = second_steps.iter().any(|step| step.refused.is_some());
+        if self.session.status != b'E' && !refused {
+            let seen = self.seen().await?;
+            if let Some(last) = second_steps.last_mut() {
+                last.seen = Some(seen);
+            }
+        }
+        steps.append(&mut second_steps);
+        Ok(())
+    }
+
     async fn seen(&mut self) -> anyhow::Result<Vec<String>> {
         let messages = self
             .session
+            .client
             .simple("SELECT side, told FROM probe.seen()")
             .await?;
-        let mut rows: Vec<String> = messages
-            .iter()
-            .filter(|message| matches!(message.tag, b'D' | b'E'))
-            .map(|message| match message.tag {
-                b'D' => message
-                    .values()
-                    .into_iter()
-                    .flatten()
-                    .collect::<Vec<_>>()
-                    .join(" "),
-                _ => format!("{message:?}"),
+        let failed = messages.iter().find(|message| message.tag == b'E');
+        ensure!(failed.is_none(), "the rows cannot be seen: {failed:?}");
+        let rows = messages.iter().filter(|message| message.tag == b'D');
+        let mut rows: Vec<String> = rows
+            .map(|row| {
+                let values: Vec<String> = row.values().into_iter().flatten().collect();
+                values.join(" ")
             })
             .collect();
         rows.sort();
         Ok(rows)
     }
+}
+
+/// Until a process waits for another's lock.
+async fn until_waiting(
+    direct: &tokio_postgres::Client,
+    waiting: i32,
+    holding: i32,
+) -> anyhow::Result<()> {
+    let sql = format!("SELECT {holding} = ANY (pg_blocking_pids({waiting}))");
+    while !direct.query_one(&sql, &[]).await?.get::<_, bool>(0) {
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 async fn send(session: &mut RawClient, statement: &Statement) -> anyhow::Result<Vec<Message>> {
@@ -232,149 +281,24 @@ async fn send(session: &mut RawClient, statement: &Statement) -> anyhow::Result<
     }
 }
 
-/// What must be equal: rows in their order only where there is one, none of a plan, and none
-/// before an error, whose moment is the plan's choice.
-fn reduced(messages: &[Message], statement: &Statement, writes: bool) -> Vec<String> {
-    let mut told = comparable(messages);
-    // Which branches of a UNION are left is the plan's choice, and with them a portal's modifiers.
-    if statement.constructs.contains("set operation")
-        && let Some(bound) = told.iter().position(|line| line == "2 []")
-    {
-        let (before, mut behind) = (told[..bound].to_vec(), told.split_off(bound));
-        behind.retain(|line| !line.starts_with("T "));
-        told = [before, behind].concat();
-    }
-    let fails = told.iter().any(|line| line.starts_with("E "));
-    let explains = statement.constructs.contains("EXPLAIN");
-    let mut lines: Vec<String> = Vec::new();
-    let mut rows: Vec<String> = Vec::new();
-    for line in told {
-        let row = line.starts_with("D ") || line.starts_with("d ");
-        if row {
-            rows.push(line);
-            continue;
-        }
-        // Ids that a default has drawn have no order in common.
-        let drawn = writes && rows.iter().any(|row| row.contains("<id>"));
-        if !statement.ordered || drawn {
-            rows.sort();
-        }
-        if !explains && !fails {
-            lines.append(&mut rows);
-        }
-        rows.clear();
-        // Whether an error comes at Bind or at Execute is the planner's choice as well.
-        if !fails || line.starts_with(['C', 'E', 'N', 'Z']) {
-            lines.push(line);
-        }
-    }
-    lines
-}
-
-/// The error and the transaction's state alone: a text of several statements that cannot be
-/// rewritten fails as a whole, without the results of those before.
-fn only_error(answer: &[String]) -> Vec<&String> {
-    let error = answer.iter().position(|line| line.starts_with("E "));
-    error.map_or_else(Vec::new, |at| answer[at..].iter().collect())
-}
-
-/// A value of the wrong type meets the mapping of its values before its column: where an INSERT has
-/// several rows or a query it cannot be told which value it was.
-fn is_mapped_mismatch(sql: &str, wanted: &[String], got: &[String]) -> bool {
-    if !sql.to_ascii_uppercase().contains("INSERT") {
-        return false;
-    }
-    let has = |answer: &[String], start: &str| answer.iter().any(|line| line.starts_with(start));
-    has(wanted, "E ERROR | 42804 | column \"role\"")
-        && has(got, "E ERROR | 42883 | operator does not exist")
-}
-
-/// Of two errors Crossfade tells the one that it finds itself, before the server has run anything.
-/// PostgreSQL comes to it later: behind another one in the same statement's analysis, or in a
-/// statement behind the one that failed.
-fn is_told_first(statement: &Statement, wanted: &[String], got: &[String]) -> bool {
-    let ours = [
-        "0A000 | source for a multiple-column UPDATE item",
-        "42703 | column \"nothing\" of relation \"iso_agents\"",
-        "42601 | INSERT has more",
-    ];
-    let (Some(wanted), Some(got)) = (Failure::of(wanted), Failure::of(got)) else {
-        return false;
-    };
-    // PostgreSQL parses before it looks at the transaction; but not everything may be passed to it.
-    let aborted = wanted.is("42601") && got.is("25P02") && may_end(&statement.sql);
-    let found_early = ours.iter().any(|ours| got.told.starts_with(ours));
-    if aborted || !found_early || got.told == wanted.told {
-        return aborted;
-    }
-    let begins = |position: usize| {
-        let mut later = statement.later.iter().rev();
-        later.find(|start| **start < position).copied()
-    };
-    let behind = got.position.and_then(begins);
-    match (behind, wanted.position) {
-        // In a statement behind the one that failed; an error of a value has no place.
-        (Some(start), Some(failed)) if failed <= start => true,
-        (Some(_), None) => true,
-        // In the same one, by its analysis: types, names, and constants that are no such value.
-        (Some(_) | None, _) => got.is("0A000") && (wanted.is("42") || wanted.is("22")),
-    }
-}
-
-/// Whether a text may end a transaction.
-fn may_end(sql: &str) -> bool {
-    let sql = sql.to_ascii_lowercase();
-    let ends = ["commit", "end", "rollback", "prepare"];
-    ends.iter().any(|word| sql.contains(word))
-}
-
-/// An answer's error.
-struct Failure<'a> {
-    /// From its SQLSTATE on.
-    told: &'a str,
-    position: Option<usize>,
-}
-
-impl<'a> Failure<'a> {
-    fn of(answer: &'a [String]) -> Option<Failure<'a>> {
-        let mut lines = answer.iter();
-        let told = lines.find_map(|line| line.strip_prefix("E ERROR | "))?;
-        let position = told.split(" | ").nth(2).and_then(|at| at.parse().ok());
-        Some(Failure { told, position })
-    }
-
-    fn is(&self, sqlstate: &str) -> bool {
-        self.told.starts_with(sqlstate)
-    }
-}
-
 impl Bench {
-    pub async fn start() -> anyhow::Result<Bench> {
-        let world = World::start_filled(AGENTS, MORE).await?;
-        world.database("straight").await?;
-        let straight = Side::open(&world, world.postgres.port, "straight").await?;
-        let both = Sides {
-            legacy: true,
-            unified: false,
-        };
-        straight.direct.batch_execute(&sides::probe(both)).await?;
+    pub async fn start(subject: Subject) -> anyhow::Result<Bench> {
+        let ground = subject.ground().await?;
+        let database = subject.straight(&ground).await?;
+        let port = ground.postgres().port;
+        let straight = Side::open(subject, &ground, port, &database).await?;
         let told = straight.direct.query_one("SHOW server_version_num", &[]);
         let told: String = told.await?.get(0);
         let mut phases = Vec::new();
         for phase in Phase::ALL {
-            let database = format!("in_{phase}");
-            let proxy = world.in_phase(&database, phase).await?;
-            let side = Side::open(&world, proxy.port, &database).await?;
-            let kept = Sides {
-                legacy: phase.writes_both() || phase == Phase::LegacyOnly,
-                unified: phase != Phase::LegacyOnly,
-            };
-            side.direct.batch_execute(&sides::probe(kept)).await?;
+            let (database, proxy) = subject.in_phase(&ground, phase).await?;
+            let side = Side::open(subject, &ground, proxy.port, &database).await?;
             phases.push((phase, proxy, side));
         }
         Ok(Bench {
+            subject,
             server: told.parse::<u32>()? / 10_000,
-            world,
+            ground,
             straight,
             phases,
         })
@@ -394,15 +318,20 @@ impl Bench {
         }
         let mut answers = futures_util::future::join_all(runs).await.into_iter();
         let expected = answers.next().context("the straight database ran")??;
+        if let Some(coverage) = coverage.as_deref_mut() {
+            for (statement, step) in case.all().zip(&expected) {
+                coverage.did(&statement.constructs, step.fails());
+            }
+        }
         let mut differences = Vec::new();
         for (phase, got) in phases.into_iter().zip(answers) {
             let got = got.with_context(|| format!("{phase}: {:?}", case.statements))?;
             if let Some(coverage) = coverage.as_deref_mut() {
-                for (statement, step) in case.statements.iter().zip(&got) {
+                for (statement, step) in case.all().zip(&got) {
                     coverage.count(phase, &statement.constructs, step.refused.as_deref());
                 }
             }
-            differences.extend(compare(phase, case, &expected, &got));
+            differences.extend(compare(self.subject, phase, case, &expected, &got));
         }
         Ok(differences)
     }
@@ -413,140 +342,15 @@ impl Bench {
         for (phase, _, side) in &mut self.phases {
             if *phase == only {
                 let got = side.run(case).await?;
-                return Ok(compare(only, case, &expected, &got));
+                return Ok(compare(self.subject, only, case, &expected, &got));
             }
         }
         Ok(None)
     }
 
     pub fn log(&self, phase: Phase) -> String {
-        let _server = &self.world;
+        let _server = &self.ground;
         let proxy = self.phases.iter().find(|found| found.0 == phase);
         proxy.map(|found| found.1.log()).unwrap_or_default()
     }
-}
-
-pub fn compare(phase: Phase, case: &Case, expected: &[Step], got: &[Step]) -> Option<Difference> {
-    for (at, step) in got.iter().enumerate() {
-        if step.refused.is_some() {
-            return None;
-        }
-        let told = |expected: String, got: String| Difference {
-            phase,
-            statements: case.statements[..=at].iter().map(shown).collect(),
-            expected,
-            got,
-        };
-        let Some(wanted) = expected.get(at) else {
-            return Some(told("nothing".to_owned(), step.answer.join("\n")));
-        };
-        let several = case.statements[at]
-            .constructs
-            .contains("several statements");
-        let failed_whole = several
-            && step
-                .answer
-                .first()
-                .is_some_and(|line| line.starts_with("E "))
-            && only_error(&wanted.answer) == only_error(&step.answer);
-        // Constants are computed by the plan, in places that are not the same.
-        let statement = &case.statements[at];
-        let failed = Failure::of(&wanted.answer);
-        let planned = statement.constructs.contains("EXPLAIN")
-            && failed.is_some_and(|failure| failure.is("22"))
-            && step.answer.iter().any(|line| line == "C EXPLAIN");
-        let excused = failed_whole
-            || planned
-            || is_mapped_mismatch(&case.statements[at].sql, &wanted.answer, &step.answer)
-            || is_told_first(&case.statements[at], &wanted.answer, &step.answer);
-        if wanted.answer != step.answer && !excused {
-            let (wanted, got) = unlike(&wanted.answer, &step.answer);
-            return Some(told(wanted, got));
-        }
-        // One transaction failed and the other goes on, or ended before what failed as a whole: what
-        // comes behind has nothing to be compared with.
-        let apart = planned && wanted.answer.last() != step.answer.last();
-        if apart || failed_whole && may_end(&statement.sql) {
-            return None;
-        }
-        if let (Some(wanted), Some(seen)) = (&wanted.seen, &step.seen) {
-            // Side 3 is the unified one, 2 the legacy one; the straight database has only 2.
-            let truth: Vec<&str> = wanted.iter().map(|row| row.as_str()).collect();
-            let agents: Vec<&str> = truth
-                .iter()
-                .filter_map(|row| row.strip_prefix("2 "))
-                .collect();
-            let mut wrong: Vec<String> = Vec::new();
-            for side in ["2 ", "3 "] {
-                let rows: Vec<&str> = seen
-                    .iter()
-                    .filter_map(|row| row.strip_prefix(side))
-                    .collect();
-                if !rows.is_empty() || agents.is_empty() {
-                    let (only_wanted, only_got) = unlike(&owned(&agents), &owned(&rows));
-                    if !only_wanted.is_empty() || !only_got.is_empty() {
-                        wrong.push(format!(
-                            "side {side}lacks\n{only_wanted}\nand has\n{only_got}"
-                        ));
-                    }
-                }
-            }
-            let others = |rows: &[String]| -> Vec<String> {
-                rows.iter()
-                    .filter(|row| !row.starts_with(['2', '3']))
-                    .cloned()
-                    .collect()
-            };
-            if others(wanted) != others(seen) {
-                let (a, b) = unlike(&others(wanted), &others(seen));
-                wrong.push(format!("neighbours lack\n{a}\nand have\n{b}"));
-            }
-            if !wrong.is_empty() {
-                return Some(told("other rows afterwards".to_owned(), wrong.join("\n")));
-            }
-        }
-    }
-    None
-}
-
-fn owned(rows: &[&str]) -> Vec<String> {
-    rows.iter().map(|row| (*row).to_owned()).collect()
-}
-
-pub fn shown(statement: &Statement) -> String {
-    let parameters: Vec<String> = statement
-        .parameters
-        .iter()
-        .map(|p| match &p.value {
-            None => "NULL".to_owned(),
-            Some(bytes) => String::from_utf8_lossy(bytes).escape_debug().to_string(),
-        })
-        .collect();
-    let data = statement.data.as_deref().unwrap_or_default();
-    format!(
-        "{:?} {} {parameters:?} {data}",
-        statement.protocol, statement.sql
-    )
-}
-
-/// The lines that only one of two answers has.
-fn unlike(wanted: &[String], got: &[String]) -> (String, String) {
-    const LINES_MAX: usize = 6;
-    let only = |a: &[String], b: &[String], sign: &str| {
-        let lines: Vec<String> = a
-            .iter()
-            .filter(|line| !b.contains(line))
-            .take(LINES_MAX)
-            .map(|line| format!("{sign} {}", line.chars().take(400).collect::<String>()))
-            .collect();
-        lines.join("\n")
-    };
-    let (a, b) = (only(wanted, got, "-"), only(got, wanted, "+"));
-    if a.is_empty() && b.is_empty() && wanted != got {
-        return (
-            format!("{wanted:?}").chars().take(900).collect(),
-            format!("{got:?}").chars().take(900).collect(),
-        );
-    }
-    (a, b)
 }

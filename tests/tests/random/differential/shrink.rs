@@ -1,8 +1,10 @@
 //! Greedy shrinking: smaller choices that still differ in the same phase.
 
-use crossfade_tests::generate::{self, Case, Choices};
+use crossfade_tests::generate::{Case, Choices};
 
-use super::run::{Bench, Difference};
+use super::compare::Difference;
+use super::run::Bench;
+use super::subject::Subject;
 
 /// Each attempt runs the case on two sides; a few hundred take some seconds.
 const ATTEMPTS_MAX: u32 = 250;
@@ -12,8 +14,8 @@ pub async fn shrink(
     choices: Vec<u32>,
     first: &Difference,
 ) -> anyhow::Result<Difference> {
-    let (server, phase) = (bench.server, first.phase);
-    shrink_by(server, choices, first, async |case| {
+    let (server, subject, phase) = (bench.server, bench.subject, first.phase);
+    shrink_by((server, subject), choices, first, async |case| {
         bench.run_in(phase, &case).await
     })
     .await
@@ -21,7 +23,7 @@ pub async fn shrink(
 
 /// The same where something else tells whether a case still differs.
 pub async fn shrink_by(
-    server: u32,
+    (server, subject): (u32, Subject),
     choices: Vec<u32>,
     first: &Difference,
     mut differs: impl AsyncFnMut(Case) -> anyhow::Result<Option<Difference>>,
@@ -51,7 +53,7 @@ pub async fn shrink_by(
                 }
                 attempts += 1;
                 let mut replay = Choices::replayed(server, candidate);
-                let case = generate::case(&mut replay);
+                let case = subject.case(&mut replay);
                 let taken = replay.taken();
                 let simpler = taken.len() < best.len()
                     || (taken.len() == best.len() && taken.iter().sum::<u32>() < best.iter().sum());

@@ -10,7 +10,9 @@ use crossfade_tests::{Proxy, World, newer};
 use futures_util::future::join_all;
 use rewrite_rules::Phase;
 
-use crate::differential::run::{Difference, Looks, MORE, Side, Step, compare, shown};
+use crate::differential::compare::{Difference, Step, compare, shown};
+use crate::differential::run::{Looks, Side};
+use crate::differential::subject::{Ground, MORE, Subject};
 
 /// Everything that the unified table has but times and ids that nobody gave: what a lens puts where legacy
 /// has no column, and the rows that legacy readers do not see, are the same by either kind.
@@ -26,7 +28,7 @@ pub struct Bench {
     pub server: u32,
     /// How many each side has been sent.
     pub statements: usize,
-    _world: World,
+    _ground: Ground,
     straight: Side,
     sides: Vec<(At, Proxy, Side)>,
 }
@@ -107,7 +109,9 @@ impl Bench {
             None => World::start_filled(AGENTS, &more).await?,
         };
         world.database("straight").await?;
-        let mut straight = Side::open(&world, world.postgres.port, "straight").await?;
+        let port = world.postgres.port;
+        let ground = Ground::Agents(Box::new(world));
+        let mut straight = Side::open(Subject::Agents, &ground, port, "straight").await?;
         let legacy = Sides {
             legacy: true,
             unified: false,
@@ -118,11 +122,11 @@ impl Bench {
         straight.begin().await?;
         let mut prepared = Vec::new();
         for kind in Kind::ALL {
-            prepared.push((kind, kind.prepared(&world).await?));
+            prepared.push((kind, kind.prepared(world_of(&ground)?).await?));
         }
         let opened = prepared.iter().flat_map(|(kind, prepared)| {
             let phases = Phase::ALL.into_iter();
-            phases.map(|phase| open(&world, (*kind, prepared), phase))
+            phases.map(|phase| open(&ground, (*kind, prepared), phase))
         });
         let sides = join_all(opened).await;
         Ok(Bench {
@@ -130,7 +134,7 @@ impl Bench {
             statements: 0,
             sides: sides.into_iter().collect::<anyhow::Result<_>>()?,
             straight,
-            _world: world,
+            _ground: ground,
         })
     }
 
@@ -187,14 +191,22 @@ impl Bench {
     }
 }
 
+fn world_of(ground: &Ground) -> anyhow::Result<&World> {
+    match ground {
+        Ground::Agents(world) => Ok(world),
+        Ground::Estate(_) => anyhow::bail!("another's ground"),
+    }
+}
+
 async fn open(
-    world: &World,
+    ground: &Ground,
     (kind, prepared): (Kind, &str),
     phase: Phase,
 ) -> anyhow::Result<(At, Proxy, Side)> {
     let database = format!("{kind}_in_{phase}");
+    let world = world_of(ground)?;
     let proxy = kind.in_phase(world, (prepared, &database), phase).await?;
-    let mut side = Side::open(world, proxy.port, &database).await?;
+    let mut side = Side::open(Subject::Agents, ground, proxy.port, &database).await?;
     let kept = Sides {
         legacy: phase.writes_both() || phase == Phase::LegacyOnly,
         unified: phase != Phase::LegacyOnly,
@@ -242,9 +254,11 @@ fn judge(side: At, case: &Case, expected: &[Step], got: &[Step]) -> Outcome {
         let rest = Case {
             statements: case.statements[from..].to_vec(),
             writes: case.writes,
+            waiting: None,
         };
         let wanted = expected.get(from..).unwrap_or_default();
-        let Some(difference) = compare(phase, &rest, wanted, &got[from..upto]) else {
+        let Some(difference) = compare(Subject::Agents, phase, &rest, wanted, &got[from..upto])
+        else {
             break;
         };
         let at = from + difference.statements.len() - 1;
