@@ -50,8 +50,6 @@ pub struct LegacyColumn {
     pub unified_generated: Option<Generated>,
     /// Pairs of legacy and unified values; empty means that values are the same on both sides.
     pub values: Vec<(String, String)>,
-    /// With these values: a row without one is none that legacy readers see, so NULL has no unified value.
-    pub(crate) shows_row: bool,
     /// How values of the two types are made of each other; `None`: by the cast between them.
     pub cast: Option<Cast>,
     /// SQL over [`super::types::VALUE`]: which unified values the legacy column can hold, where types do not

@@ -69,12 +69,8 @@ impl LegacyColumn {
         }
         let lost = quote_literal(&format!("{} {} = ", Failure::Unmapped.said(), self.name));
         // NULL takes the last arm too and stays NULL; anything else fails its cast with these words.
-        let mut told = format!("({legacy_value})::text");
-        if self.shows_row {
-            told = format!("coalesce({told}, 'NULL')");
-        }
         format!(
-            "CASE {legacy_value}{} ELSE ({lost} || {told})::integer::text::{} END",
+            "CASE {legacy_value}{} ELSE ({lost} || ({legacy_value})::text)::integer::text::{} END",
             self.value_arms(),
             self.unified_type
         )

@@ -22,7 +22,7 @@ visible = "kind <> 'z'"
 
 [table.columns]
 id = { type = "int" }
-role = { type = "text", unified = "kind", default = "'x'", values = { x = "y" } }
+role = { type = "text NOT NULL", unified = "kind", default = "'x'", values = { x = "y" } }
 
 [table.constants]
 extra = "upper(role)"

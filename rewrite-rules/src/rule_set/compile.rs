@@ -224,7 +224,7 @@ impl Reader<'_> {
         let visible = part
             .visible
             .as_ref()
-            .and_then(|sql| self.visible(sql, &mut shape.columns));
+            .and_then(|sql| self.visible(sql, &shape.columns));
         let columns = &shape.columns;
         let constants = self.constants(part, columns);
         let sides = (unified.as_slice(), crosswalk);
@@ -312,7 +312,7 @@ impl Reader<'_> {
     }
 
     /// The condition, with what a value of the legacy columns means to it.
-    fn visible(&mut self, sql: &Spanned<String>, columns: &mut [LegacyColumn]) -> Option<Visible> {
+    fn visible(&mut self, sql: &Spanned<String>, columns: &[LegacyColumn]) -> Option<Visible> {
         let mut visible = rule_sql::qualify(sql.get_ref(), Visible::ROW, None)
             .map(|(sql, reads)| Visible::new(sql, reads))
             .map_err(|error| self.sql_error(sql, &error))
@@ -322,9 +322,11 @@ impl Reader<'_> {
                 continue;
             }
             let values: Vec<&str> = column.values.iter().map(|(_, to)| to.as_str()).collect();
-            column.shows_row = !values.is_empty()
+            // Of NULL no comparison is true.
+            let shows = column.not_null
+                && !values.is_empty()
                 && rule_sql::holds_for_all(sql.get_ref(), &column.unified, &values);
-            if !column.shows_row {
+            if !shows {
                 visible.loses.push(column.unified.clone());
             }
         }

@@ -204,7 +204,6 @@ impl Reader<'_> {
             not_null,
             default,
             values,
-            shows_row: false,
             set_by_trigger: part.set_by_trigger,
             verify: part.verify,
             lossy: if part.lossy {

@@ -601,7 +601,12 @@ fn on_conflict_goes_by_the_key_and_by_what_is_declared_unique() {
         ("(name)", update, None),
         ("(name)", "DO NOTHING", None),
         ("(lower(street))", update, None),
-        ("(street) WHERE name > ''", update, None),
+        // A unique constraint of all rows is one of those of which a condition is true.
+        (
+            "(street) WHERE name > ''",
+            update,
+            Some("'one_street', ARRAY['one_street']"),
+        ),
     ] {
         let sql = format!("INSERT INTO old (id) VALUES (1) ON CONFLICT {target} {action}");
         let found = becomes(&declared, Phase::UnifiedOnly, &sql);
