@@ -232,8 +232,13 @@ impl Subject {
                 .iter()
                 .any(|statement| statement.sql.starts_with(&change))
         };
+        let waits = "a writer that waits for a key change";
+        let at_once = statements
+            .iter()
+            .any(|statement| statement.constructs.contains(waits));
         if estate.name == BY_STEPS.name
             && phase < Phase::UnifiedRead
+            && at_once
             && changes("tenants")
             && (changes("houses") || acts)
         {
