@@ -34,6 +34,7 @@ mod written;
 pub use analysed::Analysed;
 pub use compare::Disagreement;
 pub use digest::{DigestOf, GROUPS};
+pub(crate) use functions::LENS_NAME_BYTES_MAX;
 pub use in_place::TRIGGER;
 pub use lookups::Lookup;
 pub(crate) use model::Composed;
@@ -141,6 +142,15 @@ impl Lens {
             .constraints
             .iter()
             .map(|(legacy, unified)| rename(Named::Constraint, unified, legacy));
+        // What lenses see to is a trigger of theirs.
+        let held = (1..)
+            .zip(self.foreign_keys())
+            .filter(|(_, key)| key.holder.is_some())
+            .map(|(number, key)| {
+                let name = self.reference_name(number);
+                let name = name.trim_start_matches("crossfade.").trim_matches('"');
+                rename(Named::Constraint, name, &key.name)
+            });
         let columns = self
             .columns
             .iter()
@@ -154,7 +164,7 @@ impl Lens {
                 rename(Named::Schema, &unified.schema, &self.legacy.schema),
             ]
         });
-        let all = constraints.chain(columns).chain(tables);
+        let all = constraints.chain(held).chain(columns).chain(tables);
         all.filter(|rename| rename.from != rename.to).collect()
     }
 

@@ -38,7 +38,7 @@ use crate::lens::Lens;
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
-use crate::statement::{Answer, Needs, Refusal, Rename, ServerVersion};
+use crate::statement::{Answer, Named, Needs, Refusal, Rename, ServerVersion};
 use crate::walk::{Place, table_refs};
 
 /// Plans one statement. Edits go into `source`; they must not be used after an error.
@@ -105,11 +105,14 @@ pub(crate) struct Remarks<'a> {
     pub needs: Option<Needs>,
     /// Whose names are among the renames.
     named: Vec<(&'a Lens, Side)>,
+    /// Those too that no statement names: the other tables of a migration that is written.
+    others: Vec<(&'a Lens, Side)>,
 }
 
 impl<'a> Remarks<'a> {
     pub fn add(&mut self, scope: &Scope<'a>) -> Result<(), Refusal> {
-        for found in managed_refs(scope)? {
+        let all = managed_refs(scope)?;
+        for found in &all {
             let write = found.table.write.filter(|_| found.leads().is_some());
             if write.is_some_and(|write| write.is("MergeStmt")) {
                 self.needs.get_or_insert_with(|| Needs {
@@ -129,10 +132,33 @@ impl<'a> Remarks<'a> {
                 Side::Unified => ours.into_iter().map(Rename::reversed).collect(),
             });
         }
+        for found in all.iter().filter(|found| found.table.write.is_some()) {
+            self.add_others(found);
+        }
         for found in constraints::named(scope)? {
             self.renames.extend(found.lens.renames());
         }
         Ok(())
+    }
+
+    /// The constraints and tables of the other lenses of a migration: what refers to the written rows by foreign key has
+    /// its say in unified, and an action may write there what another constraint refuses.
+    fn add_others(&mut self, found: &ManagedRef<'a>) {
+        let (migration, side) = (found.managed.migration, found.managed.side);
+        for other in &migration.tables {
+            let other = other.in_phase(migration.phase);
+            let is = |known: &(&Lens, Side)| known.0.legacy == other.legacy;
+            if self.named.iter().any(is) || self.others.iter().any(is) {
+                continue;
+            }
+            self.others.push((other, side));
+            let names = other.renames().into_iter();
+            let names = names.filter(|rename| rename.kind != Named::Column);
+            match side {
+                Side::Legacy => self.renames.extend(names),
+                Side::Unified => self.renames.extend(names.map(Rename::reversed)),
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) use told::STAGED;
 use std::sync::Arc;
 
 use crate::calls::Calls;
-use crate::lens::TableName;
+use crate::lens::{LENS_NAME_BYTES_MAX, TableName};
 use crate::refuse;
 
 /// What unqualified names of managed tables mean to the session.
@@ -301,22 +301,23 @@ impl Rewritten {
         }
     }
 
-    /// The legacy table behind the function of a TRUNCATE, with which this message ends. Who may not call
-    /// it has no right to the table; those of other statements are called after the server has looked at
-    /// the rights to the table itself.
+    /// The legacy table behind a function of its lens, with which this message ends. Who may not call it has no right
+    /// to the table; where the server looks at the rights to the table before, it is not called.
     fn legacy_of_function(&self, message: &str) -> Option<&str> {
+        const HASH_DIGITS: usize = 8;
         let (_, function) = message.rsplit_once(' ')?;
-        let is_called = |quote| {
-            self.sql
-                .contains(&format!("crossfade.{quote}{function}{quote}("))
-        };
-        let truncates = function.starts_with("truncate") || function.starts_with("empty_");
-        if !truncates || !["", "\""].into_iter().any(is_called) {
+        let (word, hash) = function.rsplit_once('_')?;
+        let hex = |c: char| c.is_ascii_hexdigit();
+        if hash.len() != HASH_DIGITS || !hash.chars().all(hex) {
             return None;
         }
-        let mut renames = self.renames.iter();
-        let table = renames.find(|rename| rename.kind == Named::Table)?;
-        Some(&table.to)
+        let mut tables = self.renames.iter().filter(|r| r.kind == Named::Table);
+        // A long table's name is cut in that of the function.
+        let is_of = |table: &&Rename| {
+            let begins = |at| table.to.get(..at).is_some_and(|name| word.ends_with(name));
+            begins(table.to.len().min(LENS_NAME_BYTES_MAX))
+        };
+        tables.find(is_of).map(|table| table.to.as_str())
     }
 
     /// The last part of the name that stands at a 1-based position in the client's text.

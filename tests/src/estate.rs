@@ -13,6 +13,7 @@ use crate::world::{PASSWORD, USER};
 const LEGACY: &str = include_str!("../data/estate/legacy.sql");
 /// The foreign keys of the table that nobody moves; `{houses}` and `{tenants}` are what they refer to.
 const KEYS: &str = include_str!("../data/estate/keys.sql");
+const TEMPLATE: &str = "estate";
 const TABLES: [&str; 3] = ["houses", "tenants", "staff"];
 /// What the identity columns of the legacy tables draw from.
 const SEQUENCES: [&str; 3] = ["tenants_id_seq", "staff_id_seq", "staff_nr_seq"];
@@ -145,6 +146,16 @@ impl Estate {
             let sql = format!("CREATE ROLE {}", role.name);
             superuser.batch_execute(&sql).await?;
         }
+        // Copies of one database have the same numbers for its types, which clients are told.
+        let create = format!("CREATE DATABASE {TEMPLATE}");
+        superuser.batch_execute(&create).await?;
+        let template = postgres.connect(TEMPLATE).await?;
+        template.batch_execute(LEGACY).await.context("legacy")?;
+        drop(template);
+        let alone = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'"
+        );
+        superuser.batch_execute(&alone).await?;
         Ok(postgres)
     }
 
@@ -180,10 +191,9 @@ impl Estate {
         moved: Option<(Phase, &Proxy)>,
     ) -> anyhow::Result<()> {
         let superuser = postgres.connect("postgres").await?;
-        let create = format!("CREATE DATABASE {database}");
+        let create = format!("CREATE DATABASE {database} TEMPLATE {TEMPLATE}");
         superuser.batch_execute(&create).await?;
         let client = postgres.connect(database).await?;
-        client.batch_execute(LEGACY).await.context("legacy")?;
         let phase = moved.map_or(Phase::LegacyOnly, |(phase, _)| phase);
         if phase > Phase::LegacyOnly {
             for sql in [self.unified, self.carried] {

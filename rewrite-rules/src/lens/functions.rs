@@ -41,9 +41,8 @@ impl Lens {
 
     /// The name of something of this lens in the schema `crossfade`.
     pub(super) fn named(&self, word: &str) -> String {
-        // 63 bytes is PostgreSQL's limit for a name: the word, the hash and at most 32 of the table's.
         let mut table = self.legacy.name.clone();
-        while table.len() > 32 {
+        while table.len() > LENS_NAME_BYTES_MAX {
             table.pop();
         }
         let name = format!("{word}_{table}_{:08x}", self.hash());
@@ -140,7 +139,6 @@ impl Lens {
                 vec![
                     savepoint_probe(&self.put_absent_from("unnest(cf_olds)")),
                     self.rekey(),
-                    self.put_from("unnest(cf_images)"),
                 ],
                 "cf_images",
             ),
@@ -378,31 +376,33 @@ impl Lens {
         )
     }
 
+    /// The rows under other keys, and as their images are, in one UPDATE: what refers to them, be it they themselves,
+    /// follows when it is done, and is not to be put again as it was. Those that unified had no row of are put.
     fn rekey(&self) -> String {
-        let sets: Vec<String> = self
-            .key_columns()
+        let written = self.columns.iter().filter(|c| !c.is_computed_in_unified());
+        let sets: Vec<String> = written
             .map(|c| {
                 let value = c.put_value(&format!("cf_new.{}", quote_ident(&c.name)));
                 format!("{} = {value}", quote_ident(&c.unified))
             })
             .collect();
-        let moved: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_old.{key} IS DISTINCT FROM cf_new.{key}"))
-            .collect();
+        let left = "(SELECT cf_left.* FROM unnest(cf_images) WITH ORDINALITY AS cf_left \
+            WHERE cf_left.ordinality NOT IN (SELECT cf_moved.cf_at FROM cf_moved))";
         format!(
-            "UPDATE {} AS {row} SET {} FROM unnest(cf_olds) WITH ORDINALITY AS cf_old, \
+            "WITH cf_moved AS (UPDATE {} AS {row} SET {} FROM unnest(cf_olds) WITH ORDINALITY AS cf_old, \
              unnest(cf_images) WITH ORDINALITY AS cf_new \
-             WHERE cf_old.ordinality = cf_new.ordinality AND {} AND ({})",
+             WHERE cf_old.ordinality = cf_new.ordinality AND {} RETURNING cf_new.ordinality AS cf_at) {}",
             self.unified,
             sets.join(", "),
             self.key_join(Self::ROW, "cf_old"),
-            moved.join(" OR "),
+            self.put_from(left),
             row = Self::ROW,
         )
     }
 }
+
+/// 63 bytes is PostgreSQL's limit for a name: that of a function is a word, this much of the table's, and the hash.
+pub(crate) const LENS_NAME_BYTES_MAX: usize = 32;
 
 /// A delete or a key change at REPEATABLE READ cannot see the unified row that a backfill chunk
 /// committed after its snapshot. It would leave a ghost, which `dual_read` shows until it is swept.

@@ -14,14 +14,21 @@ use super::{Lens, Work, quote_ident};
 impl Lens {
     pub(super) fn rekey_legacy_function(&self) -> String {
         let work = |olds: &str, images: &str| {
-            let relation = format!("unnest({images})");
-            let put = if self.row_security {
-                self.puts_legacy_from(&relation)
-            } else {
-                // For those that legacy had no row of.
-                self.put_legacy_missing_or_different_from(&relation)
-            };
-            format!("{};\n    {put}", self.move_legacy_rows(olds, images, true))
+            let moved = self.move_legacy_rows(olds, images, true);
+            if self.row_security {
+                let put = self.puts_legacy_from(&format!("unnest({images})"));
+                return format!("{moved};\n    {put}");
+            }
+            // For those that legacy had no row of. What refers to one that moved has followed it, be it the row
+            // itself, and is not to be put again as it was.
+            let left = format!(
+                "(SELECT cf_left.* FROM unnest({images}) WITH ORDINALITY AS cf_left \
+                 WHERE cf_left.ordinality NOT IN (SELECT cf_moved.cf_at FROM cf_moved))"
+            );
+            format!(
+                "WITH cf_moved AS ({moved} RETURNING cf_p.cf_at) {}",
+                self.put_legacy_missing_or_different_from(&left)
+            )
         };
         format!(
             "CREATE OR REPLACE FUNCTION {name}(cf_olds {legacy}[], cf_images {legacy}[]) RETURNS boolean\n\
@@ -87,7 +94,7 @@ impl Lens {
             })
             .collect();
         format!(
-            "UPDATE {} AS cf_t SET {} FROM ROWS FROM (unnest({olds}), unnest({images})) AS cf_p ({}, {}) WHERE {}",
+            "UPDATE {} AS cf_t SET {} FROM ROWS FROM (unnest({olds}), unnest({images})) WITH ORDINALITY AS cf_p ({}, {}, cf_at) WHERE {}",
             self.legacy,
             sets.join(", "),
             named("o").join(", "),

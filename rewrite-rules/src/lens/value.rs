@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! id integer, unified bigint:
-//! read   CASE WHEN cf_u."id" >= -2147483648 AND … THEN (cf_u."id")::integer END
+//! read   CASE WHEN cf_u."id" >= -2147483648 AND … THEN (cf_u."id")::integer ELSE NULL::integer END
 //! put    ((cf_n."id")::integer)::bigint
 //! ```
 //!
@@ -41,18 +41,26 @@ impl LegacyColumn {
             }
             let legacy = self.as_legacy(unified_value);
             return match self.held().over(unified_value) {
-                Some(held) => format!("(CASE WHEN {held} THEN {legacy} END)"),
+                // Without a type of its own NULL would take the modifier and the domain from the whole.
+                Some(held) => format!(
+                    "(CASE WHEN {held} THEN {legacy} ELSE NULL::{} END)",
+                    self.sql_type
+                ),
                 None => legacy,
             };
         }
-        // The column gives its literals their type, and the first result gives it to the others.
+        // The column gives its literals their type, and the first result gives it to the others, but no modifier.
+        let modified = without_modifier(&self.sql_type) != self.sql_type;
         let mut sql = format!("CASE {unified_value}");
         for (number, (legacy, unified)) in self.values.iter().enumerate() {
             let (found, told) = (quote_literal(unified), quote_literal(legacy));
-            sql += &match number {
-                0 => format!(" WHEN {found} THEN {told}::{}", self.sql_type),
-                _ => format!(" WHEN {found} THEN {told}"),
+            sql += &match number > 0 && !modified {
+                true => format!(" WHEN {found} THEN {told}"),
+                false => format!(" WHEN {found} THEN {told}::{}", self.sql_type),
             };
+        }
+        if modified {
+            sql += &format!(" ELSE NULL::{}", self.sql_type);
         }
         sql + " END"
     }

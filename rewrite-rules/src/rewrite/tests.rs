@@ -553,7 +553,7 @@ fn a_write_to_unified_only_keeps_the_clients_expressions() {
         phase,
         "UPDATE old SET role = lower(role) WHERE id = 1",
         "WITH cf_old AS MATERIALIZED (SELECT \"old\".\"id\" AS cf_k1, lower(role) AS cf_v1 FROM ({read}) AS \"old\" \
-         WHERE (id = 1) FOR UPDATE OF \"old\") UPDATE \"s\".\"new\" AS cf_u SET \"kind\" = {mapped cf_old.cf_v1} \
+         WHERE (id = 1) FOR NO KEY UPDATE OF \"old\") UPDATE \"s\".\"new\" AS cf_u SET \"kind\" = {mapped cf_old.cf_v1} \
          FROM cf_old WHERE cf_u.\"id\" = cf_old.cf_k1",
     );
     check(

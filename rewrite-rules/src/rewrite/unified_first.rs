@@ -6,13 +6,13 @@
 //! WITH cf_old AS MATERIALIZED (
 //!        SELECT "iso_agents"."id" AS cf_k1, margin_value + 1 AS cf_v1
 //!        FROM (SELECT … FROM "public"."users" AS cf_u …) AS "iso_agents"
-//!        WHERE (role = 'admin') FOR UPDATE OF "iso_agents")
+//!        WHERE (role = 'admin') FOR NO KEY UPDATE OF "iso_agents")
 //! UPDATE "public"."users" AS cf_u SET "margin_value" = cf_old.cf_v1
 //! FROM cf_old WHERE cf_u."id" = cf_old.cf_k1
 //! ```
 //!
 //! The client's expressions stay over a relation that looks like the legacy table, so they mean
-//! what they meant. FOR UPDATE locks the unified rows and re-reads them if they changed while it
+//! what they meant. The lock is on the unified rows, and re-reads them if they changed while it
 //! waited; without it two concurrent increments would lose one. In `unified_read` the legacy rows
 //! are locked first and written last, by row image.
 
@@ -128,7 +128,7 @@ impl<'a> Unified<'_, 'a> {
             items.unqualify(self.scope.tokens, assigned, source);
         }
         let source: &Source<'_> = source;
-        self.old_rows(&mut composer, source, |output| {
+        self.old_rows(&mut composer, source, TagVerb::Update, |output| {
             for (index, (column, value)) in sets.iter().enumerate() {
                 for (number, subscript) in places[index].computed() {
                     output.own(", ").client(source, subscript.extent());
@@ -240,7 +240,7 @@ impl<'a> Unified<'_, 'a> {
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
-        self.old_rows(&mut composer, source, |_| {});
+        self.old_rows(&mut composer, source, TagVerb::Delete, |_| {});
         let old = composer.name("old");
         let delete = format!(
             "DELETE FROM {} AS {row} USING {old} WHERE {}",
@@ -252,7 +252,14 @@ impl<'a> Unified<'_, 'a> {
     }
 
     /// The queries that find and lock the rows to write: `cf_old`, and `cf_lock` before it.
-    fn old_rows(&self, composer: &mut Composer, source: &Source<'_>, values: impl Fn(&mut Output)) {
+    /// As PostgreSQL locks what it writes: who refers to a row waits if it goes or gets another key.
+    fn old_rows(
+        &self,
+        composer: &mut Composer,
+        source: &Source<'_>,
+        verb: TagVerb,
+        values: impl Fn(&mut Output),
+    ) {
         let alias = &self.write.alias;
         let conditions = invert::conditions(&self.target.table, self.lens, self.scope.tokens);
         let read = self.lens.read_where(&super::read::texts(&conditions));
@@ -308,7 +315,11 @@ impl<'a> Unified<'_, 'a> {
                 composer.name("lock")
             ));
         }
-        old.own(&format!(" FOR UPDATE OF {alias}"));
+        let strength = match verb == TagVerb::Update && !self.keys_may_move(verb) {
+            true => "NO KEY UPDATE",
+            false => "UPDATE",
+        };
+        old.own(&format!(" FOR {strength} OF {alias}"));
         composer.once("old", old);
     }
 

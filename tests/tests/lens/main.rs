@@ -3,6 +3,7 @@
 mod carried;
 mod deadlocks;
 mod enhanced_user;
+mod estate;
 mod generated;
 mod in_place;
 mod iso_agents;

@@ -121,9 +121,9 @@ fn add(
     let mut more: String = depend
         .map(|column| format!(", {}.{}", quote_ident(refname), quote_ident(&column.name)))
         .collect();
-    if named.unqualified.contains(refname) {
-        // The row as a whole is another expression than its columns.
-        more += &format!(", {}", quote_ident(refname));
+    if named.unqualified.contains(refname) || named.rows.contains(refname) {
+        // The row as a whole is another expression than its columns; its bare name may be another table's column.
+        more += &format!(", {}.*", quote_ident(refname));
     }
     if !more.is_empty() {
         source.edit(range.end..range.end, more);
@@ -135,6 +135,8 @@ fn add(
 struct Named<'t> {
     unqualified: HashSet<&'t str>,
     qualified: HashSet<(&'t str, &'t str)>,
+    /// What stands before `.*` elsewhere than among a query's results, where it is the row.
+    rows: HashSet<&'t str>,
 }
 
 impl<'t> Named<'t> {
@@ -142,8 +144,20 @@ impl<'t> Named<'t> {
         let mut named = Named {
             unqualified: HashSet::new(),
             qualified: HashSet::new(),
+            rows: HashSet::new(),
         };
+        let mut results = HashSet::new();
+        statement.each(&mut |node| {
+            if node.is("ResTarget") {
+                results.insert(std::ptr::from_ref(node.get("val")));
+            }
+        });
         for column in column_refs(statement, true) {
+            if let [.., of, "*"] = column.column_parts().as_slice()
+                && !results.contains(&std::ptr::from_ref(column))
+            {
+                named.rows.insert(of);
+            }
             match column.column_parts().as_slice() {
                 [only] => _ = named.unqualified.insert(only),
                 [.., qualifier, last] => _ = named.qualified.insert((qualifier, last)),

@@ -27,7 +27,13 @@ fn what_depends_on_a_key_that_is_grouped_by_is_grouped_by_as_well() {
             (
                 "SELECT FROM t WHERE EXISTS (SELECT row_to_json(a) FROM old a GROUP BY a.id)",
                 "SELECT FROM t WHERE EXISTS (SELECT row_to_json(a) FROM ({read}) a \
-                 GROUP BY a.id, \"a\".\"role\", \"a\")",
+                 GROUP BY a.id, \"a\".\"role\", \"a\".*)",
+            ),
+            // Its bare name would be the other table's column.
+            (
+                "SELECT row_to_json(t.*), count(*) FROM old t JOIN (VALUES (1)) v (t) ON true GROUP BY t.id",
+                "SELECT row_to_json(t.*), count(*) FROM ({read}) t JOIN (VALUES (1)) v (t) ON true \
+                 GROUP BY t.id, \"t\".\"role\", \"t\".*",
             ),
         ] {
             check(phase, before, after);

@@ -121,7 +121,7 @@ impl Grammar<'_> {
                 )
             }
             6 => format!(
-                "UPDATE houses SET id = CASE id WHEN {one} THEN {other} ELSE {new} END WHERE id IN ({one}, {other}){returning}"
+                "UPDATE houses SET id = CASE id WHEN {one} THEN {new} ELSE {new} + 500 END WHERE id IN ({one}, {other}){returning}"
             ),
             7 => format!("UPDATE houses SET id = id, name = name WHERE id = {one}{returning}"),
             8 => format!(
@@ -201,8 +201,8 @@ impl Grammar<'_> {
             }
             3 => format!("DELETE FROM tenants WHERE d IN (41, 42){returning}"),
             _ => format!(
-                "DELETE FROM tenants AS t USING houses AS h WHERE h.id IN (t.a, t.e) AND h.id < 60{}",
-                self.choices.pick(&["", " RETURNING t.id, h.name"])
+                "DELETE FROM tenants AS t USING houses AS x WHERE x.id IN (t.a, t.e) AND x.id < 60{}",
+                self.choices.pick(&["", " RETURNING t.id, x.name"])
             ),
         };
         self.within(sql)

@@ -58,7 +58,7 @@ impl Grammar<'_> {
             "h.*",
             "upper(h.name) AS u, h.zip || '-' AS z",
             "CASE WHEN h.size > 3 THEN h.lag END AS l",
-            "to_jsonb(h) AS j",
+            "to_jsonb(h.*) AS j",
             "h.born",
         ]);
         let count = self.choices.pick(&[

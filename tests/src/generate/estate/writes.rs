@@ -123,9 +123,9 @@ impl Grammar<'_> {
             7 => {
                 let sets = self.sets(&columns);
                 format!(
-                    "UPDATE houses AS h SET {sets} FROM tenants AS t WHERE t.a = h.id AND t.id = 11{}",
+                    "UPDATE houses AS x SET {sets} FROM tenants AS t WHERE t.a = x.id AND t.id = 11{}",
                     self.choices
-                        .pick(&["", " RETURNING h.id, t.note, h.sold::text"])
+                        .pick(&["", " RETURNING x.id, t.note, x.sold::text"])
                 )
             }
             _ => {

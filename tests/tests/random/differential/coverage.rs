@@ -37,6 +37,7 @@ pub fn refusal(message: &Message) -> Option<String> {
     let said = message.field(b'M')?;
     let ours = said.starts_with("crossfade does not")
         || said.contains("which crossfade is migrating")
+        || said.starts_with("at REPEATABLE READ nothing can tell")
         || said.contains("is named without its schema after this session changed search_path");
     if !ours {
         return None;

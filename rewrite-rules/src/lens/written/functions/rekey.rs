@@ -94,9 +94,10 @@ impl Functions<'_> {
              \x20 FOR cf_i IN 1 .. cardinality(cf_images) LOOP\n\
              \x20   cf_old := cf_olds[cf_i];\n    cf_image := cf_images[cf_i];\n\
              \x20   IF NOT cf_record THEN\n    {work};\n    CONTINUE;\n    END IF;\n\
-             {recorded}  END LOOP;\n  RETURN true;\n",
+             {recorded}  END LOOP;\n{own}  RETURN true;\n",
             exchanged = self.exchanged(),
             begin = recorded::BEGIN,
+            own = self.following_own(),
             recorded = self.lens.recorded(&work, &record),
         );
         self.function(

@@ -95,10 +95,14 @@ impl Functions<'_> {
         referrers
             .map(|referrer| {
                 let number = self.number(referrer);
+                // One by one: whoever has no rights to the other table calls nothing where nobody waits.
                 format!(
-                    "{indent}PERFORM {}(cf_c) FROM unnest({}({image})) AS cf_c;\n",
-                    referrer.child.call_name(Call::PutOne),
-                    self.lens.named(&format!("came_{number}")),
+                    "{indent}DECLARE\n{indent}  cf_c {row};\n{indent}BEGIN\n\
+                     {indent}  FOREACH cf_c IN ARRAY {came}({image}) LOOP\n\
+                     {indent}    PERFORM {put}(cf_c);\n{indent}  END LOOP;\n{indent}END;\n",
+                    row = referrer.child.image_type(),
+                    came = self.lens.named(&format!("came_{number}")),
+                    put = referrer.child.call_name(Call::PutOne),
                 )
             })
             .collect()
@@ -128,27 +132,17 @@ impl Functions<'_> {
         let (mut before, mut behind) = (String::new(), String::new());
         let lost = moves.map_or("cf_image", |(from, _)| from);
         for (referrer, action) in self.acting(moves.is_some()) {
+            // Rows of the table itself may move as well: they are looked for when all have.
+            if matches!(action, Action::Nothing | Action::Restrict)
+                || moves.is_some() && self.is_own(referrer)
+            {
+                continue;
+            }
             let key = &referrer.key;
             let number = self.number(referrer);
             let (child, left) = (&referrer.child, format!("cf_left_{number}"));
             let columns = columns_of(child, key);
-            let new: Vec<String> = match (action, moves) {
-                (Action::Nothing | Action::Restrict, _) => continue,
-                (Action::SetNull, _) => columns.iter().map(|_| "NULL".to_owned()).collect(),
-                (Action::SetDefault, _) => columns
-                    .iter()
-                    .map(|c| c.default.clone().unwrap_or("NULL".to_owned()))
-                    .collect(),
-                (Action::Cascade, Some((_, to))) => {
-                    let own = self.lens.legacy_key();
-                    let places = key.places(self.lens).unwrap_or_default();
-                    places
-                        .iter()
-                        .map(|&at| format!("({to}).{}", own[at]))
-                        .collect()
-                }
-                (Action::Cascade, None) => Vec::new(),
-            };
+            let new = self.followed(referrer, action, moves.map(|(_, to)| to));
             before += &format!(
                 "{left} := {}({lost}, true);\n      ",
                 self.lens.named(&format!("left_{number}"))
@@ -174,6 +168,63 @@ impl Functions<'_> {
             );
         }
         format!("{before}{doing}{behind}")
+    }
+
+    /// What the columns of a reference become by an action; nothing where the row goes.
+    fn followed(&self, referrer: &Referrer, action: Action, to: Option<&str>) -> Vec<String> {
+        let columns = columns_of(&referrer.child, &referrer.key);
+        let each = |value: &dyn Fn(&LegacyColumn) -> String| -> Vec<String> {
+            columns.iter().map(|column| value(column)).collect()
+        };
+        match (action, to) {
+            (Action::Nothing | Action::Restrict, _) | (Action::Cascade, None) => Vec::new(),
+            (Action::SetNull, _) => each(&|_| "NULL".to_owned()),
+            (Action::SetDefault, _) => each(&|c| c.default.clone().unwrap_or("NULL".to_owned())),
+            (Action::Cascade, Some(to)) => {
+                let own = self.lens.legacy_key();
+                let places = referrer.key.places(self.lens).unwrap_or_default();
+                let values = places.iter().map(|&at| format!("({to}).{}", own[at]));
+                values.collect()
+            }
+        }
+    }
+
+    fn is_own(&self, referrer: &Referrer) -> bool {
+        referrer.child.legacy == self.lens.legacy
+    }
+
+    /// What legacy's own foreign keys do to rows of the same table that refer to those which have moved, when all have:
+    /// from `cf_olds` to `cf_images`. An image says what its row referred to before.
+    pub(in super::super) fn following_own(&self) -> String {
+        let mut each = String::new();
+        for (referrer, action) in self.acting(true).filter(|(r, _)| self.is_own(r)) {
+            let columns = columns_of(&referrer.child, &referrer.key);
+            let values = self.followed(referrer, action, Some("cf_image"));
+            if values.is_empty() {
+                continue;
+            }
+            let number = self.number(referrer);
+            let sets: String = columns
+                .iter()
+                .zip(values)
+                .map(|(c, value)| format!(" cf_is_{number}.{} := {value};", quote_ident(&c.name)))
+                .collect();
+            each += &format!(
+                "    FOREACH cf_is_{number} IN ARRAY {}(cf_old, true) LOOP\n     {sets}\n\
+                 \x20     PERFORM {}(ARRAY[cf_is_{number}], cf_record);\n    END LOOP;\n",
+                self.lens.named(&format!("left_{number}")),
+                referrer.child.function_name(Work::Put),
+            );
+        }
+        if each.is_empty() {
+            return each;
+        }
+        format!(
+            "  FOR cf_i IN 1 .. cardinality(cf_images) LOOP\n\
+             \x20   cf_old := cf_olds[cf_i];\n    cf_image := cf_images[cf_i];\n\
+             \x20   CONTINUE WHEN NOT ({});\n{each}  END LOOP;\n",
+            self.moved("cf_old", "cf_image")
+        )
     }
 
     pub(in super::super) fn look_left(&self, image: &str, indent: &str) -> String {
