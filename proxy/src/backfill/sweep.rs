@@ -143,7 +143,7 @@ async fn ghosts(transaction: &Transaction<'_>, lens: &Lens) -> Result<Option<Swe
     let Some(keys) = row.get::<_, Option<Value>>(0) else {
         return Ok(None);
     };
-    let (mut removed, mut kept) = (0, 0);
+    let (mut removed, mut kept) = (0_i64, 0);
     let ghosts = transaction.query(&lens.ghosts_among(), &[&keys]).await;
     for row in ghosts.map_err(sql())? {
         let key: Value = row.get(0);

@@ -18,7 +18,7 @@ use crate::{Proxy, World};
 
 pub const DATABASE: &str = "torture";
 /// A command waits for transactions of a few statements, across a restart of the server at worst.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(180);
 /// Shorter, so that a step which waits in vain says for whom.
 const DRAIN_TIMEOUT: [&str; 2] = ["--drain-timeout-seconds", "60"];
 /// Where a backfill may run.
@@ -112,6 +112,7 @@ impl Operator {
                 self.tables.migration(),
                 "--reverse",
                 "--restart",
+                "--full-speed",
             ])
             .await?;
         }
@@ -127,7 +128,8 @@ impl Operator {
 
     async fn copy_until_settled(&mut self) -> anyhow::Result<()> {
         for _ in 0..BACKFILLS_MAX {
-            self.must(&["backfill", self.tables.migration()]).await?;
+            self.must(&["backfill", self.tables.migration(), "--full-speed"])
+                .await?;
             self.repair().await?;
             if self
                 .number("SELECT count(*) FROM crossfade.divergence")
@@ -302,6 +304,7 @@ impl Operator {
             self.tables.migration(),
             "--reverse",
             "--restart",
+            "--full-speed",
         ];
         let mut backfill = Running::start(&self.proxies[0].config(), &args)?;
         if self.dice.below(3) == 0 {
@@ -404,13 +407,15 @@ impl Operator {
         if self.backfill.is_some() || !COPYING.contains(&self.phase()?) {
             return Ok(());
         }
-        let again = self.dice.below(2) == 0;
-        let args: &[&str] = if again {
-            &["backfill", self.tables.migration(), "--restart"]
-        } else {
-            &["backfill", self.tables.migration()]
-        };
-        self.backfill = Some(Running::start(&self.proxies[0].config(), args)?);
+        let mut args = vec!["backfill", self.tables.migration()];
+        if self.dice.below(2) == 0 {
+            args.push("--restart");
+        }
+        // One that gives way to the clients may take longer than a short run.
+        if self.dice.below(3) > 0 {
+            args.push("--full-speed");
+        }
+        self.backfill = Some(Running::start(&self.proxies[0].config(), &args)?);
         self.deeds.backfills += 1;
         Ok(())
     }

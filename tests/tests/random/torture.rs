@@ -29,7 +29,7 @@ const SECONDS: u64 = 20;
 /// More than a first chunk, so that a backfill lasts.
 const MORE_AGENTS: u32 = 12_000;
 /// Beside the rows of the fixture; a step is dearer than a column.
-const MORE_SETTINGS: u32 = 3_000;
+const MORE_SETTINGS: u32 = 500;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
