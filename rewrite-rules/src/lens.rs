@@ -10,6 +10,7 @@ mod compare;
 mod copy;
 mod digest;
 mod exact;
+mod excused;
 mod functions;
 mod generated;
 mod guarded;

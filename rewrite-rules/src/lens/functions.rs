@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use super::guarded::{Callers, Guarded};
 use super::recorded::{self, PASSES_ON};
-use super::{ForeignKey, Lens, Written, quote_ident, quote_literal};
+use super::{ForeignKey, Lens, TableName, Written, quote_ident, quote_literal};
 
 /// A function to create: its name as SQL, and the `CREATE OR REPLACE FUNCTION` text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Lens {
         if let Some(written) = &self.written {
             let mut all = self.written_functions(written);
             all.extend(self.guarded_functions());
-            all.push(self.look_now());
+            all.extend([self.look_now(), self.look_legacy()]);
             return all;
         }
         if self.in_place.is_some() {
@@ -89,7 +89,7 @@ impl Lens {
             ddl: self.function_ddl(work),
             callers: Callers::Writers,
         });
-        let looks = std::iter::once(self.look_now());
+        let looks = [self.look_now(), self.look_legacy()].into_iter();
         self.guarded_functions().chain(looks).chain(works).collect()
     }
 
@@ -208,11 +208,7 @@ impl Lens {
             Work::PutLegacy => return self.put_legacy_function(),
             Work::RekeyLegacy => return self.rekey_legacy_function(),
             Work::HideLegacy => return self.hide_legacy_function(),
-            Work::RemoveLegacy => (
-                format!("cf_images {images}"),
-                vec![self.remove_legacy_from("unnest(cf_images)")],
-                "cf_images",
-            ),
+            Work::RemoveLegacy => return self.remove_legacy_function(),
         };
         let body: String = statements
             .iter()
@@ -239,40 +235,48 @@ impl Lens {
     }
 
     /// The legacy half of a write in `unified_read`.
-    ///
-    /// After a visit to `unified_only` legacy keeps rows that unified deleted or changed, and their
-    /// unique values are in the way of rows that unified, which decides, has accepted. That must
-    /// not fail the write: the key enters the ledger, and the reverse backfill, without which
-    /// nobody reads legacy again, settles it. Any other failure is the write's own.
     fn put_legacy_function(&self) -> String {
-        let stale = |in_the_way: bool| self.call_guarded(Guarded::IsStale, &in_the_way.to_string());
+        let one = self.excused_one(
+            &self.puts_legacy_from("unnest(ARRAY[cf_image])"),
+            &[self.record("SQLERRM", "SQLSTATE")],
+        );
+        self.legacy_function(
+            Work::PutLegacy,
+            "",
+            &self.excused("", &self.puts_legacy_from("unnest(cf_images)"), &each(&one)),
+        )
+    }
+
+    /// The same of deleted rows.
+    fn remove_legacy_function(&self) -> String {
+        let work = self.removing_legacy();
+        self.legacy_function(Work::RemoveLegacy, ", cf_record boolean", &work)
+    }
+
+    /// The body of a function that removes the legacy rows of `cf_images`.
+    pub(super) fn removing_legacy(&self) -> String {
+        let one = self.excused_one(
+            &self.remove_legacy_from("unnest(ARRAY[cf_image])"),
+            &[self.record("SQLERRM", "SQLSTATE")],
+        );
+        self.excused(
+            "",
+            &self.remove_legacy_from("unnest(cf_images)"),
+            &each(&one),
+        )
+    }
+
+    /// A function over legacy images of unified rows.
+    pub(super) fn legacy_function(&self, work: Work, further: &str, body: &str) -> String {
         format!(
-            "CREATE OR REPLACE FUNCTION {name}(cf_images {legacy}[]) RETURNS boolean\n\
+            "CREATE OR REPLACE FUNCTION {name}(cf_images {legacy}[]{further}) RETURNS boolean\n\
              LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
              #variable_conflict use_column\n\
              DECLARE\n  cf_image {legacy};\n\
              BEGIN\n\
-             \x20 IF cf_images IS NULL THEN RETURN true; END IF;\n\
-             \x20 IF NOT {maybe_stale} THEN\n    {all};\n    RETURN true;\n  END IF;\n\
-             \x20 BEGIN\n    {all};\n    RETURN true;\n\
-             \x20 EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
-             \x20   IF NOT {stale} THEN RAISE; END IF;\n\
-             \x20 END;\n\
-             \x20 FOREACH cf_image IN ARRAY cf_images LOOP\n\
-             \x20   BEGIN\n      {one};\n\
-             \x20   EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
-             \x20     PERFORM {record};\n\
-             \x20   END;\n\
-             \x20 END LOOP;\n\
-             \x20 RETURN true;\n\
-             END\n$crossfade$",
-            name = self.function_name(Work::PutLegacy),
+             \x20 IF cf_images IS NULL THEN RETURN true; END IF;\n{body}END\n$crossfade$",
+            name = self.function_name(work),
             legacy = self.legacy,
-            maybe_stale = stale(false),
-            stale = stale(true),
-            all = self.puts_legacy_from("unnest(cf_images)"),
-            one = self.puts_legacy_from("unnest(ARRAY[cf_image])"),
-            record = self.record("SQLERRM", "SQLSTATE"),
         )
     }
 
@@ -380,11 +384,17 @@ impl Lens {
     /// what they say any more, and the legacy half would fail with it.
     fn look_now(&self) -> Function {
         let crosswalk = self.written.iter().flat_map(|written| &written.crosswalk);
-        let tables = self.unified_tables().into_iter().chain(crosswalk);
+        let tables: Vec<&TableName> = self.unified_tables().into_iter().chain(crosswalk).collect();
+        self.look("look_now", &tables)
+    }
+
+    /// Has the deferred foreign keys of tables, and to them, looked at.
+    pub(super) fn look(&self, word: &str, tables: &[&TableName]) -> Function {
         let tables: Vec<String> = tables
+            .iter()
             .map(|table| format!("pg_catalog.to_regclass({})", quote_literal(&table.sql())))
             .collect();
-        let name = self.named("look_now");
+        let name = self.named(word);
         let ddl = format!(
             "CREATE OR REPLACE FUNCTION {name}() RETURNS void\n\
              LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
@@ -461,6 +471,10 @@ impl Lens {
             row = Self::ROW,
         )
     }
+}
+
+fn each(one: &str) -> String {
+    format!("  FOREACH cf_image IN ARRAY cf_images LOOP\n{one}  END LOOP;\n")
 }
 
 /// A delete or a key change at REPEATABLE READ cannot see the unified row that a backfill chunk

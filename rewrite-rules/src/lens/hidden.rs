@@ -33,26 +33,17 @@ impl Lens {
 
     pub(super) fn hide_legacy_function(&self) -> String {
         let work = match self.hidden_rows() {
-            WhenHidden::Remove => format!("  {};\n", self.remove_legacy_from("unnest(cf_images)")),
+            WhenHidden::Remove => self.removing_legacy(),
             WhenHidden::Keep | WhenHidden::Refuse => format!(
                 "  FOR cf_image IN SELECT {image}.* FROM unnest(cf_images) AS {image} \
-                 WHERE EXISTS (SELECT 1 FROM {} AS cf_t WHERE {}) LOOP\n    {};\n  END LOOP;\n",
+                 WHERE EXISTS (SELECT 1 FROM {} AS cf_t WHERE {}) LOOP\n    {};\n  END LOOP;\n  RETURN true;\n",
                 self.legacy,
                 self.same_legacy_key(),
                 self.hidden(),
                 image = Self::IMAGE,
             ),
         };
-        format!(
-            "CREATE OR REPLACE FUNCTION {name}(cf_images {legacy}[]) RETURNS boolean\n\
-             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
-             #variable_conflict use_column\n\
-             DECLARE\n  cf_image {legacy};\n\
-             BEGIN\n\
-             \x20 IF cf_images IS NULL THEN RETURN true; END IF;\n{work}  RETURN true;\nEND\n$crossfade$",
-            name = self.function_name(Work::HideLegacy),
-            legacy = self.legacy,
-        )
+        self.legacy_function(Work::HideLegacy, "", &work)
     }
 
     /// A condition that does to the legacy rows whose images are in a relation what the rule file says.

@@ -8,7 +8,6 @@
 //! key is looked at when all have moved, and what its ON UPDATE says is done. Were a row removed and put
 //! back, ON DELETE CASCADE would take what refers to it.
 
-use super::guarded::Guarded;
 use super::{Lens, Work, quote_ident};
 
 impl Lens {
@@ -96,38 +95,27 @@ impl Lens {
         )
     }
 
-    /// The body of a function that moves legacy rows, from `cf_olds` to `cf_images`.
-    ///
-    /// A stale row in the way is excused as by `put_legacy`: after a visit to `unified_only` legacy
-    /// keeps rows that unified moved or removed. Both keys of a row that cannot move enter the ledger.
-    /// `unless`: a condition and OR, for what is not excused.
+    /// The body of a function that moves legacy rows, from `cf_olds` to `cf_images`. Both keys of a row that
+    /// cannot move enter the ledger. `unless`: a condition and OR, for what is not excused.
     pub(super) fn rekeying_legacy(
         &self,
         unless: &str,
         work: impl Fn(&str, &str) -> String,
     ) -> String {
-        let stale = |in_the_way: bool| self.call_guarded(Guarded::IsStale, &in_the_way.to_string());
+        let one = self.excused_one(
+            &work("ARRAY[cf_old]", "ARRAY[cf_image]"),
+            &[
+                self.record("SQLERRM", "SQLSTATE"),
+                self.record_of("cf_old", "SQLERRM", "SQLSTATE"),
+            ],
+        );
+        let each = format!(
+            "  FOR cf_i IN 1 .. cardinality(cf_images) LOOP\n\
+             \x20   cf_old := cf_olds[cf_i];\n    cf_image := cf_images[cf_i];\n{one}  END LOOP;\n"
+        );
         format!(
-            "\x20 IF coalesce(cardinality(cf_images), 0) = 0 THEN RETURN true; END IF;\n\
-             \x20 IF {unless}NOT {maybe_stale} THEN\n    {all};\n    RETURN true;\n  END IF;\n\
-             \x20 BEGIN\n    {all};\n    RETURN true;\n\
-             \x20 EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
-             \x20   IF NOT {stale} THEN RAISE; END IF;\n\
-             \x20 END;\n\
-             \x20 FOR cf_i IN 1 .. cardinality(cf_images) LOOP\n\
-             \x20   cf_old := cf_olds[cf_i];\n    cf_image := cf_images[cf_i];\n\
-             \x20   BEGIN\n    {one};\n\
-             \x20   EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
-             \x20     PERFORM {record_new};\n      PERFORM {record_old};\n\
-             \x20   END;\n\
-             \x20 END LOOP;\n\
-             \x20 RETURN true;\n",
-            maybe_stale = stale(false),
-            stale = stale(true),
-            all = work("cf_olds", "cf_images"),
-            one = work("ARRAY[cf_old]", "ARRAY[cf_image]"),
-            record_new = self.record("SQLERRM", "SQLSTATE"),
-            record_old = self.record_of("cf_old", "SQLERRM", "SQLSTATE"),
+            "\x20 IF coalesce(cardinality(cf_images), 0) = 0 THEN RETURN true; END IF;\n{}",
+            self.excused(unless, &work("cf_olds", "cf_images"), &each)
         )
     }
 }

@@ -12,6 +12,7 @@
 //! keep_last(value)                 `lastval()` made what it was (`last`)
 //! key_N(), refers(…), said(…), left_N(…), gone_N(…), came_N(…)  foreign keys (`references`)
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
+//! follow(image …), drop(images …)  one legacy row made an image; legacy rows removed (`legacy`)
 //! sync(keys, columns, makes, gone) legacy rows made what `read` says (`legacy`)
 //! move_legacy(olds, images)        legacy rows under other keys (`rekey`)
 //! ```
@@ -47,6 +48,7 @@ pub(crate) enum Call {
     LockOne,
     Accept,
     Follow,
+    Drop,
     KeepLast,
     MoveLegacy,
     Sync,
@@ -68,6 +70,7 @@ impl Call {
             Call::LockOne => "lock_one",
             Call::Accept => "accept",
             Call::Follow => "follow",
+            Call::Drop => "drop",
             Call::KeepLast => "keep_last",
             Call::MoveLegacy => "move_legacy",
             Call::Sync => "sync",
@@ -94,6 +97,7 @@ impl Lens {
             empty,
             f.accept(),
             f.follow(),
+            f.drop_legacy(),
             f.move_legacy(),
             f.sync(),
             f.insert_one(),

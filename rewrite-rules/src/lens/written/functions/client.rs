@@ -201,17 +201,15 @@ impl Functions<'_> {
         self.if_holding("  cf_waits boolean;\n")
     }
 
-    /// All legacy rows at once, as by the client's own DELETE: what refers to them is looked at when all
-    /// are gone.
     pub(super) fn delete(&self) -> Function {
         let body = format!(
             "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n{again}{left}\
              \x20   PERFORM {remove};\n    cf_done := cf_done || cf_old;\n    RETURN NEXT cf_now;\n  END LOOP;\n\
-             \x20 IF cf_mirror THEN {remove_legacy}; END IF;\n{gone}",
+             \x20 IF cf_mirror THEN PERFORM {drop}; END IF;\n{gone}",
             again = self.look_again(),
             left = self.look_left("cf_now", "    "),
             remove = self.lens.call(Call::RemoveOne, "cf_now"),
-            remove_legacy = self.remove_legacy_all("cf_done"),
+            drop = self.lens.call(Call::Drop, "cf_done, true"),
             gone = self.settle_gone(),
         );
         self.function(

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! follow(image, columns, makes)  one legacy row made the image
+//! drop(images, excuse)           legacy rows removed
 //! sync(keys, columns, makes, gone)  legacy rows made what `read` says; where that has none, removed
 //!                                (`gone`), or what the rule file says of hidden rows
 //! ```
@@ -10,8 +11,7 @@
 //! comes into being but where the statement made it visible (`makes`).
 
 use super::{Call, Functions};
-use crate::lens::guarded::Guarded;
-use crate::lens::{Function, Lossy, lossy, quote_ident, quote_literal};
+use crate::lens::{Function, Lossy, WhenHidden, lossy, quote_ident, quote_literal};
 
 impl Functions<'_> {
     /// Legacy made what `read` says; of a row that is there only `cf_set`, if that is given.
@@ -23,14 +23,20 @@ impl Functions<'_> {
             "  IF cf_keys IS NULL THEN RETURN true; END IF;\n\
              \x20 FOR cf_image IN SELECT * FROM unnest(cf_keys) AS cf_i ORDER BY {order} LOOP\n\
              \x20   cf_now := {lock};\n\
-             \x20   IF NOT cf_now IS NULL THEN\n      PERFORM {follow};\n    ELSIF cf_gone THEN\n      {remove};\n\
+             \x20   IF NOT cf_now IS NULL THEN\n      PERFORM {follow};\n    ELSIF cf_gone THEN\n      PERFORM {remove};\n\
              \x20   ELSIF EXISTS (SELECT 1 FROM {row}) THEN\n      {hidden};\n    END IF;\n\
              \x20 END LOOP;\n  RETURN true;\n",
             order = self.key_order("cf_i"),
             lock = self.lens.call(Call::LockOne, "cf_image, true"),
-            remove = self.remove_legacy("cf_image"),
+            remove = self.lens.call(Call::Drop, "ARRAY[cf_image], cf_excuse"),
             row = self.legacy_row("cf_image"),
-            hidden = self.lens.hidden(),
+            hidden = match self.lens.hidden_rows() {
+                WhenHidden::Remove => format!(
+                    "PERFORM {}",
+                    self.lens.call(Call::Drop, "ARRAY[cf_image], cf_excuse")
+                ),
+                WhenHidden::Keep | WhenHidden::Refuse => self.lens.hidden(),
+            },
         );
         self.function(
             self.lens.named(Call::Sync.word()),
@@ -43,16 +49,35 @@ impl Functions<'_> {
         )
     }
 
+    /// The legacy rows of images, all at once, as by the client's own DELETE: what refers to them is looked at when all
+    /// are gone.
+    pub(super) fn drop_legacy(&self) -> Function {
+        let record = [self.lens.record("SQLERRM", "SQLSTATE")];
+        let one = self
+            .lens
+            .excused_one(&self.remove_legacy("cf_image"), &record);
+        let each = format!("  FOREACH cf_image IN ARRAY cf_images LOOP\n{one}  END LOOP;\n");
+        let all = self.remove_legacy_all("cf_images");
+        let body = "  IF coalesce(cardinality(cf_images), 0) = 0 THEN RETURN true; END IF;\n"
+            .to_owned()
+            + &self.lens.excused("NOT cf_excuse OR ", &all, &each);
+        self.function(
+            self.lens.named(Call::Drop.word()),
+            &format!(
+                "(cf_images {}[], cf_excuse boolean) RETURNS boolean",
+                self.row
+            ),
+            &format!("  cf_image {};\n", self.row),
+            &body,
+        )
+    }
+
     pub(super) fn mirror(&self, indent: &str) -> String {
         let follow = self.lens.call(Call::Follow, "cf_now, NULL, true, true");
         format!("{indent}IF cf_mirror THEN PERFORM {follow}; END IF;\n")
     }
 
-    /// One legacy row made an image; of a row that is there only `cf_set`, if that is given.
-    ///
-    /// After a visit to `unified_only` legacy keeps rows that unified deleted or changed. One of them
-    /// that is in the way must not fail a write that unified has accepted: the key enters the ledger,
-    /// and the reverse backfill, without which nobody reads legacy again, settles it. That itself is
+    /// One legacy row made an image; of a row that is there only `cf_set`, if that is given. The reverse backfill is
     /// not excused (`cf_excuse`).
     pub(super) fn follow(&self) -> Function {
         let write = format!(
@@ -63,8 +88,9 @@ impl Functions<'_> {
         let lossy = self.lens.judged_of(self.written, "cf_image");
         let (declare, mut judge) = lossy.unwrap_or_default();
         judge += &self.nothing_to_follow();
-        let excused = self.excused(&write, &[self.lens.record("SQLERRM", "SQLSTATE")]);
-        let body = judge + &excused;
+        let record = [self.lens.record("SQLERRM", "SQLSTATE")];
+        let one = self.lens.excused_one(&write, &record);
+        let body = judge + &self.lens.excused("NOT cf_excuse OR ", &write, &one);
         self.function(
             self.lens.named(Call::Follow.word()),
             &format!(
@@ -100,25 +126,6 @@ impl Functions<'_> {
         format!(
             "  IF cf_set IS NOT NULL THEN\n{left_out}    IF cf_set = '{{}}' AND NOT cf_makes THEN RETURN true; END IF;\n\
              \x20 END IF;\n"
-        )
-    }
-
-    /// The body of a function that writes legacy, and that records what a stale row is in the way of.
-    pub(super) fn excused(&self, write: &str, records: &[String]) -> String {
-        let stale = |in_the_way: bool| {
-            let in_the_way = in_the_way.to_string();
-            self.lens.call_guarded(Guarded::IsStale, &in_the_way)
-        };
-        let records: Vec<String> = records.iter().map(|r| format!("PERFORM {r};")).collect();
-        format!(
-            "  IF NOT cf_excuse OR NOT {maybe_stale} THEN\n    {write};\n    RETURN true;\n  END IF;\n\
-             \x20 BEGIN\n    {write};\n\
-             \x20 EXCEPTION WHEN unique_violation OR exclusion_violation THEN\n\
-             \x20   IF NOT {stale} THEN RAISE; END IF;\n    {records}\n\
-             \x20 END;\n  RETURN true;\n",
-            maybe_stale = stale(false),
-            stale = stale(true),
-            records = records.join(" "),
         )
     }
 
@@ -196,7 +203,7 @@ impl Functions<'_> {
         format!("PERFORM 1 FROM {} FOR UPDATE", self.legacy_row(image))
     }
 
-    pub(super) fn remove_legacy_all(&self, images: &str) -> String {
+    fn remove_legacy_all(&self, images: &str) -> String {
         let keys: Vec<String> = self
             .lens
             .legacy_key()
@@ -210,7 +217,7 @@ impl Functions<'_> {
         )
     }
 
-    pub(super) fn remove_legacy(&self, image: &str) -> String {
+    fn remove_legacy(&self, image: &str) -> String {
         format!("DELETE FROM {}", self.legacy_row(image))
     }
 }
