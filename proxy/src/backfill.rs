@@ -29,7 +29,6 @@ use crate::control::{
 use chunk::Chunks;
 use conflict::Attempts;
 use state::{Direction, Progress, Speed, State, Wish};
-use sweep::Remains;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -100,6 +99,14 @@ pub async fn run(
     if options.direction.is_reverse() {
         must_have_been_complete(&control, migration).await?;
     }
+    let mut runs = Vec::new();
+    for lens in &migration.tables {
+        if options.direction.is_reverse() {
+            runs.push((lens, begin(&control, lens, options, tell).await?.run));
+        }
+    }
+    // First, for what was deleted may have the name of what was inserted since.
+    sweep::remove_stale(&mut control, &runs).await?;
     for lens in &migration.tables {
         table(url, &mut control, (migration, lens), options, tell).await?;
     }
@@ -110,6 +117,20 @@ pub async fn run(
             again(&mut control, lens, options.direction).await?;
         }
         outcome.push(current(&control, lens, options.direction).await?);
+    }
+    if options.direction.is_reverse() {
+        // Again: a delete at REPEATABLE READ cannot see a legacy row that a chunk has put.
+        let (removed, kept) = sweep::remove_stale(&mut control, &runs).await?;
+        let mut says = |line: &str| tell(Event::Says(line));
+        sweep::record_kept(&control, &runs, &kept, &mut says).await?;
+        outcome.clear();
+        for (lens, run) in &runs {
+            if removed > 0 {
+                let complete = State::Complete;
+                state::enter(&control, lens, run, complete, complete).await?;
+            }
+            outcome.push(current(&control, lens, options.direction).await?);
+        }
     }
     events::note(&control, name, "backfill", &json!(outcome)).await?;
     Ok(outcome)
@@ -165,12 +186,12 @@ fn refusal(name: &str, phase: Phase) -> String {
     }
 }
 
-async fn table(
-    url: &str,
-    client: &mut Client,
-    (migration, lens): (&Migration, &Lens),
+/// A run that goes on, or a new one.
+async fn begin(
+    client: &Client,
+    lens: &Lens,
     options: &Options,
-    tell: Tell<'_>,
+    tell: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<Progress, ControlError> {
     let direction = options.direction;
     let found = state::read(client, lens, direction).await?;
@@ -186,14 +207,24 @@ async fn table(
     }
     let progress = current(client, lens, direction).await?;
     state::adjust_run(client, &progress.run, options.speed).await?;
+    Ok(progress)
+}
+
+async fn table(
+    url: &str,
+    client: &mut Client,
+    (migration, lens): (&Migration, &Lens),
+    options: &Options,
+    tell: Tell<'_>,
+) -> Result<Progress, ControlError> {
+    let direction = options.direction;
+    let progress = match direction {
+        Direction::LegacyToUnified => begin(client, lens, options, tell).await?,
+        Direction::UnifiedToLegacy => current(client, lens, direction).await?,
+    };
     let chunks = Chunks::prepare(client, lens, direction).await?;
     let started = now(client).await?;
     if progress.state == State::Running {
-        if direction.is_reverse() {
-            // First, for what was deleted may have the name of what was inserted since.
-            let remains = Remains::StaleLegacy { run: &progress.run };
-            sweep::remove(client, lens, remains, &mut |line| tell(Event::Says(line))).await?;
-        }
         let workers = options.workers;
         copy::copy(
             url,
@@ -227,12 +258,9 @@ async fn table(
         let timeout = options.drain_timeout;
         sweep::wait_for_snapshots(client, migration, last_chunk, timeout, &mut says).await?;
     }
-    let remains = match direction {
-        Direction::LegacyToUnified => Remains::Ghosts,
-        // Again: a delete at REPEATABLE READ cannot see a legacy row that a chunk has put.
-        Direction::UnifiedToLegacy => Remains::StaleLegacy { run: &progress.run },
-    };
-    sweep::remove(client, lens, remains, &mut |line| tell(Event::Says(line))).await?;
+    if direction == Direction::LegacyToUnified {
+        sweep::remove_ghosts(client, lens, &mut |line| tell(Event::Says(line))).await?;
+    }
     // What was verified before it was settled must be verified again: the end moves.
     if !complete || settled > 0 {
         state::enter(client, lens, &progress.run, progress.state, State::Complete).await?;

@@ -239,10 +239,17 @@ impl<'a> Chunks<'a> {
     ) -> Result<Vec<(Value, String)>, ControlError> {
         let mut transaction = self.begin(client).await?;
         let mut refused = Vec::new();
-        transaction
-            .execute(&self.lens.remove_stale_legacy_of(), &[&Value::Array(gone)])
-            .await
-            .map_err(ControlError::sql("trial of a removal"))?;
+        let sql = || ControlError::sql("trial of a removal");
+        let trial = transaction.savepoint("cf_gone").await.map_err(sql())?;
+        let (remove, gone) = (self.lens.remove_stale_legacy_of(), Value::Array(gone));
+        match trial.execute(&remove, &[&gone]).await {
+            Ok(_) => trial.commit().await.map_err(sql())?,
+            // What other tables have that refers to them would go before.
+            Err(error) if RowFailure::of(&error).is_some() => {
+                trial.rollback().await.map_err(sql())?
+            }
+            Err(error) => return Err(sql()(error)),
+        }
         for key in keys {
             if let Err(failure) = savepoint(&mut transaction, &self.copy_one, &[key]).await? {
                 refused.push((key.clone(), failure.reason));
@@ -383,7 +390,7 @@ async fn savepoint(
 }
 
 /// Why a row cannot be put: the row's fault, not the server's and not the mapping's.
-pub(super) struct RowFailure {
+pub(crate) struct RowFailure {
     pub reason: String,
     pub sqlstate: String,
 }
@@ -391,7 +398,7 @@ pub(super) struct RowFailure {
 impl RowFailure {
     /// Classes: 22 data (a phone too long, an unmapped value), 23 constraints, 44 WITH CHECK
     /// OPTION, 54 limits (an index row too large), P0 what triggers raise.
-    pub(super) fn of(error: &tokio_postgres::Error) -> Option<RowFailure> {
+    pub(crate) fn of(error: &tokio_postgres::Error) -> Option<RowFailure> {
         let db = error.as_db_error()?;
         let class = db.code().code().get(..2)?;
         let at_fault = ["22", "23", "44", "54", "P0"].contains(&class);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rewrite_rules::{Lens, Migration};
 use serde_json::Value;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Transaction};
 
 use super::chunk::RowFailure;
@@ -58,51 +59,29 @@ pub async fn wait_for_snapshots(
         .map(drop)
 }
 
-/// Which rows nobody backs any more.
-#[derive(Clone, Copy, Debug)]
-pub enum Remains<'a> {
-    /// Unified rows whose legacy rows were deleted, as tombstones say.
-    Ghosts,
-    /// Legacy rows that unified no longer has, once unified decides; counted in this run.
-    StaleLegacy { run: &'a str },
-}
-
 /// What one transaction did.
 struct Swept {
-    removed: i64,
     kept: i64,
 }
 
-/// Removes all of them, some in each transaction; returns how many there were.
-pub async fn remove(
+/// Removes the unified rows whose legacy rows were deleted, as tombstones say, some in each transaction.
+pub async fn remove_ghosts(
     client: &mut Client,
     lens: &Lens,
-    remains: Remains<'_>,
     tell: &mut (dyn FnMut(&str) + Send),
-) -> Result<i64, ControlError> {
-    let mut removed = 0;
+) -> Result<(), ControlError> {
     let mut kept = 0;
     let mut attempts = Attempts::few();
     loop {
-        // At REPEATABLE READ, for at READ COMMITTED the test for the other side's row would be
-        // older than the row that the delete waits for, and one that was inserted again would be
-        // removed. Where somebody wrote one of these rows meanwhile, a new snapshot can judge it.
         let some = async {
-            let transaction = snapshot(client, DOING).await?;
-            let count = match remains {
-                Remains::Ghosts => ghosts(&transaction, lens).await?,
-                Remains::StaleLegacy { run } => stale_legacy(&transaction, lens, run).await?,
-            };
-            transaction
-                .commit()
-                .await
-                .map_err(ControlError::sql(DOING))?;
+            let transaction = judged(client).await?;
+            let count = ghosts(&transaction, lens).await?;
+            committed(transaction).await?;
             Ok(count)
         };
         match some.await {
             Ok(None) => break,
             Ok(Some(more)) => {
-                removed += more.removed;
                 kept += more.kept;
                 attempts = Attempts::few();
             }
@@ -116,8 +95,23 @@ pub async fn remove(
             lens.legacy
         ));
     }
-    forget_gone(client, lens).await?;
-    Ok(removed)
+    forget_gone(client, lens).await
+}
+
+/// At REPEATABLE READ, for at READ COMMITTED the test for the other side's row would be older than the row that the
+/// delete waits for, and one that was inserted again would be removed. Where somebody wrote one of these rows
+/// meanwhile, a new snapshot can judge it.
+async fn judged(client: &mut Client) -> Result<Transaction<'_>, ControlError> {
+    let transaction = snapshot(client, DOING).await?;
+    // What refers to a row is to say so when it is removed, not when the transaction ends.
+    let now = transaction.batch_execute("SET CONSTRAINTS ALL IMMEDIATE");
+    now.await.map_err(ControlError::sql(DOING))?;
+    Ok(transaction)
+}
+
+async fn committed(transaction: Transaction<'_>) -> Result<(), ControlError> {
+    let done = transaction.commit().await;
+    done.map_err(ControlError::sql(DOING))
 }
 
 const DOING: &str = "removal of rows that the other side lacks";
@@ -149,7 +143,7 @@ async fn ghosts(transaction: &Transaction<'_>, lens: &Lens) -> Result<Option<Swe
     let Some(keys) = row.get::<_, Option<Value>>(0) else {
         return Ok(None);
     };
-    let (mut removed, mut kept) = (0, 0);
+    let (mut removed, mut kept) = (0_i64, 0);
     let ghosts = transaction.query(&lens.ghosts_among(), &[&keys]).await;
     for row in ghosts.map_err(sql())? {
         let key: Value = row.get(0);
@@ -182,7 +176,7 @@ async fn ghosts(transaction: &Transaction<'_>, lens: &Lens) -> Result<Option<Swe
         )
         .await
         .map_err(sql())?;
-    Ok(Some(Swept { removed, kept }))
+    Ok(Some(Swept { kept }))
 }
 
 /// Removes one, behind a savepoint; or tells why it cannot be removed, with the SQLSTATE.
@@ -191,30 +185,40 @@ async fn one_ghost(
     lens: &Lens,
     key: &Value,
 ) -> Result<Option<(String, String)>, ControlError> {
+    let keys = Value::Array(vec![key.clone()]);
+    let done = attempt(transaction, &lens.remove_ghosts(), &[&keys]).await?;
+    Ok(done.err().map(|failure| (failure.reason, failure.sqlstate)))
+}
+
+/// A statement behind a savepoint, which a row may refuse.
+async fn attempt(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Result<u64, RowFailure>, ControlError> {
     let sql = || ControlError::sql(DOING);
     transaction
-        .batch_execute("SAVEPOINT cf_ghost")
+        .batch_execute("SAVEPOINT cf_sweep")
         .await
         .map_err(sql())?;
-    let keys = Value::Array(vec![key.clone()]);
-    let why = match transaction.execute(&lens.remove_ghosts(), &[&keys]).await {
-        Ok(_) => None,
+    let done = match transaction.execute(statement, parameters).await {
+        Ok(count) => Ok(count),
         Err(error) => match RowFailure::of(&error) {
             Some(failure) => {
                 transaction
-                    .batch_execute("ROLLBACK TO SAVEPOINT cf_ghost")
+                    .batch_execute("ROLLBACK TO SAVEPOINT cf_sweep")
                     .await
                     .map_err(sql())?;
-                Some((failure.reason, failure.sqlstate))
+                Err(failure)
             }
             None => return Err(sql()(error)),
         },
     };
     transaction
-        .batch_execute("RELEASE SAVEPOINT cf_ghost")
+        .batch_execute("RELEASE SAVEPOINT cf_sweep")
         .await
         .map_err(sql())?;
-    Ok(why)
+    Ok(done)
 }
 
 /// Whether policies decide who may delete which unified row.
@@ -231,19 +235,108 @@ async fn has_policies(transaction: &Transaction<'_>, lens: &Lens) -> Result<bool
     Ok(row.get(0))
 }
 
-/// Some legacy rows that unified lacks; `None`: there are no more.
+/// Removes the legacy rows that unified no longer has, once unified decides, of several tables, each with its run, which
+/// counts them. What refers to such a row goes before it, whichever table comes first. Returns how many there were, and
+/// those that something else refers to.
+pub async fn remove_stale(
+    client: &mut Client,
+    tables: &[(&Lens, String)],
+) -> Result<(i64, Vec<Kept>), ControlError> {
+    let mut removed = 0;
+    loop {
+        let (mut more, mut kept) = (0, Vec::new());
+        for (at, (lens, run)) in tables.iter().enumerate() {
+            let mut left: Vec<Value> = Vec::new();
+            let mut attempts = Attempts::few();
+            loop {
+                let some = async {
+                    let transaction = judged(client).await?;
+                    let swept = stale_legacy(&transaction, lens, run, &left).await?;
+                    committed(transaction).await?;
+                    Ok(swept)
+                };
+                match some.await {
+                    Ok((0, refused)) if refused.is_empty() => break,
+                    Ok((count, refused)) => {
+                        more += count;
+                        left.extend(refused.iter().map(|(key, _)| key.clone()));
+                        kept.extend(refused.into_iter().map(|(key, why)| Kept { at, key, why }));
+                        attempts = Attempts::few();
+                    }
+                    Err(error) => attempts.after(error).await?,
+                }
+            }
+            forget_gone(client, lens).await?;
+        }
+        removed += more;
+        if more == 0 || kept.is_empty() {
+            return Ok((removed, kept));
+        }
+    }
+}
+
+/// A legacy row that unified lacks and that could not be removed.
+pub struct Kept {
+    /// The place of its table.
+    at: usize,
+    key: Value,
+    why: RowFailure,
+}
+
+/// Enters them into the ledger.
+pub async fn record_kept(
+    client: &Client,
+    tables: &[(&Lens, String)],
+    kept: &[Kept],
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<(), ControlError> {
+    for Kept { at, key, why } in kept {
+        let lens = tables[*at].0;
+        ledger::set_aside(client, lens, key, &why.reason, &why.sqlstate).await?;
+    }
+    if !kept.is_empty() {
+        tell(&format!(
+            "{} legacy rows have no unified row any more and could not be removed: `crossfade status` shows why",
+            kept.len()
+        ));
+    }
+    Ok(())
+}
+
+/// Some legacy rows that unified lacks, but for those that are left: how many were removed, and which could not be.
 async fn stale_legacy(
     transaction: &Transaction<'_>,
     lens: &Lens,
     run: &str,
-) -> Result<Option<Swept>, ControlError> {
+    left: &[Value],
+) -> Result<(i64, Vec<(Value, RowFailure)>), ControlError> {
     let sql = || ControlError::sql(DOING);
-    let count = transaction
-        .execute(&lens.remove_stale_legacy(), &[&ledger::KEYS_MAX])
-        .await
-        .map_err(sql())?;
-    if count == 0 {
-        return Ok(None);
+    let (mut count, mut refused) = (0, Vec::new());
+    let all = match left {
+        [] => attempt(
+            transaction,
+            &lens.remove_stale_legacy(),
+            &[&ledger::KEYS_MAX],
+        )
+        .await?
+        .ok(),
+        _ => None,
+    };
+    match all {
+        Some(all) => count = all,
+        None => {
+            let left = Value::Array(left.to_vec());
+            let list = lens.stale_legacy_keys();
+            let rows = transaction.query(&list, &[&ledger::KEYS_MAX, &left]).await;
+            for row in rows.map_err(sql())? {
+                let key: Value = row.get(0);
+                let one = Value::Array(vec![key.clone()]);
+                match attempt(transaction, &lens.remove_stale_legacy_of(), &[&one]).await? {
+                    Ok(gone) => count += gone,
+                    Err(why) => refused.push((key, why)),
+                }
+            }
+        }
     }
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     transaction
@@ -254,10 +347,7 @@ async fn stale_legacy(
         )
         .await
         .map_err(sql())?;
-    Ok(Some(Swept {
-        removed: count,
-        kept: 0,
-    }))
+    Ok((count, refused))
 }
 
 /// A key in the ledger that neither side has any more needs nobody's attention. One that only

@@ -12,11 +12,13 @@ use tokio_postgres::Client;
 
 use super::report::Report;
 use super::{Options, compare, record};
-use crate::backfill::chunk::Chunks;
+use crate::backfill::chunk::{Chunks, RowFailure};
 use crate::backfill::conflict::Attempts;
 use crate::backfill::must_have_been_complete;
 use crate::backfill::state::Direction;
-use crate::control::{ControlError, alone, connect, events, phase_file, schema, snapshot, step};
+use crate::control::{
+    ControlError, alone, connect, events, ledger, phase_file, schema, snapshot, step,
+};
 
 /// Keys repaired before both sides are compared again: their list is held in memory.
 const KEYS_MAX: u32 = 10_000;
@@ -127,10 +129,10 @@ async fn one(
     loop {
         let done = match what {
             (Direction::LegacyToUnified, Disagreement::Extra) => {
-                remove(client, &lens.remove_ghosts(), key).await
+                remove(client, lens, &lens.remove_ghosts(), key).await
             }
             (Direction::UnifiedToLegacy, Disagreement::Missing) => {
-                remove(client, &lens.remove_stale_legacy_of(), key).await
+                remove(client, lens, &lens.remove_stale_legacy_of(), key).await
             }
             (_, Disagreement::Different) => touch(client, chunks, lens, key).await,
             (Direction::LegacyToUnified, Disagreement::Missing)
@@ -164,14 +166,29 @@ async fn touch(
 }
 
 /// At REPEATABLE READ, for a row that is inserted again meanwhile must not be taken for this one.
-async fn remove(client: &mut Client, statement: &str, key: &Value) -> Result<(), ControlError> {
+/// One that something refers to stays, until that has gone in a later round; its key enters the ledger.
+async fn remove(
+    client: &mut Client,
+    lens: &Lens,
+    statement: &str,
+    key: &Value,
+) -> Result<(), ControlError> {
     let doing = "removal of a row that the other side lacks";
     let sql = || ControlError::sql(doing);
     let transaction = snapshot(client, doing).await?;
-    let keys = Value::Array(vec![key.clone()]);
     transaction
-        .execute(statement, &[&keys])
+        .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
         .await
         .map_err(sql())?;
-    transaction.commit().await.map_err(sql())
+    let keys = Value::Array(vec![key.clone()]);
+    match transaction.execute(statement, &[&keys]).await {
+        Ok(_) => transaction.commit().await.map_err(sql()),
+        Err(error) => match RowFailure::of(&error) {
+            Some(why) => {
+                transaction.rollback().await.map_err(sql())?;
+                ledger::set_aside(client, lens, key, &why.reason, &why.sqlstate).await
+            }
+            None => Err(sql()(error)),
+        },
+    }
 }

@@ -32,6 +32,24 @@ impl Lens {
         )
     }
 
+    /// Keys, as JSON, of so many (`$1`) legacy rows that no unified row stands for, but for those in `$2`, a JSON array.
+    #[must_use]
+    pub fn stale_legacy_keys(&self) -> String {
+        let same: Vec<String> = self
+            .legacy_key()
+            .iter()
+            .map(|k| format!("cf_r.{k} = cf_l.{k}"))
+            .collect();
+        let key = self.key_json("cf_l");
+        format!(
+            "SELECT {key} FROM {} AS cf_l WHERE NOT EXISTS (SELECT 1 FROM ({}) AS cf_r WHERE {}) \
+             AND {key} NOT IN (SELECT value FROM jsonb_array_elements($2::jsonb)) LIMIT $1",
+            self.legacy,
+            self.read(),
+            same.join(" AND ")
+        )
+    }
+
     /// Removes the legacy rows of keys (`$1`, a JSON array of keys) that no unified row stands for.
     #[must_use]
     pub fn remove_stale_legacy_of(&self) -> String {
