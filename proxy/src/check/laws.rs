@@ -1,8 +1,8 @@
 //! The lens's laws on the database's own rows: what is put reads back the same, putting it again
 //! changes nothing, and under another key a row is the same. In a transaction that is rolled back.
 
-use rewrite_rules::Lens;
 use rewrite_rules::lens::{RekeyTrial, quote_ident};
+use rewrite_rules::{Lens, Migration, TableName};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -133,6 +133,35 @@ async fn trial(
         Some(trial) => keys_change(client, &trial, findings).await,
         None => Ok(()),
     }
+}
+
+/// Whether a unified table of a lens refers to one of another lens.
+const REFERS: &str = "\
+SELECT EXISTS (SELECT FROM pg_constraint AS k WHERE k.contype = 'f' \
+    AND k.conrelid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name) \
+    AND k.confrelid IN (SELECT to_regclass(name) FROM unnest($2::text[]) AS name))";
+
+/// Whether rows of a lens are refused as long as those of another of its migration are not there.
+pub(super) async fn refers(
+    client: &Client,
+    lens: &Lens,
+    migration: &Migration,
+) -> Result<bool, ControlError> {
+    let others = migration
+        .tables
+        .iter()
+        .filter(|other| other.legacy != lens.legacy);
+    let others = others.flat_map(Lens::unified_tables);
+    let own = lens.unified_tables();
+    let names = |tables: Vec<&TableName>| -> Vec<String> {
+        tables.into_iter().map(TableName::sql).collect()
+    };
+    let tables: [Vec<String>; 2] = [names(own), names(others.collect())];
+    let row = client
+        .query_one(REFERS, &[&tables[0], &tables[1]])
+        .await
+        .map_err(ControlError::sql("look at the foreign keys"))?;
+    Ok(row.get(0))
 }
 
 /// A row of the sample that cannot be put, and is no longer in it.
