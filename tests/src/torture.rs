@@ -6,8 +6,10 @@
 
 pub mod act;
 pub mod client;
+pub mod dependents;
 pub mod model;
 pub mod operator;
+pub mod tables;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -44,6 +46,10 @@ pub struct Figures {
     pub conflicts: AtomicU64,
     pub connections_lost: AtomicU64,
     pub outcomes_unknown: AtomicU64,
+    /// Refused as the model says: by a foreign key, by a unique one, for want of a right.
+    pub referred_to: AtomicU64,
+    pub taken: AtomicU64,
+    pub forbidden: AtomicU64,
 }
 
 impl Board {

@@ -10,14 +10,18 @@ use crossfade::demo::dice::Dice;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 
-use super::act::{Act, Answer};
+use super::act::{Act, Answer, FOREIGN_KEY, RIGHTS, UNIQUE};
+use super::dependents::Table;
 use super::model::{CUSTOMER, Line, Model, Name, Row, World};
+use super::tables::Tables;
 use super::{Board, SHARED_ROWS};
 
 /// Few enough that keys are deleted and used again all the time.
 const KEYS: u64 = 12;
 /// Keys that every client fights over; of them only the two sides' agreement is known.
 const HOT_KEYS: u64 = 4;
+/// Of each table that refers to the rows: a few for each action of a foreign key.
+const DEPENDENTS: u64 = 10;
 /// A turn is a handful of statements; even across a crash there is an answer by then.
 const TURN_TIMEOUT: Duration = Duration::from_secs(60);
 const RECONNECT: Duration = Duration::from_millis(20);
@@ -25,6 +29,8 @@ const ISOLATION: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE
 
 pub struct Tortured {
     pub number: usize,
+    pub tables: Tables,
+    pub role: Role,
     /// Through a proxy.
     pub url: String,
     /// Past it, to see whether a lost session's backend is gone.
@@ -37,6 +43,15 @@ pub struct Tortured {
     keys_stay: bool,
     /// Ids and e-mail addresses of deleted rows, to be used again together.
     deleted: Vec<(String, String)>,
+}
+
+/// Whom a client connects as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Of all tables.
+    Owner,
+    /// May read, insert and update, but delete nothing.
+    Second,
 }
 
 /// Why a statement has no answer.
@@ -67,6 +82,14 @@ impl From<tokio_postgres::Error> for Failure {
         }
         match code {
             "40001" | "40P01" => Failure::Conflict,
+            // Documented: where a lens alone sees to a foreign key.
+            "0A000"
+                if db
+                    .message()
+                    .starts_with("at REPEATABLE READ nothing can tell") =>
+            {
+                Failure::Conflict
+            }
             // The postmaster's word for "another process broke, end": always FATAL from a server.
             _ => Failure::Error(code.to_owned(), format!("{code} {}", db.message())),
         }
@@ -89,6 +112,8 @@ impl Tortured {
     #[must_use]
     pub fn new(
         number: usize,
+        tables: Tables,
+        role: Role,
         url: String,
         direct_url: String,
         board: Arc<Board>,
@@ -96,6 +121,8 @@ impl Tortured {
     ) -> Self {
         Tortured {
             number,
+            tables,
+            role,
             url,
             direct_url,
             board,
@@ -171,22 +198,32 @@ impl Tortured {
         }
     }
 
-    /// Which of two worlds it is: by the legacy name, and for what that does not show by a look at
+    /// Which of two worlds it is: by the legacy names, and for what they do not show by a look at
     /// the unified table, which nobody but this client's statements has changed.
     async fn find_out(&mut self, session: &mut Session) -> Result<(), Failure> {
-        let act = Act::ReadAll { name: Name::Legacy };
-        let answer = simply_of(&session.db, &act, self.number).await?;
-        let done = self.model.step(|world| act.happens(world, &answer));
-        self.told(&act, &answer, done)?;
+        let tables = self.tables;
+        for act in [
+            Act::ReadAll { name: Name::Legacy },
+            Act::ReadDependents {
+                table: Table::Errands,
+            },
+            Act::ReadDependents {
+                table: Table::Pledges,
+            },
+        ] {
+            let answer = self.simply_of(&session.db, &act).await?;
+            let done = self.model.step(|world| act.happens(tables, world, &answer));
+            self.told(&act, &answer, done)?;
+        }
         let act = Act::ReadAll {
             name: Name::Unified,
         };
         let direct = connect(&self.direct_url, "find out").await;
         let direct = direct.map_err(|_down| Failure::Lost)?;
-        let found = simply_of(&direct, &act, self.number).await?;
+        let found = self.simply_of(&direct, &act).await?;
         let is_so = |world: &World| {
             // Before the backfill's end a row that legacy shows may be missing here.
-            let lines = Name::Unified.lines(world);
+            let lines = Name::Unified.lines(tables, world);
             let customers = |lines: &[Line]| {
                 let role = |line: &&Line| line[3].as_deref() == Some(CUSTOMER);
                 let mut found: Vec<Line> = lines.iter().filter(role).cloned().collect();
@@ -201,7 +238,7 @@ impl Tortured {
         };
         self.model
             .keep(is_so)
-            .map_err(|worlds| Failure::Wrong(format!("users has {found:?}: {worlds}")))?;
+            .map_err(|worlds| Failure::Wrong(format!("unified has {found:?}: {worlds}")))?;
         self.model.settle();
         Ok(())
     }
@@ -226,33 +263,54 @@ impl Tortured {
 
     /// One statement that is its own transaction.
     async fn alone(&mut self, session: &mut Session, names: &[Name]) -> Result<(), Failure> {
+        let tables = self.tables;
         let act = self.choose(&self.model.clone(), names);
-        match self.perform(session, &act).await {
-            Ok(answer) => {
-                let done = self.model.step(|world| act.happens(world, &answer));
+        let mut after = self.model.some().clone();
+        let refused = match act.effect(tables, &mut after) {
+            Ok(_) if after.dangling(tables).is_empty() => None,
+            Ok(_) => Some(FOREIGN_KEY),
+            Err(code) => Some(code),
+        };
+        match (self.perform(session, &act).await, refused) {
+            (Ok(answer), None) => {
+                let done = self.model.step(|world| act.happens(tables, world, &answer));
                 self.told(&act, &answer, done)?;
                 if act.writes() {
                     Board::count(&self.board.figures.commits);
                 }
                 Ok(())
             }
-            Err(Failure::Lost) => {
+            (Ok(answer), Some(code)) => Err(Failure::Wrong(format!(
+                "{act:?} must fail with {code} and was answered {answer:?}: {:#?}",
+                self.model
+            ))),
+            (Err(Failure::Error(code, _)), Some(expected)) if code == expected => {
+                self.was_refused(expected);
+                Ok(())
+            }
+            (Err(Failure::Lost), _) => {
                 if act.writes() {
                     Board::count(&self.board.figures.outcomes_unknown);
-                    let mut after = self.model.clone();
-                    let _all = after.step(|world| {
-                        act.effect(world);
-                        true
-                    });
-                    self.model = self.model.clone().or(after);
+                }
+                if act.writes() && refused.is_none() {
+                    self.model = self.model.clone().or(Model::of(after));
                 }
                 Err(Failure::Lost)
             }
-            Err(Failure::Conflict) => self.conflict(),
-            Err(Failure::Error(_, text) | Failure::Wrong(text)) => {
-                Err(Failure::Wrong(format!("{act:?}: {text}")))
-            }
+            (Err(Failure::Conflict), _) => self.conflict(),
+            (Err(Failure::Error(_, text) | Failure::Wrong(text)), _) => Err(Failure::Wrong(
+                format!("{act:?}: {text}, in {:#?}", self.model),
+            )),
         }
+    }
+
+    fn was_refused(&self, code: &str) {
+        let figures = &self.board.figures;
+        Board::count(match code {
+            RIGHTS => &figures.forbidden,
+            FOREIGN_KEY => &figures.referred_to,
+            _ => &figures.taken,
+        });
     }
 
     fn conflict(&self) -> Result<(), Failure> {
@@ -273,6 +331,7 @@ impl Tortured {
             let done = match self.dice.below(10) {
                 0..2 => self.savepoint(session, names, &mut working).await,
                 2 => self.insert_twice(session, &working).await,
+                3 => self.look_now(session, &working).await,
                 _rest => self.act_on(session, names, &mut working).await,
             };
             match done {
@@ -292,18 +351,31 @@ impl Tortured {
         if self.dice.below(4) == 0 {
             return session.command("ROLLBACK").await;
         }
+        let dangling = working.some().dangling(self.tables);
         match session.command("COMMIT").await {
-            Ok(()) => {
+            Ok(()) if dangling.is_empty() => {
                 Board::count(&self.board.figures.commits);
                 self.model = working;
                 Ok(())
             }
+            Ok(()) => Err(Failure::Wrong(format!(
+                "in {begin}: committed, though {dangling:?} refer to nothing"
+            ))),
+            Err(Failure::Error(code, _)) if code == FOREIGN_KEY && !dangling.is_empty() => {
+                self.was_refused(FOREIGN_KEY);
+                Ok(())
+            }
             Err(Failure::Lost) => {
                 Board::count(&self.board.figures.outcomes_unknown);
-                self.model = self.model.clone().or(working);
+                if dangling.is_empty() {
+                    self.model = self.model.clone().or(working);
+                }
                 Err(Failure::Lost)
             }
             Err(Failure::Conflict) => self.conflict(),
+            Err(Failure::Error(_, text)) => Err(Failure::Wrong(format!(
+                "COMMIT of {begin}: {text}, in {working:#?}"
+            ))),
             Err(other) => Err(other),
         }
     }
@@ -320,15 +392,49 @@ impl Tortured {
         working: &mut Model,
     ) -> Result<(), Failure> {
         let act = self.choose(working, names);
-        let answer = match self.perform(session, &act).await {
-            Ok(answer) => answer,
-            Err(Failure::Error(_, text)) => {
-                return Err(Failure::Wrong(format!("{act:?}: {text}")));
+        let tables = self.tables;
+        let refused = act.effect(tables, &mut working.some().clone()).err();
+        if refused.is_some() {
+            session.command("SAVEPOINT refused").await?;
+        }
+        match (self.perform(session, &act).await, refused) {
+            (Ok(answer), None) => {
+                let done = working.step(|world| act.happens(tables, world, &answer));
+                self.told(&act, &answer, done)
             }
-            Err(other) => return Err(other),
-        };
-        let done = working.step(|world| act.happens(world, &answer));
-        self.told(&act, &answer, done)
+            (Ok(answer), Some(code)) => Err(Failure::Wrong(format!(
+                "{act:?} must fail with {code} and was answered {answer:?}: {working:#?}"
+            ))),
+            (Err(Failure::Error(code, _)), Some(expected)) if code == expected => {
+                self.was_refused(expected);
+                session.command("ROLLBACK TO SAVEPOINT refused").await
+            }
+            (Err(Failure::Error(_, text)), _) => {
+                Err(Failure::Wrong(format!("{act:?}: {text}, in {working:#?}")))
+            }
+            (Err(other), _) => Err(other),
+        }
+    }
+
+    /// What is deferred, looked at now: whether all that refers has something to refer to.
+    async fn look_now(&mut self, session: &mut Session, working: &Model) -> Result<(), Failure> {
+        session.command("SAVEPOINT now").await?;
+        let dangling = working.some().dangling(self.tables);
+        let looked = session.command("SET CONSTRAINTS ALL IMMEDIATE").await;
+        match looked {
+            Ok(()) if dangling.is_empty() => session.command("SET CONSTRAINTS ALL DEFERRED").await,
+            Ok(()) => Err(Failure::Wrong(format!(
+                "SET CONSTRAINTS ALL IMMEDIATE, though {dangling:?} refer to nothing"
+            ))),
+            Err(Failure::Error(code, _)) if code == FOREIGN_KEY && !dangling.is_empty() => {
+                self.was_refused(FOREIGN_KEY);
+                session.command("ROLLBACK TO SAVEPOINT now").await
+            }
+            Err(Failure::Error(_, text)) => Err(Failure::Wrong(format!(
+                "SET CONSTRAINTS ALL IMMEDIATE: {text}, in {working:#?}"
+            ))),
+            Err(other) => Err(other),
+        }
     }
 
     async fn savepoint(
@@ -356,7 +462,8 @@ impl Tortured {
         working: &Model,
     ) -> Result<(), Failure> {
         let world = working.some();
-        let Some((id, row)) = world.iter().find(|(_, row)| row.legacy_role().is_some()) else {
+        let mut rows = world.rows.iter();
+        let Some((id, row)) = rows.find(|(_, row)| row.role != CUSTOMER) else {
             return Ok(());
         };
         let act = Act::Insert {
@@ -368,19 +475,11 @@ impl Tortured {
         };
         session.command("SAVEPOINT twice").await?;
         match self.perform(session, &act).await {
-            Err(Failure::Error(code, _)) if code == "23505" => {
+            Err(Failure::Error(code, _)) if code == UNIQUE => {
+                self.was_refused(UNIQUE);
                 session.command("ROLLBACK TO SAVEPOINT twice").await
             }
             Err(Failure::Error(_, text)) => Err(Failure::Wrong(text)),
-            // The row may be one that another possible world lacks.
-            Ok(_)
-                if working
-                    .clone()
-                    .keep(|world| !world.contains_key(id))
-                    .is_ok() =>
-            {
-                session.command("ROLLBACK TO SAVEPOINT twice").await
-            }
             Ok(_) => Err(Failure::Wrong(format!("a second {id} was let in"))),
             Err(other) => Err(other),
         }
@@ -397,9 +496,12 @@ impl Tortured {
         // Different orders: some of these deadlock.
         for _ in 0..=self.dice.below(2) {
             let row = self.shared_row();
+            let name = self.one_of(names);
             let sql = format!(
-                "UPDATE {} SET margin_value = margin_value + 1 WHERE clerk_user_id = 'shared-{row}'",
-                self.one_of(names).table()
+                "UPDATE {} SET {margin} = {margin} + 1 WHERE id = '{}'",
+                self.tables.table(name),
+                self.tables.shared_id(row),
+                margin = self.tables.columns(name).margin,
             );
             Board::count(&self.board.figures.statements);
             match session.db.execute(&sql, &[]).await.map_err(Failure::from) {
@@ -437,10 +539,8 @@ impl Tortured {
 
     async fn read_shared(&mut self, session: &mut Session, names: &[Name]) -> Result<(), Failure> {
         let row = self.shared_row();
-        let sql = format!(
-            "SELECT margin_value::int8 FROM {} WHERE clerk_user_id = 'shared-{row}'",
-            self.one_of(names).table()
-        );
+        let name = self.one_of(names);
+        let sql = self.tables.shared_margin(name, row);
         // What was acknowledged before the question must be in the answer.
         let least = self.board.shared[row].acknowledged.load(Ordering::SeqCst);
         Board::count(&self.board.figures.statements);
@@ -473,7 +573,7 @@ impl Tortured {
                     return self.conflict();
                 }
                 // A key that is taken.
-                Err(Failure::Error(code, _)) if code == "23505" => {
+                Err(Failure::Error(code, _)) if code == UNIQUE => {
                     return session.command("ROLLBACK").await;
                 }
                 Err(Failure::Error(_, text)) => {
@@ -494,32 +594,40 @@ impl Tortured {
     }
 
     fn hot_sql(&mut self, names: &[Name]) -> String {
+        let tables = self.tables;
         let name = self.one_of(names);
         let key = self.dice.below(HOT_KEYS);
-        let id = hot_id(key);
-        let table = name.table();
+        let id = tables.hot_id(key);
+        let table = tables.table(name);
+        let columns = tables.columns(name);
+        let margin = columns.margin;
+        let insert = || {
+            let id = tables.hot_id(key);
+            let email = format!("hot-{key}@example.com");
+            let values = [&id, &email, "hot", "operator", "0", "0", ""];
+            with_literals(tables.insert(name), &values)
+        };
+        let deletes = self.role == Role::Owner;
+        // Nobody's settings are not to become somebody's.
+        let inserts = tables.hides() || name == Name::Legacy;
         match self.dice.below(7) {
-            0 => format!(
-                "INSERT INTO {table} (id, clerk_user_id, email, full_name, role) VALUES ('{id}', \
-                 'hot-{key}', 'hot-{key}@example.com', 'hot', 'operator')"
+            0 if inserts => insert(),
+            1 if inserts => format!(
+                "{} ON CONFLICT (id) DO UPDATE SET {title} = excluded.{title} || '!'",
+                insert(),
+                title = columns.title
             ),
-            1 => format!(
-                "INSERT INTO {table} (id, clerk_user_id, email, full_name, role) VALUES ('{id}', \
-                 'hot-{key}', 'hot-{key}@example.com', 'hot', 'operator') \
-                 ON CONFLICT (id) DO UPDATE SET full_name = excluded.full_name || '!'"
-            ),
-            2 => format!("DELETE FROM {table} WHERE id = '{id}'"),
-            3 => format!("DELETE FROM {table} WHERE email = 'hot-{key}@example.com'"),
-            4 if name == Name::Legacy => {
-                let to = hot_id(self.dice.below(HOT_KEYS));
-                format!("UPDATE iso_agents SET id = '{to}' WHERE id = '{id}'")
+            2 if deletes => format!("DELETE FROM {table} WHERE id = '{id}'"),
+            3 if deletes => format!("DELETE FROM {table} WHERE email = 'hot-{key}@example.com'"),
+            4 if deletes && name == Name::Legacy => {
+                let to = tables.hot_id(self.dice.below(HOT_KEYS));
+                format!("UPDATE {table} SET id = '{to}' WHERE id = '{id}'")
             }
             5 => format!(
-                "UPDATE {table} SET margin_value = margin_value + 1 WHERE clerk_user_id LIKE 'hot-%'"
+                "UPDATE {table} SET {margin} = {margin} + 1 WHERE {} LIKE 'hot-%'",
+                columns.who
             ),
-            _rest => {
-                format!("UPDATE {table} SET margin_value = margin_value + 1 WHERE id = '{id}'")
-            }
+            _rest => format!("UPDATE {table} SET {margin} = {margin} + 1 WHERE id = '{id}'"),
         }
     }
 
@@ -531,7 +639,7 @@ impl Tortured {
     /// Sends a statement by the simple protocol, prepared once, or prepared for this once.
     async fn perform(&mut self, session: &mut Session, act: &Act) -> Result<Answer, Failure> {
         Board::count(&self.board.figures.statements);
-        let (sql, values) = act.sql(self.number);
+        let (sql, values) = act.sql(self.tables, self.number);
         let mode = self.dice.below(3);
         if mode == 0 {
             return simply(&session.db, &sql, &values).await;
@@ -569,14 +677,151 @@ impl Tortured {
     }
 
     fn choose(&mut self, model: &Model, names: &[Name]) -> Act {
+        let world = model.some();
+        if self.role == Role::Second && self.dice.below(100) < 12 {
+            return self.forbidden(names);
+        }
+        let dangling = world.dangling(self.tables);
+        if !dangling.is_empty() && self.dice.below(100) < 70 {
+            let at = self.dice.below(dangling.len() as u64);
+            let (table, id, to) = dangling[usize::try_from(at).unwrap_or_default()].clone();
+            return self.settling(world, table, id, to);
+        }
+        let act = match self.dice.below(100) {
+            0..35 => self.choose_dependent(world),
+            _rest => self.choose_row(model, names),
+        };
+        match self.may(world, &act) {
+            true => act,
+            false => Act::ReadJoined {
+                table: Table::Pledges,
+            },
+        }
+    }
+
+    /// Whether the model says what the statement does, and the client's role may do it.
+    fn may(&self, world: &World, act: &Act) -> bool {
+        let tables = self.tables;
+        let is_hidden = |id: &String| world.rows.get(id).is_some_and(|row| row.role == CUSTOMER);
+        let rights = match act {
+            Act::Delete { .. } | Act::Rekey { .. } | Act::LetGo { .. } => self.role == Role::Owner,
+            // A row that is hidden is deleted from legacy.
+            Act::SetRole { role, .. } => self.role == Role::Owner || *role != CUSTOMER,
+            _ => true,
+        };
+        rights
+            && match act {
+                // What refers to a row that is hidden goes or stays by phase.
+                Act::SetRole { id, role, .. } if *role == CUSTOMER => {
+                    tables.hides() && !world.is_referred_to(id)
+                }
+                Act::Insert { id, row, .. } => row.role != CUSTOMER || !world.is_referred_to(id),
+                // Settings of nobody stay so.
+                Act::SetRole { id, .. } => tables.hides() || !is_hidden(id),
+                Act::SetPhone { .. } => tables.hides(),
+                Act::Delete {
+                    name: Name::Unified,
+                    id,
+                    ..
+                } => tables.keys_are_unified() || !world.pledges.refer_to(id),
+                Act::Refer { to, .. } | Act::Redirect { to, .. } => !is_hidden(to),
+                _ => true,
+            }
+    }
+
+    /// What keeps a transaction from failing: what is missing comes, or what refers to it goes or turns elsewhere.
+    fn settling(&mut self, world: &World, table: Table, id: usize, to: String) -> Act {
+        let deletes = self.role == Role::Owner;
+        match self.dice.below(3) {
+            0 if deletes => Act::LetGo { table, id },
+            0 | 1 => Act::Redirect {
+                table,
+                id,
+                to: self.tables.shared_id(0),
+            },
+            _rest => {
+                self.serial += 1;
+                let email = format!("c{}-{}@example.com", self.number, self.serial);
+                debug_assert!(!world.rows.contains_key(&to));
+                Act::Insert {
+                    name: Name::Legacy,
+                    id: to,
+                    row: self.row_of(Name::Legacy, email),
+                    upsert: false,
+                    answer: true,
+                }
+            }
+        }
+    }
+
+    fn choose_dependent(&mut self, world: &World) -> Act {
+        let table = match self.dice.below(2) {
+            0 => Table::Errands,
+            _rest => Table::Pledges,
+        };
+        let number = usize::try_from(self.dice.below(DEPENDENTS)).unwrap_or_default();
+        let id = Act::dependent_id(self.number, number);
+        let is_there = world.dependents(table).0.contains_key(&id);
+        // Sometimes a row that is not there.
+        let rows: Vec<&String> = world.rows.keys().collect();
+        let to = match self.dice.below(8) {
+            0 => self.id(),
+            _rest if rows.is_empty() => self.id(),
+            _rest => {
+                let at = self.dice.below(rows.len() as u64);
+                rows[usize::try_from(at).unwrap_or_default()].clone()
+            }
+        };
+        match self.dice.below(100) {
+            0..15 => Act::ReadDependents { table },
+            15..35 => Act::ReadJoined { table },
+            35..60 if is_there => Act::Redirect { table, id, to },
+            60..100 if is_there => Act::LetGo { table, id },
+            _rest => Act::Refer { table, id, to },
+        }
+    }
+
+    /// What the second role may not do, to rows of whoever.
+    fn forbidden(&mut self, names: &[Name]) -> Act {
+        let tables = self.tables;
+        let name = self.one_of(names);
+        let (table, columns) = (tables.table(name), tables.columns(name));
+        let whose = usize::try_from(self.dice.below(8)).unwrap_or_default();
+        let id = tables.own_id(whose, self.dice.below(KEYS));
+        let id = format!("'{id}'::{}", tables.key_type());
+        let legacy = tables.table(Name::Legacy);
+        let sql = match self.dice.below(10) {
+            0 => format!("DELETE FROM {table} WHERE id = {id}"),
+            1 => format!("DELETE FROM {table} WHERE id = {id} RETURNING id"),
+            2 => format!("DELETE FROM {table} WHERE {} LIKE 'shared-%'", columns.who),
+            3 => format!(
+                "WITH gone AS (DELETE FROM {table} WHERE id = {id} RETURNING id) SELECT count(*) FROM gone"
+            ),
+            4 => format!("DELETE FROM pledges WHERE id / 1000 = {}", whose + 1),
+            5 => format!("DELETE FROM errands WHERE id / 1000 = {}", whose + 1),
+            6 => "TRUNCATE pledges".to_owned(),
+            7 => format!(
+                "UPDATE {legacy} SET {} = 'stolen' WHERE id = {id} AND EXISTS (SELECT FROM strongbox)",
+                columns.title
+            ),
+            8 => format!(
+                "UPDATE {legacy} SET {} = s.note FROM strongbox AS s WHERE {legacy}.id = {id}",
+                columns.title
+            ),
+            _rest => format!(
+                "DELETE FROM pledges AS p USING {legacy} AS t WHERE t.id = {id} AND p.cascading = t.id"
+            ),
+        };
+        Act::Forbidden { sql }
+    }
+
+    fn choose_row(&mut self, model: &Model, names: &[Name]) -> Act {
         let name = self.one_of(names);
         let answer = self.dice.below(2) == 0;
         let id = self.id();
         // What the name does not show is free for it only if it is free for all.
-        let hidden = model
-            .some()
-            .get(&id)
-            .is_some_and(|row| row.role == CUSTOMER);
+        let rows = &model.some().rows;
+        let hidden = rows.get(&id).is_some_and(|row| row.role == CUSTOMER);
         match self.dice.below(100) {
             0..12 => Act::ReadAll { name },
             12..24 => Act::ReadOne {
@@ -592,7 +837,7 @@ impl Tortured {
                 let (id, row) = self.new_row(model, name, id);
                 Act::Insert {
                     name,
-                    upsert: model.some().contains_key(&id) && !(hidden && name == Name::Legacy),
+                    upsert: rows.contains_key(&id) && !(hidden && name == Name::Legacy),
                     id,
                     row,
                     answer,
@@ -621,10 +866,7 @@ impl Tortured {
                 id,
                 phone: format!("+{}", self.dice.below(1_000_000)),
             },
-            78..100
-                if self.keys_stay
-                    && model.some().get(&id).is_some_and(|row| row.phone.is_some()) =>
-            {
+            78..100 if self.keys_stay && rows.get(&id).is_some_and(|row| row.phone.is_some()) => {
                 Act::ReadOne {
                     name,
                     id,
@@ -633,14 +875,14 @@ impl Tortured {
             }
             78..84 => {
                 let to = self.id();
-                if model.some().contains_key(&to) || hidden {
+                if rows.contains_key(&to) || hidden {
                     return Act::Delete { name, id, answer };
                 }
                 Act::Rekey { id, to, answer }
             }
             84..86 => Act::UpdateAll { name },
             _rest => {
-                if let Some(row) = model.some().get(&id) {
+                if let Some(row) = rows.get(&id) {
                     self.deleted.push((id.clone(), row.email.clone()));
                     // Older ones matter less than those that a sweep may not have reached.
                     if self.deleted.len() > 4 {
@@ -654,9 +896,9 @@ impl Tortured {
 
     /// An id that is free, with an e-mail address of its own, or one that is taken, for an upsert.
     fn new_row(&mut self, model: &Model, name: Name, id: String) -> (String, Row) {
-        let world = model.some();
+        let rows = &model.some().rows;
         let is_free = |id: &String, email: &String| {
-            !world.contains_key(id) && world.values().all(|row| row.email != *email)
+            !rows.contains_key(id) && rows.values().all(|row| row.email != *email)
         };
         let at = self
             .deleted
@@ -667,59 +909,63 @@ impl Tortured {
             .map(|at| self.deleted.remove(at));
         self.serial += 1;
         let fresh = format!("c{}-{}@example.com", self.number, self.serial);
-        let (id, email) = match (again, world.get(&id)) {
+        let (id, email) = match (again, rows.get(&id)) {
             (Some(again), _) => again,
             (None, Some(row)) if row.role == CUSTOMER => {
                 // Nothing under the legacy name may take a customer's place.
-                let ids = (0..KEYS).map(|key| own_id(self.number, key));
-                let free = ids.into_iter().find(|id| !world.contains_key(id));
+                let ids = (0..KEYS).map(|key| self.tables.own_id(self.number, key));
+                let free = ids.into_iter().find(|id| !rows.contains_key(id));
                 (
-                    free.unwrap_or_else(|| own_id(self.number, KEYS + self.serial)),
+                    free.unwrap_or_else(|| self.tables.own_id(self.number, KEYS + self.serial)),
                     fresh,
                 )
             }
             (None, _) => (id, fresh),
         };
+        (id, self.row_of(name, email))
+    }
+
+    fn row_of(&mut self, name: Name, email: String) -> Row {
         let roles = ["sales_rep", "admin", "operator", CUSTOMER];
-        let count = if name == Name::Legacy { 3 } else { 4 };
-        let role = roles[usize::try_from(self.dice.below(count)).unwrap_or_default()];
-        let phone = (name == Name::Unified && self.dice.below(2) == 0)
-            .then(|| format!("+{}", self.dice.below(1_000_000)));
-        let row = Row {
+        let at = match (name, self.tables) {
+            (Name::Unified, Tables::BySteps) => 3,
+            (Name::Unified, Tables::ByColumns) if self.role == Role::Owner => self.dice.below(4),
+            (Name::Legacy | Name::Unified, _) => self.dice.below(3),
+        };
+        let phone = name == Name::Unified && self.tables.hides() && self.dice.below(2) == 0;
+        Row {
             email,
             name: format!("Name {}", self.dice.below(1000)),
-            role,
+            role: roles[usize::try_from(at).unwrap_or_default()],
             margin: i64::try_from(self.dice.below(100)).unwrap_or_default(),
-            phone,
-        };
-        (id, row)
+            terms: i64::try_from(self.dice.below(100)).unwrap_or_default(),
+            phone: phone.then(|| format!("+{}", self.dice.below(1_000_000))),
+        }
     }
 
     fn id(&mut self) -> String {
         let key = self.dice.below(KEYS);
-        own_id(self.number, key)
+        self.tables.own_id(self.number, key)
+    }
+
+    async fn simply_of(&self, db: &Client, act: &Act) -> Result<Answer, Failure> {
+        let (sql, values) = act.sql(self.tables, self.number);
+        simply(db, &sql, &values).await
     }
 }
 
-fn own_id(client: usize, key: u64) -> String {
-    format!("{:08x}-0000-4000-8000-{key:012x}", client + 1)
-}
-
-fn hot_id(key: u64) -> String {
-    format!("ffffffff-0000-4000-8000-{key:012x}")
-}
-
-async fn simply_of(db: &Client, act: &Act, client: usize) -> Result<Answer, Failure> {
-    let (sql, values) = act.sql(client);
-    simply(db, &sql, &values).await
-}
-
-/// By the simple protocol, with the values as literals.
-async fn simply(db: &Client, sql: &str, values: &[String]) -> Result<Answer, Failure> {
+fn with_literals(sql: &str, values: &[&str]) -> String {
     let mut text = sql.to_owned();
     for (index, value) in values.iter().enumerate() {
         text = text.replace(&format!("${}", index + 1), &format!("'{value}'"));
     }
+    text
+}
+
+/// By the simple protocol, with the values as literals.
+async fn simply(db: &Client, sql: &str, values: &[String]) -> Result<Answer, Failure> {
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let text = with_literals(sql, &values);
     let mut answer = Answer {
         rows: Vec::new(),
         count: u64::MAX,

@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use super::dependents::{Change, Dependents, Table};
+use super::tables::Tables;
+
 /// A row, in the unified vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -12,6 +15,9 @@ pub struct Row {
     pub name: String,
     pub role: &'static str,
     pub margin: i64,
+    /// What only writes under the legacy name count up, and only that name shows. Of a row that is split it is kept
+    /// elsewhere than the rest, and of those that share a person each has its own.
+    pub terms: i64,
     /// Only `users` has it; writes under the legacy name must keep it.
     pub phone: Option<String>,
 }
@@ -21,17 +27,82 @@ pub const CUSTOMER: &str = "customer";
 impl Row {
     /// The role that the legacy name shows, if it shows the row at all.
     #[must_use]
-    pub fn legacy_role(&self) -> Option<&'static str> {
+    pub fn legacy_role(&self, tables: Tables) -> Option<&'static str> {
         match self.role {
-            "sales_rep" => Some("iso_agent"),
             CUSTOMER => None,
-            other => Some(other),
+            role => Some(legacy_word(tables, role)),
         }
     }
 }
 
-/// By id.
-pub type World = BTreeMap<String, Row>;
+/// What the legacy name calls a role.
+#[must_use]
+pub fn legacy_word(tables: Tables, role: &'static str) -> &'static str {
+    match (tables, role) {
+        (Tables::ByColumns, "sales_rep") => "iso_agent",
+        (Tables::ByColumns | Tables::BySteps, role) => role,
+    }
+}
+
+/// A client's rows, by id, and what refers to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct World {
+    pub rows: BTreeMap<String, Row>,
+    pub errands: Dependents,
+    pub pledges: Dependents,
+}
+
+impl World {
+    #[must_use]
+    pub fn dependents(&self, table: Table) -> &Dependents {
+        match table {
+            Table::Errands => &self.errands,
+            Table::Pledges => &self.pledges,
+        }
+    }
+
+    pub fn dependents_mut(&mut self, table: Table) -> &mut Dependents {
+        match table {
+            Table::Errands => &mut self.errands,
+            Table::Pledges => &mut self.pledges,
+        }
+    }
+
+    #[must_use]
+    pub fn is_referred_to(&self, id: &str) -> bool {
+        self.errands.refer_to(id) || self.pledges.refer_to(id)
+    }
+
+    /// Whether a row is there to refer to: one of these, or the one that is referred to by default.
+    #[must_use]
+    pub fn is_there(&self, tables: Tables, id: &str) -> bool {
+        self.rows.contains_key(id) || id == tables.shared_id(0)
+    }
+
+    /// What refers to nothing.
+    #[must_use]
+    pub fn dangling(&self, tables: Tables) -> Vec<(Table, usize, String)> {
+        let of = |table: Table| {
+            let all = self
+                .dependents(table)
+                .dangling(|id| self.is_there(tables, id));
+            let all: Vec<_> = all.map(|(row, of)| (table, row, of.to_owned())).collect();
+            all
+        };
+        [of(Table::Errands), of(Table::Pledges)].concat()
+    }
+
+    /// What refers to a row that has gone or moved follows; an error, if it does not let it.
+    pub fn follow(&mut self, tables: Tables, id: &str, change: Change) -> Result<(), &'static str> {
+        if self.errands.refuse(id) || self.pledges.refuse(id) {
+            return Err("23503");
+        }
+        let default = tables.shared_id(0);
+        self.errands.follow(id, change, &default);
+        self.pledges.follow(id, change, &default);
+        Ok(())
+    }
+}
 /// One row of an answer, as texts.
 pub type Line = Vec<Option<String>>;
 
@@ -43,44 +114,27 @@ pub enum Name {
 }
 
 impl Name {
-    #[must_use]
-    pub fn table(self) -> &'static str {
-        match self {
-            Name::Legacy => "iso_agents",
-            Name::Unified => "users",
-        }
-    }
-
-    /// The columns that [`Name::line`] has.
-    #[must_use]
-    pub fn columns(self) -> &'static str {
-        match self {
-            Name::Legacy => "id::text, email, full_name, role::text, margin_value::int8::text",
-            Name::Unified => {
-                "id::text, email, full_name, role::text, margin_value::int8::text, phone"
-            }
-        }
-    }
-
     /// A row as this name shows it.
     #[must_use]
-    pub fn line(self, id: &str, row: &Row) -> Option<Line> {
+    pub fn line(self, tables: Tables, id: &str, row: &Row) -> Option<Line> {
         let role = match self {
-            Name::Legacy => row.legacy_role()?,
+            Name::Legacy => row.legacy_role(tables)?,
             Name::Unified => row.role,
         };
         let texts = [id, &row.email, &row.name, role, &row.margin.to_string()];
         let mut line: Line = texts.map(|text| Some(text.to_owned())).into();
-        if self == Name::Unified {
-            line.push(row.phone.clone());
-        }
+        line.push(match self {
+            Name::Legacy => Some(row.terms.to_string()),
+            Name::Unified => row.phone.clone(),
+        });
         Some(line)
     }
 
     /// All rows of a world.
     #[must_use]
-    pub fn lines(self, world: &World) -> Vec<Line> {
-        let lines = world.iter().filter_map(|(id, row)| self.line(id, row));
+    pub fn lines(self, tables: Tables, world: &World) -> Vec<Line> {
+        let rows = world.rows.iter();
+        let lines = rows.filter_map(|(id, row)| self.line(tables, id, row));
         lines.collect()
     }
 }
@@ -93,12 +147,19 @@ pub struct Model {
 impl Default for Model {
     fn default() -> Self {
         Model {
-            worlds: vec![World::new()],
+            worlds: vec![World::default()],
         }
     }
 }
 
 impl Model {
+    #[must_use]
+    pub fn of(world: World) -> Self {
+        Model {
+            worlds: vec![world],
+        }
+    }
+
     /// One of the possible worlds, to draw from.
     #[must_use]
     pub fn some(&self) -> &World {
@@ -156,6 +217,7 @@ mod tests {
             name: "n".to_owned(),
             role,
             margin: 1,
+            terms: 2,
             phone: None,
         }
     }
@@ -165,20 +227,37 @@ mod tests {
         let before = Model::default();
         let mut after = before.clone();
         after
-            .step(|world| world.insert("a".to_owned(), row("admin")).is_none())
+            .step(|world| world.rows.insert("a".to_owned(), row("admin")).is_none())
             .unwrap();
         let mut either = before.or(after);
-        assert!(either.clone().keep(|world| world.len() == 2).is_err());
-        either.keep(|world| world.len() == 1).unwrap();
-        assert!(either.keep(World::is_empty).is_err());
+        assert!(either.clone().keep(|world| world.rows.len() == 2).is_err());
+        either.keep(|world| world.rows.len() == 1).unwrap();
+        assert!(either.keep(|world| world.rows.is_empty()).is_err());
     }
 
     #[test]
     fn the_legacy_name_shows_no_customer_and_its_own_word_for_a_role() {
-        assert_eq!(Name::Legacy.line("a", &row(CUSTOMER)), None);
-        let line = Name::Legacy.line("a", &row("sales_rep")).unwrap();
+        let tables = Tables::ByColumns;
+        assert_eq!(Name::Legacy.line(tables, "a", &row(CUSTOMER)), None);
+        let line = Name::Legacy.line(tables, "a", &row("sales_rep")).unwrap();
         assert_eq!(line[3].as_deref(), Some("iso_agent"));
-        assert_eq!(line.len(), 5);
-        assert_eq!(Name::Unified.line("a", &row(CUSTOMER)).unwrap().len(), 6);
+        assert_eq!(line[5].as_deref(), Some("2"));
+        let line = Name::Unified.line(tables, "a", &row(CUSTOMER)).unwrap();
+        assert_eq!(line[5], None);
+    }
+
+    #[test]
+    fn what_is_kept_by_one_that_refers_to_it_does_not_go() {
+        let mut world = World::default();
+        world.rows.insert("a".to_owned(), row("admin"));
+        world.pledges.0.insert(13, Some("a".to_owned()));
+        let tables = Tables::ByColumns;
+        assert!(world.dangling(tables).is_empty() && world.is_referred_to("a"));
+        assert_eq!(world.follow(tables, "a", Change::Gone), Err("23503"));
+        world.rows.clear();
+        assert_eq!(
+            world.dangling(tables),
+            [(Table::Pledges, 13, "a".to_owned())]
+        );
     }
 }

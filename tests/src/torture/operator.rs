@@ -1,5 +1,6 @@
 //! The operator: steps forward and back, copies, compares, reloads, and pulls plugs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,18 +11,24 @@ use crossfade::testbed::process::Signal;
 use rewrite_rules::Phase;
 
 use super::Board;
+use super::model::Name;
+use super::tables::{MIGRATED, Tables};
 use crate::control::{Ended, Running, run};
 use crate::{Proxy, World};
 
 pub const DATABASE: &str = "torture";
 /// A command waits for transactions of a few statements, across a restart of the server at worst.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(180);
 /// Shorter, so that a step which waits in vain says for whom.
 const DRAIN_TIMEOUT: [&str; 2] = ["--drain-timeout-seconds", "60"];
 /// Where a backfill may run.
 const COPYING: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead];
 /// Steps without which a run proves nothing.
 pub const STEPS_MIN: u64 = 3;
+/// Attempts to turn foreign keys elsewhere while everybody works.
+const TURNS_MAX: usize = 100;
+/// Shorter than the server's `deadlock_timeout`: of two who wait for each other it is the operator who gives up.
+const TURN_LOCK_TIMEOUT: &str = "SET lock_timeout = '60ms'";
 /// Attempts until the ledger is empty; each sweeps what kept the one before from settling.
 const BACKFILLS_MAX: usize = 5;
 
@@ -32,6 +39,8 @@ pub struct Deeds {
     pub steps_refused: u64,
     pub steps_interrupted: u64,
     pub visits_to_unified_only: u64,
+    pub visits_to_retired: u64,
+    pub foreign_keys_turned: u64,
     pub backfills: u64,
     pub backfills_killed: u64,
     pub reverse_backfills: u64,
@@ -43,6 +52,7 @@ pub struct Deeds {
 }
 
 pub struct Operator {
+    pub tables: Tables,
     pub world: World,
     pub proxies: Vec<Proxy>,
     pub board: Arc<Board>,
@@ -89,29 +99,37 @@ impl Operator {
             );
         }
         while self.phase()? > Phase::UnifiedRead {
-            self.must(&["rollback", "iso_agents"]).await?;
+            self.must(&["rollback", self.tables.migration()]).await?;
         }
         if self.phase()? == Phase::LegacyOnly {
-            self.must(&["advance", "iso_agents"]).await?;
+            self.must(&["advance", self.tables.migration()]).await?;
         }
         if COPYING.contains(&self.phase()?) {
             self.copy_until_settled().await?;
         } else {
-            self.must(&["backfill", "iso_agents", "--reverse", "--restart"])
-                .await?;
+            self.must(&[
+                "backfill",
+                self.tables.migration(),
+                "--reverse",
+                "--restart",
+                "--full-speed",
+            ])
+            .await?;
         }
-        self.must(&["verify", "iso_agents", "--repair"]).await?;
-        self.must(&["verify", "iso_agents"]).await?;
+        self.must(&["verify", self.tables.migration(), "--repair"])
+            .await?;
+        self.must(&["verify", self.tables.migration()]).await?;
         while self.phase()? < Phase::UnifiedRead {
-            self.must(&["advance", "iso_agents"]).await?;
+            self.must(&["advance", self.tables.migration()]).await?;
         }
-        self.must(&["verify", "iso_agents"]).await?;
+        self.must(&["verify", self.tables.migration()]).await?;
         Ok(())
     }
 
     async fn copy_until_settled(&mut self) -> anyhow::Result<()> {
         for _ in 0..BACKFILLS_MAX {
-            self.must(&["backfill", "iso_agents"]).await?;
+            self.must(&["backfill", self.tables.migration(), "--full-speed"])
+                .await?;
             self.repair().await?;
             if self
                 .number("SELECT count(*) FROM crossfade.divergence")
@@ -126,8 +144,13 @@ impl Operator {
         bail!("{} keys stay in the ledger", self.number(left).await?)
     }
 
+    fn rule_file(&self) -> PathBuf {
+        let name = format!("{}.toml", self.tables.migration());
+        self.proxies[0].rules_dir().join(name)
+    }
+
     pub fn phase(&self) -> anyhow::Result<Phase> {
-        let text = std::fs::read_to_string(self.proxies[0].rule_file())?;
+        let text = std::fs::read_to_string(self.rule_file())?;
         Phase::ALL
             .into_iter()
             .find(|phase| text.contains(&format!("\nphase = \"{phase}\"")))
@@ -182,8 +205,55 @@ impl Operator {
             Phase::DualWrite | Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead => {
                 "advance"
             }
+            Phase::UnifiedOnly if self.dice.below(100) < 40 => "advance",
             Phase::UnifiedOnly | Phase::Retired => "rollback",
         }
+    }
+
+    /// Before legacy or unified is left behind `errands` must refer to the other; whether they do. Legacy must
+    /// have what unified has before they can turn back to it.
+    async fn turn(&mut self, from: Phase, direction: &str) -> anyhow::Result<bool> {
+        if from != Phase::UnifiedRead {
+            return Ok(true);
+        }
+        let in_step = "SELECT count(*) FROM crossfade.migrations WHERE legacy_stale_since IS NULL \
+            AND NOT EXISTS (SELECT FROM crossfade.divergence)";
+        let to = match direction {
+            "advance" => Name::Unified,
+            _ if self.number(in_step).await? == 0 => return Ok(false),
+            _ => Name::Legacy,
+        };
+        let referring = format!(
+            "SELECT count(*) FROM pg_constraint WHERE conrelid = 'errands'::regclass \
+             AND confrelid = '{}'::regclass",
+            self.tables.table(to)
+        );
+        if self.number(&referring).await? > 0 {
+            return Ok(true);
+        }
+        let client = self
+            .world
+            .client(&self.world.postgres.url(DATABASE))
+            .await?;
+        client.batch_execute(TURN_LOCK_TIMEOUT).await?;
+        for _ in 0..TURNS_MAX {
+            match client.batch_execute(&self.tables.turned_to(to)).await {
+                Ok(()) => {
+                    self.deeds.foreign_keys_turned += 1;
+                    return Ok(true);
+                }
+                Err(error) => {
+                    let code = error.code().map_or("", |code| code.code());
+                    ensure!(
+                        matches!(code, "55P03" | "40P01"),
+                        "the foreign keys to {to:?}: {error:?}"
+                    );
+                }
+            }
+            let pause = self.dice.below(40);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        Ok(false)
     }
 
     async fn step(&mut self) -> anyhow::Result<()> {
@@ -193,9 +263,15 @@ impl Operator {
             self.open_unified_names(false).await;
             self.leave_keys(from == Phase::DualWrite).await;
         }
+        if !self.turn(from, direction).await? {
+            return match direction {
+                "rollback" => self.copy_back().await,
+                _ => Ok(()),
+            };
+        }
         let [option, seconds] = DRAIN_TIMEOUT;
         let ended = self
-            .command(&[direction, "iso_agents", option, seconds])
+            .command(&[direction, self.tables.migration(), option, seconds])
             .await?;
         if ended.status.success() {
             self.deeds.steps += 1;
@@ -223,7 +299,13 @@ impl Operator {
     /// Legacy gets what it missed; sometimes in two attempts.
     async fn copy_back(&mut self) -> anyhow::Result<()> {
         self.deeds.reverse_backfills += 1;
-        let args = ["backfill", "iso_agents", "--reverse", "--restart"];
+        let args = [
+            "backfill",
+            self.tables.migration(),
+            "--reverse",
+            "--restart",
+            "--full-speed",
+        ];
         let mut backfill = Running::start(&self.proxies[0].config(), &args)?;
         if self.dice.below(3) == 0 {
             let moment = self.dice.below(400);
@@ -241,7 +323,9 @@ impl Operator {
 
     async fn repair(&mut self) -> anyhow::Result<()> {
         self.deeds.repairs += 1;
-        let ended = self.command(&["verify", "iso_agents", "--repair"]).await?;
+        let ended = self
+            .command(&["verify", self.tables.migration(), "--repair"])
+            .await?;
         ensure!(ended.status.code() != Some(2), "the repair: {ended:#?}");
         Ok(())
     }
@@ -253,6 +337,9 @@ impl Operator {
         }
         if phase == Phase::UnifiedOnly {
             self.deeds.visits_to_unified_only += 1;
+        }
+        if phase == Phase::Retired {
+            self.deeds.visits_to_retired += 1;
         }
         if phase >= Phase::DualRead {
             *self.board.keys_stay.write().await = false;
@@ -269,10 +356,13 @@ impl Operator {
         self.open_unified_names(false).await;
         self.leave_keys(direction == "rollback" && from == Phase::DualWrite)
             .await;
+        if !self.turn(from, direction).await? {
+            return Ok(());
+        }
         let [option, seconds] = DRAIN_TIMEOUT;
         let mut step = Running::start(
             &self.proxies[0].config(),
-            &[direction, "iso_agents", option, seconds],
+            &[direction, self.tables.migration(), option, seconds],
         )?;
         let moment = self.dice.below(250);
         tokio::time::sleep(Duration::from_millis(moment)).await;
@@ -317,13 +407,15 @@ impl Operator {
         if self.backfill.is_some() || !COPYING.contains(&self.phase()?) {
             return Ok(());
         }
-        let again = self.dice.below(2) == 0;
-        let args: &[&str] = if again {
-            &["backfill", "iso_agents", "--restart"]
-        } else {
-            &["backfill", "iso_agents"]
-        };
-        self.backfill = Some(Running::start(&self.proxies[0].config(), args)?);
+        let mut args = vec!["backfill", self.tables.migration()];
+        if self.dice.below(2) == 0 {
+            args.push("--restart");
+        }
+        // One that gives way to the clients may take longer than a short run.
+        if self.dice.below(3) > 0 {
+            args.push("--full-speed");
+        }
+        self.backfill = Some(Running::start(&self.proxies[0].config(), &args)?);
         self.deeds.backfills += 1;
         Ok(())
     }
@@ -377,10 +469,10 @@ impl Operator {
                 .number("SELECT count(*) FROM pg_namespace WHERE nspname = 'crossfade'")
                 .await?
                 == 1
-            && self.number(settled).await? == 1;
-        let ended = self.command(&["verify", "iso_agents"]).await?;
+            && self.number(settled).await? == MIGRATED;
+        let ended = self.command(&["verify", self.tables.migration()]).await?;
         self.deeds.verifies += 1;
-        let still = promised && self.number(settled).await? == 1;
+        let still = promised && self.number(settled).await? == MIGRATED;
         ensure!(
             !still || ended.status.success(),
             "not in step in {phase}: {ended:#?}"
@@ -394,7 +486,7 @@ impl Operator {
 
     fn reload(&mut self) -> anyhow::Result<()> {
         self.deeds.reloads += 1;
-        let file = self.proxies[0].rule_file();
+        let file = self.rule_file();
         let text = std::fs::read_to_string(&file)?;
         let body = text.split("# reloaded").next().unwrap_or_default();
         let new = file.with_extension("new");
@@ -450,13 +542,17 @@ impl Operator {
             + deeds.proxy_kills
             + deeds.server_crashes;
         format!(
-            "{} operations ({} commits, {} conflicts, {} connections lost, {} outcomes unknown), \
-             {kills} kills, {} phase changes; {deeds:?}",
+            "{}: {} operations ({} commits, {} conflicts, {} connections lost, {} outcomes unknown; refused as they must \
+             be: {} by a foreign key, {} by a unique one, {} for want of a right), {kills} kills, {} phase changes; {deeds:?}",
+            self.tables.migration(),
             of(&figures.statements),
             of(&figures.commits),
             of(&figures.conflicts),
             of(&figures.connections_lost),
             of(&figures.outcomes_unknown),
+            of(&figures.referred_to),
+            of(&figures.taken),
+            of(&figures.forbidden),
             deeds.steps,
         )
     }

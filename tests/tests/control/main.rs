@@ -9,6 +9,7 @@ mod coverage;
 mod databases;
 mod deferred;
 mod demo;
+mod dependents;
 mod direct;
 mod gates;
 mod ghosts;
