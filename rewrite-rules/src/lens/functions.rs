@@ -11,7 +11,8 @@ use std::hash::{Hash, Hasher};
 use super::guarded::Guarded;
 use super::recorded::{self, PASSES_ON};
 use super::{
-    Callers, ForeignKey, Function, Lens, TableName, Work, Written, quote_ident, quote_literal,
+    Callers, ForeignKey, Function, LegacyColumn, Lens, TableName, Work, Written, quote_ident,
+    quote_literal,
 };
 
 impl Lens {
@@ -107,6 +108,9 @@ impl Lens {
                 }
                 for column in &self.columns {
                     (column.lossy, column.not_null).hash(&mut hasher);
+                }
+                if self.columns.iter().any(LegacyColumn::may_be_domain) {
+                    "images of base types".hash(&mut hasher);
                 }
                 written.query.lossy.hash(&mut hasher);
                 self.key.hash(&mut hasher);
