@@ -16,11 +16,11 @@
 //! waited; without it two concurrent increments would lose one. In `unified_read` the legacy rows
 //! are locked first and written last, by row image.
 
-mod arbiter;
+pub(super) mod arbiter;
 pub(super) mod assignments;
 mod conflict;
 mod generated;
-mod insert;
+pub(super) mod insert;
 pub(super) mod merge;
 pub(super) mod set_query;
 pub(super) mod target;

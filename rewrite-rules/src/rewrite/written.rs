@@ -133,7 +133,7 @@ struct Images<'w, 'a> {
 impl<'a> Images<'_, 'a> {
     fn insert(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
         let unified = Unified::of(&self.scope, self.target, self.write);
-        let arbiter = self.arbiter()?;
+        let arbiter = self.arbiter(&mut composer, source)?;
         let mut given = Output::default();
         given.own(&format!(
             "SELECT array_agg({}) AS cf_images FROM ",

@@ -15,6 +15,7 @@
 use super::Unified;
 use crate::lens::{LegacyColumn, Visible, quote_ident, quote_literal};
 use crate::refuse;
+use crate::rewrite::Scope;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
@@ -26,6 +27,9 @@ use pg_query::protobuf::AExprKind;
 /// replaced in the text.
 const NAMES_MAX: usize = 1_000;
 
+/// DO UPDATE as pg_query numbers it.
+const UPDATE: i64 = 3;
+
 /// The kinds of comparison whose constants can be mapped.
 const COMPARISONS: [i64; 2] = [AExprKind::AexprOp as i64, AExprKind::AexprIn as i64];
 
@@ -33,7 +37,7 @@ impl Unified<'_, '_> {
     pub(super) fn arbiter(&self, output: &mut Output, source: &Source<'_>) -> Result<(), Refusal> {
         let infer = self.scope.statement.get("on_conflict_clause").get("infer");
         if !infer.exists() {
-            return Ok(());
+            return has_target(&self.scope);
         }
         if let Some(constraint) = infer.name("conname") {
             let pairs = &self.lens.constraints;
@@ -301,14 +305,29 @@ impl Unified<'_, '_> {
     }
 }
 
+/// Without a target nothing but DO NOTHING can be meant.
+pub(in crate::rewrite) fn has_target(scope: &Scope<'_>) -> Result<(), Refusal> {
+    let clause = scope.statement.get("on_conflict_clause");
+    if clause.int("action") != UPDATE || clause.get("infer").exists() {
+        return Ok(());
+    }
+    Err(Refusal {
+        sqlstate: "42601",
+        message: "ON CONFLICT DO UPDATE requires inference specification or constraint name"
+            .to_owned(),
+        hint: "For example, ON CONFLICT (column_name).".to_owned(),
+        position: clause.location().and_then(|at| scope.position(at)),
+    })
+}
+
 /// What stands between ON CONFLICT and DO.
-struct Target<'a> {
+pub(in crate::rewrite) struct Target<'a> {
     elements: Tokens<'a>,
-    predicate: Option<Tokens<'a>>,
+    pub predicate: Option<Tokens<'a>>,
 }
 
 impl<'a> Target<'a> {
-    fn of(clause: Tokens<'a>) -> Option<Target<'a>> {
+    pub fn of(clause: Tokens<'a>) -> Option<Target<'a>> {
         let (elements, close) = clause.parenthesised(2)?;
         let end = clause.word("do", close)?;
         let word = clause.word("where", close).filter(|&word| word < end);

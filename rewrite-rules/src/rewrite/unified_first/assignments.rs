@@ -124,6 +124,19 @@ impl<'a> Unified<'_, 'a> {
                     queries[query].results = given.iter().map(Tree::location).collect();
                 }
             }
+            // Of the columns of a lens that is written nobody but this knows what is set.
+            let again = self.lens.written.is_some()
+                && sets
+                    .iter()
+                    .any(|(set, _): &(&LegacyColumn, _)| set.name == column.name);
+            if again {
+                return Err(Refusal {
+                    sqlstate: "42601",
+                    message: format!("multiple assignments to same column \"{}\"", column.name),
+                    hint: String::new(),
+                    position: None,
+                });
+            }
             sets.push((column, value));
         }
         Ok((sets, queries))

@@ -116,9 +116,14 @@ impl<'a> Unified<'_, 'a> {
         });
         statement.own(") OVERRIDING SYSTEM VALUE SELECT ");
         Put::list(&mut statement, &puts, |statement, put| {
-            let column = put.column.filter(|column| !column.values.is_empty());
-            match column.and_then(|column| Some((column, self.only_value(column)?))) {
-                Some((column, at)) => statement.own_value(&put.value, at, &column.name),
+            match put
+                .column
+                .and_then(|column| Some((column, self.only_value(column)?)))
+            {
+                Some((column, at)) if !column.values.is_empty() => {
+                    statement.own_value(&put.value, at, &column.name)
+                }
+                Some((_, at)) => statement.own_for(&put.value, at),
                 None => statement.own(&put.value),
             };
         });
@@ -264,12 +269,21 @@ impl<'a> Unified<'_, 'a> {
         Ok(columns)
     }
 
-    /// Where the value for a column stands in an INSERT of one row.
+    /// Whether the rows come from a query, not from VALUES.
+    fn gives_query(&self) -> bool {
+        let select = self.scope.statement.get("select_stmt");
+        select.exists() && select.list("values_lists").is_empty()
+    }
+
+    /// Where the value for a column stands in an INSERT of one row, or of what a query gives.
     fn only_value(&self, column: &LegacyColumn) -> Option<usize> {
         let given = self.given_columns().ok()?;
         let at = given.iter().position(|given| given.name == column.name)?;
         let (values, _) = self.write.insert_parts();
         let select = self.scope.statement.get("select_stmt");
+        if self.gives_query() {
+            return result(select, at);
+        }
         let values = values.filter(|_| select.list("values_lists").len() == 1)?;
         let (row, _) = values.parenthesised(1)?;
         Some(first_of_value(row.split().get(at)?))
@@ -325,6 +339,7 @@ impl<'a> Unified<'_, 'a> {
         given: &[Given<'_, 'a>],
     ) -> Result<(), Refusal> {
         let rows = clause.slice(1..clause.tokens.len()).split();
+        let mut length = None;
         output.own("(VALUES ");
         for (index, row) in rows.iter().enumerate() {
             let items = row
@@ -332,6 +347,17 @@ impl<'a> Unified<'_, 'a> {
                 .filter(|(_, close)| close + 1 == row.tokens.len())
                 .map(|(inner, _)| inner.split())
                 .ok_or_else(|| self.wrong_count("target columns than expressions", None))?;
+            let first = *length.get_or_insert(items.len());
+            if items.len() != first {
+                return Err(Refusal {
+                    sqlstate: "42601",
+                    message: "VALUES lists must all be the same length".to_owned(),
+                    hint: String::new(),
+                    position: items
+                        .first()
+                        .and_then(|value| self.scope.position(first_of_value(value))),
+                });
+            }
             if let Some(extra) = items.get(given.len()) {
                 let at = Some(extra.extent().start);
                 return Err(self.wrong_count("expressions than target columns", at));
@@ -393,8 +419,12 @@ impl<'a> Unified<'_, 'a> {
             .columns
             .iter()
             .map(|column| match whole(given, column) {
-                // The unified column's type, or what makes it of the legacy one, is an assignment's.
-                Some(at) if self.lens.written.is_none() && column.may_be_domain() => {
+                // The unified column's type, or what makes it of the legacy one, is an assignment's; so
+                // is what becomes of a value of another type, which a cast would take.
+                Some(at)
+                    if self.lens.written.is_none()
+                        && (column.may_be_domain() || column.sql_type == column.unified_type) =>
+                {
                     format!("cf_s.cf_c{}", at + 1)
                 }
                 Some(at) => format!("(cf_s.cf_c{})::{}", at + 1, column.base_type()),
@@ -442,4 +472,24 @@ impl<'a> Unified<'_, 'a> {
             position: at.and_then(|at| self.scope.position(at)),
         }
     }
+}
+
+/// Where PostgreSQL says that a column of a query's result stands; `None` behind `*`, and of the queries that
+/// are put together from several.
+pub(in crate::rewrite) fn result(select: &Tree, at: usize) -> Option<usize> {
+    let items = select.list("target_list");
+    let before = items.get(..=at)?;
+    if before
+        .iter()
+        .any(|item| item.get("val").find("AStar").is_some())
+    {
+        return None;
+    }
+    let mut first: Option<usize> = None;
+    before.last()?.get("val").each(&mut |node| {
+        // It is never the first of the text: what has no place says 0.
+        let place = node.location().filter(|&place| place > 0);
+        first = first.into_iter().chain(place).min();
+    });
+    first
 }

@@ -1,9 +1,21 @@
 //! What an ON CONFLICT goes by, once unified leads: the key, or a UNIQUE constraint of the legacy
 //! table that the rule file declares.
+//!
+//! ```text
+//! ON CONFLICT (email) WHERE is_active DO NOTHING
+//!
+//! cf_target AS (SELECT FROM crossfade.image_… AS cf_t WHERE (is_active))
+//! ```
+//!
+//! A constraint of all rows stands for one of some, so a predicate changes nothing where the columns are a
+//! constraint's. Nobody runs that query, but PostgreSQL says what is wrong with it.
 
 use super::Images;
 use crate::lens::{LegacyColumn, Lens, quote_literal};
 use crate::refuse;
+use crate::rewrite::compose::Composer;
+use crate::rewrite::unified_first::arbiter::{Target, has_target};
+use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tree::Tree;
 
@@ -38,7 +50,11 @@ impl Arbiter<'_> {
 }
 
 impl<'a> Images<'_, 'a> {
-    pub(super) fn arbiter(&self) -> Result<Arbiter<'_>, Refusal> {
+    pub(super) fn arbiter(
+        &self,
+        composer: &mut Composer,
+        source: &Source<'_>,
+    ) -> Result<Arbiter<'_>, Refusal> {
         let clause = self.scope.statement.get("on_conflict_clause");
         if !clause.exists() {
             return Ok(Arbiter {
@@ -49,6 +65,7 @@ impl<'a> Images<'_, 'a> {
         }
         let infer = clause.get("infer");
         if !infer.exists() {
+            has_target(&self.scope)?;
             let key = self.lens.key_constraint();
             let pairs = self.lens.constraints.iter();
             let uniques = self.lens.written.iter().flat_map(|w| &w.uniques);
@@ -68,6 +85,7 @@ impl<'a> Images<'_, 'a> {
                 .find(|(_, columns)| infers(infer, columns)),
         };
         if let Some((name, columns)) = known {
+            self.judge_predicate(infer, composer, source)?;
             let names = self.names_of(&name);
             return Ok(Arbiter {
                 names: array(&names),
@@ -88,15 +106,47 @@ impl<'a> Images<'_, 'a> {
                 columns: Vec::new(),
                 names: array(&names),
             }),
-            None if is_plain(infer) => Err(self.no_such_target(infer)),
-            None => Err(refuse::unsupported(
-                "ON CONFLICT with a target that is neither the key nor a UNIQUE constraint that the \
-                 rule file declares, once reads are unified,",
-                &self.target.table_name(),
-                "Declare the constraint among the `columns` of the rule file: CONSTRAINT name UNIQUE \
-                 (…).",
-            )),
+            None if is_plain(infer) && !infer.get("where_clause").exists() => {
+                Err(self.no_such_target(infer))
+            }
+            None => Err(self.unknown_target()),
         }
+    }
+
+    fn unknown_target(&self) -> Refusal {
+        refuse::unsupported(
+            "ON CONFLICT with a target that is neither the key nor a UNIQUE constraint that the \
+             rule file declares, once reads are unified,",
+            &self.target.table_name(),
+            "Declare the constraint among the `columns` of the rule file: CONSTRAINT name UNIQUE \
+             (…).",
+        )
+    }
+
+    /// Has PostgreSQL look at the predicate of a target whose constraint does without.
+    fn judge_predicate(
+        &self,
+        infer: &Tree,
+        composer: &mut Composer,
+        source: &Source<'_>,
+    ) -> Result<(), Refusal> {
+        let predicate = infer.get("where_clause");
+        if !predicate.exists() {
+            return Ok(());
+        }
+        let target = self.write.insert_parts().1.and_then(Target::of);
+        let text = target.and_then(|target| target.predicate);
+        // A predicate of an index has no query in it; elsewhere one may stand.
+        let text = text.filter(|_| predicate.find("SubLink").is_none());
+        let text = text.ok_or_else(|| self.unknown_target())?;
+        let mut judged = Output::default();
+        judged.own(&format!(
+            "SELECT FROM {} AS cf_t WHERE (",
+            self.lens.image_type()
+        ));
+        judged.client(source, text.extent()).own(")");
+        composer.query("target", judged);
+        Ok(())
     }
 
     /// Columns that nothing makes unique: PostgreSQL's own error, and what to do if it would know better.
@@ -139,7 +189,7 @@ impl<'a> Images<'_, 'a> {
     }
 }
 
-/// Whether an ON CONFLICT target is columns and nothing else.
+/// Whether an ON CONFLICT target is columns, whatever predicate stands behind them.
 fn is_plain(infer: &Tree) -> bool {
     let mut elements = infer.list("index_elems").iter();
     let plain = elements.all(|element| {
@@ -147,7 +197,7 @@ fn is_plain(infer: &Tree) -> bool {
             && element.list("collation").is_empty()
             && element.list("opclass").is_empty()
     });
-    plain && infer.name("conname").is_none() && !infer.get("where_clause").exists()
+    plain && infer.name("conname").is_none()
 }
 
 /// Whether an ON CONFLICT target is these columns, in any order.

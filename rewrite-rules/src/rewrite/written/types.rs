@@ -18,6 +18,7 @@ use crate::lens::{LegacyColumn, quote_ident};
 use crate::rewrite::compose::Composer;
 use crate::rewrite::expression::{is_bare, is_default};
 use crate::rewrite::unified_first::assignments::Assignments;
+use crate::rewrite::unified_first::insert::result;
 use crate::rewrite::unified_first::set_query::{SetQuery, Value};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
@@ -90,9 +91,26 @@ impl<'a> Images<'_, 'a> {
         };
         if select.list("values_lists").is_empty() {
             let mut output = self.target_of(given.iter().copied());
-            output.own("SELECT * FROM (");
-            output.client(source, values.extent());
-            output.own(") AS cf_s WHERE false");
+            // Each by its name, which can be told where its value stands.
+            let columns = select.list("target_list").len();
+            let places: Option<Vec<usize>> = (0..columns).map(|at| result(select, at)).collect();
+            match places.filter(|places| places.len() == given.len()) {
+                Some(places) => {
+                    output.own("SELECT ");
+                    for (at, place) in places.iter().enumerate() {
+                        output.own(if at == 0 { "" } else { ", " });
+                        output.own_for(&format!("cf_c{}", at + 1), *place);
+                    }
+                    let names: Vec<String> = (1..=columns).map(|at| format!("cf_c{at}")).collect();
+                    output.own(" FROM (").client(source, values.extent());
+                    output.own(&format!(") AS cf_s({}) WHERE false", names.join(", ")));
+                }
+                None => {
+                    output.own("SELECT * FROM (");
+                    output.client(source, values.extent());
+                    output.own(") AS cf_s WHERE false");
+                }
+            }
             composer.query("types", output);
             return Ok(());
         }
