@@ -35,6 +35,7 @@ use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
+use crate::tree::Tree;
 use set_query::Value;
 use target::Target;
 
@@ -293,11 +294,14 @@ impl<'a> Unified<'_, 'a> {
             .iter()
             .map(|key| format!("{alias}.{key}"))
             .collect();
-        if self.mirrors {
+        let types_first = types_parameters_first(self.scope.statement);
+        if self.mirrors || types_first {
             let mut found = Output::default();
             found.own(&format!("SELECT {}", keys.join(", ")));
             from(&mut found);
             composer.query("keys", found);
+        }
+        if self.mirrors {
             let locked = self
                 .lens
                 .lock_legacy(&format!("SELECT * FROM {}", composer.name("keys")));
@@ -398,6 +402,26 @@ impl<'a> Unified<'_, 'a> {
                     .any(|key| key.name == set.text("name"))
             })
     }
+}
+
+/// Whether a parameter stands in the condition of an UPDATE and in what it sets: PostgreSQL looks at the
+/// condition first, which then gives the parameter its type. So the condition must stand first somewhere; a
+/// query that nobody reads is not run.
+pub(super) fn types_parameters_first(statement: &Tree) -> bool {
+    let numbers = |clause: &str| {
+        let mut numbers = Vec::new();
+        statement.get(clause).each(&mut |node| {
+            if node.is("ParamRef") {
+                numbers.push(node.int("number"));
+            }
+        });
+        numbers
+    };
+    let sets = numbers("target_list");
+    !sets.is_empty()
+        && numbers("where_clause")
+            .iter()
+            .any(|number| sets.contains(number))
 }
 
 /// A value on its way to a unified column; an error in it is told where the client wrote it.

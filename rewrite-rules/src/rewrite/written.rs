@@ -170,6 +170,15 @@ impl<'a> Images<'_, 'a> {
         let unified = Unified::of(&self.scope, self.target, self.write);
         let assigned = unified.assignments()?;
         let look = self.look(source);
+        if unified_first::types_parameters_first(self.scope.statement) {
+            let mut condition = Output::default();
+            condition.own("SELECT");
+            self.rows(&mut condition, source);
+            if let Some(text) = self.write.condition() {
+                condition.own(" WHERE (").client(source, text).own(")");
+            }
+            composer.query("typed", condition);
+        }
         self.judge_assignments(&mut composer, source, &assigned, None);
         let (sets, queries) = assigned;
         let mut new = self.new_row(source, &sets);

@@ -178,7 +178,10 @@ impl<'a> Unified<'_, 'a> {
             Some(values) if !select.list("values_lists").is_empty() => {
                 self.values(output, source, &values, &given)?;
             }
-            Some(query) if select.exists() => self.query(output, source, &query, &given),
+            Some(query) if select.exists() => {
+                self.counted(select)?;
+                self.query(output, source, &query, &given);
+            }
             _ => {
                 let defaults: Vec<String> = self.lens.columns.iter().map(default_value).collect();
                 output.own(&format!("(VALUES ({}))", defaults.join(", ")));
@@ -404,6 +407,25 @@ impl<'a> Unified<'_, 'a> {
             output.own(")");
         }
         output.own(")");
+        Ok(())
+    }
+
+    /// Whether a query gives as many columns as the client names, where its text tells how many.
+    fn counted(&self, select: &Tree) -> Result<(), Refusal> {
+        let columns = select.list("target_list").len();
+        let counted = columns > 0 && result(select, columns - 1).is_some();
+        let named = self.scope.statement.list("cols");
+        if let Some(lacking) = named.get(columns).filter(|_| counted) {
+            return Err(self.wrong_count("target columns than expressions", lacking.location()));
+        }
+        let taken = if named.is_empty() {
+            self.lens.columns.len()
+        } else {
+            named.len()
+        };
+        if counted && columns > taken {
+            return Err(self.wrong_count("expressions than target columns", result(select, taken)));
+        }
         Ok(())
     }
 
