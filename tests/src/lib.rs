@@ -11,6 +11,7 @@ pub mod generate;
 pub mod line;
 pub mod names;
 pub mod newer;
+pub mod oracle;
 pub mod program;
 pub mod properties;
 pub mod protocol_scripts;

@@ -84,6 +84,14 @@ impl World {
         .await
     }
 
+    /// A copy of one of the databases, in which nobody may be.
+    pub async fn copy(&self, name: &str, of: &str) -> anyhow::Result<()> {
+        self.sql(&format!(
+            "CREATE DATABASE {name} TEMPLATE {of} OWNER {USER}"
+        ))
+        .await
+    }
+
     /// A database and a proxy in front of it that serves it in a phase, as a migration that
     /// went well would have left both.
     pub async fn in_phase(&self, name: &str, phase: Phase) -> anyhow::Result<Proxy> {

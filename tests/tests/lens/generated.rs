@@ -15,6 +15,12 @@ const STAFF: Case = Case {
     unified: include_str!("../../data/lens/staff_unified.sql"),
 };
 
+/// The same lens by steps.
+const BY_STEPS: Case = Case {
+    rules: include_str!("../../data/lens/staff_steps.toml"),
+    ..STAFF
+};
+
 const AS_LEGACY: &str =
     "(SELECT id, nr, first, last, pay, full_name AS called, yearly FROM people)";
 
@@ -71,7 +77,16 @@ async fn a_number_that_legacy_draws_anew_is_unifieds_as_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_that_fill_themselves_answer_as_before() {
-    let twin = Twin::start(STAFF).await.unwrap();
+    fill_themselves(STAFF).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_that_fill_themselves_answer_as_before_by_steps() {
+    fill_themselves(BY_STEPS).await;
+}
+
+async fn fill_themselves(case: Case) {
+    let twin = Twin::start(case).await.unwrap();
     twin.prepare().await.unwrap();
     twin.in_every_phase(async |phase| {
         let number = (phase as usize).to_string();
@@ -107,7 +122,16 @@ async fn copied(session: &mut RawClient, copy: &str, rows: Option<&str>) -> Vec<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copy_neither_shows_nor_expects_computed_columns() {
-    let twin = Twin::start(STAFF).await.unwrap();
+    copies(STAFF).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copy_neither_shows_nor_expects_computed_columns_by_steps() {
+    copies(BY_STEPS).await;
+}
+
+async fn copies(case: Case) {
+    let twin = Twin::start(case).await.unwrap();
     twin.prepare().await.unwrap();
     twin.in_every_phase(async |phase| {
         let (mut alone, mut through) = (twin.raw_alone().await.unwrap(), twin.raw().await.unwrap());

@@ -13,6 +13,7 @@ mod lossy;
 mod merge;
 mod references;
 mod rekey;
+mod steps;
 mod types;
 mod upsert;
 mod user_settings;

@@ -14,6 +14,12 @@ const PARCELS: Case = Case {
     unified: include_str!("../../data/lens/parcels_unified.sql"),
 };
 
+/// The same lens by steps.
+const BY_STEPS: Case = Case {
+    rules: include_str!("../../data/lens/parcels_steps.toml"),
+    ..PARCELS
+};
+
 /// The unified table seen as the legacy one, by SQL of this test's own.
 const AS_LEGACY: &str = "(SELECT id::int, small::smallint, code::varchar(8), pad::char(4), price::numeric(8,2), \
     zip::zip, plain, ratio::real, flags::bit(3), sent_at AT TIME ZONE 'UTC' AS sent, \
@@ -110,7 +116,16 @@ async fn limits(twin: &Twin, phase: Phase) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_legacy_column_has_no_room_for_is_the_error_that_it_was() {
-    let twin = Twin::start(PARCELS).await.unwrap();
+    no_room(PARCELS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_legacy_column_has_no_room_for_is_that_error_by_steps_as_well() {
+    no_room(BY_STEPS).await;
+}
+
+async fn no_room(case: Case) {
+    let twin = Twin::start(case).await.unwrap();
     twin.prepare().await.unwrap();
     twin.in_every_phase(async |phase| {
         let wrong = limits(&twin, phase).await;
@@ -181,7 +196,16 @@ const SETTINGS: [&str; 3] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_of_another_column_moves_no_time_whatever_the_session_is_set_to() {
-    let twin = Twin::start(PARCELS).await.unwrap();
+    no_time_moves(PARCELS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_another_column_moves_no_time_by_steps_either() {
+    no_time_moves(BY_STEPS).await;
+}
+
+async fn no_time_moves(case: Case) {
+    let twin = Twin::start(case).await.unwrap();
     twin.prepare().await.unwrap();
     twin.in_every_phase(async |phase| {
         let id = 50 + phase as usize;

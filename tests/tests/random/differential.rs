@@ -4,9 +4,9 @@
 //! `CROSSFADE_SEED` begins at another case (a failure prints its own), `CROSSFADE_DIFFERENTIAL_SECONDS`
 //! goes on for as long, `CROSSFADE_DIFFERENTIAL_GO_ON` reports every difference instead of the first.
 
-mod coverage;
-mod run;
-mod shrink;
+pub(crate) mod coverage;
+pub(crate) mod run;
+pub(crate) mod shrink;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

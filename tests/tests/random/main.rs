@@ -2,6 +2,7 @@
 
 mod differential;
 mod names;
+mod oracle;
 mod properties;
 mod random_split;
 mod torture;

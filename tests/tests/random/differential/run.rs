@@ -14,14 +14,14 @@ use rewrite_rules::Phase;
 use super::coverage::{Coverage, refusal};
 
 /// One of each kind of edge row.
-const AGENTS: u32 = 115;
+pub const AGENTS: u32 = 115;
 /// No statement of the grammar takes a second; a server or proxy that does not answer hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Rows whose ids the grammar knows, rows that only the unified side has, unique indexes that are no
 /// constraints, and no foreign keys on the legacy table: they would act on one side only in the phases
 /// that no longer write it.
-const MORE: &str = "\
+pub const MORE: &str = "\
     ALTER TABLE client_profiles DROP CONSTRAINT client_profiles_iso_agent_id_fkey;
     ALTER TABLE requests DROP CONSTRAINT requests_iso_agent_id_fkey;
     INSERT INTO iso_agents (id, clerk_user_id, email, full_name, role)
@@ -48,18 +48,28 @@ pub struct Bench {
 }
 
 /// A session, and the superuser's way to the same database.
-struct Side {
+pub struct Side {
     port: u16,
     database: String,
     session: RawClient,
-    direct: tokio_postgres::Client,
+    pub direct: tokio_postgres::Client,
+    /// The rows that it began with, once somebody has asked for them, and those behind the last case.
+    rows: [Option<Vec<String>>; 2],
 }
 
 /// What one side answered to a statement, and the rows seen after it.
-struct Step {
-    answer: Vec<String>,
+pub struct Step {
+    pub answer: Vec<String>,
     seen: Option<Vec<String>>,
-    refused: Option<String>,
+    pub refused: Option<String>,
+}
+
+/// Behind which statements of a case that writes the rows are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Looks {
+    /// The last two: inside a transaction, and after its end.
+    AtTheEnd,
+    Always,
 }
 
 pub struct Difference {
@@ -84,19 +94,34 @@ impl fmt::Display for Difference {
 }
 
 impl Side {
-    async fn open(world: &World, port: u16, database: &str) -> anyhow::Result<Side> {
+    pub async fn open(world: &World, port: u16, database: &str) -> anyhow::Result<Side> {
         Ok(Side {
             port,
             database: database.to_owned(),
             session: RawClient::connect(port, database).await?,
             direct: world.postgres.connect(database).await?,
+            rows: [None, None],
         })
+    }
+
+    /// Looks at the rows that the side begins with: a case behind which they are the same needs no others.
+    pub async fn begin(&mut self) -> anyhow::Result<()> {
+        self.rows[0] = Some(self.seen().await?);
+        Ok(())
     }
 
     /// Runs a case from the rows that the side began with, and leaves it with them.
     async fn run(&mut self, case: &Case) -> anyhow::Result<Vec<Step>> {
+        let steps = self.steps(case, Looks::AtTheEnd).await?;
+        self.begin_again(case).await?;
+        Ok(steps)
+    }
+
+    /// Runs a case; nothing is left open behind it.
+    pub async fn steps(&mut self, case: &Case, looks: Looks) -> anyhow::Result<Vec<Step>> {
         let mut steps = Vec::new();
         let mut status = b'I';
+        self.rows[1] = None;
         for (at, statement) in case.statements.iter().enumerate() {
             let answered =
                 tokio::time::timeout(ANSWER_TIMEOUT, send(&mut self.session, statement)).await;
@@ -126,8 +151,8 @@ impl Side {
                 .and_then(|ready| ready.body.first().copied())
                 .unwrap_or(b'I');
             let refused = messages.iter().find_map(refusal);
-            // The last two: inside a transaction, and after its end.
-            let look = case.writes && at + 2 >= case.statements.len() && status != b'E';
+            let now = looks == Looks::Always || at + 2 >= case.statements.len();
+            let look = case.writes && now && status != b'E';
             let stop = refused.is_some();
             let seen = if look && !stop {
                 Some(self.seen().await?)
@@ -145,15 +170,24 @@ impl Side {
         }
         if status != b'I' {
             self.session.simple("ROLLBACK").await?;
+        } else if steps.len() == case.statements.len() {
+            self.rows[1] = steps.last().and_then(|step| step.seen.clone());
         }
-        if case.writes {
+        Ok(steps)
+    }
+
+    /// Brings back the rows that the side began with.
+    pub async fn begin_again(&mut self, case: &Case) -> anyhow::Result<()> {
+        let [began, now] = &self.rows;
+        let same = began.is_some() && began == now;
+        if case.writes && !same {
             self.session.simple("DISCARD TEMP").await?;
             self.direct
                 .batch_execute("SELECT probe.reset()")
                 .await
                 .context("reset")?;
         }
-        Ok(steps)
+        Ok(())
     }
 
     async fn seen(&mut self) -> anyhow::Result<Vec<String>> {
@@ -392,7 +426,7 @@ impl Bench {
     }
 }
 
-fn compare(phase: Phase, case: &Case, expected: &[Step], got: &[Step]) -> Option<Difference> {
+pub fn compare(phase: Phase, case: &Case, expected: &[Step], got: &[Step]) -> Option<Difference> {
     for (at, step) in got.iter().enumerate() {
         if step.refused.is_some() {
             return None;
@@ -479,7 +513,7 @@ fn owned(rows: &[&str]) -> Vec<String> {
     rows.iter().map(|row| (*row).to_owned()).collect()
 }
 
-fn shown(statement: &Statement) -> String {
+pub fn shown(statement: &Statement) -> String {
     let parameters: Vec<String> = statement
         .parameters
         .iter()

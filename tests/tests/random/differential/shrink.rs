@@ -1,6 +1,6 @@
 //! Greedy shrinking: smaller choices that still differ in the same phase.
 
-use crossfade_tests::generate::{self, Choices};
+use crossfade_tests::generate::{self, Case, Choices};
 
 use super::run::{Bench, Difference};
 
@@ -11,6 +11,20 @@ pub async fn shrink(
     bench: &mut Bench,
     choices: Vec<u32>,
     first: &Difference,
+) -> anyhow::Result<Difference> {
+    let (server, phase) = (bench.server, first.phase);
+    shrink_by(server, choices, first, async |case| {
+        bench.run_in(phase, &case).await
+    })
+    .await
+}
+
+/// The same where something else tells whether a case still differs.
+pub async fn shrink_by(
+    server: u32,
+    choices: Vec<u32>,
+    first: &Difference,
+    mut differs: impl AsyncFnMut(Case) -> anyhow::Result<Option<Difference>>,
 ) -> anyhow::Result<Difference> {
     let phase = first.phase;
     let mut best = choices;
@@ -36,7 +50,7 @@ pub async fn shrink(
                     continue;
                 }
                 attempts += 1;
-                let mut replay = Choices::replayed(bench.server, candidate);
+                let mut replay = Choices::replayed(server, candidate);
                 let case = generate::case(&mut replay);
                 let taken = replay.taken();
                 let simpler = taken.len() < best.len()
@@ -44,7 +58,7 @@ pub async fn shrink(
                 if !simpler {
                     continue;
                 }
-                if let Some(difference) = bench.run_in(phase, &case).await? {
+                if let Some(difference) = differs(case).await? {
                     smaller = Some((taken, difference));
                     break;
                 }
