@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use super::guarded::{Callers, Guarded};
 use super::recorded::{self, PASSES_ON};
-use super::{ForeignKey, Lens, Written, quote_ident, quote_literal};
+use super::{ForeignKey, LegacyColumn, Lens, Written, quote_ident, quote_literal};
 
 /// A function to create: its name as SQL, and the `CREATE OR REPLACE FUNCTION` text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,6 +165,9 @@ impl Lens {
                 }
                 for column in &self.columns {
                     (column.lossy, column.not_null).hash(&mut hasher);
+                }
+                if self.columns.iter().any(LegacyColumn::may_be_domain) {
+                    "images of base types".hash(&mut hasher);
                 }
                 written.query.lossy.hash(&mut hasher);
                 self.key.hash(&mut hasher);

@@ -28,7 +28,7 @@ const AS_LEGACY: &str = "(SELECT id::int, small::smallint, code::varchar(8), pad
 
 /// Values for which a legacy column has no room, each for each way to write it, and some that it makes
 /// its own. `{p}` is the phase's own number.
-const VALUES: [(&str, &str); 24] = [
+const VALUES: [(&str, &str); 26] = [
     ("id", "4000000000"),
     ("id", "4000000{p}.5"),
     ("small", "40000"),
@@ -46,9 +46,12 @@ const VALUES: [(&str, &str); 24] = [
     ("zip", "'12a'"),
     ("zip", "'123456'"),
     ("zip", "repeat('7', 6)"),
+    // Nothing that is known before rows are.
+    ("zip", "(SELECT repeat('7', 6))"),
     ("plain", "'12a'"),
     ("plain", "'123456'"),
     ("plain", "repeat('7', 6)"),
+    ("plain", "(SELECT repeat('7', 6))"),
     ("ratio", "1e39::float8"),
     ("flags", "B'1111'"),
     ("day", "'2024-07-01 23:30'::timestamp"),

@@ -385,7 +385,8 @@ impl<'a> Unified<'_, 'a> {
                     output.own(&format!(")::{cast} ELSE {} END", default_value(column)));
                     continue;
                 }
-                match value.filter(|value| self.lens.written.is_some() && !is_default(value)) {
+                let cast = self.lens.written.is_some() && !column.may_be_domain();
+                match value.filter(|value| cast && !is_default(value)) {
                     // Judged already; each row may come by its own type.
                     Some(value) => {
                         output.own("(").client(source, value.extent());
@@ -444,8 +445,9 @@ impl<'a> Unified<'_, 'a> {
                 // The unified column's type, or what makes it of the legacy one, is an assignment's; so
                 // is what becomes of a value of another type, which a cast would take.
                 Some(at)
-                    if self.lens.written.is_none()
-                        && (column.may_be_domain() || column.sql_type == column.unified_type) =>
+                    if column.may_be_domain()
+                        || self.lens.written.is_none()
+                            && column.sql_type == column.unified_type =>
                 {
                     format!("cf_s.cf_c{}", at + 1)
                 }

@@ -6,16 +6,37 @@ use crate::lens::{Function, LegacyColumn, Visible, quote_ident, quote_literal};
 impl Functions<'_> {
     /// The table whose rows images are, created unless it is there. It never has a row: statements
     /// "insert" into it to have types judged.
+    ///
+    /// What may be a domain is there as the type below it, without its length: a cast of a row to a domain
+    /// would cut its values.
     pub(super) fn image_ddl(&self) -> String {
-        let fields: String = self
-            .lens
-            .columns
-            .iter()
+        let columns = || self.lens.columns.iter();
+        let fields: String = columns()
             .map(|c| format!("{} {}, ", quote_ident(&c.name), field_type(c)))
             .collect();
+        let create = if columns().any(LegacyColumn::may_be_domain) {
+            let escaped = |text: &str| text.replace('%', "%%");
+            let fields: String = columns()
+                .map(|c| match c.may_be_domain() {
+                    true => format!("{} %s, ", escaped(&quote_ident(&c.name))),
+                    false => escaped(&format!("{} {}, ", quote_ident(&c.name), field_type(c))),
+                })
+                .collect();
+            let bases: String = columns()
+                .filter(|c| c.may_be_domain())
+                .map(|c| format!(",\n      {}", base_of(&c.sql_type)))
+                .collect();
+            let create = format!(
+                "CREATE TABLE {} ({fields}CHECK (false))",
+                escaped(&self.row)
+            );
+            format!("EXECUTE format({}{bases})", quote_literal(&create))
+        } else {
+            format!("CREATE TABLE {} ({fields}CHECK (false))", self.row)
+        };
         format!(
             "DO $crossfade$ BEGIN\n  IF to_regclass({name}) IS NULL THEN\n\
-             \x20   CREATE TABLE {row} ({fields}CHECK (false));\n\
+             \x20   {create};\n\
              \x20   GRANT SELECT, INSERT ON {row} TO PUBLIC;\n  END IF;\nEND $crossfade$;\n",
             name = quote_literal(&self.row),
             row = self.row,
@@ -135,8 +156,19 @@ impl Functions<'_> {
 
     fn cut(&self) -> impl Iterator<Item = (usize, &LegacyColumn)> {
         let columns = self.lens.columns.iter().enumerate();
-        columns.filter(|(_, c)| field_type(c) != c.sql_type)
+        columns.filter(|(_, c)| c.may_be_domain() || field_type(c) != c.sql_type)
     }
+}
+
+/// SQL of the type that a domain is over, or of the type itself.
+fn base_of(sql_type: &str) -> String {
+    format!(
+        "(WITH RECURSIVE cf_t AS (SELECT oid, typtype, typbasetype FROM pg_catalog.pg_type WHERE oid = {}::regtype \
+         UNION ALL SELECT cf_b.oid, cf_b.typtype, cf_b.typbasetype FROM cf_t JOIN pg_catalog.pg_type AS cf_b \
+         ON cf_b.oid = cf_t.typbasetype AND cf_t.typtype = 'd') \
+         SELECT pg_catalog.format_type(oid, -1) FROM cf_t WHERE typtype <> 'd')",
+        quote_literal(sql_type)
+    )
 }
 
 /// The type of a field of an image: the column's, but where a cast to that would cut a value.
