@@ -382,6 +382,74 @@ async fn each_action_of_a_foreign_key_does_what_it_does_without_us() {
     .unwrap();
 }
 
+/// What a first transaction has done to a tenant, and what a second, which waits for it, does to the house.
+const MEETINGS: [(&str, &str); 5] = [
+    (
+        "UPDATE tenants SET id = 10{n} WHERE id = {n}",
+        "UPDATE houses SET id = 10{n} WHERE id = {n}",
+    ),
+    (
+        "UPDATE tenants SET id = 10{n} WHERE id = {n}",
+        "DELETE FROM houses WHERE id = {n}",
+    ),
+    (
+        "UPDATE tenants SET note = 'met' WHERE id = {n}",
+        "UPDATE houses SET id = 10{n} WHERE id = {n}",
+    ),
+    (
+        "UPDATE tenants SET a = NULL WHERE id = {n}",
+        "UPDATE houses SET id = 10{n} WHERE id = {n}",
+    ),
+    (
+        "DELETE FROM tenants WHERE id = {n}",
+        "UPDATE houses SET id = 10{n} WHERE id = {n}",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_waits_for_whoever_writes_what_refers_to_the_row() {
+    for phase in [Phase::ShadowRead, Phase::DualRead, Phase::UnifiedRead] {
+        let twin = Twin::in_phase(HOUSES, phase).await.unwrap();
+        for (number, (first, second)) in (71..).zip(MEETINGS) {
+            let told = |sql: &str| sql.replace("{n}", &number.to_string());
+            // Nobody refers to its tenant but by what is met here.
+            twin.same(&format!("UPDATE tenants SET f = NULL WHERE f = {number}"))
+                .await
+                .unwrap();
+            let mut said = Vec::new();
+            for (one, other) in [
+                (
+                    twin.another_alone().await.unwrap(),
+                    twin.another_alone().await.unwrap(),
+                ),
+                (twin.another().await.unwrap(), twin.another().await.unwrap()),
+            ] {
+                let alone = said.is_empty();
+                one.batch_execute(&format!("BEGIN; {}", told(first)))
+                    .await
+                    .unwrap();
+                let waiting = pid(&other).await.unwrap();
+                let direct = if alone { &twin.alone } else { &twin.direct };
+                let second = told(second);
+                let commit = async {
+                    until_blocked(direct, waiting).await.unwrap();
+                    answer(&one, "COMMIT").await
+                };
+                said.push(tokio::join!(answer(&other, &second), commit));
+            }
+            assert_eq!(said[0], said[1], "{phase}: {first}; {second}");
+            for table in ["tenants", "houses"] {
+                let all = format!("SELECT * FROM {table} ORDER BY id");
+                twin.same(&all)
+                    .await
+                    .unwrap_or_else(|error| panic!("{phase}: {first}; {second}: {error}"));
+            }
+        }
+        twin.equal_in(phase, "tenants", "dweller").await.unwrap();
+        twin.equal_in(phase, "houses", "place").await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn what_nothing_can_tell_at_repeatable_read_is_refused() {
     let twin = Twin::in_phase(HOUSES, Phase::UnifiedOnly).await.unwrap();

@@ -69,7 +69,7 @@ async fn all(subject: Subject) -> anyhow::Result<()> {
         if only_new && (!complete || seed >= first + CASES_MAX) {
             break;
         }
-        if only_new && !coverage.wants(&case) {
+        if only_new && !coverage.wants(subject, &case) {
             continue;
         }
         let differences = bench.run(&case, Some(&mut coverage)).await?;

@@ -78,9 +78,21 @@ fn add(
 ) {
     let lens = found.managed.lens;
     let refname = found.table.refname();
-    if lens.in_place.is_some() || found.table.renames_columns() {
+    if lens.in_place.is_some() {
         return;
     }
+    // `AS x (a, b)` calls the first columns otherwise.
+    let renamed = found.table.node.get("alias").list("colnames");
+    let called: Vec<&str> = lens
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| {
+            renamed
+                .get(at)
+                .map_or(&*column.name, |name| name.text("sval"))
+        })
+        .collect();
     let mut grouped = HashMap::new();
     for group in groups.iter().filter(|group| group.is("ColumnRef")) {
         let parts = group.column_parts();
@@ -93,17 +105,11 @@ fn add(
             grouped.insert(*column, group);
         }
     }
-    if !lens
-        .key_columns()
-        .all(|key| grouped.contains_key(key.name.as_str()))
-    {
+    let mut keys = lens.key.iter().map(|&at| called[at]);
+    if !keys.clone().all(|key| grouped.contains_key(key)) {
         return;
     }
-    let Some(key) = lens
-        .key_columns()
-        .last()
-        .and_then(|key| grouped.get(key.name.as_str()))
-    else {
+    let Some(key) = keys.next_back().and_then(|key| grouped.get(key)) else {
         return;
     };
     let parts = key.column_parts().len();
@@ -113,13 +119,13 @@ fn add(
     else {
         return;
     };
-    let depend = lens.columns.iter().filter(|column| {
-        !grouped.contains_key(column.name.as_str())
-            && named.has(refname, &column.name)
+    let depend = lens.columns.iter().zip(&called).filter(|(column, name)| {
+        !grouped.contains_key(**name)
+            && named.has(refname, name)
             && !NOT_GROUPED.contains(&column.sql_type.as_str())
     });
     let mut more: String = depend
-        .map(|column| format!(", {}.{}", quote_ident(refname), quote_ident(&column.name)))
+        .map(|(_, name)| format!(", {}.{}", quote_ident(refname), quote_ident(name)))
         .collect();
     if named.unqualified.contains(refname) || named.rows.contains(refname) {
         // The row as a whole is another expression than its columns; its bare name may be another table's column.

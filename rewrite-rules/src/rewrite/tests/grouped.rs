@@ -29,6 +29,10 @@ fn what_depends_on_a_key_that_is_grouped_by_is_grouped_by_as_well() {
                 "SELECT FROM t WHERE EXISTS (SELECT row_to_json(a) FROM ({read}) a \
                  GROUP BY a.id, \"a\".\"role\", \"a\".*)",
             ),
+            (
+                "SELECT x.a, x.b, count(*) FROM old AS x (a, b) GROUP BY x.a",
+                "SELECT x.a, x.b, count(*) FROM ({read}) AS x (a, b) GROUP BY x.a, \"x\".\"b\"",
+            ),
             // Its bare name would be the other table's column.
             (
                 "SELECT row_to_json(t.*), count(*) FROM old t JOIN (VALUES (1)) v (t) ON true GROUP BY t.id",

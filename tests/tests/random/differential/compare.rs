@@ -178,8 +178,12 @@ pub fn compare(
     got: &[Step],
 ) -> Option<Difference> {
     let all: Vec<&Statement> = case.all().collect();
+    // Where what waits is refused nothing has met.
+    let met = case.statements.len().saturating_sub(1);
+    let refused = |step: &Step| step.refused.is_some();
+    let apart = case.waiting.is_some() && got.iter().skip(met).any(refused);
     for (at, step) in got.iter().enumerate() {
-        if step.refused.is_some() {
+        if step.refused.is_some() || apart && at >= met {
             return None;
         }
         let told = |expected: String, got: String| Difference {
@@ -224,6 +228,11 @@ pub fn compare(
             return None;
         }
         if let (Some(wanted), Some(seen)) = (&wanted.seen, &step.seen) {
+            // A role that may change keys and delete nothing leaves no tombstone at REPEATABLE READ, and is recorded.
+            let denied = "permission denied for function tombstone_";
+            if seen.iter().any(|row| row.contains(denied)) {
+                return None;
+            }
             // Side 3 is the unified one, 2 the legacy one; the straight database has only 2.
             let truth: Vec<&str> = wanted.iter().map(|row| row.as_str()).collect();
             let agents: Vec<&str> = truth

@@ -269,9 +269,11 @@ impl Functions<'_> {
             referrer.key.name, child.legacy.name
         );
         let body = format!(
-            "  IF NOT cf_mirror AND current_setting('transaction_isolation') = 'repeatable read' THEN\n\
+            "  IF cf_mirror THEN\n    {lock};\n\
+             \x20 ELSIF current_setting('transaction_isolation') = 'repeatable read' THEN\n\
              \x20   RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = {said},\n      HINT = {hint};\n  END IF;\n\
              \x20 FOR cf_child IN {read} LOOP\n    cf_left := cf_left || cf_child;\n  END LOOP;\n  RETURN cf_left;\n",
+            lock = self.lock_children(referrer),
             said = quote_literal(&said),
             hint = quote_literal(
                 "No constraint of unified stands for it in [table.constraints]. Use READ COMMITTED or SERIALIZABLE."
@@ -292,6 +294,42 @@ impl Functions<'_> {
             &body,
         )
         .after(&image_ddl_of(child, written))
+    }
+
+    /// Locks the legacy rows that refer to `cf_image`, as legacy's own foreign key is about to: whoever writes one of
+    /// them is waited for, and what unified has of it is read behind that.
+    fn lock_children(&self, referrer: &Referrer) -> String {
+        let (child, key) = (&referrer.child, &referrer.key);
+        let strength = match (key.on_delete, key.on_update) {
+            (Action::Cascade, _) => "UPDATE",
+            (Action::SetNull | Action::SetDefault, _)
+            | (_, Action::Cascade | Action::SetNull | Action::SetDefault) => "NO KEY UPDATE",
+            (Action::Nothing | Action::Restrict, Action::Nothing | Action::Restrict) => "KEY SHARE",
+        };
+        let keys = self.lens.legacy_key();
+        let places = key.places(self.lens).unwrap_or_default();
+        let refers: Vec<String> = columns_of(child, key)
+            .iter()
+            .zip(places)
+            .map(|(column, at)| {
+                format!(
+                    "cf_t.{} = (cf_image).{}",
+                    quote_ident(&column.name),
+                    keys[at]
+                )
+            })
+            .collect();
+        let order: Vec<String> = child
+            .legacy_key()
+            .iter()
+            .map(|k| format!("cf_t.{k}"))
+            .collect();
+        format!(
+            "PERFORM 1 FROM {} AS cf_t WHERE {} ORDER BY {} FOR {strength}",
+            child.legacy,
+            refers.join(" AND "),
+            order.join(", ")
+        )
     }
 
     /// Those of `left`, when the row has gone: to be looked at when the foreign key says, but for those that have gone

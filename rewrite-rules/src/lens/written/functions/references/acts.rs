@@ -148,8 +148,9 @@ impl Functions<'_> {
                 self.lens.named(&format!("left_{number}"))
             );
             if new.is_empty() {
+                // Whoever has no rights to the other table calls nothing where nobody refers to the row.
                 behind += &format!(
-                    ";\n      PERFORM {}({left}, cf_record)",
+                    ";\n      IF cardinality({left}) > 0 THEN PERFORM {}({left}, cf_record); END IF",
                     child.function_name(Work::Remove)
                 );
                 continue;
