@@ -11,9 +11,12 @@ use super::bench::Refusal;
 const LIST: &str = include_str!("../../../data/oracle/differences.toml");
 const LIMITS: &str = include_str!("../../../../docs/limits.md");
 
-/// What was refused: by block, by kind and phase; SQLSTATE and words.
+/// SQLSTATE and words of a refusal, by kind and phase.
+type BySide = BTreeMap<(Kind, Phase), (String, String)>;
+
+/// What was refused, by block.
 #[derive(Default)]
-pub struct Refused(BTreeMap<&'static str, BTreeMap<(Kind, Phase), (String, String)>>);
+pub struct Refused(BTreeMap<&'static str, BySide>);
 
 /// One line of the list, but for its reason.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
