@@ -27,6 +27,7 @@ mod splice;
 pub mod statement;
 pub mod strings;
 mod template;
+mod text;
 mod text_functions;
 mod tokens;
 mod tree;

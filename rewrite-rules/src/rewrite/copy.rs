@@ -103,11 +103,8 @@ fn copy_out<'a>(
 ) -> Result<(), Refusal> {
     let mut range = read::reference_range(scope, found)?;
     let tokens = scope.tokens;
-    let after = tokens
-        .tokens
-        .partition_point(|token| token.start < range.end);
     if !scope.statement.list("attlist").is_empty()
-        && let Some((_, close)) = tokens.parenthesised(after)
+        && let Some((_, close)) = tokens.parenthesised(tokens.first_behind(range.end))
     {
         range.end = tokens.tokens[close].end;
     }

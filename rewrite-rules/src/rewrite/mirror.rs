@@ -146,7 +146,7 @@ impl Mirror<'_, '_> {
             LegacyHalf::Query(self.lens.insert_legacy_from(&images))
         };
         let mut statement = Output::default();
-        statement.client(source, self.write.body.clone());
+        statement.client(source, self.write.clauses.body.clone());
         self.new_rows(&mut composer, statement);
         self.finish(composer, source, put, moves, TagVerb::Insert)
     }
@@ -227,17 +227,17 @@ impl Mirror<'_, '_> {
         let write = self.write;
         let mut statement = Output::default();
         if write.is_current_of() {
-            statement.client(source, write.body.clone());
+            statement.client(source, write.clauses.body.clone());
             return self.new_rows(composer, statement);
         }
         let found = |columns: &str| {
             let mut found = Output::default();
             found.own(&format!("SELECT {columns} FROM "));
             found.own(&write.item(&self.lens.unified));
-            if let Some(joined) = write.joined() {
+            if let Some(joined) = write.clauses.joined() {
                 found.own(", ").client(source, joined);
             }
-            if let Some(condition) = write.condition() {
+            if let Some(condition) = write.clauses.condition() {
                 found.own(" WHERE (").client(source, condition).own(")");
             }
             found
@@ -248,7 +248,7 @@ impl Mirror<'_, '_> {
         let mut guarded = guard(&composer.name("lock"));
         if was {
             let mut rows = found(&self.lens.was_shown(&write.alias));
-            let and = if write.condition().is_some() {
+            let and = if write.clauses.condition().is_some() {
                 "AND"
             } else {
                 "WHERE"
@@ -257,14 +257,14 @@ impl Mirror<'_, '_> {
             composer.once("was", rows);
             guarded = guard(&composer.name("was"));
         }
-        match write.condition() {
+        match write.clauses.condition() {
             Some(condition) => statement
-                .client(source, write.body.start..condition.start)
+                .client(source, write.clauses.body.start..condition.start)
                 .own("(")
                 .client(source, condition)
                 .own(&format!(") AND {guarded}")),
             None => statement
-                .client(source, write.body.clone())
+                .client(source, write.clauses.body.clone())
                 .own(&format!(" WHERE {guarded}")),
         };
         self.new_rows(composer, statement);

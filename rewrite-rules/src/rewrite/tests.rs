@@ -2,6 +2,7 @@
 
 mod commands;
 mod grouped;
+mod words;
 
 use crate::lens::Work;
 use crate::{

@@ -267,10 +267,10 @@ impl<'a> Unified<'_, 'a> {
         let from = |output: &mut Output| {
             output.own(" FROM (").own_around(&read, &conditions);
             output.own(&format!(") AS {alias}"));
-            if let Some(joined) = self.write.joined() {
+            if let Some(joined) = self.write.clauses.joined() {
                 output.own(", ").client(source, joined);
             }
-            if let Some(condition) = self.write.condition() {
+            if let Some(condition) = self.write.clauses.condition() {
                 output.own(" WHERE (").client(source, condition).own(")");
             }
         };
@@ -305,7 +305,7 @@ impl<'a> Unified<'_, 'a> {
         from(&mut old);
         if self.mirrors {
             // Makes the locks on legacy come first.
-            let word = if self.write.condition().is_some() {
+            let word = if self.write.clauses.condition().is_some() {
                 "AND"
             } else {
                 "WHERE"
@@ -345,7 +345,7 @@ impl<'a> Unified<'_, 'a> {
         verb: TagVerb,
     ) -> Composed {
         let loses = verb == TagVerb::Update && self.may_lose();
-        if !self.mirrors && self.write.returning.is_none() && !loses {
+        if !self.mirrors && self.write.clauses.returning.is_none() && !loses {
             return composer.end(unified, Answer::default());
         }
         let (new, images) = (composer.name("new"), composer.name("img"));

@@ -174,7 +174,7 @@ impl<'a> Images<'_, 'a> {
             let mut condition = Output::default();
             condition.own("SELECT");
             self.rows(&mut condition, source);
-            if let Some(text) = self.write.condition() {
+            if let Some(text) = self.write.clauses.condition() {
                 condition.own(" WHERE (").client(source, text).own(")");
             }
             composer.query("typed", condition);
@@ -252,7 +252,7 @@ impl<'a> Images<'_, 'a> {
         let alias = &self.write.alias;
         let mut old = Output::default();
         old.own("SELECT ");
-        if self.write.joined().is_some() {
+        if self.write.clauses.joined().is_some() {
             // A row that several rows are joined to is written once.
             old.own(&format!("DISTINCT ON ({}) ", self.keys().join(", ")));
         }
@@ -284,7 +284,7 @@ impl<'a> Images<'_, 'a> {
         for (number, query) in queries.iter().enumerate() {
             query.item(number, &mut old, source);
         }
-        match (look, self.write.condition()) {
+        match (look, self.write.clauses.condition()) {
             (Look::Again(_), condition) => {
                 old.own(
                     " WHERE CASE WHEN cf_f.cf_l IS NULL THEN false \
@@ -307,7 +307,7 @@ impl<'a> Images<'_, 'a> {
     /// The rows that the statement may write, and what it joins.
     fn rows(&self, output: &mut Output, source: &Source<'_>) {
         output.own(&format!(" FROM ({}) AS {}", self.read(), self.write.alias));
-        if let Some(joined) = self.write.joined() {
+        if let Some(joined) = self.write.clauses.joined() {
             output.own(", ").client(source, joined);
         }
     }
@@ -328,7 +328,7 @@ impl<'a> Images<'_, 'a> {
         ));
         found.append(self.carried.values.clone());
         self.rows(&mut found, source);
-        if let Some(condition) = self.write.condition() {
+        if let Some(condition) = self.write.clauses.condition() {
             found.own(" WHERE (").client(source, condition).own(")");
         }
         // In which all lock.
@@ -410,7 +410,7 @@ impl<'a> Images<'_, 'a> {
         let images = composer.name("img");
         // Inside of a WITH that nobody reads it would not be run otherwise.
         composer.call(format!("(SELECT count(*) FROM {images}) >= 0"));
-        if self.write.returning.is_none() {
+        if self.write.clauses.returning.is_none() {
             return composer.select(self.write, source, &images, verb);
         }
         // An image keeps values that the legacy column would cut: its types have no length.
@@ -453,7 +453,7 @@ impl<'a> Images<'_, 'a> {
     fn goes_by_key(&self) -> bool {
         let condition = self.scope.statement.get("where_clause");
         let keys: Vec<&str> = self.lens.key_columns().map(|c| c.name.as_str()).collect();
-        self.write.joined().is_none()
+        self.write.clauses.joined().is_none()
             && condition.find("SubLink").is_none()
             && column_refs(condition, true).into_iter().all(|column| {
                 let parts = column.column_parts();

@@ -31,11 +31,13 @@ use super::target::Place;
 use crate::lens::{LegacyColumn, Lens, Written};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
-use crate::rewrite::merge::{Action, Joined, Merge, When, check_columns, check_keys, returning};
+use crate::rewrite::merge::{Joined, check_columns, check_keys, returning};
 use crate::rewrite::read;
 use crate::rewrite::upsert;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::text::clauses::Merge;
+use crate::text::clauses::merge::{Action, When};
 
 /// What an UPDATE action sets.
 pub(in crate::rewrite) struct Update<'s, 'a> {
@@ -96,7 +98,7 @@ impl<'a> Unified<'_, 'a> {
         composer: Composer,
         source: &mut Source<'a>,
     ) -> Result<Parts<'p, 'a>, Refusal> {
-        let merge = Merge::of(&self.scope, self.target, self.write)?;
+        let merge = self.write.clauses.merge.clone();
         check_columns(&self.scope, self.target)?;
         if !self.lens.written.as_ref().is_some_and(Written::can_rekey) {
             check_keys(&merge, self.target)?;
@@ -226,16 +228,16 @@ impl<'a> Unified<'_, 'a> {
         source: &Source<'_>,
         (when, known): (When, &str),
     ) {
-        let clauses = parts.merge.clauses.iter().enumerate();
-        let clauses: Vec<_> = clauses.filter(|(_, clause)| clause.when == when).collect();
+        let arms = parts.merge.arms.iter().enumerate();
+        let arms: Vec<_> = arms.filter(|(_, arm)| arm.when == when).collect();
         output.own(" CROSS JOIN LATERAL (SELECT ");
-        if clauses.is_empty() {
+        if arms.is_empty() {
             output.own("NULL::int");
         } else {
             output.own("CASE").own(known);
-            for (number, clause) in clauses {
+            for (number, arm) in arms {
                 output.own(" WHEN ");
-                match clause.condition.clone() {
+                match arm.condition.clone() {
                     Some(condition) => output.client(source, condition),
                     None => output.own("true"),
                 };
@@ -252,7 +254,7 @@ impl<'a> Unified<'_, 'a> {
         merge: &Merge<'a>,
     ) -> Result<Vec<Update<'_, 'a>>, Refusal> {
         let mut updates = Vec::new();
-        for (clause, found) in merge.clauses.iter().enumerate() {
+        for (clause, found) in merge.arms.iter().enumerate() {
             let Action::Update(assignments) = &found.action else {
                 continue;
             };
@@ -260,7 +262,7 @@ impl<'a> Unified<'_, 'a> {
             for set in targets.iter().filter(|_| self.lens.written.is_none()) {
                 self.no_row(upsert::assigned(set))?;
             }
-            let (sets, queries) = self.assignments_to(targets, &assignments.split())?;
+            let (sets, queries) = self.assignments_to(targets, assignments)?;
             if self.lens.written.is_none() {
                 self.brings_nothing(&sets, "MERGE")?;
             }

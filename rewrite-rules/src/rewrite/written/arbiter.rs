@@ -14,7 +14,7 @@ use super::Images;
 use crate::lens::{LegacyColumn, Lens, quote_literal};
 use crate::refuse;
 use crate::rewrite::compose::Composer;
-use crate::rewrite::unified_first::arbiter::{Target, has_target};
+use crate::rewrite::unified_first::arbiter::has_target;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tree::Tree;
@@ -134,8 +134,8 @@ impl<'a> Images<'_, 'a> {
         if !predicate.exists() {
             return Ok(());
         }
-        let target = self.write.insert_parts().1.and_then(Target::of);
-        let text = target.and_then(|target| target.predicate);
+        let conflict = self.write.clauses.insert.conflict.as_ref();
+        let text = conflict.and_then(|conflict| conflict.predicate);
         // A predicate of an index has no query in it; elsewhere one may stand.
         let text = text.filter(|_| predicate.find("SubLink").is_none());
         let text = text.ok_or_else(|| self.unknown_target())?;

@@ -28,12 +28,13 @@ use super::{Images, Set, names_of};
 use crate::lens::{Call, LegacyColumn};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::assigned;
-use crate::rewrite::merge::{Action, Joined, When};
+use crate::rewrite::merge::Joined;
 use crate::rewrite::unified_first::Unified;
 use crate::rewrite::unified_first::merge::{Parts, Update};
 use crate::rewrite::unified_first::set_query::{SetQuery, Value};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::text::clauses::merge::{Action, When};
 use crate::tokens::Tokens;
 
 /// Whether nobody has written a row while the statement waited for it.
@@ -52,9 +53,9 @@ impl<'a> Images<'_, 'a> {
         let mut parts = unified.merge_parts(&joined, composer, source)?;
         let sets = unified.updates(&parts.merge)?;
         let mut inserts = Vec::new();
-        for (number, clause) in parts.merge.clauses.iter().enumerate() {
-            if let Action::Insert(values) = &clause.action {
-                let values = unified.insert_values(clause, values.as_ref())?;
+        for (number, arm) in parts.merge.arms.iter().enumerate() {
+            if let Action::Insert(values) = &arm.action {
+                let values = unified.insert_values(arm, values.as_deref())?;
                 inserts.push((number, values));
             }
         }
@@ -141,10 +142,10 @@ impl<'a> Images<'_, 'a> {
                 ("cf_s.cf_number", parts.joined.items.carried("cf_s"))
             }
         };
-        let clauses = parts.merge.clauses.iter().enumerate();
-        let acting = clauses.filter(|(_, clause)| {
-            let acts = matches!(clause.action, Action::Delete | Action::Update(_));
-            acts && clause.when == when
+        let arms = parts.merge.arms.iter().enumerate();
+        let acting = arms.filter(|(_, arm)| {
+            let acts = matches!(arm.action, Action::Delete | Action::Update(_));
+            acts && arm.when == when
         });
         let acting: Vec<String> = acting.map(|(number, _)| number.to_string()).collect();
         let lock = Call::LockOne;
@@ -180,8 +181,8 @@ impl<'a> Images<'_, 'a> {
     ) -> Output {
         let mut output = Output::default();
         output.own("SELECT cf_f.cf_number, cf_f.cf_l AS cf_o, cf_w.cf_do, CASE");
-        for (number, clause) in parts.merge.clauses.iter().enumerate() {
-            if clause.when == when && matches!(clause.action, Action::Update(_)) {
+        for (number, arm) in parts.merge.arms.iter().enumerate() {
+            if arm.when == when && matches!(arm.action, Action::Update(_)) {
                 output.own(&format!(" WHEN cf_w.cf_do = {number} THEN "));
                 self.changed_row(&mut output, source, sets, number);
             }
@@ -243,13 +244,13 @@ impl<'a> Images<'_, 'a> {
         sets: &[Update<'_, 'a>],
     ) -> Output {
         let (mut actions, mut names) = (String::new(), String::new());
-        for (number, clause) in parts.merge.clauses.iter().enumerate() {
-            let word = match clause.action {
+        for (number, arm) in parts.merge.arms.iter().enumerate() {
+            let word = match arm.action {
                 Action::Delete => "DELETE",
                 Action::Update(_) => "UPDATE",
                 Action::Nothing | Action::Insert(_) => continue,
             };
-            if clause.when == when {
+            if arm.when == when {
                 actions += &format!(" WHEN {number} THEN '{word}'");
                 let set = names_of(&set_by(sets, number));
                 names += &format!(" WHEN {number} THEN {set}::text");
@@ -356,8 +357,8 @@ impl<'a> Images<'_, 'a> {
         let alias = &self.write.alias;
         let target = format!("{} AS {alias}", self.lens.image_type());
         let items = Unified::source_items(parts);
-        for number in 0..parts.merge.clauses.len() {
-            let (values, from) = match parts.merge.clauses[number].when {
+        for number in 0..parts.merge.arms.len() {
+            let (values, from) = match parts.merge.arms[number].when {
                 When::Matched => (set_by(sets, number), format!("{target}, {items}")),
                 When::NotMatchedBySource => (set_by(sets, number), target.clone()),
                 When::NotMatchedByTarget => {

@@ -242,7 +242,7 @@ struct Mirror<'w, 'a> {
 impl Mirror<'_, '_> {
     fn insert(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let mut statement = Output::default();
-        statement.client(source, self.write.body.clone());
+        statement.client(source, self.write.clauses.body.clone());
         self.new_rows(&mut composer, statement);
         let after = self.after(&composer);
         self.sync(&mut composer, &after, None, self.reach.part.makes_rows);
@@ -343,11 +343,11 @@ impl Mirror<'_, '_> {
             "SELECT {results} FROM {}",
             write.item(self.target.managed.table)
         ));
-        if let Some(joined) = write.joined() {
+        if let Some(joined) = write.clauses.joined() {
             rows.own(", ").client(source, joined);
         }
         let guard = behind.map(|query| format!("(SELECT count(*) FROM {query}) >= 0"));
-        match (write.condition(), guard) {
+        match (write.clauses.condition(), guard) {
             (Some(condition), Some(guard)) => rows
                 .own(" WHERE (")
                 .client(source, condition)
@@ -385,14 +385,14 @@ impl Mirror<'_, '_> {
         let write = self.write;
         let guard = format!("(SELECT count(*) FROM {query}) >= 0");
         let mut statement = Output::default();
-        match write.condition() {
+        match write.clauses.condition() {
             Some(condition) => statement
-                .client(source, write.body.start..condition.start)
+                .client(source, write.clauses.body.start..condition.start)
                 .own("(")
                 .client(source, condition)
                 .own(&format!(") AND {guard}")),
             None => statement
-                .client(source, write.body.clone())
+                .client(source, write.clauses.body.clone())
                 .own(&format!(" WHERE {guard}")),
         };
         statement

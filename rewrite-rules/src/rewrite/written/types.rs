@@ -40,7 +40,7 @@ impl<'a> Images<'_, 'a> {
         let image = self.lens.image_type();
         let mut from = Output::default();
         from.own(&format!("{image} AS {}", self.write.alias));
-        if let Some(joined) = self.write.joined() {
+        if let Some(joined) = self.write.clauses.joined() {
             from.own(", ").client(source, joined);
         }
         if let Some(relation) = beside {
@@ -84,12 +84,12 @@ impl<'a> Images<'_, 'a> {
         source: &Source<'_>,
         given: &[&'a LegacyColumn],
     ) -> Result<(), Refusal> {
-        let (values, _) = self.write.insert_parts();
+        let insert = &self.write.clauses.insert;
         let select = self.scope.statement.get("select_stmt");
-        let Some(values) = values.filter(|_| select.exists()) else {
+        let Some(values) = insert.source else {
             return Ok(());
         };
-        if select.list("values_lists").is_empty() {
+        if !insert.gives_rows {
             let mut output = self.target_of(given.iter().copied());
             // Each by its name, which can be told where its value stands.
             let columns = select.list("target_list").len();
@@ -115,11 +115,7 @@ impl<'a> Images<'_, 'a> {
             return Ok(());
         }
         let mut seen = HashSet::new();
-        for row in values.slice(1..values.tokens.len()).split() {
-            let Some((inner, _)) = row.parenthesised(0) else {
-                continue;
-            };
-            let items = inner.split();
+        for items in insert.rows().flatten() {
             let judged = given
                 .iter()
                 .zip(items)

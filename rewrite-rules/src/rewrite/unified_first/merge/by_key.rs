@@ -4,11 +4,12 @@
 use super::{Parts, Update};
 use crate::lens::Lens;
 use crate::rewrite::expression::{assigned, first_of_value, own_put};
-use crate::rewrite::merge::{Action, RETURNING, When};
+use crate::rewrite::merge::RETURNING;
 use crate::rewrite::unified_first::Unified;
 use crate::rewrite::unified_first::set_query::Value;
 use crate::rewrite::unified_first::target::Target;
 use crate::splice::{Output, Source};
+use crate::text::clauses::merge::{Action, When};
 
 impl<'a> Unified<'_, 'a> {
     /// `cf_old`: the pairs that the ON condition makes; and what becomes of them.
@@ -83,7 +84,7 @@ impl<'a> Unified<'_, 'a> {
         output.own(", cf_w.cf_do");
         let mut queries = false;
         for update in updates {
-            if parts.merge.clauses[update.clause].when != when {
+            if parts.merge.arms[update.clause].when != when {
                 continue;
             }
             for (at, place) in update.places.iter().enumerate() {
@@ -137,14 +138,14 @@ impl<'a> Unified<'_, 'a> {
             write.own(&format!(" AND (SELECT count(*) FROM {rows}) >= 0"));
         }
         let mut writes = false;
-        for (number, clause) in parts.merge.clauses.iter().enumerate() {
-            let acts = matches!(clause.action, Action::Delete | Action::Update(_));
-            if clause.when != when || !acts {
+        for (number, arm) in parts.merge.arms.iter().enumerate() {
+            let acts = matches!(arm.action, Action::Delete | Action::Update(_));
+            if arm.when != when || !acts {
                 continue;
             }
             writes = true;
             write.own(&format!(" WHEN MATCHED AND {rows}.cf_do = {number} THEN "));
-            if matches!(clause.action, Action::Delete) {
+            if matches!(arm.action, Action::Delete) {
                 write.own("DELETE");
                 continue;
             }

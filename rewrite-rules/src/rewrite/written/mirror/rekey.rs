@@ -45,7 +45,7 @@ impl Mirror<'_, '_> {
                 "Write it under the legacy table's name.",
             );
         };
-        let Some(assignments) = write.assignments().map(|tokens| tokens.extent()) else {
+        let Some(assigned_to) = write.clauses.assigned_to() else {
             return refuse("this UPDATE", "Write it plainly.");
         };
         let columns: Vec<String> = columns.into_iter().map(|name| quote_ident(name)).collect();
@@ -54,9 +54,9 @@ impl Mirror<'_, '_> {
         let (was, before) = (composer.name("was"), composer.name("before"));
 
         let mut statement = Output::default();
-        statement.client(source, write.body.start..assignments.end);
+        statement.client(source, write.clauses.body.start..assigned_to);
         statement.own(" FROM ");
-        if let Some(joined) = write.joined() {
+        if let Some(joined) = write.clauses.joined() {
             statement.client(source, joined).own(", ");
         }
         let same: Vec<String> = columns
@@ -64,7 +64,7 @@ impl Mirror<'_, '_> {
             .map(|key| format!("{}.{key} = ({was}.cf_row).{key}", write.alias))
             .collect();
         statement.own(&format!("{was} WHERE {}", same.join(" AND ")));
-        if let Some(condition) = write.condition() {
+        if let Some(condition) = write.clauses.condition() {
             statement.own(" AND (").client(source, condition).own(")");
         }
         let old: Vec<String> = (1..)
@@ -121,7 +121,7 @@ impl Mirror<'_, '_> {
             write.alias, self.target.managed.table
         );
         let mut was = self.found(source, &row, Some(&composer.name("lock")), true);
-        if write.joined().is_some() {
+        if write.clauses.joined().is_some() {
             let keys: Vec<String> = columns
                 .iter()
                 .map(|key| format!("(cf_row).{key}"))
