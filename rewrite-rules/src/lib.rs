@@ -10,6 +10,7 @@ mod executing;
 mod failure;
 mod hidden;
 pub mod keeping;
+mod legend;
 pub mod lens;
 mod meaning;
 mod mention;

@@ -3,6 +3,8 @@
 //! The parse tree says what a statement means; only the tokens say where its clauses begin and
 //! end. Comments are no tokens here.
 
+mod place;
+
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -16,7 +18,7 @@ pub(crate) struct Token {
     pub end: usize,
     /// Parentheses, brackets and CASE … END around it.
     pub depth: u32,
-    /// A keyword that acts as one where it stands, and names nothing (see [`acts`]).
+    /// A keyword that acts as one where it stands, and names nothing (see [`place`]).
     pub keyword: bool,
     /// What the parser's tree takes for it, in the units of [`crate::cost::WEIGHT_MAX`].
     pub weight: u32,
@@ -105,116 +107,8 @@ pub(crate) fn scan(text: &str) -> Result<Vec<Token>, Unfound> {
             seen: Cell::new(false),
         });
     }
-    place(text, &mut tokens);
+    place::all(text, &mut tokens);
     Ok(tokens)
-}
-
-/// Tells how deep each token stands, and which keywords act as such.
-fn place(text: &str, tokens: &mut [Token]) {
-    #[derive(PartialEq)]
-    enum Open {
-        Parenthesis,
-        Case,
-    }
-    let mut open: Vec<Open> = Vec::new();
-    for at in 0..tokens.len() {
-        let keyword = tokens[at].keyword
-            && acts(
-                &Tokens {
-                    text,
-                    tokens: &*tokens,
-                },
-                at,
-            );
-        tokens[at].keyword = keyword;
-        let here = Tokens {
-            text,
-            tokens: &*tokens,
-        };
-        let symbol = tokens[at].symbol(text.as_bytes());
-        if matches!(symbol, b')' | b']') {
-            // What is no SQL may leave a CASE open.
-            while open.pop() == Some(Open::Case) {}
-        } else if here.is(at, "end") && open.last() == Some(&Open::Case) {
-            open.pop();
-        }
-        let opens = match symbol {
-            b'(' | b'[' => Some(Open::Parenthesis),
-            _ => here.is(at, "case").then_some(Open::Case),
-        };
-        tokens[at].depth = u32::try_from(open.len()).unwrap_or(u32::MAX);
-        open.extend(opens);
-    }
-}
-
-/// What begins another clause behind a result or a condition. None of these can be a label without AS.
-const CLAUSES: [&str; 17] = [
-    "from",
-    "into",
-    "where",
-    "group",
-    "having",
-    "window",
-    "union",
-    "intersect",
-    "except",
-    "order",
-    "limit",
-    "offset",
-    "fetch",
-    "for",
-    "on",
-    "returning",
-    "with",
-];
-
-/// What may follow AS beside a label: a statement, or what is said of a WITH query.
-const BEHIND_AS: [&str; 11] = [
-    "select",
-    "values",
-    "table",
-    "with",
-    "insert",
-    "update",
-    "delete",
-    "merge",
-    "execute",
-    "not",
-    "materialized",
-];
-
-/// Whether a keyword is no name where it stands. Before it everything is told apart already.
-fn acts(tokens: &Tokens<'_>, at: usize) -> bool {
-    let before = |back: usize, word: &str| at >= back && tokens.is(at - back, word);
-    if at > 0 && tokens.is_symbol(&tokens.tokens[at - 1], ".") {
-        return false;
-    }
-    if before(1, "as") && !tokens.is_any(at, &BEHIND_AS) {
-        return false;
-    }
-    if tokens.is(at, "from") {
-        // IS [NOT] DISTINCT FROM; `SELECT a distinct FROM t` has a label before it.
-        return !(before(1, "distinct")
-            && (before(2, "is") || before(2, "not") && before(3, "is")));
-    }
-    if tokens.is(at, "group") {
-        // WITHIN GROUP (…)
-        return tokens.is(at + 1, "by");
-    }
-    if tokens.is(at, "with") {
-        // timestamp with time zone
-        return !tokens.is(at + 1, "time");
-    }
-    if tokens.is(at, "case") {
-        // `SELECT a case FROM t` has a label without AS; of END that makes no difference.
-        let next = tokens.tokens.get(at + 1);
-        let ends = |token: &Token| {
-            let symbols = [b',', b';', b')'];
-            symbols.contains(&token.symbol(tokens.text.as_bytes()))
-        };
-        return !(next.is_none_or(ends) || tokens.is_any(at + 1, &CLAUSES));
-    }
-    true
 }
 
 /// Measured with lists of each kind: a name may become a column of its own with all that belongs to one
@@ -360,13 +254,13 @@ impl<'a> Tokens<'a> {
 
     /// From the first token up to the next clause, or to the end of the parentheses around.
     pub fn up_to_clause(&self) -> Tokens<'a> {
-        self.up_to(|at| self.is_any(at, &CLAUSES))
+        self.up_to(|at| self.is_any(at, &place::CLAUSES))
     }
 
     /// From the first token up to the next item of the list, or to where the list ends.
     pub fn up_to_item(&self) -> Tokens<'a> {
         let comma = |at: usize| self.is_symbol(&self.tokens[at], ",");
-        self.up_to(|at| comma(at) || self.is_any(at, &CLAUSES))
+        self.up_to(|at| comma(at) || self.is_any(at, &place::CLAUSES))
     }
 
     fn up_to(&self, ends: impl Fn(usize) -> bool) -> Tokens<'a> {

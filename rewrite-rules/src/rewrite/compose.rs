@@ -18,6 +18,7 @@ use std::ops::Range;
 use super::Plan;
 use super::clauses::Write;
 use super::returning::Carried;
+use crate::legend::query;
 use crate::lens::TableName;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, TagVerb};
@@ -173,10 +174,10 @@ impl Composer {
             write.alias
         ));
         statement.append(carried.values.clone());
-        self.query("ups", statement);
-        let all = self.name("ups");
+        self.query(query::UPS, statement);
+        let all = self.name(query::UPS);
         self.query(
-            "new",
+            query::NEW,
             if carried.is_empty() {
                 format!("SELECT (cf_row).* FROM {all}")
             } else {

@@ -114,7 +114,7 @@ fn copy_out<'a>(
         .map(|name| quote_ident(name))
         .collect();
     let lens = found.managed.lens;
-    let read = read::relation(lens, found.managed.migration.phase, &[]);
+    let read = read::relation(lens, found.managed.migration.phase, &[]).sql;
     let alias = quote_ident(&lens.legacy.name);
     source.edit(
         range,

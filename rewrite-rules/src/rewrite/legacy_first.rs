@@ -21,6 +21,7 @@ use super::expression::{is_bare, is_default};
 use super::returning::Carried;
 use super::{ManagedRef, Scope, upsert};
 use crate::failure::Failure;
+use crate::legend::query;
 use crate::lens::{Lens, Work, quote_ident};
 use crate::refuse;
 use crate::rule_set::OnUnifiedError;
@@ -94,8 +95,8 @@ impl Shape<'_, '_> {
         let mut statement = Output::default();
         statement.client(source, self.write.clauses.body.clone());
         statement.append(returned(self.write, &self.carried, &self.lens.legacy));
-        composer.query("new", statement);
-        composer.name("new")
+        composer.query(query::NEW, statement);
+        composer.name(query::NEW)
     }
 
     fn put(&self, mut composer: Composer, source: &Source<'_>, verb: TagVerb) -> Composed {
@@ -106,7 +107,7 @@ impl Shape<'_, '_> {
         }
         let put = self.lens.put_from(&new);
         if self.write.clauses.returning.is_some() {
-            composer.query("put", put);
+            composer.query(query::PUT, put);
             return composer.select_rows(self.write, source, &new, &self.carried, verb);
         }
         // An upsert from n images counts n rows: its tag needs only another verb.
@@ -144,7 +145,7 @@ impl Shape<'_, '_> {
                 "Write it plainly.",
             ));
         };
-        let new = composer.name("new");
+        let new = composer.name(query::NEW);
         if write.is_current_of() {
             self.update_at_cursor(&mut composer, source, table)?;
         } else {
@@ -200,7 +201,7 @@ impl Shape<'_, '_> {
     fn update_locked(&self, composer: &mut Composer, source: &Source<'_>, assigned_to: usize) {
         let write = self.write;
         let alias = &write.alias;
-        let (old, new) = (composer.name("old"), composer.name("new"));
+        let (old, new) = (composer.name(query::OLD), composer.name(query::NEW));
         let joined = write.clauses.joined();
         let keys = self.lens.legacy_key();
 
@@ -228,7 +229,7 @@ impl Shape<'_, '_> {
         } else {
             locked.own(" FOR UPDATE");
         }
-        composer.once("old", locked);
+        composer.once(query::OLD, locked);
 
         let mut statement = Output::default();
         statement.client(source, write.clauses.body.start..assigned_to);
@@ -246,7 +247,7 @@ impl Shape<'_, '_> {
         }
         statement.own(&format!(" RETURNING {alias}.*, {old}.cf_row"));
         statement.append(self.carried.values.clone());
-        composer.query("new", statement);
+        composer.query(query::NEW, statement);
         composer.call(format!(
             "CASE WHEN (SELECT count(*) FROM {old}) = (SELECT count(*) FROM {new}) THEN true ELSE {} END",
             Failure::KeyChanged.unless_true(&format!("(SELECT count(*) FROM {new})"))
@@ -287,7 +288,7 @@ impl Shape<'_, '_> {
             write.alias
         ));
         statement.append(self.carried.values.clone());
-        composer.query("new", statement);
+        composer.query(query::NEW, statement);
         Ok(())
     }
 

@@ -23,6 +23,7 @@ use super::compose::{Composed, Composer};
 use super::items::Items;
 use super::returning::results;
 use super::{ManagedRef, Scope, read, whole_row};
+use crate::legend::query;
 use crate::lens::{TableName, quote_ident};
 use crate::refuse;
 use crate::rule_set::Side;
@@ -195,7 +196,7 @@ impl Composer {
         if write.clauses.returning.is_some() {
             statement.own(&joined.rows());
         }
-        self.query("new", statement);
+        self.query(query::NEW, statement);
     }
 
     /// Ends with what the client asks of the rows of [`Composer::own_merge`].
@@ -226,7 +227,7 @@ impl Composer {
         if let Some(list) = write.clauses.returning.clone() {
             last.client(source, list);
         }
-        last.own(&format!(" FROM {} AS cf_all", self.name("new")));
+        last.own(&format!(" FROM {} AS cf_all", self.name(query::NEW)));
         if !hide_rows {
             last.own(" CROSS JOIN LATERAL (SELECT cf_all.cf_action AS \"merge_action\") AS cf_x");
             last.own(&format!(
@@ -250,7 +251,7 @@ impl Composer {
         };
         format!(
             "(SELECT (cf_row).* FROM {} WHERE {condition})",
-            self.name("new")
+            self.name(query::NEW)
         )
     }
 }

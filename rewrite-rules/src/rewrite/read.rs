@@ -193,14 +193,15 @@ impl<'t> SystemColumns<'t> {
 }
 
 /// The lens's read as a phase wants it.
-pub(super) fn relation(lens: &Lens, phase: Phase, conditions: &[String]) -> String {
+pub(super) fn relation(lens: &Lens, phase: Phase, conditions: &[Output]) -> Output {
+    let mut read = lens.read_where(conditions);
     match phase {
-        Phase::DualRead if lens.in_place.is_none() => lens.read_with_fallback(conditions),
-        Phase::DualRead => lens.read_where(conditions),
-        // Not read by clients there, but by a shadow read.
-        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => lens.read_where(conditions),
-        Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => lens.read_where(conditions),
+        Phase::DualRead if lens.in_place.is_none() => _ = read.own(&lens.fallback()),
+        // Of these the first are not read by clients, but by a shadow read.
+        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {}
+        Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => {}
     }
+    read
 }
 
 /// `ONLY` a partitioned table has no row: all are in its partitions. Of which kind the legacy table is no
@@ -214,15 +215,15 @@ fn not_partitioned(lens: &Lens) -> String {
 }
 
 /// A query for the legacy rows as a statement names the table: `ONLY` it, or with its partitions.
-pub(super) fn only(found: &ManagedRef<'_>, read: String) -> String {
+pub(super) fn only(found: &ManagedRef<'_>, read: impl Into<Output>) -> Output {
     let lens = found.managed.lens;
     if found.table.node.flag("inh") || lens.in_place.is_some() {
-        return read;
+        return read.into();
     }
-    format!(
-        "SELECT * FROM ({read}) AS cf_o WHERE {}",
-        not_partitioned(lens)
-    )
+    let mut only = Output::from("SELECT * FROM (");
+    only.append(read.into());
+    only.own(&format!(") AS cf_o WHERE {}", not_partitioned(lens)));
+    only
 }
 
 fn substitute(
@@ -233,7 +234,7 @@ fn substitute(
 ) -> Result<(), Refusal> {
     let lens = found.managed.lens;
     let conditions = invert::conditions(&found.table, lens, scope.tokens);
-    let read = only(found, relation(lens, phase, &texts(&conditions)));
+    let read = only(found, relation(lens, phase, &conditions));
     let mut range = reference_range(scope, found)?;
     let mut head = "(";
     // TABLE t is SELECT * FROM t, but takes nothing else than a name.
@@ -242,20 +243,12 @@ fn substitute(
         head = "SELECT * FROM (";
     }
     let mut with = Output::default();
-    with.own(head).own_around(&read, &conditions).own(")");
+    with.own(head).append(read).own(")");
     if found.table.alias().is_none() {
         with.own(&format!(" AS {}", quote_ident(found.table.table())));
     }
     source.edit(range, with);
     Ok(())
-}
-
-/// The SQL of conditions.
-pub(super) fn texts(conditions: &[Output]) -> Vec<String> {
-    conditions
-        .iter()
-        .map(|condition| condition.sql.clone())
-        .collect()
 }
 
 /// The bytes of a table reference without its alias: `ONLY`, the name, `*`.

@@ -46,6 +46,7 @@ use super::returning::Carried;
 use super::unified_first::set_query::{SetQuery, Value};
 use super::unified_first::{self, Unified};
 use super::{ManagedRef, Scope, legacy_first, read};
+use crate::legend::query;
 use crate::lens::{Call, LegacyColumn, Lens, Written, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
@@ -142,8 +143,8 @@ impl<'a> Images<'_, 'a> {
         unified.images(&mut given, source)?;
         let columns = unified.given_columns()?;
         self.judge_inserted(&mut composer, source, &columns)?;
-        composer.once("given", given);
-        let given = composer.name("given");
+        composer.once(query::GIVEN, given);
+        let given = composer.name(query::GIVEN);
         let conflict = self.scope.statement.get("on_conflict_clause");
         if conflict.int("action") == UPDATE {
             return self.upsert(composer, source, &unified, &arbiter);
@@ -177,14 +178,14 @@ impl<'a> Images<'_, 'a> {
             if let Some(text) = self.write.clauses.condition() {
                 condition.own(" WHERE (").client(source, text).own(")");
             }
-            composer.query("typed", condition);
+            composer.query(query::TYPED, condition);
         }
         self.judge_assignments(&mut composer, source, &assigned, None);
         let (sets, queries) = assigned;
         let mut new = self.new_row(source, &sets);
         new.own(" AS cf_n");
         self.old_rows(&mut composer, source, &look, (&queries, Some(new)));
-        let old = composer.name("old");
+        let old = composer.name(query::OLD);
         let arguments = format!(
             "{}, {}, {}, {}, {}",
             self.array("cf_o", &old),
@@ -226,7 +227,7 @@ impl<'a> Images<'_, 'a> {
     fn delete(&self, mut composer: Composer, source: &mut Source<'a>) -> Composed {
         let look = self.look(source);
         self.old_rows(&mut composer, source, &look, (&[], None));
-        let old = composer.name("old");
+        let old = composer.name(query::OLD);
         let arguments = format!(
             "{}, {}, {}",
             self.array("cf_o", &old),
@@ -271,7 +272,7 @@ impl<'a> Images<'_, 'a> {
                 }
                 old.own(&format!(
                     " FROM {} AS cf_f CROSS JOIN LATERAL (SELECT {}) AS {alias}{}",
-                    composer.name("found"),
+                    composer.name(query::FOUND),
                     self.lens.image_fields("cf_f.cf_l"),
                     items.from("cf_f")
                 ));
@@ -301,7 +302,7 @@ impl<'a> Images<'_, 'a> {
             }
             (Look::ByKey | Look::Once, None) => {}
         }
-        composer.once("old", old);
+        composer.once(query::OLD, old);
     }
 
     /// The rows that the statement may write, and what it joins.
@@ -313,7 +314,7 @@ impl<'a> Images<'_, 'a> {
     }
 
     fn read(&self) -> String {
-        read::only(self.target, self.lens.read())
+        read::only(self.target, self.lens.read()).sql
     }
 
     /// `cf_found`: what the statement finds, each row as it was and as it is under its locks.
@@ -333,7 +334,7 @@ impl<'a> Images<'_, 'a> {
         }
         // In which all lock.
         found.own(&format!(" ORDER BY {}) AS cf_f", self.keys().join(", ")));
-        composer.once("found", found);
+        composer.once(query::FOUND, found);
     }
 
     /// The key's columns by the client's name of the table.
@@ -406,8 +407,8 @@ impl<'a> Images<'_, 'a> {
         images: Output,
         (verb, sets): (TagVerb, &[Set<'_, 'a>]),
     ) -> Composed {
-        composer.once("img", images);
-        let images = composer.name("img");
+        composer.once(query::IMG, images);
+        let images = composer.name(query::IMG);
         // Inside of a WITH that nobody reads it would not be run otherwise.
         composer.call(format!("(SELECT count(*) FROM {images}) >= 0"));
         if self.write.clauses.returning.is_none() {
@@ -421,7 +422,7 @@ impl<'a> Images<'_, 'a> {
         let rows = if self.carried.is_empty() {
             typed
         } else {
-            self.with_carried(&typed, &composer.name("old"), sets)
+            self.with_carried(&typed, &composer.name(query::OLD), sets)
         };
         composer.select_rows(self.write, source, &rows, &self.carried, verb)
     }

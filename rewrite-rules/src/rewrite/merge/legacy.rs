@@ -14,6 +14,7 @@
 //! Rows that go are removed first: one that comes may have a unique value of theirs.
 
 use super::{Joined, check_keys, returning};
+use crate::legend::query;
 use crate::lens::Work;
 use crate::rewrite::clauses::Write;
 use crate::rewrite::compose::{Composed, Composer};
@@ -49,7 +50,7 @@ pub(in crate::rewrite) fn compose<'a>(
         format!(
             "(SELECT {}(array_agg({row}), {record}) FROM {} WHERE cf_action {sign} 'DELETE')",
             lens.function_name(work),
-            composer.name("new")
+            composer.name(query::NEW)
         )
     };
     let (remove, put) = (call(Work::Remove, "="), call(Work::Put, "<>"));
@@ -62,7 +63,7 @@ pub(in crate::rewrite) fn compose<'a>(
         }
         (false, true) => {
             let put = lens.put_from(&composer.merged(None));
-            composer.query("put", put);
+            composer.query(query::PUT, put);
         }
     }
     Ok(composer.select_own_merge(source, (write, &joined)))

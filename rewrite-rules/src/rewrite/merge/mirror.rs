@@ -15,6 +15,7 @@
 //! the same columns then.
 
 use super::{Joined, check_keys, returning};
+use crate::legend::query;
 use crate::lens::Lens;
 use crate::phase::Phase;
 use crate::refuse;
@@ -57,7 +58,7 @@ pub(in crate::rewrite) fn compose<'a>(
 
     let was = !full && carried.moves;
     lock(&mut composer, (merge, write, lens), source, was);
-    let behind = composer.name(if was { "was" } else { "lock" });
+    let behind = composer.name(if was { query::WAS } else { query::LOCK });
     let statement = Composer::merge_behind(source, write, &behind);
     composer.own_merge(statement, (write, &joined), &lens.unified);
     if full {
@@ -127,15 +128,15 @@ fn lock(
         rows
     };
     let keys = found(&lens.legacy_key_of(&write.alias));
-    composer.once("lock", lens.lock_legacy(&keys.sql));
+    composer.once(query::LOCK, lens.lock_legacy(keys));
     if was {
         let mut rows = found(&lens.was_shown(&write.alias));
         rows.own(&format!(
             " WHERE (SELECT count(*) FROM {}) >= 0 FOR UPDATE OF {}",
-            composer.name("lock"),
+            composer.name(query::LOCK),
             write.alias
         ));
-        composer.once("was", rows);
+        composer.once(query::WAS, rows);
     }
 }
 
@@ -163,15 +164,18 @@ fn put_changed(composer: &mut Composer, merge: &Merge<'_>, lens: &Lens, carried:
     let (inserted, updated, gone) = (images("INSERT"), images("UPDATE"), images("DELETE"));
     let hidden = lens.hidden_from(&composer.merged(None));
     if carried.inserts {
-        composer.query("put", lens.insert_legacy_from(&inserted));
+        composer.query(query::PUT, lens.insert_legacy_from(&inserted));
     }
     if !carried.columns.is_empty() {
-        composer.query("upd", lens.update_legacy_from(&updated, &carried.columns));
+        composer.query(
+            query::UPD,
+            lens.update_legacy_from(&updated, &carried.columns),
+        );
     }
     if carried.moves {
-        let shown = lens.shown_among(&composer.merged(Some("UPDATE")), &composer.name("was"));
+        let shown = lens.shown_among(&composer.merged(Some("UPDATE")), &composer.name(query::WAS));
         let shown = format!("({})", lens.read_from(&shown));
-        composer.query("shown", lens.put_legacy_from(&shown, Some(&[])));
+        composer.query(query::SHOWN, lens.put_legacy_from(&shown, Some(&[])));
         composer.call(lens.hide_legacy_call(&format!("({hidden})")));
     }
     if merge.deletes() {

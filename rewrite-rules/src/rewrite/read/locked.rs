@@ -14,7 +14,7 @@
 //! rows as they are then. Their condition is looked at again, as PostgreSQL does with a row that
 //! changed while it was waited for; hence nothing in it may be told apart by how often it is run.
 
-use super::{ManagedRef, Scope, invert, only, reference_range, relation, texts};
+use super::{ManagedRef, Scope, invert, only, reference_range, relation};
 use crate::lens::{Call, Lens, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
@@ -148,7 +148,7 @@ impl<'a> Locked<'a> {
             lens.call_name(Call::Lock),
             lens.image_row(&alias),
             keys.join(", "),
-            only(found, lens.read()),
+            only(found, lens.read()).sql,
         ));
         self.condition(scope, found, &mut with, source)?;
         with.own(&format!("), {mirrors}) AS {})", Lens::IMAGE));
@@ -174,29 +174,25 @@ impl<'a> Locked<'a> {
         found: &ManagedRef<'a>,
         source: &mut Source<'a>,
     ) -> Result<(), Refusal> {
-        const KEYS: &str = "cf keys";
         let lens = found.managed.lens;
         let alias = quote_ident(found.table.refname());
         let range = reference_range(scope, found)?;
         let keys = lens.legacy_key();
         let keys: Vec<String> = keys.iter().map(|key| format!("{alias}.{key}")).collect();
         let conditions = invert::conditions(&found.table, lens, scope.tokens);
-        let read = only(
-            found,
-            relation(lens, found.managed.migration.phase, &texts(&conditions)),
-        );
-        let lock = lens.lock_legacy(KEYS);
-        let (before, behind) = lock.split_once(KEYS).unwrap_or_default();
+        let phase = found.managed.migration.phase;
+        let read = only(found, relation(lens, phase, &conditions));
+        let mut rows = Output::from(format!(
+            "SELECT {} FROM ({}) AS {alias}",
+            keys.join(", "),
+            only(found, lens.read()).sql
+        ));
+        self.condition(scope, found, &mut rows, source)?;
         let mut with = Output::default();
-        with.own("(SELECT * FROM (")
-            .own_around(&read, &conditions)
-            .own(&format!(
-                ") AS {alias} WHERE (SELECT count(*) FROM ({before}SELECT {} FROM ({}) AS {alias}",
-                keys.join(", "),
-                only(found, lens.read())
-            ));
-        self.condition(scope, found, &mut with, source)?;
-        with.own(&format!("{behind}) AS cf_l) >= 0)"));
+        with.own("(SELECT * FROM (").append(read);
+        with.own(&format!(") AS {alias} WHERE (SELECT count(*) FROM ("))
+            .append(lens.lock_legacy(rows))
+            .own(") AS cf_l) >= 0)");
         if found.table.alias().is_none() {
             with.own(&format!(" AS {alias}"));
         }

@@ -223,7 +223,7 @@ impl Unified<'_, '_> {
         if constant.is("ParamRef") {
             // A value by the time that a plan is made for it.
             let value = format!("{}::{}", tokens.str(token), column.sql_type);
-            let unified = format!("({})", column.search_value(&value));
+            let unified = format!("({})", column.search_value(value).sql);
             return Some((token.start..token.end, unified));
         }
         if !constant.is("AConst") {

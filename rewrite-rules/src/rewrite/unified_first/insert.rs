@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use super::Unified;
 use super::generated::Overriding;
 use super::target::Place;
+use crate::legend::query;
 use crate::lens::{Generated, LegacyColumn, Lens, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::{
@@ -231,9 +232,9 @@ impl<'a> Unified<'_, 'a> {
             return composer.end(statement, Answer::default());
         }
         statement.own(&format!(" RETURNING {}.*", self.write.alias));
-        composer.query("new", statement);
-        let (new, images) = (composer.name("new"), composer.name("img"));
-        composer.query("img", self.read_back(loses, &new));
+        composer.query(query::NEW, statement);
+        let (new, images) = (composer.name(query::NEW), composer.name(query::IMG));
+        composer.query(query::IMG, self.read_back(loses, &new));
         if self.mirrors {
             composer.call(self.lens.put_legacy_call(&images));
         }

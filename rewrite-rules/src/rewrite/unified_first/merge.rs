@@ -28,6 +28,7 @@ mod insert;
 use super::Unified;
 use super::set_query::{SetQuery, Value};
 use super::target::Place;
+use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, Written};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
@@ -138,7 +139,7 @@ impl<'a> Unified<'_, 'a> {
             Lens::ROW,
             Lens::IMAGE
         );
-        parts.composer.query("no", mistake);
+        parts.composer.query(query::NO, mistake);
     }
 
     /// The rows behind USING, evaluated once, each with a number.
@@ -149,18 +150,18 @@ impl<'a> Unified<'_, 'a> {
             parts.joined.items.rows()
         ));
         rows.client(source, parts.merge.source.clone());
-        parts.composer.once("src", rows);
+        parts.composer.once(query::SRC, rows);
     }
 
     /// The source under the client's names: to stand in FROM.
     pub(in crate::rewrite) fn source_items(parts: &Parts<'_, 'a>) -> String {
-        let rows = parts.composer.name("src");
+        let rows = parts.composer.name(query::SRC);
         format!("{rows} AS cf_s{}", parts.joined.items.from("cf_s"))
     }
 
     /// The rows of the target.
     fn read(&self) -> String {
-        read::only(self.target, self.lens.read())
+        read::only(self.target, self.lens.read()).sql
     }
 
     pub(in crate::rewrite) fn join(
@@ -196,15 +197,15 @@ impl<'a> Unified<'_, 'a> {
         } else {
             self.join(parts, &mut found, source);
         }
-        parts.composer.query("keys", found);
-        let keys = parts.composer.name("keys");
-        let locked = self.lens.lock_legacy(&format!("SELECT * FROM {keys}"));
-        parts.composer.once("lock", locked);
+        parts.composer.query(query::KEYS, found);
+        let keys = parts.composer.name(query::KEYS);
+        let locked = self.lens.lock_legacy(format!("SELECT * FROM {keys}"));
+        parts.composer.once(query::LOCK, locked);
     }
 
     /// Makes the locks on legacy come first.
     fn guard(&self, parts: &Parts<'_, 'a>) -> Option<String> {
-        let lock = parts.composer.name("lock");
+        let lock = parts.composer.name(query::LOCK);
         self.mirrors
             .then(|| format!("(SELECT count(*) FROM {lock}) >= 0"))
     }
@@ -297,7 +298,7 @@ impl<'a> Unified<'_, 'a> {
             .map(|name| format!("SELECT * FROM {name}"))
             .collect();
         composer.query(
-            "new",
+            query::NEW,
             if all.is_empty() {
                 // Nothing but DO NOTHING.
                 format!(
@@ -323,7 +324,7 @@ impl<'a> Unified<'_, 'a> {
             ));
         }
         let image = self.lens.read_from("(SELECT (cf_all.cf_row).*)");
-        let rows = composer.name("src");
+        let rows = composer.name(query::SRC);
         let from = format!(
             " LEFT JOIN {rows} AS cf_s ON cf_s.cf_number = cf_all.cf_number{}",
             joined.items.from("cf_s")

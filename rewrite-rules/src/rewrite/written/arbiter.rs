@@ -11,6 +11,7 @@
 //! constraint's. Nobody runs that query, but PostgreSQL says what is wrong with it.
 
 use super::Images;
+use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, quote_literal};
 use crate::refuse;
 use crate::rewrite::compose::Composer;
@@ -145,7 +146,7 @@ impl<'a> Images<'_, 'a> {
             self.lens.image_type()
         ));
         judged.client(source, text.extent()).own(")");
-        composer.query("target", judged);
+        composer.query(query::TARGET, judged);
         Ok(())
     }
 

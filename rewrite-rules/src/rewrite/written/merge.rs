@@ -25,6 +25,7 @@
 //! row would.
 
 use super::{Images, Set, names_of};
+use crate::legend::query;
 use crate::lens::{Call, LegacyColumn};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::assigned;
@@ -62,11 +63,11 @@ impl<'a> Images<'_, 'a> {
         self.judge_actions(&mut parts, source, (&sets, &inserts));
         let mut acts = Output::default();
         self.found(&unified, &mut parts, source, &sets);
-        acts.append(self.acts_on(&parts, "old", When::Matched, &sets));
+        acts.append(self.acts_on(&parts, query::OLD, When::Matched, &sets));
         if parts.merge.has(When::NotMatchedBySource) {
             self.left(&unified, &mut parts, source, &sets);
             acts.own(" UNION ALL ");
-            acts.append(self.acts_on(&parts, "left", When::NotMatchedBySource, &sets));
+            acts.append(self.acts_on(&parts, query::LEFT, When::NotMatchedBySource, &sets));
         }
         if parts.merge.has(When::NotMatchedByTarget) {
             unified.which(&mut parts, source);
@@ -90,9 +91,9 @@ impl<'a> Images<'_, 'a> {
         let mut pairs = self.locked(parts, when);
         unified.join(parts, &mut pairs, source);
         unified.decision(parts, &mut pairs, source, when);
-        self.in_order(parts, pairs, "pairs");
+        self.in_order(parts, pairs, query::PAIRS);
         let mut old = self.as_locked(parts, source, (when, sets));
-        let pairs = parts.composer.name("pairs");
+        let pairs = parts.composer.name(query::PAIRS);
         old.own(&format!(" FROM {pairs} AS cf_f"))
             .own(&parts.joined.from("cf_f"));
         self.decided(unified, parts, &mut old, source, when);
@@ -101,7 +102,7 @@ impl<'a> Images<'_, 'a> {
         ));
         old.client(source, parts.merge.condition.clone())
             .own(") END");
-        parts.composer.once("old", old);
+        parts.composer.once(query::OLD, old);
     }
 
     /// `cf_left`: the rows that no row of the source was joined to.
@@ -113,7 +114,7 @@ impl<'a> Images<'_, 'a> {
         sets: &[Update<'_, 'a>],
     ) {
         let when = When::NotMatchedBySource;
-        let (old, alias) = (parts.composer.name("old"), &self.write.alias);
+        let (old, alias) = (parts.composer.name(query::OLD), &self.write.alias);
         let mut rest = self.locked(parts, when);
         rest.own(&format!(" FROM ({}) AS {alias}", self.read()));
         unified.decision(parts, &mut rest, source, when);
@@ -126,12 +127,15 @@ impl<'a> Images<'_, 'a> {
             " WHERE NOT EXISTS (SELECT FROM {old} WHERE {})",
             same.join(" AND ")
         ));
-        self.in_order(parts, rest, "rest");
+        self.in_order(parts, rest, query::REST);
         let mut left = self.as_locked(parts, source, (when, sets));
-        left.own(&format!(" FROM {} AS cf_f", parts.composer.name("rest")));
+        left.own(&format!(
+            " FROM {} AS cf_f",
+            parts.composer.name(query::REST)
+        ));
         self.decided(unified, parts, &mut left, source, when);
         left.own(" WHERE NOT cf_f.cf_l IS NULL");
-        parts.composer.once("left", left);
+        parts.composer.once(query::LEFT, left);
     }
 
     /// The rows as they are found, locked where a clause does something to them. FROM is to follow.
@@ -289,8 +293,8 @@ impl<'a> Images<'_, 'a> {
         insert.own(&format!(
             ")::{image}, NULL FROM {} AS cf_p JOIN {} AS cf_s ON cf_s.cf_number = cf_p.cf_number{} \
              WHERE cf_p.cf_do = {number}",
-            parts.composer.name("which"),
-            parts.composer.name("src"),
+            parts.composer.name(query::WHICH),
+            parts.composer.name(query::SRC),
             parts.joined.from("cf_s"),
         ));
         insert
@@ -312,8 +316,8 @@ impl<'a> Images<'_, 'a> {
         ))
         .append(acts)
         .own(") AS cf_a");
-        composer.once("acts", all);
-        let acts = composer.name("acts");
+        composer.once(query::ACTS, all);
+        let acts = composer.name(query::ACTS);
         let array = |what: &str| format!("(SELECT array_agg({what} ORDER BY cf_at) FROM {acts})");
         let arguments = format!(
             "{}, {}, {}, {}, {}",
@@ -324,24 +328,24 @@ impl<'a> Images<'_, 'a> {
             self.mirrors()
         );
         let did = self.lens.call(Call::Merge, &arguments);
-        composer.once("did", format!("SELECT * FROM {did}"));
+        composer.once(query::DID, format!("SELECT * FROM {did}"));
         composer.once(
-            "new",
+            query::NEW,
             format!(
                 "SELECT cf_a.cf_action, cf_a.cf_number, cf_d.cf_row FROM {} AS cf_d \
                  JOIN {acts} AS cf_a ON cf_a.cf_at = cf_d.cf_at",
-                composer.name("did")
+                composer.name(query::DID)
             ),
         );
         // Inside of a WITH that nobody reads it would not be run otherwise.
         composer.call(format!(
             "(SELECT count(*) FROM {}) >= 0",
-            composer.name("new")
+            composer.name(query::NEW)
         ));
         let image = format!("SELECT {}", self.lens.image_fields("cf_all.cf_row"));
         let from = format!(
             " LEFT JOIN {} AS cf_s ON cf_s.cf_number = cf_all.cf_number{}",
-            composer.name("src"),
+            composer.name(query::SRC),
             joined.from("cf_s")
         );
         composer.select_merged(self.write, source, (&image, &from))
@@ -375,7 +379,7 @@ impl<'a> Images<'_, 'a> {
             self.judge(
                 &mut parts.composer,
                 source,
-                (&format!("types{number}"), from),
+                (&format!("{}{number}", query::TYPES), from),
                 (&values, queries_of(sets, number)),
             );
         }

@@ -14,6 +14,7 @@
 use std::collections::HashSet;
 
 use super::{Images, Set};
+use crate::legend::query;
 use crate::lens::{LegacyColumn, quote_ident};
 use crate::rewrite::compose::Composer;
 use crate::rewrite::expression::{is_bare, is_default};
@@ -50,7 +51,11 @@ impl<'a> Images<'_, 'a> {
             query.item(number, &mut from, source);
         }
         // An INSERT may have values to judge as well.
-        let name = if beside.is_some() { "sets" } else { "types" };
+        let name = if beside.is_some() {
+            query::SETS
+        } else {
+            query::TYPES
+        };
         self.judge(composer, source, (name, from), (sets, queries));
     }
 
@@ -111,7 +116,7 @@ impl<'a> Images<'_, 'a> {
                     output.own(") AS cf_s WHERE false");
                 }
             }
-            composer.query("types", output);
+            composer.query(query::TYPES, output);
             return Ok(());
         }
         let mut seen = HashSet::new();
@@ -131,7 +136,7 @@ impl<'a> Images<'_, 'a> {
             }
             let mut output = self.values(source, &judged, &[]);
             output.own(" WHERE false");
-            composer.query(&format!("types{}", seen.len()), output);
+            composer.query(&format!("{}{}", query::TYPES, seen.len()), output);
         }
         Ok(())
     }

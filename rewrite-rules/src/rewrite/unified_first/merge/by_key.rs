@@ -2,6 +2,7 @@
 //! that the source has nothing for.
 
 use super::{Parts, Update};
+use crate::legend::query;
 use crate::lens::Lens;
 use crate::rewrite::expression::{assigned, first_of_value, own_put};
 use crate::rewrite::merge::RETURNING;
@@ -31,9 +32,14 @@ impl<'a> Unified<'_, 'a> {
         if acts {
             old.own(&format!(" FOR UPDATE OF {}", self.write.alias));
         }
-        parts.composer.once("old", old);
+        parts.composer.once(query::OLD, old);
         if acts {
-            self.write_by_key(parts, source, ("old", "upd"), (When::Matched, updates));
+            self.write_by_key(
+                parts,
+                source,
+                (query::OLD, query::UPD),
+                (When::Matched, updates),
+            );
         }
     }
 
@@ -45,7 +51,7 @@ impl<'a> Unified<'_, 'a> {
         updates: &[Update<'_, 'a>],
     ) {
         let when = When::NotMatchedBySource;
-        let (old, alias) = (parts.composer.name("old"), &self.write.alias);
+        let (old, alias) = (parts.composer.name(query::OLD), &self.write.alias);
         let mut left = Output::default();
         left.own("SELECT NULL::bigint AS cf_number");
         self.keys_and_values(parts, &mut left, source, (when, updates));
@@ -66,8 +72,8 @@ impl<'a> Unified<'_, 'a> {
             left.own(&format!(" AND {guard}"));
         }
         left.own(&format!(" FOR UPDATE OF {alias}"));
-        parts.composer.once("left", left);
-        self.write_by_key(parts, source, ("left", "rest"), (when, updates));
+        parts.composer.once(query::LEFT, left);
+        self.write_by_key(parts, source, (query::LEFT, query::REST), (when, updates));
     }
 
     /// The target's keys, which clause it is, and the values that this sets.

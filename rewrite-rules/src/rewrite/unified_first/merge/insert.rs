@@ -1,6 +1,7 @@
 //! The rows that a MERGE inserts.
 
 use super::Parts;
+use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::rewrite::expression::{assigned, first_of_value, is_default, own_put};
 use crate::rewrite::merge::RETURNING;
@@ -27,7 +28,7 @@ impl<'a> Unified<'_, 'a> {
             };
             let given = self.insert_values(arm, values.as_deref())?;
             let insert = self.insert_action(parts, source, (number, &given))?;
-            let name = format!("ins{number}");
+            let name = format!("{}{number}", query::INS);
             parts.composer.query(&name, insert);
             parts.written.push(parts.composer.name(&name));
         }
@@ -37,7 +38,7 @@ impl<'a> Unified<'_, 'a> {
     /// `cf_which`: the rows of the source that were joined to none of `cf_old`, and what becomes of
     /// each.
     pub(in crate::rewrite) fn which(&self, parts: &mut Parts<'_, 'a>, source: &Source<'_>) {
-        let old = parts.composer.name("old");
+        let old = parts.composer.name(query::OLD);
         let mut which = Output::default();
         which.own("SELECT cf_s.cf_number, cf_w.cf_do FROM ");
         which.own(&Self::source_items(parts));
@@ -45,7 +46,7 @@ impl<'a> Unified<'_, 'a> {
         which.own(&format!(
             " WHERE NOT EXISTS (SELECT FROM {old} WHERE {old}.cf_number = cf_s.cf_number)"
         ));
-        parts.composer.once("which", which);
+        parts.composer.once(query::WHICH, which);
     }
 
     fn insert_action(
@@ -90,9 +91,9 @@ impl<'a> Unified<'_, 'a> {
         insert.own(&format!(
             " FROM {} AS cf_p JOIN {rows} AS cf_s ON cf_s.cf_number = cf_p.cf_number{} \
              WHERE cf_p.cf_do = {number}) AS {image} ON false WHEN NOT MATCHED THEN INSERT (",
-            parts.composer.name("which"),
+            parts.composer.name(query::WHICH),
             parts.joined.items.from("cf_s"),
-            rows = parts.composer.name("src"),
+            rows = parts.composer.name(query::SRC),
             image = Lens::IMAGE,
         ));
         Put::list(&mut insert, &puts, |insert, put| {

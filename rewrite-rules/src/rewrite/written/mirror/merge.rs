@@ -16,6 +16,7 @@
 //! the row was, so none of them may change what ties it to the legacy rows.
 
 use super::{Part, Reach, Written};
+use crate::legend::query;
 use crate::refuse;
 use crate::rewrite::clauses::Write;
 use crate::rewrite::compose::{Composed, Composer};
@@ -97,15 +98,15 @@ pub(super) fn compose<'a>(
             .own(")");
     }
     rows.own(")");
-    composer.once("keys", reach.keys(lens, written, rows));
-    let keys = format!("SELECT * FROM {}", composer.name("keys"));
-    composer.once("lock", lens.lock_legacy(&keys));
-    let statement = Composer::merge_behind(source, write, &composer.name("lock"));
+    composer.once(query::KEYS, lens.keys_of_rows(written, part, rows));
+    let keys = format!("SELECT * FROM {}", composer.name(query::KEYS));
+    composer.once(query::LOCK, lens.lock_legacy(keys.as_str()));
+    let statement = Composer::merge_behind(source, write, &composer.name(query::LOCK));
     composer.own_merge(statement, (write, &joined), target.managed.table);
-    let new = composer.name("new");
+    let new = composer.name(query::NEW);
     let did = |actions: &str| {
         let rows = format!("(SELECT (cf_row).* FROM {new} WHERE cf_action {actions})");
-        lens.keys_of_rows(written, part, &rows)
+        lens.keys_of_rows(written, part, rows).sql
     };
     if reach.full {
         let all = format!("{keys} UNION {}", did("IS NOT NULL"));
