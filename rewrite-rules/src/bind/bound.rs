@@ -116,6 +116,11 @@ impl<'t> Bound<'t> {
         self.item(id).columns.has(name)
     }
 
+    /// Whether an item may have columns that are not known.
+    pub fn is_open(&self, id: Id) -> bool {
+        self.item(id).columns.open
+    }
+
     /// The names of an item's columns, as far as they are known.
     pub fn names_of(&self, id: Id) -> &[&'t str] {
         &self.item(id).columns.names
@@ -124,67 +129,45 @@ impl<'t> Bound<'t> {
     /// Which item a reference is of, whether by its column, its row or more.
     pub fn owner(&self, node: &Tree) -> Option<Id> {
         match self.referent(node) {
-            Referent::Column(id, _)
-            | Referent::System(Some(id), _)
-            | Referent::Row(id)
-            | Referent::All(Some(id))
-            | Referent::OfRow(id, _) => Some(id),
-            Referent::Merged(..)
-            | Referent::System(None, _)
-            | Referent::All(None)
-            | Referent::Result
-            | Referent::Unknown { .. }
-            | Referent::Nothing => None,
+            Referent::Column(id, _) | Referent::OfRow(id, _) | Referent::Row(id) => Some(id),
+            Referent::System(id, _) | Referent::All(id) => id,
+            Referent::Merged(..) | Referent::Result => None,
+            Referent::Unknown { .. } | Referent::Nothing => None,
         }
     }
 
     /// The name of an item's column that a node means, be it through a join's name or merged with another's.
     pub fn column_of(&self, node: &Tree, id: Id) -> Option<&'t str> {
-        match self.referent(node) {
-            Referent::Column(of, name) => self.through(of, name, id),
-            Referent::Merged(at, name) => {
-                let mut items = self.merged(at).iter();
-                items.find_map(|of| self.through(*of, name, id))
-            }
-            Referent::System(..)
-            | Referent::Row(_)
-            | Referent::All(_)
-            | Referent::OfRow(..)
-            | Referent::Result
-            | Referent::Unknown { .. }
-            | Referent::Nothing => None,
+        if let Referent::Column(of, name) = self.referent(node) {
+            return self.through(of, name, id);
         }
+        if let Referent::Merged(at, name) = self.referent(node) {
+            let mut items = self.merged(at).iter();
+            return items.find_map(|of| self.through(*of, name, id));
+        }
+        None
     }
 
     /// The same without the names of joins: where the item can be named.
     pub fn own_column(&self, node: &Tree, id: Id) -> Option<&'t str> {
-        match self.referent(node) {
-            Referent::Column(of, name) => (of == id).then_some(name),
-            Referent::Merged(at, name) => self.merged(at).contains(&id).then_some(name),
-            Referent::System(..)
-            | Referent::Row(_)
-            | Referent::All(_)
-            | Referent::OfRow(..)
-            | Referent::Result
-            | Referent::Unknown { .. }
-            | Referent::Nothing => None,
+        if let Referent::Column(of, name) = self.referent(node) {
+            return (of == id).then_some(name);
         }
+        if let Referent::Merged(at, name) = self.referent(node) {
+            return self.merged(at).contains(&id).then_some(name);
+        }
+        None
     }
 
     /// Whose row a node is, or else a column of what is not known.
     pub fn row_of(&self, node: &Tree) -> Option<Id> {
-        match self.referent(node) {
-            Referent::Row(id) => Some(id),
-            Referent::Unknown { column: None, row } => row,
-            Referent::Column(..)
-            | Referent::Merged(..)
-            | Referent::System(..)
-            | Referent::All(_)
-            | Referent::OfRow(..)
-            | Referent::Result
-            | Referent::Unknown { .. }
-            | Referent::Nothing => None,
+        if let Referent::Unknown { column: None, row } = self.referent(node) {
+            return row;
         }
+        if let Referent::Row(id) = self.referent(node) {
+            return Some(id);
+        }
+        None
     }
 
     /// The same of a column of another item, which may be a join of this one.
@@ -201,21 +184,12 @@ impl<'t> Bound<'t> {
         let ([name], [argument]) = (call.list("funcname"), call.list("args")) else {
             return false;
         };
-        match self.referent(argument) {
-            Referent::Row(id)
-            | Referent::All(Some(id))
-            | Referent::Unknown { row: Some(id), .. } => {
-                self.has_column(id, name.text("sval")) == Some(true)
-            }
-            Referent::Column(..)
-            | Referent::Merged(..)
-            | Referent::System(..)
-            | Referent::All(None)
-            | Referent::OfRow(..)
-            | Referent::Result
-            | Referent::Unknown { row: None, .. }
-            | Referent::Nothing => false,
-        }
+        let row = if let Referent::All(id) = self.referent(argument) {
+            id
+        } else {
+            self.row_of(argument)
+        };
+        row.and_then(|id| self.has_column(id, name.text("sval"))) == Some(true)
     }
 }
 

@@ -46,6 +46,7 @@ impl NamedColumns {
                 }
             }
             Referent::All(Some(id)) => {
+                self.unknown |= bound.is_open(id);
                 for name in bound.names_of(id) {
                     self.column(bound, id, name);
                 }

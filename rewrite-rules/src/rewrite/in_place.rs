@@ -4,6 +4,7 @@
 use super::Scope;
 use crate::bind::{Referent, TableRef, column_refs};
 use crate::lens::Lens;
+use crate::tree::Tree;
 
 /// Whether a statement names a column of the table by its unified name. A name without its table
 /// counts where there is no other table whose column it could be.
@@ -28,20 +29,15 @@ pub(super) fn names_unified(scope: &Scope<'_>, table: &TableRef<'_>, lens: &Lens
     }
     let alone = scope.bound.tables().len() == 1;
     let item = scope.bound.item_of(table.node);
-    column_refs(scope.statement, true)
-        .into_iter()
-        .any(|column| match scope.bound.referent(column) {
-            Referent::OfRow(id, name) => Some(id) == item && moved(name),
-            Referent::Column(id, name) => Some(id) == item && moved(name),
-            // Of a function in FROM it would be a strange one.
-            Referent::Nothing | Referent::Unknown { .. } => match column.column_parts()[..] {
-                [name] => alone && moved(name),
-                _ => false,
-            },
-            Referent::Merged(..)
-            | Referent::System(..)
-            | Referent::Row(_)
-            | Referent::All(_)
-            | Referent::Result => false,
-        })
+    let means = |column: &Tree| match scope.bound.referent(column) {
+        Referent::OfRow(id, name) | Referent::Column(id, name) => Some(id) == item && moved(name),
+        // Of a function in FROM it would be a strange one.
+        Referent::Nothing | Referent::Unknown { .. } => match column.column_parts()[..] {
+            [name] => alone && moved(name),
+            _ => false,
+        },
+        Referent::Merged(..) | Referent::System(..) | Referent::Result => false,
+        Referent::Row(_) | Referent::All(_) => false,
+    };
+    column_refs(scope.statement, true).into_iter().any(means)
 }

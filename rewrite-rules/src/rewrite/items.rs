@@ -229,21 +229,11 @@ impl<'t> Items<'t> {
         }
         let mut wholes = HashSet::new();
         for column in column_refs(scope.statement, true) {
-            match scope.bound.referent(column) {
-                Referent::Row(id) | Referent::Unknown { row: Some(id), .. } => {
-                    wholes.insert(id);
-                }
-                Referent::All(Some(id)) if !returned.contains(&std::ptr::from_ref(column)) => {
-                    wholes.insert(id);
-                }
-                Referent::All(_)
-                | Referent::Column(..)
-                | Referent::Merged(..)
-                | Referent::System(..)
-                | Referent::OfRow(..)
-                | Referent::Result
-                | Referent::Unknown { row: None, .. }
-                | Referent::Nothing => {}
+            wholes.extend(scope.bound.row_of(column));
+            if let Referent::All(Some(id)) = scope.bound.referent(column)
+                && !returned.contains(&std::ptr::from_ref(column))
+            {
+                wholes.insert(id);
             }
         }
         let names_whole = |item: &Item<'_>| item.id.is_none_or(|id| wholes.contains(&id));

@@ -1191,7 +1191,7 @@ fn what_a_client_may_have_made_is_never_run_for_a_comparison() {
     }
     for sql in [
         "SELECT pg_catalog.lower(role) FROM old",
-        "SELECT replace(upper(role), 'X', 'Y'), count(*) FROM old GROUP BY length(role), role",
+        "SELECT replace(upper(role), 'X', 'Y'), count(*) FROM old GROUP BY char_length(role), role",
         "SELECT id FROM old WHERE role OPERATOR(pg_catalog.=) 'x'",
         "SELECT role::pg_catalog.text, id::int FROM old ORDER BY role COLLATE \"C\"",
     ] {

@@ -59,17 +59,8 @@ pub(super) fn assigned(set: &Tree) -> &Tree {
 }
 
 fn is_excluded(scope: &Scope<'_>, value: &Tree, column: &str) -> bool {
-    match scope.bound.referent(value) {
-        Referent::Column(id, name) => {
-            name == column && matches!(scope.bound.item(id).kind, Kind::Excluded)
-        }
-        Referent::Merged(..)
-        | Referent::System(..)
-        | Referent::Row(_)
-        | Referent::All(_)
-        | Referent::OfRow(..)
-        | Referent::Result
-        | Referent::Unknown { .. }
-        | Referent::Nothing => false,
-    }
+    let Referent::Column(id, name) = scope.bound.referent(value) else {
+        return false;
+    };
+    name == column && matches!(scope.bound.item(id).kind, Kind::Excluded)
 }

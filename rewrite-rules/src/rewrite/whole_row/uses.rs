@@ -389,20 +389,10 @@ impl<'a> Walker<'a> {
 
     /// Notes a column reference if it is a whole row of a table of ours.
     fn column(&mut self, column: &'a Tree, place: Place<'a>) {
-        let (id, certainty) = match self.bound.referent(column) {
-            Referent::Row(id) | Referent::All(Some(id)) => (id, Certainty::Row),
-            Referent::Unknown {
-                row: Some(id),
-                column: None,
-            } => (id, Certainty::Unknown),
-            Referent::Column(..)
-            | Referent::Merged(..)
-            | Referent::System(..)
-            | Referent::All(None)
-            | Referent::OfRow(..)
-            | Referent::Result
-            | Referent::Unknown { .. }
-            | Referent::Nothing => return,
+        let (id, certainty) = match (self.bound.referent(column), self.bound.row_of(column)) {
+            (Referent::Row(id) | Referent::All(Some(id)), _) => (id, Certainty::Row),
+            (_, Some(id)) => (id, Certainty::Unknown),
+            (_, None) => return,
         };
         if let Some(&item) = self.items.get(&id).filter(|_| !self.images.contains(&id)) {
             self.uses.push(Use {
