@@ -61,19 +61,27 @@ impl NamedColumns {
     /// Of a query's column nothing: what it is made of is named there.
     fn column(&mut self, bound: &Bound<'_>, id: Id, name: &str) {
         let item = bound.item(id);
-        let Kind::Table(managed) = item.kind else {
-            return;
-        };
-        let renamed = item.node.get("alias").list("colnames").iter();
-        let place = renamed
-            .map(|name| name.text("sval"))
-            .position(|said| said == name);
-        let own = match (place, managed) {
-            (None, _) => name,
-            (Some(place), Some(managed)) => &managed.lens.columns[place].name,
-            (Some(_), None) => return self.unknown = true,
-        };
-        let table = item.node.text("relname");
-        self.columns.insert((table.to_owned(), own.to_owned()));
+        match item.kind {
+            Kind::Table(managed) => {
+                let renamed = item.node.get("alias").list("colnames").iter();
+                let mut renamed = renamed.map(|name| name.text("sval"));
+                let own = match (renamed.position(|said| said == name), managed) {
+                    (None, _) => name,
+                    (Some(place), Some(managed)) => &managed.lens.columns[place].name,
+                    (Some(_), None) => return self.unknown = true,
+                };
+                let table = item.node.text("relname");
+                self.columns.insert((table.to_owned(), own.to_owned()));
+            }
+            Kind::Join => match bound.joined.get(&(id, name)) {
+                None => self.unknown = true,
+                Some((items, own)) => {
+                    for id in items {
+                        self.column(bound, *id, own);
+                    }
+                }
+            },
+            Kind::Query | Kind::Function | Kind::Excluded | Kind::Version => {}
+        }
     }
 }
