@@ -3,6 +3,7 @@
 //! This library knows SQL and rule files. It never touches a socket, a clock, a file or a log:
 //! it is handed texts and gives back values.
 
+mod bind;
 mod calls;
 mod constants;
 mod cost;
@@ -32,8 +33,9 @@ mod text;
 mod text_functions;
 mod tokens;
 mod tree;
-mod walk;
 
+#[doc(hidden)]
+pub use bind::NamedColumns;
 pub use executing::Executed;
 pub use failure::Failure;
 pub use lens::{LegacyColumn, Lens, TableName};

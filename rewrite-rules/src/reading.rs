@@ -2,9 +2,11 @@
 
 pub(crate) mod effects;
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::bind::Bound;
 use crate::parse::parse;
 use crate::refuse;
 use crate::rewrite::{self, Plan, Remarks, Scope};
@@ -92,6 +94,7 @@ impl RuleSet {
             text,
             tokens: scanned,
         };
+        let bounds: Vec<OnceCell<Bound<'_>>> = vec![OnceCell::new(); tree.list("stmts").len()];
         let mut source = Source::new(text);
         let mut pieces: Vec<(Range<usize>, Output)> = Vec::new();
         let mut answers = Vec::new();
@@ -101,7 +104,7 @@ impl RuleSet {
         let mut path = path;
         // Something before in the text may have changed what names mean, or taken back a change.
         let (mut changed, mut reverted) = (false, false);
-        for raw in tree.list("stmts") {
+        for (raw, bound) in tree.list("stmts").iter().zip(&bounds) {
             let statement = raw.get("stmt");
             effects.reverts_within |= reverted;
             let tokens = tokens.within(&extent(raw, text.len()));
@@ -111,6 +114,7 @@ impl RuleSet {
                 path,
                 statement,
                 tokens,
+                bound: bound.get_or_init(|| Bound::of(self, path, statement)),
             };
             let mut answered = vec![Answer::default()];
             remarks.add(&scope)?;

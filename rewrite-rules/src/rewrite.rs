@@ -25,6 +25,7 @@ mod scope;
 mod tests;
 pub(crate) mod texts;
 mod unified_first;
+mod unqualify;
 mod upsert;
 mod whole_row;
 mod written;
@@ -34,6 +35,7 @@ use compose::{Composed, Composer};
 use scope::command_name;
 pub(crate) use scope::{ManagedRef, Plan, Scope};
 
+use crate::bind::Place;
 use crate::lens::Lens;
 use crate::refuse;
 use crate::rule_set::Side;
@@ -41,7 +43,6 @@ use crate::splice::{Output, Source};
 use crate::statement::{Answer, Named, Needs, Refusal, Rename, ServerVersion};
 use crate::text::clauses::{explained, prepared, with_query};
 use crate::tokens::Tokens;
-use crate::walk::{Place, table_refs};
 
 /// Plans one statement. Edits go into `source`; they must not be used after an error.
 pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Plan, Refusal> {
@@ -167,7 +168,7 @@ impl<'a> Remarks<'a> {
 /// Resolves the statement's table references against the rules.
 fn managed_refs<'a>(scope: &Scope<'a>) -> Result<Vec<ManagedRef<'a>>, Refusal> {
     let mut found = Vec::new();
-    for table in table_refs(scope.statement) {
+    for table in scope.bound.tables() {
         if table.place == Place::Locked {
             continue;
         }
@@ -183,11 +184,15 @@ fn managed_refs<'a>(scope: &Scope<'a>) -> Result<Vec<ManagedRef<'a>>, Refusal> {
                     Some(means_it) => means_it,
                     None => return Err(refuse::unknown_search_path(table.table())),
                 };
-            if means_it && in_place::names_unified(scope.statement, &table, managed.lens) {
+            if means_it && in_place::names_unified(scope, table, managed.lens) {
                 break;
             }
             if means_it {
-                found.push(ManagedRef { table, managed });
+                found.push(ManagedRef {
+                    table: table.clone(),
+                    managed,
+                    item: scope.bound.item_of(table.node),
+                });
                 break;
             }
         }

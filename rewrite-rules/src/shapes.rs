@@ -6,11 +6,11 @@ mod shape;
 
 use std::sync::Arc;
 
+use crate::bind::table_refs;
 use crate::calls::Calls;
 use crate::rewrite::texts;
 use crate::rule_set::RuleSet;
 use crate::tree::Tree;
-use crate::walk::table_refs;
 pub(crate) use counted::Shapes;
 pub use shape::{shape, statements};
 

@@ -3,12 +3,12 @@
 
 use pg_query::protobuf::ObjectType;
 
+use crate::bind::{Place, Use, table_refs};
 use crate::meaning::{self, SETTINGS};
 use crate::rule_set::RuleSet;
 use crate::statement::{Answer, Does, OnPrepared, SearchPath, SessionEffects, Within};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
-use crate::walk::{Place, Use, table_refs};
 
 /// Kinds after which another schema may bear a name of the path, or another role a name or a right.
 const SCHEMAS: [&str; 6] = [

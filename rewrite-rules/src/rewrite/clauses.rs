@@ -1,18 +1,17 @@
 //! A write as those see it who put it together anew: its clauses, what its target is called, and what its
 //! RETURNING may say.
 
-use super::items::Items;
 use super::returning::{self, Carried};
+use super::unqualify::unqualify;
 use super::whole_row::{self, Returned};
 use super::{ManagedRef, Scope, read};
+use crate::bind::{Id, Kind, column_refs};
 use crate::lens::{TableName, quote_ident};
 use crate::refuse;
 use crate::splice::Source;
 use crate::statement::Refusal;
 use crate::text::clauses::Clauses;
-use crate::tokens::Tokens;
 use crate::tree::Tree;
-use crate::walk::column_refs;
 
 /// A write, taken apart.
 pub(super) struct Write<'a> {
@@ -93,44 +92,25 @@ impl<'a> Write<'a> {
                 "Return the new values only.",
             );
         }
-        let system_columns = read::SystemColumns::of(clause);
-        if let Some(column) = system_columns.of_relation(self.refname) {
+        let system_columns = read::SystemColumns::of(scope.bound, clause);
+        if let Some(column) = system_columns.of_table(target) {
             return refuse(
                 &format!("the system column {column} in RETURNING"),
                 "Return the table's key instead.",
             );
         }
-        let items = Items::of(self.statement);
         let rows = whole_row::substitute_returned(scope, target, source)?;
-        for column in column_refs(clause, true) {
-            if !rows.is_replaced(column) {
-                unqualify(scope.tokens, target, column, source);
-            }
-        }
+        let is = |id: Id, column: &Tree| Some(id) == target.item && !rows.is_replaced(column);
+        unqualify(scope, clause, is, source);
         // From version 18 on these are names for the row as it was and as it is.
-        let is_version = |name: &str| {
-            ["old", "new"].contains(&name)
-                && name != self.refname
-                && !items.all.iter().any(|item| item.name == name)
+        let is_version = |column: &&Tree| {
+            let owner = scope.bound.owner(column);
+            let kind = owner.map(|id| scope.bound.item(id).kind);
+            matches!(kind, Some(Kind::Version))
         };
-        let mut versions = column_refs(clause, false).into_iter();
-        if versions
-            .any(|column| matches!(column.column_parts().as_slice(), [name, _] if is_version(name)))
-        {
+        if column_refs(clause, true).iter().any(is_version) {
             return refuse("OLD and NEW in RETURNING", "Return the new values only.");
         }
         Ok(rows)
-    }
-}
-
-/// `public.iso_agents.id` → `"iso_agents".id`, where the row image has no schema.
-fn unqualify(tokens: Tokens<'_>, target: &ManagedRef<'_>, column: &Tree, source: &mut Source<'_>) {
-    let name = target.managed.table;
-    if let [.., schema, table, _] = column.column_parts().as_slice()
-        && *table == name.name
-        && *schema == name.schema
-        && let Some(range) = tokens.qualifier(column)
-    {
-        source.edit(range, quote_ident(&name.name));
     }
 }

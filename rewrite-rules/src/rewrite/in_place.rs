@@ -1,13 +1,14 @@
 //! Whose statement it is that names a table which both versions of the application know by the same
 //! name: one that names a column under its unified name is the new version's, and stays as it is.
 
+use super::Scope;
+use crate::bind::{Referent, TableRef, column_refs};
 use crate::lens::Lens;
 use crate::tree::Tree;
-use crate::walk::{TableRef, column_refs, table_refs};
 
 /// Whether a statement names a column of the table by its unified name. A name without its table
 /// counts where there is no other table whose column it could be.
-pub(super) fn names_unified(statement: &Tree, table: &TableRef<'_>, lens: &Lens) -> bool {
+pub(super) fn names_unified(scope: &Scope<'_>, table: &TableRef<'_>, lens: &Lens) -> bool {
     let Some(in_place) = &lens.in_place else {
         return false;
     };
@@ -26,15 +27,17 @@ pub(super) fn names_unified(statement: &Tree, table: &TableRef<'_>, lens: &Lens)
     if written.into_iter().any(|target| moved(target.text("name"))) {
         return true;
     }
-    let alone = table_refs(statement).len() == 1;
-    column_refs(statement, true).into_iter().any(|column| {
-        let parts = column.column_parts();
-        parts.split_last().is_some_and(|(name, qualifier)| {
-            moved(name)
-                && match qualifier.last() {
-                    Some(relation) => *relation == table.refname(),
-                    None => alone,
-                }
-        })
-    })
+    let alone = scope.bound.tables().len() == 1;
+    let item = scope.bound.item_of(table.node);
+    let means = |column: &Tree| match scope.bound.referent(column) {
+        Referent::OfRow(id, name) | Referent::Column(id, name) => Some(id) == item && moved(name),
+        // Of a function in FROM it would be a strange one.
+        Referent::Nothing | Referent::Unknown { .. } => match column.column_parts()[..] {
+            [name] => alone && moved(name),
+            _ => false,
+        },
+        Referent::Merged(..) | Referent::System(..) | Referent::Result => false,
+        Referent::Row(_) | Referent::All(_) => false,
+    };
+    column_refs(scope.statement, true).into_iter().any(means)
 }

@@ -10,11 +10,13 @@
 //! Conditions are taken from the top-level AND of the WHERE of the same query. Each of them is
 //! false for a NULL column, so filtering early is right on either side of an outer join.
 
+use super::{ManagedRef, Scope};
+use crate::bind::functions::in_catalog;
+use crate::bind::{Bound, Id};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::splice::{Output, Source};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
-use crate::walk::TableRef;
 
 const AND: i64 = 1;
 const OP: i64 = 1;
@@ -29,15 +31,20 @@ const LIST_MAX: usize = 16;
 
 /// The conditions to add, with the client's constants in them traceable to its text: an error in
 /// one (`role = 'no such role'`) is met here first.
-pub(super) fn conditions(table: &TableRef<'_>, lens: &Lens, tokens: Tokens<'_>) -> Vec<Output> {
-    if table.renames_columns() {
+pub(super) fn conditions(scope: &Scope<'_>, table: &ManagedRef<'_>) -> Vec<Output> {
+    let (Some(item), false) = (table.item, table.table.renames_columns()) else {
         return Vec::new();
-    }
+    };
+    let of = Table {
+        bound: scope.bound,
+        item,
+        lens: table.managed.lens,
+    };
     let mut found = Vec::new();
-    if let Some(filter) = table.filter {
+    if let Some(filter) = table.table.filter {
         let mut add = |condition: &Tree| {
             if found.len() < CONDITIONS_MAX {
-                found.extend(invert(condition, table, lens, tokens));
+                found.extend(invert(condition, &of, scope.tokens));
             }
         };
         conjuncts(filter, &mut add);
@@ -55,31 +62,25 @@ fn conjuncts<'t>(node: &'t Tree, visit: &mut dyn FnMut(&'t Tree)) {
     }
 }
 
-fn invert(
-    condition: &Tree,
-    table: &TableRef<'_>,
-    lens: &Lens,
-    tokens: Tokens<'_>,
-) -> Option<Output> {
-    let is_equality = condition.is("AExpr")
-        && condition.list("name").len() == 1
-        && condition.list("name")[0].text("sval") == "=";
+fn invert(condition: &Tree, table: &Table<'_>, tokens: Tokens<'_>) -> Option<Output> {
+    let is_equality = condition.is("AExpr") && in_catalog(condition.list("name")) == Some("=");
     if !is_equality {
         return None;
     }
     let (left, right) = (condition.get("lexpr"), condition.get("rexpr"));
     match condition.int("kind") {
         OP => {
-            let (column, value) = mapped_column(left, table, lens)
+            let (column, value) = table
+                .mapped_column(left)
                 .map(|column| (column, right))
-                .or_else(|| mapped_column(right, table, lens).map(|column| (column, left)))?;
+                .or_else(|| table.mapped_column(right).map(|column| (column, left)))?;
             let mut output = Output::default();
             output.own(&format!("{} = ", unified(column)));
             output.append(searched(column, value, tokens)?);
             Some(output)
         }
         IN => {
-            let column = mapped_column(left, table, lens)?;
+            let column = table.mapped_column(left)?;
             let list = if right.is("List") {
                 right.list("items")
             } else {
@@ -109,7 +110,7 @@ fn invert(
             Some(output)
         }
         OP_ANY => {
-            let column = mapped_column(left, table, lens)?;
+            let column = table.mapped_column(left)?;
             Some(any_of(column, constant(right, tokens)?))
         }
         _ => None,
@@ -133,28 +134,20 @@ fn unified(column: &LegacyColumn) -> String {
     format!("{}.{}", Lens::ROW, quote_ident(&column.unified))
 }
 
-/// The value-mapped column that a reference means, if it means one of this table's.
-fn mapped_column<'l>(
-    node: &Tree,
-    table: &TableRef<'_>,
-    lens: &'l Lens,
-) -> Option<&'l LegacyColumn> {
-    if !node.is("ColumnRef") {
-        return None;
+/// The table whose conditions are looked for.
+struct Table<'a> {
+    bound: &'a Bound<'a>,
+    item: Id,
+    lens: &'a Lens,
+}
+
+impl<'a> Table<'a> {
+    /// The value-mapped column that a reference means, if it means one of this table's.
+    fn mapped_column(&self, node: &Tree) -> Option<&'a LegacyColumn> {
+        let name = self.bound.column_of(node, self.item)?;
+        let column = self.lens.column(name);
+        column.filter(|column| !column.values.is_empty())
     }
-    let parts = node.column_parts();
-    let (name, qualifier) = parts.split_last()?;
-    let ours = match qualifier {
-        // An unqualified name finds the columns of its own query first.
-        [] => true,
-        [relation] => *relation == table.refname(),
-        [schema, relation] => {
-            table.alias().is_none() && *relation == table.table() && *schema == lens.legacy.schema
-        }
-        _ => false,
-    };
-    lens.column(name)
-        .filter(|column| ours && !column.values.is_empty())
 }
 
 fn searched(column: &LegacyColumn, value: &Tree, tokens: Tokens<'_>) -> Option<Output> {

@@ -21,21 +21,28 @@
 //!
 //! A side that an outer join found nothing for has no row, and finds nothing again.
 
+use std::collections::HashSet;
+
 use pg_query::protobuf::JoinType;
 
 use super::Scope;
+use super::unqualify::unqualify;
+use crate::bind::{Bound, Id, Referent, column_refs};
 use crate::lens::quote_ident;
 use crate::splice::{Output, Source};
-use crate::tokens::Tokens;
 use crate::tree::Tree;
-use crate::walk::column_refs;
 
 /// An item of FROM by the name that the statement knows it by.
 pub(super) struct Item<'t> {
+    pub id: Option<Id>,
     pub name: &'t str,
     node: &'t Tree,
     row: Row,
 }
+
+/// All columns of what is joined again, those that are one once. One column of a relation of its own: a name
+/// without a table shall not find them twice.
+pub(super) const STAR: &str = "(cf_j.cf_j).*";
 
 /// How the items of FROM are joined.
 enum Joins<'t> {
@@ -88,14 +95,17 @@ pub(super) struct Items<'t> {
     pub all: Vec<Item<'t>>,
     /// Columns of two of them are one: `*` has an order of its own then.
     pub merged: bool,
+    /// That order is asked for: [`STAR`].
+    pub star: bool,
     joins: Vec<Joins<'t>>,
 }
 
 impl<'t> Items<'t> {
-    pub fn of(statement: &'t Tree) -> Items<'t> {
+    pub fn of(scope: &Scope<'t>) -> Items<'t> {
+        let statement = scope.statement;
         let mut items = Items::default();
         if statement.is("MergeStmt") {
-            let joins = items.add(statement.get("source_relation"));
+            let joins = items.add(scope.bound, statement.get("source_relation"));
             items.joins.push(joins);
         }
         let field = if statement.is("UpdateStmt") {
@@ -104,7 +114,7 @@ impl<'t> Items<'t> {
             "using_clause"
         };
         for item in statement.list(field) {
-            let joins = items.add(item);
+            let joins = items.add(scope.bound, item);
             items.joins.push(joins);
         }
         items
@@ -149,9 +159,15 @@ impl<'t> Items<'t> {
                 .collect();
         }
         let joins = self.joins.iter();
-        joins
+        let mut joined: String = joins
             .map(|joins| format!(" LEFT JOIN {} ON true", self.again(joins, &row)))
-            .collect()
+            .collect();
+        if self.star {
+            joined += &format!(
+                " CROSS JOIN LATERAL (SELECT cf_j FROM (SELECT * FROM (SELECT) AS cf_e{joined}) AS cf_j) AS cf_j"
+            );
+        }
+        joined
     }
 
     fn again(&self, joins: &Joins<'_>, row: &impl Fn(usize) -> String) -> String {
@@ -190,37 +206,35 @@ impl<'t> Items<'t> {
 
     /// `public.profiles.notes` → `"profiles".notes` below a node: what [`Items::from`] makes has no
     /// schema.
-    pub fn unqualify(&self, tokens: Tokens<'_>, node: &Tree, source: &mut Source<'_>) {
-        for column in column_refs(node, true) {
-            if let [.., _, relation, _] = column.column_parts().as_slice()
-                && self.has(relation)
-                && let Some(range) = tokens.qualifier(column)
-            {
-                source.edit(range, quote_ident(relation));
-            }
-        }
+    pub fn unqualify(&self, scope: &Scope<'_>, node: &Tree, source: &mut Source<'_>) {
+        unqualify(scope, node, |id, _| self.at(id).is_some(), source);
     }
 
-    pub fn has(&self, name: &str) -> bool {
-        self.all.iter().any(|item| item.name == name)
+    /// Which of them an item is.
+    pub fn at(&self, id: Id) -> Option<usize> {
+        self.all.iter().position(|item| item.id == Some(id))
     }
 
     /// Gives functions a row, where nothing in the statement can tell the difference: what names the
     /// whole item would see one column more, or a row for a single value.
     pub fn give_rows(&mut self, scope: &Scope<'t>, source: &mut Source<'_>) {
-        let columns = column_refs(scope.statement, true);
-        let returned = column_refs(scope.statement.get("returning_clause"), true);
-        let names_whole = |name: &str| {
-            columns
-                .iter()
-                .any(|column| match column.column_parts()[..] {
-                    [only] => only == name,
-                    [.., item, "*"] if item == name => !returned
-                        .iter()
-                        .any(|of_list| std::ptr::eq(*of_list, *column)),
-                    _ => false,
-                })
-        };
+        if self.all.iter().all(Item::has_row) {
+            return;
+        }
+        let mut returned = HashSet::new();
+        for column in column_refs(scope.statement.get("returning_clause"), true) {
+            returned.insert(std::ptr::from_ref(column));
+        }
+        let mut wholes = HashSet::new();
+        for column in column_refs(scope.statement, true) {
+            wholes.extend(scope.bound.row_of(column));
+            if let Referent::All(Some(id)) = scope.bound.referent(column)
+                && !returned.contains(&std::ptr::from_ref(column))
+            {
+                wholes.insert(id);
+            }
+        }
+        let names_whole = |item: &Item<'_>| item.id.is_none_or(|id| wholes.contains(&id));
         for (at, item) in self.all.iter_mut().enumerate() {
             if item.has_row() {
                 continue;
@@ -228,7 +242,7 @@ impl<'t> Items<'t> {
             let found = scope
                 .tokens
                 .function(item.node)
-                .filter(|_| !names_whole(item.name));
+                .filter(|_| !names_whole(item));
             let Some((range, function)) = found else {
                 continue;
             };
@@ -245,18 +259,18 @@ impl<'t> Items<'t> {
         }
     }
 
-    fn add(&mut self, node: &'t Tree) -> Joins<'t> {
+    fn add(&mut self, bound: &Bound<'t>, node: &'t Tree) -> Joins<'t> {
         let alias = node.get("alias").name("aliasname");
         match node.kind() {
             "JoinExpr" if alias.is_none() => {
                 self.merged |= node.flag("is_natural") || !node.list("using_clause").is_empty();
-                let sides = [self.add(node.get("larg")), self.add(node.get("rarg"))];
+                let sides = ["larg", "rarg"].map(|side| self.add(bound, node.get(side)));
                 Joins::Join {
                     node,
                     sides: Box::new(sides),
                 }
             }
-            "RangeTableSample" => self.add(node.get("relation")),
+            "RangeTableSample" => self.add(bound, node.get("relation")),
             kind => {
                 let function = first_call(node).and_then(|call| call.list("funcname").last());
                 let own = match kind {
@@ -266,6 +280,7 @@ impl<'t> Items<'t> {
                 };
                 let has_row = matches!(kind, "RangeVar" | "RangeSubselect" | "JoinExpr");
                 self.all.push(Item {
+                    id: bound.item_of(node),
                     name: alias.unwrap_or(own),
                     node,
                     row: if has_row { Row::Named } else { Row::None },

@@ -72,7 +72,7 @@ pub(super) fn compose<'a>(
 pub(super) fn keeps_keys(scope: &Scope<'_>, target: &ManagedRef<'_>) -> Result<(), Refusal> {
     let lens = target.managed.lens;
     let keys: Vec<&str> = lens.key_columns().map(|key| key.name.as_str()).collect();
-    upsert::check_keeps(scope.statement, target, &keys, Some(&lens.key_constraint()))
+    upsert::check_keeps(scope, target, &keys, Some(&lens.key_constraint()))
 }
 
 pub(super) fn sets_key(scope: &Scope<'_>, lens: &Lens) -> bool {

@@ -20,9 +20,10 @@ pub(super) mod mirror;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
-use super::items::Items;
+use super::items::{Items, STAR};
 use super::returning::results;
 use super::{ManagedRef, Scope, read, whole_row};
+use crate::bind::{Referent, column_refs};
 use crate::legend::query;
 use crate::lens::{TableName, quote_ident};
 use crate::refuse;
@@ -31,7 +32,7 @@ use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::text::clauses::Merge;
 use crate::text::clauses::merge::Action;
-use crate::walk::column_refs;
+use crate::tree::Tree;
 
 /// The first version of PostgreSQL whose MERGE returns what it wrote.
 pub(crate) const SERVER_MIN: u32 = 17;
@@ -56,7 +57,10 @@ impl<'a> Joined<'a> {
         carries: bool,
         source: &mut Source<'a>,
     ) -> Joined<'a> {
-        let mut items = Items::of(scope.statement);
+        let mut items = Items::of(scope);
+        let mut results = results(scope.statement.get("returning_clause"));
+        items.star = items.merged
+            && results.any(|column| scope.bound.referent(column) == Referent::All(None));
         if carries {
             items.give_rows(scope, source);
         }
@@ -88,8 +92,10 @@ impl<'a> Joined<'a> {
         self.items.from(relation)
     }
 
-    fn at(&self, name: &str) -> Option<usize> {
-        self.items.all.iter().position(|item| item.name == name)
+    /// The item whose row a reference is.
+    fn row(&self, scope: &Scope<'_>, column: &Tree) -> Option<usize> {
+        let id = scope.bound.row_of(column)?;
+        self.items.at(id)
     }
 }
 
@@ -110,7 +116,7 @@ pub(super) fn returning<'a>(
     if target.managed.side == Side::Legacy {
         whole_row::ask(scope, target, &rows_of_target, source)?;
     }
-    joined.items.unqualify(scope.tokens, clause, source);
+    joined.items.unqualify(scope, clause, source);
     let refuse = |what: &str, hint: &str| {
         let table = target.table_name();
         Err(refuse::unsupported(what, &table, hint))
@@ -118,24 +124,21 @@ pub(super) fn returning<'a>(
     for column in column_refs(clause, true) {
         let parts = column.column_parts();
         match parts.as_slice() {
-            ["*"] if joined.items.merged => {
-                return refuse(
-                    "`*` in RETURNING of a MERGE with a join by USING",
-                    "Name the columns.",
-                );
-            }
             ["*"] if results(clause).any(|result| std::ptr::eq(result, column)) => {
                 let range = scope.tokens.column(column);
                 let Some(range) = range else {
                     return refuse("this RETURNING", "Name the columns.");
                 };
                 // The source's columns come first.
-                let names = joined.items.all.iter().map(|item| quote_ident(item.name));
-                let names = names.chain([write.alias.clone()]);
-                let all: Vec<String> = names.map(|name| format!("{name}.*")).collect();
-                source.edit(range, all.join(", "));
+                let names = joined.items.all.iter();
+                let names = names.map(|item| format!("{}.*", quote_ident(item.name)));
+                let mut all: Vec<String> = names.collect();
+                if joined.items.star {
+                    all = vec![STAR.to_owned()];
+                }
+                source.edit(range, format!("{}, {}.*", all.join(", "), write.alias));
             }
-            [name] if let Some(at) = joined.at(name) => {
+            [name] if let Some(at) = joined.row(scope, column) => {
                 let range = scope.tokens.column(column);
                 let Some(range) = range else {
                     return refuse("this RETURNING", "Name the columns.");
@@ -282,9 +285,8 @@ pub(super) fn check_keys(merge: &Merge<'_>, target: &ManagedRef<'_>) -> Result<(
 
 /// What a MERGE cannot ask of a table whose rows live elsewhere now.
 pub(super) fn check_columns(scope: &Scope<'_>, target: &ManagedRef<'_>) -> Result<(), Refusal> {
-    let system_columns = read::SystemColumns::of(scope.statement);
-    let refname = target.table.refname();
-    if let Some(column) = system_columns.of_relation(refname) {
+    let system_columns = read::SystemColumns::of(scope.bound, scope.statement);
+    if let Some(column) = system_columns.of_table(target) {
         return Err(refuse::unsupported(
             &format!("the system column {column}"),
             &target.table_name(),

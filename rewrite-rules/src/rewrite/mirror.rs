@@ -49,7 +49,7 @@ pub(super) fn compose<'a>(
         ));
     }
     let keys: Vec<&str> = lens.key_columns().map(|key| key.unified.as_str()).collect();
-    upsert::check_keeps(scope.statement, target, &keys, None)?;
+    upsert::check_keeps(scope, target, &keys, None)?;
     let full = target.managed.migration.phase == Phase::UnifiedRead;
     let mirror = Mirror {
         scope: *scope,

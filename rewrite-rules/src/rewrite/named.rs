@@ -15,6 +15,7 @@
 mod idle;
 
 use super::{ManagedRef, Plan, Scope, command_name, read};
+use crate::bind::{Place, Use};
 use crate::lens::{Lens, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
@@ -22,7 +23,6 @@ use crate::rule_set::{Managed, Side};
 use crate::splice::Source;
 use crate::statement::Refusal;
 use crate::tree::Tree;
-use crate::walk::{Place, Use};
 
 /// Which table a command names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

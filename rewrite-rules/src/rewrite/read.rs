@@ -16,7 +16,9 @@ mod shadow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use super::unqualify::unqualify;
 use super::{ManagedRef, Plan, Scope, invert, whole_row};
+use crate::bind::{Bound, Id, Place, Referent, column_refs};
 use crate::lens::{Lens, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
@@ -24,7 +26,6 @@ use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tree::Tree;
-use crate::walk::{Place, column_refs};
 use locked::Locked;
 
 /// Plans a statement that only reads managed tables.
@@ -82,7 +83,7 @@ pub(super) fn substitute_all<'a>(
             !(locks && phase == Phase::DualRead) || found.is_in_place()
         })
         .collect();
-    let unreachable = Unreachable::of(scope.statement);
+    let unreachable = Unreachable::of(scope);
     let mut locked = None;
     for found in &read {
         check_reference(found, &unreachable)?;
@@ -126,9 +127,9 @@ struct Unreachable<'t> {
 }
 
 impl<'t> Unreachable<'t> {
-    fn of(statement: &'t Tree) -> Unreachable<'t> {
+    fn of(scope: &Scope<'t>) -> Unreachable<'t> {
         Unreachable {
-            system_columns: SystemColumns::of(statement),
+            system_columns: SystemColumns::of(scope.bound, scope.statement),
         }
     }
 }
@@ -142,10 +143,7 @@ fn check_reference(found: &ManagedRef<'_>, unreachable: &Unreachable<'_>) -> Res
             "Use ORDER BY random() LIMIT.",
         ));
     }
-    if let Some(column) = unreachable
-        .system_columns
-        .of_relation(found.table.refname())
-    {
+    if let Some(column) = unreachable.system_columns.of_table(found) {
         return Err(refuse::unsupported(
             &format!("the system column {column}"),
             &table,
@@ -155,40 +153,34 @@ fn check_reference(found: &ManagedRef<'_>, unreachable: &Unreachable<'_>) -> Res
     Ok(())
 }
 
-const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
-
-/// The system columns that a tree names, each with the first of them for its relation.
+/// The system columns that a tree names, each with the first of them for its table.
 pub(super) struct SystemColumns<'t> {
-    unqualified: Option<&'static str>,
-    qualified: HashMap<&'t str, &'static str>,
+    /// Of one of several tables.
+    of_some: Option<&'t str>,
+    of_one: HashMap<Id, &'t str>,
 }
 
 impl<'t> SystemColumns<'t> {
-    pub fn of(tree: &'t Tree) -> SystemColumns<'t> {
+    pub fn of(bound: &Bound<'t>, tree: &'t Tree) -> SystemColumns<'t> {
         let mut found = SystemColumns {
-            unqualified: None,
-            qualified: HashMap::new(),
+            of_some: None,
+            of_one: HashMap::new(),
         };
         for column in column_refs(tree, true) {
-            let parts = column.column_parts();
-            let Some((last, qualifier)) = parts.split_last() else {
-                continue;
-            };
-            let Some(system) = SYSTEM_COLUMNS.into_iter().find(|system| system == last) else {
-                continue;
-            };
-            match qualifier.last() {
-                Some(relation) => _ = found.qualified.entry(relation).or_insert(system),
-                None => _ = found.unqualified.get_or_insert(system),
+            if let Referent::System(id, name) = bound.referent(column) {
+                match id {
+                    Some(id) => _ = found.of_one.entry(id).or_insert(name),
+                    None => _ = found.of_some.get_or_insert(name),
+                }
             }
         }
         found
     }
 
-    /// The one that a relation is asked for: without a qualifier it may be any relation's.
-    pub fn of_relation(&self, refname: &str) -> Option<&'static str> {
-        self.unqualified
-            .or_else(|| self.qualified.get(refname).copied())
+    /// The one that a table is asked for.
+    pub fn of_table(&self, table: &ManagedRef<'_>) -> Option<&'t str> {
+        let of_one = table.item.and_then(|id| self.of_one.get(&id));
+        self.of_some.or_else(|| of_one.copied())
     }
 }
 
@@ -233,7 +225,7 @@ fn substitute(
     source: &mut Source<'_>,
 ) -> Result<(), Refusal> {
     let lens = found.managed.lens;
-    let conditions = invert::conditions(&found.table, lens, scope.tokens);
+    let conditions = invert::conditions(scope, found);
     let read = only(found, relation(lens, phase, &conditions));
     let mut range = reference_range(scope, found)?;
     let mut head = "(";
@@ -271,19 +263,13 @@ fn unqualify_columns(
     (refs, typed): (&[&ManagedRef<'_>], &HashSet<usize>),
     source: &mut Source<'_>,
 ) {
-    for column in column_refs(scope.statement, true) {
-        let parts = column.column_parts();
-        let [.., schema, table, _] = parts.as_slice() else {
-            continue;
-        };
-        let names = |found: &&&ManagedRef<'_>| {
-            let legacy = &found.managed.lens.legacy;
-            found.managed.side == Side::Legacy && *table == legacy.name && *schema == legacy.schema
-        };
-        let range = scope.tokens.qualifier(column);
-        let range = range.filter(|range| !typed.contains(&range.start));
-        if let (Some(_), Some(range)) = (refs.iter().find(names), range) {
-            source.edit(range, quote_ident(table));
-        }
-    }
+    let legacy = refs
+        .iter()
+        .filter(|found| found.managed.side == Side::Legacy);
+    let items: HashSet<Id> = legacy.filter_map(|found| found.item).collect();
+    let is = |id: Id, column: &Tree| {
+        let typed = column.location().is_some_and(|at| typed.contains(&at));
+        items.contains(&id) && !typed
+    };
+    unqualify(scope, scope.statement, is, source);
 }

@@ -13,16 +13,16 @@
 //! ```
 
 use super::clauses::Write;
-use super::items::{Item, Items};
+use super::items::{Item, Items, STAR};
 use super::whole_row::{self, Returned};
 use super::{ManagedRef, Scope};
+use crate::bind::{Referent, column_refs};
 use crate::lens::quote_ident;
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tree::Tree;
-use crate::walk::column_refs;
 
 /// The relation of columns that the client names without a table.
 const BARE: &str = "cf_x";
@@ -95,7 +95,7 @@ pub(super) fn carried<'a>(
     source: &mut Source<'a>,
 ) -> Result<Carried, Refusal> {
     let clause = scope.statement.get("returning_clause");
-    let mut items = Items::of(scope.statement);
+    let mut items = Items::of(scope);
     let mut carried = Carried::default();
     let stars = column_refs(clause, true);
     let stars = stars
@@ -105,7 +105,7 @@ pub(super) fn carried<'a>(
         items.give_rows(scope, source);
     }
     if clause.find("SubLink").is_some() {
-        return whole_rows(scope, target, (write, &items, rows), source);
+        return whole_rows(scope, target, (write, items, rows), source);
     }
     for column in column_refs(clause, true) {
         let parts = column.column_parts();
@@ -135,21 +135,18 @@ pub(super) fn carried<'a>(
             };
             carried.value(value)
         };
+        let owner = scope.bound.owner(column);
         match (qualifier.last(), *name) {
             (None, "*") => {
-                if !items.have_rows() || items.merged {
+                if !items.have_rows() {
                     return refuse();
                 }
-                let mut all = format!("{}.*", write.alias);
-                for item in &items.all {
-                    carried.whole(item);
-                    all += &format!(", {}.*", quote_ident(item.name));
-                }
-                source.edit(range, all);
+                items.star = items.merged;
+                let all = carried.all(&items);
+                source.edit(range, format!("{}.*, {all}", write.alias));
             }
             (None, name) => {
-                let known = target.managed.side == Side::Legacy
-                    && target.managed.lens.column(name).is_some();
+                let known = is_own(scope, target, column);
                 if rows.is_unknown(column) && is_derived(target) {
                     written_row(scope, target, (column, rows), &mut carried, source)?;
                     continue;
@@ -168,13 +165,13 @@ pub(super) fn carried<'a>(
                 };
                 source.edit(range, format!("{relation}.{}", quote_ident(name)));
             }
-            (Some(relation), _) if *relation == write.refname => {}
+            (Some(_), _) if owner.is_some() && owner == target.item => {}
             (Some(_), "*") if typed.is_some() => {
                 let result = value(&mut carried);
                 source.edit(range, format!("cf_all.{result}"));
             }
-            (Some(relation), "*") => {
-                let item = items.all.iter().find(|item| item.name == *relation);
+            (Some(_), "*") => {
+                let item = owner.and_then(|id| items.at(id)).map(|at| &items.all[at]);
                 let Some(item) = item.filter(|item| item.has_row()) else {
                     return refuse();
                 };
@@ -189,6 +186,14 @@ pub(super) fn carried<'a>(
         }
     }
     Ok(carried)
+}
+
+/// Whether a name without a table is a column of the written one.
+fn is_own(scope: &Scope<'_>, target: &ManagedRef<'_>, column: &Tree) -> bool {
+    let own = target
+        .item
+        .and_then(|id| scope.bound.own_column(column, id));
+    own.is_some() && target.managed.side == Side::Legacy
 }
 
 /// A name that may be the written row or a column: what it stands for is told where all tables are
@@ -220,7 +225,7 @@ fn written_row<'a>(
 fn whole_rows<'a>(
     scope: &Scope<'a>,
     target: &ManagedRef<'a>,
-    (write, items, rows): (&Write<'a>, &Items<'a>, &Returned<'a>),
+    (write, mut items, rows): (&Write<'a>, Items<'a>, &Returned<'a>),
     source: &mut Source<'a>,
 ) -> Result<Carried, Refusal> {
     if !items.have_rows() {
@@ -235,38 +240,25 @@ fn whole_rows<'a>(
         nested: true,
         ..Carried::default()
     };
-    let mut all = format!("{}.*", write.alias);
-    for item in &items.all {
-        carried.whole(item);
-        all += &format!(", {}.*", quote_ident(item.name));
-    }
-    items.unqualify(scope.tokens, clause, source);
-    if items.merged {
-        let wholes = items.all.iter().map(|item| carried.whole(item));
-        let wholes: Vec<String> = wholes.collect();
-        carried.joined = Some(items.joined(|at| format!("cf_all.{}", wholes[at])));
-    }
+    let stars = results(clause).any(|column| scope.bound.referent(column) == Referent::All(None));
+    items.star = stars && items.merged;
+    let all = format!("{}.*, {}", write.alias, carried.all(&items));
+    items.unqualify(scope, clause, source);
     // Outside of the queries; within them a name may be another's.
     for column in column_refs(clause, false) {
         let parts = column.column_parts();
         let ([name], Some(range)) = (parts.as_slice(), scope.tokens.column(column)) else {
             continue;
         };
-        let known =
-            target.managed.side == Side::Legacy && target.managed.lens.column(name).is_some();
-        if *name == "*" && items.merged {
-            return Err(refuse::unsupported(
-                "`*` in RETURNING of a write that joins by USING",
-                &target.table_name(),
-                "Name the columns.",
-            ));
-        } else if *name == "*" {
+        let known = is_own(scope, target, column);
+        let row = scope.bound.row_of(column);
+        if *name == "*" {
             source.edit(range, all.clone());
         } else if rows.is_replaced(column) || known {
             continue;
         } else if rows.is_unknown(column) && is_derived(target) {
             written_row(scope, target, (column, rows), &mut carried, source)?;
-        } else if rows.is_unknown(column) || items.has(name) {
+        } else if rows.is_unknown(column) || row.is_some_and(|id| items.at(id).is_some()) {
             let value = source.withdraw(&range).unwrap_or_else(|| {
                 let mut value = Output::default();
                 value.client(&Source::new(scope.tokens.text), range.clone());
@@ -330,6 +322,20 @@ impl Carried {
         relation.whole = Some(result.clone());
         relation.named = item.named();
         result
+    }
+
+    /// Carries all items; the list of their columns, as `*` has it.
+    fn all(&mut self, items: &Items<'_>) -> String {
+        let wholes: Vec<String> = items.all.iter().map(|item| self.whole(item)).collect();
+        if items.merged {
+            self.joined = Some(items.joined(|at| format!("cf_all.{}", wholes[at])));
+            return STAR.to_owned();
+        }
+        let names = items.all.iter();
+        let all: Vec<String> = names
+            .map(|item| format!("{}.*", quote_ident(item.name)))
+            .collect();
+        all.join(", ")
     }
 
     /// The FROM of the answer: `base` holds what was carried, `target` is SQL for the written

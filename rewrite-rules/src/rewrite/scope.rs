@@ -1,12 +1,12 @@
 //! What is rewritten, and what comes of it.
 
+use crate::bind::{Bound, Id, TableRef};
 use crate::phase::Phase;
 use crate::rule_set::{Managed, RuleSet, Side};
 use crate::splice::Output;
 use crate::statement::{Answer, Around, SearchPath, ShadowPair};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
-use crate::walk::TableRef;
 
 /// One statement of a text, and the rules it is read under.
 #[derive(Clone, Copy)]
@@ -15,6 +15,8 @@ pub(crate) struct Scope<'a> {
     pub path: SearchPath,
     pub statement: &'a Tree,
     pub tokens: Tokens<'a>,
+    /// What the names of the whole statement mean, of which this one may be a part.
+    pub bound: &'a Bound<'a>,
 }
 
 impl Scope<'_> {
@@ -55,6 +57,8 @@ pub(crate) enum Plan {
 pub(crate) struct ManagedRef<'a> {
     pub table: TableRef<'a>,
     pub managed: Managed<'a>,
+    /// What its name means elsewhere in the statement; `None` in commands.
+    pub item: Option<Id>,
 }
 
 impl ManagedRef<'_> {

@@ -11,6 +11,7 @@
 use std::collections::HashSet;
 
 use super::{Scope, command_name};
+use crate::bind::keeps_queries;
 use crate::lens::{TableName, quote_literal};
 use crate::meaning;
 use crate::mention::{self, Language, Mention, constant, mentions};
@@ -21,7 +22,6 @@ use crate::statement::{Refusal, SearchPath};
 use crate::text_functions::{self, Does, Takes};
 use crate::tokens::{self, Tokens};
 use crate::tree::Tree;
-use crate::walk::keeps_queries;
 
 /// Refuses the statement if a text in it names a managed table for something that must not be done.
 pub(super) fn check(scope: &Scope<'_>) -> Result<(), Refusal> {

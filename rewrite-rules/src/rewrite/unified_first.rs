@@ -85,8 +85,8 @@ pub(super) fn check<'a>(
             "Name the row by its key.",
         ));
     }
-    let system_columns = super::read::SystemColumns::of(scope.statement);
-    if let Some(column) = system_columns.of_relation(write.refname) {
+    let system_columns = super::read::SystemColumns::of(scope.bound, scope.statement);
+    if let Some(column) = system_columns.of_table(target) {
         return Err(refuse::unsupported(
             &format!("the system column {column}"),
             &table,
@@ -110,7 +110,7 @@ impl<'a> Unified<'_, 'a> {
             self.no_row(upsert::assigned(set))?;
         }
         // Queries run where the rows are locked: over what `cf_old` has found.
-        let mut items = Items::of(self.scope.statement);
+        let mut items = Items::of(&self.scope);
         if !queries.is_empty() {
             items.give_rows(&self.scope, source);
             if !items.have_rows() {
@@ -126,7 +126,7 @@ impl<'a> Unified<'_, 'a> {
         let carried = (!queries.is_empty()).then_some(items);
         if let Some(items) = &carried {
             let assigned = self.scope.statement.get("target_list");
-            items.unqualify(self.scope.tokens, assigned, source);
+            items.unqualify(&self.scope, assigned, source);
         }
         let source: &Source<'_> = source;
         self.old_rows(&mut composer, source, TagVerb::Update, |output| {
@@ -262,7 +262,7 @@ impl<'a> Unified<'_, 'a> {
         values: impl Fn(&mut Output),
     ) {
         let alias = &self.write.alias;
-        let conditions = invert::conditions(&self.target.table, self.lens, self.scope.tokens);
+        let conditions = invert::conditions(&self.scope, self.target);
         let read = super::read::only(self.target, self.lens.read_where(&conditions));
         let from = |output: &mut Output| {
             output.own(" FROM (").append(read.clone());

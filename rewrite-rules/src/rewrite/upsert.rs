@@ -7,7 +7,8 @@
 //! The row image that such a write returns has the new key, and nothing tells what the old one was: the
 //! other side would keep a row under it. `SET id = excluded.id` behind `ON CONFLICT (id)` changes nothing.
 
-use super::ManagedRef;
+use super::{ManagedRef, Scope};
+use crate::bind::{Kind, Referent};
 use crate::refuse;
 use crate::statement::Refusal;
 use crate::tree::Tree;
@@ -17,12 +18,12 @@ pub(super) const EXCLUDED: &str = "excluded";
 
 /// Refuses the change of a column; `constraint` is the one on these columns, if its name is known.
 pub(super) fn check_keeps(
-    statement: &Tree,
+    scope: &Scope<'_>,
     target: &ManagedRef<'_>,
     columns: &[&str],
     constraint: Option<&str>,
 ) -> Result<(), Refusal> {
-    let clause = statement.get("on_conflict_clause");
+    let clause = scope.statement.get("on_conflict_clause");
     let infer = clause.get("infer");
     let named = infer.name("conname").is_some() && infer.name("conname") == constraint;
     let is_arbiter = |column: &str| {
@@ -31,7 +32,7 @@ pub(super) fn check_keeps(
     };
     let changes = |set: &&Tree| {
         let name = set.text("name");
-        columns.contains(&name) && !(is_arbiter(name) && is_excluded(assigned(set), name))
+        columns.contains(&name) && !(is_arbiter(name) && is_excluded(scope, assigned(set), name))
     };
     match clause.list("target_list").iter().find(changes) {
         None => Ok(()),
@@ -57,6 +58,9 @@ pub(super) fn assigned(set: &Tree) -> &Tree {
     values.get(place.wrapping_sub(1)).unwrap_or(value)
 }
 
-fn is_excluded(value: &Tree, column: &str) -> bool {
-    value.is("ColumnRef") && value.column_parts() == [EXCLUDED, column]
+fn is_excluded(scope: &Scope<'_>, value: &Tree, column: &str) -> bool {
+    let Referent::Column(id, name) = scope.bound.referent(value) else {
+        return false;
+    };
+    name == column && matches!(scope.bound.item(id).kind, Kind::Excluded)
 }

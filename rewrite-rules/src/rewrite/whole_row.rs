@@ -16,7 +16,6 @@
 //! not known here. Such a name is taken for the row only where its type would show, and the server
 //! is asked whether it is one.
 
-mod columns;
 mod uses;
 
 use std::collections::HashSet;
@@ -40,7 +39,7 @@ pub(super) fn substitute<'a>(
     source: &mut Source<'a>,
 ) -> Result<HashSet<usize>, Refusal> {
     let shown: Vec<Shown<'a>> = read.iter().map(|found| shown(found)).collect();
-    let uses = uses::of_statement(scope.statement, &shown);
+    let uses = uses::of_statement(scope, &shown);
     replace(scope, &uses, &shown, source)
 }
 
@@ -52,7 +51,7 @@ pub(super) fn substitute_returned<'a>(
     source: &mut Source<'a>,
 ) -> Result<Returned<'a>, Refusal> {
     let shown = [shown(target)];
-    let uses = uses::of_returning(scope.statement, &shown);
+    let uses = uses::of_returning(scope, &shown);
     let (known, unknown): (Vec<Use<'a>>, Vec<Use<'a>>) = uses
         .into_iter()
         .partition(|found| found.certainty == Certainty::Row);
@@ -168,10 +167,9 @@ pub(super) fn keep_name(scope: &Scope<'_>, column: &Tree, source: &mut Source<'_
 
 fn shown<'a>(found: &ManagedRef<'a>) -> Shown<'a> {
     Shown {
-        node: found.table.node,
+        item: found.item,
         name: found.table.refname(),
         lens: found.managed.lens,
-        is_legacy: found.managed.side == Side::Legacy,
         renamed: found.table.renames_columns(),
         row_type: row_type(found),
     }

@@ -46,6 +46,7 @@ use super::returning::Carried;
 use super::unified_first::set_query::{SetQuery, Value};
 use super::unified_first::{self, Unified};
 use super::{ManagedRef, Scope, legacy_first, read};
+use crate::bind::{Referent, column_refs};
 use crate::legend::query;
 use crate::lens::{Call, LegacyColumn, Lens, Written, quote_ident, quote_literal};
 use crate::phase::Phase;
@@ -54,7 +55,6 @@ use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::{Refusal, TagVerb};
 use crate::tree::Tree;
-use crate::walk::column_refs;
 use arbiter::Arbiter;
 
 /// DO UPDATE as pg_query numbers it.
@@ -351,25 +351,28 @@ impl<'a> Images<'_, 'a> {
         if self.goes_by_key() && !values.iter().any(|set| depends_on_a_row(set.get("val"))) {
             return Look::ByKey;
         }
-        let mut items = Items::of(self.scope.statement);
+        let mut items = Items::of(&self.scope);
         items.give_rows(&self.scope, source);
         let clauses =
             ["target_list", "where_clause"].map(|clause| self.scope.statement.get(clause));
-        let columns = clauses
-            .iter()
-            .flat_map(|clause| column_refs(clause, true))
-            .map(Tree::column_parts);
+        let bound = self.scope.bound;
+        let mut columns = clauses.iter().flat_map(|clause| column_refs(clause, true));
         // Of what is carried along nothing but the columns is there.
-        let names_more = |parts: Vec<&str>| match parts[..] {
-            [only] => items.has(only),
-            [.., item, column] => items.has(item) && is_more_than_a_column(column),
-            [] => false,
+        let names_more = |column: &Tree| {
+            let more = match bound.referent(column) {
+                Referent::All(id) | Referent::System(id, _) => id,
+                Referent::OfRow(id, _) => Some(id),
+                Referent::Row(_) | Referent::Unknown { .. } => bound.row_of(column),
+                Referent::Column(..) | Referent::Merged(..) => None,
+                Referent::Result | Referent::Nothing => None,
+            };
+            more.is_some_and(|id| items.at(id).is_some())
         };
-        if !items.have_rows() || columns.into_iter().any(names_more) {
+        if !items.have_rows() || columns.any(names_more) {
             return Look::Once;
         }
         for clause in clauses {
-            items.unqualify(self.scope.tokens, clause, source);
+            items.unqualify(&self.scope, clause, source);
         }
         Look::Again(items)
     }
@@ -457,8 +460,9 @@ impl<'a> Images<'_, 'a> {
         self.write.clauses.joined().is_none()
             && condition.find("SubLink").is_none()
             && column_refs(condition, true).into_iter().all(|column| {
-                let parts = column.column_parts();
-                parts.last().is_some_and(|name| keys.contains(name))
+                let item = self.target.item;
+                let own = item.and_then(|id| self.scope.bound.own_column(column, id));
+                own.is_some_and(|name| keys.contains(&name))
             })
     }
 }
@@ -470,14 +474,6 @@ fn names_of(sets: &[Set<'_, '_>]) -> String {
         .map(|(set, _)| quote_literal(&set.name))
         .collect();
     format!("ARRAY[{}]::text[]", names.join(", "))
-}
-
-/// Whether a name behind an item of FROM is no column of its own: all of them, or a system column.
-fn is_more_than_a_column(name: &str) -> bool {
-    matches!(
-        name,
-        "*" | "tableoid" | "ctid" | "xmin" | "xmax" | "cmin" | "cmax"
-    )
 }
 
 /// Whether an expression reads columns, be it the written row's or another's.

@@ -140,6 +140,12 @@ SELECT a.email, g FROM iso_agents a, generate_series(1, 2) g WHERE a.role = 'adm
 SELECT a.email, k FROM iso_agents a, jsonb_object_keys(a.metadata) k WHERE a.email < 'agent.2' AND jsonb_typeof(a.metadata) = 'object' ORDER BY a.email, k;
 VALUES ((SELECT count(*) FROM iso_agents WHERE role = 'admin'));
 
+-- a name of a table that is a column's
+SELECT iso_agents FROM iso_agents, (VALUES (1)) AS v (iso_agents) LIMIT 1;
+SELECT a.email FROM iso_agents a WHERE (SELECT a FROM (SELECT 'fix.1@example.com' AS a) q) = a.email;
+SELECT g, a.email FROM generate_series(1, 2) g, iso_agents a WHERE a.email = 'fix.' || g || '@example.com' ORDER BY g;
+SELECT role AS email, count(*) FROM iso_agents GROUP BY role ORDER BY email, count;
+
 -- whole rows
 SELECT row_to_json(a)::text FROM iso_agents a ORDER BY email LIMIT 2;
 SELECT to_jsonb(iso_agents) - 'updated_at' - 'created_at' - 'id' FROM iso_agents ORDER BY email LIMIT 2;
@@ -521,6 +527,15 @@ UPDATE iso_agents SET full_name = v.x FROM (VALUES ('v', 2)) AS v (x, y) LEFT JO
 -- UPDATE FROM with USING
 UPDATE iso_agents SET full_name = 'u' FROM client_profiles JOIN (VALUES ('Company 1', 5)) v (company_name, n) USING (company_name) WHERE client_profiles.iso_agent_id = iso_agents.id RETURNING iso_agents.email, company_name, n;
 
+-- UPDATE FROM with USING and all columns
+UPDATE iso_agents SET full_name = 'u' FROM client_profiles JOIN (VALUES ('Company 1', 5)) v (company_name, n) USING (company_name) WHERE client_profiles.iso_agent_id = iso_agents.id RETURNING *;
+UPDATE iso_agents SET full_name = 'v' FROM (VALUES (1, 'a'), (2, 'b')) v (n, x) NATURAL LEFT JOIN (VALUES (2, 'c')) w (n, y) WHERE email = 'fix.' || n || '@example.com' RETURNING *, x, w.n, v.*;
+UPDATE iso_agents SET full_name = 'w' FROM (VALUES (1, 'a')) v (n, x) FULL JOIN (VALUES (2, 'c')) w (n, y) USING (n) WHERE email = 'fix.' || n || '@example.com' RETURNING *, (SELECT n || coalesce(x, y)), n;
+
+-- UPDATE FROM a function of single values
+UPDATE iso_agents SET full_name = 'x' || g FROM generate_series(1, 1) AS g WHERE email = 'fix.' || g || '@example.com' RETURNING (SELECT g + 1), g, email;
+UPDATE iso_agents SET full_name = 'y' || g FROM generate_series(1, 1) AS g WHERE email = 'fix.' || g || '@example.com' RETURNING g.*, email;
+
 -- UPDATE returning the whole row
 UPDATE iso_agents a SET full_name = 'w' WHERE email = 'fix.1@example.com' RETURNING (a).full_name, a IS NULL, to_jsonb(a) ->> 'full_name', to_jsonb(a) - 'updated_at' - 'created_at';
 
@@ -627,6 +642,7 @@ DELETE FROM iso_agents a WHERE NOT EXISTS (SELECT FROM iso_agents b WHERE b.emai
 DELETE FROM iso_agents a USING client_profiles c WHERE c.iso_agent_id = a.id AND c.company_name = 'Company 1' RETURNING a.email, c.company_name;
 DELETE FROM iso_agents USING (VALUES ('fix.1@example.com', 1), ('fix.2@example.com', 2)) AS v (e, n) WHERE email = v.e RETURNING *;
 DELETE FROM iso_agents a USING iso_agents b WHERE b.email = 'fix.3@example.com' AND a.role = b.role AND a.email LIKE 'fix%' RETURNING a.email, b.email;
+DELETE FROM iso_agents USING (VALUES ('fix.1@example.com', 1)) AS v (e, n) LEFT JOIN (VALUES (2, 'x')) AS w (n, m) USING (n) WHERE email = e RETURNING *;
 
 -- DELETE USING of a row joined twice
 DELETE FROM iso_agents a USING generate_series(1, 3) g WHERE a.email = 'fix.1@example.com' RETURNING a.email;
@@ -691,6 +707,10 @@ MERGE INTO iso_agents a USING (SELECT id, email FROM iso_agents WHERE role = 'op
 
 -- MERGE of the key (17)
 MERGE INTO iso_agents a USING (VALUES ('fix.1@example.com')) v (e) ON a.email = v.e WHEN MATCHED THEN UPDATE SET id = '00000000-0000-4000-8000-0000000000aa' RETURNING a.id;
+
+-- MERGE from a join by USING, all columns (17)
+MERGE INTO iso_agents a USING ((VALUES ('fix.1@example.com', 1), ('new@example.com', 2)) v (e, n) LEFT JOIN (VALUES (1, 'x')) w (n, m) USING (n)) ON a.email = e WHEN MATCHED THEN UPDATE SET full_name = m WHEN NOT MATCHED THEN INSERT (clerk_user_id, email, full_name) VALUES (e, e, n) RETURNING n, m, a.email, a.full_name;
+MERGE INTO iso_agents a USING ((VALUES ('fix.1@example.com', 1)) v (e, n) JOIN (VALUES (1, 'x')) w (n, m) USING (n)) ON a.email = e WHEN MATCHED THEN UPDATE SET full_name = m RETURNING *;
 
 -- MERGE from a function (17)
 MERGE INTO iso_agents a USING generate_series(1, 2) g ON a.email = 'fix.' || g || '@example.com' WHEN MATCHED THEN UPDATE SET full_name = 'g';
@@ -859,6 +879,7 @@ SELECT email FROM iso_agents WHERE role = 'admin' ORDER BY email LIMIT 2 FOR UPD
 SELECT a.email, c.company_name FROM iso_agents a JOIN client_profiles c ON c.iso_agent_id = a.id WHERE a.role = 'operator' ORDER BY 2 FOR UPDATE OF a;
 SELECT a.email, c.company_name FROM iso_agents a JOIN client_profiles c ON c.iso_agent_id = a.id WHERE a.role = 'operator' ORDER BY 2 FOR SHARE OF c;
 SELECT a.email, c.company_name FROM iso_agents a JOIN client_profiles c ON c.iso_agent_id = a.id WHERE a.role = 'operator' ORDER BY 2 FOR UPDATE;
+SELECT a.email, c.company_name FROM client_profiles c LEFT JOIN iso_agents a ON c.iso_agent_id = a.id ORDER BY 2 FOR UPDATE OF c;
 
 -- a lock within a query
 WITH x AS (SELECT id, email FROM iso_agents WHERE role = 'admin' ORDER BY email LIMIT 1 FOR UPDATE SKIP LOCKED) UPDATE iso_agents SET full_name = 'taken' FROM x WHERE x.id = iso_agents.id RETURNING x.email, full_name;

@@ -5,4 +5,5 @@ mod names;
 mod oracle;
 mod properties;
 mod random_split;
+mod scoping;
 mod torture;

@@ -4,6 +4,7 @@ mod both_names;
 mod cache_same_answers;
 mod commands;
 mod copy_prepared;
+mod functions;
 mod hidden;
 mod keys;
 mod meaning;

@@ -3,10 +3,10 @@
 
 use pg_query::protobuf::{AlterTableType, ConstrType};
 
+use crate::bind::Use;
 use crate::lens::Lens;
 use crate::rule_set::{Managed, Side};
 use crate::tree::Tree;
-use crate::walk::Use;
 
 /// What a command does with a managed table that it names, seeing what is there: PostgreSQL says that
 /// it has nothing to do, as for a table of the name.

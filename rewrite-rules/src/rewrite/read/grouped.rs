@@ -13,10 +13,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{ManagedRef, Scope};
+use crate::bind::{Id, Referent, column_refs};
 use crate::lens::quote_ident;
 use crate::splice::Source;
 use crate::tree::Tree;
-use crate::walk::column_refs;
 
 /// Types of which PostgreSQL groups no values. Of a column that has one the query fails as before.
 const NOT_GROUPED: [&str; 9] = [
@@ -41,7 +41,7 @@ pub(super) fn spell_out(scope: &Scope<'_>, read: &[&ManagedRef<'_>], source: &mu
         .iter()
         .map(|found| (std::ptr::from_ref(found.table.node), *found))
         .collect();
-    let named = Named::of(scope.statement);
+    let named = Named::of(scope);
     for select in grouping {
         let groups = select.list("group_clause");
         if groups.iter().any(|group| group.is("GroupingSet")) {
@@ -78,9 +78,9 @@ fn add(
 ) {
     let lens = found.managed.lens;
     let refname = found.table.refname();
-    if lens.in_place.is_some() {
+    let (Some(item), None) = (found.item, &lens.in_place) else {
         return;
-    }
+    };
     // `AS x (a, b)` calls the first columns otherwise.
     let renamed = found.table.node.get("alias").list("colnames");
     let called: Vec<&str> = lens
@@ -94,15 +94,9 @@ fn add(
         })
         .collect();
     let mut grouped = HashMap::new();
-    for group in groups.iter().filter(|group| group.is("ColumnRef")) {
-        let parts = group.column_parts();
-        // Without a qualifier it is this relation's if the relation has it, or the server says that it is not clear.
-        let ours = match parts.as_slice() {
-            [.., qualifier, _] => *qualifier == refname,
-            [_] | [] => true,
-        };
-        if let Some(column) = parts.last().filter(|_| ours) {
-            grouped.insert(*column, group);
+    for group in groups {
+        if let Some(column) = scope.bound.own_column(group, item) {
+            grouped.insert(column, group);
         }
     }
     let mut keys = lens.key.iter().map(|&at| called[at]);
@@ -117,13 +111,13 @@ fn add(
     };
     let depend = lens.columns.iter().zip(&called).filter(|(column, name)| {
         !grouped.contains_key(**name)
-            && named.has(refname, name)
+            && named.has(item, name)
             && !NOT_GROUPED.contains(&column.sql_type.as_str())
     });
     let mut more: String = depend
         .map(|(_, name)| format!(", {}.{}", quote_ident(refname), quote_ident(name)))
         .collect();
-    if named.unqualified.contains(refname) || named.rows.contains(refname) {
+    if named.rows.contains(&item) {
         // The row as a whole is another expression than its columns; its bare name may be another table's column.
         more += &format!(", {}.*", quote_ident(refname));
     }
@@ -132,50 +126,61 @@ fn add(
     }
 }
 
-/// The columns that a statement names, by what stands before them. Collected once for the statement: a column too
-/// many costs a little and changes no group.
+/// The columns that a statement names. Collected once for the statement: a column too many costs a little and
+/// changes no group.
+#[derive(Default)]
 struct Named<'t> {
-    unqualified: HashSet<&'t str>,
-    qualified: HashSet<(&'t str, &'t str)>,
-    /// What stands before `.*` elsewhere than among a query's results, where it is the row.
-    rows: HashSet<&'t str>,
+    columns: HashSet<(Id, &'t str)>,
+    /// `*`, of whichever query.
+    all: bool,
+    /// All columns of these.
+    all_of: HashSet<Id>,
+    /// Their rows too, which are no lists of columns.
+    rows: HashSet<Id>,
 }
 
 impl<'t> Named<'t> {
-    fn of(statement: &'t Tree) -> Named<'t> {
-        let mut named = Named {
-            unqualified: HashSet::new(),
-            qualified: HashSet::new(),
-            rows: HashSet::new(),
-        };
+    fn of(scope: &Scope<'t>) -> Named<'t> {
+        let mut named = Named::default();
         let mut results = HashSet::new();
-        statement.each(&mut |node| {
+        scope.statement.each(&mut |node| {
             if node.is("ResTarget") {
                 results.insert(std::ptr::from_ref(node.get("val")));
             }
         });
-        for column in column_refs(statement, true) {
-            if let [.., of, "*"] = column.column_parts().as_slice()
-                && !results.contains(&std::ptr::from_ref(column))
-            {
-                named.rows.insert(of);
-            }
-            match column.column_parts().as_slice() {
-                [only] => _ = named.unqualified.insert(only),
-                [.., qualifier, last] => _ = named.qualified.insert((qualifier, last)),
-                [] => {}
-            }
+        for column in column_refs(scope.statement, true) {
+            named.add(scope, column, results.contains(&std::ptr::from_ref(column)));
         }
         named
     }
 
-    /// `*` and the relation's own name stand for all of its columns.
-    fn has(&self, refname: &str, column: &str) -> bool {
-        [column, "*", refname]
-            .iter()
-            .any(|name| self.unqualified.contains(name))
-            || [column, "*"]
-                .iter()
-                .any(|name| self.qualified.contains(&(refname, *name)))
+    fn add(&mut self, scope: &Scope<'t>, column: &'t Tree, is_result: bool) {
+        let name = column
+            .list("fields")
+            .last()
+            .map_or("", |name| name.text("sval"));
+        match scope.bound.referent(column) {
+            Referent::Column(id, name) => _ = self.columns.insert((id, name)),
+            Referent::Merged(at, name) => {
+                let items = scope.bound.merged(at).iter();
+                self.columns.extend(items.map(|id| (*id, name)));
+            }
+            Referent::All(None) => self.all = true,
+            Referent::All(Some(id)) if is_result => _ = self.all_of.insert(id),
+            Referent::All(Some(id)) | Referent::Row(id) | Referent::OfRow(id, _) => {
+                self.all_of.insert(id);
+                self.rows.insert(id);
+            }
+            Referent::Unknown { column, row } => {
+                self.columns.extend(column.map(|id| (id, name)));
+                self.all_of.extend(row);
+                self.rows.extend(row);
+            }
+            Referent::System(..) | Referent::Result | Referent::Nothing => {}
+        }
+    }
+
+    fn has(&self, item: Id, column: &str) -> bool {
+        self.all || self.all_of.contains(&item) || self.columns.contains(&(item, column))
     }
 }

@@ -15,6 +15,7 @@
 //! changed while it was waited for; hence nothing in it may be told apart by how often it is run.
 
 use super::{ManagedRef, Scope, invert, only, reference_range, relation};
+use crate::bind::functions::{self, in_catalog};
 use crate::lens::{Call, Lens, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
@@ -22,24 +23,6 @@ use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tree::Tree;
 use pg_query::protobuf::{AExprKind, BoolExprType, LockClauseStrength, LockWaitPolicy};
-
-/// What may be called in the condition: it gives the same each time.
-const SAME_EACH_TIME: [&str; 14] = [
-    "lower",
-    "upper",
-    "length",
-    "btrim",
-    "ltrim",
-    "rtrim",
-    "abs",
-    "now",
-    "date_trunc",
-    "min",
-    "max",
-    "count",
-    "left",
-    "right",
-];
 
 /// A locking SELECT from one table, whose rows a function can lock.
 pub(super) struct Locked<'a> {
@@ -59,6 +42,9 @@ impl<'a> Locked<'a> {
                  locks what it needs and fails if the row changed.",
             ))
         };
+        if !is_locked(scope, found.table.node) {
+            return Ok(None);
+        }
         let select = match scope.statement.kind() {
             "ExplainStmt" => scope.statement.get("query"),
             _ => scope.statement,
@@ -78,12 +64,7 @@ impl<'a> Locked<'a> {
             return refuse("beside other tables");
         };
         if !std::ptr::eq(item, found.table.node) {
-            // Of a query in an expression PostgreSQL locks nothing.
-            return if item.is("RangeVar") {
-                Ok(None)
-            } else {
-                refuse("beside other tables")
-            };
+            return refuse("beside other tables");
         }
         let strengths = [
             LockClauseStrength::LcsForupdate,
@@ -107,12 +88,8 @@ impl<'a> Locked<'a> {
         let mut others = false;
         condition.each(&mut |node| {
             if node.is("FuncCall") {
-                let name = node.list("funcname").iter().map(|part| part.text("sval"));
-                // One of another schema may have the name of one of PostgreSQL's.
-                others |= !match name.collect::<Vec<_>>().as_slice() {
-                    ["pg_catalog", name] | [name] => SAME_EACH_TIME.contains(name),
-                    _ => false,
-                };
+                // It gives the same each time.
+                others |= !in_catalog(node.list("funcname")).is_some_and(functions::is_stable);
             }
         });
         if others {
@@ -179,7 +156,7 @@ impl<'a> Locked<'a> {
         let range = reference_range(scope, found)?;
         let keys = lens.legacy_key();
         let keys: Vec<String> = keys.iter().map(|key| format!("{alias}.{key}")).collect();
-        let conditions = invert::conditions(&found.table, lens, scope.tokens);
+        let conditions = invert::conditions(scope, found);
         let phase = found.managed.migration.phase;
         let read = only(found, relation(lens, phase, &conditions));
         let mut rows = Output::from(format!(
@@ -222,6 +199,44 @@ impl<'a> Locked<'a> {
         with.own(" WHERE (").client(source, condition).own(")");
         Ok(())
     }
+}
+
+/// Whether a statement locks the rows of what a node names.
+fn is_locked(scope: &Scope<'_>, table: &Tree) -> bool {
+    let mut locked = false;
+    scope.statement.each(&mut |select| {
+        for clause in select.list("locking_clause") {
+            let named = clause.list("locked_rels");
+            locked |= match named {
+                [] => select
+                    .list("from_clause")
+                    .iter()
+                    .any(|item| locks(item, table)),
+                named => named.iter().any(|name| {
+                    let item = scope.bound.item_of(name);
+                    item.is_none_or(|id| locks(scope.bound.item(id).node, table))
+                }),
+            };
+        }
+    });
+    locked
+}
+
+/// Whether a lock of an item of FROM is one of a table: not of those in expressions.
+fn locks(item: &Tree, table: &Tree) -> bool {
+    std::ptr::eq(item, table)
+        || match item.kind() {
+            "JoinExpr" => ["larg", "rarg"]
+                .iter()
+                .any(|side| locks(item.get(side), table)),
+            "RangeTableSample" => locks(item.get("relation"), table),
+            "RangeSubselect" => {
+                let query = item.get("subquery");
+                let items = query.list("from_clause");
+                query.get("larg").exists() || items.iter().any(|item| locks(item, table))
+            }
+            _ => false,
+        }
 }
 
 /// Whether a condition asks for a value of a column: only so are the rows that LIMIT leaves out, and

@@ -15,6 +15,7 @@
 use std::ptr;
 
 use super::{Unreachable, check_reference, grouped, substitute, unqualify_columns, whole_row};
+use crate::bind::functions::{self, in_catalog};
 use crate::lens::TableName;
 use crate::phase::Phase;
 use crate::refuse;
@@ -23,7 +24,6 @@ use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::{Foreign, Refusal, ShadowPair};
 use crate::tree::Tree;
-use crate::walk::table_refs;
 
 /// `None` where a comparison would prove nothing.
 pub(super) fn pair<'a>(
@@ -39,14 +39,14 @@ pub(super) fn pair<'a>(
         return Ok(None);
     };
     let migration = shadowed.managed.migration.name.clone();
-    if let Some(foreign) = foreign(statement, refs) {
+    if let Some(foreign) = foreign(scope, refs) {
         return Ok(Some(ShadowPair::not_comparable(migration, foreign)));
     }
     let mut unified = Source::new(scope.tokens.text);
     let (tables, others): (Vec<&ManagedRef<'a>>, Vec<&ManagedRef<'a>>) = refs
         .iter()
         .partition(|found| found.managed.side == Side::Legacy);
-    let unreachable = Unreachable::of(statement);
+    let unreachable = Unreachable::of(scope);
     for found in &tables {
         if check_reference(found, &unreachable).is_err() {
             return Ok(None);
@@ -114,7 +114,7 @@ fn picks(statement: &Tree) -> bool {
     let mut picks = false;
     statement.each(&mut |node| {
         picks |= node.is("RangeTableSample")
-            || node.is("SqlvalueFunction")
+            || node.is("SqlValueFunction")
             || node.is("SelectStmt")
                 && (node.get("limit_count").exists()
                     || node.get("limit_offset").exists()
@@ -127,21 +127,17 @@ fn picks(statement: &Tree) -> bool {
 
 /// The first thing in a statement that is, or may be, of a client's making, and so must not be run
 /// outside the client's session. A function without a schema is pg_catalog's there, but may be volatile.
-fn foreign(statement: &Tree, refs: &[ManagedRef<'_>]) -> Option<Foreign> {
-    const SAME_EACH_TIME: [&str; 6] = ["count", "min", "max", "bool_and", "bool_or", "lower"];
+fn foreign(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Option<Foreign> {
     let managed = |node: &Tree| refs.iter().any(|found| ptr::eq(found.table.node, node));
-    if table_refs(statement)
-        .iter()
-        .any(|found| !managed(found.node))
-    {
+    let mut tables = scope.bound.tables().iter();
+    if tables.any(|found| !managed(found.node)) {
         return Some(Foreign::Relation);
     }
     let mut foreign = None;
-    statement.each(&mut |node| {
+    scope.statement.each(&mut |node| {
         let found = match node.kind() {
             "FuncCall" => {
-                let known = in_catalog(node.list("funcname"))
-                    .is_some_and(|name| SAME_EACH_TIME.contains(&name));
+                let known = in_catalog(node.list("funcname")).is_some_and(functions::is_immutable);
                 (!known).then_some(Foreign::Function)
             }
             "AExpr" => of_names(node.list("name"), Foreign::Operator),
@@ -158,13 +154,4 @@ fn foreign(statement: &Tree, refs: &[ManagedRef<'_>]) -> Option<Foreign> {
 
 fn of_names(names: &[Tree], foreign: Foreign) -> Option<Foreign> {
     (!names.is_empty() && in_catalog(names).is_none()).then_some(foreign)
-}
-
-/// A name without a schema, or of `pg_catalog`.
-fn in_catalog(names: &[Tree]) -> Option<&str> {
-    match names {
-        [name] => Some(name.text("sval")),
-        [schema, name] if schema.text("sval") == "pg_catalog" => Some(name.text("sval")),
-        _ => None,
-    }
 }

@@ -13,6 +13,8 @@
 //! has no such index PostgreSQL says so; `crossfade check` says so beforehand.
 
 use super::Unified;
+use crate::bind::functions::in_catalog;
+use crate::bind::{Referent, column_refs};
 use crate::lens::{LegacyColumn, Visible, quote_ident, quote_literal};
 use crate::refuse;
 use crate::rewrite::Scope;
@@ -20,7 +22,6 @@ use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
 use crate::tree::Tree;
-use crate::walk::column_refs;
 use pg_query::protobuf::AExprKind;
 
 /// An index has 32 columns at most, and its predicate names some. Each name costs a look at all that is
@@ -162,12 +163,8 @@ impl Unified<'_, '_> {
     /// values are mapped.
     fn compares_mapped(&self, node: &Tree, edited: &mut Source<'_>) -> Result<bool, Refusal> {
         let null_test = node.is("NullTest");
-        let operator = node
-            .list("name")
-            .first()
-            .map_or("", |name| name.text("sval"));
+        let operator = in_catalog(node.list("name")).unwrap_or_default();
         let compares = node.is("AExpr")
-            && node.list("name").len() == 1
             && ["=", "<>"].contains(&operator)
             && COMPARISONS.contains(&node.int("kind"));
         if !null_test && !compares {
@@ -243,23 +240,25 @@ impl Unified<'_, '_> {
         if !node.is("ColumnRef") {
             return Ok(None);
         }
-        let table = &self.target.table;
-        let legacy = &self.lens.legacy;
-        let (name, ours) = match node.column_parts().as_slice() {
-            [name] => (*name, true),
-            [relation, name] => (*name, *relation == self.write.refname),
-            [schema, relation, name] => {
-                let names_it = *schema == legacy.schema && *relation == legacy.name;
-                (*name, names_it && table.alias().is_none())
-            }
-            _ => ("*", false),
-        };
-        if name == self.write.refname && self.lens.column(name).is_none() || name == "*" && ours {
-            return Err(self.refused("ON CONFLICT with a whole row", "Name its columns."));
-        }
-        // Of another table the server says that it is not there.
         let at = node.location().unwrap_or_default();
-        ours.then(|| self.column_at(name, at)).transpose()
+        let whole = || Err(self.refused("ON CONFLICT with a whole row", "Name its columns."));
+        match (self.scope.bound.referent(node), &node.column_parts()[..]) {
+            (Referent::Row(_) | Referent::All(_), _) => whole(),
+            (
+                Referent::Column(_, name) | Referent::OfRow(_, name) | Referent::System(_, name),
+                _,
+            )
+            // It has no such column.
+            | (Referent::Nothing, &[name]) => self.column_at(name, at).map(Some),
+            // Of another table the server says that it is not there.
+            (
+                Referent::Nothing
+                | Referent::Merged(..)
+                | Referent::Result
+                | Referent::Unknown { .. },
+                _,
+            ) => Ok(None),
+        }
     }
 
     fn rename(&self, node: &Tree, column: &LegacyColumn, edited: &mut Source<'_>) {

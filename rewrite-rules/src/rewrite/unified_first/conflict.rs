@@ -24,6 +24,7 @@
 use super::Unified;
 use super::set_query::Value;
 use super::target::{Place, Target};
+use crate::bind::{Kind, Referent, column_refs};
 use crate::failure::Failure;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::rewrite::expression::{assigned, first_of_value, is_default, own_put};
@@ -32,7 +33,6 @@ use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tokens::Tokens;
 use crate::tree::Tree;
-use crate::walk::column_refs;
 
 const UPDATE: i64 = 3;
 
@@ -193,13 +193,16 @@ impl<'a> Unified<'_, 'a> {
             return None;
         }
         for column in column_refs(tree, true) {
-            let parts = column.column_parts();
-            let (name, relation) = match parts.as_slice() {
-                [EXCLUDED, name] => (*name, EXCLUDED),
-                [relation, name] if *relation == self.write.refname => {
-                    (*name, self.write.alias.as_str())
-                }
-                _ => return None,
+            let parts = column.list("fields");
+            let Referent::Column(id, name) = self.scope.bound.referent(column) else {
+                return None;
+            };
+            let relation = match self.scope.bound.item(id).kind {
+                // Both rows have a column of that name.
+                _ if parts.len() == 1 => return None,
+                Kind::Excluded => EXCLUDED,
+                Kind::Table(_) => self.write.alias.as_str(),
+                Kind::Query | Kind::Function | Kind::Join | Kind::Version => return None,
             };
             let read = self.lens.column(name)?;
             let mut value = read.read_value(&format!("{relation}.{}", quote_ident(&read.unified)));

@@ -115,7 +115,7 @@ impl<'a> Unified<'_, 'a> {
         for clause in ["join_condition", "merge_when_clauses"] {
             joined
                 .items
-                .unqualify(self.scope.tokens, statement.get(clause), source);
+                .unqualify(&self.scope, statement.get(clause), source);
         }
         let mut parts = Parts {
             merge,

@@ -1,27 +1,22 @@
-//! Where a statement uses whole rows of certain tables, by PostgreSQL's scoping.
+//! Where a statement uses whole rows of certain tables, and what for.
 
-use super::columns::{Columns, Has, is_star};
+use std::collections::HashMap;
+
+use super::Scope;
+use crate::bind::functions::in_catalog;
+use crate::bind::{Bound, Id, Referent};
 use crate::lens::Lens;
 use crate::tree::Tree;
 
 /// A table whose rows come from a query of ours.
 pub(super) struct Shown<'a> {
-    /// Where it is named.
-    pub node: &'a Tree,
+    pub item: Option<Id>,
     pub name: &'a str,
     pub lens: &'a Lens,
-    pub is_legacy: bool,
     /// Its alias renames columns, which the row type does not.
     pub renamed: bool,
     /// As SQL; `None` if there is none any more.
     pub row_type: Option<String>,
-}
-
-impl Shown<'_> {
-    fn has_column(&self, name: &str) -> bool {
-        let mut renamed = self.node.get("alias").list("colnames").iter();
-        self.lens.column(name).is_some() || renamed.any(|column| column.text("sval") == name)
-    }
 }
 
 /// Whether a name is a row for sure.
@@ -102,46 +97,38 @@ const NULLIF: i64 = pg_query::protobuf::AExprKind::AexprNullif as i64;
 /// Types into which all rows are cast alike.
 const ANY_ROW_TYPE: [&str; 5] = ["text", "varchar", "bpchar", "json", "jsonb"];
 
-pub(super) fn of_statement<'a>(statement: &'a Tree, shown: &[Shown<'a>]) -> Vec<Use<'a>> {
-    let mut walker = Walker::over(shown);
+pub(super) fn of_statement<'a>(scope: &Scope<'a>, shown: &[Shown<'a>]) -> Vec<Use<'a>> {
     if shown.is_empty() {
         return Vec::new();
     }
-    walker.node(statement, Place::Value);
+    let mut walker = Walker::over(scope.bound, shown);
+    walker.node(scope.statement, Place::Value);
     walker.uses
 }
 
 /// The uses in RETURNING of a write, whose target is the first of the tables.
-pub(super) fn of_returning<'a>(statement: &'a Tree, shown: &[Shown<'a>]) -> Vec<Use<'a>> {
-    let mut walker = Walker::over(shown);
-    let items = walker.write_items(statement);
-    walker.levels.push(items);
-    walker.results(statement.get("returning_clause").list("exprs"));
+pub(super) fn of_returning<'a>(scope: &Scope<'a>, shown: &[Shown<'a>]) -> Vec<Use<'a>> {
+    let mut walker = Walker::over(scope.bound, shown);
+    walker.results(scope.statement.get("returning_clause").list("exprs"));
     walker.uses
 }
 
-/// What FROM names.
-#[derive(Clone, Copy)]
-pub(super) struct Item<'a> {
-    pub name: &'a str,
-    pub node: &'a Tree,
-    /// Whose rows these are: an index.
-    pub shown: Option<usize>,
-}
-
-struct Walker<'s, 'a> {
-    shown: &'s [Shown<'a>],
-    columns: Columns<'s, 'a>,
-    levels: Vec<Vec<Item<'a>>>,
+struct Walker<'a> {
+    bound: &'a Bound<'a>,
+    items: HashMap<Id, usize>,
+    /// Those whose rows are not looked at here.
+    images: Vec<Id>,
     uses: Vec<Use<'a>>,
 }
 
-impl<'s, 'a> Walker<'s, 'a> {
-    fn over(shown: &'s [Shown<'a>]) -> Self {
+impl<'a> Walker<'a> {
+    fn over(bound: &'a Bound<'a>, shown: &[Shown<'a>]) -> Self {
+        let items = shown.iter().enumerate();
+        let items = items.filter_map(|(at, shown)| Some((shown.item?, at)));
         Walker {
-            shown,
-            columns: Columns::new(shown),
-            levels: Vec::new(),
+            bound,
+            items: items.collect(),
+            images: Vec::new(),
             uses: Vec::new(),
         }
     }
@@ -177,10 +164,7 @@ impl<'s, 'a> Walker<'s, 'a> {
             }
             "NullTest" => self.node(node.get("arg"), Place::Plain),
             "AExpr" => {
-                let name = node
-                    .list("name")
-                    .last()
-                    .map_or("", |name| name.text("sval"));
+                let name = in_catalog(node.list("name")).unwrap_or_default();
                 let place = if node.int("kind") == NULLIF {
                     typed(place)
                 } else if COMPARISONS.contains(&name) {
@@ -192,9 +176,7 @@ impl<'s, 'a> Walker<'s, 'a> {
                 self.node(node.get("rexpr"), place);
             }
             "TypeCast" => {
-                let names = node.get("type_name").list("names");
-                let any = names.last().map_or("", |name| name.text("sval"));
-                let any = ANY_ROW_TYPE.contains(&any);
+                let any = is_any_row_type(node.get("type_name"));
                 self.node(
                     node.get("arg"),
                     if any { Place::Plain } else { Place::Value },
@@ -233,14 +215,10 @@ impl<'s, 'a> Walker<'s, 'a> {
     }
 
     fn call(&mut self, node: &'a Tree, place: Place<'a>) {
-        let names = node.list("funcname");
-        let name = names.last().map_or("", |name| name.text("sval"));
+        let name = in_catalog(node.list("funcname")).unwrap_or_default();
         let arguments = node.list("args");
         let distinct = node.flag("agg_distinct");
-        let inner = if let [argument] = arguments
-            && names.len() == 1
-            && self.is_field(argument, name)
-        {
+        let inner = if self.bound.is_field(node) {
             Place::Field
         } else if ANY_ROW.contains(&name) {
             Place::Plain
@@ -258,44 +236,23 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.node(node.get("over"), Place::Plain);
     }
 
-    /// `column(t)` is `t.column`.
-    fn is_field(&self, argument: &Tree, name: &str) -> bool {
-        let parts = argument.column_parts();
-        let relation = match parts.as_slice() {
-            [relation] | [relation, "*"] | [_, relation, "*"] => *relation,
-            _ => return false,
-        };
-        let items = self.levels.iter().rev().flatten();
-        let mut items = items.filter(|item| item.name == relation);
-        items
-            .next()
-            .and_then(|item| item.shown)
-            .is_some_and(|shown| self.shown[shown].has_column(name))
-    }
-
     /// A query or a write, with what stands in it.
     fn query(&mut self, node: &'a Tree) {
-        let scope = self.columns.queries.len();
-        for query in node.get("with_clause").list("ctes") {
-            if node.get("with_clause").flag("recursive") {
-                self.columns.queries.push(query);
-            }
-        }
         for query in node.get("with_clause").list("ctes") {
             self.node(query.get("ctequery"), Place::Value);
-            self.columns.queries.push(query);
         }
         match node.kind() {
             "SelectStmt" => self.select(node),
             "InsertStmt" => {
-                self.node(node.get("select_stmt"), Place::Value);
                 // The rows that ON CONFLICT speaks of are found by other means.
-                let target = self.table(node.get("relation"));
-                self.returned(node, vec![target]);
+                self.node(node.get("select_stmt"), Place::Value);
+                self.returned(node);
             }
             _ => {
-                let items = self.write_items(node);
-                self.levels.push(items.clone());
+                for field in ["from_clause", "using_clause"] {
+                    self.items(node.list(field));
+                }
+                self.items(std::slice::from_ref(node.get("source_relation")));
                 for (field, child) in node.children() {
                     match field {
                         "relation" | "from_clause" | "using_clause" | "source_relation"
@@ -307,25 +264,27 @@ impl<'s, 'a> Walker<'s, 'a> {
                         }
                         "merge_when_clauses" => {
                             for clause in child.items() {
-                                self.node(clause.get("condition"), Place::Value);
-                                for target in clause.list("target_list") {
-                                    self.assigned(target);
-                                }
-                                for value in clause.list("values") {
-                                    if !is_star(value) {
-                                        self.node(value, Place::Value);
-                                    }
-                                }
+                                self.when(clause);
                             }
                         }
                         _ => self.node(child, Place::Value),
                     }
                 }
-                self.levels.pop();
-                self.returned(node, items);
+                self.returned(node);
             }
         }
-        self.columns.queries.truncate(scope);
+    }
+
+    fn when(&mut self, clause: &'a Tree) {
+        self.node(clause.get("condition"), Place::Value);
+        for target in clause.list("target_list") {
+            self.assigned(target);
+        }
+        for value in clause.list("values") {
+            if !is_star(value) {
+                self.node(value, Place::Value);
+            }
+        }
     }
 
     fn assigned(&mut self, target: &'a Tree) {
@@ -339,27 +298,13 @@ impl<'s, 'a> Walker<'s, 'a> {
 
     /// RETURNING of a write. The row of a table of ours is seen over row images: what it says of it
     /// is not looked at here.
-    fn returned(&mut self, node: &'a Tree, mut items: Vec<Item<'a>>) {
-        if let Some(target) = items.first_mut() {
-            target.shown = None;
-        }
-        self.levels.push(items);
+    fn returned(&mut self, node: &'a Tree) {
+        let image = self.bound.item_of(node.get("relation"));
+        self.images.extend(image);
         self.results(node.get("returning_clause").list("exprs"));
-        self.levels.pop();
-    }
-
-    /// The target of an UPDATE, DELETE, MERGE or INSERT, and what is joined to it.
-    fn write_items(&mut self, node: &'a Tree) -> Vec<Item<'a>> {
-        let mut items = vec![self.table(node.get("relation"))];
-        for field in ["from_clause", "using_clause"] {
-            for item in node.list(field) {
-                self.item(item, &mut items);
-            }
+        if image.is_some() {
+            self.images.pop();
         }
-        if node.get("source_relation").exists() {
-            self.item(node.get("source_relation"), &mut items);
-        }
-        items
     }
 
     fn select(&mut self, node: &'a Tree) {
@@ -369,17 +314,15 @@ impl<'s, 'a> Walker<'s, 'a> {
             }
             return;
         }
-        let mut items = Vec::new();
-        for item in node.list("from_clause") {
-            self.item(item, &mut items);
-        }
-        self.levels.push(items);
+        self.items(node.list("from_clause"));
         for (field, child) in node.children() {
             match field {
                 "from_clause" | "with_clause" | "target_list" => {}
                 "sort_clause" | "group_clause" | "distinct_clause" => {
                     for element in child.items() {
-                        self.grouped(node, element);
+                        let sorted = element.is("SortBy");
+                        let expression = if sorted { element.get("node") } else { element };
+                        self.node(expression, Place::Plain);
                     }
                 }
                 "values_lists" => {
@@ -393,26 +336,22 @@ impl<'s, 'a> Walker<'s, 'a> {
             }
         }
         self.results(node.list("target_list"));
-        self.levels.pop();
     }
 
-    /// An element of ORDER BY, GROUP BY or DISTINCT ON: a bare name means a result column first.
-    fn grouped(&mut self, select: &'a Tree, element: &'a Tree) {
-        let expression = if element.is("SortBy") {
-            element.get("node")
-        } else {
-            element
-        };
-        if let [name] = expression.column_parts().as_slice() {
-            let results = select.list("target_list");
-            if results
-                .iter()
-                .any(|result| result_name(result) == Some(name))
-            {
-                return;
+    /// What stands in the items of FROM.
+    fn items(&mut self, items: &'a [Tree]) {
+        for item in items {
+            if item.is("JoinExpr") {
+                for side in ["larg", "rarg"] {
+                    self.items(std::slice::from_ref(item.get(side)));
+                }
+                self.node(item.get("quals"), Place::Plain);
+            } else {
+                for (_, child) in item.children() {
+                    self.node(child, Place::Value);
+                }
             }
         }
-        self.node(expression, Place::Plain);
     }
 
     /// A list of result columns.
@@ -431,9 +370,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     fn result(&mut self, value: &'a Tree, place: Place<'a>) {
         match value.kind() {
             "TypeCast" if value.get("arg").is("ColumnRef") => {
-                let names = value.get("type_name").list("names");
-                let any = names.last().map_or("", |name| name.text("sval"));
-                let plain = ANY_ROW_TYPE.contains(&any);
+                let plain = is_any_row_type(value.get("type_name"));
                 self.node(value.get("arg"), if plain { Place::Plain } else { place });
             }
             "CollateClause" => self.result(value.get("arg"), place),
@@ -450,100 +387,21 @@ impl<'s, 'a> Walker<'s, 'a> {
         }
     }
 
-    /// Walks an item of FROM and adds the names that it brings.
-    fn item(&mut self, node: &'a Tree, items: &mut Vec<Item<'a>>) {
-        let alias = node.get("alias").name("aliasname");
-        let named = |name: &'a str| Item {
-            name,
-            node,
-            shown: None,
-        };
-        match node.kind() {
-            "RangeVar" => {
-                let item = self.table(node);
-                items.push(item);
-            }
-            "RangeTableSample" => self.item(node.get("relation"), items),
-            "JoinExpr" => {
-                let mut joined = Vec::new();
-                // The right side sees the left one, and what is before both.
-                self.item_beside(node.get("larg"), items, &mut joined);
-                self.item_beside(node.get("rarg"), items, &mut joined);
-                self.levels.push(joined.clone());
-                self.node(node.get("quals"), Place::Plain);
-                self.levels.pop();
-                match alias {
-                    Some(alias) => items.push(named(alias)),
-                    None => items.append(&mut joined),
-                }
-                if let Some(merged) = node.get("join_using_alias").name("aliasname") {
-                    items.push(named(merged));
-                }
-            }
-            _ => {
-                let lateral = node.flag("lateral") || !node.is("RangeSubselect");
-                if lateral {
-                    self.levels.push(items.clone());
-                }
-                for (_, child) in node.children() {
-                    self.node(child, Place::Value);
-                }
-                if lateral {
-                    self.levels.pop();
-                }
-                items.push(named(alias.or_else(|| call_name(node)).unwrap_or("")));
-            }
-        }
-    }
-
-    fn item_beside(&mut self, node: &'a Tree, before: &[Item<'a>], joined: &mut Vec<Item<'a>>) {
-        let mut all: Vec<Item<'a>> = before.iter().chain(joined.iter()).copied().collect();
-        let known = all.len();
-        self.item(node, &mut all);
-        joined.extend(all.drain(known..));
-    }
-
-    fn table(&self, node: &'a Tree) -> Item<'a> {
-        let alias = node.get("alias").name("aliasname");
-        Item {
-            name: alias.unwrap_or_else(|| node.text("relname")),
-            node,
-            shown: self
-                .shown
-                .iter()
-                .position(|shown| std::ptr::eq(shown.node, node)),
-        }
-    }
-
     /// Notes a column reference if it is a whole row of a table of ours.
     fn column(&mut self, column: &'a Tree, place: Place<'a>) {
-        let parts = column.column_parts();
-        let (name, bare) = match parts.as_slice() {
-            [name] if *name != "*" => (*name, true),
-            [name, "*"] | [_, name, "*"] => (*name, false),
-            _ => return,
+        let (id, certainty) = match (self.bound.referent(column), self.bound.row_of(column)) {
+            (Referent::Row(id) | Referent::All(Some(id)), _) => (id, Certainty::Row),
+            (_, Some(id)) => (id, Certainty::Unknown),
+            (_, None) => return,
         };
-        let items = self.levels.iter().rev().flatten();
-        let mut named = items.filter(|item| item.name == name);
-        let Some(item) = named.next().and_then(|item| item.shown) else {
-            return;
-        };
-        let certainty = if bare {
-            let all = self.levels.iter().flatten();
-            match self.columns.any_has(all, name) {
-                Has::Yes => return,
-                Has::No => Certainty::Row,
-                Has::Unknown => Certainty::Unknown,
-            }
-        } else {
-            Certainty::Row
-        };
-        self.uses.push(Use {
-            column,
-            item,
-            place,
-            certainty,
-        });
+        if let Some(&item) = self.items.get(&id).filter(|_| !self.images.contains(&id)) {
+            self.uses.push(Use {
+                column,
+                item,
+                place,
+                certainty,
+            });
+        }
     }
 }
 
@@ -555,15 +413,14 @@ fn typed(place: Place<'_>) -> Place<'_> {
     }
 }
 
-/// The name of a result column, as far as it is plain to see.
-fn result_name(target: &Tree) -> Option<&str> {
-    target
-        .name("name")
-        .or_else(|| target.get("val").column_parts().last().copied())
+fn is_any_row_type(type_name: &Tree) -> bool {
+    in_catalog(type_name.list("names")).is_some_and(|name| ANY_ROW_TYPE.contains(&name))
 }
 
-/// A function in FROM goes by its own name.
-fn call_name(node: &Tree) -> Option<&str> {
-    let name = node.find("FuncCall")?.list("funcname").last()?;
-    Some(name.text("sval"))
+/// Whether a column reference can only be a whole row: `t.*` where it is no list of columns.
+fn is_star(column: &Tree) -> bool {
+    column
+        .list("fields")
+        .last()
+        .is_some_and(|last| last.is("AStar"))
 }

@@ -90,7 +90,7 @@ pub(super) fn compose<'a>(
     };
     reach.check(&sets)?;
     let decide: Vec<&str> = part.decides.iter().map(String::as_str).collect();
-    upsert::check_keeps(scope.statement, target, &decide, None)?;
+    upsert::check_keeps(scope, target, &decide, None)?;
     if updates && reach.fed(lens, Some(&sets)).is_empty() && !reach.decides(&sets) {
         return Ok(None);
     }

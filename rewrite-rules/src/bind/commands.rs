@@ -7,7 +7,7 @@
 
 use pg_query::protobuf::{ObjectType, ReindexObjectType};
 
-use super::Name;
+use super::tables::Name;
 use crate::tree::Tree;
 
 /// What a command does with a table that it names.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Place, Use, table_refs};
+use crate::bind::{Place, Use, table_refs};
 use crate::tree::Tree;
 use crate::{Phase, RuleSet, SearchPath, SourceFile, Verdict};
 

@@ -1,0 +1,87 @@
+//! The columns that a text names, as far as the rules and the text tell: what a test holds against a server.
+
+use std::collections::BTreeSet;
+
+use super::bound::{Bound, Id, Kind, Referent};
+use super::column_refs;
+use crate::parse::parse;
+use crate::rule_set::RuleSet;
+use crate::statement::SearchPath;
+use crate::tree::Tree;
+
+/// What a text names.
+#[derive(Debug, Default)]
+pub struct NamedColumns {
+    /// Table and column.
+    pub columns: BTreeSet<(String, String)>,
+    /// Some names may mean columns of tables without rules, or nothing at all.
+    pub unknown: bool,
+}
+
+impl RuleSet {
+    /// The columns that a text names; `None` if it is no SQL.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn columns_named(&self, text: &str, path: SearchPath) -> Option<NamedColumns> {
+        let (tree, _) = parse(text).ok()?;
+        let mut named = NamedColumns::default();
+        for raw in tree.list("stmts") {
+            let statement = raw.get("stmt");
+            let bound = Bound::of(self, path, statement);
+            for column in column_refs(statement, true) {
+                named.add(&bound, column);
+            }
+        }
+        Some(named)
+    }
+}
+
+impl NamedColumns {
+    fn add(&mut self, bound: &Bound<'_>, column: &Tree) {
+        match bound.referent(column) {
+            Referent::Column(id, name) => self.column(bound, id, name),
+            Referent::Merged(at, name) => {
+                for id in bound.merged(at) {
+                    self.column(bound, *id, name);
+                }
+            }
+            Referent::All(Some(id)) => {
+                self.unknown |= bound.is_open(id);
+                for name in bound.names_of(id) {
+                    self.column(bound, id, name);
+                }
+            }
+            Referent::OfRow(..) | Referent::Unknown { .. } | Referent::Nothing => {
+                self.unknown = true;
+            }
+            Referent::System(..) | Referent::Row(_) | Referent::All(None) | Referent::Result => {}
+        }
+    }
+
+    /// Of a query's column nothing: what it is made of is named there.
+    fn column(&mut self, bound: &Bound<'_>, id: Id, name: &str) {
+        let item = bound.item(id);
+        match item.kind {
+            Kind::Table(managed) => {
+                let renamed = item.node.get("alias").list("colnames").iter();
+                let mut renamed = renamed.map(|name| name.text("sval"));
+                let own = match (renamed.position(|said| said == name), managed) {
+                    (None, _) => name,
+                    (Some(place), Some(managed)) => &managed.lens.columns[place].name,
+                    (Some(_), None) => return self.unknown = true,
+                };
+                let table = item.node.text("relname");
+                self.columns.insert((table.to_owned(), own.to_owned()));
+            }
+            Kind::Join => match bound.joined.get(&(id, name)) {
+                None => self.unknown = true,
+                Some((items, own)) => {
+                    for id in items {
+                        self.column(bound, *id, own);
+                    }
+                }
+            },
+            Kind::Query | Kind::Function | Kind::Excluded | Kind::Version => {}
+        }
+    }
+}
