@@ -14,6 +14,9 @@ use crate::tree::Tree;
 /// PostgreSQL has no longer list of results. Queries that read each other's `*` could make one.
 const RESULTS_MAX: usize = 1664;
 
+/// A query that is one value takes its name from a query within it, and so on. Each of them looks for it anew.
+const LINKS_MAX: usize = 16;
+
 /// The columns of an item.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns<'t> {
@@ -179,6 +182,11 @@ pub(super) fn shared<'t>(columns: &Rc<Columns<'t>>, aliases: &'t [Tree]) -> Rc<C
 
 /// The name of a result column, as PostgreSQL gives it; `None` for stars, and where it is not plain.
 pub(super) fn result_name(target: &Tree) -> Option<&str> {
+    name_within(target, 0)
+}
+
+/// `links` counts the queries around it that are one value.
+fn name_within(target: &Tree, links: usize) -> Option<&str> {
     if let Some(given) = target.name("name") {
         return Some(given);
     }
@@ -191,7 +199,7 @@ pub(super) fn result_name(target: &Tree) -> Option<&str> {
     {
         return None;
     }
-    match figured(value) {
+    match figured(value, links) {
         Figured::Good(name) | Figured::Poor(name) => Some(name),
         Figured::None => Some(UNNAMED),
         Figured::Unknown => None,
@@ -209,16 +217,16 @@ enum Figured<'t> {
     Unknown,
 }
 
-fn figured(value: &Tree) -> Figured<'_> {
+fn figured(value: &Tree, links: usize) -> Figured<'_> {
     match value.kind() {
         "ColumnRef" => of_names(value.list("fields")),
         "AIndirection" => match of_names(value.list("indirection")) {
-            Figured::None => figured(value.get("arg")),
+            Figured::None => figured(value.get("arg"), links),
             named => named,
         },
         "FuncCall" => of_names(value.list("funcname")),
         "AExpr" if value.int("kind") == AExprKind::AexprNullif as i64 => Figured::Good("nullif"),
-        "TypeCast" => match figured(value.get("arg")) {
+        "TypeCast" => match figured(value.get("arg"), links) {
             Figured::Good(name) => Figured::Good(name),
             Figured::Unknown => Figured::Unknown,
             Figured::Poor(_) | Figured::None => {
@@ -226,9 +234,9 @@ fn figured(value: &Tree) -> Figured<'_> {
                 type_name.map_or(Figured::None, |name| Figured::Poor(name.text("sval")))
             }
         },
-        "CollateClause" => figured(value.get("arg")),
-        "SubLink" => of_link(value),
-        "CaseExpr" => match figured(value.get("defresult")) {
+        "CollateClause" => figured(value.get("arg"), links),
+        "SubLink" => of_link(value, links),
+        "CaseExpr" => match figured(value.get("defresult"), links) {
             Figured::Poor(_) | Figured::None => Figured::Poor("case"),
             found @ (Figured::Good(_) | Figured::Unknown) => found,
         },
@@ -272,7 +280,7 @@ fn of_names(names: &[Tree]) -> Figured<'_> {
     name.map_or(Figured::None, |name| Figured::Good(name.text("sval")))
 }
 
-fn of_link(link: &Tree) -> Figured<'_> {
+fn of_link(link: &Tree, links: usize) -> Figured<'_> {
     let kind = link.int("sub_link_type");
     if kind == SubLinkType::ExistsSublink as i64 {
         return Figured::Good("exists");
@@ -283,6 +291,9 @@ fn of_link(link: &Tree) -> Figured<'_> {
     if kind != SubLinkType::ExprSublink as i64 {
         return Figured::None;
     }
+    if links == LINKS_MAX {
+        return Figured::Unknown;
+    }
     let mut query = link.get("subselect");
     while query.get("larg").exists() {
         query = query.get("larg");
@@ -291,7 +302,7 @@ fn of_link(link: &Tree) -> Figured<'_> {
         return Figured::Good("column1");
     }
     let target = query.list("target_list").first();
-    let name = target.and_then(result_name);
+    let name = target.and_then(|target| name_within(target, links + 1));
     name.map_or(Figured::Unknown, Figured::Good)
 }
 

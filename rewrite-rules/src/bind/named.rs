@@ -45,16 +45,28 @@ impl NamedColumns {
                     self.column(bound, *id, name);
                 }
             }
-            Referent::All(Some(id)) => {
-                self.unknown |= bound.is_open(id);
-                for name in bound.names_of(id) {
-                    self.column(bound, id, name);
-                }
-            }
+            Referent::All(Some(id)) => self.all(bound, id),
             Referent::OfRow(..) | Referent::Unknown { .. } | Referent::Nothing => {
                 self.unknown = true;
             }
             Referent::System(..) | Referent::Row(_) | Referent::All(None) | Referent::Result => {}
+        }
+    }
+
+    fn all(&mut self, bound: &Bound<'_>, id: Id) {
+        let (item, names) = (bound.item(id), bound.names_of(id));
+        if let Kind::Table(Some(managed)) = item.kind {
+            let columns = managed.lens.columns.iter();
+            let table = item.node.text("relname");
+            let columns = columns.map(|column| (table.to_owned(), column.name.clone()));
+            return self.columns.extend(columns);
+        }
+        // Of two columns of one name that name tells none.
+        let mut places = names.iter().enumerate();
+        let twice = places.any(|(at, name)| names[..at].contains(name));
+        self.unknown |= bound.is_open(id) || twice;
+        for name in names {
+            self.column(bound, id, name);
         }
     }
 

@@ -33,6 +33,7 @@ pub(super) fn bind<'t>(statement: &'t Tree, rules: Option<(&'t RuleSet, SearchPa
         keeps: is_command(statement),
         levels: Vec::new(),
         columns_left: COLUMNS_MAX,
+        looks_left: LOOKS_MAX,
     };
     walker.walk(statement, ELSEWHERE, None, 0);
     if keeps_queries(statement) {
@@ -49,6 +50,10 @@ pub(super) fn bind<'t>(statement: &'t Tree, rules: Option<(&'t RuleSet, SearchPa
     walker.bound
 }
 
+/// So often a query is looked into for a name. Names deep within others look into all around them; of what comes
+/// behind so many nothing is known.
+const LOOKS_MAX: usize = 2_000_000;
+
 struct Walker<'t> {
     bound: Bound<'t>,
     rules: Option<(&'t RuleSet, SearchPath)>,
@@ -61,6 +66,7 @@ struct Walker<'t> {
     /// The queries around the node, innermost last.
     levels: Vec<Level<'t>>,
     columns_left: usize,
+    looks_left: usize,
 }
 
 struct WithQuery<'t> {

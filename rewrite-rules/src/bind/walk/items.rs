@@ -145,9 +145,11 @@ impl<'t> Walker<'t> {
     }
 
     pub(super) fn range_var(&mut self, node: &'t Tree, place: Place, filter: Option<&'t Tree>) {
-        let locked = self.items_named(node.text("relname")).next();
-        if let Some(id) = locked.filter(|_| place == Place::Locked) {
-            self.bound.by_node.insert(address(node), id);
+        if place == Place::Locked {
+            let locked = self.items_named(node.text("relname")).next();
+            self.bound
+                .by_node
+                .extend(locked.map(|id| (address(node), id)));
         }
         let reads = matches!(place, Place::Read | Place::Sampled);
         if reads && self.with_query(node).is_some() {

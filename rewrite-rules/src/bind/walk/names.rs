@@ -17,6 +17,12 @@ impl<'t> Walker<'t> {
         if self.rules.is_none() {
             return;
         }
+        let Some(left) = self.looks_left.checked_sub(self.levels.len()) else {
+            let (column, row) = (None, None);
+            self.note(node, Referent::Unknown { column, row });
+            return;
+        };
+        self.looks_left = left;
         let referent = match node.list("fields") {
             [star] if star.is("AStar") => Referent::All(None),
             [name] => self.bare(name.text("sval")),
