@@ -17,6 +17,7 @@ mod guarded;
 mod hidden;
 mod in_place;
 mod keys;
+mod kind;
 mod lookups;
 mod lossy;
 mod model;
@@ -38,11 +39,11 @@ pub use digest::{DigestOf, GROUPS};
 pub(crate) use functions::LENS_NAME_BYTES_MAX;
 pub use in_place::TRIGGER;
 pub use lookups::Lookup;
-pub(crate) use model::Composed;
 pub use model::{
-    Action, Cast, Check, Constant, Deferral, ForeignKey, Generated, InPlace, LegacyColumn, Lens,
+    Action, Cast, Check, Columns, Constant, Deferral, ForeignKey, Generated, LegacyColumn, Lens,
     Lossy, Part, Query, Referrer, Step, Unique, Visible, WhenHidden, Written,
 };
+use model::{Composed, InPlace, Kind};
 pub use quote::{quote_ident, quote_literal};
 pub use range::KeyRange;
 pub(crate) use references::link;
@@ -157,9 +158,7 @@ impl Lens {
             .iter()
             .filter(|column| column.name != column.unified)
             .map(|column| rename(Named::Column, &column.unified, &column.name));
-        let crosswalk = self.written.iter().flat_map(|written| &written.crosswalk);
-        let tables = self.unified_tables().into_iter().chain(crosswalk);
-        let tables = tables.flat_map(|unified| {
+        let tables = self.unified_side().into_iter().flat_map(|unified| {
             [
                 rename(Named::Table, &unified.name, &self.legacy.name),
                 rename(Named::Schema, &unified.schema, &self.legacy.schema),

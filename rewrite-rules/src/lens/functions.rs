@@ -11,7 +11,7 @@ use std::hash::{Hash, Hasher};
 use super::guarded::Guarded;
 use super::recorded::{self, PASSES_ON};
 use super::{
-    Callers, ForeignKey, Function, LegacyColumn, Lens, TableName, Work, Written, quote_ident,
+    Callers, ForeignKey, Function, Kind, LegacyColumn, Lens, TableName, Work, Written, quote_ident,
     quote_literal,
 };
 
@@ -19,15 +19,19 @@ impl Lens {
     /// Everything that `crossfade prepare` creates for this lens, in the order to create it.
     #[must_use]
     pub fn functions(&self) -> Vec<Function> {
-        if let Some(written) = &self.written {
-            let mut all = self.written_functions(written);
-            all.extend(self.guarded_functions());
-            all.extend([self.look_now(), self.look_legacy()]);
-            return all;
+        match &self.kind {
+            Kind::Columns(_) => self.functions_by_columns(),
+            Kind::Steps(written) => {
+                let mut all = self.written_functions(written);
+                all.extend(self.guarded_functions());
+                all.extend([self.look_now(), self.look_legacy()]);
+                all
+            }
+            Kind::InPlace(_) => vec![self.in_place_trigger()],
         }
-        if self.in_place.is_some() {
-            return vec![self.in_place_trigger()];
-        }
+    }
+
+    fn functions_by_columns(&self) -> Vec<Function> {
         let works = Work::ALL.into_iter().map(|work| Function {
             name: self.function_name(work),
             ddl: self.function_ddl(work),
@@ -56,9 +60,9 @@ impl Lens {
     pub(super) fn hash(&self) -> u32 {
         *self.composed.hash.get_or_init(|| {
             let base = self.hashed();
-            match &self.written {
-                Some(written) => self.hashed_with_references(base, written),
-                None => base,
+            match &self.kind {
+                Kind::Steps(written) => self.hashed_with_references(base, written),
+                Kind::Columns(_) | Kind::InPlace(_) => base,
             }
         })
     }
@@ -96,9 +100,9 @@ impl Lens {
             "row_security".hash(&mut hasher);
         }
         self.hidden_rows().hash(&mut hasher);
-        match &self.written {
-            None => self.put_from("x").hash(&mut hasher),
-            Some(written) => {
+        match &self.kind {
+            Kind::Columns(_) | Kind::InPlace(_) => self.put_from("x").hash(&mut hasher),
+            Kind::Steps(written) => {
                 for step in written.put.iter().chain(&written.remove) {
                     step.name.hash(&mut hasher);
                     step.sql.hash(&mut hasher);
@@ -328,9 +332,7 @@ impl Lens {
     /// Has the deferred foreign keys of unified looked at, and defers them again. At COMMIT nobody could record
     /// what they say any more, and the legacy half would fail with it.
     fn look_now(&self) -> Function {
-        let crosswalk = self.written.iter().flat_map(|written| &written.crosswalk);
-        let tables: Vec<&TableName> = self.unified_tables().into_iter().chain(crosswalk).collect();
-        self.look("look_now", &tables)
+        self.look("look_now", &self.unified_side())
     }
 
     /// Has the deferred foreign keys of tables, and to them, looked at.

@@ -9,7 +9,7 @@
 //! What statements name as the legacy table is the same table seen with the legacy columns alone:
 //! filled from the legacy column until the reads turn (`unified_read`), from the unified one then.
 
-use super::{Callers, Function, InPlace, Lens, quote_ident, quote_literal};
+use super::{Callers, Function, InPlace, Kind, Lens, quote_ident, quote_literal};
 use crate::phase::Phase;
 
 /// What says that an UPDATE is a backfill's: the proof of Crossfade's own role. Anybody may set it, and only that
@@ -20,7 +20,7 @@ impl Lens {
     /// Whether a table that stays has the column beside another of the same values.
     #[must_use]
     pub fn is_moved(&self, column: &str) -> bool {
-        let mut moved = self.in_place.iter().flat_map(|in_place| &in_place.moved);
+        let mut moved = self.moved().iter();
         moved.any(|(legacy, unified)| legacy == column || unified == column)
     }
 
@@ -39,11 +39,11 @@ impl Lens {
             column.holds = None;
             column.unified_generated = None;
         }
-        before.in_place = Some(InPlace {
+        before.kind = Kind::InPlace(InPlace {
             moved: moved.clone(),
             before: None,
         });
-        self.in_place = Some(InPlace {
+        self.kind = Kind::InPlace(InPlace {
             moved,
             before: Some(Box::new(before)),
         });
@@ -52,7 +52,10 @@ impl Lens {
 
     /// The lens as clients' statements need it in a phase.
     pub(crate) fn in_phase(&self, phase: Phase) -> &Lens {
-        let before = self.in_place.as_ref().and_then(|it| it.before.as_deref());
+        let before = match &self.kind {
+            Kind::InPlace(in_place) => in_place.before.as_deref(),
+            Kind::Columns(_) | Kind::Steps(_) => None,
+        };
         match phase {
             Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {
                 before.unwrap_or(self)
@@ -196,8 +199,11 @@ impl Lens {
     /// What the operator runs when the legacy columns are no longer needed.
     #[must_use]
     pub fn drop_moved_columns(&self) -> Option<String> {
-        let moved = &self.in_place.as_ref()?.moved;
-        let columns: Vec<String> = moved
+        if !self.is_one_table() {
+            return None;
+        }
+        let columns: Vec<String> = self
+            .moved()
             .iter()
             .map(|(legacy, _)| format!("DROP COLUMN {}", quote_ident(legacy)))
             .collect();

@@ -38,7 +38,7 @@ impl Lens {
     /// [`Lens::read`], and of each row which conditions are true of it.
     #[must_use]
     pub fn read_judged(&self) -> String {
-        match &self.written {
+        match self.steps() {
             Some(written) if !written.query.lossy.is_empty() => {
                 self.read_written_with(written, &[], &Self::flags(written))
             }
@@ -74,7 +74,7 @@ impl Lens {
 
     /// Legacy rows, each with which conditions are true of what unified has under its key.
     pub(super) fn legacy_judged(&self) -> String {
-        let Some(written) = &self.written else {
+        let Some(written) = self.steps() else {
             return self.legacy.sql();
         };
         let flags: Vec<String> = (0..written.query.lossy.len()).map(flag).collect();

@@ -69,9 +69,9 @@ impl Lens {
     /// Whether somebody waits for this transaction, or for one that does, who may hold what it waited for: who
     /// has written a unified table.
     fn may_be_a_circle(&self) -> String {
-        let written = self.written.iter().flat_map(|written| &written.crosswalk);
-        let tables = self.unified_tables().into_iter().chain(written);
-        let tables: Vec<String> = tables
+        let tables: Vec<String> = self
+            .unified_side()
+            .iter()
             .map(|table| format!("{}::regclass", quote_literal(&table.sql())))
             .collect();
         format!(

@@ -96,7 +96,7 @@ pub(super) fn changed<'l>(lens: &'l Lens, set: &[&str]) -> Vec<&'l str> {
 /// Whether it can make a row visible or hide it from legacy readers.
 pub(super) fn moves_rows(lens: &Lens, set: &[&str]) -> bool {
     set.iter().any(|name| {
-        let mut visible = lens.visible.iter();
+        let mut visible = lens.visible().into_iter();
         visible.any(|visible| visible.reads.iter().any(|read| read == name))
             || lens
                 .column_by_unified(name)

@@ -86,8 +86,7 @@ pub(super) fn substitute_all<'a>(
     let mut locked = None;
     for found in &read {
         check_reference(found, &unreachable)?;
-        let written = found.managed.lens.written.as_ref();
-        let outer = written.is_some_and(|written| !written.is_lockable());
+        let outer = !found.managed.lens.is_lockable();
         if locks && (outer || found.mirrors()) {
             match Locked::of(scope, found) {
                 Ok(Some(rows)) => {
@@ -195,7 +194,7 @@ impl<'t> SystemColumns<'t> {
 /// The lens's read as a phase wants it.
 pub(super) fn relation(lens: &Lens, phase: Phase, conditions: &[String]) -> String {
     match phase {
-        Phase::DualRead if lens.in_place.is_none() => lens.read_with_fallback(conditions),
+        Phase::DualRead if !lens.is_one_table() => lens.read_with_fallback(conditions),
         Phase::DualRead => lens.read_where(conditions),
         // Not read by clients there, but by a shadow read.
         Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => lens.read_where(conditions),
@@ -216,7 +215,7 @@ fn not_partitioned(lens: &Lens) -> String {
 /// A query for the legacy rows as a statement names the table: `ONLY` it, or with its partitions.
 pub(super) fn only(found: &ManagedRef<'_>, read: String) -> String {
     let lens = found.managed.lens;
-    if found.table.node.flag("inh") || lens.in_place.is_some() {
+    if found.table.node.flag("inh") || lens.is_one_table() {
         return read;
     }
     format!(

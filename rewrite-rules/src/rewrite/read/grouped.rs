@@ -78,7 +78,7 @@ fn add(
 ) {
     let lens = found.managed.lens;
     let refname = found.table.refname();
-    if lens.in_place.is_some() {
+    if lens.is_one_table() {
         return;
     }
     // `AS x (a, b)` calls the first columns otherwise.

@@ -76,7 +76,7 @@ impl Unified<'_, '_> {
             .client(&edited, parts.elements.extent())
             .own(")");
         // Unified has an index on exactly the key, and no other is asked for.
-        let visible = self.lens.visible.as_ref();
+        let visible = self.lens.visible();
         let visible = visible.filter(|_| parts.predicate.is_some() || !self.is_key(infer));
         let visible = visible.map(Visible::of_columns);
         match (parts.predicate, visible) {
