@@ -9,6 +9,7 @@ mod analysed;
 mod compare;
 mod copy;
 mod digest;
+mod emptied;
 mod exact;
 mod excused;
 mod functions;
@@ -28,6 +29,8 @@ mod references;
 mod rekey_legacy;
 mod sql;
 mod table;
+#[cfg(test)]
+mod tests;
 pub(crate) mod types;
 mod value;
 mod work;

@@ -23,16 +23,15 @@ const IN_THE_WAY: &str = "unique_violation OR exclusion_violation OR foreign_key
 impl Lens {
     /// The statements of a function body. `unless`: a condition and OR, for what is not excused.
     pub(super) fn excused(&self, unless: &str, all: &str, each: &str) -> String {
-        let stale = |in_the_way: bool| self.call_guarded(Guarded::IsStale, &in_the_way.to_string());
         format!(
             "\x20 IF {unless}NOT {maybe_stale} THEN\n    {all};\n    RETURN true;\n  END IF;\n\
              \x20 BEGIN\n    {all};\n    PERFORM {look};\n    RETURN true;\n\
              \x20 EXCEPTION WHEN {IN_THE_WAY} THEN\n    NULL;\n  END;\n\
              \x20 IF NOT {stale} THEN\n    {all};\n    RETURN true;\n  END IF;\n\
              {each}  RETURN true;\n",
-            maybe_stale = stale(false),
+            maybe_stale = self.is_stale(false),
             look = self.look_legacy_call(),
-            stale = stale(true),
+            stale = self.is_stale(true),
         )
     }
 
@@ -47,7 +46,12 @@ impl Lens {
         )
     }
 
-    fn look_legacy_call(&self) -> String {
+    /// Whether legacy may hold what unified has left behind; `in_the_way`: whether that was the reason of a failure.
+    pub(super) fn is_stale(&self, in_the_way: bool) -> String {
+        self.call_guarded(Guarded::IsStale, &in_the_way.to_string())
+    }
+
+    pub(super) fn look_legacy_call(&self) -> String {
         format!("{}()", self.named("look_legacy"))
     }
 

@@ -69,11 +69,6 @@ impl Lens {
     /// Whether somebody waits for this transaction, or for one that does, who may hold what it waited for: who
     /// has written a unified table.
     fn may_be_a_circle(&self) -> String {
-        let tables: Vec<String> = self
-            .unified_side()
-            .iter()
-            .map(|table| format!("{}::regclass", quote_literal(&table.sql())))
-            .collect();
         format!(
             "EXISTS (WITH RECURSIVE cf_waits AS MATERIALIZED (\n\
              \x20       SELECT cf_l.pid, pg_blocking_pids(cf_l.pid) AS cf_for FROM pg_locks AS cf_l WHERE NOT cf_l.granted),\n\
@@ -82,7 +77,14 @@ impl Lens {
              \x20     SELECT 1 FROM cf_behind AS cf_b JOIN pg_locks AS cf_l ON cf_l.pid = cf_b.pid\n\
              \x20       WHERE cf_b.pid <> pg_backend_pid() AND cf_l.granted AND cf_l.mode <> 'AccessShareLock'\n\
              \x20       AND cf_l.relation IN ({}))",
-            tables.join(", ")
+            self.unified_relations()
         )
+    }
+
+    /// The tables of the unified side, as a list of values.
+    pub(super) fn unified_relations(&self) -> String {
+        let tables = self.unified_side().into_iter();
+        let tables = tables.map(|table| format!("{}::regclass", quote_literal(&table.sql())));
+        tables.collect::<Vec<String>>().join(", ")
     }
 }

@@ -11,36 +11,6 @@
 use super::{Lens, Work, quote_ident};
 
 impl Lens {
-    pub(super) fn rekey_legacy_function(&self) -> String {
-        let work = |olds: &str, images: &str| {
-            let moved = self.move_legacy_rows(olds, images, true);
-            if self.row_security {
-                let put = self.puts_legacy_from(&format!("unnest({images})"));
-                return format!("{moved};\n    {put}");
-            }
-            // For those that legacy had no row of. What refers to one that moved has followed it, be it the row
-            // itself, and is not to be put again as it was.
-            let left = format!(
-                "(SELECT cf_left.* FROM unnest({images}) WITH ORDINALITY AS cf_left \
-                 WHERE cf_left.ordinality NOT IN (SELECT cf_moved.cf_at FROM cf_moved))"
-            );
-            format!(
-                "WITH cf_moved AS ({moved} RETURNING cf_p.cf_at) {}",
-                self.put_legacy_missing_or_different_from(&left)
-            )
-        };
-        format!(
-            "CREATE OR REPLACE FUNCTION {name}(cf_olds {legacy}[], cf_images {legacy}[]) RETURNS boolean\n\
-             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
-             #variable_conflict use_column\n\
-             DECLARE\n  cf_old {legacy};\n  cf_image {legacy};\n\
-             BEGIN\n{body}END\n$crossfade$",
-            name = self.function_name(Work::RekeyLegacy),
-            legacy = self.legacy,
-            body = self.rekeying_legacy("", work),
-        )
-    }
-
     /// A condition that takes the legacy rows of written unified rows along; beside these stand their
     /// old keys, as `cf_k1` and so on.
     #[must_use]

@@ -10,57 +10,49 @@
 //! it is for PostgreSQL; two rows can exchange their keys only where PostgreSQL looks at them at the
 //! end of the statement (a deferrable key), and that is refused.
 
-use super::{Call, Functions, image_relation};
+use askama::Template;
+
+use super::run::Stepped;
+use super::{Call, Functions, written};
 use crate::lens::recorded;
 use crate::lens::{Function, Work, quote_literal};
 
+#[derive(Template)]
+#[template(path = "steps/rekey_one.sql", escape = "none")]
+struct RekeyOne<'a> {
+    name: &'a str,
+    f: &'a Functions<'a>,
+    steps: Vec<Stepped<'a>>,
+    /// What is said of a row under its old key, and of one that has gone.
+    left: String,
+    lost: String,
+}
+
 impl Functions<'_> {
-    /// Nothing of unified may be left under the old key, or be there twice: whatever the operator's
-    /// steps did, that is an error, not a row that is lost in silence.
     pub(super) fn rekey_one(&self) -> Function {
-        let relations = vec![
-            image_relation("row_image", "cf_image"),
-            image_relation("old_image", "cf_old"),
-        ];
-        let (declare, steps) = self.steps(&self.written.rekey, relations);
-        let (declare, steps) = self.keeping_last(&declare, &steps);
         let unlike = |what: &str| {
-            let said = format!(
+            quote_literal(&format!(
                 "`rekey` of {} {what}; its steps must carry everything that `read` finds by the key",
                 self.lens.legacy.name
-            );
-            format!(
-                "RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {}",
-                quote_literal(&said)
-            )
+            ))
         };
-        let there = |image: &str| {
-            let read = self.lens.read_of(self.written, image);
-            format!("EXISTS (SELECT 1 FROM ({read}) AS cf_r)")
+        let name = self.lens.call_name(Call::RekeyOne);
+        let images = [("row_image", "cf_image"), ("old_image", "cf_old")];
+        let template = RekeyOne {
+            name: &name,
+            f: self,
+            steps: self.steps(&self.written.rekey, &images),
+            left: unlike("leaves a row under its old key"),
+            lost: unlike("loses a row"),
         };
-        let body = format!(
-            "  IF NOT ({moved}) THEN RETURN true; END IF;\n{locks}{taken}  cf_there := {old_there};\n\
-             {steps}\
-             \x20 IF {old_there} THEN\n    {left};\n  END IF;\n\
-             \x20 IF cf_there AND NOT {new_there} THEN\n    {lost};\n  END IF;\n\
-             \x20 RETURN true;\n",
-            moved = self.moved("cf_old", "cf_image"),
-            locks = self.locks("cf_image"),
-            taken = self.taken("cf_image"),
-            old_there = there("cf_old"),
-            new_there = there("cf_image"),
-            left = unlike("leaves a row under its old key"),
-            lost = unlike("loses a row"),
-        );
-        self.function(
-            self.lens.named(Call::RekeyOne.word()),
-            &format!(
-                "(cf_old {row}, cf_image {row}) RETURNS boolean",
-                row = self.row
-            ),
-            &format!("  cf_there boolean;\n{declare}"),
-            &body,
-        )
+        let ddl = template.to_string();
+        written(name, ddl)
+    }
+
+    /// Whether `read` has a row of an image's key.
+    fn is_there(&self, image: &str) -> String {
+        let read = self.lens.read_of(self.written, image);
+        format!("EXISTS (SELECT 1 FROM ({read}) AS cf_r)")
     }
 
     /// Images in the order in which the legacy table took them, where each new key was free when its
