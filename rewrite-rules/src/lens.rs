@@ -42,9 +42,10 @@ pub use digest::{DigestOf, GROUPS};
 pub(crate) use functions::LENS_NAME_BYTES_MAX;
 pub use in_place::TRIGGER;
 pub use lookups::Lookup;
+pub(crate) use model::Columns;
 pub use model::{
-    Action, Cast, Check, Columns, Constant, Deferral, ForeignKey, Generated, LegacyColumn, Lens,
-    Lossy, Part, Query, Referrer, Step, Unique, Visible, WhenHidden, Written,
+    Action, Cast, Check, Constant, Deferral, ForeignKey, Generated, LegacyColumn, Lens, Lossy,
+    Part, Query, Referrer, Step, Unique, Visible, WhenHidden, Written,
 };
 use model::{Composed, InPlace, Kind};
 pub use quote::{quote_ident, quote_literal};

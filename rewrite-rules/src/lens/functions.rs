@@ -11,7 +11,6 @@ mod columns;
 use std::hash::{Hash, Hasher};
 
 use super::guarded::Guarded;
-use super::recorded::PASSES_ON;
 use super::{
     Callers, ForeignKey, Function, Kind, LegacyColumn, Lens, TableName, Work, Written, quote_ident,
     quote_literal,
@@ -183,18 +182,7 @@ impl Lens {
         format!("jsonb_build_array({})", keys.join(", "))
     }
 
-    /// For the case that [`savepoint_probe`] could not look: a row that could not be put now may have been
-    /// put by a chunk before. Its key is left for the backfill's sweep.
-    pub(super) fn leave_tombstones(&self, images: &str) -> String {
-        format!(
-            "IF current_setting('transaction_isolation') <> 'read committed' THEN\n      \
-             PERFORM {} FROM {images} AS {image};\n    END IF",
-            self.leave_tombstone(),
-            image = Self::IMAGE,
-        )
-    }
-
-    /// The call for one image.
+    /// A call that leaves the key of an image in scope for the backfill's sweep.
     pub(super) fn leave_tombstone(&self) -> String {
         self.call_guarded(Guarded::Tombstone, &self.image_row(Self::IMAGE))
     }
@@ -202,21 +190,6 @@ impl Lens {
 
 /// 63 bytes is PostgreSQL's limit for a name: that of a function is a word, this much of the table's, and the hash.
 pub(crate) const LENS_NAME_BYTES_MAX: usize = 32;
-
-/// A delete or a key change at REPEATABLE READ cannot see the unified row that a backfill chunk
-/// committed after its snapshot. It would leave a ghost, which `dual_read` shows until it is swept.
-///
-/// Putting the row again, where there is none, asks the unique indexes, which know better than the
-/// snapshot: a row that it cannot see is a serialization failure (40001), and the client's next
-/// attempt sees it. Where there is none at all, the row that this inserts is gone at once. A row
-/// that cannot be put is no reason to fail: no chunk could put it either.
-pub(super) fn savepoint_probe(put_absent: &str) -> String {
-    format!(
-        "IF current_setting('transaction_isolation') <> 'read committed' THEN\n      BEGIN\n        \
-         {put_absent};\n      EXCEPTION WHEN OTHERS THEN\n    {passes_on}      END;\n    END IF",
-        passes_on = PASSES_ON.trim_end_matches(' '),
-    )
-}
 
 /// To be changed with the parameters of a function: an older version of Crossfade calls those of its own.
 const FORM: u8 = 2;

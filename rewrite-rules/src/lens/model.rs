@@ -38,7 +38,7 @@ pub(in crate::lens) enum Kind {
 
 /// What a rule file says of two tables beside their columns.
 #[derive(Clone, Debug, Default)]
-pub struct Columns {
+pub(crate) struct Columns {
     /// Which unified rows exist for legacy readers; `None`: all.
     pub visible: Option<Visible>,
     pub constants: Vec<Constant>,

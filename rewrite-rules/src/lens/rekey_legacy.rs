@@ -71,28 +71,4 @@ impl Lens {
             same.join(" AND "),
         )
     }
-
-    /// The body of a function that moves legacy rows, from `cf_olds` to `cf_images`. Both keys of a row that
-    /// cannot move enter the ledger. `unless`: a condition and OR, for what is not excused.
-    pub(super) fn rekeying_legacy(
-        &self,
-        unless: &str,
-        work: impl Fn(&str, &str) -> String,
-    ) -> String {
-        let one = self.excused_one(
-            &work("ARRAY[cf_old]", "ARRAY[cf_image]"),
-            &[
-                self.record("SQLERRM", "SQLSTATE"),
-                self.record_of("cf_old", "SQLERRM", "SQLSTATE"),
-            ],
-        );
-        let each = format!(
-            "  FOR cf_i IN 1 .. cardinality(cf_images) LOOP\n\
-             \x20   cf_old := cf_olds[cf_i];\n    cf_image := cf_images[cf_i];\n{one}  END LOOP;\n"
-        );
-        format!(
-            "\x20 IF coalesce(cardinality(cf_images), 0) = 0 THEN RETURN true; END IF;\n{}",
-            self.excused(unless, &work("cf_olds", "cf_images"), &each)
-        )
-    }
 }

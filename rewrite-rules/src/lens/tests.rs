@@ -76,3 +76,37 @@ fn a_lens_of_one_table_is_shown_whole() {
     let lenses = lenses(IN_PLACE);
     check("in_place", &lenses, &lenses[0], |_| true);
 }
+
+#[test]
+fn lenses_of_the_three_kinds_differ_as_the_table_says() {
+    let told = |lens: &Lens| {
+        [
+            lens.is_row_for_row(),
+            lens.pairs_rows(),
+            lens.is_one_table(),
+            lens.has_own_images(),
+            lens.puts_at_once(),
+            lens.moves_keys(),
+        ]
+    };
+    let of = |text: &str| lenses(text).swap_remove(0);
+    let (columns, steps, in_place) = (of(COLUMNS), of(STEPS), of(IN_PLACE));
+    assert_eq!(told(&columns), [true, true, false, false, true, true]);
+    assert_eq!(told(&steps), [false, false, false, true, false, true]);
+    assert_eq!(told(&in_place), [true, false, true, false, true, true]);
+    let policies = of(&COLUMNS.replace("# row_security = true", "row_security = true"));
+    assert_eq!(told(&policies), [true, true, false, false, false, true]);
+}
+
+#[test]
+fn a_lens_names_every_table_that_it_writes() {
+    let of = |text: &str| lenses(text).swap_remove(0);
+    let names = |lens: &Lens| -> Vec<String> {
+        let tables = lens.unified_side().into_iter();
+        tables.map(|table| table.name.clone()).collect()
+    };
+    assert_eq!(names(&of(COLUMNS)), ["users"]);
+    let steps = ["settings", "user", "org", "org_user", "user_settings_apart"];
+    assert_eq!(names(&of(STEPS)), steps);
+    assert_eq!(names(&of(IN_PLACE)), ["client_profiles"]);
+}

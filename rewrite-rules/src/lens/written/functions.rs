@@ -29,8 +29,6 @@ mod run;
 mod unique;
 mod upsert;
 
-use crate::lens::functions::savepoint_probe;
-
 use crate::lens::{Callers, Function, Lens, Work, Written};
 
 /// The functions that take the place of composed SQL.
@@ -135,12 +133,6 @@ impl Functions<'_> {
         written(name, ddl)
     }
 
-    /// See [`savepoint_probe`]: the put asks the unique indexes, and what it puts is removed.
-    fn probe(&self, image: &str) -> String {
-        let put = format!("PERFORM {}", self.lens.call(Call::PutOne, image));
-        format!("  {};\n", savepoint_probe(&put))
-    }
-
     /// The two behind a TRUNCATE.
     fn truncates(&self) -> [Function; 2] {
         let remove = format!(
@@ -149,6 +141,13 @@ impl Functions<'_> {
             self.lens.images_in(&format!("({})", self.lens.read()))
         );
         [self.lens.truncate(&remove), self.lens.empty(&remove)]
+    }
+
+    /// Whether two rows in scope under names have the same key.
+    fn same_key(&self, a: &str, b: &str) -> String {
+        let keys = self.lens.legacy_key().into_iter();
+        let same = keys.map(|key| format!("{a}.{key} = {b}.{key}"));
+        same.collect::<Vec<String>>().join(" AND ")
     }
 
     fn key_order(&self, row: &str) -> String {

@@ -16,7 +16,9 @@ DECLARE
   cf_since timestamptz;
 BEGIN
   IF cf_images IS NULL THEN RETURN true; END IF;
-  PERFORM 1 FROM unnest(cf_images) WITH ORDINALITY AS cf_n JOIN unnest(cf_olds) WITH ORDINALITY AS cf_o ON cf_n."id" = cf_o."id" AND cf_n.ordinality < cf_o.ordinality;
+  PERFORM 1 FROM unnest(cf_images) WITH ORDINALITY AS cf_n
+    JOIN unnest(cf_olds) WITH ORDINALITY AS cf_o
+    ON cf_n."id" = cf_o."id" AND cf_n.ordinality < cf_o.ordinality;
   IF FOUND THEN
     RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = 'rows of user_settings exchange their keys in one statement, which crossfade cannot carry over to the unified tables',
       HINT = 'Move them in statements of their own, one of them by way of a key that nobody has.';
@@ -29,7 +31,7 @@ BEGIN
     cf_image := cf_images[cf_i];
     IF NOT cf_record THEN
     IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
       BEGIN
         PERFORM crossfade."put_one_user_settings_00000000"(cf_old);
       EXCEPTION WHEN OTHERS THEN
@@ -39,18 +41,20 @@ BEGIN
     END IF;
     PERFORM crossfade."rekey_one_user_settings_00000000"(cf_old, cf_image);
     PERFORM crossfade."put_one_user_settings_00000000"(cf_image);
-    IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN IF current_setting('transaction_isolation') <> 'read committed' THEN
+    IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
       PERFORM crossfade."tombstone_user_settings_00000000"(ROW(cf_n."id", cf_n."keycloak_user_id", cf_n."language", cf_n."agent", cf_n."max_iterations", cf_n."security_analyzer", cf_n."confirmation_mode", cf_n."llm_model", cf_n."llm_api_key", cf_n."llm_base_url", cf_n."remote_runtime_resource_factor", cf_n."enable_default_condenser", cf_n."user_consents_to_analytics", cf_n."billing_margin", cf_n."enable_sound_notifications", cf_n."sandbox_base_container_image", cf_n."sandbox_runtime_container_image", cf_n."user_version", cf_n."accepted_tos", cf_n."enable_proactive_conversation_starters", cf_n."mcp_config", cf_n."search_api_key", cf_n."max_budget_per_task", cf_n."sandbox_api_key", cf_n."enable_solvability_analysis", cf_n."email", cf_n."email_verified", cf_n."llm_api_key_for_byor", cf_n."git_user_name", cf_n."git_user_email", cf_n."condenser_max_size")::crossfade."image_user_settings_00000000") FROM unnest(ARRAY[cf_old]) AS cf_n;
-    END IF; END IF;
-    CONTINUE;
+    END IF;
+    END IF;
+      CONTINUE;
     END IF;
     cf_tries := 0;
     LOOP
     cf_since := clock_timestamp();
     BEGIN
-    PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
+      PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
     IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
       BEGIN
         PERFORM crossfade."put_one_user_settings_00000000"(cf_old);
       EXCEPTION WHEN OTHERS THEN
@@ -60,28 +64,32 @@ BEGIN
     END IF;
     PERFORM crossfade."rekey_one_user_settings_00000000"(cf_old, cf_image);
     PERFORM crossfade."put_one_user_settings_00000000"(cf_image);
-    IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN IF current_setting('transaction_isolation') <> 'read committed' THEN
+    IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
       PERFORM crossfade."tombstone_user_settings_00000000"(ROW(cf_n."id", cf_n."keycloak_user_id", cf_n."language", cf_n."agent", cf_n."max_iterations", cf_n."security_analyzer", cf_n."confirmation_mode", cf_n."llm_model", cf_n."llm_api_key", cf_n."llm_base_url", cf_n."remote_runtime_resource_factor", cf_n."enable_default_condenser", cf_n."user_consents_to_analytics", cf_n."billing_margin", cf_n."enable_sound_notifications", cf_n."sandbox_base_container_image", cf_n."sandbox_runtime_container_image", cf_n."user_version", cf_n."accepted_tos", cf_n."enable_proactive_conversation_starters", cf_n."mcp_config", cf_n."search_api_key", cf_n."max_budget_per_task", cf_n."sandbox_api_key", cf_n."enable_solvability_analysis", cf_n."email", cf_n."email_verified", cf_n."llm_api_key_for_byor", cf_n."git_user_name", cf_n."git_user_email", cf_n."condenser_max_size")::crossfade."image_user_settings_00000000") FROM unnest(ARRAY[cf_old]) AS cf_n;
-    END IF; END IF;
-    PERFORM crossfade."look_now_user_settings_00000000"();
-    PERFORM set_config('lock_timeout', cf_own::text, true);
-    EXIT;
+    END IF;
+    END IF;
+      PERFORM crossfade."look_now_user_settings_00000000"();
+      PERFORM set_config('lock_timeout', cf_own::text, true);
+      EXIT;
     EXCEPTION WHEN OTHERS THEN
-    IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') AND SQLSTATE <> '40P01' THEN RAISE; END IF;
-    cf_tries := cf_tries + 1;
-    CONTINUE WHEN SQLSTATE = '55P03'
-      AND extract(epoch FROM clock_timestamp() - cf_since) * 1000 >= cf_patience
-      AND (cf_own = 0 OR cf_tries * cf_patience < cf_own)
-      AND NOT EXISTS (WITH RECURSIVE cf_waits AS MATERIALIZED (
-        SELECT cf_l.pid, pg_blocking_pids(cf_l.pid) AS cf_for FROM pg_locks AS cf_l WHERE NOT cf_l.granted),
-      cf_behind (pid) AS (SELECT pg_backend_pid() UNION
-        SELECT cf_w.pid FROM cf_behind AS cf_b JOIN cf_waits AS cf_w ON cf_b.pid = ANY (cf_w.cf_for))
-      SELECT 1 FROM cf_behind AS cf_b JOIN pg_locks AS cf_l ON cf_l.pid = cf_b.pid
-        WHERE cf_b.pid <> pg_backend_pid() AND cf_l.granted AND cf_l.mode <> 'AccessShareLock'
-        AND cf_l.relation IN ('"public"."settings"'::regclass, '"public"."user"'::regclass, '"public"."org"'::regclass, '"public"."org_user"'::regclass, '"public"."user_settings_apart"'::regclass));
-    PERFORM crossfade."record_user_settings_00000000"(cf_image, SQLERRM, SQLSTATE);
-    IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN PERFORM crossfade."record_user_settings_00000000"(cf_old, SQLERRM, SQLSTATE); END IF;
-    EXIT;
+      IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') AND SQLSTATE <> '40P01' THEN RAISE; END IF;
+      cf_tries := cf_tries + 1;
+      CONTINUE WHEN SQLSTATE = '55P03'
+        AND extract(epoch FROM clock_timestamp() - cf_since) * 1000 >= cf_patience
+        AND (cf_own = 0 OR cf_tries * cf_patience < cf_own)
+        AND NOT EXISTS (
+          WITH RECURSIVE cf_waits AS MATERIALIZED (
+            SELECT cf_l.pid, pg_blocking_pids(cf_l.pid) AS cf_for FROM pg_locks AS cf_l WHERE NOT cf_l.granted),
+          cf_behind (pid) AS (
+            SELECT pg_backend_pid()
+            UNION SELECT cf_w.pid FROM cf_behind AS cf_b JOIN cf_waits AS cf_w ON cf_b.pid = ANY (cf_w.cf_for))
+          SELECT 1 FROM cf_behind AS cf_b JOIN pg_locks AS cf_l ON cf_l.pid = cf_b.pid
+            WHERE cf_b.pid <> pg_backend_pid() AND cf_l.granted AND cf_l.mode <> 'AccessShareLock'
+            AND cf_l.relation IN ('"public"."settings"'::regclass, '"public"."user"'::regclass, '"public"."org"'::regclass, '"public"."org_user"'::regclass, '"public"."user_settings_apart"'::regclass));
+      PERFORM crossfade."record_user_settings_00000000"(cf_image, SQLERRM, SQLSTATE);
+      IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN PERFORM crossfade."record_user_settings_00000000"(cf_old, SQLERRM, SQLSTATE); END IF;
+      EXIT;
     END;
     END LOOP;
   END LOOP;
