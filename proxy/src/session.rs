@@ -36,6 +36,7 @@ use cache::Cache;
 use deferred::Deferred;
 use expect::Expect;
 use path::known::{Encoding, Path};
+use sampling::Sample;
 use statements::{Portals, Statements};
 
 pub use cache::CacheLimits;
@@ -95,33 +96,53 @@ pub struct Session<P: Pin> {
     statements: Statements,
     portals: Portals,
     cache: Cache,
-    /// The server has accepted who the client says it is.
-    admitted: bool,
-    /// A transaction has been brought to its end: the connection has served its purpose once.
-    served: bool,
+    login: Login,
     /// The last ReadyForQuery's transaction status.
     status: u8,
-    /// A transaction is under way or an answer outstanding: the generation is pinned.
-    pinned: bool,
-    /// An extended-protocol error came: the server discards everything up to the next Sync.
-    discarding: bool,
-    /// The server reads CopyData; it ignores Sync and Flush meanwhile.
-    copying_in: bool,
+    turn: Turn,
+    reads: ServerReads,
     /// Syncs that went to a COPY that reads, and are lost in it unless it fails before it does.
     syncs_in_copy: usize,
-    /// A new generation waits: no more input until the server is ready, so that it gets its turn.
-    holding: bool,
     /// The client said Terminate, or the server FATAL: the end of the connection is no surprise.
     ending: bool,
     /// Shadow reads that succeeded inside a transaction that is still to be seen ended.
     shadows: Vec<ShadowCandidate>,
-    /// A statement that can be compared was seen: Binds are worth a look.
-    comparable_statements: bool,
-    /// The Bind that is being taken was chosen to be compared.
-    compares_bind: bool,
-    chance: u64,
-    report: Report,
-    reported: bool,
+    sample: Sample,
+    /// What happened since it was last taken, if anything did.
+    report: Option<Report>,
+}
+
+/// How far the client has come with the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Login {
+    /// It has yet to prove who it is.
+    Proving,
+    /// The server has accepted who it says it is.
+    Admitted,
+    /// A transaction has been brought to its end: the connection has served its purpose once.
+    Served,
+}
+
+/// Whether the session is bound to its generation, and lets input through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// No transaction, nothing outstanding: what comes next takes the newest generation.
+    Free,
+    /// A transaction is under way or an answer outstanding: the generation is pinned.
+    Pinned,
+    /// The same, and no more input until the server is ready: a new generation waits for its turn, or what
+    /// comes next depends on an answer.
+    Held,
+}
+
+/// What the server does with the messages that come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ServerReads {
+    Messages,
+    /// An extended-protocol error came: it discards everything up to the next Sync.
+    NothingToSync,
+    /// It reads CopyData, and ignores Sync and Flush meanwhile.
+    CopyData,
 }
 
 impl<P: Pin> Session<P> {
@@ -144,21 +165,15 @@ impl<P: Pin> Session<P> {
             statements: Statements::default(),
             portals: Portals::default(),
             cache: Cache::new(settings.limits.cache, settings.seed),
-            admitted: false,
-            served: false,
+            login: Login::Proving,
             status: b'I',
-            pinned: false,
-            discarding: false,
-            copying_in: false,
+            turn: Turn::Free,
+            reads: ServerReads::Messages,
             syncs_in_copy: 0,
-            holding: false,
             ending: false,
             shadows: Vec::new(),
-            comparable_statements: false,
-            compares_bind: false,
-            chance: settings.seed | 1,
-            report: Report::default(),
-            reported: false,
+            sample: Sample::new(settings.seed),
+            report: None,
         }
     }
 
@@ -166,13 +181,13 @@ impl<P: Pin> Session<P> {
     #[must_use]
     #[inline]
     pub fn is_blocked(&self) -> bool {
-        self.holding || self.is_replaying() || self.expects.len() >= OUTSTANDING_MAX
+        self.turn == Turn::Held || self.is_replaying() || self.expects.len() >= OUTSTANDING_MAX
     }
 
     /// No transaction and nothing outstanding.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        !self.pinned && self.expects.is_empty()
+        self.turn == Turn::Free && self.expects.is_empty()
     }
 
     /// Startup is over: the server has said that it is ready for a first query.
@@ -184,7 +199,7 @@ impl<P: Pin> Session<P> {
     /// At least one transaction, or a statement outside of one, has come to its end.
     #[must_use]
     pub fn has_served(&self) -> bool {
-        self.served
+        self.login == Login::Served
     }
 
     /// The end of the connection was announced by one of the two sides.
@@ -195,28 +210,37 @@ impl<P: Pin> Session<P> {
 
     /// What happened since the last call, if anything did.
     pub fn take_report(&mut self) -> Option<Report> {
-        if std::mem::take(&mut self.reported) {
-            Some(std::mem::take(&mut self.report))
-        } else {
-            None
-        }
+        self.report.take()
     }
 
     fn report(&mut self) -> &mut Report {
-        self.reported = true;
-        &mut self.report
+        self.report.get_or_insert_default()
     }
 
     fn events(&mut self) -> &mut Events {
         self.report().events.get_or_insert_default()
     }
 
-    /// xorshift: a sample needs no better.
-    fn sampled(&mut self) -> bool {
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 7;
-        self.chance ^= self.chance << 17;
-        let unit = (self.chance >> 11) as f64 / (1_u64 << 53) as f64;
-        unit < self.settings.shadow_sample
+    /// No more input until the server is ready.
+    fn hold(&mut self) {
+        self.turn = Turn::Held;
+    }
+
+    /// Input may come again.
+    fn release(&mut self) {
+        if self.turn == Turn::Held {
+            self.turn = Turn::Pinned;
+        }
+    }
+
+    fn is_copying_in(&self) -> bool {
+        self.reads == ServerReads::CopyData
+    }
+
+    /// The server reads no more CopyData.
+    fn copy_is_over(&mut self) {
+        if self.is_copying_in() {
+            self.reads = ServerReads::Messages;
+        }
     }
 }

@@ -13,8 +13,11 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How often the child's thread looks whether the child is still there.
-const POLL: Duration = Duration::from_millis(10);
+/// How often the child's thread looks whether the child is still there, unasked: a test has several children
+/// for all of its time.
+const LOOK: Duration = Duration::from_millis(50);
+/// The same once the child is to end.
+const POLL: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -118,7 +121,7 @@ impl Drop for Process {
 /// Waits for the child's end or for the order to bring it about.
 fn keep(mut child: Child, orders: &mpsc::Receiver<Stop>) {
     loop {
-        match orders.recv_timeout(POLL) {
+        match orders.recv_timeout(LOOK) {
             Ok(stop) => return end(child, &stop),
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 if !matches!(child.try_wait(), Ok(None)) {

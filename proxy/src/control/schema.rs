@@ -1,9 +1,12 @@
 //! `crossfade prepare`: the schema `crossfade` and the functions of every lens, made once, changed
 //! by version, safe to run at any time and by several proxies at once.
 
+use std::collections::HashSet;
+
 use rewrite_rules::lens::{Function, quote_ident};
 use rewrite_rules::{Lens, RuleSet};
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::callers;
 use super::error::ControlError;
@@ -146,11 +149,7 @@ pub(crate) async fn functions_for_a_trial(
         return Ok(());
     }
     let found = version(client).await?.unwrap_or(0);
-    let mut made = found == VERSION;
-    for function in lens.functions() {
-        made = made && is_made(client, &function).await?;
-    }
-    if made {
+    if found == VERSION && not_made(client, lens).await?.is_empty() {
         return Ok(());
     }
     // Whoever prepares for good meanwhile waits for the end of this.
@@ -244,11 +243,8 @@ async fn create_functions(
     lens: &Lens,
     prepared: &mut Prepared,
 ) -> Result<(), ControlError> {
-    for function in lens.functions() {
-        let sql = || ControlError::sql("creation of a lens's functions");
-        if is_made(client, &function).await? {
-            continue;
-        }
+    let sql = || ControlError::sql("creation of a lens's functions");
+    for function in not_made(client, lens).await? {
         client.batch_execute(&function.ddl).await.map_err(sql())?;
         client
             .execute(
@@ -270,16 +266,26 @@ async fn create_functions(
     Ok(())
 }
 
-async fn is_made(client: &Client, function: &Function) -> Result<bool, ControlError> {
-    let known = client
-        .query_opt(
-            "SELECT FROM crossfade.lens_functions \
-             WHERE name = $1 AND ddl = $2 AND to_regproc($1) IS NOT NULL",
-            &[&function.name, &function.ddl],
+/// Those of a lens's functions that the database lacks, or has with another body; found in one round trip,
+/// since every step and every start of a proxy asks.
+async fn not_made(client: &Client, lens: &Lens) -> Result<Vec<Function>, ControlError> {
+    let functions = lens.functions();
+    let names: Vec<&str> = functions.iter().map(|f| f.name.as_str()).collect();
+    let bodies: Vec<&str> = functions.iter().map(|f| f.ddl.as_str()).collect();
+    let rows = client
+        .query_typed(
+            "SELECT wanted.at FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (name, ddl, at) \
+             JOIN crossfade.lens_functions AS made USING (name, ddl) WHERE to_regproc(made.name) IS NOT NULL",
+            &[(&names, Type::TEXT_ARRAY), (&bodies, Type::TEXT_ARRAY)],
         )
         .await
         .map_err(ControlError::sql("look-up of a lens's functions"))?;
-    Ok(known.is_some())
+    let made: HashSet<i64> = rows.iter().map(|row| row.get(0)).collect();
+    Ok((1..)
+        .zip(functions)
+        .filter(|(at, _)| !made.contains(at))
+        .map(|(_, function)| function)
+        .collect())
 }
 
 async fn can_have_functions(client: &Client, lens: &Lens) -> Result<bool, ControlError> {

@@ -13,15 +13,15 @@ use rewrite_rules::{Touch, Verdict};
 use std::ops::RangeInclusive;
 
 use super::cache::Plan;
-use super::expect::{Expect, Read, Run, Undo, answer};
-use super::judge::{is_refused, refused, replacement};
+use super::expect::{Expect, Read, Run, Undo, answer, is_refused};
+use super::judge::{refused, replacement};
 use super::keep::effect;
 use super::lane::{Act, NONE, Side, Want};
 use super::renewal::too_many;
 use super::sampling::{candidate, is_comparable};
 use super::staging::{self, around};
 use super::statements::{Portal, Statement};
-use super::{Pin, Reader, Session, ShadowCandidate, Violation};
+use super::{Login, Pin, Reader, ServerReads, Session, ShadowCandidate, Turn, Violation};
 use crate::wire::frame::{HEADER_BYTES, Header};
 use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
 
@@ -31,7 +31,7 @@ pub struct Frontend<'a, P: Pin>(pub &'a mut Session<P>);
 impl<P: Pin> Side for Frontend<'_, P> {
     #[inline]
     fn passing(&self, tag: u8) -> RangeInclusive<u32> {
-        if tag == frontend::COPY_DATA && self.0.admitted {
+        if tag == frontend::COPY_DATA && self.0.login >= Login::Admitted {
             4..=self.0.settings.limits.messages.values_bytes_max
         } else {
             NONE
@@ -43,11 +43,15 @@ impl<P: Pin> Side for Frontend<'_, P> {
     }
 
     fn want(&mut self, header: Header) -> Result<Want, Violation> {
-        frontend::check_header(header, &self.0.settings.limits.messages, self.0.admitted)?;
+        frontend::check_header(
+            header,
+            &self.0.settings.limits.messages,
+            self.0.login >= Login::Admitted,
+        )?;
         Ok(match header.tag {
             frontend::BIND => {
-                self.0.compares_bind = self.0.samples_bind(header);
-                if self.0.compares_bind || self.0.keeps_bind(header) {
+                self.0.sample.compares_bind = self.0.samples_bind(header);
+                if self.0.sample.compares_bind || self.0.keeps_bind(header) {
                     Want::Whole
                 } else {
                     Want::Prefix
@@ -102,19 +106,19 @@ impl<P: Pin> Session<P> {
                 self.client_ends_copy();
                 return Ok(Act::Forward);
             }
-            frontend::FLUSH if !self.discarding => {
+            frontend::FLUSH if self.reads != ServerReads::NothingToSync => {
                 self.cache.replay.stop();
                 self.send_known_parse(insert);
                 return Ok(Act::Forward);
             }
             frontend::FLUSH | frontend::PASSWORD | frontend::COPY_DATA => return Ok(Act::Forward),
-            frontend::SYNC if self.copying_in => {
+            frontend::SYNC if self.is_copying_in() => {
                 self.syncs_in_copy += 1;
                 return Ok(Act::Forward);
             }
-            frontend::SYNC => self.discarding = false,
+            frontend::SYNC => self.reads = ServerReads::Messages,
             // The server skips these unread, so they have no effect here either.
-            _ if self.discarding => return Ok(Act::Forward),
+            _ if self.reads == ServerReads::NothingToSync => return Ok(Act::Forward),
             _ => {}
         }
         self.begin();
@@ -167,21 +171,24 @@ impl<P: Pin> Session<P> {
 
     /// The first message of a transaction takes the newest generation; later ones keep it.
     fn begin(&mut self) {
-        if !self.pinned {
+        if self.turn == Turn::Free {
             self.pin.begin(&mut self.generation);
-            self.pinned = true;
+            self.turn = Turn::Pinned;
         }
     }
 
     /// A client that never lets the queue run empty would otherwise keep its generation for ever.
     pub(super) fn hold_for_newer(&mut self) {
-        self.holding |= self.pin.newest() != self.generation.number();
+        // Whoever is bound to none takes the newest with the next message.
+        if self.turn != Turn::Free && self.pin.newest() != self.generation.number() {
+            self.hold();
+        }
     }
 
     pub(super) fn client_ends_copy(&mut self) {
-        if self.copying_in {
-            self.copying_in = false;
-        } else if !self.expects.is_empty() && !self.discarding {
+        if self.is_copying_in() {
+            self.copy_is_over();
+        } else if !self.expects.is_empty() && self.reads == ServerReads::Messages {
             // Sent blindly, before the server said that it reads CopyData.
             self.expects.push_back(Expect::CopyEnd);
         }
@@ -196,7 +203,10 @@ impl<P: Pin> Session<P> {
         self.path_sees_text(text, &read);
         self.path_sees_run(&read);
         self.count(&read);
-        let shadow = if self.is_outside_block() && is_comparable(&read) && self.sampled() {
+        let shadow = if self.is_outside_block()
+            && is_comparable(&read)
+            && self.sample.takes(self.settings.shadow_sample)
+        {
             candidate(&read, Vec::new(), Vec::new())
         } else {
             None
@@ -341,9 +351,9 @@ impl<P: Pin> Session<P> {
         if counts && self.portals.named_count() >= limit {
             read = self.poison(refused(too_many("portals", limit)), insert);
         }
-        self.comparable_statements |= is_comparable(&read);
+        self.sample.comparable_statements |= is_comparable(&read);
         // The values are here if this Bind was chosen to be compared.
-        let shadow = if is_comparable(&read) && self.compares_bind {
+        let shadow = if is_comparable(&read) && self.sample.compares_bind {
             frontend::bind_parameters(rest)
                 .and_then(|values| candidate(&read, self.declared_types(names.statement), values))
         } else {
@@ -409,7 +419,7 @@ impl<P: Pin> Session<P> {
         self.expects.push_back(Expect::Execute(run));
         if prepares {
             // Whether it succeeds decides what the next text means.
-            self.holding = true;
+            self.hold();
             frontend::write_execute(insert, execute);
             frontend::write_bare(insert, frontend::FLUSH);
             return Act::Drop;

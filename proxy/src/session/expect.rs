@@ -9,6 +9,7 @@ use rewrite_rules::{Answer, Does, Reading, Verdict};
 use super::cache::Number;
 use super::report::ShadowCandidate;
 use super::statements::Statement;
+use crate::wire::backend;
 
 /// What the text behind a request was made into; `None` for a text that went on as it came.
 pub(super) type Read = Option<Arc<Reading>>;
@@ -90,6 +91,17 @@ pub(super) struct Run {
     pub shadow: Option<Box<ShadowCandidate>>,
 }
 
+/// How a message of the server's takes part in the answer to the request at the head of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Others follow.
+    OneOfSeveral,
+    /// It ends the answer.
+    Last,
+    /// It ends the answer to a request that was not the client's.
+    LastUnasked,
+}
+
 /// How the statement map stood before a request changed it.
 #[derive(Debug)]
 pub(super) enum Undo {
@@ -121,13 +133,74 @@ impl Expect {
         }
     }
 
+    /// What a message of this type is to this request; `None`: no part of its answer. Errors, notices and
+    /// ReadyForQuery may come at any time, and are not asked about; nor is what answers a question of the
+    /// session's own.
+    pub fn part_of(&self, tag: u8) -> Option<Part> {
+        use Part::{Last, LastUnasked, OneOfSeveral};
+        let only = |wanted: u8, part: Part| (tag == wanted).then_some(part);
+        match self {
+            Expect::Startup => match tag {
+                backend::AUTHENTICATION
+                | backend::BACKEND_KEY_DATA
+                | backend::NEGOTIATE_PROTOCOL_VERSION => Some(OneOfSeveral),
+                _ => None,
+            },
+            // It exists only to fail.
+            Expect::Parse { read, .. } if is_refused(read) => None,
+            Expect::Parse { .. } => only(backend::PARSE_COMPLETE, Last),
+            Expect::Renewal { .. } => only(backend::PARSE_COMPLETE, LastUnasked),
+            Expect::Bind { .. } => only(backend::BIND_COMPLETE, Last),
+            Expect::RenewalBind => only(backend::BIND_COMPLETE, LastUnasked),
+            Expect::RenewalExecute { .. } => only(backend::COMMAND_COMPLETE, LastUnasked),
+            Expect::Close { .. } => only(backend::CLOSE_COMPLETE, Last),
+            Expect::RenewalClose | Expect::CacheClose(_) => {
+                only(backend::CLOSE_COMPLETE, LastUnasked)
+            }
+            Expect::Describe { .. } => match tag {
+                backend::PARAMETER_DESCRIPTION => Some(OneOfSeveral),
+                backend::ROW_DESCRIPTION | backend::NO_DATA => Some(Last),
+                _ => None,
+            },
+            Expect::Query(_) => match tag {
+                backend::ROW_DESCRIPTION
+                | backend::NO_DATA
+                | backend::COMMAND_COMPLETE
+                | backend::EMPTY_QUERY_RESPONSE
+                | backend::PORTAL_SUSPENDED => Some(OneOfSeveral),
+                _ => is_of_rows(tag).then_some(OneOfSeveral),
+            },
+            Expect::Execute(_) => match tag {
+                backend::COMMAND_COMPLETE
+                | backend::EMPTY_QUERY_RESPONSE
+                | backend::PORTAL_SUSPENDED => Some(Last),
+                _ => is_of_rows(tag).then_some(OneOfSeveral),
+            },
+            // What else is answered is dropped unread.
+            Expect::Staging(_) => only(backend::COMMAND_COMPLETE, LastUnasked),
+            Expect::FunctionCall => only(backend::FUNCTION_CALL_RESPONSE, OneOfSeveral),
+            Expect::KnownParse { .. }
+            | Expect::PathQuestion { .. }
+            | Expect::Sync
+            | Expect::CopyEnd => None,
+        }
+    }
+
     /// Which statement of the text it was at.
     pub fn statement(&self) -> usize {
+        let run = match self {
+            Expect::Staging(run) => Some(run),
+            other => other.running(),
+        };
+        run.map_or(0, |run| run.statement as usize)
+    }
+
+    /// The client's own text that runs.
+    pub fn running(&self) -> Option<&Run> {
         match self {
-            Expect::Execute(run) | Expect::Staging(run) | Expect::Query(run) => {
-                run.statement as usize
-            }
-            Expect::Startup
+            Expect::Execute(run) | Expect::Query(run) => Some(run),
+            Expect::Staging(_)
+            | Expect::Startup
             | Expect::Parse { .. }
             | Expect::KnownParse { .. }
             | Expect::Renewal { .. }
@@ -141,7 +214,7 @@ impl Expect {
             | Expect::Describe { .. }
             | Expect::FunctionCall
             | Expect::Sync
-            | Expect::CopyEnd => 0,
+            | Expect::CopyEnd => None,
         }
     }
 
@@ -166,6 +239,19 @@ impl Expect {
             | Expect::CopyEnd => None,
         }
     }
+}
+
+/// Rows, and data in either direction.
+fn is_of_rows(tag: u8) -> bool {
+    matches!(
+        tag,
+        backend::DATA_ROW
+            | backend::COPY_DATA
+            | backend::COPY_DONE
+            | backend::COPY_IN_RESPONSE
+            | backend::COPY_OUT_RESPONSE
+            | backend::COPY_BOTH_RESPONSE
+    )
 }
 
 impl Run {
@@ -194,5 +280,12 @@ pub(super) fn answer(read: Option<&Arc<Reading>>, statement: usize) -> Answer {
             .copied()
             .unwrap_or_default(),
         Some(Verdict::PassThrough | Verdict::Refused(_)) | None => Answer::default(),
+    }
+}
+
+pub(super) fn is_refused(read: &Read) -> bool {
+    match read.as_ref().map(|reading| &reading.verdict) {
+        Some(Verdict::Refused(_)) => true,
+        Some(Verdict::PassThrough | Verdict::Rewritten(_)) | None => false,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::expect::{Expect, Run, Undo};
 use super::lane::Act;
-use super::{Pin, Session, translate};
+use super::{Pin, ServerReads, Session, translate};
 use crate::wire::backend::{self, Fields};
 use crate::wire::frame::write_frame;
 
@@ -34,7 +34,7 @@ impl<P: Pin> Session<P> {
             }
             Some(_) | None => act,
         };
-        self.copying_in = false;
+        self.copy_is_over();
         self.return_syncs(Fields::new(body));
         match self.expects.front_mut() {
             // ReadyForQuery follows.
@@ -76,9 +76,13 @@ impl<P: Pin> Session<P> {
             )
         };
         let end = self.expects.iter().position(is_sync);
-        self.discarding = end.is_none();
-        // The Sync that ends it has to come through.
-        self.holding &= end.is_some();
+        if end.is_none() {
+            self.reads = ServerReads::NothingToSync;
+            // The Sync that ends it has to come through.
+            self.release();
+        } else {
+            self.reads = ServerReads::Messages;
+        }
         let dropped: Vec<Expect> = self
             .expects
             .drain(..end.unwrap_or(self.expects.len()))

@@ -178,10 +178,3 @@ pub(super) fn replacement(read: &Read) -> Option<&[u8]> {
         Verdict::Refused(_) => Some(POISON),
     }
 }
-
-pub(super) fn is_refused(read: &Read) -> bool {
-    match read.as_ref().map(|reading| &reading.verdict) {
-        Some(Verdict::Refused(_)) => true,
-        Some(Verdict::PassThrough | Verdict::Rewritten(_)) | None => false,
-    }
-}

@@ -27,9 +27,8 @@ pub(super) mod known;
 
 use rewrite_rules::{Does, OnPrepared, Reading, SearchPath, Strings, Touch, Verdict, touch};
 
-use super::expect::{Expect, Read};
-use super::judge::is_refused;
-use super::{Pin, Reader, Session};
+use super::expect::{Expect, Read, is_refused};
+use super::{Login, Pin, Reader, Session};
 use crate::wire::frame::Header;
 use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
 use known::{Asking, Encoding, Holds};
@@ -97,7 +96,7 @@ impl<P: Pin> Session<P> {
             // But a text may end it, and go on.
             self.names_mean(SearchPath::Unknown);
         }
-        if failed || !self.admitted || !self.depends_on_path(header, body)? {
+        if failed || self.login == Login::Proving || !self.depends_on_path(header, body)? {
             return Ok(false);
         }
         let Some(question) = self.generation.path_question() else {
@@ -129,7 +128,7 @@ impl<P: Pin> Session<P> {
             synced,
             closes_left: 2,
         });
-        self.holding = true;
+        self.hold();
         Ok(true)
     }
 
@@ -344,7 +343,7 @@ impl<P: Pin> Session<P> {
             };
         }
         self.names_mean(answer.map_or(SearchPath::Unknown, |answer| answer.path));
-        self.holding = false;
+        self.release();
         self.hold_for_newer();
     }
 }

@@ -20,8 +20,8 @@ use rewrite_rules::{
     Within, touch,
 };
 
-use super::expect::{Expect, Read, Run, answer};
-use super::judge::{is_refused, not_readable, refused, replacement};
+use super::expect::{Expect, Read, Run, answer, is_refused};
+use super::judge::{not_readable, refused, replacement};
 use super::renewal::{strings_changed, text_not_kept, too_many};
 use super::statements::Statement;
 use super::{Pin, Reader, Session};
@@ -72,7 +72,9 @@ impl<P: Pin> Session<P> {
                     let executed = executed(reading, *answer, String::new);
                     let executed = executed.filter(|_| text.is_some());
                     // Whether it succeeds decides what the next text means.
-                    self.holding |= executed.is_some();
+                    if executed.is_some() {
+                        self.hold();
+                    }
                     left.insert(name, Some(executed));
                 }
                 Does::Deallocate(Some(name)) => {

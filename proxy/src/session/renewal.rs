@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use rewrite_rules::{Reading, Refusal};
 
-use super::expect::{Expect, Read, Undo};
-use super::judge::{POISON, POISON_NAME, is_refused, refused, replacement};
+use super::expect::{Expect, Read, Undo, is_refused};
+use super::judge::{POISON, POISON_NAME, refused, replacement};
 use super::{Pin, Reader, Session};
 use crate::wire::frontend::{self, Parse};
 

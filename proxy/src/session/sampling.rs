@@ -11,14 +11,43 @@ use crate::wire::frontend::Parse;
 /// Binds larger than this are never copied for a shadow read.
 const SHADOW_BIND_BYTES_MAX: usize = 64 * 1024;
 
+/// The choice of what is compared.
+#[derive(Debug)]
+pub(super) struct Sample {
+    /// A statement that can be compared was seen: Binds are worth a look.
+    pub comparable_statements: bool,
+    /// The Bind that is being taken was chosen.
+    pub compares_bind: bool,
+    chance: u64,
+}
+
+impl Sample {
+    pub fn new(seed: u64) -> Sample {
+        Sample {
+            comparable_statements: false,
+            compares_bind: false,
+            chance: seed | 1,
+        }
+    }
+
+    /// Whether one falls into a share of all, 0 to 1. xorshift: a sample needs no better.
+    pub fn takes(&mut self, share: f64) -> bool {
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        let unit = (self.chance >> 11) as f64 / (1_u64 << 53) as f64;
+        unit < share
+    }
+}
+
 impl<P: Pin> Session<P> {
     /// Whether this Bind is wanted whole: some statement may be compared, and chance says so.
     #[inline]
     pub(super) fn samples_bind(&mut self, header: Header) -> bool {
-        self.comparable_statements
+        self.sample.comparable_statements
             && header.frame_bytes() <= SHADOW_BIND_BYTES_MAX
             && self.is_outside_block()
-            && self.sampled()
+            && self.sample.takes(self.settings.shadow_sample)
     }
 
     pub(super) fn declared_types(&self, statement: &[u8]) -> Vec<u32> {

@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 
 use rewrite_rules::{ServerVersion, Strings, Verdict};
 
-use super::expect::{Expect, Run};
+use super::expect::{Expect, Part, Run};
 use super::lane::{Act, NONE, Side, Want};
 use super::path::known::Encoding;
-use super::{Pin, Reader, Session, Violation};
+use super::{Login, Pin, Reader, ServerReads, Session, Turn, Violation};
 use crate::wire::backend::{self, Fields};
 use crate::wire::frame::{Header, write_frame};
 
@@ -29,12 +29,10 @@ impl<P: Pin> Side for Backend<'_, P> {
         if tag != backend::DATA_ROW && tag != backend::COPY_DATA {
             return NONE;
         }
-        match self.0.expects.front() {
-            Some(Expect::Query(run) | Expect::Execute(run)) if !run.answer().hide_rows => {
-                4..=u32::MAX
-            }
+        match self.0.expects.front().and_then(Expect::running) {
+            Some(run) if !run.answer().hide_rows => 4..=u32::MAX,
             // Nobody asked for data: let it be looked at, and found out of order.
-            _ => NONE,
+            Some(_) | None => NONE,
         }
     }
 
@@ -98,26 +96,24 @@ impl<P: Pin> Side for Backend<'_, P> {
 
 impl<P: Pin> Session<P> {
     fn hides_rows(&self) -> bool {
-        match self.expects.front() {
-            Some(Expect::Query(run) | Expect::Execute(run)) => run.answer().hide_rows,
-            _ => false,
-        }
+        let running = self.expects.front().and_then(Expect::running);
+        running.is_some_and(|run| run.answer().hide_rows)
     }
 
     fn on_backend(&mut self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
-        match self.expects.front() {
-            Some(Expect::KnownParse { .. }) => {
-                if let Some(act) = self.on_kept(tag, body, insert) {
-                    return Ok(act);
-                }
-            }
-            Some(Expect::PathQuestion { .. }) => {
-                if let Some(act) = self.on_path_answer(tag, body) {
-                    return Ok(act);
-                }
-            }
-            Some(Expect::Staging(_)) if is_of_staging(tag) => return Ok(Act::Drop),
-            _ => {}
+        let head = self.expects.front();
+        if matches!(head, Some(Expect::Staging(_))) && is_of_staging(tag) {
+            return Ok(Act::Drop);
+        }
+        let act = if matches!(head, Some(Expect::KnownParse { .. })) {
+            self.on_kept(tag, body, insert)
+        } else if matches!(head, Some(Expect::PathQuestion { .. })) {
+            self.on_path_answer(tag, body)
+        } else {
+            None
+        };
+        if let Some(act) = act {
+            return Ok(act);
         }
         match tag {
             backend::NOTICE_RESPONSE => return Ok(self.on_notice(Fields::new(body))),
@@ -130,71 +126,32 @@ impl<P: Pin> Session<P> {
             backend::READY_FOR_QUERY => return self.on_ready(body),
             _ => {}
         }
+        let part = self.expects.front().and_then(|head| head.part_of(tag));
+        let Some(part) = part else {
+            return self.out_of_order(tag);
+        };
         match tag {
-            backend::PARSE_COMPLETE => self.on_parse_complete(),
-            backend::BIND_COMPLETE => match self.expects.front() {
-                Some(Expect::Bind { .. }) => self.answered(Act::Forward),
-                Some(Expect::RenewalBind) => self.answered(Act::Drop),
-                _ => self.out_of_order(tag),
-            },
-            backend::CLOSE_COMPLETE => match self.expects.front() {
-                Some(Expect::Close { .. }) => self.answered(Act::Forward),
-                Some(Expect::RenewalClose | Expect::CacheClose(_)) => self.answered(Act::Drop),
-                _ => self.out_of_order(tag),
-            },
-            backend::PARAMETER_DESCRIPTION => match self.expects.front() {
-                Some(Expect::Describe { .. }) => Ok(Act::Forward),
-                _ => self.out_of_order(tag),
-            },
             backend::ROW_DESCRIPTION | backend::NO_DATA => self.on_description(tag, body, insert),
-            backend::DATA_ROW | backend::COPY_DATA | backend::COPY_DONE => {
-                match self.expects.front() {
-                    Some(Expect::Query(_) | Expect::Execute(_)) if self.hides_rows() => {
-                        Ok(Act::Drop)
-                    }
-                    Some(Expect::Query(_) | Expect::Execute(_)) => Ok(Act::Forward),
-                    _ => self.out_of_order(tag),
-                }
-            }
             backend::COMMAND_COMPLETE => self.on_command_complete(body, insert),
-            backend::EMPTY_QUERY_RESPONSE | backend::PORTAL_SUSPENDED => {
-                match self.expects.front() {
-                    Some(Expect::Query(_)) => Ok(Act::Forward),
-                    Some(Expect::Execute(_)) => self.answered(Act::Forward),
-                    _ => self.out_of_order(tag),
-                }
+            backend::AUTHENTICATION => Ok(self.on_authentication(body, insert)),
+            backend::DATA_ROW | backend::COPY_DATA | backend::COPY_DONE if self.hides_rows() => {
+                Ok(Act::Drop)
             }
-            backend::COPY_IN_RESPONSE | backend::COPY_BOTH_RESPONSE => match self.expects.front() {
-                Some(Expect::Query(_) | Expect::Execute(_)) => {
-                    self.on_copy_in();
-                    Ok(Act::Forward)
-                }
-                _ => self.out_of_order(tag),
-            },
-            backend::COPY_OUT_RESPONSE => match self.expects.front() {
-                Some(Expect::Query(_) | Expect::Execute(_)) => Ok(Act::Forward),
-                _ => self.out_of_order(tag),
-            },
-            backend::FUNCTION_CALL_RESPONSE => match self.expects.front() {
-                Some(Expect::FunctionCall) => Ok(Act::Forward),
-                _ => self.out_of_order(tag),
-            },
-            backend::AUTHENTICATION => match self.expects.front() {
-                Some(Expect::Startup) => Ok(self.on_authentication(body, insert)),
-                _ => self.out_of_order(tag),
-            },
-            backend::BACKEND_KEY_DATA | backend::NEGOTIATE_PROTOCOL_VERSION => {
-                match self.expects.front() {
-                    Some(Expect::Startup) => {
-                        if let (backend::BACKEND_KEY_DATA, Some(pid)) = (tag, body.first_chunk()) {
-                            self.pin.served_by(i32::from_be_bytes(*pid));
-                        }
-                        Ok(Act::Forward)
-                    }
-                    _ => self.out_of_order(tag),
-                }
+            backend::COPY_IN_RESPONSE | backend::COPY_BOTH_RESPONSE => {
+                self.on_copy_in();
+                Ok(Act::Forward)
             }
-            _ => self.out_of_order(tag),
+            backend::BACKEND_KEY_DATA => {
+                if let Some(pid) = body.first_chunk() {
+                    self.pin.served_by(i32::from_be_bytes(*pid));
+                }
+                Ok(Act::Forward)
+            }
+            _ => match part {
+                Part::OneOfSeveral => Ok(Act::Forward),
+                Part::Last => self.answered(Act::Forward),
+                Part::LastUnasked => self.answered(Act::Drop),
+            },
         }
     }
 
@@ -255,7 +212,7 @@ impl<P: Pin> Session<P> {
     /// is not the server's. The rest of the exchange is between the two of them.
     fn on_authentication(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Act {
         if body == backend::AUTHENTICATION_OK {
-            self.admitted = true;
+            self.login = self.login.max(Login::Admitted);
         }
         if !self.settings.strip_channel_binding {
             return Act::Forward;
@@ -274,12 +231,13 @@ impl<P: Pin> Session<P> {
     pub(super) fn answered(&mut self, act: Act) -> Result<Act, Violation> {
         let head = self.expects.pop_front();
         self.skip_copy_marks();
-        match head {
-            Some(Expect::Parse { undo, .. } | Expect::KnownParse { undo, .. }) => {
-                self.statements.settle(undo);
-            }
-            Some(Expect::Close { undo: Some(undo) }) => self.statements.settle(undo),
-            _ => {}
+        if let Some(
+            Expect::Parse { undo, .. }
+            | Expect::KnownParse { undo, .. }
+            | Expect::Close { undo: Some(undo) },
+        ) = head
+        {
+            self.statements.settle(undo);
         }
         Ok(act)
     }
@@ -288,18 +246,6 @@ impl<P: Pin> Session<P> {
     fn skip_copy_marks(&mut self) {
         while matches!(self.expects.front(), Some(Expect::CopyEnd)) {
             self.expects.pop_front();
-        }
-    }
-
-    fn on_parse_complete(&mut self) -> Result<Act, Violation> {
-        match self.expects.front() {
-            Some(Expect::Parse { read, .. }) if super::judge::is_refused(read) => {
-                // It exists only to fail.
-                self.out_of_order(backend::PARSE_COMPLETE)
-            }
-            Some(Expect::Parse { .. }) => self.answered(Act::Forward),
-            Some(Expect::Renewal { .. }) => self.answered(Act::Drop),
-            _ => self.out_of_order(backend::PARSE_COMPLETE),
         }
     }
 
@@ -346,22 +292,21 @@ impl<P: Pin> Session<P> {
                     self.answered(act)
                 }
             }
-            Some(Expect::Query(_)) if self.hides_rows() => Ok(Act::Drop),
-            Some(Expect::Query(_)) => Ok(self.described(tag, body, insert)),
-            _ => self.out_of_order(tag),
+            Some(_) | None if self.hides_rows() => Ok(Act::Drop),
+            Some(_) | None => Ok(self.described(tag, body, insert)),
         }
     }
 
     fn on_command_complete(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
-        self.copying_in = false;
+        self.copy_is_over();
         self.syncs_in_copy = 0;
         let act = match self.expects.front() {
             Some(Expect::Query(run) | Expect::Execute(run) | Expect::Staging(run)) => {
                 self.deferred.ran(&run.read);
                 retag(run, body, insert)
             }
-            Some(Expect::RenewalExecute { .. }) => return self.answered(Act::Drop),
-            _ => return self.out_of_order(backend::COMMAND_COMPLETE),
+            // No part of the answer to anything else.
+            Some(_) | None => return self.answered(Act::Drop),
         };
         if let Some(Expect::Query(run)) = self.expects.front_mut() {
             run.statement += 1;
@@ -398,8 +343,8 @@ impl<P: Pin> Session<P> {
     /// What came of a PREPARE is known: input that waited for it goes on.
     fn release_after_prepare(&mut self) {
         let prepares = |expect: &Expect| matches!(expect, Expect::Execute(run) if run.prepares());
-        if self.holding && !self.expects.iter().any(prepares) {
-            self.holding = false;
+        if self.turn == Turn::Held && !self.expects.iter().any(prepares) {
+            self.release();
             self.hold_for_newer();
         }
     }
@@ -412,25 +357,19 @@ impl<P: Pin> Session<P> {
     }
 
     fn on_copy_in(&mut self) {
-        self.copying_in = true;
+        self.reads = ServerReads::CopyData;
         self.syncs_in_copy = 0;
         // The client's data must come through.
-        self.holding = false;
+        self.release();
         // Syncs that the client sent on behind the request are read, and ignored, by the COPY.
-        while let Some(next) = self.expects.get(1) {
-            match next {
-                Expect::Sync => {
-                    self.expects.remove(1);
-                    self.syncs_in_copy += 1;
-                    self.cache.unanswered = self.cache.unanswered.saturating_sub(1);
-                }
-                Expect::CopyEnd => {
-                    self.expects.remove(1);
-                    self.copying_in = false;
-                    return;
-                }
-                _ => return,
-            }
+        while matches!(self.expects.get(1), Some(Expect::Sync)) {
+            self.expects.remove(1);
+            self.syncs_in_copy += 1;
+            self.cache.unanswered = self.cache.unanswered.saturating_sub(1);
+        }
+        if matches!(self.expects.get(1), Some(Expect::CopyEnd)) {
+            self.expects.remove(1);
+            self.copy_is_over();
         }
     }
 
@@ -484,12 +423,16 @@ impl<P: Pin> Session<P> {
     fn on_ready(&mut self, body: &[u8]) -> Result<Act, Violation> {
         let head = self.expects.pop_front();
         let status = body.first().copied().unwrap_or(b'I');
-        self.admitted = true;
         let own = matches!(
             head,
             Some(Expect::Startup | Expect::PathQuestion { synced: true, .. })
         );
-        self.served |= status == b'I' && !own;
+        let served = status == b'I' && !own;
+        self.login = self.login.max(if served {
+            Login::Served
+        } else {
+            Login::Admitted
+        });
         let asked = matches!(head, Some(Expect::PathQuestion { synced: true, .. }));
         match head {
             Some(Expect::Query(mut run)) => {
@@ -537,14 +480,14 @@ impl<P: Pin> Session<P> {
 
     /// Nothing is outstanding.
     fn rest(&mut self) {
-        self.holding = false;
+        self.release();
         self.pin.answered();
         if self.expects.capacity() > super::QUEUE_KEPT_ENTRIES {
             self.expects.shrink_to(0);
         }
-        if self.status == b'I' && self.pinned {
+        if self.status == b'I' && self.turn != Turn::Free {
             self.pin.end();
-            self.pinned = false;
+            self.turn = Turn::Free;
             self.portals.clear();
             self.statements.shrink();
             self.cache.rest();

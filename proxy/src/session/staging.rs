@@ -45,14 +45,14 @@ impl<P: Pin> Session<P> {
             return false;
         };
         self.stage(read, 0, &around.before, insert);
-        self.holding = true;
+        self.hold();
         true
     }
 
     /// The end of the client's data: behind it what becomes of the rows.
     pub(super) fn client_completes_copy(&mut self, header: Header, insert: &mut Vec<u8>) -> Act {
         let read = match self.expects.front() {
-            Some(Expect::Execute(run)) if self.copying_in => run.read.clone(),
+            Some(Expect::Execute(run)) if self.is_copying_in() => run.read.clone(),
             _ => None,
         };
         self.client_ends_copy();

@@ -28,4 +28,4 @@ INSERT INTO user_settings (keycloak_user_id, language, llm_model, llm_api_key, b
   (NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL),
   ('', 'pt', NULL, '', NULL, NULL, 0, NULL, NULL, NULL);
 INSERT INTO user_settings (keycloak_user_id, language, user_version)
-SELECT 'bulk' || n, 'l' || n, n FROM generate_series(1, 1200) AS n;
+SELECT 'bulk' || n, 'l' || n, n FROM generate_series(1, 150) AS n;

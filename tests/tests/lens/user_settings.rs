@@ -205,6 +205,13 @@ async fn all(twin: &Twin, phase: Phase) {
 async fn a_split_goes_through_every_phase_and_back() {
     let twin = Twin::start(USER_SETTINGS).await.unwrap();
     twin.prepare().await.unwrap();
+    // Rows for several chunks.
+    twin.same(
+        "INSERT INTO user_settings (keycloak_user_id, language, user_version) \
+         SELECT 'bulk' || n, 'l' || n, n FROM generate_series(151, 1200) AS n",
+    )
+    .await
+    .unwrap();
     all(&twin, Phase::LegacyOnly).await;
     twin.advance(Phase::DualWrite).await.unwrap();
     all(&twin, Phase::DualWrite).await;
@@ -460,7 +467,7 @@ async fn commands_and_copies_of_a_split_reach_both_sides() {
         let told = raw.copy_in(copy, rows).await.unwrap();
         assert!(told.iter().any(|m| m.tag_text() == "COPY 3"), "{phase}");
         for sql in [
-            "SELECT id, keycloak_user_id, language, mcp_config::text FROM user_settings WHERE id > 1200 ORDER BY id",
+            "SELECT id, keycloak_user_id, language, mcp_config::text FROM user_settings WHERE id > 150 ORDER BY id",
             "BEGIN; DECLARE c CURSOR FOR SELECT id, language FROM user_settings ORDER BY id DESC; FETCH 3 FROM c; COMMIT",
             "CREATE TEMP TABLE kept AS SELECT id, keycloak_user_id FROM user_settings WHERE language = 'de' ORDER BY id",
             "SELECT * FROM kept ORDER BY id",

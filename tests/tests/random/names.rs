@@ -17,7 +17,7 @@ use rewrite_rules::{Phase, RuleSet, SearchPath, SourceFile, Strings, Touch, Verd
 /// In each phase and under each path: thousands of texts.
 const TEXTS: u64 = 600;
 /// Each runs in a few phases.
-const SCRIPTS: u64 = 500;
+const SCRIPTS: u64 = 250;
 const SEED: u64 = 40_000;
 
 const RULES: &str = include_str!("../../../rewrite-rules/rules/iso_agents.toml");

@@ -356,3 +356,20 @@ fn a_statement_prepared_under_another_setting_of_strings_is_to_be_prepared_again
     let failed = rig.server(&join([poisoned(), ready(b'I')]));
     assert!(String::from_utf8_lossy(&failed).contains("26000"));
 }
+
+#[test]
+fn a_generation_that_comes_while_the_server_is_asked_gets_its_turn_with_what_waits() {
+    for chunk in [usize::MAX, 1, 7] {
+        let mut rig = asking(chunk);
+        assert_eq!(rig.client(&query("SELECT legacy")), question('S'));
+        rig.registry.install(Rule::Write);
+        rig.to_server.clear();
+        assert_eq!(rig.server(&answered("t", b'I')), b"");
+        assert_eq!(
+            rig.to_server,
+            query("WITH put AS (SELECT unified) SELECT"),
+            "nothing is outstanding whose end it could wait for"
+        );
+        assert_eq!(rig.registry.pinned(), Some(2));
+    }
+}
