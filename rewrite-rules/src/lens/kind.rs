@@ -41,7 +41,7 @@ impl Lens {
     /// The same of tables that the operator's own SQL maps.
     pub(crate) fn made_of_steps(self, steps: Written) -> Lens {
         Lens {
-            kind: Kind::Steps(steps),
+            kind: Kind::Steps(Box::new(steps)),
             ..self
         }
     }

@@ -31,7 +31,7 @@ pub(in crate::lens) enum Kind {
     /// A legacy row is one row of the unified table, which is derived from the columns.
     Columns(Columns),
     /// A legacy row is what the operator's own SQL makes of it.
-    Steps(Written),
+    Steps(Box<Written>),
     /// Both sides are one table, some of whose columns move.
     InPlace(InPlace),
 }

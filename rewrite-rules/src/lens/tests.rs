@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
 
@@ -109,4 +109,28 @@ fn a_lens_names_every_table_that_it_writes() {
     let steps = ["settings", "user", "org", "org_user", "user_settings_apart"];
     assert_eq!(names(&of(STEPS)), steps);
     assert_eq!(names(&of(IN_PLACE)), ["client_profiles"]);
+}
+
+/// All files below a directory, with their texts.
+fn texts(directory: &Path) -> Vec<(PathBuf, String)> {
+    let entries = fs::read_dir(directory).expect("the directory");
+    let paths = entries.map(|entry| entry.expect("a file").path());
+    let texts = paths.flat_map(|path| match path.is_dir() {
+        true => texts(&path),
+        false => vec![(path.clone(), fs::read_to_string(&path).expect("its text"))],
+    });
+    texts.collect()
+}
+
+#[test]
+fn every_template_becomes_a_function() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let templates = texts(&root.join("templates"));
+    let sources = texts(&root.join("src/lens"));
+    for (path, _) in &templates {
+        let name = path.strip_prefix(root.join("templates")).expect("below it");
+        let named = format!("\"{}\"", name.display());
+        let mut all = templates.iter().chain(&sources);
+        assert!(all.any(|(_, text)| text.contains(&named)), "{named}");
+    }
 }
