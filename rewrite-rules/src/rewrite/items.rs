@@ -21,8 +21,6 @@
 //!
 //! A side that an outer join found nothing for has no row, and finds nothing again.
 
-use std::ops::Range;
-
 use pg_query::protobuf::JoinType;
 
 use super::Scope;
@@ -194,16 +192,10 @@ impl<'t> Items<'t> {
     /// schema.
     pub fn unqualify(&self, tokens: Tokens<'_>, node: &Tree, source: &mut Source<'_>) {
         for column in column_refs(node, true) {
-            let parts = column.column_parts();
-            let qualifier = parts.len().saturating_sub(1);
-            if qualifier < 2 {
-                continue;
-            }
-            let relation = parts[qualifier - 1];
-            let range = column
-                .location()
-                .and_then(|start| tokens.dotted(start, qualifier));
-            if let (true, Some(range)) = (self.has(relation), range) {
+            if let [.., _, relation, _] = column.column_parts().as_slice()
+                && self.has(relation)
+                && let Some(range) = tokens.qualifier(column)
+            {
                 source.edit(range, quote_ident(relation));
             }
         }
@@ -233,7 +225,10 @@ impl<'t> Items<'t> {
             if item.has_row() {
                 continue;
             }
-            let found = function(item.node, scope.tokens).filter(|_| !names_whole(item.name));
+            let found = scope
+                .tokens
+                .function(item.node)
+                .filter(|_| !names_whole(item.name));
             let Some((range, function)) = found else {
                 continue;
             };
@@ -287,40 +282,4 @@ fn first_call(item: &Tree) -> Option<&Tree> {
     let function = item.list("functions").first()?;
     let call = function.list("items").first();
     call.filter(|call| call.is("FuncCall"))
-}
-
-/// Where an item of FROM stands that is a function, with LATERAL and without it; up to the end of
-/// its alias.
-fn function(item: &Tree, tokens: Tokens<'_>) -> Option<(Range<usize>, Range<usize>)> {
-    let is = |at: usize, word: &str| {
-        let token = tokens.tokens.get(at);
-        token.is_some_and(|token| tokens.is_word(token, word))
-    };
-    let mut first = match item.kind() {
-        "RangeTableFunc" | "JsonTable" => tokens.at(item.location()?)?,
-        _ => tokens.at(first_call(item)?.location()?)?,
-    };
-    let mut at = first + 1;
-    while tokens.is_symbol(tokens.tokens.get(at)?, ".") {
-        at += 2;
-    }
-    if item.flag("is_rowsfrom") {
-        // ROWS FROM (f(…), …)
-        at = first.checked_sub(1)?;
-        first = first.checked_sub(3).filter(|&at| is(at, "rows"))?;
-    }
-    at = tokens.parenthesised(at)?.1 + 1;
-    if item.flag("ordinality") {
-        at += 2;
-    }
-    let alias = item.get("alias");
-    at += usize::from(is(at, "as")) + usize::from(alias.name("aliasname").is_some());
-    if !(alias.list("colnames").is_empty() && item.list("coldeflist").is_empty()) {
-        at = tokens.parenthesised(at)?.1 + 1;
-    }
-    let lateral = first.checked_sub(1).filter(|&at| is(at, "lateral"));
-    let end = tokens.tokens.get(at.checked_sub(1)?)?.end;
-    let start = tokens.tokens[first].start;
-    let whole = lateral.map_or(start, |at| tokens.tokens[at].start);
-    Some((whole..end, start..end))
 }

@@ -19,6 +19,7 @@ pub(super) mod own;
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::{ManagedRef, Scope, merge, upsert};
+use crate::legend::query;
 use crate::lens::Lens;
 use crate::refuse;
 use crate::splice::Source;
@@ -134,7 +135,7 @@ impl Mirror<'_, '_> {
         let conflict = self.scope.statement.get("on_conflict_clause");
         let updates = !conflict.list("target_list").is_empty();
         let moves = updates && self.moves_rows();
-        let images = composer.name("img");
+        let images = composer.name(query::IMG);
         if updates && !self.full && !moves {
             return self.upsert(composer, source);
         }
@@ -160,17 +161,17 @@ impl Mirror<'_, '_> {
         };
         let changed = self.changed();
         let put = self.lens.put_legacy_from(&images(false), Some(&changed));
-        composer.query("put", put);
+        composer.query(query::PUT, put);
         if !changed.is_empty() {
             let update = self.lens.update_legacy_from(&images(true), &changed);
-            composer.query("upd", update);
+            composer.query(query::UPD, update);
         }
         self.own.finish(composer, source, TagVerb::Insert)
     }
 
     fn update(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let moves = self.moves_rows();
-        let images = composer.name("img");
+        let images = composer.name(query::IMG);
         let changed = self.changed();
         let at_cursor = self.own.write.is_current_of();
         self.locked(&mut composer, source, moves && !self.full);
@@ -190,19 +191,19 @@ impl Mirror<'_, '_> {
     /// Of rows that are there the columns that were set. One that comes into being is one that nobody
     /// saw before: another that legacy has no more was deleted there.
     fn put_shown(&self, composer: &mut Composer, changed: &[&str]) -> LegacyHalf {
-        let new = composer.name("new");
-        let shown = self.lens.shown_among(&new, &composer.name("was"));
+        let new = composer.name(query::NEW);
+        let shown = self.lens.shown_among(&new, &composer.name(query::WAS));
         let shown = format!("({})", self.lens.read_from(&shown));
         if !changed.is_empty() {
             let all = format!("({})", self.lens.read_from(&new));
-            composer.query("upd", self.lens.update_legacy_from(&all, changed));
+            composer.query(query::UPD, self.lens.update_legacy_from(&all, changed));
         }
         LegacyHalf::Query(self.lens.put_legacy_from(&shown, Some(&[])))
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         self.locked(&mut composer, source, false);
-        let images = composer.name("img");
+        let images = composer.name(query::IMG);
         // While legacy leads, its row is not the new application's to delete.
         let remove = LegacyHalf::Call(if self.full {
             self.lens.remove_legacy_call(&images)
@@ -222,12 +223,12 @@ impl Mirror<'_, '_> {
         }
         let keys = self.lens.legacy_key_of(&write.alias);
         let keys = own.found(source, &keys, None, false);
-        composer.once("lock", self.lens.lock_legacy(&keys.sql));
-        let mut behind = composer.name("lock");
+        composer.once(query::LOCK, self.lens.lock_legacy(keys));
+        let mut behind = composer.name(query::LOCK);
         if was {
             let shown = self.lens.was_shown(&write.alias);
-            composer.once("was", own.found(source, &shown, Some(&behind), true));
-            behind = composer.name("was");
+            composer.once(query::WAS, own.found(source, &shown, Some(&behind), true));
+            behind = composer.name(query::WAS);
         }
         own.new_rows(composer, own.behind(source, &behind));
     }
@@ -240,8 +241,8 @@ impl Mirror<'_, '_> {
         hides: bool,
         verb: TagVerb,
     ) -> Composed {
-        let new = composer.name("new");
-        composer.query("img", self.lens.read_from(&new));
+        let new = composer.name(query::NEW);
+        composer.query(query::IMG, self.lens.read_from(&new));
         let hidden = hides.then(|| {
             let hidden = format!("({})", self.lens.hidden_from(&new));
             self.lens.hide_legacy_call(&hidden)
@@ -252,11 +253,11 @@ impl Mirror<'_, '_> {
                 composer.call(format!("CASE WHEN {remove} THEN {put} END"));
             }
             (Some(remove), LegacyHalf::Query(put)) => {
-                composer.query("put", put);
+                composer.query(query::PUT, put);
                 composer.call(remove);
             }
             (None, LegacyHalf::Call(call)) => composer.call(call),
-            (None, LegacyHalf::Query(put)) => composer.query("put", put),
+            (None, LegacyHalf::Query(put)) => composer.query(query::PUT, put),
         }
         self.own.finish(composer, source, verb)
     }

@@ -11,6 +11,7 @@ use super::super::ManagedRef;
 use super::super::clauses::Write;
 use super::super::compose::{Composed, Composer, returned};
 use super::super::returning::Carried;
+use crate::legend::query;
 use crate::lens::TableName;
 use crate::phase::Phase;
 use crate::splice::{Output, Source};
@@ -61,11 +62,11 @@ impl Own<'_, '_> {
         let write = self.write;
         let mut rows = Output::default();
         rows.own(&format!("SELECT {results} FROM {}", write.item(self.table)));
-        if let Some(joined) = write.joined() {
+        if let Some(joined) = write.clauses.joined() {
             rows.own(", ").client(source, joined);
         }
         let guard = behind.map(guard);
-        match (write.condition(), guard) {
+        match (write.clauses.condition(), guard) {
             (Some(condition), Some(guard)) => rows
                 .own(" WHERE (")
                 .client(source, condition)
@@ -88,7 +89,7 @@ impl Own<'_, '_> {
     /// The statement as it came.
     pub fn plain(&self, source: &Source<'_>) -> Output {
         let mut statement = Output::default();
-        statement.client(source, self.write.body.clone());
+        statement.client(source, self.write.clauses.body.clone());
         statement
     }
 
@@ -97,14 +98,14 @@ impl Own<'_, '_> {
         let write = self.write;
         let guard = guard(query);
         let mut statement = Output::default();
-        match write.condition() {
+        match write.clauses.condition() {
             Some(condition) => statement
-                .client(source, write.body.start..condition.start)
+                .client(source, write.clauses.body.start..condition.start)
                 .own("(")
                 .client(source, condition)
                 .own(&format!(") AND {guard}")),
             None => statement
-                .client(source, write.body.clone())
+                .client(source, write.clauses.body.clone())
                 .own(&format!(" WHERE {guard}")),
         };
         statement
@@ -113,7 +114,7 @@ impl Own<'_, '_> {
     /// `cf_new`, the rows that a statement has written.
     pub fn new_rows(&self, composer: &mut Composer, mut statement: Output) {
         statement.append(returned(self.write, &self.carried, self.table));
-        composer.query("new", statement);
+        composer.query(query::NEW, statement);
     }
 
     /// An INSERT with ON CONFLICT DO UPDATE, whose rows tell which were there; the query's name.
@@ -123,7 +124,7 @@ impl Own<'_, '_> {
 
     /// What the client is answered.
     pub fn finish(&self, composer: Composer, source: &Source<'_>, verb: TagVerb) -> Composed {
-        let new = composer.name("new");
+        let new = composer.name(query::NEW);
         composer.select_rows(self.write, source, &new, &self.carried, verb)
     }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::{Call, Functions, written};
-use crate::lens::{Function, LegacyColumn, Visible, quote_ident, quote_literal};
+use crate::lens::{Function, LegacyColumn, quote_ident, quote_literal};
 
 #[derive(Template)]
 #[template(path = "steps/image.sql", escape = "none")]
@@ -79,7 +79,7 @@ impl Functions<'_> {
                 .collect(),
             checks: checks
                 .map(|check| {
-                    let condition = check.sql.replace(Visible::ROW, "cf_image");
+                    let condition = check.sql.over("cf_image");
                     (condition, quote_literal(&check.name))
                 })
                 .collect(),
