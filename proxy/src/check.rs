@@ -213,7 +213,7 @@ async fn tables(
             // A row of a split table may be nothing without one of another, which is not copied yet, and so is one
             // that refers to it.
             let is_alone = migration.tables.len() == 1
-                || lens.written.is_none() && !laws::refers(client, lens, migration).await?;
+                || lens.is_row_for_row() && !laws::refers(client, lens, migration).await?;
             let severity = if is_alone {
                 Severity::Error
             } else {

@@ -157,7 +157,9 @@ mod tests {
         let words = words.filter_map(|word| Some(format!("cf_{}", word.split('"').next()?)));
         let words: BTreeSet<String> = words.collect();
         let mut all = Vec::new();
-        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        sources(&root.join("src"), &mut all);
+        sources(&root.join("templates"), &mut all);
         let used = all.iter().filter(|text| text.trim() != legend.trim());
         let used: BTreeSet<String> = used.flat_map(|text| names(text)).collect();
         let untold: Vec<&String> = used.iter().filter(|name| !told.contains(*name)).collect();

@@ -9,6 +9,7 @@ mod analysed;
 mod compare;
 mod copy;
 mod digest;
+mod emptied;
 mod exact;
 mod excused;
 mod functions;
@@ -17,6 +18,7 @@ mod guarded;
 mod hidden;
 mod in_place;
 mod keys;
+mod kind;
 mod lookups;
 mod lossy;
 mod model;
@@ -28,6 +30,8 @@ mod references;
 mod rekey_legacy;
 mod sql;
 mod table;
+#[cfg(test)]
+mod tests;
 pub(crate) mod types;
 mod value;
 mod work;
@@ -39,11 +43,12 @@ pub use digest::{DigestOf, GROUPS};
 pub(crate) use functions::LENS_NAME_BYTES_MAX;
 pub use in_place::TRIGGER;
 pub use lookups::Lookup;
-pub(crate) use model::Composed;
+pub(crate) use model::Columns;
 pub use model::{
-    Action, Cast, Check, Constant, Deferral, ForeignKey, Generated, InPlace, LegacyColumn, Lens,
-    Lossy, Part, Query, Referrer, Step, Unique, Visible, WhenHidden, Written,
+    Action, Cast, Check, Constant, Deferral, ForeignKey, Generated, LegacyColumn, Lens, Lossy,
+    Part, Query, Referrer, Step, Unique, Visible, WhenHidden, Written,
 };
+use model::{Composed, InPlace, Kind};
 pub use over::Over;
 pub use quote::{quote_ident, quote_literal};
 pub use range::KeyRange;
@@ -157,9 +162,7 @@ impl Lens {
             .iter()
             .filter(|column| column.name != column.unified)
             .map(|column| rename(Named::Column, &column.unified, &column.name));
-        let crosswalk = self.written.iter().flat_map(|written| &written.crosswalk);
-        let tables = self.unified_tables().into_iter().chain(crosswalk);
-        let tables = tables.flat_map(|unified| {
+        let tables = self.unified_side().into_iter().flat_map(|unified| {
             [
                 rename(Named::Table, &unified.name, &self.legacy.name),
                 rename(Named::Schema, &unified.schema, &self.legacy.schema),

@@ -287,7 +287,7 @@ fn compose<'a>(
 ) -> Result<Option<Composed>, Refusal> {
     let composer = Composer::new(number);
     let merges = scope.statement.is("MergeStmt");
-    if let Some(lens) = &target.managed.lens.written {
+    if let Some(lens) = target.managed.lens.steps() {
         return written::compose(scope, target, (write, lens), source, composer);
     }
     match (target.managed.side, target.leads()) {

@@ -78,7 +78,7 @@ impl Migration {
     /// writes it writes both columns.
     pub fn left_behind(&self) -> impl Iterator<Item = &Lens> {
         let tables = self.tables.iter();
-        tables.filter(|lens| lens.in_place.is_none())
+        tables.filter(|lens| !lens.is_one_table())
     }
 
     /// What happens when only the unified half of a write fails: as the rule file says, else

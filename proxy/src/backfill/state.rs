@@ -239,9 +239,9 @@ pub async fn estimate(
         Direction::LegacyToUnified => lens.legacy.sql(),
         Direction::UnifiedToLegacy => lens.unified.sql(),
     };
-    let counted = match (direction, &lens.written) {
-        (Direction::UnifiedToLegacy, Some(_)) => format!("({}) AS r", lens.read()),
-        (Direction::UnifiedToLegacy, None) | (Direction::LegacyToUnified, _) => from.clone(),
+    let counted = match direction {
+        Direction::LegacyToUnified => from.clone(),
+        Direction::UnifiedToLegacy => lens.unified_rows(),
     };
     let row = client
         .query_one(

@@ -15,8 +15,7 @@ pub(super) async fn check(
     findings: &mut Findings,
 ) -> Result<bool, ControlError> {
     let mut understood = true;
-    let crosswalk = lens.written.iter().flat_map(|written| &written.crosswalk);
-    for table in crosswalk {
+    for table in lens.crosswalk() {
         if !crate::control::schema::table_exists(client, &table.sql()).await? {
             findings.note(format!(
                 "its SQL was not tried: `crossfade prepare` creates {}",

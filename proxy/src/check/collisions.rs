@@ -28,7 +28,7 @@ pub(super) async fn check(
     lens: &Lens,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
-    if lens.written.is_some() || lens.in_place.is_some() {
+    if !lens.pairs_rows() {
         return Ok(());
     }
     for unique in uniques(client, lens).await? {

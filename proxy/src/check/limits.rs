@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use rewrite_rules::Lens;
-use rewrite_rules::lens::{Unique, Written};
+use rewrite_rules::lens::Unique;
 use tokio_postgres::Client;
 
 use super::Findings;
@@ -52,8 +52,7 @@ pub(super) async fn check(
 ) -> Result<(), ControlError> {
     let name = shown(&lens.unified.sql());
     let unified_name = |column: &str| {
-        let moved = lens.in_place.iter().flat_map(|in_place| &in_place.moved);
-        let moved = moved.into_iter().find(|(from, _)| from == column);
+        let moved = lens.moved().iter().find(|(from, _)| from == column);
         let mapped = lens.column(column).map(|c| c.unified.as_str());
         mapped
             .or(moved.map(|(_, to)| to.as_str()))
@@ -118,7 +117,7 @@ pub(super) async fn check(
                 );
             }
             // Of expressions or some rows: what stands for it PostgreSQL itself is asked (`targets`).
-            None if lens.in_place.is_none() && limit.is_unique() && !limit.plain => {}
+            None if !lens.is_one_table() && limit.is_unique() && !limit.plain => {}
             None if limit.acts_by_itself() => findings.warning(
                 format!("{name} has nothing like {}: {}", limit.name, limit.definition),
                 "create it there: the legacy rows that it changes or removes by itself no proxy sees, from dual_write on",
@@ -211,7 +210,6 @@ async fn limits(client: &Client, table: &str) -> Result<Vec<Limit>, ControlError
 pub(super) async fn repeated(
     client: &Client,
     lens: &Lens,
-    written: &Written,
     legacy: &[Column],
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
@@ -236,7 +234,7 @@ pub(super) async fn repeated(
         .map_err(ControlError::sql("look-up of CHECKs"))?;
     for row in &rows {
         let (name, definition): (String, String) = (row.get(0), row.get(1));
-        if !written.checks.iter().any(|check| check.name == name) {
+        if !lens.checks().iter().any(|check| check.name == name) {
             findings.warning(
                 format!("the rule file does not repeat {name}: {definition}"),
                 "write it in [table.checks]: it holds on once legacy is left",
@@ -249,7 +247,7 @@ pub(super) async fn repeated(
         let columns: BTreeSet<String> = columns.map(|&at| lens.columns[at].name.clone()).collect();
         (unique.name.clone(), columns)
     };
-    let said: Vec<(String, BTreeSet<String>)> = written.uniques.iter().map(of).collect();
+    let said: Vec<(String, BTreeSet<String>)> = lens.uniques().iter().map(of).collect();
     let all = limits(client, &lens.legacy.sql()).await?;
     let found: Vec<(String, BTreeSet<String>)> = all
         .into_iter()
@@ -332,8 +330,7 @@ async fn stands(
     (limit, unified): (&Limit, &str),
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
-    let written = lens.written.iter().flat_map(|written| &written.crosswalk);
-    for table in lens.unified_tables().into_iter().chain(written) {
+    for table in lens.unified_side() {
         let theirs = limits(client, &table.sql()).await?;
         if let Some(found) = theirs.iter().find(|found| found.name == unified) {
             acts_alike(limit, Some(found), &shown(&table.sql()), findings);

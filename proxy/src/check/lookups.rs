@@ -37,9 +37,7 @@ pub(super) async fn check(
     lens: &Lens,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
-    let crosswalk = lens.written.iter().flat_map(|written| &written.crosswalk);
-    let unified = lens.unified_tables().into_iter().chain(crosswalk);
-    let tables: Vec<&TableName> = unified.collect();
+    let tables = lens.unified_side();
     foreign_keys(client, &tables, findings).await?;
     let mut told = BTreeSet::new();
     for lookup in lens.lookups() {

@@ -83,7 +83,7 @@ async fn described(
         legacy_shape(lens, legacy, declared, findings);
         generated(client, lens, legacy, depth, findings).await?;
     }
-    if lens.written.is_none() {
+    if lens.is_row_for_row() {
         unified_shape(lens, sides.unified, declared, findings);
     }
     set_by_triggers(client, lens, sides, findings).await?;
@@ -91,9 +91,9 @@ async fn described(
         return Ok(());
     };
     assigned_alone(client, lens, findings).await?;
-    match &lens.written {
-        None => limits::check(client, lens, (legacy, sides.unified), findings).await,
-        Some(written) => limits::repeated(client, lens, written, legacy, findings).await,
+    match lens.is_row_for_row() {
+        true => limits::check(client, lens, (legacy, sides.unified), findings).await,
+        false => limits::repeated(client, lens, legacy, findings).await,
     }
 }
 
@@ -155,8 +155,9 @@ async fn set_by_triggers(
 ) -> Result<(), ControlError> {
     for column in lens.columns.iter().filter(|column| column.set_by_trigger) {
         let legacy = sides.legacy.map(|_| (lens.legacy.sql(), &column.name));
-        let derived = lens.written.is_none();
-        let unified = derived.then(|| (lens.unified.sql(), &column.unified));
+        let unified = lens
+            .is_row_for_row()
+            .then(|| (lens.unified.sql(), &column.unified));
         for (table, name) in legacy.into_iter().chain(unified) {
             let shown = crate::control::shown(&table);
             match catalog::set_by(client, &table, name).await? {
@@ -182,7 +183,7 @@ async fn assigned_alone(
     lens: &Lens,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
-    if lens.written.is_some() || lens.in_place.is_some() {
+    if !lens.pairs_rows() {
         return Ok(());
     }
     let unified = catalog::assigned(client, &lens.unified.sql()).await?;
@@ -371,7 +372,7 @@ fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings:
             );
         }
     }
-    for constant in &lens.constants {
+    for constant in lens.constants() {
         if !unified.iter().any(|found| found.name == constant.unified) {
             findings.error(
                 format!(
@@ -384,7 +385,7 @@ fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings:
     }
     let fed = |name: &String| {
         lens.column_by_unified(name).is_some()
-            || lens.constants.iter().any(|c| c.unified == *name)
+            || lens.constants().iter().any(|c| c.unified == *name)
             || lens.is_moved(name)
     };
     for found in unified.iter().filter(|found| !fed(&found.name)) {
@@ -393,7 +394,7 @@ fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings:
             .as_ref()
             .is_some_and(|d| d.starts_with("nextval("))
             || (found.fills_itself && !found.is_computed);
-        if draws && lens.in_place.is_none() {
+        if draws && !lens.is_one_table() {
             findings.warning(
                 format!(
                     "{name}.{} draws a number for each row that is put: after an INSERT under the legacy name \
@@ -562,7 +563,7 @@ async fn keys(
     // How the unified rows of a written lens are told apart is its own SQL's affair.
     let sides = sides
         .into_iter()
-        .take(if lens.written.is_none() { 2 } else { 1 })
+        .take(if lens.is_row_for_row() { 2 } else { 1 })
         .skip(usize::from(tables.legacy.is_none()));
     for (table, key) in sides {
         let unique: bool = client

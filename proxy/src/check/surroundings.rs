@@ -57,7 +57,7 @@ pub(super) async fn check(
     lens: &Lens,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
-    if lens.in_place.is_some() {
+    if lens.is_one_table() {
         // The table stays: nothing that names it means another one.
         return fires_always(client, lens, findings).await;
     }

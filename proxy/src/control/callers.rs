@@ -280,8 +280,7 @@ SELECT h.class, n.sql FROM holds AS h JOIN named AS n USING (oid) \
 WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = h.oid AND r.rolsuper)";
 
 async fn holders(client: &Client, lens: &Lens) -> Result<Holders, ControlError> {
-    let crosswalk = lens.written.iter().flat_map(|written| &written.crosswalk);
-    let unified = lens.unified_tables().into_iter().chain(crosswalk);
+    let unified = lens.unified_side().into_iter();
     let legacy = lens.legacy.sql();
     let tables: Vec<String> = std::iter::once(legacy.clone())
         .chain(unified.map(|table| table.sql()))

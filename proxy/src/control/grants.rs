@@ -59,14 +59,13 @@ pub async fn grants(
     let mut tables: Vec<String> = Vec::new();
     let mut in_place: Vec<String> = Vec::new();
     for lens in rules.migrations().iter().flat_map(|m| &m.tables) {
-        let crosswalk = lens.written.iter().flat_map(|written| &written.crosswalk);
-        let unified = lens.unified_tables().into_iter().chain(crosswalk);
+        let unified = lens.unified_side();
         tables.extend(
             std::iter::once(&lens.legacy)
                 .chain(unified)
                 .map(|t| t.sql()),
         );
-        if lens.in_place.is_some() {
+        if lens.is_one_table() {
             in_place.push(lens.legacy.sql());
         }
     }

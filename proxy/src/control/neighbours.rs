@@ -74,10 +74,9 @@ pub(crate) async fn foreign_keys_to(
         .map_err(ControlError::sql("look at the foreign keys"))?;
     let key = |row: &tokio_postgres::Row| {
         let (table, name): (String, String) = (row.get(0), row.get(1));
-        let turn = match lens.written {
-            None => row.get(2),
-            // Only who wrote the lens knows what stands for the row now.
-            Some(_) => format!(
+        let turn = match lens.is_row_for_row() {
+            true => row.get(2),
+            false => format!(
                 "-- {name} of {table}: refer to one of {} instead, or drop it",
                 tables(lens)
             ),

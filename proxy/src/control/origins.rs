@@ -1,7 +1,7 @@
 //! The numbers of columns: of the legacy ones, as long as their table is there, and of the unified ones
 //! that they are read from.
 
-use rewrite_rules::{Lens, RuleSet, TableName};
+use rewrite_rules::RuleSet;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
@@ -16,9 +16,9 @@ JOIN pg_attribute AS u ON u.attrelid = to_regclass($3) AND u.attname = c.unified
 pub(crate) async fn read(client: &Client, rules: &RuleSet) -> Result<Origins, ControlError> {
     let mut origins = Origins::default();
     let lenses = rules.migrations().iter().flat_map(|m| &m.tables);
-    for lens in lenses.filter(|lens| lens.in_place.is_none()) {
-        for (unified, pairs) in pairs(lens) {
-            let (legacy, theirs): (Vec<String>, Vec<String>) = pairs.into_iter().unzip();
+    for lens in lenses.filter(|lens| !lens.is_one_table()) {
+        for (unified, pairs) in lens.read_from_tables() {
+            let (legacy, theirs): (Vec<&str>, Vec<&str>) = pairs.into_iter().unzip();
             let rows = client
                 .query(
                     PLACES,
@@ -37,25 +37,4 @@ pub(crate) async fn read(client: &Client, rules: &RuleSet) -> Result<Origins, Co
         }
     }
     Ok(origins)
-}
-
-/// For each unified table the legacy columns that are read from it, with its own.
-fn pairs(lens: &Lens) -> Vec<(&TableName, Vec<(String, String)>)> {
-    match &lens.written {
-        None => {
-            let columns = lens.columns.iter();
-            let pairs = columns.map(|column| (column.name.clone(), column.unified.clone()));
-            vec![(&lens.unified, pairs.collect())]
-        }
-        Some(written) => {
-            let parts = written.query.parts.iter();
-            let of = |part: &'_ rewrite_rules::lens::Part| {
-                let feeds = part.feeds.iter();
-                feeds
-                    .map(|(theirs, at)| (lens.columns[*at].name.clone(), theirs.clone()))
-                    .collect()
-            };
-            parts.map(|part| (&part.table, of(part))).collect()
-        }
-    }
 }

@@ -63,9 +63,9 @@ pub(crate) struct Missing {
 
 /// A legacy table with each table that its lens writes.
 pub(crate) fn sides(lens: &Lens) -> Vec<Sides> {
-    let crosswalk = lens.written.iter().flat_map(|written| &written.crosswalk);
-    let unified = lens.unified_tables().into_iter().chain(crosswalk);
+    let unified = lens.unified_side();
     unified
+        .into_iter()
         .map(|table| Sides {
             legacy: lens.legacy.sql(),
             unified: table.sql(),

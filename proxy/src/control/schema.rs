@@ -145,7 +145,7 @@ pub(crate) async fn functions_for_a_trial(
     client: &Client,
     lens: &Lens,
 ) -> Result<(), ControlError> {
-    if lens.written.is_none() {
+    if !lens.has_own_images() {
         return Ok(());
     }
     let found = version(client).await?.unwrap_or(0);
@@ -288,12 +288,11 @@ async fn not_made(client: &Client, lens: &Lens) -> Result<Vec<Function>, Control
         .collect())
 }
 
-/// The functions of a written lens outlive the legacy table; others are about rows of it.
 async fn can_have_functions(client: &Client, lens: &Lens) -> Result<bool, ControlError> {
     if table_exists(client, &lens.legacy.sql()).await? {
         return Ok(true);
     }
-    if lens.written.is_none() {
+    if !lens.has_own_images() {
         return Ok(false);
     }
     for table in lens.unified_tables() {

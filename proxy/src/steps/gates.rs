@@ -396,7 +396,7 @@ async fn filled_columns(
     client: &Client,
     lens: &Lens,
 ) -> Result<Vec<(String, String)>, ControlError> {
-    if lens.written.is_none() {
+    if lens.is_row_for_row() {
         let table = lens.unified.sql();
         let keys = lens.key_columns();
         return Ok(keys.map(|c| (table.clone(), c.unified.clone())).collect());

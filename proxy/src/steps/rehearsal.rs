@@ -188,7 +188,7 @@ async fn without_a_word(
     lens: &Lens,
     percent: Option<f64>,
 ) -> Result<Vec<String>, ControlError> {
-    if lens.written.is_some() {
+    if !lens.is_row_for_row() {
         return Ok(Vec::new());
     }
     let sample = percent.map(|percent| format!("TABLESAMPLE SYSTEM ({percent})"));
@@ -219,7 +219,7 @@ async fn without_a_word(
     for column in lens.columns.iter().filter(|c| !c.values.is_empty()) {
         let words = column.values.iter();
         let words: Vec<String> = words.map(|(_, unified)| quote_literal(unified)).collect();
-        let visible = lens.visible.as_ref();
+        let visible = lens.visible();
         let visible = visible.map_or("true".to_owned(), |visible| visible.over(Lens::ROW));
         let rows = client
             .query(

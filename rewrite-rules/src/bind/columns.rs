@@ -90,7 +90,7 @@ impl<'t> Columns<'t> {
         match managed.side {
             // Of a table whose columns move in place it is what the old version of the application sees.
             Side::Legacy => Columns::all(columns.map(|column| column.name.as_str()).collect()),
-            Side::Unified if managed.lens.written.is_none() => Columns {
+            Side::Unified if managed.lens.is_row_for_row() => Columns {
                 names: columns.map(|column| column.unified.as_str()).collect(),
                 open: true,
                 ordered: false,

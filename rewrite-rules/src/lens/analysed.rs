@@ -1,7 +1,7 @@
 //! Statements that use everything a lens names, for a server that is only to say whether it
 //! understands them. Nobody runs them: what is misspelt in a rule file is known without a row.
 
-use super::{Lens, Step, Written, quote_ident};
+use super::{Kind, Lens, Step, Written, quote_ident};
 
 /// A statement to be prepared, and the part of the rule file that it was made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,26 +14,29 @@ impl Lens {
     /// One for each part of the lens.
     #[must_use]
     pub fn analysed(&self) -> Vec<Analysed> {
-        if self.in_place.is_some() {
-            // Its columns are all that it has, and these are compared one by one.
-            return Vec::new();
-        }
-        let mut all = vec![Analysed {
+        let read = Analysed {
             part: "read",
             sql: self.read_judged(),
-        }];
-        match &self.written {
-            None => all.push(Analysed {
-                part: "put",
-                sql: format!(
-                    "WITH cf_images AS ({}) {}",
-                    self.no_images(),
-                    self.put_from("cf_images")
-                ),
-            }),
-            Some(written) => all.extend(self.steps_analysed(written)),
+        };
+        match &self.kind {
+            Kind::Columns(_) => {
+                let put = Analysed {
+                    part: "put",
+                    sql: format!(
+                        "WITH cf_images AS ({}) {}",
+                        self.no_images(),
+                        self.put_from("cf_images")
+                    ),
+                };
+                vec![read, put]
+            }
+            Kind::Steps(written) => {
+                let steps = self.steps_analysed(written);
+                std::iter::once(read).chain(steps).collect()
+            }
+            // Its columns are all that it has, and these are compared one by one.
+            Kind::InPlace(_) => Vec::new(),
         }
-        all
     }
 
     /// Steps that follow each other, as one statement: each is read with what the earlier ones

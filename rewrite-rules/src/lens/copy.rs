@@ -18,7 +18,7 @@ impl Lens {
     #[must_use]
     pub fn copy(&self, range: KeyRange) -> String {
         let rows = self.locked_rows(range);
-        if self.written.is_some() {
+        if !self.is_row_for_row() {
             return self.copy_written(&rows);
         }
         let put = self.put_missing_or_different_from("cf_rows");
@@ -52,7 +52,7 @@ impl Lens {
     pub fn copy_back(&self, range: KeyRange) -> String {
         let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
         let condition = self.in_range(range);
-        if self.written.is_some() {
+        if !self.is_row_for_row() {
             return self.copy_back_written(&condition);
         }
         let rows = format!(
@@ -134,8 +134,7 @@ impl Lens {
     /// that differ otherwise stay as they are.
     #[must_use]
     pub fn touch_both(&self) -> Option<String> {
-        let apart = self.written.is_none() && self.in_place.is_none();
-        if !apart || !self.columns.iter().any(|c| c.set_by_trigger) {
+        if !self.pairs_rows() || !self.columns.iter().any(|c| c.set_by_trigger) {
             return None;
         }
         let sets = |keys: &[String], row: &str| {
@@ -163,7 +162,7 @@ impl Lens {
     /// but what a trigger sets is put as well: the chunk touches both sides, and the trigger says the same of both.
     #[must_use]
     pub fn put_legacy_missing_or_different_from(&self, relation: &str) -> String {
-        if self.in_place.is_some() {
+        if self.is_one_table() {
             return self.move_columns_back(relation);
         }
         let put = self.put_legacy_from(relation, None);
@@ -191,7 +190,7 @@ impl Lens {
     /// A column that a trigger sets is no reason to put: the put would change it again.
     #[must_use]
     pub fn put_missing_or_different_from(&self, relation: &str) -> String {
-        if self.in_place.is_some() {
+        if self.is_one_table() {
             return self.move_columns(relation, true);
         }
         let put = self.put_from(relation);

@@ -17,37 +17,13 @@
 use super::guarded::Guarded;
 use super::{Function, Lens};
 
-/// What a stale row can be the reason of.
-const IN_THE_WAY: &str = "unique_violation OR exclusion_violation OR foreign_key_violation";
-
 impl Lens {
-    /// The statements of a function body. `unless`: a condition and OR, for what is not excused.
-    pub(super) fn excused(&self, unless: &str, all: &str, each: &str) -> String {
-        let stale = |in_the_way: bool| self.call_guarded(Guarded::IsStale, &in_the_way.to_string());
-        format!(
-            "\x20 IF {unless}NOT {maybe_stale} THEN\n    {all};\n    RETURN true;\n  END IF;\n\
-             \x20 BEGIN\n    {all};\n    PERFORM {look};\n    RETURN true;\n\
-             \x20 EXCEPTION WHEN {IN_THE_WAY} THEN\n    NULL;\n  END;\n\
-             \x20 IF NOT {stale} THEN\n    {all};\n    RETURN true;\n  END IF;\n\
-             {each}  RETURN true;\n",
-            maybe_stale = stale(false),
-            look = self.look_legacy_call(),
-            stale = stale(true),
-        )
+    /// Whether legacy may hold what unified has left behind; `in_the_way`: whether that was the reason of a failure.
+    pub(super) fn is_stale(&self, in_the_way: bool) -> String {
+        self.call_guarded(Guarded::IsStale, &in_the_way.to_string())
     }
 
-    /// Work for one image that is recorded, if legacy is in its way.
-    pub(super) fn excused_one(&self, work: &str, records: &[String]) -> String {
-        let records: Vec<String> = records.iter().map(|r| format!("PERFORM {r};")).collect();
-        format!(
-            "    BEGIN\n      {work};\n      PERFORM {look};\n\
-             \x20   EXCEPTION WHEN {IN_THE_WAY} THEN\n      {records}\n    END;\n",
-            look = self.look_legacy_call(),
-            records = records.join(" "),
-        )
-    }
-
-    fn look_legacy_call(&self) -> String {
+    pub(super) fn look_legacy_call(&self) -> String {
         format!("{}()", self.named("look_legacy"))
     }
 

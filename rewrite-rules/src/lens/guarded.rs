@@ -22,6 +22,15 @@
 
 use super::{Callers, Function, Lens, quote_literal};
 
+#[derive(askama::Template)]
+#[template(path = "guarded.sql", escape = "none")]
+struct Template<'a> {
+    name: &'a str,
+    parameters: String,
+    returns: &'a str,
+    statement: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guarded {
     Record,
@@ -95,14 +104,15 @@ impl Lens {
                 format!("RETURN crossfade.legacy_is_stale({migration}, cf_in_the_way)"),
             ),
         };
-        let ddl = format!(
-            "CREATE OR REPLACE FUNCTION {name}({parameters}) RETURNS {returns}\n\
-             LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $crossfade$\n\
-             BEGIN\n  {statement};\nEND\n$crossfade$"
-        );
+        let template = Template {
+            name: &name,
+            parameters,
+            returns,
+            statement,
+        };
         Function {
+            ddl: template.to_string(),
             name,
-            ddl,
             callers: which.callers(),
         }
     }

@@ -28,21 +28,6 @@ impl Lens {
         self.when_hidden.unwrap_or_default()
     }
 
-    pub(super) fn hide_legacy_function(&self) -> String {
-        let work = match self.hidden_rows() {
-            WhenHidden::Remove => self.removing_legacy(),
-            WhenHidden::Keep | WhenHidden::Refuse => format!(
-                "  FOR cf_image IN SELECT {image}.* FROM unnest(cf_images) AS {image} \
-                 WHERE EXISTS (SELECT 1 FROM {} AS cf_t WHERE {}) LOOP\n    {};\n  END LOOP;\n  RETURN true;\n",
-                self.legacy,
-                self.same_legacy_key(),
-                self.hidden(),
-                image = Self::IMAGE,
-            ),
-        };
-        self.legacy_function(Work::HideLegacy, "", &work)
-    }
-
     /// A condition that does to the legacy rows whose images are in a relation what the rule file says.
     #[must_use]
     pub fn hide_legacy_call(&self, relation: &str) -> String {

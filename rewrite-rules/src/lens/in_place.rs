@@ -9,7 +9,7 @@
 //! What statements name as the legacy table is the same table seen with the legacy columns alone:
 //! filled from the legacy column until the reads turn (`unified_read`), from the unified one then.
 
-use super::{Callers, Function, InPlace, Lens, quote_ident, quote_literal};
+use super::{Callers, Function, InPlace, Kind, LegacyColumn, Lens, quote_ident, quote_literal};
 use crate::phase::Phase;
 
 /// What says that an UPDATE is a backfill's: the proof of Crossfade's own role. Anybody may set it, and only that
@@ -20,7 +20,7 @@ impl Lens {
     /// Whether a table that stays has the column beside another of the same values.
     #[must_use]
     pub fn is_moved(&self, column: &str) -> bool {
-        let mut moved = self.in_place.iter().flat_map(|in_place| &in_place.moved);
+        let mut moved = self.moved().iter();
         moved.any(|(legacy, unified)| legacy == column || unified == column)
     }
 
@@ -39,11 +39,11 @@ impl Lens {
             column.holds = None;
             column.unified_generated = None;
         }
-        before.in_place = Some(InPlace {
+        before.kind = Kind::InPlace(InPlace {
             moved: moved.clone(),
             before: None,
         });
-        self.in_place = Some(InPlace {
+        self.kind = Kind::InPlace(InPlace {
             moved,
             before: Some(Box::new(before)),
         });
@@ -52,7 +52,10 @@ impl Lens {
 
     /// The lens as clients' statements need it in a phase.
     pub(crate) fn in_phase(&self, phase: Phase) -> &Lens {
-        let before = self.in_place.as_ref().and_then(|it| it.before.as_deref());
+        let before = match &self.kind {
+            Kind::InPlace(in_place) => in_place.before.as_deref(),
+            Kind::Columns(_) | Kind::Steps(_) => None,
+        };
         match phase {
             Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {
                 before.unwrap_or(self)
@@ -86,7 +89,7 @@ impl Lens {
         self.update(relation, &values, true)
     }
 
-    fn moving(&self) -> impl Iterator<Item = &super::LegacyColumn> {
+    fn moving(&self) -> impl Iterator<Item = &LegacyColumn> {
         self.columns
             .iter()
             .filter(|column| column.name != column.unified)
@@ -118,73 +121,24 @@ impl Lens {
         )
     }
 
-    /// The trigger that sets both columns, also for what replication writes (ALWAYS). Its name comes late in the alphabet, in the order of
-    /// which triggers run: it sees what the others have made of the row.
-    ///
-    /// A backfill changes nothing but the columns that move: what other triggers do on its UPDATE
-    /// (`updated_at = now()`) clients would see.
+    /// The trigger that sets both columns.
     pub(super) fn in_place_trigger(&self) -> Function {
         let name = self.named("in_place");
-        let (mut insert, mut update, mut keep, mut absent) =
-            (String::new(), String::new(), String::new(), Vec::new());
-        for column in self.moving() {
-            let (legacy, unified) = (quote_ident(&column.name), quote_ident(&column.unified));
-            let to_unified = format!(
-                "NEW.{unified} := {};",
-                column.put_value(&format!("NEW.{legacy}"))
-            );
-            let unified_value = format!("NEW.{unified}");
-            // An assignment complains of what the legacy column has no room for.
-            let value = match (&column.cast, column.values.is_empty()) {
-                (None, true) => unified_value,
-                (Some(_), _) => column.as_legacy(&unified_value),
-                (None, false) => column.read_value(&unified_value),
-            };
-            let to_legacy = format!("NEW.{legacy} := {value};");
-            insert += &format!(
-                "    IF NEW.{unified} IS NULL THEN {to_unified} ELSE {to_legacy} END IF;\n"
-            );
-            update += &format!(
-                "    IF NEW.{legacy} IS DISTINCT FROM OLD.{legacy} THEN {to_unified}\n\
-                 \x20   ELSIF NEW.{unified} IS DISTINCT FROM OLD.{unified} THEN {to_legacy}\n\
-                 \x20   ELSIF NEW.{unified} IS NULL THEN {to_unified} END IF;\n"
-            );
-            keep += &format!(
-                "    cf_old.{legacy} := NEW.{legacy}; cf_old.{unified} := NEW.{unified};\n"
-            );
-            absent.push(quote_literal(&column.unified));
-        }
         let table = self.legacy.sql();
-        let ddl = format!(
-            "DO $crossfade$ BEGIN\n\
-             \x20 IF EXISTS (SELECT FROM unnest(ARRAY[{absent}]) AS c (name) WHERE NOT EXISTS (SELECT FROM pg_attribute \
-             WHERE attrelid = {literal}::regclass AND attname = c.name AND NOT attisdropped)) THEN\n\
-             \x20   RAISE EXCEPTION USING MESSAGE = {said};\n  END IF;\nEND $crossfade$;\n\
-             CREATE OR REPLACE FUNCTION {name}() RETURNS trigger\n\
-             LANGUAGE plpgsql AS $crossfade$\nDECLARE\n  cf_old {table};\nBEGIN\n\
-             \x20 IF TG_OP = 'INSERT' THEN\n{insert}    RETURN NEW;\n  END IF;\n\
-             \x20 IF coalesce(current_setting('{BACKFILL}', true), '') <> '' THEN\n\
-             \x20   IF has_table_privilege('crossfade.proof', 'SELECT') THEN\n\
-             \x20     PERFORM 1 FROM crossfade.proof AS p WHERE p.proof = current_setting('{BACKFILL}', true);\n\
-             \x20     IF FOUND THEN\n        cf_old := OLD;\n{keep}        RETURN cf_old;\n      END IF;\n\
-             \x20   END IF;\n  END IF;\n\
-             {update}  RETURN NEW;\nEND\n$crossfade$;\n\
-             DROP TRIGGER IF EXISTS {TRIGGER} ON {table};\n\
-             CREATE TRIGGER {TRIGGER} BEFORE INSERT OR UPDATE ON {table}\n\
-             \x20 FOR EACH ROW EXECUTE FUNCTION {name}();\n\
-             DO $crossfade$ BEGIN\n\
-             \x20 ALTER TABLE {table} ENABLE ALWAYS TRIGGER {TRIGGER};\n\
-             EXCEPTION WHEN insufficient_privilege THEN NULL; -- its owner may: `check` says so\n\
-             END $crossfade$",
-            absent = absent.join(", "),
-            literal = quote_literal(&table),
-            said = quote_literal(&format!(
-                "{table} lacks a column that another one of it is to move to; add it first"
-            )),
-        );
+        let unified_names = self.moving().map(|column| quote_literal(&column.unified));
+        let said =
+            format!("{table} lacks a column that another one of it is to move to; add it first");
+        let template = Trigger {
+            name: &name,
+            literal: quote_literal(&table),
+            table: &table,
+            unified_names: unified_names.collect::<Vec<_>>().join(", "),
+            absent: quote_literal(&said),
+            moving: self.moving().map(Moving::of).collect(),
+        };
         Function {
+            ddl: template.to_string(),
             name,
-            ddl,
             callers: Callers::Nobody,
         }
     }
@@ -192,8 +146,11 @@ impl Lens {
     /// What the operator runs when the legacy columns are no longer needed.
     #[must_use]
     pub fn drop_moved_columns(&self) -> Option<String> {
-        let moved = &self.in_place.as_ref()?.moved;
-        let columns: Vec<String> = moved
+        if !self.is_one_table() {
+            return None;
+        }
+        let columns: Vec<String> = self
+            .moved()
             .iter()
             .map(|(legacy, _)| format!("DROP COLUMN {}", quote_ident(legacy)))
             .collect();
@@ -202,6 +159,45 @@ impl Lens {
             columns.join(", "),
             table = self.legacy,
         ))
+    }
+}
+
+#[derive(askama::Template)]
+#[template(path = "in_place.sql", escape = "none")]
+struct Trigger<'a> {
+    name: &'a str,
+    table: &'a str,
+    /// The table's name, and those of the columns that it must have, as literals.
+    literal: String,
+    unified_names: String,
+    absent: String,
+    moving: Vec<Moving>,
+}
+
+/// A column that moves: both names, and what each is set to by a write of the other.
+struct Moving {
+    legacy: String,
+    unified: String,
+    to_unified: String,
+    to_legacy: String,
+}
+
+impl Moving {
+    fn of(column: &LegacyColumn) -> Moving {
+        let (legacy, unified) = (quote_ident(&column.name), quote_ident(&column.unified));
+        let value = format!("NEW.{unified}");
+        // An assignment complains of what the legacy column has no room for.
+        let to_legacy = match (&column.cast, column.values.is_empty()) {
+            (None, true) => value,
+            (Some(_), _) => column.as_legacy(&value),
+            (None, false) => column.read_value(&value),
+        };
+        Moving {
+            to_unified: column.put_value(&format!("NEW.{legacy}")),
+            to_legacy,
+            legacy,
+            unified,
+        }
     }
 }
 

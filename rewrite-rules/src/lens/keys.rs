@@ -43,7 +43,7 @@ impl Lens {
     /// or both sides are one row.
     #[must_use]
     pub fn count_written_last(&self) -> Option<String> {
-        if self.written.is_some() || self.in_place.is_some() {
+        if !self.pairs_rows() {
             return None;
         }
         Some(format!(

@@ -23,7 +23,7 @@ impl Lens {
     /// The look-ups of a written lens; those of one that is derived go by the keys of both tables.
     #[must_use]
     pub fn lookups(&self) -> Vec<Lookup> {
-        let Some(written) = &self.written else {
+        let Some(written) = self.steps() else {
             return Vec::new();
         };
         // Not merged into the rest of the plan: it stands for whatever row there is.

@@ -38,7 +38,7 @@ impl Lens {
     /// [`Lens::read`], and of each row which conditions are true of it.
     #[must_use]
     pub fn read_judged(&self) -> String {
-        match &self.written {
+        match self.steps() {
             Some(written) if !written.query.lossy.is_empty() => {
                 self.read_written_with(written, &[], &Self::flags(written))
             }
@@ -53,28 +53,26 @@ impl Lens {
             .collect()
     }
 
-    /// For a function: variables that hold which conditions are true of the row of an image, and the
-    /// statement that fills them; NULL if there is no such row. `None`: there are no conditions.
-    pub(super) fn judged_of(&self, written: &Written, image: &str) -> Option<(String, String)> {
+    /// The statement of a function that fills variables with which conditions are true of the row of an image; with
+    /// NULL if there is no such row. `None`: there are no conditions.
+    pub(super) fn judged_of(&self, written: &Written, image: &str) -> Option<String> {
         let flags: Vec<String> = (0..written.query.lossy.len()).map(flag).collect();
         if flags.is_empty() {
             return None;
         }
-        let declare = flags.iter().map(|flag| format!("  {flag} boolean;\n"));
         let of_row: Vec<String> = flags.iter().map(|flag| format!("cf_r.{flag}")).collect();
         let key = [self.has_key_of(written, image)];
-        let judge = format!(
-            "  SELECT {} INTO {} FROM ({}) AS cf_r;\n",
+        Some(format!(
+            "SELECT {} INTO {} FROM ({}) AS cf_r",
             of_row.join(", "),
             flags.join(", "),
             self.read_written_with(written, &key, &Self::flags(written)),
-        );
-        Some((declare.collect(), judge))
+        ))
     }
 
     /// Legacy rows, each with which conditions are true of what unified has under its key.
     pub(super) fn legacy_judged(&self) -> String {
-        let Some(written) = &self.written else {
+        let Some(written) = self.steps() else {
             return self.legacy.sql();
         };
         let flags: Vec<String> = (0..written.query.lossy.len()).map(flag).collect();

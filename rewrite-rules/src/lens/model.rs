@@ -11,24 +11,38 @@ pub struct Lens {
     pub legacy: TableName,
     /// The unified table; of a written lens the first of several.
     pub unified: TableName,
-    /// Both sides are one table, some of whose columns move: how it is seen until the reads turn.
-    pub in_place: Option<InPlace>,
     pub columns: Vec<LegacyColumn>,
     /// Indexes into `columns`, in key order.
     pub key: Vec<usize>,
-    /// Which unified rows exist for legacy readers; `None`: all.
-    pub visible: Option<Visible>,
-    pub constants: Vec<Constant>,
     /// Pairs of a legacy constraint and the unified one that stands for it.
     pub constraints: Vec<(String, String)>,
     /// Rows that are there are put by UPDATE alone, for roles that may not insert.
     pub row_security: bool,
     /// What the rule file says of legacy rows whose unified rows are hidden.
     pub when_hidden: Option<WhenHidden>,
-    /// The operator's own SQL; `None`: derived from the columns.
-    pub written: Option<Written>,
+    /// Asked by the lens alone: others ask what differs (`kind`).
+    pub(in crate::lens) kind: Kind,
     /// What every statement needs and takes long to compose.
-    pub(crate) composed: Composed,
+    pub(in crate::lens) composed: Composed,
+}
+
+/// How the two sides go together.
+#[derive(Clone, Debug)]
+pub(in crate::lens) enum Kind {
+    /// A legacy row is one row of the unified table, which is derived from the columns.
+    Columns(Columns),
+    /// A legacy row is what the operator's own SQL makes of it.
+    Steps(Box<Written>),
+    /// Both sides are one table, some of whose columns move.
+    InPlace(InPlace),
+}
+
+/// What a rule file says of two tables beside their columns.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Columns {
+    /// Which unified rows exist for legacy readers; `None`: all.
+    pub visible: Option<Visible>,
+    pub constants: Vec<Constant>,
 }
 
 /// One column of the legacy shape and where its value lives in the unified table.
@@ -85,7 +99,7 @@ pub struct Visible {
 /// Parts of a lens's SQL, composed when they are first asked for. They depend on what stays as it
 /// was compiled.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Composed {
+pub(in crate::lens) struct Composed {
     pub(in crate::lens) hash: OnceLock<u32>,
     pub(in crate::lens) image_list: OnceLock<String>,
 }
@@ -134,9 +148,9 @@ pub enum WhenHidden {
 
 /// What makes a lens one of a single table.
 #[derive(Clone, Debug)]
-pub struct InPlace {
+pub(in crate::lens) struct InPlace {
     /// Names of the columns that move: legacy and unified.
-    pub moved: Vec<(String, String)>,
+    pub(in crate::lens) moved: Vec<(String, String)>,
     /// The same table until the reads turn; `None` in that lens itself.
     pub(in crate::lens) before: Option<Box<Lens>>,
 }

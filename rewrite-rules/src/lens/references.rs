@@ -65,7 +65,7 @@ impl Lens {
     /// The foreign keys that it declares.
     #[must_use]
     pub fn foreign_keys(&self) -> &[ForeignKey] {
-        self.written.as_ref().map_or(&[], |w| &w.foreign_keys)
+        self.steps().map_or(&[], |steps| &steps.foreign_keys)
     }
 
     /// What a constraint of the legacy table is called where unified leads, as SQL; `None`: nothing stands for it.
@@ -84,8 +84,8 @@ impl Lens {
 
     /// The other tables that refer to it by foreign keys which lenses see to.
     pub(crate) fn referring_lenses(&self) -> impl Iterator<Item = &Lens> {
-        let written = self.written.iter().flat_map(|written| &written.referrers);
-        let children = written.map(|referrer| &*referrer.child);
+        let referrers = self.steps().into_iter().flat_map(|steps| &steps.referrers);
+        let children = referrers.map(|referrer| &*referrer.child);
         children.filter(|child| child.legacy != self.legacy)
     }
 
@@ -118,10 +118,10 @@ pub(crate) fn link(tables: &mut [Lens]) {
             let Some(parent) = parent_of(key) else {
                 continue;
             };
-            if let Some(written) = &mut tables[at].written {
+            if let Some(written) = tables[at].steps_mut() {
                 written.foreign_keys[n].holder = Some(Box::new(bases[parent].clone()));
             }
-            if let Some(written) = &mut tables[parent].written {
+            if let Some(written) = tables[parent].steps_mut() {
                 written.referrers.push(Referrer {
                     key: key.clone(),
                     number: n + 1,
@@ -138,7 +138,7 @@ pub(crate) fn link(tables: &mut [Lens]) {
             let _was_unset = lens.composed.hash.set(hashes[at]);
         }
     };
-    for written in tables.iter().filter_map(|lens| lens.written.as_ref()) {
+    for written in tables.iter().filter_map(Lens::steps) {
         written
             .foreign_keys
             .iter()

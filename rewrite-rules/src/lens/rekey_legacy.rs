@@ -11,36 +11,6 @@
 use super::{Lens, Work, quote_ident};
 
 impl Lens {
-    pub(super) fn rekey_legacy_function(&self) -> String {
-        let work = |olds: &str, images: &str| {
-            let moved = self.move_legacy_rows(olds, images, true);
-            if self.row_security {
-                let put = self.puts_legacy_from(&format!("unnest({images})"));
-                return format!("{moved};\n    {put}");
-            }
-            // For those that legacy had no row of. What refers to one that moved has followed it, be it the row
-            // itself, and is not to be put again as it was.
-            let left = format!(
-                "(SELECT cf_left.* FROM unnest({images}) WITH ORDINALITY AS cf_left \
-                 WHERE cf_left.ordinality NOT IN (SELECT cf_moved.cf_at FROM cf_moved))"
-            );
-            format!(
-                "WITH cf_moved AS ({moved} RETURNING cf_p.cf_at) {}",
-                self.put_legacy_missing_or_different_from(&left)
-            )
-        };
-        format!(
-            "CREATE OR REPLACE FUNCTION {name}(cf_olds {legacy}[], cf_images {legacy}[]) RETURNS boolean\n\
-             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
-             #variable_conflict use_column\n\
-             DECLARE\n  cf_old {legacy};\n  cf_image {legacy};\n\
-             BEGIN\n{body}END\n$crossfade$",
-            name = self.function_name(Work::RekeyLegacy),
-            legacy = self.legacy,
-            body = self.rekeying_legacy("", work),
-        )
-    }
-
     /// A condition that takes the legacy rows of written unified rows along; beside these stand their
     /// old keys, as `cf_k1` and so on.
     #[must_use]
@@ -99,30 +69,6 @@ impl Lens {
             named("o").join(", "),
             named("n").join(", "),
             same.join(" AND "),
-        )
-    }
-
-    /// The body of a function that moves legacy rows, from `cf_olds` to `cf_images`. Both keys of a row that
-    /// cannot move enter the ledger. `unless`: a condition and OR, for what is not excused.
-    pub(super) fn rekeying_legacy(
-        &self,
-        unless: &str,
-        work: impl Fn(&str, &str) -> String,
-    ) -> String {
-        let one = self.excused_one(
-            &work("ARRAY[cf_old]", "ARRAY[cf_image]"),
-            &[
-                self.record("SQLERRM", "SQLSTATE"),
-                self.record_of("cf_old", "SQLERRM", "SQLSTATE"),
-            ],
-        );
-        let each = format!(
-            "  FOR cf_i IN 1 .. cardinality(cf_images) LOOP\n\
-             \x20   cf_old := cf_olds[cf_i];\n    cf_image := cf_images[cf_i];\n{one}  END LOOP;\n"
-        );
-        format!(
-            "\x20 IF coalesce(cardinality(cf_images), 0) = 0 THEN RETURN true; END IF;\n{}",
-            self.excused(unless, &work("cf_olds", "cf_images"), &each)
         )
     }
 }

@@ -9,7 +9,7 @@ impl Lens {
     /// in the legacy shape.
     #[must_use]
     pub fn read(&self) -> String {
-        match &self.written {
+        match self.steps() {
             Some(written) => self.read_written(written, &[]),
             None => self.read_from(&self.unified.sql()),
         }
@@ -18,7 +18,7 @@ impl Lens {
     /// [`Lens::read`] with further conditions over the unified row [`Lens::ROW`].
     pub(crate) fn read_where(&self, conditions: &[Output]) -> Output {
         let mut read = Output::from(self.read());
-        let mut has_some = match &self.written {
+        let mut has_some = match self.steps() {
             Some(written) => written.query.condition.is_some(),
             None => !self.row_is_visible().is_empty(),
         };
@@ -57,8 +57,7 @@ impl Lens {
 
     /// Whether a row may be none of the legacy table's any more once these of its columns are written.
     pub(crate) fn may_lose<'c>(&self, mut written: impl Iterator<Item = &'c LegacyColumn>) -> bool {
-        self.visible
-            .as_ref()
+        self.visible()
             .is_some_and(|visible| written.any(|column| visible.loses.contains(&column.unified)))
     }
 
@@ -98,7 +97,7 @@ impl Lens {
     /// What to join legacy rows with to see whether unified has them, how, and a column of it that
     /// is never NULL.
     fn key_match(&self, row: &str, image: &str) -> (String, String, String) {
-        if self.written.is_none() {
+        if self.is_row_for_row() {
             let first = self.unified_key().into_iter().next().unwrap_or_default();
             return (self.unified.sql(), self.key_join(row, image), first);
         }
@@ -112,7 +111,7 @@ impl Lens {
     /// Constants are set on a first put only: later they belong to the unified side.
     #[must_use]
     pub fn put_from(&self, relation: &str) -> String {
-        if self.in_place.is_some() {
+        if self.is_one_table() {
             return self.move_columns(relation, false);
         }
         format!(
@@ -131,7 +130,7 @@ impl Lens {
     /// A statement that puts every image in a relation, whatever kind of lens it is.
     #[must_use]
     pub fn put_all_from(&self, relation: &str) -> String {
-        if self.written.is_none() {
+        if self.is_row_for_row() {
             return self.put_from(relation);
         }
         let put = self.function_name(Work::Put);
@@ -178,7 +177,7 @@ impl Lens {
             let image = format!("{}.{}", Self::IMAGE, quote_ident(&c.name));
             (quote_ident(&c.unified), c.put_value(&image))
         });
-        let constants = self.constants.iter();
+        let constants = self.constants().iter();
         let of_constants = constants.map(|c| (quote_ident(&c.unified), c.sql.clone()));
         of_columns.chain(of_constants).collect()
     }
@@ -187,7 +186,7 @@ impl Lens {
     /// there already only the columns in `set` change; `None` means all of them.
     #[must_use]
     pub fn put_legacy_from(&self, relation: &str, set: Option<&[&str]>) -> String {
-        if self.in_place.is_some() {
+        if self.is_one_table() {
             return self.move_columns_back(relation);
         }
         let written = || self.columns.iter().filter(|c| !c.is_computed());
@@ -459,12 +458,12 @@ impl Lens {
     /// room for a value; `None`: there are none. `sample` stands behind the table.
     #[must_use]
     pub fn count_unheld(&self, column: &LegacyColumn, sample: &str) -> Option<String> {
-        if self.written.is_some() || column.is_same() || !column.values.is_empty() {
+        if !self.is_row_for_row() || column.is_same() || !column.values.is_empty() {
             return None;
         }
         let row = Self::ROW;
         let held = column.has_image(&format!("{row}.{}", quote_ident(&column.unified)))?;
-        let visible = self.visible.iter();
+        let visible = self.visible().into_iter();
         let mut conditions: Vec<String> = visible.map(|v| format!("({})", v.over(row))).collect();
         conditions.push(format!("NOT {held}"));
         Some(format!(
@@ -487,8 +486,8 @@ impl Lens {
 
     fn conditions_on(&self, row: &str) -> Vec<String> {
         let declared = self
-            .visible
-            .iter()
+            .visible()
+            .into_iter()
             .map(|visible| format!("({})", visible.over(row)));
         let mapped = self.columns.iter().filter_map(|column| {
             column.has_image(&format!("{row}.{}", quote_ident(&column.unified)))

@@ -43,15 +43,6 @@ impl Written {
 }
 
 impl Lens {
-    /// The unified tables, the main one first.
-    #[must_use]
-    pub fn unified_tables(&self) -> Vec<&TableName> {
-        match &self.written {
-            None => vec![&self.unified],
-            Some(written) => written.tables.iter().collect(),
-        }
-    }
-
     /// The legacy table's primary key, as PostgreSQL names it.
     pub(crate) fn key_constraint(&self) -> String {
         // A name has 63 bytes at most.
@@ -64,10 +55,9 @@ impl Lens {
 
     /// The type of a row image in the lens's functions.
     pub(crate) fn image_type(&self) -> String {
-        match &self.written {
-            None => self.legacy.sql(),
-            // The legacy table's own type goes with the table.
-            Some(_) => self.named("image"),
+        match self.has_own_images() {
+            false => self.legacy.sql(),
+            true => self.named("image"),
         }
     }
 
@@ -105,7 +95,7 @@ impl Lens {
     /// `read` of a written lens as the operator wrote it, before its columns get the legacy types.
     #[must_use]
     pub fn read_as_written(&self) -> Option<String> {
-        let query = &self.written.as_ref()?.query;
+        let query = &self.steps()?.query;
         let columns = self.columns.iter().zip(&query.columns);
         let items: Vec<String> = columns
             .map(|(column, sql)| format!("{sql} AS {}", quote_ident(&column.name)))

@@ -9,10 +9,10 @@ use crate::tree::Tree;
 /// Whether a statement names a column of the table by its unified name. A name without its table
 /// counts where there is no other table whose column it could be.
 pub(super) fn names_unified(scope: &Scope<'_>, table: &TableRef<'_>, lens: &Lens) -> bool {
-    let Some(in_place) = &lens.in_place else {
+    if !lens.is_one_table() {
         return false;
-    };
-    let moved = |name: &str| in_place.moved.iter().any(|(_, unified)| unified == name);
+    }
+    let moved = |name: &str| lens.moved().iter().any(|(_, unified)| unified == name);
     let written = table.write.into_iter().flat_map(|write| {
         let updated = write.is("UpdateStmt").then(|| write.list("target_list"));
         let conflict = write.get("on_conflict_clause").list("target_list");

@@ -58,7 +58,7 @@ pub(super) fn compose<'a>(
             Ok(shape.put(composer, source, TagVerb::Insert))
         }
         "UpdateStmt" if sets_key(scope, lens) => {
-            if lens.written.as_ref().is_some_and(|w| !w.can_rekey()) {
+            if !lens.moves_keys() {
                 return Err(refuse::key_change(&table));
             }
             shape.rekey(composer, source, &table)
@@ -101,7 +101,7 @@ impl Shape<'_, '_> {
 
     fn put(&self, mut composer: Composer, source: &Source<'_>, verb: TagVerb) -> Composed {
         let new = self.image(&mut composer, source);
-        if self.record || self.lens.written.is_some() || self.lens.row_security {
+        if self.record || !self.lens.puts_at_once() {
             composer.call(self.function(Work::Put, &new));
             return composer.select_rows(self.write, source, &new, &self.carried, verb);
         }
@@ -181,11 +181,7 @@ impl Shape<'_, '_> {
 
     /// The row that a name stands for, as the lens's functions take it.
     fn old_image(&self, alias: &str) -> (String, String) {
-        if self.lens.written.is_some() {
-            return (self.lens.image_row(alias), self.lens.image_type());
-        }
-        let legacy = self.lens.legacy.sql();
-        (format!("ROW({alias}.*)::{legacy}"), legacy)
+        (self.lens.whole_row(alias), self.lens.image_type())
     }
 
     /// `cf_old`, the old images under their locks, and `cf_new`, the client's UPDATE of those rows.
@@ -324,10 +320,9 @@ impl Shape<'_, '_> {
             self.lens.function_name(work),
             self.record,
             image = Lens::IMAGE,
-            row = if self.lens.written.is_some() || !self.carried.is_empty() {
-                self.lens.image_row(Lens::IMAGE)
-            } else {
-                format!("ROW({}.*)::{}", Lens::IMAGE, self.lens.legacy)
+            row = match self.carried.is_empty() {
+                true => self.lens.whole_row(Lens::IMAGE),
+                false => self.lens.image_row(Lens::IMAGE),
             },
         )
     }

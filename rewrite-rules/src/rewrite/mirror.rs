@@ -11,21 +11,21 @@
 //! SELECT FROM cf_new AS "users"
 //! ```
 //!
-//! Before `unified_read` another proxy may still run a phase in which unified is stale, so only
-//! the columns that the statement set are carried over: a full image would undo a legacy write.
-//! In `unified_read` it is legacy that may be stale, and the image is complete.
+//! How much of a legacy row follows is one rule for every kind of lens ([`own::Follows`]); what the client's own
+//! write is within the statement, one shape ([`own::Own`]). Of lenses of steps see `written/mirror`.
+
+pub(super) mod own;
 
 use super::clauses::Write;
-use super::compose::{Composed, Composer, returned};
-use super::returning::Carried;
+use super::compose::{Composed, Composer};
 use super::{ManagedRef, Scope, merge, upsert};
 use crate::legend::query;
 use crate::lens::Lens;
-use crate::phase::Phase;
 use crate::refuse;
-use crate::splice::{Output, Source};
+use crate::splice::Source;
 use crate::statement::{Refusal, TagVerb};
 use crate::tree::Tree;
+use own::{Follows, Own};
 
 /// `None` when the write needs nothing on the other side.
 pub(super) fn compose<'a>(
@@ -50,22 +50,23 @@ pub(super) fn compose<'a>(
     }
     let keys: Vec<&str> = lens.key_columns().map(|key| key.unified.as_str()).collect();
     upsert::check_keeps(scope, target, &keys, None)?;
-    let full = target.managed.migration.phase == Phase::UnifiedRead;
-    let mirror = Mirror {
-        scope: *scope,
-        write,
-        lens,
-        full,
-        carried: Carried::default(),
-    };
-    let nothing = mirror.changed().is_empty() && !mirror.moves_rows();
+    let full = Follows::of(target).is_whole();
+    let set: Vec<&str> = sets(scope.statement).collect();
+    let nothing = changed(lens, &set).is_empty() && !moves_rows(lens, &set);
     if scope.statement.is("UpdateStmt") && !full && nothing {
         return Ok(None);
     }
-    // Columns of the unified table are not declared: a bare name may be the table's own.
-    let mirror = Mirror {
+    let own = Own {
+        write,
+        table: &lens.unified,
+        // Columns of the unified table are not declared: a bare name may be the table's own.
         carried: write.check_returning(scope, target, source)?,
-        ..mirror
+    };
+    let mirror = Mirror {
+        scope: *scope,
+        own,
+        lens,
+        full,
     };
     Ok(Some(match scope.statement.kind() {
         "InsertStmt" => mirror.insert(composer, source),
@@ -97,7 +98,7 @@ pub(super) fn changed<'l>(lens: &'l Lens, set: &[&str]) -> Vec<&'l str> {
 /// Whether it can make a row visible or hide it from legacy readers.
 pub(super) fn moves_rows(lens: &Lens, set: &[&str]) -> bool {
     set.iter().any(|name| {
-        let mut visible = lens.visible.iter();
+        let mut visible = lens.visible().into_iter();
         visible.any(|visible| visible.reads.iter().any(|read| read == name))
             || lens
                 .column_by_unified(name)
@@ -115,11 +116,10 @@ enum LegacyHalf {
 
 struct Mirror<'w, 'a> {
     scope: Scope<'a>,
-    write: &'w Write<'a>,
+    own: Own<'w, 'a>,
     lens: &'w Lens,
     /// Whether legacy gets complete images, not only the columns that the statement set.
     full: bool,
-    carried: Carried,
 }
 
 impl Mirror<'_, '_> {
@@ -146,17 +146,15 @@ impl Mirror<'_, '_> {
         } else {
             LegacyHalf::Query(self.lens.insert_legacy_from(&images))
         };
-        let mut statement = Output::default();
-        statement.client(source, self.write.clauses.body.clone());
-        self.new_rows(&mut composer, statement);
+        let own = &self.own;
+        own.new_rows(&mut composer, own.plain(source));
         self.finish(composer, source, put, moves, TagVerb::Insert)
     }
 
     /// INSERT with ON CONFLICT DO UPDATE while legacy leads: of a row that was there the columns that
     /// it set. If legacy has it no more it was deleted there, and stays so.
     fn upsert(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
-        let write = (self.write, &self.carried);
-        let all = composer.upserted(source, write, &self.lens.unified);
+        let all = self.own.upserted(&mut composer, source);
         let images = |there: bool| {
             let rows = format!("(SELECT (cf_row).* FROM {all} WHERE cf_was_there = {there})");
             format!("({})", self.lens.read_from(&rows))
@@ -168,15 +166,14 @@ impl Mirror<'_, '_> {
             let update = self.lens.update_legacy_from(&images(true), &changed);
             composer.query(query::UPD, update);
         }
-        let new = composer.name(query::NEW);
-        composer.select_rows(self.write, source, &new, &self.carried, TagVerb::Insert)
+        self.own.finish(composer, source, TagVerb::Insert)
     }
 
     fn update(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let moves = self.moves_rows();
         let images = composer.name(query::IMG);
         let changed = self.changed();
-        let at_cursor = self.write.is_current_of();
+        let at_cursor = self.own.write.is_current_of();
         self.locked(&mut composer, source, moves && !self.full);
         let put = if self.full {
             LegacyHalf::Call(self.lens.put_legacy_call(&images))
@@ -216,59 +213,24 @@ impl Mirror<'_, '_> {
         self.finish(composer, source, remove, false, TagVerb::Delete)
     }
 
-    fn new_rows(&self, composer: &mut Composer, mut statement: Output) {
-        statement.append(returned(self.write, &self.carried, &self.lens.unified));
-        composer.query(query::NEW, statement);
-    }
-
     /// The client's UPDATE or DELETE as `cf_new`, with the legacy rows locked before it; between them
     /// `cf_was`, if it is needed which rows legacy readers saw before: under their locks, since the
     /// statement's snapshot may be older than the version that it updates.
     fn locked(&self, composer: &mut Composer, source: &Source<'_>, was: bool) {
-        let write = self.write;
-        let mut statement = Output::default();
+        let (own, write) = (&self.own, self.own.write);
         if write.is_current_of() {
-            statement.client(source, write.clauses.body.clone());
-            return self.new_rows(composer, statement);
+            return own.new_rows(composer, own.plain(source));
         }
-        let found = |columns: &str| {
-            let mut found = Output::default();
-            found.own(&format!("SELECT {columns} FROM "));
-            found.own(&write.item(&self.lens.unified));
-            if let Some(joined) = write.clauses.joined() {
-                found.own(", ").client(source, joined);
-            }
-            if let Some(condition) = write.clauses.condition() {
-                found.own(" WHERE (").client(source, condition).own(")");
-            }
-            found
-        };
-        let keys = found(&self.lens.legacy_key_of(&write.alias));
+        let keys = self.lens.legacy_key_of(&write.alias);
+        let keys = own.found(source, &keys, None, false);
         composer.once(query::LOCK, self.lens.lock_legacy(keys));
-        let guard = |name: &str| format!("(SELECT count(*) FROM {name}) >= 0");
-        let mut guarded = guard(&composer.name(query::LOCK));
+        let mut behind = composer.name(query::LOCK);
         if was {
-            let mut rows = found(&self.lens.was_shown(&write.alias));
-            let and = if write.clauses.condition().is_some() {
-                "AND"
-            } else {
-                "WHERE"
-            };
-            rows.own(&format!(" {and} {guarded} FOR UPDATE OF {}", write.alias));
-            composer.once(query::WAS, rows);
-            guarded = guard(&composer.name(query::WAS));
+            let shown = self.lens.was_shown(&write.alias);
+            composer.once(query::WAS, own.found(source, &shown, Some(&behind), true));
+            behind = composer.name(query::WAS);
         }
-        match write.clauses.condition() {
-            Some(condition) => statement
-                .client(source, write.clauses.body.start..condition.start)
-                .own("(")
-                .client(source, condition)
-                .own(&format!(") AND {guarded}")),
-            None => statement
-                .client(source, write.clauses.body.clone())
-                .own(&format!(" WHERE {guarded}")),
-        };
-        self.new_rows(composer, statement);
+        own.new_rows(composer, own.behind(source, &behind));
     }
 
     fn finish(
@@ -297,6 +259,6 @@ impl Mirror<'_, '_> {
             (None, LegacyHalf::Call(call)) => composer.call(call),
             (None, LegacyHalf::Query(put)) => composer.query(query::PUT, put),
         }
-        composer.select_rows(self.write, source, &new, &self.carried, verb)
+        self.own.finish(composer, source, verb)
     }
 }

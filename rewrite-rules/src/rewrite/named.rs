@@ -38,7 +38,7 @@ pub(super) enum Table {
 impl Table {
     fn of(managed: Managed<'_>) -> Table {
         match managed.side {
-            _ if managed.lens.in_place.is_some() => Table::InPlace,
+            _ if managed.lens.is_one_table() => Table::InPlace,
             Side::Legacy => Table::Legacy,
             Side::Unified => Table::Unified,
         }
@@ -190,7 +190,7 @@ fn as_declared<'a>(
         }
     });
     let plain = clause.is_some_and(|clause| clause.int("options") == 0);
-    if lens.written.is_none() || !plain {
+    if !lens.has_own_images() || !plain {
         return Err(gone());
     }
     let range = read::reference_range(scope, found)?;

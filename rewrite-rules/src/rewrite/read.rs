@@ -87,8 +87,7 @@ pub(super) fn substitute_all<'a>(
     let mut locked = None;
     for found in &read {
         check_reference(found, &unreachable)?;
-        let written = found.managed.lens.written.as_ref();
-        let outer = written.is_some_and(|written| !written.is_lockable());
+        let outer = !found.managed.lens.is_lockable();
         if locks && (outer || found.mirrors()) {
             match Locked::of(scope, found) {
                 Ok(Some(rows)) => {
@@ -188,7 +187,7 @@ impl<'t> SystemColumns<'t> {
 pub(super) fn relation(lens: &Lens, phase: Phase, conditions: &[Output]) -> Output {
     let mut read = lens.read_where(conditions);
     match phase {
-        Phase::DualRead if lens.in_place.is_none() => _ = read.own(&lens.fallback()),
+        Phase::DualRead if !lens.is_one_table() => _ = read.own(&lens.fallback()),
         // Of these the first are not read by clients, but by a shadow read.
         Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {}
         Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => {}
@@ -209,7 +208,7 @@ fn not_partitioned(lens: &Lens) -> String {
 /// A query for the legacy rows as a statement names the table: `ONLY` it, or with its partitions.
 pub(super) fn only(found: &ManagedRef<'_>, read: impl Into<Output>) -> Output {
     let lens = found.managed.lens;
-    if found.table.node.flag("inh") || lens.in_place.is_some() {
+    if found.table.node.flag("inh") || lens.is_one_table() {
         return read.into();
     }
     let mut only = Output::from("SELECT * FROM (");

@@ -89,7 +89,7 @@ impl ManagedRef<'_> {
 
     /// Both sides are the same row of the same table, which a trigger keeps in step.
     pub(super) fn is_in_place(&self) -> bool {
-        self.managed.lens.in_place.is_some()
+        self.managed.lens.is_one_table()
     }
 
     /// Whether a write to it must be brought to the other side, once unified leads.

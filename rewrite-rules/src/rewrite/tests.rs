@@ -123,7 +123,7 @@ fn expand(text: &str, lens: &Lens) -> String {
             &lens.read_from("(SELECT (cf_all.cf_row).*)"),
         )
         .replace("{mapped cf_n}", &lens.columns[1].put_value("cf_n.\"role\""))
-        .replace("{extra}", &lens.constants[0].sql)
+        .replace("{extra}", &lens.constants()[0].sql)
 }
 
 fn passes(phase: Phase, text: &str) {

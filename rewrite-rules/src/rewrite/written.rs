@@ -164,7 +164,7 @@ impl<'a> Images<'_, 'a> {
     }
 
     fn update(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
-        let moves = self.lens.written.as_ref().is_some_and(Written::can_rekey);
+        let moves = self.lens.moves_keys();
         if !moves && legacy_first::sets_key(&self.scope, self.lens) {
             return Err(refuse::key_change(&self.target.table_name()));
         }

@@ -14,7 +14,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
-use crate::lens::{Composed, Constant, LegacyColumn, Lens, Over, TableName, Visible, WhenHidden};
+use crate::lens::{Columns, Constant, LegacyColumn, Lens, Over, TableName, Visible, WhenHidden};
 use crate::phase::Phase;
 use crate::rule_file::{Instance, RuleFile, TablePart, line_and_column};
 use crate::rule_sql;
@@ -143,11 +143,7 @@ impl Reader<'_> {
         for (part, instance, lens) in tables {
             self.instance.clone_from(instance);
             let both = std::iter::once(&lens.legacy).chain(lens.unified_tables());
-            let sides = if lens.in_place.is_some() {
-                1
-            } else {
-                usize::MAX
-            };
+            let sides = if lens.is_one_table() { 1 } else { usize::MAX };
             for table in both.take(sides) {
                 if seen.contains(&table) {
                     let message = format!(
@@ -242,29 +238,19 @@ impl Reader<'_> {
         if self.errors.len() > before {
             return None;
         }
-        let lens = Lens {
-            migration: migration.to_owned(),
-            legacy: legacy?,
-            unified: unified.into_iter().next()?,
-            in_place: None,
-            row_security: part.row_security,
-            when_hidden,
-            columns: shape.columns,
-            key: key?,
-            visible,
-            constants,
-            constraints: part
-                .constraints
-                .0
-                .iter()
-                .map(|(legacy, unified)| (legacy.get_ref().clone(), unified.get_ref().clone()))
-                .collect(),
-            written,
-            composed: Composed::default(),
-        };
-        Some(match part.in_place {
-            Some(_) => lens.made_in_place(),
-            None => lens,
+        let tables = (legacy?, unified.into_iter().next()?);
+        let further = Columns { visible, constants };
+        let mut lens = Lens::of_columns(migration, tables, (shape.columns, key?), further);
+        lens.row_security = part.row_security;
+        lens.when_hidden = when_hidden;
+        let constraints = part.constraints.0.iter();
+        lens.constraints = constraints
+            .map(|(legacy, unified)| (legacy.get_ref().clone(), unified.get_ref().clone()))
+            .collect();
+        Some(match (written, &part.in_place) {
+            (Some(steps), _) => lens.made_of_steps(steps),
+            (None, Some(_)) => lens.made_in_place(),
+            (None, None) => lens,
         })
     }
 

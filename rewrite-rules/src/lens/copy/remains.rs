@@ -74,7 +74,7 @@ impl Lens {
             "(SELECT {} FROM jsonb_array_elements($1::jsonb) AS cf_k)",
             keys.join(", ")
         );
-        if self.written.is_some() {
+        if !self.is_row_for_row() {
             return self.remove_ghosts_written(&relation);
         }
         let same_key = self.same_key("cf_l", Self::IMAGE);

@@ -22,15 +22,14 @@ mod image;
 mod last;
 mod legacy;
 mod merge;
+mod put;
 mod references;
 mod rekey;
+mod run;
 mod unique;
 mod upsert;
 
-use crate::lens::functions::savepoint_probe;
-use crate::lens::recorded;
-use crate::lens::{Callers, Function, Lens, Work, quote_ident, quote_literal};
-use crate::lens::{Step, Written};
+use crate::lens::{Callers, Function, Lens, Work, Written};
 
 /// The functions that take the place of composed SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +88,10 @@ impl Lens {
         // First, since they make tables whose rows others take.
         let mut all = f.reference_functions();
         all.extend([
-            f.one(Call::PutOne, &written.put, ""),
-            f.one(Call::RemoveOne, &written.remove, &f.probe("cf_image")),
-            f.each(Work::Put, Call::PutOne),
-            f.each(Work::Remove, Call::RemoveOne),
+            f.put_one(),
+            f.remove_one(),
+            f.put(),
+            f.remove(),
             truncate,
             empty,
             f.accept(),
@@ -131,119 +130,7 @@ impl Functions<'_> {
              #variable_conflict use_column\nDECLARE\n{declare}BEGIN\n{body}END\n$crossfade$",
             self.image_ddl(),
         );
-        Function {
-            name,
-            ddl,
-            callers: Callers::Writers,
-        }
-    }
-
-    /// The steps for one image.
-    fn one(&self, call: Call, steps: &[Step], before: &str) -> Function {
-        let (declare, body) = self.steps(steps, vec![image_relation("row_image", "cf_image")]);
-        let (declare, body) = self.keeping_last(&declare, &body);
-        self.function(
-            self.lens.named(call.word()),
-            &format!("(cf_image {}) RETURNS boolean", self.row),
-            &declare,
-            &format!("{before}{body}  RETURN true;\n"),
-        )
-    }
-
-    /// Variables and statements of steps that see some relations, and those that they make.
-    fn steps(&self, steps: &[Step], mut relations: Vec<String>) -> (String, String) {
-        let (mut declare, mut body) = (String::new(), String::new());
-        for (number, step) in (1..).zip(steps) {
-            let with = format!("WITH {}", relations.join(", "));
-            if step.returning.is_empty() {
-                body += &format!("  {with} {};\n", step.sql);
-                continue;
-            }
-            let kept = format!("cf_step_{number}");
-            declare += &format!("  {kept} record;\n");
-            body += &format!(
-                "  {with}, cf_step AS ({})\n  SELECT cf_step.*, count(*) OVER () AS cf_rows INTO {kept} FROM cf_step;\n",
-                step.sql
-            );
-            let Some(name) = &step.name else { continue };
-            let said = format!(
-                "step {name} of {} returned % rows for one row image; expected at most one",
-                self.lens.legacy.name
-            );
-            body += &format!(
-                "  IF {kept}.cf_rows > 1 THEN\n    RAISE EXCEPTION {}, {kept}.cf_rows USING ERRCODE = '21000';\n  END IF;\n",
-                quote_literal(&said)
-            );
-            let columns: Vec<String> = step
-                .returning
-                .iter()
-                .map(|column| quote_ident(column))
-                .map(|column| format!("{kept}.{column} AS {column}"))
-                .collect();
-            relations.push(format!(
-                "{} AS (SELECT {} WHERE {kept}.cf_rows > 0)",
-                quote_ident(name),
-                columns.join(", ")
-            ));
-        }
-        (declare, body)
-    }
-
-    /// See [`savepoint_probe`]: the put asks the unique indexes, and what it puts is removed.
-    fn probe(&self, image: &str) -> String {
-        let put = format!("PERFORM {}", self.lens.call(Call::PutOne, image));
-        format!("  {};\n", savepoint_probe(&put))
-    }
-
-    /// The images one by one in the order of their keys, so that two of these calls that need the
-    /// same unified rows ask for them in the same order.
-    fn each(&self, work: Work, one: Call) -> Function {
-        let perform = match work {
-            Work::Put => self.put_or_wait(),
-            _removes => {
-                let remove = format!("PERFORM {}", self.lens.call(one, "cf_image"));
-                self.following_actions(&remove, None)
-            }
-        };
-        let after = match work {
-            Work::Remove => format!(
-                ";\n      {}",
-                self.lens.leave_tombstones("unnest(ARRAY[cf_image])")
-            ),
-            Work::Put
-            | Work::Rekey
-            | Work::PutLegacy
-            | Work::RekeyLegacy
-            | Work::RemoveLegacy
-            | Work::HideLegacy
-            | Work::Truncate
-            | Work::Empty => String::new(),
-        };
-        let one = format!("{perform}{after}");
-        let record = format!("PERFORM {}", self.lens.record("SQLERRM", "SQLSTATE"));
-        let body = format!(
-            "  IF cf_images IS NULL THEN RETURN true; END IF;\n{begin}\
-             \x20 FOR cf_image IN SELECT * FROM unnest(cf_images) AS cf_i ORDER BY {order} LOOP\n\
-             \x20   IF NOT cf_record THEN\n      {one};\n      CONTINUE;\n    END IF;\n\
-             {recorded}  END LOOP;\n  RETURN true;\n",
-            begin = recorded::BEGIN,
-            order = self.key_order("cf_i"),
-            recorded = self.lens.recorded(&one, &record),
-        );
-        self.function(
-            self.lens.function_name(work),
-            &format!(
-                "(cf_images {}[], cf_record boolean) RETURNS boolean",
-                self.row
-            ),
-            &format!(
-                "  cf_image {};\n{}{}",
-                self.row,
-                recorded::DECLARE,
-                self.declare_left()
-            ),
-            &body,
-        )
+        written(name, ddl)
     }
 
     /// The two behind a TRUNCATE.
@@ -253,15 +140,14 @@ impl Functions<'_> {
             self.lens.function_name(Work::Remove),
             self.lens.images_in(&format!("({})", self.lens.read()))
         );
-        [
-            (Work::Truncate, self.lens.truncate_function(&remove)),
-            (Work::Empty, self.lens.empty_function(&remove)),
-        ]
-        .map(|(work, ddl)| Function {
-            name: self.lens.function_name(work),
-            ddl,
-            callers: Callers::Writers,
-        })
+        [self.lens.truncate(&remove), self.lens.empty(&remove)]
+    }
+
+    /// Whether two rows in scope under names have the same key.
+    fn same_key(&self, a: &str, b: &str) -> String {
+        let keys = self.lens.legacy_key().into_iter();
+        let same = keys.map(|key| format!("{a}.{key} = {b}.{key}"));
+        same.collect::<Vec<String>>().join(" AND ")
     }
 
     fn key_order(&self, row: &str) -> String {
@@ -269,7 +155,11 @@ impl Functions<'_> {
     }
 }
 
-/// A relation of the one image in a variable.
-fn image_relation(name: &str, variable: &str) -> String {
-    format!("{name} AS (SELECT ({variable}).*)")
+/// A function that whoever writes may call.
+fn written(name: String, ddl: String) -> Function {
+    Function {
+        name,
+        ddl,
+        callers: Callers::Writers,
+    }
 }

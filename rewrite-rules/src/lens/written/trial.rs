@@ -22,9 +22,7 @@ impl Lens {
     /// `None` for a lens whose keys do not change. `sample` is a relation of legacy rows that were put.
     #[must_use]
     pub fn rekey_trial(&self, sample: &str) -> Option<RekeyTrial> {
-        self.written
-            .as_ref()
-            .filter(|written| written.can_rekey())?;
+        self.steps().filter(|written| written.can_rekey())?;
         let keys = self.legacy_key();
         let numbered = |row: &str, word: &str| -> Vec<String> {
             let named = keys.iter().enumerate();

@@ -42,10 +42,7 @@ pub(in crate::rewrite) fn compose<'a>(
 
     let record = target.managed.migration.on_unified_error() == OnUnifiedError::Record;
     // A split or merged row has an image type of its own, which outlives the table.
-    let row = match &lens.written {
-        None => "cf_row".to_owned(),
-        Some(_) => lens.image_row("(cf_row)"),
-    };
+    let row = lens.image_of("cf_row");
     let call = |work: Work, sign: &str| {
         format!(
             "(SELECT {}(array_agg({row}), {record}) FROM {} WHERE cf_action {sign} 'DELETE')",
@@ -58,7 +55,7 @@ pub(in crate::rewrite) fn compose<'a>(
         (false, false) => {}
         (true, false) => composer.call(remove),
         (true, true) => composer.call(format!("CASE WHEN {remove} THEN {put} END")),
-        (false, true) if record || lens.row_security || lens.written.is_some() => {
+        (false, true) if record || !lens.puts_at_once() => {
             composer.call(put);
         }
         (false, true) => {

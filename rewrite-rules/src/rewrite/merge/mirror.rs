@@ -17,10 +17,10 @@
 use super::{Joined, check_keys, returning};
 use crate::legend::query;
 use crate::lens::Lens;
-use crate::phase::Phase;
 use crate::refuse;
 use crate::rewrite::clauses::Write;
 use crate::rewrite::compose::{Composed, Composer};
+use crate::rewrite::mirror::own::Follows;
 use crate::rewrite::mirror::{changed, moves_rows};
 use crate::rewrite::{ManagedRef, Scope};
 use crate::splice::{Output, Source};
@@ -39,7 +39,7 @@ pub(in crate::rewrite) fn compose<'a>(
     let lens = target.managed.lens;
     let merge = &write.clauses.merge;
     check_keys(merge, target)?;
-    let full = target.managed.migration.phase == Phase::UnifiedRead;
+    let full = Follows::of(target).is_whole();
     let carried = Carried::of(merge, lens);
     if !full && carried.differ {
         return Err(refuse::unsupported(

@@ -37,12 +37,7 @@ fn has_index(lens: &Lens, side: Side, name: &str) -> bool {
         Side::Legacy => legacy == name,
         Side::Unified => unified == name,
     });
-    let declared = side == Side::Legacy
-        && lens.written.as_ref().is_some_and(|written| {
-            let mut uniques = written.uniques.iter();
-            uniques.any(|unique| unique.name == name) || lens.key_constraint() == name
-        });
-    paired || declared
+    paired || side == Side::Legacy && lens.keeps_unique(name)
 }
 
 fn adds_a_column_that_is_there(command: &Tree, managed: Managed<'_>) -> bool {
@@ -51,7 +46,7 @@ fn adds_a_column_that_is_there(command: &Tree, managed: Managed<'_>) -> bool {
     let there = match managed.side {
         Side::Legacy => managed.lens.column(name).is_some(),
         Side::Unified => {
-            managed.lens.written.is_none() && managed.lens.column_by_unified(name).is_some()
+            managed.lens.is_row_for_row() && managed.lens.column_by_unified(name).is_some()
         }
     };
     let constraints = command.get("def").list("constraints").iter();

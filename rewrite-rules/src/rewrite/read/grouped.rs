@@ -78,7 +78,7 @@ fn add(
 ) {
     let lens = found.managed.lens;
     let refname = found.table.refname();
-    let (Some(item), None) = (found.item, &lens.in_place) else {
+    let (Some(item), false) = (found.item, lens.is_one_table()) else {
         return;
     };
     // `AS x (a, b)` calls the first columns otherwise.

@@ -109,7 +109,7 @@ impl<'a> Locked<'a> {
         found: &ManagedRef<'a>,
         source: &mut Source<'a>,
     ) -> Result<(), Refusal> {
-        if found.managed.lens.written.is_none() {
+        if found.managed.lens.is_row_for_row() {
             return self.lock_legacy(scope, found, source);
         }
         let lens = found.managed.lens;

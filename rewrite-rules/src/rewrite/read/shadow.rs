@@ -98,8 +98,7 @@ fn read_by(refs: &[ManagedRef<'_>]) -> Vec<TableName> {
     let mut tables: Vec<TableName> = Vec::new();
     for found in refs {
         let lens = found.managed.lens;
-        let written = lens.written.iter();
-        let parts = written.flat_map(|w| w.query.parts.iter().map(|part| &part.table));
+        let parts = lens.read_from_tables().into_iter().map(|(table, _)| table);
         tables.push(found.managed.table.clone());
         tables.extend(lens.unified_tables().into_iter().chain(parts).cloned());
     }

@@ -75,7 +75,7 @@ impl Unified<'_, '_> {
         }
         output.own(" (").client(&edited, elements.extent()).own(")");
         // Unified has an index on exactly the key, and no other is asked for.
-        let visible = self.lens.visible.as_ref();
+        let visible = self.lens.visible();
         let visible = visible.filter(|_| predicate.is_some() || !self.is_key(infer));
         let visible = visible.map(Visible::of_columns);
         match (predicate, visible) {

@@ -121,7 +121,7 @@ impl<'a> Unified<'_, 'a> {
                 }
             }
             // Of the columns of a lens that is written nobody but this knows what is set.
-            let again = self.lens.written.is_some()
+            let again = !self.lens.is_row_for_row()
                 && sets
                     .iter()
                     .any(|(set, _): &(&LegacyColumn, _)| set.name == column.name);

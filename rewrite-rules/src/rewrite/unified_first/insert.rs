@@ -146,7 +146,7 @@ impl<'a> Unified<'_, 'a> {
         let named = self.scope.statement.list("cols");
         let columns = self.columns_named(named)?;
         let places = self.places(named)?;
-        if self.lens.written.is_none() {
+        if self.lens.is_row_for_row() {
             let select = self.scope.statement.get("select_stmt");
             let rows = select.list("values_lists").iter();
             for value in rows.flat_map(Tree::in_list) {
@@ -320,7 +320,7 @@ impl<'a> Unified<'_, 'a> {
                 });
             }
         }
-        puts.extend(self.lens.constants.iter().map(|constant| Put {
+        puts.extend(self.lens.constants().iter().map(|constant| Put {
             column: None,
             target: quote_ident(&constant.unified).into(),
             value: constant.sql.clone(),
@@ -374,7 +374,7 @@ impl<'a> Unified<'_, 'a> {
                     output.own(&format!(")::{cast} ELSE {} END", default_value(column)));
                     continue;
                 }
-                let cast = self.lens.written.is_some() && !column.may_be_domain();
+                let cast = !self.lens.is_row_for_row() && !column.may_be_domain();
                 match value.filter(|value| cast && !is_default(value)) {
                     // Judged already; each row may come by its own type.
                     Some(value) => {
@@ -435,8 +435,7 @@ impl<'a> Unified<'_, 'a> {
                 // is what becomes of a value of another type, which a cast would take.
                 Some(at)
                     if column.may_be_domain()
-                        || self.lens.written.is_none()
-                            && column.sql_type == column.unified_type =>
+                        || self.lens.is_row_for_row() && column.sql_type == column.unified_type =>
                 {
                     format!("cf_s.cf_c{}", at + 1)
                 }

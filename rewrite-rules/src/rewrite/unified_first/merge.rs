@@ -29,7 +29,7 @@ use super::Unified;
 use super::set_query::{SetQuery, Value};
 use super::target::Place;
 use crate::legend::query;
-use crate::lens::{LegacyColumn, Lens, Written};
+use crate::lens::{LegacyColumn, Lens};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::merge::{Joined, check_columns, check_keys, returning};
@@ -101,7 +101,7 @@ impl<'a> Unified<'_, 'a> {
     ) -> Result<Parts<'p, 'a>, Refusal> {
         let merge = self.write.clauses.merge.clone();
         check_columns(&self.scope, self.target)?;
-        if !self.lens.written.as_ref().is_some_and(Written::can_rekey) {
+        if self.lens.is_row_for_row() || !self.lens.moves_keys() {
             check_keys(&merge, self.target)?;
         }
         joined.check()?;
@@ -255,11 +255,11 @@ impl<'a> Unified<'_, 'a> {
                 continue;
             };
             let targets = found.tree.list("target_list");
-            for set in targets.iter().filter(|_| self.lens.written.is_none()) {
+            for set in targets.iter().filter(|_| self.lens.is_row_for_row()) {
                 self.no_row(upsert::assigned(set))?;
             }
             let (sets, queries) = self.assignments_to(targets, assignments)?;
-            if self.lens.written.is_none() {
+            if self.lens.is_row_for_row() {
                 self.brings_nothing(&sets, "MERGE")?;
             }
             updates.push(Update {

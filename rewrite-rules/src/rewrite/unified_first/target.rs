@@ -182,7 +182,7 @@ impl<'a> Unified<'_, 'a> {
         let refuse = |what: &str, hint: &str| {
             Err(refuse::unsupported(what, &self.target.table_name(), hint))
         };
-        if self.lens.written.is_some() {
+        if !self.lens.is_row_for_row() {
             return refuse(
                 "a write to an array's element or a field, once reads are unified,",
                 "Write the whole column.",

@@ -69,7 +69,7 @@ impl<'a> Images<'_, 'a> {
             has_target(&self.scope)?;
             let key = self.lens.key_constraint();
             let pairs = self.lens.constraints.iter();
-            let uniques = self.lens.written.iter().flat_map(|w| &w.uniques);
+            let uniques = self.lens.uniques().iter();
             let mut names: Vec<&str> = vec![&key];
             names.extend(pairs.flat_map(|(legacy, unified)| [legacy.as_str(), unified]));
             names.extend(uniques.map(|unique| unique.name.as_str()));
@@ -173,7 +173,7 @@ impl<'a> Images<'_, 'a> {
             self.lens.key_constraint(),
             self.lens.key_columns().collect(),
         );
-        let uniques = self.lens.written.iter().flat_map(|w| &w.uniques);
+        let uniques = self.lens.uniques().iter();
         let uniques = uniques.map(|unique| {
             let columns = unique.columns.iter().map(|&at| &self.lens.columns[at]);
             (unique.name.clone(), columns.collect())

@@ -37,8 +37,8 @@ mod merge;
 mod rekey;
 
 use super::super::clauses::Write;
-use super::super::compose::{Composed, Composer, returned};
-use super::super::returning::Carried;
+use super::super::compose::{Composed, Composer};
+use super::super::mirror::own::{Follows, Own};
 use super::super::{ManagedRef, Scope, upsert};
 use crate::legend::query;
 use crate::lens::{Call, Lens, Lossy, Part, Written, quote_literal};
@@ -94,13 +94,16 @@ pub(super) fn compose<'a>(
     if updates && reach.fed(lens, Some(&sets)).is_empty() && !reach.decides(&sets) {
         return Ok(None);
     }
-    let carried = write.check_returning(scope, target, source)?;
+    let own = Own {
+        write,
+        table: target.managed.table,
+        carried: write.check_returning(scope, target, source)?,
+    };
     let mirror = Mirror {
         target,
-        write,
+        own,
         written,
         reach,
-        carried,
     };
     Ok(Some(match scope.statement.kind() {
         "InsertStmt" if conflict.is_empty() => mirror.insert(composer, source),
@@ -123,21 +126,17 @@ struct Reach<'w, 'a> {
 
 impl<'w, 'a> Reach<'w, 'a> {
     fn of(target: &'w ManagedRef<'a>, part: &'w Part) -> Self {
-        let (in_step, full) = match target.managed.migration.phase {
-            Phase::UnifiedRead => (true, true),
+        let in_step = match target.managed.migration.phase {
             // A neighbour may be in `shadow_read` still, and record what unified did not take.
-            Phase::DualRead => (true, false),
-            Phase::LegacyOnly
-            | Phase::DualWrite
-            | Phase::ShadowRead
-            | Phase::UnifiedOnly
-            | Phase::Retired => (false, false),
+            Phase::DualRead => true,
+            Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => true,
+            Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => false,
         };
         Reach {
             target,
             part,
             in_step,
-            full,
+            full: Follows::of(target).is_whole(),
         }
     }
 
@@ -221,20 +220,18 @@ impl<'w, 'a> Reach<'w, 'a> {
 
 struct Mirror<'w, 'a> {
     target: &'w ManagedRef<'a>,
-    write: &'w Write<'a>,
+    own: Own<'w, 'a>,
     written: &'w Written,
     reach: Reach<'w, 'a>,
-    carried: Carried,
 }
 
 impl Mirror<'_, '_> {
     fn insert(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
-        let mut statement = Output::default();
-        statement.client(source, self.write.clauses.body.clone());
-        self.new_rows(&mut composer, statement);
+        let own = &self.own;
+        own.new_rows(&mut composer, own.plain(source));
         let after = self.after(&composer);
         self.sync(&mut composer, &after, None, self.reach.part.makes_rows);
-        self.finish(composer, source, TagVerb::Insert)
+        self.own.finish(composer, source, TagVerb::Insert)
     }
 
     /// An INSERT with ON CONFLICT DO UPDATE: of a row that was there it sets these columns alone.
@@ -245,8 +242,7 @@ impl Mirror<'_, '_> {
     /// ```
     fn upsert(&self, mut composer: Composer, source: &Source<'_>, sets: &[&str]) -> Composed {
         let lens = self.target.managed.lens;
-        let write = (self.write, &self.carried);
-        let all = composer.upserted(source, write, self.target.managed.table);
+        let all = self.own.upserted(&mut composer, source);
         let keys = |there: bool| {
             let rows = format!("(SELECT (cf_row).* FROM {all} WHERE cf_was_there = {there})");
             lens.keys_of_rows(self.written, self.reach.part, rows).sql
@@ -258,14 +254,15 @@ impl Mirror<'_, '_> {
             self.reach.part.makes_rows,
         );
         self.sync(&mut composer, &keys(true), Some(sets), false);
-        self.finish(composer, source, TagVerb::Insert)
+        self.own.finish(composer, source, TagVerb::Insert)
     }
 
     fn update(&self, mut composer: Composer, source: &Source<'_>, sets: &[&str]) -> Composed {
         let keys = self.lock(&mut composer, source);
         let was = !self.reach.full && self.reach.decides(sets);
         if was {
-            let rows = self.found(source, &self.all(), Some(&composer.name(query::LOCK)), true);
+            let behind = composer.name(query::LOCK);
+            let rows = self.own.found(source, &self.own.all(), Some(&behind), true);
             composer.once(query::WAS, rows);
             let before = composer.name(query::WAS);
             let before =
@@ -276,8 +273,8 @@ impl Mirror<'_, '_> {
             composer.once(query::BEFORE, before);
         }
         let guard = composer.name(if was { query::WAS } else { query::LOCK });
-        let statement = self.behind(source, &guard);
-        self.new_rows(&mut composer, statement);
+        let statement = self.own.behind(source, &guard);
+        self.own.new_rows(&mut composer, statement);
         let after = self.after(&composer);
         if was {
             // The function must not look before the rows are written.
@@ -302,57 +299,19 @@ impl Mirror<'_, '_> {
         } else {
             self.sync(&mut composer, &after, Some(sets), false);
         }
-        self.finish(composer, source, TagVerb::Update)
+        self.own.finish(composer, source, TagVerb::Update)
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let keys = self.lock(&mut composer, source);
-        let statement = self.behind(source, &composer.name(query::LOCK));
-        self.new_rows(&mut composer, statement);
+        let statement = self.own.behind(source, &composer.name(query::LOCK));
+        self.own.new_rows(&mut composer, statement);
         let mut gone = self.after(&composer);
         if self.reach.full {
             gone = format!("{keys} UNION {gone}");
         }
         composer.call(self.reach.sync_gone(self.target.managed.lens, &gone));
-        self.finish(composer, source, TagVerb::Delete)
-    }
-
-    /// The rows of the table that the client's UPDATE or DELETE finds.
-    fn found(
-        &self,
-        source: &Source<'_>,
-        results: &str,
-        behind: Option<&str>,
-        lock: bool,
-    ) -> Output {
-        let write = self.write;
-        let mut rows = Output::default();
-        rows.own(&format!(
-            "SELECT {results} FROM {}",
-            write.item(self.target.managed.table)
-        ));
-        if let Some(joined) = write.clauses.joined() {
-            rows.own(", ").client(source, joined);
-        }
-        let guard = behind.map(|query| format!("(SELECT count(*) FROM {query}) >= 0"));
-        match (write.clauses.condition(), guard) {
-            (Some(condition), Some(guard)) => rows
-                .own(" WHERE (")
-                .client(source, condition)
-                .own(&format!(") AND {guard}")),
-            (Some(condition), None) => rows.own(" WHERE (").client(source, condition).own(")"),
-            (None, Some(guard)) => rows.own(&format!(" WHERE {guard}")),
-            (None, None) => &mut rows,
-        };
-        if lock {
-            rows.own(&format!(" FOR UPDATE OF {}", write.alias));
-        }
-        rows
-    }
-
-    /// All columns of the table.
-    fn all(&self) -> String {
-        format!("{}.*", self.write.alias)
+        self.own.finish(composer, source, TagVerb::Delete)
     }
 
     /// Locks the legacy rows before any of unified; a query for their keys.
@@ -360,7 +319,7 @@ impl Mirror<'_, '_> {
         let lens = self.target.managed.lens;
         let mut rows = Output::default();
         rows.own("(");
-        rows.append(self.found(source, &self.all(), None, false))
+        rows.append(self.own.found(source, &self.own.all(), None, false))
             .own(")");
         composer.once(
             query::KEYS,
@@ -369,33 +328,6 @@ impl Mirror<'_, '_> {
         let keys = format!("SELECT * FROM {}", composer.name(query::KEYS));
         composer.once(query::LOCK, lens.lock_legacy(keys.as_str()));
         keys
-    }
-
-    /// The client's own statement, which finds no row before a query of ours has run.
-    fn behind(&self, source: &Source<'_>, query: &str) -> Output {
-        let write = self.write;
-        let guard = format!("(SELECT count(*) FROM {query}) >= 0");
-        let mut statement = Output::default();
-        match write.clauses.condition() {
-            Some(condition) => statement
-                .client(source, write.clauses.body.start..condition.start)
-                .own("(")
-                .client(source, condition)
-                .own(&format!(") AND {guard}")),
-            None => statement
-                .client(source, write.clauses.body.clone())
-                .own(&format!(" WHERE {guard}")),
-        };
-        statement
-    }
-
-    fn new_rows(&self, composer: &mut Composer, mut statement: Output) {
-        statement.append(returned(
-            self.write,
-            &self.carried,
-            self.target.managed.table,
-        ));
-        composer.query(query::NEW, statement);
     }
 
     /// The legacy keys that the written rows have a part in.
@@ -410,10 +342,5 @@ impl Mirror<'_, '_> {
     fn sync(&self, composer: &mut Composer, keys: &str, sets: Option<&[&str]>, makes: bool) {
         let call = self.reach.sync(self.target.managed.lens, keys, sets, makes);
         composer.call(call);
-    }
-
-    fn finish(&self, composer: Composer, source: &Source<'_>, verb: TagVerb) -> Composed {
-        let new = composer.name(query::NEW);
-        composer.select_rows(self.write, source, &new, &self.carried, verb)
     }
 }

@@ -25,7 +25,7 @@
 
 use super::{Arbiter, Images, Set, names_of};
 use crate::legend::query;
-use crate::lens::{Call, Written, quote_ident};
+use crate::lens::{Call, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::legacy_first;
 use crate::rewrite::unified_first::Unified;
@@ -42,7 +42,7 @@ impl<'a> Images<'_, 'a> {
         unified: &Unified<'_, 'a>,
         arbiter: &Arbiter<'_>,
     ) -> Result<Composed, Refusal> {
-        let moves = self.lens.written.as_ref().is_some_and(Written::can_rekey);
+        let moves = self.lens.moves_keys();
         if !moves {
             legacy_first::keeps_keys(&self.scope, self.target)?;
         }

@@ -68,7 +68,7 @@ impl Reader<'_> {
             .filter(|key| key.unified.is_none())
         {
             let mut parents = all.iter().filter(|other| other.legacy == key.parent);
-            let parent = parents.find(|other| other.written.is_some());
+            let parent = parents.find(|other| other.sees_to_references());
             let message = match parent {
                 Some(parent) if key.places(parent).is_some() => continue,
                 Some(parent) => format!(

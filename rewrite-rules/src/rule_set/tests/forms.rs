@@ -85,7 +85,7 @@ fn the_short_form_is_the_same_lens() {
         format!("{:#?}", long.columns),
         format!("{:#?}", group.columns)
     );
-    let (a, b) = (long.written.as_ref(), group.written.as_ref());
+    let (a, b) = (long.steps(), group.steps());
     let (a, b) = (a.expect("written"), b.expect("written"));
     assert_eq!(format!("{:#?}", a.put), format!("{:#?}", b.put));
     assert_eq!(format!("{:#?}", a.remove), format!("{:#?}", b.remove));
@@ -111,7 +111,7 @@ fn tables_that_are_alike_are_written_once() {
     );
     let columns: Vec<&str> = role.columns.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(columns, ["id", "role_id", "name", "until", "note"]);
-    let put = &role.written.as_ref().expect("written").put;
+    let put = &role.steps().expect("written").put;
     assert!(
         put[1]
             .sql
@@ -235,7 +235,7 @@ fn placeholders_are_all_known_and_all_used() {
 fn doubled_braces_are_the_braces_themselves() {
     let text = short().replace("'{}'::text", "'{{of}} {} {\"a\": 1} {{{of}}}'::text");
     let rules = compile(&text).expect("it is right");
-    let checks = &lens(&rules, 1).written.as_ref().expect("written").checks;
+    let checks = lens(&rules, 1).checks();
     let sql = checks[0].sql.over("r");
     assert!(sql.contains("'{of} {} {\"a\": 1} {{of}}'"), "{sql}");
 }

@@ -206,7 +206,7 @@ fn a_read_names_the_columns_that_it_reads() {
         .replace("p.name, a", "public.person.name, a")
         .replace("p.note", "Public.Person.note");
     let rules = compile(&text).expect("a table's full name");
-    let written = rules.migrations()[0].tables[0].written.as_ref();
+    let written = rules.migrations()[0].tables[0].steps();
     let part = written.and_then(|w| w.part_of(&w.tables[0])).expect("read");
     let fed: Vec<&str> = part.feeds.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(fed, ["name", "note"]);
@@ -217,7 +217,7 @@ fn a_read_names_the_columns_that_it_reads() {
 fn what_is_read_through_a_join_is_known_by_the_columns_that_join() {
     let rules = compile(RIGHT).expect("it is right");
     let lens = &rules.migrations()[0].tables[0];
-    let parts = &lens.written.as_ref().expect("it is written").query.parts;
+    let parts = &lens.steps().expect("it is written").query.parts;
     let told = |alias: &str| {
         let part = parts.iter().find(|part| part.alias == alias).expect(alias);
         let ties = part.ties.iter();

@@ -1,11 +1,33 @@
 //! A legacy row image as a value: its type, and what the legacy table would not have taken.
 
-use super::{Call, Functions};
+use askama::Template;
+
+use super::{Call, Functions, written};
 use crate::lens::{Function, LegacyColumn, quote_ident, quote_literal};
 
+#[derive(Template)]
+#[template(path = "steps/image.sql", escape = "none")]
+struct Image<'a> {
+    table: &'a str,
+    /// Its name as a literal.
+    literal: String,
+    create: String,
+}
+
+#[derive(Template)]
+#[template(path = "steps/accept.sql", escape = "none")]
+struct Accept<'a> {
+    name: &'a str,
+    f: &'a Functions<'a>,
+    /// Literals, as those below.
+    table: String,
+    schema: String,
+    not_null: Vec<(String, String)>,
+    checks: Vec<(String, String)>,
+}
+
 impl Functions<'_> {
-    /// The table whose rows images are, created unless it is there. It never has a row: statements
-    /// "insert" into it to have types judged.
+    /// The table whose rows images are, created unless it is there.
     ///
     /// What may be a domain is there as the type below it, without its length: a cast of a row to a domain
     /// would cut its values.
@@ -34,93 +56,43 @@ impl Functions<'_> {
         } else {
             format!("CREATE TABLE {} ({fields}CHECK (false))", self.row)
         };
-        format!(
-            "DO $crossfade$ BEGIN\n  IF to_regclass({name}) IS NULL THEN\n\
-             \x20   {create};\n\
-             \x20   GRANT SELECT, INSERT ON {row} TO PUBLIC;\n  END IF;\nEND $crossfade$;\n",
-            name = quote_literal(&self.row),
-            row = self.row,
-        )
+        let template = Image {
+            literal: quote_literal(&self.row),
+            table: &self.row,
+            create,
+        };
+        template.to_string() + "\n"
     }
 
-    /// What the legacy table's NOT NULL and CHECKs would have said of an image, in their words.
     pub(super) fn accept(&self) -> Function {
         let lens = self.lens;
-        let columns = lens.columns.iter();
-        let nulls: String = columns
-            .filter(|column| column.not_null)
-            .map(|column| {
-                format!(
-                    " WHEN (cf_image).{} IS NULL THEN {}",
-                    quote_ident(&column.name),
-                    quote_literal(&column.name)
-                )
-            })
-            .collect();
-        let checks: String = self
-            .written
-            .checks
-            .iter()
-            .map(|check| {
-                format!(
-                    " WHEN NOT ({}) THEN {}",
-                    check.sql.over("cf_image"),
-                    quote_literal(&check.name)
-                )
-            })
-            .collect();
-        let raise = |kind: &str, sqlstate: &str, said: &str| {
-            format!(
-                "  IF cf_broken IS NOT NULL THEN\n    RAISE EXCEPTION USING ERRCODE = '{sqlstate}', \
-                 {kind} = cf_broken,\n      MESSAGE = format({}, cf_broken, {table}), DETAIL = {},\n      \
-                 TABLE = {table}, SCHEMA = {};\n  END IF;\n",
-                quote_literal(said),
-                self.failing_row(),
-                quote_literal(&lens.legacy.schema),
-                table = quote_literal(&lens.legacy.name),
-            )
+        let name = lens.call_name(Call::Accept);
+        let columns = lens.columns.iter().filter(|column| column.not_null);
+        let checks = self.written.checks.iter();
+        let template = Accept {
+            name: &name,
+            f: self,
+            table: quote_literal(&lens.legacy.name),
+            schema: quote_literal(&lens.legacy.schema),
+            not_null: columns
+                .map(|column| (quote_ident(&column.name), quote_literal(&column.name)))
+                .collect(),
+            checks: checks
+                .map(|check| {
+                    let condition = check.sql.over("cf_image");
+                    (condition, quote_literal(&check.name))
+                })
+                .collect(),
         };
-        let broken = |arms: &str| match arms {
-            "" => String::new(),
-            arms => format!("  cf_broken := CASE{arms} END;\n"),
-        };
-        let body = format!(
-            "{}{}{}{}  RETURN true;\n",
-            broken(&nulls),
-            raise(
-                "COLUMN",
-                "23502",
-                "null value in column \"%s\" of relation \"%s\" violates not-null constraint"
-            ),
-            broken(&checks),
-            raise(
-                "CONSTRAINT",
-                "23514",
-                "new row for relation \"%2$s\" violates check constraint \"%1$s\""
-            ),
-        );
-        self.function(
-            lens.named(Call::Accept.word()),
-            &format!("(cf_image {}) RETURNS boolean", self.row),
-            "  cf_broken text;\n",
-            &body,
-        )
+        let ddl = template.to_string();
+        written(name, ddl)
     }
 
-    /// The row as PostgreSQL describes it: each value up to 64 bytes.
-    fn failing_row(&self) -> String {
-        let values: Vec<String> = self
-            .lens
-            .columns
-            .iter()
-            .map(|column| format!("(cf_image).{}::text", quote_ident(&column.name)))
-            .collect();
-        format!(
-            "(SELECT 'Failing row contains (' || string_agg(CASE WHEN v IS NULL THEN 'null' \
-             WHEN octet_length(v) > 64 THEN left(v, 64) || '...' ELSE v END, ', ' ORDER BY n) || ').' \
-             FROM unnest(ARRAY[{}]) WITH ORDINALITY AS cf_v (v, n))",
-            values.join(", ")
-        )
+    /// The values of an image as texts.
+    fn texts(&self, image: &str) -> String {
+        let columns = self.lens.columns.iter();
+        let texts = columns.map(|c| format!("({image}).{}::text", quote_ident(&c.name)));
+        texts.collect::<Vec<String>>().join(", ")
     }
 
     /// Values that the legacy column has no room for are errors, as they would be there. A cast

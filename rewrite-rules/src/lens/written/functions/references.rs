@@ -432,7 +432,7 @@ fn keys(lens: &Lens) -> String {
 }
 
 fn child_of(referrer: &Referrer) -> (&Lens, &Written) {
-    let written = referrer.child.written.as_ref();
+    let written = referrer.child.steps();
     (
         &referrer.child,
         written.expect("only a written lens has foreign keys"),
@@ -463,7 +463,7 @@ fn values(columns: &[&LegacyColumn], image: &str) -> String {
 
 /// Finds and locks what an image refers to, as PostgreSQL's own foreign keys do.
 fn lock_parent(lens: &Lens, key: &ForeignKey, holder: &Lens, image: &str) -> String {
-    let Some(written) = &holder.written else {
+    let Some(written) = holder.steps() else {
         return "PERFORM 1".to_owned();
     };
     let places = key.places(holder).unwrap_or_default();

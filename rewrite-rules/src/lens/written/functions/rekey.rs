@@ -10,149 +10,115 @@
 //! it is for PostgreSQL; two rows can exchange their keys only where PostgreSQL looks at them at the
 //! end of the statement (a deferrable key), and that is refused.
 
-use super::{Call, Functions, image_relation};
-use crate::lens::recorded;
+use askama::Template;
+
+use super::run::Stepped;
+use super::{Call, Functions, written};
 use crate::lens::{Function, Work, quote_literal};
 
+#[derive(Template)]
+#[template(path = "steps/rekey_one.sql", escape = "none")]
+struct RekeyOne<'a> {
+    name: &'a str,
+    f: &'a Functions<'a>,
+    steps: Vec<Stepped<'a>>,
+    /// What is said of a row under its old key, and of one that has gone.
+    left: String,
+    lost: String,
+}
+
+#[derive(Template)]
+#[template(path = "steps/rekey.sql", escape = "none")]
+struct Rekey<'a> {
+    name: &'a str,
+    f: &'a Functions<'a>,
+    /// The condition for an image to have another key than before.
+    moved: String,
+    /// What is said where rows exchange their keys.
+    exchanged: String,
+    /// The statements that record a row under both of its keys.
+    recording: String,
+}
+
+#[derive(Template)]
+#[template(path = "steps/move_legacy.sql", escape = "none")]
+struct MoveLegacy<'a> {
+    name: &'a str,
+    f: &'a Functions<'a>,
+}
+
 impl Functions<'_> {
-    /// Nothing of unified may be left under the old key, or be there twice: whatever the operator's
-    /// steps did, that is an error, not a row that is lost in silence.
     pub(super) fn rekey_one(&self) -> Function {
-        let relations = vec![
-            image_relation("row_image", "cf_image"),
-            image_relation("old_image", "cf_old"),
-        ];
-        let (declare, steps) = self.steps(&self.written.rekey, relations);
-        let (declare, steps) = self.keeping_last(&declare, &steps);
         let unlike = |what: &str| {
-            let said = format!(
+            quote_literal(&format!(
                 "`rekey` of {} {what}; its steps must carry everything that `read` finds by the key",
                 self.lens.legacy.name
-            );
-            format!(
-                "RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {}",
-                quote_literal(&said)
-            )
+            ))
         };
-        let there = |image: &str| {
-            let read = self.lens.read_of(self.written, image);
-            format!("EXISTS (SELECT 1 FROM ({read}) AS cf_r)")
+        let name = self.lens.call_name(Call::RekeyOne);
+        let images = [("row_image", "cf_image"), ("old_image", "cf_old")];
+        let template = RekeyOne {
+            name: &name,
+            f: self,
+            steps: self.steps(&self.written.rekey, &images),
+            left: unlike("leaves a row under its old key"),
+            lost: unlike("loses a row"),
         };
-        let body = format!(
-            "  IF NOT ({moved}) THEN RETURN true; END IF;\n{locks}{taken}  cf_there := {old_there};\n\
-             {steps}\
-             \x20 IF {old_there} THEN\n    {left};\n  END IF;\n\
-             \x20 IF cf_there AND NOT {new_there} THEN\n    {lost};\n  END IF;\n\
-             \x20 RETURN true;\n",
-            moved = self.moved("cf_old", "cf_image"),
-            locks = self.locks("cf_image"),
-            taken = self.taken("cf_image"),
-            old_there = there("cf_old"),
-            new_there = there("cf_image"),
-            left = unlike("leaves a row under its old key"),
-            lost = unlike("loses a row"),
-        );
-        self.function(
-            self.lens.named(Call::RekeyOne.word()),
-            &format!(
-                "(cf_old {row}, cf_image {row}) RETURNS boolean",
-                row = self.row
-            ),
-            &format!("  cf_there boolean;\n{declare}"),
-            &body,
-        )
+        let ddl = template.to_string();
+        written(name, ddl)
     }
 
-    /// Images in the order in which the legacy table took them, where each new key was free when its
-    /// row came to it.
+    /// Whether `read` has a row of an image's key.
+    fn is_there(&self, image: &str) -> String {
+        let read = self.lens.read_of(self.written, image);
+        format!("EXISTS (SELECT 1 FROM ({read}) AS cf_r)")
+    }
+
     pub(super) fn rekey(&self) -> Function {
+        let name = self.lens.function_name(Work::Rekey);
         let moved = self.moved("cf_old", "cf_image");
-        let work = format!(
-            "IF {moved} THEN\n{probe}    END IF;\n    {rekey};\n    PERFORM {put};\n\
-             \x20   IF {moved} THEN {tombstones}; END IF",
-            probe = self.probe("cf_old"),
-            rekey = {
-                let rekey = self.lens.call(Call::RekeyOne, "cf_old, cf_image");
-                let rekey = format!("PERFORM {rekey}");
-                let all = self.following_actions(&rekey, Some(("cf_old", "cf_image")));
-                if all == rekey {
-                    rekey
-                } else {
-                    format!("IF {moved} THEN\n      {all};\n    END IF")
-                }
-            },
-            put = self.lens.call(Call::PutOne, "cf_image"),
-            tombstones = self.lens.leave_tombstones("unnest(ARRAY[cf_old])"),
-        );
-        let record = format!(
-            "PERFORM {};\n    IF {moved} THEN PERFORM {}; END IF",
-            self.lens.record("SQLERRM", "SQLSTATE"),
-            self.lens.record_of("cf_old", "SQLERRM", "SQLSTATE"),
-        );
-        let body = format!(
-            "  IF cf_images IS NULL THEN RETURN true; END IF;\n{exchanged}{begin}\
-             \x20 FOR cf_i IN 1 .. cardinality(cf_images) LOOP\n\
-             \x20   cf_old := cf_olds[cf_i];\n    cf_image := cf_images[cf_i];\n\
-             \x20   IF NOT cf_record THEN\n    {work};\n    CONTINUE;\n    END IF;\n\
-             {recorded}  END LOOP;\n{own}  RETURN true;\n",
-            exchanged = self.exchanged(),
-            begin = recorded::BEGIN,
-            own = self.following_own(),
-            recorded = self.lens.recorded(&work, &record),
-        );
-        self.function(
-            self.lens.function_name(Work::Rekey),
-            &format!(
-                "(cf_olds {row}[], cf_images {row}[], cf_record boolean) RETURNS boolean",
-                row = self.row
-            ),
-            &format!(
-                "  cf_old {row};\n  cf_image {row};\n{}",
-                recorded::DECLARE.to_owned() + &self.declare_left(),
-                row = self.row
-            ),
-            &body,
-        )
-    }
-
-    /// Fails where a row comes to a key that another leaves only after it: both would be one row in
-    /// between, and nothing could tell them apart again. That is no divergence to be recorded.
-    fn exchanged(&self) -> String {
-        let same = self.lens.same_key("cf_n", "cf_o");
         let said = format!(
             "rows of {} exchange their keys in one statement, which crossfade cannot carry over to \
              the unified tables",
             self.lens.legacy.name
         );
-        format!(
-            "  PERFORM 1 FROM unnest(cf_images) WITH ORDINALITY AS cf_n \
-             JOIN unnest(cf_olds) WITH ORDINALITY AS cf_o ON {} AND cf_n.ordinality < cf_o.ordinality;\n\
-             \x20 IF FOUND THEN\n    RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = {},\n\
-             \x20     HINT = 'Move them in statements of their own, one of them by way of a key that nobody has.';\n\
-             \x20 END IF;\n",
-            same,
-            quote_literal(&said),
-        )
+        let template = Rekey {
+            name: &name,
+            f: self,
+            exchanged: quote_literal(&said),
+            recording: format!(
+                "{};\n      IF {moved} THEN PERFORM {}; END IF",
+                self.lens.recording(),
+                self.lens.record_of("cf_old", "SQLERRM", "SQLSTATE"),
+            ),
+            moved,
+        };
+        let ddl = template.to_string();
+        written(name, ddl)
     }
 
-    /// The legacy rows under their new keys. What they have that unified lacks (lossy columns) stays,
-    /// and what refers to them has its say when all have moved. A stale row in the way is excused as by
-    /// `follow`.
+    /// The steps of `rekey` for a row, with what legacy's own foreign keys do to those that refer to it.
+    fn rekeying_one(&self) -> String {
+        let rekey = format!(
+            "PERFORM {}",
+            self.lens.call(Call::RekeyOne, "cf_old, cf_image")
+        );
+        let all = self.following_actions(&rekey, Some(("cf_old", "cf_image")));
+        if all == rekey {
+            return rekey;
+        }
+        let moved = self.moved("cf_old", "cf_image");
+        format!("IF {moved} THEN\n      {all};\n    END IF")
+    }
+
     pub(super) fn move_legacy(&self) -> Function {
-        let body = self
-            .lens
-            .rekeying_legacy("NOT cf_excuse OR ", |olds, images| {
-                self.lens.move_legacy_rows(olds, images, false)
-            });
-        self.function(
-            self.lens.named(Call::MoveLegacy.word()),
-            &format!(
-                "(cf_olds {row}[], cf_images {row}[], cf_excuse boolean) RETURNS boolean",
-                row = self.row
-            ),
-            &format!("  cf_old {row};\n  cf_image {row};\n", row = self.row),
-            &body,
-        )
+        let name = self.lens.call_name(Call::MoveLegacy);
+        let ddl = MoveLegacy {
+            name: &name,
+            f: self,
+        }
+        .to_string();
+        written(name, ddl)
     }
 
     /// Whether two images have different keys.

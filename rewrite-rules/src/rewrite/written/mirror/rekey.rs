@@ -34,7 +34,7 @@ impl Mirror<'_, '_> {
         source: &Source<'_>,
         sets: &[&str],
     ) -> Result<Composed, Refusal> {
-        let (write, lens) = (self.write, self.target.managed.lens);
+        let (write, lens) = (self.own.write, self.target.managed.lens);
         let refuse = |what: &str, hint: &str| {
             Err(refuse::unsupported(what, &self.target.table_name(), hint))
         };
@@ -72,7 +72,7 @@ impl Mirror<'_, '_> {
             .zip(&columns)
             .map(|(at, key)| format!("({was}.cf_row).{key} AS cf_k{at}"))
             .collect();
-        let carried = (write, &self.carried);
+        let carried = (write, &self.own.carried);
         let all = composer.telling(
             statement,
             carried,
@@ -111,17 +111,18 @@ impl Mirror<'_, '_> {
             format!("CASE WHEN {there} THEN {came} END")
         };
         composer.call(format!("CASE WHEN {move_legacy} THEN {followed} END"));
-        Ok(self.finish(composer, source, TagVerb::Update))
+        Ok(self.own.finish(composer, source, TagVerb::Update))
     }
 
     /// `cf_was`, the rows under their locks, each once; and `cf_before`, their legacy keys.
     fn was(&self, composer: &mut Composer, source: &Source<'_>, columns: &[String]) {
-        let write = self.write;
+        let write = self.own.write;
         let row = format!(
             "ROW({}.*)::{} AS cf_row",
             write.alias, self.target.managed.table
         );
-        let mut was = self.found(source, &row, Some(&composer.name(query::LOCK)), true);
+        let behind = composer.name(query::LOCK);
+        let mut was = self.own.found(source, &row, Some(&behind), true);
         if write.clauses.joined().is_some() {
             let keys: Vec<String> = columns
                 .iter()

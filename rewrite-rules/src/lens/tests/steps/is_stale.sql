@@ -1,0 +1,6 @@
+CREATE OR REPLACE FUNCTION crossfade."is_stale_user_settings_00000000"(cf_in_the_way boolean) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $crossfade$
+BEGIN
+  RETURN crossfade.legacy_is_stale('user_settings', cf_in_the_way);
+END
+$crossfade$;

@@ -1,0 +1,34 @@
+{%- import "attempt.sql" as attempt -%}
+{%- macro put(lens, images) %}
+    {%- if lens.row_security %}
+      {{ lens.update_from(images) }};
+      {{ lens.put_absent_images(images) }};
+    {%- else %}
+      {{ lens.put_from(images) }};
+    {%- endif %}
+{%- endmacro -%}
+CREATE OR REPLACE FUNCTION {{ name }}(cf_images {{ lens.legacy }}[], cf_record boolean) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $crossfade$
+#variable_conflict use_column
+DECLARE
+  cf_image {{ lens.legacy }};
+  {{- attempt::variables() }}
+BEGIN
+  IF cf_images IS NULL THEN RETURN true; END IF;
+  IF NOT cf_record THEN
+      {{- put(lens, "unnest(cf_images)") }}
+    RETURN true;
+  END IF;
+  {{- attempt::patience() }}
+  {%- call attempt::whole(lens, "RETURN true", "NULL") %}
+      {{- put(lens, "unnest(cf_images)") }}
+  {%- endcall %}
+  {#- Row by row, so that only those that fail enter the ledger. #}
+  FOREACH cf_image IN ARRAY cf_images LOOP
+    {%- call attempt::whole(lens, "EXIT", lens.recording()) %}
+      {{- put(lens, "unnest(ARRAY[cf_image])") }}
+    {%- endcall %}
+  END LOOP;
+  RETURN true;
+END
+$crossfade$

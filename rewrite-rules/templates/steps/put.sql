@@ -1,0 +1,28 @@
+{#-
+The images one by one in the order of their keys, so that two of these calls that need the same unified rows ask for
+them in the same order.
+-#}
+{%- import "attempt.sql" as attempt -%}
+{{ f.image_ddl() -}}
+CREATE OR REPLACE FUNCTION {{ name }}(cf_images {{ f.row }}[], cf_record boolean) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $crossfade$
+#variable_conflict use_column
+DECLARE
+  cf_image {{ f.row }};
+  {{- attempt::variables() }}
+{{ f.declare_left() -}}
+BEGIN
+  IF cf_images IS NULL THEN RETURN true; END IF;
+  {{- attempt::patience() }}
+  FOR cf_image IN SELECT * FROM unnest(cf_images) AS cf_i ORDER BY {{ f.key_order("cf_i") }} LOOP
+    IF NOT cf_record THEN
+      {{ f.put_or_wait() }};
+      CONTINUE;
+    END IF;
+    {%- call attempt::whole(f.lens, "EXIT", f.lens.recording()) %}
+      {{ f.put_or_wait() }};
+    {%- endcall %}
+  END LOOP;
+  RETURN true;
+END
+$crossfade$

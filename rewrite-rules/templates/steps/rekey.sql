@@ -1,0 +1,51 @@
+{#-
+Images in the order in which the legacy table took them, where each new key was free when its row came to it. One that
+comes to a key which another leaves only after it is no divergence to be recorded: both would be one row in between, and
+nothing could tell them apart again.
+-#}
+{%- import "attempt.sql" as attempt -%}
+{%- macro rekey(f, moved) %}
+    IF {{ moved }} THEN
+      {%- call attempt::probe() %}
+        PERFORM {{ f.lens.call(Call::PutOne, "cf_old") }};
+      {%- endcall %}
+    END IF;
+    {{ f.rekeying_one() }};
+    PERFORM {{ f.lens.call(Call::PutOne, "cf_image") }};
+    IF {{ moved }} THEN
+      {{- attempt::leave_tombstones(f.lens, "unnest(ARRAY[cf_old])") }}
+    END IF;
+{%- endmacro -%}
+{{ f.image_ddl() -}}
+CREATE OR REPLACE FUNCTION {{ name }}(cf_olds {{ f.row }}[], cf_images {{ f.row }}[], cf_record boolean) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $crossfade$
+#variable_conflict use_column
+DECLARE
+  cf_old {{ f.row }};
+  cf_image {{ f.row }};
+  {{- attempt::variables() }}
+{{ f.declare_left() -}}
+BEGIN
+  IF cf_images IS NULL THEN RETURN true; END IF;
+  PERFORM 1 FROM unnest(cf_images) WITH ORDINALITY AS cf_n
+    JOIN unnest(cf_olds) WITH ORDINALITY AS cf_o
+    ON {{ f.same_key("cf_n", "cf_o") }} AND cf_n.ordinality < cf_o.ordinality;
+  IF FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = {{ exchanged }},
+      HINT = 'Move them in statements of their own, one of them by way of a key that nobody has.';
+  END IF;
+  {{- attempt::patience() }}
+  FOR cf_i IN 1 .. cardinality(cf_images) LOOP
+    cf_old := cf_olds[cf_i];
+    cf_image := cf_images[cf_i];
+    IF NOT cf_record THEN
+      {{- rekey(f, moved) }}
+      CONTINUE;
+    END IF;
+    {%- call attempt::whole(f.lens, "EXIT", recording) %}
+      {{- rekey(f, moved) }}
+    {%- endcall %}
+  END LOOP;
+{{ f.following_own() }}  RETURN true;
+END
+$crossfade$

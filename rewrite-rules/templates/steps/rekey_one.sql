@@ -1,0 +1,26 @@
+{#-
+The steps of `rekey`. Nothing of unified may be left under the old key, or be there twice: whatever the operator's steps
+did, that is an error, not a row that is lost in silence.
+-#}
+{%- import "steps/run.sql" as steps_of -%}
+{{ f.image_ddl() -}}
+CREATE OR REPLACE FUNCTION {{ name }}(cf_old {{ f.row }}, cf_image {{ f.row }}) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $crossfade$
+#variable_conflict use_column
+DECLARE
+  cf_there boolean;
+  {{- steps_of::variables(steps) }}
+BEGIN
+  IF NOT ({{ f.moved("cf_old", "cf_image") }}) THEN RETURN true; END IF;
+{{ f.locks("cf_image") }}{{ f.taken("cf_image") }}
+  cf_there := {{ f.is_there("cf_old") }};
+  {{- steps_of::run(steps, f.keeps_last()) }}
+  IF {{ f.is_there("cf_old") }} THEN
+    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {{ left }};
+  END IF;
+  IF cf_there AND NOT {{ f.is_there("cf_image") }} THEN
+    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {{ lost }};
+  END IF;
+  RETURN true;
+END
+$crossfade$
