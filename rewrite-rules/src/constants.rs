@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use crate::text::lexer::{Kind, Lexeme, Lexer, Strings};
 use crate::tokens::Constant;
 
 /// A text with more of them is a bulk load, which comes in as many forms as it has rows.
@@ -32,38 +33,22 @@ impl Constants {
             return None;
         }
         let mut places = Vec::new();
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            let rest = &bytes[at..];
-            at = match byte {
-                b'\'' => {
-                    let end = at + quoted(rest)?;
-                    // E'…', B'…', U&'…' and their like.
-                    let prefixed = at
-                        .checked_sub(1)
-                        .is_some_and(|before| bytes[before] == b'&' || is_of_word(bytes[before]));
-                    // What looks like comments is read to see whether it costs too much.
-                    if !prefixed && !text[at..end].contains("/*") {
-                        places.push((at..end, Constant::String));
-                    }
-                    end
-                }
-                b'"' => at + quoted(rest)?,
-                b'0'..=b'9' => {
-                    let end = at + number(rest);
-                    let behind_dot = at.checked_sub(1).is_some_and(|at| bytes[at] == b'.');
-                    let class = Constant::of(&text[at..end]).filter(|_| !behind_dot);
-                    places.extend(class.map(|class| (at..end, class)));
-                    end
-                }
-                b'$' => at + 1 + digits(&rest[1..])?,
-                b'\\' => return None,
-                b'-' if rest.starts_with(b"--") => at + line(rest),
-                b'/' if rest.starts_with(b"/*") => at + comment(rest)?,
-                _ if is_of_word(byte) => at + length(rest, |byte| is_of_word(byte) || byte == b'$'),
-                _ => at + 1,
+        for lexeme in Lexer::new(text, Strings::Standard) {
+            let Lexeme { start, end, kind } = lexeme.ok()?;
+            let said = &text[start..end];
+            let escapes = said.contains('\\') && kind != Kind::Comment;
+            if escapes || kind == Kind::DollarString || said == "$" {
+                return None;
+            }
+            let before = start.checked_sub(1).map(|at| text.as_bytes()[at]);
+            let constant = match kind {
+                // What looks like comments is read to see whether it costs too much.
+                Kind::String if !said.contains("/*") => Some(Constant::String),
+                Kind::Number => Constant::of(said),
+                _ => None,
             };
+            let constant = constant.filter(|_| !before.is_some_and(is_of_name));
+            places.extend(constant.map(|class| (start..end, class)));
         }
         (1..=CONSTANTS_MAX)
             .contains(&places.len())
@@ -90,62 +75,9 @@ impl Constants {
     }
 }
 
-/// Part of a name or keyword, or of a number's digits.
-fn is_of_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
-}
-
-fn length(bytes: &[u8], is: impl Fn(u8) -> bool) -> usize {
-    let end = bytes.iter().position(|byte| !is(*byte));
-    end.unwrap_or(bytes.len())
-}
-
-/// A number with all that stands right behind it, number or not.
-fn number(bytes: &[u8]) -> usize {
-    length(bytes, |byte| is_of_word(byte) || byte == b'.')
-}
-
-/// The length of a parameter's number.
-fn digits(bytes: &[u8]) -> Option<usize> {
-    Some(length(bytes, |byte| byte.is_ascii_digit())).filter(|length| *length > 0)
-}
-
-/// From a quotation mark to its partner; doubled ones are content.
-fn quoted(bytes: &[u8]) -> Option<usize> {
-    let quote = bytes[0];
-    let mut at = 1;
-    loop {
-        match bytes.get(at)? {
-            b'\\' => return None,
-            byte if *byte != quote => at += 1,
-            _ if bytes.get(at + 1) == Some(&quote) => at += 2,
-            _ => return Some(at + 1),
-        }
-    }
-}
-
-fn line(bytes: &[u8]) -> usize {
-    length(bytes, |byte| byte != b'\n' && byte != b'\r')
-}
-
-/// Comments can stand within comments.
-fn comment(bytes: &[u8]) -> Option<usize> {
-    let mut depth = 0;
-    let mut at = 0;
-    loop {
-        match bytes.get(at..at + 2)? {
-            b"/*" => depth += 1,
-            b"*/" => depth -= 1,
-            _ => {
-                at += 1;
-                continue;
-            }
-        }
-        at += 2;
-        if depth == 0 {
-            return Some(at);
-        }
-    }
+/// What stands right behind may be no constant of its own: `date'…'`, `N'…'`.
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.".contains(&byte) || !byte.is_ascii()
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl Lists {
         let before = at.checked_sub(1).map(|at| &tokens.tokens[at]);
         let columns = self.closed.take();
         while let Some((depth, _)) = self.sources.last()
-            && (token.depth < *depth || token.depth == *depth && ends_source(tokens, token, before))
+            && (token.depth < *depth || token.depth == *depth && ends_source(tokens, at))
         {
             self.sources.pop();
         }
@@ -83,16 +83,11 @@ impl Lists {
     }
 }
 
-/// What stands behind a source, outside all parentheses. (`SET (a, b) = x WHEN …` of a MERGE is taken
-/// as going on: CASE has that word too.)
-fn ends_source(tokens: Tokens<'_>, token: &Token, before: Option<&Token>) -> bool {
-    match token.symbol(tokens.text.as_bytes()) {
+/// What stands behind a source, outside all parentheses.
+fn ends_source(tokens: Tokens<'_>, at: usize) -> bool {
+    match tokens.tokens[at].symbol(tokens.text.as_bytes()) {
         b',' | b';' => true,
-        _ => {
-            let distinct = before.is_some_and(|before| tokens.is_word(before, "distinct"));
-            let is = |word| tokens.is_word(token, word);
-            is("where") || is("returning") || is("from") && !distinct
-        }
+        _ => tokens.is_any(at, &["where", "returning", "from", "when"]),
     }
 }
 
@@ -140,7 +135,15 @@ mod tests {
                 weight_of("UPDATE t SET (a, b) = ") + 2 * weight_of(source),
                 "{source}"
             );
-            for behind in [rest, " FROM u", " RETURNING a", ", c = 1", "; SELECT 1"] {
+            let arm = " WHEN MATCHED THEN DELETE";
+            for behind in [
+                rest,
+                " FROM u",
+                " RETURNING a",
+                ", c = 1",
+                "; SELECT 1",
+                arm,
+            ] {
                 let whole = weight_of(&format!("{set}{behind}"));
                 assert_eq!(
                     whole,

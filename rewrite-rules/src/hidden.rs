@@ -13,7 +13,7 @@
 use aho_corasick::AhoCorasick;
 
 use crate::meaning::{is_any, skip_blanks, word_at};
-use crate::strings::continued;
+use crate::text::lexer::continued;
 use crate::text_functions;
 
 /// What finds such texts.

@@ -20,6 +20,7 @@ mod keys;
 mod lookups;
 mod lossy;
 mod model;
+mod over;
 mod quote;
 mod range;
 mod recorded;
@@ -43,6 +44,7 @@ pub use model::{
     Action, Cast, Check, Constant, Deferral, ForeignKey, Generated, InPlace, LegacyColumn, Lens,
     Lossy, Part, Query, Referrer, Step, Unique, Visible, WhenHidden, Written,
 };
+pub use over::Over;
 pub use quote::{quote_ident, quote_literal};
 pub use range::KeyRange;
 pub(crate) use references::link;
@@ -97,11 +99,9 @@ pub(crate) fn without_modifier(sql_type: &str) -> String {
 }
 
 impl Visible {
-    pub(crate) const ROW: &'static str = "{row}";
-
-    pub(crate) fn new(sql: String, reads: Vec<String>) -> Visible {
+    pub(crate) fn new(sql: &str, reads: Vec<String>) -> Visible {
         Visible {
-            sql,
+            sql: Over::of(sql),
             reads,
             loses: Vec::new(),
         }
@@ -110,13 +110,13 @@ impl Visible {
     /// The condition over a row in scope under a name.
     #[must_use]
     pub fn over(&self, row: &str) -> String {
-        self.sql.replace(Self::ROW, row)
+        self.sql.over(row)
     }
 
     /// The condition where the columns have no row's name before them.
     #[must_use]
     pub fn of_columns(&self) -> String {
-        self.sql.replace(&format!("{}.", Self::ROW), "")
+        self.sql.columns(quote_ident)
     }
 }
 

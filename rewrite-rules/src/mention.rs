@@ -14,10 +14,8 @@ use std::collections::HashSet;
 use std::iter::Peekable;
 use std::str::Chars;
 
-use pg_query::protobuf::KeywordKind;
-
 use crate::lens::TableName;
-use crate::strings;
+use crate::text::{keywords, lexer};
 
 /// Strings within strings: each level doubles its quotation marks, so that nobody writes a fifth.
 const DEPTH_MAX: usize = 5;
@@ -105,15 +103,9 @@ pub(crate) fn name(names: &HashSet<Mention>, table: &TableName, by_itself: bool)
     let schema = Some(&table.schema);
     // A reserved word is no name unless it is quoted, and any is one behind a dot.
     let with_schema = has(schema, Written::Quoted) || has(schema, Written::Plain);
-    let alone =
-        has(None, Written::Quoted) || has(None, Written::Plain) && !is_reserved(&table.name);
+    let alone = has(None, Written::Quoted)
+        || has(None, Written::Plain) && !keywords::is_reserved(&table.name);
     with_schema || by_itself && alone || has(None, Written::String)
-}
-
-fn is_reserved(name: &str) -> bool {
-    let tokens = pg_query::scan_tokens(name).unwrap_or_default();
-    let mut tokens = tokens.iter();
-    tokens.any(|token| token.keyword_kind == KeywordKind::ReservedKeyword as i32)
 }
 
 /// Every name in a text, once.
@@ -407,7 +399,7 @@ fn until_end(body: &str, escapes: bool) -> Option<(String, &str)> {
         })
     };
     let (mut content, mut behind) = part(body)?;
-    while let Some(quote) = strings::continued(behind.as_bytes(), 0) {
+    while let Some(quote) = lexer::continued(behind.as_bytes(), 0) {
         let Some((more, end)) = part(&behind[quote + 1..]) else {
             break;
         };

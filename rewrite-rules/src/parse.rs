@@ -5,6 +5,7 @@ use pg_query::ParserOptions;
 use crate::cost;
 use crate::refuse;
 use crate::statement::Refusal;
+use crate::text::lexer::Unfound;
 use crate::tokens::{self, Token};
 use crate::tree::Tree;
 
@@ -57,7 +58,7 @@ fn unreadable(text: &str, error: &dyn std::fmt::Display) -> Refusal {
 
 /// The tokens of a text, or why these are not to be had; a refusal where parsing it would cost more
 /// than one text may.
-fn light(text: &str) -> Result<Result<Vec<Token>, pg_query::Error>, Refusal> {
+fn light(text: &str) -> Result<Result<Vec<Token>, Unfound>, Refusal> {
     if let Some(refusal) = too_long(text) {
         return Err(refusal);
     }

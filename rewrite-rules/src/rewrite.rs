@@ -41,6 +41,8 @@ use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Named, Needs, Refusal, Rename, ServerVersion};
+use crate::text::clauses::{explained, prepared, with_query};
+use crate::tokens::Tokens;
 
 /// Plans one statement. Edits go into `source`; they must not be used after an error.
 pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Plan, Refusal> {
@@ -234,7 +236,7 @@ fn query<'a>(
             let write = Write::of(scope, target)?;
             let composed = compose(scope, target, &write, 0, source)?;
             Ok(match composed {
-                Some(composed) => composed.at_top(write.with.clone(), source),
+                Some(composed) => composed.at_top(write.clauses.with.clone(), source),
                 None => Plan::Edited { compare: None },
             })
         }
@@ -257,14 +259,14 @@ fn write_in_with<'a>(
     let (Some(statement), Some(query)) = (target.table.write, target.table.with_query) else {
         return Err(unreadable());
     };
-    let tokens = compose::with_body(query, scope.tokens).ok_or_else(unreadable)?;
+    let tokens = with_query(query, scope.tokens).ok_or_else(unreadable)?;
     let inner = Scope {
         statement,
         tokens,
         ..*scope
     };
     let write = Write::of(&inner, target)?;
-    if write.with.is_some() {
+    if write.clauses.with.is_some() {
         return Err(unreadable());
     }
     match compose(&inner, target, &write, number, source)? {
@@ -316,29 +318,48 @@ fn explain<'a>(
     if statement.is("SelectStmt") && refs.iter().all(|found| found.table.place == Place::Read) {
         return read::plan(scope, refs, source);
     }
-    let tokens = scope.tokens;
-    // EXPLAIN (…) or EXPLAIN ANALYZE VERBOSE, then the statement.
-    let mut at = tokens.parenthesised(1).map_or(1, |(_, close)| close + 1);
-    while tokens.tokens.get(at).is_some_and(|token| {
-        ["analyze", "analyse", "verbose"]
-            .iter()
-            .any(|word| tokens.is_word(token, word))
-    }) {
-        at += 1;
+    match within(
+        scope,
+        refs,
+        explained(scope.statement, scope.tokens),
+        source,
+    )? {
+        Plan::Composed { output, .. } => Ok(Plan::Composed {
+            output,
+            answers: vec![Answer::default()],
+        }),
+        other => Ok(other),
     }
+}
+
+/// A statement that has another one behind its own words, whose tokens these are.
+fn within<'a>(
+    scope: &Scope<'a>,
+    refs: &[ManagedRef<'a>],
+    tokens: Option<Tokens<'a>>,
+    source: &mut Source<'a>,
+) -> Result<Plan, Refusal> {
+    let unreadable = || {
+        let table = refs.first().map(ManagedRef::table_name).unwrap_or_default();
+        refuse::unsupported(
+            "this spelling of the statement",
+            &table,
+            "Write it plainly.",
+        )
+    };
     let inner = Scope {
-        statement,
-        tokens: tokens.slice(at..tokens.tokens.len()),
+        statement: scope.statement.get("query"),
+        tokens: tokens.ok_or_else(unreadable)?,
         ..*scope
     };
-    let head = tokens.extent().start..inner.tokens.extent().start;
+    let head = scope.tokens.extent().start..inner.tokens.extent().start;
     match query(&inner, refs, source)? {
-        Plan::Composed { output: inner, .. } => {
-            let mut output = Output::default();
-            output.client(source, head).append(inner);
+        Plan::Composed { output, answers } => {
+            let mut whole = Output::default();
+            whole.client(source, head).append(output);
             Ok(Plan::Composed {
-                output,
-                answers: vec![Answer::default()],
+                output: whole,
+                answers,
             })
         }
         other => Ok(other),
@@ -351,36 +372,14 @@ fn prepare<'a>(
     refs: &[ManagedRef<'a>],
     source: &mut Source<'a>,
 ) -> Result<Plan, Refusal> {
-    let Some(first) = refs.first() else {
+    if refs.is_empty() {
         return Ok(Plan::Unchanged);
-    };
-    let tokens = scope.tokens;
-    // PREPARE name [(types)] AS, then the statement.
-    let Some(word) = tokens.word("as", 1) else {
-        return Err(refuse::unsupported(
-            "this spelling of PREPARE",
-            &first.table_name(),
-            "Write PREPARE name AS statement.",
-        ));
-    };
-    let inner = Scope {
-        statement: scope.statement.get("query"),
-        tokens: tokens.slice(word + 1..tokens.tokens.len()),
-        ..*scope
-    };
-    match query(&inner, refs, source)? {
-        Plan::Composed {
-            output: inner_output,
-            answers,
-        } => {
-            let head = tokens.extent().start..inner.tokens.extent().start;
-            let mut output = Output::default();
-            output.client(source, head).append(inner_output);
-            Ok(Plan::Prepared {
-                output,
-                executed: answers.first().copied().unwrap_or_default(),
-            })
-        }
+    }
+    match within(scope, refs, prepared(scope.tokens), source)? {
+        Plan::Composed { output, answers } => Ok(Plan::Prepared {
+            output,
+            executed: answers.first().copied().unwrap_or_default(),
+        }),
         // What runs later, with values that are not known here, is not compared.
         Plan::Edited { .. } | Plan::Unchanged | Plan::Prepared { .. } | Plan::Staged { .. } => {
             Ok(Plan::Edited { compare: None })

@@ -2,7 +2,31 @@
 
 use std::ops::Range;
 
-use crate::statement::{Kept, Mapped};
+/// `length` bytes at `original` in the client's text stand at `rewritten` in the sent text; with
+/// none, the text of ours that begins there stands for the client's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub original: usize,
+    pub rewritten: usize,
+    pub length: usize,
+}
+
+/// Text of ours that maps a value of the client's for a legacy column, in the sent text; without a
+/// column, one that a query of the client's must have as many columns as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// Where the value stands in the client's text.
+    pub original: usize,
+    pub rewritten: Range<usize>,
+    pub column: Option<String>,
+}
+
+impl Mapped {
+    pub(crate) fn moved(mut self, by: usize) -> Mapped {
+        self.rewritten = self.rewritten.start + by..self.rewritten.end + by;
+        self
+    }
+}
 
 /// A replacement for a range of the client's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +108,12 @@ pub(crate) struct Output {
     pub kept: Vec<Kept>,
     /// Where values are mapped to those of the other side.
     pub values: Vec<Mapped>,
+}
+
+impl From<&str> for Output {
+    fn from(sql: &str) -> Output {
+        sql.to_owned().into()
+    }
 }
 
 impl From<String> for Output {
@@ -184,25 +214,6 @@ impl Output {
             .extend(other.values.into_iter().map(|mapped| mapped.moved(base)));
         self.sql.push_str(&other.sql);
         self
-    }
-
-    /// Appends text of our own in which other outputs stand as they are, each once and in this
-    /// order, so that what they keep of the client's stays known.
-    pub fn own_around(&mut self, text: &str, inner: &[Output]) -> &mut Output {
-        let base = self.sql.len();
-        let mut from = 0;
-        for output in inner {
-            let Some(found) = text[from..].find(&output.sql) else {
-                continue;
-            };
-            from += found;
-            self.kept.extend(output.kept.iter().map(|kept| Kept {
-                rewritten: kept.rewritten + base + from,
-                ..*kept
-            }));
-            from += output.sql.len();
-        }
-        self.own(text)
     }
 
     fn keep(&mut self, source: &Source<'_>, range: Range<usize>) {

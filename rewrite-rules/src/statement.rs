@@ -3,6 +3,7 @@
 mod refusal;
 mod told;
 
+pub use crate::splice::{Kept, Mapped};
 pub(crate) use refusal::{GENERATED_ALWAYS, IS_GENERATED};
 pub use refusal::{Refusal, ServerVersion};
 pub(crate) use told::STAGED;
@@ -140,32 +141,6 @@ pub enum Named {
     Table,
     Column,
     Constraint,
-}
-
-/// `length` bytes at `original` in the client's text stand at `rewritten` in the sent text; with
-/// none, the text of ours that begins there stands for the client's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
-    pub original: usize,
-    pub rewritten: usize,
-    pub length: usize,
-}
-
-/// Text of ours that maps a value of the client's for a legacy column, in the sent text; without a
-/// column, one that a query of the client's must have as many columns as.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mapped {
-    /// Where the value stands in the client's text.
-    pub original: usize,
-    pub rewritten: std::ops::Range<usize>,
-    pub column: Option<String>,
-}
-
-impl Mapped {
-    pub(crate) fn moved(mut self, by: usize) -> Mapped {
-        self.rewritten = self.rewritten.start + by..self.rewritten.end + by;
-        self
-    }
 }
 
 impl Rewritten {

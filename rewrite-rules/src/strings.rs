@@ -22,10 +22,11 @@ use crate::rule_set::RuleSet;
 use crate::statement::{
     Kept, Mapped, OnPrepared, Reading, Refusal, Rewritten, SearchPath, SessionEffects, Verdict,
 };
+pub use crate::text::lexer::Strings;
+use crate::text::lexer::Unfound;
 use crate::tree::Tree;
-pub use lexed::Strings;
-use lexed::{MARK, Unfound, escaped_strings, has_standard_escape};
-pub(crate) use lexed::{continued, settled};
+pub(crate) use lexed::settled;
+use lexed::{MARK, has_standard_escape, plain_strings};
 
 /// A text in which no plain string has a backslash.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,14 +42,15 @@ impl Standard {
         if !text.contains('\\') {
             return Ok(None);
         }
-        let starts = escaped_strings(text.as_bytes()).map_err(|_| refuse::strings_not_found())?;
-        if starts.is_empty() {
+        let strings = plain_strings(text, Strings::Escapes);
+        let strings = strings.map_err(|_| refuse::strings_not_found())?;
+        if strings.is_empty() {
             return Ok(None);
         }
-        let mut standard = String::with_capacity(text.len() + MARK.len() * starts.len());
-        let mut marks = Vec::with_capacity(starts.len());
+        let mut standard = String::with_capacity(text.len() + MARK.len() * strings.len());
+        let mut marks = Vec::with_capacity(strings.len());
         let mut at = 0;
-        for start in starts {
+        for Range { start, .. } in strings {
             standard.push_str(&text[at..start]);
             marks.push(standard.len());
             standard.push_str(MARK);
@@ -198,7 +200,7 @@ impl RuleSet {
                 Arc::new(standard.told(&reading, text))
             }
             // The server says so itself, and nothing of the text is run.
-            Err(_) if escaped_strings(text.as_bytes()) == Err(Unfound::NeverTaken) => {
+            Err(_) if plain_strings(text, Strings::Escapes) == Err(Unfound::NeverTaken) => {
                 let effects = SessionEffects::default();
                 Arc::new(Reading::new(Verdict::PassThrough, effects))
             }

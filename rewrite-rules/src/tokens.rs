@@ -3,18 +3,22 @@
 //! The parse tree says what a statement means; only the tokens say where its clauses begin and
 //! end. Comments are no tokens here.
 
+mod place;
+
 use std::cell::Cell;
 use std::ops::Range;
 
 use crate::constants;
-use pg_query::protobuf::{KeywordKind, ScanToken, Token as Kind};
+use crate::text::keywords;
+use crate::text::lexer::{self, Kind, Lexeme, Lexer, Strings, Unfound, is_operator};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     pub start: usize,
     pub end: usize,
-    /// Parentheses and brackets around it.
+    /// Parentheses, brackets and CASE … END around it.
     pub depth: u32,
+    /// A keyword that acts as one where it stands, and names nothing (see [`place`]).
     pub keyword: bool,
     /// What the parser's tree takes for it, in the units of [`crate::cost::WEIGHT_MAX`].
     pub weight: u32,
@@ -70,77 +74,72 @@ pub(crate) struct Tokens<'a> {
     pub tokens: &'a [Token],
 }
 
-/// Scans a whole text.
-pub(crate) fn scan(text: &str) -> Result<Vec<Token>, pg_query::Error> {
-    // pg_query makes a slice of what it is given for no tokens: a null pointer.
-    let is_space = |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c');
-    if text.bytes().all(is_space) {
-        return Ok(Vec::new());
-    }
-    let mut depth: u32 = 0;
+/// Takes a whole text apart. Debug builds compare with PostgreSQL's lexer each time.
+pub(crate) fn scan(text: &str) -> Result<Vec<Token>, Unfound> {
+    debug_assert!(
+        lexer::agrees(text),
+        "PostgreSQL's lexer finds others: {text}"
+    );
     let mut tokens: Vec<Token> = Vec::new();
     let mut escape_follows = false;
-    for token in pg_query::scan_tokens(text)? {
-        if is_comment(&token) {
+    for lexeme in Lexer::new(text, Strings::Standard) {
+        let lexeme = lexeme?;
+        let (start, end) = (lexeme.start, lexeme.end);
+        if lexeme.kind == Kind::Comment {
             continue;
         }
-        let (start, end) = (offset(token.start), offset(token.end));
         // `UESCAPE '!'` is a part of the name or the string that it stands behind.
         if let Some(before) = tokens.last_mut() {
-            let escapes =
-                is_uescape(&token) && has_unicode_escapes(&text[before.start..before.end]);
+            let escapes = text[start..end].eq_ignore_ascii_case("uescape")
+                && has_unicode_escapes(&text[before.start..before.end]);
             if escapes || escape_follows {
                 escape_follows = escapes;
                 before.end = end;
                 continue;
             }
         }
-        let opens = matches!(text.as_bytes().get(start), Some(b'(' | b'[')) && end == start + 1;
-        let closes = matches!(text.as_bytes().get(start), Some(b')' | b']')) && end == start + 1;
-        depth = depth.saturating_sub(u32::from(closes));
         tokens.push(Token {
             start,
             end,
-            depth,
-            keyword: token.keyword_kind != KeywordKind::NoKeyword as i32,
-            weight: weight(&token, text.as_bytes(), tokens.last()),
+            depth: 0,
+            keyword: lexeme.kind == Kind::Word,
+            weight: weight(&lexeme, text, tokens.last()),
             seen: Cell::new(false),
         });
-        depth += u32::from(opens);
     }
+    place::all(text, &mut tokens);
     Ok(tokens)
 }
 
 /// Measured with lists of each kind: a name may become a column of its own with all that belongs to one
 /// (3.6 kB in a list of results), a constant takes half of that there.
-fn weight(token: &ScanToken, text: &[u8], before: Option<&Token>) -> u32 {
-    const RESERVED: i32 = KeywordKind::ReservedKeyword as i32;
-    const FUNCTION: i32 = KeywordKind::TypeFuncNameKeyword as i32;
+fn weight(lexeme: &Lexeme, text: &str, before: Option<&Token>) -> u32 {
     /// A long value counts by its bytes, but not where a template may put another in its place: what
     /// the text weighs would then depend on it.
     const BYTES_EACH: usize = 256;
-    let (start, end) = (offset(token.start), offset(token.end));
-    let behind_dot = before.is_some_and(|before| before.symbol(text) == b'.');
-    let alone = match text.get(start) {
+    let said = &text[lexeme.start..lexeme.end];
+    let behind_dot = before.is_some_and(|before| before.symbol(text.as_bytes()) == b'.');
+    let alone = match said.as_bytes().first() {
         Some(b'.' | b',' | b':' | b')' | b']') => 0,
         // A statement has a node of its own, and what is noted of it.
         Some(b';') => 2,
         Some(b'\'' | b'$' | b'0'..=b'9') => 3,
         Some(b'"' | b'_') | None => 6,
         Some(byte) if byte.is_ascii_alphabetic() || !byte.is_ascii() => {
-            match token.keyword_kind {
-                RESERVED | FUNCTION => 1,
-                // E'…' and its like are constants, which nobody has to know.
-                _ => 6,
+            // E'…' and its like are constants, which nobody has to know.
+            if keywords::names_no_column(said) {
+                1
+            } else {
+                6
             }
         }
         // All that stands for all columns.
-        Some(b'*') if end == start + 1 => 6,
+        Some(b'*') if said.len() == 1 => 6,
         Some(_) => 1,
     };
     let alone = if behind_dot { alone.min(1) } else { alone };
     let bytes = if text.len() > constants::TEXT_BYTES_MAX {
-        (end - start) / BYTES_EACH
+        said.len() / BYTES_EACH
     } else {
         0
     };
@@ -151,11 +150,10 @@ fn weight(token: &ScanToken, text: &[u8], before: Option<&Token>) -> u32 {
 /// token, and puts all but a comment's first two characters back when one begins in it; and all but
 /// the first of the `+` and `-` in which it ends. A run of nothing but these costs the square of its length.
 pub(crate) fn put_back_bytes(text: &str) -> usize {
-    let is_operator = |byte: &u8| b"~!@#^&|`?+-*/%<>=".contains(byte);
     let mut total: usize = 0;
     let mut rest = text.as_bytes();
-    while let Some(start) = rest.iter().position(is_operator) {
-        let run = rest[start..].iter().take_while(|byte| is_operator(byte));
+    while let Some(start) = rest.iter().position(|byte| is_operator(*byte)) {
+        let run = rest[start..].iter().take_while(|byte| is_operator(**byte));
         let run = &rest[start..start + run.count()];
         let comments = run.windows(2).filter(|pair| *pair == b"/*").count();
         // What stands behind `--` is a comment's.
@@ -168,29 +166,15 @@ pub(crate) fn put_back_bytes(text: &str) -> usize {
     total
 }
 
-fn is_comment(token: &ScanToken) -> bool {
-    token.token == Kind::SqlComment as i32 || token.token == Kind::CComment as i32
-}
-
-fn is_uescape(token: &ScanToken) -> bool {
-    token.token == Kind::Uescape as i32
-}
-
 fn has_unicode_escapes(token: &str) -> bool {
     matches!(token.as_bytes(), [b'u' | b'U', b'&', b'"' | b'\'', ..])
-}
-
-fn offset(position: i32) -> usize {
-    usize::try_from(position).unwrap_or(0)
 }
 
 impl<'a> Tokens<'a> {
     /// The tokens inside a byte range.
     pub fn within(&self, range: &Range<usize>) -> Tokens<'a> {
-        let from = self
-            .tokens
-            .partition_point(|token| token.start < range.start);
-        let to = self.tokens.partition_point(|token| token.start < range.end);
+        let from = self.first_behind(range.start);
+        let to = self.first_behind(range.end);
         Tokens {
             text: self.text,
             tokens: &self.tokens[from..to.max(from)],
@@ -239,24 +223,53 @@ impl<'a> Tokens<'a> {
         self.tokens.first().map_or(0, |token| token.depth)
     }
 
-    /// The index of a keyword outside all parentheses, from index `from` on.
-    pub fn word(&self, word: &str, from: usize) -> Option<usize> {
-        let depth = self.base_depth();
-        (from..self.tokens.len())
-            .find(|&i| self.tokens[i].depth == depth && self.is_word(&self.tokens[i], word))
+    /// Whether the token at an index is this keyword.
+    pub fn is(&self, at: usize, word: &str) -> bool {
+        let token = self.tokens.get(at);
+        token.is_some_and(|token| self.is_word(token, word))
     }
 
-    /// Like [`Tokens::word`], for `FROM`, which also ends `IS [NOT] DISTINCT FROM`.
-    pub fn word_from(&self, from: usize) -> Option<usize> {
-        let mut at = from;
-        loop {
-            let found = self.word("from", at)?;
-            let distinct = found > 0 && self.is_word(&self.tokens[found - 1], "distinct");
-            if !distinct {
-                return Some(found);
-            }
-            at = found + 1;
-        }
+    pub fn is_any(&self, at: usize, words: &[&str]) -> bool {
+        words.iter().any(|word| self.is(at, word))
+    }
+
+    /// The tokens from an index on that stand where the first one does, outside of all that is within it.
+    fn outside(&self, from: usize) -> impl Iterator<Item = usize> {
+        let depth = self.base_depth();
+        (from..self.tokens.len())
+            .take_while(move |&at| self.tokens[at].depth >= depth)
+            .filter(move |&at| self.tokens[at].depth == depth)
+    }
+
+    /// The index of a keyword outside of parentheses and CASE … END, from index `from` on.
+    pub fn word(&self, word: &str, from: usize) -> Option<usize> {
+        self.outside(from).find(|&at| self.is(at, word))
+    }
+
+    /// The index of a symbol outside of all parentheses.
+    pub fn symbol(&self, symbol: &str) -> Option<usize> {
+        let mut outside = self.outside(0);
+        outside.find(|&at| self.is_symbol(&self.tokens[at], symbol))
+    }
+
+    /// From the first token up to the next clause, or to the end of the parentheses around.
+    pub fn up_to_clause(&self) -> Tokens<'a> {
+        self.up_to(|at| self.is_any(at, &place::CLAUSES))
+    }
+
+    /// From the first token up to the next item of the list, or to where the list ends.
+    pub fn up_to_item(&self) -> Tokens<'a> {
+        let comma = |at: usize| self.is_symbol(&self.tokens[at], ",");
+        self.up_to(|at| comma(at) || self.is_any(at, &place::CLAUSES))
+    }
+
+    fn up_to(&self, ends: impl Fn(usize) -> bool) -> Tokens<'a> {
+        let depth = self.base_depth();
+        let mut all = self.tokens.iter().enumerate();
+        let end = all.position(|(at, token)| {
+            token.depth < depth || token.depth == depth && (ends(at) || self.is_symbol(token, ";"))
+        });
+        self.slice(0..end.unwrap_or(self.tokens.len()))
     }
 
     /// The index of the token that starts at a byte offset.
@@ -264,6 +277,11 @@ impl<'a> Tokens<'a> {
         self.tokens
             .binary_search_by_key(&start, |token| token.start)
             .ok()
+    }
+
+    /// The index of the first token behind a place, or of one that begins there.
+    pub fn first_behind(&self, place: usize) -> usize {
+        self.tokens.partition_point(|token| token.start < place)
     }
 
     /// The byte range of a dotted name of `parts` parts that starts at a byte offset.
@@ -279,32 +297,39 @@ impl<'a> Tokens<'a> {
 
     /// Splits at commas outside all parentheses.
     pub fn split(&self) -> Vec<Tokens<'a>> {
+        self.split_at(",").collect()
+    }
+
+    pub fn split_at(self, symbol: &'static str) -> impl Iterator<Item = Tokens<'a>> {
         let depth = self.base_depth();
-        self.tokens
-            .split(|token| token.depth == depth && self.is_symbol(token, ","))
-            .map(|tokens| Tokens {
-                text: self.text,
-                tokens,
-            })
-            .collect()
+        let splits = move |token: &Token| token.depth == depth && self.is_symbol(token, symbol);
+        let text = self.text;
+        let parts = self.tokens.split(splits);
+        parts.map(move |tokens| Tokens { text, tokens })
     }
 
     /// What stands between the parenthesis at an index and its partner, and the partner's index.
     pub fn parenthesised(&self, open: usize) -> Option<(Tokens<'a>, usize)> {
-        let token = self
-            .tokens
-            .get(open)
-            .filter(|token| self.is_symbol(token, "("))?;
-        let close = (open + 1..self.tokens.len()).find(|&i| {
-            self.tokens[i].depth == token.depth && self.is_symbol(&self.tokens[i], ")")
-        })?;
-        Some((
-            Tokens {
-                text: self.text,
-                tokens: &self.tokens[open + 1..close],
-            },
-            close,
-        ))
+        self.between(open, ["(", ")"])
+    }
+
+    /// The same of a bracket.
+    pub fn bracketed(&self, open: usize) -> Option<(Tokens<'a>, usize)> {
+        self.between(open, ["[", "]"])
+    }
+
+    fn between(&self, open: usize, [opens, closes]: [&str; 2]) -> Option<(Tokens<'a>, usize)> {
+        let first = self.tokens.get(open)?;
+        let depth = self.is_symbol(first, opens).then_some(first.depth)?;
+        let ends = |token: &Token| token.depth == depth && self.is_symbol(token, closes);
+        let close = open + 1 + self.tokens[open + 1..].iter().position(ends)?;
+        Some((self.slice(open + 1..close), close))
+    }
+
+    /// What stands between the first token and the last, if these are the parentheses around all of them.
+    pub fn all_parenthesised(&self) -> Option<Tokens<'a>> {
+        let (inner, close) = self.parenthesised(0)?;
+        (close + 1 == self.tokens.len()).then_some(inner)
     }
 
     pub fn slice(&self, range: Range<usize>) -> Tokens<'a> {

@@ -125,11 +125,10 @@ impl Lens {
 
     fn function_ddl(&self, work: Work) -> String {
         let images = format!("{}[]", self.legacy);
-        let (parameters, statements, keys_of) = match work {
+        let (parameters, statements) = match work {
             Work::Put => (
                 format!("cf_images {images}"),
                 self.puts_from("unnest(cf_images)"),
-                "cf_images",
             ),
             Work::Remove => (
                 format!("cf_images {images}"),
@@ -138,7 +137,6 @@ impl Lens {
                     self.remove_from("unnest(cf_images)"),
                     self.leave_tombstones("unnest(cf_images)"),
                 ],
-                "cf_images",
             ),
             Work::Rekey => (
                 format!("cf_olds {images}, cf_images {images}"),
@@ -146,7 +144,6 @@ impl Lens {
                     savepoint_probe(&self.put_absent_from("unnest(cf_olds)")),
                     self.rekey(),
                 ],
-                "cf_images",
             ),
             Work::Truncate => return self.truncate_function(&self.remove_all()),
             Work::Empty => return self.empty_function(&self.remove_all()),
@@ -175,7 +172,6 @@ impl Lens {
             declare = recorded::DECLARE,
             begin = recorded::BEGIN,
             all = self.attempted(&statements.join(";\n    "), "RETURN true", "NULL"),
-            each = each.replace("{keys}", keys_of),
         )
     }
 

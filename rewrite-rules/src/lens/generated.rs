@@ -8,7 +8,7 @@
 //! legacy computes it, unified's is a plain column, and what is written under the legacy name once unified
 //! leads brings the value that legacy would have computed.
 
-use super::{Generated, LegacyColumn, Lens, Visible, quote_ident, types};
+use super::{Generated, LegacyColumn, Lens, quote_ident, types};
 
 impl Generated {
     fn is_expression(&self) -> bool {
@@ -50,7 +50,7 @@ impl LegacyColumn {
     /// Whether the value is computed from a column.
     pub(crate) fn is_computed_from(&self, column: &LegacyColumn) -> bool {
         match &self.generated {
-            Some(Generated::Expression(sql)) => sql.contains(&named(column)),
+            Some(Generated::Expression(sql)) => sql.names(&column.name),
             Some(Generated::Identity { .. }) | None => false,
         }
     }
@@ -66,12 +66,11 @@ impl Lens {
         let Some(Generated::Expression(sql)) = &column.generated else {
             return None;
         };
-        let mut sql = sql.clone();
-        for other in self.columns.iter().filter(|c| column.is_computed_from(c)) {
+        let sql = sql.columns(|name| match self.column(name) {
             // A value gets its column's type before anything is computed from it.
-            let taken = types::taken(&other.sql_type, &value(other));
-            sql = sql.replace(&named(other), &format!("({taken})"));
-        }
+            Some(other) => format!("({})", types::taken(&other.sql_type, &value(other))),
+            None => quote_ident(name),
+        });
         Some(format!("({sql})::{}", column.sql_type))
     }
 
@@ -110,9 +109,4 @@ impl Lens {
     pub(crate) fn brought(&self) -> impl Iterator<Item = &LegacyColumn> {
         self.columns.iter().filter(|column| column.is_brought())
     }
-}
-
-/// A column in a generation expression.
-fn named(column: &LegacyColumn) -> String {
-    format!("{}.{}", Visible::ROW, quote_ident(&column.name))
 }

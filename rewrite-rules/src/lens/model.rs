@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::over::Over;
 use super::table::TableName;
 
 #[derive(Clone, Debug)]
@@ -52,9 +53,8 @@ pub struct LegacyColumn {
     pub values: Vec<(String, String)>,
     /// How values of the two types are made of each other; `None`: by the cast between them.
     pub cast: Option<Cast>,
-    /// SQL over [`super::types::VALUE`]: which unified values the legacy column can hold, where types do not
-    /// tell.
-    pub holds: Option<String>,
+    /// Over a unified value: whether the legacy column can hold it, where types do not tell.
+    pub holds: Option<Over>,
     /// A BEFORE trigger on both tables sets this column on every update.
     pub set_by_trigger: bool,
     /// Whether verify compares this column.
@@ -74,8 +74,8 @@ pub struct Constant {
 /// The condition for a unified row to exist for legacy readers.
 #[derive(Clone, Debug)]
 pub struct Visible {
-    /// SQL in which [`Visible::ROW`] stands for the row's name.
-    pub(in crate::lens) sql: String,
+    /// Over the row's name.
+    pub(in crate::lens) sql: Over,
     /// Unified columns that it reads.
     pub reads: Vec<String>,
     /// Those of them to which a write under the legacy name may give a value for which it is not true.
@@ -98,17 +98,17 @@ pub enum Generated {
         /// Only DEFAULT may be given, unless the statement says OVERRIDING SYSTEM VALUE.
         always: bool,
     },
-    /// SQL over the other columns of the row, before which [`Visible::ROW`] stands.
-    Expression(String),
+    /// Over the row, and so over its other columns.
+    Expression(Over),
 }
 
 /// How the value of one side is made of the other's, where a cast alone does not say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cast {
-    /// SQL over [`VALUE`], a legacy one.
-    pub(crate) to_unified: String,
-    /// SQL over [`VALUE`], a unified one.
-    pub(crate) to_legacy: String,
+    /// Over a legacy value.
+    pub(crate) to_unified: Over,
+    /// Over a unified one.
+    pub(crate) to_legacy: Over,
 }
 
 /// Of which rows a column's values do not survive.
@@ -184,9 +184,9 @@ pub struct Part {
     pub nullable: bool,
     /// The FROM clause for legacy rows that have such a row.
     pub from: String,
-    /// The same with a relation [`Part::ROWS`] in the table's place; `None` when the table is
+    /// The same over a relation of rows in the table's place; `None` when the table is
     /// named more than once, so that nobody can tell which legacy rows a row of it belongs to.
-    pub of_rows: Option<String>,
+    pub of_rows: Option<Over>,
     /// Its columns, each with a legacy column (an index) that is read from it.
     pub feeds: Vec<(String, usize)>,
     /// Its columns that decide which legacy rows there are.
@@ -215,8 +215,8 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub struct Check {
     pub name: String,
-    /// SQL in which [`Visible::ROW`] stands for the row's name.
-    pub(crate) sql: String,
+    /// Over the row's name.
+    pub(crate) sql: Over,
 }
 
 /// A UNIQUE constraint of the legacy table.

@@ -2,28 +2,32 @@
 
 use super::{LegacyColumn, Lens, Work, quote_ident, quote_literal};
 use crate::failure::Failure;
+use crate::splice::Output;
 
 impl Lens {
     /// The query over the unified table that yields the legacy rows: names, order and types as
     /// in the legacy shape.
     #[must_use]
     pub fn read(&self) -> String {
-        self.read_where(&[])
+        match &self.written {
+            Some(written) => self.read_written(written, &[]),
+            None => self.read_from(&self.unified.sql()),
+        }
     }
 
     /// [`Lens::read`] with further conditions over the unified row [`Lens::ROW`].
-    #[must_use]
-    pub fn read_where(&self, conditions: &[String]) -> String {
-        if let Some(written) = &self.written {
-            return self.read_written(written, conditions);
+    pub(crate) fn read_where(&self, conditions: &[Output]) -> Output {
+        let mut read = Output::from(self.read());
+        let mut has_some = match &self.written {
+            Some(written) => written.query.condition.is_some(),
+            None => !self.row_is_visible().is_empty(),
+        };
+        for condition in conditions {
+            read.own(if has_some { " AND " } else { " WHERE " });
+            read.append(condition.clone());
+            has_some = true;
         }
-        let mut all: Vec<String> = self.row_is_visible();
-        all.extend_from_slice(conditions);
-        let mut sql = self.images(&self.unified.sql());
-        if !all.is_empty() {
-            sql += &format!(" WHERE {}", all.join(" AND "));
-        }
-        sql
+        read
     }
 
     /// [`Lens::read`] over a relation of unified row images in place of the table.
@@ -61,7 +65,12 @@ impl Lens {
     /// In `dual_read`: [`Lens::read`] plus the legacy rows that the unified table lacks, each of
     /// them counted by `crossfade.fell_back`.
     #[must_use]
-    pub fn read_with_fallback(&self, conditions: &[String]) -> String {
+    pub fn read_with_fallback(&self) -> String {
+        format!("{}{}", self.read(), self.fallback())
+    }
+
+    /// What [`Lens::read_with_fallback`] reads of legacy.
+    pub(crate) fn fallback(&self) -> String {
         let columns: Vec<_> = self
             .columns
             .iter()
@@ -78,8 +87,7 @@ impl Lens {
             ),
         ];
         format!(
-            "{} UNION ALL SELECT {} FROM {} AS cf_l LEFT JOIN {} AS cf_m ON {join} WHERE {}",
-            self.read_where(conditions),
+            " UNION ALL SELECT {} FROM {} AS cf_l LEFT JOIN {} AS cf_m ON {join} WHERE {}",
             columns.join(", "),
             self.legacy,
             unified,
@@ -385,18 +393,20 @@ impl Lens {
 
     /// Locks the legacy rows of the keys that a query yields, so that every writer takes its
     /// locks on legacy first and two directions cannot deadlock.
-    #[must_use]
-    pub fn lock_legacy(&self, keys: &str) -> String {
+    pub(crate) fn lock_legacy(&self, keys: impl Into<Output>) -> Output {
         let key: Vec<String> = self
             .legacy_key()
             .iter()
             .map(|key| format!("cf_t.{key}"))
             .collect();
-        format!(
-            "SELECT 1 FROM {} AS cf_t WHERE ({}) IN ({keys}) FOR UPDATE",
+        let mut lock = Output::default();
+        lock.own(&format!(
+            "SELECT 1 FROM {} AS cf_t WHERE ({}) IN (",
             self.legacy,
             key.join(", ")
-        )
+        ));
+        lock.append(keys.into()).own(") FOR UPDATE");
+        lock
     }
 
     /// The legacy key of a unified row in scope under a name.

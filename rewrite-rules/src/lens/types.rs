@@ -3,8 +3,10 @@
 //! It knows types by the names that the server tells (`character varying(8)`), and nothing of tables.
 //! A type that is not PostgreSQL's may be a domain, an enum or anything: of it nothing is known here.
 
-/// Stands for a value in SQL about one.
-pub(crate) const VALUE: &str = "{value}";
+use super::Over;
+
+/// Where the value stands in SQL about one.
+pub(super) const VALUE: &str = Over::HERE;
 
 /// A type, as far as it matters for what becomes of its values in another. Numbers are modifiers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +88,7 @@ impl Held {
     #[must_use]
     pub fn over(&self, value: &str) -> Option<String> {
         match self {
-            Held::If(condition) => Some(condition.replace(VALUE, value)),
+            Held::If(condition) => Some(condition.over(value)),
             Held::All | Held::Unknown => None,
         }
     }
@@ -246,8 +248,8 @@ pub(crate) fn loses(from: &str, to: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
     All,
-    /// A condition over [`VALUE`] that is no error for any value.
-    If(String),
+    /// A condition over a value that is no error for any.
+    If(Over),
     /// Types do not tell.
     Unknown,
 }
@@ -262,7 +264,7 @@ pub fn held(legacy: &str, unified: &str) -> Held {
 }
 
 fn held_by(legacy: &Type, sql_type: &str, unified: &Type) -> Held {
-    let when = |condition: String| Held::If(condition);
+    let when = |condition: String| Held::If(Over::of(&condition));
     match (legacy, unified) {
         (Type::Characters(None), _) => Held::All,
         (Type::Padded(None), Type::Characters(_) | Type::Padded(_)) => Held::All,
@@ -357,7 +359,7 @@ fn number(legacy: &Type, unified: &Type) -> Held {
         }
         _ => return Held::Unknown,
     };
-    Held::If(condition)
+    Held::If(Over::of(&condition))
 }
 
 /// Compared with what is one more, since a floating-point number may not have the highest.
@@ -404,7 +406,7 @@ mod tests {
     fn condition(legacy: &str, unified: &str) -> String {
         match held(legacy, unified) {
             Held::All => "all".to_owned(),
-            Held::If(condition) => condition.replace(VALUE, "v"),
+            Held::If(condition) => condition.over("v"),
             Held::Unknown => "unknown".to_owned(),
         }
     }

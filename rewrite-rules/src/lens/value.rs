@@ -11,14 +11,15 @@
 //! a legacy word has none: it is neither cut nor an error of every read.
 
 use super::types::{self, Held, VALUE};
-use super::{Cast, LegacyColumn, quote_literal, without_modifier};
+use super::{Cast, LegacyColumn, Over, quote_literal, without_modifier};
 use crate::failure::Failure;
+use crate::splice::Output;
 
 impl Cast {
     /// `at time zone '…'` between a type with a time zone and one without.
     pub(crate) fn at_time_zone(zone: &str, legacy: &str, unified: &str) -> Option<Cast> {
         let zone = quote_literal(zone);
-        let moved = |from: &str| format!("({VALUE})::{from} AT TIME ZONE {zone}");
+        let moved = |from: &str| Over::of(&format!("({VALUE})::{from} AT TIME ZONE {zone}"));
         Some(match types::zoned(legacy, unified)? {
             true => Cast {
                 to_unified: moved("timestamp with time zone"),
@@ -86,8 +87,11 @@ impl LegacyColumn {
 
     /// The unified value to search for, as SQL over a legacy value; NULL, which no comparison
     /// finds, for a legacy value that has none.
-    pub(crate) fn search_value(&self, legacy_value: &str) -> String {
-        format!("CASE {legacy_value}{} END", self.value_arms())
+    pub(crate) fn search_value(&self, legacy_value: impl Into<Output>) -> Output {
+        let mut case = Output::from("CASE ");
+        case.append(legacy_value.into());
+        case.own(&self.value_arms()).own(" END");
+        case
     }
 
     fn value_arms(&self) -> String {
@@ -131,7 +135,7 @@ impl LegacyColumn {
     #[must_use]
     pub fn held(&self) -> Held {
         match (&self.holds, &self.cast) {
-            (Some(condition), _) => Held::If(format!("({condition})")),
+            (Some(condition), _) => Held::If(condition.clone()),
             (None, None) => types::held(&self.sql_type, &self.unified_type),
             // What comes back as it was.
             (None, Some(_))
@@ -139,7 +143,7 @@ impl LegacyColumn {
                     && types::loses(&self.unified_type, &self.sql_type) =>
             {
                 let there = self.as_unified(&self.as_legacy(VALUE));
-                Held::If(format!("{VALUE} = {there}"))
+                Held::If(Over::of(&format!("{VALUE} = {there}")))
             }
             (None, Some(_)) => Held::All,
         }
@@ -153,7 +157,7 @@ impl LegacyColumn {
         match &self.cast {
             None => format!("({legacy_value})::{unified}"),
             Some(cast) => {
-                let value = cast.to_unified.replace(VALUE, legacy_value);
+                let value = cast.to_unified.over(legacy_value);
                 format!("({value})::{unified}")
             }
         }
@@ -165,7 +169,7 @@ impl LegacyColumn {
         match &self.cast {
             None => format!("({unified_value})::{}", self.sql_type),
             Some(cast) => {
-                let value = cast.to_legacy.replace(VALUE, unified_value);
+                let value = cast.to_legacy.over(unified_value);
                 format!("({value})::{}", self.sql_type)
             }
         }

@@ -12,11 +12,7 @@ pub(crate) use functions::Call;
 pub use trial::RekeyTrial;
 
 use super::{LegacyColumn, Lens, Part, TableName, Work, Written, quote_ident};
-
-impl Part {
-    /// Stands for a relation of rows in [`Part::of_rows`].
-    pub(crate) const ROWS: &'static str = "cf rows";
-}
+use crate::splice::Output;
 
 impl Written {
     /// The part of a unified table in the legacy rows; `None`: it has none, or an unclear one.
@@ -139,9 +135,12 @@ impl Lens {
 
     /// The legacy keys (as images with nothing else in them) that rows of a unified table have a
     /// part in.
-    pub(crate) fn keys_of_rows(&self, written: &Written, part: &Part, rows: &str) -> String {
-        let from = part.of_rows.as_deref().unwrap_or_default();
-        let rows_name = quote_ident(Part::ROWS);
+    pub(crate) fn keys_of_rows(
+        &self,
+        written: &Written,
+        part: &Part,
+        rows: impl Into<Output>,
+    ) -> Output {
         let keys: Vec<String> = self
             .key_columns()
             .zip(&written.query.key)
@@ -151,11 +150,12 @@ impl Lens {
             Some(condition) => format!(" WHERE {condition}"),
             None => String::new(),
         };
-        format!(
-            "SELECT {} FROM {}{condition}",
-            keys.join(", "),
-            from.replace(&rows_name, rows)
-        )
+        let mut found = Output::from(format!("SELECT {} FROM ", keys.join(", ")));
+        if let Some(from) = &part.of_rows {
+            found.append(from.around(&rows.into()));
+        }
+        found.own(&condition);
+        found
     }
 
     /// An image with nothing but the key of a row in scope.

@@ -97,19 +97,8 @@ fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>], cascade: bool) -> Result<
     };
     let relations = scope.statement.list("relations");
     let tokens = scope.tokens;
-    let is_word = |index: usize, word: &str| {
-        let token = tokens.tokens.get(index);
-        token.is_some_and(|token| tokens.is_word(token, word))
-    };
-    let from = if is_word(1, "table") { 2 } else { 1 };
-    let ends = ["restart", "continue", "cascade", "restrict"];
-    let to = (from..tokens.tokens.len())
-        .find(|&index| ends.iter().any(|word| is_word(index, word)))
-        .unwrap_or(tokens.tokens.len());
-    let items = tokens.slice(from..to).split();
-    if items.len() != relations.len() {
-        return Err(unreadable());
-    }
+    let items = relations.iter().map(|node| tokens.reference(node));
+    let items = items.collect::<Option<Vec<_>>>().ok_or_else(unreadable)?;
     let managed = |node: &Tree| {
         let mut refs = refs.iter();
         refs.find(|found| std::ptr::eq(found.table.node, node))
@@ -119,7 +108,7 @@ fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>], cascade: bool) -> Result<
     for (item, node) in items.iter().zip(relations) {
         let found = managed(node);
         if !found.is_some_and(is_left) {
-            named.push(&tokens.text[item.extent()]);
+            named.push(&tokens.text[item.clone()]);
         }
         if let Some(found) = found.filter(|found| is_moved_legacy(found)) {
             let emptied = emptied(found.managed.lens);
@@ -129,7 +118,8 @@ fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>], cascade: bool) -> Result<
         }
     }
     if !named.is_empty() {
-        let options = tokens.slice(to..tokens.tokens.len()).extent();
+        let behind = items.last().map_or(0, |last| tokens.first_behind(last.end));
+        let options = tokens.slice(behind..tokens.tokens.len()).extent();
         let truncate = format!("TRUNCATE {} {}", named.join(", "), &tokens.text[options]);
         statements.insert(0, truncate);
     }

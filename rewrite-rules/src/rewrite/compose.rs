@@ -18,9 +18,11 @@ use std::ops::Range;
 use super::Plan;
 use super::clauses::Write;
 use super::returning::Carried;
+use crate::legend::query;
 use crate::lens::TableName;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, TagVerb};
+use crate::text::clauses::with_query;
 use crate::tokens::Tokens;
 use crate::tree::Tree;
 
@@ -106,7 +108,7 @@ impl Composer {
     ) -> Composed {
         let mut last = selected(write, source);
         last.own(&format!(" FROM {images} AS {}", write.alias));
-        let hide_rows = write.returning.is_none();
+        let hide_rows = write.clauses.returning.is_none();
         self.end(
             last,
             Answer {
@@ -152,7 +154,7 @@ impl Composer {
         table: &TableName,
     ) -> String {
         let mut statement = Output::default();
-        statement.client(source, write.body.clone());
+        statement.client(source, write.clauses.body.clone());
         // A row that was there was locked before it was updated, and its new version says by whom.
         let was_there = format!("{}.xmax <> '0'::xid AS cf_was_there", write.alias);
         self.telling(statement, (write, carried), table, &was_there)
@@ -172,10 +174,10 @@ impl Composer {
             write.alias
         ));
         statement.append(carried.values.clone());
-        self.query("ups", statement);
-        let all = self.name("ups");
+        self.query(query::UPS, statement);
+        let all = self.name(query::UPS);
         self.query(
-            "new",
+            query::NEW,
             if carried.is_empty() {
                 format!("SELECT (cf_row).* FROM {all}")
             } else {
@@ -206,7 +208,7 @@ impl Composer {
 fn selected(write: &Write<'_>, source: &Source<'_>) -> Output {
     let mut select = Output::default();
     select.own("SELECT ");
-    if let Some(list) = write.returning.clone() {
+    if let Some(list) = write.clauses.returning.clone() {
         select.client(source, list);
     }
     select
@@ -265,7 +267,7 @@ impl Composed {
         source: &mut Source<'_>,
     ) -> Option<()> {
         let start = query.location()?;
-        let body = with_body(query, tokens)?.extent();
+        let body = with_query(query, tokens)?.extent();
         if !self.calls.is_empty() {
             // A WITH query that only reads runs when it is read; one that writes always runs.
             self.with.own(&format!(
@@ -282,20 +284,4 @@ impl Composed {
         source.edit(body, self.last);
         Some(())
     }
-}
-
-/// What stands in the parentheses of `name [(columns)] AS [[NOT] MATERIALIZED] (…)`.
-pub(super) fn with_body<'a>(query: &Tree, tokens: Tokens<'a>) -> Option<Tokens<'a>> {
-    let mut at = tokens.at(query.location()?)? + 1;
-    if let Some((_, close)) = tokens.parenthesised(at) {
-        at = close + 1;
-    }
-    while tokens
-        .tokens
-        .get(at)
-        .is_some_and(|token| !tokens.is_symbol(token, "("))
-    {
-        at += 1;
-    }
-    tokens.parenthesised(at).map(|(body, _)| body)
 }

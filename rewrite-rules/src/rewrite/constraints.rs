@@ -65,12 +65,7 @@ pub(super) fn named<'a>(scope: &Scope<'a>) -> Result<Vec<Named<'a>>, Refusal> {
 pub(super) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Plan, Refusal> {
     let found = named(scope)?;
     for named in &found {
-        let parts = 1
-            + usize::from(named.node.name("schemaname").is_some())
-            + usize::from(named.node.name("catalogname").is_some());
-        let start = named.node.location();
-        let range = start.and_then(|start| scope.tokens.dotted(start, parts));
-        let Some(range) = range else {
+        let Some(range) = scope.tokens.relation(named.node) else {
             return Err(refuse::unsupported(
                 "this spelling of the constraint's name",
                 &named.lens.legacy.name,

@@ -103,11 +103,8 @@ fn copy_out<'a>(
 ) -> Result<(), Refusal> {
     let mut range = read::reference_range(scope, found)?;
     let tokens = scope.tokens;
-    let after = tokens
-        .tokens
-        .partition_point(|token| token.start < range.end);
     if !scope.statement.list("attlist").is_empty()
-        && let Some((_, close)) = tokens.parenthesised(after)
+        && let Some((_, close)) = tokens.parenthesised(tokens.first_behind(range.end))
     {
         range.end = tokens.tokens[close].end;
     }
@@ -117,7 +114,7 @@ fn copy_out<'a>(
         .map(|name| quote_ident(name))
         .collect();
     let lens = found.managed.lens;
-    let read = read::relation(lens, found.managed.migration.phase, &[]);
+    let read = read::relation(lens, found.managed.migration.phase, &[]).sql;
     let alias = quote_ident(&lens.legacy.name);
     source.edit(
         range,

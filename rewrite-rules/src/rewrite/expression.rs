@@ -6,6 +6,7 @@
 
 use crate::lens::LegacyColumn;
 use crate::splice::{Output, Source};
+use crate::text::clauses::{begins_query, unwrapped};
 use crate::tokens::{Constant, Tokens};
 
 /// A value for a column: the client's expression, its DEFAULT, or no word of the client's at all.
@@ -58,54 +59,17 @@ pub(super) fn default_value(column: &LegacyColumn) -> String {
 }
 
 pub(in crate::rewrite) fn is_default(tokens: &Tokens<'_>) -> bool {
-    tokens.tokens.len() == 1 && tokens.is_word(&tokens.tokens[0], "default")
+    tokens.tokens.len() == 1 && tokens.is(0, "default")
 }
 
 /// A parameter, a string constant or NULL: nothing that has a type of its own.
 pub(super) fn is_bare(tokens: &Tokens<'_>) -> bool {
-    if let Some((inner, close)) = tokens.parenthesised(0) {
-        return close + 1 == tokens.tokens.len() && is_bare(&inner);
-    }
-    let Some(first) = tokens.tokens.first() else {
+    let bare = unwrapped(*tokens);
+    let [only] = bare.tokens else {
         return false;
     };
-    let string = tokens.constant(first) == Some(Constant::String);
-    match tokens.tokens.len() {
-        1 => tokens.first(first) == '$' || string || tokens.is_word(first, "null"),
-        // U&'…' UESCAPE '!'
-        3 => string && tokens.is_word(&tokens.tokens[1], "uescape"),
-        _ => false,
-    }
-}
-
-/// What stands behind the `=` of an assignment: one value, or those of `(a, b) = (x, y)`. `None`
-/// for a query, whose values have no text of their own.
-pub(super) fn values_of_assignment<'a>(item: &Tokens<'a>) -> Option<Vec<Tokens<'a>>> {
-    // Outside of subscripts.
-    let depth = item.tokens.first()?.depth;
-    let equals = item
-        .tokens
-        .iter()
-        .position(|token| token.depth == depth && item.is_symbol(token, "="))?;
-    let value = item.slice(equals + 1..item.tokens.len());
-    if !item
-        .tokens
-        .first()
-        .is_some_and(|token| item.is_symbol(token, "("))
-    {
-        return Some(vec![value]);
-    }
-    let columns = item.parenthesised(0)?.0.split().len();
-    let row = usize::from(
-        value
-            .tokens
-            .first()
-            .is_some_and(|token| value.is_word(token, "row")),
-    );
-    let (inner, close) = value.parenthesised(row)?;
-    let values = inner.split();
-    let query = begins_query(&inner, 0);
-    (close + 1 == value.tokens.len() && !query && values.len() == columns).then_some(values)
+    let string = bare.constant(only) == Some(Constant::String);
+    bare.first(only) == '$' || string || bare.is_word(only, "null")
 }
 
 /// Where PostgreSQL says that a value stands: at its first token that is no parenthesis, or at that
@@ -117,29 +81,6 @@ pub(super) fn first_of_value(tokens: &Tokens<'_>) -> usize {
     };
     let query = first > 0 && begins_query(tokens, first);
     tokens.tokens[first - usize::from(query)].start
-}
-
-pub(super) fn begins_query(tokens: &Tokens<'_>, at: usize) -> bool {
-    let words = ["select", "with", "values", "table"];
-    let token = tokens.tokens.get(at);
-    token.is_some_and(|token| words.iter().any(|word| tokens.is_word(token, word)))
-}
-
-/// `(a) = (x)` is no row to PostgreSQL, which refuses it: where `x` stands. A query is none with any
-/// number of parentheses around it.
-pub(super) fn unrowed(item: &Tokens<'_>) -> Option<usize> {
-    let (_, close) = item.parenthesised(0)?;
-    let open = close + 2;
-    let (inner, end) = item.parenthesised(open)?;
-    let mut bare = inner;
-    while let Some((within, last)) = bare.parenthesised(0)
-        && last + 1 == bare.tokens.len()
-    {
-        bare = within;
-    }
-    let query = begins_query(&bare, 0);
-    let one = inner.split().len() == 1;
-    (one && !query && end + 1 == item.tokens.len()).then(|| first_of_value(&inner))
 }
 
 /// A value on its way to a unified column; an error in it is told where the client wrote it.

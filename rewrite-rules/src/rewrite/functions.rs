@@ -12,6 +12,8 @@
 //! with the reads, once both sides are known to be alike. Of one that keeps its name the database
 //! has only one version: its arguments go by place, which suits either.
 
+use std::ops::Range;
+
 use super::Scope;
 use crate::lens::quote_ident;
 use crate::phase::Phase;
@@ -162,17 +164,17 @@ fn keep_result_names(scope: &Scope<'_>, calls: &[Call<'_>], source: &mut Source<
             .then(|| quote_ident(&found.function.legacy.name.name))
     };
     scope.statement.each(&mut |node| {
-        let end = if node.is("ResTarget") && node.name("name").is_none() {
-            named_by(node.get("val")).zip(end_of_item(scope, node))
+        let found = if node.is("ResTarget") && node.name("name").is_none() {
+            named_by(node.get("val")).zip(scope.tokens.result(node))
         } else if node.is("RangeFunction") && !node.get("alias").exists() {
             let call = node.list("functions").first();
             let call = call.and_then(|first| first.find("FuncCall"));
             let call = call.filter(|_| !node.flag("is_rowsfrom"));
-            call.and_then(|call| named_by(call).zip(end_of_call(scope, call)))
+            call.and_then(|call| named_by(call).zip(scope.tokens.call(call)))
         } else {
             None
         };
-        if let Some((name, end)) = end {
+        if let Some((name, Range { end, .. })) = found {
             source.edit(end..end, format!(" AS {name}"));
         }
     });
@@ -195,60 +197,4 @@ fn names_result(node: &Tree) -> Option<&Tree> {
 
 fn is_expression(link: &Tree) -> bool {
     link.int("sub_link_type") == i64::from(pg_query::protobuf::SubLinkType::ExprSublink as i32)
-}
-
-/// Where an item of a result list ends.
-pub(super) fn end_of_item(scope: &Scope<'_>, item: &Tree) -> Option<usize> {
-    const BEHIND: [&str; 15] = [
-        "from",
-        "into",
-        "where",
-        "group",
-        "having",
-        "window",
-        "union",
-        "intersect",
-        "except",
-        "order",
-        "limit",
-        "offset",
-        "fetch",
-        "for",
-        "on",
-    ];
-    let tokens = scope.tokens;
-    let first = tokens.at(item.location()?)?;
-    let depth = tokens.tokens[first].depth;
-    let mut cases = 0_usize;
-    let mut end = tokens.tokens[first].end;
-    for token in &tokens.tokens[first..] {
-        let here = token.depth == depth;
-        if here && tokens.is_word(token, "case") {
-            cases += 1;
-        } else if here && tokens.is_word(token, "end") {
-            cases = cases.saturating_sub(1);
-        }
-        let ends = token.depth < depth
-            || here
-                && [",", ";"]
-                    .iter()
-                    .any(|symbol| tokens.is_symbol(token, symbol))
-            || here && cases == 0 && BEHIND.iter().any(|word| tokens.is_word(token, word));
-        if ends {
-            break;
-        }
-        end = token.end;
-    }
-    Some(end)
-}
-
-/// Where a function in FROM ends: behind its parentheses and WITH ORDINALITY.
-fn end_of_call(scope: &Scope<'_>, call: &Tree) -> Option<usize> {
-    let tokens = scope.tokens;
-    let first = tokens.at(call.location()?)?;
-    let open = first + call.list("funcname").len() * 2 - 1;
-    let (_, close) = tokens.parenthesised(open)?;
-    let ordinality = tokens.tokens.get(close + 2);
-    let end = ordinality.filter(|token| tokens.is_word(token, "ordinality"));
-    Some(end.unwrap_or(&tokens.tokens[close]).end)
 }

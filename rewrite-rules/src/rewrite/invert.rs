@@ -123,7 +123,7 @@ fn any_of(column: &LegacyColumn, array: Output) -> Output {
     output.own(&format!(
         "{} = ANY (ARRAY(SELECT {} FROM unnest(",
         unified(column),
-        column.search_value("cf_v")
+        column.search_value("cf_v").sql
     ));
     output.append(array);
     output.own(&format!("::{}[]) AS cf_v))", column.sql_type));
@@ -151,14 +151,9 @@ impl<'a> Table<'a> {
 }
 
 fn searched(column: &LegacyColumn, value: &Tree, tokens: Tokens<'_>) -> Option<Output> {
-    /// Stands for the value in SQL that is built around it.
-    const VALUE: char = '\u{1}';
-    let around = column.search_value(&VALUE.to_string());
-    let (before, after) = around.split_once(VALUE)?;
-    let mut output = Output::default();
-    output.own(before).append(constant(value, tokens)?);
-    output.own(&format!("::{}{after}", column.sql_type));
-    Some(output)
+    let mut typed = constant(value, tokens)?;
+    typed.own(&format!("::{}", column.sql_type));
+    Some(column.search_value(typed))
 }
 
 /// The client's own text of a constant or parameter, with the casts around it.

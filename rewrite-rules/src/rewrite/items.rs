@@ -22,7 +22,6 @@
 //! A side that an outer join found nothing for has no row, and finds nothing again.
 
 use std::collections::HashSet;
-use std::ops::Range;
 
 use pg_query::protobuf::JoinType;
 
@@ -31,7 +30,6 @@ use super::unqualify::unqualify;
 use crate::bind::{Bound, Id, Referent, column_refs};
 use crate::lens::quote_ident;
 use crate::splice::{Output, Source};
-use crate::tokens::Tokens;
 use crate::tree::Tree;
 
 /// An item of FROM by the name that the statement knows it by.
@@ -241,7 +239,10 @@ impl<'t> Items<'t> {
             if item.has_row() {
                 continue;
             }
-            let found = function(item.node, scope.tokens).filter(|_| !names_whole(item));
+            let found = scope
+                .tokens
+                .function(item.node)
+                .filter(|_| !names_whole(item));
             let Some((range, function)) = found else {
                 continue;
             };
@@ -296,40 +297,4 @@ fn first_call(item: &Tree) -> Option<&Tree> {
     let function = item.list("functions").first()?;
     let call = function.list("items").first();
     call.filter(|call| call.is("FuncCall"))
-}
-
-/// Where an item of FROM stands that is a function, with LATERAL and without it; up to the end of
-/// its alias.
-fn function(item: &Tree, tokens: Tokens<'_>) -> Option<(Range<usize>, Range<usize>)> {
-    let is = |at: usize, word: &str| {
-        let token = tokens.tokens.get(at);
-        token.is_some_and(|token| tokens.is_word(token, word))
-    };
-    let mut first = match item.kind() {
-        "RangeTableFunc" | "JsonTable" => tokens.at(item.location()?)?,
-        _ => tokens.at(first_call(item)?.location()?)?,
-    };
-    let mut at = first + 1;
-    while tokens.is_symbol(tokens.tokens.get(at)?, ".") {
-        at += 2;
-    }
-    if item.flag("is_rowsfrom") {
-        // ROWS FROM (f(…), …)
-        at = first.checked_sub(1)?;
-        first = first.checked_sub(3).filter(|&at| is(at, "rows"))?;
-    }
-    at = tokens.parenthesised(at)?.1 + 1;
-    if item.flag("ordinality") {
-        at += 2;
-    }
-    let alias = item.get("alias");
-    at += usize::from(is(at, "as")) + usize::from(alias.name("aliasname").is_some());
-    if !(alias.list("colnames").is_empty() && item.list("coldeflist").is_empty()) {
-        at = tokens.parenthesised(at)?.1 + 1;
-    }
-    let lateral = first.checked_sub(1).filter(|&at| is(at, "lateral"));
-    let end = tokens.tokens.get(at.checked_sub(1)?)?.end;
-    let start = tokens.tokens[first].start;
-    let whole = lateral.map_or(start, |at| tokens.tokens[at].start);
-    Some((whole..end, start..end))
 }

@@ -17,16 +17,16 @@ use std::ops::Range;
 
 use super::clauses::Write;
 use super::compose::{Composed, Composer, returned};
-use super::expression::{is_bare, is_default, values_of_assignment};
+use super::expression::{is_bare, is_default};
 use super::returning::Carried;
 use super::{ManagedRef, Scope, upsert};
 use crate::failure::Failure;
+use crate::legend::query;
 use crate::lens::{Lens, Work, quote_ident};
 use crate::refuse;
 use crate::rule_set::OnUnifiedError;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
-use crate::tokens::Tokens;
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,
@@ -93,10 +93,10 @@ impl Shape<'_, '_> {
     /// The client's statement, returning its row images, as `cf_new`.
     fn image(&self, composer: &mut Composer, source: &Source<'_>) -> String {
         let mut statement = Output::default();
-        statement.client(source, self.write.body.clone());
+        statement.client(source, self.write.clauses.body.clone());
         statement.append(returned(self.write, &self.carried, &self.lens.legacy));
-        composer.query("new", statement);
-        composer.name("new")
+        composer.query(query::NEW, statement);
+        composer.name(query::NEW)
     }
 
     fn put(&self, mut composer: Composer, source: &Source<'_>, verb: TagVerb) -> Composed {
@@ -106,8 +106,8 @@ impl Shape<'_, '_> {
             return composer.select_rows(self.write, source, &new, &self.carried, verb);
         }
         let put = self.lens.put_from(&new);
-        if self.write.returning.is_some() {
-            composer.query("put", put);
+        if self.write.clauses.returning.is_some() {
+            composer.query(query::PUT, put);
             return composer.select_rows(self.write, source, &new, &self.carried, verb);
         }
         // An upsert from n images counts n rows: its tag needs only another verb.
@@ -138,18 +138,18 @@ impl Shape<'_, '_> {
         table: &str,
     ) -> Result<Composed, Refusal> {
         let write = self.write;
-        let Some(assignments) = write.assignments().map(|tokens| tokens.extent()) else {
+        let Some(assigned_to) = write.clauses.assigned_to() else {
             return Err(refuse::unsupported(
                 "this UPDATE",
                 table,
                 "Write it plainly.",
             ));
         };
-        let new = composer.name("new");
+        let new = composer.name(query::NEW);
         if write.is_current_of() {
             self.update_at_cursor(&mut composer, source, table)?;
         } else {
-            self.update_locked(&mut composer, source, assignments.end);
+            self.update_locked(&mut composer, source, assigned_to);
         }
         composer.call(format!(
             "(SELECT {}(array_agg({image}.cf_row), array_agg({}), {}) FROM {new} AS {image})",
@@ -201,8 +201,8 @@ impl Shape<'_, '_> {
     fn update_locked(&self, composer: &mut Composer, source: &Source<'_>, assigned_to: usize) {
         let write = self.write;
         let alias = &write.alias;
-        let (old, new) = (composer.name("old"), composer.name("new"));
-        let joined = write.joined();
+        let (old, new) = (composer.name(query::OLD), composer.name(query::NEW));
+        let joined = write.clauses.joined();
         let keys = self.lens.legacy_key();
 
         let mut locked = Output::default();
@@ -212,7 +212,7 @@ impl Shape<'_, '_> {
         if let Some(joined) = joined.clone() {
             locked.own(", ").client(source, joined);
         }
-        if let Some(condition) = write.condition() {
+        if let Some(condition) = write.clauses.condition() {
             locked.own(" WHERE ").client(source, condition);
         }
         if joined.is_some() {
@@ -229,10 +229,10 @@ impl Shape<'_, '_> {
         } else {
             locked.own(" FOR UPDATE");
         }
-        composer.once("old", locked);
+        composer.once(query::OLD, locked);
 
         let mut statement = Output::default();
-        statement.client(source, write.body.start..assigned_to);
+        statement.client(source, write.clauses.body.start..assigned_to);
         let join: Vec<String> = keys
             .iter()
             .map(|key| format!("{alias}.{key} = ({old}.cf_row).{key}"))
@@ -242,12 +242,12 @@ impl Shape<'_, '_> {
             statement.client(source, joined).own(", ");
         }
         statement.own(&format!("{old} WHERE {}", join.join(" AND ")));
-        if let Some(condition) = write.condition() {
+        if let Some(condition) = write.clauses.condition() {
             statement.own(" AND (").client(source, condition).own(")");
         }
         statement.own(&format!(" RETURNING {alias}.*, {old}.cf_row"));
         statement.append(self.carried.values.clone());
-        composer.query("new", statement);
+        composer.query(query::NEW, statement);
         composer.call(format!(
             "CASE WHEN (SELECT count(*) FROM {old}) = (SELECT count(*) FROM {new}) THEN true ELSE {} END",
             Failure::KeyChanged.unless_true(&format!("(SELECT count(*) FROM {new})"))
@@ -282,13 +282,13 @@ impl Shape<'_, '_> {
         source.clear(&value);
         source.edit(value, noting);
         let mut statement = Output::default();
-        statement.client(source, write.body.clone());
+        statement.client(source, write.clauses.body.clone());
         statement.own(&format!(
             " RETURNING {}.*, pg_catalog.current_setting({OLD})::{row_type} AS cf_row",
             write.alias
         ));
         statement.append(self.carried.values.clone());
-        composer.query("new", statement);
+        composer.query(query::NEW, statement);
         Ok(())
     }
 
@@ -296,10 +296,9 @@ impl Shape<'_, '_> {
     /// it has none of its own.
     fn plain_value(&self) -> Option<(Range<usize>, String)> {
         let mut targets = self.write.statement.list("target_list").iter();
-        for item in self.write.assignments()?.split() {
-            let Some(values) = values_of_assignment(&item) else {
-                let columns = item.parenthesised(0)?.0.split().len();
-                targets.nth(columns.checked_sub(1)?)?;
+        for item in &self.write.clauses.assignments {
+            let Some(values) = item.values() else {
+                targets.nth(item.columns().checked_sub(1)?)?;
                 continue;
             };
             for value in values {
@@ -311,7 +310,7 @@ impl Shape<'_, '_> {
                 if is_default(&value) {
                     continue;
                 }
-                let cast = if is_bare(&unwrapped(value)) {
+                let cast = if is_bare(&value) {
                     format!("::{}", column.base_type())
                 } else {
                     String::new()
@@ -336,14 +335,4 @@ impl Shape<'_, '_> {
             },
         )
     }
-}
-
-/// An expression without the parentheses around it.
-fn unwrapped(mut value: Tokens<'_>) -> Tokens<'_> {
-    while let Some((inner, close)) = value.parenthesised(0)
-        && close + 1 == value.tokens.len()
-    {
-        value = inner;
-    }
-    value
 }

@@ -15,7 +15,6 @@
 //!
 //! Servers before 17 neither return rows of a MERGE nor tell what was done to them.
 
-mod clauses;
 pub(super) mod legacy;
 pub(super) mod mirror;
 
@@ -25,13 +24,15 @@ use super::items::{Items, STAR};
 use super::returning::results;
 use super::{ManagedRef, Scope, read, whole_row};
 use crate::bind::{Referent, column_refs};
+use crate::legend::query;
 use crate::lens::{TableName, quote_ident};
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
+use crate::text::clauses::Merge;
+use crate::text::clauses::merge::Action;
 use crate::tree::Tree;
-pub(super) use clauses::{Action, Clause, Merge, When};
 
 /// The first version of PostgreSQL whose MERGE returns what it wrote.
 pub(crate) const SERVER_MIN: u32 = 17;
@@ -124,7 +125,7 @@ pub(super) fn returning<'a>(
         let parts = column.column_parts();
         match parts.as_slice() {
             ["*"] if results(clause).any(|result| std::ptr::eq(result, column)) => {
-                let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
+                let range = scope.tokens.column(column);
                 let Some(range) = range else {
                     return refuse("this RETURNING", "Name the columns.");
                 };
@@ -138,7 +139,7 @@ pub(super) fn returning<'a>(
                 source.edit(range, format!("{}, {}.*", all.join(", "), write.alias));
             }
             [name] if let Some(at) = joined.row(scope, column) => {
-                let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
+                let range = scope.tokens.column(column);
                 let Some(range) = range else {
                     return refuse("this RETURNING", "Name the columns.");
                 };
@@ -160,13 +161,9 @@ pub(super) fn returning<'a>(
         }
     }
     let mut calls = Vec::new();
-    clause.each(&mut |node| calls.extend(node.is("MergeSupportFunc").then(|| node.location())));
+    clause.each(&mut |node| calls.extend(node.is("MergeSupportFunc").then_some(node)));
     for call in calls {
-        let range = call
-            .and_then(|start| scope.tokens.at(start))
-            .and_then(|at| Some((at, scope.tokens.parenthesised(at + 1)?.1)))
-            .map(|(at, close)| scope.tokens.slice(at..close + 1).extent());
-        let Some(range) = range else {
+        let Some(range) = scope.tokens.call(call) else {
             return refuse("this merge_action()", "Write it plainly.");
         };
         source.edit(range, ACTION.to_owned());
@@ -176,13 +173,8 @@ pub(super) fn returning<'a>(
 
 impl Composer {
     /// The client's own MERGE, which finds no row before a query of ours has locked those of legacy.
-    pub(super) fn merge_behind(
-        source: &Source<'_>,
-        write: &Write<'_>,
-        merge: &Merge<'_>,
-        query: &str,
-    ) -> Output {
-        let (body, condition) = (&write.body, &merge.condition);
+    pub(super) fn merge_behind(source: &Source<'_>, write: &Write<'_>, query: &str) -> Output {
+        let (body, condition) = (&write.clauses.body, &write.clauses.merge.condition);
         let mut statement = Output::default();
         statement
             .client(source, body.start..condition.start)
@@ -204,10 +196,10 @@ impl Composer {
             " RETURNING {RETURNING}, ROW({}.*)::{table} AS cf_row",
             write.alias
         ));
-        if write.returning.is_some() {
+        if write.clauses.returning.is_some() {
             statement.own(&joined.rows());
         }
-        self.query("new", statement);
+        self.query(query::NEW, statement);
     }
 
     /// Ends with what the client asks of the rows of [`Composer::own_merge`].
@@ -216,7 +208,7 @@ impl Composer {
         source: &Source<'_>,
         (write, joined): (&Write<'_>, &Joined<'_>),
     ) -> Composed {
-        let from = match write.returning {
+        let from = match write.clauses.returning {
             Some(_) => joined.from("cf_all"),
             None => String::new(),
         };
@@ -234,11 +226,11 @@ impl Composer {
     ) -> Composed {
         let mut last = Output::default();
         last.own("SELECT ");
-        let hide_rows = write.returning.is_none();
-        if let Some(list) = write.returning.clone() {
+        let hide_rows = write.clauses.returning.is_none();
+        if let Some(list) = write.clauses.returning.clone() {
             last.client(source, list);
         }
-        last.own(&format!(" FROM {} AS cf_all", self.name("new")));
+        last.own(&format!(" FROM {} AS cf_all", self.name(query::NEW)));
         if !hide_rows {
             last.own(" CROSS JOIN LATERAL (SELECT cf_all.cf_action AS \"merge_action\") AS cf_x");
             last.own(&format!(
@@ -262,7 +254,7 @@ impl Composer {
         };
         format!(
             "(SELECT (cf_row).* FROM {} WHERE {condition})",
-            self.name("new")
+            self.name(query::NEW)
         )
     }
 }
@@ -277,10 +269,10 @@ pub(super) fn check_keys(merge: &Merge<'_>, target: &ManagedRef<'_>) -> Result<(
         })
     };
     let updates = merge
-        .clauses
+        .arms
         .iter()
-        .filter(|clause| matches!(clause.action, Action::Update(_)));
-    let mut sets = updates.flat_map(|clause| clause.tree.list("target_list"));
+        .filter(|arm| matches!(arm.action, Action::Update(_)));
+    let mut sets = updates.flat_map(|arm| arm.tree.list("target_list"));
     if sets.any(|set| is_key(set.text("name"))) {
         return Err(refuse::unsupported(
             "MERGE that updates the key",

@@ -19,6 +19,7 @@ use super::clauses::Write;
 use super::compose::{Composed, Composer, returned};
 use super::returning::Carried;
 use super::{ManagedRef, Scope, merge, upsert};
+use crate::legend::query;
 use crate::lens::Lens;
 use crate::phase::Phase;
 use crate::refuse;
@@ -134,7 +135,7 @@ impl Mirror<'_, '_> {
         let conflict = self.scope.statement.get("on_conflict_clause");
         let updates = !conflict.list("target_list").is_empty();
         let moves = updates && self.moves_rows();
-        let images = composer.name("img");
+        let images = composer.name(query::IMG);
         if updates && !self.full && !moves {
             return self.upsert(composer, source);
         }
@@ -146,7 +147,7 @@ impl Mirror<'_, '_> {
             LegacyHalf::Query(self.lens.insert_legacy_from(&images))
         };
         let mut statement = Output::default();
-        statement.client(source, self.write.body.clone());
+        statement.client(source, self.write.clauses.body.clone());
         self.new_rows(&mut composer, statement);
         self.finish(composer, source, put, moves, TagVerb::Insert)
     }
@@ -162,18 +163,18 @@ impl Mirror<'_, '_> {
         };
         let changed = self.changed();
         let put = self.lens.put_legacy_from(&images(false), Some(&changed));
-        composer.query("put", put);
+        composer.query(query::PUT, put);
         if !changed.is_empty() {
             let update = self.lens.update_legacy_from(&images(true), &changed);
-            composer.query("upd", update);
+            composer.query(query::UPD, update);
         }
-        let new = composer.name("new");
+        let new = composer.name(query::NEW);
         composer.select_rows(self.write, source, &new, &self.carried, TagVerb::Insert)
     }
 
     fn update(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let moves = self.moves_rows();
-        let images = composer.name("img");
+        let images = composer.name(query::IMG);
         let changed = self.changed();
         let at_cursor = self.write.is_current_of();
         self.locked(&mut composer, source, moves && !self.full);
@@ -193,19 +194,19 @@ impl Mirror<'_, '_> {
     /// Of rows that are there the columns that were set. One that comes into being is one that nobody
     /// saw before: another that legacy has no more was deleted there.
     fn put_shown(&self, composer: &mut Composer, changed: &[&str]) -> LegacyHalf {
-        let new = composer.name("new");
-        let shown = self.lens.shown_among(&new, &composer.name("was"));
+        let new = composer.name(query::NEW);
+        let shown = self.lens.shown_among(&new, &composer.name(query::WAS));
         let shown = format!("({})", self.lens.read_from(&shown));
         if !changed.is_empty() {
             let all = format!("({})", self.lens.read_from(&new));
-            composer.query("upd", self.lens.update_legacy_from(&all, changed));
+            composer.query(query::UPD, self.lens.update_legacy_from(&all, changed));
         }
         LegacyHalf::Query(self.lens.put_legacy_from(&shown, Some(&[])))
     }
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         self.locked(&mut composer, source, false);
-        let images = composer.name("img");
+        let images = composer.name(query::IMG);
         // While legacy leads, its row is not the new application's to delete.
         let remove = LegacyHalf::Call(if self.full {
             self.lens.remove_legacy_call(&images)
@@ -217,7 +218,7 @@ impl Mirror<'_, '_> {
 
     fn new_rows(&self, composer: &mut Composer, mut statement: Output) {
         statement.append(returned(self.write, &self.carried, &self.lens.unified));
-        composer.query("new", statement);
+        composer.query(query::NEW, statement);
     }
 
     /// The client's UPDATE or DELETE as `cf_new`, with the legacy rows locked before it; between them
@@ -227,44 +228,44 @@ impl Mirror<'_, '_> {
         let write = self.write;
         let mut statement = Output::default();
         if write.is_current_of() {
-            statement.client(source, write.body.clone());
+            statement.client(source, write.clauses.body.clone());
             return self.new_rows(composer, statement);
         }
         let found = |columns: &str| {
             let mut found = Output::default();
             found.own(&format!("SELECT {columns} FROM "));
             found.own(&write.item(&self.lens.unified));
-            if let Some(joined) = write.joined() {
+            if let Some(joined) = write.clauses.joined() {
                 found.own(", ").client(source, joined);
             }
-            if let Some(condition) = write.condition() {
+            if let Some(condition) = write.clauses.condition() {
                 found.own(" WHERE (").client(source, condition).own(")");
             }
             found
         };
         let keys = found(&self.lens.legacy_key_of(&write.alias));
-        composer.once("lock", self.lens.lock_legacy(&keys.sql));
+        composer.once(query::LOCK, self.lens.lock_legacy(keys));
         let guard = |name: &str| format!("(SELECT count(*) FROM {name}) >= 0");
-        let mut guarded = guard(&composer.name("lock"));
+        let mut guarded = guard(&composer.name(query::LOCK));
         if was {
             let mut rows = found(&self.lens.was_shown(&write.alias));
-            let and = if write.condition().is_some() {
+            let and = if write.clauses.condition().is_some() {
                 "AND"
             } else {
                 "WHERE"
             };
             rows.own(&format!(" {and} {guarded} FOR UPDATE OF {}", write.alias));
-            composer.once("was", rows);
-            guarded = guard(&composer.name("was"));
+            composer.once(query::WAS, rows);
+            guarded = guard(&composer.name(query::WAS));
         }
-        match write.condition() {
+        match write.clauses.condition() {
             Some(condition) => statement
-                .client(source, write.body.start..condition.start)
+                .client(source, write.clauses.body.start..condition.start)
                 .own("(")
                 .client(source, condition)
                 .own(&format!(") AND {guarded}")),
             None => statement
-                .client(source, write.body.clone())
+                .client(source, write.clauses.body.clone())
                 .own(&format!(" WHERE {guarded}")),
         };
         self.new_rows(composer, statement);
@@ -278,8 +279,8 @@ impl Mirror<'_, '_> {
         hides: bool,
         verb: TagVerb,
     ) -> Composed {
-        let new = composer.name("new");
-        composer.query("img", self.lens.read_from(&new));
+        let new = composer.name(query::NEW);
+        composer.query(query::IMG, self.lens.read_from(&new));
         let hidden = hides.then(|| {
             let hidden = format!("({})", self.lens.hidden_from(&new));
             self.lens.hide_legacy_call(&hidden)
@@ -290,11 +291,11 @@ impl Mirror<'_, '_> {
                 composer.call(format!("CASE WHEN {remove} THEN {put} END"));
             }
             (Some(remove), LegacyHalf::Query(put)) => {
-                composer.query("put", put);
+                composer.query(query::PUT, put);
                 composer.call(remove);
             }
             (None, LegacyHalf::Call(call)) => composer.call(call),
-            (None, LegacyHalf::Query(put)) => composer.query("put", put),
+            (None, LegacyHalf::Query(put)) => composer.query(query::PUT, put),
         }
         composer.select_rows(self.write, source, &new, &self.carried, verb)
     }

@@ -195,14 +195,10 @@ fn as_declared<'a>(
     }
     let range = read::reference_range(scope, found)?;
     let tokens = scope.tokens;
-    let at = tokens.at(range.start).ok_or_else(gone)?;
-    let like = at.checked_sub(1).map(|at| &tokens.tokens[at]);
-    let like = like.filter(|token| tokens.is_word(token, "like"));
+    let like = tokens.word_before("like", range.start);
     let start = like.ok_or_else(gone)?.start;
     // EXCLUDING … says what is so already.
-    let behind = tokens.tokens[at..]
-        .iter()
-        .find(|token| token.start >= range.end && token.depth <= tokens.tokens[at].depth);
+    let behind = tokens.tokens.get(tokens.first_behind(range.end));
     let ends = |symbol| behind.is_some_and(|token| tokens.is_symbol(token, symbol));
     if !ends(",") && !ends(")") {
         return Err(gone());

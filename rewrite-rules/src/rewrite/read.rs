@@ -185,14 +185,15 @@ impl<'t> SystemColumns<'t> {
 }
 
 /// The lens's read as a phase wants it.
-pub(super) fn relation(lens: &Lens, phase: Phase, conditions: &[String]) -> String {
+pub(super) fn relation(lens: &Lens, phase: Phase, conditions: &[Output]) -> Output {
+    let mut read = lens.read_where(conditions);
     match phase {
-        Phase::DualRead if lens.in_place.is_none() => lens.read_with_fallback(conditions),
-        Phase::DualRead => lens.read_where(conditions),
-        // Not read by clients there, but by a shadow read.
-        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => lens.read_where(conditions),
-        Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => lens.read_where(conditions),
+        Phase::DualRead if lens.in_place.is_none() => _ = read.own(&lens.fallback()),
+        // Of these the first are not read by clients, but by a shadow read.
+        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {}
+        Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => {}
     }
+    read
 }
 
 /// `ONLY` a partitioned table has no row: all are in its partitions. Of which kind the legacy table is no
@@ -206,15 +207,15 @@ fn not_partitioned(lens: &Lens) -> String {
 }
 
 /// A query for the legacy rows as a statement names the table: `ONLY` it, or with its partitions.
-pub(super) fn only(found: &ManagedRef<'_>, read: String) -> String {
+pub(super) fn only(found: &ManagedRef<'_>, read: impl Into<Output>) -> Output {
     let lens = found.managed.lens;
     if found.table.node.flag("inh") || lens.in_place.is_some() {
-        return read;
+        return read.into();
     }
-    format!(
-        "SELECT * FROM ({read}) AS cf_o WHERE {}",
-        not_partitioned(lens)
-    )
+    let mut only = Output::from("SELECT * FROM (");
+    only.append(read.into());
+    only.own(&format!(") AS cf_o WHERE {}", not_partitioned(lens)));
+    only
 }
 
 fn substitute(
@@ -225,23 +226,16 @@ fn substitute(
 ) -> Result<(), Refusal> {
     let lens = found.managed.lens;
     let conditions = invert::conditions(scope, found);
-    let read = only(found, relation(lens, phase, &texts(&conditions)));
+    let read = only(found, relation(lens, phase, &conditions));
     let mut range = reference_range(scope, found)?;
     let mut head = "(";
     // TABLE t is SELECT * FROM t, but takes nothing else than a name.
-    let before = scope
-        .tokens
-        .tokens
-        .partition_point(|token| token.start < range.start);
-    let table_word = before
-        .checked_sub(1)
-        .map(|index| &scope.tokens.tokens[index]);
-    if let Some(word) = table_word.filter(|token| scope.tokens.is_word(token, "table")) {
+    if let Some(word) = scope.tokens.word_before("table", range.start) {
         range.start = word.start;
         head = "SELECT * FROM (";
     }
     let mut with = Output::default();
-    with.own(head).own_around(&read, &conditions).own(")");
+    with.own(head).append(read).own(")");
     if found.table.alias().is_none() {
         with.own(&format!(" AS {}", quote_ident(found.table.table())));
     }
@@ -249,62 +243,18 @@ fn substitute(
     Ok(())
 }
 
-/// The SQL of conditions.
-pub(super) fn texts(conditions: &[Output]) -> Vec<String> {
-    conditions
-        .iter()
-        .map(|condition| condition.sql.clone())
-        .collect()
-}
-
 /// The bytes of a table reference without its alias: `ONLY`, the name, `*`.
 pub(super) fn reference_range(
     scope: &Scope<'_>,
     found: &ManagedRef<'_>,
 ) -> Result<Range<usize>, Refusal> {
-    let node = found.table.node;
-    let parts = 1
-        + usize::from(node.name("schemaname").is_some())
-        + usize::from(node.name("catalogname").is_some());
-    let unreadable = || {
+    scope.tokens.reference(found.table.node).ok_or_else(|| {
         refuse::unsupported(
             "this spelling of the name",
             &found.table_name(),
             "Write schema.table.",
         )
-    };
-    let tokens = scope.tokens;
-    let start = node.location().ok_or_else(unreadable)?;
-    let mut range = tokens.dotted(start, parts).ok_or_else(unreadable)?;
-    let first = tokens.at(start).ok_or_else(unreadable)?;
-    let next = tokens
-        .tokens
-        .partition_point(|token| token.start < range.end);
-    let next_is = |symbol: &str| {
-        tokens
-            .tokens
-            .get(next)
-            .filter(|t| tokens.is_symbol(t, symbol))
-    };
-    if node.flag("inh") {
-        if let Some(star) = next_is("*") {
-            range.end = star.end;
-        }
-        return Ok(range);
-    }
-    // ONLY t, or ONLY (t)
-    let before = |back: usize| first.checked_sub(back).map(|index| &tokens.tokens[index]);
-    if let Some(only) = before(1).filter(|token| tokens.is_word(token, "only")) {
-        range.start = only.start;
-    } else if let (Some(only), Some(close)) = (
-        before(2).filter(|token| tokens.is_word(token, "only")),
-        next_is(")"),
-    ) {
-        range = only.start..close.end;
-    } else {
-        return Err(unreadable());
-    }
-    Ok(range)
+    })
 }
 
 /// `public.iso_agents.id` → `"iso_agents".id`: a derived table has no schema.

@@ -68,13 +68,13 @@ pub(super) fn carried_names<'a>(
     let mut carried = Carried::default();
     for column in rows.unknown() {
         let parts = column.column_parts();
-        let ([name], Some(start)) = (parts.as_slice(), column.location()) else {
+        let [name] = parts.as_slice() else {
             continue;
         };
         if target.managed.lens.column_by_unified(name).is_some() {
             continue;
         }
-        let range = scope.tokens.dotted(start, 1).ok_or_else(|| {
+        let range = scope.tokens.column(column).ok_or_else(|| {
             refuse::unsupported("this RETURNING", &target.table_name(), "Name the columns.")
         })?;
         let mut value = Output::default();
@@ -119,10 +119,7 @@ pub(super) fn carried<'a>(
                 "Name the columns, each with its table.",
             ))
         };
-        let Some(range) = column
-            .location()
-            .and_then(|start| scope.tokens.dotted(start, parts.len()))
-        else {
+        let Some(range) = scope.tokens.column(column) else {
             return refuse();
         };
         if rows.is_replaced(column) {
@@ -210,8 +207,7 @@ fn written_row<'a>(
 ) -> Result<(), Refusal> {
     let typed = whole_row::has_type(target);
     let shows = rows.unknown().any(|shown| std::ptr::eq(shown, column));
-    let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
-    let Some(range) = range.filter(|_| typed || !shows) else {
+    let Some(range) = scope.tokens.column(column).filter(|_| typed || !shows) else {
         return Err(refuse::unsupported(
             "a whole row as a result column",
             &target.table_name(),
@@ -251,8 +247,7 @@ fn whole_rows<'a>(
     // Outside of the queries; within them a name may be another's.
     for column in column_refs(clause, false) {
         let parts = column.column_parts();
-        let range = column.location().and_then(|at| scope.tokens.dotted(at, 1));
-        let ([name], Some(range)) = (parts.as_slice(), range) else {
+        let ([name], Some(range)) = (parts.as_slice(), scope.tokens.column(column)) else {
             continue;
         };
         let known = is_own(scope, target, column);

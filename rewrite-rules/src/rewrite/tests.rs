@@ -2,6 +2,7 @@
 
 mod commands;
 mod grouped;
+mod words;
 
 use crate::lens::Work;
 use crate::{
@@ -67,12 +68,12 @@ fn check(phase: Phase, before: &str, after: &str) {
 fn expand(text: &str, lens: &Lens) -> String {
     let searched = format!(
         "cf_u.\"kind\" = {}",
-        lens.columns[1].search_value("'x'::text")
+        lens.columns[1].search_value("'x'::text").sql
     );
     let name = |work| lens.function_name(work);
     text.replace("{read}", &lens.read())
-        .replace("{read where x}", &lens.read_where(&[searched]))
-        .replace("{read or fall back}", &lens.read_with_fallback(&[]))
+        .replace("{read where x}", &lens.read_where(&[searched.into()]).sql)
+        .replace("{read or fall back}", &lens.read_with_fallback())
         .replace("{put cf_new}", &lens.put_from("cf_new"))
         .replace("{put cf_new_1}", &lens.put_from("cf_new_1"))
         .replace("{images of cf_new}", &lens.read_from("cf_new"))
@@ -477,7 +478,8 @@ fn a_merge_of_the_new_name_is_brought_back() {
              SELECT  FROM cf_new AS cf_all WHERE {}",
             lens.lock_legacy(
                 "SELECT \"n\".\"id\" FROM t JOIN \"s\".\"new\" AS \"n\" ON (n.id = t.id)"
-            ),
+            )
+            .sql,
             lens.put_legacy_call(&format!("({})", lens.read_from(row)))
         ),
     );

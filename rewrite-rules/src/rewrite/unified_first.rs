@@ -32,6 +32,7 @@ use super::expression::{assigned, first_of_value, own_put};
 use super::items::Items;
 use super::returning::Carried;
 use super::{ManagedRef, Scope, invert, legacy_first, upsert};
+use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::refuse;
 use crate::splice::{Output, Source};
@@ -148,7 +149,7 @@ impl<'a> Unified<'_, 'a> {
                 output.own(&format!(", {} AS cf_row{}", self.write.alias, items.rows()));
             }
         });
-        let old = composer.name("old");
+        let old = composer.name(query::OLD);
         let mut update = Output::default();
         update.own(&format!(
             "UPDATE {} AS {} SET ",
@@ -241,7 +242,7 @@ impl<'a> Unified<'_, 'a> {
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         self.old_rows(&mut composer, source, TagVerb::Delete, |_| {});
-        let old = composer.name("old");
+        let old = composer.name(query::OLD);
         let delete = format!(
             "DELETE FROM {} AS {row} USING {old} WHERE {}",
             self.lens.unified,
@@ -262,15 +263,14 @@ impl<'a> Unified<'_, 'a> {
     ) {
         let alias = &self.write.alias;
         let conditions = invert::conditions(&self.scope, self.target);
-        let read = self.lens.read_where(&super::read::texts(&conditions));
-        let read = super::read::only(self.target, read);
+        let read = super::read::only(self.target, self.lens.read_where(&conditions));
         let from = |output: &mut Output| {
-            output.own(" FROM (").own_around(&read, &conditions);
+            output.own(" FROM (").append(read.clone());
             output.own(&format!(") AS {alias}"));
-            if let Some(joined) = self.write.joined() {
+            if let Some(joined) = self.write.clauses.joined() {
                 output.own(", ").client(source, joined);
             }
-            if let Some(condition) = self.write.condition() {
+            if let Some(condition) = self.write.clauses.condition() {
                 output.own(" WHERE (").client(source, condition).own(")");
             }
         };
@@ -285,13 +285,13 @@ impl<'a> Unified<'_, 'a> {
             let mut found = Output::default();
             found.own(&format!("SELECT {}", keys.join(", ")));
             from(&mut found);
-            composer.query("keys", found);
+            composer.query(query::KEYS, found);
         }
         if self.mirrors {
             let locked = self
                 .lens
-                .lock_legacy(&format!("SELECT * FROM {}", composer.name("keys")));
-            composer.once("lock", locked);
+                .lock_legacy(format!("SELECT * FROM {}", composer.name(query::KEYS)));
+            composer.once(query::LOCK, locked);
         }
         let named: Vec<String> = keys
             .iter()
@@ -305,14 +305,14 @@ impl<'a> Unified<'_, 'a> {
         from(&mut old);
         if self.mirrors {
             // Makes the locks on legacy come first.
-            let word = if self.write.condition().is_some() {
+            let word = if self.write.clauses.condition().is_some() {
                 "AND"
             } else {
                 "WHERE"
             };
             old.own(&format!(
                 " {word} (SELECT count(*) FROM {}) >= 0",
-                composer.name("lock")
+                composer.name(query::LOCK)
             ));
         }
         let strength = match verb == TagVerb::Update && !self.keys_may_move(verb) {
@@ -320,7 +320,7 @@ impl<'a> Unified<'_, 'a> {
             false => "UPDATE",
         };
         old.own(&format!(" FOR {strength} OF {alias}"));
-        composer.once("old", old);
+        composer.once(query::OLD, old);
     }
 
     fn key_of(&self, old: &str) -> String {
@@ -345,12 +345,12 @@ impl<'a> Unified<'_, 'a> {
         verb: TagVerb,
     ) -> Composed {
         let loses = verb == TagVerb::Update && self.may_lose();
-        if !self.mirrors && self.write.returning.is_none() && !loses {
+        if !self.mirrors && self.write.clauses.returning.is_none() && !loses {
             return composer.end(unified, Answer::default());
         }
-        let (new, images) = (composer.name("new"), composer.name("img"));
+        let (new, images) = (composer.name(query::NEW), composer.name(query::IMG));
         unified.own(&format!(" RETURNING {}.*", Lens::ROW));
-        let old = composer.name("old");
+        let old = composer.name(query::OLD);
         for name in &self.carried.names {
             unified.own(&format!(", {old}.{name}"));
         }
@@ -358,8 +358,8 @@ impl<'a> Unified<'_, 'a> {
         for (at, _) in (1..).zip(self.lens.key.iter().filter(|_| moves)) {
             unified.own(&format!(", {old}.cf_k{at}"));
         }
-        composer.query("new", unified);
-        composer.query("img", self.read_back(loses, &new));
+        composer.query(query::NEW, unified);
+        composer.query(query::IMG, self.read_back(loses, &new));
         if self.mirrors && verb == TagVerb::Delete {
             composer.call(self.lens.remove_legacy_call(&images));
         } else if moves {

@@ -19,9 +19,7 @@ pub(super) fn unqualify(
         let Some(owner) = owner.filter(|id| is(*id, column)) else {
             continue;
         };
-        let range = column
-            .location()
-            .and_then(|start| scope.tokens.dotted(start, qualifier));
+        let range = scope.tokens.qualifier(column);
         if let Some(range) = range {
             source.edit(range, quote_ident(scope.bound.item(owner).name));
         }

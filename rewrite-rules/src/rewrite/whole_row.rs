@@ -19,8 +19,9 @@
 mod uses;
 
 use std::collections::HashSet;
+use std::ops::Range;
 
-use super::{ManagedRef, Scope, functions};
+use super::{ManagedRef, Scope};
 use crate::lens::{quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
@@ -158,8 +159,8 @@ pub(super) fn keep_name(scope: &Scope<'_>, column: &Tree, source: &mut Source<'_
     let results = scope.statement.get("returning_clause").list("exprs").iter();
     let mut unnamed = results.filter(|result| result.name("name").is_none());
     let named = unnamed.find(|result| std::ptr::eq(result.get("val"), column));
-    let end = named.and_then(|result| functions::end_of_item(scope, result));
-    if let (Some(end), Some(name)) = (end, column.column_parts().last()) {
+    let range = named.and_then(|result| scope.tokens.result(result));
+    if let (Some(Range { end, .. }), Some(name)) = (range, column.column_parts().last()) {
         source.edit(end..end, format!(" AS {}", quote_ident(name)));
     }
 }
@@ -215,12 +216,7 @@ fn replace<'a>(
         if !replaces {
             continue;
         }
-        let parts = found.column.column_parts();
-        let range = found
-            .column
-            .location()
-            .and_then(|start| scope.tokens.dotted(start, parts.len()));
-        let Some(range) = range else {
+        let Some(range) = scope.tokens.column(found.column) else {
             return Err(refuse::unsupported(
                 "this spelling of a whole row",
                 item.name,
@@ -237,7 +233,7 @@ fn replace<'a>(
             unnamed: Some(target),
             ..
         } = found.place
-            && let Some(end) = functions::end_of_item(scope, target)
+            && let Some(Range { end, .. }) = scope.tokens.result(target)
         {
             source.edit(end..end, format!(" AS {}", quote_ident(item.name)));
         }

@@ -47,6 +47,7 @@ use super::unified_first::set_query::{SetQuery, Value};
 use super::unified_first::{self, Unified};
 use super::{ManagedRef, Scope, legacy_first, read};
 use crate::bind::{Referent, column_refs};
+use crate::legend::query;
 use crate::lens::{Call, LegacyColumn, Lens, Written, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
@@ -142,8 +143,8 @@ impl<'a> Images<'_, 'a> {
         unified.images(&mut given, source)?;
         let columns = unified.given_columns()?;
         self.judge_inserted(&mut composer, source, &columns)?;
-        composer.once("given", given);
-        let given = composer.name("given");
+        composer.once(query::GIVEN, given);
+        let given = composer.name(query::GIVEN);
         let conflict = self.scope.statement.get("on_conflict_clause");
         if conflict.int("action") == UPDATE {
             return self.upsert(composer, source, &unified, &arbiter);
@@ -174,17 +175,17 @@ impl<'a> Images<'_, 'a> {
             let mut condition = Output::default();
             condition.own("SELECT");
             self.rows(&mut condition, source);
-            if let Some(text) = self.write.condition() {
+            if let Some(text) = self.write.clauses.condition() {
                 condition.own(" WHERE (").client(source, text).own(")");
             }
-            composer.query("typed", condition);
+            composer.query(query::TYPED, condition);
         }
         self.judge_assignments(&mut composer, source, &assigned, None);
         let (sets, queries) = assigned;
         let mut new = self.new_row(source, &sets);
         new.own(" AS cf_n");
         self.old_rows(&mut composer, source, &look, (&queries, Some(new)));
-        let old = composer.name("old");
+        let old = composer.name(query::OLD);
         let arguments = format!(
             "{}, {}, {}, {}, {}",
             self.array("cf_o", &old),
@@ -226,7 +227,7 @@ impl<'a> Images<'_, 'a> {
     fn delete(&self, mut composer: Composer, source: &mut Source<'a>) -> Composed {
         let look = self.look(source);
         self.old_rows(&mut composer, source, &look, (&[], None));
-        let old = composer.name("old");
+        let old = composer.name(query::OLD);
         let arguments = format!(
             "{}, {}, {}",
             self.array("cf_o", &old),
@@ -252,7 +253,7 @@ impl<'a> Images<'_, 'a> {
         let alias = &self.write.alias;
         let mut old = Output::default();
         old.own("SELECT ");
-        if self.write.joined().is_some() {
+        if self.write.clauses.joined().is_some() {
             // A row that several rows are joined to is written once.
             old.own(&format!("DISTINCT ON ({}) ", self.keys().join(", ")));
         }
@@ -271,7 +272,7 @@ impl<'a> Images<'_, 'a> {
                 }
                 old.own(&format!(
                     " FROM {} AS cf_f CROSS JOIN LATERAL (SELECT {}) AS {alias}{}",
-                    composer.name("found"),
+                    composer.name(query::FOUND),
                     self.lens.image_fields("cf_f.cf_l"),
                     items.from("cf_f")
                 ));
@@ -284,7 +285,7 @@ impl<'a> Images<'_, 'a> {
         for (number, query) in queries.iter().enumerate() {
             query.item(number, &mut old, source);
         }
-        match (look, self.write.condition()) {
+        match (look, self.write.clauses.condition()) {
             (Look::Again(_), condition) => {
                 old.own(
                     " WHERE CASE WHEN cf_f.cf_l IS NULL THEN false \
@@ -301,19 +302,19 @@ impl<'a> Images<'_, 'a> {
             }
             (Look::ByKey | Look::Once, None) => {}
         }
-        composer.once("old", old);
+        composer.once(query::OLD, old);
     }
 
     /// The rows that the statement may write, and what it joins.
     fn rows(&self, output: &mut Output, source: &Source<'_>) {
         output.own(&format!(" FROM ({}) AS {}", self.read(), self.write.alias));
-        if let Some(joined) = self.write.joined() {
+        if let Some(joined) = self.write.clauses.joined() {
             output.own(", ").client(source, joined);
         }
     }
 
     fn read(&self) -> String {
-        read::only(self.target, self.lens.read())
+        read::only(self.target, self.lens.read()).sql
     }
 
     /// `cf_found`: what the statement finds, each row as it was and as it is under its locks.
@@ -328,12 +329,12 @@ impl<'a> Images<'_, 'a> {
         ));
         found.append(self.carried.values.clone());
         self.rows(&mut found, source);
-        if let Some(condition) = self.write.condition() {
+        if let Some(condition) = self.write.clauses.condition() {
             found.own(" WHERE (").client(source, condition).own(")");
         }
         // In which all lock.
         found.own(&format!(" ORDER BY {}) AS cf_f", self.keys().join(", ")));
-        composer.once("found", found);
+        composer.once(query::FOUND, found);
     }
 
     /// The key's columns by the client's name of the table.
@@ -409,11 +410,11 @@ impl<'a> Images<'_, 'a> {
         images: Output,
         (verb, sets): (TagVerb, &[Set<'_, 'a>]),
     ) -> Composed {
-        composer.once("img", images);
-        let images = composer.name("img");
+        composer.once(query::IMG, images);
+        let images = composer.name(query::IMG);
         // Inside of a WITH that nobody reads it would not be run otherwise.
         composer.call(format!("(SELECT count(*) FROM {images}) >= 0"));
-        if self.write.returning.is_none() {
+        if self.write.clauses.returning.is_none() {
             return composer.select(self.write, source, &images, verb);
         }
         // An image keeps values that the legacy column would cut: its types have no length.
@@ -424,7 +425,7 @@ impl<'a> Images<'_, 'a> {
         let rows = if self.carried.is_empty() {
             typed
         } else {
-            self.with_carried(&typed, &composer.name("old"), sets)
+            self.with_carried(&typed, &composer.name(query::OLD), sets)
         };
         composer.select_rows(self.write, source, &rows, &self.carried, verb)
     }
@@ -456,7 +457,7 @@ impl<'a> Images<'_, 'a> {
     fn goes_by_key(&self) -> bool {
         let condition = self.scope.statement.get("where_clause");
         let keys: Vec<&str> = self.lens.key_columns().map(|c| c.name.as_str()).collect();
-        self.write.joined().is_none()
+        self.write.clauses.joined().is_none()
             && condition.find("SubLink").is_none()
             && column_refs(condition, true).into_iter().all(|column| {
                 let item = self.target.item;

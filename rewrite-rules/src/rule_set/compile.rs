@@ -14,7 +14,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
-use crate::lens::{Composed, Constant, LegacyColumn, Lens, TableName, Visible, WhenHidden};
+use crate::lens::{Composed, Constant, LegacyColumn, Lens, Over, TableName, Visible, WhenHidden};
 use crate::phase::Phase;
 use crate::rule_file::{Instance, RuleFile, TablePart, line_and_column};
 use crate::rule_sql;
@@ -313,8 +313,8 @@ impl Reader<'_> {
 
     /// The condition, with what a value of the legacy columns means to it.
     fn visible(&mut self, sql: &Spanned<String>, columns: &[LegacyColumn]) -> Option<Visible> {
-        let mut visible = rule_sql::qualify(sql.get_ref(), Visible::ROW, None)
-            .map(|(sql, reads)| Visible::new(sql, reads))
+        let mut visible = rule_sql::qualify(sql.get_ref(), Over::HERE, None)
+            .map(|(sql, reads)| Visible::new(&sql, reads))
             .map_err(|error| self.sql_error(sql, &error))
             .ok()?;
         for column in columns {

@@ -15,7 +15,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Location, Token};
 
 use super::{SqlError, ended, folded, parser, qualify};
-use crate::lens::Generated;
+use crate::lens::{Generated, Over};
 
 /// What stands behind a column's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -193,7 +193,7 @@ fn behind_the_name(
                 generated_keyword: _,
             } => {
                 let is = match (generation_expr, generated_as) {
-                    (Some(sql), _) => Generated::Expression(sql.to_string()),
+                    (Some(sql), _) => Generated::Expression(Over::of(&sql.to_string())),
                     (None, as_identity) => Generated::Identity {
                         always: as_identity == GeneratedAs::Always,
                     },
@@ -407,7 +407,7 @@ mod tests {
         let expected = [
             identity(true),
             identity(false),
-            Some(Generated::Expression("lower(d)".to_owned())),
+            Some(Generated::Expression(Over::of("lower(d)"))),
             None,
         ];
         assert_eq!(found, expected);

@@ -184,6 +184,10 @@ SELECT email, role, margin_value, is_active, metadata FROM iso_agents WHERE emai
 SELECT count(*) FROM iso_agents WHERE email = $1 \bind NULL \g
 SELECT count(*) FROM iso_agents WHERE email = $1 \bind '' \g
 
+-- reserved words behind a dot and as labels
+SELECT a.email AS from, m.where, a.role case, CASE WHEN m.returning THEN m.end END end FROM iso_agents a JOIN (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m ON a.email = m.from WHERE m.returning IS DISTINCT FROM false AND m.where > '' GROUP BY a.email, a.role, m.where, m.returning, m.end HAVING bool_and(m.returning) ORDER BY m.where LIMIT 1;
+SELECT full_name AS where FROM iso_agents WHERE email = (SELECT m.from FROM (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m) AND (SELECT m.returning FROM (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m) FOR UPDATE;
+
 -- ------------------------------------------------------------------------------------- errors of reads
 
 -- an unknown column
@@ -277,6 +281,15 @@ INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES (left(gen_random
 
 -- INSERT beside hidden rows
 INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('ka', 'customer.9@example.com', 'A');
+
+-- INSERT with reserved words behind a dot and as labels
+INSERT INTO iso_agents (clerk_user_id, email, full_name) SELECT m.where AS on, 'reserved@example.com' AS conflict, m.where case FROM (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m WHERE m.returning ORDER BY m.end RETURNING email AS returning, full_name AS where;
+INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('r1', 'reserved.1@example.com', (SELECT m.where AS from FROM (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m));
+
+-- INSERT of VALUES that are a query
+INSERT INTO iso_agents (clerk_user_id, email, full_name) (VALUES ('r1', 'reserved.1@example.com', 'one'), ('r2', 'reserved.2@example.com', 'two')) RETURNING email;
+INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('r3', 'reserved.3@example.com', 'one'), ('r4', 'reserved.4@example.com', 'two') ORDER BY 2 DESC LIMIT 1 RETURNING email;
+INSERT INTO iso_agents (clerk_user_id, email, full_name) WITH w AS (SELECT 'r5' AS k) VALUES ((TABLE w), 'reserved.5@example.com', 'five') RETURNING email;
 
 -- -------------------------------------------------------------------------------------- ON CONFLICT
 
@@ -383,6 +396,9 @@ INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('x', 'x@example
 
 -- a hidden row in the way
 INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('x', 'fix.1@example.com', 'X') ON CONFLICT (email) DO UPDATE SET email = 'x1@example.com' RETURNING email;
+
+-- DO UPDATE with reserved words behind a dot and as labels
+INSERT INTO iso_agents (clerk_user_id, email, full_name) SELECT m.where do, m.from AS conflict, m.where set FROM (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m ON CONFLICT (email) DO UPDATE SET full_name = (SELECT m.where AS where FROM (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m), margin_value = CASE WHEN iso_agents.is_active THEN 2 ELSE 3 END WHERE (SELECT m.returning FROM (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m) RETURNING full_name AS returning, margin_value;
 
 -- --------------------------------------------------------------------------------- errors of INSERT
 
@@ -557,6 +573,11 @@ UPDATE iso_agents a SET email = CASE a.email WHEN 'fix.1@example.com' THEN 'fix.
 UPDATE iso_agents SET email = 'free@example.com' WHERE email = 'fix.1@example.com';
 UPDATE iso_agents SET email = 'fix.1@example.com' WHERE email = 'fix.2@example.com' RETURNING email;
 
+-- UPDATE with reserved words behind a dot and as labels
+UPDATE iso_agents SET full_name = m.where FROM (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m WHERE iso_agents.email = m.from AND m.returning RETURNING m.where AS where, full_name, m.end end;
+UPDATE iso_agents AS set SET full_name = CASE WHEN m.returning THEN m.where ELSE 'none' END, margin_value = m.end FROM (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m JOIN (SELECT 1 AS "on") n ON n.on = m.end WHERE set.email = m.from;
+UPDATE iso_agents SET (full_name, margin_value) = (SELECT m.where AS from, m.end FROM (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m WHERE m.returning) WHERE email = 'fix.1@example.com' RETURNING full_name AS set, margin_value;
+
 -- --------------------------------------------------------------------------------- errors of UPDATE
 
 -- UPDATE to a unique value that is taken
@@ -646,6 +667,9 @@ DELETE FROM iso_agents USING iso_agents WHERE true;
 DELETE FROM iso_agents WHERE id = '00000000-0000-4000-8000-000000000001';
 INSERT INTO iso_agents (id, clerk_user_id, email, full_name) VALUES ('00000000-0000-4000-8000-000000000001', 'fix_1', 'fix.1@example.com', 'again') RETURNING id, role, full_name;
 
+-- DELETE with reserved words behind a dot and as labels
+DELETE FROM iso_agents AS a USING (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m WHERE a.email = m.from AND m.returning IS DISTINCT FROM false RETURNING a.email AS from, m.where case, CASE WHEN m.returning THEN m.end END AS when;
+
 -- -------------------------------------------------------------------------------------- MERGE (17)
 
 -- MERGE that updates (17)
@@ -703,6 +727,9 @@ MERGE INTO iso_agents a USING (VALUES ('n@example.com')) v (e) ON a.email = v.e 
 -- MERGE into a neighbour
 MERGE INTO client_profiles c USING iso_agents a ON c.iso_agent_id = a.id AND a.role = 'operator' WHEN MATCHED THEN UPDATE SET notes = a.email;
 SELECT company_name, notes FROM client_profiles WHERE notes IS NOT NULL ORDER BY 1;
+
+-- MERGE with reserved words behind a dot and as labels (17)
+MERGE INTO iso_agents AS matched USING (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m JOIN (SELECT 1 AS "on") n ON n.on = m.end ON matched.email = m.from AND m.returning WHEN MATCHED AND CASE WHEN m.end = 1 THEN m.returning END THEN UPDATE SET full_name = m.where, margin_value = CASE m.end WHEN 1 THEN m.end END WHEN NOT MATCHED AND m.returning THEN INSERT (clerk_user_id, email, full_name) VALUES (m.where, m.from, m.where) RETURNING m.where AS returning, matched.full_name;
 
 -- --------------------------------------------------------------------------------------------- COPY
 
@@ -816,6 +843,9 @@ WITH w AS (INSERT INTO iso_agents (id, clerk_user_id, email, full_name) VALUES (
 
 -- writes in WITH as PostgREST sends them
 WITH pgrst_source AS (UPDATE "public"."iso_agents" SET "is_active" = "pgrst_body"."is_active" FROM (SELECT $1::json AS json_data) pgrst_payload, LATERAL (SELECT "is_active" FROM json_to_record(pgrst_payload.json_data) AS _ ("is_active" boolean)) pgrst_body WHERE "public"."iso_agents"."clerk_user_id" = $2 RETURNING "public"."iso_agents"."role", "public"."iso_agents"."is_active") SELECT json_agg(pgrst_source)::text FROM pgrst_source \bind '{"is_active": false}' 'fix_1' \g
+
+-- a write in WITH with reserved words behind a dot and as labels
+WITH x AS (UPDATE iso_agents SET full_name = m.where FROM (SELECT 'fix.1@example.com' AS "from", 'Reserved' AS "where", true AS "returning", 1 AS "end") m WHERE iso_agents.email = m.from RETURNING m.where AS from, email AS where) SELECT x.from, x.where FROM x;
 
 -- ----------------------------------------------------------------------- writes of others that read it
 

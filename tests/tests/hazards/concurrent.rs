@@ -321,7 +321,7 @@ async fn a_locking_read_over_both_sides_is_impossible_and_ours_locks_legacy() {
     let (_proxy, reader, direct) = unfilled(&world, "locking", Phase::DualRead).await;
     let naive = format!(
         "SELECT * FROM ({}) AS t FOR UPDATE",
-        lens().read_with_fallback(&[])
+        lens().read_with_fallback()
     );
     let refused = direct.batch_execute(&naive).await.unwrap_err();
     assert_eq!(code(&refused), &SqlState::FEATURE_NOT_SUPPORTED);

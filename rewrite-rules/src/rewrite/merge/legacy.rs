@@ -13,7 +13,8 @@
 //!
 //! Rows that go are removed first: one that comes may have a unique value of theirs.
 
-use super::{Joined, Merge, check_keys, returning};
+use super::{Joined, check_keys, returning};
+use crate::legend::query;
 use crate::lens::Work;
 use crate::rewrite::clauses::Write;
 use crate::rewrite::compose::{Composed, Composer};
@@ -30,13 +31,13 @@ pub(in crate::rewrite) fn compose<'a>(
     mut composer: Composer,
 ) -> Result<Composed, Refusal> {
     let lens = target.managed.lens;
-    let merge = Merge::of(scope, target, write)?;
-    check_keys(&merge, target)?;
-    let joined = Joined::of(scope, target, write.returning.is_some(), source);
+    let merge = &write.clauses.merge;
+    check_keys(merge, target)?;
+    let joined = Joined::of(scope, target, write.clauses.returning.is_some(), source);
     returning(scope, target, (write, &joined, "cf_all"), source)?;
 
     let mut statement = Output::default();
-    statement.client(source, write.body.clone());
+    statement.client(source, write.clauses.body.clone());
     composer.own_merge(statement, (write, &joined), &lens.legacy);
 
     let record = target.managed.migration.on_unified_error() == OnUnifiedError::Record;
@@ -49,7 +50,7 @@ pub(in crate::rewrite) fn compose<'a>(
         format!(
             "(SELECT {}(array_agg({row}), {record}) FROM {} WHERE cf_action {sign} 'DELETE')",
             lens.function_name(work),
-            composer.name("new")
+            composer.name(query::NEW)
         )
     };
     let (remove, put) = (call(Work::Remove, "="), call(Work::Put, "<>"));
@@ -62,7 +63,7 @@ pub(in crate::rewrite) fn compose<'a>(
         }
         (false, true) => {
             let put = lens.put_from(&composer.merged(None));
-            composer.query("put", put);
+            composer.query(query::PUT, put);
         }
     }
     Ok(composer.select_own_merge(source, (write, &joined)))

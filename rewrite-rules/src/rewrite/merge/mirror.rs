@@ -14,7 +14,8 @@
 //! `merge_action()` does not tell which of several UPDATE actions it was, so all of them must set
 //! the same columns then.
 
-use super::{Action, Joined, Merge, When, check_keys, returning};
+use super::{Joined, check_keys, returning};
+use crate::legend::query;
 use crate::lens::Lens;
 use crate::phase::Phase;
 use crate::refuse;
@@ -24,6 +25,8 @@ use crate::rewrite::mirror::{changed, moves_rows};
 use crate::rewrite::{ManagedRef, Scope};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::text::clauses::Merge;
+use crate::text::clauses::merge::{Action, When};
 
 /// `None` when it needs nothing on the other side.
 pub(in crate::rewrite) fn compose<'a>(
@@ -34,10 +37,10 @@ pub(in crate::rewrite) fn compose<'a>(
     mut composer: Composer,
 ) -> Result<Option<Composed>, Refusal> {
     let lens = target.managed.lens;
-    let merge = Merge::of(scope, target, write)?;
-    check_keys(&merge, target)?;
+    let merge = &write.clauses.merge;
+    check_keys(merge, target)?;
     let full = target.managed.migration.phase == Phase::UnifiedRead;
-    let carried = Carried::of(&merge, lens);
+    let carried = Carried::of(merge, lens);
     if !full && carried.differ {
         return Err(refuse::unsupported(
             "MERGE into the unified table with UPDATE actions that set different columns, before \
@@ -50,18 +53,18 @@ pub(in crate::rewrite) fn compose<'a>(
     if !full && nothing && !carried.inserts && !merge.deletes() {
         return Ok(None);
     }
-    let joined = Joined::of(scope, target, write.returning.is_some(), source);
+    let joined = Joined::of(scope, target, write.clauses.returning.is_some(), source);
     returning(scope, target, (write, &joined, "cf_all"), source)?;
 
     let was = !full && carried.moves;
-    lock(&mut composer, (&merge, write, lens), source, was);
-    let behind = composer.name(if was { "was" } else { "lock" });
-    let statement = Composer::merge_behind(source, write, &merge, &behind);
+    lock(&mut composer, (merge, write, lens), source, was);
+    let behind = composer.name(if was { query::WAS } else { query::LOCK });
+    let statement = Composer::merge_behind(source, write, &behind);
     composer.own_merge(statement, (write, &joined), &lens.unified);
     if full {
-        put_full(&mut composer, &merge, lens, carried.moves);
+        put_full(&mut composer, merge, lens, carried.moves);
     } else {
-        put_changed(&mut composer, &merge, lens, &carried);
+        put_changed(&mut composer, merge, lens, &carried);
     }
     Ok(Some(composer.select_own_merge(source, (write, &joined))))
 }
@@ -85,12 +88,12 @@ impl<'l> Carried<'l> {
             inserts: false,
         };
         let mut first = true;
-        for clause in &merge.clauses {
-            carried.inserts |= matches!(clause.action, Action::Insert(_));
-            if !matches!(clause.action, Action::Update(_)) {
+        for arm in &merge.arms {
+            carried.inserts |= matches!(arm.action, Action::Insert(_));
+            if !matches!(arm.action, Action::Update(_)) {
                 continue;
             }
-            let targets = clause.tree.list("target_list").iter();
+            let targets = arm.tree.list("target_list").iter();
             let set: Vec<&str> = targets.map(|target| target.text("name")).collect();
             let columns = changed(lens, &set);
             carried.moves |= moves_rows(lens, &set);
@@ -125,15 +128,15 @@ fn lock(
         rows
     };
     let keys = found(&lens.legacy_key_of(&write.alias));
-    composer.once("lock", lens.lock_legacy(&keys.sql));
+    composer.once(query::LOCK, lens.lock_legacy(keys));
     if was {
         let mut rows = found(&lens.was_shown(&write.alias));
         rows.own(&format!(
             " WHERE (SELECT count(*) FROM {}) >= 0 FOR UPDATE OF {}",
-            composer.name("lock"),
+            composer.name(query::LOCK),
             write.alias
         ));
-        composer.once("was", rows);
+        composer.once(query::WAS, rows);
     }
 }
 
@@ -161,15 +164,18 @@ fn put_changed(composer: &mut Composer, merge: &Merge<'_>, lens: &Lens, carried:
     let (inserted, updated, gone) = (images("INSERT"), images("UPDATE"), images("DELETE"));
     let hidden = lens.hidden_from(&composer.merged(None));
     if carried.inserts {
-        composer.query("put", lens.insert_legacy_from(&inserted));
+        composer.query(query::PUT, lens.insert_legacy_from(&inserted));
     }
     if !carried.columns.is_empty() {
-        composer.query("upd", lens.update_legacy_from(&updated, &carried.columns));
+        composer.query(
+            query::UPD,
+            lens.update_legacy_from(&updated, &carried.columns),
+        );
     }
     if carried.moves {
-        let shown = lens.shown_among(&composer.merged(Some("UPDATE")), &composer.name("was"));
+        let shown = lens.shown_among(&composer.merged(Some("UPDATE")), &composer.name(query::WAS));
         let shown = format!("({})", lens.read_from(&shown));
-        composer.query("shown", lens.put_legacy_from(&shown, Some(&[])));
+        composer.query(query::SHOWN, lens.put_legacy_from(&shown, Some(&[])));
         composer.call(lens.hide_legacy_call(&format!("({hidden})")));
     }
     if merge.deletes() {

@@ -106,11 +106,7 @@ fn add(
     let Some(key) = keys.next_back().and_then(|key| grouped.get(key)) else {
         return;
     };
-    let parts = key.column_parts().len();
-    let Some(range) = key
-        .location()
-        .and_then(|start| scope.tokens.dotted(start, parts))
-    else {
+    let Some(range) = scope.tokens.column(key) else {
         return;
     };
     let depend = lens.columns.iter().zip(&called).filter(|(column, name)| {

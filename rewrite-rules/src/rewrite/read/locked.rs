@@ -14,9 +14,7 @@
 //! rows as they are then. Their condition is looked at again, as PostgreSQL does with a row that
 //! changed while it was waited for; hence nothing in it may be told apart by how often it is run.
 
-use std::ops::Range;
-
-use super::{ManagedRef, Scope, invert, only, reference_range, relation, texts};
+use super::{ManagedRef, Scope, invert, only, reference_range, relation};
 use crate::bind::functions::{self, in_catalog};
 use crate::lens::{Call, Lens, quote_ident};
 use crate::phase::Phase;
@@ -25,11 +23,6 @@ use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tree::Tree;
 use pg_query::protobuf::{AExprKind, BoolExprType, LockClauseStrength, LockWaitPolicy};
-
-/// What ends a WHERE.
-const BEHIND_WHERE: [&str; 8] = [
-    "group", "having", "window", "order", "limit", "offset", "fetch", "for",
-];
 
 /// A locking SELECT from one table, whose rows a function can lock.
 pub(super) struct Locked<'a> {
@@ -85,12 +78,7 @@ impl<'a> Locked<'a> {
             return refuse("with NOWAIT or SKIP LOCKED");
         }
         let range = reference_range(scope, found)?;
-        let before = scope.tokens.tokens.iter().rev();
-        let mut before = before.skip_while(|token| token.start >= range.start);
-        if before
-            .next()
-            .is_some_and(|token| scope.tokens.is_word(token, "table"))
-        {
+        if scope.tokens.word_before("table", range.start).is_some() {
             return refuse("by TABLE");
         }
         if found.table.renames_columns() {
@@ -137,7 +125,7 @@ impl<'a> Locked<'a> {
             lens.call_name(Call::Lock),
             lens.image_row(&alias),
             keys.join(", "),
-            only(found, lens.read()),
+            only(found, lens.read()).sql,
         ));
         self.condition(scope, found, &mut with, source)?;
         with.own(&format!("), {mirrors}) AS {})", Lens::IMAGE));
@@ -163,29 +151,25 @@ impl<'a> Locked<'a> {
         found: &ManagedRef<'a>,
         source: &mut Source<'a>,
     ) -> Result<(), Refusal> {
-        const KEYS: &str = "cf keys";
         let lens = found.managed.lens;
         let alias = quote_ident(found.table.refname());
         let range = reference_range(scope, found)?;
         let keys = lens.legacy_key();
         let keys: Vec<String> = keys.iter().map(|key| format!("{alias}.{key}")).collect();
         let conditions = invert::conditions(scope, found);
-        let read = only(
-            found,
-            relation(lens, found.managed.migration.phase, &texts(&conditions)),
-        );
-        let lock = lens.lock_legacy(KEYS);
-        let (before, behind) = lock.split_once(KEYS).unwrap_or_default();
+        let phase = found.managed.migration.phase;
+        let read = only(found, relation(lens, phase, &conditions));
+        let mut rows = Output::from(format!(
+            "SELECT {} FROM ({}) AS {alias}",
+            keys.join(", "),
+            only(found, lens.read()).sql
+        ));
+        self.condition(scope, found, &mut rows, source)?;
         let mut with = Output::default();
-        with.own("(SELECT * FROM (")
-            .own_around(&read, &conditions)
-            .own(&format!(
-                ") AS {alias} WHERE (SELECT count(*) FROM ({before}SELECT {} FROM ({}) AS {alias}",
-                keys.join(", "),
-                only(found, lens.read())
-            ));
-        self.condition(scope, found, &mut with, source)?;
-        with.own(&format!("{behind}) AS cf_l) >= 0)"));
+        with.own("(SELECT * FROM (").append(read);
+        with.own(&format!(") AS {alias} WHERE (SELECT count(*) FROM ("))
+            .append(lens.lock_legacy(rows))
+            .own(") AS cf_l) >= 0)");
         if found.table.alias().is_none() {
             with.own(&format!(" AS {alias}"));
         }
@@ -205,7 +189,7 @@ impl<'a> Locked<'a> {
             return Ok(());
         }
         let range = reference_range(scope, found)?;
-        let condition = condition(scope, &range).ok_or_else(|| {
+        let condition = scope.tokens.where_behind(range.start).ok_or_else(|| {
             refuse::unsupported(
                 "this spelling of WHERE",
                 &found.table_name(),
@@ -253,25 +237,6 @@ fn locks(item: &Tree, table: &Tree) -> bool {
             }
             _ => false,
         }
-}
-
-/// Where the condition stands, behind the one table of FROM.
-fn condition(scope: &Scope<'_>, table: &Range<usize>) -> Option<Range<usize>> {
-    let tokens = scope.tokens;
-    let behind = tokens
-        .tokens
-        .partition_point(|token| token.start < table.end);
-    let first = tokens.word("where", behind)? + 1;
-    // `t.order` is a column.
-    let ends = |at: &usize| !tokens.is_symbol(&tokens.tokens[at - 1], ".");
-    let end = BEHIND_WHERE.iter().filter_map(|word| {
-        let mut found = tokens.word(word, first);
-        while let Some(at) = found.filter(|at| !ends(at)) {
-            found = tokens.word(word, at + 1);
-        }
-        found
-    });
-    Some(tokens.slice(first..end.min()?).extent())
 }
 
 /// Whether a condition asks for a value of a column: only so are the rows that LIMIT leaves out, and

@@ -85,17 +85,10 @@ fn qualify<'a>(
     found: &ManagedRef<'a>,
     source: &mut Source<'a>,
 ) -> Result<(), Refusal> {
-    let node = found.table.node;
-    let parts = 1
-        + usize::from(node.name("schemaname").is_some())
-        + usize::from(node.name("catalogname").is_some());
-    let range = node
-        .location()
-        .and_then(|start| scope.tokens.dotted(start, parts))
-        .ok_or_else(|| {
-            let table = found.table_name();
-            refuse::unsupported("this spelling of the name", &table, "Write schema.table.")
-        })?;
+    let range = scope.tokens.relation(found.table.node).ok_or_else(|| {
+        let table = found.table_name();
+        refuse::unsupported("this spelling of the name", &table, "Write schema.table.")
+    })?;
     source.edit(range, found.managed.table.sql());
     Ok(())
 }

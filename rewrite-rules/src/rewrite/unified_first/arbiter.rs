@@ -56,8 +56,9 @@ impl Unified<'_, '_> {
             output.own(&format!(" ON CONSTRAINT {}", quote_ident(unified)));
             return Ok(());
         }
-        let parts = self.write.insert_parts().1.and_then(Target::of);
-        let Some(parts) = parts else {
+        let conflict = self.write.clauses.insert.conflict.as_ref();
+        let target = conflict.and_then(|conflict| Some((conflict.elements?, conflict.predicate)));
+        let Some((elements, predicate)) = target else {
             return Err(self.refused("this ON CONFLICT", "Write it plainly."));
         };
         if column_refs(infer, true).len() > NAMES_MAX {
@@ -68,19 +69,16 @@ impl Unified<'_, '_> {
         }
         // Edits of these places alone: elsewhere the same text may have to stay.
         let mut edited = source.clone();
-        let texts = parts.elements.split();
+        let texts = elements.split();
         for (element, text) in infer.list("index_elems").iter().zip(&texts) {
             self.element(element, text, &mut edited)?;
         }
-        output
-            .own(" (")
-            .client(&edited, parts.elements.extent())
-            .own(")");
+        output.own(" (").client(&edited, elements.extent()).own(")");
         // Unified has an index on exactly the key, and no other is asked for.
         let visible = self.lens.visible.as_ref();
-        let visible = visible.filter(|_| parts.predicate.is_some() || !self.is_key(infer));
+        let visible = visible.filter(|_| predicate.is_some() || !self.is_key(infer));
         let visible = visible.map(Visible::of_columns);
-        match (parts.predicate, visible) {
+        match (predicate, visible) {
             (None, None) => {}
             (None, Some(visible)) => _ = output.own(&format!(" WHERE ({visible})")),
             (Some(predicate), visible) => {
@@ -222,15 +220,13 @@ impl Unified<'_, '_> {
         if constant.is("ParamRef") {
             // A value by the time that a plan is made for it.
             let value = format!("{}::{}", tokens.str(token), column.sql_type);
-            let unified = format!("({})", column.search_value(&value));
+            let unified = format!("({})", column.search_value(value).sql);
             return Some((token.start..token.end, unified));
         }
         if !constant.is("AConst") {
             return None;
         }
-        let escaped = tokens.tokens.get(at + 1);
-        let plain = tokens.first(token) == '\''
-            && !escaped.is_some_and(|next| tokens.is_word(next, "uescape"));
+        let plain = tokens.first(token) == '\'';
         let text = constant.get("val").text("sval");
         let (_, unified) = column
             .values
@@ -266,10 +262,7 @@ impl Unified<'_, '_> {
     }
 
     fn rename(&self, node: &Tree, column: &LegacyColumn, edited: &mut Source<'_>) {
-        let parts = node.column_parts().len();
-        let at = node.location();
-        let range = at.and_then(|at| self.scope.tokens.dotted(at, parts));
-        if let Some(range) = range {
+        if let Some(range) = self.scope.tokens.column(node) {
             // Its table's name may have been replaced.
             edited.clear(&range);
             edited.edit(range, quote_ident(&column.unified));
@@ -317,22 +310,4 @@ pub(in crate::rewrite) fn has_target(scope: &Scope<'_>) -> Result<(), Refusal> {
         hint: "For example, ON CONFLICT (column_name).".to_owned(),
         position: clause.location().and_then(|at| scope.position(at)),
     })
-}
-
-/// What stands between ON CONFLICT and DO.
-pub(in crate::rewrite) struct Target<'a> {
-    elements: Tokens<'a>,
-    pub predicate: Option<Tokens<'a>>,
-}
-
-impl<'a> Target<'a> {
-    pub fn of(clause: Tokens<'a>) -> Option<Target<'a>> {
-        let (elements, close) = clause.parenthesised(2)?;
-        let end = clause.word("do", close)?;
-        let word = clause.word("where", close).filter(|&word| word < end);
-        Some(Target {
-            elements,
-            predicate: word.map(|word| clause.slice(word + 1..end)),
-        })
-    }
 }

@@ -4,8 +4,9 @@ use super::Unified;
 use super::set_query::{SetQuery, Value};
 use crate::lens::LegacyColumn;
 use crate::refuse;
-use crate::rewrite::expression::{is_default, unrowed, values_of_assignment};
+use crate::rewrite::expression::{first_of_value, is_default};
 use crate::statement::Refusal;
+use crate::text::clauses::Assignment;
 use crate::tokens::Tokens;
 use crate::tree::Tree;
 
@@ -22,9 +23,8 @@ pub(in crate::rewrite) struct OnConflict<'s, 'a> {
 impl<'a> Unified<'_, 'a> {
     /// What an UPDATE sets.
     pub(in crate::rewrite) fn assignments(&self) -> Result<Assignments<'_, 'a>, Refusal> {
-        let items = self.write.assignments();
-        let items = items.map(|tokens| tokens.split()).unwrap_or_default();
-        self.assignments_to(self.scope.statement.list("target_list"), &items)
+        let targets = self.scope.statement.list("target_list");
+        self.assignments_to(targets, &self.write.clauses.assignments)
     }
 
     /// The same of ON CONFLICT DO UPDATE, and its condition.
@@ -32,21 +32,17 @@ impl<'a> Unified<'_, 'a> {
         &self,
     ) -> Result<OnConflict<'_, 'a>, Refusal> {
         let tree = self.scope.statement.get("on_conflict_clause");
-        let (_, clause) = self.write.insert_parts();
-        let set = clause.and_then(|clause| Some((clause, clause.word("set", 0)?)));
-        let Some((clause, set)) = set else {
+        let Some(conflict) = &self.write.clauses.insert.conflict else {
             return Err(refuse::unsupported(
                 "this ON CONFLICT",
                 &self.target.table_name(),
                 "Write it plainly.",
             ));
         };
-        let end = clause.tokens.len();
-        let condition = clause.word("where", set);
-        let items = clause.slice(set + 1..condition.unwrap_or(end)).split();
+        let targets = tree.list("target_list");
         Ok(OnConflict {
-            assigned: self.assignments_to(tree.list("target_list"), &items)?,
-            condition: condition.map(|word| clause.slice(word + 1..end)),
+            assigned: self.assignments_to(targets, &conflict.assignments)?,
+            condition: conflict.condition,
         })
     }
 
@@ -54,7 +50,7 @@ impl<'a> Unified<'_, 'a> {
     pub(super) fn assignments_to(
         &self,
         targets: &[Tree],
-        items: &[Tokens<'a>],
+        items: &[Assignment<'a>],
     ) -> Result<Assignments<'_, 'a>, Refusal> {
         let refuse = |what: &str| {
             Err(refuse::unsupported(
@@ -67,17 +63,17 @@ impl<'a> Unified<'_, 'a> {
         let mut values = Vec::new();
         let mut queries: Vec<SetQuery<'a>> = Vec::new();
         for item in items {
-            if let Some(value) = unrowed(item) {
+            if let Some(value) = item.unrowed() {
                 return Err(Refusal {
                     sqlstate: "0A000",
                     message: "source for a multiple-column UPDATE item must be a sub-SELECT or \
                               ROW() expression"
                         .to_owned(),
                     hint: String::new(),
-                    position: self.scope.position(value),
+                    position: self.scope.position(first_of_value(&value)),
                 });
             }
-            match (values_of_assignment(item), SetQuery::of(item)) {
+            match (item.values(), SetQuery::of(item)) {
                 (Some(found), _) => values.extend(found.into_iter().map(Value::Expression)),
                 (None, Some(found)) => {
                     let query = queries.len();

@@ -209,7 +209,7 @@ impl<'a> Unified<'_, 'a> {
             if !read.values.is_empty() {
                 value = format!("({value})");
             }
-            let range = self.scope.tokens.dotted(column.location()?, parts.len())?;
+            let range = self.scope.tokens.column(column)?;
             edited.edit(range, value);
         }
         Some(edited)

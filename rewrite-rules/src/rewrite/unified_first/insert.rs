@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use super::Unified;
 use super::generated::Overriding;
 use super::target::Place;
+use crate::legend::query;
 use crate::lens::{Generated, LegacyColumn, Lens, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::{
@@ -128,21 +129,20 @@ impl<'a> Unified<'_, 'a> {
             };
         });
         statement.own(" FROM ");
-        let conflict = self.images(&mut statement, source)?;
+        self.images(&mut statement, source)?;
         let source: &Source<'_> = source;
-        if conflict.is_some() {
+        if self.write.clauses.insert.conflict.is_some() {
             self.conflict(&mut statement, source)?;
         }
         Ok(self.finish_insert(composer, statement, source))
     }
 
-    /// The client's rows as legacy row images, a relation called [`Lens::IMAGE`]; returns its ON
-    /// CONFLICT clause.
+    /// The client's rows as legacy row images, a relation called [`Lens::IMAGE`].
     pub(in crate::rewrite) fn images(
         &self,
         output: &mut Output,
         source: &mut Source<'a>,
-    ) -> Result<Option<Tokens<'a>>, Refusal> {
+    ) -> Result<(), Refusal> {
         let named = self.scope.statement.list("cols");
         let columns = self.columns_named(named)?;
         let places = self.places(named)?;
@@ -169,20 +169,18 @@ impl<'a> Unified<'_, 'a> {
                 used: true,
             })
             .collect();
-        let (values, conflict) = self.write.insert_parts();
+        let insert = &self.write.clauses.insert;
         let select = self.scope.statement.get("select_stmt");
         let given = self.used(given, select)?;
         self.type_select_items(select, &given, source);
         let source: &Source<'_> = source;
-        match values {
-            Some(values) if !select.list("values_lists").is_empty() => {
-                self.values(output, source, &values, &given)?;
-            }
-            Some(query) if select.exists() => {
+        match insert.source {
+            Some(_) if insert.gives_rows => self.values(output, source, &given)?,
+            Some(query) => {
                 self.counted(select)?;
                 self.query(output, source, &query, &given);
             }
-            _ => {
+            None => {
                 let defaults: Vec<String> = self.lens.columns.iter().map(default_value).collect();
                 output.own(&format!("(VALUES ({}))", defaults.join(", ")));
             }
@@ -190,7 +188,7 @@ impl<'a> Unified<'_, 'a> {
         let names = self.lens.columns.iter().map(|c| quote_ident(&c.name));
         let names: Vec<String> = names.chain(parts(&given).map(|(at, _)| part(at))).collect();
         output.own(&format!(" AS {}({})", Lens::IMAGE, names.join(", ")));
-        Ok(conflict)
+        Ok(())
     }
 
     /// Which of the values are used, of columns that fill themselves.
@@ -230,13 +228,13 @@ impl<'a> Unified<'_, 'a> {
         source: &Source<'_>,
     ) -> Composed {
         let loses = self.lens.may_lose(self.lens.columns.iter());
-        if !self.mirrors && self.write.returning.is_none() && !loses {
+        if !self.mirrors && self.write.clauses.returning.is_none() && !loses {
             return composer.end(statement, Answer::default());
         }
         statement.own(&format!(" RETURNING {}.*", self.write.alias));
-        composer.query("new", statement);
-        let (new, images) = (composer.name("new"), composer.name("img"));
-        composer.query("img", self.read_back(loses, &new));
+        composer.query(query::NEW, statement);
+        let (new, images) = (composer.name(query::NEW), composer.name(query::IMG));
+        composer.query(query::IMG, self.read_back(loses, &new));
         if self.mirrors {
             composer.call(self.lens.put_legacy_call(&images));
         }
@@ -273,24 +271,19 @@ impl<'a> Unified<'_, 'a> {
         Ok(columns)
     }
 
-    /// Whether the rows come from a query, not from VALUES.
-    fn gives_query(&self) -> bool {
-        let select = self.scope.statement.get("select_stmt");
-        select.exists() && select.list("values_lists").is_empty()
-    }
-
     /// Where the value for a column stands in an INSERT of one row, or of what a query gives.
     fn only_value(&self, column: &LegacyColumn) -> Option<usize> {
         let given = self.given_columns().ok()?;
         let at = given.iter().position(|given| given.name == column.name)?;
-        let (values, _) = self.write.insert_parts();
+        let insert = &self.write.clauses.insert;
         let select = self.scope.statement.get("select_stmt");
-        if self.gives_query() {
+        if !insert.gives_rows {
             return result(select, at);
         }
-        let values = values.filter(|_| select.list("values_lists").len() == 1)?;
-        let (row, _) = values.parenthesised(1)?;
-        Some(first_of_value(row.split().get(at)?))
+        let mut rows = insert.rows();
+        let (only, more) = (rows.next()??, rows.next());
+        let value = only.get(at).filter(|_| more.is_none())?;
+        Some(first_of_value(value))
     }
 
     /// What an image puts into which columns, once for each: whole ones, the parts that the client
@@ -339,18 +332,13 @@ impl<'a> Unified<'_, 'a> {
         &self,
         output: &mut Output,
         source: &Source<'_>,
-        clause: &Tokens<'_>,
         given: &[Given<'_, 'a>],
     ) -> Result<(), Refusal> {
-        let rows = clause.slice(1..clause.tokens.len()).split();
         let mut length = None;
         output.own("(VALUES ");
-        for (index, row) in rows.iter().enumerate() {
-            let items = row
-                .parenthesised(0)
-                .filter(|(_, close)| close + 1 == row.tokens.len())
-                .map(|(inner, _)| inner.split())
-                .ok_or_else(|| self.wrong_count("target columns than expressions", None))?;
+        for (index, row) in self.write.clauses.insert.rows().enumerate() {
+            let items =
+                row.ok_or_else(|| self.wrong_count("target columns than expressions", None))?;
             let first = *length.get_or_insert(items.len());
             if items.len() != first {
                 return Err(Refusal {

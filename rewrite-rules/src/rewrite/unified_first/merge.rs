@@ -28,14 +28,17 @@ mod insert;
 use super::Unified;
 use super::set_query::{SetQuery, Value};
 use super::target::Place;
+use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, Written};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
-use crate::rewrite::merge::{Action, Joined, Merge, When, check_columns, check_keys, returning};
+use crate::rewrite::merge::{Joined, check_columns, check_keys, returning};
 use crate::rewrite::read;
 use crate::rewrite::upsert;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::text::clauses::Merge;
+use crate::text::clauses::merge::{Action, When};
 
 /// What an UPDATE action sets.
 pub(in crate::rewrite) struct Update<'s, 'a> {
@@ -96,7 +99,7 @@ impl<'a> Unified<'_, 'a> {
         composer: Composer,
         source: &mut Source<'a>,
     ) -> Result<Parts<'p, 'a>, Refusal> {
-        let merge = Merge::of(&self.scope, self.target, self.write)?;
+        let merge = self.write.clauses.merge.clone();
         check_columns(&self.scope, self.target)?;
         if !self.lens.written.as_ref().is_some_and(Written::can_rekey) {
             check_keys(&merge, self.target)?;
@@ -136,7 +139,7 @@ impl<'a> Unified<'_, 'a> {
             Lens::ROW,
             Lens::IMAGE
         );
-        parts.composer.query("no", mistake);
+        parts.composer.query(query::NO, mistake);
     }
 
     /// The rows behind USING, evaluated once, each with a number.
@@ -147,18 +150,18 @@ impl<'a> Unified<'_, 'a> {
             parts.joined.items.rows()
         ));
         rows.client(source, parts.merge.source.clone());
-        parts.composer.once("src", rows);
+        parts.composer.once(query::SRC, rows);
     }
 
     /// The source under the client's names: to stand in FROM.
     pub(in crate::rewrite) fn source_items(parts: &Parts<'_, 'a>) -> String {
-        let rows = parts.composer.name("src");
+        let rows = parts.composer.name(query::SRC);
         format!("{rows} AS cf_s{}", parts.joined.items.from("cf_s"))
     }
 
     /// The rows of the target.
     fn read(&self) -> String {
-        read::only(self.target, self.lens.read())
+        read::only(self.target, self.lens.read()).sql
     }
 
     pub(in crate::rewrite) fn join(
@@ -194,15 +197,15 @@ impl<'a> Unified<'_, 'a> {
         } else {
             self.join(parts, &mut found, source);
         }
-        parts.composer.query("keys", found);
-        let keys = parts.composer.name("keys");
-        let locked = self.lens.lock_legacy(&format!("SELECT * FROM {keys}"));
-        parts.composer.once("lock", locked);
+        parts.composer.query(query::KEYS, found);
+        let keys = parts.composer.name(query::KEYS);
+        let locked = self.lens.lock_legacy(format!("SELECT * FROM {keys}"));
+        parts.composer.once(query::LOCK, locked);
     }
 
     /// Makes the locks on legacy come first.
     fn guard(&self, parts: &Parts<'_, 'a>) -> Option<String> {
-        let lock = parts.composer.name("lock");
+        let lock = parts.composer.name(query::LOCK);
         self.mirrors
             .then(|| format!("(SELECT count(*) FROM {lock}) >= 0"))
     }
@@ -226,16 +229,16 @@ impl<'a> Unified<'_, 'a> {
         source: &Source<'_>,
         (when, known): (When, &str),
     ) {
-        let clauses = parts.merge.clauses.iter().enumerate();
-        let clauses: Vec<_> = clauses.filter(|(_, clause)| clause.when == when).collect();
+        let arms = parts.merge.arms.iter().enumerate();
+        let arms: Vec<_> = arms.filter(|(_, arm)| arm.when == when).collect();
         output.own(" CROSS JOIN LATERAL (SELECT ");
-        if clauses.is_empty() {
+        if arms.is_empty() {
             output.own("NULL::int");
         } else {
             output.own("CASE").own(known);
-            for (number, clause) in clauses {
+            for (number, arm) in arms {
                 output.own(" WHEN ");
-                match clause.condition.clone() {
+                match arm.condition.clone() {
                     Some(condition) => output.client(source, condition),
                     None => output.own("true"),
                 };
@@ -252,7 +255,7 @@ impl<'a> Unified<'_, 'a> {
         merge: &Merge<'a>,
     ) -> Result<Vec<Update<'_, 'a>>, Refusal> {
         let mut updates = Vec::new();
-        for (clause, found) in merge.clauses.iter().enumerate() {
+        for (clause, found) in merge.arms.iter().enumerate() {
             let Action::Update(assignments) = &found.action else {
                 continue;
             };
@@ -260,7 +263,7 @@ impl<'a> Unified<'_, 'a> {
             for set in targets.iter().filter(|_| self.lens.written.is_none()) {
                 self.no_row(upsert::assigned(set))?;
             }
-            let (sets, queries) = self.assignments_to(targets, &assignments.split())?;
+            let (sets, queries) = self.assignments_to(targets, assignments)?;
             if self.lens.written.is_none() {
                 self.brings_nothing(&sets, "MERGE")?;
             }
@@ -295,7 +298,7 @@ impl<'a> Unified<'_, 'a> {
             .map(|name| format!("SELECT * FROM {name}"))
             .collect();
         composer.query(
-            "new",
+            query::NEW,
             if all.is_empty() {
                 // Nothing but DO NOTHING.
                 format!(
@@ -321,7 +324,7 @@ impl<'a> Unified<'_, 'a> {
             ));
         }
         let image = self.lens.read_from("(SELECT (cf_all.cf_row).*)");
-        let rows = composer.name("src");
+        let rows = composer.name(query::SRC);
         let from = format!(
             " LEFT JOIN {rows} AS cf_s ON cf_s.cf_number = cf_all.cf_number{}",
             joined.items.from("cf_s")

@@ -16,8 +16,9 @@
 //! for it would be found again with the values of before, and that lens sees it.
 
 use super::target::Target;
-use crate::rewrite::expression::{begins_query, first_of_value, own_put};
+use crate::rewrite::expression::{first_of_value, own_put};
 use crate::splice::{Output, Source};
+use crate::text::clauses::{Assignment, begins_query};
 use crate::tokens::Tokens;
 
 /// What a column is set to.
@@ -46,19 +47,14 @@ pub(in crate::rewrite) struct SetQuery<'a> {
 impl<'a> SetQuery<'a> {
     /// The query of an assignment `(a, b) = (SELECT …)`, or `(a, b) = ROW(t.*)`: how many values that
     /// is only the server knows.
-    pub fn of(item: &Tokens<'a>) -> Option<SetQuery<'a>> {
-        let (columns, close) = item.parenthesised(0)?;
-        let equals = item.tokens.get(close + 1)?;
-        let first = item.tokens.get(close + 2)?;
-        let row = usize::from(item.is_word(first, "row"));
-        let (tokens, end) = item.parenthesised(close + 2 + row)?;
-        let whole = item.is_symbol(equals, "=") && end + 1 == item.tokens.len();
+    pub fn of(assignment: &Assignment<'a>) -> Option<SetQuery<'a>> {
+        let (_, tokens) = assignment.row()?;
         let query = begins_query(&tokens, 0);
-        whole.then(|| SetQuery {
+        Some(SetQuery {
             tokens,
             head: if query { "" } else { "SELECT " },
-            open: first.start,
-            columns: columns.split().len(),
+            open: assignment.value_at(),
+            columns: assignment.columns(),
             results: Vec::new(),
         })
     }

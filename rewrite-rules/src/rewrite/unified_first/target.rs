@@ -57,12 +57,10 @@ impl<'a> Place<'a> {
         for step in target.list("indirection") {
             let token = tokens.tokens.get(at)?;
             if step.is("AIndices") {
-                let close = (at..tokens.tokens.len()).find(|&close| {
-                    let closes = &tokens.tokens[close];
-                    closes.depth == token.depth && tokens.is_symbol(closes, "]")
-                })?;
-                let inner = tokens.slice(at + 1..close);
-                place.steps.push(Step::Subscripts(subscripts(&inner)));
+                let (inner, close) = tokens.bracketed(at)?;
+                let ends = inner.split_at(":");
+                let ends = ends.map(|end| Some(end).filter(|end| !end.tokens.is_empty()));
+                place.steps.push(Step::Subscripts(ends.collect()));
                 at = close + 1;
             } else if tokens.is_symbol(token, ".") {
                 let field = (at + 1 < tokens.tokens.len()).then(|| tokens.slice(at + 1..at + 2))?;
@@ -152,20 +150,6 @@ impl<'a> Place<'a> {
         let before = format!("(CASE WHEN false THEN {} ELSE ", self.null(column));
         (before, " END)")
     }
-}
-
-/// What stands between brackets, at the colon of a slice.
-fn subscripts<'a>(inner: &Tokens<'a>) -> Vec<Option<Tokens<'a>>> {
-    let depth = inner.tokens.first().map_or(0, |token| token.depth);
-    inner
-        .tokens
-        .split(|token| token.depth == depth && inner.is_symbol(token, ":"))
-        .map(|tokens| Tokens {
-            text: inner.text,
-            tokens,
-        })
-        .map(|tokens| Some(tokens).filter(|tokens| !tokens.tokens.is_empty()))
-        .collect()
 }
 
 fn is_constant(subscript: &Tokens<'_>) -> bool {

@@ -11,10 +11,11 @@
 //! constraint's. Nobody runs that query, but PostgreSQL says what is wrong with it.
 
 use super::Images;
+use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, quote_literal};
 use crate::refuse;
 use crate::rewrite::compose::Composer;
-use crate::rewrite::unified_first::arbiter::{Target, has_target};
+use crate::rewrite::unified_first::arbiter::has_target;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::tree::Tree;
@@ -134,8 +135,8 @@ impl<'a> Images<'_, 'a> {
         if !predicate.exists() {
             return Ok(());
         }
-        let target = self.write.insert_parts().1.and_then(Target::of);
-        let text = target.and_then(|target| target.predicate);
+        let conflict = self.write.clauses.insert.conflict.as_ref();
+        let text = conflict.and_then(|conflict| conflict.predicate);
         // A predicate of an index has no query in it; elsewhere one may stand.
         let text = text.filter(|_| predicate.find("SubLink").is_none());
         let text = text.ok_or_else(|| self.unknown_target())?;
@@ -145,7 +146,7 @@ impl<'a> Images<'_, 'a> {
             self.lens.image_type()
         ));
         judged.client(source, text.extent()).own(")");
-        composer.query("target", judged);
+        composer.query(query::TARGET, judged);
         Ok(())
     }
 

@@ -25,15 +25,17 @@
 //! row would.
 
 use super::{Images, Set, names_of};
+use crate::legend::query;
 use crate::lens::{Call, LegacyColumn};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::assigned;
-use crate::rewrite::merge::{Action, Joined, When};
+use crate::rewrite::merge::Joined;
 use crate::rewrite::unified_first::Unified;
 use crate::rewrite::unified_first::merge::{Parts, Update};
 use crate::rewrite::unified_first::set_query::{SetQuery, Value};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::text::clauses::merge::{Action, When};
 use crate::tokens::Tokens;
 
 /// Whether nobody has written a row while the statement waited for it.
@@ -52,20 +54,20 @@ impl<'a> Images<'_, 'a> {
         let mut parts = unified.merge_parts(&joined, composer, source)?;
         let sets = unified.updates(&parts.merge)?;
         let mut inserts = Vec::new();
-        for (number, clause) in parts.merge.clauses.iter().enumerate() {
-            if let Action::Insert(values) = &clause.action {
-                let values = unified.insert_values(clause, values.as_ref())?;
+        for (number, arm) in parts.merge.arms.iter().enumerate() {
+            if let Action::Insert(values) = &arm.action {
+                let values = unified.insert_values(arm, values.as_deref())?;
                 inserts.push((number, values));
             }
         }
         self.judge_actions(&mut parts, source, (&sets, &inserts));
         let mut acts = Output::default();
         self.found(&unified, &mut parts, source, &sets);
-        acts.append(self.acts_on(&parts, "old", When::Matched, &sets));
+        acts.append(self.acts_on(&parts, query::OLD, When::Matched, &sets));
         if parts.merge.has(When::NotMatchedBySource) {
             self.left(&unified, &mut parts, source, &sets);
             acts.own(" UNION ALL ");
-            acts.append(self.acts_on(&parts, "left", When::NotMatchedBySource, &sets));
+            acts.append(self.acts_on(&parts, query::LEFT, When::NotMatchedBySource, &sets));
         }
         if parts.merge.has(When::NotMatchedByTarget) {
             unified.which(&mut parts, source);
@@ -89,9 +91,9 @@ impl<'a> Images<'_, 'a> {
         let mut pairs = self.locked(parts, when);
         unified.join(parts, &mut pairs, source);
         unified.decision(parts, &mut pairs, source, when);
-        self.in_order(parts, pairs, "pairs");
+        self.in_order(parts, pairs, query::PAIRS);
         let mut old = self.as_locked(parts, source, (when, sets));
-        let pairs = parts.composer.name("pairs");
+        let pairs = parts.composer.name(query::PAIRS);
         old.own(&format!(" FROM {pairs} AS cf_f"))
             .own(&parts.joined.from("cf_f"));
         self.decided(unified, parts, &mut old, source, when);
@@ -100,7 +102,7 @@ impl<'a> Images<'_, 'a> {
         ));
         old.client(source, parts.merge.condition.clone())
             .own(") END");
-        parts.composer.once("old", old);
+        parts.composer.once(query::OLD, old);
     }
 
     /// `cf_left`: the rows that no row of the source was joined to.
@@ -112,7 +114,7 @@ impl<'a> Images<'_, 'a> {
         sets: &[Update<'_, 'a>],
     ) {
         let when = When::NotMatchedBySource;
-        let (old, alias) = (parts.composer.name("old"), &self.write.alias);
+        let (old, alias) = (parts.composer.name(query::OLD), &self.write.alias);
         let mut rest = self.locked(parts, when);
         rest.own(&format!(" FROM ({}) AS {alias}", self.read()));
         unified.decision(parts, &mut rest, source, when);
@@ -125,12 +127,15 @@ impl<'a> Images<'_, 'a> {
             " WHERE NOT EXISTS (SELECT FROM {old} WHERE {})",
             same.join(" AND ")
         ));
-        self.in_order(parts, rest, "rest");
+        self.in_order(parts, rest, query::REST);
         let mut left = self.as_locked(parts, source, (when, sets));
-        left.own(&format!(" FROM {} AS cf_f", parts.composer.name("rest")));
+        left.own(&format!(
+            " FROM {} AS cf_f",
+            parts.composer.name(query::REST)
+        ));
         self.decided(unified, parts, &mut left, source, when);
         left.own(" WHERE NOT cf_f.cf_l IS NULL");
-        parts.composer.once("left", left);
+        parts.composer.once(query::LEFT, left);
     }
 
     /// The rows as they are found, locked where a clause does something to them. FROM is to follow.
@@ -141,10 +146,10 @@ impl<'a> Images<'_, 'a> {
                 ("cf_s.cf_number", parts.joined.items.carried("cf_s"))
             }
         };
-        let clauses = parts.merge.clauses.iter().enumerate();
-        let acting = clauses.filter(|(_, clause)| {
-            let acts = matches!(clause.action, Action::Delete | Action::Update(_));
-            acts && clause.when == when
+        let arms = parts.merge.arms.iter().enumerate();
+        let acting = arms.filter(|(_, arm)| {
+            let acts = matches!(arm.action, Action::Delete | Action::Update(_));
+            acts && arm.when == when
         });
         let acting: Vec<String> = acting.map(|(number, _)| number.to_string()).collect();
         let lock = Call::LockOne;
@@ -180,8 +185,8 @@ impl<'a> Images<'_, 'a> {
     ) -> Output {
         let mut output = Output::default();
         output.own("SELECT cf_f.cf_number, cf_f.cf_l AS cf_o, cf_w.cf_do, CASE");
-        for (number, clause) in parts.merge.clauses.iter().enumerate() {
-            if clause.when == when && matches!(clause.action, Action::Update(_)) {
+        for (number, arm) in parts.merge.arms.iter().enumerate() {
+            if arm.when == when && matches!(arm.action, Action::Update(_)) {
                 output.own(&format!(" WHEN cf_w.cf_do = {number} THEN "));
                 self.changed_row(&mut output, source, sets, number);
             }
@@ -243,13 +248,13 @@ impl<'a> Images<'_, 'a> {
         sets: &[Update<'_, 'a>],
     ) -> Output {
         let (mut actions, mut names) = (String::new(), String::new());
-        for (number, clause) in parts.merge.clauses.iter().enumerate() {
-            let word = match clause.action {
+        for (number, arm) in parts.merge.arms.iter().enumerate() {
+            let word = match arm.action {
                 Action::Delete => "DELETE",
                 Action::Update(_) => "UPDATE",
                 Action::Nothing | Action::Insert(_) => continue,
             };
-            if clause.when == when {
+            if arm.when == when {
                 actions += &format!(" WHEN {number} THEN '{word}'");
                 let set = names_of(&set_by(sets, number));
                 names += &format!(" WHEN {number} THEN {set}::text");
@@ -288,8 +293,8 @@ impl<'a> Images<'_, 'a> {
         insert.own(&format!(
             ")::{image}, NULL FROM {} AS cf_p JOIN {} AS cf_s ON cf_s.cf_number = cf_p.cf_number{} \
              WHERE cf_p.cf_do = {number}",
-            parts.composer.name("which"),
-            parts.composer.name("src"),
+            parts.composer.name(query::WHICH),
+            parts.composer.name(query::SRC),
             parts.joined.from("cf_s"),
         ));
         insert
@@ -311,8 +316,8 @@ impl<'a> Images<'_, 'a> {
         ))
         .append(acts)
         .own(") AS cf_a");
-        composer.once("acts", all);
-        let acts = composer.name("acts");
+        composer.once(query::ACTS, all);
+        let acts = composer.name(query::ACTS);
         let array = |what: &str| format!("(SELECT array_agg({what} ORDER BY cf_at) FROM {acts})");
         let arguments = format!(
             "{}, {}, {}, {}, {}",
@@ -323,24 +328,24 @@ impl<'a> Images<'_, 'a> {
             self.mirrors()
         );
         let did = self.lens.call(Call::Merge, &arguments);
-        composer.once("did", format!("SELECT * FROM {did}"));
+        composer.once(query::DID, format!("SELECT * FROM {did}"));
         composer.once(
-            "new",
+            query::NEW,
             format!(
                 "SELECT cf_a.cf_action, cf_a.cf_number, cf_d.cf_row FROM {} AS cf_d \
                  JOIN {acts} AS cf_a ON cf_a.cf_at = cf_d.cf_at",
-                composer.name("did")
+                composer.name(query::DID)
             ),
         );
         // Inside of a WITH that nobody reads it would not be run otherwise.
         composer.call(format!(
             "(SELECT count(*) FROM {}) >= 0",
-            composer.name("new")
+            composer.name(query::NEW)
         ));
         let image = format!("SELECT {}", self.lens.image_fields("cf_all.cf_row"));
         let from = format!(
             " LEFT JOIN {} AS cf_s ON cf_s.cf_number = cf_all.cf_number{}",
-            composer.name("src"),
+            composer.name(query::SRC),
             joined.from("cf_s")
         );
         composer.select_merged(self.write, source, (&image, &from))
@@ -356,8 +361,8 @@ impl<'a> Images<'_, 'a> {
         let alias = &self.write.alias;
         let target = format!("{} AS {alias}", self.lens.image_type());
         let items = Unified::source_items(parts);
-        for number in 0..parts.merge.clauses.len() {
-            let (values, from) = match parts.merge.clauses[number].when {
+        for number in 0..parts.merge.arms.len() {
+            let (values, from) = match parts.merge.arms[number].when {
                 When::Matched => (set_by(sets, number), format!("{target}, {items}")),
                 When::NotMatchedBySource => (set_by(sets, number), target.clone()),
                 When::NotMatchedByTarget => {
@@ -374,7 +379,7 @@ impl<'a> Images<'_, 'a> {
             self.judge(
                 &mut parts.composer,
                 source,
-                (&format!("types{number}"), from),
+                (&format!("{}{number}", query::TYPES), from),
                 (&values, queries_of(sets, number)),
             );
         }

@@ -8,8 +8,7 @@
 //!      cf_lock AS MATERIALIZED (SELECT 1 FROM user_settings … FOR UPDATE),
 //!      cf_new AS (UPDATE "user" SET … WHERE (id = $1) AND (SELECT count(*) FROM cf_lock) >= 0
 //!                 RETURNING "user".*),
-//!      cf_after AS (SELECT s.id AS "id" FROM settings AS s JOIN cf_new AS u ON …)
-//! SELECT FROM cf_new AS "user" WHERE (SELECT crossfade.sync_…(‹keys before and after›, ‹columns›))
+//! SELECT FROM cf_new AS "user" WHERE (SELECT crossfade.sync_…(‹keys of cf_keys and of cf_new›, ‹columns›))
 //! ```
 //!
 //! A row of one table is a part of a legacy row. Which legacy rows it has a part in, `read` itself
@@ -25,9 +24,8 @@
 //!      cf_was AS MATERIALIZED (SELECT settings.* FROM settings WHERE (id = $1) AND ‹cf_lock› FOR UPDATE),
 //!      cf_before AS (‹legacy keys of› cf_was),
 //!      cf_new AS (UPDATE settings SET … WHERE (id = $1) AND (SELECT count(*) FROM cf_was) >= 0 …),
-//!      cf_after AS (‹legacy keys of› cf_new)
 //! SELECT FROM cf_new AS settings WHERE (SELECT sync(‹cf_before›, ‹columns›, false …))
-//!   AND (SELECT sync(‹cf_after without cf_before›, ‹columns›, true …))
+//!   AND (SELECT sync(‹legacy keys of cf_new without cf_before›, ‹columns›, true …))
 //! ```
 //!
 //! What the rows were is read under their locks: the statement's snapshot may be older than the
@@ -42,6 +40,7 @@ use super::super::clauses::Write;
 use super::super::compose::{Composed, Composer, returned};
 use super::super::returning::Carried;
 use super::super::{ManagedRef, Scope, upsert};
+use crate::legend::query;
 use crate::lens::{Call, Lens, Lossy, Part, Written, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
@@ -180,17 +179,6 @@ impl<'w, 'a> Reach<'w, 'a> {
         fed
     }
 
-    /// The legacy keys that rows of the table have a part in.
-    fn keys(&self, lens: &Lens, written: &Written, rows: Output) -> Output {
-        /// Stands for the rows that the statement will write.
-        const ROWS: char = '\u{1}';
-        let keys = lens.keys_of_rows(written, self.part, &ROWS.to_string());
-        let (before, after) = keys.split_once(ROWS).unwrap_or((&keys, ""));
-        let mut found = Output::default();
-        found.own(before).append(rows).own(after);
-        found
-    }
-
     /// A call that brings the legacy rows of some keys up to date. Of a row that is there that is
     /// the columns that these of the table concern (`None`: all of the table); `makes`: one that is
     /// not there comes into being.
@@ -242,7 +230,7 @@ struct Mirror<'w, 'a> {
 impl Mirror<'_, '_> {
     fn insert(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let mut statement = Output::default();
-        statement.client(source, self.write.body.clone());
+        statement.client(source, self.write.clauses.body.clone());
         self.new_rows(&mut composer, statement);
         let after = self.after(&composer);
         self.sync(&mut composer, &after, None, self.reach.part.makes_rows);
@@ -261,7 +249,7 @@ impl Mirror<'_, '_> {
         let all = composer.upserted(source, write, self.target.managed.table);
         let keys = |there: bool| {
             let rows = format!("(SELECT (cf_row).* FROM {all} WHERE cf_was_there = {there})");
-            lens.keys_of_rows(self.written, self.reach.part, &rows)
+            lens.keys_of_rows(self.written, self.reach.part, rows).sql
         };
         self.sync(
             &mut composer,
@@ -277,17 +265,17 @@ impl Mirror<'_, '_> {
         let keys = self.lock(&mut composer, source);
         let was = !self.reach.full && self.reach.decides(sets);
         if was {
-            let rows = self.found(source, &self.all(), Some(&composer.name("lock")), true);
-            composer.once("was", rows);
-            let before = composer.name("was");
+            let rows = self.found(source, &self.all(), Some(&composer.name(query::LOCK)), true);
+            composer.once(query::WAS, rows);
+            let before = composer.name(query::WAS);
             let before =
                 self.target
                     .managed
                     .lens
-                    .keys_of_rows(self.written, self.reach.part, &before);
-            composer.once("before", before);
+                    .keys_of_rows(self.written, self.reach.part, before);
+            composer.once(query::BEFORE, before);
         }
-        let guard = composer.name(if was { "was" } else { "lock" });
+        let guard = composer.name(if was { query::WAS } else { query::LOCK });
         let statement = self.behind(source, &guard);
         self.new_rows(&mut composer, statement);
         let after = self.after(&composer);
@@ -295,8 +283,8 @@ impl Mirror<'_, '_> {
             // The function must not look before the rows are written.
             let before = format!(
                 "SELECT * FROM {} WHERE (SELECT count(*) FROM {}) >= 0",
-                composer.name("before"),
-                composer.name("new")
+                composer.name(query::BEFORE),
+                composer.name(query::NEW)
             );
             let came = format!("{after} EXCEPT {before}");
             let lens = self.target.managed.lens;
@@ -319,7 +307,7 @@ impl Mirror<'_, '_> {
 
     fn delete(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let keys = self.lock(&mut composer, source);
-        let statement = self.behind(source, &composer.name("lock"));
+        let statement = self.behind(source, &composer.name(query::LOCK));
         self.new_rows(&mut composer, statement);
         let mut gone = self.after(&composer);
         if self.reach.full {
@@ -343,11 +331,11 @@ impl Mirror<'_, '_> {
             "SELECT {results} FROM {}",
             write.item(self.target.managed.table)
         ));
-        if let Some(joined) = write.joined() {
+        if let Some(joined) = write.clauses.joined() {
             rows.own(", ").client(source, joined);
         }
         let guard = behind.map(|query| format!("(SELECT count(*) FROM {query}) >= 0"));
-        match (write.condition(), guard) {
+        match (write.clauses.condition(), guard) {
             (Some(condition), Some(guard)) => rows
                 .own(" WHERE (")
                 .client(source, condition)
@@ -374,9 +362,12 @@ impl Mirror<'_, '_> {
         rows.own("(");
         rows.append(self.found(source, &self.all(), None, false))
             .own(")");
-        composer.once("keys", self.reach.keys(lens, self.written, rows));
-        let keys = format!("SELECT * FROM {}", composer.name("keys"));
-        composer.once("lock", lens.lock_legacy(&keys));
+        composer.once(
+            query::KEYS,
+            lens.keys_of_rows(self.written, self.reach.part, rows),
+        );
+        let keys = format!("SELECT * FROM {}", composer.name(query::KEYS));
+        composer.once(query::LOCK, lens.lock_legacy(keys.as_str()));
         keys
     }
 
@@ -385,14 +376,14 @@ impl Mirror<'_, '_> {
         let write = self.write;
         let guard = format!("(SELECT count(*) FROM {query}) >= 0");
         let mut statement = Output::default();
-        match write.condition() {
+        match write.clauses.condition() {
             Some(condition) => statement
-                .client(source, write.body.start..condition.start)
+                .client(source, write.clauses.body.start..condition.start)
                 .own("(")
                 .client(source, condition)
                 .own(&format!(") AND {guard}")),
             None => statement
-                .client(source, write.body.clone())
+                .client(source, write.clauses.body.clone())
                 .own(&format!(" WHERE {guard}")),
         };
         statement
@@ -404,13 +395,14 @@ impl Mirror<'_, '_> {
             &self.carried,
             self.target.managed.table,
         ));
-        composer.query("new", statement);
+        composer.query(query::NEW, statement);
     }
 
     /// The legacy keys that the written rows have a part in.
     fn after(&self, composer: &Composer) -> String {
         let lens = self.target.managed.lens;
-        lens.keys_of_rows(self.written, self.reach.part, &composer.name("new"))
+        lens.keys_of_rows(self.written, self.reach.part, composer.name(query::NEW))
+            .sql
     }
 
     /// Brings the legacy rows of some keys up to date, in what these unified columns concern, unless
@@ -421,7 +413,7 @@ impl Mirror<'_, '_> {
     }
 
     fn finish(&self, composer: Composer, source: &Source<'_>, verb: TagVerb) -> Composed {
-        let new = composer.name("new");
+        let new = composer.name(query::NEW);
         composer.select_rows(self.write, source, &new, &self.carried, verb)
     }
 }

@@ -14,6 +14,7 @@
 use std::collections::HashSet;
 
 use super::{Images, Set};
+use crate::legend::query;
 use crate::lens::{LegacyColumn, quote_ident};
 use crate::rewrite::compose::Composer;
 use crate::rewrite::expression::{is_bare, is_default};
@@ -40,7 +41,7 @@ impl<'a> Images<'_, 'a> {
         let image = self.lens.image_type();
         let mut from = Output::default();
         from.own(&format!("{image} AS {}", self.write.alias));
-        if let Some(joined) = self.write.joined() {
+        if let Some(joined) = self.write.clauses.joined() {
             from.own(", ").client(source, joined);
         }
         if let Some(relation) = beside {
@@ -50,7 +51,11 @@ impl<'a> Images<'_, 'a> {
             query.item(number, &mut from, source);
         }
         // An INSERT may have values to judge as well.
-        let name = if beside.is_some() { "sets" } else { "types" };
+        let name = if beside.is_some() {
+            query::SETS
+        } else {
+            query::TYPES
+        };
         self.judge(composer, source, (name, from), (sets, queries));
     }
 
@@ -84,12 +89,12 @@ impl<'a> Images<'_, 'a> {
         source: &Source<'_>,
         given: &[&'a LegacyColumn],
     ) -> Result<(), Refusal> {
-        let (values, _) = self.write.insert_parts();
+        let insert = &self.write.clauses.insert;
         let select = self.scope.statement.get("select_stmt");
-        let Some(values) = values.filter(|_| select.exists()) else {
+        let Some(values) = insert.source else {
             return Ok(());
         };
-        if select.list("values_lists").is_empty() {
+        if !insert.gives_rows {
             let mut output = self.target_of(given.iter().copied());
             // Each by its name, which can be told where its value stands.
             let columns = select.list("target_list").len();
@@ -111,15 +116,11 @@ impl<'a> Images<'_, 'a> {
                     output.own(") AS cf_s WHERE false");
                 }
             }
-            composer.query("types", output);
+            composer.query(query::TYPES, output);
             return Ok(());
         }
         let mut seen = HashSet::new();
-        for row in values.slice(1..values.tokens.len()).split() {
-            let Some((inner, _)) = row.parenthesised(0) else {
-                continue;
-            };
-            let items = inner.split();
+        for items in insert.rows().flatten() {
             let judged = given
                 .iter()
                 .zip(items)
@@ -135,7 +136,7 @@ impl<'a> Images<'_, 'a> {
             }
             let mut output = self.values(source, &judged, &[]);
             output.own(" WHERE false");
-            composer.query(&format!("types{}", seen.len()), output);
+            composer.query(&format!("{}{}", query::TYPES, seen.len()), output);
         }
         Ok(())
     }

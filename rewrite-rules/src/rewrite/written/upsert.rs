@@ -24,6 +24,7 @@
 //! be in conflict with what became of an earlier one.
 
 use super::{Arbiter, Images, Set, names_of};
+use crate::legend::query;
 use crate::lens::{Call, Written, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::legacy_first;
@@ -48,7 +49,7 @@ impl<'a> Images<'_, 'a> {
         let conflict = unified.assignments_on_conflict()?;
         self.judge_assignments(&mut composer, source, &conflict.assigned, Some(EXCLUDED));
         let (sets, queries) = conflict.assigned;
-        let given = composer.name("given");
+        let given = composer.name(query::GIVEN);
         let keys = |row: &str| {
             let keys = self.lens.legacy_key();
             let all: Vec<String> = keys.iter().map(|k| format!("({row}).{k}")).collect();

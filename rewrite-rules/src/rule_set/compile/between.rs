@@ -4,15 +4,15 @@
 use toml::Spanned;
 
 use super::Reader;
-use crate::lens::types::{self, VALUE};
-use crate::lens::{Cast, Held};
+use crate::lens::types;
+use crate::lens::{Cast, Held, Over};
 use crate::rule_file::{CastPart, ColumnPart};
 use crate::rule_sql;
 
 #[derive(Default)]
 pub(super) struct Between {
     pub cast: Option<Cast>,
-    pub holds: Option<String>,
+    pub holds: Option<Over>,
 }
 
 impl Reader<'_> {
@@ -43,7 +43,8 @@ impl Reader<'_> {
         let holds = part
             .holds
             .as_ref()
-            .and_then(|condition| self.over(condition, condition.get_ref(), unified));
+            .and_then(|condition| self.over(condition, condition.get_ref(), unified))
+            .map(|condition| Over::of(&format!("({})", condition.over(Over::HERE))));
         // The definition says the type; a definition that says none has its error already.
         let known = !legacy_type.is_empty() && !unified_type.is_empty();
         let place = part.unified_type.as_ref().unwrap_or(&part.sql_type).span();
@@ -123,14 +124,12 @@ impl Reader<'_> {
         }
     }
 
-    /// SQL over one column, as SQL over [`VALUE`].
-    fn over<T>(&mut self, part: &Spanned<T>, sql: &str, column: &str) -> Option<String> {
-        /// Stands before the column, where nothing of the operator's can.
-        const ROW: &str = "\u{1}";
-        match rule_sql::qualify(sql, ROW, Some(&[column])) {
+    /// SQL over one column, as SQL over a value.
+    fn over<T>(&mut self, part: &Spanned<T>, sql: &str, column: &str) -> Option<Over> {
+        match rule_sql::qualify(sql, Over::HERE, Some(&[column])) {
             Ok((found, _)) => {
-                let named = format!("{ROW}.\"{}\"", column.replace('"', "\"\""));
-                Some(found.replace(&named, &format!("({VALUE})")))
+                let value = format!("({})", Over::HERE);
+                Some(Over::of(&Over::of(&found).columns(|_| value.clone())))
             }
             Err(error) => {
                 self.error(&part.span(), &format!("{error} in `{sql}`"));

@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Reader;
-use crate::lens::{Generated, LegacyColumn, Lossy, TableName, Visible, quote_literal};
+use crate::lens::{Generated, LegacyColumn, Lossy, Over, TableName, quote_literal};
 use crate::rule_file::{ColumnPart, Columns, LossyPart, TablePart};
 use crate::rule_sql::{self, Definition, References};
 
@@ -272,9 +272,10 @@ impl Reader<'_> {
                 }
                 Some(Generated::Identity { .. }) => {}
                 Some(Generated::Expression(sql)) => {
-                    match rule_sql::qualify(sql, Visible::ROW, Some(&names)) {
-                        Ok((found, _)) => *sql = found,
-                        Err(error) => self.error(&place.at, &format!("{error} in `{sql}`")),
+                    let said = sql.over("");
+                    match rule_sql::qualify(&said, Over::HERE, Some(&names)) {
+                        Ok((found, _)) => *sql = Over::of(&found),
+                        Err(error) => self.error(&place.at, &format!("{error} in `{said}`")),
                     }
                     if column.default.is_some() || key.contains(&index) {
                         let said = format!(

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::Reader;
 use super::shape::Shape;
-use crate::lens::{Check, Lossy, Query, Step, TableName, Unique, Visible, Written};
+use crate::lens::{Check, Lossy, Over, Query, Step, TableName, Unique, Written};
 use crate::rule_file::{StepPart, TablePart, Unified, place_in_string};
 use crate::rule_sql::{self, Checked, Known, Relation, SqlError};
 
@@ -158,10 +158,10 @@ impl Reader<'_> {
                 let message = format!("the CHECK `{}` is declared twice", name.get_ref());
                 self.error(&name.span(), &message);
             }
-            match rule_sql::qualify(sql.get_ref(), Visible::ROW, Some(&shape.names())) {
+            match rule_sql::qualify(sql.get_ref(), Over::HERE, Some(&shape.names())) {
                 Ok((sql, _)) => checks.push(Check {
                     name: name.get_ref().clone(),
-                    sql,
+                    sql: Over::of(&sql),
                 }),
                 Err(error) => self.sql_error(sql, &error),
             }

@@ -12,7 +12,7 @@ use sqlparser::ast::{
 use super::names::{self, Names};
 use super::ties::Ties;
 use super::{Known, SqlError, one};
-use crate::lens::{Part, Query, TableName};
+use crate::lens::{Over, Part, Query, TableName};
 use crate::rule_sql::folded;
 
 /// Checks a `read` against the legacy columns' names; `key` are indexes into them.
@@ -257,7 +257,7 @@ fn part(
     let once = named.iter().filter(|table| **table == source.table).count() == 1;
     let mut of_rows = having.clone();
     if let TableFactor::Table { name, alias, .. } = factor_mut(&mut of_rows, source.at)? {
-        *name = names::quoted(Part::ROWS).into();
+        *name = names::quoted(Over::HERE).into();
         *alias = Some(TableAlias {
             explicit: true,
             name: names::quoted(&source.alias),
@@ -283,7 +283,7 @@ fn part(
         alias: source.alias.clone(),
         nullable: source.nullable,
         from: from_sql(&having),
-        of_rows: once.then(|| from_sql(&of_rows)),
+        of_rows: once.then(|| Over::of_name(&from_sql(&of_rows))),
         feeds,
         decides,
         ties: Vec::new(),

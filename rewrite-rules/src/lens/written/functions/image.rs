@@ -1,7 +1,7 @@
 //! A legacy row image as a value: its type, and what the legacy table would not have taken.
 
 use super::{Call, Functions};
-use crate::lens::{Function, LegacyColumn, Visible, quote_ident, quote_literal};
+use crate::lens::{Function, LegacyColumn, quote_ident, quote_literal};
 
 impl Functions<'_> {
     /// The table whose rows images are, created unless it is there. It never has a row: statements
@@ -64,7 +64,7 @@ impl Functions<'_> {
             .map(|check| {
                 format!(
                     " WHEN NOT ({}) THEN {}",
-                    check.sql.replace(Visible::ROW, "cf_image"),
+                    check.sql.over("cf_image"),
                     quote_literal(&check.name)
                 )
             })

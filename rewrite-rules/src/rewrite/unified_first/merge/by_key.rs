@@ -2,13 +2,15 @@
 //! that the source has nothing for.
 
 use super::{Parts, Update};
+use crate::legend::query;
 use crate::lens::Lens;
 use crate::rewrite::expression::{assigned, first_of_value, own_put};
-use crate::rewrite::merge::{Action, RETURNING, When};
+use crate::rewrite::merge::RETURNING;
 use crate::rewrite::unified_first::Unified;
 use crate::rewrite::unified_first::set_query::Value;
 use crate::rewrite::unified_first::target::Target;
 use crate::splice::{Output, Source};
+use crate::text::clauses::merge::{Action, When};
 
 impl<'a> Unified<'_, 'a> {
     /// `cf_old`: the pairs that the ON condition makes; and what becomes of them.
@@ -30,9 +32,14 @@ impl<'a> Unified<'_, 'a> {
         if acts {
             old.own(&format!(" FOR UPDATE OF {}", self.write.alias));
         }
-        parts.composer.once("old", old);
+        parts.composer.once(query::OLD, old);
         if acts {
-            self.write_by_key(parts, source, ("old", "upd"), (When::Matched, updates));
+            self.write_by_key(
+                parts,
+                source,
+                (query::OLD, query::UPD),
+                (When::Matched, updates),
+            );
         }
     }
 
@@ -44,7 +51,7 @@ impl<'a> Unified<'_, 'a> {
         updates: &[Update<'_, 'a>],
     ) {
         let when = When::NotMatchedBySource;
-        let (old, alias) = (parts.composer.name("old"), &self.write.alias);
+        let (old, alias) = (parts.composer.name(query::OLD), &self.write.alias);
         let mut left = Output::default();
         left.own("SELECT NULL::bigint AS cf_number");
         self.keys_and_values(parts, &mut left, source, (when, updates));
@@ -65,8 +72,8 @@ impl<'a> Unified<'_, 'a> {
             left.own(&format!(" AND {guard}"));
         }
         left.own(&format!(" FOR UPDATE OF {alias}"));
-        parts.composer.once("left", left);
-        self.write_by_key(parts, source, ("left", "rest"), (when, updates));
+        parts.composer.once(query::LEFT, left);
+        self.write_by_key(parts, source, (query::LEFT, query::REST), (when, updates));
     }
 
     /// The target's keys, which clause it is, and the values that this sets.
@@ -83,7 +90,7 @@ impl<'a> Unified<'_, 'a> {
         output.own(", cf_w.cf_do");
         let mut queries = false;
         for update in updates {
-            if parts.merge.clauses[update.clause].when != when {
+            if parts.merge.arms[update.clause].when != when {
                 continue;
             }
             for (at, place) in update.places.iter().enumerate() {
@@ -137,14 +144,14 @@ impl<'a> Unified<'_, 'a> {
             write.own(&format!(" AND (SELECT count(*) FROM {rows}) >= 0"));
         }
         let mut writes = false;
-        for (number, clause) in parts.merge.clauses.iter().enumerate() {
-            let acts = matches!(clause.action, Action::Delete | Action::Update(_));
-            if clause.when != when || !acts {
+        for (number, arm) in parts.merge.arms.iter().enumerate() {
+            let acts = matches!(arm.action, Action::Delete | Action::Update(_));
+            if arm.when != when || !acts {
                 continue;
             }
             writes = true;
             write.own(&format!(" WHEN MATCHED AND {rows}.cf_do = {number} THEN "));
-            if matches!(clause.action, Action::Delete) {
+            if matches!(arm.action, Action::Delete) {
                 write.own("DELETE");
                 continue;
             }

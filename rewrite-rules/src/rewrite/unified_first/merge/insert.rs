@@ -1,14 +1,16 @@
 //! The rows that a MERGE inserts.
 
 use super::Parts;
+use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::rewrite::expression::{assigned, first_of_value, is_default, own_put};
-use crate::rewrite::merge::{Action, Clause, RETURNING, When};
+use crate::rewrite::merge::RETURNING;
 use crate::rewrite::unified_first::Unified;
 use crate::rewrite::unified_first::generated::Overriding;
 use crate::rewrite::unified_first::insert::{Put, part, part_value};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::text::clauses::merge::{Action, Arm, When};
 use crate::tokens::Tokens;
 
 impl<'a> Unified<'_, 'a> {
@@ -19,14 +21,14 @@ impl<'a> Unified<'_, 'a> {
         source: &Source<'_>,
     ) -> Result<(), Refusal> {
         self.which(parts, source);
-        for number in 0..parts.merge.clauses.len() {
-            let clause = &parts.merge.clauses[number];
-            let Action::Insert(values) = clause.action else {
+        for number in 0..parts.merge.arms.len() {
+            let arm = &parts.merge.arms[number];
+            let Action::Insert(values) = &arm.action else {
                 continue;
             };
-            let given = self.insert_values(clause, values.as_ref())?;
+            let given = self.insert_values(arm, values.as_deref())?;
             let insert = self.insert_action(parts, source, (number, &given))?;
-            let name = format!("ins{number}");
+            let name = format!("{}{number}", query::INS);
             parts.composer.query(&name, insert);
             parts.written.push(parts.composer.name(&name));
         }
@@ -36,7 +38,7 @@ impl<'a> Unified<'_, 'a> {
     /// `cf_which`: the rows of the source that were joined to none of `cf_old`, and what becomes of
     /// each.
     pub(in crate::rewrite) fn which(&self, parts: &mut Parts<'_, 'a>, source: &Source<'_>) {
-        let old = parts.composer.name("old");
+        let old = parts.composer.name(query::OLD);
         let mut which = Output::default();
         which.own("SELECT cf_s.cf_number, cf_w.cf_do FROM ");
         which.own(&Self::source_items(parts));
@@ -44,7 +46,7 @@ impl<'a> Unified<'_, 'a> {
         which.own(&format!(
             " WHERE NOT EXISTS (SELECT FROM {old} WHERE {old}.cf_number = cf_s.cf_number)"
         ));
-        parts.composer.once("which", which);
+        parts.composer.once(query::WHICH, which);
     }
 
     fn insert_action(
@@ -53,7 +55,7 @@ impl<'a> Unified<'_, 'a> {
         source: &Source<'_>,
         (number, given): (usize, &[(&LegacyColumn, Tokens<'a>)]),
     ) -> Result<Output, Refusal> {
-        let tree = parts.merge.clauses[number].tree;
+        let tree = parts.merge.arms[number].tree;
         for value in tree.list("values") {
             self.no_row(value)?;
         }
@@ -89,9 +91,9 @@ impl<'a> Unified<'_, 'a> {
         insert.own(&format!(
             " FROM {} AS cf_p JOIN {rows} AS cf_s ON cf_s.cf_number = cf_p.cf_number{} \
              WHERE cf_p.cf_do = {number}) AS {image} ON false WHEN NOT MATCHED THEN INSERT (",
-            parts.composer.name("which"),
+            parts.composer.name(query::WHICH),
             parts.joined.items.from("cf_s"),
-            rows = parts.composer.name("src"),
+            rows = parts.composer.name(query::SRC),
             image = Lens::IMAGE,
         ));
         Put::list(&mut insert, &puts, |insert, put| {
@@ -118,26 +120,22 @@ impl<'a> Unified<'_, 'a> {
     /// The legacy columns of an INSERT action, each with the client's value.
     pub(in crate::rewrite) fn insert_values(
         &self,
-        clause: &Clause<'a>,
-        values: Option<&Tokens<'a>>,
+        arm: &Arm<'a>,
+        values: Option<&[Tokens<'a>]>,
     ) -> Result<Vec<(&LegacyColumn, Tokens<'a>)>, Refusal> {
-        let Some(values) = values else {
+        let Some(items) = values else {
             return Ok(Vec::new());
         };
-        let named = clause.tree.list("target_list");
+        let named = arm.tree.list("target_list");
         let columns = self.columns_named(named)?;
         self.places(named)?;
-        let overriding = Overriding::of(clause.tree);
-        for (column, value) in columns.iter().zip(clause.tree.list("values")) {
+        let overriding = Overriding::of(arm.tree);
+        for (column, value) in columns.iter().zip(arm.tree.list("values")) {
             let default = value.is("SetToDefault");
             if !self.uses(column, overriding, default)? && !default {
                 return Err(self.refused_action("OVERRIDING USER VALUE in a MERGE"));
             }
         }
-        let Some((row, _)) = values.parenthesised(0) else {
-            return Err(self.refused_action("this INSERT of a MERGE"));
-        };
-        let items = row.split();
         if let Some(extra) = items.get(columns.len()) {
             let at = Some(extra.extent().start);
             return Err(self.wrong_count("expressions than target columns", at));
@@ -145,6 +143,6 @@ impl<'a> Unified<'_, 'a> {
         if let Some(extra) = named.get(items.len()) {
             return Err(self.wrong_count("target columns than expressions", extra.location()));
         }
-        Ok(columns.into_iter().zip(items).collect())
+        Ok(columns.into_iter().zip(items.iter().copied()).collect())
     }
 }

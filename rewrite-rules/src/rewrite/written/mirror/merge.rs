@@ -16,13 +16,15 @@
 //! the row was, so none of them may change what ties it to the legacy rows.
 
 use super::{Part, Reach, Written};
+use crate::legend::query;
 use crate::refuse;
 use crate::rewrite::clauses::Write;
 use crate::rewrite::compose::{Composed, Composer};
-use crate::rewrite::merge::{Action, Joined, Merge, When, returning};
+use crate::rewrite::merge::{Joined, returning};
 use crate::rewrite::{ManagedRef, Scope};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::text::clauses::merge::{Action, When};
 
 /// `None` when the write needs nothing in legacy.
 pub(super) fn compose<'a>(
@@ -33,15 +35,15 @@ pub(super) fn compose<'a>(
     mut composer: Composer,
 ) -> Result<Option<Composed>, Refusal> {
     let lens = target.managed.lens;
-    let merge = Merge::of(scope, target, write)?;
+    let merge = &write.clauses.merge;
     let reach = Reach::of(target, part);
     let mut updates: Option<Vec<&str>> = None;
     let mut decides = false;
-    for clause in &merge.clauses {
-        if !matches!(clause.action, Action::Update(_)) {
+    for arm in &merge.arms {
+        if !matches!(arm.action, Action::Update(_)) {
             continue;
         }
-        let targets = clause.tree.list("target_list").iter();
+        let targets = arm.tree.list("target_list").iter();
         let sets: Vec<&str> = targets.map(|set| set.text("name")).collect();
         reach.check(&sets)?;
         decides |= reach.decides(&sets);
@@ -75,13 +77,13 @@ pub(super) fn compose<'a>(
         updates.get_or_insert(sets);
     }
     let inserts = |action: &Action<'_>| matches!(action, Action::Insert(_) | Action::Delete);
-    let others = merge.clauses.iter().any(|clause| inserts(&clause.action));
+    let others = merge.arms.iter().any(|arm| inserts(&arm.action));
     let feeds = |sets: &Vec<&str>| !reach.fed(lens, Some(sets)).is_empty();
     let nothing = !updates.as_ref().is_some_and(feeds);
     if nothing && !others && !decides {
         return Ok(None);
     }
-    let joined = Joined::of(scope, target, write.returning.is_some(), source);
+    let joined = Joined::of(scope, target, write.clauses.returning.is_some(), source);
     returning(scope, target, (write, &joined, "cf_all"), source)?;
 
     let mut rows = Output::default();
@@ -96,15 +98,15 @@ pub(super) fn compose<'a>(
             .own(")");
     }
     rows.own(")");
-    composer.once("keys", reach.keys(lens, written, rows));
-    let keys = format!("SELECT * FROM {}", composer.name("keys"));
-    composer.once("lock", lens.lock_legacy(&keys));
-    let statement = Composer::merge_behind(source, write, &merge, &composer.name("lock"));
+    composer.once(query::KEYS, lens.keys_of_rows(written, part, rows));
+    let keys = format!("SELECT * FROM {}", composer.name(query::KEYS));
+    composer.once(query::LOCK, lens.lock_legacy(keys.as_str()));
+    let statement = Composer::merge_behind(source, write, &composer.name(query::LOCK));
     composer.own_merge(statement, (write, &joined), target.managed.table);
-    let new = composer.name("new");
+    let new = composer.name(query::NEW);
     let did = |actions: &str| {
         let rows = format!("(SELECT (cf_row).* FROM {new} WHERE cf_action {actions})");
-        lens.keys_of_rows(written, part, &rows)
+        lens.keys_of_rows(written, part, rows).sql
     };
     if reach.full {
         let all = format!("{keys} UNION {}", did("IS NOT NULL"));

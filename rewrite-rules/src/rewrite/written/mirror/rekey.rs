@@ -20,6 +20,7 @@
 
 use super::Mirror;
 use crate::failure::Failure;
+use crate::legend::query;
 use crate::lens::{Call, quote_ident};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
@@ -45,18 +46,18 @@ impl Mirror<'_, '_> {
                 "Write it under the legacy table's name.",
             );
         };
-        let Some(assignments) = write.assignments().map(|tokens| tokens.extent()) else {
+        let Some(assigned_to) = write.clauses.assigned_to() else {
             return refuse("this UPDATE", "Write it plainly.");
         };
         let columns: Vec<String> = columns.into_iter().map(|name| quote_ident(name)).collect();
         let keys = self.lock(&mut composer, source);
         self.was(&mut composer, source, &columns);
-        let (was, before) = (composer.name("was"), composer.name("before"));
+        let (was, before) = (composer.name(query::WAS), composer.name(query::BEFORE));
 
         let mut statement = Output::default();
-        statement.client(source, write.body.start..assignments.end);
+        statement.client(source, write.clauses.body.start..assigned_to);
         statement.own(" FROM ");
-        if let Some(joined) = write.joined() {
+        if let Some(joined) = write.clauses.joined() {
             statement.client(source, joined).own(", ");
         }
         let same: Vec<String> = columns
@@ -64,7 +65,7 @@ impl Mirror<'_, '_> {
             .map(|key| format!("{}.{key} = ({was}.cf_row).{key}", write.alias))
             .collect();
         statement.own(&format!("{was} WHERE {}", same.join(" AND ")));
-        if let Some(condition) = write.condition() {
+        if let Some(condition) = write.clauses.condition() {
             statement.own(" AND (").client(source, condition).own(")");
         }
         let old: Vec<String> = (1..)
@@ -82,8 +83,8 @@ impl Mirror<'_, '_> {
             "CASE WHEN (SELECT count(*) FROM {was}) = (SELECT count(*) FROM {all}) THEN true ELSE {} END",
             Failure::KeyChanged.unless_true(&format!("(SELECT count(*) FROM {all})"))
         ));
-        composer.query("moved", self.moved(&columns, &all, &before));
-        let moved = composer.name("moved");
+        composer.query(query::MOVED, self.moved(&columns, &all, &before));
+        let moved = composer.name(query::MOVED);
         let move_legacy = format!(
             "(SELECT {} FROM {moved} AS cf_m)",
             lens.call(
@@ -96,7 +97,7 @@ impl Mirror<'_, '_> {
             )
         );
         let rows = format!("(SELECT (cf_row).* FROM {all})");
-        let after = lens.keys_of_rows(self.written, self.reach.part, &rows);
+        let after = lens.keys_of_rows(self.written, self.reach.part, rows).sql;
         let before = format!("SELECT * FROM {before}");
         let followed = if self.reach.full {
             let all = format!("{keys} UNION {before} UNION {after}");
@@ -120,8 +121,8 @@ impl Mirror<'_, '_> {
             "ROW({}.*)::{} AS cf_row",
             write.alias, self.target.managed.table
         );
-        let mut was = self.found(source, &row, Some(&composer.name("lock")), true);
-        if write.joined().is_some() {
+        let mut was = self.found(source, &row, Some(&composer.name(query::LOCK)), true);
+        if write.clauses.joined().is_some() {
             let keys: Vec<String> = columns
                 .iter()
                 .map(|key| format!("(cf_row).{key}"))
@@ -134,11 +135,11 @@ impl Mirror<'_, '_> {
             once.append(was).own(") AS cf_q");
             was = once;
         }
-        composer.once("was", was);
-        let rows = format!("(SELECT (cf_row).* FROM {})", composer.name("was"));
+        composer.once(query::WAS, was);
+        let rows = format!("(SELECT (cf_row).* FROM {})", composer.name(query::WAS));
         let lens = self.target.managed.lens;
-        let before = lens.keys_of_rows(self.written, self.reach.part, &rows);
-        composer.once("before", before);
+        let before = lens.keys_of_rows(self.written, self.reach.part, rows);
+        composer.once(query::BEFORE, before);
     }
 
     /// The legacy keys that changed, `cf_o1` and so on with `cf_n1` and so on: of rows that were there.
