@@ -16,7 +16,7 @@
 //! | `cf_x` | what the client names without a table; an element of an array |
 //! | `cf_i` | an image; in functions a number |
 //! | `cf_a`, `cf_b`, `cf_c`, `cf_d`, `cf_e`, `cf_g`, `cf_k`, `cf_o`, `cf_p`, `cf_q`, `cf_r`, `cf_v`, `cf_w` | a relation of the one query that it stands in; `cf_k` of keys, `cf_p` of `pg_class`, `cf_q` of a query of the client's, `cf_v` of values, `cf_w` of a row each |
-//! | `cf_j` | what a join by USING makes of two items, column by column as `*` has it |
+//! | `cf_j` | all items of FROM beside the target as one row, where USING or NATURAL merged columns of theirs |
 //! | `cf_one` | one row without columns |
 //! | `cf_copy` | the staging table of a COPY |
 //!

@@ -130,18 +130,14 @@ impl Lens {
     pub(super) fn both_sides(&self, within: &str) -> String {
         let image = Self::IMAGE;
         let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
-        let join: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_l.{key} = cf_u.{key}"))
-            .collect();
+        let join = self.same_key("cf_l", "cf_u");
         format!(
             "(SELECT {}, true AS cf_here FROM {} AS {image} WHERE {within}) AS cf_l FULL JOIN \
              (SELECT {image}.*, true AS cf_here FROM ({}) AS {image} WHERE {within}) AS cf_u ON {}",
             columns.join(", "),
             self.legacy,
             self.read_judged(),
-            join.join(" AND "),
+            join,
         )
     }
 

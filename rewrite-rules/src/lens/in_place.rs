@@ -97,11 +97,7 @@ impl Lens {
             .iter()
             .map(|(name, value)| format!("{name} = {value}"))
             .collect();
-        let mut conditions: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_t.{key} = {}.{key}", Self::IMAGE))
-            .collect();
+        let mut conditions = vec![self.same_key("cf_t", Self::IMAGE)];
         if different {
             let all: Vec<String> = values
                 .iter()

@@ -82,10 +82,7 @@ impl Lens {
             return self.legacy.sql();
         }
         let keys = self.legacy_key();
-        let same: Vec<String> = keys
-            .iter()
-            .map(|key| format!("cf_l.{key} = cf_w.{key}"))
-            .collect();
+        let same = self.same_key("cf_l", "cf_w");
         // One for each key, whatever `read` yields: a row that it yields twice must not be here twice too.
         let judged: Vec<String> = flags
             .iter()
@@ -108,7 +105,7 @@ impl Lens {
             self.legacy,
             judged.join(", "),
             self.read_judged(),
-            same.join(" AND "),
+            same,
             keys = keys.join(", "),
         )
     }

@@ -135,11 +135,7 @@ impl Lens {
 
     /// A row comparison, which an index on the key serves, under the key's own collation.
     fn key_compares(&self, operator: &str, parameter: usize) -> String {
-        let columns: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("{}.{key}", Self::IMAGE))
-            .collect();
+        let columns = self.keys_of(Self::IMAGE);
         let values: Vec<String> = self
             .key_columns()
             .enumerate()

@@ -102,13 +102,9 @@ impl Lens {
             let first = self.unified_key().into_iter().next().unwrap_or_default();
             return (self.unified.sql(), self.key_join(row, image), first);
         }
-        let keys = self.legacy_key();
-        let join: Vec<String> = keys
-            .iter()
-            .map(|key| format!("{row}.{key} = {image}.{key}"))
-            .collect();
-        let first = keys.first().cloned().unwrap_or_default();
-        (format!("({})", self.read()), join.join(" AND "), first)
+        let join = self.same_key(row, image);
+        let first = self.legacy_key().into_iter().next().unwrap_or_default();
+        (format!("({})", self.read()), join, first)
     }
 
     /// The upsert into the unified table from a relation of legacy row images.
@@ -394,11 +390,7 @@ impl Lens {
     /// Locks the legacy rows of the keys that a query yields, so that every writer takes its
     /// locks on legacy first and two directions cannot deadlock.
     pub(crate) fn lock_legacy(&self, keys: impl Into<Output>) -> Output {
-        let key: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_t.{key}"))
-            .collect();
+        let key = self.keys_of("cf_t");
         let mut lock = Output::default();
         lock.own(&format!(
             "SELECT 1 FROM {} AS cf_t WHERE ({}) IN (",
@@ -419,12 +411,22 @@ impl Lens {
     }
 
     pub(super) fn same_legacy_key(&self) -> String {
-        let keys: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_t.{key} = {}.{key}", Self::IMAGE))
+        self.same_key("cf_t", Self::IMAGE)
+    }
+
+    /// The legacy key of a row of legacy's shape in scope under a name, column by column.
+    pub(crate) fn keys_of(&self, row: &str) -> Vec<String> {
+        let keys = self.legacy_key().into_iter();
+        keys.map(|key| format!("{row}.{key}")).collect()
+    }
+
+    /// Whether two such rows have one key, as SQL.
+    pub(crate) fn same_key(&self, one: &str, other: &str) -> String {
+        let pairs = self.keys_of(one).into_iter().zip(self.keys_of(other));
+        let equal: Vec<String> = pairs
+            .map(|(one, other)| format!("{one} = {other}"))
             .collect();
-        keys.join(" AND ")
+        equal.join(" AND ")
     }
 
     fn images(&self, relation: &str) -> String {

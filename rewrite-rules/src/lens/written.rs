@@ -203,15 +203,11 @@ impl Lens {
 
     /// [`Lens::copy`] of a written lens: `put` takes those rows that read back differently.
     pub(super) fn copy_written(&self, rows: &str) -> String {
-        let same: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_u.{key} = {}.{key}", Self::IMAGE))
-            .collect();
+        let same = self.same_key("cf_u", Self::IMAGE);
         let done = format!(
             "SELECT 1 FROM ({}) AS cf_u WHERE {} AND NOT ({})",
             self.read_judged(),
-            same.join(" AND "),
+            same,
             self.any_difference(Self::IMAGE, "cf_u")
         );
         let put = format!(
@@ -263,14 +259,7 @@ impl Lens {
     /// [`Lens::remove_ghosts`] of a written lens: yields no count of its own, so the removed rows
     /// are what the statement selects.
     pub(super) fn remove_ghosts_written(&self, relation: &str) -> String {
-        let same = |left: &str| {
-            let all: Vec<String> = self
-                .legacy_key()
-                .iter()
-                .map(|key| format!("{left}.{key} = {}.{key}", Self::IMAGE))
-                .collect();
-            all.join(" AND ")
-        };
+        let same = |left: &str| self.same_key(left, Self::IMAGE);
         let ghosts = format!(
             "(SELECT {image}.* FROM ({}) AS {image} JOIN {relation} AS cf_g ON {} \
              WHERE NOT EXISTS (SELECT 1 FROM {} AS cf_l WHERE {}))",

@@ -203,7 +203,6 @@ impl Shape<'_, '_> {
         let alias = &write.alias;
         let (old, new) = (composer.name(query::OLD), composer.name(query::NEW));
         let joined = write.clauses.joined();
-        let keys = self.lens.legacy_key();
 
         let mut locked = Output::default();
         let (row, _) = self.old_image(alias);
@@ -217,7 +216,7 @@ impl Shape<'_, '_> {
         }
         if joined.is_some() {
             // A row that several rows are joined to is written once.
-            let keys: Vec<String> = keys.iter().map(|key| format!("(cf_row).{key}")).collect();
+            let keys = self.lens.keys_of("(cf_row)");
             let mut once = Output::default();
             once.own(&format!(
                 "SELECT DISTINCT ON ({}) cf_row FROM (",
@@ -233,15 +232,12 @@ impl Shape<'_, '_> {
 
         let mut statement = Output::default();
         statement.client(source, write.clauses.body.start..assigned_to);
-        let join: Vec<String> = keys
-            .iter()
-            .map(|key| format!("{alias}.{key} = ({old}.cf_row).{key}"))
-            .collect();
+        let join = self.lens.same_key(alias, &format!("({old}.cf_row)"));
         statement.own(" FROM ");
         if let Some(joined) = joined {
             statement.client(source, joined).own(", ");
         }
-        statement.own(&format!("{old} WHERE {}", join.join(" AND ")));
+        statement.own(&format!("{old} WHERE {join}"));
         if let Some(condition) = write.clauses.condition() {
             statement.own(" AND (").client(source, condition).own(")");
         }

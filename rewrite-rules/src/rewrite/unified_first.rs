@@ -274,12 +274,7 @@ impl<'a> Unified<'_, 'a> {
                 output.own(" WHERE (").client(source, condition).own(")");
             }
         };
-        let keys: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("{alias}.{key}"))
-            .collect();
+        let keys = self.lens.keys_of(alias);
         let types_first = types_parameters_first(self.scope.statement);
         if self.mirrors || types_first {
             let mut found = Output::default();

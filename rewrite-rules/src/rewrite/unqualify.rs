@@ -19,8 +19,7 @@ pub(super) fn unqualify(
         let Some(owner) = owner.filter(|id| is(*id, column)) else {
             continue;
         };
-        let range = scope.tokens.qualifier(column);
-        if let Some(range) = range {
+        if let Some(range) = scope.tokens.qualifier(column) {
             source.edit(range, quote_ident(scope.bound.item(owner).name));
         }
     }

@@ -339,10 +339,7 @@ impl<'a> Images<'_, 'a> {
 
     /// The key's columns by the client's name of the table.
     fn keys(&self) -> Vec<String> {
-        let keys = self.lens.legacy_key();
-        let keys = keys.iter();
-        keys.map(|key| format!("{}.{key}", self.write.alias))
-            .collect()
+        self.lens.keys_of(&self.write.alias)
     }
 
     /// How the statement comes to rows that others may change while it waits for them.
@@ -379,16 +376,8 @@ impl<'a> Images<'_, 'a> {
 
     /// The images of a column of `cf_old` in the order of their keys, in which all lock.
     fn array(&self, images: &str, old: &str) -> String {
-        let keys: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("(cf_o).{key}"))
-            .collect();
-        format!(
-            "(SELECT array_agg({images} ORDER BY {}) FROM {old})",
-            keys.join(", ")
-        )
+        let keys = self.lens.keys_of("(cf_o)").join(", ");
+        format!("(SELECT array_agg({images} ORDER BY {keys}) FROM {old})")
     }
 
     fn finish(

@@ -37,14 +37,20 @@ fn file() -> PathBuf {
 }
 
 fn by_name(lines: &[String]) -> BTreeMap<&str, &str> {
-    lines.iter().filter_map(|line| line.split_once(' ')).collect()
+    lines
+        .iter()
+        .filter_map(|line| line.split_once(' '))
+        .collect()
 }
 
 #[tokio::test]
 async fn the_functions_that_are_known_are_the_servers() {
     let postgres = Postgres::start().await.expect("PostgreSQL");
     let client = postgres.connect("postgres").await.expect("a session");
-    let rows = client.query(FUNCTIONS, &[]).await.expect("the catalog answers");
+    let rows = client
+        .query(FUNCTIONS, &[])
+        .await
+        .expect("the catalog answers");
     let server: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     let known = std::fs::read_to_string(file()).unwrap_or_default();
     let (known, newer) = known.split_once(NEWER).unwrap_or((&known, ""));
@@ -55,13 +61,22 @@ async fn the_functions_that_are_known_are_the_servers() {
     }
     let known: Vec<String> = known.lines().map(str::to_owned).collect();
     let (known, server) = (by_name(&known), by_name(&server));
-    let newer: BTreeSet<&str> = newer.lines().filter_map(|line| line.split(' ').next()).collect();
+    let newer: BTreeSet<&str> = newer
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
     for (name, said) in &server {
         let found = known.get(name);
         // Of a later version there may be more.
-        assert!(found == Some(said) || newer.contains(name), "{name}: {said}, known as {found:?}");
+        assert!(
+            found == Some(said) || newer.contains(name),
+            "{name}: {said}, known as {found:?}"
+        );
     }
     for name in known.keys() {
-        assert!(server.contains_key(name), "{name} is not a function of this server");
+        assert!(
+            server.contains_key(name),
+            "{name} is not a function of this server"
+        );
     }
 }

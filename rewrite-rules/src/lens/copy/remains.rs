@@ -8,26 +8,14 @@ impl Lens {
     /// be taken for one of them.
     #[must_use]
     pub fn remove_stale_legacy(&self) -> String {
-        let same = |left: &str, right: &str| {
-            let keys = self.legacy_key();
-            let all: Vec<String> = keys
-                .iter()
-                .map(|k| format!("{left}.{k} = {right}.{k}"))
-                .collect();
-            all.join(" AND ")
-        };
-        let keys: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|k| format!("cf_l.{k}"))
-            .collect();
+        let keys = self.keys_of("cf_l");
         format!(
             "DELETE FROM {legacy} AS cf_t USING (SELECT {} FROM {legacy} AS cf_l \
              WHERE NOT EXISTS (SELECT 1 FROM ({}) AS cf_r WHERE {}) LIMIT $1) AS cf_o WHERE {}",
             keys.join(", "),
             self.read(),
-            same("cf_r", "cf_l"),
-            same("cf_t", "cf_o"),
+            self.same_key("cf_r", "cf_l"),
+            self.same_key("cf_t", "cf_o"),
             legacy = self.legacy,
         )
     }
@@ -35,18 +23,14 @@ impl Lens {
     /// Keys, as JSON, of so many (`$1`) legacy rows that no unified row stands for, but for those in `$2`, a JSON array.
     #[must_use]
     pub fn stale_legacy_keys(&self) -> String {
-        let same: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|k| format!("cf_r.{k} = cf_l.{k}"))
-            .collect();
+        let same = self.same_key("cf_r", "cf_l");
         let key = self.key_json("cf_l");
         format!(
             "SELECT {key} FROM {} AS cf_l WHERE NOT EXISTS (SELECT 1 FROM ({}) AS cf_r WHERE {}) \
              AND {key} NOT IN (SELECT value FROM jsonb_array_elements($2::jsonb)) LIMIT $1",
             self.legacy,
             self.read(),
-            same.join(" AND ")
+            same
         )
     }
 
@@ -59,18 +43,14 @@ impl Lens {
             .enumerate()
             .map(|(i, (c, key))| format!("cf_t.{key} = (cf_k.value->>{i})::{}", c.sql_type))
             .collect();
-        let same: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_r.{key} = cf_t.{key}"))
-            .collect();
+        let same = self.same_key("cf_r", "cf_t");
         format!(
             "DELETE FROM {} AS cf_t USING jsonb_array_elements($1::jsonb) AS cf_k WHERE {} \
              AND NOT EXISTS (SELECT 1 FROM ({}) AS cf_r WHERE {})",
             self.legacy,
             keys.join(" AND "),
             self.read(),
-            same.join(" AND ")
+            same
         )
     }
 
@@ -97,16 +77,12 @@ impl Lens {
         if self.written.is_some() {
             return self.remove_ghosts_written(&relation);
         }
-        let same_key: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_l.{key} = {}.{key}", Self::IMAGE))
-            .collect();
+        let same_key = self.same_key("cf_l", Self::IMAGE);
         format!(
             "{} AND NOT EXISTS (SELECT 1 FROM {} AS cf_l WHERE {})",
             self.remove_from(&relation),
             self.legacy,
-            same_key.join(" AND ")
+            same_key
         )
     }
 

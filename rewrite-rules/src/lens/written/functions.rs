@@ -265,13 +265,7 @@ impl Functions<'_> {
     }
 
     fn key_order(&self, row: &str) -> String {
-        let keys: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("{row}.{key}"))
-            .collect();
-        keys.join(", ")
+        self.lens.keys_of(row).join(", ")
     }
 }
 

@@ -115,8 +115,7 @@ impl<'a> Locked<'a> {
         let lens = found.managed.lens;
         let alias = quote_ident(found.table.refname());
         let range = reference_range(scope, found)?;
-        let keys = lens.legacy_key();
-        let keys: Vec<String> = keys.iter().map(|key| format!("{alias}.{key}")).collect();
+        let keys = lens.keys_of(&alias);
         let mirrors = found.managed.migration.phase == Phase::UnifiedRead;
         let mut with = Output::default();
         with.own(&format!(
@@ -154,8 +153,7 @@ impl<'a> Locked<'a> {
         let lens = found.managed.lens;
         let alias = quote_ident(found.table.refname());
         let range = reference_range(scope, found)?;
-        let keys = lens.legacy_key();
-        let keys: Vec<String> = keys.iter().map(|key| format!("{alias}.{key}")).collect();
+        let keys = lens.keys_of(&alias);
         let conditions = invert::conditions(scope, found);
         let phase = found.managed.migration.phase;
         let read = only(found, relation(lens, phase, &conditions));

@@ -183,12 +183,7 @@ impl<'a> Unified<'_, 'a> {
 
     /// Locks the legacy rows of what may be written, before any unified row.
     fn lock(&self, parts: &mut Parts<'_, 'a>, source: &Source<'_>) {
-        let keys: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("{}.{key}", self.write.alias))
-            .collect();
+        let keys = self.lens.keys_of(&self.write.alias);
         let mut found = Output::default();
         found.own(&format!("SELECT {}", keys.join(", ")));
         if parts.merge.has(When::NotMatchedBySource) {

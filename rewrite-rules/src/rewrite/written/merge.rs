@@ -118,14 +118,9 @@ impl<'a> Images<'_, 'a> {
         let mut rest = self.locked(parts, when);
         rest.own(&format!(" FROM ({}) AS {alias}", self.read()));
         unified.decision(parts, &mut rest, source, when);
-        let keys = self.lens.legacy_key();
-        let same = keys
-            .iter()
-            .map(|key| format!("(cf_o).{key} = {alias}.{key}"));
-        let same: Vec<String> = same.collect();
+        let same = self.lens.same_key("(cf_o)", alias);
         rest.own(&format!(
-            " WHERE NOT EXISTS (SELECT FROM {old} WHERE {})",
-            same.join(" AND ")
+            " WHERE NOT EXISTS (SELECT FROM {old} WHERE {same})"
         ));
         self.in_order(parts, rest, query::REST);
         let mut left = self.as_locked(parts, source, (when, sets));
@@ -307,8 +302,7 @@ impl<'a> Images<'_, 'a> {
             joined,
             ..
         } = parts;
-        let keys = self.lens.legacy_key();
-        let keys: Vec<String> = keys.iter().map(|key| format!("(cf_o).{key}")).collect();
+        let keys = self.lens.keys_of("(cf_o)");
         let mut all = Output::default();
         all.own(&format!(
             "SELECT row_number() OVER (ORDER BY {}, cf_number) AS cf_at, cf_a.* FROM (",

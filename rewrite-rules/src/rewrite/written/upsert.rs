@@ -51,8 +51,7 @@ impl<'a> Images<'_, 'a> {
         let (sets, queries) = conflict.assigned;
         let given = composer.name(query::GIVEN);
         let keys = |row: &str| {
-            let keys = self.lens.legacy_key();
-            let all: Vec<String> = keys.iter().map(|k| format!("({row}).{k}")).collect();
+            let all = self.lens.keys_of(&format!("({row})"));
             format!("ROW({})", all.join(", "))
         };
         let mut all = Output::default();

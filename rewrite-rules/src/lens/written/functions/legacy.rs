@@ -182,13 +182,7 @@ impl Functions<'_> {
     }
 
     pub(super) fn legacy_key_of(&self, image: &str) -> String {
-        let keys: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_t.{key} = ({image}).{key}"))
-            .collect();
-        keys.join(" AND ")
+        self.lens.same_key("cf_t", &format!("({image})"))
     }
 
     fn legacy_row(&self, image: &str) -> String {
@@ -204,16 +198,10 @@ impl Functions<'_> {
     }
 
     fn remove_legacy_all(&self, images: &str) -> String {
-        let keys: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_t.{key} = cf_i.{key}"))
-            .collect();
         format!(
             "DELETE FROM {} AS cf_t USING unnest({images}) AS cf_i WHERE {}",
             self.lens.legacy,
-            keys.join(" AND ")
+            self.lens.same_key("cf_t", "cf_i")
         )
     }
 

@@ -10,8 +10,7 @@ impl Functions<'_> {
     /// their keys, so one that is met twice is met again at once.
     pub(super) fn merge(&self) -> Function {
         let keys = |image: &str| {
-            let keys = self.lens.legacy_key();
-            let all: Vec<String> = keys.iter().map(|k| format!("({image}).{k}")).collect();
+            let all = self.lens.keys_of(&format!("({image})"));
             format!("ROW({})", all.join(", "))
         };
         let raise = |sqlstate: &str, message: &str, hint: &str| {

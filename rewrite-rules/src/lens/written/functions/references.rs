@@ -319,11 +319,7 @@ impl Functions<'_> {
                 )
             })
             .collect();
-        let order: Vec<String> = child
-            .legacy_key()
-            .iter()
-            .map(|k| format!("cf_t.{k}"))
-            .collect();
+        let order = child.keys_of("cf_t");
         format!(
             "PERFORM 1 FROM {} AS cf_t WHERE {} ORDER BY {} FOR {strength}",
             child.legacy,
@@ -338,14 +334,10 @@ impl Functions<'_> {
         let (child, written) = child_of(referrer);
         let mut body = String::new();
         if child.legacy == self.lens.legacy {
-            let same: Vec<String> = child
-                .legacy_key()
-                .iter()
-                .map(|key| format!("cf_d.{key} = (cf_child).{key}"))
-                .collect();
+            let same = child.same_key("cf_d", "(cf_child)");
             body += &format!(
                 "    CONTINUE WHEN EXISTS (SELECT FROM unnest(cf_with) AS cf_d WHERE {});\n",
-                same.join(" AND ")
+                same
             );
         }
         for (action, what) in [

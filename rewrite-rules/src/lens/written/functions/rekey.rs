@@ -118,12 +118,7 @@ impl Functions<'_> {
     /// Fails where a row comes to a key that another leaves only after it: both would be one row in
     /// between, and nothing could tell them apart again. That is no divergence to be recorded.
     fn exchanged(&self) -> String {
-        let same: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_n.{key} = cf_o.{key}"))
-            .collect();
+        let same = self.lens.same_key("cf_n", "cf_o");
         let said = format!(
             "rows of {} exchange their keys in one statement, which crossfade cannot carry over to \
              the unified tables",
@@ -135,7 +130,7 @@ impl Functions<'_> {
              \x20 IF FOUND THEN\n    RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = {},\n\
              \x20     HINT = 'Move them in statements of their own, one of them by way of a key that nobody has.';\n\
              \x20 END IF;\n",
-            same.join(" AND "),
+            same,
             quote_literal(&said),
         )
     }

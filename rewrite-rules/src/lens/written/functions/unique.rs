@@ -56,12 +56,8 @@ impl Functions<'_> {
             ));
         }
         let texts: Vec<String> = values.iter().map(|v| format!("{v}::text")).collect();
-        let own: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_r.{key} = ({}).{key}", was.unwrap_or(image)))
-            .collect();
+        let own = format!("({})", was.unwrap_or(image));
+        let own = self.lens.same_key("cf_r", &own);
         let said = format!(
             "at REPEATABLE READ nothing can tell whether unique constraint \"{}\" of {} holds",
             unique.name, self.lens.legacy.name
@@ -88,7 +84,6 @@ impl Functions<'_> {
                 )
             ),
             look = self.look_by(unique, image),
-            own = own.join(" AND "),
             duplicate = self.duplicate(&unique.name, &columns, image),
         )
     }

@@ -21,8 +21,7 @@ impl Functions<'_> {
     /// either side; `cf_done` the keys that the statement has written, if it must know them.
     pub(super) fn enter(&self) -> Function {
         let keys = |image: &str| {
-            let keys = self.lens.legacy_key();
-            let all: Vec<String> = keys.iter().map(|k| format!("({image}).{k}")).collect();
+            let all = self.lens.keys_of(&format!("({image})"));
             format!("ROW({})", all.join(", "))
         };
         let serialize = format!(
