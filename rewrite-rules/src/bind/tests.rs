@@ -561,21 +561,3 @@ fn columns_are_found_through_the_names_of_joins() {
     }
     assert_eq!(meanings(text), "?, k.y, ?");
 }
-
-#[test]
-fn what_is_too_deep_is_not_known_and_costs_no_more() {
-    let deep = 60;
-    let text = format!("{}x{}", "(SELECT ".repeat(deep), ")".repeat(deep));
-    let text = format!("SELECT {text} FROM old ORDER BY role");
-    assert_eq!(meanings(&text), "-, old.role");
-    let names = vec!["x"; 40_000].join(", ");
-    let text = format!(
-        "SELECT {}f({names}){} FROM old",
-        "(SELECT ".repeat(deep),
-        ")".repeat(deep)
-    );
-    assert!(
-        meanings(&text).ends_with("-, ?, ?, ?"),
-        "it looks no further"
-    );
-}

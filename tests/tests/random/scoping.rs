@@ -295,7 +295,7 @@ async fn names_mean_the_columns_that_the_server_finds() {
     let rules = rules();
     let first = std::env::var("CROSSFADE_SEED");
     let first: u64 = first.ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let (mut held, mut certain, mut found) = (0, 0, Vec::new());
+    let (mut held, mut certain, mut found) = (0, 0_u64, Vec::new());
     for seed in first..first + CASES {
         let mut writer = Writer {
             choices: Choices::seeded(15, seed),
@@ -328,7 +328,7 @@ async fn names_mean_the_columns_that_the_server_finds() {
         let missed: Vec<_> = missed
             .filter(|column| !ours.unknown && !of_joins(&query, column))
             .collect();
-        certain += usize::from(!ours.unknown);
+        certain += u64::from(!ours.unknown);
         if !wrong.is_empty() || !missed.is_empty() {
             found.push(format!(
                 "CROSSFADE_SEED={seed}\n{query}\nnot meant: {wrong:?}\nmissed: {missed:?}"
