@@ -107,6 +107,8 @@ pub struct Session<P: Pin> {
     discarding: bool,
     /// The server reads CopyData; it ignores Sync and Flush meanwhile.
     copying_in: bool,
+    /// The end of a statement that is told with that of the one behind it.
+    told_later: Option<String>,
     /// Syncs that went to a COPY that reads, and are lost in it unless it fails before it does.
     syncs_in_copy: usize,
     /// A new generation waits: no more input until the server is ready, so that it gets its turn.
@@ -150,6 +152,7 @@ impl<P: Pin> Session<P> {
             pinned: false,
             discarding: false,
             copying_in: false,
+            told_later: None,
             syncs_in_copy: 0,
             holding: false,
             ending: false,

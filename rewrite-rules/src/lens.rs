@@ -17,6 +17,7 @@ mod guarded;
 mod hidden;
 mod in_place;
 mod keys;
+mod look;
 mod lookups;
 mod lossy;
 mod model;

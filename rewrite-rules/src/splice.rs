@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::statement::{Kept, Mapped};
+use crate::statement::{Kept, Mapped, MappedAs};
 
 /// A replacement for a range of the client's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,17 +120,17 @@ impl Output {
         self.values.push(Mapped {
             original,
             rewritten: self.sql.len()..self.sql.len() + text.len(),
-            column: Some(column.to_owned()),
+            what: MappedAs::Value(column.to_owned()),
         });
         self.own_for(text, original)
     }
 
     /// Appends a list that a query of the client's must have as many columns as.
-    pub fn own_columns(&mut self, text: &str, original: usize) -> &mut Output {
+    pub fn own_columns(&mut self, text: &str, original: usize, what: MappedAs) -> &mut Output {
         self.values.push(Mapped {
             original,
             rewritten: self.sql.len()..self.sql.len() + text.len(),
-            column: None,
+            what,
         });
         self.own(text)
     }

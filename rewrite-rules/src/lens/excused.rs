@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! IF NOT ‹may legacy be stale› THEN ‹all›; RETURN true; END IF;
-//! BEGIN ‹all›; ‹what deferred keys say of it›; RETURN true;
+//! ‹whether what statements before deferred holds› BEGIN ‹all›; ‹what deferred keys say of it›; RETURN true;
 //! EXCEPTION WHEN ‹a constraint of legacy refuses it› THEN NULL; END;
 //! IF NOT ‹is it› THEN ‹all›; RETURN true; END IF;
 //! ‹each by itself: done, or its key enters the ledger›
@@ -14,8 +14,8 @@
 //! Where legacy is in step after all, the work is done once more, to fail as it would have without us: what
 //! deferred keys say is not asked then, since what is missing may come before the transaction ends.
 
+use super::Lens;
 use super::guarded::Guarded;
-use super::{Function, Lens};
 
 /// What a stale row can be the reason of.
 const IN_THE_WAY: &str = "unique_violation OR exclusion_violation OR foreign_key_violation";
@@ -26,12 +26,12 @@ impl Lens {
         let stale = |in_the_way: bool| self.call_guarded(Guarded::IsStale, &in_the_way.to_string());
         format!(
             "\x20 IF {unless}NOT {maybe_stale} THEN\n    {all};\n    RETURN true;\n  END IF;\n\
-             \x20 BEGIN\n    {all};\n    PERFORM {look};\n    RETURN true;\n\
+             \x20 {looked_at}    RETURN true;\n\
              \x20 EXCEPTION WHEN {IN_THE_WAY} THEN\n    NULL;\n  END;\n\
              \x20 IF NOT {stale} THEN\n    {all};\n    RETURN true;\n  END IF;\n\
              {each}  RETURN true;\n",
             maybe_stale = stale(false),
-            look = self.look_legacy_call(),
+            looked_at = self.legacy_looked_at(all),
             stale = stale(true),
         )
     }
@@ -40,19 +40,10 @@ impl Lens {
     pub(super) fn excused_one(&self, work: &str, records: &[String]) -> String {
         let records: Vec<String> = records.iter().map(|r| format!("PERFORM {r};")).collect();
         format!(
-            "    BEGIN\n      {work};\n      PERFORM {look};\n\
+            "    {looked_at}\
              \x20   EXCEPTION WHEN {IN_THE_WAY} THEN\n      {records}\n    END;\n",
-            look = self.look_legacy_call(),
+            looked_at = self.legacy_looked_at(work),
             records = records.join(" "),
         )
-    }
-
-    fn look_legacy_call(&self) -> String {
-        format!("{}()", self.named("look_legacy"))
-    }
-
-    /// Has the deferred foreign keys of legacy looked at: at COMMIT nobody could record what they say.
-    pub(super) fn look_legacy(&self) -> Function {
-        self.look("look_legacy", &[&self.legacy])
     }
 }

@@ -11,8 +11,7 @@ use std::hash::{Hash, Hasher};
 use super::guarded::Guarded;
 use super::recorded::{self, PASSES_ON};
 use super::{
-    Callers, ForeignKey, Function, LegacyColumn, Lens, TableName, Work, Written, quote_ident,
-    quote_literal,
+    Callers, ForeignKey, Function, LegacyColumn, Lens, Work, Written, quote_ident, quote_literal,
 };
 
 impl Lens {
@@ -22,7 +21,7 @@ impl Lens {
         if let Some(written) = &self.written {
             let mut all = self.written_functions(written);
             all.extend(self.guarded_functions());
-            all.extend([self.look_now(), self.look_legacy()]);
+            all.extend(self.look_functions());
             return all;
         }
         if self.in_place.is_some() {
@@ -33,7 +32,7 @@ impl Lens {
             ddl: self.function_ddl(work),
             callers: Callers::Writers,
         });
-        let looks = [self.look_now(), self.look_legacy()].into_iter();
+        let looks = self.look_functions().into_iter();
         self.guarded_functions().chain(looks).chain(works).collect()
     }
 
@@ -320,47 +319,6 @@ impl Lens {
         )
     }
 
-    /// What the deferred foreign keys of unified say of work that may be recorded.
-    pub(super) fn look_call(&self) -> String {
-        format!("{}()", self.named("look_now"))
-    }
-
-    /// Has the deferred foreign keys of unified looked at, and defers them again. At COMMIT nobody could record
-    /// what they say any more, and the legacy half would fail with it.
-    fn look_now(&self) -> Function {
-        let crosswalk = self.written.iter().flat_map(|written| &written.crosswalk);
-        let tables: Vec<&TableName> = self.unified_tables().into_iter().chain(crosswalk).collect();
-        self.look("look_now", &tables)
-    }
-
-    /// Has the deferred foreign keys of tables, and to them, looked at.
-    pub(super) fn look(&self, word: &str, tables: &[&TableName]) -> Function {
-        let tables: Vec<String> = tables
-            .iter()
-            .map(|table| format!("pg_catalog.to_regclass({})", quote_literal(&table.sql())))
-            .collect();
-        let name = self.named(word);
-        let ddl = format!(
-            "CREATE OR REPLACE FUNCTION {name}() RETURNS void\n\
-             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
-             DECLARE\n  cf_of pg_catalog.oid[] := ARRAY[{tables}];\n  cf_all text;\n  cf_deferred text;\nBEGIN\n\
-             \x20 SELECT pg_catalog.string_agg(n.name, ', '), pg_catalog.string_agg(n.name, ', ') FILTER (WHERE n.deferred)\n\
-             \x20   INTO cf_all, cf_deferred FROM (SELECT DISTINCT pg_catalog.format('%I.%I', s.nspname, c.conname) AS name,\n\
-             \x20     c.condeferred AS deferred FROM pg_catalog.pg_constraint AS c JOIN pg_catalog.pg_namespace AS s\n\
-             \x20     ON s.oid = c.connamespace WHERE c.contype = 'f' AND c.condeferrable\n\
-             \x20     AND (c.conrelid = ANY (cf_of) OR c.confrelid = ANY (cf_of))) AS n;\n\
-             \x20 IF cf_all IS NOT NULL THEN\n    EXECUTE 'SET CONSTRAINTS ' || cf_all || ' IMMEDIATE';\n  END IF;\n\
-             \x20 IF cf_deferred IS NOT NULL THEN\n    EXECUTE 'SET CONSTRAINTS ' || cf_deferred || ' DEFERRED';\n  END IF;\n\
-             END\n$crossfade$",
-            tables = tables.join(", "),
-        );
-        Function {
-            name,
-            ddl,
-            callers: Callers::Writers,
-        }
-    }
-
     pub(super) fn record(&self, reason: &str, sqlstate: &str) -> String {
         self.record_of("cf_image", reason, sqlstate)
     }
@@ -384,8 +342,23 @@ impl Lens {
     /// For the case that [`savepoint_probe`] could not look: a row that could not be put now may have been
     /// put by a chunk before. Its key is left for the backfill's sweep.
     pub(super) fn leave_tombstones(&self, images: &str) -> String {
+        self.leave_tombstones_if("", images)
+    }
+
+    /// The same of a key that its row has left. A role that changes keys need not be one that may delete: it leaves
+    /// none where it has looked (not `cf_unsure`).
+    pub(super) fn leave_tombstones_behind(&self, images: &str) -> String {
+        let tombstone = format!("{}({})", self.named("tombstone"), self.image_type());
+        let may = format!(
+            " AND (cf_unsure OR has_function_privilege({}, 'EXECUTE'))",
+            quote_literal(&tombstone)
+        );
+        self.leave_tombstones_if(&may, images)
+    }
+
+    fn leave_tombstones_if(&self, and: &str, images: &str) -> String {
         format!(
-            "IF current_setting('transaction_isolation') <> 'read committed' THEN\n      \
+            "IF current_setting('transaction_isolation') <> 'read committed'{and} THEN\n      \
              PERFORM {} FROM {images} AS {image};\n    END IF",
             self.call_guarded(Guarded::Tombstone, &self.image_row(Self::IMAGE)),
             image = Self::IMAGE,
@@ -432,15 +405,20 @@ fn each(one: &str) -> String {
 /// attempt sees it. Where there is none at all, the row that this inserts is gone at once. A row
 /// that cannot be put is no reason to fail: no chunk could put it either.
 pub(super) fn savepoint_probe(put_absent: &str) -> String {
+    savepoint_probe_or(put_absent, "")
+}
+
+/// The same, with what is done where it could not look.
+pub(super) fn savepoint_probe_or(put_absent: &str, unsure: &str) -> String {
     format!(
         "IF current_setting('transaction_isolation') <> 'read committed' THEN\n      BEGIN\n        \
-         {put_absent};\n      EXCEPTION WHEN OTHERS THEN\n    {passes_on}      END;\n    END IF",
+         {put_absent};\n      EXCEPTION WHEN OTHERS THEN\n    {passes_on}{unsure}      END;\n    END IF",
         passes_on = PASSES_ON.trim_end_matches(' '),
     )
 }
 
 /// To be changed with the parameters of a function: an older version of Crossfade calls those of its own.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
 /// FNV-1a, whose value is the same in every build (the standard hasher promises nothing).
 #[derive(Clone, Copy)]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! LOOP
+//!   ‹whether what statements before deferred holds›
 //!   BEGIN
 //!     ‹the client's lock_timeout made the half's patience›; ‹work›; ‹what deferred keys say of it›; ‹and as it was›; EXIT;
 //!   EXCEPTION WHEN OTHERS THEN
@@ -49,9 +50,7 @@ impl Lens {
     /// then.
     pub(super) fn attempted(&self, work: &str, done: &str, failed: &str) -> String {
         format!(
-            "    cf_tries := 0;\n    LOOP\n    cf_since := clock_timestamp();\n    BEGIN\n\
-             \x20   PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);\n\
-             \x20   {work};\n    PERFORM {look};\n\
+            "    cf_tries := 0;\n    LOOP\n    cf_since := clock_timestamp();\n    {work}\
              \x20   PERFORM set_config('lock_timeout', cf_own::text, true);\n    {done};\n\
              \x20   EXCEPTION WHEN OTHERS THEN\n\
              \x20   IF {NOT_OURS} AND SQLSTATE <> '40P01' THEN RAISE; END IF;\n\
@@ -61,7 +60,9 @@ impl Lens {
              \x20     AND (cf_own = 0 OR cf_tries * cf_patience < cf_own)\n\
              \x20     AND NOT {circle};\n\
              \x20   {failed};\n    EXIT;\n    END;\n    END LOOP;\n",
-            look = self.look_call(),
+            work = self.looked_at(&format!(
+                "PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);\n    {work}"
+            )),
             circle = self.may_be_a_circle(),
         )
     }

@@ -33,6 +33,13 @@ impl Written {
         !self.rekey.is_empty()
     }
 
+    /// Whether a write that is no DELETE may delete from a table.
+    #[must_use]
+    pub fn puts_by_deleting(&self, table: &TableName) -> bool {
+        let mut steps = self.put.iter().chain(&self.rekey);
+        steps.any(|step| step.deletes.as_ref() == Some(table))
+    }
+
     /// Whether `read` names a table at all.
     #[must_use]
     pub fn reads(&self, table: &TableName) -> bool {

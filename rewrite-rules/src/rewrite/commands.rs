@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! TRUNCATE iso_agents                  SELECT crossfade.truncate_…(false, false)   (dual phases)
-//! TRUNCATE iso_agents                  SELECT crossfade.empty_…()                  (unified)
+//! TRUNCATE iso_agents                  SELECT crossfade.empty_…(‹who may refer to it›)  (unified)
 //! TRUNCATE iso_agents, t               SELECT crossfade.truncate(ARRAY['TRUNCATE …', …])
 //! TRUNCATE iso_agents CASCADE          the same, and of each other table that it reaches the unified rows
 //! LOCK TABLE iso_agents IN … MODE      LOCK TABLE iso_agents, "public"."users" IN … MODE
@@ -10,10 +10,11 @@
 //!
 //! The unified table may hold rows that were never the legacy table's, so it is not truncated:
 //! the rows that legacy readers see are deleted. Who may delete may not therefore truncate: the functions ask
-//! for the right that the client's own statement needs.
+//! for the right that the client's own statement needs, and for what refers to the table, as PostgreSQL does.
 
 use super::{ManagedRef, Plan, Scope, read};
 use crate::lens::{Lens, Work, quote_ident, quote_literal};
+use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::Source;
@@ -38,15 +39,12 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
         return Ok(Plan::Unchanged);
     }
     let cascade = scope.statement.int("behavior") == CASCADE;
-    if !cascade {
-        referred_to(refs)?;
-    }
     let sql = if scope.statement.list("relations").len() > 1 || cascade {
         several(scope, refs, cascade)?
     } else {
         let lens = found.managed.lens;
         if is_left(found) {
-            emptied(lens)
+            emptied(lens, &referring(scope, refs, found))
         } else {
             let restart = scope.statement.flag("restart_seqs");
             format!(
@@ -58,7 +56,7 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
     let answer = Answer {
         tag: Some(TagVerb::Truncate),
         hide_rows: true,
-        silent: false,
+        ..Answer::default()
     };
     Ok(Plan::Composed {
         output: sql.into(),
@@ -83,9 +81,44 @@ fn is_left(found: &ManagedRef<'_>) -> bool {
     is_moved_legacy(found) && !found.managed.migration.phase.writes_both()
 }
 
-/// What removes every unified row that legacy readers see.
-fn emptied(lens: &Lens) -> String {
-    format!("SELECT FROM {}()", lens.function_name(Work::Empty))
+/// What removes every unified row that legacy readers see, unless one of some tables refers to them.
+fn emptied(lens: &Lens, referring: &str) -> String {
+    format!(
+        "SELECT FROM {}({referring})",
+        lens.function_name(Work::Empty)
+    )
+}
+
+/// Nothing that refers to the table is in the way.
+const CASCADES: &str = "NULL, NULL, NULL";
+
+/// The migrated tables that may refer to one which the command empties, and are not emptied with it: those that do by
+/// declaration alone, and of the others unified tables with their legacy names, of which the server knows.
+fn referring(scope: &Scope<'_>, refs: &[ManagedRef<'_>], found: &ManagedRef<'_>) -> String {
+    let named = |lens: &Lens| {
+        let mut refs = refs.iter();
+        refs.any(|found| found.managed.lens.legacy == lens.legacy)
+    };
+    let declared = found.managed.lens.referring_lenses();
+    let declared = declared.filter(|lens| !named(lens));
+    let declared: Vec<String> = declared
+        .map(|lens| quote_literal(&lens.legacy.name))
+        .collect();
+    let migrations = scope.set.migrations().iter();
+    let left = migrations.filter(|m| m.phase >= Phase::UnifiedOnly);
+    let lenses = left.flat_map(|migration| &migration.tables);
+    let lenses = lenses.filter(|lens| lens.in_place.is_none() && !named(lens));
+    let (mut tables, mut names) = (Vec::new(), Vec::new());
+    for lens in lenses {
+        for table in lens.unified_tables() {
+            tables.push(quote_literal(&table.sql()));
+            names.push(quote_literal(&lens.legacy.name));
+        }
+    }
+    let array = |all: &[String]| format!("ARRAY[{}]::text[]", all.join(", "));
+    [&declared, &tables, &names]
+        .map(|all| array(all))
+        .join(", ")
 }
 
 /// Several tables at once, which may refer to each other: the client's own TRUNCATE of those that
@@ -115,19 +148,27 @@ fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>], cascade: bool) -> Result<
         refs.find(|found| std::ptr::eq(found.table.node, node))
     };
     let mut named: Vec<&str> = Vec::new();
-    let mut statements: Vec<String> = Vec::new();
+    // What refers is declared behind what it refers to, as a rule, and is emptied before it.
+    let all = scope.set.migrations().iter().flat_map(|m| &m.tables);
+    let place = |lens: &Lens| all.clone().position(|known| known.legacy == lens.legacy);
+    let mut emptied_tables: Vec<(Option<usize>, String)> = Vec::new();
     for (item, node) in items.iter().zip(relations) {
         let found = managed(node);
         if !found.is_some_and(is_left) {
             named.push(&tokens.text[item.extent()]);
         }
         if let Some(found) = found.filter(|found| is_moved_legacy(found)) {
-            let emptied = emptied(found.managed.lens);
-            if !statements.contains(&emptied) {
-                statements.push(emptied);
-            }
+            let referring = match cascade || !is_left(found) {
+                true => CASCADES.to_owned(),
+                false => referring(scope, refs, found),
+            };
+            let lens = found.managed.lens;
+            emptied_tables.push((place(lens), emptied(lens, &referring)));
         }
     }
+    emptied_tables.sort_by(|one, other| other.cmp(one));
+    emptied_tables.dedup();
+    let mut statements: Vec<String> = emptied_tables.into_iter().map(|(_, sql)| sql).collect();
     if !named.is_empty() {
         let options = tokens.slice(to..tokens.tokens.len()).extent();
         let truncate = format!("TRUNCATE {} {}", named.join(", "), &tokens.text[options]);
@@ -142,25 +183,6 @@ fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>], cascade: bool) -> Result<
         "SELECT FROM crossfade.truncate(ARRAY[{}])",
         statements.join(", ")
     ))
-}
-
-/// A table that nobody writes any more is not truncated, so that PostgreSQL would not say what refers to it.
-fn referred_to(refs: &[ManagedRef<'_>]) -> Result<(), Refusal> {
-    let named = |lens: &Lens| {
-        refs.iter()
-            .any(|found| found.managed.lens.legacy == lens.legacy)
-    };
-    for found in refs.iter().filter(|found| is_left(found)) {
-        if let Some(child) = found
-            .managed
-            .lens
-            .referring_lenses()
-            .find(|lens| !named(lens))
-        {
-            return Err(refuse::referred_to(&child.legacy.name));
-        }
-    }
-    Ok(())
 }
 
 /// A table of the statement as the server is asked for it.
@@ -202,7 +224,7 @@ fn reached(scope: &Scope<'_>, refs: &[ManagedRef<'_>], names: &[String]) -> Vec<
         at += 1;
         for child in lens.referring_lenses().filter_map(of_the_rules) {
             if !gone.iter().any(|known| known.legacy == child.legacy) {
-                statements.push(emptied(child));
+                statements.push(emptied(child, CASCADES));
                 gone.push(child);
             }
         }
@@ -219,7 +241,7 @@ fn reached(scope: &Scope<'_>, refs: &[ManagedRef<'_>], names: &[String]) -> Vec<
         statements.push(format!(
             "SELECT CASE WHEN EXISTS (WITH RECURSIVE r (oid) AS (SELECT unnest(ARRAY[{}]) UNION SELECT c.conrelid \
              FROM pg_catalog.pg_constraint AS c JOIN r ON c.confrelid = r.oid WHERE c.contype = 'f') \
-             SELECT FROM r WHERE r.oid = pg_catalog.to_regclass({})) THEN {}() END",
+             SELECT FROM r WHERE r.oid = pg_catalog.to_regclass({})) THEN {}({CASCADES}) END",
             names.join(", "),
             quote_literal(&lens.legacy.sql()),
             lens.function_name(Work::Empty),
@@ -294,19 +316,47 @@ impl Lens {
     }
 
     /// The function behind a TRUNCATE once nobody writes legacy any more. It needs the right to truncate
-    /// legacy for as long as the table is there, and to truncate unified when it is gone.
+    /// legacy for as long as the table is there, and to truncate unified when it is gone. A table that is referred to
+    /// PostgreSQL truncates with those that refer to it alone, be there a row that does or not: so of the tables
+    /// `cf_refer`, and of those of `cf_tables` that do; of others the rows tell.
     pub(crate) fn empty_function(&self, remove_all: &str) -> String {
+        let crosswalk = self.written.iter().flat_map(|written| &written.crosswalk);
+        let own: Vec<String> = self
+            .unified_tables()
+            .into_iter()
+            .chain(crosswalk)
+            .map(|table| format!("pg_catalog.to_regclass({})", quote_literal(&table.sql())))
+            .collect();
+        let referred = format!(
+            "RAISE EXCEPTION USING ERRCODE = '0A000',\n\
+             \x20     MESSAGE = 'cannot truncate a table referenced in a foreign key constraint',\n\
+             \x20     DETAIL = pg_catalog.format('Table \"%s\" references \"%s\".', cf_child, {legacy}),\n\
+             \x20     HINT = pg_catalog.format('Truncate table \"%s\" at the same time, or use TRUNCATE ... CASCADE.', cf_child)",
+            legacy = quote_literal(&self.legacy.name),
+        );
         format!(
-            "CREATE OR REPLACE FUNCTION {name}() RETURNS boolean\n\
+            "CREATE OR REPLACE FUNCTION {name}(cf_refer text[], cf_tables text[], cf_names text[]) RETURNS boolean\n\
              LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
              DECLARE\n  cf_table pg_catalog.oid := coalesce(pg_catalog.to_regclass({legacy}), pg_catalog.to_regclass({unified}));\n\
+             \x20 cf_child text := cf_refer[1];\n\
              BEGIN\n\
              \x20 IF NOT pg_catalog.has_table_privilege(cf_table, 'TRUNCATE') THEN\n\
              \x20   RAISE insufficient_privilege USING MESSAGE = {denied};\n\
-             \x20 END IF;\n  {remove_all};\n  RETURN true;\nEND\n$crossfade$",
+             \x20 END IF;\n\
+             \x20 IF cf_refer IS NULL THEN\n    {remove_all};\n    RETURN true;\n  END IF;\n\
+             \x20 IF cf_child IS NULL THEN\n\
+             \x20   SELECT cf_names[k.n] INTO cf_child FROM pg_catalog.unnest(cf_tables) WITH ORDINALITY AS k (name, n)\n\
+             \x20     JOIN pg_catalog.pg_constraint AS c ON c.conrelid = pg_catalog.to_regclass(k.name) AND c.contype = 'f'\n\
+             \x20     WHERE c.confrelid = ANY (ARRAY[{own}]::pg_catalog.oid[]) AND c.conrelid <> ALL (ARRAY[{own}]::pg_catalog.oid[])\n\
+             \x20     ORDER BY k.n LIMIT 1;\n  END IF;\n\
+             \x20 IF cf_child IS NOT NULL THEN\n    {referred};\n  END IF;\n\
+             \x20 BEGIN\n    {remove_all};\n\
+             \x20 EXCEPTION WHEN foreign_key_violation THEN\n    GET STACKED DIAGNOSTICS cf_child = TABLE_NAME;\n    {referred};\n  END;\n\
+             \x20 RETURN true;\nEND\n$crossfade$",
             name = self.function_name(Work::Empty),
             legacy = quote_literal(&self.legacy.sql()),
             unified = quote_literal(&self.unified.sql()),
+            own = own.join(", "),
             denied = quote_literal(&format!("permission denied for table {}", self.legacy.name)),
         )
     }

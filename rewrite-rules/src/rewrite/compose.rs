@@ -112,7 +112,7 @@ impl Composer {
             Answer {
                 tag: Some(verb),
                 hide_rows,
-                silent: false,
+                ..Answer::default()
             },
         )
     }

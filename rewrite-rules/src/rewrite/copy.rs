@@ -191,6 +191,7 @@ fn copy_in<'a>(
     };
     let told = Answer {
         tag: Some(TagVerb::Copy),
+        later: true,
         ..answer
     };
     Ok(Plan::Staged {

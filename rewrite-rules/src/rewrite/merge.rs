@@ -246,7 +246,7 @@ impl Composer {
         let answer = Answer {
             tag: Some(TagVerb::Merge),
             hide_rows,
-            silent: false,
+            ..Answer::default()
         };
         self.end(last, answer)
     }

@@ -10,6 +10,7 @@
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! merge(actions, olds, images …)   a MERGE
 //! keep_last(value)                 `lastval()` made what it was (`last`)
+//! may_write(command, rights, set)  whether the client may do that at all (`may`)
 //! key_N(), refers(…), said(…), left_N(…), gone_N(…), came_N(…)  foreign keys (`references`)
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! follow(image …), drop(images …)  one legacy row made an image; legacy rows removed (`legacy`)
@@ -21,13 +22,14 @@ mod client;
 mod image;
 mod last;
 mod legacy;
+mod may;
 mod merge;
 mod references;
 mod rekey;
 mod unique;
 mod upsert;
 
-use crate::lens::functions::savepoint_probe;
+use crate::lens::functions::savepoint_probe_or;
 use crate::lens::recorded;
 use crate::lens::{Callers, Function, Lens, Work, quote_ident, quote_literal};
 use crate::lens::{Step, Written};
@@ -50,6 +52,7 @@ pub(crate) enum Call {
     Follow,
     Drop,
     KeepLast,
+    MayWrite,
     MoveLegacy,
     Sync,
 }
@@ -72,6 +75,7 @@ impl Call {
             Call::Follow => "follow",
             Call::Drop => "drop",
             Call::KeepLast => "keep_last",
+            Call::MayWrite => "may_write",
             Call::MoveLegacy => "move_legacy",
             Call::Sync => "sync",
         }
@@ -109,6 +113,7 @@ impl Lens {
             f.enter(),
             f.merge(),
             f.keep_last(),
+            f.may_write(),
         ]);
         if written.can_rekey() {
             all.extend([f.rekey_one(), f.rekey()]);
@@ -189,10 +194,15 @@ impl Functions<'_> {
         (declare, body)
     }
 
-    /// See [`savepoint_probe`]: the put asks the unique indexes, and what it puts is removed.
+    /// See [`savepoint_probe_or`]: the put asks the unique indexes, and what it puts is removed.
     fn probe(&self, image: &str) -> String {
+        self.probe_or(image, "")
+    }
+
+    /// The same, with what is done where it could not look.
+    fn probe_or(&self, image: &str, unsure: &str) -> String {
         let put = format!("PERFORM {}", self.lens.call(Call::PutOne, image));
-        format!("  {};\n", savepoint_probe(&put))
+        format!("  {};\n", savepoint_probe_or(&put, unsure))
     }
 
     /// The images one by one in the order of their keys, so that two of these calls that need the

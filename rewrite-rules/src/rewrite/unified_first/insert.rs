@@ -22,7 +22,7 @@ use crate::rewrite::expression::{
     assigned, default_value, first_of_value, is_bare, is_default, typing,
 };
 use crate::splice::{Output, Source};
-use crate::statement::{Answer, Refusal, TagVerb};
+use crate::statement::{Answer, MappedAs, Refusal, TagVerb};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
 
@@ -100,7 +100,7 @@ pub(super) fn part_value(
 impl<'a> Unified<'_, 'a> {
     pub(super) fn insert(
         &self,
-        composer: Composer,
+        mut composer: Composer,
         source: &mut Source<'a>,
     ) -> Result<Composed, Refusal> {
         let mut statement = Output::default();
@@ -130,6 +130,7 @@ impl<'a> Unified<'_, 'a> {
         statement.own(" FROM ");
         let conflict = self.images(&mut statement, source)?;
         let source: &Source<'_> = source;
+        self.count(&mut composer, source, columns.len());
         if conflict.is_some() {
             self.conflict(&mut statement, source)?;
         }
@@ -171,7 +172,10 @@ impl<'a> Unified<'_, 'a> {
             .collect();
         let (values, conflict) = self.write.insert_parts();
         let select = self.scope.statement.get("select_stmt");
-        let given = self.used(given, select)?;
+        let mut given = self.used(given, select)?;
+        if self.gives_query() && named.is_empty() {
+            given.truncate(columns_of(select).unwrap_or(usize::MAX));
+        }
         self.type_select_items(select, &given, source);
         let source: &Source<'_> = source;
         match values {
@@ -414,10 +418,11 @@ impl<'a> Unified<'_, 'a> {
 
     /// Whether a query gives as many columns as the client names, where its text tells how many.
     fn counted(&self, select: &Tree) -> Result<(), Refusal> {
-        let columns = select.list("target_list").len();
-        let counted = columns > 0 && result(select, columns - 1).is_some();
+        let Some(columns) = columns_of(select) else {
+            return Ok(());
+        };
         let named = self.scope.statement.list("cols");
-        if let Some(lacking) = named.get(columns).filter(|_| counted) {
+        if let Some(lacking) = named.get(columns) {
             return Err(self.wrong_count("target columns than expressions", lacking.location()));
         }
         let taken = if named.is_empty() {
@@ -425,10 +430,32 @@ impl<'a> Unified<'_, 'a> {
         } else {
             named.len()
         };
-        if counted && columns > taken {
+        if columns > taken {
             return Err(self.wrong_count("expressions than target columns", result(select, taken)));
         }
         Ok(())
+    }
+
+    /// `cf_counted`, which nobody reads: has the server say that a query gives more columns than are taken, where its
+    /// text does not tell how many. Beside names for some of them the others would go unnoticed.
+    fn count(&self, composer: &mut Composer, source: &Source<'_>, taken: usize) {
+        let select = self.scope.statement.get("select_stmt");
+        let (values, _) = self.write.insert_parts();
+        let query = values.filter(|_| self.gives_query() && columns_of(select).is_none());
+        let Some(query) = query else { return };
+        let names: Vec<String> = (1..=taken).map(|at| format!("cf_c{at}")).collect();
+        let mut counted = Output::default();
+        counted
+            .own("SELECT * FROM (")
+            .client(source, query.extent());
+        counted.own(&format!(
+            ") AS cf_s({}) UNION ALL SELECT ",
+            names.join(", ")
+        ));
+        let nulls = vec!["NULL"; taken].join(", ");
+        let last = last_of(select).unwrap_or(query.extent().start);
+        counted.own_columns(&nulls, last, MappedAs::InsertColumns);
+        composer.query("counted", counted);
     }
 
     fn query(
@@ -497,6 +524,21 @@ impl<'a> Unified<'_, 'a> {
             position: at.and_then(|at| self.scope.position(at)),
         }
     }
+}
+
+/// How many columns a query gives, where its text tells.
+fn columns_of(select: &Tree) -> Option<usize> {
+    let columns = select.list("target_list").len();
+    result(select, columns.checked_sub(1)?).map(|_| columns)
+}
+
+/// Where what a query gives last stands: mostly it is a `*` that gives more than is taken.
+fn last_of(select: &Tree) -> Option<usize> {
+    let mut first = select;
+    while first.get("larg").exists() {
+        first = first.get("larg");
+    }
+    first.list("target_list").last()?.location()
 }
 
 /// Where PostgreSQL says that a column of a query's result stands; `None` behind `*`, and of the queries that

@@ -68,9 +68,9 @@ impl Functions<'_> {
     pub(super) fn rekey(&self) -> Function {
         let moved = self.moved("cf_old", "cf_image");
         let work = format!(
-            "IF {moved} THEN\n{probe}    END IF;\n    {rekey};\n    PERFORM {put};\n\
+            "cf_unsure := false;\n    IF {moved} THEN\n{probe}    END IF;\n    {rekey};\n    PERFORM {put};\n\
              \x20   IF {moved} THEN {tombstones}; END IF",
-            probe = self.probe("cf_old"),
+            probe = self.probe_or("cf_old", "      cf_unsure := true;\n"),
             rekey = {
                 let rekey = self.lens.call(Call::RekeyOne, "cf_old, cf_image");
                 let rekey = format!("PERFORM {rekey}");
@@ -82,7 +82,7 @@ impl Functions<'_> {
                 }
             },
             put = self.lens.call(Call::PutOne, "cf_image"),
-            tombstones = self.lens.leave_tombstones("unnest(ARRAY[cf_old])"),
+            tombstones = self.lens.leave_tombstones_behind("unnest(ARRAY[cf_old])"),
         );
         let record = format!(
             "PERFORM {};\n    IF {moved} THEN PERFORM {}; END IF",
@@ -107,7 +107,7 @@ impl Functions<'_> {
                 row = self.row
             ),
             &format!(
-                "  cf_old {row};\n  cf_image {row};\n{}",
+                "  cf_old {row};\n  cf_image {row};\n  cf_unsure boolean;\n{}",
                 recorded::DECLARE.to_owned() + &self.declare_left(),
                 row = self.row
             ),
