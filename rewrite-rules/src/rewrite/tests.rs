@@ -593,6 +593,7 @@ fn copy_goes_the_way_of_select_and_insert() {
 fn truncate_and_lock_reach_both_sides() {
     let [truncate, empty] = [Work::Truncate, Work::Empty]
         .map(|work| rules(Phase::DualWrite).migrations()[0].tables[0].function_name(work));
+    let nobody = "ARRAY[]::text[], ARRAY[]::text[], ARRAY[]::text[]";
     check(
         Phase::DualWrite,
         "TRUNCATE old RESTART IDENTITY",
@@ -602,13 +603,13 @@ fn truncate_and_lock_reach_both_sides() {
         Phase::DualWrite,
         "TRUNCATE old CASCADE",
         &format!(
-            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE old CASCADE', 'SELECT FROM {empty}()'])"
+            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE old CASCADE', 'SELECT FROM {empty}(NULL, NULL, NULL)'])"
         ),
     );
     check(
         Phase::UnifiedOnly,
         "TRUNCATE TABLE s.old",
-        &format!("SELECT FROM {empty}()"),
+        &format!("SELECT FROM {empty}({nobody})"),
     );
     refused(
         Phase::DualWrite,
@@ -616,18 +617,18 @@ fn truncate_and_lock_reach_both_sides() {
         "TRUNCATE of the unified table",
     );
     passes(Phase::UnifiedOnly, "TRUNCATE new");
-    let empty = format!("SELECT FROM {empty}()");
+    let cascades = format!("SELECT FROM {empty}(NULL, NULL, NULL)");
     check(
         Phase::DualWrite,
         "TRUNCATE TABLE t, ONLY (s.old), u * RESTART IDENTITY CASCADE",
         &format!(
-            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, ONLY (s.old), u * RESTART IDENTITY CASCADE', '{empty}'])"
+            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, ONLY (s.old), u * RESTART IDENTITY CASCADE', '{cascades}'])"
         ),
     );
     check(
         Phase::UnifiedOnly,
         "TRUNCATE t /* */, old, s.old, new",
-        &format!("SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, new ', '{empty}'])"),
+        &format!("SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, new ', 'SELECT FROM {empty}({nobody})'])"),
     );
     refused(
         Phase::DualWrite,

@@ -220,6 +220,18 @@ async fn what_is_joined_may_be_called_like_a_column_of_the_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_row_of_values_is_assigned_by_its_own_types() {
+    alike(&[
+        "INSERT INTO houses (id, name) VALUES (3000 + {p}, 12345{p}), ('310{p}', 'n{p}'), (3200.4 + {p}, 'x{p}'::text) RETURNING id, name",
+        "INSERT INTO houses (id, name, born) VALUES (3300 + {p}, 'b{p}', '2024-02-29'), (3400 + {p}, 'c{p}', '2024-07-01 23:30Z'::timestamptz) RETURNING born",
+        "INSERT INTO houses (id, name) VALUES (3500 + {p}, 'too long a name'), (3600 + {p}, 1)",
+        "INSERT INTO houses (id, name) VALUES (3500 + {p}, DEFAULT), (3600 + {p}, 1)",
+        "SELECT id, name, born FROM houses WHERE id > 3000 ORDER BY id",
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_query_gives_an_insert_as_many_columns_as_it_names() {
     alike(&[
         "INSERT INTO staff (first, last) SELECT * FROM (SELECT 'a', 'b', 'c') AS s",
@@ -314,7 +326,7 @@ async fn a_row_that_comes_under_its_new_name_meanwhile_is_met_and_not_overwritte
         assert_eq!(said, told, "{write}");
         let there = answer(
             &twin.direct,
-            &format!("SELECT note FROM dweller WHERE id = {key}"),
+            &format!("SELECT note FROM dweller WHERE id = {key} ORDER BY id"),
         )
         .await;
         assert_eq!(there, format!("(note)\n{note}\ndone 1"), "{write}");

@@ -11,7 +11,7 @@
 //! Every legacy column gets its value or the legacy default: the unified table's own defaults are
 //! another application's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Unified;
 use super::generated::Overriding;
@@ -19,7 +19,7 @@ use super::target::Place;
 use crate::lens::{Generated, LegacyColumn, Lens, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::{
-    assigned, default_value, first_of_value, is_bare, is_default, typing,
+    assigned, default_value, first_of_value, form, is_bare, is_default, typing,
 };
 use crate::splice::{Output, Source};
 use crate::statement::{Answer, MappedAs, Refusal, TagVerb};
@@ -249,7 +249,13 @@ impl<'a> Unified<'_, 'a> {
 
     /// The columns that the client names, or as many of the shape as it gives values.
     pub(in crate::rewrite) fn given_columns(&self) -> Result<Vec<&LegacyColumn>, Refusal> {
-        self.columns_named(self.scope.statement.list("cols"))
+        let named = self.scope.statement.list("cols");
+        let mut columns = self.columns_named(named)?;
+        if self.gives_query() && named.is_empty() {
+            let given = columns_of(self.scope.statement.get("select_stmt"));
+            columns.truncate(given.unwrap_or(usize::MAX));
+        }
+        Ok(columns)
     }
 
     /// The columns of a list; all of them where there is none.
@@ -347,6 +353,7 @@ impl<'a> Unified<'_, 'a> {
         given: &[Given<'_, 'a>],
     ) -> Result<(), Refusal> {
         let rows = clause.slice(1..clause.tokens.len()).split();
+        let mixed = self.mixed(&rows, given);
         let mut length = None;
         output.own("(VALUES ");
         for (index, row) in rows.iter().enumerate() {
@@ -390,9 +397,10 @@ impl<'a> Unified<'_, 'a> {
                     output.own(&format!(")::{cast} ELSE {} END", default_value(column)));
                     continue;
                 }
-                let cast = self.lens.written.is_some() && !column.may_be_domain();
+                let cast = self.lens.written.is_some() || mixed.contains(column.name.as_str());
+                let cast = cast && !column.may_be_domain();
                 match value.filter(|value| cast && !is_default(value)) {
-                    // Judged already; each row may come by its own type.
+                    // Judged already, or of another type than another row's: each comes by its own.
                     Some(value) => {
                         output.own("(").client(source, value.extent());
                         output.own(&format!(")::{}", column.base_type()));
@@ -414,6 +422,38 @@ impl<'a> Unified<'_, 'a> {
         }
         output.own(")");
         Ok(())
+    }
+
+    /// The columns whose values in several rows may be of unlike types. PostgreSQL assigns each row's to the column; in
+    /// VALUES that is no INSERT's own they would have to be of one.
+    fn mixed(&self, rows: &[Tokens<'_>], given: &[Given<'_, 'a>]) -> HashSet<&str> {
+        if rows.len() < 2 || self.lens.written.is_some() {
+            return HashSet::new();
+        }
+        let mut forms: HashMap<usize, String> = HashMap::new();
+        let mut mixed = HashSet::new();
+        for row in rows {
+            let values = row.parenthesised(0).map(|(inner, _)| inner.split());
+            for (at, value) in values.iter().flatten().enumerate() {
+                if is_default(value) {
+                    continue;
+                }
+                let form = if is_bare(value) {
+                    String::new()
+                } else {
+                    form(value)
+                };
+                let first = forms.entry(at).or_insert_with(|| form.clone());
+                if *first != form && given.get(at).is_some_and(|given| given.place.is_whole()) {
+                    mixed.insert(at);
+                }
+            }
+        }
+        let columns = self.lens.columns.iter();
+        columns
+            .filter(|column| whole(given, column).is_some_and(|at| mixed.contains(&at)))
+            .map(|column| column.name.as_str())
+            .collect()
     }
 
     /// Whether a query gives as many columns as the client names, where its text tells how many.

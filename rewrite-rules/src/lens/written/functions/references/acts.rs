@@ -138,7 +138,7 @@ impl Functions<'_> {
                 "cf_left_{number} := {}({lost}, true);\n      ",
                 self.lens.named(&format!("left_{number}"))
             );
-            hidden += &format!(";\n      cf_hid_{number} := {}", self.any_hidden(referrer));
+            hidden += &format!(";\n      {}", self.look_hidden(referrer));
             behind += &format!(
                 ";\n      IF cardinality(cf_left_{number}) > 0 THEN\n        {};\n      END IF",
                 self.by_right(
@@ -163,13 +163,13 @@ impl Functions<'_> {
         })
     }
 
-    /// Whether the lens of some that referred to what has gone does not show them without it.
-    fn any_hidden(&self, referrer: &Referrer) -> String {
-        let (child, written) = child_of(referrer);
-        let left = format!("cf_left_{}", self.number(referrer));
+    /// Which of those that referred to what has gone their lens does not show without it. Whoever has no rights to the
+    /// other table calls nothing where nobody refers to the row.
+    fn look_hidden(&self, referrer: &Referrer) -> String {
+        let number = self.number(referrer);
         format!(
-            "ARRAY[EXISTS (SELECT FROM generate_subscripts({left}, 1) AS cf_s WHERE NOT EXISTS ({}))]",
-            child.read_of(written, &format!("{left}[cf_s]")),
+            "IF cardinality(cf_left_{number}) > 0 THEN cf_hid_{number} := {}(cf_left_{number}); END IF",
+            self.lens.named(&format!("hidden_{number}")),
         )
     }
 
@@ -312,16 +312,11 @@ impl Functions<'_> {
     /// Which of those that an action concerns their lens does not show without what they referred to.
     fn note_hidden(&self, referrer: &Referrer, action: Action) -> String {
         match action {
-            Action::Nothing | Action::Restrict => return String::new(),
-            Action::SetNull | Action::SetDefault | Action::Cascade => {}
+            Action::Nothing | Action::Restrict => String::new(),
+            Action::SetNull | Action::SetDefault | Action::Cascade => {
+                format!("  {};\n", self.look_hidden(referrer))
+            }
         }
-        let number = self.number(referrer);
-        let (child, written) = child_of(referrer);
-        format!(
-            "  FOREACH cf_is_{number} IN ARRAY cf_left_{number} LOOP\n    PERFORM 1 FROM ({}) AS cf_r;\n\
-             \x20   cf_hid_{number} := cf_hid_{number} || NOT FOUND;\n  END LOOP;\n",
-            child.read_of(written, &format!("cf_is_{number}")),
-        )
     }
 
     fn settle_left(&self, referrer: &Referrer, action: Action, moved: bool) -> String {

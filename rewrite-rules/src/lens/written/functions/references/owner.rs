@@ -5,6 +5,7 @@
 //! settle_N(images, hidden, gone, to, mirror)  once unified leads: of rows that have gone, or moved (`to`)
 //! carry_N(images, to, record)                 while legacy leads: what its own foreign key does by itself
 //! ‹each›_by_right_N(…)                        the same, whoever calls it
+//! hidden_N(images)                            which of them their lens does not show any more
 //! ```
 //!
 //! PostgreSQL acts with the rights of the owner of the table that refers. With the caller's own nothing is different
@@ -62,6 +63,9 @@ impl Functions<'_> {
             all.any(|(other, _)| std::ptr::eq(other, referrer))
         };
         let mut all = Vec::new();
+        if acts(referrer.key.on_delete) || acts(referrer.key.on_update) {
+            all.push(self.hidden(referrer));
+        }
         for by_right in [false, true] {
             if acts(referrer.key.on_delete) || acts(referrer.key.on_update) {
                 all.push(self.settles(referrer, by_right));
@@ -71,6 +75,24 @@ impl Functions<'_> {
             }
         }
         all
+    }
+
+    /// Which of some rows their lens does not show.
+    fn hidden(&self, referrer: &Referrer) -> Function {
+        let (child, written) = child_of(referrer);
+        let of = child.image_type();
+        let function = self.guarded(
+            self.lens
+                .named(&format!("hidden_{}", self.number(referrer))),
+            &format!("(cf_left {of}[]) RETURNS boolean[]"),
+            &format!("  cf_is {of};\n  cf_hid boolean[] := '{{}}';\n"),
+            &format!(
+                "  FOREACH cf_is IN ARRAY cf_left LOOP\n    PERFORM 1 FROM ({}) AS cf_r;\n\
+                 \x20   cf_hid := cf_hid || NOT FOUND;\n  END LOOP;\n  RETURN cf_hid;\n",
+                child.read_of(written, "cf_is")
+            ),
+        );
+        function.after(&super::image_ddl_of(child, written))
     }
 
     fn action_function(
