@@ -628,7 +628,9 @@ fn truncate_and_lock_reach_both_sides() {
     check(
         Phase::UnifiedOnly,
         "TRUNCATE t /* */, old, s.old, new",
-        &format!("SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, new ', 'SELECT FROM {empty}({nobody})'])"),
+        &format!(
+            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, new ', 'SELECT FROM {empty}({nobody})'])"
+        ),
     );
     refused(
         Phase::DualWrite,

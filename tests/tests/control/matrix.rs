@@ -69,6 +69,7 @@ const FUNCTIONS: &[(&str, Callers)] = &[
     ("left_1_", Callers::Writers),
     ("gone_1_", Callers::Writers),
     ("came_1_", Callers::Writers),
+    ("hidden_1_", Callers::Writers),
     ("settle_1_", Callers::Writers),
     ("settle_by_right_1_", Callers::Writers),
     ("carry_1_", Callers::Writers),
@@ -296,7 +297,15 @@ async fn objects(operator: &Client) -> (Vec<(String, String)>, Vec<String>) {
     (functions, tables)
 }
 
-const MAY_BE_ABSENT: &[&str] = &["rekey_one_", "move_legacy_"];
+const MAY_BE_ABSENT: &[&str] = &[
+    "rekey_one_",
+    "move_legacy_",
+    "hidden_1_",
+    "settle_1_",
+    "settle_by_right_1_",
+    "carry_1_",
+    "carry_by_right_1_",
+];
 
 /// The first line of the table that a function's name begins with.
 fn line_of(name: &str) -> (&'static str, Callers) {

@@ -435,10 +435,7 @@ impl<'a> Unified<'_, 'a> {
         for row in rows {
             let values = row.parenthesised(0).map(|(inner, _)| inner.split());
             for (at, value) in values.iter().flatten().enumerate() {
-                if is_default(value) {
-                    continue;
-                }
-                let form = if is_bare(value) {
+                let form = if is_bare(value) || is_default(value) {
                     String::new()
                 } else {
                     form(value)

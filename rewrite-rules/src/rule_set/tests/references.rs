@@ -43,6 +43,7 @@ fn a_foreign_key_between_two_lenses_is_seen_to_by_both() {
         assert!(names(a).contains(word), "{word}");
     }
     let acts = [
+        "hidden_1_b_",
         "settle_1_b_",
         "settle_by_right_1_b_",
         "carry_1_b_",

@@ -274,7 +274,9 @@ impl Functions<'_> {
 
     fn settle(&self, moved: bool) -> String {
         let again = self.acting(moved).filter(|(r, _)| moved && self.is_own(r));
-        let again: String = again.map(|(r, _)| self.look_left_again(r)).collect();
+        let again: String = again
+            .map(|(r, action)| self.look_left_again(r, action))
+            .collect();
         let hidden = self
             .acting(moved)
             .map(|(r, action)| self.note_hidden(r, action));
@@ -285,11 +287,27 @@ impl Functions<'_> {
     }
 
     /// Rows of the table itself may have moved as well, and been set to refer to something else: those that still
-    /// refer to what has moved are looked for when all have.
-    fn look_left_again(&self, referrer: &Referrer) -> String {
+    /// refer to what has moved are looked for when all have. Others were not to lose what they refer to, though their lens
+    /// may have taken them along.
+    fn look_left_again(&self, referrer: &Referrer, action: Action) -> String {
         let number = self.number(referrer);
+        let kept = match action {
+            Action::Nothing | Action::Restrict => {
+                let own = self.lens.legacy_key();
+                let same: Vec<String> = own
+                    .iter()
+                    .map(|key| format!("cf_d.{key} = cf_l.{key}"))
+                    .collect();
+                format!(
+                    "ARRAY(SELECT cf_l FROM unnest(cf_left_{number}) AS cf_l \
+                     WHERE NOT EXISTS (SELECT FROM unnest(cf_olds) AS cf_d WHERE {}))",
+                    same.join(" AND ")
+                )
+            }
+            Action::Cascade | Action::SetNull | Action::SetDefault => "'{}'".to_owned(),
+        };
         format!(
-            "  cf_left_{number} := '{{}}';\n\
+            "  cf_left_{number} := {kept};\n\
              \x20 FOR cf_m IN 1 .. coalesce(cardinality(cf_froms), 0) LOOP\n\
              \x20   cf_left_{number} := cf_left_{number} || {}(cf_froms[cf_m], cf_mirror);\n  END LOOP;\n",
             self.lens.named(&format!("left_{number}"))
