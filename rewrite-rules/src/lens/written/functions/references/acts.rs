@@ -1,7 +1,7 @@
 //! What the other functions of a lens say of foreign keys, each as statements.
 
 use super::owner::Done;
-use super::{child_of, columns_of, lock_parent};
+use super::{columns_of, lock_parent};
 use crate::lens::written::functions::{Call, Functions};
 use crate::lens::{Action, LegacyColumn, Referrer, Work, quote_ident};
 
