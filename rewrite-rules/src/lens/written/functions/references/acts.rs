@@ -158,8 +158,8 @@ impl Functions<'_> {
     pub(super) fn carried(&self, moved: bool) -> impl Iterator<Item = (&Referrer, Action)> {
         self.acting(moved).filter(move |(referrer, action)| {
             // Rows of the table itself may move as well: they are looked for when all have.
-            !matches!(action, Action::Nothing | Action::Restrict)
-                && !(moved && self.is_own(referrer))
+            let acts = !matches!(action, Action::Nothing | Action::Restrict);
+            acts && (!moved || !self.is_own(referrer))
         })
     }
 
