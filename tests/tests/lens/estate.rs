@@ -336,3 +336,45 @@ async fn a_row_that_comes_under_its_new_name_meanwhile_is_met_and_not_overwritte
         assert_eq!(there, format!("(note)\n{note}\ndone 1"), "{write}");
     }
 }
+
+/// Who refers to a row that goes or moves may refer to another one when it has been waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_refers_to_another_by_now_is_left_alone() {
+    let twin = Twin::start_as_owner(BY_STEPS).await.unwrap();
+    twin.prepare().await.unwrap();
+    for phase in [Phase::UnifiedRead, Phase::UnifiedOnly] {
+        match phase {
+            Phase::UnifiedRead => twin.carry_to(phase).await.unwrap(),
+            _ => twin.advance(phase).await.unwrap(),
+        }
+        let other = twin.another().await.unwrap();
+        let waiting = pid(&other).await.unwrap();
+        for (number, to, act) in [
+            (1, "5", "UPDATE houses SET id = {h} + 1 WHERE id = {h}"),
+            (2, "NULL", "UPDATE houses SET id = {h} + 1 WHERE id = {h}"),
+            (3, "5", "DELETE FROM houses WHERE id = {h}"),
+        ] {
+            let house = 20_000 + phase as usize * 1000 + number * 10;
+            let made = format!(
+                "INSERT INTO houses (id, name) VALUES ({house}, 'h {house}'); \
+                 INSERT INTO tenants (id, note, a, c) VALUES ({house}, 'here', {house}, NULL)"
+            );
+            twin.proxied.batch_execute(&made).await.unwrap();
+            let moves = format!("BEGIN; UPDATE tenants SET a = {to} WHERE id = {house}");
+            twin.proxied.batch_execute(&moves).await.unwrap();
+            let watcher = twin.superuser().await.unwrap();
+            let commit = async {
+                until_blocked(&watcher, waiting).await.unwrap();
+                answer(&twin.proxied, "COMMIT").await
+            };
+            let act = act.replace("{h}", &house.to_string());
+            let (said, committed) = tokio::join!(answer(&other, &act), commit);
+            assert_eq!((said.as_str(), committed.as_str()), ("done 1", "done 0"));
+            let sql = format!(
+                "SELECT coalesce(a::text, 'NULL') AS a FROM tenants WHERE id = {house} ORDER BY id"
+            );
+            let told = answer(&other, &sql).await;
+            assert_eq!(told, format!("(a)\n{to}\ndone 1"), "{phase}: {act}");
+        }
+    }
+}

@@ -135,7 +135,7 @@ impl Functions<'_> {
                 row = self.row
             ),
             &format!(
-                "  cf_is {of};\n  cf_be {of};\n",
+                "  cf_is {of};\n  cf_be {of};\n  cf_now {of};\n",
                 of = referrer.child.image_type()
             ),
             &body,
@@ -213,7 +213,7 @@ impl Functions<'_> {
              \x20   cf_be := cf_is;\n{write}  END LOOP;\n",
             judged = match by_right {
                 true => self.judged(referrer, Done::Settled),
-                false => String::new(),
+                false => still_refers(referrer),
             },
         )
     }
@@ -290,12 +290,39 @@ impl Functions<'_> {
             .iter()
             .map(|c: &&LegacyColumn| format!("cf_is.{} IS NULL", quote_ident(&c.name)))
             .collect();
+        let look = match done {
+            Done::Settled => format!("cf_is := {}", child.call(Call::LockOne, "cf_is, false")),
+            Done::Carried => format!("{} INTO cf_is", child.read_of(written, "cf_is")),
+        };
         format!(
-            "    {} INTO cf_is;\n    CONTINUE WHEN NOT FOUND OR {} OR EXISTS ({parent});\n",
-            child.read_of(written, "cf_is"),
+            "    {look};\n    CONTINUE WHEN cf_is IS NULL OR {} OR EXISTS ({parent});\n",
             nothing.join(" OR "),
         )
     }
+}
+
+/// A row that another transaction has changed meanwhile is looked at again, as PostgreSQL does: one that refers to
+/// something else by now is left alone. Where its lens tells that by what it joins, it may tell nothing any more.
+fn still_refers(referrer: &Referrer) -> String {
+    let (child, written) = child_of(referrer);
+    let changed: Vec<String> = referrer
+        .key
+        .columns
+        .iter()
+        .map(|&at| {
+            let name = quote_ident(&child.columns[at].name);
+            let differs = format!("cf_now.{name} IS DISTINCT FROM cf_is.{name}");
+            match written.is_plain(at) {
+                true => differs,
+                false => format!("cf_now.{name} IS NOT NULL AND {differs}"),
+            }
+        })
+        .collect();
+    format!(
+        "    cf_now := {};\n    CONTINUE WHEN NOT cf_now IS NULL AND ({});\n",
+        child.call(Call::LockOne, "cf_is, false"),
+        changed.join(" OR ")
+    )
 }
 
 /// Whether the caller may do it. Legacy's own foreign key needs nobody's right.
