@@ -105,7 +105,7 @@ pub async fn run(
         }
     }
     // First, for what was deleted may have the name of what was inserted since.
-    sweep::remove_stale(&mut control, &runs).await?;
+    sweep::remove_stale(&mut control, &runs, false).await?;
     for lens in &migration.tables {
         table(url, &mut control, (migration, lens), options, tell).await?;
     }
@@ -119,12 +119,16 @@ pub async fn run(
     }
     if options.direction.is_reverse() {
         // Again: a delete at REPEATABLE READ cannot see a legacy row that a chunk has put.
-        let (removed, kept) = sweep::remove_stale(&mut control, &runs).await?;
-        let mut says = |line: &str| tell(Event::Says(line));
-        sweep::record_kept(&control, &runs, &kept, &mut says).await?;
+        let stale = sweep::remove_stale(&mut control, &runs, true).await?;
+        if stale.kept > 0 {
+            tell(Event::Says(&format!(
+                "{} legacy rows have no unified row any more and could not be removed: `crossfade status` shows why",
+                stale.kept
+            )));
+        }
         outcome.clear();
         for (lens, run) in &runs {
-            if removed > 0 {
+            if stale.removed > 0 {
                 let complete = State::Complete;
                 state::enter(&control, lens, run, complete, complete).await?;
             }

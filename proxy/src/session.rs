@@ -101,6 +101,8 @@ pub struct Session<P: Pin> {
     status: u8,
     turn: Turn,
     reads: ServerReads,
+    /// The end of a statement that is told with that of the one behind it.
+    told_later: Option<String>,
     /// Syncs that went to a COPY that reads, and are lost in it unless it fails before it does.
     syncs_in_copy: usize,
     /// The client said Terminate, or the server FATAL: the end of the connection is no surprise.
@@ -169,6 +171,7 @@ impl<P: Pin> Session<P> {
             status: b'I',
             turn: Turn::Free,
             reads: ServerReads::Messages,
+            told_later: None,
             syncs_in_copy: 0,
             ending: false,
             shadows: Vec::new(),

@@ -222,7 +222,7 @@ mod tests {
         let update = Answer {
             tag: Some(TagVerb::Update),
             hide_rows: true,
-            silent: false,
+            ..Answer::default()
         };
         let built = reading.executing(
             text,

@@ -19,6 +19,7 @@ mod hidden;
 mod in_place;
 mod keys;
 mod kind;
+mod look;
 mod lookups;
 mod lossy;
 mod model;

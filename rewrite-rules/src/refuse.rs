@@ -34,16 +34,6 @@ pub(crate) fn unsupported(what: &str, table: &str, hint: &str) -> Refusal {
     )
 }
 
-/// As PostgreSQL says it.
-pub(crate) fn referred_to(child: &str) -> Refusal {
-    Refusal {
-        sqlstate: "0A000",
-        message: "cannot truncate a table referenced in a foreign key constraint".to_owned(),
-        hint: format!("Truncate table \"{child}\" at the same time, or use TRUNCATE ... CASCADE."),
-        position: None,
-    }
-}
-
 /// A MERGE on a server whose MERGE does not return what it wrote.
 pub(crate) fn merge_needs(needed: ServerVersion, server: ServerVersion, table: &str) -> Refusal {
     let ServerVersion(needed) = needed;

@@ -11,14 +11,24 @@ pub struct Kept {
     pub length: usize,
 }
 
-/// Text of ours that maps a value of the client's for a legacy column, in the sent text; without a
-/// column, one that a query of the client's must have as many columns as.
+/// Text of ours that stands for what the client wrote, in the sent text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapped {
     /// Where the value stands in the client's text.
     pub original: usize,
     pub rewritten: Range<usize>,
-    pub column: Option<String>,
+    pub(crate) what: MappedAs,
+}
+
+/// What an error in such a text is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MappedAs {
+    /// A value for this legacy column.
+    Value(String),
+    /// How many columns the query has that an UPDATE sets columns to.
+    SetColumns,
+    /// How many an INSERT's has.
+    InsertColumns,
 }
 
 impl Mapped {
@@ -150,17 +160,17 @@ impl Output {
         self.values.push(Mapped {
             original,
             rewritten: self.sql.len()..self.sql.len() + text.len(),
-            column: Some(column.to_owned()),
+            what: MappedAs::Value(column.to_owned()),
         });
         self.own_for(text, original)
     }
 
     /// Appends a list that a query of the client's must have as many columns as.
-    pub fn own_columns(&mut self, text: &str, original: usize) -> &mut Output {
+    pub fn own_columns(&mut self, text: &str, original: usize, what: MappedAs) -> &mut Output {
         self.values.push(Mapped {
             original,
             rewritten: self.sql.len()..self.sql.len() + text.len(),
-            column: None,
+            what,
         });
         self.own(text)
     }

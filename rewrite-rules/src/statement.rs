@@ -3,6 +3,7 @@
 mod refusal;
 mod told;
 
+use crate::splice::MappedAs;
 pub use crate::splice::{Kept, Mapped};
 pub(crate) use refusal::{GENERATED_ALWAYS, IS_GENERATED};
 pub use refusal::{Refusal, ServerVersion};
@@ -160,25 +161,32 @@ impl Rewritten {
     /// position of the value in the client's text.
     #[must_use]
     pub fn mapped_at(&self, position_chars: u32) -> Option<(&str, u32)> {
-        let (column, position) = self.value_at(position_chars)?;
-        Some((column?, position))
+        match self.value_at(position_chars)? {
+            (MappedAs::Value(column), position) => Some((column, position)),
+            (MappedAs::SetColumns | MappedAs::InsertColumns, _) => None,
+        }
     }
 
-    /// The position of a query in the client's text, if this one in the sent text is where its columns are
-    /// counted.
+    /// What is wrong with the number of a query's columns, and its position in the client's text, if this one in the
+    /// sent text is where they are counted.
     #[must_use]
-    pub fn counted_at(&self, position_chars: u32) -> Option<u32> {
-        let (column, position) = self.value_at(position_chars)?;
-        column.is_none().then_some(position)
+    pub fn counted_at(&self, position_chars: u32) -> Option<(&'static str, u32)> {
+        let (what, position) = self.value_at(position_chars)?;
+        let said = match what {
+            MappedAs::Value(_) => return None,
+            MappedAs::SetColumns => "number of columns does not match number of values",
+            MappedAs::InsertColumns => "INSERT has more expressions than target columns",
+        };
+        Some((said, position))
     }
 
-    fn value_at(&self, position_chars: u32) -> Option<(Option<&str>, u32)> {
+    fn value_at(&self, position_chars: u32) -> Option<(&MappedAs, u32)> {
         let chars_before = (position_chars as usize).checked_sub(1)?;
         let (byte, _) = self.sql.char_indices().nth(chars_before)?;
         let mut mapped = self.values.iter();
         let mapped = mapped.find(|mapped| mapped.rewritten.contains(&byte))?;
         let chars = self.original.get(..mapped.original)?.chars().count() + 1;
-        Some((mapped.column.as_deref(), u32::try_from(chars).ok()?))
+        Some((&mapped.what, u32::try_from(chars).ok()?))
     }
 
     /// Why a server of this version cannot be sent it, if it cannot.
@@ -345,6 +353,9 @@ pub struct Answer {
     pub hide_rows: bool,
     /// A statement of our own: the client hears nothing of its end.
     pub silent: bool,
+    /// Such a one comes behind it, and its end is told with that one's: as the last of its text it is told when the
+    /// transaction has ended.
+    pub later: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,10 +33,13 @@ says why). Used as
     cf_tries := 0;
     LOOP
     cf_since := clock_timestamp();
+    {#- Variables have their values before the savepoint of their block is there. #}
+    DECLARE
+      cf_looks boolean := {{ lens.look_now("true, cf_patience") }};
     BEGIN
       PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
       {{- caller() }}
-      PERFORM {{ lens.look_call() }};
+      IF cf_looks THEN PERFORM {{ lens.look_now("false, NULL") }}; END IF;
       PERFORM set_config('lock_timeout', cf_own::text, true);
       {{ done }};
     EXCEPTION WHEN OTHERS THEN
@@ -67,12 +70,15 @@ says why). Used as
    it cannot see is a serialization failure (40001), and the client's next attempt sees it. Where there is none at all,
    the row that this inserts is gone at once. A row that cannot be put is no reason to fail: no chunk could put it
    either. #}
-{% macro probe() %}
+{% macro probe(unsure = "") %}
     IF current_setting('transaction_isolation') <> 'read committed' THEN
       BEGIN
         {{- caller() }}
       EXCEPTION WHEN OTHERS THEN
         IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') OR SQLSTATE = '55P03' THEN RAISE; END IF;
+        {%- if unsure != "" %}
+        {{ unsure }};
+        {%- endif %}
       END;
     END IF;
 {%- endmacro %}
@@ -81,6 +87,14 @@ says why). Used as
    key is left for the backfill's sweep. #}
 {% macro leave_tombstones(lens, images) %}
     IF current_setting('transaction_isolation') <> 'read committed' THEN
+      PERFORM {{ lens.leave_tombstone() }} FROM {{ images }} AS cf_n;
+    END IF;
+{%- endmacro %}
+
+{# The same of a key that its row has left: whoever may leave none leaves none where it has looked (not `cf_unsure`). #}
+{% macro leave_tombstones_behind(lens, images) %}
+    IF current_setting('transaction_isolation') <> 'read committed'
+      AND (cf_unsure OR {{ lens.may_leave_tombstone() }}) THEN
       PERFORM {{ lens.leave_tombstone() }} FROM {{ images }} AS cf_n;
     END IF;
 {%- endmacro %}

@@ -18,9 +18,11 @@ What is done to legacy in `unified_read`, where a stale row of it may be in the 
     {{- caller() }}
     RETURN true;
   END IF;
+  DECLARE
+    cf_looks boolean := {{ lens.look_legacy("true, NULL") }};
   BEGIN
     {{- caller() }}
-    PERFORM {{ lens.look_legacy_call() }};
+    IF cf_looks THEN PERFORM {{ lens.look_legacy("false, NULL") }}; END IF;
     RETURN true;
   EXCEPTION WHEN unique_violation OR exclusion_violation OR foreign_key_violation THEN
     NULL;
@@ -34,9 +36,11 @@ What is done to legacy in `unified_read`, where a stale row of it may be in the 
 {# Work for `cf_image`, whose key enters the ledger if legacy is in its way; with that of the row as it was, if its key
    changes. #}
 {% macro one(lens, and_old = false) %}
+    DECLARE
+      cf_looks boolean := {{ lens.look_legacy("true, NULL") }};
     BEGIN
       {{- caller() }}
-      PERFORM {{ lens.look_legacy_call() }};
+      IF cf_looks THEN PERFORM {{ lens.look_legacy("false, NULL") }}; END IF;
     EXCEPTION WHEN unique_violation OR exclusion_violation OR foreign_key_violation THEN
       PERFORM {{ lens.record("SQLERRM", "SQLSTATE") }};
       {%- if and_old %}

@@ -235,119 +235,123 @@ async fn has_policies(transaction: &Transaction<'_>, lens: &Lens) -> Result<bool
     Ok(row.get(0))
 }
 
+/// What became of legacy rows that unified no longer has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stale {
+    pub removed: i64,
+    /// What could not be removed, since something refers to it.
+    pub kept: usize,
+}
+
 /// Removes the legacy rows that unified no longer has, once unified decides, of several tables, each with its run, which
-/// counts them. What refers to such a row goes before it, whichever table comes first. Returns how many there were, and
-/// those that something else refers to.
+/// counts them. What refers to such a row goes before it, whichever table comes first. What stays enters the ledger, if
+/// it is to be recorded.
 pub async fn remove_stale(
     client: &mut Client,
     tables: &[(&Lens, String)],
-) -> Result<(i64, Vec<Kept>), ControlError> {
+    record: bool,
+) -> Result<Stale, ControlError> {
     let mut removed = 0;
     loop {
-        let (mut more, mut kept) = (0, Vec::new());
-        for (at, (lens, run)) in tables.iter().enumerate() {
-            let mut left: Vec<Value> = Vec::new();
+        let mut now = Stale::default();
+        for (lens, run) in tables {
+            let mut at = At::All;
             let mut attempts = Attempts::few();
-            loop {
+            while at != At::End {
                 let some = async {
                     let transaction = judged(client).await?;
-                    let swept = stale_legacy(&transaction, lens, run, &left).await?;
+                    let swept = stale_legacy(&transaction, (*lens, run), &at, record).await?;
                     committed(transaction).await?;
                     Ok(swept)
                 };
                 match some.await {
-                    Ok((0, refused)) if refused.is_empty() => break,
-                    Ok((count, refused)) => {
-                        more += count;
-                        left.extend(refused.iter().map(|(key, _)| key.clone()));
-                        kept.extend(refused.into_iter().map(|(key, why)| Kept { at, key, why }));
+                    Ok((some, next)) => {
+                        now.removed += some.removed;
+                        now.kept += some.kept;
+                        at = next;
                         attempts = Attempts::few();
                     }
                     Err(error) => attempts.after(error).await?,
                 }
             }
+            // Of what was kept before and is gone now as well.
             forget_gone(client, lens).await?;
         }
-        removed += more;
-        if more == 0 || kept.is_empty() {
-            return Ok((removed, kept));
+        removed += now.removed;
+        if now.removed == 0 || now.kept == 0 {
+            return Ok(Stale {
+                removed,
+                kept: now.kept,
+            });
         }
     }
 }
 
-/// A legacy row that unified lacks and that could not be removed.
-pub struct Kept {
-    /// The place of its table.
-    at: usize,
-    key: Value,
-    why: RowFailure,
+/// How far a table has been swept. Only a page of keys is held at a time, however many rows stay.
+#[derive(Clone, Debug, PartialEq)]
+enum At {
+    /// So many at once, as long as none is refused.
+    All,
+    /// One by one, behind a key.
+    Behind(Option<Value>),
+    End,
 }
 
-/// Enters them into the ledger.
-pub async fn record_kept(
-    client: &Client,
-    tables: &[(&Lens, String)],
-    kept: &[Kept],
-    tell: &mut (dyn FnMut(&str) + Send),
-) -> Result<(), ControlError> {
-    for Kept { at, key, why } in kept {
-        let lens = tables[*at].0;
-        ledger::set_aside(client, lens, key, &why.reason, &why.sqlstate).await?;
-    }
-    if !kept.is_empty() {
-        tell(&format!(
-            "{} legacy rows have no unified row any more and could not be removed: `crossfade status` shows why",
-            kept.len()
-        ));
-    }
-    Ok(())
-}
-
-/// Some legacy rows that unified lacks, but for those that are left: how many were removed, and which could not be.
+/// Some legacy rows that unified lacks: what became of them, and where to go on.
 async fn stale_legacy(
     transaction: &Transaction<'_>,
-    lens: &Lens,
-    run: &str,
-    left: &[Value],
-) -> Result<(i64, Vec<(Value, RowFailure)>), ControlError> {
+    (lens, run): (&Lens, &str),
+    at: &At,
+    record: bool,
+) -> Result<(Stale, At), ControlError> {
     let sql = || ControlError::sql(DOING);
-    let (mut count, mut refused) = (0, Vec::new());
-    let all = match left {
-        [] => attempt(
-            transaction,
-            &lens.remove_stale_legacy(),
-            &[&ledger::KEYS_MAX],
-        )
-        .await?
-        .ok(),
-        _ => None,
-    };
-    match all {
-        Some(all) => count = all,
-        None => {
-            let left = Value::Array(left.to_vec());
-            let list = lens.stale_legacy_keys();
-            let rows = transaction.query(&list, &[&ledger::KEYS_MAX, &left]).await;
-            for row in rows.map_err(sql())? {
+    let mut stale = Stale::default();
+    let (count, next) = match at {
+        At::All => {
+            let all = lens.remove_stale_legacy();
+            match attempt(transaction, &all, &[&ledger::KEYS_MAX]).await? {
+                Ok(0) => (0, At::End),
+                Ok(count) => (count, At::All),
+                Err(_) => (0, At::Behind(None)),
+            }
+        }
+        At::Behind(key) => {
+            let list = lens.stale_legacy_keys(key.is_some());
+            let rows = match key {
+                Some(key) => transaction.query(&list, &[&ledger::KEYS_MAX, key]).await,
+                None => transaction.query(&list, &[&ledger::KEYS_MAX]).await,
+            };
+            let rows = rows.map_err(sql())?;
+            let (mut count, mut next) = (0, At::End);
+            for row in &rows {
                 let key: Value = row.get(0);
                 let one = Value::Array(vec![key.clone()]);
                 match attempt(transaction, &lens.remove_stale_legacy_of(), &[&one]).await? {
                     Ok(gone) => count += gone,
-                    Err(why) => refused.push((key, why)),
+                    Err(why) => {
+                        stale.kept += 1;
+                        if record {
+                            let (reason, sqlstate) = (&why.reason, &why.sqlstate);
+                            ledger::set_aside(transaction, lens, &key, reason, sqlstate).await?;
+                        }
+                    }
                 }
+                next = At::Behind(Some(key));
             }
+            (count, next)
         }
-    }
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
+        At::End => (0, At::End),
+    };
+    stale.removed = i64::try_from(count).unwrap_or(i64::MAX);
     transaction
         .execute(
             "UPDATE crossfade.backfill SET ghosts_removed = ghosts_removed + $2 \
              WHERE run = $1::text::uuid",
-            &[&run, &count],
+            &[&run, &stale.removed],
         )
         .await
         .map_err(sql())?;
-    Ok((count, refused))
+    Ok((stale, next))
 }
 
 /// A key in the ledger that neither side has any more needs nobody's attention. One that only

@@ -72,6 +72,18 @@ pub(super) async fn check(
             );
         }
     }
+    for column in lens.shown_by_not_null() {
+        let found = unified.iter().find(|found| found.name == column.unified);
+        if found.is_some_and(|found| !found.not_null) {
+            findings.error(
+                format!(
+                    "the rule file says NOT NULL of {}, and `visible` needs it: {name}.{} may be NULL, and such a row is hidden",
+                    column.name, column.unified
+                ),
+                "SET NOT NULL there, or leave NOT NULL out of the rule file",
+            );
+        }
+    }
     let ours = limits(client, &lens.legacy.sql()).await?;
     let theirs = limits(client, &lens.unified.sql()).await?;
     for (from, to) in &lens.constraints {
@@ -249,10 +261,24 @@ pub(super) async fn repeated(
     };
     let said: Vec<(String, BTreeSet<String>)> = lens.uniques().iter().map(of).collect();
     let all = limits(client, &lens.legacy.sql()).await?;
+    let named = |limit: &Limit| lens.constraints.iter().any(|(from, _)| *from == limit.name);
+    let uniques = || {
+        all.iter()
+            .filter(|limit| [b'u', b'i'].contains(&limit.kind))
+    };
+    for limit in uniques().filter(|limit| !limit.plain && !named(limit)) {
+        findings.warning(
+            format!(
+                "the rule file does not say what stands for {}: {}",
+                limit.name, limit.definition
+            ),
+            "name it in [table.constraints]: ON CONFLICT DO NOTHING skips what it refuses, and fails of what the rule file does not know",
+        );
+    }
     let found: Vec<(String, BTreeSet<String>)> = all
-        .into_iter()
+        .iter()
         .filter(|limit| [b'u', b'i'].contains(&limit.kind) && limit.plain)
-        .map(|limit| (limit.name, limit.columns))
+        .map(|limit| (limit.name.clone(), limit.columns.clone()))
         .collect();
     let shown = |columns: &BTreeSet<String>| Vec::from_iter(columns.iter().cloned()).join(", ");
     for (name, columns) in found.iter().filter(|found| !said.contains(found)) {

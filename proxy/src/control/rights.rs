@@ -14,7 +14,7 @@ use super::schema;
 
 /// What who may do something on legacy needs on both sides. A read names every column of unified; a write
 /// reads its row image back on the side that is written first, and puts it on the other, which is an upsert;
-/// a delete locks its rows first; TRUNCATE deletes the unified rows that legacy readers see. Rights to
+/// and may be a step that deletes (`$3`); a delete locks its rows first; TRUNCATE deletes the unified rows that legacy readers see. Rights to
 /// some columns are none to the others.
 const MISSING: &str = "\
 WITH has AS (SELECT a.grantee, a.privilege_type AS may \
@@ -28,7 +28,8 @@ needs AS (SELECT n.may, s.side, x.needed FROM (VALUES ('SELECT', ARRAY['SELECT']
         ('INSERT', ARRAY['SELECT', 'INSERT', 'UPDATE']), ('UPDATE', ARRAY['SELECT', 'INSERT', 'UPDATE']), \
         ('DELETE', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']), \
         ('TRUNCATE', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'])) AS n (may, needed), \
-    unnest(ARRAY[$1, $2]) AS s (side), unnest(n.needed) AS x (needed)), \
+    unnest(ARRAY[$1, $2]) AS s (side), unnest(n.needed || CASE WHEN $3 AND s.side = $2 AND n.may IN ('INSERT', 'UPDATE') \
+    THEN ARRAY['DELETE'] ELSE '{}' END) AS x (needed)), \
 lacks AS (SELECT r.grantee, r.name, n.side AS object, n.needed, r.may FROM role AS r JOIN needs AS n USING (may) \
     WHERE NOT has_table_privilege(r.name, n.side, n.needed) AND (n.needed IN ('DELETE', 'TRUNCATE') OR EXISTS ( \
         SELECT FROM pg_attribute AS t WHERE t.attrelid = to_regclass(n.side) AND t.attnum > 0 \
@@ -49,6 +50,8 @@ WHERE l.oid = to_regclass($1) AND u.oid = to_regclass($2)";
 pub(crate) struct Sides {
     pub legacy: String,
     pub unified: String,
+    /// Whether rows go from it that are put otherwise.
+    pub puts_delete: bool,
 }
 
 /// A right that a role lacks to do through Crossfade what it may do on the legacy table.
@@ -69,6 +72,10 @@ pub(crate) fn sides(lens: &Lens) -> Vec<Sides> {
         .map(|table| Sides {
             legacy: lens.legacy.sql(),
             unified: table.sql(),
+            puts_delete: lens
+                .written
+                .as_ref()
+                .is_some_and(|written| written.puts_by_deleting(table)),
         })
         .collect()
 }
@@ -82,7 +89,10 @@ pub(crate) async fn missing(client: &Client, sides: &Sides) -> Result<Vec<Missin
         }
     }
     let rows = client
-        .query(MISSING, &[&sides.legacy, &sides.unified])
+        .query(
+            MISSING,
+            &[&sides.legacy, &sides.unified, &sides.puts_delete],
+        )
         .await
         .map_err(ControlError::sql("look at the rights"))?;
     Ok(rows

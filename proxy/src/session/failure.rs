@@ -35,6 +35,7 @@ impl<P: Pin> Session<P> {
             Some(_) | None => act,
         };
         self.copy_is_over();
+        self.told_later = None;
         self.return_syncs(Fields::new(body));
         match self.expects.front_mut() {
             // ReadyForQuery follows.

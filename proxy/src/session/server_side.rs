@@ -303,7 +303,7 @@ impl<P: Pin> Session<P> {
         let act = match self.expects.front() {
             Some(Expect::Query(run) | Expect::Execute(run) | Expect::Staging(run)) => {
                 self.deferred.ran(&run.read);
-                retag(run, body, insert)
+                retag(run, body, &mut self.told_later, insert)
             }
             // No part of the answer to anything else.
             Some(_) | None => return self.answered(Act::Drop),
@@ -507,9 +507,12 @@ fn is_of_staging(tag: u8) -> bool {
 }
 
 /// `SELECT 3` → `UPDATE 3`, as the client's own statement would have been answered.
-fn retag(run: &Run, body: &[u8], insert: &mut Vec<u8>) -> Act {
+fn retag(run: &Run, body: &[u8], later: &mut Option<String>, insert: &mut Vec<u8>) -> Act {
     let answer = run.answer();
     if answer.silent {
+        if let Some(tag) = later.take() {
+            backend::write_command_complete(insert, tag.as_bytes());
+        }
         return Act::Drop;
     }
     let Some(verb) = answer.tag else {
@@ -520,6 +523,10 @@ fn retag(run: &Run, body: &[u8], insert: &mut Vec<u8>) -> Act {
         return Act::Forward;
     };
     let tag = verb.tag(count);
-    backend::write_command_complete(insert, tag.as_bytes());
+    if answer.later {
+        *later = Some(tag);
+    } else {
+        backend::write_command_complete(insert, tag.as_bytes());
+    }
     Act::Drop
 }

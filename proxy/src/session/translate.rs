@@ -119,11 +119,12 @@ fn miscounted(fields: Fields<'_>, rewritten: &Rewritten) -> Option<Refusal> {
     if fields.sqlstate() != SYNTAX_ERROR {
         return None;
     }
+    let (said, position) = rewritten.counted_at(sent_position(fields)?)?;
     Some(Refusal {
         sqlstate: "42601",
-        message: "number of columns does not match number of values".to_owned(),
+        message: said.to_owned(),
         hint: String::new(),
-        position: Some(rewritten.counted_at(sent_position(fields)?)?),
+        position: Some(position),
     })
 }
 

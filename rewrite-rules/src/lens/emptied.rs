@@ -23,6 +23,10 @@ struct Empty<'a> {
     unified: String,
     denied: String,
     remove_all: &'a str,
+    /// The tables that the legacy rows are of, as a list of values.
+    own: String,
+    /// The legacy table as errors call it.
+    called: String,
 }
 
 impl Lens {
@@ -59,6 +63,13 @@ impl Lens {
             unified: quote_literal(&self.unified.sql()),
             denied: quote_literal(&format!("permission denied for table {}", self.legacy.name)),
             remove_all,
+            own: self
+                .unified_side()
+                .iter()
+                .map(|table| format!("pg_catalog.to_regclass({})", quote_literal(&table.sql())))
+                .collect::<Vec<_>>()
+                .join(", "),
+            called: quote_literal(&self.legacy.name),
         };
         Function {
             ddl: template.to_string(),

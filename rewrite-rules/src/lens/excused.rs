@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! IF NOT ‹may legacy be stale› THEN ‹all›; RETURN true; END IF;
-//! BEGIN ‹all›; ‹what deferred keys say of it›; RETURN true;
+//! ‹whether what statements before deferred holds› BEGIN ‹all›; ‹what deferred keys say of it›; RETURN true;
 //! EXCEPTION WHEN ‹a constraint of legacy refuses it› THEN NULL; END;
 //! IF NOT ‹is it› THEN ‹all›; RETURN true; END IF;
 //! ‹each by itself: done, or its key enters the ledger›
@@ -14,21 +14,12 @@
 //! Where legacy is in step after all, the work is done once more, to fail as it would have without us: what
 //! deferred keys say is not asked then, since what is missing may come before the transaction ends.
 
+use super::Lens;
 use super::guarded::Guarded;
-use super::{Function, Lens};
 
 impl Lens {
     /// Whether legacy may hold what unified has left behind; `in_the_way`: whether that was the reason of a failure.
     pub(super) fn is_stale(&self, in_the_way: bool) -> String {
         self.call_guarded(Guarded::IsStale, &in_the_way.to_string())
-    }
-
-    pub(super) fn look_legacy_call(&self) -> String {
-        format!("{}()", self.named("look_legacy"))
-    }
-
-    /// Has the deferred foreign keys of legacy looked at: at COMMIT nobody could record what they say.
-    pub(super) fn look_legacy(&self) -> Function {
-        self.look("look_legacy", &[&self.legacy])
     }
 }

@@ -12,8 +12,7 @@ use std::hash::{Hash, Hasher};
 
 use super::guarded::Guarded;
 use super::{
-    Callers, ForeignKey, Function, Kind, LegacyColumn, Lens, TableName, Work, Written, quote_ident,
-    quote_literal,
+    ForeignKey, Function, Kind, LegacyColumn, Lens, Work, Written, quote_ident, quote_literal,
 };
 
 impl Lens {
@@ -25,7 +24,7 @@ impl Lens {
             Kind::Steps(written) => {
                 let mut all = self.written_functions(written);
                 all.extend(self.guarded_functions());
-                all.extend([self.look_now(), self.look_legacy()]);
+                all.extend(self.look_functions());
                 all
             }
             Kind::InPlace(_) => vec![self.in_place_trigger()],
@@ -118,45 +117,6 @@ impl Lens {
         (wide ^ (wide >> 32)) as u32
     }
 
-    /// What the deferred foreign keys of unified say of work that may be recorded.
-    pub(super) fn look_call(&self) -> String {
-        format!("{}()", self.named("look_now"))
-    }
-
-    /// Has the deferred foreign keys of unified looked at, and defers them again. At COMMIT nobody could record
-    /// what they say any more, and the legacy half would fail with it.
-    pub(super) fn look_now(&self) -> Function {
-        self.look("look_now", &self.unified_side())
-    }
-
-    /// Has the deferred foreign keys of tables, and to them, looked at.
-    pub(super) fn look(&self, word: &str, tables: &[&TableName]) -> Function {
-        let tables: Vec<String> = tables
-            .iter()
-            .map(|table| format!("pg_catalog.to_regclass({})", quote_literal(&table.sql())))
-            .collect();
-        let name = self.named(word);
-        let ddl = format!(
-            "CREATE OR REPLACE FUNCTION {name}() RETURNS void\n\
-             LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
-             DECLARE\n  cf_of pg_catalog.oid[] := ARRAY[{tables}];\n  cf_all text;\n  cf_deferred text;\nBEGIN\n\
-             \x20 SELECT pg_catalog.string_agg(n.name, ', '), pg_catalog.string_agg(n.name, ', ') FILTER (WHERE n.deferred)\n\
-             \x20   INTO cf_all, cf_deferred FROM (SELECT DISTINCT pg_catalog.format('%I.%I', s.nspname, c.conname) AS name,\n\
-             \x20     c.condeferred AS deferred FROM pg_catalog.pg_constraint AS c JOIN pg_catalog.pg_namespace AS s\n\
-             \x20     ON s.oid = c.connamespace WHERE c.contype = 'f' AND c.condeferrable\n\
-             \x20     AND (c.conrelid = ANY (cf_of) OR c.confrelid = ANY (cf_of))) AS n;\n\
-             \x20 IF cf_all IS NOT NULL THEN\n    EXECUTE 'SET CONSTRAINTS ' || cf_all || ' IMMEDIATE';\n  END IF;\n\
-             \x20 IF cf_deferred IS NOT NULL THEN\n    EXECUTE 'SET CONSTRAINTS ' || cf_deferred || ' DEFERRED';\n  END IF;\n\
-             END\n$crossfade$",
-            tables = tables.join(", "),
-        );
-        Function {
-            name,
-            ddl,
-            callers: Callers::Writers,
-        }
-    }
-
     /// The statement that does so with the error that a handler has.
     pub(super) fn recording(&self) -> String {
         format!("PERFORM {}", self.record("SQLERRM", "SQLSTATE"))
@@ -185,6 +145,15 @@ impl Lens {
     /// A call that leaves the key of an image in scope for the backfill's sweep.
     pub(super) fn leave_tombstone(&self) -> String {
         self.call_guarded(Guarded::Tombstone, &self.image_row(Self::IMAGE))
+    }
+
+    /// Whether the caller may leave one: a role that changes keys need not be one that may delete.
+    pub(super) fn may_leave_tombstone(&self) -> String {
+        let tombstone = format!("{}({})", self.named("tombstone"), self.image_type());
+        format!(
+            "has_function_privilege({}, 'EXECUTE')",
+            quote_literal(&tombstone)
+        )
     }
 }
 

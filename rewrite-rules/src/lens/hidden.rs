@@ -8,7 +8,7 @@
 //! Nobody deleted such a row under the legacy name, and what refers to it may be in nobody's way: so it
 //! stays unless the rule file says otherwise, and its key enters the ledger.
 
-use super::{Lens, WhenHidden, Work, quote_literal};
+use super::{LegacyColumn, Lens, WhenHidden, Work, quote_literal};
 
 impl WhenHidden {
     /// As a rule file says it.
@@ -23,6 +23,16 @@ impl WhenHidden {
 const KEPT: &str = "CF003";
 
 impl Lens {
+    /// The columns that must not be NULL in unified, or their rows would be hidden: what the rule file says of them is
+    /// why nothing looks whether a write hides its row.
+    pub fn shown_by_not_null(&self) -> impl Iterator<Item = &LegacyColumn> {
+        self.columns.iter().filter(|column| {
+            self.visible().is_some_and(|visible| {
+                visible.reads.contains(&column.unified) && !visible.loses.contains(&column.unified)
+            })
+        })
+    }
+
     #[must_use]
     pub fn hidden_rows(&self) -> WhenHidden {
         self.when_hidden.unwrap_or_default()

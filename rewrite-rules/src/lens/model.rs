@@ -223,6 +223,8 @@ pub struct Step {
     pub sql: String,
     /// The columns of its RETURNING.
     pub returning: Vec<String>,
+    /// The table that it deletes from.
+    pub deletes: Option<TableName>,
 }
 
 /// A CHECK of the legacy table.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! LOOP
+//!   ‹whether what statements before deferred holds›
 //!   BEGIN
 //!     ‹the client's lock_timeout made the half's patience›; ‹work›; ‹what deferred keys say of it›; ‹and as it was›; EXIT;
 //!   EXCEPTION WHEN OTHERS THEN

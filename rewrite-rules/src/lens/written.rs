@@ -29,6 +29,28 @@ impl Written {
         !self.rekey.is_empty()
     }
 
+    /// Whether a legacy column (by its place) is read from a column of a row that is always there.
+    pub(crate) fn is_plain(&self, column: usize) -> bool {
+        let sql = &self.query.columns[column];
+        let word = |text: &str| {
+            text.chars()
+                .all(|c| c.is_alphanumeric() || c == '_' || c == '"')
+        };
+        let Some((alias, name)) = sql.split_once('.') else {
+            return false;
+        };
+        let alias = alias.trim_matches('"');
+        let mut parts = self.query.parts.iter();
+        word(name) && parts.any(|part| part.alias == alias && !part.nullable)
+    }
+
+    /// Whether a write that is no DELETE may delete from a table.
+    #[must_use]
+    pub fn puts_by_deleting(&self, table: &TableName) -> bool {
+        let mut steps = self.put.iter().chain(&self.rekey);
+        steps.any(|step| step.deletes.as_ref() == Some(table))
+    }
+
     /// Whether `read` names a table at all.
     #[must_use]
     pub fn reads(&self, table: &TableName) -> bool {

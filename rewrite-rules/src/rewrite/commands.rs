@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! TRUNCATE iso_agents                  SELECT crossfade.truncate_…(false, false)   (dual phases)
-//! TRUNCATE iso_agents                  SELECT crossfade.empty_…()                  (unified)
+//! TRUNCATE iso_agents                  SELECT crossfade.empty_…(‹who may refer to it›)  (unified)
 //! TRUNCATE iso_agents, t               SELECT crossfade.truncate(ARRAY['TRUNCATE …', …])
 //! TRUNCATE iso_agents CASCADE          the same, and of each other table that it reaches the unified rows
 //! LOCK TABLE iso_agents IN … MODE      LOCK TABLE iso_agents, "public"."users" IN … MODE
@@ -10,10 +10,11 @@
 //!
 //! The unified table may hold rows that were never the legacy table's, so it is not truncated:
 //! the rows that legacy readers see are deleted. Who may delete may not therefore truncate: the functions ask
-//! for the right that the client's own statement needs.
+//! for the right that the client's own statement needs, and for what refers to the table, as PostgreSQL does.
 
 use super::{ManagedRef, Plan, Scope, read};
 use crate::lens::{Lens, Work, quote_ident, quote_literal};
+use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::Source;
@@ -38,15 +39,12 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
         return Ok(Plan::Unchanged);
     }
     let cascade = scope.statement.int("behavior") == CASCADE;
-    if !cascade {
-        referred_to(refs)?;
-    }
     let sql = if scope.statement.list("relations").len() > 1 || cascade {
         several(scope, refs, cascade)?
     } else {
         let lens = found.managed.lens;
         if is_left(found) {
-            emptied(lens)
+            emptied(lens, &referring(scope, refs, found))
         } else {
             let restart = scope.statement.flag("restart_seqs");
             format!(
@@ -58,7 +56,7 @@ pub(super) fn truncate(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Result<Pla
     let answer = Answer {
         tag: Some(TagVerb::Truncate),
         hide_rows: true,
-        silent: false,
+        ..Answer::default()
     };
     Ok(Plan::Composed {
         output: sql.into(),
@@ -83,9 +81,44 @@ fn is_left(found: &ManagedRef<'_>) -> bool {
     is_moved_legacy(found) && !found.managed.migration.phase.writes_both()
 }
 
-/// What removes every unified row that legacy readers see.
-fn emptied(lens: &Lens) -> String {
-    format!("SELECT FROM {}()", lens.function_name(Work::Empty))
+/// What removes every unified row that legacy readers see, unless one of some tables refers to them.
+fn emptied(lens: &Lens, referring: &str) -> String {
+    format!(
+        "SELECT FROM {}({referring})",
+        lens.function_name(Work::Empty)
+    )
+}
+
+/// Nothing that refers to the table is in the way.
+const CASCADES: &str = "NULL, NULL, NULL";
+
+/// The migrated tables that may refer to one which the command empties, and are not emptied with it: those that do by
+/// declaration alone, and of the others unified tables with their legacy names, of which the server knows.
+fn referring(scope: &Scope<'_>, refs: &[ManagedRef<'_>], found: &ManagedRef<'_>) -> String {
+    let named = |lens: &Lens| {
+        let mut refs = refs.iter();
+        refs.any(|found| found.managed.lens.legacy == lens.legacy)
+    };
+    let declared = found.managed.lens.referring_lenses();
+    let declared = declared.filter(|lens| !named(lens));
+    let declared: Vec<String> = declared
+        .map(|lens| quote_literal(&lens.legacy.name))
+        .collect();
+    let migrations = scope.set.migrations().iter();
+    let left = migrations.filter(|m| m.phase >= Phase::UnifiedOnly);
+    let lenses = left.flat_map(|migration| &migration.tables);
+    let lenses = lenses.filter(|lens| !lens.is_one_table() && !named(lens));
+    let (mut tables, mut names) = (Vec::new(), Vec::new());
+    for lens in lenses {
+        for table in lens.unified_tables() {
+            tables.push(quote_literal(&table.sql()));
+            names.push(quote_literal(&lens.legacy.name));
+        }
+    }
+    let array = |all: &[String]| format!("ARRAY[{}]::text[]", all.join(", "));
+    [&declared, &tables, &names]
+        .map(|all| array(all))
+        .join(", ")
 }
 
 /// Several tables at once, which may refer to each other: the client's own TRUNCATE of those that
@@ -104,19 +137,27 @@ fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>], cascade: bool) -> Result<
         refs.find(|found| std::ptr::eq(found.table.node, node))
     };
     let mut named: Vec<&str> = Vec::new();
-    let mut statements: Vec<String> = Vec::new();
+    // What refers is declared behind what it refers to, as a rule, and is emptied before it.
+    let all = scope.set.migrations().iter().flat_map(|m| &m.tables);
+    let place = |lens: &Lens| all.clone().position(|known| known.legacy == lens.legacy);
+    let mut emptied_tables: Vec<(Option<usize>, String)> = Vec::new();
     for (item, node) in items.iter().zip(relations) {
         let found = managed(node);
         if !found.is_some_and(is_left) {
             named.push(&tokens.text[item.clone()]);
         }
         if let Some(found) = found.filter(|found| is_moved_legacy(found)) {
-            let emptied = emptied(found.managed.lens);
-            if !statements.contains(&emptied) {
-                statements.push(emptied);
-            }
+            let referring = match cascade || !is_left(found) {
+                true => CASCADES.to_owned(),
+                false => referring(scope, refs, found),
+            };
+            let lens = found.managed.lens;
+            emptied_tables.push((place(lens), emptied(lens, &referring)));
         }
     }
+    emptied_tables.sort_by(|one, other| other.cmp(one));
+    emptied_tables.dedup();
+    let mut statements: Vec<String> = emptied_tables.into_iter().map(|(_, sql)| sql).collect();
     if !named.is_empty() {
         let behind = items.last().map_or(0, |last| tokens.first_behind(last.end));
         let options = tokens.slice(behind..tokens.tokens.len()).extent();
@@ -132,25 +173,6 @@ fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>], cascade: bool) -> Result<
         "SELECT FROM crossfade.truncate(ARRAY[{}])",
         statements.join(", ")
     ))
-}
-
-/// A table that nobody writes any more is not truncated, so that PostgreSQL would not say what refers to it.
-fn referred_to(refs: &[ManagedRef<'_>]) -> Result<(), Refusal> {
-    let named = |lens: &Lens| {
-        refs.iter()
-            .any(|found| found.managed.lens.legacy == lens.legacy)
-    };
-    for found in refs.iter().filter(|found| is_left(found)) {
-        if let Some(child) = found
-            .managed
-            .lens
-            .referring_lenses()
-            .find(|lens| !named(lens))
-        {
-            return Err(refuse::referred_to(&child.legacy.name));
-        }
-    }
-    Ok(())
 }
 
 /// A table of the statement as the server is asked for it.
@@ -192,7 +214,7 @@ fn reached(scope: &Scope<'_>, refs: &[ManagedRef<'_>], names: &[String]) -> Vec<
         at += 1;
         for child in lens.referring_lenses().filter_map(of_the_rules) {
             if !gone.iter().any(|known| known.legacy == child.legacy) {
-                statements.push(emptied(child));
+                statements.push(emptied(child, CASCADES));
                 gone.push(child);
             }
         }
@@ -209,7 +231,7 @@ fn reached(scope: &Scope<'_>, refs: &[ManagedRef<'_>], names: &[String]) -> Vec<
         statements.push(format!(
             "SELECT CASE WHEN EXISTS (WITH RECURSIVE r (oid) AS (SELECT unnest(ARRAY[{}]) UNION SELECT c.conrelid \
              FROM pg_catalog.pg_constraint AS c JOIN r ON c.confrelid = r.oid WHERE c.contype = 'f') \
-             SELECT FROM r WHERE r.oid = pg_catalog.to_regclass({})) THEN {}() END",
+             SELECT FROM r WHERE r.oid = pg_catalog.to_regclass({})) THEN {}({CASCADES}) END",
             names.join(", "),
             quote_literal(&lens.legacy.sql()),
             lens.function_name(Work::Empty),

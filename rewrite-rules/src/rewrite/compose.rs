@@ -114,7 +114,7 @@ impl Composer {
             Answer {
                 tag: Some(verb),
                 hide_rows,
-                silent: false,
+                ..Answer::default()
             },
         )
     }

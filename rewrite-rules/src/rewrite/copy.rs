@@ -188,6 +188,7 @@ fn copy_in<'a>(
     };
     let told = Answer {
         tag: Some(TagVerb::Copy),
+        later: true,
         ..answer
     };
     Ok(Plan::Staged {

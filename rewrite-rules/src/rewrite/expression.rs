@@ -62,6 +62,23 @@ pub(in crate::rewrite) fn is_default(tokens: &Tokens<'_>) -> bool {
     tokens.tokens.len() == 1 && tokens.is(0, "default")
 }
 
+/// An expression without what its constants say, which its type does not depend on: of numbers the
+/// type depends on the number of digits.
+pub(super) fn form(value: &Tokens<'_>) -> String {
+    let mut form = String::new();
+    for token in value.tokens {
+        form += match value.constant(token) {
+            Some(Constant::String) => "''",
+            Some(Constant::Int4) => "1",
+            Some(Constant::Int8) => "10000000000",
+            Some(Constant::Numeric) => "1.5",
+            None => value.str(token),
+        };
+        form.push(' ');
+    }
+    form
+}
+
 /// A parameter, a string constant or NULL: nothing that has a type of its own.
 pub(super) fn is_bare(tokens: &Tokens<'_>) -> bool {
     let bare = unwrapped(*tokens);

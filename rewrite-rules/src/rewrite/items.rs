@@ -68,11 +68,13 @@ impl Item<'_> {
         self.row != Row::None
     }
 
-    /// The row, as SQL where the item is in scope.
+    /// The row, as SQL where the item is in scope. Its bare name may be a column's of another item; what is cast to
+    /// a record is the row, and keeps its own type.
     pub fn row(&self) -> String {
         let name = quote_ident(self.name);
         match self.row {
-            Row::Named | Row::None => name,
+            Row::Named => whole_row(&name),
+            Row::None => name,
             Row::Given(number) => format!("{name}.cf_w{number}"),
         }
     }
@@ -128,7 +130,7 @@ impl<'t> Items<'t> {
         self.all.iter().all(Item::has_row) && known
     }
 
-    /// The rows as results: `, "s" AS cf_r1`.
+    /// The rows as results: `, ("s".*)::record AS cf_r1`.
     pub fn rows(&self) -> String {
         let rows = self.all.iter().enumerate();
         rows.map(|(at, item)| format!(", {} AS cf_r{}", item.row(), at + 1))
@@ -289,6 +291,11 @@ impl<'t> Items<'t> {
             }
         }
     }
+}
+
+/// A row as a value, by the name of its relation as SQL.
+pub(super) fn whole_row(relation: &str) -> String {
+    format!("({relation}.*)::record")
 }
 
 /// The first function of an item of FROM.

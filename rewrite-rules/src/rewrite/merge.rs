@@ -241,7 +241,7 @@ impl Composer {
         let answer = Answer {
             tag: Some(TagVerb::Merge),
             hide_rows,
-            silent: false,
+            ..Answer::default()
         };
         self.end(last, answer)
     }

@@ -342,7 +342,7 @@ fn a_merge_under_dual_write_feeds_unified_with_what_it_did() {
         &format!("{merge} RETURNING merge_action(), s.old.id, * -- end"),
         &format!(
             "WITH cf_new AS ({merge} RETURNING merge_action() AS cf_action, \
-             ROW(\"old\".*)::\"s\".\"old\" AS cf_row, \"t\" AS cf_r1) \
+             ROW(\"old\".*)::\"s\".\"old\" AS cf_row, (\"t\".*)::record AS cf_r1) \
              SELECT cf_x.\"merge_action\", \"old\".id, \"t\".*, \"old\".* FROM cf_new AS cf_all \
              CROSS JOIN LATERAL (SELECT cf_all.cf_action AS \"merge_action\") AS cf_x \
              CROSS JOIN LATERAL (SELECT (cf_all.cf_row).*) AS \"old\" \
@@ -359,7 +359,7 @@ fn a_merge_into_unified_decides_over_relations_of_the_clients_names() {
         Phase::UnifiedOnly,
         "MERGE INTO old o USING t ON o.id = t.id WHEN MATCHED AND t.gone THEN DELETE \
          WHEN MATCHED THEN UPDATE SET role = t.r WHEN NOT MATCHED THEN INSERT (id) VALUES (t.id)",
-        "WITH cf_src AS MATERIALIZED (SELECT row_number() OVER () AS cf_number, \"t\" AS cf_r1 FROM t), \
+        "WITH cf_src AS MATERIALIZED (SELECT row_number() OVER () AS cf_number, (\"t\".*)::record AS cf_r1 FROM t), \
          cf_old AS MATERIALIZED (SELECT cf_s.cf_number, \"o\".\"id\" AS cf_k1, cf_w.cf_do, \
          CASE WHEN cf_w.cf_do = 1 THEN t.r END AS cf_v1_1 FROM cf_src AS cf_s \
          CROSS JOIN LATERAL (SELECT (cf_s.cf_r1).*) AS \"t\" JOIN ({read}) AS \"o\" ON (o.id = t.id) \
@@ -422,7 +422,7 @@ fn a_query_that_sets_several_columns_runs_over_the_locked_rows() {
     check(
         Phase::UnifiedOnly,
         "UPDATE old o SET (role, id) = (SELECT c.r, o.id FROM t) FROM c WHERE c.i = o.id",
-        "WITH cf_old AS MATERIALIZED (SELECT \"o\".\"id\" AS cf_k1, \"o\" AS cf_row, \"c\" AS cf_r1 \
+        "WITH cf_old AS MATERIALIZED (SELECT \"o\".\"id\" AS cf_k1, (\"o\".*)::record AS cf_row, (\"c\".*)::record AS cf_r1 \
          FROM ({read}) AS \"o\", c WHERE (c.i = o.id) FOR UPDATE OF \"o\") \
          UPDATE \"s\".\"new\" AS cf_u SET (\"kind\", \"id\") = (SELECT {mapped cf_q.cf_c1}, cf_q.cf_c2 \
          FROM (SELECT (cf_old.cf_row).*) AS \"o\" CROSS JOIN LATERAL (SELECT (cf_old.cf_r1).*) AS \"c\" \
@@ -595,6 +595,7 @@ fn copy_goes_the_way_of_select_and_insert() {
 fn truncate_and_lock_reach_both_sides() {
     let [truncate, empty] = [Work::Truncate, Work::Empty]
         .map(|work| rules(Phase::DualWrite).migrations()[0].tables[0].function_name(work));
+    let nobody = "ARRAY[]::text[], ARRAY[]::text[], ARRAY[]::text[]";
     check(
         Phase::DualWrite,
         "TRUNCATE old RESTART IDENTITY",
@@ -604,13 +605,13 @@ fn truncate_and_lock_reach_both_sides() {
         Phase::DualWrite,
         "TRUNCATE old CASCADE",
         &format!(
-            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE old CASCADE', 'SELECT FROM {empty}()'])"
+            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE old CASCADE', 'SELECT FROM {empty}(NULL, NULL, NULL)'])"
         ),
     );
     check(
         Phase::UnifiedOnly,
         "TRUNCATE TABLE s.old",
-        &format!("SELECT FROM {empty}()"),
+        &format!("SELECT FROM {empty}({nobody})"),
     );
     refused(
         Phase::DualWrite,
@@ -618,18 +619,20 @@ fn truncate_and_lock_reach_both_sides() {
         "TRUNCATE of the unified table",
     );
     passes(Phase::UnifiedOnly, "TRUNCATE new");
-    let empty = format!("SELECT FROM {empty}()");
+    let cascades = format!("SELECT FROM {empty}(NULL, NULL, NULL)");
     check(
         Phase::DualWrite,
         "TRUNCATE TABLE t, ONLY (s.old), u * RESTART IDENTITY CASCADE",
         &format!(
-            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, ONLY (s.old), u * RESTART IDENTITY CASCADE', '{empty}'])"
+            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, ONLY (s.old), u * RESTART IDENTITY CASCADE', '{cascades}'])"
         ),
     );
     check(
         Phase::UnifiedOnly,
         "TRUNCATE t /* */, old, s.old, new",
-        &format!("SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, new ', '{empty}'])"),
+        &format!(
+            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, new ', 'SELECT FROM {empty}({nobody})'])"
+        ),
     );
     refused(
         Phase::DualWrite,

@@ -29,7 +29,7 @@ mod write;
 use super::clauses::Write;
 use super::compose::{Composed, Composer};
 use super::expression::{assigned, first_of_value, own_put};
-use super::items::Items;
+use super::items::{Items, whole_row};
 use super::returning::Carried;
 use super::{ManagedRef, Scope, invert, legacy_first, upsert};
 use crate::legend::query;
@@ -146,7 +146,8 @@ impl<'a> Unified<'_, 'a> {
                 output.own(&format!(" AS cf_v{}", index + 1));
             }
             if let Some(items) = &carried {
-                output.own(&format!(", {} AS cf_row{}", self.write.alias, items.rows()));
+                let row = whole_row(&self.write.alias);
+                output.own(&format!(", {row} AS cf_row{}", items.rows()));
             }
         });
         let old = composer.name(query::OLD);

@@ -10,7 +10,8 @@
 //!        SELECT ROW("user_settings"."id", …)::image AS cf_o, ROW(…, ($1)::varchar, …)::image AS cf_n
 //!        FROM (read) AS "user_settings" WHERE (id = $2)),
 //!      cf_img AS MATERIALIZED (SELECT * FROM crossfade.change_…(
-//!        (SELECT array_agg(cf_o) FROM cf_old), (SELECT array_agg(cf_n) FROM cf_old), '{language}', …))
+//!        (SELECT array_agg(cf_o) FROM cf_old), (SELECT array_agg(cf_n) FROM cf_old), '{language}', …)
+//!        WHERE crossfade.may_write_…('UPDATE', '{UPDATE}', '{language}'))
 //! SELECT FROM cf_img AS "user_settings"
 //! ```
 //!
@@ -387,8 +388,28 @@ impl<'a> Images<'_, 'a> {
         (call, arguments): (Call, &str),
         (verb, sets): (TagVerb, &[Set<'_, 'a>]),
     ) -> Composed {
-        let images = format!("SELECT * FROM {}", self.lens.call(call, arguments));
+        let right = match call {
+            Call::Change => "UPDATE",
+            Call::Delete => "DELETE",
+            _inserts => "INSERT",
+        };
+        let may = self.may_write(right, &[right], &names_of(sets));
+        let images = format!(
+            "SELECT * FROM {} WHERE {may}",
+            self.lens.call(call, arguments)
+        );
         self.finish_with(composer, source, images.into(), (verb, sets))
+    }
+
+    /// The condition under which a command may have its way with the table, the columns that it updates included.
+    fn may_write(&self, command: &str, rights: &[&str], set: &str) -> String {
+        let rights: Vec<String> = rights.iter().map(|right| quote_literal(right)).collect();
+        let arguments = format!(
+            "{}, ARRAY[{}], {set}",
+            quote_literal(command),
+            rights.join(", ")
+        );
+        self.lens.call(Call::MayWrite, &arguments)
     }
 
     /// Behind the query of the written rows' images.

@@ -71,6 +71,7 @@ pub(crate) struct Checked {
     /// The names of its RETURNING.
     pub returning: Vec<String>,
     pub writes: TableName,
+    pub deletes: bool,
     /// Every column name in it, for the question what is put at all.
     pub columns: Vec<String>,
 }
@@ -128,6 +129,7 @@ pub(crate) fn step(text: &str, known: Known<'_>) -> Result<Checked, SqlError> {
         sql: crate::strings::settled(&statement.to_string()),
         returning,
         writes,
+        deletes: matches!(statement, Statement::Delete(_)),
         columns: names.columns,
     })
 }

@@ -91,7 +91,7 @@ impl Template {
                             original: original.to(mapped.original),
                             rewritten: sent.to(mapped.rewritten.start)
                                 ..sent.to(mapped.rewritten.end),
-                            column: mapped.column.clone(),
+                            what: mapped.what.clone(),
                         })
                         .collect(),
                     original: text.to_owned(),

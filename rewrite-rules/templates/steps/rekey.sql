@@ -5,15 +5,16 @@ nothing could tell them apart again.
 -#}
 {%- import "attempt.sql" as attempt -%}
 {%- macro rekey(f, moved) %}
+    cf_unsure := false;
     IF {{ moved }} THEN
-      {%- call attempt::probe() %}
+      {%- call attempt::probe("cf_unsure := true") %}
         PERFORM {{ f.lens.call(Call::PutOne, "cf_old") }};
       {%- endcall %}
     END IF;
     {{ f.rekeying_one() }};
     PERFORM {{ f.lens.call(Call::PutOne, "cf_image") }};
     IF {{ moved }} THEN
-      {{- attempt::leave_tombstones(f.lens, "unnest(ARRAY[cf_old])") }}
+      {{- attempt::leave_tombstones_behind(f.lens, "unnest(ARRAY[cf_old])") }}
     END IF;
 {%- endmacro -%}
 {{ f.image_ddl() -}}
@@ -23,6 +24,7 @@ LANGUAGE plpgsql VOLATILE AS $crossfade$
 DECLARE
   cf_old {{ f.row }};
   cf_image {{ f.row }};
+  cf_unsure boolean;
   {{- attempt::variables() }}
 {{ f.declare_left() -}}
 BEGIN

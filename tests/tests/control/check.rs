@@ -82,7 +82,7 @@ async fn the_shipped_rules_fit_their_schema_and_what_no_proxy_sees_is_listed() -
 }
 
 /// Each planted fault, and the words that must tell of it.
-const FAULTS: [(&str, &str); 13] = [
+const FAULTS: [(&str, &str); 14] = [
     (
         "ALTER TABLE users RENAME CONSTRAINT users_email_key TO users_mail_key",
         "public.users has no constraint users_email_key, which [table.constraints] names",
@@ -136,6 +136,10 @@ const FAULTS: [(&str, &str); 13] = [
     (
         "CREATE ROLE writer; GRANT INSERT ON iso_agents TO writer",
         "role writer may write the legacy table but lacks SELECT, UPDATE on public.iso_agents",
+    ),
+    (
+        "ALTER TABLE users ALTER role DROP NOT NULL",
+        "the rule file says NOT NULL of role, and `visible` needs it: public.users.role may be NULL, and such a row is hidden",
     ),
 ];
 

@@ -120,6 +120,58 @@ async fn what_a_deferred_foreign_key_of_unified_refuses_is_recorded_and_the_lega
 }
 
 #[tokio::test]
+async fn what_other_statements_have_deferred_is_no_failure_of_the_one_that_comes_behind() {
+    let twin = in_dual_write().await;
+    twin.crossfade("backfill").await.unwrap();
+    let operator = twin.superuser().await.unwrap();
+    // An invoice of the new application's, which may come before what it refers to.
+    let more = "CREATE TABLE invoices (id integer PRIMARY KEY, \
+          client_id integer CONSTRAINT invoices_client_fk REFERENCES clients DEFERRABLE INITIALLY DEFERRED, \
+          payer_id integer CONSTRAINT invoices_payer_fk REFERENCES clients DEFERRABLE); \
+        GRANT ALL ON invoices TO PUBLIC";
+    operator.batch_execute(more).await.unwrap();
+    for sql in [
+        "BEGIN",
+        "INSERT INTO invoices VALUES (1, 7000, NULL)",
+        "UPDATE customers SET name = 'other' WHERE id = 5",
+        "INSERT INTO orders (id, customer_id) VALUES (7001, 6)",
+        "INSERT INTO customers VALUES (7000, 'new')",
+        "COMMIT",
+        // What the client has deferred stays so.
+        "BEGIN",
+        "SET CONSTRAINTS invoices_payer_fk DEFERRED",
+        "UPDATE customers SET name = 'another' WHERE id = 5",
+        "INSERT INTO invoices VALUES (2, NULL, 7002)",
+        "UPDATE customers SET name = 'the last' WHERE id = 5",
+        "INSERT INTO customers VALUES (7002, 'new')",
+        "COMMIT",
+    ] {
+        let told = answer(&twin.proxied, sql).await;
+        assert!(told.starts_with("done"), "{sql}: {told}");
+    }
+    assert_eq!(
+        answer(&operator, LEDGER).await,
+        "(legacy_table, key, sqlstate)\ndone 0"
+    );
+    twin.verified(2).await;
+    // It is told as it would be anyhow.
+    for sql in [
+        "BEGIN",
+        "INSERT INTO invoices VALUES (3, 7003, NULL)",
+        "UPDATE customers SET name = 'lost' WHERE id = 5",
+    ] {
+        let told = answer(&twin.proxied, sql).await;
+        assert!(told.starts_with("done"), "{sql}: {told}");
+    }
+    let told = answer(&twin.proxied, "COMMIT").await;
+    assert!(
+        told.starts_with("23503") && told.contains("invoices_client_fk"),
+        "{told}"
+    );
+    twin.verified(2).await;
+}
+
+#[tokio::test]
 async fn a_backfill_sets_aside_what_refers_to_a_row_that_was_set_aside_and_goes_on() {
     let twin = in_dual_write().await;
     let operator = twin.superuser().await.unwrap();

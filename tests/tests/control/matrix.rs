@@ -40,6 +40,7 @@ const FUNCTIONS: &[(&str, Callers)] = &[
     ("remove_legacy_", Callers::Writers),
     ("hide_legacy_", Callers::Writers),
     ("keep_last_", Callers::Writers),
+    ("may_write_", Callers::Writers),
     ("put_one_", Callers::Writers),
     ("put_", Callers::Writers),
     ("remove_one_", Callers::Writers),
@@ -68,6 +69,11 @@ const FUNCTIONS: &[(&str, Callers)] = &[
     ("left_1_", Callers::Writers),
     ("gone_1_", Callers::Writers),
     ("came_1_", Callers::Writers),
+    ("hidden_1_", Callers::Writers),
+    ("settle_1_", Callers::Writers),
+    ("settle_by_right_1_", Callers::Writers),
+    ("carry_1_", Callers::Writers),
+    ("carry_by_right_1_", Callers::Writers),
 ];
 
 /// Tables that hold rows: their owner's. The two that follow let no row in.
@@ -291,7 +297,15 @@ async fn objects(operator: &Client) -> (Vec<(String, String)>, Vec<String>) {
     (functions, tables)
 }
 
-const MAY_BE_ABSENT: &[&str] = &["rekey_one_", "move_legacy_"];
+const MAY_BE_ABSENT: &[&str] = &[
+    "rekey_one_",
+    "move_legacy_",
+    "hidden_1_",
+    "settle_1_",
+    "settle_by_right_1_",
+    "carry_1_",
+    "carry_by_right_1_",
+];
 
 /// The first line of the table that a function's name begins with.
 fn line_of(name: &str) -> (&'static str, Callers) {

@@ -55,6 +55,33 @@ fn each_statement_of_a_query_has_its_own_answer() {
 }
 
 #[test]
+fn what_is_staged_is_told_when_all_of_it_has_ended() {
+    let mut rig = Rig::new(Rule::Stage);
+    rig.client(&query("COPY legacy FROM STDIN"));
+    let staged = join([message(b'G', b"\0\0\0"), complete("COPY 3")]);
+    assert_eq!(rig.server(&staged), message(b'G', b"\0\0\0"));
+    assert_eq!(rig.server(&complete("INSERT 0 3")), b"");
+    let answers = join([complete("DROP TABLE"), ready(b'I')]);
+    assert_eq!(
+        rig.server(&answers),
+        join([complete("COPY 3"), ready(b'I')])
+    );
+    // Its transaction fails when it ends: nothing has been told, and nothing is told of it any more.
+    rig.client(&query("COPY legacy FROM STDIN"));
+    rig.server(&staged);
+    assert_eq!(rig.server(&complete("INSERT 0 3")), b"");
+    let failed = join([error("23503", "refers to nothing"), ready(b'I')]);
+    assert_eq!(rig.server(&failed), failed);
+    rig.client(&query("COPY legacy FROM STDIN"));
+    rig.server(&staged);
+    let answers = join([complete("INSERT 0 2"), complete("DROP TABLE"), ready(b'I')]);
+    assert_eq!(
+        rig.server(&answers),
+        join([complete("COPY 2"), ready(b'I')])
+    );
+}
+
+#[test]
 fn a_prepared_write_describes_no_rows_and_runs_to_its_end() {
     let mut rig = Rig::new(Rule::Write);
     let sent = join([

@@ -31,6 +31,8 @@ pub enum Rule {
     Shadow,
     /// The text goes into a CTE: rows are hidden, the tag becomes UPDATE.
     Write,
+    /// The text goes between two of ours: its end is told with the second.
+    Stage,
     Refuse,
     /// The text is no SQL.
     Unreadable,
@@ -197,11 +199,34 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
         }
         Rule::Write => {
             let answer = Answer {
-                silent: false,
                 tag: Some(TagVerb::Update),
                 hide_rows: true,
+                ..Answer::default()
             };
             rewritten(format!("WITH put AS ({unified}) SELECT"), answer, None)
+        }
+        Rule::Stage => {
+            let staged = rewritten(
+                format!("COPY stage; {unified}; DROP stage"),
+                Answer::default(),
+                None,
+            );
+            let silent = Answer {
+                silent: true,
+                ..Answer::default()
+            };
+            let told = Answer {
+                tag: Some(TagVerb::Copy),
+                later: true,
+                ..Answer::default()
+            };
+            match staged {
+                Verdict::Rewritten(rewritten) => Verdict::Rewritten(Rewritten {
+                    answers: vec![silent, told, silent],
+                    ..rewritten
+                }),
+                other => other,
+            }
         }
     }
 }

@@ -20,14 +20,24 @@ impl Lens {
         )
     }
 
-    /// Keys, as JSON, of so many (`$1`) legacy rows that no unified row stands for, but for those in `$2`, a JSON array.
+    /// Keys, as JSON, of so many (`$1`) legacy rows that no unified row stands for, in their order; those behind a key
+    /// (`$2`, as JSON), if there is one.
     #[must_use]
-    pub fn stale_legacy_keys(&self) -> String {
+    pub fn stale_legacy_keys(&self, behind: bool) -> String {
         let same = self.same_key("cf_r", "cf_l");
-        let key = self.key_json("cf_l");
+        let keys = self.keys_of("cf_l").join(", ");
+        let given: Vec<String> = self
+            .key_columns()
+            .enumerate()
+            .map(|(i, c)| format!("($2::jsonb->>{i})::{}", c.sql_type))
+            .collect();
+        let behind = match behind {
+            true => format!(" AND ({keys}) > ({})", given.join(", ")),
+            false => String::new(),
+        };
         format!(
-            "SELECT {key} FROM {} AS cf_l WHERE NOT EXISTS (SELECT 1 FROM ({}) AS cf_r WHERE {}) \
-             AND {key} NOT IN (SELECT value FROM jsonb_array_elements($2::jsonb)) LIMIT $1",
+            "SELECT {} FROM {} AS cf_l WHERE NOT EXISTS (SELECT 1 FROM ({}) AS cf_r WHERE {}){behind} ORDER BY {keys} LIMIT $1",
+            self.key_json("cf_l"),
             self.legacy,
             self.read(),
             same

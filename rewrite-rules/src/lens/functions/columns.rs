@@ -58,7 +58,7 @@ struct HideLegacy<'a> {
 impl Lens {
     pub(super) fn functions_by_columns(&self) -> Vec<Function> {
         let guarded = self.guarded_functions();
-        let looks = [self.look_now(), self.look_legacy()];
+        let looks = self.look_functions();
         let works = Work::ALL.into_iter().map(|work| self.by_columns(work));
         guarded.chain(looks).chain(works).collect()
     }

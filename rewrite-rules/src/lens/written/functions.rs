@@ -10,6 +10,7 @@
 //! enter(image, arbiter …)          the row that an image is in conflict with, or its insert (`upsert`)
 //! merge(actions, olds, images …)   a MERGE
 //! keep_last(value)                 `lastval()` made what it was (`last`)
+//! may_write(command, rights, set)  whether the client may do that at all (`may`)
 //! key_N(), refers(…), said(…), left_N(…), gone_N(…), came_N(…)  foreign keys (`references`)
 //! accept(image)                    errors of the legacy table's NOT NULL and CHECKs (`image`)
 //! follow(image …), drop(images …)  one legacy row made an image; legacy rows removed (`legacy`)
@@ -21,6 +22,7 @@ mod client;
 mod image;
 mod last;
 mod legacy;
+mod may;
 mod merge;
 mod put;
 mod references;
@@ -49,6 +51,7 @@ pub(crate) enum Call {
     Follow,
     Drop,
     KeepLast,
+    MayWrite,
     MoveLegacy,
     Sync,
 }
@@ -71,6 +74,7 @@ impl Call {
             Call::Follow => "follow",
             Call::Drop => "drop",
             Call::KeepLast => "keep_last",
+            Call::MayWrite => "may_write",
             Call::MoveLegacy => "move_legacy",
             Call::Sync => "sync",
         }
@@ -108,6 +112,7 @@ impl Lens {
             f.enter(),
             f.merge(),
             f.keep_last(),
+            f.may_write(),
         ]);
         if written.can_rekey() {
             all.extend([f.rekey_one(), f.rekey()]);

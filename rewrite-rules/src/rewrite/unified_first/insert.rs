@@ -11,7 +11,7 @@
 //! Every legacy column gets its value or the legacy default: the unified table's own defaults are
 //! another application's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Unified;
 use super::generated::Overriding;
@@ -20,9 +20,10 @@ use crate::legend::query;
 use crate::lens::{Generated, LegacyColumn, Lens, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::{
-    assigned, default_value, first_of_value, is_bare, is_default, typing,
+    assigned, default_value, first_of_value, form, is_bare, is_default, typing,
 };
 use crate::splice::{Output, Source};
+use crate::splice::MappedAs;
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
@@ -101,7 +102,7 @@ pub(super) fn part_value(
 impl<'a> Unified<'_, 'a> {
     pub(super) fn insert(
         &self,
-        composer: Composer,
+        mut composer: Composer,
         source: &mut Source<'a>,
     ) -> Result<Composed, Refusal> {
         let mut statement = Output::default();
@@ -131,6 +132,7 @@ impl<'a> Unified<'_, 'a> {
         statement.own(" FROM ");
         self.images(&mut statement, source)?;
         let source: &Source<'_> = source;
+        self.count(&mut composer, source, columns.len());
         if self.write.clauses.insert.conflict.is_some() {
             self.conflict(&mut statement, source)?;
         }
@@ -171,7 +173,10 @@ impl<'a> Unified<'_, 'a> {
             .collect();
         let insert = &self.write.clauses.insert;
         let select = self.scope.statement.get("select_stmt");
-        let given = self.used(given, select)?;
+        let mut given = self.used(given, select)?;
+        if self.gives_query() && named.is_empty() {
+            given.truncate(columns_of(select).unwrap_or(usize::MAX));
+        }
         self.type_select_items(select, &given, source);
         let source: &Source<'_> = source;
         match insert.source {
@@ -243,7 +248,13 @@ impl<'a> Unified<'_, 'a> {
 
     /// The columns that the client names, or as many of the shape as it gives values.
     pub(in crate::rewrite) fn given_columns(&self) -> Result<Vec<&LegacyColumn>, Refusal> {
-        self.columns_named(self.scope.statement.list("cols"))
+        let named = self.scope.statement.list("cols");
+        let mut columns = self.columns_named(named)?;
+        if self.gives_query() && named.is_empty() {
+            let given = columns_of(self.scope.statement.get("select_stmt"));
+            columns.truncate(given.unwrap_or(usize::MAX));
+        }
+        Ok(columns)
     }
 
     /// The columns of a list; all of them where there is none.
@@ -269,6 +280,12 @@ impl<'a> Unified<'_, 'a> {
             columns.push(self.legacy_column(target)?);
         }
         Ok(columns)
+    }
+
+    /// Whether the rows come from a query, not from VALUES.
+    fn gives_query(&self) -> bool {
+        let insert = &self.write.clauses.insert;
+        insert.source.is_some() && !insert.gives_rows
     }
 
     /// Where the value for a column stands in an INSERT of one row, or of what a query gives.
@@ -334,6 +351,7 @@ impl<'a> Unified<'_, 'a> {
         source: &Source<'_>,
         given: &[Given<'_, 'a>],
     ) -> Result<(), Refusal> {
+        let mixed = self.mixed(given);
         let mut length = None;
         output.own("(VALUES ");
         for (index, row) in self.write.clauses.insert.rows().enumerate() {
@@ -374,9 +392,10 @@ impl<'a> Unified<'_, 'a> {
                     output.own(&format!(")::{cast} ELSE {} END", default_value(column)));
                     continue;
                 }
-                let cast = !self.lens.is_row_for_row() && !column.may_be_domain();
+                let cast = !self.lens.is_row_for_row() || mixed.contains(column.name.as_str());
+                let cast = cast && !column.may_be_domain();
                 match value.filter(|value| cast && !is_default(value)) {
-                    // Judged already; each row may come by its own type.
+                    // Judged already, or of another type than another row's: each comes by its own.
                     Some(value) => {
                         output.own("(").client(source, value.extent());
                         output.own(&format!(")::{}", column.base_type()));
@@ -400,12 +419,41 @@ impl<'a> Unified<'_, 'a> {
         Ok(())
     }
 
+    /// The columns whose values in several rows may be of unlike types. PostgreSQL assigns each row's to the column; in
+    /// VALUES that is no INSERT's own they would have to be of one.
+    fn mixed(&self, given: &[Given<'_, 'a>]) -> HashSet<&str> {
+        if !self.lens.is_row_for_row() {
+            return HashSet::new();
+        }
+        let mut forms: HashMap<usize, String> = HashMap::new();
+        let mut mixed = HashSet::new();
+        for row in self.write.clauses.insert.rows().flatten() {
+            for (at, value) in row.iter().enumerate() {
+                let form = if is_bare(value) || is_default(value) {
+                    String::new()
+                } else {
+                    form(value)
+                };
+                let first = forms.entry(at).or_insert_with(|| form.clone());
+                if *first != form && given.get(at).is_some_and(|given| given.place.is_whole()) {
+                    mixed.insert(at);
+                }
+            }
+        }
+        let columns = self.lens.columns.iter();
+        columns
+            .filter(|column| whole(given, column).is_some_and(|at| mixed.contains(&at)))
+            .map(|column| column.name.as_str())
+            .collect()
+    }
+
     /// Whether a query gives as many columns as the client names, where its text tells how many.
     fn counted(&self, select: &Tree) -> Result<(), Refusal> {
-        let columns = select.list("target_list").len();
-        let counted = columns > 0 && result(select, columns - 1).is_some();
+        let Some(columns) = columns_of(select) else {
+            return Ok(());
+        };
         let named = self.scope.statement.list("cols");
-        if let Some(lacking) = named.get(columns).filter(|_| counted) {
+        if let Some(lacking) = named.get(columns) {
             return Err(self.wrong_count("target columns than expressions", lacking.location()));
         }
         let taken = if named.is_empty() {
@@ -413,10 +461,32 @@ impl<'a> Unified<'_, 'a> {
         } else {
             named.len()
         };
-        if counted && columns > taken {
+        if columns > taken {
             return Err(self.wrong_count("expressions than target columns", result(select, taken)));
         }
         Ok(())
+    }
+
+    /// `cf_counted`, which nobody reads: has the server say that a query gives more columns than are taken, where its
+    /// text does not tell how many. Beside names for some of them the others would go unnoticed.
+    fn count(&self, composer: &mut Composer, source: &Source<'_>, taken: usize) {
+        let select = self.scope.statement.get("select_stmt");
+        let query = self.write.clauses.insert.source;
+        let query = query.filter(|_| self.gives_query() && columns_of(select).is_none());
+        let Some(query) = query else { return };
+        let names: Vec<String> = (1..=taken).map(|at| format!("cf_c{at}")).collect();
+        let mut counted = Output::default();
+        counted
+            .own("SELECT * FROM (")
+            .client(source, query.extent());
+        counted.own(&format!(
+            ") AS cf_s({}) UNION ALL SELECT ",
+            names.join(", ")
+        ));
+        let nulls = vec!["NULL"; taken].join(", ");
+        let last = last_of(select).unwrap_or(query.extent().start);
+        counted.own_columns(&nulls, last, MappedAs::InsertColumns);
+        composer.query("counted", counted);
     }
 
     fn query(
@@ -484,6 +554,21 @@ impl<'a> Unified<'_, 'a> {
             position: at.and_then(|at| self.scope.position(at)),
         }
     }
+}
+
+/// How many columns a query gives, where its text tells.
+fn columns_of(select: &Tree) -> Option<usize> {
+    let columns = select.list("target_list").len();
+    result(select, columns.checked_sub(1)?).map(|_| columns)
+}
+
+/// Where what a query gives last stands: mostly it is a `*` that gives more than is taken.
+fn last_of(select: &Tree) -> Option<usize> {
+    let mut first = select;
+    while first.get("larg").exists() {
+        first = first.get("larg");
+    }
+    first.list("target_list").last()?.location()
 }
 
 /// Where PostgreSQL says that a column of a query's result stands; `None` behind `*`, and of the queries that

@@ -5,7 +5,7 @@
 //!   WHEN MATCHED AND s.gone THEN DELETE WHEN MATCHED THEN UPDATE SET full_name = s.n
 //!   WHEN NOT MATCHED THEN INSERT (email, …) VALUES (s.e, …)
 //!
-//! WITH cf_src AS MATERIALIZED (SELECT row_number() OVER () AS cf_number, "s" AS cf_r1 FROM s),
+//! WITH cf_src AS MATERIALIZED (SELECT row_number() OVER () AS cf_number, ("s".*)::record AS cf_r1 FROM s),
 //!      cf_old AS MATERIALIZED (SELECT cf_number, "a"."id" AS cf_k1, 1 or 2 AS cf_do, s.n AS cf_v1
 //!                              FROM ‹cf_src as s› JOIN (read) AS "a" ON (a.email = s.e) FOR UPDATE OF "a"),
 //!      cf_which AS MATERIALIZED (SELECT cf_number, 3 AS cf_do FROM ‹cf_src as s, without those of cf_old›),

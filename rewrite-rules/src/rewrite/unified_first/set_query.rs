@@ -18,6 +18,7 @@
 use super::target::Target;
 use crate::rewrite::expression::{first_of_value, own_put};
 use crate::splice::{Output, Source};
+use crate::splice::MappedAs;
 use crate::text::clauses::{Assignment, begins_query};
 use crate::tokens::Tokens;
 
@@ -131,7 +132,7 @@ impl<'a> SetQuery<'a> {
         self.write(output, source);
         output.own(") AS cf_s UNION ALL SELECT ");
         let nulls = vec!["NULL"; self.columns];
-        output.own_columns(&nulls.join(", "), self.open);
+        output.own_columns(&nulls.join(", "), self.open, MappedAs::SetColumns);
         output.own(" WHERE false");
     }
 

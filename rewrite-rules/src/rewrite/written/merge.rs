@@ -5,7 +5,7 @@
 //!   WHEN MATCHED AND s.gone THEN DELETE WHEN MATCHED THEN UPDATE SET name = s.n
 //!   WHEN NOT MATCHED THEN INSERT (email, …) VALUES (s.e, …)
 //!
-//! WITH cf_src AS MATERIALIZED (SELECT row_number() OVER () AS cf_number, "s" AS cf_r1 FROM s),
+//! WITH cf_src AS MATERIALIZED (SELECT row_number() OVER () AS cf_number, ("s".*)::record AS cf_r1 FROM s),
 //!      cf_pairs AS MATERIALIZED (SELECT cf_f.*, ‹the row, locked if there is something to do› AS cf_l FROM (
 //!        SELECT cf_number, ‹image› AS cf_o, 0 or 1 AS cf_do, cf_r1
 //!        FROM ‹cf_src as s› JOIN (read) AS "m" ON (m.email = s.e) ORDER BY ‹key›) AS cf_f),
@@ -15,7 +15,8 @@
 //!      cf_acts AS MATERIALIZED (SELECT row_number() OVER (ORDER BY ‹key›) AS cf_at, * FROM
 //!        (SELECT 'DELETE' or 'UPDATE' AS cf_action, cf_number, cf_o, cf_n, '{name}' AS cf_set FROM cf_old
 //!         UNION ALL SELECT 'INSERT', cf_number, NULL, ‹image of s.e, …›, NULL FROM cf_which JOIN ‹cf_src as s›)),
-//!      cf_did AS MATERIALIZED (SELECT * FROM crossfade.merge_…(‹the columns of cf_acts as arrays›)),
+//!      cf_did AS MATERIALIZED (SELECT * FROM crossfade.merge_…(‹the columns of cf_acts as arrays›)
+//!                              WHERE crossfade.may_write_…(‹what the clauses do›)),
 //!      cf_new AS (SELECT cf_action, cf_number, cf_row FROM cf_did JOIN cf_acts USING (cf_at))
 //! ```
 //!
@@ -61,6 +62,7 @@ impl<'a> Images<'_, 'a> {
             }
         }
         self.judge_actions(&mut parts, source, (&sets, &inserts));
+        let may = self.may_merge(&parts, &sets);
         let mut acts = Output::default();
         self.found(&unified, &mut parts, source, &sets);
         acts.append(self.acts_on(&parts, query::OLD, When::Matched, &sets));
@@ -76,7 +78,27 @@ impl<'a> Images<'_, 'a> {
                 acts.append(self.inserted(&parts, source, *number, values));
             }
         }
-        Ok(self.merged(parts, source, acts))
+        Ok(self.merged(parts, source, acts, &may))
+    }
+
+    /// Whether the role may do what the clauses do, be there a row for them or not.
+    fn may_merge(&self, parts: &Parts<'_, 'a>, sets: &[Update<'_, 'a>]) -> String {
+        let clauses = parts.merge.arms.iter();
+        let mut rights: Vec<&str> = clauses
+            .filter_map(|clause| match clause.action {
+                Action::Insert(_) => Some("INSERT"),
+                Action::Update(_) => Some("UPDATE"),
+                Action::Delete => Some("DELETE"),
+                Action::Nothing => None,
+            })
+            .collect();
+        rights.sort_unstable();
+        rights.dedup();
+        if rights.is_empty() {
+            return "true".to_owned();
+        }
+        let all: Vec<Set<'_, 'a>> = sets.iter().flat_map(|set| set.sets.clone()).collect();
+        self.may_write("MERGE", &rights, &names_of(&all))
     }
 
     /// `cf_old`: the pairs that the ON condition makes, each with what becomes of the row.
@@ -296,7 +318,13 @@ impl<'a> Images<'_, 'a> {
     }
 
     /// All that is to be done, in the order of the keys, in which all lock; then the answer.
-    fn merged(&self, parts: Parts<'_, 'a>, source: &Source<'_>, acts: Output) -> Composed {
+    fn merged(
+        &self,
+        parts: Parts<'_, 'a>,
+        source: &Source<'_>,
+        acts: Output,
+        may: &str,
+    ) -> Composed {
         let Parts {
             mut composer,
             joined,
@@ -322,7 +350,7 @@ impl<'a> Images<'_, 'a> {
             self.mirrors()
         );
         let did = self.lens.call(Call::Merge, &arguments);
-        composer.once(query::DID, format!("SELECT * FROM {did}"));
+        composer.once(query::DID, format!("SELECT * FROM {did} WHERE {may}"));
         composer.once(
             query::NEW,
             format!(

@@ -17,13 +17,12 @@ use super::{Images, Set};
 use crate::legend::query;
 use crate::lens::{LegacyColumn, quote_ident};
 use crate::rewrite::compose::Composer;
-use crate::rewrite::expression::{is_bare, is_default};
+use crate::rewrite::expression::{form, is_bare, is_default};
 use crate::rewrite::unified_first::assignments::Assignments;
 use crate::rewrite::unified_first::insert::result;
 use crate::rewrite::unified_first::set_query::{SetQuery, Value};
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tokens::{Constant, Tokens};
 
 /// Rows of VALUES that differ in more than their constants; each costs some parsing. Of more rows
 /// than this the later ones are cast without being judged.
@@ -174,21 +173,4 @@ impl<'a> Images<'_, 'a> {
         ));
         output
     }
-}
-
-/// An expression without what its constants say, which its type does not depend on: of numbers the
-/// type depends on the number of digits.
-fn form(value: &Tokens<'_>) -> String {
-    let mut form = String::new();
-    for token in value.tokens {
-        form += match value.constant(token) {
-            Some(Constant::String) => "''",
-            Some(Constant::Int4) => "1",
-            Some(Constant::Int8) => "10000000000",
-            Some(Constant::Numeric) => "1.5",
-            None => value.str(token),
-        };
-        form.push(' ');
-    }
-    form
 }

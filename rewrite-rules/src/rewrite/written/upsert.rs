@@ -7,7 +7,7 @@
 //! WITH cf_given AS MATERIALIZED (SELECT array_agg(image) AS cf_images FROM …),
 //!      cf_img AS MATERIALIZED (
 //!        WITH RECURSIVE cf_each (cf_i, cf_done, cf_row) AS (
-//!          SELECT 0, ‹no keys›, NULL::image UNION ALL
+//!          SELECT 0, ‹no keys›, NULL::image WHERE crossfade.may_write_…(…) UNION ALL
 //!          SELECT cf_i + 1, ‹and this one's›, cf_w.cf_row
 //!          FROM cf_each CROSS JOIN LATERAL (SELECT cf_images[cf_i + 1] AS cf_x FROM cf_given) AS cf_q
 //!          CROSS JOIN LATERAL crossfade.enter_…(cf_x, 'user_settings_pkey', …) AS cf_e
@@ -57,7 +57,7 @@ impl<'a> Images<'_, 'a> {
         let mut all = Output::default();
         all.own(&format!(
             "WITH RECURSIVE cf_each (cf_i, cf_done, cf_row) AS (\
-             SELECT 0, {}, NULL::{image} UNION ALL \
+             SELECT 0, {}, NULL::{image} WHERE {may} UNION ALL \
              SELECT cf_each.cf_i + 1, CASE WHEN cf_w.cf_row IS NULL THEN cf_each.cf_done \
              ELSE cf_each.cf_done || {}::text END, cf_w.cf_row FROM cf_each \
              CROSS JOIN LATERAL (SELECT cf_images[cf_each.cf_i + 1] AS cf_x FROM {given} \
@@ -80,6 +80,7 @@ impl<'a> Images<'_, 'a> {
             self.lens.image_fields("cf_e.cf_row"),
             self.write.alias,
             image = self.lens.image_type(),
+            may = self.may_write("INSERT", &["INSERT", "UPDATE"], &names_of(&sets)),
         ));
         match conflict.condition {
             Some(condition) => all.own("(").client(source, condition.extent()).own(")"),

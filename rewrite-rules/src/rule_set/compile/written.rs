@@ -240,6 +240,7 @@ impl Reader<'_> {
                 sql,
                 returning,
                 writes,
+                deletes,
                 columns,
             } = match rule_sql::step(part.sql.get_ref(), known) {
                 Ok(checked) => checked,
@@ -264,6 +265,7 @@ impl Reader<'_> {
                 name,
                 sql,
                 returning,
+                deletes: deletes.then_some(writes),
             });
         }
         (steps, used)

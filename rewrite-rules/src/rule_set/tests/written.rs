@@ -528,7 +528,7 @@ fn what_a_joined_write_returns_is_found_with_the_row_and_told_with_what_became_o
     let sql = becomes(RIGHT, Phase::UnifiedOnly, update).expect("it is rewritten");
     for part in [
         // What it joins is found with the row, whose new values are those of the row under its lock.
-        ")::crossfade.\"image_old_5c5b\" AS cf_o, \"t\" AS cf_r1, t.n AS cf_c1 FROM (SELECT",
+        ")::crossfade.\"image_old_5c5b\" AS cf_o, (\"t\".*)::record AS cf_r1, t.n AS cf_c1 FROM (SELECT",
         ")::crossfade.\"image_old_5c5b\" AS cf_n, cf_f.cf_c1 FROM cf_found AS cf_f CROSS JOIN LATERAL (SELECT",
         "CROSS JOIN LATERAL (SELECT (cf_f.cf_r1).*) AS \"t\" WHERE CASE WHEN cf_f.cf_l IS NULL THEN false \
          WHEN cf_f.cf_o *= cf_f.cf_l THEN true ELSE (t.id = o.id) END)",

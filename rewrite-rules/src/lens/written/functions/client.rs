@@ -11,7 +11,7 @@ impl Functions<'_> {
     pub(super) fn insert_one(&self) -> Function {
         let body = format!(
             "{fits}{computed}  PERFORM {accept};\n  IF cf_mirror THEN {lock_legacy}; END IF;\n{locks}{taken}{enforce}\
-             \x20 PERFORM {put};\n{read_back}{given}{mirror}{waiting}  RETURN cf_now;\n",
+             {count}  PERFORM {put};\n{met}{read_back}{given}{mirror}{waiting}  RETURN cf_now;\n",
             given = self.as_given("cf_now", "cf_image", "  "),
             waiting = self.put_waiting("cf_now", "  "),
             fits = self.fits("cf_image", "  "),
@@ -21,7 +21,9 @@ impl Functions<'_> {
             locks = self.locks("cf_image"),
             taken = self.taken("cf_image"),
             enforce = self.enforce("cf_image", None),
+            count = self.count_rows(),
             put = self.lens.call(Call::PutOne, "cf_image"),
+            met = self.met_another(),
             read_back = self.read_back_inserted(),
             mirror = self.mirror("  "),
         );
@@ -32,9 +34,10 @@ impl Functions<'_> {
                 row = self.row
             ),
             &format!(
-                "  cf_now {};\n{}{}",
+                "  cf_now {};\n{}{}{}",
                 self.row,
                 self.waiting(),
+                self.counting(),
                 self.fitting()
             ),
             &body,
@@ -48,7 +51,7 @@ impl Functions<'_> {
     pub(super) fn insert(&self) -> Function {
         let one = self.lens.call(Call::InsertOne, "cf_image, cf_mirror");
         let body = format!(
-            "{may_write}  FOREACH cf_image IN ARRAY coalesce(cf_images, '{{}}') LOOP\n\
+            "  FOREACH cf_image IN ARRAY coalesce(cf_images, '{{}}') LOOP\n\
              \x20   IF cf_skip IS NULL THEN\n      cf_now := {one};\n\
              \x20   ELSE\n\
              \x20     IF cf_arbiter IS NOT NULL THEN\n{fits}        PERFORM {accept};\n{look}\
@@ -64,7 +67,6 @@ impl Functions<'_> {
             fits = self.fits("cf_image", "        "),
             accept = self.lens.call(Call::Accept, "cf_image"),
             look = self.look("cf_now", "        "),
-            may_write = may_write("INSERT"),
         );
         self.function(
             self.lens.named(Call::Insert.word()),
@@ -103,9 +105,9 @@ impl Functions<'_> {
             })
             .collect();
         let body = format!(
-            "{may_write}  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
+            "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n\
              \x20   cf_i := cf_i + 1;\n    cf_new := cf_images[cf_i];\n{again}{said}{was}{fits}{sets}{computed}\
-             \x20   PERFORM {accept};\n{enforce}{rekey}{wanted}    PERFORM {put};\n{read_back}{given}{mirror}{changed}    RETURN NEXT cf_now;\n  END LOOP;\n{follow}{refer}{moved}",
+             \x20   PERFORM {accept};\n{enforce}{rekey}{wanted}    PERFORM {put};\n{read_back}{given}{mirror}{changed}    RETURN NEXT cf_now;\n  END LOOP;\n{move_legacy}{refer}{moved}{follow}",
             said = self.if_holding(&format!(
                 "    cf_now := {}(cf_now);\n",
                 self.lens.named("said")
@@ -143,12 +145,16 @@ impl Functions<'_> {
             } else {
                 self.mirror("    ")
             },
+            move_legacy = if moves {
+                self.move_legacy_behind()
+            } else {
+                String::new()
+            },
             follow = if moves {
                 self.follow_moved()
             } else {
                 String::new()
             },
-            may_write = may_write("UPDATE"),
         );
         self.function(
             self.lens.named(Call::Change.word()),
@@ -169,11 +175,17 @@ impl Functions<'_> {
         )
     }
 
-    /// Legacy behind rows that may have moved.
+    /// Legacy behind rows that have moved, whose own foreign keys act on what refers to them.
+    fn move_legacy_behind(&self) -> String {
+        let call = self.lens.call(Call::MoveLegacy, "cf_froms, cf_tos, true");
+        format!("  IF cf_mirror THEN PERFORM {call}; END IF;\n")
+    }
+
+    /// Legacy behind rows that may have moved, when foreign keys have acted on either side.
     fn follow_moved(&self) -> String {
         format!(
-            "  IF cf_mirror THEN\n    PERFORM {};\n    FOREACH cf_now IN ARRAY cf_done LOOP\n{}    END LOOP;\n  END IF;\n",
-            self.lens.call(Call::MoveLegacy, "cf_froms, cf_tos, true"),
+            "  IF cf_mirror THEN\n    FOREACH cf_now IN ARRAY cf_done LOOP\n{}{}    END LOOP;\n  END IF;\n",
+            self.as_settled("      "),
             self.mirror("      "),
         )
     }
@@ -205,7 +217,7 @@ impl Functions<'_> {
 
     pub(super) fn delete(&self) -> Function {
         let body = format!(
-            "{may_write}  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n{again}{left}\
+            "  FOREACH cf_old IN ARRAY coalesce(cf_olds, '{{}}') LOOP\n{again}{left}\
              \x20   PERFORM {remove};\n    cf_done := cf_done || cf_old;\n    RETURN NEXT cf_now;\n  END LOOP;\n\
              \x20 IF cf_mirror THEN PERFORM {drop}; END IF;\n{gone}",
             again = self.look_again(),
@@ -213,7 +225,6 @@ impl Functions<'_> {
             remove = self.lens.call(Call::RemoveOne, "cf_now"),
             drop = self.lens.call(Call::Drop, "cf_done, true"),
             gone = self.settle_gone(),
-            may_write = may_write("DELETE"),
         );
         self.function(
             self.lens.named(Call::Delete.word()),
@@ -362,15 +373,4 @@ impl Functions<'_> {
         }
         (locks, outer)
     }
-}
-
-/// PostgreSQL lets no write run in a transaction that only reads, also one that finds no row: to it the
-/// statement that calls the function is a SELECT.
-pub(super) fn may_write(command: &str) -> String {
-    let said = format!("cannot execute {command} in a read-only transaction");
-    format!(
-        "  IF current_setting('transaction_read_only')::boolean THEN\n    RAISE EXCEPTION USING ERRCODE = '25006', \
-         MESSAGE = {};\n  END IF;\n",
-        quote_literal(&said)
-    )
 }

@@ -1,6 +1,5 @@
 //! MERGE under the legacy name, once unified leads.
 
-use super::client::may_write;
 use super::{Call, Functions};
 use crate::lens::Function;
 
@@ -20,7 +19,7 @@ impl Functions<'_> {
             )
         };
         let body = format!(
-            "{may_write}  FOR cf_i IN 1 .. coalesce(cardinality(cf_acts), 0) LOOP\n\
+            "  FOR cf_i IN 1 .. coalesce(cardinality(cf_acts), 0) LOOP\n\
              \x20   cf_new := cf_news[cf_i];\n    cf_before := cf_old;\n    cf_old := cf_olds[cf_i];\n\
              \x20   IF cf_acts[cf_i] = 'INSERT' THEN\n      cf_row := {insert};\n{refer}\
              \x20     cf_at := cf_i;\n      RETURN NEXT;\n      CONTINUE;\n    END IF;\n\
@@ -29,7 +28,6 @@ impl Functions<'_> {
              \x20   ELSE\n      SELECT * INTO cf_row FROM {change} AS cf_c;\n    END IF;\n\
              \x20   IF NOT FOUND THEN\n{gone}    END IF;\n\
              \x20   cf_at := cf_i;\n    RETURN NEXT;\n  END LOOP;\n",
-            may_write = may_write("MERGE"),
             insert = self.lens.call(Call::InsertOne, "cf_new, cf_mirror"),
             refer = self.refer("NULL", "ARRAY[cf_row]", false, "      "),
             key = keys("cf_old"),

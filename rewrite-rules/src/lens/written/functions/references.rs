@@ -9,6 +9,8 @@
 //! left_N(image, mirror)       of a table that is referred to: who refers to a row that is to go
 //! gone_N(images …)            these, to be looked at when it has gone
 //! came_N(image)               who waits for a row that has come
+//! settle_N, carry_N(images …) what an action does to those that referred to rows which have gone or moved, once
+//!                             unified leads and before (`owner`)
 //! ```
 //!
 //! It is how PostgreSQL's own foreign keys go. What is referred to is locked FOR KEY SHARE when it is looked at,
@@ -20,6 +22,7 @@
 //! waits in `keys`, and is put when the other comes.
 
 mod acts;
+mod owner;
 
 use super::Functions;
 use crate::lens::Written;
@@ -51,6 +54,7 @@ impl Functions<'_> {
                 self.came(referrer),
                 self.gone(referrer),
             ]);
+            all.extend(self.action_functions(referrer));
         }
         all
     }
@@ -172,10 +176,11 @@ impl Functions<'_> {
     }
 
     /// Of rows that were written the references that are new to them, or that they had without there being
-    /// anything. Without old images, and under another key, all are new.
+    /// anything. Without old images all are new. Of a row under another key what it refers to is locked: whoever
+    /// removes that finds the row under the old one, and nothing by it once this has ended.
     fn refers(&self) -> Function {
         let mut each = String::new();
-        for (number, key, _) in self.held() {
+        for (number, key, holder) in self.held() {
             let columns = columns_of(self.lens, key);
             let of = |image: &str| {
                 let all = columns
@@ -190,16 +195,17 @@ impl Functions<'_> {
             each += &format!(
                 "    DELETE FROM {keys} AS cf_k WHERE cf_k.key = cf_key AND cf_k.number = {number} RETURNING cf_k.waits INTO cf_waited;\n\
                  \x20   cf_had := FOUND;\n\
-                 \x20   IF (cf_had OR cf_olds IS NULL OR cf_key <> {new_key}\n\
-                 \x20     OR ROW({old})::text IS DISTINCT FROM ROW({new})::text) AND {given} THEN\n\
+                 \x20   IF (cf_had OR cf_olds IS NULL OR ROW({old})::text IS DISTINCT FROM ROW({new})::text) AND {given} THEN\n\
                  \x20     INSERT INTO {keys} (number, key, image, waits, gone, recorded)\n\
                  \x20       VALUES ({number}, {new_key}, cf_new, cf_waits OR cf_had AND cf_waited, false, cf_record);\n\
+                 \x20   ELSIF cf_key <> {new_key} AND {given} THEN\n      {lock};\n\
                  \x20   END IF;\n",
                 keys = keys(self.lens),
                 old = of("cf_old").join(", "),
                 new = of("cf_new").join(", "),
                 given = given.join(" AND "),
                 new_key = self.lens.key_json("cf_new"),
+                lock = lock_parent(self.lens, key, holder, "cf_new"),
             );
         }
         let body = format!(

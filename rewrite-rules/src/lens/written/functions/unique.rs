@@ -5,9 +5,9 @@
 //! claims.
 
 use super::Functions;
-use crate::lens::Unique;
 use crate::lens::guarded::Guarded;
 use crate::lens::{LegacyColumn, quote_ident, quote_literal};
+use crate::lens::{Part, Unique};
 
 impl Functions<'_> {
     /// Fails if a row has the key of an image, in the words of the legacy table. Waits for whoever is
@@ -23,6 +23,60 @@ impl Functions<'_> {
             ),
             read = self.lens.read_of(self.written, image),
             duplicate = self.duplicate(&self.lens.key_constraint(), &keys, image),
+        )
+    }
+
+    /// The unified table whose rows have the legacy key, if clients may write it under its own name.
+    fn keyed(&self) -> Option<&Part> {
+        let tables = &self.written.tables;
+        let mut parts = self.written.query.parts.iter();
+        parts.find(|part| {
+            let keyed = part.key.iter().all(Option::is_some) && !part.nullable;
+            keyed && tables.contains(&part.table)
+        })
+    }
+
+    pub(super) fn counting(&self) -> &'static str {
+        match self.keyed() {
+            Some(_) => "  cf_there boolean;\n  cf_came bigint;\n  cf_updated bigint;\n",
+            None => "",
+        }
+    }
+
+    /// Whether that table has a row of the key, and what this transaction has done to it so far.
+    pub(super) fn count_rows(&self) -> String {
+        let Some(part) = self.keyed() else {
+            return String::new();
+        };
+        let same: Vec<String> = part
+            .key
+            .iter()
+            .flatten()
+            .zip(self.lens.legacy_key())
+            .map(|(column, key)| format!("cf_k.{} = (cf_image).{key}", quote_ident(column)))
+            .collect();
+        format!(
+            "  cf_there := EXISTS (SELECT FROM {} AS cf_k WHERE {});\n  cf_came := {};\n  cf_updated := {};\n",
+            part.table,
+            same.join(" AND "),
+            came(part),
+            updated(part),
+        )
+    }
+
+    /// Whoever writes that table under its own name claims nothing: a row of the key may come between the look and
+    /// the put, which would take it for its own. Then the put has updated where it would have inserted, and there is
+    /// such a row.
+    pub(super) fn met_another(&self) -> String {
+        let Some(part) = self.keyed() else {
+            return String::new();
+        };
+        let keys: Vec<&LegacyColumn> = self.lens.key_columns().collect();
+        format!(
+            "  IF NOT cf_there AND {} = cf_came AND {} > cf_updated THEN\n    {};\n  END IF;\n",
+            came(part),
+            updated(part),
+            self.duplicate(&self.lens.key_constraint(), &keys, "cf_image"),
         )
     }
 
@@ -131,4 +185,19 @@ impl Functions<'_> {
             schema = quote_literal(&self.lens.legacy.schema),
         )
     }
+}
+
+/// By how many rows of its own this transaction has a part's table grow. An insert that is taken back since another
+/// was faster has been counted, and its removal as well.
+fn came(part: &Part) -> String {
+    let table = quote_literal(&part.table.sql());
+    format!(
+        "pg_stat_get_xact_tuples_inserted(to_regclass({table})) - pg_stat_get_xact_tuples_deleted(to_regclass({table}))"
+    )
+}
+
+/// How many of its rows it has updated.
+fn updated(part: &Part) -> String {
+    let table = quote_literal(&part.table.sql());
+    format!("pg_stat_get_xact_tuples_updated(to_regclass({table}))")
 }

@@ -5,6 +5,7 @@ use super::{Parts, Update};
 use crate::legend::query;
 use crate::lens::Lens;
 use crate::rewrite::expression::{assigned, first_of_value, own_put};
+use crate::rewrite::items::whole_row;
 use crate::rewrite::merge::RETURNING;
 use crate::rewrite::unified_first::Unified;
 use crate::rewrite::unified_first::set_query::Value;
@@ -115,7 +116,7 @@ impl<'a> Unified<'_, 'a> {
         }
         if queries {
             // What they may name.
-            output.own(&format!(", {} AS cf_row", self.write.alias));
+            output.own(&format!(", {} AS cf_row", whole_row(&self.write.alias)));
             if when == When::Matched {
                 output.own(&parts.joined.items.carried("cf_s"));
             }

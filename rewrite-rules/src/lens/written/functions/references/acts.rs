@@ -1,8 +1,9 @@
 //! What the other functions of a lens say of foreign keys, each as statements.
 
-use super::{child_of, columns_of, lock_parent};
+use super::owner::Done;
+use super::{columns_of, lock_parent};
 use crate::lens::written::functions::{Call, Functions};
-use crate::lens::{Action, LegacyColumn, Referrer, Work, quote_ident, quote_literal};
+use crate::lens::{Action, LegacyColumn, Referrer, Work, quote_ident};
 
 impl Functions<'_> {
     /// `refers` of arrays of images in variables.
@@ -115,64 +116,70 @@ impl Functions<'_> {
             .map(|referrer| {
                 let (number, row) = (self.number(referrer), referrer.child.image_type());
                 format!(
-                    "  cf_left_{number} {row}[] := '{{}}';\n  cf_is_{number} {row};\n  cf_be_{number} {row};\n  cf_hid_{number} boolean[] := '{{}}';\n"
+                    "  cf_left_{number} {row}[] := '{{}}';\n  cf_is_{number} {row};\n  cf_hid_{number} boolean[] := '{{}}';\n"
                 )
             })
             .collect()
     }
 
     /// While legacy leads its own foreign keys act, by themselves and where no proxy sees it: what they do to the rows
-    /// that refer to one which goes, or moves (from `from` to `to`), is done in unified as well. `doing` is what does
-    /// the latter.
+    /// that refer to one which goes, or moves (from `from` to `to`), is done in unified as well. `doing` is what removes or
+    /// moves it there.
     pub(in super::super) fn following_actions(
         &self,
         doing: &str,
         moves: Option<(&str, &str)>,
     ) -> String {
-        let (mut before, mut behind) = (String::new(), String::new());
+        let (mut before, mut hidden, mut behind) = (String::new(), String::new(), String::new());
         let lost = moves.map_or("cf_image", |(from, _)| from);
-        for (referrer, action) in self.acting(moves.is_some()) {
-            // Rows of the table itself may move as well: they are looked for when all have.
-            if matches!(action, Action::Nothing | Action::Restrict)
-                || moves.is_some() && self.is_own(referrer)
-            {
-                continue;
-            }
-            let key = &referrer.key;
+        for (referrer, _) in self.carried(moves.is_some()) {
             let number = self.number(referrer);
-            let (child, left) = (&referrer.child, format!("cf_left_{number}"));
-            let columns = columns_of(child, key);
-            let new = self.followed(referrer, action, moves.map(|(_, to)| to));
             before += &format!(
-                "{left} := {}({lost}, true);\n      ",
+                "cf_left_{number} := {}({lost}, true);\n      ",
                 self.lens.named(&format!("left_{number}"))
             );
-            if new.is_empty() {
-                // Whoever has no rights to the other table calls nothing where nobody refers to the row.
-                behind += &format!(
-                    ";\n      IF cardinality({left}) > 0 THEN PERFORM {}({left}, cf_record); END IF",
-                    child.function_name(Work::Remove)
-                );
-                continue;
-            }
-            let sets: String = columns
-                .iter()
-                .zip(new)
-                .map(|(c, value)| format!(" cf_is_{number}.{} := {value};", quote_ident(&c.name)))
-                .collect();
+            hidden += &format!(";\n      {}", self.look_hidden(referrer));
             behind += &format!(
-                ";\n      FOREACH cf_be_{number} IN ARRAY {left} LOOP\n        {} INTO cf_is_{number};\n\
-                 \x20       IF NOT FOUND THEN cf_is_{number} := cf_be_{number}; END IF;\n       {sets}\n\
-                 \x20       PERFORM {}(ARRAY[cf_is_{number}], cf_record);\n      END LOOP",
-                child.read_of(child_of(referrer).1, &format!("cf_be_{number}")),
-                child.function_name(Work::Put)
+                ";\n      IF cardinality(cf_left_{number}) > 0 THEN\n        {};\n      END IF",
+                self.by_right(
+                    referrer,
+                    Done::Carried,
+                    &format!(
+                        "cf_left_{number}, {}, cf_record",
+                        moves.map_or("NULL", |(_, to)| to)
+                    )
+                )
             );
         }
-        format!("{before}{doing}{behind}")
+        format!("{before}{doing}{hidden}{behind}")
+    }
+
+    /// Those of other tables which an action of legacy's own foreign keys is to be carried over to.
+    pub(super) fn carried(&self, moved: bool) -> impl Iterator<Item = (&Referrer, Action)> {
+        self.acting(moved).filter(move |(referrer, action)| {
+            // Rows of the table itself may move as well: they are looked for when all have.
+            let acts = !matches!(action, Action::Nothing | Action::Restrict);
+            acts && (!moved || !self.is_own(referrer))
+        })
+    }
+
+    /// Which of those that referred to what has gone their lens does not show without it. Whoever has no rights to the
+    /// other table calls nothing where nobody refers to the row.
+    fn look_hidden(&self, referrer: &Referrer) -> String {
+        let number = self.number(referrer);
+        format!(
+            "IF cardinality(cf_left_{number}) > 0 THEN cf_hid_{number} := {}(cf_left_{number}); END IF",
+            self.lens.named(&format!("hidden_{number}")),
+        )
     }
 
     /// What the columns of a reference become by an action; nothing where the row goes.
-    fn followed(&self, referrer: &Referrer, action: Action, to: Option<&str>) -> Vec<String> {
+    pub(super) fn followed(
+        &self,
+        referrer: &Referrer,
+        action: Action,
+        to: Option<&str>,
+    ) -> Vec<String> {
         let columns = columns_of(&referrer.child, &referrer.key);
         let each = |value: &dyn Fn(&LegacyColumn) -> String| -> Vec<String> {
             columns.iter().map(|column| value(column)).collect()
@@ -190,7 +197,7 @@ impl Functions<'_> {
         }
     }
 
-    fn is_own(&self, referrer: &Referrer) -> bool {
+    pub(super) fn is_own(&self, referrer: &Referrer) -> bool {
         referrer.child.legacy == self.lens.legacy
     }
 
@@ -242,7 +249,7 @@ impl Functions<'_> {
     }
 
     /// What refers to this table, with what becomes of it. What goes goes last: nothing else is to bring it back.
-    fn acting(&self, moved: bool) -> impl Iterator<Item = (&Referrer, Action)> {
+    pub(super) fn acting(&self, moved: bool) -> impl Iterator<Item = (&Referrer, Action)> {
         let all = move || {
             let referrers = self.written.referrers.iter();
             referrers.map(move |referrer| match moved {
@@ -266,120 +273,92 @@ impl Functions<'_> {
     }
 
     fn settle(&self, moved: bool) -> String {
+        let again = self.acting(moved).filter(|(r, _)| moved && self.is_own(r));
+        let again: String = again
+            .map(|(r, action)| self.look_left_again(r, action))
+            .collect();
         let hidden = self
             .acting(moved)
             .map(|(r, action)| self.note_hidden(r, action));
         let acts = self
             .acting(moved)
             .map(|(r, action)| self.settle_left(r, action, moved));
-        hidden.chain(acts).collect()
+        again + &hidden.chain(acts).collect::<String>()
+    }
+
+    /// Rows of the table itself may have moved as well, and been set to refer to something else: those that still
+    /// refer to what has moved are looked for when all have. Others were not to lose what they refer to, though their lens
+    /// may have taken them along.
+    fn look_left_again(&self, referrer: &Referrer, action: Action) -> String {
+        let number = self.number(referrer);
+        let kept = match action {
+            Action::Nothing | Action::Restrict => {
+                let own = self.lens.legacy_key();
+                let same: Vec<String> = own
+                    .iter()
+                    .map(|key| format!("cf_d.{key} = cf_l.{key}"))
+                    .collect();
+                format!(
+                    "ARRAY(SELECT cf_l FROM unnest(cf_left_{number}) AS cf_l \
+                     WHERE NOT EXISTS (SELECT FROM unnest(cf_olds) AS cf_d WHERE {}))",
+                    same.join(" AND ")
+                )
+            }
+            Action::Cascade | Action::SetNull | Action::SetDefault => "'{}'".to_owned(),
+        };
+        format!(
+            "  cf_left_{number} := {kept};\n\
+             \x20 FOR cf_m IN 1 .. coalesce(cardinality(cf_froms), 0) LOOP\n\
+             \x20   cf_left_{number} := cf_left_{number} || {}(cf_froms[cf_m], cf_mirror);\n  END LOOP;\n",
+            self.lens.named(&format!("left_{number}"))
+        )
+    }
+
+    /// `cf_now` again, whose references to rows of its own table an action may have changed since it was written.
+    pub(in super::super) fn as_settled(&self, indent: &str) -> String {
+        let mut acting = self.acting(true).filter(|(r, _)| self.is_own(r));
+        if acting.all(|(_, action)| matches!(action, Action::Nothing | Action::Restrict)) {
+            return String::new();
+        }
+        format!(
+            "{indent}{} INTO cf_new;\n{indent}IF FOUND THEN cf_now := {}(cf_new); END IF;\n",
+            self.lens.read_of(self.written, "cf_now"),
+            self.lens.named("said"),
+        )
     }
 
     /// Which of those that an action concerns their lens does not show without what they referred to.
     fn note_hidden(&self, referrer: &Referrer, action: Action) -> String {
         match action {
-            Action::Nothing | Action::Restrict => return String::new(),
-            Action::SetNull | Action::SetDefault | Action::Cascade => {}
+            Action::Nothing | Action::Restrict => String::new(),
+            Action::SetNull | Action::SetDefault | Action::Cascade => {
+                format!("  {};\n", self.look_hidden(referrer))
+            }
         }
-        let number = self.number(referrer);
-        let (child, written) = child_of(referrer);
-        format!(
-            "  FOREACH cf_is_{number} IN ARRAY cf_left_{number} LOOP\n    PERFORM 1 FROM ({}) AS cf_r;\n\
-             \x20   cf_hid_{number} := cf_hid_{number} || NOT FOUND;\n  END LOOP;\n",
-            child.read_of(written, &format!("cf_is_{number}")),
-        )
     }
 
     fn settle_left(&self, referrer: &Referrer, action: Action, moved: bool) -> String {
         let number = self.number(referrer);
-        let child = &referrer.child;
-        let columns = columns_of(child, &referrer.key);
-        let own = self.lens.legacy_key();
-        let same: Vec<String> = own
-            .iter()
-            .map(|key| format!("cf_d.{key} = (cf_is_{number}).{key}"))
-            .collect();
-        // What went with it needs nothing more.
-        let went = match child.legacy == self.lens.legacy && !moved {
-            true => format!(
-                "    CONTINUE WHEN EXISTS (SELECT FROM unnest(cf_done) AS cf_d WHERE {});\n",
-                same.join(" AND ")
-            ),
-            false => String::new(),
-        };
-        let each = |sets: &str, write: &str| {
-            format!(
-                "  FOR cf_at IN 1 .. cardinality(cf_left_{number}) LOOP\n    cf_is_{number} := cf_left_{number}[cf_at];\n\
-                 {went}    cf_be_{number} := cf_is_{number};\n{sets}    {write};\n  END LOOP;\n"
-            )
-        };
-        let names: Vec<String> = columns.iter().map(|c| quote_literal(&c.name)).collect();
-        // In legacy its own foreign key has done the same by now, and more than one may act on a row.
-        let change = format!(
-            "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], ARRAY[cf_be_{number}], ARRAY[{}], false, false, false);\n\
-             \x20   IF cf_hid_{number}[cf_at] THEN PERFORM {}(cf_be_{number}); END IF",
-            child.call_name(Call::Change),
-            names.join(", "),
-            child.call_name(Call::PutOne),
-        );
-        let set = |value: &dyn Fn(&LegacyColumn) -> String| -> String {
-            let sets = columns.iter().map(|column| {
-                format!(
-                    "    cf_be_{number}.{} := {};\n",
-                    quote_ident(&column.name),
-                    value(column)
-                )
-            });
-            sets.collect()
-        };
-        match action {
-            Action::Nothing | Action::Restrict => format!(
+        if matches!(action, Action::Nothing | Action::Restrict) {
+            return format!(
                 "  PERFORM {}(cf_left_{number}, {}, {moved});\n",
                 self.lens.named(&format!("gone_{number}")),
-                // What moved as well is looked at under its own new key.
-                if moved { "cf_froms" } else { "cf_done" },
-            ),
-            Action::SetNull => each(&set(&|_| "NULL".to_owned()), &change),
-            Action::SetDefault => {
-                let default = |c: &LegacyColumn| c.default.clone().unwrap_or("NULL".to_owned());
-                each(&set(&default), &change)
-            }
-            Action::Cascade if moved => {
-                let places = referrer.key.places(self.lens).unwrap_or_default();
-                let own = self.lens.legacy_key();
-                let of = |at: usize, array: &str| format!("({array}[cf_m]).{}", own[at]);
-                let pairs: Vec<(String, usize)> = columns
-                    .iter()
-                    .map(|c| quote_ident(&c.name))
-                    .zip(places)
-                    .collect();
-                let same: Vec<String> = pairs
-                    .iter()
-                    .map(|(c, at)| format!("cf_is_{number}.{c} = {}", of(*at, "cf_froms")))
-                    .collect();
-                let sets: String = pairs
-                    .iter()
-                    .map(|(c, at)| {
-                        format!("        cf_be_{number}.{c} := {};\n", of(*at, "cf_tos"))
-                    })
-                    .collect();
-                each(
-                    &format!(
-                        "    FOR cf_m IN 1 .. coalesce(cardinality(cf_froms), 0) LOOP\n      IF {} THEN\n{sets}      END IF;\n    END LOOP;\n",
-                        same.join(" AND ")
-                    ),
-                    &change,
-                )
-            }
-            Action::Cascade => each(
-                "",
-                &format!(
-                    "PERFORM 1 FROM {}(ARRAY[cf_is_{number}], false, false, cf_mirror);\n\
-                     \x20   IF cf_hid_{number}[cf_at] THEN PERFORM {}(cf_is_{number}); END IF",
-                    child.call_name(Call::Delete),
-                    child.call_name(Call::RemoveOne),
-                ),
-            ),
+                // Who moved as well still refers to what has gone.
+                if moved { "'{}'" } else { "cf_done" },
+            );
         }
+        let (gone, to) = if moved {
+            ("cf_froms", "cf_tos")
+        } else {
+            ("cf_done", "NULL")
+        };
+        format!(
+            "  IF cardinality(cf_left_{number}) > 0 THEN\n    {};\n  END IF;\n",
+            self.by_right(
+                referrer,
+                Done::Settled,
+                &format!("cf_left_{number}, cf_hid_{number}, {gone}, {to}, cf_mirror")
+            )
+        )
     }
 }
