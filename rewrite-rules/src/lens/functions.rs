@@ -11,8 +11,9 @@ mod columns;
 use std::hash::{Hash, Hasher};
 
 use super::guarded::Guarded;
+use super::model::Kind;
 use super::{
-    Callers, ForeignKey, Function, Kind, LegacyColumn, Lens, TableName, Work, Written, quote_ident,
+    Callers, ForeignKey, Function, LegacyColumn, Lens, TableName, Work, Written, quote_ident,
     quote_literal,
 };
 
