@@ -49,7 +49,6 @@ pub use model::{
     Action, Cast, Check, Constant, Deferral, ForeignKey, Generated, LegacyColumn, Lens, Lossy,
     Part, Query, Referrer, Step, Unique, Visible, WhenHidden, Written,
 };
-use model::{Composed, InPlace, Kind};
 pub use over::Over;
 pub use quote::{quote_ident, quote_literal};
 pub use range::KeyRange;

@@ -1,7 +1,8 @@
 //! Statements that use everything a lens names, for a server that is only to say whether it
 //! understands them. Nobody runs them: what is misspelt in a rule file is known without a row.
 
-use super::{Kind, Lens, Step, Written, quote_ident};
+use super::model::Kind;
+use super::{Lens, Step, Written, quote_ident};
 
 /// A statement to be prepared, and the part of the rule file that it was made of.
 #[derive(Clone, Debug, PartialEq, Eq)]

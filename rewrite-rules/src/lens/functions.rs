@@ -11,9 +11,8 @@ mod columns;
 use std::hash::{Hash, Hasher};
 
 use super::guarded::Guarded;
-use super::{
-    ForeignKey, Function, Kind, LegacyColumn, Lens, Work, Written, quote_ident, quote_literal,
-};
+use super::model::Kind;
+use super::{ForeignKey, Function, LegacyColumn, Lens, Work, Written, quote_ident, quote_literal};
 
 impl Lens {
     /// Everything that `crossfade prepare` creates for this lens, in the order to create it.

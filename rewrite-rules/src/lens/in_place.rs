@@ -9,7 +9,8 @@
 //! What statements name as the legacy table is the same table seen with the legacy columns alone:
 //! filled from the legacy column until the reads turn (`unified_read`), from the unified one then.
 
-use super::{Callers, Function, InPlace, Kind, LegacyColumn, Lens, quote_ident, quote_literal};
+use super::model::{InPlace, Kind};
+use super::{Callers, Function, LegacyColumn, Lens, quote_ident, quote_literal};
 use crate::phase::Phase;
 
 /// What says that an UPDATE is a backfill's: the proof of Crossfade's own role. Anybody may set it, and only that

@@ -11,10 +11,8 @@
 //! uniques, checks   none                      as declared     none
 //! ```
 
-use super::{
-    Check, Columns, Composed, Constant, Kind, LegacyColumn, Lens, TableName, Unique, Visible,
-    Written,
-};
+use super::model::{Composed, Kind};
+use super::{Check, Columns, Constant, LegacyColumn, Lens, TableName, Unique, Visible, Written};
 
 impl Lens {
     /// A lens that is derived from the columns of two tables.

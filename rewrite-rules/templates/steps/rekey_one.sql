@@ -3,6 +3,9 @@ The steps of `rekey`. Nothing of unified may be left under the old key, or be th
 did, that is an error, not a row that is lost in silence.
 -#}
 {%- import "steps/run.sql" as steps_of -%}
+{%- macro unlike(said) -%}
+RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {{ said }};
+{%- endmacro -%}
 {{ f.image_ddl() -}}
 CREATE OR REPLACE FUNCTION {{ name }}(cf_old {{ f.row }}, cf_image {{ f.row }}) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $crossfade$
@@ -16,10 +19,10 @@ BEGIN
   cf_there := {{ f.is_there("cf_old") }};
   {{- steps_of::run(steps, f.keeps_last()) }}
   IF {{ f.is_there("cf_old") }} THEN
-    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {{ left }};
+    {{ unlike(left) }}
   END IF;
   IF cf_there AND NOT {{ f.is_there("cf_image") }} THEN
-    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {{ lost }};
+    {{ unlike(lost) }}
   END IF;
   RETURN true;
 END

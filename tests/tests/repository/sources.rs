@@ -36,6 +36,7 @@ impl Source {
         for directory in ["rewrite-rules/src", "proxy/src/session"] {
             files_below(&root.join(directory), "rs", &mut paths);
         }
+        files_below(&root.join("rewrite-rules/templates"), "sql", &mut paths);
         paths.sort();
         let sources = paths.into_iter().map(|path| {
             let text = fs::read_to_string(&path).unwrap();

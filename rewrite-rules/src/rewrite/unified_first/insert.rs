@@ -22,8 +22,8 @@ use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::{
     assigned, default_value, first_of_value, form, is_bare, is_default, typing,
 };
-use crate::splice::{Output, Source};
 use crate::splice::MappedAs;
+use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal, TagVerb};
 use crate::tokens::Tokens;
 use crate::tree::Tree;

@@ -17,8 +17,8 @@
 
 use super::target::Target;
 use crate::rewrite::expression::{first_of_value, own_put};
-use crate::splice::{Output, Source};
 use crate::splice::MappedAs;
+use crate::splice::{Output, Source};
 use crate::text::clauses::{Assignment, begins_query};
 use crate::tokens::Tokens;
 
