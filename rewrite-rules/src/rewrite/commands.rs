@@ -328,7 +328,7 @@ impl Lens {
             .map(|table| format!("pg_catalog.to_regclass({})", quote_literal(&table.sql())))
             .collect();
         let referred = format!(
-            "RAISE EXCEPTION USING ERRCODE = '0A000',\n\
+            "RAISE feature_not_supported USING\n\
              \x20     MESSAGE = 'cannot truncate a table referenced in a foreign key constraint',\n\
              \x20     DETAIL = pg_catalog.format('Table \"%s\" references \"%s\".', cf_child, {legacy}),\n\
              \x20     HINT = pg_catalog.format('Truncate table \"%s\" at the same time, or use TRUNCATE ... CASCADE.', cf_child)",
