@@ -32,7 +32,7 @@ BEGIN
       GET STACKED DIAGNOSTICS cf_child = TABLE_NAME;
     END;
   END IF;
-  RAISE EXCEPTION USING ERRCODE = '0A000',
+  RAISE feature_not_supported USING
     MESSAGE = 'cannot truncate a table referenced in a foreign key constraint',
     DETAIL = pg_catalog.format('Table "%s" references "%s".', cf_child, {{ called }}),
     HINT = pg_catalog.format('Truncate table "%s" at the same time, or use TRUNCATE ... CASCADE.', cf_child);

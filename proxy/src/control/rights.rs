@@ -72,10 +72,7 @@ pub(crate) fn sides(lens: &Lens) -> Vec<Sides> {
         .map(|table| Sides {
             legacy: lens.legacy.sql(),
             unified: table.sql(),
-            puts_delete: lens
-                .written
-                .as_ref()
-                .is_some_and(|written| written.puts_by_deleting(table)),
+            puts_delete: lens.puts_by_deleting(table),
         })
         .collect()
 }

@@ -244,6 +244,15 @@ impl Lens {
         }
     }
 
+    /// Whether a write that is no DELETE may delete from a unified table.
+    #[must_use]
+    pub fn puts_by_deleting(&self, table: &TableName) -> bool {
+        match &self.kind {
+            Kind::Steps(written) => written.puts_by_deleting(table),
+            Kind::Columns(_) | Kind::InPlace(_) => false,
+        }
+    }
+
     /// A row of the legacy table in scope under a name, as the lens's functions take it.
     pub(crate) fn whole_row(&self, alias: &str) -> String {
         match self.kind {

@@ -8,9 +8,9 @@
 //! What statements before have deferred is looked at beforehand (`before`). If it does not hold yet, it is theirs to settle, and no
 //! failure of this work: the client is told at the end as it would be anyhow, and so of this work.
 //!
-//! Nobody can ask the server whether a constraint is deferred now. One that is from the beginning is deferred again;
-//! any other the client may have set so, and is looked at in a savepoint that is rolled back, with which it stays
-//! as it was.
+//! Nobody can ask the server whether a constraint is deferred now. What is looked at beforehand, in a savepoint that is rolled
+//! back, stays as it was. Behind the work one that is deferred from the beginning is deferred again, so that nothing is
+//! looked at with every write that comes; any other the client may have set so, and is looked at in such a savepoint.
 
 use super::{Callers, Function, Lens, TableName, quote_literal};
 
@@ -43,22 +43,19 @@ impl Lens {
             .map(|table| format!("pg_catalog.to_regclass({})", quote_literal(&table.sql())))
             .collect();
         let name = self.named(word);
-        let look = |indent: &str| {
-            format!(
-                "{indent}IF cf_deferred IS NOT NULL THEN\n\
-                 {indent}  EXECUTE 'SET CONSTRAINTS ' || cf_deferred || ' IMMEDIATE';\n\
-                 {indent}  EXECUTE 'SET CONSTRAINTS ' || cf_deferred || ' DEFERRED';\n{indent}END IF;\n\
-                 {indent}IF cf_others IS NOT NULL THEN\n\
-                 {indent}  BEGIN\n{indent}    EXECUTE 'SET CONSTRAINTS ' || cf_others || ' IMMEDIATE';\n\
-                 {indent}    RAISE SQLSTATE '{LOOKED}';\n\
-                 {indent}  EXCEPTION WHEN SQLSTATE '{LOOKED}' THEN NULL;\n{indent}  END;\n{indent}END IF;\n"
-            )
-        };
+        let now = format!(
+            "    IF cf_deferred IS NOT NULL THEN\n\
+             \x20     EXECUTE 'SET CONSTRAINTS ' || cf_deferred || ' IMMEDIATE';\n\
+             \x20     EXECUTE 'SET CONSTRAINTS ' || cf_deferred || ' DEFERRED';\n    END IF;\n\
+             \x20   IF cf_others IS NOT NULL THEN\n\
+             \x20     BEGIN\n        EXECUTE 'SET CONSTRAINTS ' || cf_others || ' IMMEDIATE';\n\
+             \x20       RAISE SQLSTATE '{LOOKED}';\n\
+             \x20     EXCEPTION WHEN SQLSTATE '{LOOKED}' THEN NULL;\n      END;\n    END IF;\n"
+        );
         let ddl = format!(
             "CREATE OR REPLACE FUNCTION {name}(cf_before boolean, cf_patience double precision) RETURNS boolean\n\
              LANGUAGE plpgsql VOLATILE AS $crossfade$\n\
-             DECLARE\n  cf_of pg_catalog.oid[] := ARRAY[{tables}];\n  cf_deferred text;\n  cf_others text;\n\
-             \x20 cf_own text := pg_catalog.current_setting('lock_timeout');\nBEGIN\n\
+             DECLARE\n  cf_of pg_catalog.oid[] := ARRAY[{tables}];\n  cf_deferred text;\n  cf_others text;\nBEGIN\n\
              \x20 SELECT pg_catalog.string_agg(n.name, ', ') FILTER (WHERE n.deferred), pg_catalog.string_agg(n.name, ', ') FILTER (WHERE NOT n.deferred)\n\
              \x20   INTO cf_deferred, cf_others FROM (SELECT DISTINCT pg_catalog.format('%I.%I', s.nspname, c.conname) AS name,\n\
              \x20     c.condeferred AS deferred FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_constraint AS c ON c.oid = t.tgconstraint\n\
@@ -68,12 +65,12 @@ impl Lens {
              \x20 IF NOT cf_before THEN\n{now}    RETURN true;\n  END IF;\n\
              \x20 BEGIN\n\
              \x20   IF cf_patience IS NOT NULL THEN PERFORM pg_catalog.set_config('lock_timeout', pg_catalog.ceil(cf_patience)::text, true); END IF;\n\
-             {now}\
-             \x20   PERFORM pg_catalog.set_config('lock_timeout', cf_own, true);\n    RETURN true;\n\
-             \x20 EXCEPTION WHEN integrity_constraint_violation OR lock_not_available OR deadlock_detected THEN\n    RETURN false;\n  END;\n\
+             \x20   EXECUTE 'SET CONSTRAINTS ' || pg_catalog.concat_ws(', ', cf_deferred, cf_others) || ' IMMEDIATE';\n\
+             \x20   RAISE SQLSTATE '{LOOKED}';\n\
+             \x20 EXCEPTION WHEN SQLSTATE '{LOOKED}' THEN\n    RETURN true;\n\
+             \x20 WHEN integrity_constraint_violation OR lock_not_available OR deadlock_detected THEN\n    RETURN false;\n  END;\n\
              END\n$crossfade$",
             tables = tables.join(", "),
-            now = look("    "),
         );
         Function {
             name,

@@ -45,8 +45,7 @@ impl Written {
     }
 
     /// Whether a write that is no DELETE may delete from a table.
-    #[must_use]
-    pub fn puts_by_deleting(&self, table: &TableName) -> bool {
+    pub(super) fn puts_by_deleting(&self, table: &TableName) -> bool {
         let mut steps = self.put.iter().chain(&self.rekey);
         steps.any(|step| step.deletes.as_ref() == Some(table))
     }

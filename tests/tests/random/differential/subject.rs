@@ -226,6 +226,11 @@ impl Subject {
         if values > 1 && both {
             return Some(Limit::Apart);
         }
+        // What is left of the table is rows, of which something may be pending.
+        let emptied = last.sql.starts_with("TRUNCATE") && phase >= Phase::UnifiedOnly;
+        if emptied && got.is_none() && wanted.as_ref().is_some_and(|w| w.is("55006")) {
+            return Some(Limit::Apart);
+        }
         // Of two errors: what a column may not be set to, and a parameter that nothing uses.
         if is("428C9") && wanted.as_ref().is_some_and(|w| w.is("42P18")) {
             return Some(Limit::Apart);

@@ -275,10 +275,11 @@ impl Functions<'_> {
             referrer.key.name, child.legacy.name
         );
         let body = format!(
-            "  IF cf_mirror THEN\n    {lock};\n\
+            "  IF cf_mirror THEN\n    IF to_regclass({legacy}) IS NOT NULL THEN {lock}; END IF;\n\
              \x20 ELSIF current_setting('transaction_isolation') = 'repeatable read' THEN\n\
              \x20   RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = {said},\n      HINT = {hint};\n  END IF;\n\
              \x20 FOR cf_child IN {read} LOOP\n    cf_left := cf_left || cf_child;\n  END LOOP;\n  RETURN cf_left;\n",
+            legacy = quote_literal(&child.legacy.sql()),
             lock = self.lock_children(referrer),
             said = quote_literal(&said),
             hint = quote_literal(
