@@ -54,6 +54,10 @@
 //! | `cf_child`, `cf_children`, `cf_with`, `cf_is`, `cf_be`, `cf_hid`, `cf_held`, `cf_fit` | rows that refer to others, as they are and shall be, whether hidden; a value that was made to fit |
 //! | `cf_last`, `cf_now_last`, `cf_no_last` | what `lastval()` says, and shall say again |
 //! | `cf_step`, `cf_rows`, `cf_count` | a step of a lens, and how many rows |
+//! | `cf_command`, `cf_right`, `cf_rights` | the client's command, and the rights that it needs |
+//! | `cf_updated`, `cf_unsure` | how many rows this transaction has updated so far; whether a row could not be looked for |
+//! | `cf_looks`, `cf_others`, `cf_before` | whether what is deferred is looked at behind some work, and which constraints are so by the client's wish; what is looked at before it |
+//! | `cf_refer`, `cf_tables` | tables that may refer to one which is emptied, by declaration and by the server's catalog |
 //! | `cf_reason`, `cf_sqlstate`, `cf_in_the_way`, `cf_entered`, `cf_deferred`, `cf_of`, `cf_table`, `cf_acts` | what failed and how; what stands in the way, was entered, is deferred; of which table; what a MERGE does |
 //! | `cf_here`, `cf_group`, `cf_groups`, `cf_hash`, `cf_sample`, `cf_lossy`, `cf_pairs`, `cf_legacy`, `cf_settled`, `cf_due`, `cf_touched`, `cf_put` | of comparing and copying: presence on a side, ranges of keys and their hashes, samples, rows that do not survive, pairs of keys, rows of legacy, settled, due, touched, put |
 
@@ -89,6 +93,8 @@ pub(crate) mod query {
     pub const FOUND: &str = "found";
     /// What nobody runs: values are judged as an assignment judges them.
     pub const TYPES: &str = "types";
+    /// The same of how many columns a query gives.
+    pub const COUNTED: &str = "counted";
     /// The same of what ON CONFLICT DO UPDATE sets.
     pub const SETS: &str = "sets";
     /// The same of a condition, which gives parameters their types.

@@ -486,7 +486,7 @@ impl<'a> Unified<'_, 'a> {
         let nulls = vec!["NULL"; taken].join(", ");
         let last = last_of(select).unwrap_or(query.extent().start);
         counted.own_columns(&nulls, last, MappedAs::InsertColumns);
-        composer.query("counted", counted);
+        composer.query(query::COUNTED, counted);
     }
 
     fn query(

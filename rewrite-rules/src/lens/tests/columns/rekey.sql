@@ -31,6 +31,8 @@ BEGIN
     cf_tries := 0;
     LOOP
     cf_since := clock_timestamp();
+    DECLARE
+      cf_looks boolean := crossfade."look_now_iso_agents_00000000"(true, cf_patience);
     BEGIN
       PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -46,7 +48,7 @@ BEGIN
         WHERE cf_old.ordinality = cf_new.ordinality AND cf_u."id" = cf_old."id"
         RETURNING cf_new.ordinality AS cf_at)
       INSERT INTO "public"."users" AS cf_t ("id", "clerk_user_id", "email", "full_name", "role", "margin_type", "margin_value", "is_active", "metadata", "created_at", "updated_at", "timezone", "phone") OVERRIDING SYSTEM VALUE SELECT cf_n."id", cf_n."clerk_user_id", cf_n."email", cf_n."full_name", CASE cf_n."role" WHEN 'iso_agent'::public.user_role THEN 'sales_rep'::public.user_role WHEN 'admin'::public.user_role THEN 'admin' WHEN 'operator'::public.user_role THEN 'operator' ELSE ('no unified value is mapped for role = ' || (cf_n."role")::text)::integer::text::public.user_role END, cf_n."margin_type", cf_n."margin_value", cf_n."is_active", cf_n."metadata", cf_n."created_at", cf_n."updated_at", coalesce(nullif(cf_n."metadata" ->> 'timezone', ''), 'UTC'), cf_n."metadata" ->> 'phone' FROM (SELECT cf_left.* FROM unnest(cf_images) WITH ORDINALITY AS cf_left WHERE cf_left.ordinality NOT IN (SELECT cf_moved.cf_at FROM cf_moved)) AS cf_n ON CONFLICT ("id") DO UPDATE SET "clerk_user_id" = excluded."clerk_user_id", "email" = excluded."email", "full_name" = excluded."full_name", "role" = excluded."role", "margin_type" = excluded."margin_type", "margin_value" = excluded."margin_value", "is_active" = excluded."is_active", "metadata" = excluded."metadata", "created_at" = excluded."created_at", "updated_at" = excluded."updated_at";
-      PERFORM crossfade."look_now_iso_agents_00000000"();
+      IF cf_looks THEN PERFORM crossfade."look_now_iso_agents_00000000"(false, NULL); END IF;
       PERFORM set_config('lock_timeout', cf_own::text, true);
       RETURN true;
     EXCEPTION WHEN OTHERS THEN

@@ -29,6 +29,8 @@ BEGIN
     cf_tries := 0;
     LOOP
     cf_since := clock_timestamp();
+    DECLARE
+      cf_looks boolean := crossfade."look_now_iso_agents_00000000"(true, cf_patience);
     BEGIN
       PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -42,7 +44,7 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
       PERFORM crossfade."tombstone_iso_agents_00000000"(ROW(cf_n."id", cf_n."clerk_user_id", cf_n."email", cf_n."full_name", cf_n."role", cf_n."margin_type", cf_n."margin_value", cf_n."is_active", cf_n."metadata", cf_n."created_at", cf_n."updated_at")::"public"."iso_agents") FROM unnest(cf_images) AS cf_n;
     END IF;
-      PERFORM crossfade."look_now_iso_agents_00000000"();
+      IF cf_looks THEN PERFORM crossfade."look_now_iso_agents_00000000"(false, NULL); END IF;
       PERFORM set_config('lock_timeout', cf_own::text, true);
       RETURN true;
     EXCEPTION WHEN OTHERS THEN
@@ -68,6 +70,8 @@ BEGIN
     cf_tries := 0;
     LOOP
     cf_since := clock_timestamp();
+    DECLARE
+      cf_looks boolean := crossfade."look_now_iso_agents_00000000"(true, cf_patience);
     BEGIN
       PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -81,7 +85,7 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
       PERFORM crossfade."tombstone_iso_agents_00000000"(ROW(cf_n."id", cf_n."clerk_user_id", cf_n."email", cf_n."full_name", cf_n."role", cf_n."margin_type", cf_n."margin_value", cf_n."is_active", cf_n."metadata", cf_n."created_at", cf_n."updated_at")::"public"."iso_agents") FROM unnest(ARRAY[cf_image]) AS cf_n;
     END IF;
-      PERFORM crossfade."look_now_iso_agents_00000000"();
+      IF cf_looks THEN PERFORM crossfade."look_now_iso_agents_00000000"(false, NULL); END IF;
       PERFORM set_config('lock_timeout', cf_own::text, true);
       EXIT;
     EXCEPTION WHEN OTHERS THEN

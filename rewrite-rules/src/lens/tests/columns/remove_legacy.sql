@@ -9,9 +9,11 @@ BEGIN
     DELETE FROM "public"."iso_agents" AS cf_t USING unnest(cf_images) AS cf_n WHERE cf_t."id" = cf_n."id";
     RETURN true;
   END IF;
+  DECLARE
+    cf_looks boolean := crossfade."look_legacy_iso_agents_00000000"(true, NULL);
   BEGIN
     DELETE FROM "public"."iso_agents" AS cf_t USING unnest(cf_images) AS cf_n WHERE cf_t."id" = cf_n."id";
-    PERFORM crossfade."look_legacy_iso_agents_00000000"();
+    IF cf_looks THEN PERFORM crossfade."look_legacy_iso_agents_00000000"(false, NULL); END IF;
     RETURN true;
   EXCEPTION WHEN unique_violation OR exclusion_violation OR foreign_key_violation THEN
     NULL;
@@ -21,9 +23,11 @@ BEGIN
     RETURN true;
   END IF;
   FOREACH cf_image IN ARRAY cf_images LOOP
+    DECLARE
+      cf_looks boolean := crossfade."look_legacy_iso_agents_00000000"(true, NULL);
     BEGIN
       DELETE FROM "public"."iso_agents" AS cf_t USING unnest(ARRAY[cf_image]) AS cf_n WHERE cf_t."id" = cf_n."id";
-      PERFORM crossfade."look_legacy_iso_agents_00000000"();
+      IF cf_looks THEN PERFORM crossfade."look_legacy_iso_agents_00000000"(false, NULL); END IF;
     EXCEPTION WHEN unique_violation OR exclusion_violation OR foreign_key_violation THEN
       PERFORM crossfade."record_iso_agents_00000000"(cf_image, SQLERRM, SQLSTATE);
     END;

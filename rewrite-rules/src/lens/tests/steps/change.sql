@@ -18,9 +18,6 @@ DECLARE
   cf_tos crossfade."image_user_settings_00000000"[];
   cf_done crossfade."image_user_settings_00000000"[] := '{}';
 BEGIN
-  IF current_setting('transaction_read_only')::boolean THEN
-    RAISE EXCEPTION USING ERRCODE = '25006', MESSAGE = 'cannot execute UPDATE in a read-only transaction';
-  END IF;
   FOREACH cf_old IN ARRAY coalesce(cf_olds, '{}') LOOP
     cf_i := cf_i + 1;
     cf_new := cf_images[cf_i];
@@ -75,8 +72,8 @@ BEGIN
     cf_done := cf_done || cf_now;
     RETURN NEXT cf_now;
   END LOOP;
+  IF cf_mirror THEN PERFORM crossfade."move_legacy_user_settings_00000000"(cf_froms, cf_tos, true); END IF;
   IF cf_mirror THEN
-    PERFORM crossfade."move_legacy_user_settings_00000000"(cf_froms, cf_tos, true);
     FOREACH cf_now IN ARRAY cf_done LOOP
       IF cf_mirror THEN PERFORM crossfade."follow_user_settings_00000000"(cf_now, NULL, true, true); END IF;
     END LOOP;

@@ -15,9 +15,11 @@ BEGIN
     DELETE FROM "public"."user_settings" AS cf_t USING unnest(cf_images) AS cf_i WHERE cf_t."id" = cf_i."id";
     RETURN true;
   END IF;
+  DECLARE
+    cf_looks boolean := crossfade."look_legacy_user_settings_00000000"(true, NULL);
   BEGIN
     DELETE FROM "public"."user_settings" AS cf_t USING unnest(cf_images) AS cf_i WHERE cf_t."id" = cf_i."id";
-    PERFORM crossfade."look_legacy_user_settings_00000000"();
+    IF cf_looks THEN PERFORM crossfade."look_legacy_user_settings_00000000"(false, NULL); END IF;
     RETURN true;
   EXCEPTION WHEN unique_violation OR exclusion_violation OR foreign_key_violation THEN
     NULL;
@@ -27,9 +29,11 @@ BEGIN
     RETURN true;
   END IF;
   FOREACH cf_image IN ARRAY cf_images LOOP
+    DECLARE
+      cf_looks boolean := crossfade."look_legacy_user_settings_00000000"(true, NULL);
     BEGIN
       DELETE FROM "public"."user_settings" AS cf_t WHERE cf_t."id" = (cf_image)."id";
-      PERFORM crossfade."look_legacy_user_settings_00000000"();
+      IF cf_looks THEN PERFORM crossfade."look_legacy_user_settings_00000000"(false, NULL); END IF;
     EXCEPTION WHEN unique_violation OR exclusion_violation OR foreign_key_violation THEN
       PERFORM crossfade."record_user_settings_00000000"(cf_image, SQLERRM, SQLSTATE);
     END;

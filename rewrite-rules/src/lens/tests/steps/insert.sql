@@ -12,9 +12,6 @@ DECLARE
   cf_now crossfade."image_user_settings_00000000";
   cf_constraint text;
 BEGIN
-  IF current_setting('transaction_read_only')::boolean THEN
-    RAISE EXCEPTION USING ERRCODE = '25006', MESSAGE = 'cannot execute INSERT in a read-only transaction';
-  END IF;
   FOREACH cf_image IN ARRAY coalesce(cf_images, '{}') LOOP
     IF cf_skip IS NULL THEN
       cf_now := crossfade."insert_one_user_settings_00000000"(cf_image, cf_mirror);

@@ -9,6 +9,9 @@ LANGUAGE plpgsql VOLATILE AS $crossfade$
 #variable_conflict use_column
 DECLARE
   cf_now crossfade."image_user_settings_00000000";
+  cf_there boolean;
+  cf_came bigint;
+  cf_updated bigint;
 BEGIN
   PERFORM crossfade."accept_user_settings_00000000"(cf_image);
   IF cf_mirror THEN PERFORM 1 FROM "public"."user_settings" AS cf_t WHERE cf_t."id" = (cf_image)."id" FOR UPDATE; END IF;
@@ -21,7 +24,15 @@ BEGIN
       MESSAGE = 'duplicate key value violates unique constraint "user_settings_pkey"', DETAIL = 'Key (id)=(' || concat_ws(', ', (cf_image)."id"::text) || ') already exists.',
       CONSTRAINT = 'user_settings_pkey', TABLE = 'user_settings', SCHEMA = 'public';
   END IF;
+  cf_there := EXISTS (SELECT FROM "public"."settings" AS cf_k WHERE cf_k."id" = (cf_image)."id");
+  cf_came := pg_stat_get_xact_tuples_inserted(to_regclass('"public"."settings"')) - pg_stat_get_xact_tuples_deleted(to_regclass('"public"."settings"'));
+  cf_updated := pg_stat_get_xact_tuples_updated(to_regclass('"public"."settings"'));
   PERFORM crossfade."put_one_user_settings_00000000"(cf_image);
+  IF NOT cf_there AND pg_stat_get_xact_tuples_inserted(to_regclass('"public"."settings"')) - pg_stat_get_xact_tuples_deleted(to_regclass('"public"."settings"')) = cf_came AND pg_stat_get_xact_tuples_updated(to_regclass('"public"."settings"')) > cf_updated THEN
+    RAISE EXCEPTION USING ERRCODE = '23505',
+      MESSAGE = 'duplicate key value violates unique constraint "user_settings_pkey"', DETAIL = 'Key (id)=(' || concat_ws(', ', (cf_image)."id"::text) || ') already exists.',
+      CONSTRAINT = 'user_settings_pkey', TABLE = 'user_settings', SCHEMA = 'public';
+  END IF;
   SELECT ("s"."id")::integer AS "id", ("s"."keycloak_user_id")::character varying AS "keycloak_user_id", ("s"."language")::character varying AS "language", ("s"."agent")::character varying AS "agent", ("s"."max_iterations")::integer AS "max_iterations", ("s"."security_analyzer")::character varying AS "security_analyzer", ("s"."confirmation_mode")::boolean AS "confirmation_mode", ("s"."llm_model")::character varying AS "llm_model", ("s"."llm_api_key")::character varying AS "llm_api_key", ("s"."llm_base_url")::character varying AS "llm_base_url", ("s"."remote_runtime_resource_factor")::integer AS "remote_runtime_resource_factor", ("s"."enable_default_condenser")::boolean AS "enable_default_condenser", ("s"."user_consents_to_analytics")::boolean AS "user_consents_to_analytics", ("s"."billing_margin")::double precision AS "billing_margin", (CASE WHEN a.settings_id IS NULL THEN u.enable_sound_notifications ELSE a.enable_sound_notifications END)::boolean AS "enable_sound_notifications", ("s"."sandbox_base_container_image")::character varying AS "sandbox_base_container_image", ("s"."sandbox_runtime_container_image")::character varying AS "sandbox_runtime_container_image", (s.settings_version)::integer AS "user_version", (CASE WHEN a.settings_id IS NULL THEN u.accepted_tos ELSE a.accepted_tos END)::timestamp without time zone AS "accepted_tos", ("s"."enable_proactive_conversation_starters")::boolean AS "enable_proactive_conversation_starters", ("s"."mcp_config")::json AS "mcp_config", ("s"."search_api_key")::character varying AS "search_api_key", ("s"."max_budget_per_task")::double precision AS "max_budget_per_task", ("s"."sandbox_api_key")::character varying AS "sandbox_api_key", ("s"."enable_solvability_analysis")::boolean AS "enable_solvability_analysis", ("s"."email")::character varying AS "email", ("s"."email_verified")::boolean AS "email_verified", ("s"."llm_api_key_for_byor")::character varying AS "llm_api_key_for_byor", ("s"."git_user_name")::character varying AS "git_user_name", ("s"."git_user_email")::character varying AS "git_user_email", ("s"."condenser_max_size")::integer AS "condenser_max_size" FROM "public"."settings" s LEFT JOIN "public"."user_settings_apart" a ON a.settings_id = s.id LEFT JOIN "public"."user" u ON u.keycloak_user_id = s.keycloak_user_id WHERE (s.keycloak_user_id IS NOT NULL OR a.settings_id IS NOT NULL) AND "s"."id" = (cf_image)."id" INTO cf_now;
   IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'a row of user_settings does not read back after it was put; its lens maps it to nothing'; END IF;
   IF cf_mirror THEN PERFORM crossfade."follow_user_settings_00000000"(cf_now, NULL, true, true); END IF;

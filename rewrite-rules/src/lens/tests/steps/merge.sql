@@ -12,9 +12,6 @@ DECLARE
   cf_new crossfade."image_user_settings_00000000";
   cf_before crossfade."image_user_settings_00000000";
 BEGIN
-  IF current_setting('transaction_read_only')::boolean THEN
-    RAISE EXCEPTION USING ERRCODE = '25006', MESSAGE = 'cannot execute MERGE in a read-only transaction';
-  END IF;
   FOR cf_i IN 1 .. coalesce(cardinality(cf_acts), 0) LOOP
     cf_new := cf_news[cf_i];
     cf_before := cf_old;

@@ -16,9 +16,11 @@ BEGIN
     UPDATE "public"."user_settings" AS cf_t SET "id" = cf_p.cf_n1 FROM ROWS FROM (unnest(cf_olds), unnest(cf_images)) WITH ORDINALITY AS cf_p (cf_o1, cf_o2, cf_o3, cf_o4, cf_o5, cf_o6, cf_o7, cf_o8, cf_o9, cf_o10, cf_o11, cf_o12, cf_o13, cf_o14, cf_o15, cf_o16, cf_o17, cf_o18, cf_o19, cf_o20, cf_o21, cf_o22, cf_o23, cf_o24, cf_o25, cf_o26, cf_o27, cf_o28, cf_o29, cf_o30, cf_o31, cf_n1, cf_n2, cf_n3, cf_n4, cf_n5, cf_n6, cf_n7, cf_n8, cf_n9, cf_n10, cf_n11, cf_n12, cf_n13, cf_n14, cf_n15, cf_n16, cf_n17, cf_n18, cf_n19, cf_n20, cf_n21, cf_n22, cf_n23, cf_n24, cf_n25, cf_n26, cf_n27, cf_n28, cf_n29, cf_n30, cf_n31, cf_at) WHERE cf_t."id" = cf_p.cf_o1;
     RETURN true;
   END IF;
+  DECLARE
+    cf_looks boolean := crossfade."look_legacy_user_settings_00000000"(true, NULL);
   BEGIN
     UPDATE "public"."user_settings" AS cf_t SET "id" = cf_p.cf_n1 FROM ROWS FROM (unnest(cf_olds), unnest(cf_images)) WITH ORDINALITY AS cf_p (cf_o1, cf_o2, cf_o3, cf_o4, cf_o5, cf_o6, cf_o7, cf_o8, cf_o9, cf_o10, cf_o11, cf_o12, cf_o13, cf_o14, cf_o15, cf_o16, cf_o17, cf_o18, cf_o19, cf_o20, cf_o21, cf_o22, cf_o23, cf_o24, cf_o25, cf_o26, cf_o27, cf_o28, cf_o29, cf_o30, cf_o31, cf_n1, cf_n2, cf_n3, cf_n4, cf_n5, cf_n6, cf_n7, cf_n8, cf_n9, cf_n10, cf_n11, cf_n12, cf_n13, cf_n14, cf_n15, cf_n16, cf_n17, cf_n18, cf_n19, cf_n20, cf_n21, cf_n22, cf_n23, cf_n24, cf_n25, cf_n26, cf_n27, cf_n28, cf_n29, cf_n30, cf_n31, cf_at) WHERE cf_t."id" = cf_p.cf_o1;
-    PERFORM crossfade."look_legacy_user_settings_00000000"();
+    IF cf_looks THEN PERFORM crossfade."look_legacy_user_settings_00000000"(false, NULL); END IF;
     RETURN true;
   EXCEPTION WHEN unique_violation OR exclusion_violation OR foreign_key_violation THEN
     NULL;
@@ -30,9 +32,11 @@ BEGIN
   FOR cf_i IN 1 .. cardinality(cf_images) LOOP
     cf_old := cf_olds[cf_i];
     cf_image := cf_images[cf_i];
+    DECLARE
+      cf_looks boolean := crossfade."look_legacy_user_settings_00000000"(true, NULL);
     BEGIN
       UPDATE "public"."user_settings" AS cf_t SET "id" = cf_p.cf_n1 FROM ROWS FROM (unnest(ARRAY[cf_old]), unnest(ARRAY[cf_image])) WITH ORDINALITY AS cf_p (cf_o1, cf_o2, cf_o3, cf_o4, cf_o5, cf_o6, cf_o7, cf_o8, cf_o9, cf_o10, cf_o11, cf_o12, cf_o13, cf_o14, cf_o15, cf_o16, cf_o17, cf_o18, cf_o19, cf_o20, cf_o21, cf_o22, cf_o23, cf_o24, cf_o25, cf_o26, cf_o27, cf_o28, cf_o29, cf_o30, cf_o31, cf_n1, cf_n2, cf_n3, cf_n4, cf_n5, cf_n6, cf_n7, cf_n8, cf_n9, cf_n10, cf_n11, cf_n12, cf_n13, cf_n14, cf_n15, cf_n16, cf_n17, cf_n18, cf_n19, cf_n20, cf_n21, cf_n22, cf_n23, cf_n24, cf_n25, cf_n26, cf_n27, cf_n28, cf_n29, cf_n30, cf_n31, cf_at) WHERE cf_t."id" = cf_p.cf_o1;
-      PERFORM crossfade."look_legacy_user_settings_00000000"();
+      IF cf_looks THEN PERFORM crossfade."look_legacy_user_settings_00000000"(false, NULL); END IF;
     EXCEPTION WHEN unique_violation OR exclusion_violation OR foreign_key_violation THEN
       PERFORM crossfade."record_user_settings_00000000"(cf_image, SQLERRM, SQLSTATE);
       PERFORM crossfade."record_user_settings_00000000"(cf_old, SQLERRM, SQLSTATE);

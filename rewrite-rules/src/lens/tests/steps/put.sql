@@ -26,10 +26,12 @@ BEGIN
     cf_tries := 0;
     LOOP
     cf_since := clock_timestamp();
+    DECLARE
+      cf_looks boolean := crossfade."look_now_user_settings_00000000"(true, cf_patience);
     BEGIN
       PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
       PERFORM crossfade."put_one_user_settings_00000000"(cf_image);
-      PERFORM crossfade."look_now_user_settings_00000000"();
+      IF cf_looks THEN PERFORM crossfade."look_now_user_settings_00000000"(false, NULL); END IF;
       PERFORM set_config('lock_timeout', cf_own::text, true);
       EXIT;
     EXCEPTION WHEN OTHERS THEN

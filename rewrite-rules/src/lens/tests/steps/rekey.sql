@@ -10,6 +10,7 @@ LANGUAGE plpgsql VOLATILE AS $crossfade$
 DECLARE
   cf_old crossfade."image_user_settings_00000000";
   cf_image crossfade."image_user_settings_00000000";
+  cf_unsure boolean;
   cf_own double precision;
   cf_patience double precision;
   cf_tries integer;
@@ -30,19 +31,22 @@ BEGIN
     cf_old := cf_olds[cf_i];
     cf_image := cf_images[cf_i];
     IF NOT cf_record THEN
+    cf_unsure := false;
     IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
       BEGIN
         PERFORM crossfade."put_one_user_settings_00000000"(cf_old);
       EXCEPTION WHEN OTHERS THEN
         IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') OR SQLSTATE = '55P03' THEN RAISE; END IF;
+        cf_unsure := true;
       END;
     END IF;
     END IF;
     PERFORM crossfade."rekey_one_user_settings_00000000"(cf_old, cf_image);
     PERFORM crossfade."put_one_user_settings_00000000"(cf_image);
     IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
+    IF current_setting('transaction_isolation') <> 'read committed'
+      AND (cf_unsure OR has_function_privilege('crossfade."tombstone_user_settings_00000000"(crossfade."image_user_settings_00000000")', 'EXECUTE')) THEN
       PERFORM crossfade."tombstone_user_settings_00000000"(ROW(cf_n."id", cf_n."keycloak_user_id", cf_n."language", cf_n."agent", cf_n."max_iterations", cf_n."security_analyzer", cf_n."confirmation_mode", cf_n."llm_model", cf_n."llm_api_key", cf_n."llm_base_url", cf_n."remote_runtime_resource_factor", cf_n."enable_default_condenser", cf_n."user_consents_to_analytics", cf_n."billing_margin", cf_n."enable_sound_notifications", cf_n."sandbox_base_container_image", cf_n."sandbox_runtime_container_image", cf_n."user_version", cf_n."accepted_tos", cf_n."enable_proactive_conversation_starters", cf_n."mcp_config", cf_n."search_api_key", cf_n."max_budget_per_task", cf_n."sandbox_api_key", cf_n."enable_solvability_analysis", cf_n."email", cf_n."email_verified", cf_n."llm_api_key_for_byor", cf_n."git_user_name", cf_n."git_user_email", cf_n."condenser_max_size")::crossfade."image_user_settings_00000000") FROM unnest(ARRAY[cf_old]) AS cf_n;
     END IF;
     END IF;
@@ -51,25 +55,30 @@ BEGIN
     cf_tries := 0;
     LOOP
     cf_since := clock_timestamp();
+    DECLARE
+      cf_looks boolean := crossfade."look_now_user_settings_00000000"(true, cf_patience);
     BEGIN
       PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
+    cf_unsure := false;
     IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
       BEGIN
         PERFORM crossfade."put_one_user_settings_00000000"(cf_old);
       EXCEPTION WHEN OTHERS THEN
         IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') OR SQLSTATE = '55P03' THEN RAISE; END IF;
+        cf_unsure := true;
       END;
     END IF;
     END IF;
     PERFORM crossfade."rekey_one_user_settings_00000000"(cf_old, cf_image);
     PERFORM crossfade."put_one_user_settings_00000000"(cf_image);
     IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
+    IF current_setting('transaction_isolation') <> 'read committed'
+      AND (cf_unsure OR has_function_privilege('crossfade."tombstone_user_settings_00000000"(crossfade."image_user_settings_00000000")', 'EXECUTE')) THEN
       PERFORM crossfade."tombstone_user_settings_00000000"(ROW(cf_n."id", cf_n."keycloak_user_id", cf_n."language", cf_n."agent", cf_n."max_iterations", cf_n."security_analyzer", cf_n."confirmation_mode", cf_n."llm_model", cf_n."llm_api_key", cf_n."llm_base_url", cf_n."remote_runtime_resource_factor", cf_n."enable_default_condenser", cf_n."user_consents_to_analytics", cf_n."billing_margin", cf_n."enable_sound_notifications", cf_n."sandbox_base_container_image", cf_n."sandbox_runtime_container_image", cf_n."user_version", cf_n."accepted_tos", cf_n."enable_proactive_conversation_starters", cf_n."mcp_config", cf_n."search_api_key", cf_n."max_budget_per_task", cf_n."sandbox_api_key", cf_n."enable_solvability_analysis", cf_n."email", cf_n."email_verified", cf_n."llm_api_key_for_byor", cf_n."git_user_name", cf_n."git_user_email", cf_n."condenser_max_size")::crossfade."image_user_settings_00000000") FROM unnest(ARRAY[cf_old]) AS cf_n;
     END IF;
     END IF;
-      PERFORM crossfade."look_now_user_settings_00000000"();
+      IF cf_looks THEN PERFORM crossfade."look_now_user_settings_00000000"(false, NULL); END IF;
       PERFORM set_config('lock_timeout', cf_own::text, true);
       EXIT;
     EXCEPTION WHEN OTHERS THEN

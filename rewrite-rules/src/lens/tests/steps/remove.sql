@@ -29,13 +29,15 @@ BEGIN
     cf_tries := 0;
     LOOP
     cf_since := clock_timestamp();
+    DECLARE
+      cf_looks boolean := crossfade."look_now_user_settings_00000000"(true, cf_patience);
     BEGIN
       PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
       PERFORM crossfade."remove_one_user_settings_00000000"(cf_image);
     IF current_setting('transaction_isolation') <> 'read committed' THEN
       PERFORM crossfade."tombstone_user_settings_00000000"(ROW(cf_n."id", cf_n."keycloak_user_id", cf_n."language", cf_n."agent", cf_n."max_iterations", cf_n."security_analyzer", cf_n."confirmation_mode", cf_n."llm_model", cf_n."llm_api_key", cf_n."llm_base_url", cf_n."remote_runtime_resource_factor", cf_n."enable_default_condenser", cf_n."user_consents_to_analytics", cf_n."billing_margin", cf_n."enable_sound_notifications", cf_n."sandbox_base_container_image", cf_n."sandbox_runtime_container_image", cf_n."user_version", cf_n."accepted_tos", cf_n."enable_proactive_conversation_starters", cf_n."mcp_config", cf_n."search_api_key", cf_n."max_budget_per_task", cf_n."sandbox_api_key", cf_n."enable_solvability_analysis", cf_n."email", cf_n."email_verified", cf_n."llm_api_key_for_byor", cf_n."git_user_name", cf_n."git_user_email", cf_n."condenser_max_size")::crossfade."image_user_settings_00000000") FROM unnest(ARRAY[cf_image]) AS cf_n;
     END IF;
-      PERFORM crossfade."look_now_user_settings_00000000"();
+      IF cf_looks THEN PERFORM crossfade."look_now_user_settings_00000000"(false, NULL); END IF;
       PERFORM set_config('lock_timeout', cf_own::text, true);
       EXIT;
     EXCEPTION WHEN OTHERS THEN
