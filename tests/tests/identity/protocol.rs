@@ -124,7 +124,7 @@ async fn a_conversation_cut_at_any_byte_on_either_side_passes_the_session_unalte
         let came = played.greeting.iter().chain(came).copied();
         let expected: (Vec<u8>, Vec<u8>) = (sent.collect(), came.collect());
         for size in 1..40 {
-            let outcome = refeed(&rules, &played, |turn| {
+            let outcome = refeed(rules, &played, |turn| {
                 turn.chunks(size).map(<[u8]>::to_vec).collect()
             });
             assert!(outcome == expected, "{}: in pieces of {size}", script.name);
@@ -137,7 +137,7 @@ async fn a_conversation_cut_at_any_byte_on_either_side_passes_the_session_unalte
         };
         let longest = turns().max().unwrap_or(0).min(CUT_BYTES_MAX);
         for place in 1..longest {
-            let outcome = refeed(&rules, &played, |turn| {
+            let outcome = refeed(rules, &played, |turn| {
                 let place = if place < turn.len() { place } else { 0 };
                 vec![turn[..place].to_vec(), turn[place..].to_vec()]
             });
