@@ -68,11 +68,16 @@ fn build(profile: &Path) {
 
 fn newest_source() -> SystemTime {
     let root = root();
-    ["proxy/src", "rewrite-rules/src", "rewrite-rules/rules"]
-        .iter()
-        .map(|dir| newest_in(&root.join(dir)))
-        .max()
-        .unwrap_or(SystemTime::UNIX_EPOCH)
+    [
+        "proxy/src",
+        "rewrite-rules/src",
+        "rewrite-rules/templates",
+        "rewrite-rules/rules",
+    ]
+    .iter()
+    .map(|dir| newest_in(&root.join(dir)))
+    .max()
+    .unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 fn newest_in(dir: &Path) -> SystemTime {

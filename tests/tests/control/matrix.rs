@@ -71,9 +71,7 @@ const FUNCTIONS: &[(&str, Callers)] = &[
     ("came_1_", Callers::Writers),
     ("hidden_1_", Callers::Writers),
     ("settle_1_", Callers::Writers),
-    ("settle_by_right_1_", Callers::Writers),
     ("carry_1_", Callers::Writers),
-    ("carry_by_right_1_", Callers::Writers),
 ];
 
 /// Tables that hold rows: their owner's. The two that follow let no row in.
@@ -302,9 +300,7 @@ const MAY_BE_ABSENT: &[&str] = &[
     "move_legacy_",
     "hidden_1_",
     "settle_1_",
-    "settle_by_right_1_",
     "carry_1_",
-    "carry_by_right_1_",
 ];
 
 /// The first line of the table that a function's name begins with.

@@ -133,6 +133,18 @@ fn a_script_that_the_documents_name_exists() {
 }
 
 #[test]
+fn a_source_that_the_documents_name_exists() {
+    for prefix in [
+        "proxy/src/",
+        "rewrite-rules/src/",
+        "rewrite-rules/templates/",
+    ] {
+        let missing = paths_missing("md", prefix, |path| path.contains('.'));
+        assert!(missing.is_empty(), "{}", missing.join("\n"));
+    }
+}
+
+#[test]
 fn the_index_of_the_documents_names_each_of_them() {
     let docs = repository().join("docs");
     let index = fs::read_to_string(docs.join("README.md")).expect("docs/README.md");

@@ -130,7 +130,7 @@ impl Functions<'_> {
         doing: &str,
         moves: Option<(&str, &str)>,
     ) -> String {
-        let (mut before, mut hidden, mut behind) = (String::new(), String::new(), String::new());
+        let (mut before, mut behind) = (String::new(), String::new());
         let lost = moves.map_or("cf_image", |(from, _)| from);
         for (referrer, _) in self.carried(moves.is_some()) {
             let number = self.number(referrer);
@@ -138,10 +138,9 @@ impl Functions<'_> {
                 "cf_left_{number} := {}({lost}, true);\n      ",
                 self.lens.named(&format!("left_{number}"))
             );
-            hidden += &format!(";\n      {}", self.look_hidden(referrer));
             behind += &format!(
                 ";\n      IF cardinality(cf_left_{number}) > 0 THEN\n        {};\n      END IF",
-                self.by_right(
+                self.act(
                     referrer,
                     Done::Carried,
                     &format!(
@@ -151,7 +150,7 @@ impl Functions<'_> {
                 )
             );
         }
-        format!("{before}{doing}{hidden}{behind}")
+        format!("{before}{doing}{behind}")
     }
 
     /// Those of other tables which an action of legacy's own foreign keys is to be carried over to.
@@ -354,7 +353,7 @@ impl Functions<'_> {
         };
         format!(
             "  IF cardinality(cf_left_{number}) > 0 THEN\n    {};\n  END IF;\n",
-            self.by_right(
+            self.act(
                 referrer,
                 Done::Settled,
                 &format!("cf_left_{number}, cf_hid_{number}, {gone}, {to}, cf_mirror")

@@ -1,21 +1,17 @@
-//! What actions of foreign keys do to the rows that refer, each with a function of its own and one with its
-//! owner's rights.
+//! What actions of foreign keys do to the rows that refer, each with a function of its own.
 //!
 //! ```text
 //! settle_N(images, hidden, gone, to, mirror)  once unified leads: of rows that have gone, or moved (`to`)
 //! carry_N(images, to, record)                 while legacy leads: what its own foreign key does by itself
-//! ‹each›_by_right_N(…)                        the same, whoever calls it
 //! hidden_N(images)                            which of them their lens does not show any more
 //! ```
 //!
-//! PostgreSQL acts with the rights of the owner of the table that refers. With the caller's own nothing is different
-//! to the triggers that the rows fire, so these do where they are enough. Where they are not, it is done with the rights of
-//! whoever prepared the lens; and since those who may call the function can call it by hand, it looks for itself
-//! that what a row refers to is not there any more: nobody but who has removed or moved it brings that about.
+//! PostgreSQL acts with the rights of the owner of the table that refers; these do with the caller's. With those of
+//! whoever prepared the lens, triggers of an application's making would run under a role that may be a superuser.
 
 use super::{child_of, columns_of};
 use crate::lens::written::functions::{Call, Functions};
-use crate::lens::{Action, Function, LegacyColumn, Referrer, Work, quote_ident, quote_literal};
+use crate::lens::{Action, Function, Referrer, Work, quote_ident, quote_literal};
 
 /// When an action is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,33 +23,22 @@ pub(super) enum Done {
 }
 
 impl Done {
-    fn word(self, by_right: bool) -> &'static str {
-        match (self, by_right) {
-            (Done::Settled, true) => "settle_by_right",
-            (Done::Settled, false) => "settle",
-            (Done::Carried, true) => "carry_by_right",
-            (Done::Carried, false) => "carry",
+    fn word(self) -> &'static str {
+        match self {
+            Done::Settled => "settle",
+            Done::Carried => "carry",
         }
     }
 }
 
 impl Functions<'_> {
-    fn action_name(&self, referrer: &Referrer, done: Done, by_right: bool) -> String {
+    fn action_name(&self, referrer: &Referrer, done: Done) -> String {
         let number = self.number(referrer);
-        self.lens
-            .named(&format!("{}_{number}", done.word(by_right)))
+        self.lens.named(&format!("{}_{number}", done.word()))
     }
 
-    /// A call of that function whose rights are enough. What its lens does not show any more nobody could look at: there it
-    /// is the caller's own.
-    pub(super) fn by_right(&self, referrer: &Referrer, done: Done, arguments: &str) -> String {
-        format!(
-            "PERFORM CASE WHEN true = ANY (cf_hid_{}) OR {} THEN {}({arguments}) ELSE {}({arguments}) END",
-            self.number(referrer),
-            has_rights(referrer, done),
-            self.action_name(referrer, done, false),
-            self.action_name(referrer, done, true),
-        )
+    pub(super) fn act(&self, referrer: &Referrer, done: Done, arguments: &str) -> String {
+        format!("PERFORM {}({arguments})", self.action_name(referrer, done))
     }
 
     pub(super) fn action_functions(&self, referrer: &Referrer) -> Vec<Function> {
@@ -66,13 +51,11 @@ impl Functions<'_> {
         if acts(referrer.key.on_delete) || acts(referrer.key.on_update) {
             all.push(self.hidden(referrer));
         }
-        for by_right in [false, true] {
-            if acts(referrer.key.on_delete) || acts(referrer.key.on_update) {
-                all.push(self.settles(referrer, by_right));
-            }
-            if carries(true) || carries(false) {
-                all.push(self.carries(referrer, by_right));
-            }
+        if acts(referrer.key.on_delete) || acts(referrer.key.on_update) {
+            all.push(self.settles(referrer));
+        }
+        if carries(true) || carries(false) {
+            all.push(self.carries(referrer));
         }
         all
     }
@@ -97,30 +80,27 @@ impl Functions<'_> {
 
     fn action_function(
         &self,
-        (referrer, done, by_right): (&Referrer, Done, bool),
+        (referrer, done): (&Referrer, Done),
         head: &str,
         declare: &str,
         body: &str,
     ) -> Function {
-        let name = self.action_name(referrer, done, by_right);
+        let name = self.action_name(referrer, done);
         let head = format!(
             "(cf_left {}[], {head}) RETURNS boolean",
             referrer.child.image_type()
         );
-        let function = match by_right {
-            true => self.guarded(name, &head, declare, body),
-            false => self.function(name, &head, declare, body),
-        };
+        let function = self.function(name, &head, declare, body);
         let (child, written) = child_of(referrer);
         function.after(&super::image_ddl_of(child, written))
     }
 
     /// Of rows that have gone, or have moved from the keys of `cf_gone` to those of `cf_to`.
-    fn settles(&self, referrer: &Referrer, by_right: bool) -> Function {
+    fn settles(&self, referrer: &Referrer) -> Function {
         let each = |action: Action, moved: bool| match action {
             Action::Nothing | Action::Restrict => String::new(),
             Action::Cascade | Action::SetNull | Action::SetDefault => {
-                self.settle_each(referrer, (action, moved), by_right)
+                self.settle_each(referrer, action, moved)
             }
         };
         let body = format!(
@@ -129,7 +109,7 @@ impl Functions<'_> {
             each(referrer.key.on_update, true),
         );
         self.action_function(
-            (referrer, Done::Settled, by_right),
+            (referrer, Done::Settled),
             &format!(
                 "cf_hid boolean[], cf_gone {row}[], cf_to {row}[], cf_mirror boolean",
                 row = self.row
@@ -142,12 +122,7 @@ impl Functions<'_> {
         )
     }
 
-    fn settle_each(
-        &self,
-        referrer: &Referrer,
-        (action, moved): (Action, bool),
-        by_right: bool,
-    ) -> String {
+    fn settle_each(&self, referrer: &Referrer, action: Action, moved: bool) -> String {
         let child = &referrer.child;
         let columns = columns_of(child, &referrer.key);
         // What went with it needs nothing more.
@@ -163,12 +138,11 @@ impl Functions<'_> {
             false => String::new(),
         };
         let names: Vec<String> = columns.iter().map(|c| quote_literal(&c.name)).collect();
-        let hidden = |call: Call, image: &str| match by_right {
-            true => String::new(),
-            false => format!(
+        let hidden = |call: Call, image: &str| {
+            format!(
                 "    IF cf_hid[cf_at] THEN PERFORM {}({image}); END IF;\n",
                 child.call_name(call)
-            ),
+            )
         };
         // In legacy its own foreign key has done the same by now, and more than one may act on a row.
         let change = format!(
@@ -211,15 +185,12 @@ impl Functions<'_> {
         format!(
             "  FOR cf_at IN 1 .. cardinality(cf_left) LOOP\n    cf_is := cf_left[cf_at];\n{went}{judged}\
              \x20   cf_be := cf_is;\n{write}  END LOOP;\n",
-            judged = match by_right {
-                true => self.judged(referrer, Done::Settled),
-                false => still_refers(referrer),
-            },
+            judged = still_refers(referrer),
         )
     }
 
     /// Of a row that has gone, or has moved to `cf_to`.
-    fn carries(&self, referrer: &Referrer, by_right: bool) -> Function {
+    fn carries(&self, referrer: &Referrer) -> Function {
         let child = &referrer.child;
         let columns = columns_of(child, &referrer.key);
         let follows = !self.is_own(referrer);
@@ -241,11 +212,7 @@ impl Functions<'_> {
                 child.read_of(child_of(referrer).1, "cf_is")
             );
             format!(
-                "  FOREACH cf_is IN ARRAY cf_left LOOP\n{}{sets}    PERFORM {}(ARRAY[cf_is], cf_record);\n  END LOOP;\n",
-                match by_right {
-                    true => self.judged(referrer, Done::Carried),
-                    false => read,
-                },
+                "  FOREACH cf_is IN ARRAY cf_left LOOP\n{read}{sets}    PERFORM {}(ARRAY[cf_is], cf_record);\n  END LOOP;\n",
                 child.function_name(work)
             )
         };
@@ -255,48 +222,10 @@ impl Functions<'_> {
             each(referrer.key.on_update, Some("cf_to")),
         );
         self.action_function(
-            (referrer, Done::Carried, by_right),
+            (referrer, Done::Carried),
             &format!("cf_to {}, cf_record boolean", self.row),
             &format!("  cf_is {of};\n  cf_be {of};\n", of = child.image_type()),
             &body,
-        )
-    }
-
-    /// `cf_is` as it is now; one that has gone, or refers to something that is there, is left alone. While legacy leads,
-    /// it is legacy where that has to be.
-    fn judged(&self, referrer: &Referrer, done: Done) -> String {
-        let (child, written) = child_of(referrer);
-        let columns = columns_of(child, &referrer.key);
-        let places = referrer.key.places(self.lens).unwrap_or_default();
-        let own = self.lens.legacy_key();
-        let refers: Vec<String> = columns
-            .iter()
-            .map(|c| quote_ident(&c.name))
-            .zip(&places)
-            .map(|(c, &at)| match done {
-                Done::Settled => format!("{} = cf_is.{c}", self.written.query.key[at]),
-                Done::Carried => format!("cf_p.{} = cf_is.{c}", own[at]),
-            })
-            .collect();
-        let parent = match done {
-            Done::Settled => self.lens.read_written(self.written, &refers),
-            Done::Carried => format!(
-                "SELECT FROM {} AS cf_p WHERE {}",
-                self.lens.legacy,
-                refers.join(" AND ")
-            ),
-        };
-        let nothing: Vec<String> = columns
-            .iter()
-            .map(|c: &&LegacyColumn| format!("cf_is.{} IS NULL", quote_ident(&c.name)))
-            .collect();
-        let look = match done {
-            Done::Settled => format!("cf_is := {}", child.call(Call::LockOne, "cf_is, false")),
-            Done::Carried => format!("{} INTO cf_is", child.read_of(written, "cf_is")),
-        };
-        format!(
-            "    {look};\n    CONTINUE WHEN cf_is IS NULL OR {} OR EXISTS ({parent});\n",
-            nothing.join(" OR "),
         )
     }
 }
@@ -322,25 +251,5 @@ fn still_refers(referrer: &Referrer) -> String {
         "    cf_now := {};\n    CONTINUE WHEN NOT cf_now IS NULL AND ({});\n",
         child.call(Call::LockOne, "cf_is, false"),
         changed.join(" OR ")
-    )
-}
-
-/// Whether the caller may do it. Legacy's own foreign key needs nobody's right.
-fn has_rights(referrer: &Referrer, done: Done) -> String {
-    let (child, written) = child_of(referrer);
-    let tables = child.unified_tables().into_iter().chain(&written.crosswalk);
-    let mut tables: Vec<String> = tables
-        .map(|table| format!("to_regclass({})", quote_literal(&table.sql())))
-        .collect();
-    if done == Done::Settled {
-        tables.push(format!(
-            "CASE WHEN cf_mirror THEN to_regclass({}) END",
-            quote_literal(&child.legacy.sql())
-        ));
-    }
-    format!(
-        "NOT EXISTS (SELECT FROM unnest(ARRAY[{}]) AS cf_t CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS cf_r \
-         WHERE NOT has_table_privilege(cf_t, cf_r))",
-        tables.join(", ")
     )
 }
