@@ -209,7 +209,7 @@ async fn whoever_joins_what_has_no_row_is_told_that_the_row_has_changed() {
     let other = twin.another().await.unwrap();
     let what = (
         "UPDATE members SET visits = 3 WHERE id = 1",
-        "UPDATE members m SET visits = m.visits + g FROM generate_series(1, 2) AS g WHERE m.id = g",
+        "UPDATE members m SET visits = m.visits + g FROM unnest(ARRAY[1, 2]) AS g WHERE m.id = g",
         "COMMIT",
     );
     let clients = (&twin.proxied, &other, &twin.direct);
