@@ -85,7 +85,7 @@ impl Writer {
         self.levels.push(Vec::new());
         let mut from = Vec::new();
         for _ in 0..=self.choices.below(2) {
-            from.push(self.from_item());
+            from.push(self.item_of_from());
         }
         let (mut list, mut columns) = (Vec::new(), Vec::new());
         for _ in 0..if single { 1 } else { 1 + self.choices.below(3) } {
@@ -187,7 +187,7 @@ impl Writer {
         self.levels.last_mut().expect("within a query").push(item);
     }
 
-    fn from_item(&mut self) -> String {
+    fn item_of_from(&mut self) -> String {
         match self.choices.below(if self.depth < 3 { 9 } else { 4 }) {
             0..=3 => self.table(),
             4 => {
@@ -242,7 +242,7 @@ impl Writer {
     fn join(&mut self) -> String {
         self.depth += 1;
         let start = self.levels.last().map_or(0, Vec::len);
-        let (left, right) = (self.from_item(), self.from_item());
+        let (left, right) = (self.item_of_from(), self.item_of_from());
         let kind = self.of(&["JOIN", "LEFT JOIN", "FULL JOIN"]);
         let join = match self.choices.below(4) {
             0 => format!("{left} {kind} {right} USING (id)"),
