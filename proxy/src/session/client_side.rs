@@ -179,8 +179,13 @@ impl<P: Pin> Session<P> {
 
     /// A client that never lets the queue run empty would otherwise keep its generation for ever.
     pub(super) fn hold_for_newer(&mut self) {
-        // Whoever is bound to none takes the newest with the next message.
-        if self.turn != Turn::Free && self.pin.newest() != self.generation.number() {
+        // Whoever is bound to none takes the newest with the next message; and where no ReadyForQuery is on its
+        // way, nothing would ever end the wait.
+        let waits = |expect: &Expect| expect.ends_with_ready();
+        if self.turn != Turn::Free
+            && self.pin.newest() != self.generation.number()
+            && self.expects.iter().rev().any(waits)
+        {
             self.hold();
         }
     }

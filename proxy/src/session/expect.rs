@@ -186,6 +186,31 @@ impl Expect {
         }
     }
 
+    /// Whether ReadyForQuery is what ends its answer.
+    pub fn ends_with_ready(&self) -> bool {
+        match self {
+            Expect::Startup
+            | Expect::Query(_)
+            | Expect::FunctionCall
+            | Expect::Sync
+            | Expect::PathQuestion { synced: true, .. } => true,
+            Expect::Parse { .. }
+            | Expect::KnownParse { .. }
+            | Expect::Renewal { .. }
+            | Expect::Close { .. }
+            | Expect::RenewalClose
+            | Expect::RenewalBind
+            | Expect::RenewalExecute { .. }
+            | Expect::CacheClose(_)
+            | Expect::PathQuestion { synced: false, .. }
+            | Expect::Bind { .. }
+            | Expect::Describe { .. }
+            | Expect::Execute(_)
+            | Expect::Staging(_)
+            | Expect::CopyEnd => false,
+        }
+    }
+
     /// Which statement of the text it was at.
     pub fn statement(&self) -> usize {
         let run = match self {

@@ -373,3 +373,24 @@ fn a_generation_that_comes_while_the_server_is_asked_gets_its_turn_with_what_wai
         assert_eq!(rig.registry.pinned(), Some(2));
     }
 }
+
+#[test]
+fn a_generation_that_comes_while_the_server_is_asked_in_a_block_does_not_hold_what_waits() {
+    for chunk in [usize::MAX, 1, 7] {
+        let mut rig = asking(chunk);
+        rig.client(&query("BEGIN"));
+        rig.server(&join([complete("BEGIN"), ready(b'T')]));
+        rig.to_server.clear();
+        rig.to_client.clear();
+        assert_eq!(rig.client(&query("SELECT legacy")), question('S'));
+        rig.registry.install(Rule::Write);
+        rig.to_server.clear();
+        rig.server(&answered("t", b'T'));
+        assert_eq!(
+            rig.to_server,
+            query("SELECT unified"),
+            "the block goes on under the rules that it began with"
+        );
+        assert_eq!(rig.registry.pinned(), Some(1));
+    }
+}
