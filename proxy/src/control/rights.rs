@@ -13,9 +13,9 @@ use super::gate::Gate;
 use super::schema;
 
 /// What who may do something on legacy needs on both sides. A read names every column of unified; a write
-/// reads its row image back on the side that is written first, and puts it on the other, which is an upsert;
-/// and may be a step that deletes (`$3`); a delete locks its rows first; TRUNCATE deletes the unified rows that legacy readers see. Rights to
-/// some columns are none to the others.
+/// reads its row image back on the side that is written first, and puts it on the other, which is an upsert,
+/// or steps of which some delete (`$3`); a delete locks its rows first; TRUNCATE deletes the unified rows that
+/// legacy readers see. Rights to some columns are none to the others.
 const MISSING: &str = "\
 WITH has AS (SELECT a.grantee, a.privilege_type AS may \
     FROM pg_class AS c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a \

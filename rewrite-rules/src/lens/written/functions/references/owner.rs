@@ -50,8 +50,6 @@ impl Functions<'_> {
         let mut all = Vec::new();
         if acts(referrer.key.on_delete) || acts(referrer.key.on_update) {
             all.push(self.hidden(referrer));
-        }
-        if acts(referrer.key.on_delete) || acts(referrer.key.on_update) {
             all.push(self.settles(referrer));
         }
         if carries(true) || carries(false) {
