@@ -144,7 +144,7 @@ impl To<'_> {
         let mut buckets = latencies.by_bound();
         let count = buckets.iter().map(|(_, count)| count).sum();
         if let Some(last) = buckets.last_mut() {
-            last.0 = f64::MAX;
+            last.0 = f64::INFINITY;
         }
         let help = format!(
             "From a client's first message to the answer that leaves nothing outstanding; one in {ONE_IN} is timed"
