@@ -62,12 +62,8 @@ fn columns(scope: &Scope<'_>, found: &ManagedRef<'_>) -> Result<Option<Vec<Strin
         Side::Unified => false,
     };
     if let Some(name) = names.iter().find(|name| computed(name)) {
-        return Err(Refusal {
-            sqlstate: "42P10",
-            message: format!("column \"{name}\"{IS_GENERATED}"),
-            hint: String::new(),
-            position: None,
-        });
+        let message = format!("column \"{name}\"{IS_GENERATED}");
+        return Err(refuse::mistake("42P10", message, None));
     }
     if !names.is_empty() {
         return Ok(Some(names));
