@@ -37,12 +37,16 @@ impl Lens {
 
     /// The name of something of this lens in the schema `crossfade`.
     pub(super) fn named(&self, word: &str) -> String {
+        format!("crossfade.{}", self.bare_name(word))
+    }
+
+    /// The same without the schema.
+    pub(super) fn bare_name(&self, word: &str) -> String {
         let mut table = self.legacy.name.clone();
         while table.len() > LENS_NAME_BYTES_MAX {
             table.pop();
         }
-        let name = format!("{word}_{table}_{:08x}", self.hash());
-        format!("crossfade.{}", quote_ident(&name))
+        quote_ident(&format!("{word}_{table}_{:08x}", self.hash()))
     }
 
     /// A stable hash of all that shapes the functions.
