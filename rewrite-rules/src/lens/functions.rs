@@ -8,6 +8,7 @@
 
 mod columns;
 
+use crate::lens::list;
 use std::hash::{Hash, Hasher};
 
 use super::guarded::Guarded;
@@ -137,12 +138,12 @@ impl Lens {
     /// The key of a legacy image as a JSON array of texts, for the ledgers.
     #[must_use]
     pub fn key_json(&self, image: &str) -> String {
-        let keys: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("({image}).{key}::text"))
-            .collect();
-        format!("jsonb_build_array({})", keys.join(", "))
+        let keys = list(
+            self.legacy_key()
+                .iter()
+                .map(|key| format!("({image}).{key}::text")),
+        );
+        format!("jsonb_build_array({})", keys)
     }
 
     /// A call that leaves the key of an image in scope for the backfill's sweep.

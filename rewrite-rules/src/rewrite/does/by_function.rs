@@ -42,7 +42,7 @@ use std::ops::{Deref, Range};
 
 use crate::bind::{Referent, column_refs};
 use crate::legend::query;
-use crate::lens::{Call, Lens, quote_ident, quote_literal};
+use crate::lens::{Call, Lens, list, quote_ident, quote_literal};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::assigned;
@@ -337,12 +337,8 @@ impl<'a> ByFunction<'_, '_, 'a> {
 
     /// The condition under which a command may have its way with the table, the columns that it updates included.
     fn may_write(&self, command: &str, rights: &[&str], set: &str) -> String {
-        let rights: Vec<String> = rights.iter().map(|right| quote_literal(right)).collect();
-        let arguments = format!(
-            "{}, ARRAY[{}], {set}",
-            quote_literal(command),
-            rights.join(", ")
-        );
+        let rights = list(rights.iter().map(|right| quote_literal(right)));
+        let arguments = format!("{}, ARRAY[{}], {set}", quote_literal(command), rights);
         self.lens.call(Call::MayWrite, &arguments)
     }
 
@@ -408,11 +404,8 @@ fn again(source: &Source<'_>, condition: Option<Range<usize>>) -> Output {
 
 /// The columns that are set, as SQL.
 fn names_of(sets: &[Set<'_, '_>]) -> String {
-    let names: Vec<String> = sets
-        .iter()
-        .map(|(set, _)| quote_literal(&set.name))
-        .collect();
-    format!("ARRAY[{}]::text[]", names.join(", "))
+    let names = list(sets.iter().map(|(set, _)| quote_literal(&set.name)));
+    format!("ARRAY[{}]::text[]", names)
 }
 
 /// Whether an expression reads columns, be it the written row's or another's.

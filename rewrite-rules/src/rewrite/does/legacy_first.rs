@@ -28,7 +28,7 @@
 use std::ops::Range;
 
 use crate::legend::query;
-use crate::lens::{Lens, Work, quote_ident};
+use crate::lens::{Lens, Work, list, quote_ident};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer, one_then};
 use crate::rewrite::expression::{is_bare, is_default};
@@ -133,10 +133,7 @@ impl Shape<'_, '_> {
         ));
         let named = |relation: &str| {
             let columns = self.lens.columns.iter();
-            let columns: Vec<String> = columns
-                .map(|column| format!("{relation}.{}", quote_ident(&column.name)))
-                .collect();
-            columns.join(", ")
+            list(columns.map(|column| format!("{relation}.{}", quote_ident(&column.name))))
         };
         let carried = &self.own.carried;
         let rows = if carried.is_empty() {

@@ -24,7 +24,7 @@ mod merge;
 use std::ops::Deref;
 
 use crate::legend::query;
-use crate::lens::{LegacyColumn, Lens, quote_ident};
+use crate::lens::{LegacyColumn, Lens, all_of, list, quote_ident};
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::{assigned, first_of_value, own_put};
@@ -247,12 +247,12 @@ impl<'a> OneTable<'_, '_, 'a> {
                 .lock_legacy(format!("SELECT * FROM {}", composer.name(query::KEYS)));
             composer.once(query::LOCK, locked);
         }
-        let named: Vec<String> = keys
-            .iter()
-            .enumerate()
-            .map(|(i, key)| format!("{key} AS cf_k{}", i + 1))
-            .collect();
-        let mut old = Output::from(format!("SELECT {}", named.join(", ")));
+        let named = list(
+            keys.iter()
+                .enumerate()
+                .map(|(i, key)| format!("{key} AS cf_k{}", i + 1)),
+        );
+        let mut old = Output::from(format!("SELECT {}", named));
         values(&mut old);
         // Makes the locks on legacy come first.
         let behind = self.mirrors().then(|| composer.behind(query::LOCK));
@@ -266,16 +266,10 @@ impl<'a> OneTable<'_, '_, 'a> {
     }
 
     fn key_of(&self, old: &str) -> String {
-        let keys: Vec<String> = self
-            .lens
-            .key_columns()
-            .enumerate()
-            .map(|(index, column)| {
-                let value = column.put_value(&format!("{old}.cf_k{}", index + 1));
-                format!("{}.{} = {value}", Lens::ROW, quote_ident(&column.unified))
-            })
-            .collect();
-        keys.join(" AND ")
+        all_of(self.lens.key_columns().enumerate().map(|(index, column)| {
+            let value = column.put_value(&format!("{old}.cf_k{}", index + 1));
+            format!("{}.{} = {value}", Lens::ROW, quote_ident(&column.unified))
+        }))
     }
 
     /// The unified statement, then the legacy half and the client's RETURNING list.

@@ -15,7 +15,7 @@ use super::Says;
 use super::generated::Overriding;
 use super::place::Place;
 use crate::legend::query;
-use crate::lens::{Generated, LegacyColumn, Lens, quote_ident};
+use crate::lens::{Generated, LegacyColumn, Lens, list, quote_ident};
 use crate::rewrite::compose::Composer;
 use crate::rewrite::expression::{
     assigned, default_value, first_of_value, form, is_bare, is_default, typing,
@@ -127,13 +127,13 @@ impl<'a> Says<'_, 'a> {
                 self.query(output, source, &query, &given);
             }
             None => {
-                let defaults: Vec<String> = self.lens.columns.iter().map(default_value).collect();
-                output.own(&format!("(VALUES ({}))", defaults.join(", ")));
+                let defaults = list(self.lens.columns.iter().map(default_value));
+                output.own(&format!("(VALUES ({}))", defaults));
             }
         }
         let names = self.lens.columns.iter().map(|c| quote_ident(&c.name));
-        let names: Vec<String> = names.chain(parts(&given).map(|(at, _)| part(at))).collect();
-        output.own(&format!(" AS {}({})", Lens::IMAGE, names.join(", ")));
+        let names = list(names.chain(parts(&given).map(|(at, _)| part(at))));
+        output.own(&format!(" AS {}({})", Lens::IMAGE, names));
         Ok(())
     }
 
@@ -337,15 +337,12 @@ impl<'a> Says<'_, 'a> {
         let query = self.write.clauses.insert.source;
         let query = query.filter(|_| self.gives_query() && columns_of(select).is_none());
         let Some(query) = query else { return };
-        let names: Vec<String> = (1..=taken).map(|at| format!("cf_c{at}")).collect();
+        let names = list((1..=taken).map(|at| format!("cf_c{at}")));
         let mut counted = Output::default();
         counted
             .own("SELECT * FROM (")
             .client(source, query.extent());
-        counted.own(&format!(
-            ") AS cf_s({}) UNION ALL SELECT ",
-            names.join(", ")
-        ));
+        counted.own(&format!(") AS cf_s({}) UNION ALL SELECT ", names));
         let nulls = vec!["NULL"; taken].join(", ");
         let last = last_of(select).unwrap_or(query.extent().start);
         counted.own_columns(&nulls, last, MappedAs::InsertColumns);
@@ -376,11 +373,11 @@ impl<'a> Says<'_, 'a> {
                 None => default_value(column),
             });
         let parts = parts(given).map(|(at, _)| format!("cf_s.cf_c{}", at + 1));
-        let columns: Vec<String> = columns.chain(parts).collect();
-        let names: Vec<String> = (1..=given.len()).map(|at| format!("cf_c{at}")).collect();
-        output.own(&format!("(SELECT {} FROM (", columns.join(", ")));
+        let columns = list(columns.chain(parts));
+        let names = list((1..=given.len()).map(|at| format!("cf_c{at}")));
+        output.own(&format!("(SELECT {} FROM (", columns));
         output.client(source, query.extent());
-        output.own(&format!(") AS cf_s({}))", names.join(", ")));
+        output.own(&format!(") AS cf_s({}))", names));
     }
 
     /// `INSERT … SELECT $1, 'x'` gives parameters and strings the type of the column they go to.

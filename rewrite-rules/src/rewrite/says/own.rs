@@ -17,7 +17,7 @@ use super::merge::{self, Did, Joined};
 use super::returning::Carried;
 use super::write::Write;
 use crate::legend::query;
-use crate::lens::TableName;
+use crate::lens::{TableName, all_of, list};
 use crate::rewrite::compose::{Composed, Composer, guard};
 use crate::rewrite::{ManagedRef, Scope};
 use crate::splice::{Output, Source};
@@ -184,12 +184,9 @@ impl<'w, 'a> Own<'w, 'a> {
         let mut was = self.found(source, &format!("{row} AS cf_row"), behind, true);
         if self.write.clauses.joined().is_some() {
             // A row that several rows are joined to is written once.
-            let keys: Vec<String> = keys.iter().map(|key| format!("(cf_row).{key}")).collect();
+            let keys = list(keys.iter().map(|key| format!("(cf_row).{key}")));
             let mut once = Output::default();
-            once.own(&format!(
-                "SELECT DISTINCT ON ({}) cf_row FROM (",
-                keys.join(", ")
-            ));
+            once.own(&format!("SELECT DISTINCT ON ({}) cf_row FROM (", keys));
             once.append(was).own(") AS cf_q");
             was = once;
         }
@@ -212,10 +209,10 @@ impl<'w, 'a> Own<'w, 'a> {
         keys: &[String],
     ) -> Option<Output> {
         let (write, was) = (self.write, composer.name(query::WAS));
-        let same: Vec<String> = keys
-            .iter()
-            .map(|key| format!("{}.{key} = ({was}.cf_row).{key}", write.alias))
-            .collect();
+        let same = all_of(
+            keys.iter()
+                .map(|key| format!("{}.{key} = ({was}.cf_row).{key}", write.alias)),
+        );
         let mut statement = Output::default();
         statement
             .client(
@@ -226,7 +223,7 @@ impl<'w, 'a> Own<'w, 'a> {
         if let Some(joined) = write.clauses.joined() {
             statement.client(source, joined).own(", ");
         }
-        statement.own(&format!("{was} WHERE {}", same.join(" AND ")));
+        statement.own(&format!("{was} WHERE {}", same));
         if let Some(condition) = write.clauses.condition() {
             statement.own(" AND (").client(source, condition).own(")");
         }

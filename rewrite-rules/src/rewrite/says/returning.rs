@@ -15,7 +15,7 @@
 use super::items::{Item, Items, STAR};
 use super::write::Write;
 use crate::bind::{Referent, column_refs};
-use crate::lens::quote_ident;
+use crate::lens::{list, quote_ident};
 use crate::refuse;
 use crate::rewrite::whole_row::{self, Returned};
 use crate::rewrite::{ManagedRef, Scope};
@@ -332,10 +332,7 @@ impl Carried {
             return STAR.to_owned();
         }
         let names = items.all.iter();
-        let all: Vec<String> = names
-            .map(|item| format!("{}.*", quote_ident(item.name)))
-            .collect();
-        all.join(", ")
+        list(names.map(|item| format!("{}.*", quote_ident(item.name))))
     }
 
     /// The FROM of the answer: `base` holds what was carried, `target` is SQL for the written
@@ -355,16 +352,16 @@ impl Carried {
         for relation in
             relations.filter(|relation| self.joined.is_none() || relation.whole.is_none())
         {
-            let columns = match &relation.whole {
-                Some(whole) => format!("(cf_all.{whole}).*"),
-                None => {
-                    let columns = relation.columns.iter();
-                    let named: Vec<String> = columns
-                        .map(|(name, result)| format!("cf_all.{result} AS {}", quote_ident(name)))
-                        .collect();
-                    named.join(", ")
-                }
-            };
+            let columns =
+                match &relation.whole {
+                    Some(whole) => format!("(cf_all.{whole}).*"),
+                    None => {
+                        let columns = relation.columns.iter();
+                        list(columns.map(|(name, result)| {
+                            format!("cf_all.{result} AS {}", quote_ident(name))
+                        }))
+                    }
+                };
             from += &format!(
                 " CROSS JOIN LATERAL (SELECT {columns}) AS {}",
                 relation.named

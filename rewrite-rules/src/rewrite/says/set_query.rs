@@ -16,6 +16,7 @@
 //! for it would be found again with the values of before, and that lens sees it.
 
 use super::place::Target;
+use crate::lens::list;
 use crate::rewrite::expression::{first_of_value, own_put};
 use crate::splice::MappedAs;
 use crate::splice::{Output, Source};
@@ -141,7 +142,6 @@ impl<'a> SetQuery<'a> {
     }
 
     fn names(&self) -> String {
-        let names: Vec<String> = (1..=self.columns).map(|at| format!("cf_c{at}")).collect();
-        names.join(", ")
+        list((1..=self.columns).map(|at| format!("cf_c{at}")))
     }
 }

@@ -13,7 +13,7 @@
 use askama::Template;
 
 use super::{Call, Functions, templates, written};
-use crate::lens::{Function, Lossy, WhenHidden, lossy, quote_ident, quote_literal};
+use crate::lens::{Function, Lossy, WhenHidden, list, lossy, quote_ident, quote_literal};
 
 #[derive(Template)]
 #[template(path = "steps/follow.sql", escape = "none")]
@@ -82,16 +82,13 @@ impl Functions<'_> {
     fn insert_legacy(&self, image: &str) -> String {
         let written = self.lens.columns.iter().filter(|c| !c.is_computed());
         let names: Vec<String> = written.map(|c| quote_ident(&c.name)).collect();
-        let values: Vec<String> = names
-            .iter()
-            .map(|name| format!("({image}).{name}"))
-            .collect();
+        let values = list(names.iter().map(|name| format!("({image}).{name}")));
         let sets = self.assigned(|name| format!("excluded.{name}"));
         format!(
             "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE VALUES ({}) ON CONFLICT ({}) DO {}",
             self.lens.legacy,
             names.join(", "),
-            values.join(", "),
+            values,
             self.lens.legacy_key().join(", "),
             sets.map_or("NOTHING".to_owned(), |sets| format!("UPDATE SET {sets}")),
         )

@@ -7,7 +7,7 @@
 use super::Functions;
 use super::image::field_type;
 use crate::lens::guarded::Guarded;
-use crate::lens::{LegacyColumn, Unique, quote_ident, quote_literal};
+use crate::lens::{LegacyColumn, Unique, all_of, quote_ident, quote_literal};
 
 /// Columns that tell the rows of the legacy table apart.
 pub(super) struct Distinct<'a> {
@@ -34,13 +34,13 @@ impl Functions<'_> {
             keyed && self.written.tables.contains(&part.table)
         })?;
         let keys = part.key.iter().flatten().zip(self.lens.legacy_key());
-        let same: Vec<String> = keys
-            .map(|(column, key)| format!("cf_k.{} = (cf_image).{key}", quote_ident(column)))
-            .collect();
+        let same = all_of(
+            keys.map(|(column, key)| format!("cf_k.{} = (cf_image).{key}", quote_ident(column))),
+        );
         Some(Keyed {
             table: part.table.sql(),
             literal: quote_literal(&part.table.sql()),
-            same_key: same.join(" AND "),
+            same_key: same,
         })
     }
 

@@ -12,7 +12,7 @@
 
 use super::ByFunction;
 use crate::legend::query;
-use crate::lens::{LegacyColumn, Lens, quote_literal};
+use crate::lens::{LegacyColumn, Lens, list, quote_literal};
 use crate::refuse;
 use crate::rewrite::compose::Composer;
 use crate::rewrite::says::upsert::has_target;
@@ -205,6 +205,6 @@ fn infers(infer: &Tree, columns: &[&LegacyColumn]) -> bool {
 }
 
 fn array(names: &[&str]) -> String {
-    let all: Vec<String> = names.iter().map(|name| quote_literal(name)).collect();
-    format!("ARRAY[{}]::text[]", all.join(", "))
+    let all = list(names.iter().map(|name| quote_literal(name)));
+    format!("ARRAY[{}]::text[]", all)
 }

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 
 use super::ByFunction;
 use crate::legend::query;
-use crate::lens::{LegacyColumn, quote_ident};
+use crate::lens::{LegacyColumn, list, quote_ident};
 use crate::rewrite::compose::Composer;
 use crate::rewrite::expression::{form, is_bare, is_default};
 use crate::rewrite::says::assignments::{Assignments, Set};
@@ -102,9 +102,9 @@ impl<'a> ByFunction<'_, '_, 'a> {
                         output.own(if at == 0 { "" } else { ", " });
                         output.own_for(&format!("cf_c{}", at + 1), *place);
                     }
-                    let names: Vec<String> = (1..=columns).map(|at| format!("cf_c{at}")).collect();
+                    let names = list((1..=columns).map(|at| format!("cf_c{at}")));
                     output.own(" FROM (").client(source, values.extent());
-                    output.own(&format!(") AS cf_s({}) WHERE false", names.join(", ")));
+                    output.own(&format!(") AS cf_s({}) WHERE false", names));
                 }
                 None => {
                     output.own("SELECT * FROM (");
@@ -161,12 +161,12 @@ impl<'a> ByFunction<'_, '_, 'a> {
     }
 
     fn target_of<'c>(&self, columns: impl Iterator<Item = &'c LegacyColumn>) -> Output {
-        let names: Vec<String> = columns.map(|column| quote_ident(&column.name)).collect();
+        let names = list(columns.map(|column| quote_ident(&column.name)));
         let mut output = Output::default();
         output.own(&format!(
             "INSERT INTO {} ({}) ",
             self.lens.image_type(),
-            names.join(", ")
+            names
         ));
         output
     }

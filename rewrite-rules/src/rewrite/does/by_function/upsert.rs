@@ -25,7 +25,7 @@
 
 use super::{Arbiter, ByFunction, names_of};
 use crate::legend::query;
-use crate::lens::{Call, quote_ident};
+use crate::lens::{Call, list, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::says::assignments::Set;
 use crate::rewrite::says::upsert::{self, EXCLUDED};
@@ -113,15 +113,16 @@ impl<'a> ByFunction<'_, '_, 'a> {
         if sets_one {
             return "'{}'::text[]".to_owned();
         }
-        let columns: Vec<String> = arbiter
-            .columns
-            .iter()
-            .map(|column| format!("cf_x.{}", quote_ident(&column.name)))
-            .collect();
+        let columns = list(
+            arbiter
+                .columns
+                .iter()
+                .map(|column| format!("cf_x.{}", quote_ident(&column.name))),
+        );
         format!(
             "CASE WHEN (SELECT count(*) <> count(DISTINCT ROW({})) \
              FROM {given} CROSS JOIN LATERAL unnest(cf_images) AS cf_x) THEN '{{}}'::text[] END",
-            columns.join(", ")
+            columns
         )
     }
 }

@@ -199,10 +199,12 @@ impl Way<'_, '_, '_> {
             };
             composer.query(query::PUT, put);
         }
+        // An upsert that does not tell which rows were there has put them all.
+        let put = acts.inserts && self.own.is_plain();
         if *decides && self.own.write.is_current_of() {
             let images = self.images(composer, Did::Updated);
             composer.query(query::PUT, lens.put_legacy_from(&images, Some(columns)));
-        } else if !columns.is_empty() && !(acts.inserts && self.own.is_plain()) {
+        } else if !columns.is_empty() && !put {
             let images = self.images(composer, Did::Updated);
             composer.query(query::UPD, lens.update_legacy_from(&images, columns));
         }

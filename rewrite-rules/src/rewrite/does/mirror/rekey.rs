@@ -21,7 +21,7 @@
 use super::brought::Follows;
 use super::steps::Steps;
 use crate::legend::query;
-use crate::lens::{Call, quote_ident};
+use crate::lens::{Call, all_of, list, quote_ident};
 use crate::refuse;
 use crate::rewrite::compose::{Composer, one_then};
 use crate::rewrite::says::own::Own;
@@ -57,12 +57,13 @@ impl Steps<'_, '_> {
         let Some(statement) = own.of_those_that_were(composer, source, &columns) else {
             return refuse("this UPDATE", "Write it plainly.");
         };
-        let old: Vec<String> = (1..)
-            .zip(&columns)
-            .map(|(at, key)| format!("({was}.cf_row).{key} AS cf_k{at}"))
-            .collect();
+        let old = list(
+            (1..)
+                .zip(&columns)
+                .map(|(at, key)| format!("({was}.cf_row).{key} AS cf_k{at}")),
+        );
         let carried = (own.write, &own.carried);
-        composer.telling(statement, carried, own.table, &old.join(", "));
+        composer.telling(statement, carried, own.table, &old);
         composer.same_number(query::WAS, query::UPS);
         let all = composer.name(query::UPS);
         composer.query(query::MOVED, self.moved(&columns, &all, &before));
@@ -86,8 +87,8 @@ impl Steps<'_, '_> {
                 self.sync(&all, sets, true)
             }
             Follows::Set => {
-                let to: Vec<String> = (1..=columns.len()).map(|at| format!("cf_n{at}")).collect();
-                let there = format!("{before} UNION SELECT {} FROM {moved}", to.join(", "));
+                let to = list((1..=columns.len()).map(|at| format!("cf_n{at}")));
+                let there = format!("{before} UNION SELECT {} FROM {moved}", to);
                 let came = format!("({after}) EXCEPT ({there})");
                 one_then(
                     &self.sync(&there, sets, false),
@@ -111,22 +112,19 @@ impl Steps<'_, '_> {
         let new = of(&|_, column| format!("(cf_a.cf_row).{column}"));
         let named = |values: &[String], word: &str| -> String {
             let all = (1..).zip(values);
-            let all: Vec<String> = all
-                .map(|(at, value)| format!("{value} AS cf_{word}{at}"))
-                .collect();
-            all.join(", ")
+            list(all.map(|(at, value)| format!("{value} AS cf_{word}{at}")))
         };
         let keys = lens.legacy_key();
-        let same: Vec<String> = keys
-            .iter()
-            .zip(&old)
-            .map(|(key, old)| format!("cf_b.{key} = {old}"))
-            .collect();
+        let same = all_of(
+            keys.iter()
+                .zip(&old)
+                .map(|(key, old)| format!("cf_b.{key} = {old}")),
+        );
         format!(
             "SELECT {}, {} FROM {all} AS cf_a JOIN {before} AS cf_b ON {} WHERE ({}) IS DISTINCT FROM ({})",
             named(&old, "o"),
             named(&new, "n"),
-            same.join(" AND "),
+            same,
             old.join(", "),
             new.join(", "),
         )

@@ -32,7 +32,7 @@
 
 use super::brought::{Brought, Follows, Ties};
 use crate::legend::query;
-use crate::lens::{Call, Lens, Lossy, Part, Written, quote_literal};
+use crate::lens::{Call, Lens, Lossy, Part, Written, list, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer, one_then};
@@ -282,8 +282,8 @@ impl<'w, 'a> Steps<'w, 'a> {
         let (set, makes) = match self.follows {
             Follows::Whole => ("NULL".to_owned(), true),
             Follows::Set => {
-                let names: Vec<String> = columns.iter().map(|name| quote_literal(name)).collect();
-                (format!("ARRAY[{}]::text[]", names.join(", ")), makes)
+                let names = list(columns.iter().map(|name| quote_literal(name)));
+                (format!("ARRAY[{}]::text[]", names), makes)
             }
         };
         let keys_of = self.lens.key_image("cf_k");

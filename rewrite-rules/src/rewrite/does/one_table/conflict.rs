@@ -24,7 +24,7 @@
 use super::OneTable;
 use crate::bind::{Kind, Referent, column_refs};
 use crate::failure::Failure;
-use crate::lens::{LegacyColumn, Lens, quote_ident};
+use crate::lens::{LegacyColumn, Lens, list, quote_ident};
 use crate::rewrite::expression::{assigned, first_of_value, is_default, own_put};
 use crate::rewrite::says::place::{Place, Target};
 use crate::rewrite::says::set_query::Value;
@@ -176,8 +176,8 @@ impl<'a> OneTable<'_, '_, 'a> {
                 let value = column.read_value(&format!("{row}.{}", quote_ident(&column.unified)));
                 format!("{value} AS {}", quote_ident(&column.name))
             });
-            let columns: Vec<String> = columns.collect();
-            format!("(SELECT {}) AS {row}", columns.join(", "))
+            let columns = list(columns);
+            format!("(SELECT {}) AS {row}", columns)
         };
         format!("{} CROSS JOIN {}", image(EXCLUDED), image(alias))
     }

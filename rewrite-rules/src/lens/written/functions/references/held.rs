@@ -2,7 +2,7 @@
 
 use super::Functions;
 use crate::lens::guarded::Guarded;
-use crate::lens::{Action, ForeignKey, LegacyColumn, Lens, quote_ident, quote_literal};
+use crate::lens::{Action, ForeignKey, LegacyColumn, Lens, list, quote_ident, quote_literal};
 
 pub(in super::super) struct Held<'a> {
     pub number: usize,
@@ -81,8 +81,7 @@ impl<'a> Held<'a> {
     /// The names as literals.
     pub fn literals(&self) -> String {
         let columns = self.columns().into_iter();
-        let names: Vec<String> = columns.map(|column| quote_literal(&column.name)).collect();
-        names.join(", ")
+        list(columns.map(|column| quote_literal(&column.name)))
     }
 
     fn each(&self, between: &str, of: impl Fn(&str) -> String) -> String {

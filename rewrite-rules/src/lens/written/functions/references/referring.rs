@@ -13,7 +13,7 @@ use std::ops::Deref;
 
 use super::Functions;
 use super::held::{Held, StillReferred};
-use crate::lens::{Action, quote_ident, quote_literal};
+use crate::lens::{Action, all_of, quote_ident, quote_literal};
 
 pub(in super::super) struct Referring<'a> {
     /// Among those that refer to the table.
@@ -149,10 +149,7 @@ impl Referring<'_> {
     /// Whether a row (`of` stands before its columns) refers to that of an image.
     pub fn refers(&self, of: &str, image: &str) -> String {
         let pairs = self.pairs();
-        let same: Vec<String> = pairs
-            .map(|(name, own)| format!("{of}{name} = ({image}).{own}"))
-            .collect();
-        same.join(" AND ")
+        all_of(pairs.map(|(name, own)| format!("{of}{name} = ({image}).{own}")))
     }
 
     /// Whether a row refers to something else by now than it did. Where its lens tells that by what it joins, it may

@@ -2,7 +2,7 @@
 //! that the source has nothing for.
 
 use crate::legend::query;
-use crate::lens::Lens;
+use crate::lens::{Lens, all_of};
 use crate::rewrite::does::one_table::OneTable;
 use crate::rewrite::expression::{assigned, first_of_value, own_put};
 use crate::rewrite::says::arms::{Parts, Update};
@@ -58,14 +58,13 @@ impl<'a> OneTable<'_, '_, 'a> {
         self.keys_and_values(parts, &mut left, source, (when, updates));
         left.own(&format!(" FROM ({}) AS {alias}", self.read()));
         self.decision(parts, &mut left, source, when);
-        let same: Vec<String> = self
-            .lens
-            .legacy_key()
-            .iter()
-            .enumerate()
-            .map(|(at, key)| format!("{old}.cf_k{} = {alias}.{key}", at + 1))
-            .collect();
-        let same = same.join(" AND ");
+        let same = all_of(
+            self.lens
+                .legacy_key()
+                .iter()
+                .enumerate()
+                .map(|(at, key)| format!("{old}.cf_k{} = {alias}.{key}", at + 1)),
+        );
         left.own(&format!(
             " WHERE NOT EXISTS (SELECT FROM {old} WHERE {same})"
         ));
