@@ -10,7 +10,7 @@
 //! gone_N(images …)            these, to be looked at when it has gone
 //! came_N(image)               who waits for a row that has come
 //! settle_N, carry_N(images …) what an action does to those that referred to rows which have gone or moved, once
-//!                             unified leads and before (`references/owner`)
+//!                             unified leads and before (`references/referring`)
 //! ```
 //!
 //! It is how PostgreSQL's own foreign keys go. What is referred to is locked FOR KEY SHARE when it is looked at,
