@@ -20,7 +20,7 @@
 //!      cf_new AS (SELECT cf_action, cf_number, cf_row FROM cf_did JOIN cf_acts USING (cf_at))
 //! ```
 //!
-//! What becomes of each row is decided as for a lens of one table (`unified_first::merge`), and again
+//! What becomes of each row is decided as for a lens of one table (`says::arms`), and again
 //! for one that has changed while this statement waited for it: if the source's row meets it no longer,
 //! that one is not matched. The function does it row by row, as an UPDATE, DELETE or INSERT of that
 //! row would.
