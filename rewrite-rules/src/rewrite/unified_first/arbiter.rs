@@ -297,10 +297,15 @@ impl Unified<'_, '_> {
     }
 }
 
+/// Whether an ON CONFLICT, if there is one, is DO UPDATE.
+pub(super) fn does_update(clause: &Tree) -> bool {
+    clause.int("action") == UPDATE
+}
+
 /// Without a target nothing but DO NOTHING can be meant.
 pub(in crate::rewrite) fn has_target(scope: &Scope<'_>) -> Result<(), Refusal> {
     let clause = scope.statement.get("on_conflict_clause");
-    if clause.int("action") != UPDATE || clause.get("infer").exists() {
+    if !does_update(clause) || clause.get("infer").exists() {
         return Ok(());
     }
     Err(Refusal {

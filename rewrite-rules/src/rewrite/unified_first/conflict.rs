@@ -19,9 +19,11 @@
 //! ```
 //!
 //! A conflict with a unified row that legacy readers cannot see is an error: the
-//! client must neither change that row nor believe that nothing was there.
+//! client must neither change that row nor believe that nothing was there. What DO NOTHING has passed over is looked at
+//! behind it (`templates/columns/skipped.sql`).
 
 use super::Unified;
+use super::arbiter::does_update;
 use super::set_query::Value;
 use super::target::{Place, Target};
 use crate::bind::{Kind, Referent, column_refs};
@@ -34,14 +36,12 @@ use crate::statement::Refusal;
 use crate::tokens::Tokens;
 use crate::tree::Tree;
 
-const UPDATE: i64 = 3;
-
 impl<'a> Unified<'_, 'a> {
     pub(super) fn conflict(&self, output: &mut Output, source: &Source<'_>) -> Result<(), Refusal> {
         let tree = self.scope.statement.get("on_conflict_clause");
         output.own(" ON CONFLICT");
         self.arbiter(output, source)?;
-        if tree.int("action") != UPDATE {
+        if !does_update(tree) {
             output.own(" DO NOTHING");
             return Ok(());
         }

@@ -45,8 +45,8 @@ impl Functions<'_> {
     }
 
     /// Images in the client's order, which is that of its RETURNING. With ON CONFLICT DO NOTHING a
-    /// row is skipped that the legacy table would not have taken; one that only unified does not take
-    /// is an error, or it would be lost in silence. With a target that is not the key (`cf_arbiter`)
+    /// row is skipped that the legacy table would not have taken; one that only unified does not take, or for a row that
+    /// legacy readers do not see, is an error, or it would be lost in silence. With a target that is not the key (`cf_arbiter`)
     /// that is looked at before the key is.
     pub(super) fn insert(&self) -> Function {
         let one = self.lens.call(Call::InsertOne, "cf_image, cf_mirror");
@@ -59,13 +59,14 @@ impl Functions<'_> {
              \x20     BEGIN\n        cf_now := {one};\n\
              \x20     EXCEPTION WHEN unique_violation THEN\n\
              \x20       GET STACKED DIAGNOSTICS cf_constraint = CONSTRAINT_NAME;\n\
-             \x20       IF cf_constraint = ANY (cf_skip) THEN CONTINUE; END IF;\n{look}\
+             \x20       IF cf_constraint = ANY (cf_skip) THEN\n{skipped}        END IF;\n{look}\
              \x20       IF cf_arbiter IS NULL OR cf_now IS NULL THEN RAISE; END IF;\n        CONTINUE;\n\
              \x20     END;\n    END IF;\n{entered}    RETURN NEXT cf_now;\n  END LOOP;\n{refer}",
             entered = self.if_holding("    cf_entered := cf_entered || cf_now;\n"),
             refer = self.refer("NULL", "cf_entered", false, "  "),
             fits = self.fits("cf_image", "        "),
             accept = self.lens.call(Call::Accept, "cf_image"),
+            skipped = self.look_skipped("cf_now", "          "),
             look = self.look("cf_now", "        "),
         );
         self.function(

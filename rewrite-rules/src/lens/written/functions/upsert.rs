@@ -24,13 +24,6 @@ impl Functions<'_> {
             let all = self.lens.keys_of(&format!("({image})"));
             format!("ROW({})", all.join(", "))
         };
-        let serialize = format!(
-            "RAISE EXCEPTION USING ERRCODE = '40001',\n\
-             \x20       MESSAGE = 'could not serialize access due to concurrent update',\n        HINT = {}",
-            quote_literal(
-                "A row with these values came after this transaction's snapshot; run it again."
-            )
-        );
         let body = format!(
             "{fits}  PERFORM {accept};\n  LOOP\n{look}\
              \x20   IF cf_row IS NULL THEN\n\
@@ -51,6 +44,7 @@ impl Functions<'_> {
              \x20   END IF;\n    cf_there := true;\n    RETURN;\n  END LOOP;\n",
             fits = self.fits("cf_image", "  "),
             accept = self.lens.call(Call::Accept, "cf_image"),
+            serialize = came_later(),
             look = self.look("cf_row", "    "),
             // Who waited for another constraint's row finds that it has the arbiter's values as well.
             look_last = self.look("cf_row", "          "),
@@ -94,4 +88,40 @@ impl Functions<'_> {
         }
         sql + indent + "END IF;\n"
     }
+
+    /// The row that a constraint of `cf_skip` kept `cf_image` out for, as legacy readers see it. If they see none, it is
+    /// none of theirs, and the image is not to be passed over; unless nobody knows the constraint's columns.
+    pub(super) fn look_skipped(&self, into: &str, indent: &str) -> String {
+        let key = self.lens.key_constraint();
+        let by_key = self.lens.read_of(self.written, "cf_image");
+        let mut sql = format!(
+            "{indent}IF cf_constraint = {} THEN\n{indent}  {by_key} INTO {into};\n",
+            quote_literal(&key)
+        );
+        for unique in &self.written.uniques {
+            let names = std::iter::once(&unique.name).chain(&unique.unified);
+            let names: Vec<String> = names.map(|name| quote_literal(name)).collect();
+            sql += &format!(
+                "{indent}ELSIF cf_constraint IN ({}) THEN\n{indent}  {} INTO {into};\n",
+                names.join(", "),
+                self.look_by(unique, "cf_image")
+            );
+        }
+        format!(
+            "{sql}{indent}ELSE CONTINUE;\n{indent}END IF;\n{indent}CONTINUE WHEN FOUND;\n\
+             {indent}IF current_setting('transaction_isolation') <> 'read committed' THEN\n\
+             {indent}  {};\n{indent}END IF;\n{indent}RAISE;\n",
+            came_later()
+        )
+    }
+}
+
+fn came_later() -> String {
+    format!(
+        "RAISE EXCEPTION USING ERRCODE = '40001',\n\
+         \x20       MESSAGE = 'could not serialize access due to concurrent update',\n        HINT = {}",
+        quote_literal(
+            "A row with these values came after this transaction's snapshot; run it again."
+        )
+    )
 }
