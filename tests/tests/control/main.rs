@@ -1,5 +1,6 @@
 //! What operators do and see: check, gates, steps, backfill, verify, retire, and the demo.
 
+mod admin;
 mod admission;
 mod back;
 mod backfill;
@@ -30,4 +31,5 @@ mod shadow;
 mod steps;
 mod swept;
 mod trust;
+mod turn;
 mod verify;

@@ -95,6 +95,7 @@ const TABLES: &[&str] = &[
     "writers_asked",
     "direct_writers",
     "guarded",
+    "recording",
     "sessions",
     "work",
     "proof",
