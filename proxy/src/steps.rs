@@ -2,6 +2,8 @@
 
 pub mod bake;
 pub mod gates;
+mod referred;
 mod rehearsal;
+mod sequences;
 pub mod status;
 pub mod step;

@@ -136,6 +136,21 @@ pub const BY_STEPS: Estate = Estate {
 };
 
 impl Estate {
+    /// The same with a fault in its rules: whoever looks for faults has to find it.
+    ///
+    /// # Panics
+    ///
+    /// If the rules do not say once what is to be wrong.
+    #[must_use]
+    pub fn planted(self, right: &str, wrong: &str) -> &'static Estate {
+        assert_eq!(self.rules.matches(right).count(), 1, "{right}");
+        let rules = self.rules.replace(right, wrong);
+        Box::leak(Box::new(Estate {
+            rules: Box::leak(rules.into_boxed_str()),
+            ..self
+        }))
+    }
+
     /// A server with the roles on it.
     pub async fn start() -> anyhow::Result<Postgres> {
         let postgres = Postgres::start().await?;

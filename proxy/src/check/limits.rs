@@ -110,10 +110,15 @@ pub(super) async fn check(
                 let pair = lens.constraints.iter().find(|(from, _)| *from == limit.name);
                 let stands = pair.and_then(|(_, to)| theirs.iter().find(|found| found.name == *to));
                 acts_alike(limit, stands, &name, findings);
+                if lens.pairs_rows() {
+                    tells_alike(limit, (stands, &columns), &name, findings);
+                }
             }
             Some(found) if found.name == limit.name && limit.kind == b'f' => {
                 acts_alike(limit, Some(found), &name, findings);
             }
+            // Which index ON CONFLICT DO NOTHING may go by only the rule file says.
+            Some(_) if limit.kind == b'i' && lens.pairs_rows() => unsaid(limit, findings),
             Some(found) if found.name == limit.name || limit.kind == b'i' => {}
             Some(found) => {
                 acts_alike(limit, Some(found), &name, findings);
@@ -129,7 +134,7 @@ pub(super) async fn check(
                 );
             }
             // Of expressions or some rows: what stands for it PostgreSQL itself is asked (`targets`).
-            None if !lens.is_one_table() && limit.is_unique() && !limit.plain => {}
+            None if !lens.is_one_table() && limit.is_unique() && !limit.plain => unsaid(limit, findings),
             None if limit.acts_by_itself() => findings.warning(
                 format!("{name} has nothing like {}: {}", limit.name, limit.definition),
                 "create it there: the legacy rows that it changes or removes by itself no proxy sees, from dual_write on",
@@ -144,6 +149,40 @@ pub(super) async fn check(
         }
     }
     Ok(())
+}
+
+/// A unique index that ON CONFLICT DO NOTHING would not pass over.
+fn unsaid(limit: &Limit, findings: &mut Findings) {
+    findings.warning(
+        format!(
+            "the rule file does not say what stands for {}: {}",
+            limit.name, limit.definition
+        ),
+        "name it in [table.constraints]: ON CONFLICT DO NOTHING skips what it refuses, and fails of what the rule file does not know",
+    );
+}
+
+/// What is named for a unique constraint must be unique on the same columns: what it refuses beyond that, ON CONFLICT DO
+/// NOTHING would pass over as if legacy did.
+fn tells_alike(
+    limit: &Limit,
+    (stands, columns): (Option<&Limit>, &BTreeSet<String>),
+    on: &str,
+    findings: &mut Findings,
+) {
+    let Some(found) = stands.filter(|found| limit.is_unique() && limit.plain && found.is_unique())
+    else {
+        return;
+    };
+    if found.columns != *columns {
+        findings.error(
+            format!(
+                "{} is {}, and {} on {on}, which stands for it, {}",
+                limit.name, limit.definition, found.name, found.definition
+            ),
+            "make them unique on the same columns, or leave the name out of [table.constraints]",
+        );
+    }
 }
 
 /// What a foreign key does on DELETE and UPDATE, and when, must be what the other one does.
@@ -267,13 +306,7 @@ pub(super) async fn repeated(
             .filter(|limit| [b'u', b'i'].contains(&limit.kind))
     };
     for limit in uniques().filter(|limit| !limit.plain && !named(limit)) {
-        findings.warning(
-            format!(
-                "the rule file does not say what stands for {}: {}",
-                limit.name, limit.definition
-            ),
-            "name it in [table.constraints]: ON CONFLICT DO NOTHING skips what it refuses, and fails of what the rule file does not know",
-        );
+        unsaid(limit, findings);
     }
     let found: Vec<(String, BTreeSet<String>)> = all
         .iter()

@@ -1,11 +1,9 @@
 //! What must hold before a step, as a table; each gate that is not met names what settles it.
 
-use rewrite_rules::lens::{quote_ident, quote_literal};
-use rewrite_rules::{Lens, Migration, Phase, RuleSet};
+use rewrite_rules::{Migration, Phase, RuleSet};
 use tokio_postgres::Client;
-use tokio_postgres::error::SqlState;
 
-use super::bake;
+use super::{bake, referred, sequences};
 use crate::backfill::state::{self, Direction, State};
 use crate::check;
 use crate::config;
@@ -27,6 +25,8 @@ enum Condition {
     SequencesAhead,
     /// The rule file is of these tables, and their rows can be mapped.
     Checked,
+    /// Where unified's failures are told, what its foreign keys refer to is copied.
+    Referred,
     /// Every role that may use legacy may use unified.
     Rights,
     /// No foreign key refers to legacy.
@@ -50,16 +50,23 @@ enum Condition {
 fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
     use Condition::{
         BackfillComplete, Checked, Covered, FallbackFree, ForeignKeysTurned, LedgerEmpty,
-        LegacyCurrent, NobodyAround, Rights, SequencesAhead, TablesExist, UnifiedCurrent,
+        LegacyCurrent, NobodyAround, Referred, Rights, SequencesAhead, TablesExist, UnifiedCurrent,
         Unwritten, Verified,
     };
     use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
     match (from, to) {
         // A write reads its row back and writes both tables as its client's role.
         (LegacyOnly, DualWrite) => &[TablesExist, Checked, Rights, Covered],
-        (DualWrite, ShadowRead) => &[Checked, Rights, Covered],
+        (DualWrite, ShadowRead) => &[Checked, Referred, Rights, Covered],
         // From here on a stale unified row would be served, to whoever may read it.
-        (ShadowRead, DualRead) => &[Checked, LedgerEmpty, UnifiedCurrent, Rights, Covered],
+        (ShadowRead, DualRead) => &[
+            Checked,
+            LedgerEmpty,
+            UnifiedCurrent,
+            Referred,
+            Rights,
+            Covered,
+        ],
         // And from here on a missing one would be missed.
         (DualRead, UnifiedRead) => &[
             Checked,
@@ -118,8 +125,9 @@ pub async fn gates(
             }
             Condition::Unwritten => around::unwritten(client, migration, from).await?,
             Condition::NobodyAround => direct::unseen(client, migration).await?,
-            Condition::SequencesAhead => sequences_ahead(client, migration).await?,
+            Condition::SequencesAhead => sequences::ahead(client, migration).await?,
             Condition::Checked => checked(client, (rules, migration), (from, to)).await?,
+            Condition::Referred => referred::copied(client, rules, migration, to).await?,
             Condition::Rights => rights::rights(client, migration, to).await?,
             Condition::ForeignKeysTurned => neighbours::foreign_keys(client, migration).await?,
             Condition::LegacyCurrent => {
@@ -326,93 +334,6 @@ async fn verified(
         found,
         settle,
     })
-}
-
-pub(super) async fn sequences_ahead(
-    client: &Client,
-    migration: &Migration,
-) -> Result<Gate, ControlError> {
-    let sql = || ControlError::sql("look at the sequences");
-    let mut behind = Vec::new();
-    let mut settle = Vec::new();
-    let mut ahead = 0;
-    for lens in &migration.tables {
-        for (table, column) in filled_columns(client, lens).await? {
-            let quoted = quote_ident(&column);
-            let row = client
-                .query_one("SELECT pg_get_serial_sequence($1, $2)", &[&table, &column])
-                .await
-                .map_err(sql())?;
-            let Some(sequence) = row.get::<_, Option<String>>(0) else {
-                continue; // filled by the application or by a uuid: nothing to run into
-            };
-            let row = client
-                .query_one(
-                    &format!(
-                        "SELECT coalesce((SELECT max({quoted}) FROM {table}), 0)::bigint \
-                         > CASE WHEN is_called THEN last_value ELSE last_value - 1 END \
-                         FROM {sequence}"
-                    ),
-                    &[],
-                )
-                .await;
-            let row = match row {
-                Ok(row) => row,
-                Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-                    behind.push(format!("this role must not look at {sequence}"));
-                    settle.push(
-                        "`crossfade prepare --grants-for ROLE` prints what it needs".to_owned(),
-                    );
-                    continue;
-                }
-                Err(error) => return Err(sql()(error)),
-            };
-            if row.get(0) {
-                behind.push(format!("{sequence} is behind {table}.{quoted}"));
-                settle.push(format!(
-                    "SELECT setval({}, (SELECT max({quoted}) FROM {table}))",
-                    quote_literal(&sequence)
-                ));
-            } else {
-                ahead += 1;
-            }
-        }
-    }
-    Ok(Gate {
-        name: "sequences",
-        met: behind.is_empty(),
-        found: match (behind.is_empty(), ahead) {
-            (true, 0) => "no key column has one".to_owned(),
-            (true, _) => "ahead of the ids in use".to_owned(),
-            (false, _) => behind.join("; "),
-        },
-        settle: settle.join("; "),
-    })
-}
-
-/// The unified columns that a lens fills with ids: the key of a derived one; a written one may
-/// fill any column.
-async fn filled_columns(
-    client: &Client,
-    lens: &Lens,
-) -> Result<Vec<(String, String)>, ControlError> {
-    if lens.is_row_for_row() {
-        let table = lens.unified.sql();
-        let keys = lens.key_columns();
-        return Ok(keys.map(|c| (table.clone(), c.unified.clone())).collect());
-    }
-    let tables: Vec<String> = lens.unified_tables().iter().map(|t| t.sql()).collect();
-    let rows = client
-        .query(
-            "SELECT t.name, a.attname::text FROM unnest($1::text[]) AS t (name) \
-             JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.name) \
-             WHERE a.attnum > 0 AND NOT a.attisdropped \
-             AND pg_get_serial_sequence(t.name, a.attname) IS NOT NULL ORDER BY 1, 2",
-            &[&tables],
-        )
-        .await
-        .map_err(ControlError::sql("look at the sequences"))?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Whether the side that missed writes has what it missed: copied since, and found to be the same.

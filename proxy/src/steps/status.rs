@@ -4,7 +4,7 @@ use rewrite_rules::{Migration, Phase, RuleSet};
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use super::{bake, gates};
+use super::{bake, sequences};
 use crate::backfill::state::{self, Direction, Progress};
 use crate::control::around::{self, Around};
 use crate::control::direct::{self, DirectWriter};
@@ -169,7 +169,7 @@ async fn ahead(
             }
         }
     }
-    status.sequences = Some(gates::sequences_ahead(client, migration).await?);
+    status.sequences = Some(sequences::ahead(client, migration).await?);
     Ok(())
 }
 

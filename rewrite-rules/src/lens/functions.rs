@@ -95,7 +95,11 @@ impl Lens {
         }
         self.hidden_rows().hash(&mut hasher);
         match &self.kind {
-            Kind::Columns(_) | Kind::InPlace(_) => self.put_from("x").hash(&mut hasher),
+            Kind::Columns(_) => {
+                self.put_from("x").hash(&mut hasher);
+                self.constraints.hash(&mut hasher);
+            }
+            Kind::InPlace(_) => self.put_from("x").hash(&mut hasher),
             Kind::Steps(written) => {
                 for step in written.put.iter().chain(&written.remove) {
                     step.name.hash(&mut hasher);

@@ -25,6 +25,8 @@ pub(crate) enum Work {
     RemoveLegacy,
     /// Legacy rows of hidden unified rows.
     HideLegacy,
+    /// Unified rows that an INSERT … ON CONFLICT DO NOTHING has passed over.
+    Skipped,
     /// All rows, on both sides.
     Truncate,
     /// All unified rows that legacy readers see, once nobody writes legacy any more.
@@ -32,7 +34,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    pub(super) const ALL: [Work; 9] = [
+    pub(super) const ALL: [Work; 10] = [
         Work::Put,
         Work::Remove,
         Work::Rekey,
@@ -40,6 +42,7 @@ impl Work {
         Work::RekeyLegacy,
         Work::RemoveLegacy,
         Work::HideLegacy,
+        Work::Skipped,
         Work::Truncate,
         Work::Empty,
     ];
@@ -53,6 +56,7 @@ impl Work {
             Work::RekeyLegacy => "rekey_legacy",
             Work::RemoveLegacy => "remove_legacy",
             Work::HideLegacy => "hide_legacy",
+            Work::Skipped => "skipped",
             Work::Truncate => "truncate",
             Work::Empty => "empty",
         }

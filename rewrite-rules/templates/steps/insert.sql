@@ -1,7 +1,7 @@
 {#-
 Images in the client's order, which is that of its RETURNING. With ON CONFLICT DO NOTHING a row is skipped that the
-legacy table would not have taken; one that only unified does not take is an error, or it would be lost in silence. With
-a target that is not the key (`cf_arbiter`) that is looked at before the key is.
+legacy table would not have taken; one that only unified does not take, or for a row that legacy readers do not see, is an
+error, or it would be lost in silence. With a target that is not the key (`cf_arbiter`) that is looked at before the key is.
 -#}
 {%- import "steps/references.sql" as references -%}
 {%- import "steps/rows.sql" as rows -%}
@@ -32,7 +32,9 @@ BEGIN
         cf_now := {{ f.lens.call(Call::InsertOne, "cf_image, cf_mirror") }};
       EXCEPTION WHEN unique_violation THEN
         GET STACKED DIAGNOSTICS cf_constraint = CONSTRAINT_NAME;
-        IF cf_constraint = ANY (cf_skip) THEN CONTINUE; END IF;
+        IF cf_constraint = ANY (cf_skip) THEN
+          {{- rows::look_skipped(f, "cf_now") }}
+        END IF;
         {{- rows::look(f, "cf_now") }}
         IF cf_arbiter IS NULL OR cf_now IS NULL THEN RAISE; END IF;
         CONTINUE;

@@ -46,6 +46,24 @@ One row of the client's: what it is given as, the locks that it needs, and how i
     END IF;
 {%- endmacro %}
 
+{# The row that a constraint of `cf_skip` kept `cf_image` out for, as legacy readers see it. If they see none, it is none
+   of theirs, and the image is not to be passed over; unless nobody knows the constraint's columns. #}
+{% macro look_skipped(f, into) %}
+          IF cf_constraint = {{ f.key().name() }} THEN
+            {{ f.read_of("cf_image") }} INTO {{ into }};
+          {%- for unique in f.uniques() %}
+          ELSIF cf_constraint IN ({{ unique.names() }}) THEN
+            {{ unique.look("cf_image") }} INTO {{ into }};
+          {%- endfor %}
+          ELSE CONTINUE;
+          END IF;
+          CONTINUE WHEN FOUND;
+          IF current_setting('transaction_isolation') <> 'read committed' THEN
+            {{- serialize("'A row with these values came after this transaction''s snapshot; run it again.'") }}
+          END IF;
+          RAISE;
+{%- endmacro %}
+
 {# `cf_now`: the row of `cf_old` as it is under its locks, which the statement may have taken before it computed the new
    values (`cf_held`). One that is gone is skipped, as by any UPDATE or DELETE that waited for it; one that has changed
    fails a statement that could not look at its condition again (`cf_strict`). #}

@@ -39,6 +39,7 @@ const FUNCTIONS: &[(&str, Callers)] = &[
     ("put_legacy_", Callers::Writers),
     ("remove_legacy_", Callers::Writers),
     ("hide_legacy_", Callers::Writers),
+    ("skipped_", Callers::Writers),
     ("keep_last_", Callers::Writers),
     ("may_write_", Callers::Writers),
     ("put_one_", Callers::Writers),

@@ -2,7 +2,8 @@
 
 use askama::Template;
 
-use crate::lens::{Callers, Function, Lens, WhenHidden, Work, list, quote_ident};
+use crate::failure::Failure;
+use crate::lens::{Callers, Function, Lens, WhenHidden, Work, list, quote_ident, quote_literal};
 
 /// From legacy to unified: `put`, `remove` and `rekey`.
 #[derive(Template)]
@@ -55,6 +56,23 @@ struct HideLegacy<'a> {
     lens: &'a Lens,
 }
 
+/// Within unified.
+#[derive(Template)]
+#[template(path = "columns/skipped.sql", escape = "none")]
+struct Skipped<'a> {
+    name: String,
+    lens: &'a Lens,
+    row: &'static str,
+    /// As literals: names of unified constraints, of the key's columns, whether legacy readers see a row, the table.
+    named: String,
+    key: String,
+    shown: String,
+    table: String,
+    relation: String,
+    schema: String,
+    hidden: String,
+}
+
 impl Lens {
     pub(super) fn functions_by_columns(&self) -> Vec<Function> {
         let guarded = self.guarded_functions();
@@ -73,6 +91,7 @@ impl Lens {
             Work::RekeyLegacy => RekeyLegacy { name, lens }.to_string(),
             Work::RemoveLegacy => RemoveLegacy { name, lens }.to_string(),
             Work::HideLegacy => HideLegacy { name, lens }.to_string(),
+            Work::Skipped => self.skipped(name).to_string(),
             Work::Truncate => return self.truncate(&self.remove_all()),
             Work::Empty => return self.empty(&self.remove_all()),
         };
@@ -81,6 +100,39 @@ impl Lens {
             ddl,
             callers: Callers::Writers,
         }
+    }
+
+    fn skipped(&self, name: String) -> Skipped<'_> {
+        let texts = |names: Vec<&str>| {
+            let literals: Vec<String> = names.into_iter().map(quote_literal).collect();
+            format!("ARRAY[{}]::text[]", literals.join(", "))
+        };
+        let mut key: Vec<&str> = self.key_columns().map(|c| c.unified.as_str()).collect();
+        key.sort_unstable();
+        let named = self.constraints.iter();
+        let shown = self.visible_condition(Self::ROW);
+        Skipped {
+            name,
+            lens: self,
+            row: Self::ROW,
+            named: texts(named.map(|(_, unified)| unified.as_str()).collect()),
+            key: texts(key),
+            shown: quote_literal(&shown.unwrap_or_else(|| "true".to_owned())),
+            table: quote_literal(&self.unified.sql()),
+            relation: quote_literal(&self.unified.name),
+            schema: quote_literal(&self.unified.schema),
+            hidden: quote_literal(Failure::Hidden.said()),
+        }
+    }
+
+    /// A condition that is an error if one of the rows in a relation, called by unified's names, was passed over for
+    /// another reason than the legacy table would have.
+    pub(crate) fn skipped_call(&self, relation: &str, has_target: bool) -> String {
+        format!(
+            "(SELECT {}(array_agg(jsonb_populate_record(NULL::{}, to_jsonb(cf_p))), {has_target}) FROM {relation} AS cf_p)",
+            self.function_name(Work::Skipped),
+            self.unified,
+        )
     }
 
     /// The put of those images in a relation that unified has no row for, by a statement of its own behind

@@ -2,13 +2,11 @@
 
 use anyhow::Context;
 use crossfade_testbed::Postgres;
-use crossfade_tests::estate::{BY_STEPS, Estate, ROLES, Role};
-use crossfade_tests::generate::{self, Case, Choices, Statement};
+use crossfade_tests::estate::Estate;
+use crossfade_tests::generate::{self, Case, Choices};
 use crossfade_tests::sides::{self, Sides};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
-
-use super::compare::{Failure, Limit};
 
 /// One of each kind of edge row.
 const AGENTS: u32 = 115;
@@ -165,90 +163,5 @@ impl Subject {
                 "at REPEATABLE READ nothing can tell whether unique constraint",
             ],
         }
-    }
-
-    /// The limit that an answer to the last of some statements is an instance of.
-    pub fn limit(
-        self,
-        phase: Phase,
-        statements: &[&Statement],
-        wanted: &[String],
-        got: &[String],
-    ) -> Option<Limit> {
-        let (Subject::Estate(estate), Some(last)) = (self, statements.last()) else {
-            return None;
-        };
-        let (wanted, got) = (Failure::of(wanted), Failure::of(got));
-        let is = |sqlstate: &str| got.as_ref().is_some_and(|failure| failure.is(sqlstate));
-        let becomes = |role: &&Role| {
-            let set = format!("SET ROLE {}", role.name);
-            statements.iter().any(|statement| statement.sql == set)
-        };
-        let role = ROLES.iter().find(becomes);
-        let same_key = |failure: &Failure| {
-            let key = failure.told.rsplit(" | ").next().map(str::to_owned);
-            failure.is("23503").then_some(key)
-        };
-        let of_one = |failure: &Option<Failure<'_>>| failure.as_ref().and_then(same_key);
-        // At the end of a transaction a row that was written and the row that it refers to both have their say.
-        let ends = last.sql.starts_with("COMMIT") || last.sql.starts_with("SET CONSTRAINTS");
-        if ends && of_one(&got).is_some() && of_one(&got) == of_one(&wanted) {
-            return Some(Limit::Apart);
-        }
-        // A role with less than it needs is denied more, never less.
-        if is("42501") && role.is_some_and(|role| !role.settled) {
-            return Some(Limit::Apart);
-        }
-        // The row that it refers to is locked as if its key changed, or another key's change was waited for.
-        let repeatable = |statement: &&Statement| statement.sql.contains("REPEATABLE READ");
-        let refers = last.sql.contains("tenants") && statements.iter().any(repeatable);
-        if is("40001") && (refers || last.sql.contains("SET id")) {
-            return Some(Limit::Apart);
-        }
-        // Whoever is put is locked as if its key changed: a cycle where PostgreSQL has none.
-        if is("40P01") && (phase.writes_both() || estate.name == BY_STEPS.name) {
-            return Some(Limit::Apart);
-        }
-        let leads = phase >= Phase::UnifiedRead;
-        // The place of a value in ON CONFLICT DO UPDATE that its column does not take.
-        let conflicts = last.sql.contains("DO UPDATE SET") && leads;
-        if conflicts && is("22") && wanted.as_ref().is_some_and(|failure| failure.is("22")) {
-            return Some(Limit::Apart);
-        }
-        // Of two errors in values either may be told.
-        let values = last
-            .constructs
-            .iter()
-            .filter(|c| c.starts_with("no room"))
-            .count();
-        let of_values = |failure: &Failure| failure.is("22") || failure.is("23");
-        let both = got.as_ref().is_some_and(of_values) && wanted.as_ref().is_some_and(of_values);
-        if values > 1 && both {
-            return Some(Limit::Apart);
-        }
-        // What is left of the table is rows, of which something may be pending.
-        let emptied = last.sql.starts_with("TRUNCATE") && phase >= Phase::UnifiedOnly;
-        if emptied && got.is_none() && wanted.as_ref().is_some_and(|w| w.is("55006")) {
-            return Some(Limit::Apart);
-        }
-        // Of two errors: what a column may not be set to, and a parameter that nothing uses.
-        if is("428C9") && wanted.as_ref().is_some_and(|w| w.is("42P18")) {
-            return Some(Limit::Apart);
-        }
-        // An action of a foreign key that lenses see to is done with the rights of whoever deletes or moves; up to
-        // shadow_read a failure of it is recorded.
-        let acts = ["key change", "DELETE"];
-        let acts = acts.iter().any(|word| last.constructs.contains(word))
-            || last.sql.starts_with("DELETE FROM houses");
-        let recorded = matches!(phase, Phase::DualWrite | Phase::ShadowRead);
-        let alone = role.is_some_and(|role| role.name == "estate_landlord");
-        if estate.name == BY_STEPS.name && alone && acts && (is("42501") || recorded) {
-            return Some(Limit::Apart);
-        }
-        // Of two errors: a constant that is no such value is found as it is planned.
-        if is("42501") && wanted.is_some_and(|failure| failure.is("22")) {
-            return Some(Limit::Apart);
-        }
-        None
     }
 }

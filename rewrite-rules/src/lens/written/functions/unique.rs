@@ -7,12 +7,14 @@
 use super::Functions;
 use super::image::field_type;
 use crate::lens::guarded::Guarded;
-use crate::lens::{LegacyColumn, Unique, all_of, quote_ident, quote_literal};
+use crate::lens::{LegacyColumn, Unique, all_of, list, quote_ident, quote_literal};
 
 /// Columns that tell the rows of the legacy table apart.
 pub(super) struct Distinct<'a> {
     f: &'a Functions<'a>,
     constraint: String,
+    /// The unified constraint.
+    stands_for_it: Option<String>,
     /// With what they are read from.
     columns: Vec<(&'a LegacyColumn, &'a str)>,
 }
@@ -61,7 +63,9 @@ impl Functions<'_> {
     }
 
     fn unique(&self, unique: &Unique) -> Distinct<'_> {
-        self.distinct(unique.name.clone(), &unique.columns)
+        let mut distinct = self.distinct(unique.name.clone(), &unique.columns);
+        distinct.stands_for_it.clone_from(&unique.unified);
+        distinct
     }
 
     fn distinct(&self, constraint: String, columns: &[usize]) -> Distinct<'_> {
@@ -70,6 +74,7 @@ impl Functions<'_> {
         Distinct {
             f: self,
             constraint,
+            stands_for_it: None,
             columns: columns
                 .map(|&at| (&self.lens.columns[at], read[at].as_str()))
                 .collect(),
@@ -93,6 +98,12 @@ impl Distinct<'_> {
         let columns = self.columns.iter();
         let all: Vec<String> = columns.map(|(column, _)| each(column)).collect();
         all.join(between)
+    }
+
+    /// Literals: what errors may call it.
+    pub fn names(&self) -> String {
+        let names = std::iter::once(&self.constraint).chain(&self.stands_for_it);
+        list(names.map(|name| quote_literal(name)))
     }
 
     /// The constraint's name as a literal.

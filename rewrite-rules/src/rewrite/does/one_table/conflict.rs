@@ -19,7 +19,8 @@
 //! ```
 //!
 //! A conflict with a unified row that legacy readers cannot see is an error: the
-//! client must neither change that row nor believe that nothing was there.
+//! client must neither change that row nor believe that nothing was there. What DO NOTHING has passed over is looked at
+//! behind it (`templates/columns/skipped.sql`).
 
 use super::OneTable;
 use crate::bind::{Kind, Referent, column_refs};

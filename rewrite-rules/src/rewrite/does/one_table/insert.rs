@@ -13,7 +13,7 @@
 
 use super::OneTable;
 use crate::legend::query;
-use crate::lens::{LegacyColumn, Lens, quote_ident};
+use crate::lens::{LegacyColumn, Lens, list, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::first_of_value;
 use crate::rewrite::says::given::{part, result};
@@ -27,6 +27,8 @@ pub(super) struct Put<'s> {
     pub column: Option<&'s LegacyColumn>,
     pub target: Output,
     pub value: String,
+    /// It goes into all of a column.
+    is_whole: bool,
 }
 
 impl Put<'_> {
@@ -69,13 +71,54 @@ impl<'a> OneTable<'_, '_, 'a> {
             };
         });
         statement.own(" FROM ");
-        self.images(&mut statement, source)?;
+        let looks = self.may_pass_over();
+        if looks {
+            let mut given = Output::default();
+            given.own("SELECT * FROM ");
+            self.images(&mut given, source)?;
+            composer.once(query::GIVEN, given);
+            statement.own(&format!(
+                "{} AS {}",
+                composer.name(query::GIVEN),
+                Lens::IMAGE
+            ));
+        } else {
+            self.images(&mut statement, source)?;
+        }
         let source: &Source<'_> = source;
         self.count(&mut composer, source, columns.len());
         if self.write.clauses.insert.conflict.is_some() {
             self.conflict(&mut statement, source)?;
         }
-        Ok(self.finish_insert(composer, statement, source))
+        if looks {
+            composer.call(self.passed_over(&composer, &puts));
+        }
+        Ok(self.finish_insert(composer, statement, source, looks))
+    }
+
+    /// Whether ON CONFLICT DO NOTHING may pass over a row for what the legacy table does not have: a unique index, where
+    /// it names none, or a row that legacy readers do not see.
+    fn may_pass_over(&self) -> bool {
+        let conflict = self.scope.statement.get("on_conflict_clause");
+        let hides = self.lens.visible_condition(Lens::ROW).is_some();
+        let does_nothing = conflict.exists() && conflict.list("target_list").is_empty();
+        does_nothing && (!conflict.get("infer").exists() || hides)
+    }
+
+    /// A condition that looks at the images that were not inserted.
+    fn passed_over(&self, composer: &Composer, puts: &[Put<'_>]) -> String {
+        let (given, new) = (composer.name(query::GIVEN), composer.name(query::NEW));
+        let whole = puts.iter().filter(|put| put.is_whole);
+        let values = whole.map(|put| format!("{} AS {}", put.value, put.target.sql));
+        let passed_over = format!(
+            "(SELECT {} FROM {given} AS {image} WHERE NOT EXISTS (SELECT FROM {new} AS cf_r WHERE {}))",
+            list(values),
+            self.lens.key_join("cf_r", Lens::IMAGE),
+            image = Lens::IMAGE,
+        );
+        let conflict = self.scope.statement.get("on_conflict_clause");
+        self.lens
+            .skipped_call(&passed_over, conflict.get("infer").exists())
     }
 
     fn finish_insert(
@@ -83,10 +126,22 @@ impl<'a> OneTable<'_, '_, 'a> {
         mut composer: Composer,
         mut statement: Output,
         source: &Source<'_>,
+        looks: bool,
     ) -> Composed {
         let loses = self.lens.may_lose(self.lens.columns.iter());
-        if !self.mirrors() && self.write.clauses.returning.is_none() && !loses {
+        let only_counts = !self.mirrors() && self.write.clauses.returning.is_none() && !loses;
+        if only_counts && !looks {
             return composer.end(statement, Answer::default());
+        }
+        if only_counts {
+            // Whoever may insert may not be able to read all of it.
+            let alias = &self.write.alias;
+            let keys = self.lens.unified_key();
+            let keys = keys.iter().map(|key| format!("{alias}.{key}"));
+            statement.own(&format!(" RETURNING {}", list(keys)));
+            composer.query(query::NEW, statement);
+            let new = composer.name(query::NEW);
+            return composer.select(self.write, source, &new);
         }
         statement.own(&format!(" RETURNING {}.*", self.write.alias));
         composer.query(query::NEW, statement);
@@ -134,6 +189,7 @@ impl<'a> OneTable<'_, '_, 'a> {
                     column: None,
                     target: target.text,
                     value: image(&part(at)),
+                    is_whole: false,
                 }
             });
             let before = puts.len();
@@ -144,6 +200,7 @@ impl<'a> OneTable<'_, '_, 'a> {
                     column: Some(column),
                     target: quote_ident(&column.unified).into(),
                     value: column.put_value(&value.unwrap_or_else(|| image(&column.name))),
+                    is_whole: true,
                 });
             }
         }
@@ -151,6 +208,7 @@ impl<'a> OneTable<'_, '_, 'a> {
             column: None,
             target: quote_ident(&constant.unified).into(),
             value: constant.sql.clone(),
+            is_whole: true,
         }));
         puts
     }
