@@ -6,3 +6,4 @@ pub mod attached;
 pub mod follow;
 pub mod shadow;
 mod statements;
+mod tenants;

@@ -65,6 +65,13 @@ pub(crate) fn at_time_zone(text: &str) -> Option<String> {
     }
 }
 
+/// Whether a text is one query and nothing else.
+pub(crate) fn one_query(text: &str) -> Result<(), String> {
+    let mut parser = parser(text)?;
+    parser.parse_query().map_err(|error| said(&error))?;
+    ended(&mut parser)
+}
+
 /// `schema.name(argument, …)`: the name, and the arguments' names.
 pub(crate) fn signature(text: &str) -> Option<(TableName, Vec<String>)> {
     let (name, arguments) = text.strip_suffix(')')?.split_once('(')?;

@@ -32,7 +32,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// `advance` and `rollback` differ in the direction only.
 pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags)?;
+    let target = Target::load(&args.of.flags).await?;
     let options = Options {
         direction,
         force: args.reason.clone().filter(|_| args.force),

@@ -1,7 +1,7 @@
 //! What every later phase will make of the statements that were seen: rewritten, and accepted by
 //! the server, or refused, and why. Known before the first step is taken.
 
-use rewrite_rules::{Phase, Refusal, RuleSet, SearchPath, ServerVersion, Verdict};
+use rewrite_rules::{Phase, Refusal, RuleSet, ServerVersion, Verdict};
 use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -148,7 +148,7 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) 
     if !rules.must_read(statement.as_bytes()) {
         return Outcome::Passes;
     }
-    let reading = rules.rewrite(statement, SearchPath::AsDeclared);
+    let reading = rules.rewrite(statement, rules.path_of(None));
     let asked = server.and_then(|_| rewrite_rules::shape(statement));
     let asked = asked.as_deref();
     if let (Verdict::Rewritten(rewritten), Some(server)) = (&reading.verdict, server)
@@ -181,7 +181,7 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) 
         Verdict::Rewritten(rewritten) => match server.zip(asked) {
             // Several statements cannot be prepared; they are our own four around a COPY.
             Some((server, asked)) if rewritten.answers.len() == 1 => {
-                let of_shape = rules.rewrite(asked, SearchPath::AsDeclared);
+                let of_shape = rules.rewrite(asked, rules.path_of(None));
                 match &of_shape.verdict {
                     Verdict::Rewritten(rewritten) => {
                         accepted(server.client, asked, &rewritten.sql).await

@@ -2,6 +2,7 @@
 
 mod commands;
 mod grouped;
+mod tenants;
 mod words;
 
 use crate::lens::Work;

@@ -320,16 +320,12 @@ impl<'a> Unified<'_, 'a> {
     }
 
     fn key_of(&self, old: &str) -> String {
-        let keys: Vec<String> = self
-            .lens
-            .key_columns()
-            .enumerate()
-            .map(|(index, column)| {
-                let value = column.put_value(&format!("{old}.cf_k{}", index + 1));
-                format!("{}.{} = {value}", Lens::ROW, quote_ident(&column.unified))
-            })
-            .collect();
-        keys.join(" AND ")
+        let keys = self.lens.key_columns().enumerate().map(|(index, column)| {
+            let value = column.put_value(&format!("{old}.cf_k{}", index + 1));
+            format!("{}.{} = {value}", Lens::ROW, quote_ident(&column.unified))
+        });
+        let own = self.lens.is_of_tenant(Lens::ROW).into_iter();
+        own.chain(keys).collect::<Vec<_>>().join(" AND ")
     }
 
     /// The unified statement, then the legacy half and the client's RETURNING list.

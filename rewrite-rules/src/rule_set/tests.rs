@@ -202,8 +202,8 @@ fn what_is_kept_of_texts_takes_a_bounded_amount_of_memory() {
         let reading = Reading::new(Verdict::PassThrough, SessionEffects::default());
         rules.keep_reading(&text, SearchPath::AsDeclared, Arc::new(reading));
     }
-    assert!(rules.readings[0].len() > 100, "{}", rules.readings[0].len());
-    assert!(rules.readings[0].weight() <= KEPT_BYTES_MAX);
+    assert!(rules.kept.readings[0].len() > 100, "{}", rules.kept.readings[0].len());
+    assert!(rules.kept.readings[0].weight() <= KEPT_BYTES_MAX);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod merge;
 mod references;
 mod rekey;
 mod steps;
+mod tenants;
 mod types;
 mod upsert;
 mod user_settings;
