@@ -223,15 +223,6 @@ pub(crate) fn context_apart(table: &str) -> Refusal {
     )
 }
 
-/// The tenants were not asked for yet.
-pub(crate) fn tenants_unknown() -> Refusal {
-    refusal(
-        NOT_NOW,
-        "it is not known yet which tenants there are, whose tables crossfade is migrating".to_owned(),
-        "They are asked for once a second, by the rule file's `tenants`; the log says why that fails.",
-    )
-}
-
 pub(crate) fn many_tenants(max: usize) -> Refusal {
     refusal(
         TOO_LARGE,

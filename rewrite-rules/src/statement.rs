@@ -50,6 +50,15 @@ impl Names {
     }
 }
 
+/// Those of the first.
+impl From<u64> for Names {
+    fn from(bits: u64) -> Names {
+        let mut names = Names::NONE;
+        names.0[0] = bits;
+        names
+    }
+}
+
 /// The places of those that are set.
 impl FromIterator<usize> for Names {
     fn from_iter<I: IntoIterator<Item = usize>>(places: I) -> Names {

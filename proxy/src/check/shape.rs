@@ -555,8 +555,10 @@ async fn keys(
         ),
         (
             lens.unified.sql(),
-            lens.key_columns()
-                .map(|c| c.unified.clone())
+            lens.discriminator()
+                .map(|own| own.column.clone())
+                .into_iter()
+                .chain(lens.key_columns().map(|c| c.unified.clone()))
                 .collect::<Vec<_>>(),
         ),
     ];

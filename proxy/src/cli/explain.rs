@@ -82,8 +82,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let rules = match (rules.has_tenants(), args.tenant) {
         (true, Some(tenant)) => rules.with_tenants(vec![tenant]),
-        (true, None) => bail!("the rules are for tenants: expected --tenant SCHEMA=VALUE"),
-        (false, None) => rules,
+        (_, None) => rules,
         (false, Some(_)) => bail!("the rules have no tenants: expected no --tenant"),
     };
     let marks = if std::io::stdout().is_terminal() {

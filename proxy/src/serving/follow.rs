@@ -55,7 +55,7 @@ pub async fn begin(shared: &Shared) {
     };
     let generation = shared.generations.current();
     if generation.rules().has_tenants() {
-        // Until they are known, statements on their tables are refused.
+        // As long as they are not known, statements on their tables are refused.
         tenants::Following::default().look(shared).await;
     }
     let generation = shared.generations.current();

@@ -105,7 +105,7 @@ fn shared(table: &TableRef<'_>, phase: Phase) -> Result<(), Refusal> {
 
 /// The statement that tells row security whose rows a tenant's table has, where the rule file names a setting for that.
 /// For the transaction only: a later one may be another tenant's.
-pub(super) fn context(found: &ManagedRef<'_>) -> Option<String> {
+pub(in crate::rewrite) fn context(found: &ManagedRef<'_>) -> Option<String> {
     let listed = found.managed.migration.tenants.as_ref()?;
     let setting = listed.context.as_ref()?;
     let value = found.managed.lens.discriminator()?.value.as_ref()?;

@@ -210,9 +210,6 @@ impl RuleSet {
         (text, path): (&str, SearchPath),
         read: impl Fn(&RuleSet, SearchPath) -> Arc<Reading>,
     ) -> Arc<Reading> {
-        if tenants.unknown && self.may_name(text.as_bytes()) {
-            return refused(refuse::tenants_unknown());
-        }
         let mut named = tenants.named_in(text);
         if named.len() > NAMED_MAX {
             return refused(refuse::many_tenants(NAMED_MAX));

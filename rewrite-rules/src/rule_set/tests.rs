@@ -11,6 +11,7 @@ mod dependents;
 mod forms;
 mod locks;
 mod references;
+mod tenants;
 mod written;
 
 const RIGHT: &str = include_str!("../../rules/iso_agents.toml");

@@ -145,6 +145,111 @@ async fn the_tenant_follows_the_path_however_it_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_is_made_while_others_are_migrated_is_one_of_them_without_a_reload() {
+    let twin = Twin::start_as_owner(TENANTS).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.carry_to(Phase::DualRead).await.unwrap();
+    let initech = "SET search_path = 'initech', 'public'";
+    let department = "INSERT INTO employees_department (id, created_at, updated_at, is_deleted, is_active, name, code, description, \
+        cost_center) VALUES ('d0000000-0000-4000-8000-0000000000c1', '2025-01-01Z', '2025-01-01Z', false, true, 'Sales', 'SALES', '', '')";
+    for sql in [
+        "SET search_path = 'public'",
+        "INSERT INTO tenants_tenant VALUES ('00000000-0000-4000-8000-0000000000c0', 'initech', 'Initech', 'initech')",
+        "CREATE SCHEMA \"initech\"",
+        initech,
+    ] {
+        twin.same(sql).await.unwrap();
+    }
+    twin.direct
+        .batch_execute("INSERT INTO organizations SELECT id, name FROM tenants_tenant WHERE schema_name = 'initech'")
+        .await
+        .unwrap();
+    // No rows before its tables are there, and never those of others.
+    let early = answer(&twin.proxied, "SELECT count(*) FROM employees_department").await;
+    assert!(early.starts_with("55000"), "{early}");
+    twin.same(include_str!("../../data/tenants/tenant.sql")).await.unwrap();
+    until_it_counts(&twin).await;
+    for sql in [
+        department,
+        "SELECT id, code FROM employees_department",
+        ACME,
+        "SELECT code FROM employees_department ORDER BY code",
+        "SELECT code FROM initech.employees_department",
+    ] {
+        twin.same(sql).await.unwrap();
+    }
+    twin.verified(TENANTS.tables / 2 * 3).await;
+    let said = twin.crossfade("advance").await.unwrap();
+    assert!(said.contains("-> unified_read"), "{said}");
+    for sql in [initech, "UPDATE employees_department SET code = 'NEW' RETURNING code", "SELECT * FROM employees_department"] {
+        twin.same(sql).await.unwrap();
+    }
+    twin.verified(TENANTS.tables / 2 * 3).await;
+}
+
+/// Until the tenant in the path is known: proxies look once a second.
+async fn until_it_counts(twin: &Twin) {
+    let look = async {
+        while answer(&twin.proxied, "SELECT count(*) FROM employees_department").await.starts_with("55000") {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(60);
+    tokio::time::timeout(limit, look).await.expect("the tenant counts");
+}
+
+/// The policies of the application that comes: they fail where nobody has said whose rows are meant.
+const WALLED: Case = Case {
+    unified: concat!(
+        include_str!("../../data/tenants/unified.sql"),
+        include_str!("../../data/tenants/row_security.sql")
+    ),
+    ..TENANTS
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_security_is_told_of_the_tenant_in_each_statements_transaction() {
+    let twin = Twin::start_as_owner(WALLED).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.in_every_phase(async |phase| {
+        let p = (phase as usize + 1).to_string();
+        for (path, letter) in [(ACME, "a"), (GLOBEX, "b"), (ACME, "e")] {
+            for sql in [
+                path,
+                "INSERT INTO employees_department (id, created_at, updated_at, is_deleted, is_active, name, code, description, \
+                 cost_center) VALUES ('d{l}000000-0000-4000-8000-00000000000{p}', '2025-01-01Z', '2025-01-01Z', false, true, 'W', 'W{l}{p}', \
+                 '', '') RETURNING code",
+                "UPDATE employees_department SET description = 'walled {p}' WHERE code LIKE 'W%' RETURNING code, description",
+                "SELECT code, description FROM employees_department ORDER BY code",
+                "BEGIN",
+                "SELECT count(*) FROM employees_department",
+                "DELETE FROM employees_department WHERE code = 'W{l}{p}'",
+                "ROLLBACK",
+                "SELECT count(*) FROM employees_department",
+                "PREPARE s AS SELECT code FROM employees_department ORDER BY code",
+                "EXECUTE s",
+                "DEALLOCATE s",
+            ] {
+                let sql = sql.replace("{p}", &p).replace("{l}", letter);
+                twin.same(&sql).await.unwrap_or_else(|error| panic!("{phase}: {error}"));
+            }
+            for (sql, values) in [
+                ("SELECT code FROM employees_department WHERE code <> $1 ORDER BY code", [Some("SALES")]),
+                ("UPDATE employees_department SET description = $1 RETURNING code, description", [Some("bound")]),
+            ] {
+                let asked = twin.same_with(sql, &values).await;
+                asked.unwrap_or_else(|error| panic!("{phase}: {error}"));
+            }
+        }
+        if phase.writes_both() && phase > Phase::DualWrite {
+            twin.verified(TENANTS.tables).await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_tenant_no_row_is_read_or_written_in_any_phase() {
     let twin = Twin::start_as_owner(TENANTS).await.unwrap();
     twin.prepare().await.unwrap();

@@ -212,7 +212,7 @@ fn a_context_is_set_where_unified_rows_are_read_or_written() {
 fn a_rule_file_says_all_that_tenants_need() {
     for (find, replace, expected) in [
         ("tenants = \"SELECT schema_name, id FROM public.tenants\"\n", "", "which tenants there are"),
-        ("tenants = \"SELECT", "tenants = \"DELETE", "expected"),
+        ("SELECT schema_name, id FROM", "DELETE FROM", "expected a SELECT"),
         ("discriminator = \"org integer\"\n", "", "tells the tenants' rows apart"),
         ("org integer", "org integer DEFAULT 1", "expected a column"),
         ("\"{tenant}.staff\"", "\"acme.staff\"", "no table is of a tenant"),
