@@ -49,7 +49,8 @@ pub use rule_set::{
 pub use search_path::Meaning;
 pub use shapes::{shape, statements};
 pub use statement::{
-    Answer, Around, Does, Foreign, Mapped, Named, Names, Needs, OnPrepared, Reading, Refusal, Rename,
-    Rewritten, SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, Verdict, Within,
+    Answer, Around, Does, Foreign, Mapped, Named, Names, Needs, OnPrepared, Reading, Refusal,
+    Rename, Rewritten, SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, Verdict,
+    Within,
 };
 pub use strings::Strings;

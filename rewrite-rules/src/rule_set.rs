@@ -25,8 +25,8 @@ use crate::shapes::Shapes;
 use crate::statement::{Reading, SearchPath};
 use crate::template::Templates;
 use crate::text_functions::WHOLE_SCHEMAS;
-pub use tenants::{ListedBy, NoTenant, TenantId};
 pub(crate) use tenants::Tenants;
+pub use tenants::{ListedBy, NoTenant, TenantId};
 
 /// A rule file's path (for messages) and its text.
 #[derive(Clone, Debug)]
@@ -404,7 +404,10 @@ impl RuleSet {
 
     /// The declared tables that each tenant has, in phases in which their names are not just legacy's.
     pub(crate) fn of_any_tenant(&self) -> impl Iterator<Item = (&Migration, &Lens)> {
-        let migrations = self.declared.iter().filter(|m| m.phase != Phase::LegacyOnly);
+        let migrations = self
+            .declared
+            .iter()
+            .filter(|m| m.phase != Phase::LegacyOnly);
         migrations
             .flat_map(|migration| migration.tables.iter().map(move |lens| (migration, lens)))
             .filter(|(_, lens)| lens.is_of_any_tenant())
@@ -437,7 +440,9 @@ impl RuleSet {
                 };
                 let mut unified = lens.unified_tables().into_iter();
                 let table = unified.find(|table| here && is(table));
-                legacy.into_iter().chain(table.map(|table| found(Side::Unified, table)))
+                legacy
+                    .into_iter()
+                    .chain(table.map(|table| found(Side::Unified, table)))
             })
             .collect()
     }

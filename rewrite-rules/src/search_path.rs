@@ -125,7 +125,10 @@ impl RuleSet {
         if letters.len() > Names::MAX {
             return SearchPath::Unknown;
         }
-        let found = letters.iter().enumerate().filter(|(_, letter)| **letter != b'f');
+        let found = letters
+            .iter()
+            .enumerate()
+            .filter(|(_, letter)| **letter != b'f');
         SearchPath::Finds(found.map(|(at, _)| at).collect())
     }
 

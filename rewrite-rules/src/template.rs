@@ -53,7 +53,9 @@ impl Form {
         let key = match path {
             SearchPath::AsDeclared => form,
             // No text begins so.
-            SearchPath::Unknown | SearchPath::Finds(_) | SearchPath::Tenant { .. } => format!("{HOLE}{path:?}{HOLE}{form}"),
+            SearchPath::Unknown | SearchPath::Finds(_) | SearchPath::Tenant { .. } => {
+                format!("{HOLE}{path:?}{HOLE}{form}")
+            }
         };
         Some(Form { key, constants })
     }

@@ -19,9 +19,9 @@ use super::keep::effect;
 use super::lane::{Act, NONE, Side, Want};
 use super::renewal::too_many;
 use super::sampling::{candidate, is_comparable};
-use super::{context, staging};
 use super::statements::{Portal, Statement};
 use super::{Login, Pin, Reader, ServerReads, Session, ShadowCandidate, Turn, Violation};
+use super::{context, staging};
 use crate::wire::frame::{HEADER_BYTES, Header};
 use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
 
@@ -255,12 +255,12 @@ impl<P: Pin> Session<P> {
             )));
         }
         let text = replacement(&read).unwrap_or(parse.text);
-        let plan = if parse.name.is_empty() && !is_refused(&read) && !staging::is_beside_others(&read)
-        {
-            self.plan(text, parse.types, at_rest)
-        } else {
-            Plan::AsItCame
-        };
+        let plan =
+            if parse.name.is_empty() && !is_refused(&read) && !staging::is_beside_others(&read) {
+                self.plan(text, parse.types, at_rest)
+            } else {
+                Plan::AsItCame
+            };
         let kept = match plan {
             Plan::AsItCame => None,
             Plan::Prepare(number) | Plan::Known(number) => Some(number),

@@ -464,7 +464,8 @@ impl Lens {
         let held = column.has_image(&format!("{row}.{}", quote_ident(&column.unified)))?;
         let visible = self.visible().into_iter();
         let visible = visible.map(|v| format!("({})", v.over(row)));
-        let mut conditions: Vec<String> = self.is_of_tenant(row).into_iter().chain(visible).collect();
+        let mut conditions: Vec<String> =
+            self.is_of_tenant(row).into_iter().chain(visible).collect();
         conditions.push(format!("NOT {held}"));
         Some(format!(
             "SELECT count(*) FROM {} AS {row} {sample} WHERE {}",

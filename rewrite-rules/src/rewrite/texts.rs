@@ -68,7 +68,9 @@ fn managed<'a>(scope: &Scope<'a>, text: &Text<'_>) -> Vec<Managed<'a>> {
     let tables = set.path_names().iter().filter(means);
     let found = tables.flat_map(|table| set.all_managed(Some(&table.schema), &table.name));
     // Under whatever schema: the tenant's may be spelled in escapes.
-    let each = set.of_any_tenant().filter(|(_, lens)| text.says.names_elsewhere(lens));
+    let each = set
+        .of_any_tenant()
+        .filter(|(_, lens)| text.says.names_elsewhere(lens));
     let each = each.map(|(migration, lens)| Managed {
         migration,
         lens,

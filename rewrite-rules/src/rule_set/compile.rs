@@ -15,7 +15,9 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
-use crate::lens::{Columns, Constant, Discriminator, LegacyColumn, Lens, Over, TableName, Visible, WhenHidden};
+use crate::lens::{
+    Columns, Constant, Discriminator, LegacyColumn, Lens, Over, TableName, Visible, WhenHidden,
+};
 use crate::phase::Phase;
 use crate::rule_file::{Instance, RuleFile, TablePart, line_and_column};
 use crate::rule_sql;

@@ -69,7 +69,9 @@ impl Tenants {
         list.dedup_by(|one, other| one.schema == other.schema);
         let schemas: Vec<&str> = list.iter().map(|tenant| tenant.schema.as_str()).collect();
         let finder = (!schemas.is_empty()).then(|| {
-            let finder = AhoCorasick::builder().ascii_case_insensitive(true).build(&schemas);
+            let finder = AhoCorasick::builder()
+                .ascii_case_insensitive(true)
+                .build(&schemas);
             finder.expect("names of 63 bytes are within the automaton's limits")
         });
         let numbered = (0..).zip(&list);
@@ -168,7 +170,12 @@ impl RuleSet {
         let Some(tenant) = tenant else {
             return SearchPath::AsDeclared;
         };
-        let lenses = || self.declared.iter().flat_map(|m| &m.tables).filter(|l| l.is_of_any_tenant());
+        let lenses = || {
+            self.declared
+                .iter()
+                .flat_map(|m| &m.tables)
+                .filter(|l| l.is_of_any_tenant())
+        };
         let shared = |table: &TableName| lenses().any(|lens| lens.unified == *table);
         let names = self.path_names.iter().enumerate();
         let found = names.filter(|(_, table)| !shared(table));
@@ -192,7 +199,9 @@ impl RuleSet {
         };
         let odd = |c: char| c.is_control() || "{}\"'\\,$".contains(c);
         if tenant.schema.is_empty() || tenant.schema.len() > 63 || tenant.schema.contains(odd) {
-            return wrong("its name is no name of a schema, or has quotation marks, braces, commas or the like");
+            return wrong(
+                "its name is no name of a schema, or has quotation marks, braces, commas or the like",
+            );
         }
         if tenant.schema.starts_with("pg_") || tenant.schema == "crossfade" {
             return wrong("the schema is not a tenant's");
@@ -229,10 +238,17 @@ impl RuleSet {
 
     /// The rules for some of the tenants. The declared tables stay among them: they tell which names may be a tenant's.
     fn for_tenants(&self, tenants: &Tenants, named: &[TenantId]) -> RuleSet {
-        let own: Vec<Tenant> = named.iter().filter_map(|id| tenants.get(*id)).cloned().collect();
+        let own: Vec<Tenant> = named
+            .iter()
+            .filter_map(|id| tenants.get(*id))
+            .cloned()
+            .collect();
         let migrations = self.declared.iter().map(|declared| {
             let mut migration = declared.of_tenants(&own);
-            let any = declared.tables.iter().filter(|lens| lens.is_of_any_tenant());
+            let any = declared
+                .tables
+                .iter()
+                .filter(|lens| lens.is_of_any_tenant());
             migration.tables.extend(any.cloned());
             migration
         });

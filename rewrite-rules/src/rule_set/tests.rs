@@ -203,7 +203,11 @@ fn what_is_kept_of_texts_takes_a_bounded_amount_of_memory() {
         let reading = Reading::new(Verdict::PassThrough, SessionEffects::default());
         rules.keep_reading(&text, SearchPath::AsDeclared, Arc::new(reading));
     }
-    assert!(rules.kept.readings[0].len() > 100, "{}", rules.kept.readings[0].len());
+    assert!(
+        rules.kept.readings[0].len() > 100,
+        "{}",
+        rules.kept.readings[0].len()
+    );
     assert!(rules.kept.readings[0].weight() <= KEPT_BYTES_MAX);
 }
 

@@ -101,7 +101,8 @@ impl RuleSet {
                 Whose::Nobodys(schema) => {
                     let lens = self.of_any_tenant().map(|(_, lens)| lens);
                     let shared = |lens: &crate::Lens| {
-                        lens.unified.schema == schema && lens.unified.name == self.path_names[at].name
+                        lens.unified.schema == schema
+                            && lens.unified.name == self.path_names[at].name
                     };
                     if !lens.into_iter().any(shared) {
                         nobodys = true;

@@ -56,9 +56,19 @@ async fn what_django_tenants_sends_is_answered_alike_for_two_tenants() {
         )
     };
     let insert = |id: &str, user: &str, number: &str| {
-        format!("INSERT INTO employees_employee (id, {EMPLOYEE}) VALUES {}", values(id, user, number))
+        format!(
+            "INSERT INTO employees_employee (id, {EMPLOYEE}) VALUES {}",
+            values(id, user, number)
+        )
     };
-    let both = |sql: &str| vec![ACME.to_owned(), sql.to_owned(), GLOBEX.to_owned(), sql.to_owned()];
+    let both = |sql: &str| {
+        vec![
+            ACME.to_owned(),
+            sql.to_owned(),
+            GLOBEX.to_owned(),
+            sql.to_owned(),
+        ]
+    };
     let mut statements = Vec::new();
     for (tenant, letter) in [(ACME, 'a'), (GLOBEX, 'b')] {
         statements.push(tenant.to_owned());
@@ -97,11 +107,22 @@ async fn what_django_tenants_sends_is_answered_alike_for_two_tenants() {
     }
     let upsert = format!(
         "{} ON CONFLICT (employee_id) DO UPDATE SET bio = excluded.bio || employees_employee.bio || '{{p}}' RETURNING bio",
-        insert("ec000000-0000-4000-8000-00000000000{p}", "cc000000-0000-4000-8000-00000000000{p}", "EMP00{p}")
+        insert(
+            "ec000000-0000-4000-8000-00000000000{p}",
+            "cc000000-0000-4000-8000-00000000000{p}",
+            "EMP00{p}"
+        )
     );
     statements.extend(both(&upsert));
     // Its number is there already, in this tenant.
-    statements.extend([ACME.to_owned(), insert("ed000000-0000-4000-8000-00000000000{p}", "cd000000-0000-4000-8000-00000000000{p}", "EMP00{p}")]);
+    statements.extend([
+        ACME.to_owned(),
+        insert(
+            "ed000000-0000-4000-8000-00000000000{p}",
+            "cd000000-0000-4000-8000-00000000000{p}",
+            "EMP00{p}",
+        ),
+    ]);
     statements.push("SET search_path = 'public'".to_owned());
     statements.push("SELECT domain FROM tenants_domain ORDER BY domain".to_owned());
     let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
@@ -167,7 +188,9 @@ async fn a_tenant_that_is_made_while_others_are_migrated_is_one_of_them_without_
     // No rows before its tables are there, and never those of others.
     let early = answer(&twin.proxied, "SELECT count(*) FROM employees_department").await;
     assert!(early.starts_with("55000"), "{early}");
-    twin.same(include_str!("../../data/tenants/tenant.sql")).await.unwrap();
+    twin.same(include_str!("../../data/tenants/tenant.sql"))
+        .await
+        .unwrap();
     until_it_counts(&twin).await;
     for sql in [
         department,
@@ -178,10 +201,15 @@ async fn a_tenant_that_is_made_while_others_are_migrated_is_one_of_them_without_
     ] {
         twin.same(sql).await.unwrap();
     }
+    twin.crossfade("backfill").await.unwrap();
     twin.verified(TENANTS.tables / 2 * 3).await;
     let said = twin.crossfade("advance").await.unwrap();
     assert!(said.contains("-> unified_read"), "{said}");
-    for sql in [initech, "UPDATE employees_department SET code = 'NEW' RETURNING code", "SELECT * FROM employees_department"] {
+    for sql in [
+        initech,
+        "UPDATE employees_department SET code = 'NEW' RETURNING code",
+        "SELECT * FROM employees_department",
+    ] {
         twin.same(sql).await.unwrap();
     }
     twin.verified(TENANTS.tables / 2 * 3).await;
@@ -190,12 +218,17 @@ async fn a_tenant_that_is_made_while_others_are_migrated_is_one_of_them_without_
 /// Until the tenant in the path is known: proxies look once a second.
 async fn until_it_counts(twin: &Twin) {
     let look = async {
-        while answer(&twin.proxied, "SELECT count(*) FROM employees_department").await.starts_with("55000") {
+        while answer(&twin.proxied, "SELECT count(*) FROM employees_department")
+            .await
+            .starts_with("55000")
+        {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
     };
     let limit = std::time::Duration::from_secs(60);
-    tokio::time::timeout(limit, look).await.expect("the tenant counts");
+    tokio::time::timeout(limit, look)
+        .await
+        .expect("the tenant counts");
 }
 
 /// The policies of the application that comes: they fail where nobody has said whose rows are meant.
@@ -257,7 +290,11 @@ async fn without_a_tenant_no_row_is_read_or_written_in_any_phase() {
         if phase == Phase::LegacyOnly {
             return;
         }
-        for path in ["SET search_path = 'public'", "RESET search_path", "SET search_path = ''"] {
+        for path in [
+            "SET search_path = 'public'",
+            "RESET search_path",
+            "SET search_path = ''",
+        ] {
             for sql in [
                 "SELECT * FROM employees_department",
                 "SELECT count(*) FROM tenants_domain, employees_department",
@@ -275,7 +312,9 @@ async fn without_a_tenant_no_row_is_read_or_written_in_any_phase() {
                 let proxied = &twin.proxied;
                 proxied.simple_query(path).await.unwrap();
                 let found = answer(proxied, sql).await;
-                let refused = ["55000", "42P01"].iter().any(|code| found.starts_with(code));
+                let refused = ["55000", "42P01"]
+                    .iter()
+                    .any(|code| found.starts_with(code));
                 assert!(refused, "{phase}: {path}: {sql}: {found}");
             }
         }

@@ -12,7 +12,9 @@ use std::path::PathBuf;
 
 use crossfade_tests::generate::Choices;
 use crossfade_tests::names::{self, Concern, Text};
-use rewrite_rules::{Names, Phase, RuleSet, SearchPath, SourceFile, Strings, Touch, Verdict, touch};
+use rewrite_rules::{
+    Names, Phase, RuleSet, SearchPath, SourceFile, Strings, Touch, Verdict, touch,
+};
 
 /// In each phase and under each path: thousands of texts.
 const TEXTS: u64 = 600;

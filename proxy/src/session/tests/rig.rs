@@ -5,9 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rewrite_rules::{
-    Names, 
-    Answer, Does, Meaning, OnPrepared, Reading, Refusal, Rewritten, SearchPath, SessionEffects,
-    ShadowPair, Strings, TagVerb, Verdict, Within,
+    Answer, Does, Meaning, Names, OnPrepared, Reading, Refusal, Rewritten, SearchPath,
+    SessionEffects, ShadowPair, Strings, TagVerb, Verdict, Within,
 };
 
 use crate::session::lane::Lane;

@@ -96,7 +96,10 @@ fn no_statement_of_a_tenant_names_unified_rows_without_saying_whose() {
             for (tenant, own, other) in [("acme", 1, 2), ("globex", 2, 1)] {
                 let found = said(&rules(phase), Some(tenant), sql);
                 assert!(!found.starts_with("refused"), "{phase}: {sql}: {found}");
-                assert!(!found.contains(&format!("'{other}'::integer")), "{phase}: {sql}: {found}");
+                assert!(
+                    !found.contains(&format!("'{other}'::integer")),
+                    "{phase}: {sql}: {found}"
+                );
                 // LOCK names the table, and functions of the lens say whose rows they are about.
                 let words = ["LOCK", "crossfade."];
                 if words.iter().any(|word| found.contains(word)) {
@@ -139,7 +142,9 @@ fn the_unified_name_says_what_is_meant() {
             assert_eq!(read, "passes", "{phase}");
             let write = said(&rules, tenant, "UPDATE public.staff SET nr = 'x'");
             let expected = match phase.writes_both() {
-                true => "refused: crossfade does not rewrite a write to table staff under its unified name",
+                true => {
+                    "refused: crossfade does not rewrite a write to table staff under its unified name"
+                }
                 false => "passes",
             };
             assert!(write.starts_with(expected), "{phase}: {write}");
@@ -160,7 +165,11 @@ fn a_tenant_can_be_made_while_others_are_migrated() {
             assert_eq!(said(&rules, None, sql), "passes", "{phase}: {sql}");
         }
         let found = said(&rules, None, "ALTER TABLE acme.staff ADD note text");
-        assert_eq!(found == "passes", phase == Phase::LegacyOnly, "{phase}: {found}");
+        assert_eq!(
+            found == "passes",
+            phase == Phase::LegacyOnly,
+            "{phase}: {found}"
+        );
     }
 }
 
@@ -175,7 +184,10 @@ fn texts_that_the_server_runs_name_a_tenants_table_under_whatever_schema() {
         "DO $$ BEGIN DELETE FROM public.staff; END $$",
     ] {
         let found = said(&rules, Some("acme"), sql);
-        assert!(found.contains("in SQL that runs in the server"), "{sql}: {found}");
+        assert!(
+            found.contains("in SQL that runs in the server"),
+            "{sql}: {found}"
+        );
     }
 }
 
@@ -211,13 +223,33 @@ fn a_context_is_set_where_unified_rows_are_read_or_written() {
 #[test]
 fn a_rule_file_says_all_that_tenants_need() {
     for (find, replace, expected) in [
-        ("tenants = \"SELECT schema_name, id FROM public.tenants\"\n", "", "which tenants there are"),
-        ("SELECT schema_name, id FROM", "DELETE FROM", "expected a SELECT"),
-        ("discriminator = \"org integer\"\n", "", "tells the tenants' rows apart"),
+        (
+            "tenants = \"SELECT schema_name, id FROM public.tenants\"\n",
+            "",
+            "which tenants there are",
+        ),
+        (
+            "SELECT schema_name, id FROM",
+            "DELETE FROM",
+            "expected a SELECT",
+        ),
+        (
+            "discriminator = \"org integer\"\n",
+            "",
+            "tells the tenants' rows apart",
+        ),
         ("org integer", "org integer DEFAULT 1", "expected a column"),
-        ("\"{tenant}.staff\"", "\"acme.staff\"", "no table is of a tenant"),
+        (
+            "\"{tenant}.staff\"",
+            "\"acme.staff\"",
+            "no table is of a tenant",
+        ),
         ("org integer", "nr", "set twice"),
-        ("[[table]]", "context = \"search_path\"\n[[table]]", "a setting of the application's own"),
+        (
+            "[[table]]",
+            "context = \"search_path\"\n[[table]]",
+            "a setting of the application's own",
+        ),
     ] {
         assert!(RULES.contains(find), "{find}");
         let file = SourceFile {

@@ -23,7 +23,9 @@ impl Reader<'_> {
         part: &MigrationPart,
         tables: &[Spanned<TablePart>],
     ) -> Option<ListedBy> {
-        let mut names = tables.iter().filter_map(|table| table.get_ref().legacy.as_ref());
+        let mut names = tables
+            .iter()
+            .filter_map(|table| table.get_ref().legacy.as_ref());
         let first = names.find(|name| of_any_tenant(name.get_ref()).is_some());
         let Some(query) = &part.tenants else {
             if let Some(first) = first {
@@ -97,7 +99,8 @@ impl Reader<'_> {
                 return None;
             }
             (Some(said), false) => {
-                let expected = format!("found this beside one table; expected `legacy = \"{ANY_TENANT}.…\"`");
+                let expected =
+                    format!("found this beside one table; expected `legacy = \"{ANY_TENANT}.…\"`");
                 self.error(&said.span(), &expected);
                 return None;
             }
@@ -124,7 +127,9 @@ impl Reader<'_> {
                 })
             }
             Some(_) | None => {
-                let expected = format!("found `{written}`; expected a column, with its type behind it if that is not uuid");
+                let expected = format!(
+                    "found `{written}`; expected a column, with its type behind it if that is not uuid"
+                );
                 self.error(&said.span(), &expected);
                 None
             }
