@@ -1,29 +1,46 @@
-//! `crossfade advance`: one phase forward, if the gates let it.
+//! `crossfade advance`: one phase forward, or up to a named one, if the gates let it.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use rewrite_rules::Phase;
+use serde_json::{Value, json};
 
 use super::target::{Named, Target, say};
-use crate::steps::step::{self, Direction, Options};
+use crate::control::drain::Drained;
+use crate::control::error::ControlError;
+use crate::control::named::find;
+use crate::steps::step::{self, Direction, Options, Taken};
+
+/// Between two looks at gates that are waited for: what they wait for takes seconds at least.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     pub of: Named,
+    /// How far to go, one step after the other; nothing is done where it already stands there
+    #[arg(long, value_name = "PHASE")]
+    pub to: Option<Phase>,
+    /// Wait so long for gates that are not met
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["force", "dry_run"])]
+    pub wait: Option<u64>,
     /// Take the step although gates are not met; the reason is recorded
-    #[arg(long, requires = "reason")]
+    #[arg(long, requires = "reason", conflicts_with = "to")]
     pub force: bool,
     /// Why the step is forced
     #[arg(long, requires = "force", value_name = "TEXT")]
     pub reason: Option<String>,
     /// Show the gates and the steps to come, in order, and change nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["to", "json"])]
     pub dry_run: bool,
     /// The longest wait for earlier transactions to end
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub drain_timeout_seconds: u64,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -32,42 +49,133 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// `advance` and `rollback` differ in the direction only.
 pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags).await?;
-    let options = Options {
+    if args.dry_run {
+        return plan(direction, args).await;
+    }
+    let name = &args.of.migration;
+    let mut told = Told::default();
+    let Some(to) = args.to else {
+        let taken = one(direction, args).await?;
+        told.step(args, &taken);
+        told.end(args, taken.to);
+        return Ok(ExitCode::SUCCESS);
+    };
+    loop {
+        let target = Target::load(&args.of.flags).await?;
+        let at = find(&target.rules, name)?.phase;
+        if at == to {
+            let options = options(direction, args, &target);
+            let drained = step::stand(&target.url, &target.rules, name, &options, &mut say).await?;
+            told.stands(args, at, &drained);
+            told.end(args, at);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let (is_past, other) = match direction {
+            Direction::Forward => (at > to, "rollback"),
+            Direction::Back => (at < to, "advance"),
+        };
+        if is_past {
+            bail!(
+                "{name} is in {at}, which is past {to}: `crossfade {other} {name} --to {to}` leads there"
+            );
+        }
+        let taken = one(direction, args).await?;
+        told.step(args, &taken);
+    }
+}
+
+fn options(direction: Direction, args: &Args, target: &Target) -> Options {
+    Options {
         direction,
         force: args.reason.clone().filter(|_| args.force),
-        times: target.gates,
+        times: target.gates.clone(),
         drain_timeout: Duration::from_secs(args.drain_timeout_seconds),
-    };
-    if args.dry_run {
-        let plan = step::plan(&target.url, &target.rules, &args.of.migration, &options).await?;
-        print!("{plan}");
-        return Ok(if plan.is_free() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        });
     }
-    let taken = step::step(
-        &target.url,
-        &target.rules,
-        &args.of.migration,
-        &options,
-        &mut say,
-    )
-    .await?;
-    for gate in &taken.gates {
-        println!("{gate}");
+}
+
+async fn plan(direction: Direction, args: &Args) -> anyhow::Result<ExitCode> {
+    let target = Target::load(&args.of.flags).await?;
+    let options = options(direction, args, &target);
+    let plan = step::plan(&target.url, &target.rules, &args.of.migration, &options).await?;
+    print!("{plan}");
+    Ok(if plan.is_free() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// One step, tried again until its gates are met or nobody waits any longer.
+async fn one(direction: Direction, args: &Args) -> anyhow::Result<Taken> {
+    let patience = Duration::from_secs(args.wait.unwrap_or(0));
+    let began = Instant::now();
+    let mut said = String::new();
+    loop {
+        let target = Target::load(&args.of.flags).await?;
+        let options = options(direction, args, &target);
+        let (url, rules) = (&target.url, &target.rules);
+        match step::step(url, rules, &args.of.migration, &options, &mut say).await {
+            Err(ControlError::Unmet(unmet)) if began.elapsed() + LOOK <= patience => {
+                if said != unmet {
+                    say(&unmet);
+                    said = unmet;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            taken => return Ok(taken?),
+        }
     }
-    println!(
-        "{}: {} -> {}, drained ({} serving, {} earlier writers waited for)",
-        args.of.migration, taken.from, taken.to, taken.drained.instances, taken.drained.waited_for
-    );
-    if taken.to == Phase::Retired {
+}
+
+/// What the command answers: lines as it goes, or one document at its end.
+#[derive(Default)]
+struct Told {
+    steps: Vec<Value>,
+}
+
+impl Told {
+    fn step(&mut self, args: &Args, taken: &Taken) {
+        if args.json {
+            self.steps.push(json!({
+                "from": taken.from.name(), "to": taken.to.name(), "gates": taken.gates,
+                "instances": taken.drained.instances, "waited_for": taken.drained.waited_for,
+            }));
+            return;
+        }
+        for gate in &taken.gates {
+            println!("{gate}");
+        }
         println!(
-            "Nothing was dropped. `crossfade retire {}` puts the legacy tables on probation",
-            args.of.migration
+            "{}: {} -> {}, drained ({} serving, {} earlier writers waited for)",
+            args.of.migration,
+            taken.from,
+            taken.to,
+            taken.drained.instances,
+            taken.drained.waited_for
         );
+        if taken.to == Phase::Retired {
+            println!(
+                "Nothing was dropped. `crossfade retire {}` puts the legacy tables on probation",
+                args.of.migration
+            );
+        }
     }
-    Ok(ExitCode::SUCCESS)
+
+    fn stands(&self, args: &Args, at: Phase, drained: &Drained) {
+        if !args.json && self.steps.is_empty() {
+            println!(
+                "{}: in {at}, drained ({} serving)",
+                args.of.migration, drained.instances
+            );
+        }
+    }
+
+    fn end(&self, args: &Args, at: Phase) {
+        if args.json {
+            let document = json!({
+                "migration": args.of.migration, "phase": at.name(), "steps": self.steps,
+            });
+            println!("{document:#}");
+        }
+    }
 }

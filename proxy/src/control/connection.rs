@@ -57,6 +57,41 @@ impl std::ops::DerefMut for Control {
     }
 }
 
+/// What connections are made for.
+const WORKS: [&str; 17] = [
+    "advance",
+    "backfill",
+    "check",
+    "coverage",
+    "explain",
+    "infer",
+    "prepare",
+    "preview",
+    "rehearse",
+    "repair",
+    "retire",
+    "rollback",
+    "serve",
+    "shadow",
+    "statements",
+    "status",
+    "verify",
+];
+
+/// How such a connection calls itself.
+fn name_of(work: &str) -> String {
+    debug_assert!(WORKS.contains(&work), "`{work}` is none of WORKS");
+    format!("crossfade {work}")
+}
+
+/// Whether a client that calls itself so is one of Crossfade's own connections.
+#[must_use]
+pub fn is_own(application_name: &[u8]) -> bool {
+    application_name
+        .strip_prefix(b"crossfade ")
+        .is_some_and(|work| WORKS.iter().any(|known| known.as_bytes() == work))
+}
+
 /// Connects for one kind of work, which `pg_stat_activity` shows as `crossfade <work>`.
 pub async fn connect(url: &str, work: &str) -> Result<Control, ControlError> {
     open(&Target::new(url, work)?, "").await
@@ -65,7 +100,7 @@ pub async fn connect(url: &str, work: &str) -> Result<Control, ControlError> {
 /// The database that a connection string leads to: as everywhere, the user's name where it names none.
 pub fn database_of(url: &str) -> Result<String, ControlError> {
     let wishes = Wishes::read(url).map_err(|error| ControlError::Url(error.to_string()))?;
-    let config = config(&wishes, "")?;
+    let config = config(&wishes)?;
     let named = config.get_dbname().or(config.get_user());
     let unnamed = || ControlError::Url("it names no database".to_owned());
     named.map(str::to_owned).ok_or_else(unnamed)
@@ -82,7 +117,8 @@ struct Target {
 impl Target {
     fn new(url: &str, work: &str) -> Result<Target, ControlError> {
         let wishes = Wishes::read(url).map_err(|error| ControlError::Url(error.to_string()))?;
-        let config = config(&wishes, work)?;
+        let mut config = config(&wishes)?;
+        config.application_name(name_of(work));
         let tls = wishes.connect();
         let tls = tls.map_err(|error| ControlError::Connect(format!("TLS: {error}")))?;
         Ok(Target {
@@ -93,7 +129,7 @@ impl Target {
     }
 }
 
-fn config(wishes: &Wishes, work: &str) -> Result<Config, ControlError> {
+fn config(wishes: &Wishes) -> Result<Config, ControlError> {
     let url = &wishes.url;
     // The driver's own words name what it took for an option, which may be a part of the password.
     let unreadable = |_| ControlError::Url("it is no connection string".to_owned());
@@ -101,7 +137,6 @@ fn config(wishes: &Wishes, work: &str) -> Result<Config, ControlError> {
     passfile::add_password(&mut config, wishes.passfile.as_deref());
     config
         .ssl_mode(wishes.driver_mode())
-        .application_name(format!("crossfade {work}"))
         .connect_timeout(CONNECT_TIMEOUT);
     Ok(config)
 }

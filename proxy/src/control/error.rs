@@ -33,6 +33,9 @@ pub enum ControlError {
     /// The work is well defined but must not be done now; the text says why and what to do.
     #[error("{0}")]
     Refused(String),
+    /// Gates of a step that are not met; what it waits for may come by itself.
+    #[error("{0}")]
+    Unmet(String),
     #[error("gave up after {waited_seconds} s: {waiting_for}")]
     TimedOut {
         waited_seconds: u64,
@@ -60,6 +63,7 @@ impl ControlError {
             | ControlError::File { .. }
             | ControlError::PhaseLine { .. }
             | ControlError::Refused(_)
+            | ControlError::Unmet(_)
             | ControlError::TimedOut { .. } => None,
         }
     }

@@ -55,6 +55,24 @@ pub async fn drained(client: &Client, id: i64) -> Result<(), ControlError> {
     Ok(())
 }
 
+/// Completes the record of the last step, if it led to `phase` and nobody saw its drain.
+pub async fn last_drained(
+    client: &Client,
+    migration: &str,
+    phase: Phase,
+) -> Result<(), ControlError> {
+    client
+        .execute(
+            "UPDATE crossfade.events SET drained_at = clock_timestamp() WHERE id = ( \
+             SELECT max(id) FROM crossfade.events WHERE migration = $1 AND to_phase IS NOT NULL) \
+             AND to_phase = $2 AND drained_at IS NULL",
+            &[&migration, &phase.name()],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("record of the drain"))
+}
+
 /// Records work that is no step: a backfill, a verification.
 pub async fn note(
     client: &Client,

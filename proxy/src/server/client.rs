@@ -61,7 +61,7 @@ pub(super) async fn serve(
             login,
         } => {
             let _open = Open::count(shared);
-            match place(shared, &client, peer) {
+            match place(shared, &client, &login, peer) {
                 Ok(guest) => {
                     let arrived = Arrived {
                         client,
@@ -113,8 +113,17 @@ struct No {
     hint: &'static str,
 }
 
-fn place(shared: &Shared, client: &Stream, peer: Peer) -> Result<Option<Guest>, No> {
+fn place(shared: &Shared, client: &Stream, login: &Login, peer: Peer) -> Result<Option<Guest>, No> {
     let limits = &shared.config.limits;
+    // It would read and compare what is rewritten: unified with itself.
+    if login.is_own {
+        return Err(No {
+            sqlstate: "08004",
+            message: "this is a Crossfade proxy, and the control URL must lead to the PostgreSQL server itself"
+                .to_owned(),
+            hint: "Give --control, or url in [control], the address that the proxy has as its upstream.",
+        });
+    }
     if shared.config.tls.required && matches!(client, Stream::Tcp(_)) {
         return Err(No {
             sqlstate: "28000",

@@ -83,11 +83,18 @@ pub async fn step(
         ));
     }
     let from = phase_file::read(&migration.file)?;
+    if from != migration.phase {
+        return Err(ControlError::Refused(format!(
+            "{name} was in {} when this command began and is in {from} now: somebody else took a step. \
+             `crossfade status {name}` shows who; `--to PHASE` says how far to go, however often it is run",
+            migration.phase
+        )));
+    }
     let to = options.direction.from(from).ok_or_else(|| {
         ControlError::Refused(format!("{name} is in {from}: there is no step to {word}"))
     })?;
 
-    settle_last_step(&client, migration, from, to, options, tell).await?;
+    settle_last_step(&client, migration, from, Some(to), options, tell).await?;
     if from == Phase::UnifiedOnly {
         // The step that led here may have been killed in its drain.
         around::begin(&client, migration).await?;
@@ -104,7 +111,7 @@ pub async fn step(
         .map(Gate::to_string)
         .collect();
     if !unmet.is_empty() && options.force.is_none() {
-        return Err(ControlError::Refused(format!(
+        return Err(ControlError::Unmet(format!(
             "{name} stays in {from}. Not met for {to}:\n{}\n\
              (--force --reason TEXT goes on regardless, and is recorded)",
             unmet.join("\n")
@@ -174,6 +181,35 @@ pub async fn step(
         gates,
         drained,
     })
+}
+
+/// For a migration that stands where it is wanted: waits until the step that led there is drained, and
+/// completes its record if whoever took it did not live to. Changes nothing else.
+pub async fn stand(
+    url: &str,
+    rules: &RuleSet,
+    name: &str,
+    options: &Options,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<drain::Drained, ControlError> {
+    let migration = find(rules, name)?;
+    let client = connect(url, options.direction.word()).await?;
+    schema::must_be_prepared(&client).await?;
+    alone(&client, "step", name).await?;
+    let at = phase_file::read(&migration.file)?;
+    if at != migration.phase {
+        return Err(ControlError::Refused(format!(
+            "{name} was in {} when this command began and is in {at} now: somebody else took a step",
+            migration.phase
+        )));
+    }
+    let drained = settle_last_step(&client, migration, at, None, options, tell).await?;
+    if at == Phase::UnifiedOnly {
+        around::begin(&client, migration).await?;
+    }
+    guard::after(&client, migration, at).await?;
+    events::last_drained(&client, name, at).await?;
+    Ok(drained)
 }
 
 /// What a step would do.
@@ -276,16 +312,16 @@ async fn settle_last_step(
     client: &Client,
     migration: &Migration,
     from: Phase,
-    to: Phase,
+    to: Option<Phase>,
     options: &Options,
     tell: &mut (dyn FnMut(&str) + Send),
-) -> Result<(), ControlError> {
+) -> Result<drain::Drained, ControlError> {
     let last = events::last_step(client, &migration.name).await?;
-    let undoes = last
-        .as_ref()
-        .is_some_and(|last| !last.drained && last.to == from.name() && last.from == to.name());
+    let undoes = last.as_ref().is_some_and(|last| {
+        !last.drained && last.to == from.name() && to.is_some_and(|to| last.from == to.name())
+    });
     if undoes {
-        return Ok(());
+        return Ok(drain::Drained::default());
     }
     let timeout = options.drain_timeout;
     let seen_drained = last.is_some_and(|last| last.drained && last.to == from.name());
@@ -295,7 +331,7 @@ async fn settle_last_step(
     } else {
         drain::wait(client, migration, &[from], timeout, tell).await
     };
-    waited.map(drop).map_err(|error| match error {
+    waited.map_err(|error| match error {
         ControlError::TimedOut {
             waited_seconds,
             waiting_for,

@@ -79,6 +79,7 @@ pub enum Startup<'a> {
 pub struct Parameters<'a> {
     pub user: &'a [u8],
     pub database: &'a [u8],
+    pub application_name: &'a [u8],
     /// A parameter or `options` sets `search_path`: unqualified names could mean any table.
     pub sets_search_path: bool,
 }
@@ -126,6 +127,7 @@ fn parameters(mut rest: &[u8]) -> Result<Parameters<'_>, StartupError> {
         match name {
             b"user" => parameters.user = value,
             b"database" => parameters.database = value,
+            b"application_name" => parameters.application_name = value,
             b"options" => parameters.sets_search_path |= options_set_search_path(value),
             other => parameters.sets_search_path |= other.eq_ignore_ascii_case(b"search_path"),
         }

@@ -19,6 +19,7 @@ mod infer;
 mod killed;
 mod lookups;
 mod matrix;
+mod operators;
 mod retire;
 mod rights;
 mod roles;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rewrite_rules::SearchPath;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::control::connection::is_own;
 use crate::stream::Stream;
 use crate::tls::client::{Acceptor, Asked};
 use crate::tls::upstream::has_more;
@@ -36,6 +37,8 @@ pub(super) struct Login {
     pub user: Arc<str>,
     pub database: Vec<u8>,
     pub search_path: SearchPath,
+    /// It is one of Crossfade's own, which must reach the server itself.
+    pub is_own: bool,
 }
 
 impl Login {
@@ -48,6 +51,7 @@ impl Login {
             } else {
                 SearchPath::AsDeclared
             },
+            is_own: is_own(parameters.application_name),
         }
     }
 }
