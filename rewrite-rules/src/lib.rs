@@ -44,13 +44,13 @@ pub use mention::Body;
 pub use phase::Phase;
 pub use rule_file::schema::schema;
 pub use rule_set::{
-    ListedBy, Migration, NoTenant, OnUnifiedError, RuleErrors, RuleSet, SourceFile, TenantId,
+    ListedBy, Migration, NoTenant, OnUnifiedError, RuleErrors, RuleSet, SourceFile,
 };
 pub use search_path::Meaning;
 pub use shapes::{shape, statements};
 pub use statement::{
     Answer, Around, Does, Foreign, Mapped, Named, Names, Needs, OnPrepared, Reading, Refusal,
-    Rename, Rewritten, SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, Verdict,
-    Within,
+    Rename, Rewritten, SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, TenantId,
+    Verdict, Within,
 };
 pub use strings::Strings;

@@ -26,7 +26,7 @@ use crate::statement::{Reading, SearchPath};
 use crate::template::Templates;
 use crate::text_functions::WHOLE_SCHEMAS;
 pub(crate) use tenants::Tenants;
-pub use tenants::{ListedBy, NoTenant, TenantId};
+pub use tenants::{ListedBy, NoTenant};
 
 /// A rule file's path (for messages) and its text.
 #[derive(Clone, Debug)]

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use crate::calls::Calls;
 use crate::lens::{LENS_NAME_BYTES_MAX, TableName};
 use crate::refuse;
-use crate::rule_set::TenantId;
 
 /// What unqualified names of managed tables mean to the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +30,10 @@ pub enum SearchPath {
     /// Each could mean any table, so it is refused.
     Unknown,
 }
+
+/// A tenant by its place in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantId(pub(crate) u32);
 
 /// A bit for each of the managed tables' names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

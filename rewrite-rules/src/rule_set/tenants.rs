@@ -20,7 +20,7 @@ use quick_cache::sync::Cache;
 use super::{Migration, RuleSet};
 use crate::lens::{ANY_TENANT, TableName, Tenant};
 use crate::refuse;
-use crate::statement::{Names, Reading, Refusal, SearchPath, SessionEffects, Verdict};
+use crate::statement::{Names, Reading, Refusal, SearchPath, SessionEffects, TenantId, Verdict};
 
 /// How a rule file lists the tenants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +30,6 @@ pub struct ListedBy {
     /// The setting that row security looks at.
     pub context: Option<String>,
 }
-
-/// A tenant by its place in the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TenantId(pub(crate) u32);
 
 /// Tenants that one text may name beside the session's own. More are refused: rules for each of them would be made.
 const NAMED_MAX: usize = 8;

@@ -11,8 +11,8 @@
 //! ```
 
 use crate::lens::{ANY_TENANT, TableName, quote_ident, quote_literal};
-use crate::rule_set::{RuleSet, TenantId, Tenants};
-use crate::statement::{Names, SearchPath};
+use crate::rule_set::{RuleSet, Tenants};
+use crate::statement::{Names, SearchPath, TenantId};
 
 /// In the answer, the letter of a table of which the lines behind the letters tell.
 pub(super) const OF_TENANTS: char = '-';
