@@ -266,7 +266,7 @@ async fn row_security_is_told_of_the_tenant_in_each_statements_transaction() {
             }
             for (sql, values) in [
                 ("SELECT code FROM employees_department WHERE code <> $1 ORDER BY code", [Some("SALES")]),
-                ("UPDATE employees_department SET description = $1 RETURNING code, description", [Some("bound")]),
+                ("UPDATE employees_department SET description = $1 WHERE code = 'SALES' RETURNING code, description", [Some("bound")]),
             ] {
                 let asked = twin.same_with(sql, &values).await;
                 asked.unwrap_or_else(|error| panic!("{phase}: {error}"));
