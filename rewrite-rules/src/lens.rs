@@ -51,6 +51,7 @@ pub use model::{
     Part, Query, Referrer, Step, Unique, Visible, WhenHidden, Written,
 };
 pub use over::Over;
+pub(crate) use quote::{all_of, list};
 pub use quote::{quote_ident, quote_literal};
 pub use range::KeyRange;
 pub(crate) use references::link;

@@ -34,6 +34,34 @@ pub(crate) fn unsupported(what: &str, table: &str, hint: &str) -> Refusal {
     )
 }
 
+/// What is rewritten, in a spelling that is not read.
+pub(crate) fn spelling(what: &str, table: &str) -> Refusal {
+    unsupported(what, table, "Write it plainly.")
+}
+
+/// The row that a cursor is at, where the cursor runs over another table.
+pub(crate) fn current_of(table: &str) -> Refusal {
+    let what = "WHERE CURRENT OF once reads are unified";
+    unsupported(what, table, "Name the row by its key.")
+}
+
+/// A MERGE that would have to take the other side's row along.
+pub(crate) fn merge_of_key(table: &str) -> Refusal {
+    unsupported(
+        "MERGE that updates the key",
+        table,
+        "Change the key by an UPDATE of its own.",
+    )
+}
+
+/// An error that PostgreSQL would find itself, in its words.
+pub(crate) fn mistake(sqlstate: &'static str, message: String, position: Option<u32>) -> Refusal {
+    Refusal {
+        position,
+        ..refusal(sqlstate, message, "")
+    }
+}
+
 /// A MERGE on a server whose MERGE does not return what it wrote.
 pub(crate) fn merge_needs(needed: ServerVersion, server: ServerVersion, table: &str) -> Refusal {
     let ServerVersion(needed) = needed;

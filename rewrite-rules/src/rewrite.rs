@@ -1,38 +1,31 @@
 //! What becomes of one statement: which rewrite applies, or why none does.
 //!
-//! The decision is taken here; each rewrite stands in its own file:
-//! reads in `read` (and `invert`), writes to a legacy name in `legacy_first` and
-//! `unified_first`, writes to a unified name in `mirror`.
+//! The decision is taken here; each rewrite stands in its own file: reads in `read` (and `invert`), commands in
+//! `named` and `commands`. Of writes, `says` tells in one form what the client's statement says, and `does` what becomes
+//! of it.
 
-mod clauses;
 mod commands;
 mod compose;
 mod constraints;
 mod copy;
+mod does;
 mod expression;
 mod functions;
 mod in_place;
 mod invert;
-mod items;
-mod legacy_first;
-mod merge;
-mod mirror;
 mod named;
 mod read;
-mod returning;
+mod says;
 mod scope;
 mod tenants;
 #[cfg(test)]
 mod tests;
 pub(crate) mod texts;
-mod unified_first;
 mod unqualify;
-mod upsert;
 mod whole_row;
-mod written;
 
-use clauses::Write;
-use compose::{Composed, Composer};
+use compose::Composer;
+use says::write::Write;
 use scope::command_name;
 pub(crate) use scope::{ManagedRef, Plan, Scope};
 
@@ -123,7 +116,7 @@ impl<'a> Remarks<'a> {
             let write = found.table.write.filter(|_| found.leads().is_some());
             if write.is_some_and(|write| write.is("MergeStmt")) {
                 self.needs.get_or_insert_with(|| Needs {
-                    version: ServerVersion(merge::SERVER_MIN),
+                    version: ServerVersion(says::merge::SERVER_MIN),
                     table: found.table_name(),
                 });
             }
@@ -284,7 +277,7 @@ fn query<'a>(
         None => Ok(Plan::Edited { compare: None }),
         Some(target) => {
             let write = Write::of(scope, target)?;
-            let composed = compose(scope, target, &write, 0, source)?;
+            let composed = does::compose(scope, target, &write, source, Composer::new(0))?;
             Ok(match composed {
                 Some(composed) => composed.at_top(write.clauses.with.clone(), source),
                 None => Plan::Edited { compare: None },
@@ -319,39 +312,11 @@ fn write_in_with<'a>(
     if write.clauses.with.is_some() {
         return Err(unreadable());
     }
-    match compose(&inner, target, &write, number, source)? {
+    match does::compose(&inner, target, &write, source, Composer::new(number))? {
         None => Ok(()),
         Some(composed) => composed
             .in_with(query, scope.tokens, number, source)
             .ok_or_else(unreadable),
-    }
-}
-
-/// Puts one write together as its phase demands; `None` when it needs nothing.
-fn compose<'a>(
-    scope: &Scope<'a>,
-    target: &ManagedRef<'a>,
-    write: &Write<'a>,
-    number: usize,
-    source: &mut Source<'a>,
-) -> Result<Option<Composed>, Refusal> {
-    let composer = Composer::new(number);
-    let merges = scope.statement.is("MergeStmt");
-    if let Some(lens) = target.managed.lens.steps() {
-        return written::compose(scope, target, (write, lens), source, composer);
-    }
-    match (target.managed.side, target.leads()) {
-        (_, None) => Ok(None),
-        (Side::Legacy, Some(Side::Legacy)) if merges => {
-            merge::legacy::compose(scope, target, write, source, composer).map(Some)
-        }
-        (Side::Legacy, Some(Side::Legacy)) => {
-            legacy_first::compose(scope, target, write, source, composer).map(Some)
-        }
-        (Side::Legacy, Some(Side::Unified)) => {
-            unified_first::compose(scope, target, write, source, composer).map(Some)
-        }
-        (Side::Unified, Some(_)) => mirror::compose(scope, target, write, source, composer),
     }
 }
 
@@ -391,11 +356,7 @@ fn within<'a>(
 ) -> Result<Plan, Refusal> {
     let unreadable = || {
         let table = refs.first().map(ManagedRef::table_name).unwrap_or_default();
-        refuse::unsupported(
-            "this spelling of the statement",
-            &table,
-            "Write it plainly.",
-        )
+        refuse::spelling("this spelling of the statement", &table)
     };
     let inner = Scope {
         statement: scope.statement.get("query"),

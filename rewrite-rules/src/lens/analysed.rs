@@ -3,6 +3,7 @@
 
 use super::model::Kind;
 use super::{Lens, Step, Written, quote_ident};
+use crate::lens::list;
 
 /// A statement to be prepared, and the part of the rule file that it was made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +72,8 @@ impl Lens {
             let name = quote_ident(&column.name);
             format!("NULL::{} AS {name}", column.sql_type)
         });
-        let columns: Vec<String> = columns.collect();
-        format!("SELECT {} WHERE false", columns.join(", "))
+        let columns = list(columns);
+        format!("SELECT {} WHERE false", columns)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The SQL of verify: the legacy table against [`Lens::read`], joined by key in one statement.
 
 use super::{KeyRange, LegacyColumn, Lens, Lossy, lossy, quote_ident, quote_literal};
+use crate::lens::list;
 
 /// How the two sides disagree about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,12 +130,12 @@ impl Lens {
     /// over [`Lens::IMAGE`].
     pub(super) fn both_sides(&self, within: &str) -> String {
         let image = Self::IMAGE;
-        let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
+        let columns = list(self.columns.iter().map(|c| quote_ident(&c.name)));
         let join = self.same_key("cf_l", "cf_u");
         format!(
             "(SELECT {}, true AS cf_here FROM {} AS {image} WHERE {within}) AS cf_l FULL JOIN \
              (SELECT {image}.*, true AS cf_here FROM ({}) AS {image} WHERE {within}) AS cf_u ON {}",
-            columns.join(", "),
+            columns,
             self.legacy,
             self.read_judged(),
             join,

@@ -3,6 +3,7 @@
 mod remains;
 
 use super::{KeyRange, Lens, quote_ident, quote_literal};
+use crate::lens::list;
 
 impl Lens {
     /// Copies the legacy rows of a range; yields how many there were, how many of them unified
@@ -34,11 +35,11 @@ impl Lens {
 
     /// The legacy rows of a range, read and locked.
     fn locked_rows(&self, range: KeyRange) -> String {
-        let columns: Vec<String> = self.columns.iter().map(|c| quote_ident(&c.name)).collect();
+        let columns = list(self.columns.iter().map(|c| quote_ident(&c.name)));
         format!(
             "cf_rows AS MATERIALIZED (SELECT {} FROM {} AS {image} WHERE {} ORDER BY {} \
              FOR NO KEY UPDATE)",
-            columns.join(", "),
+            columns,
             self.legacy,
             self.in_range(range),
             self.key_order(""),
@@ -89,7 +90,7 @@ impl Lens {
     ) -> String {
         let is_set_by_trigger = self.columns.iter().any(|c| c.set_by_trigger);
         let touched = if is_set_by_trigger {
-            let sets: Vec<String> = touched.iter().map(|k| format!("{k} = cf_s.{k}")).collect();
+            let sets = list(touched.iter().map(|k| format!("{k} = cf_s.{k}")));
             let join: Vec<String> = source_key
                 .iter()
                 .zip(target_key)
@@ -99,7 +100,7 @@ impl Lens {
             format!(
                 ", cf_touched AS (UPDATE {source} AS cf_s SET {} FROM cf_put \
                  WHERE cf_put.cf_was_there AND {})",
-                sets.join(", "),
+                sets,
                 join.join(" AND ")
             )
         } else {
@@ -139,11 +140,7 @@ impl Lens {
             return None;
         }
         let sets = |keys: &[String], row: &str| {
-            let all: Vec<String> = keys
-                .iter()
-                .map(|key| format!("{key} = {row}.{key}"))
-                .collect();
-            all.join(", ")
+            list(keys.iter().map(|key| format!("{key} = {row}.{key}")))
         };
         Some(format!(
             "WITH cf_legacy AS (UPDATE {} AS {image} SET {} WHERE {} RETURNING {image}.*) \
@@ -216,9 +213,9 @@ impl Lens {
 
 /// A put into a table with this key, telling the keys of what it put and whether a row was there.
 fn telling(put: &str, key: &[String]) -> String {
-    let keys: Vec<String> = key.iter().map(|key| format!("cf_t.{key}")).collect();
+    let keys = list(key.iter().map(|key| format!("cf_t.{key}")));
     format!(
         "{put} RETURNING {}, cf_t.xmax <> '0'::xid AS cf_was_there",
-        keys.join(", ")
+        keys
     )
 }

@@ -2,6 +2,7 @@
 //! column adds up to, in one scan. Groups whose hashes differ are looked at row by row.
 
 use super::{LegacyColumn, Lens, Lossy, lossy, quote_ident};
+use crate::lens::list;
 
 /// Which side of a lens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +52,8 @@ impl Lens {
                 .collect()
         };
         let summed = |word: &str, as_type: &str| {
-            let all: Vec<String> = (0..compared.len())
-                .map(|i| format!("sum({word}{i})::{as_type}"))
-                .collect();
-            format!("ARRAY[{}]::{as_type}[]", all.join(", "))
+            let all = list((0..compared.len()).map(|i| format!("sum({word}{i})::{as_type}")));
+            format!("ARRAY[{}]::{as_type}[]", all)
         };
         format!(
             "WITH cf_groups AS MATERIALIZED (SELECT {group} AS cf_group, count(*) AS cf_rows, \
@@ -79,10 +78,8 @@ impl Lens {
 
 /// A hash of some columns of the row in scope under a name.
 fn hash<'c>(columns: impl Iterator<Item = &'c LegacyColumn>, image: &str) -> String {
-    let values: Vec<String> = columns
-        .map(|column| column.legacy_exact(&kept(column, image)))
-        .collect();
-    format!("hash_record_extended(ROW({}), 0)", values.join(", "))
+    let values = list(columns.map(|column| column.legacy_exact(&kept(column, image))));
+    format!("hash_record_extended(ROW({}), 0)", values)
 }
 
 /// A column's value in a row of a judged side, or NULL where the rule file lets it differ: so both

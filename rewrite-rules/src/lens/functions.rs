@@ -8,6 +8,7 @@
 
 mod columns;
 
+use crate::lens::list;
 use std::hash::{Hash, Hasher};
 
 use super::guarded::Guarded;
@@ -37,12 +38,16 @@ impl Lens {
 
     /// The name of something of this lens in the schema `crossfade`.
     pub(super) fn named(&self, word: &str) -> String {
+        format!("crossfade.{}", self.bare_name(word))
+    }
+
+    /// The same without the schema.
+    pub(super) fn bare_name(&self, word: &str) -> String {
         let mut table = self.legacy.name.clone();
         while table.len() > LENS_NAME_BYTES_MAX {
             table.pop();
         }
-        let name = format!("{word}_{table}_{:08x}", self.hash());
-        format!("crossfade.{}", quote_ident(&name))
+        quote_ident(&format!("{word}_{table}_{:08x}", self.hash()))
     }
 
     /// A stable hash of all that shapes the functions.
@@ -133,12 +138,12 @@ impl Lens {
     /// The key of a legacy image as a JSON array of texts, for the ledgers.
     #[must_use]
     pub fn key_json(&self, image: &str) -> String {
-        let keys: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("({image}).{key}::text"))
-            .collect();
-        format!("jsonb_build_array({})", keys.join(", "))
+        let keys = list(
+            self.legacy_key()
+                .iter()
+                .map(|key| format!("({image}).{key}::text")),
+        );
+        format!("jsonb_build_array({})", keys)
     }
 
     /// A call that leaves the key of an image in scope for the backfill's sweep.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::model::{InPlace, Kind};
 use super::{Callers, Function, LegacyColumn, Lens, quote_ident, quote_literal};
+use crate::lens::list;
 use crate::phase::Phase;
 
 /// What says that an UPDATE is a backfill's: the proof of Crossfade's own role. Anybody may set it, and only that
@@ -99,10 +100,11 @@ impl Lens {
     }
 
     fn update(&self, relation: &str, values: &[(String, String)], different: bool) -> String {
-        let sets: Vec<String> = values
-            .iter()
-            .map(|(name, value)| format!("{name} = {value}"))
-            .collect();
+        let sets = list(
+            values
+                .iter()
+                .map(|(name, value)| format!("{name} = {value}")),
+        );
         let mut conditions = vec![self.same_key("cf_t", Self::IMAGE)];
         if different {
             let all: Vec<String> = values
@@ -118,7 +120,7 @@ impl Lens {
         format!(
             "UPDATE {} AS cf_t SET {} FROM {relation} AS {} WHERE {}",
             self.legacy,
-            sets.join(", "),
+            sets,
             Self::IMAGE,
             conditions.join(" AND ")
         )
@@ -152,14 +154,14 @@ impl Lens {
         if !self.is_one_table() {
             return None;
         }
-        let columns: Vec<String> = self
-            .moved()
-            .iter()
-            .map(|(legacy, _)| format!("DROP COLUMN {}", quote_ident(legacy)))
-            .collect();
+        let columns = list(
+            self.moved()
+                .iter()
+                .map(|(legacy, _)| format!("DROP COLUMN {}", quote_ident(legacy))),
+        );
         Some(format!(
             "DROP TRIGGER {TRIGGER} ON {table}; ALTER TABLE {table} {};",
-            columns.join(", "),
+            columns,
             table = self.legacy,
         ))
     }

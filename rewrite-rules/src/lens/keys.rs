@@ -4,6 +4,7 @@
 //! not known whether they are some.
 
 use super::{Lens, quote_ident};
+use crate::lens::all_of;
 
 /// A key of the array that is looked at.
 const KEY: &str = "cf_k.value";
@@ -74,12 +75,11 @@ impl Lens {
 
     /// Whether a row has the key that is looked at.
     fn is_key_of(&self, row: &str) -> String {
-        let same: Vec<String> = self
-            .key_columns()
-            .zip(self.key_parts())
-            .map(|(column, part)| format!("{row}.{} = {part}", quote_ident(&column.name)))
-            .collect();
-        same.join(" AND ")
+        all_of(
+            self.key_columns()
+                .zip(self.key_parts())
+                .map(|(column, part)| format!("{row}.{} = {part}", quote_ident(&column.name))),
+        )
     }
 
     fn key_parts(&self) -> impl Iterator<Item = String> {

@@ -263,12 +263,4 @@ impl Lens {
             Kind::Steps(_) => self.image_row(alias),
         }
     }
-
-    /// The same of a value of the table's row type.
-    pub(crate) fn image_of(&self, row: &str) -> String {
-        match self.kind {
-            Kind::Columns(_) | Kind::InPlace(_) => row.to_owned(),
-            Kind::Steps(_) => self.image_row(&format!("({row})")),
-        }
-    }
 }

@@ -10,6 +10,7 @@
 
 use super::Step;
 use super::{Lens, quote_ident};
+use crate::lens::all_of;
 
 /// One statement of a lens, for one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,18 +34,18 @@ impl Lens {
                 self.legacy
             )
         };
-        let same_key: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("cf_l.{key} = (SELECT {key} FROM row_image)"))
-            .collect();
+        let same_key = all_of(
+            self.legacy_key()
+                .iter()
+                .map(|key| format!("cf_l.{key} = (SELECT {key} FROM row_image)")),
+        );
         let read = Lookup {
             what: "read".to_owned(),
             sql: format!(
                 "WITH {} SELECT * FROM ({}) AS cf_l WHERE {}",
                 image("row_image"),
                 self.read(),
-                same_key.join(" AND ")
+                same_key
             ),
         };
         let old_and_new = vec![image("row_image"), image("old_image")];

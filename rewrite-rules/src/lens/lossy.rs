@@ -11,6 +11,7 @@
 //! by itself is neither lossy nor not.
 
 use super::{KeyRange, LegacyColumn, Lens, Lossy, Written, quote_ident, quote_literal};
+use crate::lens::list;
 
 /// The column of [`Lens::read_judged`] that tells of a row whether a condition is true.
 pub(super) fn flag(number: usize) -> String {
@@ -60,11 +61,11 @@ impl Lens {
         if flags.is_empty() {
             return None;
         }
-        let of_row: Vec<String> = flags.iter().map(|flag| format!("cf_r.{flag}")).collect();
+        let of_row = list(flags.iter().map(|flag| format!("cf_r.{flag}")));
         let key = [self.has_key_of(written, image)];
         Some(format!(
             "SELECT {} INTO {} FROM ({}) AS cf_r",
-            of_row.join(", "),
+            of_row,
             flags.join(", "),
             self.read_written_with(written, &key, &Self::flags(written)),
         ))
@@ -82,26 +83,28 @@ impl Lens {
         let keys = self.legacy_key();
         let same = self.same_key("cf_l", "cf_w");
         // One for each key, whatever `read` yields: a row that it yields twice must not be here twice too.
-        let judged: Vec<String> = flags
-            .iter()
-            .map(|flag| format!("bool_and({flag}) AS {flag}"))
-            .collect();
-        let of_row: Vec<String> = flags
-            .iter()
-            .map(|flag| format!("coalesce(cf_w.{flag}, false) AS {flag}"))
-            .collect();
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| format!("cf_l.{}", quote_ident(&column.name)))
-            .collect();
+        let judged = list(
+            flags
+                .iter()
+                .map(|flag| format!("bool_and({flag}) AS {flag}")),
+        );
+        let of_row = list(
+            flags
+                .iter()
+                .map(|flag| format!("coalesce(cf_w.{flag}, false) AS {flag}")),
+        );
+        let columns = list(
+            self.columns
+                .iter()
+                .map(|column| format!("cf_l.{}", quote_ident(&column.name))),
+        );
         format!(
             "(SELECT {}, {} FROM {} AS cf_l LEFT JOIN (SELECT {keys}, {} FROM ({}) AS cf_r GROUP BY {keys}) \
              AS cf_w ON {})",
-            columns.join(", "),
-            of_row.join(", "),
+            columns,
+            of_row,
             self.legacy,
-            judged.join(", "),
+            judged,
             self.read_judged(),
             same,
             keys = keys.join(", "),
@@ -130,11 +133,12 @@ impl Lens {
         if names.is_empty() {
             return None;
         }
-        let named: Vec<String> = names
-            .iter()
-            .zip(&differ)
-            .map(|(name, differs)| format!("CASE WHEN {differs} THEN {name} END"))
-            .collect();
+        let named = list(
+            names
+                .iter()
+                .zip(&differ)
+                .map(|(name, differs)| format!("CASE WHEN {differs} THEN {name} END")),
+        );
         Some(format!(
             "WITH cf_lossy AS MATERIALIZED (SELECT {} AS cf_key, \
              to_jsonb(array_remove(ARRAY[{}], NULL)) AS cf_columns FROM {} \
@@ -142,7 +146,7 @@ impl Lens {
              SELECT count(*), (SELECT coalesce(jsonb_agg(jsonb_build_array(cf_key, cf_columns)), '[]') \
              FROM (SELECT * FROM cf_lossy ORDER BY cf_key LIMIT ${}) AS cf_s) FROM cf_lossy",
             self.key_json("cf_l"),
-            named.join(", "),
+            named,
             self.both_sides(&self.in_range(range)),
             differ.join(" OR "),
             range.parameters() + 1,

@@ -16,3 +16,22 @@ pub fn quote_literal(value: &str) -> String {
         format!("'{doubled}'")
     }
 }
+
+/// A list of SQL.
+pub(crate) fn list<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
+    between(items, ", ")
+}
+
+/// The condition that all of some hold.
+pub(crate) fn all_of<T: AsRef<str>>(conditions: impl IntoIterator<Item = T>) -> String {
+    between(conditions, " AND ")
+}
+
+fn between<T: AsRef<str>>(items: impl IntoIterator<Item = T>, word: &str) -> String {
+    let mut all = String::new();
+    for (at, item) in items.into_iter().enumerate() {
+        all += if at == 0 { "" } else { word };
+        all += item.as_ref();
+    }
+    all
+}

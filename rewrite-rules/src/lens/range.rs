@@ -4,6 +4,7 @@
 //! the ledgers keep, so one table holds the keys of every migration whatever their types.
 
 use super::Lens;
+use crate::lens::list;
 
 /// Which legacy rows a statement is about; its keys are the statement's first parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,24 +137,19 @@ impl Lens {
     /// A row comparison, which an index on the key serves, under the key's own collation.
     fn key_compares(&self, operator: &str, parameter: usize) -> String {
         let columns = self.keys_of(Self::IMAGE);
-        let values: Vec<String> = self
-            .key_columns()
-            .enumerate()
-            .map(|(i, c)| format!("(${parameter}::jsonb->>{i})::{}", c.sql_type))
-            .collect();
-        format!(
-            "({}) {operator} ({})",
-            columns.join(", "),
-            values.join(", ")
-        )
+        let values = list(
+            self.key_columns()
+                .enumerate()
+                .map(|(i, c)| format!("(${parameter}::jsonb->>{i})::{}", c.sql_type)),
+        );
+        format!("({}) {operator} ({})", columns.join(", "), values)
     }
 
     pub(super) fn key_order(&self, direction: &str) -> String {
-        let keys: Vec<String> = self
-            .legacy_key()
-            .iter()
-            .map(|key| format!("{}.{key}{direction}", Self::IMAGE))
-            .collect();
-        keys.join(", ")
+        list(
+            self.legacy_key()
+                .iter()
+                .map(|key| format!("{}.{key}{direction}", Self::IMAGE)),
+        )
     }
 }

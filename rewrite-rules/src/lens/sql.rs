@@ -2,6 +2,7 @@
 
 use super::{LegacyColumn, Lens, Work, quote_ident, quote_literal};
 use crate::failure::Failure;
+use crate::lens::{all_of, list};
 use crate::splice::Output;
 
 impl Lens {
@@ -70,11 +71,11 @@ impl Lens {
 
     /// What [`Lens::read_with_fallback`] reads of legacy.
     pub(crate) fn fallback(&self) -> String {
-        let columns: Vec<_> = self
-            .columns
-            .iter()
-            .map(|column| format!("cf_l.{}", quote_ident(&column.name)))
-            .collect();
+        let columns = list(
+            self.columns
+                .iter()
+                .map(|column| format!("cf_l.{}", quote_ident(&column.name))),
+        );
         let (unified, join, first_key) = self.key_match("cf_m", "cf_l");
         let filter = [
             format!("cf_m.{first_key} IS NULL"),
@@ -87,7 +88,7 @@ impl Lens {
         ];
         format!(
             " UNION ALL SELECT {} FROM {} AS cf_l LEFT JOIN {} AS cf_m ON {join} WHERE {}",
-            columns.join(", "),
+            columns,
             self.legacy,
             unified,
             filter.join(" AND ")
@@ -160,14 +161,8 @@ impl Lens {
     #[must_use]
     pub fn unified_rows_of(&self, relation: &str) -> String {
         let values = self.unified_values().into_iter();
-        let named: Vec<String> = values
-            .map(|(target, source)| format!("{source} AS {target}"))
-            .collect();
-        format!(
-            "SELECT {} FROM {relation} AS {}",
-            named.join(", "),
-            Self::IMAGE
-        )
+        let named = list(values.map(|(target, source)| format!("{source} AS {target}")));
+        format!("SELECT {} FROM {relation} AS {}", named, Self::IMAGE)
     }
 
     /// Columns of the unified table, and SQL for each over an image.
@@ -191,10 +186,7 @@ impl Lens {
         }
         let written = || self.columns.iter().filter(|c| !c.is_computed());
         let names: Vec<String> = written().map(|c| quote_ident(&c.name)).collect();
-        let sources: Vec<String> = names
-            .iter()
-            .map(|name| format!("{}.{name}", Self::IMAGE))
-            .collect();
+        let sources = list(names.iter().map(|name| format!("{}.{name}", Self::IMAGE)));
         let changed = written()
             .filter(|c| {
                 !self.is_key(c)
@@ -206,7 +198,7 @@ impl Lens {
             "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {relation} AS {} ON CONFLICT ({}) DO {}",
             self.legacy,
             names.join(", "),
-            sources.join(", "),
+            sources,
             Self::IMAGE,
             self.legacy_key().join(", "),
             on_conflict_action(changed),
@@ -271,12 +263,12 @@ impl Lens {
     /// A legacy row image in scope under a name, as one value of the legacy table's row type.
     #[must_use]
     pub fn image_row(&self, image: &str) -> String {
-        let columns: Vec<_> = self
-            .columns
-            .iter()
-            .map(|c| format!("{image}.{}", quote_ident(&c.name)))
-            .collect();
-        format!("ROW({})::{}", columns.join(", "), self.image_type())
+        let columns = list(
+            self.columns
+                .iter()
+                .map(|c| format!("{image}.{}", quote_ident(&c.name))),
+        );
+        format!("ROW({})::{}", columns, self.image_type())
     }
 
     /// A condition that removes the legacy rows whose images are in a relation.
@@ -319,10 +311,10 @@ impl Lens {
     #[must_use]
     pub fn was_shown(&self, row: &str) -> String {
         let keys = self.unified_key();
-        let keys: Vec<String> = keys.iter().map(|key| format!("{row}.{key}")).collect();
+        let keys = list(keys.iter().map(|key| format!("{row}.{key}")));
         format!(
             "{}, {} AS cf_shown",
-            keys.join(", "),
+            keys,
             self.visible_condition(row).unwrap_or("true".to_owned())
         )
     }
@@ -332,14 +324,11 @@ impl Lens {
     #[must_use]
     pub fn shown_among(&self, relation: &str, was: &str) -> String {
         let keys = self.unified_key();
-        let same: Vec<String> = keys
-            .iter()
-            .map(|key| format!("cf_w.{key} = cf_r.{key}"))
-            .collect();
+        let same = all_of(keys.iter().map(|key| format!("cf_w.{key} = cf_r.{key}")));
         format!(
             "(SELECT cf_r.* FROM {relation} AS cf_r WHERE NOT EXISTS \
              (SELECT 1 FROM {was} AS cf_w WHERE {} AND cf_w.cf_shown))",
-            same.join(" AND ")
+            same
         )
     }
 
@@ -372,15 +361,12 @@ impl Lens {
     pub fn insert_legacy_from(&self, relation: &str) -> String {
         let written = self.columns.iter().filter(|c| !c.is_computed());
         let names: Vec<String> = written.map(|c| quote_ident(&c.name)).collect();
-        let sources: Vec<String> = names
-            .iter()
-            .map(|name| format!("{}.{name}", Self::IMAGE))
-            .collect();
+        let sources = list(names.iter().map(|name| format!("{}.{name}", Self::IMAGE)));
         format!(
             "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {relation} AS {}",
             self.legacy,
             names.join(", "),
-            sources.join(", "),
+            sources,
             Self::IMAGE
         )
     }
@@ -421,10 +407,7 @@ impl Lens {
     /// Whether two such rows have one key, as SQL.
     pub(crate) fn same_key(&self, one: &str, other: &str) -> String {
         let pairs = self.keys_of(one).into_iter().zip(self.keys_of(other));
-        let equal: Vec<String> = pairs
-            .map(|(one, other)| format!("{one} = {other}"))
-            .collect();
-        equal.join(" AND ")
+        all_of(pairs.map(|(one, other)| format!("{one} = {other}")))
     }
 
     fn images(&self, relation: &str) -> String {
@@ -437,20 +420,15 @@ impl Lens {
     }
 
     fn image_list(&self) -> String {
-        let columns: Vec<_> = self
-            .columns
-            .iter()
-            .map(|column| {
-                let stored = format!("{}.{}", Self::ROW, quote_ident(&column.unified));
-                let value = column.read_value(&stored);
-                if value == stored && column.unified == column.name {
-                    // It has the name already: less for two parsers to read in each statement.
-                    return value;
-                }
-                format!("{value} AS {}", quote_ident(&column.name))
-            })
-            .collect();
-        columns.join(", ")
+        list(self.columns.iter().map(|column| {
+            let stored = format!("{}.{}", Self::ROW, quote_ident(&column.unified));
+            let value = column.read_value(&stored);
+            if value == stored && column.unified == column.name {
+                // It has the name already: less for two parsers to read in each statement.
+                return value;
+            }
+            format!("{value} AS {}", quote_ident(&column.name))
+        }))
     }
 
     /// Counts the unified rows that legacy readers should see and cannot, since the legacy column has no

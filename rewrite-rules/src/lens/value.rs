@@ -13,6 +13,7 @@
 use super::types::{self, Held, VALUE};
 use super::{Cast, LegacyColumn, Over, quote_literal, without_modifier};
 use crate::failure::Failure;
+use crate::lens::list;
 use crate::splice::Output;
 
 impl Cast {
@@ -111,14 +112,14 @@ impl LegacyColumn {
     /// The unified values that have a legacy image, as a SQL condition; `None` when all have.
     pub(super) fn has_image(&self, unified_value: &str) -> Option<String> {
         if !self.values.is_empty() {
-            let list: Vec<_> = self
-                .values
-                .iter()
-                .map(|(_, unified)| quote_literal(unified))
-                .collect();
+            let list = list(
+                self.values
+                    .iter()
+                    .map(|(_, unified)| quote_literal(unified)),
+            );
             return Some(format!(
                 "({unified_value} IN ({}) OR {unified_value} IS NULL)",
-                list.join(", ")
+                list
             ));
         }
         let held = self.held().over(unified_value)?;

@@ -12,6 +12,7 @@ pub(crate) use functions::Call;
 pub use trial::RekeyTrial;
 
 use super::{LegacyColumn, Lens, Part, TableName, Work, Written, quote_ident};
+use crate::lens::{all_of, list};
 use crate::splice::Output;
 
 impl Written {
@@ -95,10 +96,11 @@ impl Lens {
         more: &[String],
     ) -> String {
         let columns = self.columns.iter().zip(&written.query.columns);
-        let items: Vec<String> = columns
-            .map(|(column, sql)| column_item(column, sql))
-            .chain(more.iter().cloned())
-            .collect();
+        let items = list(
+            columns
+                .map(|(column, sql)| column_item(column, sql))
+                .chain(more.iter().cloned()),
+        );
         let mut all: Vec<String> = written
             .query
             .condition
@@ -106,7 +108,7 @@ impl Lens {
             .map(|condition| format!("({condition})"))
             .collect();
         all.extend_from_slice(conditions);
-        let mut sql = format!("SELECT {} FROM {}", items.join(", "), written.query.from);
+        let mut sql = format!("SELECT {} FROM {}", items, written.query.from);
         if !all.is_empty() {
             sql += &format!(" WHERE {}", all.join(" AND "));
         }
@@ -118,10 +120,9 @@ impl Lens {
     pub fn read_as_written(&self) -> Option<String> {
         let query = &self.steps()?.query;
         let columns = self.columns.iter().zip(&query.columns);
-        let items: Vec<String> = columns
-            .map(|(column, sql)| format!("{sql} AS {}", quote_ident(&column.name)))
-            .collect();
-        let mut sql = format!("SELECT {} FROM {}", items.join(", "), query.from);
+        let items =
+            list(columns.map(|(column, sql)| format!("{sql} AS {}", quote_ident(&column.name))));
+        let mut sql = format!("SELECT {} FROM {}", items, query.from);
         if let Some(condition) = &query.condition {
             sql += &format!(" WHERE {condition}");
         }
@@ -134,14 +135,14 @@ impl Lens {
     }
 
     pub(super) fn has_key_of(&self, written: &Written, image: &str) -> String {
-        let equal: Vec<String> = written
-            .query
-            .key
-            .iter()
-            .zip(self.legacy_key())
-            .map(|(sql, key)| format!("{sql} = ({image}).{key}"))
-            .collect();
-        equal.join(" AND ")
+        all_of(
+            written
+                .query
+                .key
+                .iter()
+                .zip(self.legacy_key())
+                .map(|(sql, key)| format!("{sql} = ({image}).{key}")),
+        )
     }
 
     /// The legacy keys (as images with nothing else in them) that rows of a unified table have a
@@ -152,16 +153,16 @@ impl Lens {
         part: &Part,
         rows: impl Into<Output>,
     ) -> Output {
-        let keys: Vec<String> = self
-            .key_columns()
-            .zip(&written.query.key)
-            .map(|(column, sql)| column_item(column, sql))
-            .collect();
+        let keys = list(
+            self.key_columns()
+                .zip(&written.query.key)
+                .map(|(column, sql)| column_item(column, sql)),
+        );
         let condition = match &written.query.condition {
             Some(condition) => format!(" WHERE {condition}"),
             None => String::new(),
         };
-        let mut found = Output::from(format!("SELECT {} FROM ", keys.join(", ")));
+        let mut found = Output::from(format!("SELECT {} FROM ", keys));
         if let Some(from) = &part.of_rows {
             found.append(from.around(&rows.into()));
         }
@@ -181,8 +182,8 @@ impl Lens {
             let at = self.key_columns().position(|key| key.name == column.name);
             at.map_or("NULL".to_owned(), &value)
         });
-        let columns: Vec<String> = columns.collect();
-        format!("ROW({})::{}", columns.join(", "), self.image_type())
+        let columns = list(columns);
+        format!("ROW({})::{}", columns, self.image_type())
     }
 
     /// An image's columns, by the legacy table's names and of its types.

@@ -13,7 +13,7 @@
 //! for the right that the client's own statement needs, and for what refers to the table, as PostgreSQL does.
 
 use super::{ManagedRef, Plan, Scope, read};
-use crate::lens::{Lens, Work, quote_ident, quote_literal};
+use crate::lens::{Lens, Work, list, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
@@ -168,10 +168,10 @@ fn several(scope: &Scope<'_>, refs: &[ManagedRef<'_>], cascade: bool) -> Result<
         let names: Vec<String> = relations.iter().map(named_as).collect();
         statements.extend(reached(scope, refs, &names));
     }
-    let statements: Vec<String> = statements.iter().map(|sql| quote_literal(sql)).collect();
+    let statements = list(statements.iter().map(|sql| quote_literal(sql)));
     Ok(format!(
         "SELECT FROM crossfade.truncate(ARRAY[{}])",
-        statements.join(", ")
+        statements
     ))
 }
 
@@ -187,15 +187,12 @@ fn named_as(node: &Tree) -> String {
 /// What empties the other migrated tables that CASCADE reaches: through foreign keys of legacy tables, which the
 /// server knows, or, where legacy is left, through those that the rules declare.
 fn reached(scope: &Scope<'_>, refs: &[ManagedRef<'_>], names: &[String]) -> Vec<String> {
-    let names: Vec<String> = names
-        .iter()
-        .map(|name| {
-            format!(
-                "pg_catalog.to_regclass({})::pg_catalog.oid",
-                quote_literal(name)
-            )
-        })
-        .collect();
+    let names = list(names.iter().map(|name| {
+        format!(
+            "pg_catalog.to_regclass({})::pg_catalog.oid",
+            quote_literal(name)
+        )
+    }));
     let mut statements = Vec::new();
     let mut gone: Vec<&Lens> = refs
         .iter()
@@ -232,7 +229,7 @@ fn reached(scope: &Scope<'_>, refs: &[ManagedRef<'_>], names: &[String]) -> Vec<
             "SELECT CASE WHEN EXISTS (WITH RECURSIVE r (oid) AS (SELECT unnest(ARRAY[{}]) UNION SELECT c.conrelid \
              FROM pg_catalog.pg_constraint AS c JOIN r ON c.confrelid = r.oid WHERE c.contype = 'f') \
              SELECT FROM r WHERE r.oid = pg_catalog.to_regclass({})) THEN {}({CASCADES}) END",
-            names.join(", "),
+            names,
             quote_literal(&lens.legacy.sql()),
             lens.function_name(Work::Empty),
         ));
@@ -250,8 +247,7 @@ pub(super) fn lock<'a>(
         let range = read::reference_range(scope, found)?;
         let named = &scope.tokens.text[range.clone()];
         // Legacy first, as every writer does.
-        let unified: Vec<String> = lens.unified_tables().iter().map(|t| t.sql()).collect();
-        let unified = unified.join(", ");
+        let unified = list(lens.unified_tables().iter().map(|t| t.sql()));
         let with = match (
             found.managed.side,
             found.managed.migration.phase.writes_both(),

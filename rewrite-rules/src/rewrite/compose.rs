@@ -16,12 +16,13 @@
 use std::ops::Range;
 
 use super::Plan;
-use super::clauses::Write;
-use super::returning::Carried;
+use super::says::returning::Carried;
+use super::says::write::Write;
+use crate::failure::Failure;
 use crate::legend::query;
 use crate::lens::TableName;
 use crate::splice::{Output, Source};
-use crate::statement::{Answer, TagVerb};
+use crate::statement::Answer;
 use crate::text::clauses::with_query;
 use crate::tokens::Tokens;
 use crate::tree::Tree;
@@ -88,6 +89,21 @@ impl Composer {
         self.calls.push(condition);
     }
 
+    /// A condition that is true once one of our queries has run.
+    pub fn behind(&self, word: &str) -> String {
+        guard(&self.name(word))
+    }
+
+    /// Fails the statement where these of our queries do not find the same rows, of keys that changed meanwhile.
+    pub fn same_number(&mut self, found: &str, written: &str) {
+        let count = |query: &str| format!("(SELECT count(*) FROM {})", self.name(query));
+        let (found, written) = (count(found), count(written));
+        let changed = Failure::KeyChanged.unless_true(&written);
+        self.call(format!(
+            "CASE WHEN {found} = {written} THEN true ELSE {changed} END"
+        ));
+    }
+
     /// Ends with a statement of its own.
     pub fn end(self, last: impl Into<Output>, answer: Answer) -> Composed {
         Composed {
@@ -99,20 +115,14 @@ impl Composer {
     }
 
     /// Ends with the client's RETURNING list over row images, or with rows only to be counted.
-    pub fn select(
-        self,
-        write: &Write<'_>,
-        source: &Source<'_>,
-        images: &str,
-        verb: TagVerb,
-    ) -> Composed {
+    pub fn select(self, write: &Write<'_>, source: &Source<'_>, images: &str) -> Composed {
         let mut last = selected(write, source);
         last.own(&format!(" FROM {images} AS {}", write.alias));
         let hide_rows = write.clauses.returning.is_none();
         self.end(
             last,
             Answer {
-                tag: Some(verb),
+                tag: Some(write.verb()),
                 hide_rows,
                 ..Answer::default()
             },
@@ -121,54 +131,25 @@ impl Composer {
 }
 
 impl Composer {
-    /// [`Composer::select`] over a relation that also holds what RETURNING takes of joined tables;
-    /// `columns` is SQL for the written row over it.
-    pub fn select_carried(
-        self,
-        write: &Write<'_>,
-        source: &Source<'_>,
-        (base, columns): (&str, &str),
-        carried: &Carried,
-        verb: TagVerb,
-    ) -> Composed {
-        let mut last = selected(write, source);
-        last.own(&format!(
-            " FROM {}",
-            carried.from(base, columns, &write.alias)
-        ));
-        self.end(
-            last,
-            Answer {
-                tag: Some(verb),
-                ..Answer::default()
-            },
-        )
-    }
-
-    /// `cf_ups` and `cf_new`: the client's INSERT with ON CONFLICT DO UPDATE, which tells of each row
-    /// (`cf_row`) whether it was there (`cf_was_there`), and its rows. Gives the name of the first.
-    pub fn upserted(
+    /// `cf_new`: a write of the client's that returns [`returned`].
+    pub fn written(
         &mut self,
-        source: &Source<'_>,
+        mut statement: Output,
         (write, carried): (&Write<'_>, &Carried),
         table: &TableName,
-    ) -> String {
-        let mut statement = Output::default();
-        statement.client(source, write.clauses.body.clone());
-        // A row that was there was locked before it was updated, and its new version says by whom.
-        let was_there = format!("{}.xmax <> '0'::xid AS cf_was_there", write.alias);
-        self.telling(statement, (write, carried), table, &was_there)
+    ) {
+        statement.append(returned(write, carried, table));
+        self.query(query::NEW, statement);
     }
 
     /// `cf_ups` and `cf_new`: a write that tells more of each of its rows (`cf_row`), and the rows.
-    /// Gives the name of the first.
     pub fn telling(
         &mut self,
         mut statement: Output,
         (write, carried): (&Write<'_>, &Carried),
         table: &TableName,
         more: &str,
-    ) -> String {
+    ) {
         statement.own(&format!(
             " RETURNING ROW({}.*)::{table} AS cf_row, {more}",
             write.alias
@@ -184,7 +165,6 @@ impl Composer {
                 format!("SELECT cf_row, {} FROM {all}", carried.names.join(", "))
             },
         );
-        all
     }
 
     /// The answer over the rows of a statement that returned [`returned`].
@@ -194,14 +174,29 @@ impl Composer {
         source: &Source<'_>,
         rows: &str,
         carried: &Carried,
-        verb: TagVerb,
     ) -> Composed {
         if carried.is_empty() {
-            return self.select(write, source, rows, verb);
+            return self.select(write, source, rows);
         }
-        let row = (rows, "(cf_all.cf_row).*");
-        self.select_carried(write, source, row, carried, verb)
+        let mut last = selected(write, source);
+        let from = carried.from(rows, "(cf_all.cf_row).*", &write.alias);
+        last.own(&format!(" FROM {from}"));
+        let answer = Answer {
+            tag: Some(write.verb()),
+            ..Answer::default()
+        };
+        self.end(last, answer)
     }
+}
+
+/// A condition that is true once a query has run.
+pub(super) fn guard(query: &str) -> String {
+    format!("(SELECT count(*) FROM {query}) >= 0")
+}
+
+/// Two conditions whose evaluation does part of the work, in this order.
+pub(super) fn one_then(first: &str, then: &str) -> String {
+    format!("CASE WHEN {first} THEN {then} END")
 }
 
 /// The client's RETURNING list as a result of its own.
@@ -216,7 +211,7 @@ fn selected(write: &Write<'_>, source: &Source<'_>) -> Output {
 
 /// What the client's statement returns: its rows, and beside them what its own list takes of
 /// joined tables.
-pub(super) fn returned(write: &Write<'_>, carried: &Carried, table: &TableName) -> Output {
+fn returned(write: &Write<'_>, carried: &Carried, table: &TableName) -> Output {
     let alias = &write.alias;
     let mut returned = Output::default();
     returned.own(&format!(" RETURNING {alias}.*"));

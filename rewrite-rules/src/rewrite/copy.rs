@@ -17,7 +17,7 @@
 //! staging table is prepared alone, and the session runs the others before and behind its execution.
 
 use super::{ManagedRef, Plan, Scope, read};
-use crate::lens::{LegacyColumn, Lens, quote_ident};
+use crate::lens::{LegacyColumn, Lens, list, quote_ident};
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
@@ -62,12 +62,8 @@ fn columns(scope: &Scope<'_>, found: &ManagedRef<'_>) -> Result<Option<Vec<Strin
         Side::Unified => false,
     };
     if let Some(name) = names.iter().find(|name| computed(name)) {
-        return Err(Refusal {
-            sqlstate: "42P10",
-            message: format!("column \"{name}\"{IS_GENERATED}"),
-            hint: String::new(),
-            position: None,
-        });
+        let message = format!("column \"{name}\"{IS_GENERATED}");
+        return Err(refuse::mistake("42P10", message, None));
     }
     if !names.is_empty() {
         return Ok(Some(names));
@@ -108,17 +104,18 @@ fn copy_out<'a>(
     {
         range.end = tokens.tokens[close].end;
     }
-    let names: Vec<String> = columns(scope, found)?
-        .unwrap_or_default()
-        .iter()
-        .map(|name| quote_ident(name))
-        .collect();
+    let names = list(
+        columns(scope, found)?
+            .unwrap_or_default()
+            .iter()
+            .map(|name| quote_ident(name)),
+    );
     let lens = found.managed.lens;
     let read = read::relation(lens, found.managed.migration.phase, &[]).sql;
     let alias = quote_ident(&lens.legacy.name);
     source.edit(
         range,
-        format!("(SELECT {} FROM ({read}) AS {alias})", names.join(", ")),
+        format!("(SELECT {} FROM ({read}) AS {alias})", names),
     );
     Ok(())
 }
@@ -149,10 +146,9 @@ fn copy_in<'a>(
             *names = written_columns(lens);
         }
     }
-    let list = names.as_ref().map(|names| {
-        let quoted: Vec<String> = names.iter().map(|name| quote_ident(name)).collect();
-        quoted.join(", ")
-    });
+    let list = names
+        .as_ref()
+        .map(|names| list(names.iter().map(|name| quote_ident(name))));
     // COPY writes identity columns as they come, whatever they are generated as.
     let identity = |column: &LegacyColumn| column.generated.is_some() && !column.is_computed();
     let overriding = match found.managed.side {
@@ -205,23 +201,19 @@ fn copy_in<'a>(
 
 /// The staging table: declared types for a legacy table, which may be gone by now; the table's
 /// own for a unified one.
-fn shape(found: &ManagedRef<'_>, names: Option<&[String]>, list: Option<&str>) -> String {
+fn shape(found: &ManagedRef<'_>, names: Option<&[String]>, listed: Option<&str>) -> String {
     let lens = found.managed.lens;
     match found.managed.side {
         Side::Legacy => {
-            let columns: Vec<String> = names
-                .unwrap_or_default()
-                .iter()
-                .map(|name| {
-                    let sql_type = lens.column(name).map_or("text", |column| &column.sql_type);
-                    format!("{} {sql_type}", quote_ident(name))
-                })
-                .collect();
-            format!("({}) ON COMMIT DROP", columns.join(", "))
+            let columns = list(names.unwrap_or_default().iter().map(|name| {
+                let sql_type = lens.column(name).map_or("text", |column| &column.sql_type);
+                format!("{} {sql_type}", quote_ident(name))
+            }));
+            format!("({}) ON COMMIT DROP", columns)
         }
         Side::Unified => format!(
             "ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
-            list.unwrap_or("*"),
+            listed.unwrap_or("*"),
             found.managed.table
         ),
     }

@@ -16,7 +16,7 @@ mod idle;
 
 use super::{ManagedRef, Plan, Scope, command_name, read};
 use crate::bind::{Place, Use};
-use crate::lens::{Lens, quote_ident};
+use crate::lens::{Lens, list, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::{Managed, Side};
@@ -170,8 +170,7 @@ fn refused(scope: &Scope<'_>, found: &ManagedRef<'_>, reason: Decision) -> Refus
 
 fn unified_names(lens: &Lens) -> String {
     let names = lens.unified_tables().into_iter();
-    let names: Vec<&str> = names.map(|table| table.name.as_str()).collect();
-    names.join(", ")
+    list(names.map(|table| table.name.as_str()))
 }
 
 /// `LIKE t` as the columns that the rule file declares. A derived lens does not declare which of them
@@ -216,8 +215,8 @@ fn as_declared<'a>(
             column.sql_type
         )
     });
-    let columns: Vec<String> = columns.collect();
-    source.edit(start..range.end, columns.join(", "));
+    let columns = list(columns);
+    source.edit(start..range.end, columns);
     Ok(())
 }
 

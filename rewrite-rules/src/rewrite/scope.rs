@@ -2,9 +2,10 @@
 
 use crate::bind::{Bound, Id, TableRef};
 use crate::phase::Phase;
+use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
 use crate::splice::Output;
-use crate::statement::{Answer, Around, SearchPath, ShadowPair};
+use crate::statement::{Answer, Around, Refusal, SearchPath, ShadowPair};
 use crate::tokens::Tokens;
 use crate::tree::Tree;
 
@@ -20,6 +21,15 @@ pub(crate) struct Scope<'a> {
 }
 
 impl Scope<'_> {
+    /// An error that PostgreSQL would find itself, in its words, at this byte of the client's text.
+    pub fn mistake(&self, sqlstate: &'static str, message: String, at: Option<usize>) -> Refusal {
+        refuse::mistake(sqlstate, message, at.and_then(|at| self.position(at)))
+    }
+
+    pub fn no_such_column(&self, name: &str, at: Option<usize>) -> Refusal {
+        self.mistake("42703", format!("column \"{name}\" does not exist"), at)
+    }
+
     /// The 1-based character position of a byte of the client's text.
     pub fn position(&self, byte: usize) -> Option<u32> {
         let before = self.tokens.text.get(..byte)?;
@@ -85,6 +95,16 @@ impl ManagedRef<'_> {
 
     pub(super) fn table_name(&self) -> String {
         self.managed.table.name.clone()
+    }
+
+    /// The key's columns, by the names of the side that is named.
+    pub(super) fn keys(&self) -> Vec<&str> {
+        let keys = self.managed.lens.key_columns();
+        keys.map(|key| match self.managed.side {
+            Side::Legacy => key.name.as_str(),
+            Side::Unified => key.unified.as_str(),
+        })
+        .collect()
     }
 
     /// Both sides are the same row of the same table, which a trigger keeps in step.

@@ -3,6 +3,7 @@ The images one by one in the order of their keys, so that two of these calls tha
 them in the same order.
 -#}
 {%- import "attempt.sql" as attempt -%}
+{%- import "steps/references.sql" as references -%}
 {{ f.image_ddl() -}}
 CREATE OR REPLACE FUNCTION {{ name }}(cf_images {{ f.row }}[], cf_record boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $crossfade$
@@ -10,17 +11,17 @@ LANGUAGE plpgsql VOLATILE AS $crossfade$
 DECLARE
   cf_image {{ f.row }};
   {{- attempt::variables() }}
-{{ f.declare_left() -}}
+  {{- references::declare_left(f) }}
 BEGIN
   IF cf_images IS NULL THEN RETURN true; END IF;
   {{- attempt::patience() }}
   FOR cf_image IN SELECT * FROM unnest(cf_images) AS cf_i ORDER BY {{ f.key_order("cf_i") }} LOOP
     IF NOT cf_record THEN
-      {{ f.put_or_wait() }};
+      {{- references::put_or_wait(f) }}
       CONTINUE;
     END IF;
     {%- call attempt::whole(f.lens, "EXIT", f.lens.recording()) %}
-      {{ f.put_or_wait() }};
+      {{- references::put_or_wait(f) }}
     {%- endcall %}
   END LOOP;
   RETURN true;

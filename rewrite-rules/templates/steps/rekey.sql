@@ -4,6 +4,7 @@ comes to a key which another leaves only after it is no divergence to be recorde
 nothing could tell them apart again.
 -#}
 {%- import "attempt.sql" as attempt -%}
+{%- import "steps/references.sql" as references -%}
 {%- macro rekey(f, moved) %}
     cf_unsure := false;
     IF {{ moved }} THEN
@@ -11,7 +12,15 @@ nothing could tell them apart again.
         PERFORM {{ f.lens.call(Call::PutOne, "cf_old") }};
       {%- endcall %}
     END IF;
-    {{ f.rekeying_one() }};
+    {%- if f.carried(true).is_empty() %}
+    PERFORM {{ f.lens.call(Call::RekeyOne, "cf_old, cf_image") }};
+    {%- else %}
+    IF {{ moved }} THEN
+      {%- call references::carried(f, true, "cf_old", "cf_image") %}
+      PERFORM {{ f.lens.call(Call::RekeyOne, "cf_old, cf_image") }};
+      {%- endcall %}
+    END IF;
+    {%- endif %}
     PERFORM {{ f.lens.call(Call::PutOne, "cf_image") }};
     IF {{ moved }} THEN
       {{- attempt::leave_tombstones_behind(f.lens, "unnest(ARRAY[cf_old])") }}
@@ -26,7 +35,7 @@ DECLARE
   cf_image {{ f.row }};
   cf_unsure boolean;
   {{- attempt::variables() }}
-{{ f.declare_left() -}}
+  {{- references::declare_left(f) }}
 BEGIN
   IF cf_images IS NULL THEN RETURN true; END IF;
   PERFORM 1 FROM unnest(cf_images) WITH ORDINALITY AS cf_n
@@ -48,6 +57,7 @@ BEGIN
       {{- rekey(f, moved) }}
     {%- endcall %}
   END LOOP;
-{{ f.following_own() }}  RETURN true;
+  {{- references::carried_to_own(f) }}
+  RETURN true;
 END
 $crossfade$

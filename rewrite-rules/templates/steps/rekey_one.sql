@@ -2,7 +2,9 @@
 The steps of `rekey`. Nothing of unified may be left under the old key, or be there twice: whatever the operator's steps
 did, that is an error, not a row that is lost in silence.
 -#}
+{%- import "steps/rows.sql" as rows -%}
 {%- import "steps/run.sql" as steps_of -%}
+{%- import "steps/unique.sql" as unique -%}
 {%- macro unlike(said) -%}
 RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = {{ said }};
 {%- endmacro -%}
@@ -15,7 +17,8 @@ DECLARE
   {{- steps_of::variables(steps) }}
 BEGIN
   IF NOT ({{ f.moved("cf_old", "cf_image") }}) THEN RETURN true; END IF;
-{{ f.locks("cf_image") }}{{ f.taken("cf_image") }}
+  {{- rows::locks(f, "cf_image") }}
+  {{- unique::taken(f, "cf_image") }}
   cf_there := {{ f.is_there("cf_old") }};
   {{- steps_of::run(steps, f.keeps_last()) }}
   IF {{ f.is_there("cf_old") }} THEN

@@ -2,8 +2,11 @@
 The same of deleted rows, with what legacy's own foreign keys do to those that refer to them.
 -#}
 {%- import "attempt.sql" as attempt -%}
+{%- import "steps/references.sql" as references -%}
 {%- macro remove(f) %}
-      {{ f.removing_one() }};
+      {%- call references::carried(f, false, "cf_image", "NULL") %}
+      PERFORM {{ f.lens.call(Call::RemoveOne, "cf_image") }};
+      {%- endcall %}
       {{- attempt::leave_tombstones(f.lens, "unnest(ARRAY[cf_image])") }}
 {%- endmacro -%}
 {{ f.image_ddl() -}}
@@ -13,7 +16,7 @@ LANGUAGE plpgsql VOLATILE AS $crossfade$
 DECLARE
   cf_image {{ f.row }};
   {{- attempt::variables() }}
-{{ f.declare_left() -}}
+  {{- references::declare_left(f) }}
 BEGIN
   IF cf_images IS NULL THEN RETURN true; END IF;
   {{- attempt::patience() }}

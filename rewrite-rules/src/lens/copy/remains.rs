@@ -1,6 +1,6 @@
 //! Rows that the other side has no more: ghosts that are swept, stale legacy rows, settled keys.
 
-use crate::lens::{Lens, quote_ident, quote_literal};
+use crate::lens::{Lens, all_of, list, quote_ident, quote_literal};
 
 impl Lens {
     /// Removes legacy rows, at most `$1` of them, that no unified row stands for, once unified
@@ -26,13 +26,13 @@ impl Lens {
     pub fn stale_legacy_keys(&self, behind: bool) -> String {
         let same = self.same_key("cf_r", "cf_l");
         let keys = self.keys_of("cf_l").join(", ");
-        let given: Vec<String> = self
-            .key_columns()
-            .enumerate()
-            .map(|(i, c)| format!("($2::jsonb->>{i})::{}", c.sql_type))
-            .collect();
+        let given = list(
+            self.key_columns()
+                .enumerate()
+                .map(|(i, c)| format!("($2::jsonb->>{i})::{}", c.sql_type)),
+        );
         let behind = match behind {
-            true => format!(" AND ({keys}) > ({})", given.join(", ")),
+            true => format!(" AND ({keys}) > ({})", given),
             false => String::new(),
         };
         format!(
@@ -47,18 +47,18 @@ impl Lens {
     /// Removes the legacy rows of keys (`$1`, a JSON array of keys) that no unified row stands for.
     #[must_use]
     pub fn remove_stale_legacy_of(&self) -> String {
-        let keys: Vec<String> = self
-            .key_columns()
-            .zip(self.legacy_key())
-            .enumerate()
-            .map(|(i, (c, key))| format!("cf_t.{key} = (cf_k.value->>{i})::{}", c.sql_type))
-            .collect();
+        let keys = all_of(
+            self.key_columns()
+                .zip(self.legacy_key())
+                .enumerate()
+                .map(|(i, (c, key))| format!("cf_t.{key} = (cf_k.value->>{i})::{}", c.sql_type)),
+        );
         let same = self.same_key("cf_r", "cf_t");
         format!(
             "DELETE FROM {} AS cf_t USING jsonb_array_elements($1::jsonb) AS cf_k WHERE {} \
              AND NOT EXISTS (SELECT 1 FROM ({}) AS cf_r WHERE {})",
             self.legacy,
-            keys.join(" AND "),
+            keys,
             self.read(),
             same
         )
@@ -69,20 +69,16 @@ impl Lens {
     /// see anyhow are somebody else's and stay.
     #[must_use]
     pub fn remove_ghosts(&self) -> String {
-        let keys: Vec<String> = self
-            .key_columns()
-            .enumerate()
-            .map(|(i, c)| {
-                format!(
-                    "(cf_k.value->>{i})::{} AS {}",
-                    c.sql_type,
-                    quote_ident(&c.name)
-                )
-            })
-            .collect();
+        let keys = list(self.key_columns().enumerate().map(|(i, c)| {
+            format!(
+                "(cf_k.value->>{i})::{} AS {}",
+                c.sql_type,
+                quote_ident(&c.name)
+            )
+        }));
         let relation = format!(
             "(SELECT {} FROM jsonb_array_elements($1::jsonb) AS cf_k)",
-            keys.join(", ")
+            keys
         );
         if !self.is_row_for_row() {
             return self.remove_ghosts_written(&relation);
@@ -99,13 +95,12 @@ impl Lens {
     /// Takes keys (`$1`, a JSON array of keys) out of the ledger that neither side has any more.
     #[must_use]
     pub fn forget_gone(&self) -> String {
-        let same_key: Vec<String> = self
-            .key_columns()
-            .zip(self.legacy_key())
-            .enumerate()
-            .map(|(i, (c, key))| format!("cf_l.{key} = (cf_d.key->>{i})::{}", c.sql_type))
-            .collect();
-        let same_key = same_key.join(" AND ");
+        let same_key = all_of(
+            self.key_columns()
+                .zip(self.legacy_key())
+                .enumerate()
+                .map(|(i, (c, key))| format!("cf_l.{key} = (cf_d.key->>{i})::{}", c.sql_type)),
+        );
         format!(
             "DELETE FROM crossfade.divergence AS cf_d WHERE cf_d.migration = {} \
              AND cf_d.legacy_table = {} \

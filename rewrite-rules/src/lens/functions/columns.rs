@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::lens::{Callers, Function, Lens, WhenHidden, Work, quote_ident};
+use crate::lens::{Callers, Function, Lens, WhenHidden, Work, list, quote_ident};
 
 /// From legacy to unified: `put`, `remove` and `rekey`.
 #[derive(Template)]
@@ -93,20 +93,18 @@ impl Lens {
     fn update_from(&self, relation: &str) -> String {
         let others = self.columns.iter();
         let others = others.filter(|c| !self.is_key(c) && !c.is_computed_in_unified());
-        let sets: Vec<String> = others
-            .map(|column| {
-                let image = format!("{}.{}", Self::IMAGE, quote_ident(&column.name));
-                format!(
-                    "{} = {}",
-                    quote_ident(&column.unified),
-                    column.put_value(&image)
-                )
-            })
-            .collect();
+        let sets = list(others.map(|column| {
+            let image = format!("{}.{}", Self::IMAGE, quote_ident(&column.name));
+            format!(
+                "{} = {}",
+                quote_ident(&column.unified),
+                column.put_value(&image)
+            )
+        }));
         format!(
             "UPDATE {} AS {row} SET {} FROM {relation} AS {} WHERE {}",
             self.unified,
-            sets.join(", "),
+            sets,
             Self::IMAGE,
             self.key_join(Self::ROW, Self::IMAGE),
             row = Self::ROW,
@@ -116,13 +114,10 @@ impl Lens {
     /// Assignments of all that an image in scope under a name has, its key too.
     fn set_all_from(&self, image: &str) -> String {
         let written = self.columns.iter().filter(|c| !c.is_computed_in_unified());
-        let sets: Vec<String> = written
-            .map(|c| {
-                let value = c.put_value(&format!("{image}.{}", quote_ident(&c.name)));
-                format!("{} = {value}", quote_ident(&c.unified))
-            })
-            .collect();
-        sets.join(", ")
+        list(written.map(|c| {
+            let value = c.put_value(&format!("{image}.{}", quote_ident(&c.name)));
+            format!("{} = {value}", quote_ident(&c.unified))
+        }))
     }
 
     /// The put of images into legacy, under row policies in two statements for the same reason.

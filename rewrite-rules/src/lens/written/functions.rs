@@ -31,7 +31,7 @@ mod run;
 mod unique;
 mod upsert;
 
-use crate::lens::{Callers, Function, Lens, Work, Written};
+use crate::lens::{Callers, Function, Lens, Work, Written, quote_literal};
 
 /// The functions that take the place of composed SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,11 +83,7 @@ impl Call {
 
 impl Lens {
     pub(crate) fn written_functions(&self, written: &Written) -> Vec<Function> {
-        let f = Functions {
-            lens: self,
-            written,
-            row: self.image_type(),
-        };
+        let f = Functions::of(self, written);
         let [truncate, empty] = f.truncates();
         // First, since they make tables whose rows others take.
         let mut all = f.reference_functions();
@@ -103,18 +99,10 @@ impl Lens {
             f.drop_legacy(),
             f.move_legacy(),
             f.sync(),
-            f.insert_one(),
-            f.insert(),
-            f.change(),
-            f.delete(),
-            f.lock_one(),
-            f.lock(),
-            f.enter(),
-            f.merge(),
-            f.keep_last(),
-            f.may_write(),
         ]);
-        if written.can_rekey() {
+        all.extend(f.client_functions());
+        all.extend([f.enter(), f.merge(), f.keep_last(), f.may_write()]);
+        if f.moves_keys() {
             all.extend([f.rekey_one(), f.rekey()]);
         }
         all
@@ -128,14 +116,33 @@ struct Functions<'a> {
     row: String,
 }
 
-impl Functions<'_> {
-    fn function(&self, name: String, head: &str, declare: &str, body: &str) -> Function {
-        let ddl = format!(
-            "{}CREATE OR REPLACE FUNCTION {name}{head}\nLANGUAGE plpgsql VOLATILE AS $crossfade$\n\
-             #variable_conflict use_column\nDECLARE\n{declare}BEGIN\n{body}END\n$crossfade$",
-            self.image_ddl(),
-        );
-        written(name, ddl)
+/// Templates of functions that need nothing but their names and the lens.
+macro_rules! templates {
+    ($($template:ident $path:tt)*) => {$(
+        #[derive(askama::Template)]
+        #[template(path = $path, escape = "none")]
+        struct $template<'a> {
+            name: &'a str,
+            f: &'a Functions<'a>,
+        }
+
+        impl $template<'_> {
+            fn function(f: &Functions<'_>, name: String) -> Function {
+                let ddl = $template { name: &name, f }.to_string();
+                written(name, ddl)
+            }
+        }
+    )*};
+}
+use templates;
+
+impl<'a> Functions<'a> {
+    fn of(lens: &'a Lens, written: &'a Written) -> Functions<'a> {
+        Functions {
+            lens,
+            written,
+            row: lens.image_type(),
+        }
     }
 
     /// The two behind a TRUNCATE.
@@ -150,9 +157,30 @@ impl Functions<'_> {
 
     /// Whether two rows in scope under names have the same key.
     fn same_key(&self, a: &str, b: &str) -> String {
-        let keys = self.lens.legacy_key().into_iter();
-        let same = keys.map(|key| format!("{a}.{key} = {b}.{key}"));
-        same.collect::<Vec<String>>().join(" AND ")
+        self.lens.same_key(a, b)
+    }
+
+    /// `read` of the one row that has the key of an image.
+    fn read_of(&self, image: &str) -> String {
+        self.lens.read_of(self.written, image)
+    }
+
+    fn moves_keys(&self) -> bool {
+        self.written.can_rekey()
+    }
+
+    /// The key of an image, as a row.
+    fn key_row(&self, image: &str) -> String {
+        format!("ROW({})", self.key_order(&format!("({image})")))
+    }
+
+    /// The legacy table's name and schema as literals.
+    fn table(&self) -> String {
+        quote_literal(&self.lens.legacy.name)
+    }
+
+    fn schema(&self) -> String {
+        quote_literal(&self.lens.legacy.schema)
     }
 
     fn key_order(&self, row: &str) -> String {

@@ -2,7 +2,7 @@
 //! before it gets its key. So no key has to be made up, of whatever type keys are.
 
 use super::Call;
-use crate::lens::{Lens, Work, quote_ident};
+use crate::lens::{Lens, Work, all_of, list, quote_ident};
 
 /// Statements for a transaction that is rolled back.
 #[derive(Clone, Debug)]
@@ -32,10 +32,7 @@ impl Lens {
         };
         let has_key = |row: &str, other: &str, word: &str| -> String {
             let named = keys.iter().enumerate();
-            let all: Vec<String> = named
-                .map(|(i, key)| format!("{row}.{key} = {other}.cf_{word}{i}"))
-                .collect();
-            all.join(" AND ")
+            all_of(named.map(|(i, key)| format!("{row}.{key} = {other}.cf_{word}{i}")))
         };
         let pairs = format!(
             "CREATE TEMPORARY TABLE cf_pairs ON COMMIT DROP AS WITH cf_s AS (SELECT *, \
@@ -59,18 +56,14 @@ impl Lens {
             self.read(),
             has_key("cf_r", "cf_p", "from"),
         );
-        let image: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| {
-                let key = self.key_columns().position(|key| key.name == column.name);
-                match key {
-                    Some(index) => format!("cf_m.cf_to{index}"),
-                    None => format!("cf_m.{}", quote_ident(&column.name)),
-                }
-            })
-            .collect();
-        let image = format!("ROW({})::{}", image.join(", "), self.image_type());
+        let image = list(self.columns.iter().map(|column| {
+            let key = self.key_columns().position(|key| key.name == column.name);
+            match key {
+                Some(index) => format!("cf_m.cf_to{index}"),
+                None => format!("cf_m.{}", quote_ident(&column.name)),
+            }
+        }));
+        let image = format!("ROW({})::{}", image, self.image_type());
         let rekey = format!(
             "SELECT {} FROM pg_temp.cf_moved AS cf_m",
             self.call(

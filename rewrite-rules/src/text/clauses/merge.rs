@@ -78,17 +78,6 @@ impl<'a> Merge<'a> {
         });
         behind.next().is_some()
     }
-
-    pub fn deletes(&self) -> bool {
-        let mut actions = self.arms.iter().map(|arm| &arm.action);
-        actions.any(|action| matches!(action, Action::Delete))
-    }
-
-    /// Whether rows can be there afterwards that were not, or were otherwise.
-    pub fn puts(&self) -> bool {
-        let mut actions = self.arms.iter().map(|arm| &arm.action);
-        actions.any(|action| matches!(action, Action::Update(_) | Action::Insert(_)))
-    }
 }
 
 impl<'a> Arm<'a> {

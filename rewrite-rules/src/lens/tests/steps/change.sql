@@ -75,7 +75,7 @@ BEGIN
   IF cf_mirror THEN PERFORM crossfade."move_legacy_user_settings_00000000"(cf_froms, cf_tos, true); END IF;
   IF cf_mirror THEN
     FOREACH cf_now IN ARRAY cf_done LOOP
-      IF cf_mirror THEN PERFORM crossfade."follow_user_settings_00000000"(cf_now, NULL, true, true); END IF;
+  IF cf_mirror THEN PERFORM crossfade."follow_user_settings_00000000"(cf_now, NULL, true, true); END IF;
     END LOOP;
   END IF;
 END

@@ -95,41 +95,37 @@ impl Functions<'_> {
         texts.collect::<Vec<String>>().join(", ")
     }
 
-    /// Values that the legacy column has no room for are errors, as they would be there. A cast
-    /// would cut them in silence; an assignment complains.
-    pub(super) fn fits(&self, image: &str, indent: &str) -> String {
-        self.cut()
-            .map(|(number, c)| {
-                let name = quote_ident(&c.name);
-                format!("{indent}cf_fit_{number} := {image}.{name};\n{indent}{image}.{name} := cf_fit_{number};\n")
+    /// The columns that have no room for what an image can hold.
+    pub(super) fn cut(&self) -> Vec<Cut<'_>> {
+        let columns = self.lens.columns.iter().enumerate();
+        columns
+            .filter(|(_, c)| c.may_be_domain() || field_type(c) != c.sql_type)
+            .map(|(number, column)| Cut {
+                number,
+                name: quote_ident(&column.name),
+                sql_type: &column.sql_type,
             })
             .collect()
     }
 
-    /// What legacy would have computed from the other columns of an image.
-    pub(super) fn computed(&self, image: &str, indent: &str) -> String {
+    /// What legacy would have computed from the other columns of an image, with the columns' names.
+    pub(super) fn computed(&self, image: &str) -> Vec<(String, String)> {
+        let image = format!("({image})");
         let columns = self.lens.columns.iter();
         columns
             .filter_map(|column| {
-                let value = self.lens.computed_of(column, &format!("({image})"))?;
-                Some(format!(
-                    "{indent}{image}.{} := {value};\n",
-                    quote_ident(&column.name)
-                ))
+                let value = self.lens.computed_of(column, &image)?;
+                Some((quote_ident(&column.name), value))
             })
             .collect()
     }
+}
 
-    pub(super) fn fitting(&self) -> String {
-        self.cut()
-            .map(|(number, c)| format!("  cf_fit_{number} {};\n", c.sql_type))
-            .collect()
-    }
-
-    fn cut(&self) -> impl Iterator<Item = (usize, &LegacyColumn)> {
-        let columns = self.lens.columns.iter().enumerate();
-        columns.filter(|(_, c)| c.may_be_domain() || field_type(c) != c.sql_type)
-    }
+/// A column that has no room for what an image can hold.
+pub(super) struct Cut<'a> {
+    pub number: usize,
+    pub name: String,
+    pub sql_type: &'a str,
 }
 
 /// SQL of the type that a domain is over, or of the type itself.

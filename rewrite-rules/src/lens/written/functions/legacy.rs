@@ -12,8 +12,8 @@
 
 use askama::Template;
 
-use super::{Call, Functions, written};
-use crate::lens::{Function, Lossy, WhenHidden, lossy, quote_ident, quote_literal};
+use super::{Call, Functions, templates, written};
+use crate::lens::{Function, Lossy, WhenHidden, list, lossy, quote_ident, quote_literal};
 
 #[derive(Template)]
 #[template(path = "steps/follow.sql", escape = "none")]
@@ -31,39 +31,18 @@ struct LossyRows {
     columns: String,
 }
 
-#[derive(Template)]
-#[template(path = "steps/drop.sql", escape = "none")]
-struct Drop<'a> {
-    name: &'a str,
-    f: &'a Functions<'a>,
-}
-
-#[derive(Template)]
-#[template(path = "steps/sync.sql", escape = "none")]
-struct Sync<'a> {
-    name: &'a str,
-    f: &'a Functions<'a>,
+templates! {
+    Drop "steps/drop.sql"
+    Sync "steps/sync.sql"
 }
 
 impl Functions<'_> {
     pub(super) fn sync(&self) -> Function {
-        let name = self.lens.call_name(Call::Sync);
-        let ddl = Sync {
-            name: &name,
-            f: self,
-        }
-        .to_string();
-        written(name, ddl)
+        Sync::function(self, self.lens.call_name(Call::Sync))
     }
 
     pub(super) fn drop_legacy(&self) -> Function {
-        let name = self.lens.call_name(Call::Drop);
-        let ddl = Drop {
-            name: &name,
-            f: self,
-        }
-        .to_string();
-        written(name, ddl)
+        Drop::function(self, self.lens.call_name(Call::Drop))
     }
 
     pub(super) fn follow(&self) -> Function {
@@ -89,11 +68,6 @@ impl Functions<'_> {
         }
     }
 
-    pub(super) fn mirror(&self, indent: &str) -> String {
-        let follow = self.lens.call(Call::Follow, "cf_now, NULL, true, true");
-        format!("{indent}IF cf_mirror THEN PERFORM {follow}; END IF;\n")
-    }
-
     /// The legacy row of an image, in `cf_set` or as a whole. Lossy columns stay, or those of which it
     /// is lossy: unified has nothing to say of them.
     fn update_legacy(&self, image: &str) -> String {
@@ -108,16 +82,13 @@ impl Functions<'_> {
     fn insert_legacy(&self, image: &str) -> String {
         let written = self.lens.columns.iter().filter(|c| !c.is_computed());
         let names: Vec<String> = written.map(|c| quote_ident(&c.name)).collect();
-        let values: Vec<String> = names
-            .iter()
-            .map(|name| format!("({image}).{name}"))
-            .collect();
+        let values = list(names.iter().map(|name| format!("({image}).{name}")));
         let sets = self.assigned(|name| format!("excluded.{name}"));
         format!(
             "INSERT INTO {} AS cf_t ({}) OVERRIDING SYSTEM VALUE VALUES ({}) ON CONFLICT ({}) DO {}",
             self.lens.legacy,
             names.join(", "),
-            values.join(", "),
+            values,
             self.lens.legacy_key().join(", "),
             sets.map_or("NOTHING".to_owned(), |sets| format!("UPDATE SET {sets}")),
         )
@@ -146,7 +117,7 @@ impl Functions<'_> {
         (!sets.is_empty()).then(|| sets.join(", "))
     }
 
-    pub(super) fn legacy_key_of(&self, image: &str) -> String {
+    fn legacy_key_of(&self, image: &str) -> String {
         self.lens.same_key("cf_t", &format!("({image})"))
     }
 

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::run::Stepped;
-use super::{Call, Functions, written};
+use super::{Call, Functions, templates, written};
 use crate::lens::{Function, Work};
 
 #[derive(Template)]
@@ -22,18 +22,9 @@ struct RemoveOne<'a> {
     steps: Vec<Stepped<'a>>,
 }
 
-#[derive(Template)]
-#[template(path = "steps/put.sql", escape = "none")]
-struct Put<'a> {
-    name: &'a str,
-    f: &'a Functions<'a>,
-}
-
-#[derive(Template)]
-#[template(path = "steps/remove.sql", escape = "none")]
-struct Remove<'a> {
-    name: &'a str,
-    f: &'a Functions<'a>,
+templates! {
+    Put "steps/put.sql"
+    Remove "steps/remove.sql"
 }
 
 impl Functions<'_> {
@@ -60,28 +51,10 @@ impl Functions<'_> {
     }
 
     pub(super) fn put(&self) -> Function {
-        let name = self.lens.function_name(Work::Put);
-        let ddl = Put {
-            name: &name,
-            f: self,
-        }
-        .to_string();
-        written(name, ddl)
+        Put::function(self, self.lens.function_name(Work::Put))
     }
 
     pub(super) fn remove(&self) -> Function {
-        let name = self.lens.function_name(Work::Remove);
-        let ddl = Remove {
-            name: &name,
-            f: self,
-        }
-        .to_string();
-        written(name, ddl)
-    }
-
-    /// What is done to unified when the legacy row of `cf_image` has gone.
-    fn removing_one(&self) -> String {
-        let remove = format!("PERFORM {}", self.lens.call(Call::RemoveOne, "cf_image"));
-        self.following_actions(&remove, None)
+        Remove::function(self, self.lens.function_name(Work::Remove))
     }
 }

@@ -13,7 +13,7 @@
 use askama::Template;
 
 use super::run::Stepped;
-use super::{Call, Functions, written};
+use super::{Call, Functions, templates, written};
 use crate::lens::{Function, Work, quote_literal};
 
 #[derive(Template)]
@@ -40,12 +40,7 @@ struct Rekey<'a> {
     recording: String,
 }
 
-#[derive(Template)]
-#[template(path = "steps/move_legacy.sql", escape = "none")]
-struct MoveLegacy<'a> {
-    name: &'a str,
-    f: &'a Functions<'a>,
-}
+templates! { MoveLegacy "steps/move_legacy.sql" }
 
 impl Functions<'_> {
     pub(super) fn rekey_one(&self) -> Function {
@@ -97,28 +92,8 @@ impl Functions<'_> {
         written(name, ddl)
     }
 
-    /// The steps of `rekey` for a row, with what legacy's own foreign keys do to those that refer to it.
-    fn rekeying_one(&self) -> String {
-        let rekey = format!(
-            "PERFORM {}",
-            self.lens.call(Call::RekeyOne, "cf_old, cf_image")
-        );
-        let all = self.following_actions(&rekey, Some(("cf_old", "cf_image")));
-        if all == rekey {
-            return rekey;
-        }
-        let moved = self.moved("cf_old", "cf_image");
-        format!("IF {moved} THEN\n      {all};\n    END IF")
-    }
-
     pub(super) fn move_legacy(&self) -> Function {
-        let name = self.lens.call_name(Call::MoveLegacy);
-        let ddl = MoveLegacy {
-            name: &name,
-            f: self,
-        }
-        .to_string();
-        written(name, ddl)
+        MoveLegacy::function(self, self.lens.call_name(Call::MoveLegacy))
     }
 
     /// Whether two images have different keys.

@@ -1,7 +1,7 @@
 //! The operator's steps as statements of a function that follow each other (`templates/steps/run.sql`).
 
 use super::{Call, Functions};
-use crate::lens::{Step, quote_ident, quote_literal};
+use crate::lens::{Step, list, quote_ident, quote_literal};
 
 /// A step, with the relations that it may name.
 pub(super) struct Stepped<'a> {
@@ -56,12 +56,10 @@ impl<'f> Functions<'f> {
 /// What a step returned, as a relation of its name.
 fn returned(step: &Step, name: &str, kept: &str) -> String {
     let columns = step.returning.iter().map(|column| quote_ident(column));
-    let columns: Vec<String> = columns
-        .map(|column| format!("{kept}.{column} AS {column}"))
-        .collect();
+    let columns = list(columns.map(|column| format!("{kept}.{column} AS {column}")));
     format!(
         "{} AS (SELECT {} WHERE {kept}.cf_rows > 0)",
         quote_ident(name),
-        columns.join(", ")
+        columns
     )
 }

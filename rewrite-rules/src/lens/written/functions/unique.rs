@@ -5,199 +5,161 @@
 //! claims.
 
 use super::Functions;
+use super::image::field_type;
 use crate::lens::guarded::Guarded;
-use crate::lens::{LegacyColumn, quote_ident, quote_literal};
-use crate::lens::{Part, Unique};
+use crate::lens::{LegacyColumn, Unique, all_of, quote_ident, quote_literal};
+
+/// Columns that tell the rows of the legacy table apart.
+pub(super) struct Distinct<'a> {
+    f: &'a Functions<'a>,
+    constraint: String,
+    /// With what they are read from.
+    columns: Vec<(&'a LegacyColumn, &'a str)>,
+}
+
+/// The unified table whose rows have the legacy key, which clients may write under its own name.
+pub(super) struct Keyed {
+    pub table: String,
+    /// Its name as a literal.
+    pub literal: String,
+    /// Whether one of its rows (`cf_k`) has the key of `cf_image`.
+    pub same_key: String,
+}
 
 impl Functions<'_> {
-    /// Fails if a row has the key of an image, in the words of the legacy table. Waits for whoever is
-    /// about to make one: no index of both would.
-    pub(super) fn taken(&self, image: &str) -> String {
-        let keys: Vec<&LegacyColumn> = self.lens.key_columns().collect();
-        format!(
-            "  PERFORM {claim};\n\
-             \x20 PERFORM 1 FROM ({read}) AS cf_r;\n  IF FOUND THEN\n    {duplicate};\n  END IF;\n",
-            claim = self.lens.call_guarded(
-                Guarded::Claim,
-                &format!("'', {}", self.lens.key_json(image))
-            ),
-            read = self.lens.read_of(self.written, image),
-            duplicate = self.duplicate(&self.lens.key_constraint(), &keys, image),
-        )
-    }
-
-    /// The unified table whose rows have the legacy key, if clients may write it under its own name.
-    fn keyed(&self) -> Option<&Part> {
-        let tables = &self.written.tables;
+    pub(super) fn keyed(&self) -> Option<Keyed> {
         let mut parts = self.written.query.parts.iter();
-        parts.find(|part| {
+        let part = parts.find(|part| {
             let keyed = part.key.iter().all(Option::is_some) && !part.nullable;
-            keyed && tables.contains(&part.table)
+            keyed && self.written.tables.contains(&part.table)
+        })?;
+        let keys = part.key.iter().flatten().zip(self.lens.legacy_key());
+        let same = all_of(
+            keys.map(|(column, key)| format!("cf_k.{} = (cf_image).{key}", quote_ident(column))),
+        );
+        Some(Keyed {
+            table: part.table.sql(),
+            literal: quote_literal(&part.table.sql()),
+            same_key: same,
         })
     }
 
-    pub(super) fn counting(&self) -> &'static str {
-        match self.keyed() {
-            Some(_) => "  cf_there boolean;\n  cf_came bigint;\n  cf_updated bigint;\n",
-            None => "",
-        }
+    pub(super) fn key(&self) -> Distinct<'_> {
+        self.distinct(self.lens.key_constraint(), &self.lens.key)
     }
 
-    /// Whether that table has a row of the key, and what this transaction has done to it so far.
-    pub(super) fn count_rows(&self) -> String {
-        let Some(part) = self.keyed() else {
-            return String::new();
-        };
-        let same: Vec<String> = part
-            .key
-            .iter()
-            .flatten()
-            .zip(self.lens.legacy_key())
-            .map(|(column, key)| format!("cf_k.{} = (cf_image).{key}", quote_ident(column)))
-            .collect();
-        format!(
-            "  cf_there := EXISTS (SELECT FROM {} AS cf_k WHERE {});\n  cf_came := {};\n  cf_updated := {};\n",
-            part.table,
-            same.join(" AND "),
-            came(part),
-            updated(part),
-        )
-    }
-
-    /// Whoever writes that table under its own name claims nothing: a row of the key may come between the look and
-    /// the put, which would take it for its own. Then the put has updated where it would have inserted, and there is
-    /// such a row.
-    pub(super) fn met_another(&self) -> String {
-        let Some(part) = self.keyed() else {
-            return String::new();
-        };
-        let keys: Vec<&LegacyColumn> = self.lens.key_columns().collect();
-        format!(
-            "  IF NOT cf_there AND {} = cf_came AND {} > cf_updated THEN\n    {};\n  END IF;\n",
-            came(part),
-            updated(part),
-            self.duplicate(&self.lens.key_constraint(), &keys, "cf_image"),
-        )
-    }
-
-    /// The same of the UNIQUE constraints that none of the unified tables stands for. `was`: the row
-    /// before its change.
-    pub(super) fn enforce(&self, image: &str, was: Option<&str>) -> String {
-        self.unwatched()
-            .map(|unique| self.enforce_one(unique, image, was))
-            .collect()
-    }
-
-    pub(super) fn unwatched(&self) -> impl Iterator<Item = &Unique> {
+    pub(super) fn uniques(&self) -> Vec<Distinct<'_>> {
         let uniques = self.written.uniques.iter();
-        uniques.filter(|unique| unique.unified.is_none())
+        uniques.map(|unique| self.unique(unique)).collect()
     }
 
-    fn enforce_one(&self, unique: &Unique, image: &str, was: Option<&str>) -> String {
-        let columns = self.columns_of(unique);
-        let of = |image: &str| -> Vec<String> {
-            let names = columns.iter().map(|column| quote_ident(&column.name));
-            names.map(|name| format!("({image}).{name}")).collect()
-        };
-        let values = of(image);
-        // NULLs are never the same.
-        let mut concerns: Vec<String> = values.iter().map(|v| format!("{v} IS NOT NULL")).collect();
-        if let Some(was) = was {
-            concerns.push(format!(
-                "ROW({})::text IS DISTINCT FROM ROW({})::text",
-                values.join(", "),
-                of(was).join(", ")
-            ));
+    /// Those that none of the unified tables stands for.
+    pub(super) fn unwatched(&self) -> Vec<Distinct<'_>> {
+        let uniques = self.written.uniques.iter();
+        let unwatched = uniques.filter(|unique| unique.unified.is_none());
+        unwatched.map(|unique| self.unique(unique)).collect()
+    }
+
+    fn unique(&self, unique: &Unique) -> Distinct<'_> {
+        self.distinct(unique.name.clone(), &unique.columns)
+    }
+
+    fn distinct(&self, constraint: String, columns: &[usize]) -> Distinct<'_> {
+        let read = &self.written.query.columns;
+        let columns = columns.iter();
+        Distinct {
+            f: self,
+            constraint,
+            columns: columns
+                .map(|&at| (&self.lens.columns[at], read[at].as_str()))
+                .collect(),
         }
-        let texts: Vec<String> = values.iter().map(|v| format!("{v}::text")).collect();
-        let own = format!("({})", was.unwrap_or(image));
-        let own = self.lens.same_key("cf_r", &own);
-        let said = format!(
-            "at REPEATABLE READ nothing can tell whether unique constraint \"{}\" of {} holds",
-            unique.name, self.lens.legacy.name
-        );
-        format!(
-            "  IF {concerns} THEN\n\
-             \x20   IF NOT cf_mirror AND current_setting('transaction_isolation') = 'repeatable read' THEN\n\
-             \x20     RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = {said},\n        HINT = {hint};\n    END IF;\n\
-             \x20   PERFORM {claim};\n\
-             \x20   PERFORM 1 FROM ({look}) AS cf_r WHERE NOT ({own});\n\
-             \x20   IF FOUND THEN\n    {duplicate};\n    END IF;\n  END IF;\n",
-            concerns = concerns.join(" AND "),
-            said = quote_literal(&said),
-            hint = quote_literal(
-                "No unified constraint stands for it in [table.constraints]. Use READ COMMITTED or \
-                 SERIALIZABLE."
-            ),
-            claim = self.lens.call_guarded(
-                Guarded::Claim,
-                &format!(
-                    "{}, jsonb_build_array({})",
-                    quote_literal(&format!(" {}", unique.name)),
-                    texts.join(", ")
-                )
-            ),
-            look = self.look_by(unique, image),
-            duplicate = self.duplicate(&unique.name, &columns, image),
+    }
+
+    pub(super) fn claim_key(&self, image: &str) -> String {
+        let key = self.lens.key_json(image);
+        self.lens
+            .call_guarded(Guarded::Claim, &format!("'', {key}"))
+    }
+
+    /// Whether a row (`cf_r`) is that of an image.
+    pub(super) fn is_row_of(&self, image: &str) -> String {
+        self.same_key("cf_r", &format!("({image})"))
+    }
+}
+
+impl Distinct<'_> {
+    fn of_columns(&self, each: impl Fn(&LegacyColumn) -> String, between: &str) -> String {
+        let columns = self.columns.iter();
+        let all: Vec<String> = columns.map(|(column, _)| each(column)).collect();
+        all.join(between)
+    }
+
+    /// The constraint's name as a literal.
+    pub fn name(&self) -> String {
+        quote_literal(&self.constraint)
+    }
+
+    pub fn values(&self, image: &str) -> String {
+        self.of_columns(|c| format!("({image}).{}", quote_ident(&c.name)), ", ")
+    }
+
+    pub fn texts(&self, image: &str) -> String {
+        self.of_columns(
+            |c| format!("({image}).{}::text", quote_ident(&c.name)),
+            ", ",
         )
     }
 
-    /// `read` of the rows that have an image's values of a UNIQUE constraint.
-    pub(super) fn look_by(&self, unique: &Unique, image: &str) -> String {
-        let same: Vec<String> = unique
-            .columns
-            .iter()
-            .map(|&index| {
-                let column = &self.lens.columns[index];
+    /// Whether an image has all of the values.
+    pub fn given(&self, image: &str) -> String {
+        self.of_columns(
+            |c| format!("({image}).{} IS NOT NULL", quote_ident(&c.name)),
+            " AND ",
+        )
+    }
+
+    /// What is said of a row with the same values.
+    pub fn said(&self) -> String {
+        quote_literal(&format!(
+            "duplicate key value violates unique constraint \"{}\"",
+            self.constraint
+        ))
+    }
+
+    pub fn detail(&self) -> String {
+        let names = self.of_columns(|column| column.name.clone(), ", ");
+        quote_literal(&format!("Key ({names})=("))
+    }
+
+    /// What is said where nothing can tell whether there is one.
+    pub fn untold(&self) -> String {
+        quote_literal(&format!(
+            "at REPEATABLE READ nothing can tell whether unique constraint \"{}\" of {} holds",
+            self.constraint, self.f.lens.legacy.name
+        ))
+    }
+
+    /// Makes others that enter the same values wait.
+    pub fn claim(&self, image: &str) -> String {
+        let of = quote_literal(&format!(" {}", self.constraint));
+        let texts = self.texts(image);
+        let arguments = format!("{of}, jsonb_build_array({texts})");
+        self.f.lens.call_guarded(Guarded::Claim, &arguments)
+    }
+
+    /// `read` of the rows that have an image's values.
+    pub fn look(&self, image: &str) -> String {
+        let columns = self.columns.iter();
+        let same: Vec<String> = columns
+            .map(|(column, read)| {
                 format!(
-                    "({})::{} = ({image}).{}",
-                    self.written.query.columns[index],
-                    super::image::field_type(column),
+                    "({read})::{} = ({image}).{}",
+                    field_type(column),
                     quote_ident(&column.name)
                 )
             })
             .collect();
-        self.lens.read_written(self.written, &same)
+        self.f.lens.read_written(self.f.written, &same)
     }
-
-    pub(super) fn columns_of(&self, unique: &Unique) -> Vec<&LegacyColumn> {
-        let columns = unique.columns.iter();
-        columns.map(|&index| &self.lens.columns[index]).collect()
-    }
-
-    fn duplicate(&self, constraint: &str, columns: &[&LegacyColumn], image: &str) -> String {
-        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-        let values: Vec<String> = columns
-            .iter()
-            .map(|column| format!("({image}).{}::text", quote_ident(&column.name)))
-            .collect();
-        format!(
-            "RAISE EXCEPTION USING ERRCODE = '23505',\n\
-             \x20     MESSAGE = {said}, DETAIL = {detail} || concat_ws(', ', {values}) || ') already exists.',\n\
-             \x20     CONSTRAINT = {constraint}, TABLE = {table}, SCHEMA = {schema}",
-            said = quote_literal(&format!(
-                "duplicate key value violates unique constraint \"{constraint}\""
-            )),
-            detail = quote_literal(&format!("Key ({})=(", names.join(", "))),
-            values = values.join(", "),
-            constraint = quote_literal(constraint),
-            table = quote_literal(&self.lens.legacy.name),
-            schema = quote_literal(&self.lens.legacy.schema),
-        )
-    }
-}
-
-/// By how many rows of its own this transaction has a part's table grow. An insert that is taken back since another
-/// was faster has been counted, and its removal as well.
-fn came(part: &Part) -> String {
-    let table = quote_literal(&part.table.sql());
-    format!(
-        "pg_stat_get_xact_tuples_inserted(to_regclass({table})) - pg_stat_get_xact_tuples_deleted(to_regclass({table}))"
-    )
-}
-
-/// How many of its rows it has updated.
-fn updated(part: &Part) -> String {
-    let table = quote_literal(&part.table.sql());
-    format!("pg_stat_get_xact_tuples_updated(to_regclass({table}))")
 }

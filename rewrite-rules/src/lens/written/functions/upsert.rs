@@ -9,89 +9,32 @@
 //! same value finds its row. It goes on as long as rows come and go under it, as PostgreSQL's own does:
 //! each time around somebody else has committed. What becomes of a row that is there is the client's to say, outside.
 
-use super::{Call, Functions};
-use crate::lens::{Function, quote_literal};
+use askama::Template;
+
+use super::{Call, Functions, written};
+use crate::lens::Function;
 
 /// How often an insert may meet a value that no legacy row has, before that is an error: somebody may
 /// have removed the row in between, or it is one that legacy readers never see.
 const TRIES_MAX: u32 = 5;
 
-impl Functions<'_> {
-    /// `cf_arbiter` is the constraint that ON CONFLICT goes by, `cf_names` what errors call it on
-    /// either side; `cf_done` the keys that the statement has written, if it must know them.
-    pub(super) fn enter(&self) -> Function {
-        let keys = |image: &str| {
-            let all = self.lens.keys_of(&format!("({image})"));
-            format!("ROW({})", all.join(", "))
-        };
-        let serialize = format!(
-            "RAISE EXCEPTION USING ERRCODE = '40001',\n\
-             \x20       MESSAGE = 'could not serialize access due to concurrent update',\n        HINT = {}",
-            quote_literal(
-                "A row with these values came after this transaction's snapshot; run it again."
-            )
-        );
-        let body = format!(
-            "{fits}  PERFORM {accept};\n  LOOP\n{look}\
-             \x20   IF cf_row IS NULL THEN\n\
-             \x20     BEGIN\n        cf_row := {insert};\n{refer}        cf_there := false;\n        RETURN;\n\
-             \x20     EXCEPTION WHEN unique_violation THEN\n\
-             \x20       GET STACKED DIAGNOSTICS cf_constraint = CONSTRAINT_NAME;\n\
-             \x20       IF cf_constraint <> ALL (cf_names) OR cf_tries >= {TRIES_MAX} THEN\n{look_last}\
-             \x20         IF cf_row IS NULL THEN RAISE; END IF;\n        END IF;\n\
-             \x20       IF current_setting('transaction_isolation') <> 'read committed' THEN\n        {serialize};\n        END IF;\n\
-             \x20       cf_tries := cf_tries + 1;\n      END;\n      CONTINUE;\n    END IF;\n\
-             \x20   cf_found := cf_row;\n\
-             \x20   CONTINUE WHEN {lock} IS NULL;\n{look}\
-             \x20   CONTINUE WHEN cf_row IS NULL OR {key} IS DISTINCT FROM {found_key};\n\
-             \x20   IF {key}::text = ANY (cf_done) THEN\n\
-             \x20     RAISE EXCEPTION USING ERRCODE = '21000',\n\
-             \x20       MESSAGE = 'ON CONFLICT DO UPDATE command cannot affect row a second time',\n\
-             \x20       HINT = 'Ensure that no rows proposed for insertion within the same command have duplicate constrained values.';\n\
-             \x20   END IF;\n    cf_there := true;\n    RETURN;\n  END LOOP;\n",
-            fits = self.fits("cf_image", "  "),
-            accept = self.lens.call(Call::Accept, "cf_image"),
-            look = self.look("cf_row", "    "),
-            // Who waited for another constraint's row finds that it has the arbiter's values as well.
-            look_last = self.look("cf_row", "          "),
-            insert = self.lens.call(Call::InsertOne, "cf_image, cf_mirror"),
-            refer = self.refer("NULL", "ARRAY[cf_row]", false, "        "),
-            lock = self.lens.call(Call::LockOne, "cf_found, cf_mirror"),
-            key = keys("cf_row"),
-            found_key = keys("cf_found"),
-        );
-        self.function(
-            self.lens.named(Call::Enter.word()),
-            &format!(
-                "(cf_given {row}, cf_arbiter text, cf_names text[], cf_done text[], cf_mirror boolean, \
-                 OUT cf_there boolean, OUT cf_row {row})",
-                row = self.row
-            ),
-            &format!(
-                "  cf_image {row} := cf_given;\n  cf_found {row};\n  cf_constraint text;\n\
-                 \x20 cf_tries integer := 0;\n{fitting}",
-                row = self.row,
-                fitting = self.fitting()
-            ),
-            &body,
-        )
-    }
+#[derive(Template)]
+#[template(path = "steps/enter.sql", escape = "none")]
+struct Enter<'a> {
+    name: &'a str,
+    f: &'a Functions<'a>,
+    tries_max: u32,
+}
 
-    /// The row that has the values of `cf_image` in the columns of `cf_arbiter`, into a variable.
-    pub(super) fn look(&self, into: &str, indent: &str) -> String {
-        let key = self.lens.key_constraint();
-        let by_key = self.lens.read_of(self.written, "cf_image");
-        let mut sql = format!(
-            "{indent}IF cf_arbiter = {} THEN\n{indent}  {by_key} INTO {into};\n",
-            quote_literal(&key)
-        );
-        for unique in &self.written.uniques {
-            sql += &format!(
-                "{indent}ELSIF cf_arbiter = {} THEN\n{indent}  {} INTO {into};\n",
-                quote_literal(&unique.name),
-                self.look_by(unique, "cf_image")
-            );
-        }
-        sql + indent + "END IF;\n"
+impl Functions<'_> {
+    pub(super) fn enter(&self) -> Function {
+        let name = self.lens.call_name(Call::Enter);
+        let template = Enter {
+            name: &name,
+            f: self,
+            tries_max: TRIES_MAX,
+        };
+        let ddl = template.to_string();
+        written(name, ddl)
     }
 }

@@ -1,0 +1,63 @@
+//! Writes of a new version of the application to a unified name, brought back to legacy.
+//!
+//! ```text
+//! UPDATE users SET email = $1 WHERE id = $2
+//!
+//! WITH cf_lock AS MATERIALIZED (SELECT 1 FROM iso_agents … FOR UPDATE),
+//!      cf_new AS (UPDATE users SET email = $1 WHERE (id = $2)
+//!                 AND (SELECT count(*) FROM cf_lock) >= 0 RETURNING "users".*),
+//!      ‹what legacy takes of cf_new: columns, steps›
+//! SELECT FROM cf_new AS "users"
+//! ```
+//!
+//! How much of a legacy row follows is one rule for every kind of lens and every statement ([`brought::Follows`]). Before
+//! `unified_read` it is the columns alone that the statement set, and a legacy row comes into being only where the
+//! statement made it visible. So what rows were to legacy readers is looked at where the statement may change that,
+//! under their locks: its snapshot may be older than the version that it updates.
+//!
+//! `merge_action()` does not tell which of several UPDATE actions it was, so all of them must set the same columns
+//! then.
+//!
+//! What the database does after the statement (ON DELETE CASCADE, AFTER triggers) is not seen.
+
+mod brought;
+mod columns;
+mod rekey;
+mod steps;
+
+use crate::rewrite::compose::{Composed, Composer};
+use crate::rewrite::says::write::Write;
+use crate::rewrite::{ManagedRef, Scope};
+use crate::splice::Source;
+use crate::statement::Refusal;
+use brought::brought;
+use columns::Columns;
+use steps::Steps;
+
+/// `None` when the write needs nothing in legacy.
+pub(super) fn compose<'a>(
+    scope: &Scope<'a>,
+    target: &ManagedRef<'a>,
+    write: &Write<'a>,
+    source: &mut Source<'a>,
+    composer: Composer,
+) -> Result<Option<Composed>, Refusal> {
+    match target.managed.lens.steps() {
+        None => {
+            let ties = Columns::of(target);
+            let Some((brought, own)) = brought(&ties, scope, target, write, source)? else {
+                return Ok(None);
+            };
+            Ok(Some(ties.bring(&brought, own, source, composer)))
+        }
+        Some(written) => {
+            let Some(ties) = Steps::of(target, written)? else {
+                return Ok(None);
+            };
+            let Some((brought, own)) = brought(&ties, scope, target, write, source)? else {
+                return Ok(None);
+            };
+            ties.bring(&brought, own, source, composer).map(Some)
+        }
+    }
+}

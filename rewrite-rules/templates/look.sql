@@ -1,0 +1,43 @@
+{#-
+What deferred constraints say of some work (`lens/look.rs`): whether there is anything to look at behind it, or true when
+that has been done. Triggers are found by their tables, those of foreign keys by both of theirs.
+-#}
+CREATE OR REPLACE FUNCTION {{ name }}(cf_before boolean, cf_patience double precision) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $crossfade$
+DECLARE
+  cf_of pg_catalog.oid[] := ARRAY[{{ tables }}];
+  cf_deferred text;
+  cf_others text;
+BEGIN
+  SELECT pg_catalog.string_agg(n.name, ', ') FILTER (WHERE n.deferred), pg_catalog.string_agg(n.name, ', ') FILTER (WHERE NOT n.deferred)
+    INTO cf_deferred, cf_others FROM (SELECT DISTINCT pg_catalog.format('%I.%I', s.nspname, c.conname) AS name,
+      c.condeferred AS deferred FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_constraint AS c ON c.oid = t.tgconstraint
+      JOIN pg_catalog.pg_namespace AS s ON s.oid = c.connamespace
+      WHERE t.tgrelid = ANY (cf_of) AND t.tgdeferrable AND c.contype IN ('f', 'p', 'u', 'x')) AS n;
+  IF cf_deferred IS NULL AND cf_others IS NULL THEN RETURN false; END IF;
+  IF NOT cf_before THEN
+    IF cf_deferred IS NOT NULL THEN
+      EXECUTE 'SET CONSTRAINTS ' || cf_deferred || ' IMMEDIATE';
+      EXECUTE 'SET CONSTRAINTS ' || cf_deferred || ' DEFERRED';
+    END IF;
+    IF cf_others IS NOT NULL THEN
+      BEGIN
+        EXECUTE 'SET CONSTRAINTS ' || cf_others || ' IMMEDIATE';
+        RAISE SQLSTATE 'CF001';
+      EXCEPTION WHEN SQLSTATE 'CF001' THEN NULL;
+      END;
+    END IF;
+    RETURN true;
+  END IF;
+  BEGIN
+    IF cf_patience IS NOT NULL THEN PERFORM pg_catalog.set_config('lock_timeout', pg_catalog.ceil(cf_patience)::text, true); END IF;
+    EXECUTE 'SET CONSTRAINTS ' || pg_catalog.concat_ws(', ', cf_deferred, cf_others) || ' IMMEDIATE';
+    {#- By which the savepoint is rolled back. #}
+    RAISE SQLSTATE 'CF001';
+  EXCEPTION WHEN SQLSTATE 'CF001' THEN
+    RETURN true;
+  WHEN integrity_constraint_violation OR lock_not_available OR deadlock_detected THEN
+    RETURN false;
+  END;
+END
+$crossfade$
