@@ -32,6 +32,7 @@ pub mod report;
 pub(crate) mod rights;
 pub mod schema;
 pub mod statements;
+pub mod tenants;
 
 pub use alone::alone;
 pub use connection::{Control, connect, flush_counters, snapshot};

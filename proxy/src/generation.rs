@@ -51,7 +51,9 @@ impl Generation {
 
     fn after(&self, rules: RuleSet) -> Generation {
         let number = self.number + 1;
-        let same_names = self.rules.path_names() == rules.path_names();
+        // Which names mean a tenant's table is told by the tenants.
+        let same_names = self.rules.path_names() == rules.path_names()
+            && self.rules.tenants() == rules.tenants();
         let watched = !self.rules.migrations().is_empty();
         Generation {
             number,

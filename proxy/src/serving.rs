@@ -7,3 +7,4 @@ pub mod attached;
 pub mod follow;
 pub mod shadow;
 mod statements;
+mod tenants;

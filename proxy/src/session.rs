@@ -6,6 +6,7 @@
 
 mod cache;
 mod client_side;
+mod context;
 mod deferred;
 mod expect;
 mod failure;

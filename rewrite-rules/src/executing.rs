@@ -21,6 +21,8 @@ pub struct Executed {
     pub before: Option<(String, String)>,
     pub answer: Answer,
     pub renames: Arc<[Rename]>,
+    /// [`Rewritten::context`] of what it runs.
+    pub context: Option<Arc<str>>,
 }
 
 impl Reading {
@@ -47,6 +49,7 @@ impl Reading {
                 prepared: None,
                 around: None,
                 needs: None,
+                context: None,
             },
             Verdict::Rewritten(rewritten) => Rewritten {
                 sql: rewritten.sql.clone(),
@@ -59,6 +62,7 @@ impl Reading {
                 prepared: None,
                 around: None,
                 needs: rewritten.needs.clone(),
+                context: rewritten.context.clone(),
             },
         };
         let mut renewals = Vec::new();
@@ -71,6 +75,9 @@ impl Reading {
                 built.answers.resize(statement + 1, Answer::default());
             }
             built.answers[*statement] = run.answer;
+            if built.context.is_none() {
+                built.context = run.context;
+            }
             let new = run
                 .renames
                 .iter()
@@ -231,6 +238,7 @@ mod tests {
                 before: Some(("PREPARE p AS SELECT 1".to_owned(), "p".to_owned())),
                 answer: update,
                 renames: Arc::default(),
+                context: None,
             }],
         );
         let Verdict::Rewritten(rewritten) = &built.verdict else {
@@ -274,6 +282,7 @@ mod tests {
             before,
             answer: answer(verb),
             renames: Arc::default(),
+            context: None,
         });
         let built = reading.executing(text, executed.into());
         let Verdict::Rewritten(rewritten) = &built.verdict else {

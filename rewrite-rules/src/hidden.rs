@@ -17,7 +17,7 @@ use crate::text::lexer::continued;
 use crate::text_functions;
 
 /// What finds such texts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Hidden {
     functions: AhoCorasick,
 }

@@ -31,6 +31,7 @@ mod references;
 mod rekey_legacy;
 mod sql;
 mod table;
+mod tenant;
 #[cfg(test)]
 mod tests;
 pub(crate) mod types;
@@ -55,6 +56,7 @@ pub use quote::{quote_ident, quote_literal};
 pub use range::KeyRange;
 pub(crate) use references::link;
 pub use table::TableName;
+pub use tenant::{ANY_TENANT, Discriminator, Tenant};
 pub use types::{Held, depends_on, held};
 
 pub(crate) use work::Work;

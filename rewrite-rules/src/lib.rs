@@ -38,16 +38,19 @@ mod tree;
 pub use bind::NamedColumns;
 pub use executing::Executed;
 pub use failure::Failure;
-pub use lens::{LegacyColumn, Lens, TableName};
+pub use lens::{LegacyColumn, Lens, TableName, Tenant};
 pub use meaning::{Touch, touch};
 pub use mention::Body;
 pub use phase::Phase;
 pub use rule_file::schema::schema;
-pub use rule_set::{Migration, OnUnifiedError, RuleErrors, RuleSet, SourceFile};
+pub use rule_set::{
+    ListedBy, Migration, NoTenant, OnUnifiedError, RuleErrors, RuleSet, SourceFile,
+};
 pub use search_path::Meaning;
 pub use shapes::{shape, statements};
 pub use statement::{
-    Answer, Around, Does, Foreign, Mapped, Named, Needs, OnPrepared, Reading, Refusal, Rename,
-    Rewritten, SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, Verdict, Within,
+    Answer, Around, Does, Foreign, Mapped, Named, Names, Needs, OnPrepared, Reading, Refusal,
+    Rename, Rewritten, SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, TenantId,
+    Verdict, Within,
 };
 pub use strings::Strings;

@@ -34,6 +34,9 @@ impl RuleSet {
     /// The same for a text that nobody has sent, or that was sent once and is read once more.
     #[must_use]
     pub fn look(&self, text: &str, path: SearchPath) -> Arc<Reading> {
+        if let Some(tenants) = &self.tenants {
+            return self.by_tenants(tenants, (text, path), |set, path| set.look(text, path));
+        }
         let known = self.reading_kept(text, path);
         known.unwrap_or_else(|| self.reading_by_form(text, path))
     }
@@ -42,7 +45,7 @@ impl RuleSet {
         let form = Form::of(text, path);
         let filled = form.as_ref().and_then(|form| self.filled(text, path, form));
         filled.unwrap_or_else(|| {
-            let reading = Arc::new(self.read(text, path));
+            let reading = self.read(text, path);
             self.keep_reading(text, path, Arc::clone(&reading));
             if let Some(form) = form {
                 self.learn(text, path, form, &reading);
@@ -53,7 +56,16 @@ impl RuleSet {
 
     /// The same without what is known of earlier texts.
     #[must_use]
-    pub fn read(&self, text: &str, path: SearchPath) -> Reading {
+    pub fn read(&self, text: &str, path: SearchPath) -> Arc<Reading> {
+        match &self.tenants {
+            None => Arc::new(self.read_here(text, path)),
+            Some(tenants) => self.by_tenants(tenants, (text, path), |set, path| {
+                Arc::new(set.read_here(text, path))
+            }),
+        }
+    }
+
+    fn read_here(&self, text: &str, path: SearchPath) -> Reading {
         let mut effects = SessionEffects::default();
         let (verdict, calls) = match parse(text) {
             Ok((tree, scanned)) => {
@@ -120,6 +132,7 @@ impl RuleSet {
             remarks.add(&scope)?;
             let plan = rewrite::plan(&scope, &mut source)?;
             rewrite::misfit(&scope, &plan)?;
+            remarks.add_context(&scope, &plan, reverted)?;
             match plan {
                 Plan::Unchanged => {}
                 Plan::Prepared { output, executed } => {
@@ -166,11 +179,13 @@ impl RuleSet {
         let mut rewritten = assemble(&source, pieces, answers, shadow);
         rewritten.renames = remarks.renames.into();
         rewritten.needs = remarks.needs;
+        rewritten.context = remarks.context.map(Into::into);
         // What comes with others cannot be prepared anyhow.
         if let Some((piece, around)) = staged.filter(|_| tree.list("stmts").len() == 1) {
             let mut prepared = assemble(&source, vec![piece], rewritten.answers.clone(), None);
             prepared.renames = Arc::clone(&rewritten.renames);
             prepared.around = Some(around);
+            prepared.context.clone_from(&rewritten.context);
             rewritten.prepared = Some(Box::new(prepared));
         }
         // A result that is no SQL is our mistake: better told here than by a server that points
@@ -224,5 +239,6 @@ fn assemble(
         prepared: None,
         around: None,
         needs: None,
+        context: None,
     }
 }

@@ -200,6 +200,65 @@ pub(crate) fn unknown_search_path(table: &str) -> Refusal {
     )
 }
 
+/// A table that each tenant has, named where no tenant is in the path.
+pub(crate) fn no_tenant(table: &str) -> Refusal {
+    refusal(
+        NOT_NOW,
+        format!(
+            "each tenant has a table {table}, which crossfade is migrating, and search_path leads to none of them"
+        ),
+        "SET search_path to the tenant's schema, or write a schema in front of the table's name: the tenant's, or that of the unified table where all rows are meant.",
+    )
+}
+
+/// A table in a schema that is not among the tenants.
+pub(crate) fn unknown_tenant(schema: &str, table: &str) -> Refusal {
+    refusal(
+        NOT_NOW,
+        format!(
+            "each tenant has a table {table}, which crossfade is migrating, and schema {schema} is none that is known"
+        ),
+        "A tenant that was just made is known a moment after the rule file's `tenants` lists it and its tables are there: send the statement again.",
+    )
+}
+
+/// A write to the table that all tenants share.
+pub(crate) fn shared_write(table: &str) -> Refusal {
+    refusal(
+        UNSUPPORTED,
+        format!(
+            "crossfade does not rewrite a write to table {table} under its unified name while each tenant's own table has to follow"
+        ),
+        "Write the tenant's own table: SET search_path to its schema. From unified_only on the unified name may be written.",
+    )
+}
+
+/// Row security is told of one tenant at a time.
+pub(crate) fn two_contexts(table: &str) -> Refusal {
+    unsupported(
+        "a text over the tables of two tenants, where the rule file names a `context`,",
+        table,
+        "Send one for each of them: row security is told of one tenant at a time.",
+    )
+}
+
+/// A statement that runs in another transaction than what tells row security of its tenant.
+pub(crate) fn context_apart(table: &str) -> Refusal {
+    unsupported(
+        "a statement behind COMMIT or ROLLBACK in one text, where the rule file names a `context`,",
+        table,
+        "Send the statement by itself: row security is told of its tenant in its own transaction.",
+    )
+}
+
+pub(crate) fn many_tenants(max: usize) -> Refusal {
+    refusal(
+        TOO_LARGE,
+        format!("a statement that names a migrated table names more than {max} tenants"),
+        "Send one for each of them.",
+    )
+}
+
 pub(crate) fn syntax(message: &str, position: Option<u32>) -> Refusal {
     let hint = "The statement names a migrated table (or an escaped name), so crossfade must be able to parse it.";
     Refusal {

@@ -17,6 +17,7 @@ mod named;
 mod read;
 mod says;
 mod scope;
+mod tenants;
 #[cfg(test)]
 mod tests;
 pub(crate) mod texts;
@@ -28,7 +29,7 @@ use says::write::Write;
 use scope::command_name;
 pub(crate) use scope::{ManagedRef, Plan, Scope};
 
-use crate::bind::Place;
+use crate::bind::{Place, Use};
 use crate::lens::Lens;
 use crate::refuse;
 use crate::rule_set::Side;
@@ -39,6 +40,7 @@ use crate::tokens::Tokens;
 
 /// Plans one statement. Edits go into `source`; they must not be used after an error.
 pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Plan, Refusal> {
+    tenants::check(scope)?;
     let refs = managed_refs(scope)?;
     let kind = scope.statement.kind();
     texts::check(scope)?;
@@ -99,6 +101,8 @@ pub(crate) struct Remarks<'a> {
     pub renames: Vec<Rename>,
     /// What it asks of the server, if not any can do it.
     pub needs: Option<Needs>,
+    /// The statement that tells row security whose rows it is about.
+    pub context: Option<String>,
     /// Whose names are among the renames.
     named: Vec<(&'a Lens, Side)>,
     /// Those too that no statement names: the other tables of a migration that is written.
@@ -137,6 +141,37 @@ impl<'a> Remarks<'a> {
         Ok(())
     }
 
+    /// Notes whose rows a statement is about that reads or writes unified. `reverted`: what was set before it in the
+    /// same text was taken back.
+    pub fn add_context(
+        &mut self,
+        scope: &Scope<'a>,
+        plan: &Plan,
+        reverted: bool,
+    ) -> Result<(), Refusal> {
+        match plan {
+            Plan::Unchanged | Plan::Edited { compare: Some(_) } => return Ok(()),
+            Plan::Edited { compare: None }
+            | Plan::Prepared { .. }
+            | Plan::Composed { .. }
+            | Plan::Staged { .. } => {}
+        }
+        for found in managed_refs(scope)? {
+            let Some(context) = tenants::context(&found) else {
+                continue;
+            };
+            let table = found.table_name();
+            if self.context.as_ref().is_some_and(|known| *known != context) {
+                return Err(refuse::two_contexts(&table));
+            }
+            if reverted {
+                return Err(refuse::context_apart(&table));
+            }
+            self.context = Some(context);
+        }
+        Ok(())
+    }
+
     /// The constraints and tables of the other lenses of a migration: what refers to the written rows by foreign key has
     /// its say in unified, and an action may write there what another constraint refuses.
     fn add_others(&mut self, found: &ManagedRef<'a>) {
@@ -144,7 +179,8 @@ impl<'a> Remarks<'a> {
         for other in &migration.tables {
             let other = other.in_phase(migration.phase);
             let is = |known: &(&Lens, Side)| known.0.legacy == other.legacy;
-            if self.named.iter().any(is) || self.others.iter().any(is) {
+            let known = self.named.iter().any(is) || self.others.iter().any(is);
+            if known || other.is_of_any_tenant() {
                 continue;
             }
             self.others.push((other, side));
@@ -177,6 +213,11 @@ fn managed_refs<'a>(scope: &Scope<'a>) -> Result<Vec<ManagedRef<'a>>, Refusal> {
                     Some(means_it) => means_it,
                     None => return Err(refuse::unknown_search_path(table.table())),
                 };
+            let nobodys = managed.lens.is_of_any_tenant() && managed.side == Side::Legacy;
+            if means_it && nobodys {
+                // A command on a table that is no tenant's yet.
+                break;
+            }
             if means_it && in_place::names_unified(scope, table, managed.lens) {
                 break;
             }
@@ -191,6 +232,15 @@ fn managed_refs<'a>(scope: &Scope<'a>) -> Result<Vec<ManagedRef<'a>>, Refusal> {
         }
     }
     Ok(found)
+}
+
+/// Whether rows are read or written where a table is named so.
+fn read_or_written(place: Place) -> bool {
+    match place {
+        Place::Read | Place::Target | Place::WithTarget | Place::Sampled => true,
+        Place::Command(used) => used == Use::Own,
+        Place::Locked => false,
+    }
 }
 
 /// A statement with rows: reads first, then the writes inside WITH, then its own.

@@ -84,6 +84,14 @@ pub(crate) struct MigrationPart {
     /// fails the statement. Left out: `record` until reads depend on unified.
     #[schemars(with = "Option<String>", extend("enum" = OnUnifiedError::WORDS.map(|(word, _)| word)))]
     pub on_unified_error: Option<Spanned<String>>,
+    /// Where each tenant has a schema of its own: a SELECT that lists the schemas, and what tells the tenants' rows apart
+    /// in unified. It is followed while a proxy runs. Tables of `{tenant}` are those of all of them.
+    #[schemars(with = "Option<String>")]
+    pub tenants: Option<Spanned<String>>,
+    /// A setting that is set to the tenant's value in the transaction of each statement on its tables, for row security
+    /// to look at: `app.current_organization_id`.
+    #[schemars(with = "Option<String>")]
+    pub context: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -104,6 +112,10 @@ pub(crate) struct TablePart {
     /// The table that its rows move to; several for a lens with `read`.
     #[schemars(with = "Option<Unified>")]
     pub unified: Option<Spanned<Unified>>,
+    /// For a legacy table of `{tenant}`: the unified column that says whose a row is, with its type behind it if that is
+    /// not uuid.
+    #[schemars(with = "Option<String>")]
+    pub discriminator: Option<Spanned<String>>,
     /// In place of both: a table that stays, while columns of it move to others.
     #[schemars(with = "Option<String>")]
     pub in_place: Option<Spanned<String>>,

@@ -4,24 +4,29 @@
 //! fits a database is `crossfade check`'s question.
 
 mod compile;
+mod tenants;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use quick_cache::sync::Cache;
 
+use crate::constants::HOLE;
 use crate::hidden::Hidden;
-use crate::lens::{Lens, TableName};
+use crate::lens::{Lens, TableName, Tenant};
 pub use crate::phase::OnUnifiedError;
 use crate::phase::Phase;
 use crate::shapes::Shapes;
 use crate::statement::{Reading, SearchPath};
 use crate::template::Templates;
 use crate::text_functions::WHOLE_SCHEMAS;
+pub(crate) use tenants::Tenants;
+pub use tenants::{ListedBy, NoTenant};
 
 /// A rule file's path (for messages) and its text.
 #[derive(Clone, Debug)]
@@ -43,6 +48,8 @@ pub struct Migration {
     pub prepare: Option<String>,
     pub tables: Vec<Lens>,
     pub functions: Vec<RenamedFunction>,
+    /// Where each tenant has its tables in a schema of its own: how they are listed.
+    pub tenants: Option<ListedBy>,
     /// Why the tables are not what the rule file says: what would be rewritten is refused.
     pub misfit: Option<String>,
 }
@@ -78,7 +85,7 @@ impl Migration {
     /// writes it writes both columns.
     pub fn left_behind(&self) -> impl Iterator<Item = &Lens> {
         let tables = self.tables.iter();
-        tables.filter(|lens| !lens.is_one_table())
+        tables.filter(|lens| !lens.is_one_table() && !lens.is_of_any_tenant())
     }
 
     /// What happens when only the unified half of a write fails: as the rule file says, else
@@ -114,9 +121,12 @@ impl quick_cache::Weighter<String, Arc<Reading>> for Bytes {
     }
 }
 
-impl quick_cache::Weighter<(SearchPath, String), Arc<Reading>> for Bytes {
-    fn weight(&self, (_, text): &(SearchPath, String), reading: &Arc<Reading>) -> u64 {
-        (text.len() + reading.bytes()) as u64
+/// A text as a part of the rules reads it, under a path.
+type Elsewhere = (u64, SearchPath, String);
+
+impl quick_cache::Weighter<Elsewhere, Arc<Reading>> for Bytes {
+    fn weight(&self, (_, _, text): &Elsewhere, reading: &Arc<Reading>) -> u64 {
+        (size_of::<Elsewhere>() + text.len() + reading.bytes()) as u64
     }
 }
 
@@ -134,12 +144,17 @@ where
 }
 
 pub struct RuleSet {
-    migrations: Vec<Migration>,
+    /// Each tenant's tables by themselves.
+    migrations: Arc<Vec<Migration>>,
+    /// As the rule files declare them.
+    declared: Arc<Vec<Migration>>,
+    /// Whose tables those are that each tenant has.
+    pub(crate) tenants: Option<Tenants>,
     /// Finds the texts that must be read; `None` when there is nothing to find.
     pub(crate) scan: Option<AhoCorasick>,
     /// Finds those that spell no name and may mean one; `None` when there is nothing to mean.
     hidden: Option<Hidden>,
-    pub(crate) shapes: Shapes,
+    pub(crate) shapes: Arc<Shapes>,
     /// The first so many words of the scan can spell a managed name; behind them are session words, and
     /// names whose statements are counted in `legacy_only`.
     naming_words: usize,
@@ -147,11 +162,31 @@ pub struct RuleSet {
     spelled_words: usize,
     /// The managed tables of either side, in any phase, each once and in order.
     pub(crate) path_names: Vec<TableName>,
+    kept: Arc<Kept>,
+    /// Which part of the rules this is; 0: all of them.
+    part: u64,
+}
+
+/// What is kept of the texts that were read, for all parts of the rules.
+struct Kept {
     readings: [Bounded<String, Reading>; 2],
-    /// Those of the sessions in which names mean something else, by what they mean.
-    readings_elsewhere: Bounded<(SearchPath, String), Reading>,
+    /// Those of the sessions in which names mean something else, by what they mean, and those by parts.
+    elsewhere: Bounded<Elsewhere, Reading>,
     /// What is made of texts that differ in constants alone, by their form.
-    pub(crate) templates: Bounded<String, Templates>,
+    templates: Bounded<String, Templates>,
+    /// How many parts there have been.
+    parts: AtomicU64,
+}
+
+impl Kept {
+    fn nothing() -> Kept {
+        Kept {
+            readings: [bounded(), bounded()],
+            elsewhere: bounded(),
+            templates: bounded(),
+            parts: AtomicU64::new(0),
+        }
+    }
 }
 
 impl fmt::Debug for RuleSet {
@@ -193,83 +228,58 @@ pub(crate) enum Side {
 impl RuleSet {
     #[must_use]
     pub fn empty() -> RuleSet {
-        RuleSet::from_migrations(Vec::new())
+        RuleSet::of(Vec::new(), None)
     }
 
     /// Checks and compiles rule files. Every error in every file is reported, not the first one.
     pub fn compile(files: Vec<SourceFile>) -> Result<RuleSet, RuleErrors> {
-        compile::compile(files).map(RuleSet::from_migrations)
+        compile::compile(files).map(|declared| RuleSet::of(declared, None))
     }
 
-    fn from_migrations(migrations: Vec<Migration>) -> RuleSet {
-        let mut words: Vec<String> = Vec::new();
-        let mut watched: Vec<String> = Vec::new();
-        for migration in &migrations {
-            for lens in &migration.tables {
-                if migration.phase == Phase::LegacyOnly {
-                    watched.push(lens.legacy.name.replace('"', "\"\""));
-                } else {
-                    words.push(lens.legacy.name.clone());
-                }
-                if migration.phase != Phase::LegacyOnly {
-                    words.extend(lens.constraint_names().map(str::to_owned));
-                }
-                if migration.phase.writes_both() {
-                    words.extend(lens.unified_tables().iter().map(|t| t.name.clone()));
-                }
+    /// Rules as they are declared, with the tenants where some are known.
+    fn of(declared: Vec<Migration>, tenants: Option<Vec<Tenant>>) -> RuleSet {
+        let declared = Arc::new(declared);
+        let has_tenants = declared.iter().any(|m| m.tenants.is_some());
+        let tenants = has_tenants.then(|| Tenants::of(tenants));
+        let migrations = match &tenants {
+            None => Arc::clone(&declared),
+            Some(tenants) => {
+                let list = tenants.list().unwrap_or_default();
+                Arc::new(declared.iter().map(|m| m.of_tenants(list)).collect())
             }
-            let called = migration
-                .functions
-                .iter()
-                .map(|f| f.legacy.name.name.clone());
-            if migration.phase != Phase::LegacyOnly {
-                words.extend(called);
-            }
-        }
-        let spelled_words = words.len();
-        for (words, managed) in [(&mut words, true), (&mut watched, false)] {
-            let is_managed = |m: &Migration| (m.phase != Phase::LegacyOnly) == managed;
-            if migrations.iter().any(is_managed) {
-                words.extend(WHOLE_SCHEMAS.iter().map(|word| (*word).to_owned()));
-            }
-        }
-        let mut naming_words = words.len();
-        if !words.is_empty() {
-            // Quotes in a name are doubled in SQL, and a U& escape can spell any name.
-            words
-                .iter_mut()
-                .for_each(|word| *word = word.replace('"', "\"\""));
-            words.push(ESCAPED_NAME.to_owned());
-            naming_words = words.len();
-        }
-        if !migrations.is_empty() {
-            // In `legacy_only` too: what a session did there holds in the phases to come.
-            words.extend(SESSION_WORDS.iter().map(|word| (*word).to_owned()));
-        }
-        if !watched.is_empty() {
-            watched.push(ESCAPED_NAME.to_owned());
-        }
-        words.append(&mut watched);
-        let lenses = migrations.iter().flat_map(|migration| &migration.tables);
-        let tables = lenses.flat_map(|lens| {
-            let unified = lens.unified_tables().into_iter().cloned();
-            unified.chain([lens.legacy.clone()])
-        });
-        let mut path_names: Vec<TableName> = tables.collect();
-        path_names.sort();
-        path_names.dedup();
-        let managed = migrations.iter().any(|m| m.phase != Phase::LegacyOnly);
+        };
+        let (words, naming_words, spelled_words) = words(&declared);
+        let managed = declared.iter().any(|m| m.phase != Phase::LegacyOnly);
         RuleSet {
             hidden: managed.then(Hidden::new),
-            path_names,
+            path_names: path_names(&declared),
             scan: finder(&words),
             migrations,
-            shapes: Shapes::default(),
+            declared,
+            tenants,
+            shapes: Arc::default(),
             naming_words,
             spelled_words,
-            readings: [bounded(), bounded()],
-            readings_elsewhere: bounded(),
-            templates: bounded(),
+            kept: Arc::new(Kept::nothing()),
+            part: 0,
+        }
+    }
+
+    /// The rules of some tenants: what they find and keep they share with all the others.
+    fn part(&self, migrations: Vec<Migration>) -> RuleSet {
+        let migrations = Arc::new(migrations);
+        RuleSet {
+            hidden: self.hidden.clone(),
+            path_names: path_names(&migrations),
+            scan: self.scan.clone(),
+            declared: Arc::clone(&migrations),
+            migrations,
+            tenants: None,
+            shapes: Arc::clone(&self.shapes),
+            naming_words: self.naming_words,
+            spelled_words: self.spelled_words,
+            part: self.kept.parts.fetch_add(1, Ordering::Relaxed) + 1,
+            kept: Arc::clone(&self.kept),
         }
     }
 
@@ -288,24 +298,29 @@ impl RuleSet {
     /// The same rules with one migration in another phase: for `explain` and for rehearsals.
     #[must_use]
     pub fn with_phase(&self, name: Option<&str>, phase: Phase) -> RuleSet {
-        let mut migrations = self.migrations.clone();
+        let mut migrations = self.declared.to_vec();
         for migration in &mut migrations {
             if name.is_none_or(|name| name == migration.name) {
                 migration.phase = phase;
             }
         }
-        RuleSet::from_migrations(migrations)
+        self.with(migrations)
     }
 
     /// The same rules, of which some migrations do not fit the database, each with the reason: their
     /// statements are refused where they would be rewritten.
     #[must_use]
     pub fn withheld(&self, reason: impl Fn(&str) -> Option<String>) -> RuleSet {
-        let mut migrations = self.migrations.clone();
+        let mut migrations = self.declared.to_vec();
         for migration in &mut migrations {
             migration.misfit = reason(&migration.name);
         }
-        RuleSet::from_migrations(migrations)
+        self.with(migrations)
+    }
+
+    /// Other rules, with the tenants that are known.
+    fn with(&self, declared: Vec<Migration>) -> RuleSet {
+        RuleSet::of(declared, self.tenants().map(<[Tenant]>::to_vec))
     }
 
     /// Whether the same migrations are withheld as in another set, for the same reasons.
@@ -355,21 +370,47 @@ impl RuleSet {
 
     /// What a text was read as; apart for each search path, which decides what a name means.
     pub(crate) fn reading_kept(&self, text: &str, path: SearchPath) -> Option<Arc<Reading>> {
-        match path {
-            SearchPath::AsDeclared => self.readings[0].get(text),
-            SearchPath::Unknown => self.readings[1].get(text),
-            SearchPath::Finds(_) => self.readings_elsewhere.get(&(path, text.to_owned())),
+        let kept = &self.kept;
+        match (path, self.part) {
+            (SearchPath::AsDeclared, 0) => kept.readings[0].get(text),
+            (SearchPath::Unknown, 0) => kept.readings[1].get(text),
+            (_, part) => kept.elsewhere.get(&(part, path, text.to_owned())),
         }
     }
 
     pub(crate) fn keep_reading(&self, text: &str, path: SearchPath, reading: Arc<Reading>) {
-        match path {
-            SearchPath::AsDeclared => self.readings[0].insert(text.to_owned(), reading),
-            SearchPath::Unknown => self.readings[1].insert(text.to_owned(), reading),
-            SearchPath::Finds(_) => self
-                .readings_elsewhere
-                .insert((path, text.to_owned()), reading),
+        let (kept, text) = (&self.kept, text.to_owned());
+        match (path, self.part) {
+            (SearchPath::AsDeclared, 0) => kept.readings[0].insert(text, reading),
+            (SearchPath::Unknown, 0) => kept.readings[1].insert(text, reading),
+            (_, part) => kept.elsewhere.insert((part, path, text), reading),
         }
+    }
+
+    pub(crate) fn templates_kept(&self, form: &str) -> Option<Arc<Templates>> {
+        match self.part {
+            0 => self.kept.templates.get(form),
+            part => self.kept.templates.get(&of_part(part, form)),
+        }
+    }
+
+    pub(crate) fn keep_templates(&self, form: String, templates: Arc<Templates>) {
+        let form = match self.part {
+            0 => form,
+            part => of_part(part, &form),
+        };
+        self.kept.templates.insert(form, templates);
+    }
+
+    /// The declared tables that each tenant has, in phases in which their names are not just legacy's.
+    pub(crate) fn of_any_tenant(&self) -> impl Iterator<Item = (&Migration, &Lens)> {
+        let migrations = self
+            .declared
+            .iter()
+            .filter(|m| m.phase != Phase::LegacyOnly);
+        migrations
+            .flat_map(|migration| migration.tables.iter().map(move |lens| (migration, lens)))
+            .filter(|(_, lens)| lens.is_of_any_tenant())
     }
 
     /// Every managed table that a name in a statement may mean. `schema` is `None` for an unqualified
@@ -382,7 +423,7 @@ impl RuleSet {
             .iter()
             .filter(|migration| migration.phase != Phase::LegacyOnly)
             .flat_map(|migration| migration.tables.iter().map(move |lens| (migration, lens)))
-            .filter_map(|(migration, lens)| {
+            .flat_map(|(migration, lens)| {
                 let lens = lens.in_phase(migration.phase);
                 let found = |side, table| Managed {
                     migration,
@@ -390,19 +431,99 @@ impl RuleSet {
                     side,
                     table,
                 };
-                if is(&lens.legacy) {
-                    return Some(found(Side::Legacy, &lens.legacy));
-                }
+                let legacy = is(&lens.legacy).then(|| found(Side::Legacy, &lens.legacy));
+                // What is shared by all tenants is none's.
+                let shared = lens.discriminator().is_some();
+                let here = match shared {
+                    true => lens.is_of_any_tenant(),
+                    false => legacy.is_none() && migration.phase.writes_both(),
+                };
                 let mut unified = lens.unified_tables().into_iter();
-                let table = unified.find(|table| migration.phase.writes_both() && is(table));
-                table.map(|table| found(Side::Unified, table))
+                let table = unified.find(|table| here && is(table));
+                legacy
+                    .into_iter()
+                    .chain(table.map(|table| found(Side::Unified, table)))
             })
             .collect()
     }
 }
 
+/// A form as one part of the rules keeps it. No text begins so.
+fn of_part(part: u64, form: &str) -> String {
+    format!("{HOLE}{part}{HOLE}{form}")
+}
+
 /// Spells a name by its code points, so that any name may follow.
 const ESCAPED_NAME: &str = "u&\"";
+
+/// The words that a text is searched for, how many of the first can spell a managed name, and how many of these are
+/// such names themselves.
+fn words(migrations: &[Migration]) -> (Vec<String>, usize, usize) {
+    let mut words: Vec<String> = Vec::new();
+    let mut watched: Vec<String> = Vec::new();
+    for migration in migrations {
+        for lens in &migration.tables {
+            if migration.phase == Phase::LegacyOnly {
+                watched.push(lens.legacy.name.replace('"', "\"\""));
+            } else {
+                words.push(lens.legacy.name.clone());
+            }
+            if migration.phase != Phase::LegacyOnly {
+                words.extend(lens.constraint_names().map(str::to_owned));
+            }
+            // Without a tenant it means what no legacy reader may have, in every phase.
+            let shared = lens.is_of_any_tenant() && migration.phase != Phase::LegacyOnly;
+            if migration.phase.writes_both() || shared {
+                words.extend(lens.unified_tables().iter().map(|t| t.name.clone()));
+            }
+        }
+        let called = migration
+            .functions
+            .iter()
+            .map(|f| f.legacy.name.name.clone());
+        if migration.phase != Phase::LegacyOnly {
+            words.extend(called);
+        }
+    }
+    let spelled_words = words.len();
+    for (words, managed) in [(&mut words, true), (&mut watched, false)] {
+        let is_managed = |m: &Migration| (m.phase != Phase::LegacyOnly) == managed;
+        if migrations.iter().any(is_managed) {
+            words.extend(WHOLE_SCHEMAS.iter().map(|word| (*word).to_owned()));
+        }
+    }
+    let mut naming_words = words.len();
+    if !words.is_empty() {
+        // Quotes in a name are doubled in SQL, and a U& escape can spell any name.
+        words
+            .iter_mut()
+            .for_each(|word| *word = word.replace('"', "\"\""));
+        words.push(ESCAPED_NAME.to_owned());
+        naming_words = words.len();
+    }
+    if !migrations.is_empty() {
+        // In `legacy_only` too: what a session did there holds in the phases to come.
+        words.extend(SESSION_WORDS.iter().map(|word| (*word).to_owned()));
+    }
+    if !watched.is_empty() {
+        watched.push(ESCAPED_NAME.to_owned());
+    }
+    words.append(&mut watched);
+    (words, naming_words, spelled_words)
+}
+
+/// The managed tables of either side, each once and in order.
+fn path_names(migrations: &[Migration]) -> Vec<TableName> {
+    let lenses = migrations.iter().flat_map(|migration| &migration.tables);
+    let tables = lenses.flat_map(|lens| {
+        let unified = lens.unified_tables().into_iter().cloned();
+        unified.chain([lens.legacy.clone()])
+    });
+    let mut names: Vec<TableName> = tables.collect();
+    names.sort();
+    names.dedup();
+    names
+}
 
 fn finder(words: &[String]) -> Option<AhoCorasick> {
     (!words.is_empty()).then(|| {

@@ -12,7 +12,7 @@ pub(crate) use written::{Checked, Known, Relation, SqlError, lossy_rows, read, s
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Ident, ObjectNamePart, Value, visit_expressions_mut};
+use sqlparser::ast::{Expr, Ident, ObjectNamePart, SetExpr, Value, visit_expressions_mut};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
@@ -62,6 +62,19 @@ pub(crate) fn at_time_zone(text: &str) -> Option<String> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// Whether a text is one query and nothing else.
+pub(crate) fn one_query(text: &str) -> Result<(), String> {
+    let mut parser = parser(text)?;
+    let query = parser.parse_query().map_err(|error| said(&error))?;
+    match *query.body {
+        SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. } => ended(&mut parser),
+        SetExpr::Values(_) | SetExpr::Table(_) => ended(&mut parser),
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+            Err("found a statement that writes; expected a SELECT".to_owned())
+        }
     }
 }
 

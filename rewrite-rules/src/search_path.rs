@@ -1,12 +1,12 @@
 //! Which table an unqualified name means: the server knows, and is asked.
 
-use crate::lens::{TableName, quote_literal};
-use crate::rule_set::RuleSet;
-use crate::statement::SearchPath;
-use crate::strings::Strings;
+mod tenants;
 
-/// One bit for each table.
-const NAMES_MAX: usize = u64::BITS as usize;
+use crate::lens::{ANY_TENANT, TableName, quote_literal};
+use crate::rule_set::RuleSet;
+use crate::statement::{Names, SearchPath};
+use crate::strings::Strings;
+use tenants::OF_TENANTS;
 
 /// The last two letters: whether backslashes escape in plain strings, and whether the server reads the
 /// bytes that the client writes as they are.
@@ -76,14 +76,22 @@ impl RuleSet {
                  THEN CASE WHEN {temporary} THEN 'b' ELSE 't' END ELSE 'f' END"
             )
         };
+        let letter = |table: &TableName| match table.schema == ANY_TENANT {
+            true => format!("'{OF_TENANTS}'"),
+            false => letter(table),
+        };
         let letters: Vec<String> = self.path_names.iter().map(letter).collect();
         let letters = letters.join(", ");
-        (!letters.is_empty()).then(|| format!("SELECT pg_catalog.concat({letters}, {SETTINGS})"))
+        let tenants = self.tenants_question().unwrap_or_default();
+        (!letters.is_empty())
+            .then(|| format!("SELECT pg_catalog.concat({letters}, {SETTINGS}{tenants})"))
     }
 
     /// What the answer to [`RuleSet::path_question`] says; `None` when it cannot be its answer.
     #[must_use]
-    pub fn path_answered(&self, letters: &[u8]) -> Option<Meaning> {
+    pub fn path_answered(&self, answer: &[u8]) -> Option<Meaning> {
+        let end = answer.iter().position(|byte| *byte == b'\n');
+        let (letters, of_tenants) = answer.split_at(end.unwrap_or(answer.len()));
         let (letters, settings) = letters.split_last_chunk::<2>()?;
         let strings = match settings[0] {
             b's' => Strings::Standard,
@@ -95,7 +103,10 @@ impl RuleSet {
             b'c' => true,
             _ => return None,
         };
-        let path = self.names_answered(letters);
+        let path = match &self.tenants {
+            None => self.names_answered(letters),
+            Some(tenants) => self.tenant_answered(tenants, letters, of_tenants),
+        };
         Some(Meaning {
             path,
             strings,
@@ -111,11 +122,14 @@ impl RuleSet {
         if letters.iter().all(|letter| *letter == b't') {
             return SearchPath::AsDeclared;
         }
-        if letters.len() > NAMES_MAX {
+        if letters.len() > Names::MAX {
             return SearchPath::Unknown;
         }
-        let bit = |(at, letter): (usize, &u8)| u64::from(*letter != b'f') << at;
-        SearchPath::Finds(letters.iter().enumerate().map(bit).sum())
+        let found = letters
+            .iter()
+            .enumerate()
+            .filter(|(_, letter)| **letter != b'f');
+        SearchPath::Finds(found.map(|(at, _)| at).collect())
     }
 
     /// Whether a managed name is spelled otherwise in other encodings.
@@ -130,9 +144,9 @@ impl RuleSet {
         match path {
             SearchPath::AsDeclared => Some(true),
             SearchPath::Unknown => None,
-            SearchPath::Finds(bits) => {
+            SearchPath::Finds(names) | SearchPath::Tenant { finds: names, .. } => {
                 let at = self.path_names.iter().position(|known| known == table)?;
-                Some(bits >> at & 1 == 1)
+                Some(names.has(at))
             }
         }
     }
@@ -191,7 +205,7 @@ mod tests {
             ),
             (
                 "ffeb",
-                Some((SearchPath::Finds(0), Strings::Escapes, false)),
+                Some((SearchPath::Finds(Names::NONE), Strings::Escapes, false)),
             ),
             ("uusc", Some((SearchPath::Unknown, Strings::Standard, true))),
             ("tt", None),
@@ -299,7 +313,7 @@ mod tests {
             let is_refused = matches!(reading.verdict, Verdict::Refused(_));
             assert_eq!(is_refused, refused, "{text}");
             // It may be a temporary table's name, whatever is set.
-            let reading = rules.rewrite(text, SearchPath::Finds(0));
+            let reading = rules.rewrite(text, SearchPath::Finds(Names::NONE));
             let rewritten = matches!(reading.verdict, Verdict::Rewritten(_));
             assert!(!rewritten || text.contains("public.iso_agents"), "{text}");
         }

@@ -22,10 +22,57 @@ pub enum SearchPath {
     AsDeclared,
     /// The server was asked: those whose bit is set, in the order of
     /// [`RuleSet::path_question`](crate::RuleSet::path_question), mean the declared table; the
-    /// others mean another one, or none.
-    Finds(u64),
+    /// others mean another one, or none. Of a table that each tenant has: it means one of a schema that is no known
+    /// tenant's.
+    Finds(Names),
+    /// The same where the path leads to a tenant: those of the tenants' tables whose bit is set are this one's.
+    Tenant { tenant: TenantId, finds: Names },
     /// Each could mean any table, so it is refused.
     Unknown,
+}
+
+/// A tenant by its place in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantId(pub(crate) u32);
+
+/// A bit for each of the managed tables' names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Names([u64; Names::MAX / u64::BITS as usize]);
+
+impl Names {
+    /// A few hundred tables in one set of rules. It is copied with each look at what names mean.
+    pub(crate) const MAX: usize = 512;
+    /// None of them.
+    pub const NONE: Names = Names([0; Names::MAX / u64::BITS as usize]);
+    /// Each of them.
+    pub(crate) const ALL: Names = Names([u64::MAX; Names::MAX / u64::BITS as usize]);
+
+    pub(crate) fn has(self, at: usize) -> bool {
+        let bits = self.0.get(at / u64::BITS as usize).copied().unwrap_or(0);
+        bits >> (at % u64::BITS as usize) & 1 == 1
+    }
+}
+
+/// Those of the first.
+impl From<u64> for Names {
+    fn from(bits: u64) -> Names {
+        let mut names = Names::NONE;
+        names.0[0] = bits;
+        names
+    }
+}
+
+/// The places of those that are set.
+impl FromIterator<usize> for Names {
+    fn from_iter<I: IntoIterator<Item = usize>>(places: I) -> Names {
+        let mut names = Names::NONE;
+        for at in places {
+            if let Some(bits) = names.0.get_mut(at / u64::BITS as usize) {
+                *bits |= 1 << (at % u64::BITS as usize);
+            }
+        }
+        names
+    }
 }
 
 /// Everything the session must know about one text; computed once per text and rule set.
@@ -45,6 +92,24 @@ impl Reading {
             effects,
             calls: None,
         }
+    }
+
+    /// The same as a text that is sent as a whole, if a statement of ours has to go before it.
+    #[must_use]
+    pub fn with_context(&self) -> Option<Reading> {
+        let Verdict::Rewritten(rewritten) = &self.verdict else {
+            return None;
+        };
+        let whole = rewritten.with_context()?;
+        let mut effects = self.effects.clone();
+        for on in &mut effects.prepared {
+            on.statement += 1;
+        }
+        Some(Reading {
+            verdict: Verdict::Rewritten(whole),
+            effects,
+            calls: self.calls.clone(),
+        })
     }
 
     /// The text was sent: it is one more of its shape.
@@ -101,6 +166,9 @@ pub struct Rewritten {
     pub around: Option<Around>,
     /// What of it only servers of some version understand.
     pub needs: Option<Needs>,
+    /// A statement of ours that is to run before it is planned, in its transaction: it tells row security whose rows it
+    /// is about.
+    pub context: Option<Arc<str>>,
 }
 
 /// Statements of ours before and after one of the client's. [`Rewritten::answers`] are for all of them.
@@ -211,6 +279,34 @@ impl Rewritten {
             prepared: None,
             around: None,
             needs: None,
+            context: self.context.clone(),
+        }
+    }
+
+    /// The same as a text that sets its context by itself, as one that is sent as a whole can.
+    #[must_use]
+    pub fn with_context(&self) -> Option<Rewritten> {
+        let context = self.context.as_ref()?;
+        let before = format!("{context}; ");
+        let mut all = self.clone();
+        all.context = None;
+        all.sql.insert_str(0, &before);
+        all.answers.insert(0, Answer::OF_OURS);
+        for kept in &mut all.kept {
+            kept.rewritten += before.len();
+        }
+        let values = std::mem::take(&mut all.values).into_iter();
+        all.values = values.map(|value| value.moved(before.len())).collect();
+        Some(all)
+    }
+
+    /// A statement of ours by itself, of which the client hears nothing.
+    #[must_use]
+    pub fn of_ours(sql: &str) -> Rewritten {
+        Rewritten {
+            sql: sql.to_owned(),
+            answers: vec![Answer::OF_OURS],
+            ..Rewritten::behind(Arc::default())
         }
     }
 
@@ -228,6 +324,7 @@ impl Rewritten {
             prepared: None,
             around: None,
             needs: None,
+            context: None,
         }
     }
 
@@ -341,6 +438,16 @@ impl Rewritten {
         let chars = self.original.get(..original)?.chars().count() + 1;
         u32::try_from(chars).ok()
     }
+}
+
+impl Answer {
+    /// To a statement of our own.
+    const OF_OURS: Answer = Answer {
+        tag: None,
+        hide_rows: true,
+        silent: true,
+        later: false,
+    };
 }
 
 /// How the server's answer to one statement becomes the client's.

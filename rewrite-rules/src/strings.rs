@@ -164,6 +164,7 @@ impl Standard {
                 .map(|prepared| Box::new(self.told_rewritten(prepared, came))),
             around: rewritten.around.clone(),
             needs: rewritten.needs.clone(),
+            context: rewritten.context.clone(),
         }
     }
 

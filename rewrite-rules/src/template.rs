@@ -53,7 +53,9 @@ impl Form {
         let key = match path {
             SearchPath::AsDeclared => form,
             // No text begins so.
-            SearchPath::Unknown | SearchPath::Finds(_) => format!("{HOLE}{path:?}{HOLE}{form}"),
+            SearchPath::Unknown | SearchPath::Finds(_) | SearchPath::Tenant { .. } => {
+                format!("{HOLE}{path:?}{HOLE}{form}")
+            }
         };
         Some(Form { key, constants })
     }
@@ -62,7 +64,7 @@ impl Form {
 impl RuleSet {
     /// What a text is read as, if there is a template that it fits.
     pub(crate) fn filled(&self, text: &str, path: SearchPath, form: &Form) -> Option<Arc<Reading>> {
-        let known = self.templates.get(&form.key)?;
+        let known = self.templates_kept(&form.key)?;
         let mut made = known.made.iter();
         let template = made.find(|made| made.fits(text, &form.constants))?;
         let reading = template.fill(text, &form.constants);
@@ -76,8 +78,8 @@ impl RuleSet {
 
     /// Notes the form of a text that was read; of the second and later ones a template is made.
     pub(crate) fn learn(&self, text: &str, path: SearchPath, form: Form, reading: &Reading) {
-        let Some(known) = self.templates.get(&form.key) else {
-            self.templates.insert(form.key, Arc::default());
+        let Some(known) = self.templates_kept(&form.key) else {
+            self.keep_templates(form.key, Arc::default());
             return;
         };
         if known.tried >= TEMPLATES_MAX {
@@ -89,7 +91,7 @@ impl RuleSet {
             made: made.collect(),
             tried: known.tried + 1,
         };
-        self.templates.insert(form.key, Arc::new(templates));
+        self.keep_templates(form.key, Arc::new(templates));
     }
 
     fn template(
@@ -267,7 +269,7 @@ mod tests {
             assert_eq!(read.verdict, alone.verdict, "{text}");
         }
         let form = Form::of(texts[0], SearchPath::AsDeclared).expect("it has constants");
-        let templates = rules.templates.get(&form.key).expect("the form is known");
+        let templates = rules.templates_kept(&form.key).expect("the form is known");
         let made = templates.made.iter();
         made.map(|made| made.fixed.iter().map(|(_, value)| value.clone()).collect())
             .collect()

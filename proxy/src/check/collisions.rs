@@ -74,9 +74,9 @@ pub(super) async fn check(
 /// How many legacy rows share what must be unique with another row, and some of those values.
 /// A unified row of a legacy row's key counts as that legacy row, which it is to become.
 fn colliding(lens: &Lens, unique: &Unique) -> String {
-    let key = lens.unified_key().join(", ");
+    let key = lens.unified_arbiter().join(", ");
     let same: Vec<String> = lens
-        .unified_key()
+        .unified_arbiter()
         .iter()
         .map(|key| format!("cf_i.{key} = cf_t.{key}"))
         .collect();
@@ -124,9 +124,10 @@ fn colliding(lens: &Lens, unique: &Unique) -> String {
 
 /// The key is the same on both sides by definition.
 fn is_key(lens: &Lens, unique: &Unique) -> bool {
+    let own = lens.discriminator().map(|own| own.column.as_str());
     let key = lens.key_columns().map(|column| column.unified.as_str());
     let keys = unique.keys.iter().map(|key| key.trim_matches('"'));
-    key.eq(keys)
+    own.into_iter().chain(key).eq(keys)
 }
 
 async fn uniques(client: &Client, lens: &Lens) -> Result<Vec<Unique>, ControlError> {

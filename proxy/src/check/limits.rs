@@ -101,7 +101,11 @@ pub(super) async fn check(
     }
     for limit in &ours {
         let is_paired = lens.constraints.iter().any(|(from, _)| *from == limit.name);
-        let columns: BTreeSet<String> = limit.columns.iter().map(|c| unified_name(c)).collect();
+        let mut columns: BTreeSet<String> = limit.columns.iter().map(|c| unified_name(c)).collect();
+        if limit.is_unique() {
+            // Among a tenant's rows.
+            columns.extend(lens.discriminator().map(|own| own.column.clone()));
+        }
         let counterpart = theirs
             .iter()
             .find(|found| stands_for(found, limit, &columns));

@@ -214,7 +214,7 @@ fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &
             "add it to the rule file, in the table's order",
         );
     }
-    for column in &lens.columns {
+    for column in lens.columns.iter() {
         let Some(found) = legacy.iter().find(|found| found.name == column.name) else {
             findings.error(
                 format!("column {} of `columns` is not in the table", column.name),
@@ -271,7 +271,7 @@ async fn generated(
     depth: Depth,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
-    for column in &lens.columns {
+    for column in lens.columns.iter() {
         let Some(found) = legacy.iter().find(|found| found.name == column.name) else {
             continue;
         };
@@ -329,7 +329,7 @@ async fn generated(
 
 fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings: &mut Findings) {
     let name = crate::control::shown(&lens.unified.sql());
-    for column in &lens.columns {
+    for column in lens.columns.iter() {
         let Some(found) = unified.iter().find(|found| found.name == column.unified) else {
             findings.error(
                 format!(
@@ -555,8 +555,10 @@ async fn keys(
         ),
         (
             lens.unified.sql(),
-            lens.key_columns()
-                .map(|c| c.unified.clone())
+            lens.discriminator()
+                .map(|own| own.column.clone())
+                .into_iter()
+                .chain(lens.key_columns().map(|c| c.unified.clone()))
                 .collect::<Vec<_>>(),
         ),
     ];

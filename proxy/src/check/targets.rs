@@ -4,7 +4,7 @@
 //! It is asked for the plan of an INSERT that Crossfade has rewritten, which nobody runs: what it says is
 //! what clients would be told.
 
-use rewrite_rules::{Lens, Migration, Phase, RuleSet, SearchPath, Verdict};
+use rewrite_rules::{Lens, Migration, Phase, RuleSet, Verdict};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -42,7 +42,7 @@ pub(super) async fn check(
             lens.legacy.sql(),
             target.sql
         );
-        let reading = rules.rewrite(&insert, SearchPath::AsDeclared);
+        let reading = rules.rewrite(&insert, rules.path_of(None));
         let rewritten = match &reading.verdict {
             Verdict::Rewritten(rewritten) => &rewritten.sql,
             Verdict::PassThrough => continue,

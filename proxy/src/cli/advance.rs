@@ -61,7 +61,7 @@ pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<Ex
         return Ok(ExitCode::SUCCESS);
     };
     loop {
-        let target = Target::load(&args.of.flags)?;
+        let target = Target::load(&args.of.flags).await?;
         let at = find(&target.rules, name)?.phase;
         if at == to {
             let options = options(direction, args, &target);
@@ -94,7 +94,7 @@ fn options(direction: Direction, args: &Args, target: &Target) -> Options {
 }
 
 async fn plan(direction: Direction, args: &Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags)?;
+    let target = Target::load(&args.of.flags).await?;
     let options = options(direction, args, &target);
     let plan = step::plan(&target.url, &target.rules, &args.of.migration, &options).await?;
     print!("{plan}");
@@ -111,7 +111,7 @@ async fn one(direction: Direction, args: &Args) -> anyhow::Result<Taken> {
     let began = Instant::now();
     let mut said = String::new();
     loop {
-        let target = Target::load(&args.of.flags)?;
+        let target = Target::load(&args.of.flags).await?;
         let options = options(direction, args, &target);
         let (url, rules) = (&target.url, &target.rules);
         match step::step(url, rules, &args.of.migration, &options, &mut say).await {

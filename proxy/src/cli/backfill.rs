@@ -73,7 +73,7 @@ fn not_negative(text: &str) -> Result<f64, String> {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags)?;
+    let target = Target::load(&args.of.flags).await?;
     let wish = match (args.pause, args.resume, args.cancel) {
         (true, _, _) => Some(Wish::Pause),
         (_, true, _) => Some(Wish::Run),

@@ -29,7 +29,7 @@ pub struct Args {
 const REFUSED: u8 = 1;
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags)?;
+    let target = Target::load(&args.of.flags).await?;
     named::find(&target.rules, &args.of.migration)?;
     let client = connect(&target.url, "coverage").await?;
     let seen = match &args.file {

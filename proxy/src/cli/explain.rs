@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use rewrite_rules::{
-    Answer, Phase, Reading, Refusal, Rewritten, RuleSet, SearchPath, ServerVersion, Verdict,
+    Answer, Phase, Reading, Refusal, Rewritten, RuleSet, ServerVersion, Tenant, Verdict,
 };
 
 use crate::rules_dir;
@@ -39,8 +39,22 @@ pub struct Args {
     /// file (`passfile=FILE` in the string, PGPASSFILE, or ~/.pgpass), not in a command line
     #[arg(long, env = "CROSSFADE_CONTROL_URL", hide_env_values = true)]
     control: Option<String>,
+    /// Where each tenant has its tables in a schema of its own: for which one the statement is sent, and what tells its
+    /// rows apart
+    #[arg(long, value_name = "SCHEMA=VALUE", value_parser = tenant)]
+    tenant: Option<Tenant>,
     /// The statement, as the application sends it
     sql: String,
+}
+
+fn tenant(text: &str) -> Result<Tenant, String> {
+    let (schema, value) = text.split_once('=').ok_or("a schema, =, and a value")?;
+    let (schema, value) = (schema.to_owned(), value.to_owned());
+    let tenant = Tenant { schema, value };
+    match RuleSet::may_be_tenant(&tenant) {
+        Ok(()) => Ok(tenant),
+        Err(no) => Err(format!("{}: {}", no.schema, no.reason)),
+    }
 }
 
 fn server_version(text: &str) -> Result<ServerVersion, String> {
@@ -66,6 +80,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             args.rules.display()
         );
     }
+    let rules = match (rules.has_tenants(), args.tenant) {
+        (true, Some(tenant)) => rules.with_tenants(vec![tenant]),
+        (_, None) => rules,
+        (false, Some(_)) => bail!("the rules have no tenants: expected no --tenant"),
+    };
     let marks = if std::io::stdout().is_terminal() {
         Marks::Colours
     } else {
@@ -107,7 +126,7 @@ fn groups(
         let rules = rules.with_phase(None, *phase);
         let reading = rules
             .must_read(sql.as_bytes())
-            .then(|| rules.rewrite(sql, SearchPath::AsDeclared));
+            .then(|| rules.rewrite(sql, rules.path_of(None)));
         let objection = reading
             .as_deref()
             .and_then(|reading| match &reading.verdict {

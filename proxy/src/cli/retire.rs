@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags)?;
+    let target = Target::load(&args.of.flags).await?;
     let options = Options {
         undo: args.undo,
         dry_run: args.dry_run,

@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.flags)?;
+    let target = Target::load(&args.flags).await?;
     if let Some(name) = &args.migration {
         named::find(&target.rules, name)?;
     }

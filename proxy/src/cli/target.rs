@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use rewrite_rules::RuleSet;
 
 use crate::config::{Config, Flags, Gates};
+use crate::control::{connect, tenants};
 use crate::rules_dir;
 use crate::served::Served;
 
@@ -25,7 +26,7 @@ pub struct Target {
 }
 
 impl Target {
-    pub fn load(flags: &Flags) -> anyhow::Result<Target> {
+    pub async fn load(flags: &Flags) -> anyhow::Result<Target> {
         let config = Config::load(flags)?;
         let Some(directory) = &config.rules else {
             bail!("no rules: expected --rules DIR, or `rules` in the file given by --config");
@@ -42,6 +43,10 @@ impl Target {
             );
         };
         Served::of(&rules, Some(&url))?;
+        let rules = match rules.has_tenants() {
+            true => tenants::known(&*connect(&url, "tenants").await?, rules).await?,
+            false => rules,
+        };
         Ok(Target {
             rules,
             url,

@@ -64,7 +64,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn compare(args: &Args) -> anyhow::Result<bool> {
-    let target = Target::load(&args.of.flags)?;
+    let target = Target::load(&args.of.flags).await?;
     let (url, rules, name) = (&target.url, &target.rules, &args.of.migration);
     anyhow::ensure!(
         args.by_ranges || args.continuous || (!args.restart && args.throttle.is_none()),

@@ -58,7 +58,7 @@ impl std::ops::DerefMut for Control {
 }
 
 /// What connections are made for.
-const WORKS: [&str; 17] = [
+const WORKS: [&str; 18] = [
     "advance",
     "backfill",
     "check",
@@ -75,6 +75,7 @@ const WORKS: [&str; 17] = [
     "shadow",
     "statements",
     "status",
+    "tenants",
     "verify",
 ];
 

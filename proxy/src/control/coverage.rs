@@ -1,7 +1,8 @@
 //! What every later phase will make of the statements that were seen: rewritten, and accepted by
 //! the server, or refused, and why. Known before the first step is taken.
 
-use rewrite_rules::{Phase, Refusal, RuleSet, SearchPath, ServerVersion, Verdict};
+use rewrite_rules::lens::quote_ident;
+use rewrite_rules::{Phase, Refusal, RuleSet, ServerVersion, Verdict};
 use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -57,7 +58,7 @@ pub async fn judge(
     server: Option<&Client>,
 ) -> Vec<Coverage> {
     let server = match server {
-        Some(client) => Some(Server::of(client).await),
+        Some(client) => Some(Server::of(client, rules).await),
         None => None,
     };
     let server = server.as_ref();
@@ -92,6 +93,9 @@ pub async fn judge(
             });
         }
     }
+    if let Some(server) = server {
+        server.leave().await;
+    }
     judged
 }
 
@@ -103,7 +107,7 @@ pub async fn lost_between(
     statements: Vec<Seen>,
     server: &Client,
 ) -> Vec<(String, String)> {
-    let server = &Server::of(server).await;
+    let server = &Server::of(server, rules).await;
     let before = rules.with_phase(Some(migration), from);
     let after = rules.with_phase(Some(migration), to);
     let mut lost = Vec::new();
@@ -118,6 +122,7 @@ pub async fn lost_between(
             Outcome::Refused { .. } | Outcome::Rejected { .. } => {}
         }
     }
+    server.leave().await;
     lost
 }
 
@@ -125,18 +130,47 @@ pub async fn lost_between(
 struct Server<'c> {
     client: &'c Client,
     version: ServerVersion,
+    /// The path of before, where names are those of a tenant now.
+    path: Option<String>,
 }
 
 impl<'c> Server<'c> {
-    async fn of(client: &'c Client) -> Server<'c> {
+    async fn of(client: &'c Client, rules: &RuleSet) -> Server<'c> {
         let row = client.query_one("SHOW server_version", &[]).await;
         let told = row.and_then(|row| row.try_get::<_, String>(0));
         Server {
             client,
             // A connection that does not answer objects to every text as well.
             version: told.map_or(ServerVersion::NEWEST, |told| ServerVersion::told(&told)),
+            path: led_to_a_tenant(client, rules).await,
         }
     }
+
+    async fn leave(&self) {
+        if let Some(path) = &self.path {
+            set_path(self.client, path).await;
+        }
+    }
+}
+
+/// Has the connection find a tenant's tables, as it is read here: whose sessions the statements came from nobody
+/// knows. The path of before; `None` where it stays.
+async fn led_to_a_tenant(client: &Client, rules: &RuleSet) -> Option<String> {
+    let tenant = rules.tenants()?.first()?;
+    let row = client.query_one("SHOW search_path", &[]).await.ok()?;
+    let before: String = row.get(0);
+    let schema = quote_ident(&tenant.schema);
+    let behind = Some(before.as_str()).filter(|path| !path.is_empty());
+    let path: Vec<&str> = std::iter::once(schema.as_str()).chain(behind).collect();
+    set_path(client, &path.join(", ")).await;
+    Some(before)
+}
+
+/// A connection that does not answer objects to every text anyway.
+async fn set_path(client: &Client, path: &str) {
+    let _ = client
+        .query_one("SELECT set_config('search_path', $1, false)", &[&path])
+        .await;
 }
 
 /// What becomes of a statement. Whose statement it is nobody knows here, so the server is asked under
@@ -148,7 +182,7 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) 
     if !rules.must_read(statement.as_bytes()) {
         return Outcome::Passes;
     }
-    let reading = rules.rewrite(statement, SearchPath::AsDeclared);
+    let reading = rules.rewrite(statement, rules.path_of(None));
     let asked = server.and_then(|_| rewrite_rules::shape(statement));
     let asked = asked.as_deref();
     if let (Verdict::Rewritten(rewritten), Some(server)) = (&reading.verdict, server)
@@ -181,7 +215,7 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) 
         Verdict::Rewritten(rewritten) => match server.zip(asked) {
             // Several statements cannot be prepared; they are our own four around a COPY.
             Some((server, asked)) if rewritten.answers.len() == 1 => {
-                let of_shape = rules.rewrite(asked, SearchPath::AsDeclared);
+                let of_shape = rules.rewrite(asked, rules.path_of(None));
                 match &of_shape.verdict {
                     Verdict::Rewritten(rewritten) => {
                         accepted(server.client, asked, &rewritten.sql).await

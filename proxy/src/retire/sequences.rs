@@ -27,7 +27,7 @@ pub(super) async fn kept(
     asides: &[Aside],
 ) -> Result<Vec<String>, ControlError> {
     let mut drawn = Vec::new();
-    let columns = migration.tables.iter().flat_map(|lens| &lens.columns);
+    let columns = migration.tables.iter().flat_map(|lens| lens.columns.iter());
     for default in columns.filter_map(|column| column.default.as_ref()) {
         drawn.append(&mut catalog::drawn_from(client, default).await?);
     }

@@ -19,9 +19,9 @@ use super::keep::effect;
 use super::lane::{Act, NONE, Side, Want};
 use super::renewal::too_many;
 use super::sampling::{candidate, is_comparable};
-use super::staging::{self, around};
 use super::statements::{Portal, Statement};
 use super::{Login, Pin, Reader, ServerReads, Session, ShadowCandidate, Turn, Violation};
+use super::{context, staging};
 use crate::wire::frame::{HEADER_BYTES, Header};
 use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
 
@@ -205,6 +205,7 @@ impl<P: Pin> Session<P> {
         self.cache_sees_query(text, insert);
         let read = self.judge(text);
         let read = self.complete_query(text, read, insert);
+        let read = context::within(read);
         self.path_sees_text(text, &read);
         self.path_sees_run(&read);
         self.count(&read);
@@ -254,11 +255,12 @@ impl<P: Pin> Session<P> {
             )));
         }
         let text = replacement(&read).unwrap_or(parse.text);
-        let plan = if parse.name.is_empty() && !is_refused(&read) && around(&read).is_none() {
-            self.plan(text, parse.types, at_rest)
-        } else {
-            Plan::AsItCame
-        };
+        let plan =
+            if parse.name.is_empty() && !is_refused(&read) && !staging::is_beside_others(&read) {
+                self.plan(text, parse.types, at_rest)
+            } else {
+                Plan::AsItCame
+            };
         let kept = match plan {
             Plan::AsItCame => None,
             Plan::Prepare(number) | Plan::Known(number) => Some(number),
@@ -351,6 +353,7 @@ impl<P: Pin> Session<P> {
             read = self.completed_of(names.statement, read, insert);
         }
         self.cache_sees_bind(names.statement, insert);
+        self.set_context(&read, insert);
         let limit = self.settings.limits.prepared_statements_max;
         let counts = (read.is_some() || touch != Touch::No) && !names.portal.is_empty();
         if counts && self.portals.named_count() >= limit {

@@ -412,9 +412,11 @@ fn run_of(
     read: &Read,
     before: Before,
 ) -> Result<Option<Executed>, Arc<Reading>> {
-    let renames = match read.as_ref().map(|reading| &reading.verdict) {
-        Some(Verdict::Rewritten(rewritten)) => Arc::clone(&rewritten.renames),
-        Some(Verdict::PassThrough | Verdict::Refused(_)) | None => Arc::default(),
+    let (renames, context) = match read.as_ref().map(|reading| &reading.verdict) {
+        Some(Verdict::Rewritten(rewritten)) => {
+            (Arc::clone(&rewritten.renames), rewritten.context.clone())
+        }
+        Some(Verdict::PassThrough | Verdict::Refused(_)) | None => (Arc::default(), None),
     };
     let told = answer(read.as_ref(), 0);
     let answer = match within {
@@ -437,6 +439,7 @@ fn run_of(
         before,
         answer,
         renames,
+        context,
     }))
 }
 

@@ -20,7 +20,7 @@ use rewrite_rules::{Around, Verdict};
 
 use super::expect::{Expect, Read, Run};
 use super::lane::Act;
-use super::{Pin, Session};
+use super::{Pin, Session, context};
 use crate::wire::frame::Header;
 use crate::wire::frontend::{self, BindNames, Execute, Parse, Target};
 
@@ -31,11 +31,16 @@ const NAME: &[u8] = b"cf_staging";
 pub(super) const OWN: u32 = 1;
 
 /// What is run around a prepared statement.
-pub(super) fn around(read: &Read) -> Option<&Around> {
+fn around(read: &Read) -> Option<&Around> {
     match &read.as_ref()?.verdict {
         Verdict::Rewritten(rewritten) => rewritten.around.as_ref(),
         Verdict::PassThrough | Verdict::Refused(_) => None,
     }
+}
+
+/// Whether statements of ours are run beside a prepared one.
+pub(super) fn is_beside_others(read: &Read) -> bool {
+    around(read).is_some() || context::of(read).is_some()
 }
 
 impl<P: Pin> Session<P> {
@@ -66,7 +71,7 @@ impl<P: Pin> Session<P> {
         Act::Drop
     }
 
-    fn stage(&mut self, read: &Read, statement: u32, sql: &str, insert: &mut Vec<u8>) {
+    pub(super) fn stage(&mut self, read: &Read, statement: u32, sql: &str, insert: &mut Vec<u8>) {
         frontend::write_close(insert, Target::Statement(NAME));
         frontend::write_close(insert, Target::Portal(NAME));
         let parse = Parse {

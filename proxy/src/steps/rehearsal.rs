@@ -199,7 +199,7 @@ async fn without_a_word(
         ""
     };
     let mut lines = Vec::new();
-    for column in &lens.columns {
+    for column in lens.columns.iter() {
         let Some(count) = lens.count_unheld(column, &sample) else {
             continue;
         };

@@ -28,7 +28,7 @@ impl Lens {
             &rows,
             &put,
             &self.unified_key(),
-            &self.legacy.sql(),
+            (&self.legacy.sql(), None),
             (&self.legacy_key(), &self.touched_columns()),
         )
     }
@@ -73,7 +73,7 @@ impl Lens {
             &rows,
             &put,
             &self.legacy_key(),
-            &self.unified.sql(),
+            (&self.unified.sql(), self.is_of_tenant("cf_s")),
             (&self.unified_key(), &self.unified_key()),
         )
     }
@@ -85,7 +85,7 @@ impl Lens {
         rows: &str,
         put: &str,
         target_key: &[String],
-        source: &str,
+        (source, source_is_own): (&str, Option<String>),
         (source_key, touched): (&[String], &[String]),
     ) -> String {
         let is_set_by_trigger = self.columns.iter().any(|c| c.set_by_trigger);
@@ -95,6 +95,7 @@ impl Lens {
                 .iter()
                 .zip(target_key)
                 .map(|(source, target)| format!("cf_s.{source} = cf_put.{target}"))
+                .chain(source_is_own)
                 .collect();
             format!(
                 ", cf_touched AS (UPDATE {source} AS cf_s SET {} FROM cf_put \

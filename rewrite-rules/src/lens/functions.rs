@@ -108,7 +108,7 @@ impl Lens {
                 for step in &written.rekey {
                     ("rekey", &step.name, &step.sql).hash(&mut hasher);
                 }
-                for column in &self.columns {
+                for column in self.columns.iter() {
                     (column.lossy, column.not_null).hash(&mut hasher);
                 }
                 if self.columns.iter().any(LegacyColumn::may_be_domain) {

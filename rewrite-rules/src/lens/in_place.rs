@@ -9,6 +9,8 @@
 //! What statements name as the legacy table is the same table seen with the legacy columns alone:
 //! filled from the legacy column until the reads turn (`unified_read`), from the unified one then.
 
+use std::sync::Arc;
+
 use super::model::{InPlace, Kind};
 use super::{Callers, Function, LegacyColumn, Lens, quote_ident, quote_literal};
 use crate::lens::list;
@@ -33,7 +35,7 @@ impl Lens {
             .map(|column| (column.name.clone(), column.unified.clone()))
             .collect();
         let mut before = self.clone();
-        for column in &mut before.columns {
+        for column in Arc::make_mut(&mut before.columns) {
             column.unified = column.name.clone();
             column.unified_type = column.sql_type.clone();
             column.values.clear();

@@ -11,6 +11,8 @@
 //! uniques, checks   none                      as declared     none
 //! ```
 
+use std::sync::Arc;
+
 use super::model::{Composed, Kind};
 use super::{Check, Columns, Constant, LegacyColumn, Lens, TableName, Unique, Visible, Written};
 
@@ -26,11 +28,12 @@ impl Lens {
             migration: migration.to_owned(),
             legacy,
             unified,
-            columns,
+            columns: Arc::new(columns),
             key,
             constraints: Vec::new(),
             row_security: false,
             when_hidden: None,
+            discriminator: None,
             kind: Kind::Columns(further),
             composed: Composed::default(),
         }

@@ -1,9 +1,10 @@
 //! What a lens is made of: what a rule file says of a table, compiled.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::over::Over;
 use super::table::TableName;
+use super::tenant::Discriminator;
 
 #[derive(Clone, Debug)]
 pub struct Lens {
@@ -11,7 +12,8 @@ pub struct Lens {
     pub legacy: TableName,
     /// The unified table; of a written lens the first of several.
     pub unified: TableName,
-    pub columns: Vec<LegacyColumn>,
+    /// The same for all tenants of one table.
+    pub columns: Arc<Vec<LegacyColumn>>,
     /// Indexes into `columns`, in key order.
     pub key: Vec<usize>,
     /// Pairs of a legacy constraint and the unified one that stands for it.
@@ -20,6 +22,8 @@ pub struct Lens {
     pub row_security: bool,
     /// What the rule file says of legacy rows whose unified rows are hidden.
     pub when_hidden: Option<WhenHidden>,
+    /// What tells its rows in the unified table from those of other tenants.
+    pub(crate) discriminator: Option<Discriminator>,
     /// Asked by the lens alone: others ask what differs (`kind`).
     pub(in crate::lens) kind: Kind,
     /// What every statement needs and takes long to compose.

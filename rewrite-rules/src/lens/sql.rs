@@ -118,7 +118,7 @@ impl Lens {
         format!(
             "{} ON CONFLICT ({}) DO {}",
             self.insert_from(relation),
-            self.unified_key().join(", "),
+            self.unified_arbiter().join(", "),
             on_conflict_action(
                 self.columns
                     .iter()
@@ -248,17 +248,16 @@ impl Lens {
     /// `unified row = legacy image` on the key, with both relations in scope under these names.
     #[must_use]
     pub fn key_join(&self, row: &str, image: &str) -> String {
-        self.key_columns()
-            .map(|c| {
-                let legacy = format!("{image}.{}", quote_ident(&c.name));
-                format!(
-                    "{row}.{} = {}",
-                    quote_ident(&c.unified),
-                    c.put_value(&legacy)
-                )
-            })
-            .collect::<Vec<_>>()
-            .join(" AND ")
+        let keys = self.key_columns().map(|c| {
+            let legacy = format!("{image}.{}", quote_ident(&c.name));
+            format!(
+                "{row}.{} = {}",
+                quote_ident(&c.unified),
+                c.put_value(&legacy)
+            )
+        });
+        let own = self.is_of_tenant(row).into_iter();
+        own.chain(keys).collect::<Vec<_>>().join(" AND ")
     }
 
     /// A legacy row image in scope under a name, as one value of the legacy table's row type.
@@ -442,7 +441,9 @@ impl Lens {
         let row = Self::ROW;
         let held = column.has_image(&format!("{row}.{}", quote_ident(&column.unified)))?;
         let visible = self.visible().into_iter();
-        let mut conditions: Vec<String> = visible.map(|v| format!("({})", v.over(row))).collect();
+        let visible = visible.map(|v| format!("({})", v.over(row)));
+        let mut conditions: Vec<String> =
+            self.is_of_tenant(row).into_iter().chain(visible).collect();
         conditions.push(format!("NOT {held}"));
         Some(format!(
             "SELECT count(*) FROM {} AS {row} {sample} WHERE {}",
@@ -470,7 +471,8 @@ impl Lens {
         let mapped = self.columns.iter().filter_map(|column| {
             column.has_image(&format!("{row}.{}", quote_ident(&column.unified)))
         });
-        declared.chain(mapped).collect()
+        let own = self.is_of_tenant(row).into_iter();
+        own.chain(declared).chain(mapped).collect()
     }
 }
 

@@ -5,6 +5,7 @@ mod grouped;
 mod merges;
 mod reads;
 mod shadow;
+mod tenants;
 mod told;
 mod whole_rows;
 mod words;

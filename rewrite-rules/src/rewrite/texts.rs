@@ -12,7 +12,7 @@ use std::collections::HashSet;
 
 use super::{Scope, command_name};
 use crate::bind::keeps_queries;
-use crate::lens::{TableName, quote_literal};
+use crate::lens::{Lens, TableName, quote_literal};
 use crate::meaning;
 use crate::mention::{self, Language, Mention, constant, mentions};
 use crate::reading::effects;
@@ -66,9 +66,18 @@ fn managed<'a>(scope: &Scope<'a>, text: &Text<'_>) -> Vec<Managed<'a>> {
         text.says.names(table, by_itself)
     };
     let tables = set.path_names().iter().filter(means);
-    tables
-        .flat_map(|table| set.all_managed(Some(&table.schema), &table.name))
-        .collect()
+    let found = tables.flat_map(|table| set.all_managed(Some(&table.schema), &table.name));
+    // Under whatever schema: the tenant's may be spelled in escapes.
+    let each = set
+        .of_any_tenant()
+        .filter(|(_, lens)| text.says.names_elsewhere(lens));
+    let each = each.map(|(migration, lens)| Managed {
+        migration,
+        lens,
+        side: Side::Legacy,
+        table: &lens.legacy,
+    });
+    found.chain(each).collect()
 }
 
 /// Whether a text of a statement names a legacy table of these rules, in whatever phase.
@@ -175,6 +184,18 @@ impl Says {
             Says::Names(names) => names,
         };
         mention::name(names, table, by_itself)
+    }
+
+    /// Whether they name a tenant's table by its schema.
+    fn names_elsewhere(&self, lens: &Lens) -> bool {
+        match self {
+            Says::Everything | Says::Schemas(_) => false,
+            Says::Names(names) => names.iter().any(|name| {
+                let schema = name.schema.as_ref();
+                let shared = schema == Some(&lens.unified.schema) && name.name == lens.unified.name;
+                name.name == lens.legacy.name && schema.is_some() && !shared
+            }),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::Wrong;
+use crate::lens::ANY_TENANT;
 
 /// What the placeholders of one table stand for.
 #[derive(Clone, Debug)]
@@ -293,6 +294,11 @@ impl Filling<'_> {
                     out += &format!("{{{name}}}");
                     rest = &rest[name.len() + 4..];
                 }
+                // The tenants are not known yet.
+                Some(Braces::Placeholder(name)) if self.is_tenant(name) => {
+                    out += ANY_TENANT;
+                    rest = &rest[ANY_TENANT.len()..];
+                }
                 Some(Braces::Placeholder(name)) => {
                     match self
                         .instance
@@ -314,6 +320,11 @@ impl Filling<'_> {
             }
         }
         out + rest
+    }
+
+    fn is_tenant(&self, name: &str) -> bool {
+        let own = self.instance.as_ref().and_then(|own| own.value(name));
+        own.is_none() && ANY_TENANT[1..].strip_suffix('}') == Some(name)
     }
 
     fn unknown(&mut self, name: &str, at: Range<usize>) {

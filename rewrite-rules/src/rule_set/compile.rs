@@ -5,6 +5,7 @@ mod functions;
 mod in_place;
 mod references;
 mod shape;
+mod tenants;
 mod written;
 
 use std::collections::HashSet;
@@ -14,7 +15,9 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
-use crate::lens::{Columns, Constant, LegacyColumn, Lens, Over, TableName, Visible, WhenHidden};
+use crate::lens::{
+    Columns, Constant, Discriminator, LegacyColumn, Lens, Over, TableName, Visible, WhenHidden,
+};
 use crate::phase::Phase;
 use crate::rule_file::{Instance, RuleFile, TablePart, line_and_column};
 use crate::rule_sql;
@@ -31,6 +34,7 @@ pub(super) fn compile(files: Vec<SourceFile>) -> Result<Vec<Migration>, RuleErro
         };
         if let Some(migration) = reader.migration() {
             reader.unique(&migration, &migrations);
+            reader.one_list(&migration, &migrations);
             migrations.push(migration);
         }
         errors.append(&mut reader.errors);
@@ -123,6 +127,7 @@ impl Reader<'_> {
         let mut tables: Vec<Lens> = tables.into_iter().map(|(_, _, lens)| lens).collect();
         crate::lens::link(&mut tables);
         let functions = self.functions(&file.functions);
+        let listed_by = self.listed_by(part, &file.tables);
         let phase = phase.ok()?;
         Some(Migration {
             name,
@@ -133,6 +138,7 @@ impl Reader<'_> {
             prepare,
             tables,
             functions,
+            tenants: listed_by,
             misfit: None,
         })
     }
@@ -222,11 +228,12 @@ impl Reader<'_> {
             .as_ref()
             .and_then(|sql| self.visible(sql, &shape.columns));
         let columns = &shape.columns;
+        let discriminator = self.discriminator(part);
         let constants = self.constants(part, columns);
         let sides = (unified.as_slice(), crosswalk);
         let written = self.written(part, &shape, key.as_deref().unwrap_or_default(), sides);
         if written.is_none() {
-            self.no_column_twice(part, columns, &constants);
+            self.no_column_twice(part, (columns, &constants, discriminator.as_ref()));
         }
         let when_hidden = part
             .when_hidden
@@ -241,6 +248,7 @@ impl Reader<'_> {
         let tables = (legacy?, unified.into_iter().next()?);
         let further = Columns { visible, constants };
         let mut lens = Lens::of_columns(migration, tables, (shape.columns, key?), further);
+        lens.discriminator = discriminator;
         lens.row_security = part.row_security;
         lens.when_hidden = when_hidden;
         let constraints = part.constraints.0.iter();
@@ -337,14 +345,14 @@ impl Reader<'_> {
     fn no_column_twice(
         &mut self,
         part: &TablePart,
-        columns: &[LegacyColumn],
-        constants: &[Constant],
+        (columns, constants, discriminator): (&[LegacyColumn], &[Constant], Option<&Discriminator>),
     ) {
         let mut seen = HashSet::new();
         let named = columns
             .iter()
             .map(|c| &c.unified)
-            .chain(constants.iter().map(|c| &c.unified));
+            .chain(constants.iter().map(|c| &c.unified))
+            .chain(discriminator.map(|d| &d.column));
         for unified in named {
             if !seen.insert(unified.clone()) {
                 let sides = part.unified.as_ref().map(Spanned::span);

@@ -100,6 +100,7 @@ impl Template {
                     prepared: None,
                     around: None,
                     needs: rewritten.needs.clone(),
+                    context: rewritten.context.clone(),
                 })
             }
         };

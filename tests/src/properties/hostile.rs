@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use rewrite_rules::{Phase, RuleSet, SearchPath, SourceFile};
+use rewrite_rules::{Names, Phase, RuleSet, SearchPath, SourceFile};
 
 use super::reader::check_text;
 
@@ -57,7 +57,8 @@ pub fn check(data: &[u8]) {
     *left -= 1;
     for rules in &*rules {
         // All tables, none, and every second one.
-        let found = [u64::MAX, 0, 0x5555_5555_5555_5555].map(SearchPath::Finds);
+        let found = [u64::MAX, 0, 0x5555_5555_5555_5555];
+        let found = found.map(|bits| SearchPath::Finds(Names::from(bits)));
         for path in [SearchPath::AsDeclared, SearchPath::Unknown]
             .into_iter()
             .chain(found)

@@ -17,6 +17,7 @@ mod passed_over;
 mod references;
 mod rekey;
 mod steps;
+mod tenants;
 mod types;
 mod upsert;
 mod user_settings;

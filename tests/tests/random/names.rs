@@ -12,7 +12,9 @@ use std::path::PathBuf;
 
 use crossfade_tests::generate::Choices;
 use crossfade_tests::names::{self, Concern, Text};
-use rewrite_rules::{Phase, RuleSet, SearchPath, SourceFile, Strings, Touch, Verdict, touch};
+use rewrite_rules::{
+    Names, Phase, RuleSet, SearchPath, SourceFile, Strings, Touch, Verdict, touch,
+};
 
 /// In each phase and under each path: thousands of texts.
 const TEXTS: u64 = 600;
@@ -59,7 +61,7 @@ impl Found {
 /// The paths of a session, and whether they find the managed table.
 const PATHS: [(SearchPath, Option<bool>); 3] = [
     (SearchPath::AsDeclared, Some(true)),
-    (SearchPath::Finds(0), Some(false)),
+    (SearchPath::Finds(Names::NONE), Some(false)),
     (SearchPath::Unknown, None),
 ];
 

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rewrite_rules::{
-    Answer, Does, Meaning, OnPrepared, Reading, Refusal, Rewritten, SearchPath, SessionEffects,
-    ShadowPair, Strings, TagVerb, Verdict, Within,
+    Answer, Does, Meaning, Names, OnPrepared, Reading, Refusal, Rewritten, SearchPath,
+    SessionEffects, ShadowPair, Strings, TagVerb, Verdict, Within,
 };
 
 use crate::session::lane::Lane;
@@ -111,7 +111,7 @@ impl Reader for Rules {
         let verdict = match (text.contains("legacy"), path) {
             (false, _) => Verdict::PassThrough,
             (true, SearchPath::Unknown) => refuse("search_path was changed"),
-            (true, SearchPath::Finds(_)) => Verdict::PassThrough,
+            (true, SearchPath::Finds(_) | SearchPath::Tenant { .. }) => Verdict::PassThrough,
             (true, SearchPath::AsDeclared) => verdict(self.rule, text),
         };
         Arc::new(Reading::new(verdict, effects))
@@ -133,7 +133,7 @@ impl Reader for Rules {
     fn path_answered(&self, letters: &[u8]) -> Option<Meaning> {
         let path = match letters.first()? {
             b't' => SearchPath::AsDeclared,
-            b'f' => SearchPath::Finds(0),
+            b'f' => SearchPath::Finds(Names::NONE),
             _ => SearchPath::Unknown,
         };
         let strings = match letters.contains(&b'e') {
@@ -168,6 +168,7 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
             prepared: None,
             around: None,
             needs: None,
+            context: None,
             sql,
             answers: text.split(';').map(|_| answer).collect(),
             shadow,

@@ -266,10 +266,11 @@ impl<'a> OneTable<'_, '_, 'a> {
     }
 
     fn key_of(&self, old: &str) -> String {
-        all_of(self.lens.key_columns().enumerate().map(|(index, column)| {
+        let keys = self.lens.key_columns().enumerate().map(|(index, column)| {
             let value = column.put_value(&format!("{old}.cf_k{}", index + 1));
             format!("{}.{} = {value}", Lens::ROW, quote_ident(&column.unified))
-        }))
+        });
+        all_of(self.lens.is_of_tenant(Lens::ROW).into_iter().chain(keys))
     }
 
     /// The unified statement, then the legacy half and the client's RETURNING list.

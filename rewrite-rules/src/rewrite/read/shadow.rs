@@ -19,7 +19,7 @@ use crate::bind::functions::{self, in_catalog};
 use crate::lens::TableName;
 use crate::phase::Phase;
 use crate::refuse;
-use crate::rewrite::{ManagedRef, Scope};
+use crate::rewrite::{ManagedRef, Scope, tenants};
 use crate::rule_set::Side;
 use crate::splice::{Output, Source};
 use crate::statement::{Foreign, Refusal, ShadowPair};
@@ -39,7 +39,10 @@ pub(super) fn pair<'a>(
         return Ok(None);
     };
     let migration = shadowed.managed.migration.name.clone();
-    if let Some(foreign) = foreign(scope, refs) {
+    // Row security would have to be told of the tenant first, as the client's own statement tells it.
+    let told = refs.iter().any(|found| tenants::context(found).is_some());
+    let foreign = foreign(scope, refs).or(told.then_some(Foreign::Relation));
+    if let Some(foreign) = foreign {
         return Ok(Some(ShadowPair::not_comparable(migration, foreign)));
     }
     let mut unified = Source::new(scope.tokens.text);

@@ -28,7 +28,7 @@ impl Reader<'_> {
                 "the table lacks a side; expected `legacy` and `unified`, or `in_place`",
             );
         }
-        let legacy = part.legacy.as_ref().and_then(|name| self.table_name(name));
+        let legacy = part.legacy.as_ref().and_then(|name| self.legacy_name(name));
         (legacy, self.unified_tables(part))
     }
 

@@ -70,7 +70,11 @@ impl OneTable<'_, '_, '_> {
         for (element, text) in infer.list("index_elems").iter().zip(&texts) {
             self.element(element, text, &mut edited)?;
         }
-        output.own(" (").client(&edited, elements.extent()).own(")");
+        output.own(" (");
+        if let Some(discriminator) = self.lens.discriminator() {
+            output.own(&format!("{}, ", quote_ident(&discriminator.column)));
+        }
+        output.client(&edited, elements.extent()).own(")");
         // Unified has an index on exactly the key, and no other is asked for.
         let visible = self.lens.visible();
         let visible = visible.filter(|_| predicate.is_some() || !self.is_key(infer));

@@ -178,7 +178,7 @@ impl<'a> OneTable<'_, '_, 'a> {
     ) -> Vec<Put<'s>> {
         let image = |name: &str| format!("{}.{}", Lens::IMAGE, quote_ident(name));
         let mut puts = Vec::new();
-        for column in &self.lens.columns {
+        for column in self.lens.columns.iter() {
             let parts = columns.iter().zip(places).enumerate();
             let parts = parts.filter(|(_, (c, place))| c.name == column.name && !place.is_whole());
             let parts = parts.map(|(at, (_, place))| {

@@ -58,7 +58,7 @@ impl<'a> OneTable<'_, '_, 'a> {
             let mut given = given.iter().zip(&places);
             given.find(|((known, _), place)| known.name == column.name && place.is_whole())
         };
-        for column in &self.lens.columns {
+        for column in self.lens.columns.iter() {
             insert.own(", ");
             let value = value_of(column).map(|((_, value), _)| *value);
             assigned(&mut insert, source, value, column);
