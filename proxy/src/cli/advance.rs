@@ -88,7 +88,7 @@ fn options(direction: Direction, args: &Args, target: &Target) -> Options {
     Options {
         direction,
         force: args.reason.clone().filter(|_| args.force),
-        times: target.gates.clone(),
+        times: target.gates,
         drain_timeout: Duration::from_secs(args.drain_timeout_seconds),
     }
 }
