@@ -212,7 +212,7 @@ has_pgbench_beside_server() {
     return 1
 }
 
-# psycopg, asyncpg, pg8000, the ORMs, node-postgres, postgres.js and sqlx, under target/ so that nothing is left elsewhere.
+# psycopg, asyncpg, pg8000, the ORMs, Prometheus' parser, node-postgres, postgres.js and sqlx, under target/ so that nothing is left elsewhere.
 install_drivers() {
     local dir=$1
     mkdir -p "$dir/node"
@@ -231,6 +231,10 @@ install_drivers() {
         say "Installing Django and SQLAlchemy, with psycopg2 and pg8000, into $dir/venv"
         "$dir/venv/bin/pip" install --quiet --disable-pip-version-check 'Django==5.2.19' 'SQLAlchemy==2.0.58' \
             'greenlet>=3.1,<4' 'psycopg2-binary==2.9.13' 'pg8000==1.31.6' </dev/null
+    fi
+    if ! "$dir/venv/bin/python" -c 'import prometheus_client' 2>/dev/null; then
+        say "Installing Prometheus' own parser into $dir/venv"
+        "$dir/venv/bin/pip" install --quiet --disable-pip-version-check 'prometheus-client>=0.22,<1' </dev/null
     fi
     if [[ ! -f "$dir/node/node_modules/pg/package.json" ]]; then
         say "Installing node-postgres into $dir/node"

@@ -59,6 +59,7 @@ pub struct Config {
     pub upstream_tls: UpstreamTls,
     pub tcp: Tcp,
     pub control: Control,
+    pub admin: Admin,
     pub limits: Limits,
     pub shadow: Shadow,
     pub cache: Cache,
@@ -88,6 +89,14 @@ impl Permissions {
 #[serde(deny_unknown_fields, default)]
 pub struct Control {
     pub url: Option<String>,
+}
+
+/// Where operators' programs ask: metrics, and whether this proxy lives and is ready.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// `host:port`. Nothing listens where it is not given.
+    pub listen: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

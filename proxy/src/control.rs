@@ -26,6 +26,7 @@ pub(crate) mod neighbours;
 pub(crate) mod origins;
 mod passfile;
 pub mod phase_file;
+pub mod recording;
 pub mod refused;
 pub mod report;
 pub(crate) mod rights;

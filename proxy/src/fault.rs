@@ -12,6 +12,9 @@ pub const STEP: [&str; 8] = [
     "step: counting",
 ];
 
+/// Within the step to `dual_read` alone, before its gates.
+pub const READS_TURN: &str = "step: reads turn";
+
 /// From this one of [`STEP`] on the rule file says the new phase.
 pub const FILE_REPLACED: usize = 5;
 

@@ -55,6 +55,12 @@ impl Budget {
         }
     }
 
+    /// Bytes that all sessions together hold.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.load(SeqCst)
+    }
+
     fn is_over(&self) -> bool {
         self.held.load(SeqCst) > self.bytes_max
     }

@@ -18,12 +18,15 @@ const BUCKETS: usize = 34 * PARTS as usize;
 #[derive(Debug)]
 pub struct Latencies {
     buckets: Box<[AtomicU64]>,
+    /// Microseconds of all of them.
+    sum: AtomicU64,
 }
 
 impl Default for Latencies {
     fn default() -> Self {
         Latencies {
             buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+            sum: AtomicU64::new(0),
         }
     }
 }
@@ -31,6 +34,27 @@ impl Default for Latencies {
 impl Latencies {
     pub fn took(&self, time: Duration) {
         self.buckets[bucket(time)].fetch_add(1, Relaxed);
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.sum.fetch_add(micros, Relaxed);
+    }
+
+    /// Seconds of all that were timed.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        Duration::from_micros(self.sum.load(Relaxed)).as_secs_f64()
+    }
+
+    /// How many took at most so many seconds and longer than the bound before, a bound for each power of two.
+    #[must_use]
+    pub fn by_bound(&self) -> Vec<(f64, u64)> {
+        let counts = self.counts();
+        let powers = counts.chunks(PARTS as usize).enumerate();
+        powers
+            .map(|(power, counts)| {
+                let last = (power + 1) * PARTS as usize - 1;
+                (longest_ms(last) / 1000.0, counts.iter().sum())
+            })
+            .collect()
     }
 
     #[must_use]

@@ -105,6 +105,12 @@ impl Stop {
         self.raise(Urgency::Now);
     }
 
+    /// Whether sessions are being ended.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.urgency.load(Ordering::SeqCst) > 0
+    }
+
     fn raise(&self, urgency: Urgency) {
         self.urgency.fetch_max(urgency as u8, Ordering::SeqCst);
         self.woken.notify_waiters();

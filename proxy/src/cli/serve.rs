@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::config::{Config, Flags};
 use crate::server::Server;
-use crate::serving::{attached, follow};
+use crate::serving::{admin::Admin, attached, follow};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -20,6 +20,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.flags)?;
     let server = Server::bind(config).await?;
     let shared = server.shared();
+    let admin = Admin::bind(&shared).await?;
     let (ask_rules, asked_rules) = mpsc::channel(1);
     let (ask_tls, asked_tls) = mpsc::channel(1);
     let mut hangup = signal(SignalKind::hangup())?;
@@ -43,6 +44,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         () = follow::watch(&shared, asked_rules) => {}
         () = certificates => {}
         () = hangups => {}
+        () = admin.run() => {}
     }
     control.stop().await;
     Ok(ExitCode::SUCCESS)

@@ -15,7 +15,9 @@ use crate::control::connection::connect;
 use crate::control::error::ControlError;
 use crate::control::gate::Gate;
 use crate::control::named::find;
-use crate::control::{around, direct, drain, events, guard, neighbours, phase_file, schema};
+use crate::control::{
+    around, direct, drain, events, guard, neighbours, phase_file, recording, schema,
+};
 use crate::{config, fault};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,35 +101,15 @@ pub async fn step(
         // The step that led here may have been killed in its drain.
         around::begin(&client, migration).await?;
     }
-    let mut gates = gates(&client, rules, migration, (from, to), &options.times).await?;
-    gates.extend(told(url, migration, (from, to), options).await?);
-    for warning in warnings(&client, migration, (from, to)).await? {
-        tell(&warning);
+    if turns_reads(from, to) {
+        recording::forbid(&client, name, options.drain_timeout, tell).await?;
+        fault::point(fault::READS_TURN);
     }
-    fault::point("step: gates");
-    let unmet: Vec<String> = gates
-        .iter()
-        .filter(|g| !g.met)
-        .map(Gate::to_string)
-        .collect();
-    if !unmet.is_empty() && options.force.is_none() {
-        return Err(ControlError::Unmet(format!(
-            "{name} stays in {from}. Not met for {to}:\n{}\n\
-             (--force --reason TEXT goes on regardless, and is recorded)",
-            unmet.join("\n")
-        )));
+    let judged = judge(url, &client, (rules, migration), (from, to), options, tell).await;
+    if judged.is_err() {
+        recording::allow(&client, name).await?;
     }
-
-    // A step back leads to rules that have been in force.
-    if options.direction == Direction::Forward
-        && !unmet.is_empty()
-        && let Some(misfit) = gates::misfit(&client, (rules, migration)).await?
-    {
-        return Err(ControlError::Refused(format!(
-            "{name} stays in {from}: no proxy puts rules into force that do not fit the tables, \
-             forced or not:\n{misfit}"
-        )));
-    }
+    let Judged { gates, unmet } = judged?;
     let event = events::begin(
         &client,
         &events::Step {
@@ -159,6 +141,7 @@ pub async fn step(
     let drained = drain::wait(&client, migration, &[to], options.drain_timeout, tell)
         .await
         .map_err(|error| after_the_edit(error, name, to))?;
+    recording::allow(&client, name).await?;
     fault::point("step: drained");
     if leaves_legacy(from, to) {
         around::begin(&client, migration).await?;
@@ -181,6 +164,55 @@ pub async fn step(
         gates,
         drained,
     })
+}
+
+/// What the gates say of a step that may be taken.
+struct Judged {
+    gates: Vec<Gate>,
+    /// Those that are not met and were forced.
+    unmet: Vec<String>,
+}
+
+/// Looks at the gates, and refuses what they and nobody's word open.
+async fn judge(
+    url: &str,
+    client: &Client,
+    (rules, migration): (&RuleSet, &Migration),
+    (from, to): (Phase, Phase),
+    options: &Options,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<Judged, ControlError> {
+    let name = &migration.name;
+    let mut gates = gates::gates(client, rules, migration, (from, to), &options.times).await?;
+    gates.extend(told(url, migration, (from, to), options).await?);
+    for warning in warnings(client, migration, (from, to)).await? {
+        tell(&warning);
+    }
+    fault::point("step: gates");
+    let unmet: Vec<String> = gates
+        .iter()
+        .filter(|g| !g.met)
+        .map(Gate::to_string)
+        .collect();
+    if !unmet.is_empty() && options.force.is_none() {
+        return Err(ControlError::Unmet(format!(
+            "{name} stays in {from}. Not met for {to}:\n{}\n\
+             (--force --reason TEXT goes on regardless, and is recorded)",
+            unmet.join("\n")
+        )));
+    }
+
+    // A step back leads to rules that have been in force.
+    if options.direction == Direction::Forward
+        && !unmet.is_empty()
+        && let Some(misfit) = gates::misfit(client, (rules, migration)).await?
+    {
+        return Err(ControlError::Refused(format!(
+            "{name} stays in {from}: no proxy puts rules into force that do not fit the tables, \
+             forced or not:\n{misfit}"
+        )));
+    }
+    Ok(Judged { gates, unmet })
 }
 
 /// For a migration that stands where it is wanted: waits until the step that led there is drained, and
@@ -331,7 +363,7 @@ async fn settle_last_step(
     } else {
         drain::wait(client, migration, &[from], timeout, tell).await
     };
-    waited.map_err(|error| match error {
+    let drained = waited.map_err(|error| match error {
         ControlError::TimedOut {
             waited_seconds,
             waiting_for,
@@ -343,7 +375,15 @@ async fn settle_last_step(
             ),
         },
         other => other,
-    })
+    })?;
+    // A step that turned the reads may have been killed.
+    recording::allow(client, &migration.name).await?;
+    Ok(drained)
+}
+
+/// From here on a stale unified row would be read.
+fn turns_reads(from: Phase, to: Phase) -> bool {
+    (from, to) == (Phase::ShadowRead, Phase::DualRead)
 }
 
 /// From here on no proxy touches the legacy tables.

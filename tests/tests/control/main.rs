@@ -1,5 +1,6 @@
 //! What operators do and see: check, gates, steps, backfill, verify, retire, and the demo.
 
+mod admin;
 mod admission;
 mod back;
 mod backfill;
@@ -27,4 +28,5 @@ mod schema;
 mod shadow;
 mod steps;
 mod trust;
+mod turn;
 mod verify;

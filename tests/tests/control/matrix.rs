@@ -94,6 +94,7 @@ const TABLES: &[&str] = &[
     "writers_asked",
     "direct_writers",
     "guarded",
+    "recording",
     "sessions",
     "work",
     "proof",

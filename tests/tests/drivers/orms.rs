@@ -11,7 +11,7 @@ use crossfade_tests::python;
 use crossfade_tests::twin::{Case, ENHANCED_USER, Twin, USER_SETTINGS};
 use rewrite_rules::Phase;
 
-use known::{Differs, Listed};
+use known::Listed;
 
 /// An ORM with one of its drivers.
 #[derive(Clone, Copy, Debug)]
@@ -232,22 +232,12 @@ async fn listed_steps_differ(orm: Orm) {
                 .await
                 .unwrap();
         }
-        let (tables, answers): (Vec<Listed>, Vec<Listed>) = listed
-            .into_iter()
-            .partition(|listed| listed.what == Differs::Tables);
-        let mut alike: Vec<Listed> = Vec::new();
-        if !tables.is_empty() {
-            let chosen = format!("only:{}", names(&tables));
-            differences(&twin, orm, phase, &chosen).await;
-            if tables_apart(&twin, orm, phase).await.is_empty() {
-                alike.extend(tables);
-            }
-        }
-        let chosen = format!("only:{}", names(&answers));
+        let chosen = format!("only:{}", names(&listed));
         let found = differences(&twin, orm, phase, &chosen).await;
-        let answers = answers.into_iter();
-        alike.extend(answers.filter(|listed| !found.contains_key(listed.step)));
-        for Listed { step, because, .. } in alike {
+        let alike = listed
+            .into_iter()
+            .filter(|listed| !found.contains_key(listed.step));
+        for Listed { step, because } in alike {
             let _ = writeln!(mended, "{step} in {phase} ({because})");
         }
     }

@@ -1,0 +1,123 @@
+//! The admin listener, where it is configured:
+//!
+//! | path | |
+//! |---|---|
+//! | `/metrics` | what the proxy counts, in OpenMetrics' text |
+//! | `/healthz` | 200: the process answers |
+//! | `/readyz` | 200 if clients may be sent here, else 503; the phases served, and why not, as JSON |
+//!
+//! Nothing that a client wrote stands in any answer.
+
+mod metrics;
+mod process;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+
+use crate::shared::Shared;
+
+/// What Prometheus asks for first.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ([admin] listen): {source}")]
+pub struct AdminError {
+    address: String,
+    source: io::Error,
+}
+
+/// The listener, or none.
+#[derive(Debug)]
+pub struct Admin {
+    listener: Option<TcpListener>,
+    shared: Arc<Shared>,
+}
+
+impl Admin {
+    pub async fn bind(shared: &Arc<Shared>) -> Result<Admin, AdminError> {
+        let listener = match &shared.config.admin.listen {
+            None => None,
+            Some(address) => {
+                Some(
+                    TcpListener::bind(address)
+                        .await
+                        .map_err(|source| AdminError {
+                            address: address.clone(),
+                            source,
+                        })?,
+                )
+            }
+        };
+        Ok(Admin {
+            listener,
+            shared: Arc::clone(shared),
+        })
+    }
+
+    /// Answers for as long as it is polled. What goes wrong with one connection ends that one.
+    pub async fn run(self) {
+        let Some(listener) = self.listener else {
+            return std::future::pending().await;
+        };
+        let address = listener.local_addr().map(|a: SocketAddr| a.to_string());
+        tracing::info!("the admin listener is on {}", address.unwrap_or_default());
+        let paths = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .with_state(self.shared);
+        if let Err(error) = axum::serve(listener, paths).await {
+            tracing::error!(%error, "the admin listener ended");
+        }
+        std::future::pending().await
+    }
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, OPEN_METRICS)], metrics::text(shared))
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let why_not = why_not_ready(&shared);
+    let generation = shared.generations.current();
+    let phases: Map<String, Value> = generation
+        .phases()
+        .map(|(migration, phase)| (migration.to_owned(), phase.name().into()))
+        .collect();
+    let status = if why_not.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body = json!({
+        "ready": why_not.is_empty(), "why_not": why_not, "generation": generation.number(), "migrations": phases,
+    });
+    (status, Json(body))
+}
+
+/// That the server is away is no reason: no other proxy would reach it either.
+fn why_not_ready(shared: &Shared) -> Vec<String> {
+    let mut reasons: Vec<String> = shared
+        .rules_refused()
+        .into_iter()
+        .map(|(migration, why)| match migration.as_str() {
+            "" => why,
+            named => format!("{named}: {why}"),
+        })
+        .collect();
+    if shared.stop.is_stopping() {
+        reasons.push("it is shutting down".to_owned());
+    }
+    reasons
+}

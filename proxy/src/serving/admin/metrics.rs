@@ -1,0 +1,286 @@
+//! What the proxy counts, as OpenMetrics. Nothing is counted for it: each is read where it stands when somebody asks.
+//!
+//! The names are part of what operators build on: one that is given up goes with its alert rules and pictures.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text::encode};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+use rewrite_rules::Phase;
+
+use super::process::Process;
+use crate::counters::reason::Reason;
+use crate::counters::{MigrationTotals, Totals};
+use crate::latency::ONE_IN;
+use crate::shared::Shared;
+
+/// All of them.
+pub(super) fn text(shared: Arc<Shared>) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Read(shared)));
+    let mut text = String::new();
+    // Writing to a string fails only if a metric does, and then the rest is there.
+    if let Err(error) = encode(&mut text, &registry) {
+        tracing::error!(%error, "metrics are not whole");
+    }
+    text
+}
+
+struct Read(Arc<Shared>);
+
+impl fmt::Debug for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Read")
+    }
+}
+
+impl Collector for Read {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let mut to = To(encoder);
+        let totals = self.0.counters.totals();
+        to.info()?;
+        to.sessions(&totals)?;
+        to.statements(&totals)?;
+        to.answers(&self.0)?;
+        to.migrations(&self.0)?;
+        to.happened(&totals)?;
+        to.process(&Process::now())
+    }
+}
+
+/// Where they go.
+struct To<'a>(DescriptorEncoder<'a>);
+
+impl To<'_> {
+    fn begin<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        unit: Option<&'s Unit>,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.0.encode_descriptor(name, help, unit, kind)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut metric = self.begin(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, u64, f64>(&value, None)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+        self.begin(name, help, unit, MetricType::Gauge)?
+            .encode_gauge(&value)
+    }
+
+    /// A counter with one value for each set of labels.
+    fn counters<'l, L>(&mut self, name: &str, help: &str, values: L) -> fmt::Result
+    where
+        L: IntoIterator<Item = (Vec<(&'static str, &'l str)>, u64)>,
+    {
+        let mut metric = self.begin(name, help, None, MetricType::Counter)?;
+        for (labels, value) in values {
+            let mut one = metric.encode_family(&labels)?;
+            one.encode_counter::<NoLabelSet, u64, f64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn gauges<'l, L>(&mut self, name: &str, help: &str, values: L) -> fmt::Result
+    where
+        L: IntoIterator<Item = (Vec<(&'static str, &'l str)>, u64)>,
+    {
+        let mut metric = self.begin(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in values {
+            metric.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn info(&mut self) -> fmt::Result {
+        let labels = [("version", env!("CARGO_PKG_VERSION"))];
+        self.begin("crossfade_build", "The program", None, MetricType::Info)?
+            .encode_info(&labels)
+    }
+
+    fn sessions(&mut self, totals: &Totals) -> fmt::Result {
+        self.gauge(
+            "crossfade_sessions",
+            "Clients that are connected",
+            None,
+            totals.sessions_open,
+        )?;
+        self.counter(
+            "crossfade_sessions_begun",
+            "Clients that have asked for a session",
+            totals.sessions_total,
+        )?;
+        self.counter(
+            "crossfade_upstream_failures",
+            "Connections to the server that failed, or broke without a word",
+            totals.upstream_failures,
+        )
+    }
+
+    fn statements(&mut self, totals: &Totals) -> fmt::Result {
+        let outcomes = [
+            ("passed", totals.passed),
+            ("rewritten", totals.rewritten),
+            ("refused", totals.refused),
+        ];
+        self.counters(
+            "crossfade_statements",
+            "Texts of clients by what became of them; one that is prepared counts once",
+            outcomes.map(|(outcome, count)| (vec![("outcome", outcome)], count)),
+        )
+    }
+
+    fn answers(&mut self, shared: &Shared) -> fmt::Result {
+        let latencies = &shared.generations.latencies;
+        // Read first: what is timed meanwhile is in the counts and not in the sum.
+        let sum = latencies.sum();
+        let mut buckets = latencies.by_bound();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        if let Some(last) = buckets.last_mut() {
+            last.0 = f64::INFINITY;
+        }
+        let help = format!(
+            "From a client's first message to the answer that leaves nothing outstanding; one in {ONE_IN} is timed"
+        );
+        self.begin(
+            "crossfade_exchange",
+            &help,
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?
+        .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        self.gauge(
+            "crossfade_held",
+            "What all sessions together hold of long messages",
+            Some(&Unit::Bytes),
+            shared.held.held() as u64,
+        )
+    }
+
+    fn migrations(&mut self, shared: &Shared) -> fmt::Result {
+        let generation = shared.generations.current();
+        let number = generation.number();
+        self.gauge(
+            "crossfade_generation",
+            "The rules in force, counted from 1 since the start",
+            None,
+            number,
+        )?;
+        self.gauge(
+            "crossfade_drained",
+            "1: no transaction runs under earlier rules",
+            None,
+            shared.generations.drained(number).into(),
+        )?;
+        let phases: Vec<(String, Phase)> = generation
+            .phases()
+            .map(|(name, phase)| (name.to_owned(), phase))
+            .collect();
+        let states = phases.iter().flat_map(|(name, at)| {
+            Phase::ALL.into_iter().map(move |phase| {
+                let labels = vec![("migration", name.as_str()), ("phase", phase.name())];
+                (labels, u64::from(phase == *at))
+            })
+        });
+        self.gauges(
+            "crossfade_migration_phase",
+            "1 for the phase that is served",
+            states,
+        )?;
+        let refused = shared.rules_refused();
+        let refused = refused
+            .keys()
+            .map(|name| (vec![("migration", name.as_str())], 1));
+        self.gauges(
+            "crossfade_rules_refused",
+            "1 for each migration whose rule file is not in force; `crossfade status` says why",
+            refused,
+        )
+    }
+
+    fn happened(&mut self, totals: &Totals) -> fmt::Result {
+        let of = |value: fn(&MigrationTotals) -> u64| {
+            let all = totals.migrations.iter();
+            all.map(move |(name, counted)| (vec![("migration", name.as_str())], value(counted)))
+        };
+        self.counters(
+            "crossfade_fallback_rows",
+            "Rows read from legacy because unified lacked them",
+            of(|counted| counted.fallbacks),
+        )?;
+        self.counters(
+            "crossfade_divergences",
+            "Keys that entered the ledger",
+            of(|counted| counted.divergences),
+        )?;
+        let compared = totals.migrations.iter().flat_map(|(name, counted)| {
+            let results = [
+                ("equal", counted.shadow_equal),
+                ("different", counted.shadow_different),
+            ];
+            results.map(|(result, count)| {
+                (
+                    vec![("migration", name.as_str()), ("result", result)],
+                    count,
+                )
+            })
+        });
+        self.counters(
+            "crossfade_shadow_reads",
+            "Reads that were compared",
+            compared,
+        )?;
+        let not_compared = totals.migrations.iter().flat_map(|(name, counted)| {
+            let reasons = Reason::ALL.into_iter().zip(counted.not_comparable);
+            reasons
+                .filter(|(_, count)| *count > 0)
+                .map(|(reason, count)| {
+                    (
+                        vec![("migration", name.as_str()), ("reason", reason.name())],
+                        count,
+                    )
+                })
+        });
+        self.counters(
+            "crossfade_shadow_reads_not_comparable",
+            "Reads of the sample that could not be compared",
+            not_compared,
+        )?;
+        self.counter(
+            "crossfade_shadow_reads_dropped",
+            "Reads of the sample that found the queue full",
+            totals.shadow_dropped,
+        )
+    }
+
+    fn process(&mut self, now: &Process) -> fmt::Result {
+        if let Some(cpu) = now.cpu {
+            self.begin(
+                "process_cpu",
+                "User's and system's time",
+                Some(&Unit::Seconds),
+                MetricType::Counter,
+            )?
+            .encode_counter::<NoLabelSet, f64, f64>(&cpu.as_secs_f64(), None)?;
+        }
+        if let Some(bytes) = now.resident_bytes {
+            self.gauge(
+                "process_resident_memory",
+                "Memory that is resident",
+                Some(&Unit::Bytes),
+                bytes,
+            )?;
+        }
+        match now.open_files {
+            Some(open) => self.gauge("process_open_fds", "Open file descriptors", None, open),
+            None => Ok(()),
+        }
+    }
+}

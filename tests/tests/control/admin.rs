@@ -1,0 +1,140 @@
+//! The admin listener, asked by Prometheus' own parser and by plain HTTP.
+
+use std::collections::BTreeMap;
+
+use crossfade_testbed::free_port;
+use crossfade_tests::{Proxy, World, python};
+use rewrite_rules::Phase;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A proxy with an admin listener, and its port.
+async fn observed(world: &World, name: &str, phase: Phase) -> (Proxy, u16) {
+    world.database(name).await.unwrap();
+    let port = free_port().unwrap();
+    let admin = format!("[admin]\nlisten = \"127.0.0.1:{port}\"\n");
+    let proxy = Proxy::with_config(&world.postgres, name, &admin).unwrap();
+    proxy.write_phase(phase).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    (proxy.serve().await.unwrap(), port)
+}
+
+/// Samples by name and labels.
+async fn metrics(port: u16) -> BTreeMap<(String, String), f64> {
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    let said = python("metrics.py", &[&url]).await.unwrap();
+    assert!(said.succeeded, "{}", said.errors);
+    let lines = said.output.lines();
+    let samples = lines.map(|line| serde_json::from_str::<(String, String, f64)>(line).unwrap());
+    samples
+        .map(|(name, labels, value)| ((name, labels), value))
+        .collect()
+}
+
+/// The status and the body.
+async fn get(port: u16, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    (status, body.to_owned())
+}
+
+#[tokio::test]
+async fn metrics_are_what_a_client_has_counted() {
+    let world = World::start().await.unwrap();
+    let (proxy, port) = observed(&world, "counted", Phase::DualRead).await;
+    let client = proxy.client().await.unwrap();
+    let before = metrics(port).await;
+    for _ in 0..7 {
+        client.batch_execute("SELECT 1").await.unwrap();
+    }
+    for _ in 0..5 {
+        let read = "SELECT id FROM iso_agents LIMIT 1";
+        client.batch_execute(read).await.unwrap();
+    }
+    for _ in 0..3 {
+        let refused = "SELECT * FROM iso_agents TABLESAMPLE SYSTEM (10)";
+        client.batch_execute(refused).await.unwrap_err();
+    }
+    // What is copied to unified later is read from legacy now.
+    let rows = client.query("SELECT FROM iso_agents", &[]).await.unwrap();
+    let after = metrics(port).await;
+    let of = |name: &str, labels: &str| {
+        let key = (name.to_owned(), labels.to_owned());
+        after.get(&key).copied().unwrap_or(f64::NAN) - before.get(&key).copied().unwrap_or(0.0)
+    };
+    assert_eq!(
+        of("crossfade_statements_total", "outcome=passed"),
+        7.0,
+        "{after:?}"
+    );
+    assert_eq!(of("crossfade_statements_total", "outcome=refused"), 3.0);
+    assert_eq!(of("crossfade_statements_total", "outcome=rewritten"), 6.0);
+    let fallbacks = of("crossfade_fallback_rows_total", "migration=iso_agents");
+    assert!(
+        fallbacks >= rows.len() as f64,
+        "{fallbacks} of {} rows",
+        rows.len()
+    );
+    let gauge = |name: &str, labels: &str| after[&(name.to_owned(), labels.to_owned())];
+    assert_eq!(gauge("crossfade_sessions", ""), 1.0);
+    assert_eq!(gauge("crossfade_generation", ""), 1.0);
+    for phase in Phase::ALL {
+        let labels = format!("migration=iso_agents,phase={phase}");
+        let is = f64::from(u8::from(phase == Phase::DualRead));
+        assert_eq!(gauge("crossfade_migration_phase", &labels), is, "{phase}");
+    }
+    assert!(gauge("process_cpu_seconds_total", "") > 0.0);
+    let timed = gauge("crossfade_exchange_seconds_count", "");
+    assert!(timed > 0.0);
+    assert_eq!(gauge("crossfade_exchange_seconds_bucket", "le=+Inf"), timed);
+}
+
+#[tokio::test]
+async fn a_proxy_is_ready_while_its_rules_are_in_force() {
+    let world = World::start().await.unwrap();
+    let (proxy, port) = observed(&world, "ready", Phase::DualWrite).await;
+    assert_eq!(get(port, "/healthz").await, (200, "ok\n".to_owned()));
+    let (status, body) = get(port, "/readyz").await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["migrations"]["iso_agents"], "dual_write");
+    assert_eq!(get(port, "/elsewhere").await.0, 404);
+
+    proxy.write_rules("iso_agents", "[migration]\n").unwrap();
+    let body = loop {
+        let (status, body) = get(port, "/readyz").await;
+        if status == 503 {
+            break body;
+        }
+        tokio::task::yield_now().await;
+    };
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["ready"], false);
+    assert!(!body["why_not"][0].as_str().unwrap().is_empty(), "{body}");
+    // What was in force is served on.
+    assert_eq!(body["migrations"]["iso_agents"], "dual_write");
+    proxy.write_phase(Phase::DualWrite).unwrap();
+    while get(port, "/readyz").await.0 != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_told_at_the_start() {
+    let world = World::start().await.unwrap();
+    world.database("taken").await.unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = format!("[admin]\nlisten = \"{}\"\n", taken.local_addr().unwrap());
+    let proxy = Proxy::with_config(&world.postgres, "taken", &admin).unwrap();
+    let ended = crossfade_tests::control::run(&proxy.config(), &["serve"])
+        .await
+        .unwrap();
+    assert!(!ended.status.success());
+    assert!(ended.errors.contains("([admin] listen)"), "{ended:?}");
+}

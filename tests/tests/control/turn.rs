@@ -1,0 +1,82 @@
+//! The step by which reads turn to unified, beside writes whose unified half fails.
+
+use crossfade::fault;
+use crossfade_tests::control::{Running, number};
+use crossfade_tests::{Proxy, World};
+use rewrite_rules::Phase;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+/// Of a user whom legacy readers do not see.
+const TAKEN: &str = "INSERT INTO users (clerk_user_id, email, full_name, role) \
+                     VALUES ('hidden', 'taken@example.com', 'Hidden', 'customer')";
+/// Legacy takes it, unified does not.
+const FAILS: &str = "INSERT INTO iso_agents (clerk_user_id, email, full_name) \
+                     VALUES ('another', 'taken@example.com', 'Another')";
+const RECORDED: &str = "SELECT count(*) FROM crossfade.divergence";
+
+async fn in_shadow_read(world: &World, name: &str) -> (Proxy, Client) {
+    let proxy = world.in_phase(name, Phase::ShadowRead).await.unwrap();
+    let operator = world.client(&world.postgres.url(name)).await.unwrap();
+    crossfade_testbed::iso_agents::carry_over(&operator)
+        .await
+        .unwrap();
+    operator.batch_execute(TAKEN).await.unwrap();
+    (proxy, operator)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_turn_only_when_nobody_can_add_to_the_ledger_any_more() {
+    let world = World::start().await.unwrap();
+    let (proxy, operator) = in_shadow_read(&world, "turns").await;
+    let writer = proxy.client().await.unwrap();
+    writer.batch_execute("BEGIN").await.unwrap();
+    writer.batch_execute(FAILS).await.unwrap();
+    let mut step = Running::start(&proxy.config(), &["advance", "iso_agents"]).unwrap();
+    step.says("has recorded a write").await.unwrap();
+    writer.batch_execute("COMMIT").await.unwrap();
+    let refused = step.end().await.unwrap();
+    assert!(!refused.status.success());
+    let said = "1 key whose unified row is known to be wrong";
+    assert!(refused.errors.contains(said), "{refused:?}");
+    // And it is as it was.
+    operator
+        .batch_execute("TRUNCATE crossfade.divergence")
+        .await
+        .unwrap();
+    writer
+        .batch_execute("DELETE FROM iso_agents WHERE clerk_user_id = 'another'")
+        .await
+        .unwrap();
+    writer.batch_execute(FAILS).await.unwrap();
+    assert_eq!(number(&operator, RECORDED).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_cannot_be_recorded_while_reads_turn_is_to_be_tried_again() {
+    let world = World::start().await.unwrap();
+    let (proxy, operator) = in_shadow_read(&world, "again").await;
+    let old = proxy.client().await.unwrap();
+    old.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM iso_agents")
+        .await
+        .unwrap();
+    let args = ["advance", "iso_agents"];
+    let ends = [(fault::VARIABLE, fault::READS_TURN)];
+    let killed = Running::start_with(&proxy.config(), &args, &ends).unwrap();
+    assert!(!killed.end().await.unwrap().status.success());
+    let new = proxy.client().await.unwrap();
+    for client in [&old, &new] {
+        let error = client.batch_execute(FAILS).await.unwrap_err();
+        assert_eq!(
+            error.code(),
+            Some(&SqlState::T_R_SERIALIZATION_FAILURE),
+            "{error}"
+        );
+    }
+    old.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(number(&operator, RECORDED).await.unwrap(), 0);
+    let stands = ["advance", "iso_agents", "--to", "shadow_read"];
+    proxy.crossfade(&stands).await.unwrap();
+    new.batch_execute(FAILS).await.unwrap();
+    assert_eq!(number(&operator, RECORDED).await.unwrap(), 1);
+}
