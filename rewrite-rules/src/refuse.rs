@@ -34,11 +34,6 @@ pub(crate) fn unsupported(what: &str, table: &str, hint: &str) -> Refusal {
     )
 }
 
-/// What is rewritten, in a spelling that is not read.
-pub(crate) fn spelling(what: &str, table: &str) -> Refusal {
-    unsupported(what, table, "Write it plainly.")
-}
-
 /// The row that a cursor is at, where the cursor runs over another table.
 pub(crate) fn current_of(table: &str) -> Refusal {
     let what = "WHERE CURRENT OF once reads are unified";

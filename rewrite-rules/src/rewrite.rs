@@ -356,7 +356,11 @@ fn within<'a>(
 ) -> Result<Plan, Refusal> {
     let unreadable = || {
         let table = refs.first().map(ManagedRef::table_name).unwrap_or_default();
-        refuse::spelling("this spelling of the statement", &table)
+        refuse::unsupported(
+            "this spelling of the statement",
+            &table,
+            "Write it plainly.",
+        )
     };
     let inner = Scope {
         statement: scope.statement.get("query"),

@@ -161,7 +161,8 @@ impl Shape<'_, '_> {
         let row = self.lens.whole_row(alias);
         self.own.was(composer, source, (&row, &keys), None);
         let statement = self.own.of_those_that_were(composer, source, &keys);
-        let mut statement = statement.ok_or_else(|| refuse::spelling("this UPDATE", table))?;
+        let mut statement = statement
+            .ok_or_else(|| refuse::unsupported("this UPDATE", table, "Write it plainly."))?;
         let was = composer.name(query::WAS);
         statement.own(&format!(" RETURNING {alias}.*, {was}.cf_row"));
         statement.append(self.own.carried.values.clone());

@@ -35,9 +35,10 @@ impl<'a> Says<'_, 'a> {
     ) -> Result<OnConflict<'_, 'a>, Refusal> {
         let tree = self.scope.statement.get("on_conflict_clause");
         let Some(conflict) = &self.write.clauses.insert.conflict else {
-            return Err(refuse::spelling(
+            return Err(refuse::unsupported(
                 "this ON CONFLICT",
                 &self.target.table_name(),
+                "Write it plainly.",
             ));
         };
         let targets = tree.list("target_list");

@@ -77,7 +77,11 @@ impl<'a> Write<'a> {
     pub fn of(scope: &Scope<'a>, target: &ManagedRef<'a>) -> Result<Write<'a>, Refusal> {
         let clauses = Clauses::of(scope.statement, scope.tokens);
         let clauses = clauses.ok_or_else(|| {
-            refuse::spelling("this spelling of the statement", &target.table_name())
+            refuse::unsupported(
+                "this spelling of the statement",
+                &target.table_name(),
+                "Write it plainly.",
+            )
         })?;
         let refname = target.table.refname();
         Ok(Write {

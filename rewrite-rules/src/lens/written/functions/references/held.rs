@@ -1,7 +1,7 @@
 //! A foreign key that lenses see to, as the table that refers has it.
 
-use super::Functions;
 use crate::lens::guarded::Guarded;
+use crate::lens::written::functions::Functions;
 use crate::lens::{Action, ForeignKey, LegacyColumn, Lens, list, quote_ident, quote_literal};
 
 pub(in super::super) struct Held<'a> {

@@ -11,8 +11,8 @@
 
 use std::ops::Deref;
 
-use super::Functions;
 use super::held::{Held, StillReferred};
+use crate::lens::written::functions::Functions;
 use crate::lens::{Action, all_of, quote_ident, quote_literal};
 
 pub(in super::super) struct Referring<'a> {
