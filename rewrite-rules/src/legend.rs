@@ -33,7 +33,7 @@
 //! | `cf_w1`, … | the row that a function in FROM is given |
 //! | `cf_q1`, … | queries that set columns |
 //! | `cf_o1`, `cf_n1`, … | a legacy key before and after |
-//! | `cf_row` | a written row, whole |
+//! | `cf_row`, `cf_said` | a written row, whole; as a document |
 //! | `cf_o`, `cf_n` | images of a row before and after |
 //! | `cf_action`, `cf_number`, `cf_do`, `cf_at`, `cf_set` | of a MERGE: what was done to a row, the number of the source's row, the arm, the order, the columns that are set |
 //! | `cf_was_there` | whether the row was there before an INSERT |

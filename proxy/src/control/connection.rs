@@ -57,40 +57,13 @@ impl std::ops::DerefMut for Control {
     }
 }
 
-/// What connections are made for.
-const WORKS: [&str; 18] = [
-    "advance",
-    "backfill",
-    "check",
-    "coverage",
-    "explain",
-    "infer",
-    "prepare",
-    "preview",
-    "rehearse",
-    "repair",
-    "retire",
-    "rollback",
-    "serve",
-    "shadow",
-    "statements",
-    "status",
-    "tenants",
-    "verify",
-];
-
-/// How such a connection calls itself.
-fn name_of(work: &str) -> String {
-    debug_assert!(WORKS.contains(&work), "`{work}` is none of WORKS");
-    format!("crossfade {work}")
-}
+/// What connections call themselves, with their work behind it.
+const OWN_NAME: &str = "crossfade ";
 
 /// Whether a client that calls itself so is one of Crossfade's own connections.
 #[must_use]
 pub fn is_own(application_name: &[u8]) -> bool {
-    application_name
-        .strip_prefix(b"crossfade ")
-        .is_some_and(|work| WORKS.iter().any(|known| known.as_bytes() == work))
+    application_name.starts_with(OWN_NAME.as_bytes())
 }
 
 /// Connects for one kind of work, which `pg_stat_activity` shows as `crossfade <work>`.
@@ -119,7 +92,7 @@ impl Target {
     fn new(url: &str, work: &str) -> Result<Target, ControlError> {
         let wishes = Wishes::read(url).map_err(|error| ControlError::Url(error.to_string()))?;
         let mut config = config(&wishes)?;
-        config.application_name(name_of(work));
+        config.application_name(format!("{OWN_NAME}{work}"));
         let tls = wishes.connect();
         let tls = tls.map_err(|error| ControlError::Connect(format!("TLS: {error}")))?;
         Ok(Target {

@@ -2,7 +2,7 @@
 //!
 //! | path | |
 //! |---|---|
-//! | `/metrics` | what the proxy counts, in OpenMetrics' text |
+//! | `/metrics` | what the proxy counts, in OpenMetrics' text for who asks for that, else in Prometheus' own |
 //! | `/healthz` | 200: the process answers |
 //! | `/readyz` | 200 if clients may be sent here, else 503; the phases served, and why not, as JSON |
 //!
@@ -18,17 +18,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
 use crate::shared::Shared;
-
-/// What Prometheus asks for first.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use metrics::Format;
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} ([admin] listen): {source}")]
@@ -84,8 +82,18 @@ impl Admin {
     }
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, OPEN_METRICS)], metrics::text(shared))
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> impl IntoResponse {
+    let accepted = headers.get_all(ACCEPT).iter();
+    let mut accepted = accepted.filter_map(|value| value.to_str().ok());
+    let format = if accepted.any(|value| value.contains(Format::OpenMetrics.media_type())) {
+        Format::OpenMetrics
+    } else {
+        Format::Prometheus
+    };
+    (
+        [(CONTENT_TYPE, format.content_type())],
+        metrics::text(shared, format),
+    )
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {

@@ -5,10 +5,11 @@ legacy readers see: a row that none of these kept out would be lost in silence, 
 (`cf_target`) it was the client who said by which index. One that nothing keeps out any more was in the way of a row
 that has gone since.
 -#}
-CREATE OR REPLACE FUNCTION {{ name }}(cf_rows {{ lens.unified }}[], cf_target boolean) RETURNS boolean
+CREATE OR REPLACE FUNCTION {{ name }}(cf_rows jsonb[], cf_target boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $crossfade$
 #variable_conflict use_column
 DECLARE
+  cf_said jsonb;
   cf_row {{ lens.unified }};
   cf_arbiter record;
   cf_shown boolean;
@@ -16,7 +17,9 @@ DECLARE
   cf_hid boolean;
 BEGIN
   IF cf_rows IS NULL THEN RETURN true; END IF;
-  FOREACH cf_row IN ARRAY cf_rows LOOP
+  {#- Rows of the table's own type as arguments would be in the way of its DROP. #}
+  FOREACH cf_said IN ARRAY cf_rows LOOP
+    cf_row := pg_catalog.jsonb_populate_record(NULL::{{ lens.unified }}, cf_said);
     cf_broken := NULL;
     cf_hid := false;
     FOR cf_arbiter IN

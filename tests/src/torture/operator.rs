@@ -25,12 +25,11 @@ const DRAIN_TIMEOUT: [&str; 2] = ["--drain-timeout-seconds", "60"];
 const COPYING: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead];
 /// Steps without which a run proves nothing.
 pub const STEPS_MIN: u64 = 3;
-/// Attempts to turn foreign keys elsewhere while everybody works.
+/// Attempts to turn foreign keys, or reads, elsewhere while everybody works.
 const TURNS_MAX: usize = 100;
 /// Shorter than the server's `deadlock_timeout`: of two who wait for each other it is the operator who gives up.
 const TURN_LOCK_TIMEOUT: &str = "SET lock_timeout = '60ms'";
-/// Attempts until the ledger is empty; each sweeps what kept the one before from settling.
-const BACKFILLS_MAX: usize = 5;
+const RECORDED: &str = "SELECT count(*) FROM crossfade.divergence";
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -105,7 +104,7 @@ impl Operator {
             self.must(&["advance", self.tables.migration()]).await?;
         }
         if COPYING.contains(&self.phase()?) {
-            self.copy_until_settled().await?;
+            self.turn_reads().await?;
         } else {
             self.must(&[
                 "backfill",
@@ -126,22 +125,44 @@ impl Operator {
         Ok(())
     }
 
-    async fn copy_until_settled(&mut self) -> anyhow::Result<()> {
-        for _ in 0..BACKFILLS_MAX {
+    /// Up to the first phase in which nothing is recorded any more. Until then any write whose unified half fails may
+    /// make the sides differ; but no other.
+    async fn turn_reads(&mut self) -> anyhow::Result<()> {
+        let mut said = String::new();
+        for _ in 0..TURNS_MAX {
             self.must(&["backfill", self.tables.migration(), "--full-speed"])
                 .await?;
+            self.complete = true;
             self.repair().await?;
-            if self
-                .number("SELECT count(*) FROM crossfade.divergence")
-                .await?
-                == 0
-            {
-                self.complete = true;
+            let verified = self.command(&["verify", self.tables.migration()]).await?;
+            let recorded = self.number(RECORDED).await?;
+            ensure!(
+                verified.status.success() || recorded > 0,
+                "nothing was recorded, and the sides differ: {verified:#?}"
+            );
+            let from = self.phase()?;
+            if from == Phase::DualRead {
                 return Ok(());
             }
+            let ended = self.command(&["advance", self.tables.migration()]).await?;
+            ensure!(
+                ended.status.success() || ended.errors.contains("Not met for"),
+                "`advance` from {from}: {ended:#?}"
+            );
+            said = ended.errors;
         }
-        let left = "SELECT count(*) FROM (SELECT key, reason FROM crossfade.divergence) AS d";
-        bail!("{} keys stay in the ledger", self.number(left).await?)
+        bail!("reads do not turn: {said}\n{}", self.ledger().await?)
+    }
+
+    /// What stands in the ledger, and why.
+    async fn ledger(&self) -> anyhow::Result<String> {
+        let url = self.world.postgres.url(DATABASE);
+        let client = self.world.client(&url).await?;
+        let sql =
+            "SELECT concat_ws(' ', legacy_table, key, sqlstate, reason) FROM crossfade.divergence";
+        let rows = client.query(sql, &[]).await?;
+        let lines: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        Ok(lines.join("\n"))
     }
 
     fn rule_file(&self) -> PathBuf {

@@ -73,7 +73,7 @@ async fn a_fallback_is_heard_whatever_the_session_says_and_from_parallel_workers
 }
 
 /// What each version added, as it was released.
-const VERSIONS: [&str; 8] = [
+const VERSIONS: [&str; 9] = [
     include_str!("../../../proxy/src/control/schema.sql"),
     include_str!("../../../proxy/src/control/schema_2.sql"),
     include_str!("../../../proxy/src/control/schema_3.sql"),
@@ -82,7 +82,10 @@ const VERSIONS: [&str; 8] = [
     include_str!("../../../proxy/src/control/schema_6.sql"),
     include_str!("../../../proxy/src/control/schema_7.sql"),
     include_str!("../../../proxy/src/control/schema_8.sql"),
+    include_str!("../../../proxy/src/control/schema_9.sql"),
 ];
+
+const NEWEST: usize = VERSIONS.len() + 1;
 
 /// Every column of the schema, with its type and default.
 const COLUMNS: &str = "SELECT string_agg(format('%s.%s %s %s %s', c.relname, a.attname, \
@@ -116,7 +119,7 @@ async fn an_older_schema_is_brought_up_to_date_and_keeps_what_it_holds() {
             .unwrap();
         let proxy = Proxy::with_rules(&world.postgres, &name, Phase::DualWrite).unwrap();
         let said = proxy.crossfade(&["prepare"]).await.unwrap();
-        let told = format!("brought schema crossfade from version {version} to 9");
+        let told = format!("brought schema crossfade from version {version} to {NEWEST}");
         assert!(said.contains(&told), "{said}");
         let found: String = client.query_one(COLUMNS, &[]).await.unwrap().get(0);
         assert_eq!(found, expected, "from version {version}");

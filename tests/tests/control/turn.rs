@@ -18,9 +18,6 @@ const RECORDED: &str = "SELECT count(*) FROM crossfade.divergence";
 async fn in_shadow_read(world: &World, name: &str) -> (Proxy, Client) {
     let proxy = world.in_phase(name, Phase::ShadowRead).await.unwrap();
     let operator = world.client(&world.postgres.url(name)).await.unwrap();
-    crossfade_testbed::iso_agents::carry_over(&operator)
-        .await
-        .unwrap();
     operator.batch_execute(TAKEN).await.unwrap();
     (proxy, operator)
 }

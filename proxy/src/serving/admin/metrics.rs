@@ -6,7 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text::encode};
+use prometheus_client::encoding::{
+    DescriptorEncoder, MetricEncoder, NoLabelSet, prometheus_text, text,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use rewrite_rules::Phase;
@@ -17,13 +19,41 @@ use crate::counters::{MigrationTotals, Totals};
 use crate::latency::ONE_IN;
 use crate::shared::Shared;
 
+/// How they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    OpenMetrics,
+    /// What Prometheus had before, and most tools read.
+    Prometheus,
+}
+
+impl Format {
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Format::OpenMetrics => "application/openmetrics-text",
+            Format::Prometheus => "text/plain",
+        }
+    }
+
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Format::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
 /// All of them.
-pub(super) fn text(shared: Arc<Shared>) -> String {
+pub(super) fn text(shared: Arc<Shared>, format: Format) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Read(shared)));
     let mut text = String::new();
+    let written = match format {
+        Format::OpenMetrics => text::encode(&mut text, &registry),
+        Format::Prometheus => prometheus_text::encode(&mut text, &registry),
+    };
     // Writing to a string fails only if a metric does, and then the rest is there.
-    if let Err(error) = encode(&mut text, &registry) {
+    if let Err(error) = written {
         tracing::error!(%error, "metrics are not whole");
     }
     text

@@ -129,9 +129,8 @@ impl Lens {
     /// another reason than the legacy table would have.
     pub(crate) fn skipped_call(&self, relation: &str, has_target: bool) -> String {
         format!(
-            "(SELECT {}(array_agg(jsonb_populate_record(NULL::{}, to_jsonb(cf_p))), {has_target}) FROM {relation} AS cf_p)",
+            "(SELECT {}(array_agg(to_jsonb(cf_p)), {has_target}) FROM {relation} AS cf_p)",
             self.function_name(Work::Skipped),
-            self.unified,
         )
     }
 

@@ -1,7 +1,8 @@
-CREATE OR REPLACE FUNCTION crossfade."skipped_iso_agents_00000000"(cf_rows "public"."users"[], cf_target boolean) RETURNS boolean
+CREATE OR REPLACE FUNCTION crossfade."skipped_iso_agents_00000000"(cf_rows jsonb[], cf_target boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $crossfade$
 #variable_conflict use_column
 DECLARE
+  cf_said jsonb;
   cf_row "public"."users";
   cf_arbiter record;
   cf_shown boolean;
@@ -9,7 +10,8 @@ DECLARE
   cf_hid boolean;
 BEGIN
   IF cf_rows IS NULL THEN RETURN true; END IF;
-  FOREACH cf_row IN ARRAY cf_rows LOOP
+  FOREACH cf_said IN ARRAY cf_rows LOOP
+    cf_row := pg_catalog.jsonb_populate_record(NULL::"public"."users", cf_said);
     cf_broken := NULL;
     cf_hid := false;
     FOR cf_arbiter IN
