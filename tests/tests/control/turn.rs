@@ -23,33 +23,6 @@ async fn in_shadow_read(world: &World, name: &str) -> (Proxy, Client) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_turn_only_when_nobody_can_add_to_the_ledger_any_more() {
-    let world = World::start().await.unwrap();
-    let (proxy, operator) = in_shadow_read(&world, "turns").await;
-    let writer = proxy.client().await.unwrap();
-    writer.batch_execute("BEGIN").await.unwrap();
-    writer.batch_execute(FAILS).await.unwrap();
-    let mut step = Running::start(&proxy.config(), &["advance", "iso_agents"]).unwrap();
-    step.says("has recorded a write").await.unwrap();
-    writer.batch_execute("COMMIT").await.unwrap();
-    let refused = step.end().await.unwrap();
-    assert!(!refused.status.success());
-    let said = "1 key whose unified row is known to be wrong";
-    assert!(refused.errors.contains(said), "{refused:?}");
-    // And it is as it was.
-    operator
-        .batch_execute("TRUNCATE crossfade.divergence")
-        .await
-        .unwrap();
-    writer
-        .batch_execute("DELETE FROM iso_agents WHERE clerk_user_id = 'another'")
-        .await
-        .unwrap();
-    writer.batch_execute(FAILS).await.unwrap();
-    assert_eq!(number(&operator, RECORDED).await.unwrap(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_cannot_be_recorded_while_reads_turn_is_to_be_tried_again() {
     let world = World::start().await.unwrap();
     let (proxy, operator) = in_shadow_read(&world, "again").await;
