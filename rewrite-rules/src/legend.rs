@@ -53,7 +53,7 @@
 //! | `cf_tries`, `cf_since`, `cf_own`, `cf_patience`, `cf_behind`, `cf_for`, `cf_waited` | rounds, and how long is waited for whom |
 //! | `cf_child`, `cf_children`, `cf_with`, `cf_is`, `cf_be`, `cf_hid`, `cf_held`, `cf_fit` | rows that refer to others, as they are and shall be, whether hidden; a value that was made to fit |
 //! | `cf_last`, `cf_now_last`, `cf_no_last` | what `lastval()` says, and shall say again |
-//! | `cf_step`, `cf_rows`, `cf_count` | a step of a lens, and how many rows |
+//! | `cf_step`, `cf_rows`, `cf_count`, `cf_locked` | a step of a lens, and how many rows; those that it may delete |
 //! | `cf_command`, `cf_right`, `cf_rights` | the client's command, and the rights that it needs |
 //! | `cf_updated`, `cf_unsure` | how many rows this transaction has updated so far; whether a row could not be looked for |
 //! | `cf_looks`, `cf_others`, `cf_before` | whether what is deferred is looked at behind some work, and which constraints are so by the client's wish; what is looked at before it |

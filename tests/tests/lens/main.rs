@@ -14,6 +14,7 @@ mod lossy;
 mod lost;
 mod merge;
 mod passed_over;
+mod people;
 mod references;
 mod rekey;
 mod steps;
