@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::chunk::Chunks;
-use super::state::Direction;
+use super::state::CopyDirection;
 use crate::control::{ControlError, connect, named, schema};
 use crate::verify::{self, report::Report};
 
@@ -41,7 +41,7 @@ pub async fn run(
     url: &str,
     rules: &RuleSet,
     name: &str,
-    direction: Direction,
+    direction: CopyDirection,
 ) -> Result<Preview, ControlError> {
     let migration = named::find(rules, name)?;
     let mut client = connect(url, "preview").await?;

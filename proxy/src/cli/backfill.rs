@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::target::{Named, Target};
-use crate::backfill::state::{Direction, Progress, Speed, State, Wish};
-use crate::backfill::{self, Event, Options};
+use crate::backfill::state::{CopyDirection, CopyProgress, Speed, State, Wish};
+use crate::backfill::{self, Event, BackfillOptions};
 use crate::control::shown;
 
 #[derive(Debug, clap::Args)]
@@ -102,14 +102,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let direction = if args.reverse {
-        Direction::UnifiedToLegacy
+        CopyDirection::UnifiedToLegacy
     } else {
-        Direction::LegacyToUnified
+        CopyDirection::LegacyToUnified
     };
     if args.dry_run {
         return preview(&args, &target, direction).await;
     }
-    let options = Options {
+    let options = BackfillOptions {
         restart: args.restart,
         direction,
         workers: usize::from(args.workers),
@@ -138,7 +138,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// What a backfill would do, in its words.
-async fn preview(args: &Args, target: &Target, direction: Direction) -> anyhow::Result<ExitCode> {
+async fn preview(args: &Args, target: &Target, direction: CopyDirection) -> anyhow::Result<ExitCode> {
     const SAMPLES: usize = 5;
     let name = &args.of.migration;
     let mut preview = backfill::preview::run(&target.url, &target.rules, name, direction).await?;
@@ -177,7 +177,7 @@ async fn preview(args: &Args, target: &Target, direction: Direction) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
-fn summary(table: &Progress) -> String {
+fn summary(table: &CopyProgress) -> String {
     let mut text = format!(
         "{}: {}, {} rows, of which {} were put",
         shown(&table.legacy_table),
@@ -229,7 +229,7 @@ impl Display {
         }
     }
 
-    fn progress(&mut self, progress: &Progress) {
+    fn progress(&mut self, progress: &CopyProgress) {
         let before = *self.rows_before.get_or_insert(progress.rows_done);
         let total = progress.rows_estimated.max(progress.rows_done);
         let seconds = self.started.elapsed().as_secs_f64().max(1e-3);

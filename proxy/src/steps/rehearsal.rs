@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio_postgres::Client;
 
 use crate::backfill::chunk::Chunks;
-use crate::backfill::state::{self, Direction};
+use crate::backfill::state::{self, CopyDirection};
 use crate::control::connection::{Control, connect};
 use crate::control::error::ControlError;
 use crate::control::gate::Gate;
@@ -83,7 +83,7 @@ async fn look(
     let mut client = connected(url).await?;
     let mut lines = Vec::new();
     for lens in &migration.tables {
-        let rows = state::estimate(&client, lens, Direction::UnifiedToLegacy).await?;
+        let rows = state::estimate(&client, lens, CopyDirection::UnifiedToLegacy).await?;
         let found = if rows <= rows_max {
             lines.append(&mut without_a_word(&client, lens, None).await?);
             whole(url, &mut client, migration, lens).await?
@@ -161,7 +161,7 @@ async fn tried(
         "{legacy} lacks {} rows and has {} otherwise, which a reverse backfill would put",
         found.extra, found.different
     )];
-    let chunks = Chunks::prepare(client, lens, Direction::UnifiedToLegacy).await?;
+    let chunks = Chunks::prepare(client, lens, CopyDirection::UnifiedToLegacy).await?;
     let refused = chunks.refused(client, found.gone, &found.keys).await?;
     let count = found.keys.len();
     if refused.is_empty() {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::{bake, sequences};
-use crate::backfill::state::{self, Direction, Progress};
+use crate::backfill::state::{self, CopyDirection, CopyProgress};
 use crate::control::around::{self, Around};
 use crate::control::direct::{self, DirectWriter};
 use crate::control::drain::{self, Blocker};
@@ -37,7 +37,7 @@ pub struct Status {
     pub last_step: Option<LastStep>,
     /// Legacy tables that `retire` has put on probation.
     pub put_aside: Vec<Aside>,
-    pub backfill: Vec<Progress>,
+    pub backfill: Vec<CopyProgress>,
     pub last_verify: Option<Last>,
     pub divergence_count: i64,
     pub divergence: Vec<Entry>,
@@ -120,7 +120,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     status.last_step = events::last_step(client, name).await?;
     status.put_aside = retire::read(client, name).await?;
     for lens in &migration.tables {
-        for direction in [Direction::LegacyToUnified, Direction::UnifiedToLegacy] {
+        for direction in [CopyDirection::LegacyToUnified, CopyDirection::UnifiedToLegacy] {
             status
                 .backfill
                 .extend(state::read(client, lens, direction).await?);

@@ -16,7 +16,7 @@ use toml::Spanned;
 
 use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
 use crate::lens::{
-    Columns, Constant, Discriminator, LegacyColumn, Lens, Over, TableName, Visible, WhenHidden,
+    BesideColumns, Constant, Discriminator, LegacyColumn, Lens, Over, TableName, Visible, WhenHidden,
 };
 use crate::phase::Phase;
 use crate::rule_file::{Instance, RuleFile, TablePart, line_and_column};
@@ -246,7 +246,7 @@ impl Reader<'_> {
             return None;
         }
         let tables = (legacy?, unified.into_iter().next()?);
-        let further = Columns { visible, constants };
+        let further = BesideColumns { visible, constants };
         let mut lens = Lens::of_columns(migration, tables, (shape.columns, key?), further);
         lens.discriminator = discriminator;
         lens.row_security = part.row_security;

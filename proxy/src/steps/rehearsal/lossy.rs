@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
 use super::{connected, ranges};
-use crate::backfill::state::{self, Direction};
+use crate::backfill::state::{self, CopyDirection};
 use crate::config;
 use crate::control::error::ControlError;
 use crate::control::gate::Gate;
@@ -67,7 +67,7 @@ pub(super) async fn line(
     if lens.lossy_differences(KeyRange::All).is_none() {
         return Ok(None);
     }
-    let rows = state::estimate(client, lens, Direction::UnifiedToLegacy).await?;
+    let rows = state::estimate(client, lens, CopyDirection::UnifiedToLegacy).await?;
     let mut found = Found::default();
     let of = if rows <= rows_max {
         found

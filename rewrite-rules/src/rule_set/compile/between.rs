@@ -92,7 +92,7 @@ impl Reader<'_> {
         part: &Spanned<CastPart>,
         (legacy, legacy_type): (&str, &str),
         (unified, unified_type): (&str, &str),
-    ) -> Option<Told> {
+    ) -> Option<CastTold> {
         match part.get_ref() {
             CastPart::Behind(behind) => {
                 let zone = rule_sql::at_time_zone(behind);
@@ -104,7 +104,7 @@ impl Reader<'_> {
                     );
                     self.error(&part.span(), &said);
                 }
-                Some(Told {
+                Some(CastTold {
                     is: is?,
                     tells: true,
                 })
@@ -119,7 +119,7 @@ impl Reader<'_> {
                     to_unified: to_unified?,
                     to_legacy: to_legacy?,
                 };
-                Some(Told { is, tells: false })
+                Some(CastTold { is, tells: false })
             }
         }
     }
@@ -140,7 +140,7 @@ impl Reader<'_> {
 }
 
 /// A cast, and whether it tells with the types what legacy can hold.
-struct Told {
+struct CastTold {
     is: Cast,
     tells: bool,
 }

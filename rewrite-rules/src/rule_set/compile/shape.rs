@@ -15,7 +15,7 @@ use crate::rule_sql::{self, Definition, References};
 pub(super) struct Shape {
     pub columns: Vec<LegacyColumn>,
     /// Where each of them is declared.
-    pub places: Vec<Place>,
+    pub places: Vec<ColumnPlace>,
     /// Name and condition of the CHECKs among the columns.
     pub checks: Vec<(Spanned<String>, Spanned<String>)>,
     /// Of which rows columns are lossy, as [`Lossy::When`] counts them.
@@ -26,7 +26,7 @@ pub(super) struct Shape {
     pub references: Vec<(Spanned<String>, References)>,
 }
 
-pub(super) struct Place {
+pub(super) struct ColumnPlace {
     pub at: Range<usize>,
     /// More is said of the column than what it is in the legacy table.
     pub maps: bool,
@@ -82,7 +82,7 @@ impl Reader<'_> {
             let part = ColumnPart::new(Spanned::new(at.clone(), String::new()));
             let column = self.column(&column.name, &part, column.is);
             shape.columns.push(column);
-            shape.places.push(Place { at, maps: false });
+            shape.places.push(ColumnPlace { at, maps: false });
         }
         for unique in table.constraints.uniques {
             let at = self.place(text, unique.at);
@@ -112,7 +112,7 @@ impl Reader<'_> {
             || !column.values.is_empty()
             || column.set_by_trigger;
         shape.columns.push(column);
-        shape.places.push(Place { at, maps });
+        shape.places.push(ColumnPlace { at, maps });
     }
 
     fn no_name_twice(&mut self, shape: &Shape) {
