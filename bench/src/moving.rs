@@ -200,7 +200,7 @@ impl Bench {
             &self.url,
             &self.rules,
             "iso_agents",
-            &verify::Options::default(),
+            &verify::VerifyOptions::default(),
         )
         .await?;
         seconds.verify.push(begun.elapsed().as_secs_f64());

@@ -275,7 +275,11 @@ async fn table(
 
 /// Tries what a run that is complete has set aside once more, as long as that settles any: what a row refers to
 /// may have come behind it.
-async fn again(client: &mut Client, lens: &Lens, direction: CopyDirection) -> Result<(), ControlError> {
+async fn again(
+    client: &mut Client,
+    lens: &Lens,
+    direction: CopyDirection,
+) -> Result<(), ControlError> {
     let chunks = Chunks::prepare(client, lens, direction).await?;
     while retry_set_aside(client, &chunks, lens).await? > 0 {
         let progress = current(client, lens, direction).await?;

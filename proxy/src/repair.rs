@@ -17,8 +17,8 @@ use crate::backfill::state::CopyDirection;
 use crate::control::{
     ControlError, alone, connect, events, ledger, named, phase_file, schema, snapshot,
 };
-use crate::verify::report::Report;
-use crate::verify::{Options, compare, record};
+use crate::verify::report::VerifyReport;
+use crate::verify::{VerifyOptions, compare, record};
 
 /// Keys repaired before both sides are compared again: their list is held in memory.
 const KEYS_MAX: u32 = 10_000;
@@ -30,7 +30,7 @@ pub async fn run(
     name: &str,
     samples_max: u32,
     tell: &mut (dyn FnMut(&str) + Send),
-) -> Result<(u64, Report), ControlError> {
+) -> Result<(u64, VerifyReport), ControlError> {
     let migration = named::find(rules, name)?;
     let direction = direction(name, phase_file::read(&migration.file)?)?;
     let mut client = connect(url, "repair").await?;
@@ -47,9 +47,9 @@ pub async fn run(
             url,
             &mut client,
             migration,
-            &Options {
+            &VerifyOptions {
                 samples_max,
-                ..Options::default()
+                ..VerifyOptions::default()
             },
         )
         .await?;
@@ -73,7 +73,9 @@ pub async fn run(
 
 fn direction(name: &str, phase: Phase) -> Result<CopyDirection, ControlError> {
     match phase {
-        Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => Ok(CopyDirection::LegacyToUnified),
+        Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {
+            Ok(CopyDirection::LegacyToUnified)
+        }
         Phase::UnifiedRead => Ok(CopyDirection::UnifiedToLegacy),
         Phase::LegacyOnly | Phase::UnifiedOnly | Phase::Retired => {
             Err(ControlError::Refused(format!(

@@ -28,10 +28,10 @@ mod tables;
 mod tests;
 mod walk;
 
-pub(crate) use bound::{Bound, Id, Kind, Referent};
-pub(crate) use commands::Use;
+pub(crate) use bound::{Bound, Id, ItemKind, Referent};
+pub(crate) use commands::CommandUse;
 pub use named::NamedColumns;
-pub(crate) use tables::{Place, TableRef, keeps_queries};
+pub(crate) use tables::{NamedIn, TableRef, keeps_queries};
 
 use crate::rule_set::RuleSet;
 use crate::statement::SearchPath;

@@ -31,12 +31,12 @@ const UNENDED_MAX: usize = 50;
 pub(crate) struct Mention {
     pub schema: Option<String>,
     pub name: String,
-    pub written: Written,
+    pub written: Spelling,
 }
 
 /// How a name is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Written {
+pub(crate) enum Spelling {
     /// As a word, which a reserved one cannot be.
     Plain,
     Quoted,
@@ -102,10 +102,10 @@ pub(crate) fn name(names: &HashSet<Mention>, table: &TableName, by_itself: bool)
     };
     let schema = Some(&table.schema);
     // A reserved word is no name unless it is quoted, and any is one behind a dot.
-    let with_schema = has(schema, Written::Quoted) || has(schema, Written::Plain);
-    let alone = has(None, Written::Quoted)
-        || has(None, Written::Plain) && !keywords::is_reserved(&table.name);
-    with_schema || by_itself && alone || has(None, Written::String)
+    let with_schema = has(schema, Spelling::Quoted) || has(schema, Spelling::Plain);
+    let alone = has(None, Spelling::Quoted)
+        || has(None, Spelling::Plain) && !keywords::is_reserved(&table.name);
+    with_schema || by_itself && alone || has(None, Spelling::String)
 }
 
 /// Every name in a text, once.
@@ -169,7 +169,7 @@ fn words(text: &str, found: &mut HashSet<Mention>) {
             found.insert(Mention {
                 schema: None,
                 name,
-                written: Written::Quoted,
+                written: Spelling::Quoted,
             });
         }
     }
@@ -209,7 +209,7 @@ struct Lexer<'f> {
 }
 
 /// What a name may stand behind.
-enum Before {
+enum StandsBehind {
     Nothing,
     Name(String),
     Dot(String),
@@ -217,7 +217,7 @@ enum Before {
 
 impl Lexer<'_> {
     fn read(&mut self, text: &str) {
-        let mut before = Before::Nothing;
+        let mut before = StandsBehind::Nothing;
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             if is_space(first) {
@@ -225,21 +225,23 @@ impl Lexer<'_> {
             } else if let Some(behind) = self.comment(rest) {
                 rest = behind;
             } else if let Some((name, behind)) = quoted_name(rest) {
-                self.name(name, Written::Quoted, &mut before);
+                self.name(name, Spelling::Quoted, &mut before);
                 rest = behind;
             } else if let Some((content, behind)) = self.constant(rest) {
                 self.string(&content);
-                before = Before::Nothing;
+                before = StandsBehind::Nothing;
                 rest = behind;
             } else if is_name_start(first) {
                 let end = |c: char| !(is_name_start(c) || c.is_ascii_digit() || c == '$');
                 let end = rest.find(end).unwrap_or(rest.len());
-                self.name(folded(&rest[..end]), Written::Plain, &mut before);
+                self.name(folded(&rest[..end]), Spelling::Plain, &mut before);
                 rest = &rest[end..];
             } else {
                 before = match before {
-                    Before::Name(name) if first == '.' => Before::Dot(name),
-                    Before::Nothing | Before::Name(_) | Before::Dot(_) => Before::Nothing,
+                    StandsBehind::Name(name) if first == '.' => StandsBehind::Dot(name),
+                    StandsBehind::Nothing | StandsBehind::Name(_) | StandsBehind::Dot(_) => {
+                        StandsBehind::Nothing
+                    }
                 };
                 rest = &rest[first.len_utf8()..];
             }
@@ -270,10 +272,10 @@ impl Lexer<'_> {
         found
     }
 
-    fn name(&mut self, name: String, written: Written, before: &mut Before) {
-        let schema = match std::mem::replace(before, Before::Name(name.clone())) {
-            Before::Dot(schema) => Some(schema),
-            Before::Nothing | Before::Name(_) => None,
+    fn name(&mut self, name: String, written: Spelling, before: &mut StandsBehind) {
+        let schema = match std::mem::replace(before, StandsBehind::Name(name.clone())) {
+            StandsBehind::Dot(schema) => Some(schema),
+            StandsBehind::Nothing | StandsBehind::Name(_) => None,
         };
         self.found.insert(Mention {
             schema,
@@ -291,7 +293,7 @@ impl Lexer<'_> {
             self.found.insert(Mention {
                 schema: None,
                 name: content.to_owned(),
-                written: Written::String,
+                written: Spelling::String,
             });
         }
         let mut inner = Lexer {

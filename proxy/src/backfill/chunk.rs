@@ -13,7 +13,7 @@ use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use super::advance::{Advance, Note};
 use super::parts::KeyPart;
-use super::state::{Counts, CopyDirection};
+use super::state::{CopyDirection, Counts};
 use crate::control::{ControlError, ledger};
 use crate::pace::CHUNK_ROWS_MAX;
 

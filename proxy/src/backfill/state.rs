@@ -193,7 +193,11 @@ pub async fn read(
 
 /// Begins from the lowest key; the end is the highest key there is now. Rows that are inserted
 /// above it later are dual-written.
-pub async fn start(client: &Client, lens: &Lens, direction: CopyDirection) -> Result<(), ControlError> {
+pub async fn start(
+    client: &Client,
+    lens: &Lens,
+    direction: CopyDirection,
+) -> Result<(), ControlError> {
     let rows_estimated = estimate(client, lens, direction).await?;
     let highest_key = match direction {
         CopyDirection::LegacyToUnified => lens.highest_key(),

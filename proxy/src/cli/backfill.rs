@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::target::{Named, Target};
+use super::target::{CommandTarget, MigrationArgs};
 use crate::backfill::state::{CopyDirection, CopyProgress, Speed, State, Wish};
-use crate::backfill::{self, Event, BackfillOptions};
+use crate::backfill::{self, BackfillOptions, Event};
 use crate::control::shown;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub of: Named,
+    pub of: MigrationArgs,
     /// Begin from the lowest key again, whatever was copied before
     #[arg(long)]
     pub restart: bool,
@@ -73,7 +73,7 @@ fn not_negative(text: &str) -> Result<f64, String> {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags).await?;
+    let target = CommandTarget::load(&args.of.flags).await?;
     let wish = match (args.pause, args.resume, args.cancel) {
         (true, _, _) => Some(Wish::Pause),
         (_, true, _) => Some(Wish::Run),
@@ -138,7 +138,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// What a backfill would do, in its words.
-async fn preview(args: &Args, target: &Target, direction: CopyDirection) -> anyhow::Result<ExitCode> {
+async fn preview(
+    args: &Args,
+    target: &CommandTarget,
+    direction: CopyDirection,
+) -> anyhow::Result<ExitCode> {
     const SAMPLES: usize = 5;
     let name = &args.of.migration;
     let mut preview = backfill::preview::run(&target.url, &target.rules, name, direction).await?;

@@ -9,13 +9,13 @@ use tokio_postgres::Client;
 use super::differing;
 use crate::backfill::state::CopyDirection;
 use crate::control::{ControlError, direct};
-use crate::verify::report::Report;
+use crate::verify::report::VerifyReport;
 
 pub(super) async fn lines(
     client: &Client,
     migration: &Migration,
     direction: CopyDirection,
-    report: &Report,
+    report: &VerifyReport,
 ) -> Result<Vec<String>, ControlError> {
     let (decides, other) = match direction {
         CopyDirection::LegacyToUnified => ("legacy", "unified"),

@@ -6,14 +6,14 @@ use tokio_postgres::Client;
 
 use super::{bake, sequences};
 use crate::backfill::state::{self, CopyDirection, CopyProgress};
-use crate::control::around::{self, Around};
+use crate::control::around::{self, CameAround};
 use crate::control::direct::{self, DirectWriter};
 use crate::control::drain::{self, Blocker};
 use crate::control::error::ControlError;
 use crate::control::events::{self, LastStep};
 use crate::control::gate::Gate;
 use crate::control::instances::{Instance, instances};
-use crate::control::ledger::{self, Entry};
+use crate::control::ledger::{self, LedgerEntry};
 use crate::control::refused::{self, RefusedRules};
 use crate::control::{phase_file, schema};
 use crate::retire::{self, Aside};
@@ -40,7 +40,7 @@ pub struct Status {
     pub backfill: Vec<CopyProgress>,
     pub last_verify: Option<Last>,
     pub divergence_count: i64,
-    pub divergence: Vec<Entry>,
+    pub divergence: Vec<LedgerEntry>,
     pub tombstones: i64,
     /// Since when no read has needed legacy; `None`: `dual_read` was never entered.
     pub days_without_fallback: Option<f64>,
@@ -52,7 +52,7 @@ pub struct Status {
     pub coverage: Option<Gate>,
     pub sequences: Option<Gate>,
     /// What has touched the legacy tables around the proxies, once these leave them alone.
-    pub around: Vec<Around>,
+    pub around: Vec<CameAround>,
     /// Who wrote around them before, while they wrote both sides.
     pub direct_writers: Vec<DirectWriter>,
     /// The same in words, or whether anybody looks.
@@ -120,7 +120,10 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     status.last_step = events::last_step(client, name).await?;
     status.put_aside = retire::read(client, name).await?;
     for lens in &migration.tables {
-        for direction in [CopyDirection::LegacyToUnified, CopyDirection::UnifiedToLegacy] {
+        for direction in [
+            CopyDirection::LegacyToUnified,
+            CopyDirection::UnifiedToLegacy,
+        ] {
             status
                 .backfill
                 .extend(state::read(client, lens, direction).await?);

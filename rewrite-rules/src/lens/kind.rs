@@ -14,7 +14,9 @@
 use std::sync::Arc;
 
 use super::model::{Composed, Kind};
-use super::{Check, BesideColumns, Constant, LegacyColumn, Lens, TableName, Unique, Visible, Written};
+use super::{
+    BesideColumns, Check, Constant, LegacyColumn, Lens, TableName, Unique, Visible, Written,
+};
 
 impl Lens {
     /// A lens that is derived from the columns of two tables.

@@ -6,6 +6,7 @@
 //! | legacy | unified | `one_table`: a statement over the unified table; of lenses of steps `by_function` |
 //! | unified | either | `mirror`: the client's own statement, brought back to legacy |
 
+mod by;
 mod by_function;
 mod legacy_first;
 mod mirror;

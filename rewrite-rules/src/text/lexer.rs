@@ -32,7 +32,7 @@ impl fmt::Display for Unfound {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum LexemeKind {
     Comment,
     /// A keyword, or a name without quotation marks.
     Word,
@@ -54,19 +54,19 @@ pub(crate) enum Kind {
 pub(crate) struct Lexeme {
     pub start: usize,
     pub end: usize,
-    pub kind: Kind,
+    pub kind: LexemeKind,
 }
 
 pub(crate) struct Lexer<'t> {
     text: &'t [u8],
     at: usize,
     strings: Strings,
-    run: Run,
+    run: OperatorRun,
 }
 
 /// A run of operator characters, up to a comment in it. Kept, since one of signs is a token for each of them.
 #[derive(Default)]
-struct Run {
+struct OperatorRun {
     end: usize,
     /// Where the signs begin that it ends with.
     signs: usize,
@@ -80,29 +80,30 @@ impl<'t> Lexer<'t> {
             text: text.as_bytes(),
             at: 0,
             strings,
-            run: Run::default(),
+            run: OperatorRun::default(),
         }
     }
 
     /// What begins at a byte: of which kind it is, and where it ends.
-    fn lexeme(&mut self, start: usize) -> Result<(Kind, usize), Unfound> {
+    fn lexeme(&mut self, start: usize) -> Result<(LexemeKind, usize), Unfound> {
         let text = self.text;
         let next = text.get(start + 1).copied();
         let ends = |kind, end: Option<usize>| end.map(|end| (kind, end)).ok_or(Unfound::Lost);
-        let prefixed = |from, content| ends(Kind::PrefixedString, string(text, from, content));
+        let prefixed =
+            |from, content| ends(LexemeKind::PrefixedString, string(text, from, content));
         match text[start] {
             b'\'' => {
                 let content = match self.strings {
                     Strings::Standard => Content::Plain,
                     Strings::Escapes => Content::Escapes,
                 };
-                ends(Kind::String, string(text, start, content))
+                ends(LexemeKind::String, string(text, start, content))
             }
-            b'"' => ends(Kind::Quoted, quoted(text, start)),
+            b'"' => ends(LexemeKind::Quoted, quoted(text, start)),
             b'e' | b'E' if next == Some(b'\'') => prefixed(start + 1, Content::Escapes),
             b'b' | b'B' | b'x' | b'X' if next == Some(b'\'') => prefixed(start + 1, Content::Bits),
             b'u' | b'U' if next == Some(b'&') && text.get(start + 2) == Some(&b'"') => {
-                ends(Kind::Quoted, quoted(text, start + 2))
+                ends(LexemeKind::Quoted, quoted(text, start + 2))
             }
             b'u' | b'U' if next == Some(b'&') && text.get(start + 2) == Some(&b'\'') => {
                 match self.strings {
@@ -111,32 +112,32 @@ impl<'t> Lexer<'t> {
                 }
             }
             // N'…' is two tokens.
-            byte if begins_word(byte) => Ok((Kind::Word, word(text, start))),
-            b'0'..=b'9' => Ok((Kind::Number, number(text, start))),
+            byte if begins_word(byte) => Ok((LexemeKind::Word, word(text, start))),
+            b'0'..=b'9' => Ok((LexemeKind::Number, number(text, start))),
             b'.' if next.is_some_and(|next| next.is_ascii_digit()) => {
-                Ok((Kind::Number, number(text, start)))
+                Ok((LexemeKind::Number, number(text, start)))
             }
             b'$' if next.is_some_and(|next| next.is_ascii_digit()) => {
                 let digits = length(&text[start + 1..], |byte| byte.is_ascii_digit());
-                Ok((Kind::Parameter, start + 1 + digits))
+                Ok((LexemeKind::Parameter, start + 1 + digits))
             }
             b'$' => match dollar_quote(text, start) {
-                Some(quote) => ends(Kind::DollarString, dollar_quoted(text, start, quote)),
-                None => Ok((Kind::Symbol, start + 1)),
+                Some(quote) => ends(LexemeKind::DollarString, dollar_quoted(text, start, quote)),
+                None => Ok((LexemeKind::Symbol, start + 1)),
             },
-            b'-' if next == Some(b'-') => Ok((Kind::Comment, start + line(&text[start..]))),
-            b'/' if next == Some(b'*') => ends(Kind::Comment, comment(text, start)),
-            byte if is_operator(byte) => Ok((Kind::Symbol, self.operator(start))),
-            b':' if matches!(next, Some(b':' | b'=')) => Ok((Kind::Symbol, start + 2)),
-            b'.' if next == Some(b'.') => Ok((Kind::Symbol, start + 2)),
-            _ => Ok((Kind::Symbol, start + 1)),
+            b'-' if next == Some(b'-') => Ok((LexemeKind::Comment, start + line(&text[start..]))),
+            b'/' if next == Some(b'*') => ends(LexemeKind::Comment, comment(text, start)),
+            byte if is_operator(byte) => Ok((LexemeKind::Symbol, self.operator(start))),
+            b':' if matches!(next, Some(b':' | b'=')) => Ok((LexemeKind::Symbol, start + 2)),
+            b'.' if next == Some(b'.') => Ok((LexemeKind::Symbol, start + 2)),
+            _ => Ok((LexemeKind::Symbol, start + 1)),
         }
     }
 
     /// The end of an operator: it ends in a sign only if it has certain other characters, and before a comment.
     fn operator(&mut self, start: usize) -> usize {
         if start >= self.run.end {
-            self.run = Run::of(self.text, start);
+            self.run = OperatorRun::of(self.text, start);
         }
         let run = &self.run;
         let ends_in_sign = run.signs < run.end && run.end - start > 1;
@@ -148,15 +149,15 @@ impl<'t> Lexer<'t> {
     }
 }
 
-impl Run {
-    fn of(text: &[u8], start: usize) -> Run {
+impl OperatorRun {
+    fn of(text: &[u8], start: usize) -> OperatorRun {
         let run = &text[start..start + length(&text[start..], is_operator)];
         let mut pairs = run.windows(2);
         let comment = pairs.position(|pair| pair == b"--" || pair == b"/*");
         let run = &run[..comment.unwrap_or(run.len())];
         let behind = |is: &dyn Fn(u8) -> bool| run.iter().rposition(|byte| is(*byte));
         let behind = |is: &dyn Fn(u8) -> bool| behind(is).map_or(start, |at| start + at + 1);
-        Run {
+        OperatorRun {
             end: start + run.len(),
             signs: behind(&|byte| !b"+-".contains(&byte)),
             special: behind(&|byte| b"~!@#^&|`?%".contains(&byte)),

@@ -68,7 +68,7 @@ pub(super) async fn line(
         return Ok(None);
     }
     let rows = state::estimate(client, lens, CopyDirection::UnifiedToLegacy).await?;
-    let mut found = Found::default();
+    let mut found = LossyFound::default();
     let of = if rows <= rows_max {
         found
             .look(client, lens, (KeyRange::All, Vec::new()))
@@ -92,12 +92,12 @@ pub(super) async fn line(
 }
 
 #[derive(Default)]
-struct Found {
+struct LossyFound {
     count: i64,
     shown: Vec<String>,
 }
 
-impl Found {
+impl LossyFound {
     async fn look(
         &mut self,
         client: &Client,

@@ -21,7 +21,7 @@ use crate::rewrite::compose::Composer;
 use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::text::clauses::Merge;
-use crate::text::clauses::merge::{Action, Arm, When};
+use crate::text::clauses::merge::{Arm, MergeAction, When};
 use crate::tokens::Tokens;
 
 /// What an UPDATE action sets.
@@ -185,7 +185,7 @@ impl<'a> Says<'_, 'a> {
     ) -> Result<Vec<Update<'_, 'a>>, Refusal> {
         let mut updates = Vec::new();
         for (clause, found) in merge.arms.iter().enumerate() {
-            let Action::Update(assignments) = &found.action else {
+            let MergeAction::Update(assignments) = &found.action else {
                 continue;
             };
             let targets = found.tree.list("target_list");

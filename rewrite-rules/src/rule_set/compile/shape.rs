@@ -6,6 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Reader;
+use super::between::TypedColumn;
 use crate::lens::{Generated, LegacyColumn, Lossy, Over, TableName, quote_literal};
 use crate::rule_file::{ColumnPart, Columns, LossyPart, TablePart};
 use crate::rule_sql::{self, Definition, References};
@@ -191,7 +192,15 @@ impl Reader<'_> {
             values.push((legacy.get_ref().clone(), unified.get_ref().clone()));
         }
         let unified = part.unified.as_ref().map_or(name, |u| u.get_ref());
-        let between = self.between(part, (name, &sql_type), (unified, &unified_type));
+        let legacy = TypedColumn {
+            name,
+            sql_type: &sql_type,
+        };
+        let typed = TypedColumn {
+            name: unified,
+            sql_type: &unified_type,
+        };
+        let between = self.between(part, legacy, typed);
         LegacyColumn {
             name: name.to_owned(),
             sql_type,

@@ -7,11 +7,11 @@ use crate::lens::{Step, list, quote_ident, quote_literal};
 pub(super) struct Stepped<'a> {
     pub relations: String,
     pub sql: &'a str,
-    pub kept: Option<Returned>,
+    pub kept: Option<StepResult>,
 }
 
 /// Where later steps find what a step returned.
-pub(super) struct Returned {
+pub(super) struct StepResult {
     pub variable: String,
     /// What is said if it returned several rows, of a step that others name.
     pub too_many: Option<String>,
@@ -36,7 +36,7 @@ impl<'f> Functions<'f> {
                         self.lens.legacy.name
                     ))
                 });
-                Returned { variable, too_many }
+                StepResult { variable, too_many }
             });
             all.push(Stepped {
                 relations: known,

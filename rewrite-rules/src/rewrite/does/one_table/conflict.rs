@@ -23,7 +23,7 @@
 //! behind it (`templates/columns/skipped.sql`).
 
 use super::OneTable;
-use crate::bind::{Kind, Referent, column_refs};
+use crate::bind::{ItemKind, Referent, column_refs};
 use crate::failure::Failure;
 use crate::lens::{LegacyColumn, Lens, list, quote_ident};
 use crate::rewrite::expression::{assigned, first_of_value, is_default, own_put};
@@ -199,9 +199,11 @@ impl<'a> OneTable<'_, '_, 'a> {
             let relation = match self.scope.bound.item(id).kind {
                 // Both rows have a column of that name.
                 _ if parts.len() == 1 => return None,
-                Kind::Excluded => EXCLUDED,
-                Kind::Table(_) => self.write.alias.as_str(),
-                Kind::Query | Kind::Function | Kind::Join | Kind::Version => return None,
+                ItemKind::Excluded => EXCLUDED,
+                ItemKind::Table(_) => self.write.alias.as_str(),
+                ItemKind::Query | ItemKind::Function | ItemKind::Join | ItemKind::Version => {
+                    return None;
+                }
             };
             let read = self.lens.column(name)?;
             let mut value = read.read_value(&format!("{relation}.{}", quote_ident(&read.unified)));
