@@ -35,7 +35,7 @@ pub(crate) use tables::{NamedIn, TableRef, keeps_queries};
 
 use crate::rule_set::RuleSet;
 use crate::statement::SearchPath;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 impl<'t> Bound<'t> {
     pub fn of(set: &'t RuleSet, path: SearchPath, statement: &'t Tree) -> Bound<'t> {

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use crate::text::lexer::{Lexeme, LexemeKind, Lexer, Strings};
-use crate::tokens::ConstantKind;
+use crate::text::tokens::ConstantKind;
 
 /// A text with more of them is a bulk load, which comes in as many forms as it has rows.
 const CONSTANTS_MAX: usize = 256;

@@ -33,10 +33,10 @@ use crate::bind::{CommandUse, NamedIn};
 use crate::lens::Lens;
 use crate::refuse;
 use crate::rule_set::Side;
-use crate::splice::{Output, Source};
 use crate::statement::{Answer, Named, Needs, Refusal, Rename, ServerVersion};
 use crate::text::clauses::{explained, prepared, with_query};
-use crate::tokens::Tokens;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
 
 /// Plans one statement. Edits go into `source`; they must not be used after an error.
 pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Plan, Refusal> {

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use crate::constants::{Constants, HOLE};
 use crate::rule_set::RuleSet;
 use crate::statement::{Reading, SearchPath, SessionEffects, Verdict};
-use crate::tokens::{ConstantKind, Token};
-use crate::tree::Tree;
+use crate::text::tokens::{ConstantKind, Token};
+use crate::text::tree::Tree;
 pub(crate) use filling::Templates;
 use filling::{Holes, Made, TextTemplate};
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::columns::ItemColumns;
 use super::tables::TableRef;
 use crate::rule_set::Managed;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// An item of a statement, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

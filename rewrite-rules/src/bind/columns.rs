@@ -9,7 +9,7 @@ use pg_query::protobuf::{
 
 use super::functions::{self, Result};
 use crate::rule_set::{Managed, Side};
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// PostgreSQL has no longer list of results. Queries that read each other's `*` could make one.
 const RESULTS_MAX: usize = 1664;

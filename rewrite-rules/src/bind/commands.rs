@@ -8,7 +8,7 @@
 use pg_query::protobuf::{ObjectType, ReindexObjectType};
 
 use super::tables::WrittenName;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// What a command does with a table that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use crate::text::tree::Tree;
 use crate::text_functions;
-use crate::tree::Tree;
 
 const LIST: &str = include_str!("functions.txt");
 

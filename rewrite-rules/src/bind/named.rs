@@ -7,7 +7,7 @@ use super::column_refs;
 use crate::parse::parse;
 use crate::rule_set::RuleSet;
 use crate::statement::SearchPath;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// What a text names.
 #[derive(Debug, Default)]

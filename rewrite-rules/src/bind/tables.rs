@@ -1,7 +1,7 @@
 //! A reference to a table: where in a statement it stands, and under which name.
 
 use super::commands::CommandUse;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// Where in a statement a table is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

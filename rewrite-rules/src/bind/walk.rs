@@ -17,7 +17,7 @@ use super::level::{Level, Mark};
 use super::tables::{ELSEWHERE, NamedIn, TableRef, WrittenName, is_command, keeps_queries};
 use crate::rule_set::RuleSet;
 use crate::statement::SearchPath;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// So many columns are told apart by name in one statement. A hostile one could name a long list again and
 /// again; of what comes then the columns are not known.

@@ -7,8 +7,8 @@ use crate::bind::{CommandUse, NamedIn, table_refs};
 use crate::meaning::{self, SETTINGS};
 use crate::rule_set::RuleSet;
 use crate::statement::{Answer, Does, OnPrepared, SearchPath, SessionEffects, Within};
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 /// Kinds after which another schema may bear a name of the path, or another role a name or a right.
 const SCHEMAS: [&str; 6] = [

@@ -13,9 +13,9 @@ use super::{Plan, Scope};
 use crate::lens::Lens;
 use crate::phase::Phase;
 use crate::refuse;
-use crate::splice::Source;
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::Source;
+use crate::text::tree::Tree;
 
 /// A constraint that the statement names, of a legacy table whose unified rows are written.
 pub(super) struct NamedConstraint<'a> {

@@ -17,8 +17,8 @@ use super::says::Says;
 use super::says::write::Write;
 use super::{ManagedRef, Scope};
 use crate::rule_set::Side;
-use crate::splice::Source;
 use crate::statement::Refusal;
+use crate::text::splice::Source;
 
 /// Puts one write together as its phase demands; `None` when it needs nothing.
 pub(super) fn compose<'a>(

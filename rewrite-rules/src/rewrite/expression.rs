@@ -5,9 +5,9 @@
 //! modifier is left out: assignment applies it later, and complains where a cast would cut.
 
 use crate::lens::LegacyColumn;
-use crate::splice::{Output, Source};
 use crate::text::clauses::{begins_query, unwrapped};
-use crate::tokens::{ConstantKind, Tokens};
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::{ConstantKind, Tokens};
 
 /// A value for a column: the client's expression, its DEFAULT, or no word of the client's at all.
 pub(super) fn assigned(

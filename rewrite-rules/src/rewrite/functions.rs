@@ -19,9 +19,9 @@ use crate::lens::quote_ident;
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::RenamedFunction;
-use crate::splice::Source;
 use crate::statement::{Refusal, SearchPath};
-use crate::tree::Tree;
+use crate::text::splice::Source;
+use crate::text::tree::Tree;
 
 /// The statements whose calls are the client's own; the bodies of others run where no proxy is.
 pub(super) const CALL: [&str; 9] = [

@@ -14,9 +14,9 @@ use super::{ManagedRef, Scope};
 use crate::bind::functions::in_catalog;
 use crate::bind::{Bound, Id};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
-use crate::splice::{Output, Source};
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 const AND: i64 = 1;
 const OP: i64 = 1;

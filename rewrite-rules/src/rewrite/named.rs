@@ -20,9 +20,9 @@ use crate::lens::{Lens, list, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::{Managed, Side};
-use crate::splice::Source;
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::Source;
+use crate::text::tree::Tree;
 
 /// Which table a command names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,9 +23,9 @@ use crate::lens::{Lens, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 use locked::Locked;
 
 /// Plans a statement that only reads managed tables.

@@ -19,9 +19,9 @@ use crate::reading::effects;
 use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
 use crate::statement::{Refusal, SearchPath};
+use crate::text::tokens::{self, Tokens};
+use crate::text::tree::Tree;
 use crate::text_functions::{self, TableUse, Takes};
-use crate::tokens::{self, Tokens};
-use crate::tree::Tree;
 
 /// Refuses the statement if a text in it names a managed table for something that must not be done.
 pub(super) fn check(scope: &Scope<'_>) -> Result<(), Refusal> {

@@ -26,9 +26,9 @@ use crate::lens::{quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 use uses::{Certainty, RowUse, Shown, UsedAs};
 
 /// Gives the whole rows of tables that are read from unified their type. The starts of what was

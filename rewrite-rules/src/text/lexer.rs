@@ -1,7 +1,7 @@
 //! PostgreSQL's lexer: where words, strings, numbers and comments stand in a text, found without its parser,
 //! which would not be told how the server reads plain strings.
 //!
-//! It is held against PostgreSQL's own (see the tests, and [`crate::tokens::scan`] of debug builds). What that
+//! It is held against PostgreSQL's own (see the tests, and [`crate::text::tokens::scan`] of debug builds). What that
 //! one takes, this one takes apart in the same way; of what it does not take nobody runs anything.
 
 use std::fmt;
@@ -62,6 +62,18 @@ pub(crate) struct Lexer<'t> {
     at: usize,
     strings: Strings,
     run: OperatorRun,
+    /// Of a text that may be a piece of one.
+    pieces: Option<Unended>,
+}
+
+/// In a text that may be a piece of one, what has no end is read as if nothing began there. Each time costs a look
+/// at all that is behind it: so many are taken, and of those that come later none begins anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unended {
+    /// Comments, and strings in dollar quotes.
+    pub others: usize,
+    /// Strings and names in quotation marks.
+    pub quotes: usize,
 }
 
 /// A run of operator characters, up to a comment in it. Kept, since one of signs is a token for each of them.
@@ -76,11 +88,79 @@ struct OperatorRun {
 
 impl<'t> Lexer<'t> {
     pub fn new(text: &'t str, strings: Strings) -> Lexer<'t> {
+        Lexer::of_bytes(text.as_bytes(), strings)
+    }
+
+    /// Of a text whose encoding is not known, in which each byte below 128 is a character.
+    pub fn of_bytes(text: &'t [u8], strings: Strings) -> Lexer<'t> {
         Lexer {
-            text: text.as_bytes(),
+            text,
             at: 0,
             strings,
             run: OperatorRun::default(),
+            pieces: None,
+        }
+    }
+
+    /// Of what may be a piece of a text.
+    pub fn of_piece(text: &'t str, strings: Strings, unended: Unended) -> Lexer<'t> {
+        Lexer {
+            pieces: Some(unended),
+            ..Lexer::new(text, strings)
+        }
+    }
+
+    /// How many more may turn out to have no end.
+    pub fn unended_left(&self) -> Unended {
+        self.pieces.unwrap_or_default()
+    }
+
+    /// So many more comments and strings in dollar quotes may.
+    pub fn may_lack(&mut self, others: usize) {
+        if let Some(left) = &mut self.pieces {
+            left.others = others;
+        }
+    }
+
+    /// Goes on from a place.
+    pub fn go_on(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// What begins at a byte of what may be a piece of a text.
+    fn piece(&mut self, start: usize, mut left: Unended) -> (LexemeKind, usize) {
+        let text = self.text;
+        let quote = |at: usize| matches!(text.get(at), Some(b'\'' | b'"'));
+        let begins = match text[start] {
+            b'u' | b'U' if text.get(start + 1) == Some(&b'&') => quote(start + 2),
+            b'e' | b'E' | b'b' | b'B' | b'x' | b'X' => text.get(start + 1) == Some(&b'\''),
+            _ => quote(start),
+        };
+        let count = match begins {
+            true => &mut left.quotes,
+            false => &mut left.others,
+        };
+        let nothing = match begins_word(text[start]) {
+            true => (LexemeKind::Word, word(text, start)),
+            false => (LexemeKind::Symbol, start + 1),
+        };
+        let is_comment = text[start..].starts_with(b"/*");
+        let is_dollar = text[start] == b'$' && dollar_quote(text, start).is_some();
+        let may_lack_end = begins || is_comment || is_dollar;
+        if *count == 0 && may_lack_end {
+            return nothing;
+        }
+        match self.lexeme(start) {
+            Ok(found) => found,
+            Err(Unfound::NeverTaken) => {
+                let end = string(text, start + 2, Content::Plain);
+                end.map_or(nothing, |end| (LexemeKind::PrefixedString, end))
+            }
+            Err(Unfound::Lost) => {
+                *count -= 1;
+                self.pieces = Some(left);
+                nothing
+            }
         }
     }
 
@@ -173,9 +253,11 @@ impl Iterator for Lexer<'_> {
         if start >= self.text.len() {
             return None;
         }
-        let found = self
-            .lexeme(start)
-            .map(|(kind, end)| Lexeme { start, end, kind });
+        let found = match self.pieces {
+            Some(left) => Ok(self.piece(start, left)),
+            None => self.lexeme(start),
+        };
+        let found = found.map(|(kind, end)| Lexeme { start, end, kind });
         // Behind what has no end there is nothing.
         self.at = found.map_or(self.text.len(), |lexeme| lexeme.end);
         Some(found)
@@ -285,6 +367,36 @@ pub(crate) fn continued(text: &[u8], from: usize) -> Option<usize> {
             b'-' if text.get(at + 1) == Some(&b'-') => at += line(&text[at..]),
             b'\'' if newline => return Some(at),
             _ => return None,
+        }
+    }
+}
+
+/// Whether a string goes on behind a line's end.
+pub(crate) fn goes_on(string: &[u8]) -> bool {
+    let mut at = 1;
+    while at + 1 < string.len() {
+        match string[at] {
+            b'\'' if string[at + 1] != b'\'' => return true,
+            b'\'' => at += 2,
+            _ => at += 1,
+        }
+    }
+    false
+}
+
+/// What is behind the blanks and comments that a text begins with. A comment without an end is left.
+pub(crate) fn skip_blanks(text: &[u8]) -> &[u8] {
+    let mut at = 0;
+    loop {
+        at += length(&text[at..], is_space);
+        let end = match text.get(at..at + 2) {
+            Some(b"--") => Some(at + line(&text[at..])),
+            Some(b"/*") => comment(text, at),
+            _ => None,
+        };
+        match end {
+            Some(end) => at = end,
+            None => return &text[at..],
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use pg_query::protobuf::{ObjectType, ReindexObjectType};
 
 use crate::bind::{CommandUse, NamedIn, table_refs};
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 use crate::{Phase, RuleSet, SearchPath, SourceFile, Verdict};
 
 const RULES: &str = r#"

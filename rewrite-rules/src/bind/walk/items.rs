@@ -9,7 +9,7 @@ use crate::bind::commands::CommandUse;
 use crate::bind::level::{Level, Mark};
 use crate::bind::tables::{ELSEWHERE, NamedIn, TableRef, WrittenName};
 use crate::rule_set::Managed;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 impl<'t> BindWalker<'t> {
     /// Walks an item of FROM and has the query see it.

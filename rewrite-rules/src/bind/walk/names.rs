@@ -6,7 +6,7 @@ use crate::bind::columns;
 use crate::bind::commands::CommandUse;
 use crate::bind::level::{BareName, ColumnOf, Level};
 use crate::bind::tables::{ELSEWHERE, NamedIn, TableRef, WrittenName};
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// What every row of a table has and `*` does not give.
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];

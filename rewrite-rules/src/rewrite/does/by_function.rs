@@ -51,9 +51,9 @@ use crate::rewrite::says::Says;
 use crate::rewrite::says::assignments::Set;
 use crate::rewrite::says::items::Items;
 use crate::rewrite::says::set_query::{SetQuery, Value};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 use arbiter::Arbiter;
 
 /// Whether nobody has written a row while the statement waited for it.

@@ -38,8 +38,8 @@ use crate::rewrite::says::upsert;
 use crate::rewrite::says::write::Write;
 use crate::rewrite::{ManagedRef, Scope};
 use crate::rule_set::OnUnifiedError;
-use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal};
+use crate::text::splice::{Output, Source};
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,

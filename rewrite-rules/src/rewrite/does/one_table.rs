@@ -33,8 +33,8 @@ use crate::rewrite::says::place::Target;
 use crate::rewrite::says::set_query::Value;
 use crate::rewrite::says::upsert;
 use crate::rewrite::{invert, read};
-use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal};
+use crate::text::splice::{Output, Source};
 
 enum InOneTable {}
 

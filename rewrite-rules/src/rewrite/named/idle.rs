@@ -6,7 +6,7 @@ use pg_query::protobuf::{AlterTableType, ConstrType};
 use crate::bind::CommandUse;
 use crate::lens::Lens;
 use crate::rule_set::{Managed, Side};
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// What a command does with a managed table that it names, seeing what is there: PostgreSQL says that
 /// it has nothing to do, as for a table of the name.

@@ -15,8 +15,8 @@ use std::collections::{HashMap, HashSet};
 use super::{ManagedRef, Scope};
 use crate::bind::{Id, Referent, column_refs};
 use crate::lens::quote_ident;
-use crate::splice::Source;
-use crate::tree::Tree;
+use crate::text::splice::Source;
+use crate::text::tree::Tree;
 
 /// Types of which PostgreSQL groups no values. Of a column that has one the query fails as before.
 const NOT_GROUPED: [&str; 9] = [

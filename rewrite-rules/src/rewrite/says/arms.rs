@@ -18,11 +18,11 @@ use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens};
 use crate::refuse;
 use crate::rewrite::compose::Composer;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::text::clauses::Merge;
 use crate::text::clauses::merge::{Arm, MergeAction, When};
-use crate::tokens::Tokens;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
 
 /// What an UPDATE action sets.
 pub(in crate::rewrite) struct Update<'s, 'a> {

@@ -15,10 +15,10 @@ use super::Says;
 use crate::lens::{LegacyColumn, quote_ident};
 use crate::refuse;
 use crate::rewrite::expression::is_bare;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tokens::{ConstantKind, Tokens};
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::{ConstantKind, Tokens};
+use crate::text::tree::Tree;
 
 /// Where in its column a value goes; without a step it is the column.
 #[derive(Default)]

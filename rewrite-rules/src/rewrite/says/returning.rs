@@ -20,9 +20,9 @@ use crate::refuse;
 use crate::rewrite::whole_row::{self, Returned};
 use crate::rewrite::{ManagedRef, Scope};
 use crate::rule_set::Side;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 
 /// The relation of columns that the client names without a table.
 const BARE: &str = "cf_x";

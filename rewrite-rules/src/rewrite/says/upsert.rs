@@ -12,7 +12,7 @@ use crate::refuse;
 use crate::rewrite::{ManagedRef, Scope};
 use crate::rule_set::Side;
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// What PostgreSQL calls the row that was to be inserted.
 pub(in crate::rewrite) const EXCLUDED: &str = "excluded";

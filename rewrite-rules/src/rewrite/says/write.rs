@@ -8,11 +8,11 @@ use crate::refuse;
 use crate::rewrite::unqualify::unqualify;
 use crate::rewrite::whole_row::{self, Returned};
 use crate::rewrite::{ManagedRef, Scope, read};
-use crate::splice::{Output, Source};
 use crate::statement::{Refusal, TagVerb};
 use crate::text::clauses::Clauses;
 use crate::text::clauses::merge::MergeAction;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 
 /// What a write does to the rows of its target, whatever statement it is.
 #[derive(Default)]

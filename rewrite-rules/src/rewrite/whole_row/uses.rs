@@ -6,7 +6,7 @@ use super::Scope;
 use crate::bind::functions::in_catalog;
 use crate::bind::{Bound, Id, Referent};
 use crate::lens::Lens;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// A table whose rows come from a query of ours.
 pub(super) struct Shown<'a> {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::Assignment;
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 use pg_query::protobuf::{CmdType, MergeMatchKind};
 
 /// A MERGE, taken apart.

@@ -35,10 +35,10 @@ use crate::rewrite::says::arms::{Parts, Update};
 use crate::rewrite::says::assignments::Set;
 use crate::rewrite::says::merge::Joined;
 use crate::rewrite::says::set_query::{SetQuery, Value};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::text::clauses::merge::{MergeAction, When};
-use crate::tokens::Tokens;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
 
 type Values<'s, 'a> = Vec<(&'s LegacyColumn, Tokens<'a>)>;
 

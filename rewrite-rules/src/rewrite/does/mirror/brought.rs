@@ -6,8 +6,8 @@ use crate::refuse;
 use crate::rewrite::says::own::Own;
 use crate::rewrite::says::write::{Acts, Write};
 use crate::rewrite::{ManagedRef, Scope};
-use crate::splice::Source;
 use crate::statement::Refusal;
+use crate::text::splice::Source;
 
 /// What of a legacy row follows the unified one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

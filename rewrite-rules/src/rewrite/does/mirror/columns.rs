@@ -25,8 +25,8 @@ use crate::rewrite::says::own::Own;
 use crate::rewrite::says::upsert;
 use crate::rewrite::says::write::Write;
 use crate::rewrite::{ManagedRef, Scope};
-use crate::splice::Source;
 use crate::statement::Refusal;
+use crate::text::splice::Source;
 
 pub(super) struct TiesByColumns<'w, 'a> {
     target: &'w ManagedRef<'a>,

@@ -41,8 +41,8 @@ use crate::rewrite::says::own::Own;
 use crate::rewrite::says::upsert;
 use crate::rewrite::says::write::Write;
 use crate::rewrite::{ManagedRef, Scope};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::text::splice::{Output, Source};
 
 /// The part that rows of a unified table have in legacy rows.
 pub(super) struct Steps<'w, 'a> {

@@ -30,10 +30,10 @@ use crate::rewrite::expression::{assigned, first_of_value, is_default, own_put};
 use crate::rewrite::says::place::{Place, Target};
 use crate::rewrite::says::set_query::Value;
 use crate::rewrite::says::upsert::{self, EXCLUDED};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 impl<'a> OneTable<'_, '_, 'a> {
     pub(super) fn conflict(&self, output: &mut Output, source: &Source<'_>) -> Result<(), Refusal> {

@@ -18,8 +18,8 @@ use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::first_of_value;
 use crate::rewrite::says::given::{part, result};
 use crate::rewrite::says::place::Place;
-use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal};
+use crate::text::splice::{Output, Source};
 
 /// A value on its way from an image into a unified column or a part of one.
 pub(super) struct PutValue<'s> {

@@ -10,8 +10,8 @@ use crate::rewrite::says::items::whole_row;
 use crate::rewrite::says::merge::RETURNING;
 use crate::rewrite::says::place::Target;
 use crate::rewrite::says::set_query::Value;
-use crate::splice::{Output, Source};
 use crate::text::clauses::merge::{MergeAction, When};
+use crate::text::splice::{Output, Source};
 
 impl<'a> OneTable<'_, '_, 'a> {
     /// `cf_old`: the pairs that the ON condition makes; and what becomes of them.

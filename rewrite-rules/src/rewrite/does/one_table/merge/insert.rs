@@ -8,10 +8,10 @@ use crate::rewrite::expression::{assigned, first_of_value, is_default, own_put};
 use crate::rewrite::says::arms::Parts;
 use crate::rewrite::says::given::{part, part_value};
 use crate::rewrite::says::merge::RETURNING;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::text::clauses::merge::MergeAction;
-use crate::tokens::Tokens;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
 
 impl<'a> OneTable<'_, '_, 'a> {
     /// The rows of the source that were joined to none of the target, and the inserts of them.
