@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use crossfade::backfill::state::{Direction, Speed};
-use crossfade::backfill::{self, Options};
+use crossfade::backfill::state::{CopyDirection, Speed};
+use crossfade::backfill::{self, BackfillOptions};
 use crossfade::control::schema;
 use crossfade::verify;
 use crossfade_testbed::{Postgres, iso_agents};
@@ -200,7 +200,7 @@ impl Bench {
             &self.url,
             &self.rules,
             "iso_agents",
-            &verify::Options::default(),
+            &verify::VerifyOptions::default(),
         )
         .await?;
         seconds.verify.push(begun.elapsed().as_secs_f64());
@@ -215,9 +215,9 @@ impl Bench {
     }
 
     async fn backfill(&self, workers: usize, speed: Speed) -> anyhow::Result<()> {
-        let options = Options {
+        let options = BackfillOptions {
             restart: true,
-            direction: Direction::LegacyToUnified,
+            direction: CopyDirection::LegacyToUnified,
             workers,
             speed,
             drain_timeout: DRAIN,

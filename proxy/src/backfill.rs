@@ -27,13 +27,13 @@ use crate::control::{
 };
 use chunk::Chunks;
 use conflict::Attempts;
-use state::{Direction, Progress, Speed, State, Wish};
+use state::{CopyDirection, CopyProgress, Speed, State, Wish};
 
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct BackfillOptions {
     /// Begin from the lowest key again, whatever was done before.
     pub restart: bool,
-    pub direction: Direction,
+    pub direction: CopyDirection,
     /// Connections that copy side by side.
     pub workers: usize,
     pub speed: Speed,
@@ -44,7 +44,7 @@ pub struct Options {
 /// What whoever watches is told.
 pub enum Event<'a> {
     Says(&'a str),
-    Progress(&'a Progress),
+    Progress(&'a CopyProgress),
 }
 
 pub type Tell<'a> = &'a mut (dyn FnMut(Event<'_>) + Send);
@@ -60,19 +60,19 @@ pub async fn run(
     url: &str,
     rules: &RuleSet,
     name: &str,
-    options: &Options,
+    options: &BackfillOptions,
     tell: Tell<'_>,
-) -> Result<Vec<Progress>, ControlError> {
+) -> Result<Vec<CopyProgress>, ControlError> {
     let migration = named::find(rules, name)?;
     let phase = phase_file::read(&migration.file)?;
     let phases: &[Phase] = match options.direction {
-        Direction::LegacyToUnified => &PHASES,
-        Direction::UnifiedToLegacy => &PHASES_BACK,
+        CopyDirection::LegacyToUnified => &PHASES,
+        CopyDirection::UnifiedToLegacy => &PHASES_BACK,
     };
     if !phases.contains(&phase) {
         return Err(ControlError::Refused(match options.direction {
-            Direction::LegacyToUnified => refusal(name, phase),
-            Direction::UnifiedToLegacy => format!(
+            CopyDirection::LegacyToUnified => refusal(name, phase),
+            CopyDirection::UnifiedToLegacy => format!(
                 "{name} is in {phase}: a reverse backfill runs in unified_read, where unified \
                  decides and every write reaches legacy"
             ),
@@ -146,7 +146,7 @@ pub(crate) async fn must_have_been_complete(
     migration: &Migration,
 ) -> Result<(), ControlError> {
     for lens in &migration.tables {
-        let forward = state::read(client, lens, Direction::LegacyToUnified).await?;
+        let forward = state::read(client, lens, CopyDirection::LegacyToUnified).await?;
         if forward.is_none_or(|progress| progress.state != State::Complete) {
             return Err(ControlError::Refused(format!(
                 "no backfill of {} was ever complete: legacy may have rows that unified never had, \
@@ -193,9 +193,9 @@ fn refusal(name: &str, phase: Phase) -> String {
 async fn begin(
     client: &Client,
     lens: &Lens,
-    options: &Options,
+    options: &BackfillOptions,
     tell: &mut (dyn FnMut(Event<'_>) + Send),
-) -> Result<Progress, ControlError> {
+) -> Result<CopyProgress, ControlError> {
     let direction = options.direction;
     let found = state::read(client, lens, direction).await?;
     let table = shown(&lens.legacy.sql());
@@ -217,13 +217,13 @@ async fn table(
     url: &str,
     client: &mut Client,
     (migration, lens): (&Migration, &Lens),
-    options: &Options,
+    options: &BackfillOptions,
     tell: Tell<'_>,
-) -> Result<Progress, ControlError> {
+) -> Result<CopyProgress, ControlError> {
     let direction = options.direction;
     let progress = match direction {
-        Direction::LegacyToUnified => begin(client, lens, options, tell).await?,
-        Direction::UnifiedToLegacy => current(client, lens, direction).await?,
+        CopyDirection::LegacyToUnified => begin(client, lens, options, tell).await?,
+        CopyDirection::UnifiedToLegacy => current(client, lens, direction).await?,
     };
     let chunks = Chunks::prepare(client, lens, direction).await?;
     let started = now(client).await?;
@@ -242,8 +242,8 @@ async fn table(
     // On the way back rows of this very run are tried again: whether a value was still in the way
     // of another depends on the order in which the chunks met them.
     let before = match direction {
-        Direction::LegacyToUnified => started,
-        Direction::UnifiedToLegacy => now(client).await?,
+        CopyDirection::LegacyToUnified => started,
+        CopyDirection::UnifiedToLegacy => now(client).await?,
     };
     ledger::drop_unreadable(client, lens, &mut |line| tell(Event::Says(line))).await?;
     let mut settled = retry_ledger(client, &chunks, lens, &before).await?;
@@ -261,7 +261,7 @@ async fn table(
         let timeout = options.drain_timeout;
         sweep::wait_for_snapshots(client, migration, last_chunk, timeout, &mut says).await?;
     }
-    if direction == Direction::LegacyToUnified {
+    if direction == CopyDirection::LegacyToUnified {
         sweep::remove_ghosts(client, lens, &mut |line| tell(Event::Says(line))).await?;
     }
     // What was verified before it was settled must be verified again: the end moves.
@@ -275,7 +275,11 @@ async fn table(
 
 /// Tries what a run that is complete has set aside once more, as long as that settles any: what a row refers to
 /// may have come behind it.
-async fn again(client: &mut Client, lens: &Lens, direction: Direction) -> Result<(), ControlError> {
+async fn again(
+    client: &mut Client,
+    lens: &Lens,
+    direction: CopyDirection,
+) -> Result<(), ControlError> {
     let chunks = Chunks::prepare(client, lens, direction).await?;
     while retry_set_aside(client, &chunks, lens).await? > 0 {
         let progress = current(client, lens, direction).await?;
@@ -306,8 +310,8 @@ async fn retry_set_aside(
 async fn current(
     client: &Client,
     lens: &Lens,
-    direction: Direction,
-) -> Result<Progress, ControlError> {
+    direction: CopyDirection,
+) -> Result<CopyProgress, ControlError> {
     state::read(client, lens, direction).await?.ok_or_else(|| {
         ControlError::Refused(format!(
             "the progress of {} vanished from crossfade.backfill; run the backfill again",
@@ -358,7 +362,7 @@ pub(crate) async fn settle_ledger(
         return Ok(settled);
     }
     for lens in &migration.tables {
-        let chunks = Chunks::prepare(client, lens, Direction::LegacyToUnified).await?;
+        let chunks = Chunks::prepare(client, lens, CopyDirection::LegacyToUnified).await?;
         for key in ledger::keys_after(client, lens, None, None).await? {
             match chunks.settle_one(client, &key).await {
                 Ok(counts) => settled += counts.settled,

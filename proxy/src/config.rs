@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::session::CacheLimits;
 
-pub use address::{Address, AddressError, Listen, Upstream};
+pub use address::{Address, AddressError, Listen, UpstreamAddresses};
 pub use limits::Limits;
 pub use sockets::{ClientTls, SslMode, SslNegotiation, Tcp, UpstreamTls};
 
@@ -48,7 +48,7 @@ pub struct Flags {
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub listen: Listen,
-    pub upstream: Upstream,
+    pub upstream: UpstreamAddresses,
     /// Without it nothing is managed and everything passes through.
     pub rules: Option<PathBuf>,
     /// Lets another process listen on the same ports, to take them over without a gap.
@@ -58,11 +58,11 @@ pub struct Config {
     pub tls: ClientTls,
     pub upstream_tls: UpstreamTls,
     pub tcp: Tcp,
-    pub control: Control,
-    pub admin: Admin,
+    pub control: ControlConfig,
+    pub admin: AdminConfig,
     pub limits: Limits,
     pub shadow: Shadow,
-    pub cache: Cache,
+    pub cache: CacheConfig,
     pub gates: Gates,
 }
 
@@ -87,14 +87,14 @@ impl Permissions {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Control {
+pub struct ControlConfig {
     pub url: Option<String>,
 }
 
 /// Where operators' programs ask: metrics, and whether this proxy lives and is ready.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Admin {
+pub struct AdminConfig {
     /// `host:port`. Nothing listens where it is not given.
     pub listen: Option<String>,
 }
@@ -143,7 +143,7 @@ impl Default for Gates {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Cache {
+pub struct CacheConfig {
     /// Unnamed statements of one session that are kept prepared on the server; 0, the default, keeps
     /// none: see docs/running.md for what it gains and what it cannot notice. A hundred are enough for the hot texts of a
     /// connection; each takes some ten kilobytes of the server's memory.
@@ -154,20 +154,20 @@ pub struct Cache {
     pub executions: u32,
 }
 
-impl Default for Cache {
-    fn default() -> Cache {
+impl Default for CacheConfig {
+    fn default() -> CacheConfig {
         let CacheLimits {
             statements,
             executions,
         } = CacheLimits::default();
-        Cache {
+        CacheConfig {
             statements,
             executions,
         }
     }
 }
 
-impl Cache {
+impl CacheConfig {
     /// What a session has to know.
     #[must_use]
     pub fn limits(&self) -> CacheLimits {
@@ -218,7 +218,7 @@ impl Config {
             config.listen = Listen(listen.clone());
         }
         if let Some(upstream) = &flags.upstream {
-            config.upstream = Upstream(upstream.clone());
+            config.upstream = UpstreamAddresses(upstream.clone());
         }
         if let Some(rules) = &flags.rules {
             config.rules = Some(rules.clone());

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
-use crate::session::{Notice, Report};
+use crate::session::{Notice, SessionReport};
 use reason::Reason;
 
 /// One worker's copy, on cache lines of its own.
@@ -86,7 +86,7 @@ impl Counters {
     }
 
     /// Adds what a session of this worker reported, its shadow reads excepted.
-    pub fn add(&self, worker: usize, report: &Report) {
+    pub fn add(&self, worker: usize, report: &SessionReport) {
         let shard = &self.shards[worker % self.shards.len()];
         for (counter, by) in [
             (&shard.passed, report.passed),
@@ -184,15 +184,15 @@ mod tests {
     use super::*;
     use crate::session::Events;
 
-    fn report(passed: u32, notices: &[(&str, &str)]) -> Report {
+    fn report(passed: u32, notices: &[(&str, &str)]) -> SessionReport {
         let mut events = Events::default();
         for (migration, proof) in notices {
             events.fallbacks.add(migration.as_bytes(), proof.as_bytes());
         }
-        Report {
+        SessionReport {
             passed,
             events: Some(Box::new(events)),
-            ..Report::default()
+            ..SessionReport::default()
         }
     }
 

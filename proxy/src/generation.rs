@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::latency::{self, Latencies};
 use crate::session::origin::Origins;
-use crate::session::{Pin, Reader};
+use crate::session::{Pin, SessionRules};
 
 /// Why migrations may not go into force, by their names; an empty name: a reason that is none of one.
 pub type Reasons = BTreeMap<String, String>;
@@ -102,7 +102,7 @@ impl Generation {
     }
 }
 
-impl Reader for Generation {
+impl SessionRules for Generation {
     fn number(&self) -> u64 {
         self.number
     }
@@ -401,7 +401,7 @@ pub struct SessionPin {
 }
 
 impl Pin for SessionPin {
-    type Reader = Generation;
+    type Rules = Generation;
 
     #[inline]
     fn newest(&self) -> u64 {

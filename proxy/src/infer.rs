@@ -13,17 +13,17 @@ use crate::control::{ControlError, catalog, connect};
 const SAMPLED_ROWS: u32 = 100_000;
 
 #[derive(Clone, Debug, Default)]
-struct Table {
+struct DraftTable {
     schema: String,
     name: String,
-    columns: Vec<Column>,
+    columns: Vec<DraftColumn>,
     constraints: Vec<Constraint>,
     /// Unique indexes, as lists of column names.
     unique: Vec<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Column {
+struct DraftColumn {
     column: catalog::Column,
     /// Of an enum, in its order.
     labels: Vec<String>,
@@ -35,7 +35,7 @@ struct Column {
     domain: Option<(String, Vec<String>)>,
 }
 
-impl std::ops::Deref for Column {
+impl std::ops::Deref for DraftColumn {
     type Target = catalog::Column;
 
     fn deref(&self) -> &catalog::Column {
@@ -76,7 +76,7 @@ pub async fn run(url: &str, legacy: &str, unified: &str) -> Result<String, Infer
     Ok(draft::draft(&legacy, &unified))
 }
 
-async fn table(client: &Client, named: &str) -> Result<Table, InferError> {
+async fn table(client: &Client, named: &str) -> Result<DraftTable, InferError> {
     let rows = client
         .query(
             "SELECT n.nspname::text, c.relname::text, c.oid FROM pg_class c \
@@ -95,7 +95,7 @@ async fn table(client: &Client, named: &str) -> Result<Table, InferError> {
         .batch_execute("SET search_path = ''")
         .await
         .map_err(ControlError::sql("SET"))?;
-    let mut found = Table {
+    let mut found = DraftTable {
         schema: row.get(0),
         name: row.get(1),
         columns: Vec::new(),
@@ -110,7 +110,7 @@ async fn table(client: &Client, named: &str) -> Result<Table, InferError> {
     Ok(found)
 }
 
-async fn columns(client: &Client, oid: u32, table: &str) -> Result<Vec<Column>, ControlError> {
+async fn columns(client: &Client, oid: u32, table: &str) -> Result<Vec<DraftColumn>, ControlError> {
     let more = client
         .query(
             "SELECT ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = a.atttypid \
@@ -129,7 +129,7 @@ async fn columns(client: &Client, oid: u32, table: &str) -> Result<Vec<Column>, 
     let mut all = Vec::new();
     for (column, more) in columns.into_iter().zip(&more) {
         let set_by = catalog::set_by(client, table, &column.name).await?;
-        all.push(Column {
+        all.push(DraftColumn {
             column,
             labels: more.get(0),
             used: Vec::new(),

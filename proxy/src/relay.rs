@@ -19,8 +19,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::Notify;
 
 use crate::held::{Budget, Holding, OutOfTurn};
-use crate::session::lane::{Lane, Side};
-use crate::session::{Backend, Frontend, Pin, Report, Session, Violation};
+use crate::session::lane::{FrameSide, Lane};
+use crate::session::{Backend, Frontend, Pin, Session, SessionReport, Violation};
 use crate::stream::Stream;
 
 /// One read's worth. A short read tells tokio that the socket is empty, which saves the read that
@@ -193,7 +193,7 @@ impl<P: Pin> Relay<P> {
     pub async fn establish(
         &mut self,
         stop: &Stop,
-        reported: impl FnMut(Report),
+        reported: impl FnMut(SessionReport),
     ) -> Result<(), Ending> {
         match self.drive(stop, reported, Session::is_established).await {
             Some(ending) => Err(ending),
@@ -202,7 +202,7 @@ impl<P: Pin> Relay<P> {
     }
 
     /// Runs until one side ends, or the proxy stops and the session is between transactions.
-    pub async fn run(&mut self, stop: &Stop, reported: impl FnMut(Report)) -> Ending {
+    pub async fn run(&mut self, stop: &Stop, reported: impl FnMut(SessionReport)) -> Ending {
         let ending = self.drive(stop, reported, |_| false).await;
         ending.unwrap_or(Ending::Stopped)
     }
@@ -211,7 +211,7 @@ impl<P: Pin> Relay<P> {
     async fn drive(
         &mut self,
         stop: &Stop,
-        mut reported: impl FnMut(Report),
+        mut reported: impl FnMut(SessionReport),
         enough: impl Fn(&Session<P>) -> bool,
     ) -> Option<Ending> {
         let mut woken = pin!(stop.woken.notified());
@@ -357,7 +357,7 @@ impl Pipe {
     /// Moves one chunk, or what is left of one. True when it is worth trying again at once.
     fn step(
         &mut self,
-        side: &mut impl Side,
+        side: &mut impl FrameSide,
         from: &mut Stream,
         to: &mut Stream,
         scratch: &mut [u8],
@@ -421,7 +421,7 @@ impl Pipe {
     /// Hands a chunk to the session and writes what comes of it.
     fn take(
         &mut self,
-        side: &mut impl Side,
+        side: &mut impl FrameSide,
         chunk: &[u8],
         to: &mut Stream,
         cx: &mut Context<'_>,

@@ -13,12 +13,12 @@ use tokio_postgres::Client;
 use crate::backfill::chunk::{Chunks, RowFailure};
 use crate::backfill::conflict::Attempts;
 use crate::backfill::must_have_been_complete;
-use crate::backfill::state::Direction;
+use crate::backfill::state::CopyDirection;
 use crate::control::{
     ControlError, alone, connect, events, ledger, named, phase_file, schema, snapshot,
 };
-use crate::verify::report::Report;
-use crate::verify::{Options, compare, record};
+use crate::verify::report::VerifyReport;
+use crate::verify::{VerifyOptions, compare, record};
 
 /// Keys repaired before both sides are compared again: their list is held in memory.
 const KEYS_MAX: u32 = 10_000;
@@ -30,7 +30,7 @@ pub async fn run(
     name: &str,
     samples_max: u32,
     tell: &mut (dyn FnMut(&str) + Send),
-) -> Result<(u64, Report), ControlError> {
+) -> Result<(u64, VerifyReport), ControlError> {
     let migration = named::find(rules, name)?;
     let direction = direction(name, phase_file::read(&migration.file)?)?;
     let mut client = connect(url, "repair").await?;
@@ -47,9 +47,9 @@ pub async fn run(
             url,
             &mut client,
             migration,
-            &Options {
+            &VerifyOptions {
                 samples_max,
-                ..Options::default()
+                ..VerifyOptions::default()
             },
         )
         .await?;
@@ -71,10 +71,12 @@ pub async fn run(
     Ok((repaired, report))
 }
 
-fn direction(name: &str, phase: Phase) -> Result<Direction, ControlError> {
+fn direction(name: &str, phase: Phase) -> Result<CopyDirection, ControlError> {
     match phase {
-        Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => Ok(Direction::LegacyToUnified),
-        Phase::UnifiedRead => Ok(Direction::UnifiedToLegacy),
+        Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {
+            Ok(CopyDirection::LegacyToUnified)
+        }
+        Phase::UnifiedRead => Ok(CopyDirection::UnifiedToLegacy),
         Phase::LegacyOnly | Phase::UnifiedOnly | Phase::Retired => {
             Err(ControlError::Refused(format!(
                 "{name} is in {phase}, where one side is left behind: a repair would not last. It \
@@ -87,7 +89,7 @@ fn direction(name: &str, phase: Phase) -> Result<Direction, ControlError> {
 async fn round(
     client: &mut Client,
     migration: &Migration,
-    direction: Direction,
+    direction: CopyDirection,
 ) -> Result<u64, ControlError> {
     let mut repaired = 0;
     for lens in &migration.tables {
@@ -122,21 +124,21 @@ async fn one(
     client: &mut Client,
     chunks: &Chunks<'_>,
     lens: &Lens,
-    what: (Direction, Disagreement),
+    what: (CopyDirection, Disagreement),
     key: &Value,
 ) -> Result<(), ControlError> {
     let mut attempts = Attempts::few();
     loop {
         let done = match what {
-            (Direction::LegacyToUnified, Disagreement::Extra) => {
+            (CopyDirection::LegacyToUnified, Disagreement::Extra) => {
                 remove(client, lens, &lens.remove_ghosts(), key).await
             }
-            (Direction::UnifiedToLegacy, Disagreement::Missing) => {
+            (CopyDirection::UnifiedToLegacy, Disagreement::Missing) => {
                 remove(client, lens, &lens.remove_stale_legacy_of(), key).await
             }
             (_, Disagreement::Different) => touch(client, chunks, lens, key).await,
-            (Direction::LegacyToUnified, Disagreement::Missing)
-            | (Direction::UnifiedToLegacy, Disagreement::Extra) => {
+            (CopyDirection::LegacyToUnified, Disagreement::Missing)
+            | (CopyDirection::UnifiedToLegacy, Disagreement::Extra) => {
                 chunks.copy_one(client, key).await.map(drop)
             }
         };

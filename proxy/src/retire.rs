@@ -16,12 +16,12 @@ use tokio_postgres::Client;
 use crate::control::{
     ControlError, alone, connect, drain, events, named, phase_file, schema, shown,
 };
-use crate::verify::{self, report::Report};
+use crate::verify::{self, report::VerifyReport};
 pub use aside::{Aside, read};
 pub use evidence::Evidence;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct RetireOptions {
     /// Give the tables back their names and rights.
     pub undo: bool,
     /// Show what would be done.
@@ -34,7 +34,7 @@ pub struct Options {
 
 /// How far a migration's retirement is.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum RetireOutcome {
     /// Nothing was done; these would be.
     WouldRun(Vec<String>),
     /// The tables are on probation from now on.
@@ -42,23 +42,23 @@ pub enum Outcome {
     /// They have their names and rights back.
     Back(Vec<Aside>),
     /// They were looked at.
-    Judged(Judged),
+    Judged(DropEvidence),
     /// The operator has dropped them.
     Gone,
 }
 
 /// The evidence for a drop.
 #[derive(Debug, Serialize)]
-pub struct Judged {
+pub struct DropEvidence {
     pub tables: Vec<Evidence>,
     /// What legacy has that unified lacks, or has otherwise by now. Not a gate: an application
     /// deletes and changes rows, and only the operator knows which.
-    pub last_verify: Report,
+    pub last_verify: VerifyReport,
     /// What drops them, once the evidence is enough.
     pub drop: Vec<String>,
 }
 
-impl Judged {
+impl DropEvidence {
     /// Whether nothing speaks against the drop.
     #[must_use]
     pub fn is_enough(&self) -> bool {
@@ -71,8 +71,8 @@ pub async fn run(
     url: &str,
     rules: &RuleSet,
     name: &str,
-    options: &Options,
-) -> Result<Outcome, ControlError> {
+    options: &RetireOptions,
+) -> Result<RetireOutcome, ControlError> {
     let migration = named::find(rules, name)?;
     let mut client = connect(url, "retire").await?;
     schema::must_be_prepared(&client).await?;
@@ -109,7 +109,7 @@ pub async fn run(
         }
     }
     if there.is_empty() {
-        return Ok(Outcome::Gone);
+        return Ok(RetireOutcome::Gone);
     }
     judge(url, &mut client, migration, there, options).await
 }
@@ -118,8 +118,8 @@ async fn back(
     client: &mut Client,
     name: &str,
     asides: Vec<Aside>,
-    options: &Options,
-) -> Result<Outcome, ControlError> {
+    options: &RetireOptions,
+) -> Result<RetireOutcome, ControlError> {
     if asides.is_empty() {
         return Err(ControlError::Refused(format!(
             "no table of {name} is on probation: there is nothing to undo"
@@ -127,19 +127,19 @@ async fn back(
     }
     if options.dry_run {
         let statements = asides.iter().flat_map(Aside::undo).collect();
-        return Ok(Outcome::WouldRun(statements));
+        return Ok(RetireOutcome::WouldRun(statements));
     }
     aside::undo(client, name, &asides).await?;
     let tables: Vec<&String> = asides.iter().map(|aside| &aside.legacy_table).collect();
     events::note(client, name, "retire --undo", &json!({ "tables": tables })).await?;
-    Ok(Outcome::Back(asides))
+    Ok(RetireOutcome::Back(asides))
 }
 
 async fn put_aside(
     client: &mut Client,
     migration: &Migration,
-    options: &Options,
-) -> Result<Outcome, ControlError> {
+    options: &RetireOptions,
+) -> Result<RetireOutcome, ControlError> {
     let mut asides = Vec::new();
     for lens in migration.left_behind() {
         if schema::table_exists(client, &lens.legacy.sql()).await? {
@@ -147,11 +147,11 @@ async fn put_aside(
         }
     }
     if asides.is_empty() {
-        return Ok(Outcome::Gone);
+        return Ok(RetireOutcome::Gone);
     }
     if options.dry_run {
         let statements = asides.iter().flat_map(Aside::apply).collect();
-        return Ok(Outcome::WouldRun(statements));
+        return Ok(RetireOutcome::WouldRun(statements));
     }
     must_be_drained(client, migration).await?;
     aside::apply(client, &migration.name, &asides).await?;
@@ -169,7 +169,7 @@ async fn put_aside(
     for aside in &asides {
         evidence::begin(client, &migration.name, aside).await?;
     }
-    Ok(Outcome::PutAside(asides))
+    Ok(RetireOutcome::PutAside(asides))
 }
 
 /// A proxy that still serves `unified_only` would fail at its next step back only, but one that is
@@ -187,8 +187,8 @@ async fn judge(
     client: &mut Client,
     migration: &Migration,
     asides: Vec<Aside>,
-    options: &Options,
-) -> Result<Outcome, ControlError> {
+    options: &RetireOptions,
+) -> Result<RetireOutcome, ControlError> {
     let mut tables = Vec::new();
     let mut lenses: Vec<Lens> = Vec::new();
     for aside in &asides {
@@ -205,17 +205,17 @@ async fn judge(
     }
     let mut aside_now = migration.clone();
     aside_now.tables = lenses;
-    let look = verify::Options {
+    let look = verify::VerifyOptions {
         samples_max: options.samples_max,
         record: false,
-        ..verify::Options::default()
+        ..verify::VerifyOptions::default()
     };
     let last_verify = verify::compare(url, client, &aside_now, &look).await?;
     for aside in &asides {
         // What this very look has scanned.
         evidence::count_anew(client, &migration.name, aside).await?;
     }
-    let mut judged = Judged {
+    let mut judged = DropEvidence {
         tables,
         last_verify,
         drop: Vec::new(),
@@ -231,7 +231,7 @@ async fn judge(
         });
         events::note(client, &migration.name, "retire", &details).await?;
     }
-    Ok(Outcome::Judged(judged))
+    Ok(RetireOutcome::Judged(judged))
 }
 
 /// What removes the columns that have moved within their tables.

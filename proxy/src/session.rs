@@ -37,13 +37,13 @@ use cache::Cache;
 use deferred::Deferred;
 use expect::Expect;
 use path::known::{Encoding, Path};
-use sampling::Sample;
+use sampling::Sampling;
 use statements::{Portals, Statements};
 
 pub use cache::CacheLimits;
 pub use client_side::Frontend;
-pub use pin::{Pin, Reader};
-pub use report::{Counted, Events, Notice, Report, ShadowCandidate, Violation};
+pub use pin::{Pin, SessionRules};
+pub use report::{Events, Notice, NoticeCounts, SessionReport, ShadowCandidate, Violation};
 pub use server_side::Backend;
 
 /// Bounds on what one client can make the session keep.
@@ -58,7 +58,7 @@ pub struct SessionLimits {
 
 /// What the session is born with.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct SessionSettings {
     pub limits: SessionLimits,
     pub search_path: SearchPath,
     /// SCRAM-SHA-256-PLUS binds a login to the TLS connection that the server sees. The client has
@@ -81,8 +81,8 @@ const QUEUE_KEPT_ENTRIES: usize = 64;
 #[derive(Debug)]
 pub struct Session<P: Pin> {
     pin: P,
-    generation: Arc<P::Reader>,
-    settings: Settings,
+    generation: Arc<P::Rules>,
+    settings: SessionSettings,
     path: Path,
     /// The generation that the session began with.
     born: u64,
@@ -97,7 +97,7 @@ pub struct Session<P: Pin> {
     statements: Statements,
     portals: Portals,
     cache: Cache,
-    login: Login,
+    login: LoginState,
     /// The last ReadyForQuery's transaction status.
     status: u8,
     turn: Turn,
@@ -110,14 +110,14 @@ pub struct Session<P: Pin> {
     ending: bool,
     /// Shadow reads that succeeded inside a transaction that is still to be seen ended.
     shadows: Vec<ShadowCandidate>,
-    sample: Sample,
+    sample: Sampling,
     /// What happened since it was last taken, if anything did.
-    report: Option<Report>,
+    report: Option<SessionReport>,
 }
 
 /// How far the client has come with the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Login {
+enum LoginState {
     /// It has yet to prove who it is.
     Proving,
     /// The server has accepted who it says it is.
@@ -150,7 +150,7 @@ enum ServerReads {
 
 impl<P: Pin> Session<P> {
     #[must_use]
-    pub fn new(pin: P, generation: Arc<P::Reader>, settings: Settings) -> Session<P> {
+    pub fn new(pin: P, generation: Arc<P::Rules>, settings: SessionSettings) -> Session<P> {
         let mut expects = VecDeque::new();
         expects.push_back(Expect::Startup);
         Session {
@@ -168,7 +168,7 @@ impl<P: Pin> Session<P> {
             statements: Statements::default(),
             portals: Portals::default(),
             cache: Cache::new(settings.limits.cache, settings.seed),
-            login: Login::Proving,
+            login: LoginState::Proving,
             status: b'I',
             turn: Turn::Free,
             reads: ServerReads::Messages,
@@ -176,7 +176,7 @@ impl<P: Pin> Session<P> {
             syncs_in_copy: 0,
             ending: false,
             shadows: Vec::new(),
-            sample: Sample::new(settings.seed),
+            sample: Sampling::new(settings.seed),
             report: None,
         }
     }
@@ -203,7 +203,7 @@ impl<P: Pin> Session<P> {
     /// At least one transaction, or a statement outside of one, has come to its end.
     #[must_use]
     pub fn has_served(&self) -> bool {
-        self.login == Login::Served
+        self.login == LoginState::Served
     }
 
     /// The end of the connection was announced by one of the two sides.
@@ -213,11 +213,11 @@ impl<P: Pin> Session<P> {
     }
 
     /// What happened since the last call, if anything did.
-    pub fn take_report(&mut self) -> Option<Report> {
+    pub fn take_report(&mut self) -> Option<SessionReport> {
         self.report.take()
     }
 
-    fn report(&mut self) -> &mut Report {
+    fn report(&mut self) -> &mut SessionReport {
         self.report.get_or_insert_default()
     }
 

@@ -14,7 +14,7 @@ use crate::generation::{Generations, Reasons};
 use crate::held::Budget;
 use crate::relay::Stop;
 use crate::served::Served;
-use crate::session::{Report, ShadowCandidate};
+use crate::session::{SessionReport, ShadowCandidate};
 use crate::tls::client::Acceptor;
 use crate::upstream::Upstream;
 
@@ -38,7 +38,7 @@ pub struct Shared {
     /// Where reads to be compared go, once somebody takes them.
     pub shadow: OnceLock<mpsc::Sender<ShadowRead>>,
     /// The texts behind the newest generation.
-    pub(crate) loaded: Mutex<Loaded>,
+    pub(crate) loaded: Mutex<LoadedRules>,
     /// Why what the directory says is not in force.
     pub(crate) refused: Mutex<Reasons>,
     pub(crate) stop: Stop,
@@ -53,14 +53,14 @@ pub struct Shared {
 
 /// Rule files as they were read, and what tells them from others.
 #[derive(Debug)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadedRules {
     pub files: Vec<SourceFile>,
     hash: String,
 }
 
-impl Loaded {
+impl LoadedRules {
     /// Hashed once: who reports what is served does so each second.
-    pub fn of(files: Vec<SourceFile>) -> Loaded {
+    pub fn of(files: Vec<SourceFile>) -> LoadedRules {
         use std::hash::{DefaultHasher, Hash, Hasher};
 
         let mut hasher = DefaultHasher::new();
@@ -68,7 +68,7 @@ impl Loaded {
             file.text.hash(&mut hasher);
         }
         let hash = format!("{:016x}", hasher.finish());
-        Loaded { files, hash }
+        LoadedRules { files, hash }
     }
 }
 
@@ -98,7 +98,7 @@ impl Shared {
             served,
             counters: Counters::new(workers),
             shadow: OnceLock::new(),
-            loaded: Mutex::new(Loaded::of(files)),
+            loaded: Mutex::new(LoadedRules::of(files)),
             refused: Mutex::default(),
             stop: Stop::default(),
         }
@@ -128,7 +128,7 @@ impl Shared {
     }
 
     /// Takes in what a session of a worker reported, whose client logged in as this role.
-    pub(crate) fn take(&self, worker: usize, role: &Arc<str>, report: Report) {
+    pub(crate) fn take(&self, worker: usize, role: &Arc<str>, report: SessionReport) {
         self.counters.add(worker, &report);
         let Some(events) = report.events else {
             return;

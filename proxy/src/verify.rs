@@ -20,10 +20,10 @@ use crate::control::{
     ControlError, around, catalog, connect, events, flush_counters, named, schema, snapshot,
 };
 use digest::digest;
-use report::{ColumnCount, ColumnTotals, Report, Sample, TableReport};
+use report::{ColumnCount, ColumnTotals, SampleRow, TableReport, VerifyReport};
 
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct VerifyOptions {
     /// Rows shown of each kind.
     pub samples_max: u32,
     /// Server processes at work on each side.
@@ -34,9 +34,9 @@ pub struct Options {
     pub statement_timeout: Option<Duration>,
 }
 
-impl Default for Options {
+impl Default for VerifyOptions {
     fn default() -> Self {
-        Options {
+        VerifyOptions {
             samples_max: 0,
             workers: 1,
             record: true,
@@ -50,8 +50,8 @@ pub async fn run(
     url: &str,
     rules: &RuleSet,
     name: &str,
-    options: &Options,
-) -> Result<Report, ControlError> {
+    options: &VerifyOptions,
+) -> Result<VerifyReport, ControlError> {
     let migration = named::find(rules, name)?;
     let mut client = connect(url, "verify").await?;
     if options.record {
@@ -69,8 +69,8 @@ pub(crate) async fn compare(
     url: &str,
     client: &mut Client,
     migration: &Migration,
-    options: &Options,
-) -> Result<Report, ControlError> {
+    options: &VerifyOptions,
+) -> Result<VerifyReport, ControlError> {
     let sql = || ControlError::sql("comparison of both sides");
     // Both sides in one snapshot: a dual write is there on both or on none.
     let mut other = connect(url, "verify").await?;
@@ -87,7 +87,7 @@ pub(crate) async fn compare(
         .batch_execute(&format!("SET TRANSACTION SNAPSHOT '{snapshot}'"))
         .await
         .map_err(sql())?;
-    let mut report = Report::of(&migration.name, row.get(0));
+    let mut report = VerifyReport::of(&migration.name, row.get(0));
     for lens in &migration.tables {
         report.push(table(&transaction, &beside, lens, options.samples_max).await?);
     }
@@ -113,7 +113,7 @@ pub(crate) async fn compare(
 
 async fn begin<'c>(
     client: &'c mut Client,
-    options: &Options,
+    options: &VerifyOptions,
 ) -> Result<Transaction<'c>, ControlError> {
     let doing = "begin of the comparison";
     let transaction = snapshot(client, doing).await?;
@@ -214,7 +214,7 @@ async fn samples(
     kind: Disagreement,
     groups: &[i64],
     samples_max: u32,
-) -> Result<Vec<Sample>, ControlError> {
+) -> Result<Vec<SampleRow>, ControlError> {
     let rows = transaction
         .query(
             &lens.sample_disagreements(kind),
@@ -224,7 +224,7 @@ async fn samples(
         .map_err(ControlError::sql("samples of what differs"))?;
     Ok(rows
         .iter()
-        .map(|row| Sample {
+        .map(|row| SampleRow {
             kind: kind.name(),
             key: row.get(0),
             columns: row.get(1),

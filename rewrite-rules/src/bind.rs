@@ -28,14 +28,14 @@ mod tables;
 mod tests;
 mod walk;
 
-pub(crate) use bound::{Bound, Id, Kind, Referent};
-pub(crate) use commands::Use;
+pub(crate) use bound::{Bound, Id, ItemKind, Referent};
+pub(crate) use commands::CommandUse;
 pub use named::NamedColumns;
-pub(crate) use tables::{Place, TableRef, keeps_queries};
+pub(crate) use tables::{NamedIn, TableRef, keeps_queries};
 
 use crate::rule_set::RuleSet;
 use crate::statement::SearchPath;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 impl<'t> Bound<'t> {
     pub fn of(set: &'t RuleSet, path: SearchPath, statement: &'t Tree) -> Bound<'t> {

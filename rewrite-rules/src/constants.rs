@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
-use crate::text::lexer::{Kind, Lexeme, Lexer, Strings};
-use crate::tokens::Constant;
+use crate::text::lexer::{Lexeme, LexemeKind, Lexer, Strings};
+use crate::text::tokens::ConstantKind;
 
 /// A text with more of them is a bulk load, which comes in as many forms as it has rows.
 const CONSTANTS_MAX: usize = 256;
@@ -22,7 +22,7 @@ pub(crate) const HOLE: char = '\u{1}';
 /// A text's constants, in their order.
 #[derive(Debug)]
 pub(crate) struct Constants {
-    pub places: Vec<(Range<usize>, Constant)>,
+    pub places: Vec<(Range<usize>, ConstantKind)>,
 }
 
 impl Constants {
@@ -36,15 +36,15 @@ impl Constants {
         for lexeme in Lexer::new(text, Strings::Standard) {
             let Lexeme { start, end, kind } = lexeme.ok()?;
             let said = &text[start..end];
-            let escapes = said.contains('\\') && kind != Kind::Comment;
-            if escapes || kind == Kind::DollarString || said == "$" {
+            let escapes = said.contains('\\') && kind != LexemeKind::Comment;
+            if escapes || kind == LexemeKind::DollarString || said == "$" {
                 return None;
             }
             let before = start.checked_sub(1).map(|at| text.as_bytes()[at]);
             let constant = match kind {
                 // What looks like comments is read to see whether it costs too much.
-                Kind::String if !said.contains("/*") => Some(Constant::String),
-                Kind::Number => Constant::of(said),
+                LexemeKind::String if !said.contains("/*") => Some(ConstantKind::String),
+                LexemeKind::Number => ConstantKind::of(said),
                 _ => None,
             };
             let constant = constant.filter(|_| !before.is_some_and(is_of_name));
@@ -63,10 +63,10 @@ impl Constants {
             form.push_str(&text[at..range.start]);
             form.push(HOLE);
             form.push(match class {
-                Constant::String => 's',
-                Constant::Int4 => 'i',
-                Constant::Int8 => 'b',
-                Constant::Numeric => 'n',
+                ConstantKind::String => 's',
+                ConstantKind::Int4 => 'i',
+                ConstantKind::Int8 => 'b',
+                ConstantKind::Numeric => 'n',
             });
             at = range.end;
         }

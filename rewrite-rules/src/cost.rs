@@ -6,7 +6,7 @@
 //! list in its own WITH takes the product of both. All else grows with the text, by as much as
 //! [`Token::weight`] says, or is nested, which the parser itself bounds (some 5,000 deep).
 
-use crate::tokens::{Token, Tokens};
+use crate::text::tokens::{Token, Tokens};
 
 /// A text that weighs more is not parsed. A unit stands for up to 0.9 kB at the tree's making, so this is
 /// half a GB at most, and for ordinary texts a fifth of it. It lets pass 5,000 rows of 30 values, a list of
@@ -94,7 +94,7 @@ fn ends_source(tokens: Tokens<'_>, at: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokens;
+    use crate::text::tokens;
 
     fn weight_of(text: &str) -> u64 {
         weight(text, &tokens::scan(text).expect("it is scanned"))

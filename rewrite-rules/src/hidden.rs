@@ -12,8 +12,8 @@
 
 use aho_corasick::AhoCorasick;
 
-use crate::meaning::{is_any, skip_blanks, word_at};
-use crate::text::lexer::continued;
+use crate::meaning::{is_any, word_at};
+use crate::text::lexer::{continued, skip_blanks};
 use crate::text_functions;
 
 /// What finds such texts.
@@ -63,7 +63,7 @@ fn has_body(text: &[u8]) -> bool {
                 .iter()
                 .any(|made| has(statement, made))
         };
-        // A comment is left that holds another.
+        // One without an end is left, which may hold the semicolon.
         is_any(word, &["do"])
             || statement.starts_with(b"/*")
             || is_any(word, &["create"]) && makes()

@@ -12,6 +12,8 @@
 //! SET …, DISCARD ALL, CREATE …, DO …  →  Disturbs
 //! ```
 
+use crate::text::lexer::{LexemeKind, Lexer, Strings, goes_on, skip_blanks};
+
 /// What a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -168,61 +170,47 @@ fn selects_into(statement: &[u8]) -> bool {
 
 /// Looks through the one statement for what must not be kept.
 fn examine(text: &[u8]) -> Class {
-    // Escapes could spell anything, and a dollar quote hides where strings end.
-    let dollar_quotes = text
-        .windows(2)
-        .any(|pair| pair[0] == b'$' && !pair[1].is_ascii_digit());
-    if text.contains(&b'\\') || dollar_quotes {
+    // Escapes could spell anything. Without a backslash every string ends where it does under either setting.
+    if text.contains(&b'\\') {
         return Class::Unfit;
     }
     let mut star = false;
     let mut parameters = false;
-    let mut rest = text;
-    // The last thing that was no blank.
-    let mut previous = b' ';
-    loop {
-        let blanks = rest.len() - skip_blanks(rest).len();
-        rest = &rest[blanks..];
-        let Some(&byte) = rest.first() else {
-            return if parameters {
-                Class::Fit { star }
-            } else {
-                Class::Unfit
-            };
+    let mut behind_string = false;
+    let mut behind_open = false;
+    for lexeme in Lexer::of_bytes(text, Strings::Standard) {
+        let Ok(lexeme) = lexeme else {
+            return Class::Unfit;
         };
-        let taken = match byte {
-            // Two literals with a line's end between them are one: 'to' 'day'.
-            b'\'' if previous == b'\'' && blanks > 0 => return Class::Unfit,
-            b'\'' | b'"' => {
-                let Some(length) = rest[1..].iter().position(|b| *b == byte) else {
-                    return Class::Unfit;
-                };
-                let inside = &rest[1..=length];
-                if byte == b'\'' && words(inside).any(|word| is_any(word, &MOMENTS)) {
+        let said = &text[lexeme.start..lexeme.end];
+        match lexeme.kind {
+            LexemeKind::Comment => continue,
+            LexemeKind::DollarString => return Class::Unfit,
+            LexemeKind::String | LexemeKind::PrefixedString => {
+                let string = &said[usize::from(said[0] != b'\'')..];
+                // Two literals with a line's end between them are one: 'to' 'day'.
+                let in_parts = behind_string || goes_on(string);
+                if in_parts || words(string).any(|word| is_any(word, &MOMENTS)) {
                     return Class::Unfit;
                 }
-                length + 2
             }
-            b'*' => {
-                star |= previous != b'(';
-                1
-            }
-            // Nothing but a parameter begins with it here.
-            b'$' => {
-                parameters = true;
-                1
-            }
-            _ if byte.is_ascii_alphabetic() || byte == b'_' => {
-                let word = first_word(rest);
-                if is_any(word, &UNWATCHED) {
+            LexemeKind::Word | LexemeKind::Quoted => {
+                let name = said.strip_prefix(b"\"").unwrap_or(said);
+                if is_any(name.strip_suffix(b"\"").unwrap_or(name), &UNWATCHED) {
                     return Class::Unfit;
                 }
-                word.len()
             }
-            _ => 1,
-        };
-        previous = byte;
-        rest = &rest[taken..];
+            LexemeKind::Symbol => star |= said == b"*" && !behind_open,
+            LexemeKind::Parameter => parameters = true,
+            LexemeKind::Number => {}
+        }
+        behind_string = said.ends_with(b"'");
+        behind_open = said == b"(";
+    }
+    if parameters {
+        Class::Fit { star }
+    } else {
+        Class::Unfit
     }
 }
 
@@ -235,47 +223,6 @@ fn skip_to_word(mut text: &[u8]) -> &[u8] {
             None => return text,
         }
     }
-}
-
-/// What follows blanks and comments.
-fn skip_blanks(mut text: &[u8]) -> &[u8] {
-    loop {
-        text = text.trim_ascii_start();
-        if text.first() == Some(&b'\x0b') {
-            text = &text[1..];
-        } else if text.starts_with(b"--") {
-            let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-            text = &text[end.unwrap_or(text.len())..];
-        } else if text.starts_with(b"/*") {
-            text = &text[comment_bytes(text)..];
-        } else {
-            return text;
-        }
-    }
-}
-
-/// Comments nest.
-fn comment_bytes(text: &[u8]) -> usize {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while at < text.len() {
-        let step = match text.get(at..at + 2) {
-            Some(b"/*") => {
-                depth += 1;
-                2
-            }
-            Some(b"*/") => {
-                depth -= 1;
-                2
-            }
-            _ => 1,
-        };
-        at += step;
-        if depth == 0 {
-            break;
-        }
-    }
-    at
 }
 
 /// The letters, digits and underscores at the beginning.
@@ -361,6 +308,8 @@ mod tests {
                 "SELECT $1, \"it's\", 'now'::timestamptz",
                 "SELECT $1, 1 -- it's\n, 'now'::timestamptz",
                 "SELECT $1, 'text'::regtype",
+                "SELECT $1, 'text'::pg_catalog.\"regtype\"",
+                "SELECT $1, a$b$'now'::timestamptz /* $b$ */",
                 "SELECT $1, 'never closed",
             ],
         );

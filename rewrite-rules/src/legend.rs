@@ -33,7 +33,7 @@
 //! | `cf_w1`, … | the row that a function in FROM is given |
 //! | `cf_q1`, … | queries that set columns |
 //! | `cf_o1`, `cf_n1`, … | a legacy key before and after |
-//! | `cf_row`, `cf_said` | a written row, whole; as a document |
+//! | `cf_row` | a written row, whole |
 //! | `cf_o`, `cf_n` | images of a row before and after |
 //! | `cf_action`, `cf_number`, `cf_do`, `cf_at`, `cf_set` | of a MERGE: what was done to a row, the number of the source's row, the arm, the order, the columns that are set |
 //! | `cf_was_there` | whether the row was there before an INSERT |
@@ -54,6 +54,7 @@
 //! | `cf_child`, `cf_children`, `cf_with`, `cf_is`, `cf_be`, `cf_hid`, `cf_held`, `cf_fit` | rows that refer to others, as they are and shall be, whether hidden; a value that was made to fit |
 //! | `cf_last`, `cf_now_last`, `cf_no_last` | what `lastval()` says, and shall say again |
 //! | `cf_step`, `cf_rows`, `cf_count`, `cf_locked` | a step of a lens, and how many rows; those that it may delete |
+//! | `cf_row`, `cf_said` | a row, and as the document that said it |
 //! | `cf_command`, `cf_right`, `cf_rights` | the client's command, and the rights that it needs |
 //! | `cf_updated`, `cf_unsure` | how many rows this transaction has updated so far; whether a row could not be looked for |
 //! | `cf_looks`, `cf_others`, `cf_before` | whether what is deferred is looked at behind some work, and which constraints are so by the client's wish; what is looked at before it |

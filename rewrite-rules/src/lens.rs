@@ -45,7 +45,7 @@ pub use digest::{DigestOf, GROUPS};
 pub(crate) use functions::LENS_NAME_BYTES_MAX;
 pub use in_place::TRIGGER;
 pub use lookups::Lookup;
-pub(crate) use model::Columns;
+pub(crate) use model::BesideColumns;
 pub use model::{
     Action, Cast, Check, Constant, Deferral, ForeignKey, Generated, LegacyColumn, Lens, Lossy,
     Part, Query, Referrer, Step, Unique, Visible, WhenHidden, Written,

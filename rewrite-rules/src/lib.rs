@@ -25,14 +25,11 @@ pub mod rule_set;
 mod rule_sql;
 mod search_path;
 mod shapes;
-mod splice;
 pub mod statement;
 pub mod strings;
 mod template;
 mod text;
 mod text_functions;
-mod tokens;
-mod tree;
 
 #[doc(hidden)]
 pub use bind::NamedColumns;

@@ -17,6 +17,7 @@
 mod known;
 
 use crate::bind::functions;
+use crate::text::lexer::skip_blanks;
 use known::{GRAMMAR, HARMLESS, REVERTING};
 
 /// What a text may do to how later ones are read.
@@ -234,28 +235,6 @@ fn is_known(name: &[u8]) -> bool {
     let lower = &*lower;
     let word = std::str::from_utf8(lower).unwrap_or_default();
     GRAMMAR.binary_search(&word).is_ok() || functions::is_calm(word)
-}
-
-/// What follows the blanks and comments at the beginning.
-pub(crate) fn skip_blanks(mut text: &[u8]) -> &[u8] {
-    loop {
-        text = text.trim_ascii_start();
-        if text.starts_with(b"--") {
-            let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-            text = &text[end.unwrap_or(text.len())..];
-        } else if let Some(inside) = text.strip_prefix(b"/*") {
-            // One with another inside is left, and is no statement that is known.
-            let Some(end) = inside.windows(2).position(|pair| pair == b"*/") else {
-                return text;
-            };
-            if inside[..end].windows(2).any(|pair| pair == b"/*") {
-                return text;
-            }
-            text = &inside[end + 2..];
-        } else {
-            return text;
-        }
-    }
 }
 
 fn trim_end(text: &[u8]) -> &[u8] {

@@ -15,28 +15,32 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use crate::lens::TableName;
-use crate::text::{keywords, lexer};
+use crate::text::keywords;
+use crate::text::lexer::{self, Lexeme, LexemeKind, Lexer, Strings, Unended};
 
 /// Strings within strings: each level doubles its quotation marks, so that nobody writes a fifth.
 const DEPTH_MAX: usize = 5;
 /// PostgreSQL cuts longer names off.
 const NAME_BYTES_MAX: usize = 63;
 
-/// Beginnings of comments and of strings without an end that are looked at: each costs a look at all that
-/// is behind it. Those that come later are read over, so that more counts as a name.
+/// Of what begins without an end.
 const UNENDED_MAX: usize = 50;
+const UNENDED: Unended = Unended {
+    others: UNENDED_MAX,
+    quotes: UNENDED_MAX,
+};
 
 /// A name as it may be a table's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Mention {
     pub schema: Option<String>,
     pub name: String,
-    pub written: Written,
+    pub written: Spelling,
 }
 
 /// How a name is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Written {
+pub(crate) enum Spelling {
     /// As a word, which a reserved one cannot be.
     Plain,
     Quoted,
@@ -83,7 +87,7 @@ impl Body {
         };
         if name(&mentions(source, language), table, true) {
             Body::Names
-        } else if language != Language::Other && runs_strings(source, false) {
+        } else if language != Language::Other && runs_strings(source, Strings::Standard) {
             Body::Computes
         } else {
             Body::Neither
@@ -102,10 +106,10 @@ pub(crate) fn name(names: &HashSet<Mention>, table: &TableName, by_itself: bool)
     };
     let schema = Some(&table.schema);
     // A reserved word is no name unless it is quoted, and any is one behind a dot.
-    let with_schema = has(schema, Written::Quoted) || has(schema, Written::Plain);
-    let alone = has(None, Written::Quoted)
-        || has(None, Written::Plain) && !keywords::is_reserved(&table.name);
-    with_schema || by_itself && alone || has(None, Written::String)
+    let with_schema = has(schema, Spelling::Quoted) || has(schema, Spelling::Plain);
+    let alone = has(None, Spelling::Quoted)
+        || has(None, Spelling::Plain) && !keywords::is_reserved(&table.name);
+    with_schema || by_itself && alone || has(None, Spelling::String)
 }
 
 /// Every name in a text, once.
@@ -122,23 +126,34 @@ pub(crate) fn mentions(text: &str, language: Language) -> HashSet<Mention> {
 
 /// What a token says that is a string constant.
 pub(crate) fn constant(token: &str) -> Option<String> {
-    let (content, _) = string(token, false)?;
-    Some(content)
+    let mut lexer = Lexer::of_piece(token, Strings::Standard, UNENDED);
+    let lexeme = lexer.find_map(Result::ok)?;
+    let said = &token[lexeme.start..lexeme.end];
+    match lexeme.kind {
+        LexemeKind::String | LexemeKind::PrefixedString | LexemeKind::DollarString => {
+            let (escape, _) = uescape(token, lexeme);
+            Some(content(said, Strings::Standard, escape))
+        }
+        LexemeKind::Comment
+        | LexemeKind::Word
+        | LexemeKind::Quoted
+        | LexemeKind::Number
+        | LexemeKind::Parameter
+        | LexemeKind::Symbol => None,
+    }
 }
 
 fn lexed(text: &str, strings: bool, found: &mut HashSet<Mention>) {
     // Whether a backslash in a plain string escapes something is a setting of the server's.
-    for escapes in [false, true] {
-        let strings = strings || runs_strings(text, escapes);
-        let depth_left = if strings { DEPTH_MAX } else { 0 };
-        let mut lexer = Lexer {
-            escapes,
-            depth_left,
-            unended_left: UNENDED_MAX,
-            unended_quotes_left: UNENDED_MAX,
+    for setting in [Strings::Standard, Strings::Escapes] {
+        let strings = strings || runs_strings(text, setting);
+        let mut reader = NameReader {
+            strings: setting,
+            depth_left: if strings { DEPTH_MAX } else { 0 },
+            unended: UNENDED,
             found,
         };
-        lexer.read(text);
+        reader.read(text);
         if !text.contains('\\') {
             return;
         }
@@ -146,16 +161,15 @@ fn lexed(text: &str, strings: bool, found: &mut HashSet<Mention>) {
 }
 
 /// Whether a body runs what its strings say.
-fn runs_strings(text: &str, escapes: bool) -> bool {
+fn runs_strings(text: &str, setting: Strings) -> bool {
     let mut words = HashSet::new();
-    let mut lexer = Lexer {
-        escapes,
+    let mut reader = NameReader {
+        strings: setting,
         depth_left: 0,
-        unended_left: UNENDED_MAX,
-        unended_quotes_left: UNENDED_MAX,
+        unended: UNENDED,
         found: &mut words,
     };
-    lexer.read(text);
+    reader.read(text);
     words
         .iter()
         .any(|word| word.name == "execute" || crate::text_functions::runs_text(&word.name))
@@ -169,14 +183,10 @@ fn words(text: &str, found: &mut HashSet<Mention>) {
             found.insert(Mention {
                 schema: None,
                 name,
-                written: Written::Quoted,
+                written: Spelling::Quoted,
             });
         }
     }
-}
-
-fn is_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
 }
 
 fn is_name_start(c: char) -> bool {
@@ -196,84 +206,76 @@ fn cut(mut name: String) -> String {
     name
 }
 
-struct Lexer<'f> {
-    /// Backslashes in plain strings escape.
-    escapes: bool,
+struct NameReader<'f> {
+    /// How plain strings are read.
+    strings: Strings,
     /// How deep strings are read.
     depth_left: usize,
-    unended_left: usize,
-    /// Of strings in quotation marks, for each string that is read anew: in what is SQL, read as the server
-    /// reads it, there are none, and what is none must not leave those behind it unread.
-    unended_quotes_left: usize,
+    /// In what is SQL, read as the server reads it, nothing lacks an end, and what is none must not leave what is
+    /// behind it unread.
+    unended: Unended,
     found: &'f mut HashSet<Mention>,
 }
 
 /// What a name may stand behind.
-enum Before {
+enum StandsBehind {
     Nothing,
     Name(String),
     Dot(String),
 }
 
-impl Lexer<'_> {
+impl NameReader<'_> {
     fn read(&mut self, text: &str) {
-        let mut before = Before::Nothing;
-        let mut rest = text;
-        while let Some(first) = rest.chars().next() {
-            if is_space(first) {
-                rest = &rest[1..];
-            } else if let Some(behind) = self.comment(rest) {
-                rest = behind;
-            } else if let Some((name, behind)) = quoted_name(rest) {
-                self.name(name, Written::Quoted, &mut before);
-                rest = behind;
-            } else if let Some((content, behind)) = self.constant(rest) {
-                self.string(&content);
-                before = Before::Nothing;
-                rest = behind;
-            } else if is_name_start(first) {
-                let end = |c: char| !(is_name_start(c) || c.is_ascii_digit() || c == '$');
-                let end = rest.find(end).unwrap_or(rest.len());
-                self.name(folded(&rest[..end]), Written::Plain, &mut before);
-                rest = &rest[end..];
-            } else {
-                before = match before {
-                    Before::Name(name) if first == '.' => Before::Dot(name),
-                    Before::Nothing | Before::Name(_) | Before::Dot(_) => Before::Nothing,
-                };
-                rest = &rest[first.len_utf8()..];
+        let mut before = StandsBehind::Nothing;
+        let mut lexer = Lexer::of_piece(text, self.strings, self.unended);
+        while let Some(lexeme) = lexer.next() {
+            // Of a piece everything is something.
+            let Ok(lexeme) = lexeme else { break };
+            let said = &text[lexeme.start..lexeme.end];
+            match lexeme.kind {
+                LexemeKind::Comment => {}
+                // N'…'
+                LexemeKind::Word
+                    if said.eq_ignore_ascii_case("n") && text[lexeme.end..].starts_with('\'') => {}
+                LexemeKind::Word => self.name(folded(said), Spelling::Plain, &mut before),
+                LexemeKind::Quoted => {
+                    let (escape, end) = uescape(text, lexeme);
+                    lexer.go_on(end);
+                    self.name(quoted_name(said, escape), Spelling::Quoted, &mut before);
+                }
+                LexemeKind::String | LexemeKind::PrefixedString | LexemeKind::DollarString => {
+                    let (escape, end) = uescape(text, lexeme);
+                    lexer.go_on(end);
+                    let content = content(said, self.strings, escape);
+                    self.unended.others = lexer.unended_left().others;
+                    self.string(&content);
+                    lexer.may_lack(self.unended.others);
+                    before = StandsBehind::Nothing;
+                }
+                // Behind a number a word may begin without a blank.
+                LexemeKind::Number => {
+                    before = StandsBehind::Nothing;
+                    if let Some(at) = said.find(is_name_start) {
+                        self.name(folded(&said[at..]), Spelling::Plain, &mut before);
+                    }
+                }
+                LexemeKind::Parameter | LexemeKind::Symbol => {
+                    before = match before {
+                        StandsBehind::Name(name) if said == "." => StandsBehind::Dot(name),
+                        StandsBehind::Nothing | StandsBehind::Name(_) | StandsBehind::Dot(_) => {
+                            StandsBehind::Nothing
+                        }
+                    };
+                }
             }
         }
+        self.unended = lexer.unended_left();
     }
 
-    fn comment<'t>(&mut self, text: &'t str) -> Option<&'t str> {
-        let begins = text.starts_with("/*");
-        if begins && self.unended_left == 0 {
-            return None;
-        }
-        let behind = comment(text);
-        self.unended_left -= usize::from(begins && behind.is_none());
-        behind
-    }
-
-    fn constant<'t>(&mut self, text: &'t str) -> Option<(String, &'t str)> {
-        let left = if text.starts_with('$') {
-            &mut self.unended_left
-        } else {
-            &mut self.unended_quotes_left
-        };
-        if *left == 0 || !begins_string(text) {
-            return None;
-        }
-        let found = string(text, self.escapes);
-        *left -= usize::from(found.is_none());
-        found
-    }
-
-    fn name(&mut self, name: String, written: Written, before: &mut Before) {
-        let schema = match std::mem::replace(before, Before::Name(name.clone())) {
-            Before::Dot(schema) => Some(schema),
-            Before::Nothing | Before::Name(_) => None,
+    fn name(&mut self, name: String, written: Spelling, before: &mut StandsBehind) {
+        let schema = match std::mem::replace(before, StandsBehind::Name(name.clone())) {
+            StandsBehind::Dot(schema) => Some(schema),
+            StandsBehind::Nothing | StandsBehind::Name(_) => None,
         };
         self.found.insert(Mention {
             schema,
@@ -291,168 +293,102 @@ impl Lexer<'_> {
             self.found.insert(Mention {
                 schema: None,
                 name: content.to_owned(),
-                written: Written::String,
+                written: Spelling::String,
             });
         }
-        let mut inner = Lexer {
+        let mut inner = NameReader {
+            strings: self.strings,
             depth_left,
-            escapes: self.escapes,
-            unended_left: self.unended_left,
-            unended_quotes_left: UNENDED_MAX,
+            unended: Unended {
+                others: self.unended.others,
+                quotes: UNENDED_MAX,
+            },
             found: self.found,
         };
         inner.read(content);
-        self.unended_left = inner.unended_left;
+        self.unended.others = inner.unended.others;
     }
 }
 
-/// What is behind a comment that the text begins with. One without an end is a piece of something.
-fn comment(text: &str) -> Option<&str> {
-    if let Some(line) = text.strip_prefix("--") {
-        let end = line.find(['\n', '\r']).unwrap_or(line.len());
-        return Some(&line[end..]);
+/// What a name in quotation marks is.
+fn quoted_name(said: &str, escape: char) -> String {
+    let body = said.trim_start_matches(['u', 'U', '&']);
+    let name = body[1..body.len() - 1].replace("\"\"", "\"");
+    match body.len() == said.len() {
+        true => cut(name),
+        false => cut(unescaped_unicode(&name, escape)),
     }
-    let mut rest = text.strip_prefix("/*")?;
-    let mut depth = 1_usize;
-    while depth > 0 {
-        let at = rest.find(['*', '/'])?;
-        rest = &rest[at..];
-        (depth, rest) = match rest.as_bytes() {
-            [b'/', b'*', ..] => (depth + 1, &rest[2..]),
-            [b'*', b'/', ..] => (depth - 1, &rest[2..]),
-            _ => (depth, &rest[1..]),
-        };
-    }
-    Some(rest)
 }
 
-/// What is behind the blanks and comments that the text begins with.
-fn skip_blanks(mut text: &str) -> &str {
+/// What a string constant of any kind says, with all that goes on behind a line's end.
+fn content(said: &str, strings: Strings, escape: char) -> String {
+    if said.starts_with('$') {
+        let quote = said[1..].find('$').map_or(1, |at| at + 2);
+        return said[quote..said.len() - quote].to_owned();
+    }
+    let at = said.find('\'').unwrap_or(0);
+    let is = |prefix: &str| said[..at].eq_ignore_ascii_case(prefix);
+    let escapes = is("e") || at == 0 && strings == Strings::Escapes;
+    let mut content = String::new();
+    let mut rest = &said[at..];
     loop {
-        text = text.trim_start_matches(is_space);
-        match comment(text) {
-            Some(behind) => text = behind,
-            None => return text,
+        let (part, behind) = until_quote(&rest[1..], escapes);
+        // None of the escapes goes on in another part.
+        match escapes {
+            true => content += &unescaped(&part),
+            false => content += &part,
+        }
+        match lexer::continued(behind.as_bytes(), 0) {
+            Some(quote) => rest = &behind[quote..],
+            None => break,
         }
     }
-}
-
-/// `"name"` or `U&"name"` at the beginning, and what is behind it.
-fn quoted_name(text: &str) -> Option<(String, &str)> {
-    let escaped = text
-        .get(..3)
-        .filter(|prefix| prefix.eq_ignore_ascii_case("u&\""));
-    let body = match escaped {
-        Some(_) => &text[3..],
-        None => text.strip_prefix('"')?,
-    };
-    let (name, behind) = until_quote(body, '"', false)?;
-    Some(match escaped {
-        None => (cut(name), behind),
-        Some(_) => {
-            let (escape, behind) = uescape(behind);
-            (cut(unescaped_unicode(&name, escape)), behind)
-        }
-    })
-}
-
-/// Whether a text begins as a string constant does, if it has an end.
-fn begins_string(text: &str) -> bool {
-    let quoted = |prefix: &str| {
-        let said = text.get(..prefix.len());
-        said.is_some_and(|said| said.eq_ignore_ascii_case(prefix))
-    };
-    ["'", "$", "e'", "n'", "u&'"].into_iter().any(quoted)
-}
-
-/// A string constant of any kind at the beginning, with what continues it on further lines, its content,
-/// and what is behind it.
-fn string(text: &str, escapes: bool) -> Option<(String, &str)> {
-    if text.starts_with('$') {
-        return dollar_quoted(text);
+    match is("u&") {
+        true => unescaped_unicode(&content, escape),
+        false => content,
     }
-    let prefix = |prefix: &str| {
-        let said = text.get(..prefix.len())?;
-        said.eq_ignore_ascii_case(prefix)
-            .then(|| &text[prefix.len()..])
-    };
-    if let Some(body) = prefix("u&'") {
-        let (content, behind) = until_end(body, false)?;
-        let (escape, behind) = uescape(behind);
-        return Some((unescaped_unicode(&content, escape), behind));
-    }
-    let (body, escapes) = match prefix("e'") {
-        Some(body) => (body, true),
-        None => (prefix("'").or_else(|| prefix("n'"))?, escapes),
-    };
-    until_end(body, escapes)
 }
 
-/// Up to the quotation mark behind which the string does not go on. `escapes`: those of `E'…'` are written
-/// out, of which none goes on in another part.
-fn until_end(body: &str, escapes: bool) -> Option<(String, &str)> {
-    let part = |body| {
-        let (content, behind) = until_quote(body, '\'', escapes)?;
-        Some(match escapes {
-            true => (unescaped(&content), behind),
-            false => (content, behind),
-        })
-    };
-    let (mut content, mut behind) = part(body)?;
-    while let Some(quote) = lexer::continued(behind.as_bytes(), 0) {
-        let Some((more, end)) = part(&behind[quote + 1..]) else {
-            break;
-        };
-        content += &more;
-        behind = end;
-    }
-    Some((content, behind))
-}
-
-/// Up to the quotation mark that is not doubled; with `escapes` backslashes stay, with what they escape.
-/// Without an end it is a piece of something: all of it.
-fn until_quote(body: &str, quote: char, escapes: bool) -> Option<(String, &str)> {
+/// Up to the quotation mark that is not doubled, and what is behind it; with `escapes` backslashes stay, with what
+/// they escape.
+fn until_quote(body: &str, escapes: bool) -> (String, &str) {
     let mut content = String::new();
     let mut chars = body.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         if escapes && c == '\\' {
             content.push(c);
             content.extend(chars.next().map(|(_, c)| c));
-        } else if c == quote {
-            if chars.next_if(|(_, next)| *next == quote).is_none() {
-                return Some((content, &body[at + quote.len_utf8()..]));
+        } else if c == '\'' {
+            if chars.next_if(|(_, next)| *next == '\'').is_none() {
+                return (content, &body[at + 1..]);
             }
             content.push(c);
         } else {
             content.push(c);
         }
     }
-    // Read as if the quotation mark were not there.
-    None
+    (content, "")
 }
 
-fn dollar_quoted(text: &str) -> Option<(String, &str)> {
-    let tag_end = text[1..].find('$')? + 2;
-    let (tag, body) = text.split_at(tag_end);
-    let name = &tag[1..tag_end - 1];
-    let fits = name.chars().all(|c| is_name_start(c) || c.is_ascii_digit())
-        && !name.starts_with(|c: char| c.is_ascii_digit());
-    let end = body.find(tag).filter(|_| fits)?;
-    Some((body[..end].to_owned(), &body[end + tag.len()..]))
-}
-
-/// `UESCAPE 'c'` behind a text with Unicode escapes.
-fn uescape(text: &str) -> (char, &str) {
-    let trimmed = skip_blanks(text);
-    let word = trimmed.get(..7).unwrap_or_default();
-    let said = if word.eq_ignore_ascii_case("uescape") {
-        string(skip_blanks(&trimmed[7..]), false)
-    } else {
-        None
-    };
-    match said {
-        Some((escape, behind)) => (escape.chars().next().unwrap_or('\\'), behind),
-        None => ('\\', text),
+/// What escapes in a name or a string: what UESCAPE behind it says, where it is one with Unicode escapes; and the place
+/// behind all of it.
+fn uescape(text: &str, lexeme: Lexeme) -> (char, usize) {
+    let none = ('\\', lexeme.end);
+    if !text[lexeme.start..].starts_with(['u', 'U']) {
+        return none;
+    }
+    let behind = &text[lexeme.end..];
+    let lexemes = Lexer::of_piece(behind, Strings::Standard, UNENDED).filter_map(Result::ok);
+    let mut lexemes = lexemes.filter(|lexeme| lexeme.kind != LexemeKind::Comment);
+    let word = lexemes.next();
+    let says = |found: &Lexeme| behind[found.start..found.end].eq_ignore_ascii_case("uescape");
+    let string = lexemes.next().filter(|_| word.as_ref().is_some_and(says));
+    match string.filter(|found| found.kind == LexemeKind::String) {
+        Some(found) => {
+            let said = content(&behind[found.start..found.end], Strings::Standard, '\\');
+            (said.chars().next().unwrap_or('\\'), lexeme.end + found.end)
+        }
+        None => none,
     }
 }
 

@@ -6,8 +6,8 @@ use crate::cost;
 use crate::refuse;
 use crate::statement::Refusal;
 use crate::text::lexer::Unfound;
-use crate::tokens::{self, Token};
-use crate::tree::Tree;
+use crate::text::tokens::{self, Token};
+use crate::text::tree::Tree;
 
 /// A longer text that names a managed table is refused: reading it would hold a worker thread for longer
 /// than other sessions should wait. What a shorter one holds is weighed (see [`cost`]).

@@ -11,14 +11,14 @@ use crate::parse::parse;
 use crate::refuse;
 use crate::rewrite::{self, Plan, Remarks, Scope};
 use crate::rule_set::RuleSet;
-use crate::splice::{Output, Source};
 use crate::statement::{
     Answer, Named, Reading, Refusal, Rename, Rewritten, STAGED, SearchPath, SessionEffects,
     ShadowPair, Verdict,
 };
 use crate::template::Form;
-use crate::tokens::{Token, Tokens};
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::{Token, Tokens};
+use crate::text::tree::Tree;
 
 impl RuleSet {
     /// Reads one text (which may hold several statements) under this rule set. The result is

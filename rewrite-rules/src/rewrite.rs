@@ -29,14 +29,14 @@ use says::write::Write;
 use scope::command_name;
 pub(crate) use scope::{ManagedRef, Plan, Scope};
 
-use crate::bind::{Place, Use};
+use crate::bind::{CommandUse, NamedIn};
 use crate::lens::Lens;
 use crate::refuse;
 use crate::rule_set::Side;
-use crate::splice::{Output, Source};
 use crate::statement::{Answer, Named, Needs, Refusal, Rename, ServerVersion};
 use crate::text::clauses::{explained, prepared, with_query};
-use crate::tokens::Tokens;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
 
 /// Plans one statement. Edits go into `source`; they must not be used after an error.
 pub(crate) fn plan<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<Plan, Refusal> {
@@ -198,12 +198,12 @@ impl<'a> Remarks<'a> {
 fn managed_refs<'a>(scope: &Scope<'a>) -> Result<Vec<ManagedRef<'a>>, Refusal> {
     let mut found = Vec::new();
     for table in scope.bound.tables() {
-        if table.place == Place::Locked {
+        if table.place == NamedIn::Locked {
             continue;
         }
         let unqualified = table.schema().is_none();
         for managed in scope.set.all_managed(table.schema(), table.table()) {
-            if let Place::Command(used) = table.place
+            if let NamedIn::Command(used) = table.place
                 && named::passes(scope.statement, used, managed)
             {
                 continue;
@@ -235,11 +235,11 @@ fn managed_refs<'a>(scope: &Scope<'a>) -> Result<Vec<ManagedRef<'a>>, Refusal> {
 }
 
 /// Whether rows are read or written where a table is named so.
-fn read_or_written(place: Place) -> bool {
+fn read_or_written(place: NamedIn) -> bool {
     match place {
-        Place::Read | Place::Target | Place::WithTarget | Place::Sampled => true,
-        Place::Command(used) => used == Use::Own,
-        Place::Locked => false,
+        NamedIn::Read | NamedIn::Target | NamedIn::WithTarget | NamedIn::Sampled => true,
+        NamedIn::Command(used) => used == CommandUse::Own,
+        NamedIn::Locked => false,
     }
 }
 
@@ -252,7 +252,7 @@ fn query<'a>(
     let (targets, reads): (Vec<ManagedRef<'a>>, Vec<ManagedRef<'a>>) = refs
         .iter()
         .cloned()
-        .partition(|found| matches!(found.table.place, Place::Target | Place::WithTarget));
+        .partition(|found| matches!(found.table.place, NamedIn::Target | NamedIn::WithTarget));
     if targets.is_empty() {
         return read::plan(scope, refs, source);
     }
@@ -266,13 +266,13 @@ fn query<'a>(
     }
     let inner = targets
         .iter()
-        .filter(|target| target.table.place == Place::WithTarget);
+        .filter(|target| target.table.place == NamedIn::WithTarget);
     for (index, target) in inner.enumerate() {
         write_in_with(scope, target, index + 1, source)?;
     }
     match targets
         .iter()
-        .find(|target| target.table.place == Place::Target)
+        .find(|target| target.table.place == NamedIn::Target)
     {
         None => Ok(Plan::Edited { compare: None }),
         Some(target) => {
@@ -330,7 +330,7 @@ fn explain<'a>(
     if refs.is_empty() {
         return Ok(Plan::Unchanged);
     }
-    if statement.is("SelectStmt") && refs.iter().all(|found| found.table.place == Place::Read) {
+    if statement.is("SelectStmt") && refs.iter().all(|found| found.table.place == NamedIn::Read) {
         return read::plan(scope, refs, source);
     }
     match within(

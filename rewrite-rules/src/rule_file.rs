@@ -5,7 +5,7 @@
 mod each;
 pub(crate) mod schema;
 
-pub(crate) use each::Instance;
+pub(crate) use each::Placeholders;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,7 +35,7 @@ pub(crate) struct RuleFile {
     pub tables: Vec<Spanned<TablePart>>,
     /// For each of the tables, which of several alike it is.
     #[serde(skip)]
-    pub instances: Vec<Option<Instance>>,
+    pub instances: Vec<Option<Placeholders>>,
     /// A function that clients call by a name, or with argument names, which it will not keep.
     #[serde(default, rename = "function")]
     pub functions: Vec<FunctionPart>,
@@ -569,7 +569,7 @@ pub(crate) fn place_in_string(
     text: &str,
     span: &Range<usize>,
     place: (u64, u64),
-    instance: Option<&Instance>,
+    instance: Option<&Placeholders>,
 ) -> Range<usize> {
     let raw = text.get(span.clone()).unwrap_or_default();
     let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") {

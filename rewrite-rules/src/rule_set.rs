@@ -162,13 +162,13 @@ pub struct RuleSet {
     spelled_words: usize,
     /// The managed tables of either side, in any phase, each once and in order.
     pub(crate) path_names: Vec<TableName>,
-    kept: Arc<Kept>,
+    kept: Arc<Readings>,
     /// Which part of the rules this is; 0: all of them.
     part: u64,
 }
 
 /// What is kept of the texts that were read, for all parts of the rules.
-struct Kept {
+struct Readings {
     readings: [Bounded<String, Reading>; 2],
     /// Those of the sessions in which names mean something else, by what they mean, and those by parts.
     elsewhere: Bounded<Elsewhere, Reading>,
@@ -178,9 +178,9 @@ struct Kept {
     parts: AtomicU64,
 }
 
-impl Kept {
-    fn nothing() -> Kept {
-        Kept {
+impl Readings {
+    fn nothing() -> Readings {
+        Readings {
             readings: [bounded(), bounded()],
             elsewhere: bounded(),
             templates: bounded(),
@@ -260,7 +260,7 @@ impl RuleSet {
             shapes: Arc::default(),
             naming_words,
             spelled_words,
-            kept: Arc::new(Kept::nothing()),
+            kept: Arc::new(Readings::nothing()),
             part: 0,
         }
     }

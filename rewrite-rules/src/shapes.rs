@@ -10,7 +10,7 @@ use crate::bind::table_refs;
 use crate::calls::Calls;
 use crate::rewrite::texts;
 use crate::rule_set::RuleSet;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 pub(crate) use counted::Shapes;
 pub use shape::{shape, statements};
 

@@ -3,8 +3,8 @@
 mod refusal;
 mod told;
 
-use crate::splice::MappedAs;
-pub use crate::splice::{Kept, Mapped};
+use crate::text::splice::MappedAs;
+pub use crate::text::splice::{Kept, Mapped};
 pub(crate) use refusal::{GENERATED_ALWAYS, IS_GENERATED};
 pub use refusal::{Refusal, ServerVersion};
 pub(crate) use told::STAGED;

@@ -24,7 +24,7 @@ use crate::statement::{
 };
 pub use crate::text::lexer::Strings;
 use crate::text::lexer::Unfound;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 pub(crate) use lexed::settled;
 use lexed::{MARK, has_standard_escape, plain_strings};
 

@@ -22,10 +22,10 @@ use std::sync::Arc;
 use crate::constants::{Constants, HOLE};
 use crate::rule_set::RuleSet;
 use crate::statement::{Reading, SearchPath, SessionEffects, Verdict};
-use crate::tokens::{Constant, Token};
-use crate::tree::Tree;
+use crate::text::tokens::{ConstantKind, Token};
+use crate::text::tree::Tree;
 pub(crate) use filling::Templates;
-use filling::{Holes, Made, Template};
+use filling::{Holes, Made, TextTemplate};
 
 /// Templates of one form: as many as there are common values of what the rules map. More are read.
 const TEMPLATES_MAX: usize = 8;
@@ -100,7 +100,7 @@ impl RuleSet {
         path: SearchPath,
         constants: &Constants,
         reading: &Reading,
-    ) -> Option<Template> {
+    ) -> Option<TextTemplate> {
         if !reading.effects.is_empty() {
             return None;
         }
@@ -145,7 +145,7 @@ impl RuleSet {
                 (places, made)
             }
         };
-        let template = Template {
+        let template = TextTemplate {
             fixed,
             places,
             made,
@@ -215,10 +215,10 @@ fn stand_ins(constants: &Constants, seen: &[bool]) -> Vec<Option<String>> {
     numbered
         .map(|(number, ((_, class), seen))| {
             (!seen).then(|| match class {
-                Constant::String => format!("'crossfade stands here: {number:04}'"),
-                Constant::Int4 => format!("98765{number:04}"),
-                Constant::Int8 => format!("987604{number:04}321"),
-                Constant::Numeric => format!("87654{number:04}.25"),
+                ConstantKind::String => format!("'crossfade stands here: {number:04}'"),
+                ConstantKind::Int4 => format!("98765{number:04}"),
+                ConstantKind::Int8 => format!("987604{number:04}321"),
+                ConstantKind::Numeric => format!("87654{number:04}.25"),
             })
         })
         .collect()

@@ -1,5 +1,9 @@
-//! A text of the client's: where its parts stand in it. What they mean is no question here.
+//! A text of the client's: its words, its tree, where the parts of either stand in it, and the text that is made
+//! of it. What they mean is no question here.
 
 pub(crate) mod clauses;
 pub(crate) mod keywords;
 pub(crate) mod lexer;
+pub(crate) mod splice;
+pub(crate) mod tokens;
+pub(crate) mod tree;

@@ -22,86 +22,131 @@ pub(crate) enum Takes {
 
 /// What it does with a table that is named there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Does {
+pub(crate) enum TableUse {
     Reads,
     Writes,
 }
 
 /// The schema is given for names that anybody might give to a function.
-const FUNCTIONS: &[(Option<&str>, &str, Takes, Does)] = &[
-    (None, "query_to_xml", Takes::Text, Does::Reads),
-    (None, "query_to_xml_and_xmlschema", Takes::Text, Does::Reads),
-    (None, "table_to_xml", Takes::Text, Does::Reads),
-    (None, "table_to_xml_and_xmlschema", Takes::Text, Does::Reads),
-    (None, "schema_to_xml", Takes::Schema, Does::Reads),
+const FUNCTIONS: &[(Option<&str>, &str, Takes, TableUse)] = &[
+    (None, "query_to_xml", Takes::Text, TableUse::Reads),
+    (
+        None,
+        "query_to_xml_and_xmlschema",
+        Takes::Text,
+        TableUse::Reads,
+    ),
+    (None, "table_to_xml", Takes::Text, TableUse::Reads),
+    (
+        None,
+        "table_to_xml_and_xmlschema",
+        Takes::Text,
+        TableUse::Reads,
+    ),
+    (None, "schema_to_xml", Takes::Schema, TableUse::Reads),
     (
         None,
         "schema_to_xml_and_xmlschema",
         Takes::Schema,
-        Does::Reads,
+        TableUse::Reads,
     ),
-    (None, "database_to_xml", Takes::Everything, Does::Reads),
+    (None, "database_to_xml", Takes::Everything, TableUse::Reads),
     (
         None,
         "database_to_xml_and_xmlschema",
         Takes::Everything,
-        Does::Reads,
+        TableUse::Reads,
     ),
-    (None, "ts_stat", Takes::Text, Does::Reads),
-    (None, "ts_rewrite", Takes::Text, Does::Reads),
+    (None, "ts_stat", Takes::Text, TableUse::Reads),
+    (None, "ts_rewrite", Takes::Text, TableUse::Reads),
     // xml2, tablefunc
-    (None, "xpath_table", Takes::Text, Does::Reads),
-    (None, "crosstab", Takes::Text, Does::Reads),
-    (None, "crosstab2", Takes::Text, Does::Reads),
-    (None, "crosstab3", Takes::Text, Does::Reads),
-    (None, "crosstab4", Takes::Text, Does::Reads),
-    (None, "connectby", Takes::Text, Does::Reads),
+    (None, "xpath_table", Takes::Text, TableUse::Reads),
+    (None, "crosstab", Takes::Text, TableUse::Reads),
+    (None, "crosstab2", Takes::Text, TableUse::Reads),
+    (None, "crosstab3", Takes::Text, TableUse::Reads),
+    (None, "crosstab4", Takes::Text, TableUse::Reads),
+    (None, "connectby", Takes::Text, TableUse::Reads),
     // dblink: whatever it is connected to may be this database.
-    (None, "dblink", Takes::Text, Does::Writes),
-    (None, "dblink_exec", Takes::Text, Does::Writes),
-    (None, "dblink_open", Takes::Text, Does::Writes),
-    (None, "dblink_send_query", Takes::Text, Does::Writes),
-    (None, "dblink_build_sql_delete", Takes::Text, Does::Reads),
-    (None, "dblink_build_sql_insert", Takes::Text, Does::Reads),
-    (None, "dblink_build_sql_update", Takes::Text, Does::Reads),
+    (None, "dblink", Takes::Text, TableUse::Writes),
+    (None, "dblink_exec", Takes::Text, TableUse::Writes),
+    (None, "dblink_open", Takes::Text, TableUse::Writes),
+    (None, "dblink_send_query", Takes::Text, TableUse::Writes),
+    (
+        None,
+        "dblink_build_sql_delete",
+        Takes::Text,
+        TableUse::Reads,
+    ),
+    (
+        None,
+        "dblink_build_sql_insert",
+        Takes::Text,
+        TableUse::Reads,
+    ),
+    (
+        None,
+        "dblink_build_sql_update",
+        Takes::Text,
+        TableUse::Reads,
+    ),
     // What runs later, or elsewhere.
-    (Some("cron"), "schedule", Takes::Text, Does::Writes),
+    (Some("cron"), "schedule", Takes::Text, TableUse::Writes),
     (
         Some("cron"),
         "schedule_in_database",
         Takes::Text,
-        Does::Writes,
+        TableUse::Writes,
     ),
-    (None, "pg_background_launch", Takes::Text, Does::Writes),
-    (None, "run_command_on_workers", Takes::Text, Does::Writes),
-    (None, "run_command_on_all_nodes", Takes::Text, Does::Writes),
+    (None, "pg_background_launch", Takes::Text, TableUse::Writes),
+    (
+        None,
+        "run_command_on_workers",
+        Takes::Text,
+        TableUse::Writes,
+    ),
+    (
+        None,
+        "run_command_on_all_nodes",
+        Takes::Text,
+        TableUse::Writes,
+    ),
     (
         Some("aws_s3"),
         "query_export_to_s3",
         Takes::Text,
-        Does::Reads,
+        TableUse::Reads,
     ),
     (
         Some("aws_s3"),
         "table_import_from_s3",
         Takes::Text,
-        Does::Writes,
+        TableUse::Writes,
     ),
     // What changes the table.
-    (None, "create_distributed_table", Takes::Text, Does::Writes),
-    (None, "create_reference_table", Takes::Text, Does::Writes),
-    (None, "create_hypertable", Takes::Text, Does::Writes),
-    (None, "addgeometrycolumn", Takes::Text, Does::Writes),
-    (None, "dropgeometrycolumn", Takes::Text, Does::Writes),
-    (None, "dropgeometrytable", Takes::Text, Does::Writes),
-    (None, "updategeometrysrid", Takes::Text, Does::Writes),
+    (
+        None,
+        "create_distributed_table",
+        Takes::Text,
+        TableUse::Writes,
+    ),
+    (
+        None,
+        "create_reference_table",
+        Takes::Text,
+        TableUse::Writes,
+    ),
+    (None, "create_hypertable", Takes::Text, TableUse::Writes),
+    (None, "addgeometrycolumn", Takes::Text, TableUse::Writes),
+    (None, "dropgeometrycolumn", Takes::Text, TableUse::Writes),
+    (None, "dropgeometrytable", Takes::Text, TableUse::Writes),
+    (None, "updategeometrysrid", Takes::Text, TableUse::Writes),
 ];
 
 /// Words that stand in the text of a call which names no table but reads managed ones.
 pub(crate) const WHOLE_SCHEMAS: [&str; 2] = ["schema_to_xml", "database_to_xml"];
 
 /// What is known of a function.
-pub(crate) fn known(schema: Option<&str>, name: &str) -> Option<(Takes, Does)> {
+pub(crate) fn known(schema: Option<&str>, name: &str) -> Option<(Takes, TableUse)> {
     let mut functions = FUNCTIONS.iter();
     let found = functions.find(|(within, known, _, _)| {
         *known == name && within.is_none_or(|within| schema == Some(within))

@@ -12,22 +12,22 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use super::advance::{Advance, Note};
-use super::parts::Part;
-use super::state::{Counts, Direction};
+use super::parts::KeyPart;
+use super::state::{CopyDirection, Counts};
 use crate::control::{ControlError, ledger};
 use crate::pace::CHUNK_ROWS_MAX;
 
 /// The statements of one table's chunks, prepared once.
 pub struct Chunks<'a> {
     lens: &'a Lens,
-    first: Walk,
-    next: Walk,
+    first: ChunkWalk,
+    next: ChunkWalk,
     copy_one: Ranged,
     advance: Advance,
     lock_timeout: String,
 }
 
-struct Walk {
+struct ChunkWalk {
     end: Ranged,
     keys: Ranged,
     copy: Ranged,
@@ -92,20 +92,20 @@ impl<'a> Chunks<'a> {
     pub async fn prepare(
         client: &Client,
         lens: &'a Lens,
-        direction: Direction,
+        direction: CopyDirection,
     ) -> Result<Self, ControlError> {
         let copy_of = |range| match direction {
-            Direction::LegacyToUnified => lens.copy(range),
-            Direction::UnifiedToLegacy => lens.copy_back(range),
+            CopyDirection::LegacyToUnified => lens.copy(range),
+            CopyDirection::UnifiedToLegacy => lens.copy_back(range),
         };
         let walk = async |range| {
             let (end, keys) = match direction {
-                Direction::LegacyToUnified => (lens.chunk_end(range), lens.keys(range)),
-                Direction::UnifiedToLegacy => {
+                CopyDirection::LegacyToUnified => (lens.chunk_end(range), lens.keys(range)),
+                CopyDirection::UnifiedToLegacy => {
                     (lens.unified_chunk_end(range), lens.unified_keys(range))
                 }
             };
-            Ok::<_, ControlError>(Walk {
+            Ok::<_, ControlError>(ChunkWalk {
                 end: Ranged::prepare(client, end).await?,
                 keys: Ranged::prepare(client, keys).await?,
                 copy: Ranged::prepare(client, copy_of(range)).await?,
@@ -136,7 +136,7 @@ impl<'a> Chunks<'a> {
         &self,
         client: &mut Client,
         run: &str,
-        part: &Part,
+        part: &KeyPart,
         rows: i64,
     ) -> Result<Option<Copied>, ControlError> {
         let (after, highest) = (part.last_key.as_ref(), &part.highest_key);
@@ -240,7 +240,7 @@ impl<'a> Chunks<'a> {
             .map_err(ControlError::sql("end of a chunk"))
     }
 
-    fn walk(&self, after: Option<&Value>) -> &Walk {
+    fn walk(&self, after: Option<&Value>) -> &ChunkWalk {
         if after.is_some() {
             &self.next
         } else {

@@ -15,9 +15,9 @@ use tokio_postgres::Client;
 
 use super::chunk::Chunks;
 use super::conflict::{LOCK_WAIT_MAX, backoff, is_conflict};
-use super::parts::{self, Part};
-use super::state::{self, Progress, State, Wish};
-use super::throttle::{Allowed, Seen, allowed, brake};
+use super::parts::{self, KeyPart};
+use super::state::{self, CopyProgress, State, Wish};
+use super::throttle::{Allowed, ServerLoad, allowed, brake};
 use super::watch::Watch;
 use super::{Event, Tell};
 use crate::control::{ControlError, connect, drain};
@@ -31,31 +31,31 @@ const LOOKS_FOR_A_BRAKE: u64 = 10;
 const LATEST: f64 = 0.1;
 
 /// What workers share.
-struct Shared<'a> {
+struct SharedByWorkers<'a> {
     url: &'a str,
     migration: &'a Migration,
     lens: &'a Lens,
-    parts: Mutex<VecDeque<Part>>,
-    told: Mutex<Told<'a>>,
+    parts: Mutex<VecDeque<KeyPart>>,
+    told: Mutex<ToldSoFar<'a>>,
 }
 
-struct Told<'a> {
+struct ToldSoFar<'a> {
     tell: Tell<'a>,
-    progress: Progress,
+    progress: CopyProgress,
 }
 
-impl Told<'_> {
+impl ToldSoFar<'_> {
     fn says(&mut self, line: &str) {
         (self.tell)(Event::Says(line));
     }
 }
 
-impl<'a> Shared<'a> {
-    fn told(&self) -> MutexGuard<'_, Told<'a>> {
+impl<'a> SharedByWorkers<'a> {
+    fn told(&self) -> MutexGuard<'_, ToldSoFar<'a>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next_part(&self) -> Option<Part> {
+    fn next_part(&self) -> Option<KeyPart> {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         parts.pop_front()
     }
@@ -66,7 +66,7 @@ pub async fn copy(
     url: &str,
     client: &Client,
     (migration, lens): (&Migration, &Lens),
-    progress: Progress,
+    progress: CopyProgress,
     workers: usize,
     tell: Tell<'_>,
 ) -> Result<(), ControlError> {
@@ -75,12 +75,12 @@ pub async fn copy(
         parts::divide(client, lens, &progress, &highest).await?;
         let parts = parts::unfinished(client, &run).await?;
         let workers = workers.clamp(1, parts.len().max(1));
-        let shared = Shared {
+        let shared = SharedByWorkers {
             url,
             migration,
             lens,
             parts: Mutex::new(parts.into()),
-            told: Mutex::new(Told { tell, progress }),
+            told: Mutex::new(ToldSoFar { tell, progress }),
         };
         let watch = Watch::of(client, &run).await?;
         let (settings, seen) = watch.look().await?;
@@ -97,15 +97,15 @@ pub async fn copy(
 /// Says again and again how fast they may go. It ends only by failing.
 async fn look_after(
     watch: &Watch<'_>,
-    mut seen: Seen,
+    mut seen: ServerLoad,
     workers: usize,
     allows: &watch::Sender<Allowed>,
-    shared: &Shared<'_>,
+    shared: &SharedByWorkers<'_>,
 ) -> Result<(), ControlError> {
     for look in 1_u64.. {
         tokio::time::sleep(LOOK).await;
         let (settings, now) = watch.look().await?;
-        seen = Seen {
+        seen = ServerLoad {
             busy: seen.busy + LATEST * (now.busy - seen.busy),
             brake: if look.is_multiple_of(LOOKS_FOR_A_BRAKE) {
                 brake(seen.brake, now.p99_ms, settings.p99_max_ms)
@@ -116,7 +116,7 @@ async fn look_after(
         };
         let allowed = allowed(&settings, seen, workers);
         let mut told = shared.told();
-        let Told { tell, progress } = &mut *told;
+        let ToldSoFar { tell, progress } = &mut *told;
         progress.wish = settings.wish;
         progress.rows_per_second_max = settings.rows_per_second_max;
         progress.replica_lag_max_seconds = settings.replica_lag_max_seconds;
@@ -131,7 +131,7 @@ async fn look_after(
 }
 
 async fn worker(
-    shared: &Shared<'_>,
+    shared: &SharedByWorkers<'_>,
     mut allowance: watch::Receiver<Allowed>,
 ) -> Result<(), ControlError> {
     let (run, direction, chunk_rows) = {
@@ -165,11 +165,11 @@ async fn worker(
 
 /// The next chunk of a range, once it is allowed; false when there is none.
 async fn one_chunk(
-    shared: &Shared<'_>,
+    shared: &SharedByWorkers<'_>,
     client: &mut Client,
     chunks: &Chunks<'_>,
     run: &str,
-    part: &mut Part,
+    part: &mut KeyPart,
     pace: &mut Pace,
     allowance: &mut watch::Receiver<Allowed>,
 ) -> Result<bool, ControlError> {
@@ -188,7 +188,7 @@ async fn one_chunk(
                 part.last_key = Some(copied.last_key);
                 {
                     let mut told = shared.told();
-                    let Told { tell, progress } = &mut *told;
+                    let ToldSoFar { tell, progress } = &mut *told;
                     progress.rows_done += copied.counts.rows;
                     progress.rows_put += copied.counts.put;
                     progress.rows_set_aside += copied.counts.set_aside;

@@ -5,12 +5,12 @@ use rewrite_rules::Lens;
 use serde_json::Value;
 use tokio_postgres::Client;
 
-use super::state::Progress;
+use super::state::CopyProgress;
 use crate::control::ControlError;
 
 /// One range: above its cursor, through its highest key.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct KeyPart {
     pub number: i32,
     pub last_key: Option<Value>,
     pub highest_key: Value,
@@ -28,7 +28,7 @@ const SAMPLE_ROWS: f64 = 10_000.0;
 pub async fn divide(
     client: &Client,
     lens: &Lens,
-    progress: &Progress,
+    progress: &CopyProgress,
     highest_key: &Value,
 ) -> Result<(), ControlError> {
     let sql = || ControlError::sql("division of the backfill");
@@ -93,7 +93,7 @@ async fn is_table(client: &Client, lens: &Lens) -> Result<bool, ControlError> {
 }
 
 /// The ranges that are not finished, in the key's order.
-pub async fn unfinished(client: &Client, run: &str) -> Result<Vec<Part>, ControlError> {
+pub async fn unfinished(client: &Client, run: &str) -> Result<Vec<KeyPart>, ControlError> {
     let rows = client
         .query(
             "SELECT part, last_key, highest_key FROM crossfade.backfill_parts \
@@ -104,7 +104,7 @@ pub async fn unfinished(client: &Client, run: &str) -> Result<Vec<Part>, Control
         .map_err(ControlError::sql("look at the backfill's ranges"))?;
     Ok(rows
         .iter()
-        .map(|row| Part {
+        .map(|row| KeyPart {
             number: row.get(0),
             last_key: row.get(1),
             highest_key: row.get(2),

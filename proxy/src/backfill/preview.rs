@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::chunk::Chunks;
-use super::state::Direction;
+use super::state::CopyDirection;
 use crate::control::{ControlError, connect, named, schema};
-use crate::verify::{self, report::Report};
+use crate::verify::{self, report::VerifyReport};
 
 /// Rows that are tried, of each table: enough to see what kind of row fails, few enough to lock for
 /// a moment.
@@ -26,7 +26,7 @@ pub struct Preview {
     /// Of the first two kinds so many were tried.
     pub tried: usize,
     pub set_aside: Vec<SetAside>,
-    pub report: Report,
+    pub report: VerifyReport,
 }
 
 /// A row that could not be put.
@@ -41,14 +41,14 @@ pub async fn run(
     url: &str,
     rules: &RuleSet,
     name: &str,
-    direction: Direction,
+    direction: CopyDirection,
 ) -> Result<Preview, ControlError> {
     let migration = named::find(rules, name)?;
     let mut client = connect(url, "preview").await?;
-    let options = verify::Options {
+    let options = verify::VerifyOptions {
         samples_max: TRIED_MAX,
         record: false,
-        ..verify::Options::default()
+        ..verify::VerifyOptions::default()
     };
     let report = verify::compare(url, &mut client, migration, &options).await?;
     let reverse = direction.is_reverse();

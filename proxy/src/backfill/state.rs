@@ -12,17 +12,17 @@ use crate::pace::CHUNK_ROWS_START;
 /// Which side is copied to which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Direction {
+pub enum CopyDirection {
     LegacyToUnified,
     UnifiedToLegacy,
 }
 
-impl Direction {
+impl CopyDirection {
     #[must_use]
     pub fn is_reverse(self) -> bool {
         match self {
-            Direction::LegacyToUnified => false,
-            Direction::UnifiedToLegacy => true,
+            CopyDirection::LegacyToUnified => false,
+            CopyDirection::UnifiedToLegacy => true,
         }
     }
 }
@@ -59,7 +59,7 @@ impl State {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Progress {
+pub struct CopyProgress {
     pub legacy_table: String,
     #[serde(skip)]
     pub run: String,
@@ -89,7 +89,7 @@ pub struct Progress {
     pub yields: bool,
     /// While it runs: what holds it back now.
     pub held_back: Option<String>,
-    pub direction: Direction,
+    pub direction: CopyDirection,
 }
 
 /// What the operator wants of a backfill that runs.
@@ -143,8 +143,8 @@ impl std::ops::AddAssign for Counts {
 pub async fn read(
     client: &Client,
     lens: &Lens,
-    direction: Direction,
-) -> Result<Option<Progress>, ControlError> {
+    direction: CopyDirection,
+) -> Result<Option<CopyProgress>, ControlError> {
     let row = client
         .query_opt(
             "SELECT run::text, state, yields, highest_key, chunk_rows, rows_estimated, \
@@ -162,7 +162,7 @@ pub async fn read(
         .map_err(ControlError::sql("look at the backfill's progress"))?;
     Ok(row.map(|row| {
         let state: &str = row.get(1);
-        Progress {
+        CopyProgress {
             legacy_table: lens.legacy.sql(),
             run: row.get(0),
             // The column's CHECK knows the same words.
@@ -193,11 +193,15 @@ pub async fn read(
 
 /// Begins from the lowest key; the end is the highest key there is now. Rows that are inserted
 /// above it later are dual-written.
-pub async fn start(client: &Client, lens: &Lens, direction: Direction) -> Result<(), ControlError> {
+pub async fn start(
+    client: &Client,
+    lens: &Lens,
+    direction: CopyDirection,
+) -> Result<(), ControlError> {
     let rows_estimated = estimate(client, lens, direction).await?;
     let highest_key = match direction {
-        Direction::LegacyToUnified => lens.highest_key(),
-        Direction::UnifiedToLegacy => lens.highest_unified_key(),
+        CopyDirection::LegacyToUnified => lens.highest_key(),
+        CopyDirection::UnifiedToLegacy => lens.highest_unified_key(),
     };
     client
         .execute(
@@ -233,15 +237,15 @@ const COUNTED_BYTES_MAX: i64 = 64 * 1024 * 1024;
 pub async fn estimate(
     client: &Client,
     lens: &Lens,
-    direction: Direction,
+    direction: CopyDirection,
 ) -> Result<i64, ControlError> {
     let from = match direction {
-        Direction::LegacyToUnified => lens.legacy.sql(),
-        Direction::UnifiedToLegacy => lens.unified.sql(),
+        CopyDirection::LegacyToUnified => lens.legacy.sql(),
+        CopyDirection::UnifiedToLegacy => lens.unified.sql(),
     };
     let counted = match direction {
-        Direction::LegacyToUnified => from.clone(),
-        Direction::UnifiedToLegacy => lens.unified_rows(),
+        CopyDirection::LegacyToUnified => from.clone(),
+        CopyDirection::UnifiedToLegacy => lens.unified_rows(),
     };
     let row = client
         .query_one(

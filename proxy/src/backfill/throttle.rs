@@ -8,7 +8,7 @@ use super::state::Wish;
 
 /// What is wanted of a run, as its row says.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct Wanted {
     pub wish: Wish,
     pub rows_per_second_max: Option<i64>,
     pub replica_lag_max_seconds: Option<f64>,
@@ -20,7 +20,7 @@ pub struct Settings {
 
 /// What the server does besides.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Seen {
+pub struct ServerLoad {
     /// Sessions of others that are at work, on average of the last second or so.
     pub busy: f64,
     /// Of the replica that is furthest behind; `None`: there is none.
@@ -67,7 +67,7 @@ pub fn brake(brake: f64, p99_ms: Option<f64>, p99_max_ms: Option<f64>) -> f64 {
 }
 
 #[must_use]
-pub fn allowed(settings: &Settings, seen: Seen, workers: usize) -> Allowed {
+pub fn allowed(settings: &Wanted, seen: ServerLoad, workers: usize) -> Allowed {
     let workers = workers.max(1) as f64;
     let mut allowed = Allowed {
         wish: settings.wish,
@@ -122,8 +122,8 @@ impl Allowed {
 mod tests {
     use super::*;
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> Wanted {
+        Wanted {
             wish: Wish::Run,
             rows_per_second_max: None,
             replica_lag_max_seconds: Some(5.0),
@@ -132,8 +132,8 @@ mod tests {
         }
     }
 
-    fn busy(busy: f64) -> Seen {
-        Seen {
+    fn busy(busy: f64) -> ServerLoad {
+        ServerLoad {
             busy,
             replica_lag_seconds: None,
             p99_ms: None,
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn an_idle_server_is_used_in_full_and_so_is_one_that_need_not_be_spared() {
         assert_eq!(allowed(&settings(), busy(0.2), 4).share, 1.0);
-        let hard = Settings {
+        let hard = Wanted {
             yields: false,
             ..settings()
         };
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_divided_among_the_workers() {
-        let limited = Settings {
+        let limited = Wanted {
             rows_per_second_max: Some(1_000),
             ..settings()
         };
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_replica_that_lags_is_waited_for() {
-        let behind = |seconds| Seen {
+        let behind = |seconds| ServerLoad {
             replica_lag_seconds: Some(seconds),
             ..busy(0.0)
         };
@@ -217,7 +217,7 @@ mod tests {
             "the limit was taken away"
         );
         assert_eq!(brake(0.8, None, Some(20.0)), 1.0, "nobody asks");
-        let slow = Seen {
+        let slow = ServerLoad {
             p99_ms: Some(33.0),
             brake: 0.25,
             ..busy(0.0)

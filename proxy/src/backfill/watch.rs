@@ -3,7 +3,7 @@
 use tokio_postgres::{Client, Statement};
 
 use super::state::Wish;
-use super::throttle::{Seen, Settings};
+use super::throttle::{ServerLoad, Wanted};
 use crate::control::ControlError;
 
 /// What is wanted of a run, and what the server does besides. Of other roles' sessions a role sees
@@ -35,13 +35,13 @@ impl<'a> Watch<'a> {
         Ok(Watch { client, run, look })
     }
 
-    pub async fn look(&self) -> Result<(Settings, Seen), ControlError> {
+    pub async fn look(&self) -> Result<(Wanted, ServerLoad), ControlError> {
         let row = self
             .client
             .query_one(&self.look, &[&self.run])
             .await
             .map_err(ControlError::sql("look at what is wanted"))?;
-        let settings = Settings {
+        let settings = Wanted {
             // A run that was started anew is found out by its next chunk.
             wish: row.get::<_, Option<&str>>(0).map_or(Wish::Run, Wish::of),
             rows_per_second_max: row.get(1),
@@ -49,7 +49,7 @@ impl<'a> Watch<'a> {
             p99_max_ms: row.get(6),
             yields: row.get::<_, Option<bool>>(3).unwrap_or(true),
         };
-        let seen = Seen {
+        let seen = ServerLoad {
             busy: row.get(4),
             replica_lag_seconds: row.get(5),
             p99_ms: row.get(7),

@@ -15,7 +15,7 @@ const WITHIN_SECONDS: u32 = 60;
 const EXAMPLES_MAX: i64 = 3;
 
 /// A unique index of the unified table.
-struct Unique {
+struct UnifiedUnique {
     name: String,
     /// SQL over one of its rows.
     keys: Vec<String>,
@@ -73,7 +73,7 @@ pub(super) async fn check(
 
 /// How many legacy rows share what must be unique with another row, and some of those values.
 /// A unified row of a legacy row's key counts as that legacy row, which it is to become.
-fn colliding(lens: &Lens, unique: &Unique) -> String {
+fn colliding(lens: &Lens, unique: &UnifiedUnique) -> String {
     let key = lens.unified_arbiter().join(", ");
     let same: Vec<String> = lens
         .unified_arbiter()
@@ -123,14 +123,14 @@ fn colliding(lens: &Lens, unique: &Unique) -> String {
 }
 
 /// The key is the same on both sides by definition.
-fn is_key(lens: &Lens, unique: &Unique) -> bool {
+fn is_key(lens: &Lens, unique: &UnifiedUnique) -> bool {
     let own = lens.discriminator().map(|own| own.column.as_str());
     let key = lens.key_columns().map(|column| column.unified.as_str());
     let keys = unique.keys.iter().map(|key| key.trim_matches('"'));
     own.into_iter().chain(key).eq(keys)
 }
 
-async fn uniques(client: &Client, lens: &Lens) -> Result<Vec<Unique>, ControlError> {
+async fn uniques(client: &Client, lens: &Lens) -> Result<Vec<UnifiedUnique>, ControlError> {
     let rows = client
         .query(
             "SELECT r.relname::text, ARRAY(SELECT pg_get_indexdef(i.indexrelid, n, false) \
@@ -144,7 +144,7 @@ async fn uniques(client: &Client, lens: &Lens) -> Result<Vec<Unique>, ControlErr
         .map_err(ControlError::sql("look-up of unique indexes"))?;
     Ok(rows
         .iter()
-        .map(|row| Unique {
+        .map(|row| UnifiedUnique {
             name: row.get(0),
             keys: row.get(1),
             condition: row.get(2),

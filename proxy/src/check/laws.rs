@@ -165,7 +165,7 @@ pub(super) async fn refers(
 }
 
 /// A row of the sample that cannot be put, and is no longer in it.
-struct Refused {
+struct RefusedRow {
     key: String,
     reason: String,
     /// Somebody else is at it: nothing is known of the row.
@@ -174,7 +174,7 @@ struct Refused {
 
 /// Puts the sample. Rows that cannot be put are found by halving, each half behind a savepoint, and
 /// leave it: of rows that would meet the first stays.
-async fn refused(client: &Client, lens: &Lens) -> Result<Vec<Refused>, ControlError> {
+async fn refused(client: &Client, lens: &Lens) -> Result<Vec<RefusedRow>, ControlError> {
     let sql = || ControlError::sql("trial of sampled rows");
     let key = lens.legacy_key().join(", ");
     let list =
@@ -226,7 +226,7 @@ async fn refused(client: &Client, lens: &Lens) -> Result<Vec<Refused>, ControlEr
                 )
                 .await
                 .map_err(sql())?;
-            refused.push(Refused {
+            refused.push(RefusedRow {
                 key: key.clone(),
                 reason: said(&error),
                 locked: is_locked(&error),
@@ -236,7 +236,7 @@ async fn refused(client: &Client, lens: &Lens) -> Result<Vec<Refused>, ControlEr
             }
         } else if is_locked(&error) {
             // Each half would wait again.
-            refused.push(Refused {
+            refused.push(RefusedRow {
                 key: String::new(),
                 reason: said(&error),
                 locked: true,
@@ -251,7 +251,7 @@ async fn refused(client: &Client, lens: &Lens) -> Result<Vec<Refused>, ControlEr
 }
 
 /// How many rows, and for each reason one of them.
-fn told(lens: &Lens, rows: i64, refused: &[Refused]) -> String {
+fn told(lens: &Lens, rows: i64, refused: &[RefusedRow]) -> String {
     let mut reasons: Vec<(&str, &str, usize)> = Vec::new();
     for row in refused {
         match reasons

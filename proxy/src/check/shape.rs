@@ -46,7 +46,7 @@ pub(super) async fn check(
     if findings.all.len() > before {
         return Ok(false);
     }
-    let sides = Sides {
+    let sides = ColumnsOfBoth {
         legacy: (!is_left).then_some(legacy.as_slice()),
         unified: &unified,
     };
@@ -66,7 +66,7 @@ pub(super) async fn check(
 }
 
 /// Both tables' columns.
-struct Sides<'a> {
+struct ColumnsOfBoth<'a> {
     /// `None`: the table is left alone, and may be gone.
     legacy: Option<&'a [Column]>,
     unified: &'a [Column],
@@ -75,8 +75,8 @@ struct Sides<'a> {
 async fn described(
     client: &Client,
     lens: &Lens,
-    sides: &Sides<'_>,
-    (declared, depth): (&Declared, Depth),
+    sides: &ColumnsOfBoth<'_>,
+    (declared, depth): (&DeclaredColumns, Depth),
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
     if let Some(legacy) = sides.legacy {
@@ -150,7 +150,7 @@ async fn declared_types(
 async fn set_by_triggers(
     client: &Client,
     lens: &Lens,
-    sides: &Sides<'_>,
+    sides: &ColumnsOfBoth<'_>,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
     for column in lens.columns.iter().filter(|column| column.set_by_trigger) {
@@ -205,9 +205,14 @@ async fn assigned_alone(
     Ok(())
 }
 
-type Declared = HashMap<(bool, String), (String, Option<String>)>;
+type DeclaredColumns = HashMap<(bool, String), (String, Option<String>)>;
 
-fn legacy_shape(lens: &Lens, legacy: &[Column], declared: &Declared, findings: &mut Findings) {
+fn legacy_shape(
+    lens: &Lens,
+    legacy: &[Column],
+    declared: &DeclaredColumns,
+    findings: &mut Findings,
+) {
     for name in catalog::undeclared(lens, legacy) {
         findings.error(
             format!("column {name} is not in `columns`: its values would be lost"),
@@ -327,7 +332,12 @@ async fn generated(
     Ok(())
 }
 
-fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings: &mut Findings) {
+fn unified_shape(
+    lens: &Lens,
+    unified: &[Column],
+    declared: &DeclaredColumns,
+    findings: &mut Findings,
+) {
     let name = crate::control::shown(&lens.unified.sql());
     for column in lens.columns.iter() {
         let Some(found) = unified.iter().find(|found| found.name == column.unified) else {
@@ -420,7 +430,7 @@ fn unified_shape(lens: &Lens, unified: &[Column], declared: &Declared, findings:
 async fn values(
     client: &Client,
     lens: &Lens,
-    sides: &Sides<'_>,
+    sides: &ColumnsOfBoth<'_>,
     depth: Depth,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
@@ -533,7 +543,7 @@ async fn used_unmapped(
 async fn keys(
     client: &Client,
     lens: &Lens,
-    tables: &Sides<'_>,
+    tables: &ColumnsOfBoth<'_>,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
     let legacy = tables.legacy.unwrap_or_default();

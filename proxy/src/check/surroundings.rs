@@ -6,7 +6,7 @@ use rewrite_rules::lens::TRIGGER;
 use tokio_postgres::Client;
 
 use super::{About, Findings};
-use crate::control::neighbours::{self, Dependent, Kind};
+use crate::control::neighbours::{self, Dependent, DependentKind};
 use crate::control::{ControlError, rights, shown};
 
 const FOREIGN_KEY: &str = "point it to the unified table before unified_only: new rows no longer reach the legacy one then. \
@@ -24,7 +24,8 @@ fn comes_back(trigger: &Dependent, all: &[Dependent]) -> bool {
     let says = trigger.definition.as_deref().unwrap_or_default();
     let runs = |function: &Dependent| {
         let name = function.name.split('(').next().unwrap_or_default();
-        function.kind == Kind::Function && says.contains(&format!(" EXECUTE FUNCTION {name}("))
+        function.kind == DependentKind::Function
+            && says.contains(&format!(" EXECUTE FUNCTION {name}("))
     };
     says.contains(" AFTER ") && all.iter().any(runs)
 }
@@ -32,23 +33,23 @@ fn comes_back(trigger: &Dependent, all: &[Dependent]) -> bool {
 /// Enough to see which they are, on a few lines.
 const SHOWN_MAX: usize = 20;
 
-fn meaning(kind: Kind) -> &'static str {
+fn meaning(kind: DependentKind) -> &'static str {
     match kind {
-        Kind::View => "define it over the unified table before unified_only",
-        Kind::Rule => {
+        DependentKind::View => "define it over the unified table before unified_only",
+        DependentKind::Rule => {
             "what it does there never passes the proxy: give it a counterpart over the unified table"
         }
-        Kind::Policy => {
+        DependentKind::Policy => {
             "it asks the legacy table: define it over the unified one before unified_only"
         }
-        Kind::Function => {
+        DependentKind::Function => {
             "its statements never pass the proxy: give it a counterpart over the unified table"
         }
-        Kind::Trigger => {
+        DependentKind::Trigger => {
             "what a BEFORE trigger makes of the row is in the row image; what it does elsewhere, and all that an AFTER \
              trigger does, is done in the dual phases only, and reaches legacy alone"
         }
-        Kind::Child => "writers that name it directly are not seen",
+        DependentKind::Child => "writers that name it directly are not seen",
     }
 }
 
@@ -88,11 +89,15 @@ pub(super) async fn check(
         }
         let means = meaning(dependent.kind);
         match dependent.kind {
-            Kind::Trigger if comes_back(dependent, &dependents) => {
+            DependentKind::Trigger if comes_back(dependent, &dependents) => {
                 findings.warning(text, COMES_BACK)
             }
-            Kind::Trigger => findings.note(format!("{text} ({means})")),
-            Kind::View | Kind::Rule | Kind::Policy | Kind::Function | Kind::Child => {
+            DependentKind::Trigger => findings.note(format!("{text} ({means})")),
+            DependentKind::View
+            | DependentKind::Rule
+            | DependentKind::Policy
+            | DependentKind::Function
+            | DependentKind::Child => {
                 findings.warning(text, means);
             }
         }
@@ -138,7 +143,7 @@ async fn fires_always(
 
 async fn rights(
     client: &Client,
-    sides: &rights::Sides,
+    sides: &rights::WrittenPair,
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
     lacking(rights::missing(client, sides).await?, findings);

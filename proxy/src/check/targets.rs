@@ -12,7 +12,7 @@ use super::Findings;
 use crate::control::{ControlError, shown};
 
 /// A unique index of the legacy table.
-struct Target {
+struct ConflictTarget {
     name: String,
     /// The way PostgreSQL writes it.
     definition: String,
@@ -34,7 +34,7 @@ pub(super) async fn check(
     let rules = rules.with_phase(Some(&migration.name), Phase::UnifiedOnly);
     let unified = shown(&lens.unified.sql());
     for target in targets(client, lens).await? {
-        let Target {
+        let ConflictTarget {
             name, definition, ..
         } = &target;
         let insert = format!(
@@ -80,7 +80,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-async fn targets(client: &Client, lens: &Lens) -> Result<Vec<Target>, ControlError> {
+async fn targets(client: &Client, lens: &Lens) -> Result<Vec<ConflictTarget>, ControlError> {
     let rows = client
         .query(
             "SELECT r.relname::text, substring(pg_get_indexdef(i.indexrelid) from ' USING (.*)'), \
@@ -95,7 +95,7 @@ async fn targets(client: &Client, lens: &Lens) -> Result<Vec<Target>, ControlErr
         )
         .await
         .map_err(ControlError::sql("look-up of unique indexes"))?;
-    let of = |row: &tokio_postgres::Row| Target {
+    let of = |row: &tokio_postgres::Row| ConflictTarget {
         name: row.get(0),
         definition: row.get(1),
         plain: row.get(2),

@@ -7,11 +7,11 @@ use anyhow::bail;
 use rewrite_rules::Phase;
 use serde_json::{Value, json};
 
-use super::target::{Named, Target, say};
+use super::target::{CommandTarget, MigrationArgs, say};
 use crate::control::drain::Drained;
 use crate::control::error::ControlError;
 use crate::control::named::find;
-use crate::steps::step::{self, Direction, Options, Taken};
+use crate::steps::step::{self, StepDirection, StepOptions, Taken};
 
 /// Between two looks at gates that are waited for: what they wait for takes seconds at least.
 const LOOK: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub of: Named,
+    pub of: MigrationArgs,
     /// How far to go, one step after the other; nothing is done where it already stands there
     #[arg(long, value_name = "PHASE")]
     pub to: Option<Phase>,
@@ -44,16 +44,16 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    take(Direction::Forward, &args).await
+    take(StepDirection::Forward, &args).await
 }
 
 /// `advance` and `rollback` differ in the direction only.
-pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn take(direction: StepDirection, args: &Args) -> anyhow::Result<ExitCode> {
     if args.dry_run {
         return plan(direction, args).await;
     }
     let name = &args.of.migration;
-    let mut told = Told::default();
+    let mut told = StepsTold::default();
     let Some(to) = args.to else {
         let taken = one(direction, args).await?;
         told.step(args, &taken);
@@ -61,7 +61,7 @@ pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<Ex
         return Ok(ExitCode::SUCCESS);
     };
     loop {
-        let target = Target::load(&args.of.flags).await?;
+        let target = CommandTarget::load(&args.of.flags).await?;
         let at = find(&target.rules, name)?.phase;
         if at == to {
             let options = options(direction, args, &target);
@@ -71,8 +71,8 @@ pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<Ex
             return Ok(ExitCode::SUCCESS);
         }
         let (is_past, other) = match direction {
-            Direction::Forward => (at > to, "rollback"),
-            Direction::Back => (at < to, "advance"),
+            StepDirection::Forward => (at > to, "rollback"),
+            StepDirection::Back => (at < to, "advance"),
         };
         if is_past {
             bail!(
@@ -84,8 +84,8 @@ pub(super) async fn take(direction: Direction, args: &Args) -> anyhow::Result<Ex
     }
 }
 
-fn options(direction: Direction, args: &Args, target: &Target) -> Options {
-    Options {
+fn options(direction: StepDirection, args: &Args, target: &CommandTarget) -> StepOptions {
+    StepOptions {
         direction,
         force: args.reason.clone().filter(|_| args.force),
         times: target.gates,
@@ -93,8 +93,8 @@ fn options(direction: Direction, args: &Args, target: &Target) -> Options {
     }
 }
 
-async fn plan(direction: Direction, args: &Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags).await?;
+async fn plan(direction: StepDirection, args: &Args) -> anyhow::Result<ExitCode> {
+    let target = CommandTarget::load(&args.of.flags).await?;
     let options = options(direction, args, &target);
     let plan = step::plan(&target.url, &target.rules, &args.of.migration, &options).await?;
     print!("{plan}");
@@ -106,12 +106,12 @@ async fn plan(direction: Direction, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// One step, tried again until its gates are met or nobody waits any longer.
-async fn one(direction: Direction, args: &Args) -> anyhow::Result<Taken> {
+async fn one(direction: StepDirection, args: &Args) -> anyhow::Result<Taken> {
     let patience = Duration::from_secs(args.wait.unwrap_or(0));
     let began = Instant::now();
     let mut said = String::new();
     loop {
-        let target = Target::load(&args.of.flags).await?;
+        let target = CommandTarget::load(&args.of.flags).await?;
         let options = options(direction, args, &target);
         let (url, rules) = (&target.url, &target.rules);
         match step::step(url, rules, &args.of.migration, &options, &mut say).await {
@@ -129,11 +129,11 @@ async fn one(direction: Direction, args: &Args) -> anyhow::Result<Taken> {
 
 /// What the command answers: lines as it goes, or one document at its end.
 #[derive(Default)]
-struct Told {
+struct StepsTold {
     steps: Vec<Value>,
 }
 
-impl Told {
+impl StepsTold {
     fn step(&mut self, args: &Args, taken: &Taken) {
         if args.json {
             self.steps.push(json!({

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::target::{Named, Target};
-use crate::backfill::state::{Direction, Progress, Speed, State, Wish};
-use crate::backfill::{self, Event, Options};
+use super::target::{CommandTarget, MigrationArgs};
+use crate::backfill::state::{CopyDirection, CopyProgress, Speed, State, Wish};
+use crate::backfill::{self, BackfillOptions, Event};
 use crate::control::shown;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub of: Named,
+    pub of: MigrationArgs,
     /// Begin from the lowest key again, whatever was copied before
     #[arg(long)]
     pub restart: bool,
@@ -73,7 +73,7 @@ fn not_negative(text: &str) -> Result<f64, String> {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags).await?;
+    let target = CommandTarget::load(&args.of.flags).await?;
     let wish = match (args.pause, args.resume, args.cancel) {
         (true, _, _) => Some(Wish::Pause),
         (_, true, _) => Some(Wish::Run),
@@ -102,14 +102,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let direction = if args.reverse {
-        Direction::UnifiedToLegacy
+        CopyDirection::UnifiedToLegacy
     } else {
-        Direction::LegacyToUnified
+        CopyDirection::LegacyToUnified
     };
     if args.dry_run {
         return preview(&args, &target, direction).await;
     }
-    let options = Options {
+    let options = BackfillOptions {
         restart: args.restart,
         direction,
         workers: usize::from(args.workers),
@@ -138,7 +138,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// What a backfill would do, in its words.
-async fn preview(args: &Args, target: &Target, direction: Direction) -> anyhow::Result<ExitCode> {
+async fn preview(
+    args: &Args,
+    target: &CommandTarget,
+    direction: CopyDirection,
+) -> anyhow::Result<ExitCode> {
     const SAMPLES: usize = 5;
     let name = &args.of.migration;
     let mut preview = backfill::preview::run(&target.url, &target.rules, name, direction).await?;
@@ -177,7 +181,7 @@ async fn preview(args: &Args, target: &Target, direction: Direction) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
-fn summary(table: &Progress) -> String {
+fn summary(table: &CopyProgress) -> String {
     let mut text = format!(
         "{}: {}, {} rows, of which {} were put",
         shown(&table.legacy_table),
@@ -229,7 +233,7 @@ impl Display {
         }
     }
 
-    fn progress(&mut self, progress: &Progress) {
+    fn progress(&mut self, progress: &CopyProgress) {
         let before = *self.rows_before.get_or_insert(progress.rows_done);
         let total = progress.rows_estimated.max(progress.rows_done);
         let seconds = self.started.elapsed().as_secs_f64().max(1e-3);

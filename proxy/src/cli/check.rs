@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use super::target::{Named, Target};
+use super::target::{CommandTarget, MigrationArgs};
 use crate::check::{self, Finding, Severity};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub of: Named,
+    pub of: MigrationArgs,
     /// Rows on which the mapping is tried, in a transaction that is rolled back
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub sample_rows: u32,
@@ -20,7 +20,7 @@ pub struct Args {
 const ERRORS: u8 = 1;
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags).await?;
+    let target = CommandTarget::load(&args.of.flags).await?;
     let findings = check::run(
         &target.url,
         &target.rules,

@@ -6,15 +6,15 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::target::{Named, Target};
+use super::target::{CommandTarget, MigrationArgs};
 use crate::control::connect;
-use crate::control::coverage::{self, Coverage, Outcome};
+use crate::control::coverage::{self, Coverage, CoverageOutcome};
 use crate::control::{named, statements};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub of: Named,
+    pub of: MigrationArgs,
     /// Judge the statements of a file instead, one on each line
     #[arg(long, value_name = "FILE", conflicts_with = "pg_stat_statements")]
     pub file: Option<PathBuf>,
@@ -29,7 +29,7 @@ pub struct Args {
 const REFUSED: u8 = 1;
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags).await?;
+    let target = CommandTarget::load(&args.of.flags).await?;
     named::find(&target.rules, &args.of.migration)?;
     let client = connect(&target.url, "coverage").await?;
     let seen = match &args.file {
@@ -51,12 +51,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn from_file(path: &PathBuf) -> anyhow::Result<Vec<statements::Seen>> {
+fn from_file(path: &PathBuf) -> anyhow::Result<Vec<statements::SeenStatement>> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     Ok(lines
-        .map(|line| statements::Seen {
+        .map(|line| statements::SeenStatement {
             statement: line.to_owned(),
             calls: 0,
             last_seen_seconds: None,
@@ -90,9 +90,9 @@ fn problems(one: &Coverage) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     for phase in &one.phases {
         let problem = match &phase.outcome {
-            Outcome::Passes | Outcome::Rewritten => continue,
-            Outcome::Refused { message, hint } => format!("REFUSED: {message} ({hint})"),
-            Outcome::Rejected { message } => format!("REJECTED by the server: {message}"),
+            CoverageOutcome::Passes | CoverageOutcome::Rewritten => continue,
+            CoverageOutcome::Refused { message, hint } => format!("REFUSED: {message} ({hint})"),
+            CoverageOutcome::Rejected { message } => format!("REJECTED by the server: {message}"),
         };
         match found.iter_mut().find(|(_, known)| *known == problem) {
             Some((phases, _)) => *phases += &format!(", {}", phase.phase),

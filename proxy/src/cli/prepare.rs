@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::target::Target;
+use super::target::CommandTarget;
 use crate::config::Flags;
-use crate::control::guard::{self, Watched};
+use crate::control::guard::{self, EventTriggers};
 use crate::control::{connect, grants, schema};
 
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.flags).await?;
+    let target = CommandTarget::load(&args.flags).await?;
     let client = connect(&target.url, "prepare").await?;
     if let Some(role) = &args.grants_for {
         for grant in grants::grants(&client, &target.rules, role).await? {
@@ -53,8 +53,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         println!("{table} does not exist: its functions were not created");
     }
     match guard::prepare(&client, &target.rules).await? {
-        Watched::Yes => {}
-        Watched::MayNot => println!(
+        EventTriggers::Yes => {}
+        EventTriggers::MayNot => println!(
             "no event trigger refuses a change of the tables' columns that goes around the proxies: this role may \
              not create one. A superuser may: {}",
             guard::by_hand()

@@ -4,14 +4,14 @@
 use std::process::ExitCode;
 
 use super::status::age;
-use super::target::{Named, Target};
+use super::target::{CommandTarget, MigrationArgs};
 use crate::control::shown;
-use crate::retire::{self, Evidence, Judged, Options, Outcome};
+use crate::retire::{self, DropEvidence, Evidence, RetireOptions, RetireOutcome};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub of: Named,
+    pub of: MigrationArgs,
     /// Give the tables back their names and rights, at once
     #[arg(long)]
     pub undo: bool,
@@ -24,8 +24,8 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.of.flags).await?;
-    let options = Options {
+    let target = CommandTarget::load(&args.of.flags).await?;
+    let options = RetireOptions {
         undo: args.undo,
         dry_run: args.dry_run,
         untouched_days: target.gates.untouched_days,
@@ -33,13 +33,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let name = &args.of.migration;
     match retire::run(&target.url, &target.rules, name, &options).await? {
-        Outcome::WouldRun(statements) => {
+        RetireOutcome::WouldRun(statements) => {
             println!("{name}: this would be run, and nothing was:");
             for statement in statements {
                 println!("  {statement};");
             }
         }
-        Outcome::PutAside(tables) => {
+        RetireOutcome::PutAside(tables) => {
             for aside in tables {
                 let (legacy, now) = (shown(&aside.legacy_table), shown(&aside.put_aside_as));
                 println!(
@@ -49,7 +49,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             println!("`crossfade retire {name} --undo` brings it back at once");
             println!("`crossfade retire {name}` tells whether anybody has missed it");
         }
-        Outcome::Back(tables) => {
+        RetireOutcome::Back(tables) => {
             for aside in tables {
                 println!(
                     "{} has its name and its rights back",
@@ -57,12 +57,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 );
             }
         }
-        Outcome::Gone => {
+        RetireOutcome::Gone => {
             println!(
                 "{name}: its legacy tables are gone; its rule file may go when no old client is left"
             );
         }
-        Outcome::Judged(judged) => {
+        RetireOutcome::Judged(judged) => {
             print!("{}", text(name, &judged));
             if !judged.is_enough() {
                 return Ok(ExitCode::FAILURE);
@@ -72,7 +72,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(name: &str, judged: &Judged) -> String {
+fn text(name: &str, judged: &DropEvidence) -> String {
     let mut text = String::new();
     for evidence in &judged.tables {
         text += &line(evidence);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::advance;
-use crate::steps::step::Direction;
+use crate::steps::step::StepDirection;
 
 // The group's name would be that of the arguments inside.
 #[derive(Debug, clap::Args)]
@@ -14,5 +14,5 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    advance::take(Direction::Back, &args.step).await
+    advance::take(StepDirection::Back, &args.step).await
 }

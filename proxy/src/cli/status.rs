@@ -4,9 +4,9 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::target::Target;
+use super::target::CommandTarget;
 use crate::config::Flags;
-use crate::control::instances::Counted;
+use crate::control::instances::InstanceTotals;
 use crate::control::{connect, named, shown};
 use crate::steps::status::{self, Status};
 
@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::load(&args.flags).await?;
+    let target = CommandTarget::load(&args.flags).await?;
     if let Some(name) = &args.migration {
         named::find(&target.rules, name)?;
     }
@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// Cursor to the top left, and nothing below it.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
-async fn look(args: &Args, target: &Target) -> anyhow::Result<String> {
+async fn look(args: &Args, target: &CommandTarget) -> anyhow::Result<String> {
     let client = connect(&target.url, "status").await?;
     let all = status::read(
         &client,
@@ -220,7 +220,7 @@ fn instances(status: &Status, lines: &mut Vec<(&'static str, String)>) {
         let label = if i == 0 { "instances" } else { "" };
         lines.push((label, format!("{instance}: {}, {how}", instance.phase)));
     }
-    let counted: Counted = status.instances.iter().map(|i| i.counted).sum();
+    let counted: InstanceTotals = status.instances.iter().map(|i| i.counted).sum();
     let told = format!(
         "{} fallbacks, {} divergences; shadow reads: {} equal, {} different, {} not comparable",
         counted.fallbacks,

@@ -10,7 +10,7 @@ use crate::served::Served;
 
 /// The arguments of every command about one migration.
 #[derive(Debug, clap::Args)]
-pub struct Named {
+pub struct MigrationArgs {
     /// The migration's name
     pub migration: String,
     #[command(flatten)]
@@ -19,14 +19,14 @@ pub struct Named {
 
 /// Where the rules are and where the control connection goes.
 #[derive(Debug)]
-pub struct Target {
+pub struct CommandTarget {
     pub rules: RuleSet,
     pub url: String,
     pub gates: Gates,
 }
 
-impl Target {
-    pub async fn load(flags: &Flags) -> anyhow::Result<Target> {
+impl CommandTarget {
+    pub async fn load(flags: &Flags) -> anyhow::Result<CommandTarget> {
         let config = Config::load(flags)?;
         let Some(directory) = &config.rules else {
             bail!("no rules: expected --rules DIR, or `rules` in the file given by --config");
@@ -47,7 +47,7 @@ impl Target {
             true => tenants::known(&*connect(&url, "tenants").await?, rules).await?,
             false => rules,
         };
-        Ok(Target {
+        Ok(CommandTarget {
             rules,
             url,
             gates: config.gates,

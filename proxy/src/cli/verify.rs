@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::target::{Named, Target, say};
+use super::target::{CommandTarget, MigrationArgs, say};
 use crate::repair;
-use crate::verify::{self, Options, ranges};
+use crate::verify::{self, VerifyOptions, ranges};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub of: Named,
+    pub of: MigrationArgs,
     /// Rows shown of each kind: missing, extra, different
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub samples: u32,
@@ -64,7 +64,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn compare(args: &Args) -> anyhow::Result<bool> {
-    let target = Target::load(&args.of.flags).await?;
+    let target = CommandTarget::load(&args.of.flags).await?;
     let (url, rules, name) = (&target.url, &target.rules, &args.of.migration);
     anyhow::ensure!(
         args.by_ranges || args.continuous || (!args.restart && args.throttle.is_none()),
@@ -80,7 +80,7 @@ async fn compare(args: &Args) -> anyhow::Result<bool> {
         } else {
             0
         });
-        let options = ranges::Options {
+        let options = ranges::RangeOptions {
             samples_max: args.samples,
             restart: args.restart,
             rows_per_second_max: Some(throttle).filter(|rows| *rows > 0),
@@ -88,10 +88,10 @@ async fn compare(args: &Args) -> anyhow::Result<bool> {
         };
         ranges::run(url, rules, name, &options, &mut say).await?
     } else {
-        let options = Options {
+        let options = VerifyOptions {
             samples_max: args.samples,
             workers: args.workers,
-            ..Options::default()
+            ..VerifyOptions::default()
         };
         verify::run(url, rules, name, &options).await?
     };

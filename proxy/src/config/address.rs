@@ -113,15 +113,15 @@ impl Listen {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub struct Upstream(pub String);
+pub struct UpstreamAddresses(pub String);
 
-impl Default for Upstream {
+impl Default for UpstreamAddresses {
     fn default() -> Self {
-        Upstream("127.0.0.1:5432".to_owned())
+        UpstreamAddresses("127.0.0.1:5432".to_owned())
     }
 }
 
-impl Upstream {
+impl UpstreamAddresses {
     pub fn address(&self) -> Result<Address, AddressError> {
         self.0.parse()
     }

@@ -15,17 +15,17 @@ use super::{flush_counters, shown};
 
 /// The server's counters of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counters {
+pub struct TableCounters {
     pub scans: i64,
     pub writes: i64,
     /// When the database's counters were last reset.
     pub stats_reset: Option<String>,
 }
 
-impl Counters {
+impl TableCounters {
     /// Scans and written rows since then; `None`: the counters were reset meanwhile.
     #[must_use]
-    pub fn until(&self, now: &Counters) -> Option<(i64, i64)> {
+    pub fn until(&self, now: &TableCounters) -> Option<(i64, i64)> {
         let (scans, writes) = (now.scans - self.scans, now.writes - self.writes);
         (self.stats_reset == now.stats_reset && scans >= 0 && writes >= 0)
             .then_some((scans, writes))
@@ -33,7 +33,7 @@ impl Counters {
 }
 
 /// Where the counters of a table stand; what this session has done is in them.
-pub async fn counters(client: &Client, table: &str) -> Result<Counters, ControlError> {
+pub async fn counters(client: &Client, table: &str) -> Result<TableCounters, ControlError> {
     flush_counters(client).await?;
     let row = client
         .query_one(
@@ -46,7 +46,7 @@ pub async fn counters(client: &Client, table: &str) -> Result<Counters, ControlE
         )
         .await
         .map_err(ControlError::sql("look at pg_stat_user_tables"))?;
-    Ok(Counters {
+    Ok(TableCounters {
         scans: row.get(0),
         writes: row.get(1),
         stats_reset: row.get(2),
@@ -55,7 +55,7 @@ pub async fn counters(client: &Client, table: &str) -> Result<Counters, ControlE
 
 /// What came around the proxies.
 #[derive(Clone, Debug, Serialize)]
-pub struct Around {
+pub struct CameAround {
     pub legacy_table: String,
     pub since: String,
     pub scans: i64,
@@ -64,7 +64,7 @@ pub struct Around {
     pub counters_reset: bool,
 }
 
-impl std::fmt::Display for Around {
+impl std::fmt::Display for CameAround {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
@@ -116,7 +116,7 @@ async fn count_from_now(
     client: &Client,
     migration: &str,
     table: &str,
-    now: &Counters,
+    now: &TableCounters,
 ) -> Result<(), ControlError> {
     client
         .execute(
@@ -172,7 +172,7 @@ pub async fn read(
     client: &Client,
     migration: &Migration,
     phase: Phase,
-) -> Result<Vec<Around>, ControlError> {
+) -> Result<Vec<CameAround>, ControlError> {
     match phase {
         Phase::UnifiedOnly | Phase::Retired => {}
         // The proxies read and write it themselves, as often as clients ask.
@@ -198,7 +198,7 @@ pub async fn read(
         let Some(row) = row else { continue };
         let now = counters(client, &table).await?;
         let before = match (row.get(0), row.get(1)) {
-            (Some(scans), Some(writes)) => Counters {
+            (Some(scans), Some(writes)) => TableCounters {
                 scans,
                 writes,
                 stats_reset: row.get(2),
@@ -211,7 +211,7 @@ pub async fn read(
         };
         let own: i64 = row.get(3);
         let (scans, writes) = before.until(&now).unwrap_or((now.scans, now.writes));
-        all.push(Around {
+        all.push(CameAround {
             legacy_table: table,
             since: row.get(4),
             scans: (scans - own).max(0),
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn counters_that_went_back_or_were_reset_say_nothing_of_the_time_between() {
-        let at = |scans, writes, reset: Option<&str>| Counters {
+        let at = |scans, writes, reset: Option<&str>| TableCounters {
             scans,
             writes,
             stats_reset: reset.map(str::to_owned),

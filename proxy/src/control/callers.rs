@@ -81,7 +81,7 @@ pub(crate) async fn off(client: &Client, rules: &RuleSet) -> Result<Vec<Off>, Co
     for function in functions(client).await? {
         let nobody = BTreeSet::new();
         let should = match &function.callers {
-            Of::Lens(table, callers) => match (wanted.get(table), callers) {
+            FunctionOf::Lens(table, callers) => match (wanted.get(table), callers) {
                 (Some(holders), Callers::Writers) => &holders.writers,
                 (Some(holders), Callers::Deleters) => &holders.deleters,
                 (_, Callers::Nobody) => &nobody,
@@ -91,9 +91,9 @@ pub(crate) async fn off(client: &Client, rules: &RuleSet) -> Result<Vec<Off>, Co
                     continue;
                 }
             },
-            Of::Readers => &union(&wanted, |holders| &holders.readers),
-            Of::Writers => &union(&wanted, |holders| &holders.writers),
-            Of::Nobody => &nobody,
+            FunctionOf::Readers => &union(&wanted, |holders| &holders.readers),
+            FunctionOf::Writers => &union(&wanted, |holders| &holders.writers),
+            FunctionOf::Nobody => &nobody,
         };
         let should: BTreeSet<String> = should
             .iter()
@@ -156,7 +156,7 @@ fn union(
 
 /// Whose rights decide about a function.
 #[derive(Debug)]
-enum Of {
+enum FunctionOf {
     /// A migration and the legacy table of a lens.
     Lens((String, String), Callers),
     Readers,
@@ -165,16 +165,16 @@ enum Of {
 }
 
 #[derive(Debug)]
-struct Function {
+struct CalledFunction {
     /// With the types of its parameters, as SQL.
     name: String,
-    callers: Of,
+    callers: FunctionOf,
     granted: BTreeSet<String>,
     owner: String,
     mine: bool,
 }
 
-impl Function {
+impl CalledFunction {
     fn off(&self, role: &str, lacks: bool) -> Off {
         Off {
             role: role.to_owned(),
@@ -198,7 +198,7 @@ SELECT format('%I.%I(%s)', 'crossfade', p.proname, pg_get_function_identity_argu
 FROM pg_proc AS p LEFT JOIN crossfade.lens_functions AS f ON to_regproc(f.name) = p.oid \
 WHERE p.pronamespace = to_regnamespace('crossfade') ORDER BY p.oid";
 
-async fn functions(client: &Client) -> Result<Vec<Function>, ControlError> {
+async fn functions(client: &Client) -> Result<Vec<CalledFunction>, ControlError> {
     let rows = client
         .query(FUNCTIONS, &[&READERS, &WRITERS])
         .await
@@ -217,13 +217,13 @@ async fn functions(client: &Client) -> Result<Vec<Function>, ControlError> {
                         _made_by_an_older_version if is_trigger => Callers::Nobody,
                         _made_by_an_older_version => Callers::Writers,
                     };
-                    Of::Lens((migration, table), callers)
+                    FunctionOf::Lens((migration, table), callers)
                 }
-                _ if fixed && reads => Of::Readers,
-                _ if fixed => Of::Writers,
-                _ => Of::Nobody,
+                _ if fixed && reads => FunctionOf::Readers,
+                _ if fixed => FunctionOf::Writers,
+                _ => FunctionOf::Nobody,
             };
-            Function {
+            CalledFunction {
                 name: row.get(0),
                 callers,
                 granted: row.get::<_, Vec<String>>(5).into_iter().collect(),

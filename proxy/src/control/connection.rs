@@ -68,7 +68,7 @@ pub fn is_own(application_name: &[u8]) -> bool {
 
 /// Connects for one kind of work, which `pg_stat_activity` shows as `crossfade <work>`.
 pub async fn connect(url: &str, work: &str) -> Result<Control, ControlError> {
-    open(&Target::new(url, work)?, "").await
+    open(&ControlTarget::new(url, work)?, "").await
 }
 
 /// The database that a connection string leads to: as everywhere, the user's name where it names none.
@@ -82,20 +82,20 @@ pub fn database_of(url: &str) -> Result<String, ControlError> {
 
 /// Where to connect and how that is encrypted.
 #[derive(Clone, Debug)]
-struct Target {
+struct ControlTarget {
     config: Config,
     work: String,
     tls: Connect,
 }
 
-impl Target {
-    fn new(url: &str, work: &str) -> Result<Target, ControlError> {
+impl ControlTarget {
+    fn new(url: &str, work: &str) -> Result<ControlTarget, ControlError> {
         let wishes = Wishes::read(url).map_err(|error| ControlError::Url(error.to_string()))?;
         let mut config = config(&wishes)?;
         config.application_name(format!("{OWN_NAME}{work}"));
         let tls = wishes.connect();
         let tls = tls.map_err(|error| ControlError::Connect(format!("TLS: {error}")))?;
-        Ok(Target {
+        Ok(ControlTarget {
             config,
             work: work.to_owned(),
             tls,
@@ -115,7 +115,7 @@ fn config(wishes: &Wishes) -> Result<Config, ControlError> {
     Ok(config)
 }
 
-async fn open(target: &Target, more: &str) -> Result<Control, ControlError> {
+async fn open(target: &ControlTarget, more: &str) -> Result<Control, ControlError> {
     // The timeout also covers a server that accepts and then says nothing.
     let connected =
         tokio::time::timeout(CONNECT_TIMEOUT, target.config.connect(target.tls.clone()))
@@ -218,14 +218,14 @@ pub async fn flush_counters(client: &impl GenericClient) -> Result<(), ControlEr
 /// Makes connections for a pool; whether one is alive is known without asking the server.
 #[derive(Clone, Debug)]
 pub struct Manager {
-    target: Target,
+    target: ControlTarget,
     settings: &'static str,
 }
 
 impl Manager {
     /// `settings` are `SET` statements of this kind of work.
     pub fn new(url: &str, work: &str, settings: &'static str) -> Result<Self, ControlError> {
-        let target = Target::new(url, work)?;
+        let target = ControlTarget::new(url, work)?;
         Ok(Manager { target, settings })
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use super::statements::Seen;
+use super::statements::SeenStatement;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Coverage {
@@ -20,12 +20,12 @@ pub struct Coverage {
 #[derive(Clone, Debug, Serialize)]
 pub struct InPhase {
     pub phase: String,
-    pub outcome: Outcome,
+    pub outcome: CoverageOutcome,
 }
 
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
-pub enum Outcome {
+pub enum CoverageOutcome {
     /// The client's own text is sent.
     Passes,
     Rewritten,
@@ -43,8 +43,8 @@ impl Coverage {
     #[must_use]
     pub fn is_covered(&self) -> bool {
         self.phases.iter().all(|phase| match phase.outcome {
-            Outcome::Passes | Outcome::Rewritten => true,
-            Outcome::Refused { .. } | Outcome::Rejected { .. } => false,
+            CoverageOutcome::Passes | CoverageOutcome::Rewritten => true,
+            CoverageOutcome::Refused { .. } | CoverageOutcome::Rejected { .. } => false,
         })
     }
 }
@@ -54,11 +54,11 @@ impl Coverage {
 pub async fn judge(
     rules: &RuleSet,
     migration: &str,
-    statements: Vec<Seen>,
+    statements: Vec<SeenStatement>,
     server: Option<&Client>,
 ) -> Vec<Coverage> {
     let server = match server {
-        Some(client) => Some(Server::of(client, rules).await),
+        Some(client) => Some(AskedServer::of(client, rules).await),
         None => None,
     };
     let server = server.as_ref();
@@ -84,7 +84,10 @@ pub async fn judge(
             });
         }
         // In dual_write a read passes, so only a statement that passes everywhere is another's.
-        if phases.iter().any(|phase| phase.outcome != Outcome::Passes) {
+        if phases
+            .iter()
+            .any(|phase| phase.outcome != CoverageOutcome::Passes)
+        {
             judged.push(Coverage {
                 statement: seen.statement,
                 calls: seen.calls,
@@ -104,22 +107,24 @@ pub async fn lost_between(
     rules: &RuleSet,
     migration: &str,
     (from, to): (Phase, Phase),
-    statements: Vec<Seen>,
+    statements: Vec<SeenStatement>,
     server: &Client,
 ) -> Vec<(String, String)> {
-    let server = &Server::of(server, rules).await;
+    let server = &AskedServer::of(server, rules).await;
     let before = rules.with_phase(Some(migration), from);
     let after = rules.with_phase(Some(migration), to);
     let mut lost = Vec::new();
     for seen in statements {
         let statement = seen.statement;
         let problem = match outcome(&after, &statement, Some(server)).await {
-            Outcome::Passes | Outcome::Rewritten => continue,
-            Outcome::Refused { message, .. } | Outcome::Rejected { message } => message,
+            CoverageOutcome::Passes | CoverageOutcome::Rewritten => continue,
+            CoverageOutcome::Refused { message, .. } | CoverageOutcome::Rejected { message } => {
+                message
+            }
         };
         match outcome(&before, &statement, Some(server)).await {
-            Outcome::Passes | Outcome::Rewritten => lost.push((statement, problem)),
-            Outcome::Refused { .. } | Outcome::Rejected { .. } => {}
+            CoverageOutcome::Passes | CoverageOutcome::Rewritten => lost.push((statement, problem)),
+            CoverageOutcome::Refused { .. } | CoverageOutcome::Rejected { .. } => {}
         }
     }
     server.leave().await;
@@ -127,18 +132,18 @@ pub async fn lost_between(
 }
 
 /// A server to ask, and its version.
-struct Server<'c> {
+struct AskedServer<'c> {
     client: &'c Client,
     version: ServerVersion,
     /// The path of before, where names are those of a tenant now.
     path: Option<String>,
 }
 
-impl<'c> Server<'c> {
-    async fn of(client: &'c Client, rules: &RuleSet) -> Server<'c> {
+impl<'c> AskedServer<'c> {
+    async fn of(client: &'c Client, rules: &RuleSet) -> AskedServer<'c> {
         let row = client.query_one("SHOW server_version", &[]).await;
         let told = row.and_then(|row| row.try_get::<_, String>(0));
-        Server {
+        AskedServer {
             client,
             // A connection that does not answer objects to every text as well.
             version: told.map_or(ServerVersion::NEWEST, |told| ServerVersion::told(&told)),
@@ -178,9 +183,13 @@ async fn set_path(client: &Client, path: &str) {
 /// exception: a string constant is read by the input function of its type, and if that is an array
 /// or a row with a domain in it, the domain's CHECK is evaluated. So the server gets the statement's
 /// shape, in which there are no constants.
-async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) -> Outcome {
+async fn outcome(
+    rules: &RuleSet,
+    statement: &str,
+    server: Option<&AskedServer<'_>>,
+) -> CoverageOutcome {
     if !rules.must_read(statement.as_bytes()) {
-        return Outcome::Passes;
+        return CoverageOutcome::Passes;
     }
     let reading = rules.rewrite(statement, rules.path_of(None));
     let asked = server.and_then(|_| rewrite_rules::shape(statement));
@@ -188,25 +197,25 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) 
     if let (Verdict::Rewritten(rewritten), Some(server)) = (&reading.verdict, server)
         && let Some(Refusal { message, hint, .. }) = rewritten.refused_by(server.version)
     {
-        return Outcome::Refused { message, hint };
+        return CoverageOutcome::Refused { message, hint };
     }
     match &reading.verdict {
-        Verdict::PassThrough => Outcome::Passes,
-        Verdict::Refused(refusal) if refusal.is_of_generated() => Outcome::Passes,
+        Verdict::PassThrough => CoverageOutcome::Passes,
+        Verdict::Refused(refusal) if refusal.is_of_generated() => CoverageOutcome::Passes,
         Verdict::Refused(refusal) => {
-            let refused = Outcome::Refused {
+            let refused = CoverageOutcome::Refused {
                 message: refusal.message.clone(),
                 hint: refusal.hint.clone(),
             };
             match server.zip(asked) {
                 // Told in the server's own words: a mistake that it finds in the statement as well.
                 Some((server, asked)) if says(server.client, asked, &refusal.message).await => {
-                    Outcome::Passes
+                    CoverageOutcome::Passes
                 }
                 Some((server, asked)) if !refusal.is_ours() => {
                     match prepare(server.client, asked).await {
                         None => refused,
-                        Some(_) => Outcome::Passes,
+                        Some(_) => CoverageOutcome::Passes,
                     }
                 }
                 Some(_) | None => refused,
@@ -221,24 +230,24 @@ async fn outcome(rules: &RuleSet, statement: &str, server: Option<&Server<'_>>) 
                         accepted(server.client, asked, &rewritten.sql).await
                     }
                     // A constant decided: there is nothing to ask without it.
-                    Verdict::PassThrough | Verdict::Refused(_) => Outcome::Rewritten,
+                    Verdict::PassThrough | Verdict::Refused(_) => CoverageOutcome::Rewritten,
                 }
             }
-            Some(_) | None => Outcome::Rewritten,
+            Some(_) | None => CoverageOutcome::Rewritten,
         },
     }
 }
 
 /// A rejection, as a refusal in the server's own words, counts only if the server accepts what the
 /// client wrote: a statement seen failing fails in every phase.
-async fn accepted(server: &Client, statement: &str, rewritten: &str) -> Outcome {
+async fn accepted(server: &Client, statement: &str, rewritten: &str) -> CoverageOutcome {
     let rejected = match prepare(server, rewritten).await {
-        None => return Outcome::Rewritten,
+        None => return CoverageOutcome::Rewritten,
         Some(message) => message,
     };
     match prepare(server, statement).await {
-        None => Outcome::Rejected { message: rejected },
-        Some(_) => Outcome::Rewritten,
+        None => CoverageOutcome::Rejected { message: rejected },
+        Some(_) => CoverageOutcome::Rewritten,
     }
 }
 

@@ -26,7 +26,7 @@ const WRITERS_MAX: i64 = 1_000;
 
 /// What a proxy looks after: the server's processes of its sessions, and the tables.
 #[derive(Clone, Debug, Default)]
-pub struct Watch {
+pub struct LookedAfter {
     /// Sessions that are there.
     pub served: Vec<i32>,
     /// Sessions that ended a moment ago; somebody may have seen them before.
@@ -63,7 +63,11 @@ fn is_watched(phase: Phase) -> bool {
 }
 
 /// One look of one proxy.
-pub async fn look(client: &Client, instance: &str, watch: &Watch) -> Result<(), ControlError> {
+pub async fn look(
+    client: &Client,
+    instance: &str,
+    watch: &LookedAfter,
+) -> Result<(), ControlError> {
     claim(client, instance, watch).await?;
     seen::watched(client, instance, &watch.migrations).await?;
     if watch.tables.is_empty() {
@@ -75,7 +79,11 @@ pub async fn look(client: &Client, instance: &str, watch: &Watch) -> Result<(), 
 
 /// Takes out who is served here. Behind another pooler the server's processes are not the ones that
 /// the proxy was told of; then it says that it cannot tell.
-pub async fn claim(client: &Client, instance: &str, watch: &Watch) -> Result<(), ControlError> {
+pub async fn claim(
+    client: &Client,
+    instance: &str,
+    watch: &LookedAfter,
+) -> Result<(), ControlError> {
     let own: Vec<i32> = watch.served.iter().chain(&watch.ended).copied().collect();
     client
         .execute(
@@ -94,7 +102,7 @@ pub async fn claim(client: &Client, instance: &str, watch: &Watch) -> Result<(),
 
 /// Puts down who holds a write lock and is not served here, Crossfade's own sessions excepted: they have
 /// put themselves down, in a table that nobody else may write.
-async fn ask(client: &Client, watch: &Watch) -> Result<(), ControlError> {
+async fn ask(client: &Client, watch: &LookedAfter) -> Result<(), ControlError> {
     let (migrations, tables): (Vec<&str>, Vec<&str>) = watch
         .tables
         .iter()

@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use super::error::ControlError;
 
 /// A step as it is about to be taken.
-pub struct Step<'a> {
+pub struct StepTaken<'a> {
     pub migration: &'a str,
     pub kind: &'static str,
     pub from: Phase,
@@ -20,7 +20,7 @@ pub struct Step<'a> {
 
 /// Records a step before the file is edited; [`drained`] completes it. What is found without its
 /// end was interrupted, and the file says on which side.
-pub async fn begin(client: &Client, step: &Step<'_>) -> Result<i64, ControlError> {
+pub async fn begin(client: &Client, step: &StepTaken<'_>) -> Result<i64, ControlError> {
     let (os_user, host) = who();
     let row = client
         .query_one(

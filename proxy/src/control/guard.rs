@@ -24,7 +24,7 @@ const DOING: &str = "guard over the tables' columns";
 
 /// Whether the event triggers are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watched {
+pub enum EventTriggers {
     Yes,
     /// The role may not create them.
     MayNot,
@@ -44,7 +44,7 @@ pub fn is_guarded(phase: Phase) -> bool {
 }
 
 /// What `prepare` sees to: the event triggers, and the tables of migrations under way.
-pub async fn prepare(client: &Client, rules: &RuleSet) -> Result<Watched, ControlError> {
+pub async fn prepare(client: &Client, rules: &RuleSet) -> Result<EventTriggers, ControlError> {
     let watched = watch(client).await?;
     for migration in rules.migrations() {
         if is_guarded(migration.phase) {
@@ -133,9 +133,9 @@ pub async fn may_watch(client: &Client) -> Result<bool, ControlError> {
     Ok(row.get(0))
 }
 
-async fn watch(client: &Client) -> Result<Watched, ControlError> {
+async fn watch(client: &Client) -> Result<EventTriggers, ControlError> {
     if is_watched(client).await? {
-        return Ok(Watched::Yes);
+        return Ok(EventTriggers::Yes);
     }
     for statement in TRIGGERS
         .iter()
@@ -143,14 +143,14 @@ async fn watch(client: &Client) -> Result<Watched, ControlError> {
     {
         match client.batch_execute(&statement).await {
             Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-                return Ok(Watched::MayNot);
+                return Ok(EventTriggers::MayNot);
             }
             // It is there, made by another command or disabled by somebody: the next statement settles it.
             Err(error) if error.code() == Some(&SqlState::DUPLICATE_OBJECT) => {}
             made => made.map_err(ControlError::sql("creation of an event trigger"))?,
         }
     }
-    Ok(Watched::Yes)
+    Ok(EventTriggers::Yes)
 }
 
 async fn leave(client: &Client, migration: &Migration) -> Result<(), ControlError> {

@@ -16,10 +16,10 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::connection::{Control, connect};
-use super::direct::{self, Watch};
+use super::direct::{self, LookedAfter};
 use super::error::ControlError;
 use super::refused;
-use super::report::{GONE_AFTER_SECONDS, Report};
+use super::report::{GONE_AFTER_SECONDS, InstanceReport};
 use crate::counters::MigrationTotals;
 use crate::latency::Window;
 
@@ -35,7 +35,7 @@ const SIGN_OFF_TIMEOUT: Duration = Duration::from_secs(2);
 /// The proxy's side.
 pub trait Serving: Send + Sync {
     /// Asked at each heartbeat and at each piece of news, 20 times a second at most.
-    fn report(&self) -> Report;
+    fn report(&self) -> InstanceReport;
 
     /// Hears when the report may have changed.
     fn news(&self) -> watch::Receiver<()>;
@@ -47,7 +47,7 @@ pub trait Serving: Send + Sync {
     fn latencies(&self) -> Vec<u64>;
 
     /// Its sessions, and the tables that nobody else should write; asked once a second.
-    fn watch(&self) -> Watch;
+    fn watch(&self) -> LookedAfter;
 }
 
 /// Registers, heart-beats and signs off. It ends when `shutdown` does; while the database is away
@@ -111,7 +111,7 @@ async fn heartbeat(
     serving: &impl Serving,
     counted: &mut BTreeMap<String, MigrationTotals>,
 ) -> Result<(), ControlError> {
-    let mut said: Option<(Report, Instant)> = None;
+    let mut said: Option<(InstanceReport, Instant)> = None;
     let mut looked: Option<Instant> = None;
     let mut window = Window::default();
     let mut p99 = (None, None::<Instant>);
@@ -159,7 +159,7 @@ async fn heartbeat(
 async fn say(
     client: &Client,
     instance: &str,
-    report: &Report,
+    report: &InstanceReport,
     totals: &BTreeMap<String, MigrationTotals>,
     p99_ms: Option<f64>,
 ) -> Result<(), ControlError> {
@@ -299,12 +299,12 @@ pub struct Instance {
     pub seen_seconds_ago: f64,
     /// Seen within the limit.
     pub live: bool,
-    pub counted: Counted,
+    pub counted: InstanceTotals,
 }
 
 /// What an instance counted since it started.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Counted {
+pub struct InstanceTotals {
     pub fallbacks: i64,
     pub divergences: i64,
     pub shadow_equal: i64,
@@ -312,9 +312,9 @@ pub struct Counted {
     pub shadow_failed: i64,
 }
 
-impl std::iter::Sum for Counted {
+impl std::iter::Sum for InstanceTotals {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Counted::default(), |a, b| Counted {
+        all.fold(InstanceTotals::default(), |a, b| InstanceTotals {
             fallbacks: a.fallbacks + b.fallbacks,
             divergences: a.divergences + b.divergences,
             shadow_equal: a.shadow_equal + b.shadow_equal,
@@ -357,7 +357,7 @@ pub async fn instances(client: &Client, migration: &str) -> Result<Vec<Instance>
                 p99_ms: row.get(12),
                 seen_seconds_ago,
                 live: seen_seconds_ago <= GONE_AFTER_SECONDS,
-                counted: Counted {
+                counted: InstanceTotals {
                     fallbacks: row.get(6),
                     divergences: row.get(7),
                     shadow_equal: row.get(8),

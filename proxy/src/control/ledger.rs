@@ -15,7 +15,7 @@ use super::schema;
 pub const KEYS_MAX: i64 = 500;
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Entry {
+pub struct LedgerEntry {
     pub legacy_table: String,
     pub key: Value,
     pub reason: String,
@@ -50,7 +50,7 @@ pub async fn entries(
     client: &Client,
     migration: &str,
     limit: i64,
-) -> Result<Vec<Entry>, ControlError> {
+) -> Result<Vec<LedgerEntry>, ControlError> {
     let rows = client
         .query(
             "SELECT legacy_table, key, reason, sqlstate, times FROM crossfade.divergence \
@@ -61,7 +61,7 @@ pub async fn entries(
         .map_err(ControlError::sql("look at the ledger"))?;
     Ok(rows
         .iter()
-        .map(|row| Entry {
+        .map(|row| LedgerEntry {
             legacy_table: row.get(0),
             key: row.get(1),
             reason: row.get(2),

@@ -35,16 +35,16 @@ pub(super) async fn take(client: &Client) -> Result<(), ControlError> {
 
 /// Waiting for it.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct LockTurn {
     doing: &'static str,
     since: Instant,
     told: String,
     made_at_once: u32,
 }
 
-impl Turn {
-    pub fn begin(doing: &'static str) -> Turn {
-        Turn {
+impl LockTurn {
+    pub fn begin(doing: &'static str) -> LockTurn {
+        LockTurn {
             doing,
             since: Instant::now(),
             told: String::new(),

@@ -41,7 +41,7 @@ WHERE c.contype = 'f' AND c.confrelid = to_regclass($1) AND c.conparentid = 0 \
 ORDER BY 1, 2";
 
 /// A foreign key that looks for its rows in a legacy table.
-pub(crate) struct ForeignKey {
+pub(crate) struct ForeignKeyToLegacy {
     pub table: String,
     pub name: String,
     /// As PostgreSQL prints it.
@@ -55,7 +55,7 @@ pub(crate) async fn foreign_keys_to(
     client: &Client,
     lens: &Lens,
     left_behind: &[String],
-) -> Result<Vec<ForeignKey>, ControlError> {
+) -> Result<Vec<ForeignKeyToLegacy>, ControlError> {
     let columns = |of: fn(&rewrite_rules::LegacyColumn) -> &str| -> Vec<&str> {
         lens.columns.iter().map(of).collect()
     };
@@ -81,7 +81,7 @@ pub(crate) async fn foreign_keys_to(
                 tables(lens)
             ),
         };
-        ForeignKey {
+        ForeignKeyToLegacy {
             table,
             name,
             definition: row.get(3),
@@ -163,7 +163,7 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'crossfade') AND n.n
 
 /// What a dependent is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum DependentKind {
     View,
     Rule,
     Policy,
@@ -172,32 +172,32 @@ pub(crate) enum Kind {
     Child,
 }
 
-impl Kind {
-    const ALL: [Kind; 6] = [
-        Kind::View,
-        Kind::Rule,
-        Kind::Policy,
-        Kind::Function,
-        Kind::Trigger,
-        Kind::Child,
+impl DependentKind {
+    const ALL: [DependentKind; 6] = [
+        DependentKind::View,
+        DependentKind::Rule,
+        DependentKind::Policy,
+        DependentKind::Function,
+        DependentKind::Trigger,
+        DependentKind::Child,
     ];
 
     /// As the query names it.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::View => "view",
-            Kind::Rule => "rule",
-            Kind::Policy => "policy",
-            Kind::Function => "function",
-            Kind::Trigger => "trigger",
-            Kind::Child => "partition or child table",
+            DependentKind::View => "view",
+            DependentKind::Rule => "rule",
+            DependentKind::Policy => "policy",
+            DependentKind::Function => "function",
+            DependentKind::Trigger => "trigger",
+            DependentKind::Child => "partition or child table",
         }
     }
 }
 
 /// Something that means the legacy table and is not a foreign key.
 pub(crate) struct Dependent {
-    pub kind: Kind,
+    pub kind: DependentKind,
     pub name: String,
     /// What it says, where that is short.
     pub definition: Option<String>,
@@ -213,7 +213,9 @@ pub(crate) async fn dependents(
         .map_err(ControlError::sql("look at what names the legacy table"))?;
     let dependent = |row: &tokio_postgres::Row| {
         let kind: &str = row.get(0);
-        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind)?;
+        let kind = DependentKind::ALL
+            .into_iter()
+            .find(|known| known.name() == kind)?;
         Some(Dependent {
             kind,
             name: row.get(1),
@@ -222,10 +224,10 @@ pub(crate) async fn dependents(
     };
     let mut dependents: Vec<Dependent> = rows.iter().filter_map(dependent).collect();
     for (name, says) in bodies(client, lens).await? {
-        let known = |found: &Dependent| found.kind == Kind::Function && found.name == name;
+        let known = |found: &Dependent| found.kind == DependentKind::Function && found.name == name;
         if says == Body::Names && !dependents.iter().any(known) {
             dependents.push(Dependent {
-                kind: Kind::Function,
+                kind: DependentKind::Function,
                 name,
                 definition: None,
             });
@@ -270,10 +272,13 @@ pub(crate) async fn warnings(
     for lens in migration.left_behind() {
         for dependent in dependents(client, lens).await? {
             let told = match dependent.kind {
-                Kind::View | Kind::Rule | Kind::Policy | Kind::Function => true,
-                Kind::Trigger => triggers,
+                DependentKind::View
+                | DependentKind::Rule
+                | DependentKind::Policy
+                | DependentKind::Function => true,
+                DependentKind::Trigger => triggers,
                 // Its rows are the parent's: `check` tells of writers that name it.
-                Kind::Child => false,
+                DependentKind::Child => false,
             };
             if told {
                 let (kind, name) = (dependent.kind.name(), dependent.name);

@@ -5,13 +5,13 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
-use super::report::{GONE_AFTER_SECONDS, Report};
+use super::report::{GONE_AFTER_SECONDS, InstanceReport};
 
 /// Takes part of the report: what is in force again is no longer there.
 pub(super) async fn say(
     client: &Client,
     instance: &str,
-    report: &Report,
+    report: &InstanceReport,
 ) -> Result<(), ControlError> {
     let migrations: Vec<&str> = report.refused.keys().map(String::as_str).collect();
     let reasons: Vec<&str> = report.refused.values().map(String::as_str).collect();

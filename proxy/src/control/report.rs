@@ -13,7 +13,7 @@ pub const REGISTERED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a serving proxy says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct InstanceReport {
     pub rules_hash: String,
     /// Where it listens, for the reader of `status`.
     pub address: String,

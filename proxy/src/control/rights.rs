@@ -47,7 +47,7 @@ SELECT l.relrowsecurity, u.relrowsecurity FROM pg_class AS l, pg_class AS u \
 WHERE l.oid = to_regclass($1) AND u.oid = to_regclass($2)";
 
 /// A legacy table, and one that its lens writes.
-pub(crate) struct Sides {
+pub(crate) struct WrittenPair {
     pub legacy: String,
     pub unified: String,
     /// Whether rows go from it that are put otherwise.
@@ -65,11 +65,11 @@ pub(crate) struct Missing {
 }
 
 /// A legacy table with each table that its lens writes.
-pub(crate) fn sides(lens: &Lens) -> Vec<Sides> {
+pub(crate) fn sides(lens: &Lens) -> Vec<WrittenPair> {
     let unified = lens.unified_side();
     unified
         .into_iter()
-        .map(|table| Sides {
+        .map(|table| WrittenPair {
             legacy: lens.legacy.sql(),
             unified: table.sql(),
             puts_delete: lens.puts_by_deleting(table),
@@ -78,7 +78,10 @@ pub(crate) fn sides(lens: &Lens) -> Vec<Sides> {
 }
 
 /// What roles lack; nothing of tables that do not exist.
-pub(crate) async fn missing(client: &Client, sides: &Sides) -> Result<Vec<Missing>, ControlError> {
+pub(crate) async fn missing(
+    client: &Client,
+    sides: &WrittenPair,
+) -> Result<Vec<Missing>, ControlError> {
     // `has_table_privilege` fails for a table that does not exist.
     for table in [&sides.legacy, &sides.unified] {
         if !schema::table_exists(client, table).await? {
@@ -144,7 +147,7 @@ pub(crate) async fn missing_sequences(
 /// Whether row level security is on, for legacy and for unified.
 pub(crate) async fn row_security(
     client: &Client,
-    sides: &Sides,
+    sides: &WrittenPair,
 ) -> Result<(bool, bool), ControlError> {
     let row = client
         .query_opt(ROW_SECURITY, &[&sides.legacy, &sides.unified])

@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 
 use super::callers;
 use super::error::ControlError;
-use super::lock::{self, Turn};
+use super::lock::{self, LockTurn};
 
 /// What leads from each version to the next; the first from nothing. A text that was released is
 /// never changed, another is added.
@@ -68,7 +68,7 @@ pub async fn prepare(
     rules: &RuleSet,
     ddl: Ddl<'_>,
 ) -> Result<Prepared, ControlError> {
-    let mut turn = Turn::begin("prepare");
+    let mut turn = LockTurn::begin("prepare");
     loop {
         let sql = || ControlError::sql("prepare");
         client.batch_execute("BEGIN").await.map_err(sql())?;

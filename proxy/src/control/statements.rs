@@ -9,7 +9,7 @@ const STATEMENTS_MAX: i64 = 20_000;
 
 /// A statement and what is known of it.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct SeenStatement {
     pub statement: String,
     pub calls: i64,
     /// Seconds since it came last; `None` where nobody noted the time.
@@ -39,7 +39,7 @@ pub async fn note(
 }
 
 /// Everything noted, most called first.
-pub async fn read(client: &Client) -> Result<Vec<Seen>, ControlError> {
+pub async fn read(client: &Client) -> Result<Vec<SeenStatement>, ControlError> {
     let rows = client
         .query(
             "SELECT statement, calls, extract(epoch FROM clock_timestamp() - last_seen)::float8 \
@@ -50,7 +50,7 @@ pub async fn read(client: &Client) -> Result<Vec<Seen>, ControlError> {
         .map_err(ControlError::sql("read of the statements"))?;
     Ok(rows
         .iter()
-        .map(|row| Seen {
+        .map(|row| SeenStatement {
             statement: row.get(0),
             calls: row.get(1),
             last_seen_seconds: Some(row.get(2)),
@@ -59,7 +59,7 @@ pub async fn read(client: &Client) -> Result<Vec<Seen>, ControlError> {
 }
 
 /// What the server's own statistics hold, for an application that has not met a proxy yet.
-pub async fn from_pg_stat_statements(client: &Client) -> Result<Vec<Seen>, ControlError> {
+pub async fn from_pg_stat_statements(client: &Client) -> Result<Vec<SeenStatement>, ControlError> {
     let rows = client
         .query(
             "SELECT query, sum(calls)::bigint FROM pg_stat_statements s \
@@ -73,7 +73,7 @@ pub async fn from_pg_stat_statements(client: &Client) -> Result<Vec<Seen>, Contr
         ))?;
     Ok(rows
         .iter()
-        .map(|row| Seen {
+        .map(|row| SeenStatement {
             statement: row.get(0),
             calls: row.get(1),
             last_seen_seconds: None,

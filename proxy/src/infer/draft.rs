@@ -8,9 +8,9 @@ use std::fmt::Write;
 
 use rewrite_rules::lens::{self, Held, quote_ident};
 
-use super::{Column, Constraint, Table};
+use super::{Constraint, DraftColumn, DraftTable};
 
-pub(super) fn sql_name(table: &Table) -> String {
+pub(super) fn sql_name(table: &DraftTable) -> String {
     format!(
         "{}.{}",
         quote_ident(&table.schema),
@@ -19,9 +19,9 @@ pub(super) fn sql_name(table: &Table) -> String {
 }
 
 /// Pairs of a legacy column and the unified one that stands for it.
-type Pairs<'a> = Vec<(&'a Column, Option<&'a Column>)>;
+type Pairs<'a> = Vec<(&'a DraftColumn, Option<&'a DraftColumn>)>;
 
-pub(super) fn draft(legacy: &Table, unified: &Table) -> String {
+pub(super) fn draft(legacy: &DraftTable, unified: &DraftTable) -> String {
     let pairs: Pairs<'_> = legacy
         .columns
         .iter()
@@ -35,7 +35,7 @@ pub(super) fn draft(legacy: &Table, unified: &Table) -> String {
     out
 }
 
-fn find<'a>(table: &'a Table, name: &str) -> Option<&'a Column> {
+fn find<'a>(table: &'a DraftTable, name: &str) -> Option<&'a DraftColumn> {
     table.columns.iter().find(|column| column.name == name)
 }
 
@@ -53,7 +53,7 @@ fn push_line(out: &mut String, line: &str) {
     out.push('\n');
 }
 
-fn head(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>) {
+fn head(out: &mut String, legacy: &DraftTable, unified: &DraftTable, pairs: &Pairs<'_>) {
     line!(
         out,
         "# A draft, made from the tables as they are. Each line with DECIDE needs a decision;"
@@ -80,7 +80,7 @@ fn head(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>) {
     line!(out, "# visible = \"…\"");
 }
 
-fn key(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>) {
+fn key(out: &mut String, legacy: &DraftTable, unified: &DraftTable, pairs: &Pairs<'_>) {
     let primary = legacy.constraints.iter().find(|c| c.kind == "p");
     let columns = primary.map(|primary| primary.columns.clone());
     let columns = columns.or_else(|| legacy.unique.first().cloned());
@@ -106,7 +106,7 @@ fn key(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>) {
     line!(out, "key     = [{}]", names.join(", "));
 }
 
-fn columns(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>) {
+fn columns(out: &mut String, legacy: &DraftTable, unified: &DraftTable, pairs: &Pairs<'_>) {
     line!(out, "\n[table.columns]");
     let taken: Vec<&str> = pairs
         .iter()
@@ -190,7 +190,7 @@ fn columns(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>)
 }
 
 /// A type with what fills the column behind it.
-fn filled(column: &Column, sql_type: &str) -> String {
+fn filled(column: &DraftColumn, sql_type: &str) -> String {
     match &column.generated {
         Some(generated) => format!("{sql_type} {generated}"),
         None => sql_type.to_owned(),
@@ -198,7 +198,7 @@ fn filled(column: &Column, sql_type: &str) -> String {
 }
 
 /// The same of a unified column, of which only matters that nothing can be written there.
-fn filled_there(column: &Column, sql_type: &str) -> String {
+fn filled_there(column: &DraftColumn, sql_type: &str) -> String {
     if column.is_computed {
         filled(column, sql_type)
     } else {
@@ -207,7 +207,7 @@ fn filled_there(column: &Column, sql_type: &str) -> String {
 }
 
 /// How values get from one type to the other, and which of them legacy can hold.
-fn between(out: &mut String, column: &Column, there: &Column) -> Option<String> {
+fn between(out: &mut String, column: &DraftColumn, there: &DraftColumn) -> Option<String> {
     let (here, there) = (column.sql_type.as_str(), there.sql_type.as_str());
     if let Some(setting) = lens::depends_on(here, there) {
         line!(
@@ -262,7 +262,12 @@ fn of_column(check: &str, name: &str) -> String {
 }
 
 /// Labels that both enums have stand for each other.
-fn values(out: &mut String, column: &Column, there: &Column, unified: &Table) -> Option<String> {
+fn values(
+    out: &mut String,
+    column: &DraftColumn,
+    there: &DraftColumn,
+    unified: &DraftTable,
+) -> Option<String> {
     if column.labels.is_empty() {
         return None;
     }
@@ -308,7 +313,7 @@ fn values(out: &mut String, column: &Column, there: &Column, unified: &Table) ->
     Some(format!("values = {{ {} }}", pairs.join(", ")))
 }
 
-fn constants(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>) {
+fn constants(out: &mut String, legacy: &DraftTable, unified: &DraftTable, pairs: &Pairs<'_>) {
     line!(out, "\n[table.constants]");
     let fed = |name: &str| {
         pairs
@@ -343,7 +348,7 @@ fn constants(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_
     }
 }
 
-fn constraints(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<'_>) {
+fn constraints(out: &mut String, legacy: &DraftTable, unified: &DraftTable, pairs: &Pairs<'_>) {
     line!(out, "\n[table.constraints]");
     for constraint in &legacy.constraints {
         match counterpart(constraint, unified, pairs) {
@@ -377,7 +382,7 @@ fn constraints(out: &mut String, legacy: &Table, unified: &Table, pairs: &Pairs<
 
 fn counterpart<'a>(
     constraint: &Constraint,
-    unified: &'a Table,
+    unified: &'a DraftTable,
     pairs: &Pairs<'_>,
 ) -> Option<&'a Constraint> {
     let there = mapped(&constraint.columns, pairs)?;
@@ -409,7 +414,7 @@ fn same_set(a: &[String], b: &[String]) -> bool {
     a.len() == b.len() && a.iter().all(|name| b.contains(name))
 }
 
-fn dotted(table: &Table) -> String {
+fn dotted(table: &DraftTable) -> String {
     let plain = |name: &str| {
         let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         name.chars().all(lower) && !name.starts_with(|c: char| c.is_ascii_digit())
@@ -455,23 +460,23 @@ fn bare(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn column(name: &str, sql_type: &str) -> Column {
-        Column {
+    fn column(name: &str, sql_type: &str) -> DraftColumn {
+        DraftColumn {
             column: crate::control::catalog::Column {
                 name: name.to_owned(),
                 sql_type: sql_type.to_owned(),
                 ..crate::control::catalog::Column::default()
             },
-            ..Column::default()
+            ..DraftColumn::default()
         }
     }
 
-    fn table(name: &str, columns: Vec<Column>) -> Table {
-        Table {
+    fn table(name: &str, columns: Vec<DraftColumn>) -> DraftTable {
+        DraftTable {
             schema: "public".to_owned(),
             name: name.to_owned(),
             columns,
-            ..Table::default()
+            ..DraftTable::default()
         }
     }
 

@@ -7,23 +7,23 @@ use serde_json::Value;
 use tokio_postgres::Client;
 
 use super::differing;
-use crate::backfill::state::Direction;
+use crate::backfill::state::CopyDirection;
 use crate::control::{ControlError, direct};
-use crate::verify::report::Report;
+use crate::verify::report::VerifyReport;
 
 pub(super) async fn lines(
     client: &Client,
     migration: &Migration,
-    direction: Direction,
-    report: &Report,
+    direction: CopyDirection,
+    report: &VerifyReport,
 ) -> Result<Vec<String>, ControlError> {
     let (decides, other) = match direction {
-        Direction::LegacyToUnified => ("legacy", "unified"),
-        Direction::UnifiedToLegacy => ("unified", "legacy"),
+        CopyDirection::LegacyToUnified => ("legacy", "unified"),
+        CopyDirection::UnifiedToLegacy => ("unified", "legacy"),
     };
     let (put, removed) = match direction {
-        Direction::LegacyToUnified => (report.missing, report.extra),
-        Direction::UnifiedToLegacy => (report.extra, report.missing),
+        CopyDirection::LegacyToUnified => (report.missing, report.extra),
+        CopyDirection::UnifiedToLegacy => (report.extra, report.missing),
     };
     let different = report.different;
     let mut lines = vec![format!(
@@ -43,7 +43,7 @@ pub(super) async fn lines(
 async fn around(
     client: &Client,
     migration: &Migration,
-    direction: Direction,
+    direction: CopyDirection,
     other: &str,
 ) -> Result<String, ControlError> {
     let mut rows = 0;
@@ -60,8 +60,8 @@ async fn around(
             .await
             .map_err(ControlError::sql("look at who wrote last"))?;
         rows += row.get::<_, i64>(match direction {
-            Direction::LegacyToUnified => 1,
-            Direction::UnifiedToLegacy => 0,
+            CopyDirection::LegacyToUnified => 1,
+            CopyDirection::UnifiedToLegacy => 0,
         });
     }
     Ok(format!(

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 
 use super::Aside;
 use crate::control::ControlError;
-use crate::control::around::{Counters, counters};
+use crate::control::around::{TableCounters, counters};
 
 const DAY_SECONDS: f64 = 86_400.0;
 
@@ -72,7 +72,7 @@ pub(super) async fn look(
         .map_err(ControlError::sql("look at the probation"))?;
     let held_before: Option<String> = row.get(1);
     let before = match (row.get(2), row.get(3)) {
-        (Some(scans), Some(writes)) => Some(Counters {
+        (Some(scans), Some(writes)) => Some(TableCounters {
             scans,
             writes,
             stats_reset: row.get(4),
@@ -137,7 +137,7 @@ pub(super) async fn count_anew(
 }
 
 /// What has touched a table between two looks.
-fn touched(before: &Counters, now: &Counters) -> Option<String> {
+fn touched(before: &TableCounters, now: &TableCounters) -> Option<String> {
     match before.until(now) {
         None => Some("the server's counters were reset".to_owned()),
         Some((0, 0)) => None,

@@ -15,12 +15,12 @@ use crate::cancel;
 use crate::door::{Full, Guest, Handshake};
 use crate::generation::SessionPin;
 use crate::relay::{self, Ending, Relay};
-use crate::session::{Session, Settings, Violation};
+use crate::session::{Session, SessionSettings, Violation};
 use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::wire::backend;
 use crate::wire::frontend::MessageError;
-use opening::{Login, Opening};
+use opening::{LoginPacket, Opening};
 
 /// A client that does not take its last words within this time does without them.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ pub(super) async fn serve(
             packet,
             login,
         } => {
-            let _open = Open::count(shared);
+            let _open = OpenSession::count(shared);
             match place(shared, &client, &login, peer) {
                 Ok(guest) => {
                     let arrived = Arrived {
@@ -101,7 +101,7 @@ struct Arrived {
     client: Stream,
     peer: Peer,
     packet: Vec<u8>,
-    login: Login,
+    login: LoginPacket,
     handshake: Handshake,
     _guest: Option<Guest>,
 }
@@ -113,7 +113,12 @@ struct No {
     hint: &'static str,
 }
 
-fn place(shared: &Shared, client: &Stream, login: &Login, peer: Peer) -> Result<Option<Guest>, No> {
+fn place(
+    shared: &Shared,
+    client: &Stream,
+    login: &LoginPacket,
+    peer: Peer,
+) -> Result<Option<Guest>, No> {
     let limits = &shared.config.limits;
     // It would read and compare what is rewritten: unified with itself.
     if login.is_own {
@@ -149,17 +154,17 @@ fn place(shared: &Shared, client: &Stream, login: &Login, peer: Peer) -> Result<
 }
 
 /// Counts a session for as long as it lives.
-struct Open<'a>(&'a Shared);
+struct OpenSession<'a>(&'a Shared);
 
-impl<'a> Open<'a> {
-    fn count(shared: &'a Shared) -> Open<'a> {
+impl<'a> OpenSession<'a> {
+    fn count(shared: &'a Shared) -> OpenSession<'a> {
         shared.counters.sessions_open.fetch_add(1, Relaxed);
         shared.counters.sessions_total.fetch_add(1, Relaxed);
-        Open(shared)
+        OpenSession(shared)
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenSession<'_> {
     fn drop(&mut self) {
         self.0.counters.sessions_open.fetch_sub(1, Relaxed);
     }
@@ -239,10 +244,14 @@ fn ends_here(client: &Stream, server: &Stream) -> bool {
         && (client.certificate().is_none() || client.certificate() != server.certificate())
 }
 
-fn settings(shared: &Shared, search_path: SearchPath, strip_channel_binding: bool) -> Settings {
+fn settings(
+    shared: &Shared,
+    search_path: SearchPath,
+    strip_channel_binding: bool,
+) -> SessionSettings {
     // Which reads are compared need not be unpredictable, only different for each session.
     let seed = shared.counters.sessions_total.load(Relaxed) + 1;
-    Settings {
+    SessionSettings {
         limits: shared.config.limits.session(shared.config.cache.limits()),
         search_path,
         strip_channel_binding,

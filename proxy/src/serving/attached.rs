@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 
 use super::{shadow, statements};
 use crate::control::connection::connect;
-use crate::control::direct::{self, Watch};
+use crate::control::direct::{self, LookedAfter};
 use crate::control::error::ControlError;
 use crate::control::instances::{self, Serving};
-use crate::control::report::{HOLDERS_MAX, MigrationReport, Report};
+use crate::control::report::{HOLDERS_MAX, InstanceReport, MigrationReport};
 use crate::control::{origins, schema};
 use crate::counters::MigrationTotals;
 use crate::shared::Shared;
@@ -39,7 +39,7 @@ impl Attached {
         match shared.config.control.url.clone() {
             Some(url) => {
                 tasks.spawn(instances::run(
-                    Served(Arc::clone(shared)),
+                    ServingProxy(Arc::clone(shared)),
                     url.clone(),
                     until(ended.clone()),
                 ));
@@ -78,10 +78,10 @@ async fn until(mut ended: watch::Receiver<bool>) {
     let _ = ended.wait_for(|ended| *ended).await;
 }
 
-struct Served(Arc<Shared>);
+struct ServingProxy(Arc<Shared>);
 
-impl Serving for Served {
-    fn report(&self) -> Report {
+impl Serving for ServingProxy {
+    fn report(&self) -> InstanceReport {
         let generation = self.0.generations.current();
         let drained = self.0.generations.drained(generation.number());
         let migrations = generation
@@ -93,7 +93,7 @@ impl Serving for Served {
                 drained,
             })
             .collect();
-        Report {
+        InstanceReport {
             rules_hash: self.0.rules_hash(),
             address: self.0.config.listen.0.clone(),
             refused: self.0.rules_refused(),
@@ -119,15 +119,15 @@ impl Serving for Served {
         self.0.generations.latencies.counts()
     }
 
-    fn watch(&self) -> Watch {
+    fn watch(&self) -> LookedAfter {
         let generation = self.0.generations.current();
         let migrations = generation.rules().migrations();
         if migrations.is_empty() {
-            return Watch::default();
+            return LookedAfter::default();
         }
         // In every phase: another proxy may be a step ahead, and see the sessions of this one.
         let (served, ended) = self.0.generations.backends();
-        Watch {
+        LookedAfter {
             served,
             ended,
             tables: migrations.iter().flat_map(direct::watched).collect(),

@@ -16,7 +16,7 @@ use super::{attached, tenants};
 use crate::control::ControlError;
 use crate::generation::{Generation, Reasons};
 use crate::rules_dir::{self, RulesError};
-use crate::shared::{Loaded, Shared};
+use crate::shared::{LoadedRules, Shared};
 use crate::supervisor;
 
 /// Editors write a file in several steps: the directory is read once they have been quiet so long.
@@ -87,7 +87,7 @@ pub async fn begin(shared: &Shared) {
 async fn follow(
     shared: &Shared,
     dir: &Path,
-    last: &mut Option<Refused>,
+    last: &mut Option<RefusedFiles>,
 ) -> Result<(), FollowError> {
     let files = rules_dir::read(dir)?;
     let running = shared.generations.current();
@@ -108,7 +108,7 @@ async fn follow(
         .map_err(RulesError::from)?;
     let Admission { refused, withheld } = admitted(shared, &running, (&rules, &files)).await?;
     if !refused.is_empty() {
-        *last = Some(Refused::now(files, refused.clone()));
+        *last = Some(RefusedFiles::now(files, refused.clone()));
         return Err(FollowError::Misfit(refused));
     }
     *last = None;
@@ -122,7 +122,7 @@ async fn follow(
         .generations
         .install(rules)
         .map_err(RulesError::from)?;
-    *loaded = Loaded::of(files);
+    *loaded = LoadedRules::of(files);
     drop(loaded);
     log_phases(shared);
     Ok(())
@@ -146,15 +146,15 @@ async fn admitted(
 }
 
 /// Files that were refused for what the database says of them.
-struct Refused {
+struct RefusedFiles {
     files: Vec<SourceFile>,
     reasons: Reasons,
     at: Instant,
 }
 
-impl Refused {
-    fn now(files: Vec<SourceFile>, reasons: Reasons) -> Refused {
-        Refused {
+impl RefusedFiles {
+    fn now(files: Vec<SourceFile>, reasons: Reasons) -> RefusedFiles {
+        RefusedFiles {
             files,
             reasons,
             at: Instant::now(),
@@ -181,7 +181,7 @@ fn note(shared: &Shared, result: &Result<(), FollowError>) {
     *noted = reasons;
 }
 
-fn in_force(shared: &Shared) -> MutexGuard<'_, Loaded> {
+fn in_force(shared: &Shared) -> MutexGuard<'_, LoadedRules> {
     shared.loaded.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

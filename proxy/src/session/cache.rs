@@ -34,11 +34,11 @@ const REPLAY_BYTES_MAX: usize = 16 * 1024;
 pub(super) type Number = NonZeroU32;
 
 /// 128 bits under keys that no client knows: two texts that share them are not to be found.
-pub(super) type Key = [u64; 2];
+pub(super) type TextKey = [u64; 2];
 
 /// What to do with an unnamed Parse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Plan {
+pub(super) enum ParsePlan {
     AsItCame,
     /// The text was seen before: prepare it under this number's name.
     Prepare(Number),
@@ -47,7 +47,7 @@ pub(super) enum Plan {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CacheEntry {
     number: Number,
     star: bool,
     used: u64,
@@ -92,9 +92,9 @@ pub(super) struct Cache {
     awake: bool,
     /// Settings may have changed in this transaction, and may change back at its end.
     suspended: bool,
-    entries: HashMap<Key, Entry>,
+    entries: HashMap<TextKey, CacheEntry>,
     /// The text that was asked for last.
-    latest: Key,
+    latest: TextKey,
     /// Texts seen once, each in the one place that its hash allows: what does not come again
     /// displaces nothing that does.
     seen: Box<[u64]>,
@@ -135,12 +135,12 @@ pub(super) enum ReplayState {
 const NAME_HEAD_BYTES: usize = 12;
 
 /// A kept statement's name on the server, made for each message without an allocation.
-pub(super) struct Name {
+pub(super) struct KeptName {
     bytes: [u8; NAME_HEAD_BYTES + 10],
     length: usize,
 }
 
-impl Name {
+impl KeptName {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
@@ -164,8 +164,8 @@ impl Cache {
         self.awake
     }
 
-    pub fn name(&self, number: Number) -> Name {
-        let mut name = Name {
+    pub fn name(&self, number: Number) -> KeptName {
+        let mut name = KeptName {
             bytes: *b"cf_00000000_0000000000",
             length: NAME_HEAD_BYTES,
         };
@@ -187,9 +187,9 @@ impl Cache {
     /// Decides on an unnamed Parse of this text. `at_rest`: no transaction is open and nothing
     /// outstanding, so that no setting awaits its end, and should the server refuse what is kept,
     /// all can be said again.
-    pub fn consult(&mut self, text: &[u8], types: &[u8], at_rest: bool) -> Plan {
+    pub fn consult(&mut self, text: &[u8], types: &[u8], at_rest: bool) -> ParsePlan {
         if self.suspended || self.unanswered > 0 || text.len() > TEXT_BYTES_MAX {
-            return Plan::AsItCame;
+            return ParsePlan::AsItCame;
         }
         let key = key(text, types);
         self.clock += 1;
@@ -198,16 +198,16 @@ impl Cache {
             entry.used = self.clock;
             let star = entry.star;
             if star && !at_rest {
-                return Plan::AsItCame;
+                return ParsePlan::AsItCame;
             }
             if entry.binds < self.limits.executions {
-                return Plan::Known(entry.number);
+                return ParsePlan::Known(entry.number);
             }
             self.drop_entry(key);
             return self.admit(key, star);
         }
         let Class::Fit { star } = class(text) else {
-            return Plan::AsItCame;
+            return ParsePlan::AsItCame;
         };
         if !self.awake {
             self.awake = true;
@@ -218,15 +218,15 @@ impl Cache {
         let place = &mut self.seen[key[0] as usize % places];
         if *place != key[1] {
             *place = key[1];
-            return Plan::AsItCame;
+            return ParsePlan::AsItCame;
         }
         *place = 0;
         self.admit(key, star)
     }
 
-    fn admit(&mut self, key: Key, star: bool) -> Plan {
+    fn admit(&mut self, key: TextKey, star: bool) -> ParsePlan {
         let Some(number) = self.last_number.checked_add(1).and_then(Number::new) else {
-            return Plan::AsItCame;
+            return ParsePlan::AsItCame;
         };
         self.last_number = number.get();
         if self.entries.len() >= self.limits.statements {
@@ -236,14 +236,14 @@ impl Cache {
                 self.drop_entry(key);
             }
         }
-        let entry = Entry {
+        let entry = CacheEntry {
             number,
             star,
             used: self.clock,
             binds: 0,
         };
         self.entries.insert(key, entry);
-        Plan::Prepare(number)
+        ParsePlan::Prepare(number)
     }
 
     /// A kept statement is bound; it is that of the text asked for last, unless that one failed.
@@ -255,7 +255,7 @@ impl Cache {
         }
     }
 
-    fn drop_entry(&mut self, key: Key) {
+    fn drop_entry(&mut self, key: TextKey) {
         if let Some(entry) = self.entries.remove(&key) {
             self.closing.push(entry.number);
         }
@@ -353,7 +353,7 @@ impl Replay {
     }
 }
 
-fn key(text: &[u8], types: &[u8]) -> Key {
+fn key(text: &[u8], types: &[u8]) -> TextKey {
     static HASHERS: OnceLock<[RandomState; 2]> = OnceLock::new();
     let hashers = HASHERS.get_or_init(|| [RandomState::new(), RandomState::new()]);
     // A text has no NUL, so the two parts cannot be told apart wrongly.
@@ -368,7 +368,7 @@ mod tests {
         Cache::new(CacheLimits::of(statements), 7)
     }
 
-    fn ask(cache: &mut Cache, text: &str) -> Plan {
+    fn ask(cache: &mut Cache, text: &str) -> ParsePlan {
         cache.consult(text.as_bytes(), b"\0\0", true)
     }
 
@@ -379,11 +379,15 @@ mod tests {
     #[test]
     fn the_second_sight_prepares_and_the_third_knows() {
         let mut cache = cache(2);
-        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::AsItCame);
-        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Prepare(number(1)));
-        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Known(number(1)));
+        assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::AsItCame);
+        assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Prepare(number(1)));
+        assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Known(number(1)));
         let typed = cache.consult(b"SELECT $1", &[0, 1, 0, 0, 0, 23], true);
-        assert_eq!(typed, Plan::AsItCame, "other types are another statement");
+        assert_eq!(
+            typed,
+            ParsePlan::AsItCame,
+            "other types are another statement"
+        );
     }
 
     #[test]
@@ -407,9 +411,9 @@ mod tests {
         }
         ask(&mut cache, "SELECT $1");
         ask(&mut cache, "SELECT $3");
-        assert_eq!(ask(&mut cache, "SELECT $3"), Plan::Prepare(number(3)));
+        assert_eq!(ask(&mut cache, "SELECT $3"), ParsePlan::Prepare(number(3)));
         assert_eq!(cache.take_closing(), [number(2)]);
-        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Known(number(1)));
+        assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Known(number(1)));
     }
 
     #[test]
@@ -418,9 +422,15 @@ mod tests {
         ask(&mut cache, "SELECT 'kept', $1");
         ask(&mut cache, "SELECT 'kept', $1");
         for n in 0..1000 {
-            assert_eq!(ask(&mut cache, &format!("SELECT {n}, $1")), Plan::AsItCame);
+            assert_eq!(
+                ask(&mut cache, &format!("SELECT {n}, $1")),
+                ParsePlan::AsItCame
+            );
         }
-        assert_eq!(ask(&mut cache, "SELECT 'kept', $1"), Plan::Known(number(1)));
+        assert_eq!(
+            ask(&mut cache, "SELECT 'kept', $1"),
+            ParsePlan::Known(number(1))
+        );
         assert_eq!(cache.entries.len(), 1);
     }
 
@@ -429,7 +439,7 @@ mod tests {
         let mut cache = cache(2);
         let text = format!("SELECT $1, '{}'", "x".repeat(TEXT_BYTES_MAX));
         for _ in 0..3 {
-            assert_eq!(ask(&mut cache, &text), Plan::AsItCame);
+            assert_eq!(ask(&mut cache, &text), ParsePlan::AsItCame);
         }
     }
 
@@ -438,10 +448,16 @@ mod tests {
         let mut cache = cache(2);
         ask(&mut cache, "SELECT $1");
         for round in 1..4 {
-            assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Prepare(number(round)));
+            assert_eq!(
+                ask(&mut cache, "SELECT $1"),
+                ParsePlan::Prepare(number(round))
+            );
             cache.bound(number(round));
             for _ in 1..5 {
-                assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Known(number(round)));
+                assert_eq!(
+                    ask(&mut cache, "SELECT $1"),
+                    ParsePlan::Known(number(round))
+                );
                 cache.bound(number(round));
             }
         }
@@ -456,13 +472,13 @@ mod tests {
         };
         let mut cache = Cache::new(limits, 7);
         ask(&mut cache, "SELECT $1");
-        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Prepare(number(1)));
+        assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Prepare(number(1)));
         for _ in 0..6 {
             cache.bound(number(1));
-            assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Known(number(1)));
+            assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Known(number(1)));
         }
         cache.bound(number(1));
-        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Prepare(number(2)));
+        assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Prepare(number(2)));
     }
 
     #[test]
@@ -474,7 +490,7 @@ mod tests {
         for _ in 0..5 {
             cache.bound(number(1));
         }
-        assert_eq!(ask(&mut cache, "SELECT $2"), Plan::Known(number(2)));
+        assert_eq!(ask(&mut cache, "SELECT $2"), ParsePlan::Known(number(2)));
     }
 
     #[test]
@@ -483,10 +499,10 @@ mod tests {
         ask(&mut cache, "SELECT * FROM t WHERE a = $1");
         ask(&mut cache, "SELECT * FROM t WHERE a = $1");
         let plan = cache.consult(b"SELECT * FROM t WHERE a = $1", b"\0\0", false);
-        assert_eq!(plan, Plan::AsItCame);
+        assert_eq!(plan, ParsePlan::AsItCame);
         assert_eq!(
             ask(&mut cache, "SELECT * FROM t WHERE a = $1"),
-            Plan::Known(number(1))
+            ParsePlan::Known(number(1))
         );
     }
 
@@ -495,9 +511,9 @@ mod tests {
         let mut cache = cache(2);
         for _ in 0..3 {
             let plan = cache.consult(b"SELECT $1", b"\0\0", false);
-            assert_eq!(plan, Plan::AsItCame);
+            assert_eq!(plan, ParsePlan::AsItCame);
         }
         cache.rest();
-        assert_eq!(ask(&mut cache, "SELECT $1"), Plan::Prepare(number(1)));
+        assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Prepare(number(1)));
     }
 }

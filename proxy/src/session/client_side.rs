@@ -12,26 +12,28 @@
 use rewrite_rules::{Touch, Verdict};
 use std::ops::RangeInclusive;
 
-use super::cache::Plan;
-use super::expect::{Expect, Read, Run, Undo, answer, is_refused};
+use super::cache::ParsePlan;
+use super::expect::{Expect, ReadAs, RunningText, Undo, answer, is_refused};
 use super::judge::{refused, replacement};
 use super::keep::effect;
-use super::lane::{Act, NONE, Side, Want};
+use super::lane::{Act, FrameSide, NONE, Want};
 use super::renewal::too_many;
 use super::sampling::{candidate, is_comparable};
 use super::statements::{Portal, Statement};
-use super::{Login, Pin, Reader, ServerReads, Session, ShadowCandidate, Turn, Violation};
+use super::{
+    LoginState, Pin, ServerReads, Session, SessionRules, ShadowCandidate, Turn, Violation,
+};
 use super::{context, staging};
 use crate::wire::frame::{HEADER_BYTES, Header};
-use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
+use crate::wire::frontend::{self, BindNames, DescribeTarget, Execute, MessageError, Parse};
 
 /// The direction from the client to the server.
 pub struct Frontend<'a, P: Pin>(pub &'a mut Session<P>);
 
-impl<P: Pin> Side for Frontend<'_, P> {
+impl<P: Pin> FrameSide for Frontend<'_, P> {
     #[inline]
     fn passing(&self, tag: u8) -> RangeInclusive<u32> {
-        if tag == frontend::COPY_DATA && self.0.login >= Login::Admitted {
+        if tag == frontend::COPY_DATA && self.0.login >= LoginState::Admitted {
             4..=self.0.settings.limits.messages.values_bytes_max
         } else {
             NONE
@@ -46,7 +48,7 @@ impl<P: Pin> Side for Frontend<'_, P> {
         frontend::check_header(
             header,
             &self.0.settings.limits.messages,
-            self.0.login >= Login::Admitted,
+            self.0.login >= LoginState::Admitted,
         )?;
         Ok(match header.tag {
             frontend::BIND => {
@@ -140,9 +142,9 @@ impl<P: Pin> Session<P> {
                 let (names, rest) = BindNames::read(body)?;
                 self.on_bind(header, names, rest, insert)
             }
-            frontend::DESCRIBE => self.on_describe(Target::read("Describe", body)?, insert),
+            frontend::DESCRIBE => self.on_describe(DescribeTarget::read("Describe", body)?, insert),
             frontend::EXECUTE => self.on_execute(Execute::read(body)?, insert),
-            frontend::CLOSE => self.on_close(Target::read("Close", body)?),
+            frontend::CLOSE => self.on_close(DescribeTarget::read("Close", body)?),
             frontend::SYNC => {
                 self.expects.push_back(Expect::Sync);
                 Act::Forward
@@ -224,7 +226,7 @@ impl<P: Pin> Session<P> {
             }
             None => Act::Forward,
         };
-        let run = Run {
+        let run = RunningText {
             unnamed,
             ..self.run(read, shadow)
         };
@@ -259,11 +261,11 @@ impl<P: Pin> Session<P> {
             if parse.name.is_empty() && !is_refused(&read) && !staging::is_beside_others(&read) {
                 self.plan(text, parse.types, at_rest)
             } else {
-                Plan::AsItCame
+                ParsePlan::AsItCame
             };
         let kept = match plan {
-            Plan::AsItCame => None,
-            Plan::Prepare(number) | Plan::Known(number) => Some(number),
+            ParsePlan::AsItCame => None,
+            ParsePlan::Prepare(number) | ParsePlan::Known(number) => Some(number),
         };
         let undo = if is_refused(&read) {
             self.report().refused += 1;
@@ -301,16 +303,16 @@ impl<P: Pin> Session<P> {
             self.cache_sees_parse(insert);
         }
         let act = match plan {
-            Plan::AsItCame if replacement(&read).is_none() => Act::Forward,
-            Plan::AsItCame => {
+            ParsePlan::AsItCame if replacement(&read).is_none() => Act::Forward,
+            ParsePlan::AsItCame => {
                 frontend::write_parse(insert, Parse { text, ..parse });
                 Act::Drop
             }
-            Plan::Prepare(number) => {
+            ParsePlan::Prepare(number) => {
                 self.write_prepare(number, Parse { text, ..parse }, insert);
                 Act::Drop
             }
-            Plan::Known(kept) => {
+            ParsePlan::Known(kept) => {
                 if at_rest {
                     self.cache.replay.start();
                 }
@@ -381,9 +383,9 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    fn on_describe(&mut self, target: Target<'_>, insert: &mut Vec<u8>) -> Act {
+    fn on_describe(&mut self, target: DescribeTarget<'_>, insert: &mut Vec<u8>) -> Act {
         let (read, kept) = match target {
-            Target::Statement(name) => {
+            DescribeTarget::Statement(name) => {
                 let read = self.renewed(name, insert);
                 let read = if is_by_name(&read) {
                     self.completed_of(name, read, insert)
@@ -392,7 +394,7 @@ impl<P: Pin> Session<P> {
                 };
                 (read, self.kept(name))
             }
-            Target::Portal(name) => (self.portal_read(name), None),
+            DescribeTarget::Portal(name) => (self.portal_read(name), None),
         };
         self.expects.push_back(Expect::Describe { read, kept });
         let Some(number) = kept else {
@@ -418,7 +420,7 @@ impl<P: Pin> Session<P> {
             let statement = staging::OWN;
             let run = self.run(read, shadow);
             self.expects
-                .push_back(Expect::Execute(Run { statement, ..run }));
+                .push_back(Expect::Execute(RunningText { statement, ..run }));
             frontend::write_execute(insert, execute);
             return Act::Drop;
         }
@@ -445,10 +447,10 @@ impl<P: Pin> Session<P> {
         Act::Forward
     }
 
-    fn on_close(&mut self, target: Target<'_>) -> Act {
+    fn on_close(&mut self, target: DescribeTarget<'_>) -> Act {
         let undo = match target {
-            Target::Statement(name) => self.statements.remove(name),
-            Target::Portal(name) => {
+            DescribeTarget::Statement(name) => self.statements.remove(name),
+            DescribeTarget::Portal(name) => {
                 self.portals.close(name);
                 None
             }
@@ -457,12 +459,12 @@ impl<P: Pin> Session<P> {
         Act::Forward
     }
 
-    fn portal_read(&mut self, name: &[u8]) -> Read {
+    fn portal_read(&mut self, name: &[u8]) -> ReadAs {
         self.portals.get_mut(name).and_then(|p| p.read.clone())
     }
 
-    pub(super) fn run(&self, read: Read, shadow: Option<Box<ShadowCandidate>>) -> Run {
-        Run {
+    pub(super) fn run(&self, read: ReadAs, shadow: Option<Box<ShadowCandidate>>) -> RunningText {
+        RunningText {
             read,
             statement: 0,
             failed: false,
@@ -472,7 +474,7 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    fn count(&mut self, read: &Read) {
+    fn count(&mut self, read: &ReadAs) {
         let report = self.report();
         match read.as_ref().map(|reading| &reading.verdict) {
             None | Some(Verdict::PassThrough) => report.passed += 1,
@@ -488,7 +490,7 @@ impl<P: Pin> Session<P> {
 }
 
 /// Whether the text has to do with prepared statements by their names.
-fn is_by_name(read: &Read) -> bool {
+fn is_by_name(read: &ReadAs) -> bool {
     read.as_ref()
         .is_some_and(|reading| !reading.effects.prepared.is_empty())
 }

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use rewrite_rules::{Reading, Rewritten, SessionEffects, Verdict};
 
-use super::expect::Read;
+use super::expect::ReadAs;
 use super::{Pin, Session};
 
 /// The statement that a text of rules needs before it.
-pub(super) fn of(read: &Read) -> Option<&Arc<str>> {
+pub(super) fn of(read: &ReadAs) -> Option<&Arc<str>> {
     match &read.as_ref()?.verdict {
         Verdict::Rewritten(rewritten) => rewritten.context.as_ref(),
         Verdict::PassThrough | Verdict::Refused(_) => None,
@@ -25,14 +25,14 @@ pub(super) fn of(read: &Read) -> Option<&Arc<str>> {
 }
 
 /// A text that is sent as a whole, with that statement in it.
-pub(super) fn within(read: Read) -> Read {
+pub(super) fn within(read: ReadAs) -> ReadAs {
     let whole = read.as_ref().and_then(|reading| reading.with_context());
     whole.map(Arc::new).or(read)
 }
 
 impl<P: Pin> Session<P> {
     /// What goes before the client's Bind.
-    pub(super) fn set_context(&mut self, read: &Read, insert: &mut Vec<u8>) {
+    pub(super) fn set_context(&mut self, read: &ReadAs, insert: &mut Vec<u8>) {
         let Some(context) = of(read) else {
             return;
         };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rewrite_rules::{Reading, Rename, Rewritten, Verdict};
 
-use super::expect::Read;
+use super::expect::ReadAs;
 
 /// A transaction writes a few tables. Of more the names go on as the server has them.
 const RENAMES_MAX: usize = 256;
@@ -25,7 +25,7 @@ pub(super) struct Deferred {
 
 impl Deferred {
     /// A statement has run.
-    pub fn ran(&mut self, read: &Read) {
+    pub fn ran(&mut self, read: &ReadAs) {
         let Some(Verdict::Rewritten(rewritten)) = read.as_ref().map(|reading| &reading.verdict)
         else {
             return;

@@ -12,7 +12,7 @@ use super::statements::Statement;
 use crate::wire::backend;
 
 /// What the text behind a request was made into; `None` for a text that went on as it came.
-pub(super) type Read = Option<Arc<Reading>>;
+pub(super) type ReadAs = Option<Arc<Reading>>;
 
 #[derive(Debug)]
 pub(super) enum Expect {
@@ -21,20 +21,20 @@ pub(super) enum Expect {
     /// ParseComplete. A failed Parse takes its entry in the statement map back.
     Parse {
         undo: Undo,
-        read: Read,
+        read: ReadAs,
         /// The unnamed statement is being prepared under a name of the cache.
         kept: Option<Number>,
     },
     /// Nothing from the server: the client's ParseComplete is made when this is at the head.
     KnownParse {
         undo: Undo,
-        read: Read,
+        read: ReadAs,
         kept: Number,
     },
     /// ParseComplete of a statement prepared anew behind the client's back.
     Renewal {
         name: Box<[u8]>,
-        read: Read,
+        read: ReadAs,
     },
     /// CloseComplete. A Close that the server discards gives the entry back.
     Close {
@@ -46,7 +46,7 @@ pub(super) enum Expect {
     RenewalBind,
     RenewalExecute {
         name: Box<[u8]>,
-        read: Read,
+        read: ReadAs,
     },
     /// CloseComplete of a statement that the cache has done with.
     CacheClose(Number),
@@ -57,20 +57,20 @@ pub(super) enum Expect {
         closes_left: u8,
     },
     Bind {
-        read: Read,
+        read: ReadAs,
         /// It was sent under the name of a kept statement.
         kept: Option<Number>,
     },
     /// RowDescription or NoData, after ParameterDescription for a statement.
     Describe {
-        read: Read,
+        read: ReadAs,
         kept: Option<Number>,
     },
-    Execute(Run),
+    Execute(RunningText),
     /// The answers to all messages by which a statement of ours is run, up to CommandComplete.
-    Staging(Run),
+    Staging(RunningText),
     /// Any answers up to ReadyForQuery.
-    Query(Run),
+    Query(RunningText),
     FunctionCall,
     Sync,
     /// No answer: marks where the client ended a COPY whose start the server has yet to announce.
@@ -79,8 +79,8 @@ pub(super) enum Expect {
 
 /// A text that runs.
 #[derive(Debug)]
-pub(super) struct Run {
-    pub read: Read,
+pub(super) struct RunningText {
+    pub read: ReadAs,
     /// Which statement of the text is running.
     pub statement: u32,
     pub failed: bool,
@@ -93,7 +93,7 @@ pub(super) struct Run {
 
 /// How a message of the server's takes part in the answer to the request at the head of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum AnswerPart {
     /// Others follow.
     OneOfSeveral,
     /// It ends the answer.
@@ -136,9 +136,9 @@ impl Expect {
     /// What a message of this type is to this request; `None`: no part of its answer. Errors, notices and
     /// ReadyForQuery may come at any time, and are not asked about; nor is what answers a question of the
     /// session's own.
-    pub fn part_of(&self, tag: u8) -> Option<Part> {
-        use Part::{Last, LastUnasked, OneOfSeveral};
-        let only = |wanted: u8, part: Part| (tag == wanted).then_some(part);
+    pub fn part_of(&self, tag: u8) -> Option<AnswerPart> {
+        use AnswerPart::{Last, LastUnasked, OneOfSeveral};
+        let only = |wanted: u8, part: AnswerPart| (tag == wanted).then_some(part);
         match self {
             Expect::Startup => match tag {
                 backend::AUTHENTICATION
@@ -221,7 +221,7 @@ impl Expect {
     }
 
     /// The client's own text that runs.
-    pub fn running(&self) -> Option<&Run> {
+    pub fn running(&self) -> Option<&RunningText> {
         match self {
             Expect::Execute(run) | Expect::Query(run) => Some(run),
             Expect::Staging(_)
@@ -279,7 +279,7 @@ fn is_of_rows(tag: u8) -> bool {
     )
 }
 
-impl Run {
+impl RunningText {
     /// Whether it makes a prepared statement by SQL, one that is not answered as it came.
     pub fn prepares(&self) -> bool {
         self.read.as_ref().is_some_and(|reading| {
@@ -308,7 +308,7 @@ pub(super) fn answer(read: Option<&Arc<Reading>>, statement: usize) -> Answer {
     }
 }
 
-pub(super) fn is_refused(read: &Read) -> bool {
+pub(super) fn is_refused(read: &ReadAs) -> bool {
     match read.as_ref().map(|reading| &reading.verdict) {
         Some(Verdict::Refused(_)) => true,
         Some(Verdict::PassThrough | Verdict::Rewritten(_)) | None => false,

@@ -1,7 +1,7 @@
 //! What follows from an ErrorResponse: which requests it ends, what they leave, what the client is
 //! told.
 
-use super::expect::{Expect, Run, Undo};
+use super::expect::{Expect, RunningText, Undo};
 use super::lane::Act;
 use super::{Pin, ServerReads, Session, translate};
 use crate::wire::backend::{self, Fields};
@@ -109,7 +109,7 @@ impl<P: Pin> Session<P> {
                 | Expect::Close { undo: Some(undo) } => {
                     self.statements.revert(undo);
                 }
-                Expect::Query(Run {
+                Expect::Query(RunningText {
                     unnamed: Some(undo),
                     ..
                 }) => self.statements.revert(undo),

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use rewrite_rules::{Reading, Refusal, SearchPath, SessionEffects, Strings, Verdict};
 
-use super::expect::Read;
+use super::expect::ReadAs;
 use super::path::known::Encoding;
-use super::{Pin, Reader, Session};
+use super::{Pin, Session, SessionRules};
 
 /// Sent in place of a refused text: it parses, and then fails in the server's own analysis with
 /// 42P01. Order, pipelining, the transaction's abort and the skipping up to Sync are thereby the
@@ -25,16 +25,16 @@ pub(super) const POISON_NAME: &[u8] = b"cf_refused";
 
 impl<P: Pin> Session<P> {
     /// Reads a text that is about to be sent. `None`: it goes on as it came.
-    pub(super) fn judge(&mut self, text: &[u8]) -> Read {
-        self.judge_by(text, P::Reader::rewrite)
+    pub(super) fn judge(&mut self, text: &[u8]) -> ReadAs {
+        self.judge_by(text, P::Rules::rewrite)
     }
 
     /// By which of the reader's two ways it is read decides whether it counts as sent.
     fn judge_by(
         &mut self,
         text: &[u8],
-        reading: impl Fn(&P::Reader, &str, SearchPath, Strings) -> Arc<Reading>,
-    ) -> Read {
+        reading: impl Fn(&P::Rules, &str, SearchPath, Strings) -> Arc<Reading>,
+    ) -> ReadAs {
         let known = std::mem::take(&mut self.path.found_foreign);
         self.path.judged_foreign = known || !self.must_read(text);
         if self.path.judged_foreign {
@@ -109,13 +109,13 @@ impl<P: Pin> Session<P> {
     }
 
     /// [`Session::judge`] for a text that is to be prepared: it must stay one statement.
-    pub(super) fn judge_prepared(&mut self, text: &[u8]) -> Read {
+    pub(super) fn judge_prepared(&mut self, text: &[u8]) -> ReadAs {
         to_be_prepared(self.judge(text))
     }
 
     /// The same for one that was prepared already.
-    pub(super) fn judge_kept(&mut self, text: &[u8]) -> Read {
-        to_be_prepared(self.judge_by(text, P::Reader::look))
+    pub(super) fn judge_kept(&mut self, text: &[u8]) -> ReadAs {
+        to_be_prepared(self.judge_by(text, P::Rules::look))
     }
 
     /// The rules' own words are in UTF-8.
@@ -128,7 +128,7 @@ impl<P: Pin> Session<P> {
 }
 
 /// Of a text that becomes several statements the one that can be prepared.
-fn to_be_prepared(read: Read) -> Read {
+fn to_be_prepared(read: ReadAs) -> ReadAs {
     let prepared = match &read.as_ref()?.verdict {
         Verdict::Rewritten(rewritten) => rewritten.prepared.as_deref().cloned(),
         Verdict::PassThrough | Verdict::Refused(_) => None,
@@ -171,7 +171,7 @@ pub(super) fn refused(refusal: Refusal) -> Arc<Reading> {
 }
 
 /// The text that stands for this reading on the server, if it is not the client's own.
-pub(super) fn replacement(read: &Read) -> Option<&[u8]> {
+pub(super) fn replacement(read: &ReadAs) -> Option<&[u8]> {
     match &read.as_ref()?.verdict {
         Verdict::PassThrough => None,
         Verdict::Rewritten(rewritten) => Some(rewritten.sql.as_bytes()),

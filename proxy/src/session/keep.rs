@@ -13,7 +13,7 @@
 
 use rewrite_rules::keeping::{Class, Effect, class};
 
-use super::cache::{Number, Plan, ReplayState};
+use super::cache::{Number, ParsePlan, ReplayState};
 use super::expect::Expect;
 use super::judge::replacement;
 use super::lane::Act;
@@ -52,11 +52,11 @@ impl<P: Pin> Session<P> {
         )
     }
 
-    pub(super) fn plan(&mut self, text: &[u8], types: &[u8], at_rest: bool) -> Plan {
+    pub(super) fn plan(&mut self, text: &[u8], types: &[u8], at_rest: bool) -> ParsePlan {
         // Some encodings have quotes and backslashes within characters.
         let readable = self.encoding == Encoding::Bytes || text.is_ascii();
         if !self.cache.is_on() || self.status == b'E' || !readable {
-            return Plan::AsItCame;
+            return ParsePlan::AsItCame;
         }
         self.cache.consult(text, types, at_rest)
     }

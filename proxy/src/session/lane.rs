@@ -1,5 +1,5 @@
 //! One direction of a session: cuts the byte stream into frames as far as somebody must see them,
-//! and says which bytes go on. Knows no message; the [`Side`] it feeds does.
+//! and says which bytes go on. Knows no message; the [`FrameSide`] it feeds does.
 //!
 //! A chunk whose frames all go on unchanged comes out as one range of the input, to be written
 //! from where it was read. Copies are made only of what was replaced, of frames cut in two that
@@ -14,7 +14,7 @@ use crate::wire::frame::{HEADER_BYTES, Header};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
     Header,
-    /// The body's beginning, at least as far as [`Side::prefix`] says.
+    /// The body's beginning, at least as far as [`FrameSide::prefix`] says.
     Prefix,
     Whole,
 }
@@ -32,11 +32,11 @@ pub enum Act {
     Splice(usize),
 }
 
-/// No length at all, for [`Side::passing`].
+/// No length at all, for [`FrameSide::passing`].
 pub const NONE: RangeInclusive<u32> = RangeInclusive::new(1, 0);
 
 /// The reader of one direction's frames.
-pub trait Side {
+pub trait FrameSide {
     /// The lengths at which frames with this tag are of no interest, until another kind of frame
     /// comes; asked first, and once for a row of such frames, for speed.
     fn passing(&self, tag: u8) -> RangeInclusive<u32>;
@@ -106,8 +106,8 @@ impl Lane {
         self.partial.capacity() + self.insert.capacity()
     }
 
-    pub fn feed(&mut self, side: &mut impl Side, input: &[u8], output: &mut Vec<u8>) -> Fed {
-        let mut walk = Walk {
+    pub fn feed(&mut self, side: &mut impl FrameSide, input: &[u8], output: &mut Vec<u8>) -> Fed {
+        let mut walk = FrameWalk {
             input,
             at: 0,
             run_start: 0,
@@ -115,7 +115,7 @@ impl Lane {
             output,
         };
         let violation = self.walk(side, &mut walk).err();
-        let Walk { at, .. } = walk;
+        let FrameWalk { at, .. } = walk;
         let mut run = walk.run_start..at - walk.put_aside;
         if !output.is_empty() {
             output.extend_from_slice(&input[run.clone()]);
@@ -128,7 +128,11 @@ impl Lane {
         }
     }
 
-    fn walk(&mut self, side: &mut impl Side, walk: &mut Walk<'_>) -> Result<(), Violation> {
+    fn walk(
+        &mut self,
+        side: &mut impl FrameSide,
+        walk: &mut FrameWalk<'_>,
+    ) -> Result<(), Violation> {
         loop {
             if self.streaming > 0 {
                 let step = self.streaming.min(walk.rest().len());
@@ -180,7 +184,12 @@ impl Lane {
 
     /// Rows and COPY's data come by the thousand: steps over all frames that are like this one.
     #[inline]
-    fn pass_alike(&mut self, first: Header, passing: &RangeInclusive<u32>, walk: &mut Walk<'_>) {
+    fn pass_alike(
+        &mut self,
+        first: Header,
+        passing: &RangeInclusive<u32>,
+        walk: &mut FrameWalk<'_>,
+    ) {
         let alike = |next: &Header| next.tag == first.tag && passing.contains(&next.length);
         self.dropping = false;
         let mut header = first;
@@ -201,7 +210,7 @@ impl Lane {
     }
 
     /// Keeps an incomplete frame until more comes. Everything in the chunk before it is in the run.
-    fn put_aside(&mut self, walk: &mut Walk<'_>) {
+    fn put_aside(&mut self, walk: &mut FrameWalk<'_>) {
         self.partial.extend_from_slice(walk.rest());
         walk.put_aside = walk.rest().len();
         walk.at = walk.input.len();
@@ -210,8 +219,8 @@ impl Lane {
     /// Adds to the frame put aside what it lacks; true when it has been dealt with.
     fn complete_partial(
         &mut self,
-        side: &mut impl Side,
-        walk: &mut Walk<'_>,
+        side: &mut impl FrameSide,
+        walk: &mut FrameWalk<'_>,
     ) -> Result<bool, Violation> {
         loop {
             let lacking = match Header::read(&self.partial) {
@@ -240,10 +249,10 @@ impl Lane {
 
     fn finish_partial(
         &mut self,
-        side: &mut impl Side,
+        side: &mut impl FrameSide,
         header: Header,
         seen: usize,
-        walk: &mut Walk<'_>,
+        walk: &mut FrameWalk<'_>,
     ) -> Result<bool, Violation> {
         let partial = std::mem::take(&mut self.partial);
         let act = if passes(side, header) {
@@ -277,7 +286,7 @@ impl Lane {
     }
 
     #[inline]
-    fn insert_into(&mut self, walk: &mut Walk<'_>) {
+    fn insert_into(&mut self, walk: &mut FrameWalk<'_>) {
         if !self.insert.is_empty() {
             self.insert_now(walk);
         }
@@ -285,7 +294,7 @@ impl Lane {
 
     /// Apart, so that the frequent case of nothing to insert is a test and no call.
     #[cold]
-    fn insert_now(&mut self, walk: &mut Walk<'_>) {
+    fn insert_now(&mut self, walk: &mut FrameWalk<'_>) {
         walk.flush_run();
         walk.output.append(&mut self.insert);
         if self.insert.capacity() > KEPT_BYTES {
@@ -294,13 +303,13 @@ impl Lane {
     }
 }
 
-fn passes(side: &impl Side, header: Header) -> bool {
+fn passes(side: &impl FrameSide, header: Header) -> bool {
     side.passing(header.tag).contains(&header.length)
 }
 
 /// How many bytes of the frame suffice for what is wanted, if they are there.
 fn enough(
-    side: &impl Side,
+    side: &impl FrameSide,
     header: Header,
     want: Want,
     bytes: &[u8],
@@ -320,7 +329,7 @@ fn enough(
     }
 }
 
-struct Walk<'a> {
+struct FrameWalk<'a> {
     input: &'a [u8],
     at: usize,
     run_start: usize,
@@ -329,7 +338,7 @@ struct Walk<'a> {
     output: &'a mut Vec<u8>,
 }
 
-impl Walk<'_> {
+impl FrameWalk<'_> {
     fn rest(&self) -> &[u8] {
         &self.input[self.at..]
     }

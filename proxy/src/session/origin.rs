@@ -13,21 +13,21 @@ use std::collections::HashMap;
 use rewrite_rules::{Rewritten, TableName};
 
 /// A table's number and that of one of its columns.
-pub type Place = (u32, i16);
+pub type ColumnNumber = (u32, i16);
 
 /// Legacy columns by the unified ones that they are read from.
 #[derive(Debug, Default)]
-pub struct Origins(HashMap<Place, Vec<Origin>>);
+pub struct Origins(HashMap<ColumnNumber, Vec<Origin>>);
 
 #[derive(Clone, Debug)]
 pub struct Origin {
     pub unified: TableName,
     pub legacy: TableName,
-    pub place: Place,
+    pub place: ColumnNumber,
 }
 
 impl Origins {
-    pub fn add(&mut self, unified: Place, origin: Origin) {
+    pub fn add(&mut self, unified: ColumnNumber, origin: Origin) {
         self.0.entry(unified).or_default().push(origin);
     }
 
@@ -56,7 +56,7 @@ impl Origins {
     }
 
     /// One unified column may be read for several legacy tables, of which the text names one.
-    fn origin(&self, rewritten: &Rewritten, unified: Place) -> Option<Place> {
+    fn origin(&self, rewritten: &Rewritten, unified: ColumnNumber) -> Option<ColumnNumber> {
         let mut meant = self.0.get(&unified)?.iter();
         let meant = meant.find(|origin| rewritten.is_read_for(&origin.unified, &origin.legacy))?;
         Some(meant.place)
@@ -77,7 +77,7 @@ fn fields(body: &[u8]) -> Option<Vec<usize>> {
     Some(all)
 }
 
-fn place(body: &[u8], at: usize) -> Option<Place> {
+fn place(body: &[u8], at: usize) -> Option<ColumnNumber> {
     let table = body.get(at..at + 4)?.try_into().ok()?;
     let column = body.get(at + 4..at + 6)?.try_into().ok()?;
     Some((u32::from_be_bytes(table), i16::from_be_bytes(column)))
@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    fn description(places: &[Place]) -> Vec<u8> {
+    fn description(places: &[ColumnNumber]) -> Vec<u8> {
         let count = i16::try_from(places.len()).expect("a few");
         let mut body = count.to_be_bytes().to_vec();
         for (table, column) in places {

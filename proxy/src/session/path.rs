@@ -27,10 +27,10 @@ pub(super) mod known;
 
 use rewrite_rules::{Does, OnPrepared, Reading, SearchPath, Strings, Touch, Verdict, touch};
 
-use super::expect::{Expect, Read, is_refused};
-use super::{Login, Pin, Reader, Session};
+use super::expect::{Expect, ReadAs, is_refused};
+use super::{LoginState, Pin, Session, SessionRules};
 use crate::wire::frame::Header;
-use crate::wire::frontend::{self, BindNames, Execute, MessageError, Parse, Target};
+use crate::wire::frontend::{self, BindNames, DescribeTarget, Execute, MessageError, Parse};
 use known::{Asking, Encoding, Holds};
 
 /// Whether what two readings of a text do to the session is the same; a statement that is prepared has
@@ -96,7 +96,7 @@ impl<P: Pin> Session<P> {
             // But a text may end it, and go on.
             self.names_mean(SearchPath::Unknown);
         }
-        if failed || self.login == Login::Proving || !self.depends_on_path(header, body)? {
+        if failed || self.login == LoginState::Proving || !self.depends_on_path(header, body)? {
             return Ok(false);
         }
         let Some(question) = self.generation.path_question() else {
@@ -138,9 +138,9 @@ impl<P: Pin> Session<P> {
             frontend::QUERY => self.sent_text_depends(frontend::query_text(body)?),
             frontend::PARSE => self.sent_text_depends(Parse::read(body)?.text),
             frontend::BIND => self.prepared_depends(BindNames::read(body)?.0.statement),
-            frontend::DESCRIBE => match Target::read("Describe", body)? {
-                Target::Statement(name) => self.prepared_depends(name),
-                Target::Portal(_) => false,
+            frontend::DESCRIBE => match DescribeTarget::read("Describe", body)? {
+                DescribeTarget::Statement(name) => self.prepared_depends(name),
+                DescribeTarget::Portal(_) => false,
             },
             _ => false,
         })
@@ -232,7 +232,7 @@ impl<P: Pin> Session<P> {
 
     /// A Query is about to run.
     #[inline]
-    pub(super) fn path_sees_text(&mut self, text: &[u8], read: &Read) {
+    pub(super) fn path_sees_text(&mut self, text: &[u8], read: &ReadAs) {
         if self.path.follows && !is_refused(read) {
             self.path_sees_touch(touch(text));
         }
@@ -270,7 +270,7 @@ impl<P: Pin> Session<P> {
 
     /// A text is about to be run that was read.
     #[inline]
-    pub(super) fn path_sees_run(&mut self, read: &Read) {
+    pub(super) fn path_sees_run(&mut self, read: &ReadAs) {
         if let Some(reading) = read
             && let Some(left) = reading.effects.path
             && !is_refused(read)
@@ -365,6 +365,6 @@ fn write_question(question: &str, out: &mut Vec<u8>) {
         rows_max: 0,
     };
     frontend::write_execute(out, execute);
-    frontend::write_close(out, Target::Portal(NAME));
-    frontend::write_close(out, Target::Statement(NAME));
+    frontend::write_close(out, DescribeTarget::Portal(NAME));
+    frontend::write_close(out, DescribeTarget::Statement(NAME));
 }

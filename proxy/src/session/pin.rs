@@ -8,7 +8,7 @@ use rewrite_rules::{Meaning, Reading, SearchPath, Strings};
 use super::origin::Origins;
 
 /// One generation of rules, as far as a session needs it.
-pub trait Reader: fmt::Debug {
+pub trait SessionRules: fmt::Debug {
     fn number(&self) -> u64;
     /// Whether the text spells anything that the session must look at.
     fn must_read(&self, text: &[u8]) -> bool;
@@ -35,11 +35,11 @@ pub trait Reader: fmt::Debug {
 
 /// Where a session takes its generation from, and tells others which one it is using.
 pub trait Pin: fmt::Debug {
-    type Reader: Reader;
+    type Rules: SessionRules;
     /// The newest generation's number; asked once for each Sync and Query.
     fn newest(&self) -> u64;
     /// A transaction begins: pins the newest generation and puts it into `held` if that is older.
-    fn begin(&mut self, held: &mut Arc<Self::Reader>);
+    fn begin(&mut self, held: &mut Arc<Self::Rules>);
     /// The transaction is over and nothing is outstanding.
     fn end(&mut self);
     /// The client's first message after everything was answered.

@@ -20,30 +20,35 @@ use rewrite_rules::{
     Within, touch,
 };
 
-use super::expect::{Expect, Read, Run, answer, is_refused};
+use super::expect::{Expect, ReadAs, RunningText, answer, is_refused};
 use super::judge::{not_readable, refused, replacement};
 use super::renewal::{strings_changed, text_not_kept, too_many};
 use super::statements::Statement;
-use super::{Pin, Reader, Session};
-use crate::wire::frontend::{self, BindNames, Execute, Parse, Target};
+use super::{Pin, Session, SessionRules};
+use crate::wire::frontend::{self, BindNames, DescribeTarget, Execute, Parse};
 
 /// The statement and portal by which the session prepares one by SQL.
 const OWN: &[u8] = b"cf_prepare";
 
 /// SQL that has to prepare a statement anew, and its name.
-type Before = Option<(String, String)>;
+type PreparedFirst = Option<(String, String)>;
 
 /// What running a statement by its name comes to.
-enum Known {
+enum KnownName {
     /// Nothing is known of it: the server's to answer.
     Nothing,
-    As(Read),
+    As(ReadAs),
 }
 
 impl<P: Pin> Session<P> {
     /// Completes the reading of a Query's text with what it prepares and executes. May write
     /// messages that are to go before it.
-    pub(super) fn complete_query(&mut self, text: &[u8], read: Read, insert: &mut Vec<u8>) -> Read {
+    pub(super) fn complete_query(
+        &mut self,
+        text: &[u8],
+        read: ReadAs,
+        insert: &mut Vec<u8>,
+    ) -> ReadAs {
         let reading = read?;
         if reading.effects.prepared.is_empty() || is_refused(&Some(Arc::clone(&reading))) {
             return Some(reading);
@@ -59,10 +64,10 @@ impl<P: Pin> Session<P> {
         text: &[u8],
         reading: &Arc<Reading>,
         insert: &mut Vec<u8>,
-    ) -> Result<Read, Arc<Reading>> {
+    ) -> Result<ReadAs, Arc<Reading>> {
         let mut runs = Vec::new();
         // What the statements before leave of each name, where it differs from the books.
-        let mut left: HashMap<&str, Option<Read>> = HashMap::new();
+        let mut left: HashMap<&str, Option<ReadAs>> = HashMap::new();
         let mut all_gone = false;
         for (index, effect) in reading.effects.prepared.iter().enumerate() {
             match &effect.does {
@@ -90,12 +95,12 @@ impl<P: Pin> Session<P> {
                 Does::Renew(_) => {}
                 Does::Execute { name, within } => {
                     let (known, before) = match left.get(name.as_str()) {
-                        Some(Some(read)) => (Known::As(read.clone()), None),
-                        Some(None) => (Known::Nothing, None),
-                        None if all_gone => (Known::Nothing, None),
+                        Some(Some(read)) => (KnownName::As(read.clone()), None),
+                        Some(None) => (KnownName::Nothing, None),
+                        None if all_gone => (KnownName::Nothing, None),
                         None => self.known_in_query(name, insert)?,
                     };
-                    let Known::As(read) = known else { continue };
+                    let KnownName::As(read) = known else { continue };
                     self.path_sees_run(&read);
                     if before.is_some() {
                         left.insert(name, Some(read.clone()));
@@ -120,13 +125,13 @@ impl<P: Pin> Session<P> {
         &mut self,
         name: &str,
         insert: &mut Vec<u8>,
-    ) -> Result<(Known, Before), Arc<Reading>> {
+    ) -> Result<(KnownName, PreparedFirst), Arc<Reading>> {
         let current = self.generation.number();
         let Some(statement) = self.statements.get(name.as_bytes()) else {
             return self.unknown(name).map(|known| (known, None));
         };
         if statement.generation == current {
-            return Ok((Known::As(statement.read.clone()), None));
+            return Ok((KnownName::As(statement.read.clone()), None));
         }
         let Some(body) = statement.body.clone() else {
             return Err(refused(text_not_kept()));
@@ -153,22 +158,22 @@ impl<P: Pin> Session<P> {
             if holds_it {
                 statement.read.clone_from(&read);
                 statement.generation = current;
-                return Ok((Known::As(read), None));
+                return Ok((KnownName::As(read), None));
             }
             statement.generation = 0;
         }
-        frontend::write_close(insert, Target::Statement(name.as_bytes()));
+        frontend::write_close(insert, DescribeTarget::Statement(name.as_bytes()));
         self.expects.push_back(Expect::RenewalClose);
-        Ok((Known::As(read), Some((sql, name.to_owned()))))
+        Ok((KnownName::As(read), Some((sql, name.to_owned()))))
     }
 
     /// Completes the reading of a prepared text that is about to be bound, described or run.
     pub(super) fn complete_bound(
         &mut self,
         body: Option<&[u8]>,
-        read: Read,
+        read: ReadAs,
         insert: &mut Vec<u8>,
-    ) -> Read {
+    ) -> ReadAs {
         let reading = read?;
         if reading.effects.prepared.is_empty() || is_refused(&Some(Arc::clone(&reading))) {
             return Some(reading);
@@ -179,15 +184,15 @@ impl<P: Pin> Session<P> {
                 Does::Prepare { name, .. } => self.has_room_for(name).map(|()| None),
                 Does::Execute { name, within } => {
                     let known = if self.statements.get(name.as_bytes()).is_some() {
-                        Ok(Known::As(self.renewed(name.as_bytes(), insert)))
+                        Ok(KnownName::As(self.renewed(name.as_bytes(), insert)))
                     } else {
                         self.unknown(name)
                     };
                     known.and_then(|known| match known {
-                        Known::Nothing => Ok(None),
+                        KnownName::Nothing => Ok(None),
                         // It was sent already, and fails.
-                        Known::As(read) if is_refused(&read) => Ok(read.map(Err)),
-                        Known::As(read) => {
+                        KnownName::As(read) if is_refused(&read) => Ok(read.map(Err)),
+                        KnownName::As(read) => {
                             self.path_sees_run(&read);
                             Ok(run_of(index, *within, &read, None)?.map(Ok))
                         }
@@ -225,7 +230,7 @@ impl<P: Pin> Session<P> {
         if lost.is_none_or(|statement| statement.generation != 0) {
             return;
         }
-        frontend::write_close(insert, Target::Statement(name.as_bytes()));
+        frontend::write_close(insert, DescribeTarget::Statement(name.as_bytes()));
         self.expects.push_back(Expect::RenewalClose);
         let parse = Parse {
             name: name.as_bytes(),
@@ -250,9 +255,9 @@ impl<P: Pin> Session<P> {
 
     /// A name that is not in the books: one that was prepared while nobody kept them could be
     /// anything.
-    fn unknown(&self, name: &str) -> Result<Known, Arc<Reading>> {
+    fn unknown(&self, name: &str) -> Result<KnownName, Arc<Reading>> {
         if self.born >= self.generation.watched_since() {
-            return Ok(Known::Nothing);
+            return Ok(KnownName::Nothing);
         }
         Err(refused(Refusal {
             sqlstate: "0A000",
@@ -271,7 +276,7 @@ impl<P: Pin> Session<P> {
         parse: &Parse<'_>,
         by_sql: bool,
         strings: Option<Strings>,
-    ) -> Read {
+    ) -> ReadAs {
         if strings != self.strings
             && parse.text.contains(&b'\\')
             && self.generation.may_name(parse.text)
@@ -290,7 +295,7 @@ impl<P: Pin> Session<P> {
         &mut self,
         name: &[u8],
         text: &[u8],
-        read: &Read,
+        read: &ReadAs,
         insert: &mut Vec<u8>,
     ) {
         // Left over, if it failed the last time.
@@ -331,14 +336,14 @@ impl<P: Pin> Session<P> {
     }
 
     fn close_own(&mut self, insert: &mut Vec<u8>) {
-        for target in [Target::Portal(OWN), Target::Statement(OWN)] {
+        for target in [DescribeTarget::Portal(OWN), DescribeTarget::Statement(OWN)] {
             frontend::write_close(insert, target);
             self.expects.push_back(Expect::RenewalClose);
         }
     }
 
     /// A statement of a text has run to its end: what it did with prepared statements is done.
-    pub(super) fn prepared_after(&mut self, run: &Run, statement: usize) {
+    pub(super) fn prepared_after(&mut self, run: &RunningText, statement: usize) {
         let Some(reading) = run.read.clone() else {
             return;
         };
@@ -409,8 +414,8 @@ impl<P: Pin> Session<P> {
 fn run_of(
     effect: usize,
     within: Within,
-    read: &Read,
-    before: Before,
+    read: &ReadAs,
+    before: PreparedFirst,
 ) -> Result<Option<Executed>, Arc<Reading>> {
     let (renames, context) = match read.as_ref().map(|reading| &reading.verdict) {
         Some(Verdict::Rewritten(rewritten)) => {
@@ -444,7 +449,7 @@ fn run_of(
 }
 
 /// From the reading of a PREPARE to that of what it prepares.
-fn of_prepare(reading: &Arc<Reading>) -> Read {
+fn of_prepare(reading: &Arc<Reading>) -> ReadAs {
     let answer = reading
         .effects
         .prepared
@@ -461,7 +466,7 @@ fn of_prepare(reading: &Arc<Reading>) -> Read {
 }
 
 /// What an execution is of what a text prepares; `sql` is what prepares it.
-fn executed(reading: &Arc<Reading>, answer: Answer, sql: impl FnOnce() -> String) -> Read {
+fn executed(reading: &Arc<Reading>, answer: Answer, sql: impl FnOnce() -> String) -> ReadAs {
     let effects = SessionEffects {
         path: reading.effects.path,
         ..SessionEffects::default()

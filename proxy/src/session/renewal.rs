@@ -10,21 +10,26 @@ use std::sync::Arc;
 
 use rewrite_rules::{Reading, Refusal};
 
-use super::expect::{Expect, Read, Undo, is_refused};
+use super::expect::{Expect, ReadAs, Undo, is_refused};
 use super::judge::{POISON, POISON_NAME, refused, replacement};
-use super::{Pin, Reader, Session};
+use super::{Pin, Session, SessionRules};
 use crate::wire::frontend::{self, Parse};
 
 impl<P: Pin> Session<P> {
     /// A prepared text that runs or makes prepared statements by their names.
-    pub(super) fn completed_of(&mut self, name: &[u8], read: Read, insert: &mut Vec<u8>) -> Read {
+    pub(super) fn completed_of(
+        &mut self,
+        name: &[u8],
+        read: ReadAs,
+        insert: &mut Vec<u8>,
+    ) -> ReadAs {
         let body = self.statements.get(name).and_then(|s| s.body.clone());
         self.complete_bound(body.as_deref(), read, insert)
     }
 
     /// What a known statement's text is under the session's generation; prepares it anew on the
     /// server when that differs from what the server holds.
-    pub(super) fn renewed(&mut self, name: &[u8], insert: &mut Vec<u8>) -> Read {
+    pub(super) fn renewed(&mut self, name: &[u8], insert: &mut Vec<u8>) -> ReadAs {
         let current = self.generation.number();
         let statement = self.statements.get_mut(name)?;
         if statement.generation == current {
@@ -86,7 +91,7 @@ impl<P: Pin> Session<P> {
 
     /// Makes the server fail where the client's message would have been answered. The statement
     /// keeps its older generation, so that it is judged again at its next use.
-    pub(super) fn poison(&mut self, refusal: Arc<Reading>, insert: &mut Vec<u8>) -> Read {
+    pub(super) fn poison(&mut self, refusal: Arc<Reading>, insert: &mut Vec<u8>) -> ReadAs {
         self.report().refused += 1;
         let read = Some(refusal);
         let parse = Parse {

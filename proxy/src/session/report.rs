@@ -24,7 +24,7 @@ pub struct ShadowCandidate {
 
 /// What happened since the shell last took it; emptied by [`Session::take_report`].
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct SessionReport {
     pub passed: u32,
     pub rewritten: u32,
     pub refused: u32,
@@ -35,7 +35,7 @@ pub struct Report {
 /// Notices of one kind, by what they say of themselves. Anybody may raise one, so what is kept of them
 /// is bounded: statements that Crossfade made name a handful of migrations, all with the same proof.
 #[derive(Debug, Default)]
-pub struct Counted {
+pub struct NoticeCounts {
     by: Vec<(Notice, u64)>,
 }
 
@@ -47,7 +47,7 @@ pub struct Notice {
     pub proof: String,
 }
 
-impl Counted {
+impl NoticeCounts {
     /// More than a report of one exchange has use for; the rest are somebody else's.
     const NOTICES_MAX: usize = 32;
     /// A name has 63 bytes, and two UUIDs have 72.
@@ -79,8 +79,8 @@ impl Counted {
 /// What happens less often than a statement.
 #[derive(Debug, Default)]
 pub struct Events {
-    pub fallbacks: Counted,
-    pub divergences: Counted,
+    pub fallbacks: NoticeCounts,
+    pub divergences: NoticeCounts,
     pub shadows: Vec<ShadowCandidate>,
     /// SCRAM-SHA-256-PLUS was taken from the server's offer.
     pub channel_binding_stripped: bool,

@@ -2,7 +2,7 @@
 
 use rewrite_rules::Verdict;
 
-use super::expect::Read;
+use super::expect::ReadAs;
 use super::report::ShadowCandidate;
 use super::{Pin, Session};
 use crate::wire::frame::Header;
@@ -13,7 +13,7 @@ const SHADOW_BIND_BYTES_MAX: usize = 64 * 1024;
 
 /// The choice of what is compared.
 #[derive(Debug)]
-pub(super) struct Sample {
+pub(super) struct Sampling {
     /// A statement that can be compared was seen: Binds are worth a look.
     pub comparable_statements: bool,
     /// The Bind that is being taken was chosen.
@@ -21,9 +21,9 @@ pub(super) struct Sample {
     chance: u64,
 }
 
-impl Sample {
-    pub fn new(seed: u64) -> Sample {
-        Sample {
+impl Sampling {
+    pub fn new(seed: u64) -> Sampling {
+        Sampling {
             comparable_statements: false,
             compares_bind: false,
             chance: seed | 1,
@@ -58,7 +58,7 @@ impl<P: Pin> Session<P> {
     }
 }
 
-pub(super) fn is_comparable(read: &Read) -> bool {
+pub(super) fn is_comparable(read: &ReadAs) -> bool {
     match read.as_ref().map(|reading| &reading.verdict) {
         Some(Verdict::Rewritten(rewritten)) => rewritten.shadow.is_some(),
         Some(Verdict::PassThrough | Verdict::Refused(_)) | None => false,
@@ -66,7 +66,7 @@ pub(super) fn is_comparable(read: &Read) -> bool {
 }
 
 pub(super) fn candidate(
-    read: &Read,
+    read: &ReadAs,
     parameter_types: Vec<u32>,
     parameters: Vec<(i16, Option<Vec<u8>>)>,
 ) -> Option<Box<ShadowCandidate>> {

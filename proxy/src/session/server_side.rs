@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 
 use rewrite_rules::{ServerVersion, Strings, Verdict};
 
-use super::expect::{Expect, Part, Run};
-use super::lane::{Act, NONE, Side, Want};
+use super::expect::{AnswerPart, Expect, RunningText};
+use super::lane::{Act, FrameSide, NONE, Want};
 use super::path::known::Encoding;
-use super::{Login, Pin, Reader, ServerReads, Session, Turn, Violation};
+use super::{LoginState, Pin, ServerReads, Session, SessionRules, Turn, Violation};
 use crate::wire::backend::{self, Fields};
 use crate::wire::frame::{Header, write_frame};
 
@@ -23,7 +23,7 @@ const DIVERGENCE: &[u8] = b"CF002";
 /// The direction from the server to the client.
 pub struct Backend<'a, P: Pin>(pub &'a mut Session<P>);
 
-impl<P: Pin> Side for Backend<'_, P> {
+impl<P: Pin> FrameSide for Backend<'_, P> {
     #[inline]
     fn passing(&self, tag: u8) -> RangeInclusive<u32> {
         if tag != backend::DATA_ROW && tag != backend::COPY_DATA {
@@ -148,9 +148,9 @@ impl<P: Pin> Session<P> {
                 Ok(Act::Forward)
             }
             _ => match part {
-                Part::OneOfSeveral => Ok(Act::Forward),
-                Part::Last => self.answered(Act::Forward),
-                Part::LastUnasked => self.answered(Act::Drop),
+                AnswerPart::OneOfSeveral => Ok(Act::Forward),
+                AnswerPart::Last => self.answered(Act::Forward),
+                AnswerPart::LastUnasked => self.answered(Act::Drop),
             },
         }
     }
@@ -212,7 +212,7 @@ impl<P: Pin> Session<P> {
     /// is not the server's. The rest of the exchange is between the two of them.
     fn on_authentication(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Act {
         if body == backend::AUTHENTICATION_OK {
-            self.login = self.login.max(Login::Admitted);
+            self.login = self.login.max(LoginState::Admitted);
         }
         if !self.settings.strip_channel_binding {
             return Act::Forward;
@@ -350,7 +350,7 @@ impl<P: Pin> Session<P> {
     }
 
     /// A text ran to its end without an error.
-    fn ran(&mut self, run: Run) {
+    fn ran(&mut self, run: RunningText) {
         if let Some(shadow) = run.shadow {
             self.shadows.push(*shadow);
         }
@@ -429,9 +429,9 @@ impl<P: Pin> Session<P> {
         );
         let served = status == b'I' && !own;
         self.login = self.login.max(if served {
-            Login::Served
+            LoginState::Served
         } else {
-            Login::Admitted
+            LoginState::Admitted
         });
         let asked = matches!(head, Some(Expect::PathQuestion { synced: true, .. }));
         match head {
@@ -507,7 +507,7 @@ fn is_of_staging(tag: u8) -> bool {
 }
 
 /// `SELECT 3` → `UPDATE 3`, as the client's own statement would have been answered.
-fn retag(run: &Run, body: &[u8], later: &mut Option<String>, insert: &mut Vec<u8>) -> Act {
+fn retag(run: &RunningText, body: &[u8], later: &mut Option<String>, insert: &mut Vec<u8>) -> Act {
     let answer = run.answer();
     if answer.silent {
         if let Some(tag) = later.take() {

@@ -18,11 +18,11 @@ use std::sync::Arc;
 
 use rewrite_rules::{Around, Verdict};
 
-use super::expect::{Expect, Read, Run};
+use super::expect::{Expect, ReadAs, RunningText};
 use super::lane::Act;
 use super::{Pin, Session, context};
 use crate::wire::frame::Header;
-use crate::wire::frontend::{self, BindNames, Execute, Parse, Target};
+use crate::wire::frontend::{self, BindNames, DescribeTarget, Execute, Parse};
 
 /// The statement and the portal of ours.
 const NAME: &[u8] = b"cf_staging";
@@ -31,7 +31,7 @@ const NAME: &[u8] = b"cf_staging";
 pub(super) const OWN: u32 = 1;
 
 /// What is run around a prepared statement.
-fn around(read: &Read) -> Option<&Around> {
+fn around(read: &ReadAs) -> Option<&Around> {
     match &read.as_ref()?.verdict {
         Verdict::Rewritten(rewritten) => rewritten.around.as_ref(),
         Verdict::PassThrough | Verdict::Refused(_) => None,
@@ -39,13 +39,13 @@ fn around(read: &Read) -> Option<&Around> {
 }
 
 /// Whether statements of ours are run beside a prepared one.
-pub(super) fn is_beside_others(read: &Read) -> bool {
+pub(super) fn is_beside_others(read: &ReadAs) -> bool {
     around(read).is_some() || context::of(read).is_some()
 }
 
 impl<P: Pin> Session<P> {
     /// What goes before the client's Execute; `false` where nothing does.
-    pub(super) fn stages(&mut self, read: &Read, insert: &mut Vec<u8>) -> bool {
+    pub(super) fn stages(&mut self, read: &ReadAs, insert: &mut Vec<u8>) -> bool {
         let Some(around) = around(read) else {
             return false;
         };
@@ -71,9 +71,9 @@ impl<P: Pin> Session<P> {
         Act::Drop
     }
 
-    pub(super) fn stage(&mut self, read: &Read, statement: u32, sql: &str, insert: &mut Vec<u8>) {
-        frontend::write_close(insert, Target::Statement(NAME));
-        frontend::write_close(insert, Target::Portal(NAME));
+    pub(super) fn stage(&mut self, read: &ReadAs, statement: u32, sql: &str, insert: &mut Vec<u8>) {
+        frontend::write_close(insert, DescribeTarget::Statement(NAME));
+        frontend::write_close(insert, DescribeTarget::Portal(NAME));
         let parse = Parse {
             name: NAME,
             text: sql.as_bytes(),
@@ -90,7 +90,7 @@ impl<P: Pin> Session<P> {
             rows_max: 0,
         };
         frontend::write_execute(insert, execute);
-        let run = Run {
+        let run = RunningText {
             statement,
             ..self.run(read.as_ref().map(Arc::clone), None)
         };

@@ -8,7 +8,7 @@ use rewrite_rules::keeping::Effect;
 use rewrite_rules::{Strings, Touch};
 
 use super::cache::Number;
-use super::expect::{Read, Undo};
+use super::expect::{ReadAs, Undo};
 use super::report::ShadowCandidate;
 
 /// An unnamed statement's text above this is not kept once its transaction is over: it is
@@ -23,7 +23,7 @@ type ByName<T> = HashMap<Box<[u8]>, T, RandomState>;
 pub(super) struct Statement {
     /// The body of the client's Parse; `None` when it was too large to keep.
     pub body: Option<Vec<u8>>,
-    pub read: Read,
+    pub read: ReadAs,
     /// Under which generation it was last read; 0 when the server may hold something else.
     pub generation: u64,
     /// The generation in which the text was found to spell nothing that has to be read; 0 for none.
@@ -223,7 +223,7 @@ impl Statements {
 
 #[derive(Debug, Default)]
 pub(super) struct Portal {
-    pub read: Read,
+    pub read: ReadAs,
     pub touch: Touch,
     /// Ready to be compared, once the portal has run.
     pub shadow: Option<Box<ShadowCandidate>>,

@@ -4,7 +4,7 @@ use rewrite_rules::{Migration, Phase, RuleSet};
 use tokio_postgres::Client;
 
 use super::{bake, referred, sequences};
-use crate::backfill::state::{self, Direction, State};
+use crate::backfill::state::{self, CopyDirection, State};
 use crate::check;
 use crate::config;
 use crate::control::error::ControlError;
@@ -131,10 +131,10 @@ pub async fn gates(
             Condition::Rights => rights::rights(client, migration, to).await?,
             Condition::ForeignKeysTurned => neighbours::foreign_keys(client, migration).await?,
             Condition::LegacyCurrent => {
-                current(client, migration, Direction::UnifiedToLegacy, times).await?
+                current(client, migration, CopyDirection::UnifiedToLegacy, times).await?
             }
             Condition::UnifiedCurrent => {
-                current(client, migration, Direction::LegacyToUnified, times).await?
+                current(client, migration, CopyDirection::LegacyToUnified, times).await?
             }
         });
     }
@@ -257,7 +257,7 @@ async fn backfill_complete(client: &Client, migration: &Migration) -> Result<Gat
     let mut met = true;
     let mut found = Vec::new();
     for lens in &migration.tables {
-        let progress = state::read(client, lens, Direction::LegacyToUnified).await?;
+        let progress = state::read(client, lens, CopyDirection::LegacyToUnified).await?;
         let table = crate::control::shown(&lens.legacy.sql());
         let (complete, text) = match progress.map(|progress| (progress.state, progress.rows_done)) {
             None => (false, format!("{table} was never backfilled")),
@@ -340,12 +340,12 @@ async fn verified(
 async fn current(
     client: &Client,
     migration: &Migration,
-    direction: Direction,
+    direction: CopyDirection,
     times: &config::Gates,
 ) -> Result<Gate, ControlError> {
     let (column, side, visited) = match direction {
-        Direction::LegacyToUnified => ("unified_stale_since", "unified", "legacy_only"),
-        Direction::UnifiedToLegacy => ("legacy_stale_since", "legacy", "unified_only"),
+        CopyDirection::LegacyToUnified => ("unified_stale_since", "unified", "legacy_only"),
+        CopyDirection::UnifiedToLegacy => ("legacy_stale_since", "legacy", "unified_only"),
     };
     let name = &migration.name;
     let row = client
@@ -366,8 +366,8 @@ async fn current(
     let verify = verified(client, migration, times).await?;
     let gate = |met, found: String, settle: String| Gate {
         name: match direction {
-            Direction::LegacyToUnified => "unified is current",
-            Direction::UnifiedToLegacy => "legacy is current",
+            CopyDirection::LegacyToUnified => "unified is current",
+            CopyDirection::UnifiedToLegacy => "legacy is current",
         },
         met,
         found,

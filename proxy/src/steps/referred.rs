@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use rewrite_rules::{Lens, Migration, OnUnifiedError, Phase, RuleSet};
 use tokio_postgres::Client;
 
-use crate::backfill::state::{self, Direction, State};
+use crate::backfill::state::{self, CopyDirection, State};
 use crate::control::error::ControlError;
 use crate::control::gate::Gate;
 use crate::control::shown;
@@ -66,7 +66,7 @@ pub(super) async fn copied(
 }
 
 async fn is_copied(client: &Client, lens: &Lens) -> Result<bool, ControlError> {
-    let progress = state::read(client, lens, Direction::LegacyToUnified).await?;
+    let progress = state::read(client, lens, CopyDirection::LegacyToUnified).await?;
     Ok(progress.is_some_and(|progress| progress.state == State::Complete))
 }
 

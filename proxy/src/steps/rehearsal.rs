@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio_postgres::Client;
 
 use crate::backfill::chunk::Chunks;
-use crate::backfill::state::{self, Direction};
+use crate::backfill::state::{self, CopyDirection};
 use crate::control::connection::{Control, connect};
 use crate::control::error::ControlError;
 use crate::control::gate::Gate;
@@ -66,7 +66,7 @@ pub async fn rehearse(
 
 /// What was found of a table, with the keys of rows to try.
 #[derive(Default)]
-struct Found {
+struct TableFound {
     extra: i64,
     different: i64,
     /// Rows that unified has no more.
@@ -83,7 +83,7 @@ async fn look(
     let mut client = connected(url).await?;
     let mut lines = Vec::new();
     for lens in &migration.tables {
-        let rows = state::estimate(&client, lens, Direction::UnifiedToLegacy).await?;
+        let rows = state::estimate(&client, lens, CopyDirection::UnifiedToLegacy).await?;
         let found = if rows <= rows_max {
             lines.append(&mut without_a_word(&client, lens, None).await?);
             whole(url, &mut client, migration, lens).await?
@@ -122,20 +122,20 @@ async fn whole(
     client: &mut Client,
     migration: &Migration,
     lens: &Lens,
-) -> Result<Found, ControlError> {
-    let options = verify::Options {
+) -> Result<TableFound, ControlError> {
+    let options = verify::VerifyOptions {
         samples_max: TRIED_MAX,
         record: false,
         statement_timeout: Some(TIME_MAX),
-        ..verify::Options::default()
+        ..verify::VerifyOptions::default()
     };
     let mut alone = migration.clone();
     alone.tables = vec![lens.clone()];
     let report = verify::compare(url, client, &alone, &options).await?;
-    let mut found = Found {
+    let mut found = TableFound {
         extra: report.extra,
         different: report.different,
-        ..Found::default()
+        ..TableFound::default()
     };
     for sample in report.tables.into_iter().flat_map(|table| table.samples) {
         if sample.kind == Disagreement::Missing.name() {
@@ -151,7 +151,7 @@ async fn whole(
 async fn tried(
     client: &mut Client,
     lens: &Lens,
-    found: Found,
+    found: TableFound,
 ) -> Result<Vec<String>, ControlError> {
     if found.extra + found.different == 0 {
         return Ok(Vec::new());
@@ -161,7 +161,7 @@ async fn tried(
         "{legacy} lacks {} rows and has {} otherwise, which a reverse backfill would put",
         found.extra, found.different
     )];
-    let chunks = Chunks::prepare(client, lens, Direction::UnifiedToLegacy).await?;
+    let chunks = Chunks::prepare(client, lens, CopyDirection::UnifiedToLegacy).await?;
     let refused = chunks.refused(client, found.gone, &found.keys).await?;
     let count = found.keys.len();
     if refused.is_empty() {

@@ -5,15 +5,15 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::{bake, sequences};
-use crate::backfill::state::{self, Direction, Progress};
-use crate::control::around::{self, Around};
+use crate::backfill::state::{self, CopyDirection, CopyProgress};
+use crate::control::around::{self, CameAround};
 use crate::control::direct::{self, DirectWriter};
 use crate::control::drain::{self, Blocker};
 use crate::control::error::ControlError;
 use crate::control::events::{self, LastStep};
 use crate::control::gate::Gate;
 use crate::control::instances::{Instance, instances};
-use crate::control::ledger::{self, Entry};
+use crate::control::ledger::{self, LedgerEntry};
 use crate::control::refused::{self, RefusedRules};
 use crate::control::{phase_file, recording, schema};
 use crate::retire::{self, Aside};
@@ -37,10 +37,10 @@ pub struct Status {
     pub last_step: Option<LastStep>,
     /// Legacy tables that `retire` has put on probation.
     pub put_aside: Vec<Aside>,
-    pub backfill: Vec<Progress>,
+    pub backfill: Vec<CopyProgress>,
     pub last_verify: Option<Last>,
     pub divergence_count: i64,
-    pub divergence: Vec<Entry>,
+    pub divergence: Vec<LedgerEntry>,
     /// Whether writes whose unified half fails may be recorded in it: not while reads turn, nor after a step that
     /// turned them and was not seen to its end.
     pub recording: bool,
@@ -55,7 +55,7 @@ pub struct Status {
     pub coverage: Option<Gate>,
     pub sequences: Option<Gate>,
     /// What has touched the legacy tables around the proxies, once these leave them alone.
-    pub around: Vec<Around>,
+    pub around: Vec<CameAround>,
     /// Who wrote around them before, while they wrote both sides.
     pub direct_writers: Vec<DirectWriter>,
     /// The same in words, or whether anybody looks.
@@ -124,7 +124,10 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     status.last_step = events::last_step(client, name).await?;
     status.put_aside = retire::read(client, name).await?;
     for lens in &migration.tables {
-        for direction in [Direction::LegacyToUnified, Direction::UnifiedToLegacy] {
+        for direction in [
+            CopyDirection::LegacyToUnified,
+            CopyDirection::UnifiedToLegacy,
+        ] {
             status
                 .backfill
                 .extend(state::read(client, lens, direction).await?);

@@ -21,31 +21,31 @@ use crate::control::{
 use crate::{backfill, config, fault};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub enum StepDirection {
     Forward,
     Back,
 }
 
-impl Direction {
+impl StepDirection {
     fn word(self) -> &'static str {
         match self {
-            Direction::Forward => "advance",
-            Direction::Back => "rollback",
+            StepDirection::Forward => "advance",
+            StepDirection::Back => "rollback",
         }
     }
 
     #[must_use]
     pub fn from(self, phase: Phase) -> Option<Phase> {
         match self {
-            Direction::Forward => phase.next(),
-            Direction::Back => phase.previous(),
+            StepDirection::Forward => phase.next(),
+            StepDirection::Back => phase.previous(),
         }
     }
 }
 
 #[derive(Clone, Debug)]
-pub struct Options {
-    pub direction: Direction,
+pub struct StepOptions {
+    pub direction: StepDirection,
     /// Take the step although gates are not met, for this reason, which is recorded.
     pub force: Option<String>,
     /// What the gates ask of time.
@@ -68,7 +68,7 @@ pub async fn step(
     url: &str,
     rules: &RuleSet,
     name: &str,
-    options: &Options,
+    options: &StepOptions,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Taken, ControlError> {
     let migration = find(rules, name)?;
@@ -120,10 +120,10 @@ pub async fn step(
     if judged.is_err() {
         recording::allow(&client, name).await?;
     }
-    let Judged { gates, unmet } = judged?;
+    let JudgedGates { gates, unmet } = judged?;
     let event = events::begin(
         &client,
-        &events::Step {
+        &events::StepTaken {
             migration: name,
             kind: word,
             from,
@@ -178,7 +178,7 @@ pub async fn step(
 }
 
 /// What the gates say of a step that may be taken.
-struct Judged {
+struct JudgedGates {
     gates: Vec<Gate>,
     /// Those that are not met and were forced.
     unmet: Vec<String>,
@@ -190,9 +190,9 @@ async fn judge(
     client: &Client,
     (rules, migration): (&RuleSet, &Migration),
     (from, to): (Phase, Phase),
-    options: &Options,
+    options: &StepOptions,
     tell: &mut (dyn FnMut(&str) + Send),
-) -> Result<Judged, ControlError> {
+) -> Result<JudgedGates, ControlError> {
     let name = &migration.name;
     let mut gates = gates::gates(client, rules, migration, (from, to), &options.times).await?;
     gates.extend(told(url, migration, (from, to), options).await?);
@@ -214,7 +214,7 @@ async fn judge(
     }
 
     // A step back leads to rules that have been in force.
-    if options.direction == Direction::Forward
+    if options.direction == StepDirection::Forward
         && !unmet.is_empty()
         && let Some(misfit) = gates::misfit(client, (rules, migration)).await?
     {
@@ -223,7 +223,7 @@ async fn judge(
              forced or not:\n{misfit}"
         )));
     }
-    Ok(Judged { gates, unmet })
+    Ok(JudgedGates { gates, unmet })
 }
 
 /// For a migration that stands where it is wanted: waits until the step that led there is drained, and
@@ -232,7 +232,7 @@ pub async fn stand(
     url: &str,
     rules: &RuleSet,
     name: &str,
-    options: &Options,
+    options: &StepOptions,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<drain::Drained, ControlError> {
     let migration = find(rules, name)?;
@@ -257,7 +257,7 @@ pub async fn stand(
 
 /// What a step would do.
 #[derive(Debug)]
-pub struct Plan {
+pub struct StepPlan {
     migration: String,
     from: Phase,
     to: Phase,
@@ -266,7 +266,7 @@ pub struct Plan {
     file: String,
 }
 
-impl Plan {
+impl StepPlan {
     /// Whether nothing stands in its way.
     #[must_use]
     pub fn is_free(&self) -> bool {
@@ -274,9 +274,9 @@ impl Plan {
     }
 }
 
-impl std::fmt::Display for Plan {
+impl std::fmt::Display for StepPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Plan { from, to, .. } = self;
+        let StepPlan { from, to, .. } = self;
         writeln!(f, "{}: {from} -> {to}, nothing is done", self.migration)?;
         for gate in &self.gates {
             writeln!(f, "{gate}")?;
@@ -304,8 +304,8 @@ pub async fn plan(
     url: &str,
     rules: &RuleSet,
     name: &str,
-    options: &Options,
-) -> Result<Plan, ControlError> {
+    options: &StepOptions,
+) -> Result<StepPlan, ControlError> {
     let migration = find(rules, name)?;
     let word = options.direction.word();
     let client = connect(url, word).await?;
@@ -316,7 +316,7 @@ pub async fn plan(
     })?;
     let mut gates = gates(&client, rules, migration, (from, to), &options.times).await?;
     gates.extend(told(url, migration, (from, to), options).await?);
-    Ok(Plan {
+    Ok(StepPlan {
         migration: name.to_owned(),
         from,
         to,
@@ -331,11 +331,11 @@ async fn told(
     url: &str,
     migration: &Migration,
     (from, to): (Phase, Phase),
-    options: &Options,
+    options: &StepOptions,
 ) -> Result<Option<Gate>, ControlError> {
     match options.direction {
-        Direction::Forward => rehearse(url, migration, to, &options.times).await.map(Some),
-        Direction::Back => lossy(url, migration, from, &options.times).await,
+        StepDirection::Forward => rehearse(url, migration, to, &options.times).await.map(Some),
+        StepDirection::Back => lossy(url, migration, from, &options.times).await,
     }
 }
 
@@ -356,7 +356,7 @@ async fn settle_last_step(
     migration: &Migration,
     from: Phase,
     to: Option<Phase>,
-    options: &Options,
+    options: &StepOptions,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<drain::Drained, ControlError> {
     let last = events::last_step(client, &migration.name).await?;

@@ -33,11 +33,11 @@ pub enum Asked {
 pub struct Acceptor {
     certificate: PathBuf,
     key: PathBuf,
-    loaded: ArcSwap<Loaded>,
+    loaded: ArcSwap<LoadedCertificate>,
 }
 
 #[derive(Debug)]
-struct Loaded {
+struct LoadedCertificate {
     config: Arc<ServerConfig>,
     leaf: CertificateDer<'static>,
     seen: Seen,
@@ -53,7 +53,7 @@ impl Acceptor {
             return Ok(None);
         };
         Ok(Some(Acceptor {
-            loaded: ArcSwap::from_pointee(Loaded::read(certificate, key)?),
+            loaded: ArcSwap::from_pointee(LoadedCertificate::read(certificate, key)?),
             certificate: certificate.clone(),
             key: key.clone(),
         }))
@@ -61,7 +61,7 @@ impl Acceptor {
 
     /// Reads both files again. When they cannot be used, what was in use stays so.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let loaded = Loaded::read(&self.certificate, &self.key)?;
+        let loaded = LoadedCertificate::read(&self.certificate, &self.key)?;
         self.loaded.store(Arc::new(loaded));
         Ok(())
     }
@@ -108,8 +108,8 @@ impl Acceptor {
     }
 }
 
-impl Loaded {
-    fn read(certificate: &Path, key_file: &Path) -> Result<Loaded, TlsError> {
+impl LoadedCertificate {
+    fn read(certificate: &Path, key_file: &Path) -> Result<LoadedCertificate, TlsError> {
         // Looked at before they are read: a change in between is then seen as one.
         let seen = seen(certificate, key_file);
         let chain = certificates(certificate)?;
@@ -123,7 +123,7 @@ impl Loaded {
                 error,
             })?;
         config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Loaded {
+        Ok(LoadedCertificate {
             config: Arc::new(config),
             leaf,
             seen,

@@ -1,6 +1,6 @@
 //! A verify's report as one HTML page that needs nothing else: no script, no font, no network.
 
-use super::report::{Report, TableReport};
+use super::report::{TableReport, VerifyReport};
 use crate::control::shown;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;\
@@ -13,7 +13,7 @@ h4{margin:1.5rem 0 0}code{font-weight:normal}.clean{color:#176b2c}.not{color:#a1
 
 /// The page. Everything that comes from the database is escaped.
 #[must_use]
-pub fn page(report: &Report) -> String {
+pub fn page(report: &VerifyReport) -> String {
     let (class, verdict) = if report.clean {
         ("clean", "clean")
     } else {
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_comes_from_the_database_cannot_become_markup() {
-        let report = Report {
+        let report = VerifyReport {
             migration: "a<b".to_owned(),
             snapshot_at: "now".to_owned(),
             clean: false,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Transaction};
 
-use super::report::{ColumnCount, Report, Sample, TableReport};
+use super::report::{ColumnCount, SampleRow, TableReport, VerifyReport};
 use super::{record, unified_tables};
 use crate::control::{
     Control, ControlError, alone, around, connect, events, flush_counters, named, schema, shown,
@@ -21,7 +21,7 @@ use crate::control::{
 use crate::pace::{self, Pace};
 
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct RangeOptions {
     pub samples_max: u32,
     /// From the lowest key, whatever was compared before.
     pub restart: bool,
@@ -48,9 +48,9 @@ pub async fn run(
     url: &str,
     rules: &RuleSet,
     name: &str,
-    options: &Options,
+    options: &RangeOptions,
     tell: &mut (dyn FnMut(&str) + Send),
-) -> Result<Report, ControlError> {
+) -> Result<VerifyReport, ControlError> {
     let migration = named::find(rules, name)?;
     let mut client = open(url, name).await?;
     if options.restart {
@@ -105,9 +105,9 @@ async fn reopen(url: &str, name: &str) -> Result<Control, ControlError> {
 async fn recorded_pass(
     client: &mut Client,
     migration: &Migration,
-    options: &Options,
+    options: &RangeOptions,
     tell: &mut (dyn FnMut(&str) + Send),
-) -> Result<Report, ControlError> {
+) -> Result<VerifyReport, ControlError> {
     let report = pass(client, migration, options, tell).await?;
     record::add(client, migration, &report).await?;
     forget(client, &migration.name).await?;
@@ -128,10 +128,10 @@ async fn forget(client: &Client, name: &str) -> Result<(), ControlError> {
 async fn pass(
     client: &mut Client,
     migration: &Migration,
-    options: &Options,
+    options: &RangeOptions,
     tell: &mut (dyn FnMut(&str) + Send),
-) -> Result<Report, ControlError> {
-    let mut report = Report::of(&migration.name, String::new());
+) -> Result<VerifyReport, ControlError> {
+    let mut report = VerifyReport::of(&migration.name, String::new());
     for lens in &migration.tables {
         must_be_in_one_order(client, lens).await?;
         let (started_at, table) = table(client, lens, options, tell).await?;
@@ -189,7 +189,7 @@ pub(crate) async fn must_be_in_one_order(client: &Client, lens: &Lens) -> Result
 }
 
 /// How far a table is.
-struct Progress {
+struct TableProgress {
     started_at: String,
     last_key: Option<Value>,
     done: bool,
@@ -200,7 +200,7 @@ struct Progress {
 async fn table(
     client: &mut Client,
     lens: &Lens,
-    options: &Options,
+    options: &RangeOptions,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<(String, TableReport), ControlError> {
     let name = shown(&lens.legacy.sql());
@@ -250,7 +250,7 @@ async fn forget_other_rules(client: &Client, lens: &Lens) -> Result<bool, Contro
     Ok(forgotten > 0)
 }
 
-async fn begin(client: &Client, lens: &Lens) -> Result<Progress, ControlError> {
+async fn begin(client: &Client, lens: &Lens) -> Result<TableProgress, ControlError> {
     let columns = vec![0_i64; lens.compared_columns().count()];
     let row = client
         .query_one(
@@ -268,7 +268,7 @@ async fn begin(client: &Client, lens: &Lens) -> Result<Progress, ControlError> {
         .await
         .map_err(ControlError::sql("note of the verify's progress"))?;
     let samples: Value = row.get(4);
-    Ok(Progress {
+    Ok(TableProgress {
         started_at: row.get(0),
         last_key: row.get(1),
         done: row.get(2),
@@ -281,7 +281,7 @@ async fn begin(client: &Client, lens: &Lens) -> Result<Progress, ControlError> {
 async fn range(
     client: &mut Client,
     lens: &Lens,
-    progress: &mut Progress,
+    progress: &mut TableProgress,
     rows: i64,
     samples_max: u32,
 ) -> Result<(), ControlError> {
@@ -416,7 +416,7 @@ async fn outcome(client: &Client, lens: &Lens) -> Result<TableReport, ControlErr
         known.map(Disagreement::name).find(|known| *known == name)
     };
     let sample = |sample: &Value| {
-        Some(Sample {
+        Some(SampleRow {
             kind: kind_of(sample["kind"].as_str()?)?,
             key: sample["key"].clone(),
             columns: sample["columns"].clone(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
-use super::report::Report;
+use super::report::VerifyReport;
 use crate::control::ControlError;
 
 /// The latest verify of a migration.
@@ -40,7 +40,7 @@ fn all_compared(migration: &Migration) -> String {
 pub async fn add(
     client: &Client,
     migration: &Migration,
-    report: &Report,
+    report: &VerifyReport,
 ) -> Result<(), ControlError> {
     client
         .execute(
@@ -65,7 +65,7 @@ pub async fn add(
 
 /// For the event: the counts, without the samples, which may hold personal data.
 #[must_use]
-pub fn summary(report: &Report) -> Value {
+pub fn summary(report: &VerifyReport) -> Value {
     json!({
         "clean": report.clean,
         "missing": report.missing,

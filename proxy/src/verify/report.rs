@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::control::shown;
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct VerifyReport {
     pub migration: String,
     pub snapshot_at: String,
     /// Nothing is missing, extra or different, and every column is known.
@@ -34,7 +34,7 @@ pub struct TableReport {
     pub ignored_columns: Vec<String>,
     /// Columns of the legacy table that the rule file does not have.
     pub undeclared_columns: Vec<String>,
-    pub samples: Vec<Sample>,
+    pub samples: Vec<SampleRow>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -53,11 +53,11 @@ pub struct ColumnTotals {
     pub totals: [Option<String>; 2],
 }
 
-impl Report {
+impl VerifyReport {
     /// Of no table yet, in the snapshot of that time.
     #[must_use]
-    pub fn of(migration: &str, snapshot_at: String) -> Report {
-        Report {
+    pub fn of(migration: &str, snapshot_at: String) -> VerifyReport {
+        VerifyReport {
             migration: migration.to_owned(),
             snapshot_at,
             clean: true,
@@ -107,7 +107,7 @@ impl fmt::Display for ColumnTotals {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Sample {
+pub struct SampleRow {
     pub kind: &'static str,
     pub key: Value,
     /// `column: [legacy, unified]`, as texts.
@@ -122,7 +122,7 @@ const REPAIRED: &str = "      \
     a trigger sets it, also when a backfill repairs a row: to live with that, write\n      \
     `unverified = [\"{column}\"]` in its [[table]]";
 
-impl fmt::Display for Report {
+impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for table in &self.tables {
             writeln!(
@@ -173,7 +173,7 @@ impl fmt::Display for Report {
     }
 }
 
-impl fmt::Display for Sample {
+impl fmt::Display for SampleRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  {} {}", self.kind, key(&self.key))?;
         // A row that is on one side only is named by its key; its values are in the JSON.

@@ -229,13 +229,13 @@ fn counted(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// What a Describe or Close is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target<'a> {
+pub enum DescribeTarget<'a> {
     Statement(&'a [u8]),
     Portal(&'a [u8]),
 }
 
-impl<'a> Target<'a> {
-    pub fn read(message: &'static str, body: &'a [u8]) -> Result<Target<'a>, MessageError> {
+impl<'a> DescribeTarget<'a> {
+    pub fn read(message: &'static str, body: &'a [u8]) -> Result<DescribeTarget<'a>, MessageError> {
         let (kind, rest) = body
             .split_first()
             .ok_or_else(|| malformed(message, "the body is empty"))?;
@@ -245,8 +245,8 @@ impl<'a> Target<'a> {
             None => return Err(malformed(message, "the name has no NUL")),
         };
         match kind {
-            b'S' => Ok(Target::Statement(name)),
-            b'P' => Ok(Target::Portal(name)),
+            b'S' => Ok(DescribeTarget::Statement(name)),
+            b'P' => Ok(DescribeTarget::Portal(name)),
             _ => Err(malformed(
                 message,
                 "the kind is neither `S` (statement) nor `P` (portal)",
@@ -288,7 +288,7 @@ pub fn write_parse(out: &mut Vec<u8>, parse: Parse<'_>) {
 }
 
 pub fn write_close_statement(out: &mut Vec<u8>, name: &[u8]) {
-    write_close(out, Target::Statement(name));
+    write_close(out, DescribeTarget::Statement(name));
 }
 
 /// What stands behind the header of a Parse.
@@ -301,10 +301,10 @@ pub fn parse_body(parse: Parse<'_>) -> Vec<u8> {
     body
 }
 
-pub fn write_close(out: &mut Vec<u8>, target: Target<'_>) {
+pub fn write_close(out: &mut Vec<u8>, target: DescribeTarget<'_>) {
     let (kind, name) = match target {
-        Target::Statement(name) => (b'S', name),
-        Target::Portal(name) => (b'P', name),
+        DescribeTarget::Statement(name) => (b'S', name),
+        DescribeTarget::Portal(name) => (b'P', name),
     };
     write_frame(out, CLOSE, |body| {
         body.push(kind);
@@ -373,7 +373,7 @@ mod tests {
             assert!(Execute::read(&execute[5..5 + end]).is_err());
         }
         for end in 0..3 {
-            assert!(Target::read("Close", &b"Sx\0"[..end]).is_err());
+            assert!(DescribeTarget::read("Close", &b"Sx\0"[..end]).is_err());
         }
     }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ptr;
 use std::rc::Rc;
 
-use super::columns::Columns;
+use super::columns::ItemColumns;
 use super::tables::TableRef;
 use crate::rule_set::Managed;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// An item of a statement, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,12 +20,12 @@ pub(crate) struct Item<'t> {
     pub name: &'t str,
     /// The `RangeVar`, `RangeSubselect`, `RangeFunction`, `JoinExpr` … that brings it.
     pub node: &'t Tree,
-    pub kind: Kind<'t>,
-    pub(super) columns: Rc<Columns<'t>>,
+    pub kind: ItemKind<'t>,
+    pub(super) columns: Rc<ItemColumns<'t>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind<'t> {
+pub(crate) enum ItemKind<'t> {
     /// A table or a view, which rules may manage.
     Table(Option<Managed<'t>>),
     /// A query of WITH, or one in FROM; VALUES too.

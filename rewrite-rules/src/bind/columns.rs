@@ -9,7 +9,7 @@ use pg_query::protobuf::{
 
 use super::functions::{self, Result};
 use crate::rule_set::{Managed, Side};
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// PostgreSQL has no longer list of results. Queries that read each other's `*` could make one.
 const RESULTS_MAX: usize = 1664;
@@ -19,7 +19,7 @@ const LINKS_MAX: usize = 16;
 
 /// The columns of an item.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Columns<'t> {
+pub(super) struct ItemColumns<'t> {
     pub names: Vec<&'t str>,
     /// It may have others.
     pub open: bool,
@@ -27,18 +27,18 @@ pub(super) struct Columns<'t> {
     pub ordered: bool,
 }
 
-impl<'t> Columns<'t> {
+impl<'t> ItemColumns<'t> {
     /// Those of which nothing is known.
-    pub fn unknown() -> Columns<'t> {
-        Columns {
+    pub fn unknown() -> ItemColumns<'t> {
+        ItemColumns {
             names: Vec::new(),
             open: true,
             ordered: false,
         }
     }
 
-    pub fn all(names: Vec<&'t str>) -> Columns<'t> {
-        Columns {
+    pub fn all(names: Vec<&'t str>) -> ItemColumns<'t> {
+        ItemColumns {
             names,
             open: false,
             ordered: true,
@@ -53,17 +53,17 @@ impl<'t> Columns<'t> {
     }
 
     /// Under the names of an alias: `AS t (a, b)` calls the first columns otherwise.
-    pub fn renamed(mut self, aliases: &'t [Tree]) -> Columns<'t> {
+    pub fn renamed(mut self, aliases: &'t [Tree]) -> ItemColumns<'t> {
         if aliases.is_empty() {
             return self;
         }
         let mut names: Vec<&str> = aliases.iter().map(|name| name.text("sval")).collect();
         if self.ordered && !self.open {
             names.extend(self.names.drain(names.len().min(self.names.len())..));
-            return Columns::all(names);
+            return ItemColumns::all(names);
         }
         // Which of the others are still called what they were nobody knows.
-        Columns {
+        ItemColumns {
             names,
             open: true,
             ordered: false,
@@ -74,55 +74,55 @@ impl<'t> Columns<'t> {
     pub fn add(&mut self, names: impl IntoIterator<Item = &'t str>) {
         self.names.extend(names);
         if self.names.len() > RESULTS_MAX {
-            *self = Columns::unknown();
+            *self = ItemColumns::unknown();
         }
     }
 
-    pub fn append(&mut self, other: &Columns<'t>) {
+    pub fn append(&mut self, other: &ItemColumns<'t>) {
         self.open |= other.open;
         self.ordered &= other.ordered;
         self.add(other.names.iter().copied());
     }
 
     /// Those of a table that rules manage.
-    pub fn of_managed(managed: Managed<'t>) -> Columns<'t> {
+    pub fn of_managed(managed: Managed<'t>) -> ItemColumns<'t> {
         let columns = managed.lens.columns.iter();
         match managed.side {
             // Of a table whose columns move in place it is what the old version of the application sees.
-            Side::Legacy => Columns::all(columns.map(|column| column.name.as_str()).collect()),
-            Side::Unified if managed.lens.is_row_for_row() => Columns {
+            Side::Legacy => ItemColumns::all(columns.map(|column| column.name.as_str()).collect()),
+            Side::Unified if managed.lens.is_row_for_row() => ItemColumns {
                 names: columns.map(|column| column.unified.as_str()).collect(),
                 open: true,
                 ordered: false,
             },
-            Side::Unified => Columns::unknown(),
+            Side::Unified => ItemColumns::unknown(),
         }
     }
 
     /// Those of a function, XMLTABLE or JSON_TABLE in FROM.
-    pub fn of_function(node: &'t Tree) -> Columns<'t> {
+    pub fn of_function(node: &'t Tree) -> ItemColumns<'t> {
         let alias = node.get("alias").name("aliasname");
         let listed = node.list("coldeflist");
         let mut columns = match node.kind() {
             "RangeTableFunc" => {
                 let named = node.list("columns").iter();
-                Columns::all(named.map(|column| column.text("colname")).collect())
+                ItemColumns::all(named.map(|column| column.text("colname")).collect())
             }
             "JsonTable" => {
-                let mut columns = Columns::all(Vec::new());
+                let mut columns = ItemColumns::all(Vec::new());
                 of_json(node.list("columns"), &mut columns);
                 columns
             }
             "RangeFunction" if !listed.is_empty() => {
-                Columns::all(listed.iter().map(|column| column.text("colname")).collect())
+                ItemColumns::all(listed.iter().map(|column| column.text("colname")).collect())
             }
             "RangeFunction" => {
-                let mut columns = Columns::all(Vec::new());
+                let mut columns = ItemColumns::all(Vec::new());
                 let functions = node.list("functions");
                 for function in functions {
                     // With the columns that its AS may define.
                     let Some((call, defined)) = function.in_list().split_first() else {
-                        return Columns::unknown();
+                        return ItemColumns::unknown();
                     };
                     let defined = defined.first().map_or(&[][..], Tree::in_list);
                     if !defined.is_empty() {
@@ -138,19 +138,19 @@ impl<'t> Columns<'t> {
                             let own = name.last().map_or("", |name| name.text("sval"));
                             columns.add([alias.filter(|_| functions.len() == 1).unwrap_or(own)]);
                         }
-                        None => return Columns::unknown(),
+                        None => return ItemColumns::unknown(),
                     }
                 }
                 columns
             }
-            _ => Columns::unknown(),
+            _ => ItemColumns::unknown(),
         };
         columns.add(node.flag("ordinality").then_some("ordinality"));
         columns
     }
 }
 
-fn of_json<'t>(listed: &'t [Tree], columns: &mut Columns<'t>) {
+fn of_json<'t>(listed: &'t [Tree], columns: &mut ItemColumns<'t>) {
     for column in listed {
         match column.list("columns") {
             [] => columns.add(column.name("name")),
@@ -160,23 +160,26 @@ fn of_json<'t>(listed: &'t [Tree], columns: &mut Columns<'t>) {
 }
 
 /// Those of VALUES.
-pub(super) fn of_values<'t>(count: usize) -> Columns<'t> {
+pub(super) fn of_values<'t>(count: usize) -> ItemColumns<'t> {
     const NAMES: [&str; 16] = [
         "column1", "column2", "column3", "column4", "column5", "column6", "column7", "column8",
         "column9", "column10", "column11", "column12", "column13", "column14", "column15",
         "column16",
     ];
-    let mut columns = Columns::all(NAMES.iter().copied().take(count).collect());
+    let mut columns = ItemColumns::all(NAMES.iter().copied().take(count).collect());
     columns.open = count > NAMES.len();
     columns
 }
 
 /// What a query gives, for an item with or without a list of names.
-pub(super) fn shared<'t>(columns: &Rc<Columns<'t>>, aliases: &'t [Tree]) -> Rc<Columns<'t>> {
+pub(super) fn shared<'t>(
+    columns: &Rc<ItemColumns<'t>>,
+    aliases: &'t [Tree],
+) -> Rc<ItemColumns<'t>> {
     if aliases.is_empty() {
         Rc::clone(columns)
     } else {
-        Rc::new(Columns::clone(columns).renamed(aliases))
+        Rc::new(ItemColumns::clone(columns).renamed(aliases))
     }
 }
 

@@ -7,12 +7,12 @@
 
 use pg_query::protobuf::{ObjectType, ReindexObjectType};
 
-use super::tables::Name;
-use crate::tree::Tree;
+use super::tables::WrittenName;
+use crate::text::tree::Tree;
 
 /// What a command does with a table that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
+pub(crate) enum CommandUse {
     /// COPY, LOCK, TRUNCATE: these have a rewriting of their own.
     Own,
     /// A relation of this name is to be made.
@@ -39,21 +39,21 @@ pub(crate) enum Use {
     Changed,
 }
 
-impl Use {
+impl CommandUse {
     #[cfg(test)]
-    pub const ALL: [Use; 12] = [
-        Use::Own,
-        Use::Made,
-        Use::Taken,
-        Use::Copied,
-        Use::Referred,
-        Use::Described,
-        Use::Granted,
-        Use::Maintained,
-        Use::Limited,
-        Use::Typed,
-        Use::Stored,
-        Use::Changed,
+    pub const ALL: [CommandUse; 12] = [
+        CommandUse::Own,
+        CommandUse::Made,
+        CommandUse::Taken,
+        CommandUse::Copied,
+        CommandUse::Referred,
+        CommandUse::Described,
+        CommandUse::Granted,
+        CommandUse::Maintained,
+        CommandUse::Limited,
+        CommandUse::Typed,
+        CommandUse::Stored,
+        CommandUse::Changed,
     ];
 }
 
@@ -61,13 +61,13 @@ impl Use {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Field<'t> {
     /// More of the statement. A table's name right below is used so.
-    Below(Use),
+    Below(CommandUse),
     /// Names of other objects.
     Others,
     /// Lists of names: a table's, and behind it as many of other objects.
-    Tables { used: Use, behind: usize },
+    Tables { used: CommandUse, behind: usize },
     /// The name of what is to be made, or how something is to be called.
-    NewName(Use, Name<'t>),
+    NewName(CommandUse, WrittenName<'t>),
 }
 
 /// The field's meaning. `node` is any node of a statement, queries' included.
@@ -76,31 +76,31 @@ pub(super) fn field<'t>(node: &'t Tree, name: &str) -> Field<'t> {
         ("IntoClause", "rel")
         | ("CreateStmt", "relation")
         | ("ViewStmt", "view")
-        | ("ImportForeignSchemaStmt", "table_list") => Field::Below(Use::Made),
+        | ("ImportForeignSchemaStmt", "table_list") => Field::Below(CommandUse::Made),
         ("CreateSeqStmt", "sequence") | ("CompositeTypeStmt", "typevar") => {
-            Field::Below(Use::Taken)
+            Field::Below(CommandUse::Taken)
         }
         ("IndexStmt", "idxname") => Field::NewName(
-            Use::Taken,
-            Name {
+            CommandUse::Taken,
+            WrittenName {
                 schema: node.get("relation").name("schemaname"),
                 table: node.text("idxname"),
             },
         ),
         ("CopyStmt", "relation") | ("LockStmt" | "TruncateStmt", "relations") => {
-            Field::Below(Use::Own)
+            Field::Below(CommandUse::Own)
         }
-        ("TableLikeClause", "relation") => Field::Below(Use::Copied),
-        ("Constraint", "pktable") => Field::Below(Use::Referred),
+        ("TableLikeClause", "relation") => Field::Below(CommandUse::Copied),
+        ("Constraint", "pktable") => Field::Below(CommandUse::Referred),
         ("VacuumRelation" | "ClusterStmt" | "RefreshMatViewStmt", "relation") | ("CreateStatsStmt", "relations") => {
-            Field::Below(Use::Maintained)
+            Field::Below(CommandUse::Maintained)
         }
-        ("IndexStmt", "relation") if node.flag("unique") => Field::Below(Use::Limited),
-        ("IndexStmt", "relation") => Field::Below(Use::Maintained),
+        ("IndexStmt", "relation") if node.flag("unique") => Field::Below(CommandUse::Limited),
+        ("IndexStmt", "relation") => Field::Below(CommandUse::Maintained),
         ("ReindexStmt", "relation") if is_reindex_of_index(node) => Field::Others,
-        ("ReindexStmt", "relation") => Field::Below(Use::Maintained),
+        ("ReindexStmt", "relation") => Field::Below(CommandUse::Maintained),
         ("GrantStmt", "objects") if object_is(node, "objtype", &[ObjectType::ObjectTable]) => {
-            Field::Below(Use::Granted)
+            Field::Below(CommandUse::Granted)
         }
         // Sequences are no managed tables.
         ("AlterSeqStmt", "sequence")
@@ -113,32 +113,32 @@ pub(super) fn field<'t>(node: &'t Tree, name: &str) -> Field<'t> {
             of_relation(node, "object_type")
         }
         ("RenameStmt", "newname") if object_is(node, "rename_type", &RELATIONS) => {
-            let name = Name {
+            let name = WrittenName {
                 schema: node.get("relation").name("schemaname"),
                 table: node.text("newname"),
             };
             Field::NewName(renamed_to(node, "rename_type"), name)
         }
         ("AlterObjectSchemaStmt", "newschema") if object_is(node, "object_type", &RELATIONS) => {
-            let name = Name {
+            let name = WrittenName {
                 schema: node.name("newschema"),
                 table: node.get("relation").text("relname"),
             };
             Field::NewName(renamed_to(node, "object_type"), name)
         }
-        ("DropStmt", "objects") => of_objects(node, "remove_type", Use::Changed),
-        ("RenameStmt", "object") => of_objects(node, "rename_type", Use::Changed),
+        ("DropStmt", "objects") => of_objects(node, "remove_type", CommandUse::Changed),
+        ("RenameStmt", "object") => of_objects(node, "rename_type", CommandUse::Changed),
         (
             "AlterOwnerStmt" | "AlterObjectSchemaStmt" | "AlterObjectDependsStmt",
             "object",
-        ) => of_objects(node, "object_type", Use::Changed),
-        ("CommentStmt" | "SecLabelStmt", "object") => of_objects(node, "objtype", Use::Described),
+        ) => of_objects(node, "object_type", CommandUse::Changed),
+        ("CommentStmt" | "SecLabelStmt", "object") => of_objects(node, "objtype", CommandUse::Described),
         ("DefElem", "arg") if node.text("defname") == "owned_by" => Field::Tables {
-            used: Use::Changed,
+            used: CommandUse::Changed,
             behind: 1,
         },
         (kind, name) if OTHERS.iter().any(|&(k, n)| (k, n) == (kind, name)) => Field::Others,
-        _ => Field::Below(Use::Changed),
+        _ => Field::Below(CommandUse::Changed),
     }
 }
 
@@ -175,11 +175,11 @@ fn object_is(node: &Tree, field: &str, kinds: &[ObjectType]) -> bool {
 }
 
 /// What a new name is for.
-fn renamed_to(node: &Tree, field: &str) -> Use {
+fn renamed_to(node: &Tree, field: &str) -> CommandUse {
     if object_is(node, field, &TABLES) {
-        Use::Made
+        CommandUse::Made
     } else {
-        Use::Taken
+        CommandUse::Taken
     }
 }
 
@@ -197,11 +197,11 @@ fn of_relation<'t>(node: &Tree, field: &str) -> Field<'t> {
     if object_is(node, field, &others) {
         Field::Others
     } else {
-        Field::Below(Use::Changed)
+        Field::Below(CommandUse::Changed)
     }
 }
 
-fn of_objects<'t>(node: &Tree, field: &str, used: Use) -> Field<'t> {
+fn of_objects<'t>(node: &Tree, field: &str, used: CommandUse) -> Field<'t> {
     if object_is(node, field, &TABLES) {
         Field::Tables { used, behind: 0 }
     } else if object_is(node, field, &PARTS) {

@@ -9,12 +9,12 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use crate::text::tree::Tree;
 use crate::text_functions;
-use crate::tree::Tree;
 
 const LIST: &str = include_str!("functions.txt");
 
-struct Function {
+struct CatalogFunction {
     kind: char,
     volatility: char,
     result: Option<Result>,
@@ -72,8 +72,9 @@ pub(crate) fn is_stable(name: &str) -> bool {
 }
 
 fn is(name: &str, volatilities: &str) -> bool {
-    let plain =
-        |function: &Function| function.kind == 'f' && volatilities.contains(function.volatility);
+    let plain = |function: &CatalogFunction| {
+        function.kind == 'f' && volatilities.contains(function.volatility)
+    };
     IN_ANY_ORDER.contains(&name) || known(name).is_some_and(plain)
 }
 
@@ -83,17 +84,17 @@ pub(crate) fn is_calm(name: &str) -> bool {
     CALM.binary_search(&name).is_ok() || calm && !text_functions::runs_text(name)
 }
 
-fn known(name: &str) -> Option<&'static Function> {
-    static FUNCTIONS: OnceLock<HashMap<&str, Function>> = OnceLock::new();
+fn known(name: &str) -> Option<&'static CatalogFunction> {
+    static FUNCTIONS: OnceLock<HashMap<&str, CatalogFunction>> = OnceLock::new();
     let functions = FUNCTIONS.get_or_init(|| LIST.lines().filter_map(of_line).collect());
     functions.get(name)
 }
 
-fn of_line(line: &'static str) -> Option<(&'static str, Function)> {
+fn of_line(line: &'static str) -> Option<(&'static str, CatalogFunction)> {
     let (name, said) = line.split_once(' ').filter(|(name, _)| *name != "#")?;
     let (kinds, gives) = said.split_once(' ')?;
     let mut kinds = kinds.chars();
-    let function = Function {
+    let function = CatalogFunction {
         kind: kinds.next()?,
         volatility: kinds.next()?,
         result: match gives {

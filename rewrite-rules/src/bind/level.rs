@@ -6,17 +6,17 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::bound::Id;
-use super::columns::Columns;
+use super::columns::ItemColumns;
 
 /// A column that can be named without its item.
 #[derive(Clone, Debug)]
-pub(super) struct Column<'t> {
+pub(super) struct BareColumn<'t> {
     pub name: &'t str,
-    pub of: Of,
+    pub of: ColumnOf,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Of {
+pub(super) enum ColumnOf {
     Item(Id),
     /// What a join has made one of.
     Merged(Vec<Id>),
@@ -35,7 +35,7 @@ pub(super) struct Mark {
 #[derive(Debug, Default)]
 pub(super) struct Level<'t> {
     items: Vec<(&'t str, Id)>,
-    columns: Vec<Column<'t>>,
+    columns: Vec<BareColumn<'t>>,
     /// Items that may have columns which are not known.
     open: Vec<Id>,
     by_item: HashMap<&'t str, Vec<usize>>,
@@ -51,9 +51,9 @@ pub(super) struct Level<'t> {
 }
 
 /// What a name without a qualifier comes to in one query.
-pub(super) enum Found<'l, 't> {
+pub(super) enum BareName<'l, 't> {
     /// Of several columns one, since then the text fails.
-    Column(&'l Column<'t>),
+    Column(&'l BareColumn<'t>),
     /// There may be such a column.
     Unknown,
     None,
@@ -75,9 +75,9 @@ impl<'t> Level<'t> {
     }
 
     /// Adds an item's columns.
-    pub fn give(&mut self, id: Id, columns: &Columns<'t>) {
+    pub fn give(&mut self, id: Id, columns: &ItemColumns<'t>) {
         for name in &columns.names {
-            self.column(name, Of::Item(id));
+            self.column(name, ColumnOf::Item(id));
         }
         if columns.open {
             self.open.push(id);
@@ -85,10 +85,10 @@ impl<'t> Level<'t> {
         self.unordered |= !columns.ordered;
     }
 
-    fn column(&mut self, name: &'t str, of: Of) {
+    fn column(&mut self, name: &'t str, of: ColumnOf) {
         let at = self.columns.len();
         self.by_column.entry(name).or_default().push(at);
-        self.columns.push(Column { name, of });
+        self.columns.push(BareColumn { name, of });
     }
 
     /// Takes away what came behind a mark.
@@ -113,24 +113,24 @@ impl<'t> Level<'t> {
         let all = self.by_column.get(name).map_or(&[][..], Vec::as_slice);
         let of_side = |side: Range<usize>| {
             let mut found = all.iter().copied().filter(|at| side.contains(at));
-            found.find(|&at| !matches!(self.columns[at].of, Of::Hidden))
+            found.find(|&at| !matches!(self.columns[at].of, ColumnOf::Hidden))
         };
         let left = of_side(start.columns..middle.columns);
         let right = of_side(middle.columns..self.columns.len());
         let mut items = Vec::new();
         for at in [left, right].into_iter().flatten() {
             match &self.columns[at].of {
-                Of::Item(id) => items.push(*id),
-                Of::Merged(ids) => items.extend(ids),
-                Of::Hidden => {}
+                ColumnOf::Item(id) => items.push(*id),
+                ColumnOf::Merged(ids) => items.extend(ids),
+                ColumnOf::Hidden => {}
             }
         }
-        let of = Of::Merged(items);
+        let of = ColumnOf::Merged(items);
         match (left, right) {
             (Some(left), right) => {
                 self.columns[left].of = of;
                 if let Some(right) = right {
-                    self.columns[right].of = Of::Hidden;
+                    self.columns[right].of = ColumnOf::Hidden;
                 }
             }
             (None, Some(right)) => self.columns[right].of = of,
@@ -142,7 +142,7 @@ impl<'t> Level<'t> {
     /// The names that both sides are known to have.
     pub fn common(&self, (start, middle): (Mark, Mark)) -> Vec<&'t str> {
         let right = &self.columns[middle.columns..];
-        let right = right.iter().filter(|c| !matches!(c.of, Of::Hidden));
+        let right = right.iter().filter(|c| !matches!(c.of, ColumnOf::Hidden));
         let on_the_left = |name: &&str| {
             let all = self.by_column.get(name).map_or(&[][..], Vec::as_slice);
             all.iter()
@@ -167,18 +167,18 @@ impl<'t> Level<'t> {
         self.items[seen].iter().map(|(_, id)| *id)
     }
 
-    pub fn find(&self, name: &str) -> Found<'_, 't> {
+    pub fn find(&self, name: &str) -> BareName<'_, 't> {
         let seen = self.seen(|mark| mark.columns, self.columns.len());
         let all = self.by_column.get(name).map_or(&[][..], Vec::as_slice);
         let mut found = all.iter().filter(|at| seen.contains(at));
-        let shown = found.find(|at| !matches!(self.columns[**at].of, Of::Hidden));
+        let shown = found.find(|at| !matches!(self.columns[**at].of, ColumnOf::Hidden));
         if let Some(&at) = shown {
-            return Found::Column(&self.columns[at]);
+            return BareName::Column(&self.columns[at]);
         }
         if self.is_open() {
-            Found::Unknown
+            BareName::Unknown
         } else {
-            Found::None
+            BareName::None
         }
     }
 
@@ -188,10 +188,10 @@ impl<'t> Level<'t> {
     }
 
     /// All that can be named without an item, as `*` gives it; from a mark on.
-    pub fn since(&self, mark: Mark) -> Columns<'t> {
+    pub fn since(&self, mark: Mark) -> ItemColumns<'t> {
         let columns = self.columns[mark.columns..].iter();
-        let shown = columns.filter(|column| !matches!(column.of, Of::Hidden));
-        let mut all = Columns {
+        let shown = columns.filter(|column| !matches!(column.of, ColumnOf::Hidden));
+        let mut all = ItemColumns {
             names: Vec::new(),
             open: self.open.len() > mark.open,
             ordered: !self.unordered,
@@ -204,9 +204,9 @@ impl<'t> Level<'t> {
     pub fn items_since(&self, mark: Mark) -> Vec<Vec<Id>> {
         let columns = self.columns[mark.columns..].iter();
         let items = columns.filter_map(|column| match &column.of {
-            Of::Item(id) => Some(vec![*id]),
-            Of::Merged(ids) => Some(ids.clone()),
-            Of::Hidden => None,
+            ColumnOf::Item(id) => Some(vec![*id]),
+            ColumnOf::Merged(ids) => Some(ids.clone()),
+            ColumnOf::Hidden => None,
         });
         items.collect()
     }

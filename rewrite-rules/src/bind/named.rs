@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::bound::{Bound, Id, Kind, Referent};
+use super::bound::{Bound, Id, ItemKind, Referent};
 use super::column_refs;
 use crate::parse::parse;
 use crate::rule_set::RuleSet;
 use crate::statement::SearchPath;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// What a text names.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl NamedColumns {
 
     fn all(&mut self, bound: &Bound<'_>, id: Id) {
         let (item, names) = (bound.item(id), bound.names_of(id));
-        if let Kind::Table(Some(managed)) = item.kind {
+        if let ItemKind::Table(Some(managed)) = item.kind {
             let columns = managed.lens.columns.iter();
             let table = item.node.text("relname");
             let columns = columns.map(|column| (table.to_owned(), column.name.clone()));
@@ -74,7 +74,7 @@ impl NamedColumns {
     fn column(&mut self, bound: &Bound<'_>, id: Id, name: &str) {
         let item = bound.item(id);
         match item.kind {
-            Kind::Table(managed) => {
+            ItemKind::Table(managed) => {
                 let renamed = item.node.get("alias").list("colnames").iter();
                 let mut renamed = renamed.map(|name| name.text("sval"));
                 let own = match (renamed.position(|said| said == name), managed) {
@@ -85,7 +85,7 @@ impl NamedColumns {
                 let table = item.node.text("relname");
                 self.columns.insert((table.to_owned(), own.to_owned()));
             }
-            Kind::Join => match bound.joined.get(&(id, name)) {
+            ItemKind::Join => match bound.joined.get(&(id, name)) {
                 None => self.unknown = true,
                 Some((items, own)) => {
                     for id in items {
@@ -93,7 +93,7 @@ impl NamedColumns {
                     }
                 }
             },
-            Kind::Query | Kind::Function | Kind::Excluded | Kind::Version => {}
+            ItemKind::Query | ItemKind::Function | ItemKind::Excluded | ItemKind::Version => {}
         }
     }
 }

@@ -1,11 +1,11 @@
 //! A reference to a table: where in a statement it stands, and under which name.
 
-use super::commands::Use;
-use crate::tree::Tree;
+use super::commands::CommandUse;
+use crate::text::tree::Tree;
 
 /// Where in a statement a table is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum NamedIn {
     /// FROM, USING or a join: its rows are read.
     Read,
     /// The table that the statement itself writes.
@@ -17,18 +17,18 @@ pub(crate) enum Place {
     /// `FOR UPDATE OF t`: names an item of FROM, not a table.
     Locked,
     /// Anywhere else: DDL, COPY, LOCK, the target of SELECT INTO …
-    Command(Use),
+    Command(CommandUse),
 }
 
 /// Where nobody has said that a table is named in another way.
-pub(super) const ELSEWHERE: Place = Place::Command(Use::Changed);
+pub(super) const ELSEWHERE: NamedIn = NamedIn::Command(CommandUse::Changed);
 
 #[derive(Clone, Debug)]
 pub(crate) struct TableRef<'t> {
     /// The `RangeVar`; in some commands a list of names or what holds the name.
     pub node: &'t Tree,
-    pub(super) name: Name<'t>,
-    pub place: Place,
+    pub(super) name: WrittenName<'t>,
+    pub place: NamedIn,
     /// The WHERE of the query whose FROM names the table, or of the write that targets it.
     pub filter: Option<&'t Tree>,
     /// For a target: the statement that writes it.
@@ -39,23 +39,23 @@ pub(crate) struct TableRef<'t> {
 
 /// A table's name as a statement has it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Name<'t> {
+pub(super) struct WrittenName<'t> {
     pub schema: Option<&'t str>,
     pub table: &'t str,
 }
 
-impl<'t> Name<'t> {
-    pub fn of_range_var(node: &'t Tree) -> Name<'t> {
-        Name {
+impl<'t> WrittenName<'t> {
+    pub fn of_range_var(node: &'t Tree) -> WrittenName<'t> {
+        WrittenName {
             schema: node.name("schemaname"),
             table: node.text("relname"),
         }
     }
 
     /// Names in their order; a database may stand before the schema.
-    pub fn of_parts(parts: &'t [Tree]) -> Option<Name<'t>> {
+    pub fn of_parts(parts: &'t [Tree]) -> Option<WrittenName<'t>> {
         let (table, before) = parts.split_last()?;
-        Some(Name {
+        Some(WrittenName {
             schema: before.last().map(|part| part.text("sval")),
             table: table.text("sval"),
         })

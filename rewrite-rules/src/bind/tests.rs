@@ -3,7 +3,7 @@
 
 mod tables;
 
-use super::{Bound, Id, Kind, Referent, column_refs};
+use super::{Bound, Id, ItemKind, Referent, column_refs};
 use crate::parse::parse;
 use crate::{Phase, RuleSet, SearchPath, SourceFile};
 
@@ -490,7 +490,7 @@ fn old_and_new_are_versions_of_the_row_unless_something_has_the_name() {
     let owner = bound
         .owner(column_refs(statement, true)[0])
         .expect("it is known");
-    assert!(matches!(bound.item(owner).kind, Kind::Version));
+    assert!(matches!(bound.item(owner).kind, ItemKind::Version));
 }
 
 #[test]

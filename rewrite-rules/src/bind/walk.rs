@@ -10,14 +10,14 @@ use std::rc::Rc;
 
 use pg_query::protobuf::MergeMatchKind;
 
-use super::bound::{Bound, Kind, Referent};
-use super::columns::{self, Columns};
-use super::commands::{self, Field, Use};
+use super::bound::{Bound, ItemKind, Referent};
+use super::columns::{self, ItemColumns};
+use super::commands::{self, CommandUse, Field};
 use super::level::{Level, Mark};
-use super::tables::{ELSEWHERE, Name, Place, TableRef, is_command, keeps_queries};
+use super::tables::{ELSEWHERE, NamedIn, TableRef, WrittenName, is_command, keeps_queries};
 use crate::rule_set::RuleSet;
 use crate::statement::SearchPath;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// So many columns are told apart by name in one statement. A hostile one could name a long list again and
 /// again; of what comes then the columns are not known.
@@ -25,7 +25,7 @@ const COLUMNS_MAX: usize = 500_000;
 
 /// Binds a statement's names. Without rules its tables alone are found.
 pub(super) fn bind<'t>(statement: &'t Tree, rules: Option<(&'t RuleSet, SearchPath)>) -> Bound<'t> {
-    let mut walker = Walker {
+    let mut walker = BindWalker {
         bound: Bound::default(),
         rules,
         queries: Vec::new(),
@@ -39,11 +39,11 @@ pub(super) fn bind<'t>(statement: &'t Tree, rules: Option<(&'t RuleSet, SearchPa
     if keeps_queries(statement) {
         for found in &mut walker.bound.tables {
             found.place = match found.place {
-                Place::Command(used) => Place::Command(used),
-                Place::Read | Place::Target | Place::WithTarget | Place::Sampled => {
-                    Place::Command(Use::Stored)
+                NamedIn::Command(used) => NamedIn::Command(used),
+                NamedIn::Read | NamedIn::Target | NamedIn::WithTarget | NamedIn::Sampled => {
+                    NamedIn::Command(CommandUse::Stored)
                 }
-                Place::Locked => Place::Locked,
+                NamedIn::Locked => NamedIn::Locked,
             };
         }
     }
@@ -54,7 +54,7 @@ pub(super) fn bind<'t>(statement: &'t Tree, rules: Option<(&'t RuleSet, SearchPa
 /// behind so many nothing is known.
 const LOOKS_MAX: usize = 2_000_000;
 
-struct Walker<'t> {
+struct BindWalker<'t> {
     bound: Bound<'t>,
     rules: Option<(&'t RuleSet, SearchPath)>,
     /// WITH queries in scope, innermost last.
@@ -72,22 +72,22 @@ struct Walker<'t> {
 struct WithQuery<'t> {
     node: &'t Tree,
     /// `None` while it is not read yet, or being read: a recursive one may ask.
-    columns: Option<Rc<Columns<'t>>>,
+    columns: Option<Rc<ItemColumns<'t>>>,
 }
 
 const WRITES: [&str; 4] = ["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
 
 /// Part of a query that is being walked.
 #[derive(Clone, Copy)]
-struct Query<'t> {
+struct QueryPart<'t> {
     node: &'t Tree,
     filter: Option<&'t Tree>,
     with_depth: u32,
 }
 
-impl<'t> Walker<'t> {
+impl<'t> BindWalker<'t> {
     /// `with_depth` counts the WITH queries around the node.
-    fn walk(&mut self, node: &'t Tree, place: Place, filter: Option<&'t Tree>, with_depth: u32) {
+    fn walk(&mut self, node: &'t Tree, place: NamedIn, filter: Option<&'t Tree>, with_depth: u32) {
         match node.kind() {
             "ColumnRef" => self.column(node),
             "RangeVar" => self.range_var(node, place, filter),
@@ -95,7 +95,7 @@ impl<'t> Walker<'t> {
                 self.query(node, with_depth);
             }
             "CopyStmt" if node.get("where_clause").exists() => self.copy(node, with_depth),
-            "LockingClause" => self.children(node, Place::Locked, None, with_depth),
+            "LockingClause" => self.children(node, NamedIn::Locked, None, with_depth),
             "TypeName" => self.type_name(node),
             // Names that are no `RangeVar`, where nothing says what they name.
             "String" => self.names(node, std::slice::from_ref(node), place),
@@ -112,10 +112,10 @@ impl<'t> Walker<'t> {
     fn fields(&mut self, node: &'t Tree, with_depth: u32) {
         for (name, child) in node.children() {
             match commands::field(node, name) {
-                Field::Below(used) => self.walk(child, Place::Command(used), None, with_depth),
+                Field::Below(used) => self.walk(child, NamedIn::Command(used), None, with_depth),
                 Field::Others => self.others(child, with_depth),
                 Field::Tables { used, behind } => self.objects(child, (used, behind)),
-                Field::NewName(used, name) => self.named(node, name, Place::Command(used)),
+                Field::NewName(used, name) => self.named(node, name, NamedIn::Command(used)),
             }
         }
     }
@@ -136,7 +136,7 @@ impl<'t> Walker<'t> {
     fn children(
         &mut self,
         node: &'t Tree,
-        place: Place,
+        place: NamedIn,
         filter: Option<&'t Tree>,
         with_depth: u32,
     ) {
@@ -146,10 +146,10 @@ impl<'t> Walker<'t> {
     }
 
     /// A query or a write; its results.
-    fn query(&mut self, node: &'t Tree, with_depth: u32) -> Rc<Columns<'t>> {
+    fn query(&mut self, node: &'t Tree, with_depth: u32) -> Rc<ItemColumns<'t>> {
         let scope = self.queries.len();
         self.with_clause(node.get("with_clause"), with_depth);
-        let query = Query {
+        let query = QueryPart {
             node,
             filter: Some(node.get("where_clause")).filter(|tree| tree.exists()),
             with_depth,
@@ -188,8 +188,8 @@ impl<'t> Walker<'t> {
         results
     }
 
-    fn clause(&mut self, query: Query<'t>, field: &str, child: &'t Tree) {
-        let Query {
+    fn clause(&mut self, query: QueryPart<'t>, field: &str, child: &'t Tree) {
+        let QueryPart {
             node,
             filter,
             with_depth,
@@ -197,10 +197,10 @@ impl<'t> Walker<'t> {
         match field {
             "from_clause" | "using_clause" => {
                 for item in child.items() {
-                    self.item(item, Place::Read, filter, with_depth);
+                    self.item(item, NamedIn::Read, filter, with_depth);
                 }
             }
-            "source_relation" => self.item(child, Place::Read, None, with_depth),
+            "source_relation" => self.item(child, NamedIn::Read, None, with_depth),
             // A WITH name never hides the target of a write.
             "relation" if WRITES.contains(&node.kind()) => self.target(query, child),
             "on_conflict_clause" => self.conflict(child, with_depth),
@@ -252,7 +252,7 @@ impl<'t> Walker<'t> {
     }
 
     /// The first branch of a recursive query tells its columns.
-    fn settle(&mut self, union: &'t Tree, results: &Rc<Columns<'t>>) {
+    fn settle(&mut self, union: &'t Tree, results: &Rc<ItemColumns<'t>>) {
         let mut queries = self.queries.iter_mut().rev();
         let is = |query: &&mut WithQuery<'t>| std::ptr::eq(query.node.get("ctequery"), union);
         if let Some(query) = queries.find(is) {
@@ -261,16 +261,16 @@ impl<'t> Walker<'t> {
     }
 
     /// The target of a write. INSERT sees it only behind its rows.
-    fn target(&mut self, query: Query<'t>, node: &'t Tree) {
+    fn target(&mut self, query: QueryPart<'t>, node: &'t Tree) {
         self.bound.tables.push(TableRef {
             node,
             place: if query.with_depth > 0 {
-                Place::WithTarget
+                NamedIn::WithTarget
             } else {
-                Place::Target
+                NamedIn::Target
             },
             filter: query.filter,
-            name: Name::of_range_var(node),
+            name: WrittenName::of_range_var(node),
             write: Some(query.node),
             with_query: self.with_query,
         });
@@ -297,7 +297,7 @@ impl<'t> Walker<'t> {
             }
         }
         let columns = Rc::clone(&self.bound.item(target).columns);
-        let excluded = self.add("excluded", clause, Kind::Excluded, columns);
+        let excluded = self.add("excluded", clause, ItemKind::Excluded, columns);
         self.show(excluded);
         for (field, child) in clause.children() {
             if field != "infer" {
@@ -327,7 +327,7 @@ impl<'t> Walker<'t> {
     }
 
     /// RETURNING, where `old` and `new` are names unless something else bears them.
-    fn returning(&mut self, query: Query<'t>, clause: &'t Tree) {
+    fn returning(&mut self, query: QueryPart<'t>, clause: &'t Tree) {
         if let Some(target) = self.written() {
             if query.node.is("InsertStmt") {
                 self.show(target);
@@ -338,7 +338,7 @@ impl<'t> Walker<'t> {
             for name in names {
                 if self.items_named(name).next().is_none() {
                     let columns = Rc::clone(&self.bound.item(target).columns);
-                    let version = self.add(name, clause, Kind::Version, columns);
+                    let version = self.add(name, clause, ItemKind::Version, columns);
                     if let Some(level) = self.levels.last_mut() {
                         level.name(name, version);
                     }
@@ -359,9 +359,9 @@ impl<'t> Walker<'t> {
     }
 
     /// What a query gives.
-    fn results(&self, node: &'t Tree) -> Columns<'t> {
+    fn results(&self, node: &'t Tree) -> ItemColumns<'t> {
         if self.rules.is_none() {
-            return Columns::unknown();
+            return ItemColumns::unknown();
         }
         let first = node.list("values_lists").first();
         if let Some(row) = first {
@@ -373,7 +373,7 @@ impl<'t> Walker<'t> {
         } else {
             node.get("returning_clause").list("exprs")
         };
-        let mut results = Columns::all(Vec::new());
+        let mut results = ItemColumns::all(Vec::new());
         for target in list {
             match (
                 columns::result_name(target),
@@ -384,7 +384,7 @@ impl<'t> Walker<'t> {
                     results.append(&self.columns_since(Mark::default()));
                 }
                 (None, Referent::All(Some(id))) => results.append(&self.bound.item(id).columns),
-                (None, _) => results.append(&Columns::unknown()),
+                (None, _) => results.append(&ItemColumns::unknown()),
             }
         }
         results
@@ -401,13 +401,13 @@ fn turn(field: &str) -> u8 {
 }
 
 /// The columns of a WITH query, with those that SEARCH and CYCLE add.
-fn of_with_query<'t>(query: &'t Tree, results: &Rc<Columns<'t>>) -> Rc<Columns<'t>> {
+fn of_with_query<'t>(query: &'t Tree, results: &Rc<ItemColumns<'t>>) -> Rc<ItemColumns<'t>> {
     let (search, cycle) = (query.get("search_clause"), query.get("cycle_clause"));
     let columns = columns::shared(results, query.list("aliascolnames"));
     if !search.exists() && !cycle.exists() {
         return columns;
     }
-    let mut columns = Columns::clone(&columns);
+    let mut columns = ItemColumns::clone(&columns);
     columns.add(search.name("search_seq_column"));
     columns.add(cycle.name("cycle_mark_column"));
     columns.add(cycle.name("cycle_path_column"));

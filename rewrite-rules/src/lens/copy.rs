@@ -5,6 +5,16 @@ mod remains;
 use super::{KeyRange, Lens, quote_ident, quote_literal};
 use crate::lens::list;
 
+/// The side that a chunk is copied from.
+struct CopySource {
+    table: String,
+    /// Whether a row (`cf_s`) is the tenant's whose lens this is, where rows of others stand beside.
+    is_own: Option<String>,
+    key: Vec<String>,
+    /// The columns that are written as they are where a trigger of the other side has set something.
+    touched: Vec<String>,
+}
+
 impl Lens {
     /// Copies the legacy rows of a range; yields how many there were, how many of them unified
     /// lacked or had otherwise, and how many left the ledger because they are settled now.
@@ -28,8 +38,12 @@ impl Lens {
             &rows,
             &put,
             &self.unified_key(),
-            (&self.legacy.sql(), None),
-            (&self.legacy_key(), &self.touched_columns()),
+            &CopySource {
+                table: self.legacy.sql(),
+                is_own: None,
+                key: self.legacy_key(),
+                touched: self.touched_columns(),
+            },
         )
     }
 
@@ -73,33 +87,30 @@ impl Lens {
             &rows,
             &put,
             &self.legacy_key(),
-            (&self.unified.sql(), self.is_of_tenant("cf_s")),
-            (&self.unified_key(), &self.unified_key()),
+            &CopySource {
+                table: self.unified.sql(),
+                is_own: self.is_of_tenant("cf_s"),
+                key: self.unified_key(),
+                touched: self.unified_key(),
+            },
         )
     }
 
     /// A chunk: `rows` read and locked, `cf_put` of what came into the other side, the ledger's keys
     /// settled.
-    fn copied(
-        &self,
-        rows: &str,
-        put: &str,
-        target_key: &[String],
-        (source, source_is_own): (&str, Option<String>),
-        (source_key, touched): (&[String], &[String]),
-    ) -> String {
+    fn copied(&self, rows: &str, put: &str, target_key: &[String], source: &CopySource) -> String {
         let is_set_by_trigger = self.columns.iter().any(|c| c.set_by_trigger);
         let touched = if is_set_by_trigger {
-            let sets = list(touched.iter().map(|k| format!("{k} = cf_s.{k}")));
-            let join: Vec<String> = source_key
-                .iter()
-                .zip(target_key)
+            let sets = list(source.touched.iter().map(|k| format!("{k} = cf_s.{k}")));
+            let pairs = source.key.iter().zip(target_key);
+            let join: Vec<String> = pairs
                 .map(|(source, target)| format!("cf_s.{source} = cf_put.{target}"))
-                .chain(source_is_own)
+                .chain(source.is_own.clone())
                 .collect();
             format!(
-                ", cf_touched AS (UPDATE {source} AS cf_s SET {} FROM cf_put \
+                ", cf_touched AS (UPDATE {} AS cf_s SET {} FROM cf_put \
                  WHERE cf_put.cf_was_there AND {})",
+                source.table,
                 sets,
                 join.join(" AND ")
             )

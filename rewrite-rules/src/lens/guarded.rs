@@ -24,7 +24,7 @@ use super::{Callers, Function, Lens, quote_literal};
 
 #[derive(askama::Template)]
 #[template(path = "guarded.sql", escape = "none")]
-struct Template<'a> {
+struct GuardedFunction<'a> {
     name: &'a str,
     parameters: String,
     returns: &'a str,
@@ -104,7 +104,7 @@ impl Lens {
                 format!("RETURN crossfade.legacy_is_stale({migration}, cf_in_the_way)"),
             ),
         };
-        let template = Template {
+        let template = GuardedFunction {
             name: &name,
             parameters,
             returns,

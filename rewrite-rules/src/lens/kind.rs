@@ -14,7 +14,9 @@
 use std::sync::Arc;
 
 use super::model::{Composed, Kind};
-use super::{Check, Columns, Constant, LegacyColumn, Lens, TableName, Unique, Visible, Written};
+use super::{
+    BesideColumns, Check, Constant, LegacyColumn, Lens, TableName, Unique, Visible, Written,
+};
 
 impl Lens {
     /// A lens that is derived from the columns of two tables.
@@ -22,7 +24,7 @@ impl Lens {
         migration: &str,
         (legacy, unified): (TableName, TableName),
         (columns, key): (Vec<LegacyColumn>, Vec<usize>),
-        further: Columns,
+        further: BesideColumns,
     ) -> Lens {
         Lens {
             migration: migration.to_owned(),

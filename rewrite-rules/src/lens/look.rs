@@ -16,7 +16,7 @@ use super::{Callers, Function, Lens, TableName, quote_literal};
 
 #[derive(askama::Template)]
 #[template(path = "look.sql", escape = "none")]
-struct Look<'a> {
+struct LookFunction<'a> {
     name: &'a str,
     tables: String,
 }
@@ -45,7 +45,7 @@ impl Lens {
             .map(|table| format!("pg_catalog.to_regclass({})", quote_literal(&table.sql())))
             .collect();
         let name = self.named(word);
-        let template = Look {
+        let template = LookFunction {
             name: &name,
             tables: tables.join(", "),
         };

@@ -34,7 +34,7 @@ pub struct Lens {
 #[derive(Clone, Debug)]
 pub(in crate::lens) enum Kind {
     /// A legacy row is one row of the unified table, which is derived from the columns.
-    Columns(Columns),
+    Columns(BesideColumns),
     /// A legacy row is what the operator's own SQL makes of it.
     Steps(Box<Written>),
     /// Both sides are one table, some of whose columns move.
@@ -43,7 +43,7 @@ pub(in crate::lens) enum Kind {
 
 /// What a rule file says of two tables beside their columns.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Columns {
+pub(crate) struct BesideColumns {
     /// Which unified rows exist for legacy readers; `None`: all.
     pub visible: Option<Visible>,
     pub constants: Vec<Constant>,

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::quote_ident;
-use crate::splice::Output;
+use crate::text::splice::Output;
 
 /// What stands between the places of what is given.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::{LegacyColumn, Lens, Work, quote_ident, quote_literal};
 use crate::failure::Failure;
 use crate::lens::{all_of, list};
-use crate::splice::Output;
+use crate::text::splice::Output;
 
 impl Lens {
     /// The query over the unified table that yields the legacy rows: names, order and types as

@@ -14,7 +14,7 @@ use super::types::{self, Held, VALUE};
 use super::{Cast, LegacyColumn, Over, quote_literal, without_modifier};
 use crate::failure::Failure;
 use crate::lens::list;
-use crate::splice::Output;
+use crate::text::splice::Output;
 
 impl Cast {
     /// `at time zone '…'` between a type with a time zone and one without.

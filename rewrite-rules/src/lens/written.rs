@@ -13,7 +13,7 @@ pub use trial::RekeyTrial;
 
 use super::{LegacyColumn, Lens, Part, TableName, Work, Written, quote_ident};
 use crate::lens::{all_of, list};
-use crate::splice::Output;
+use crate::text::splice::Output;
 
 impl Written {
     /// The part of a unified table in the legacy rows; `None`: it has none, or an unclear one.

@@ -3,12 +3,12 @@
 
 use pg_query::protobuf::ObjectType;
 
-use crate::bind::{Place, Use, table_refs};
+use crate::bind::{CommandUse, NamedIn, table_refs};
 use crate::meaning::{self, SETTINGS};
 use crate::rule_set::RuleSet;
 use crate::statement::{Answer, Does, OnPrepared, SearchPath, SessionEffects, Within};
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 /// Kinds after which another schema may bear a name of the path, or another role a name or a right.
 const SCHEMAS: [&str; 6] = [
@@ -125,12 +125,12 @@ pub(super) fn path_after(
     });
     // A relation of that name may now stand in the way of the declared one, or no longer.
     touches |= table_refs(statement).iter().any(|found| match found.place {
-        Place::Command(Use::Made | Use::Taken | Use::Changed) => {
+        NamedIn::Command(CommandUse::Made | CommandUse::Taken | CommandUse::Changed) => {
             let mut names = set.path_names().iter();
             names.any(|table| table.name == found.table())
         }
-        Place::Command(_) | Place::Read | Place::Target | Place::WithTarget => false,
-        Place::Sampled | Place::Locked => false,
+        NamedIn::Command(_) | NamedIn::Read | NamedIn::Target | NamedIn::WithTarget => false,
+        NamedIn::Sampled | NamedIn::Locked => false,
     });
     touches.then_some(SearchPath::Unknown)
 }

@@ -17,9 +17,9 @@ use crate::lens::{Lens, Work, list, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
-use crate::splice::Source;
 use crate::statement::{Answer, Refusal, TagVerb};
-use crate::tree::Tree;
+use crate::text::splice::Source;
+use crate::text::tree::Tree;
 
 /// DROP_CASCADE as pg_query numbers it; RESTRICT is 1.
 const CASCADE: i64 = 2;

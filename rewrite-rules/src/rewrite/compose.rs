@@ -21,11 +21,11 @@ use super::says::write::Write;
 use crate::failure::Failure;
 use crate::legend::query;
 use crate::lens::TableName;
-use crate::splice::{Output, Source};
 use crate::statement::Answer;
 use crate::text::clauses::with_query;
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 /// A write being put together.
 pub(super) struct Composer {

@@ -13,12 +13,12 @@ use super::{Plan, Scope};
 use crate::lens::Lens;
 use crate::phase::Phase;
 use crate::refuse;
-use crate::splice::Source;
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::Source;
+use crate::text::tree::Tree;
 
 /// A constraint that the statement names, of a legacy table whose unified rows are written.
-pub(super) struct Named<'a> {
+pub(super) struct NamedConstraint<'a> {
     node: &'a Tree,
     pub lens: &'a Lens,
     phase: Phase,
@@ -26,7 +26,7 @@ pub(super) struct Named<'a> {
 }
 
 /// The constraints that a statement names. Of a name without a schema it must be known what it means.
-pub(super) fn named<'a>(scope: &Scope<'a>) -> Result<Vec<Named<'a>>, Refusal> {
+pub(super) fn named<'a>(scope: &Scope<'a>) -> Result<Vec<NamedConstraint<'a>>, Refusal> {
     let mut found = Vec::new();
     if scope.statement.kind() != "ConstraintsSetStmt" {
         return Ok(found);
@@ -49,7 +49,7 @@ pub(super) fn named<'a>(scope: &Scope<'a>) -> Result<Vec<Named<'a>>, Refusal> {
                 },
             };
             if means_it {
-                found.push(Named {
+                found.push(NamedConstraint {
                     node,
                     lens,
                     phase,

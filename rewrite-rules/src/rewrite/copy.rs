@@ -20,8 +20,8 @@ use super::{ManagedRef, Plan, Scope, read};
 use crate::lens::{LegacyColumn, Lens, list, quote_ident};
 use crate::refuse;
 use crate::rule_set::Side;
-use crate::splice::{Output, Source};
 use crate::statement::{Answer, Around, IS_GENERATED, Refusal, SearchPath, TagVerb, Verdict};
+use crate::text::splice::{Output, Source};
 
 pub(super) fn plan<'a>(
     scope: &Scope<'a>,

@@ -6,6 +6,7 @@
 //! | legacy | unified | `one_table`: a statement over the unified table; of lenses of steps `by_function` |
 //! | unified | either | `mirror`: the client's own statement, brought back to legacy |
 
+mod by;
 mod by_function;
 mod legacy_first;
 mod mirror;
@@ -16,8 +17,8 @@ use super::says::Says;
 use super::says::write::Write;
 use super::{ManagedRef, Scope};
 use crate::rule_set::Side;
-use crate::splice::Source;
 use crate::statement::Refusal;
+use crate::text::splice::Source;
 
 /// Puts one write together as its phase demands; `None` when it needs nothing.
 pub(super) fn compose<'a>(

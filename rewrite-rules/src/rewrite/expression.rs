@@ -5,9 +5,9 @@
 //! modifier is left out: assignment applies it later, and complains where a cast would cut.
 
 use crate::lens::LegacyColumn;
-use crate::splice::{Output, Source};
 use crate::text::clauses::{begins_query, unwrapped};
-use crate::tokens::{Constant, Tokens};
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::{ConstantKind, Tokens};
 
 /// A value for a column: the client's expression, its DEFAULT, or no word of the client's at all.
 pub(super) fn assigned(
@@ -40,7 +40,7 @@ pub(super) fn typing(value: &Tokens<'_>, column: &LegacyColumn) -> (String, Stri
     let strings = value
         .tokens
         .iter()
-        .any(|token| value.constant(token) == Some(Constant::String));
+        .any(|token| value.constant(token) == Some(ConstantKind::String));
     let cast = column.base_type();
     if strings && column.may_be_domain() {
         let before = format!("(CASE WHEN false THEN NULL::{cast} ELSE ");
@@ -68,10 +68,10 @@ pub(super) fn form(value: &Tokens<'_>) -> String {
     let mut form = String::new();
     for token in value.tokens {
         form += match value.constant(token) {
-            Some(Constant::String) => "''",
-            Some(Constant::Int4) => "1",
-            Some(Constant::Int8) => "10000000000",
-            Some(Constant::Numeric) => "1.5",
+            Some(ConstantKind::String) => "''",
+            Some(ConstantKind::Int4) => "1",
+            Some(ConstantKind::Int8) => "10000000000",
+            Some(ConstantKind::Numeric) => "1.5",
             None => value.str(token),
         };
         form.push(' ');
@@ -85,7 +85,7 @@ pub(super) fn is_bare(tokens: &Tokens<'_>) -> bool {
     let [only] = bare.tokens else {
         return false;
     };
-    let string = bare.constant(only) == Some(Constant::String);
+    let string = bare.constant(only) == Some(ConstantKind::String);
     bare.first(only) == '$' || string || bare.is_word(only, "null")
 }
 

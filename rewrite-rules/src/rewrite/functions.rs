@@ -19,9 +19,9 @@ use crate::lens::quote_ident;
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::RenamedFunction;
-use crate::splice::Source;
 use crate::statement::{Refusal, SearchPath};
-use crate::tree::Tree;
+use crate::text::splice::Source;
+use crate::text::tree::Tree;
 
 /// The statements whose calls are the client's own; the bodies of others run where no proxy is.
 pub(super) const CALL: [&str; 9] = [
@@ -37,13 +37,13 @@ pub(super) const CALL: [&str; 9] = [
 ];
 
 /// A call in a statement, and what the rules say of its function.
-struct Call<'a> {
+struct RenamedCall<'a> {
     node: &'a Tree,
     function: &'a RenamedFunction,
     phase: Phase,
 }
 
-impl Call<'_> {
+impl RenamedCall<'_> {
     /// Whether the function of the other name is called.
     fn turns(&self) -> bool {
         self.function.is_renamed()
@@ -56,7 +56,7 @@ impl Call<'_> {
 
 /// Edits every call below a statement's node.
 pub(super) fn substitute<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Result<(), Refusal> {
-    let mut calls: Vec<Call<'a>> = Vec::new();
+    let mut calls: Vec<RenamedCall<'a>> = Vec::new();
     let statement: &'a Tree = scope.statement;
     statement.each(&mut |node| calls.extend(of_node(scope, node)));
     keep_result_names(scope, &calls, source);
@@ -66,7 +66,7 @@ pub(super) fn substitute<'a>(scope: &Scope<'a>, source: &mut Source<'a>) -> Resu
     Ok(())
 }
 
-fn of_node<'a>(scope: &Scope<'a>, node: &'a Tree) -> Option<Call<'a>> {
+fn of_node<'a>(scope: &Scope<'a>, node: &'a Tree) -> Option<RenamedCall<'a>> {
     if !node.is("FuncCall") {
         return None;
     }
@@ -88,7 +88,7 @@ fn of_node<'a>(scope: &Scope<'a>, node: &'a Tree) -> Option<Call<'a>> {
                 let legacy = &function.legacy.name;
                 legacy.name == name && schema.is_none_or(|schema| schema == legacy.schema)
             })?;
-            Some(Call {
+            Some(RenamedCall {
                 node,
                 function,
                 phase: migration.phase,
@@ -98,7 +98,7 @@ fn of_node<'a>(scope: &Scope<'a>, node: &'a Tree) -> Option<Call<'a>> {
 
 fn substitute_one(
     scope: &Scope<'_>,
-    call: &Call<'_>,
+    call: &RenamedCall<'_>,
     source: &mut Source<'_>,
 ) -> Result<(), Refusal> {
     let name = &call.function.legacy.name.name;
@@ -155,7 +155,7 @@ fn substitute_one(
 }
 
 /// A result column without a name, and a function in FROM, go by the function's name.
-fn keep_result_names(scope: &Scope<'_>, calls: &[Call<'_>], source: &mut Source<'_>) {
+fn keep_result_names(scope: &Scope<'_>, calls: &[RenamedCall<'_>], source: &mut Source<'_>) {
     let named_by = |node: &Tree| {
         let call = names_result(node)?;
         let found = calls.iter().find(|known| std::ptr::eq(known.node, call))?;

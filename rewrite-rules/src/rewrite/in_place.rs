@@ -4,7 +4,7 @@
 use super::Scope;
 use crate::bind::{Referent, TableRef, column_refs};
 use crate::lens::Lens;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// Whether a statement names a column of the table by its unified name. A name without its table
 /// counts where there is no other table whose column it could be.

@@ -14,9 +14,9 @@ use super::{ManagedRef, Scope};
 use crate::bind::functions::in_catalog;
 use crate::bind::{Bound, Id};
 use crate::lens::{LegacyColumn, Lens, quote_ident};
-use crate::splice::{Output, Source};
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 const AND: i64 = 1;
 const OP: i64 = 1;
@@ -35,7 +35,7 @@ pub(super) fn conditions(scope: &Scope<'_>, table: &ManagedRef<'_>) -> Vec<Outpu
     let (Some(item), false) = (table.item, table.table.renames_columns()) else {
         return Vec::new();
     };
-    let of = Table {
+    let of = SearchedTable {
         bound: scope.bound,
         item,
         lens: table.managed.lens,
@@ -62,7 +62,7 @@ fn conjuncts<'t>(node: &'t Tree, visit: &mut dyn FnMut(&'t Tree)) {
     }
 }
 
-fn invert(condition: &Tree, table: &Table<'_>, tokens: Tokens<'_>) -> Option<Output> {
+fn invert(condition: &Tree, table: &SearchedTable<'_>, tokens: Tokens<'_>) -> Option<Output> {
     let is_equality = condition.is("AExpr") && in_catalog(condition.list("name")) == Some("=");
     if !is_equality {
         return None;
@@ -135,13 +135,13 @@ fn unified(column: &LegacyColumn) -> String {
 }
 
 /// The table whose conditions are looked for.
-struct Table<'a> {
+struct SearchedTable<'a> {
     bound: &'a Bound<'a>,
     item: Id,
     lens: &'a Lens,
 }
 
-impl<'a> Table<'a> {
+impl<'a> SearchedTable<'a> {
     /// The value-mapped column that a reference means, if it means one of this table's.
     fn mapped_column(&self, node: &Tree) -> Option<&'a LegacyColumn> {
         let name = self.bound.column_of(node, self.item)?;

@@ -15,18 +15,18 @@
 mod idle;
 
 use super::{ManagedRef, Plan, Scope, command_name, read};
-use crate::bind::{Place, Use};
+use crate::bind::{CommandUse, NamedIn};
 use crate::lens::{Lens, list, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::{Managed, Side};
-use crate::splice::Source;
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::Source;
+use crate::text::tree::Tree;
 
 /// Which table a command names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Table {
+pub(super) enum CommandTable {
     /// A legacy table, which is left behind.
     Legacy,
     /// A unified one.
@@ -35,12 +35,12 @@ pub(super) enum Table {
     InPlace,
 }
 
-impl Table {
-    fn of(managed: Managed<'_>) -> Table {
+impl CommandTable {
+    fn of(managed: Managed<'_>) -> CommandTable {
         match managed.side {
-            _ if managed.lens.is_one_table() => Table::InPlace,
-            Side::Legacy => Table::Legacy,
-            Side::Unified => Table::Unified,
+            _ if managed.lens.is_one_table() => CommandTable::InPlace,
+            Side::Legacy => CommandTable::Legacy,
+            Side::Unified => CommandTable::Unified,
         }
     }
 }
@@ -66,56 +66,67 @@ pub(super) enum Decision {
 }
 
 /// The table of decisions. In `legacy_only` nothing is managed yet.
-pub(super) fn decide(used: Use, table: Table, phase: Phase) -> Decision {
+pub(super) fn decide(used: CommandUse, table: CommandTable, phase: Phase) -> Decision {
+    use CommandTable::{InPlace, Legacy, Unified};
     use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
-    use Table::{InPlace, Legacy, Unified};
     match (used, table, phase) {
         (_, _, LegacyOnly) => Decision::Passes,
-        (Use::Own, _, _) => Decision::Rewritten,
-        (Use::Taken, _, _) => Decision::Passes,
+        (CommandUse::Own, _, _) => Decision::Rewritten,
+        (CommandUse::Taken, _, _) => Decision::Passes,
         // Each changes what the rules rely on, in every phase.
-        (Use::Changed, _, _) => Decision::Changes,
-        (Use::Stored, _, _) => Decision::Keeps,
+        (CommandUse::Changed, _, _) => Decision::Changes,
+        (CommandUse::Stored, _, _) => Decision::Keeps,
         // The table is there: PostgreSQL says so, or has nothing to do.
-        (Use::Made, Legacy, DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly)
-        | (Use::Made, Unified | InPlace, _) => Decision::Passes,
-        (Use::Made, Legacy, Retired) => Decision::Gone,
-        (Use::Copied, Legacy, DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly)
-        | (Use::Copied, Unified | InPlace, _) => Decision::Passes,
-        (Use::Copied, Legacy, Retired) => Decision::Declared,
-        (Use::Referred, Legacy | Unified, _) => Decision::Changes,
-        (Use::Referred, InPlace, _) => Decision::Passes,
         (
-            Use::Described | Use::Maintained,
+            CommandUse::Made,
             Legacy,
             DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly,
         )
-        | (Use::Described | Use::Maintained, Unified | InPlace, _) => Decision::Passes,
-        (Use::Described | Use::Maintained, Legacy, Retired) => Decision::Gone,
-        (Use::Granted, Legacy, DualWrite | ShadowRead) | (Use::Granted, Unified | InPlace, _) => {
+        | (CommandUse::Made, Unified | InPlace, _) => Decision::Passes,
+        (CommandUse::Made, Legacy, Retired) => Decision::Gone,
+        (
+            CommandUse::Copied,
+            Legacy,
+            DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly,
+        )
+        | (CommandUse::Copied, Unified | InPlace, _) => Decision::Passes,
+        (CommandUse::Copied, Legacy, Retired) => Decision::Declared,
+        (CommandUse::Referred, Legacy | Unified, _) => Decision::Changes,
+        (CommandUse::Referred, InPlace, _) => Decision::Passes,
+        (
+            CommandUse::Described | CommandUse::Maintained,
+            Legacy,
+            DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly,
+        )
+        | (CommandUse::Described | CommandUse::Maintained, Unified | InPlace, _) => {
             Decision::Passes
         }
-        (Use::Granted, Legacy, DualRead | UnifiedRead | UnifiedOnly) => Decision::Rights,
-        (Use::Granted, Legacy, Retired) => Decision::Gone,
-        (Use::Limited, Legacy, Retired) => Decision::Gone,
+        (CommandUse::Described | CommandUse::Maintained, Legacy, Retired) => Decision::Gone,
+        (CommandUse::Granted, Legacy, DualWrite | ShadowRead)
+        | (CommandUse::Granted, Unified | InPlace, _) => Decision::Passes,
+        (CommandUse::Granted, Legacy, DualRead | UnifiedRead | UnifiedOnly) => Decision::Rights,
+        (CommandUse::Granted, Legacy, Retired) => Decision::Gone,
+        (CommandUse::Limited, Legacy, Retired) => Decision::Gone,
         (
-            Use::Limited,
+            CommandUse::Limited,
             Legacy | Unified | InPlace,
             DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly | Retired,
         ) => Decision::Limits,
         // What keeps the legacy table's row type keeps the table from being dropped.
-        (Use::Typed, Legacy, DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly) => {
-            Decision::Changes
-        }
-        (Use::Typed, Legacy, Retired) => Decision::Gone,
-        (Use::Typed, Unified | InPlace, _) => Decision::Passes,
+        (
+            CommandUse::Typed,
+            Legacy,
+            DualWrite | ShadowRead | DualRead | UnifiedRead | UnifiedOnly,
+        ) => Decision::Changes,
+        (CommandUse::Typed, Legacy, Retired) => Decision::Gone,
+        (CommandUse::Typed, Unified | InPlace, _) => Decision::Passes,
     }
 }
 
 /// Whether a command that names a managed table so needs nothing of us.
-pub(super) fn passes(statement: &Tree, used: Use, managed: Managed<'_>) -> bool {
+pub(super) fn passes(statement: &Tree, used: CommandUse, managed: Managed<'_>) -> bool {
     let used = idle::used(statement, used, managed);
-    decide(used, Table::of(managed), managed.migration.phase) == Decision::Passes
+    decide(used, CommandTable::of(managed), managed.migration.phase) == Decision::Passes
 }
 
 /// Refuses what must not reach the server; gives what becomes of the command if that is for this file
@@ -127,10 +138,13 @@ pub(super) fn plan<'a>(
 ) -> Result<Option<Plan>, Refusal> {
     let (mut declared, mut stands) = (Vec::new(), Vec::new());
     for found in refs {
-        let Place::Command(used) = found.table.place else {
+        let NamedIn::Command(used) = found.table.place else {
             continue;
         };
-        let (table, phase) = (Table::of(found.managed), found.managed.migration.phase);
+        let (table, phase) = (
+            CommandTable::of(found.managed),
+            found.managed.migration.phase,
+        );
         let used = idle::used(scope.statement, used, found.managed);
         match decide(used, table, phase) {
             Decision::Gone if idle::makes(scope.statement) => stands.push(found),
@@ -227,21 +241,28 @@ mod tests {
     #[test]
     fn what_changes_a_managed_table_never_passes_and_what_takes_only_its_name_always_does() {
         for phase in Phase::ALL {
-            for table in [Table::Legacy, Table::Unified, Table::InPlace] {
-                for used in Use::ALL {
+            for table in [
+                CommandTable::Legacy,
+                CommandTable::Unified,
+                CommandTable::InPlace,
+            ] {
+                for used in CommandUse::ALL {
                     let passes = decide(used, table, phase) == Decision::Passes;
                     match used {
                         _ if phase == Phase::LegacyOnly => assert!(passes),
-                        Use::Taken => assert!(passes),
-                        Use::Own | Use::Stored | Use::Changed | Use::Limited => assert!(!passes),
-                        Use::Made
-                        | Use::Copied
-                        | Use::Described
-                        | Use::Maintained
-                        | Use::Granted
-                        | Use::Typed
-                        | Use::Referred => {
-                            let gone = phase == Phase::Retired && table == Table::Legacy;
+                        CommandUse::Taken => assert!(passes),
+                        CommandUse::Own
+                        | CommandUse::Stored
+                        | CommandUse::Changed
+                        | CommandUse::Limited => assert!(!passes),
+                        CommandUse::Made
+                        | CommandUse::Copied
+                        | CommandUse::Described
+                        | CommandUse::Maintained
+                        | CommandUse::Granted
+                        | CommandUse::Typed
+                        | CommandUse::Referred => {
+                            let gone = phase == Phase::Retired && table == CommandTable::Legacy;
                             assert!(!(gone && passes), "{used:?} {table:?} {phase}");
                         }
                     }

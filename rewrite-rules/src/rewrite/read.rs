@@ -18,14 +18,14 @@ use std::ops::Range;
 
 use super::unqualify::unqualify;
 use super::{ManagedRef, Plan, Scope, invert, whole_row};
-use crate::bind::{Bound, Id, Place, Referent, column_refs};
+use crate::bind::{Bound, Id, NamedIn, Referent, column_refs};
 use crate::lens::{Lens, quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 use locked::Locked;
 
 /// Plans a statement that only reads managed tables.
@@ -53,8 +53,8 @@ pub(super) fn plan<'a>(
 pub(super) fn check_places(refs: &[ManagedRef<'_>]) -> Result<(), Refusal> {
     for found in refs {
         match found.table.place {
-            Place::Read | Place::Sampled | Place::Locked => {}
-            Place::Target | Place::WithTarget | Place::Command(_) => {
+            NamedIn::Read | NamedIn::Sampled | NamedIn::Locked => {}
+            NamedIn::Target | NamedIn::WithTarget | NamedIn::Command(_) => {
                 return Err(refuse::unsupported(
                     "this use",
                     &found.table_name(),
@@ -76,7 +76,7 @@ pub(super) fn substitute_all<'a>(
     let locks = scope.statement.find("LockingClause").is_some();
     let read: Vec<&ManagedRef<'a>> = refs
         .iter()
-        .filter(|found| matches!(found.table.place, Place::Read | Place::Sampled))
+        .filter(|found| matches!(found.table.place, NamedIn::Read | NamedIn::Sampled))
         .filter(|found| found.reads_unified())
         .filter(|found| {
             let phase = found.managed.migration.phase;
@@ -135,7 +135,7 @@ impl<'t> Unreachable<'t> {
 
 fn check_reference(found: &ManagedRef<'_>, unreachable: &Unreachable<'_>) -> Result<(), Refusal> {
     let table = found.table_name();
-    if found.table.place == Place::Sampled {
+    if found.table.place == NamedIn::Sampled {
         return Err(refuse::unsupported(
             "TABLESAMPLE of a table that is read from its new place",
             &table,

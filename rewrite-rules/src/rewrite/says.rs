@@ -29,9 +29,9 @@ use super::read::{self, SystemColumns};
 use super::{ManagedRef, Scope};
 use crate::lens::Lens;
 use crate::refuse;
-use crate::splice::Source;
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::Source;
+use crate::text::tree::Tree;
 use returning::Carried;
 use write::Write;
 

@@ -4,10 +4,10 @@ use crate::bind::{Bound, Id, TableRef};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
-use crate::splice::Output;
 use crate::statement::{Answer, Around, Refusal, SearchPath, ShadowPair};
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::splice::Output;
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 /// One statement of a text, and the rules it is read under.
 #[derive(Clone, Copy)]

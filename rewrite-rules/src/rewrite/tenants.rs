@@ -13,7 +13,7 @@
 
 use super::named::{self, Decision};
 use super::{ManagedRef, Scope, read_or_written};
-use crate::bind::{Place, TableRef};
+use crate::bind::{NamedIn, TableRef};
 use crate::lens::{Lens, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
@@ -23,7 +23,7 @@ use crate::statement::Refusal;
 pub(super) fn check(scope: &Scope<'_>) -> Result<(), Refusal> {
     for (migration, lens) in scope.set.of_any_tenant() {
         let tables = scope.bound.tables().iter();
-        for table in tables.filter(|table| table.place != Place::Locked) {
+        for table in tables.filter(|table| table.place != NamedIn::Locked) {
             check_one(scope, table, lens, migration.phase)?;
         }
     }
@@ -91,11 +91,11 @@ fn means(scope: &Scope<'_>, table: &TableRef<'_>) -> Meant {
 /// What may be done to the unified table under its own name.
 fn shared(table: &TableRef<'_>, phase: Phase) -> Result<(), Refusal> {
     let writes = match table.place {
-        Place::Target | Place::WithTarget => true,
-        Place::Command(used) => {
-            named::decide(used, named::Table::Unified, phase) == Decision::Rewritten
+        NamedIn::Target | NamedIn::WithTarget => true,
+        NamedIn::Command(used) => {
+            named::decide(used, named::CommandTable::Unified, phase) == Decision::Rewritten
         }
-        Place::Read | Place::Sampled | Place::Locked => false,
+        NamedIn::Read | NamedIn::Sampled | NamedIn::Locked => false,
     };
     if writes && phase.writes_both() {
         return Err(refuse::shared_write(table.table()));

@@ -19,9 +19,9 @@ use crate::reading::effects;
 use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
 use crate::statement::{Refusal, SearchPath};
-use crate::text_functions::{self, Does, Takes};
-use crate::tokens::{self, Tokens};
-use crate::tree::Tree;
+use crate::text::tokens::{self, Tokens};
+use crate::text::tree::Tree;
+use crate::text_functions::{self, TableUse, Takes};
 
 /// Refuses the statement if a text in it names a managed table for something that must not be done.
 pub(super) fn check(scope: &Scope<'_>) -> Result<(), Refusal> {
@@ -29,13 +29,13 @@ pub(super) fn check(scope: &Scope<'_>) -> Result<(), Refusal> {
         for managed in managed(scope, &text) {
             let table = &managed.table.name;
             match text.origin {
-                Origin::Kept | Origin::RunsNow => {
+                TextOrigin::Kept | TextOrigin::RunsNow => {
                     return Err(refuse::kept(&command_name(scope), table));
                 }
-                Origin::Argument(does) if concerns(does, managed) => {
+                TextOrigin::Argument(does) if concerns(does, managed) => {
                     return Err(refuse::text(text.function, table));
                 }
-                Origin::Argument(Does::Reads | Does::Writes) => {}
+                TextOrigin::Argument(TableUse::Reads | TableUse::Writes) => {}
             }
         }
     }
@@ -43,12 +43,12 @@ pub(super) fn check(scope: &Scope<'_>) -> Result<(), Refusal> {
 }
 
 /// Whether a function of this kind must not be handed the table past the rules.
-fn concerns(does: Does, managed: Managed<'_>) -> bool {
+fn concerns(does: TableUse, managed: Managed<'_>) -> bool {
     match (does, managed.side) {
-        (Does::Reads, Side::Legacy) => managed.migration.phase.reads_unified(),
-        (Does::Reads, Side::Unified) => false,
+        (TableUse::Reads, Side::Legacy) => managed.migration.phase.reads_unified(),
+        (TableUse::Reads, Side::Unified) => false,
         // Unified is managed only while both sides are written.
-        (Does::Writes, Side::Legacy | Side::Unified) => true,
+        (TableUse::Writes, Side::Legacy | Side::Unified) => true,
     }
 }
 
@@ -56,9 +56,9 @@ fn concerns(does: Does, managed: Managed<'_>) -> bool {
 fn managed<'a>(scope: &Scope<'a>, text: &Text<'_>) -> Vec<Managed<'a>> {
     // What a body that is kept means by a name is decided where it runs, and one that runs may set it.
     let path = match text.origin {
-        Origin::Kept => SearchPath::AsDeclared,
-        Origin::RunsNow | Origin::Argument(_) if text.sets => SearchPath::Unknown,
-        Origin::RunsNow | Origin::Argument(_) => scope.path,
+        TextOrigin::Kept => SearchPath::AsDeclared,
+        TextOrigin::RunsNow | TextOrigin::Argument(_) if text.sets => SearchPath::Unknown,
+        TextOrigin::RunsNow | TextOrigin::Argument(_) => scope.path,
     };
     let set = scope.set;
     let means = |table: &&TableName| {
@@ -138,7 +138,7 @@ fn named_in(content: &str, languages: &HashSet<Language>, set: &RuleSet) -> Stri
     let mut names = languages
         .iter()
         .map(|language| mentions(content, *language));
-    let says = Says::Names(names.by_ref().flatten().collect());
+    let says = TextSays::Names(names.by_ref().flatten().collect());
     let named = set
         .path_names()
         .iter()
@@ -149,39 +149,39 @@ fn named_in(content: &str, languages: &HashSet<Language>, set: &RuleSet) -> Stri
 
 /// Where a text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+enum TextOrigin {
     /// In what is made to run later: the body of a function, the query of a view.
     Kept,
     /// The body of DO.
     RunsNow,
-    Argument(Does),
+    Argument(TableUse),
 }
 
 struct Text<'t> {
-    origin: Origin,
+    origin: TextOrigin,
     language: Language,
     /// The function whose argument it is.
     function: &'t str,
     /// What names mean may be changed before it is read.
     sets: bool,
-    says: Says,
+    says: TextSays,
 }
 
 /// Which tables a text may name.
-enum Says {
+enum TextSays {
     Names(HashSet<Mention>),
     /// All tables of these schemas.
     Schemas(Vec<String>),
     Everything,
 }
 
-impl Says {
+impl TextSays {
     /// `by_itself`: without its schema the name may mean this table.
     fn names(&self, table: &TableName, by_itself: bool) -> bool {
         let names = match self {
-            Says::Everything => return true,
-            Says::Schemas(schemas) => return schemas.contains(&table.schema),
-            Says::Names(names) => names,
+            TextSays::Everything => return true,
+            TextSays::Schemas(schemas) => return schemas.contains(&table.schema),
+            TextSays::Names(names) => names,
         };
         mention::name(names, table, by_itself)
     }
@@ -189,8 +189,8 @@ impl Says {
     /// Whether they name a tenant's table by its schema.
     fn names_elsewhere(&self, lens: &Lens) -> bool {
         match self {
-            Says::Everything | Says::Schemas(_) => false,
-            Says::Names(names) => names.iter().any(|name| {
+            TextSays::Everything | TextSays::Schemas(_) => false,
+            TextSays::Names(names) => names.iter().any(|name| {
                 let schema = name.schema.as_ref();
                 let shared = schema == Some(&lens.unified.schema) && name.name == lens.unified.name;
                 name.name == lens.legacy.name && schema.is_some() && !shared
@@ -202,18 +202,18 @@ impl Says {
 fn texts_of(statement: &Tree) -> Vec<Text<'_>> {
     let mut texts = Vec::new();
     match statement.kind() {
-        "DoStmt" => texts.extend(body(Origin::RunsNow, statement.list("args"))),
-        "CreateFunctionStmt" => texts.extend(body(Origin::Kept, statement.list("options"))),
+        "DoStmt" => texts.extend(body(TextOrigin::RunsNow, statement.list("args"))),
+        "CreateFunctionStmt" => texts.extend(body(TextOrigin::Kept, statement.list("options"))),
         _ => {}
     }
     let first = texts.len();
-    arguments(statement, Around::default(), &mut texts);
+    arguments(statement, CallsAround::default(), &mut texts);
     let sets = texts.len() > first && sets(statement);
     let kept = keeps_queries(statement);
     for text in &mut texts[first..] {
         text.sets = sets;
         if kept {
-            text.origin = Origin::Kept;
+            text.origin = TextOrigin::Kept;
         }
     }
     texts
@@ -239,14 +239,14 @@ fn sets(statement: &Tree) -> bool {
 /// Of the calls around a node, the innermost that reads what its texts name and the innermost that writes it,
 /// by their places among the texts.
 #[derive(Clone, Copy, Debug, Default)]
-struct Around {
+struct CallsAround {
     reads: Option<usize>,
     writes: Option<usize>,
 }
 
 /// Adds what the calls in a node say by their arguments. However deep calls are nested, a constant counts
 /// for no more than two of them, and is read once.
-fn arguments<'t>(node: &'t Tree, around: Around, texts: &mut Vec<Text<'t>>) {
+fn arguments<'t>(node: &'t Tree, around: CallsAround, texts: &mut Vec<Text<'t>>) {
     if node.is("AConst") && node.get("val").is("String") {
         let places = [around.reads, around.writes].into_iter().flatten();
         let mut places = places.peekable();
@@ -255,7 +255,7 @@ fn arguments<'t>(node: &'t Tree, around: Around, texts: &mut Vec<Text<'t>>) {
         }
         let found = mentions(node.get("val").text("sval"), ARGUMENT);
         for place in places {
-            if let Says::Names(names) = &mut texts[place].says {
+            if let TextSays::Names(names) = &mut texts[place].says {
                 names.extend(found.iter().cloned());
             }
         }
@@ -265,8 +265,8 @@ fn arguments<'t>(node: &'t Tree, around: Around, texts: &mut Vec<Text<'t>>) {
     if let Some((text, takes, does)) = call(node) {
         let place = Some(texts.len()).filter(|_| takes == Takes::Text);
         match does {
-            Does::Reads => within.reads = place.or(around.reads),
-            Does::Writes => within.writes = place.or(around.writes),
+            TableUse::Reads => within.reads = place.or(around.reads),
+            TableUse::Writes => within.writes = place.or(around.writes),
         }
         texts.push(text);
     }
@@ -277,7 +277,7 @@ fn arguments<'t>(node: &'t Tree, around: Around, texts: &mut Vec<Text<'t>>) {
 }
 
 /// The body among the options of DO or CREATE FUNCTION.
-fn body(origin: Origin, options: &[Tree]) -> Option<Text<'_>> {
+fn body(origin: TextOrigin, options: &[Tree]) -> Option<Text<'_>> {
     let option = |name: &str| {
         let found = options
             .iter()
@@ -297,7 +297,7 @@ fn body(origin: Origin, options: &[Tree]) -> Option<Text<'_>> {
         language,
         function: "",
         sets,
-        says: Says::Names(names),
+        says: TextSays::Names(names),
     })
 }
 
@@ -320,7 +320,7 @@ const ARGUMENT: Language = Language::Sql { strings: true };
 
 /// A call of a function that reads or runs its arguments, and what it does; the names in them are still
 /// to be found.
-fn call(node: &Tree) -> Option<(Text<'_>, Takes, Does)> {
+fn call(node: &Tree) -> Option<(Text<'_>, Takes, TableUse)> {
     if !node.is("FuncCall") {
         return None;
     }
@@ -329,14 +329,14 @@ fn call(node: &Tree) -> Option<(Text<'_>, Takes, Does)> {
     let schema = before.last().map(|schema| schema.text("sval"));
     let (takes, does) = text_functions::known(schema, function)?;
     let says = match takes {
-        Takes::Text => Says::Names(HashSet::new()),
+        Takes::Text => TextSays::Names(HashSet::new()),
         Takes::Schema => {
-            schema_argument(node).map_or(Says::Everything, |name| Says::Schemas(vec![name]))
+            schema_argument(node).map_or(TextSays::Everything, |name| TextSays::Schemas(vec![name]))
         }
-        Takes::Everything => Says::Everything,
+        Takes::Everything => TextSays::Everything,
     };
     let text = Text {
-        origin: Origin::Argument(does),
+        origin: TextOrigin::Argument(does),
         language: ARGUMENT,
         function,
         sets: false,

@@ -3,8 +3,8 @@
 use super::Scope;
 use crate::bind::{Id, column_refs};
 use crate::lens::quote_ident;
-use crate::splice::Source;
-use crate::tree::Tree;
+use crate::text::splice::Source;
+use crate::text::tree::Tree;
 
 /// Takes the schemas from what names certain items below a node.
 pub(super) fn unqualify(

@@ -26,10 +26,10 @@ use crate::lens::{quote_ident, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
 use crate::rule_set::Side;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tree::Tree;
-use uses::{Certainty, Place, Shown, Use};
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
+use uses::{Certainty, RowUse, Shown, UsedAs};
 
 /// Gives the whole rows of tables that are read from unified their type. The starts of what was
 /// replaced are given back: nothing else may be edited there.
@@ -52,10 +52,10 @@ pub(super) fn substitute_returned<'a>(
 ) -> Result<Returned<'a>, Refusal> {
     let shown = [shown(target)];
     let uses = uses::of_returning(scope, &shown);
-    let (known, unknown): (Vec<Use<'a>>, Vec<Use<'a>>) = uses
+    let (known, unknown): (Vec<RowUse<'a>>, Vec<RowUse<'a>>) = uses
         .into_iter()
         .partition(|found| found.certainty == Certainty::Row);
-    let shows = |found: &&Use<'_>| matches!(found.place, Place::Result { .. } | Place::Typed);
+    let shows = |found: &&RowUse<'_>| matches!(found.place, UsedAs::Result { .. } | UsedAs::Typed);
     if shown[0].row_type.is_none() && unknown.iter().any(|found| shows(&found)) {
         return Err(untyped(&shown[0]));
     }
@@ -81,9 +81,9 @@ pub(super) struct Returned<'a> {
     /// Where those stood that have been replaced.
     pub replaced: HashSet<usize>,
     /// References that are whole rows.
-    known: Vec<Use<'a>>,
+    known: Vec<RowUse<'a>>,
     /// References that are whole rows or columns.
-    unknown: Vec<Use<'a>>,
+    unknown: Vec<RowUse<'a>>,
 }
 
 impl<'a> Returned<'a> {
@@ -109,7 +109,7 @@ impl<'a> Returned<'a> {
     pub fn unknown(&self) -> impl Iterator<Item = &'a Tree> {
         let unknown = self.unknown.iter();
         let shown =
-            unknown.filter(|found| matches!(found.place, Place::Result { .. } | Place::Typed));
+            unknown.filter(|found| matches!(found.place, UsedAs::Result { .. } | UsedAs::Typed));
         shown.map(|found| found.column)
     }
 }
@@ -194,7 +194,7 @@ fn row_type(found: &ManagedRef<'_>) -> Option<String> {
 
 fn replace<'a>(
     scope: &Scope<'a>,
-    uses: &[Use<'a>],
+    uses: &[RowUse<'a>],
     shown: &[Shown<'a>],
     source: &mut Source<'a>,
 ) -> Result<HashSet<usize>, Refusal> {
@@ -208,10 +208,10 @@ fn replace<'a>(
             continue;
         };
         let replaces = match (found.place, found.certainty) {
-            (Place::Field, _) => false,
-            (Place::Result { .. } | Place::Typed, _) => true,
-            (Place::Value, certainty) => certainty == Certainty::Row,
-            (Place::Plain, certainty) => certainty == Certainty::Row && (grouped || item.renamed),
+            (UsedAs::Field, _) => false,
+            (UsedAs::Result { .. } | UsedAs::Typed, _) => true,
+            (UsedAs::Value, certainty) => certainty == Certainty::Row,
+            (UsedAs::Plain, certainty) => certainty == Certainty::Row && (grouped || item.renamed),
         };
         if !replaces {
             continue;
@@ -229,7 +229,7 @@ fn replace<'a>(
         let asked = asks.then(|| is_row(item.name));
         let row = typed(item.name, row_type, asked, range.start);
         source.edit(range, row);
-        if let Place::Result {
+        if let UsedAs::Result {
             unnamed: Some(target),
             ..
         } = found.place
@@ -243,12 +243,12 @@ fn replace<'a>(
 
 /// Refuses a whole row that would show its type, of a table without one. What a query within the
 /// statement has for a result may be the client's in the end.
-fn refuse_untyped(found: &Use<'_>, item: &Shown<'_>) -> Result<(), Refusal> {
+fn refuse_untyped(found: &RowUse<'_>, item: &Shown<'_>) -> Result<(), Refusal> {
     let shows = match (found.place, found.certainty) {
-        (Place::Result { .. }, _) => true,
+        (UsedAs::Result { .. }, _) => true,
         // A function may give back what it is given.
-        (Place::Typed | Place::Value, certainty) => certainty == Certainty::Row,
-        (Place::Plain | Place::Field, _) => false,
+        (UsedAs::Typed | UsedAs::Value, certainty) => certainty == Certainty::Row,
+        (UsedAs::Plain | UsedAs::Field, _) => false,
     };
     if shows { Err(untyped(item)) } else { Ok(()) }
 }

@@ -25,14 +25,14 @@ use crate::lens::ANY_TENANT;
 
 /// What the placeholders of one table stand for.
 #[derive(Clone, Debug)]
-pub(crate) struct Instance {
+pub(crate) struct Placeholders {
     /// Its place in `each`, from 1, and how many of its values are from there; `None` without.
     each: Option<(usize, usize)>,
     values: Vec<(String, String)>,
 }
 
 /// Which of several tables it is, for the reader of an error.
-impl fmt::Display for Instance {
+impl fmt::Display for Placeholders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.each, self.values.first()) {
             (Some((number, 1..)), Some((name, value))) => {
@@ -44,7 +44,7 @@ impl fmt::Display for Instance {
     }
 }
 
-impl Instance {
+impl Placeholders {
     fn value(&self, name: &str) -> Option<&str> {
         let mut values = self.values.iter();
         let found = values.find(|(n, _)| n == name);
@@ -97,7 +97,7 @@ fn word(text: &str) -> Option<&str> {
 pub(super) fn write_out(
     file: &mut DeTable<'_>,
     text: &str,
-) -> Result<Vec<Option<Instance>>, Vec<Wrong>> {
+) -> Result<Vec<Option<Placeholders>>, Vec<Wrong>> {
     let Some(DeValue::Array(tables)) = file.get_mut("table").map(Spanned::get_mut) else {
         return Ok(Vec::new());
     };
@@ -161,11 +161,11 @@ fn items<'v, 'i>(each: &'v Spanned<DeValue<'i>>) -> &'v [Spanned<DeValue<'i>>] {
 fn declared(
     each: Option<&Spanned<DeValue<'_>>>,
     own: Option<&Spanned<DeValue<'_>>>,
-) -> Result<Vec<Instance>, Vec<Wrong>> {
+) -> Result<Vec<Placeholders>, Vec<Wrong>> {
     let mut errors = Vec::new();
     let own = own.map_or_else(Vec::new, |own| texts(own, &mut errors));
     let Some(each) = each else {
-        let only = Instance {
+        let only = Placeholders {
             each: None,
             values: own,
         };
@@ -175,7 +175,7 @@ fn declared(
             Err(errors)
         };
     };
-    let mut instances: Vec<Instance> = Vec::new();
+    let mut instances: Vec<Placeholders> = Vec::new();
     for (item, number) in items(each).iter().zip(1..) {
         let mut values = texts(item, &mut errors);
         for (name, _) in &values {
@@ -198,7 +198,7 @@ fn declared(
         }
         let count = values.len();
         values.extend(own.iter().cloned());
-        instances.push(Instance {
+        instances.push(Placeholders {
             each: Some((number, count)),
             values,
         });
@@ -250,7 +250,7 @@ fn holds_a_placeholder(text: &str) -> bool {
 struct Filling<'f> {
     /// The text of the file.
     file: &'f str,
-    instance: Option<Instance>,
+    instance: Option<Placeholders>,
     /// Names of placeholders that some string has.
     used: Vec<String>,
     wrong: Vec<Wrong>,

@@ -16,10 +16,11 @@ use toml::Spanned;
 
 use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
 use crate::lens::{
-    Columns, Constant, Discriminator, LegacyColumn, Lens, Over, TableName, Visible, WhenHidden,
+    BesideColumns, Constant, Discriminator, LegacyColumn, Lens, Over, TableName, Visible,
+    WhenHidden,
 };
 use crate::phase::Phase;
-use crate::rule_file::{Instance, RuleFile, TablePart, line_and_column};
+use crate::rule_file::{Placeholders, RuleFile, TablePart, line_and_column};
 use crate::rule_sql;
 
 pub(super) fn compile(files: Vec<SourceFile>) -> Result<Vec<Migration>, RuleErrors> {
@@ -50,7 +51,7 @@ struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
     /// Of the table that is read, which of several alike it is.
-    instance: Option<Instance>,
+    instance: Option<Placeholders>,
     errors: Vec<String>,
 }
 
@@ -111,7 +112,7 @@ impl Reader<'_> {
             }
             prepare.sql.get_ref().clone()
         });
-        let mut tables: Vec<(&TablePart, Option<Instance>, Lens)> = Vec::new();
+        let mut tables: Vec<(&TablePart, Option<Placeholders>, Lens)> = Vec::new();
         for (table, instance) in file.tables.iter().zip(&file.instances) {
             self.instance.clone_from(instance);
             let lens = self.lens(&name, table.get_ref(), &crosswalk);
@@ -144,7 +145,7 @@ impl Reader<'_> {
     }
 
     /// A table of one migration may stand on one side of one lens.
-    fn one_lens_each(&mut self, tables: &[(&TablePart, Option<Instance>, Lens)]) {
+    fn one_lens_each(&mut self, tables: &[(&TablePart, Option<Placeholders>, Lens)]) {
         let mut seen: Vec<&TableName> = Vec::new();
         for (part, instance, lens) in tables {
             self.instance.clone_from(instance);
@@ -246,7 +247,7 @@ impl Reader<'_> {
             return None;
         }
         let tables = (legacy?, unified.into_iter().next()?);
-        let further = Columns { visible, constants };
+        let further = BesideColumns { visible, constants };
         let mut lens = Lens::of_columns(migration, tables, (shape.columns, key?), further);
         lens.discriminator = discriminator;
         lens.row_security = part.row_security;

@@ -36,7 +36,7 @@ pub(crate) struct Placed<T> {
 
 /// The columns of a table, and what it says of its rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Table {
+pub(crate) struct TableDefinition {
     pub columns: Vec<Placed<Definition>>,
     pub constraints: Constraints,
 }
@@ -83,7 +83,7 @@ pub(crate) fn definition(text: &str) -> Result<Definition, String> {
 }
 
 /// Reads what stands between the parentheses of CREATE TABLE.
-pub(crate) fn table(text: &str) -> Result<Table, SqlError> {
+pub(crate) fn table(text: &str) -> Result<TableDefinition, SqlError> {
     // What has no place is missing at the end.
     let line = text.matches('\n').count() as u64 + 1;
     let column = text.chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
@@ -93,10 +93,10 @@ pub(crate) fn table(text: &str) -> Result<Table, SqlError> {
     })
 }
 
-fn elements(text: &str) -> Result<Table, SqlError> {
+fn elements(text: &str) -> Result<TableDefinition, SqlError> {
     let parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(text);
     let mut parser = parser.map_err(of_parser)?;
-    let mut table = Table::default();
+    let mut table = TableDefinition::default();
     loop {
         let at = parser.peek_token();
         if at.token == Token::EOF {

@@ -21,7 +21,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Location;
 
 use crate::lens::TableName;
-use names::Names;
+use names::NamesCheck;
 
 /// What is wrong in a piece of SQL, and where: line and column in it, from 1.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ pub(crate) fn step(text: &str, known: Known<'_>) -> Result<Checked, SqlError> {
             _ => return Err(SqlError::nowhere(NO_STEP)),
         };
     }
-    let mut names = Names::new(known);
+    let mut names = NamesCheck::new(known);
     names.resolve(&mut statement)?;
     let (target, returning) = match &statement {
         Statement::Insert(insert) => (

@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::calls::Calls;
 
 #[derive(Default)]
-pub(crate) struct Shapes(pub(super) Mutex<Counted>);
+pub(crate) struct Shapes(pub(super) Mutex<CountedShapes>);
 
 #[derive(Default)]
-pub(super) struct Counted {
-    pub(super) shapes: HashMap<String, Shape>,
+pub(super) struct CountedShapes {
+    pub(super) shapes: HashMap<String, ShapeTexts>,
     pub(super) later: Vec<(String, Arc<Calls>)>,
     pub(super) later_bytes: usize,
 }
 
 /// One shape's texts. A text that is no longer kept anywhere else comes no more.
 #[derive(Default)]
-pub(super) struct Shape {
+pub(super) struct ShapeTexts {
     pub(super) texts: Vec<Arc<Calls>>,
     /// Of texts that come no more.
     calls: u64,
 }
 
-impl Shape {
+impl ShapeTexts {
     pub(super) fn add(&mut self, calls: Arc<Calls>) {
         // Doubling, so that looking for the dead costs a constant for each text.
         if self.texts.len() == self.texts.capacity() {
@@ -58,7 +58,7 @@ impl fmt::Debug for Shapes {
 }
 
 impl Shapes {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Counted> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, CountedShapes> {
         // A map of counters is whole after any panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::text::lexer::{Kind, Lexer, Strings, Unfound};
+use crate::text::lexer::{LexemeKind, Lexer, Strings, Unfound};
 
 /// Goes before a plain string: the blank keeps it apart from a word before it.
 pub(super) const MARK: &str = " E";
@@ -14,7 +14,7 @@ pub(super) fn plain_strings(text: &str, strings: Strings) -> Result<Vec<Range<us
     for lexeme in Lexer::new(text, strings) {
         let lexeme = lexeme?;
         let said = &text[lexeme.start..lexeme.end];
-        if lexeme.kind == Kind::String && said.contains('\\') {
+        if lexeme.kind == LexemeKind::String && said.contains('\\') {
             // N'…' is a string of another type, which takes no mark.
             if behind_n == Some(lexeme.start) {
                 return Err(Unfound::Lost);

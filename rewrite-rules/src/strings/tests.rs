@@ -141,7 +141,7 @@ fn positions_are_told_of_the_text_as_it_came() {
 fn a_text_that_is_no_sql_leaves_the_thread_as_it_was() {
     // libpg_query keeps the setting of a parse that failed.
     let _ = Standard::of(r"SELECT '\'' FROM FROM");
-    let tokens = crate::tokens::scan(r"'\', 1").expect("it is scanned");
+    let tokens = crate::text::tokens::scan(r"'\', 1").expect("it is scanned");
     assert_eq!(tokens.len(), 3);
 }
 

@@ -8,7 +8,7 @@ use crate::constants::Constants;
 use crate::statement::{Kept, Mapped, Reading, Rewritten, SessionEffects, ShadowPair, Verdict};
 
 #[derive(Debug)]
-pub(super) struct Template {
+pub(super) struct TextTemplate {
     /// Constants that must be as they are here, by their number.
     pub fixed: Vec<(usize, String)>,
     /// Where the constants stand in the text that `made` is of.
@@ -33,7 +33,7 @@ pub(super) enum Made {
 #[derive(Debug, Default)]
 pub(super) struct Holes(Vec<(Range<usize>, usize)>);
 
-impl Template {
+impl TextTemplate {
     pub fn fits(&self, text: &str, constants: &Constants) -> bool {
         let mut fixed = self.fixed.iter();
         fixed.all(|(number, value)| text[constants.places[*number].0.clone()] == **value)
@@ -186,7 +186,7 @@ mod tests {
 /// The templates of one form, and how often one was made or found impossible.
 #[derive(Debug, Default)]
 pub(crate) struct Templates {
-    pub(super) made: Vec<Arc<Template>>,
+    pub(super) made: Vec<Arc<TextTemplate>>,
     pub(super) tried: usize,
 }
 
@@ -198,7 +198,7 @@ impl Templates {
                 Made::PassedThrough => 0,
                 Made::Rewritten { rewritten, .. } => rewritten.bytes(),
             };
-            size_of::<Template>() + text + template.places.len() * 4 * size_of::<Range<usize>>()
+            size_of::<TextTemplate>() + text + template.places.len() * 4 * size_of::<Range<usize>>()
         });
         size_of::<Templates>() + made.sum::<usize>()
     }

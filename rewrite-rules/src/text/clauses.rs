@@ -18,8 +18,8 @@ mod within;
 
 use std::ops::Range;
 
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 pub(crate) use assignment::{Assignment, begins_query, unwrapped};
 use insert::Insert;
 pub(crate) use merge::Merge;

@@ -1,7 +1,7 @@
 //! PostgreSQL's lexer: where words, strings, numbers and comments stand in a text, found without its parser,
 //! which would not be told how the server reads plain strings.
 //!
-//! It is held against PostgreSQL's own (see the tests, and [`crate::tokens::scan`] of debug builds). What that
+//! It is held against PostgreSQL's own (see the tests, and [`crate::text::tokens::scan`] of debug builds). What that
 //! one takes, this one takes apart in the same way; of what it does not take nobody runs anything.
 
 use std::fmt;
@@ -32,7 +32,7 @@ impl fmt::Display for Unfound {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum LexemeKind {
     Comment,
     /// A keyword, or a name without quotation marks.
     Word,
@@ -54,19 +54,31 @@ pub(crate) enum Kind {
 pub(crate) struct Lexeme {
     pub start: usize,
     pub end: usize,
-    pub kind: Kind,
+    pub kind: LexemeKind,
 }
 
 pub(crate) struct Lexer<'t> {
     text: &'t [u8],
     at: usize,
     strings: Strings,
-    run: Run,
+    run: OperatorRun,
+    /// Of a text that may be a piece of one.
+    pieces: Option<Unended>,
+}
+
+/// In a text that may be a piece of one, what has no end is read as if nothing began there. Each time costs a look
+/// at all that is behind it: so many are taken, and of those that come later none begins anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unended {
+    /// Comments, and strings in dollar quotes.
+    pub others: usize,
+    /// Strings and names in quotation marks.
+    pub quotes: usize,
 }
 
 /// A run of operator characters, up to a comment in it. Kept, since one of signs is a token for each of them.
 #[derive(Default)]
-struct Run {
+struct OperatorRun {
     end: usize,
     /// Where the signs begin that it ends with.
     signs: usize,
@@ -76,33 +88,102 @@ struct Run {
 
 impl<'t> Lexer<'t> {
     pub fn new(text: &'t str, strings: Strings) -> Lexer<'t> {
+        Lexer::of_bytes(text.as_bytes(), strings)
+    }
+
+    /// Of a text whose encoding is not known, in which each byte below 128 is a character.
+    pub fn of_bytes(text: &'t [u8], strings: Strings) -> Lexer<'t> {
         Lexer {
-            text: text.as_bytes(),
+            text,
             at: 0,
             strings,
-            run: Run::default(),
+            run: OperatorRun::default(),
+            pieces: None,
+        }
+    }
+
+    /// Of what may be a piece of a text.
+    pub fn of_piece(text: &'t str, strings: Strings, unended: Unended) -> Lexer<'t> {
+        Lexer {
+            pieces: Some(unended),
+            ..Lexer::new(text, strings)
+        }
+    }
+
+    /// How many more may turn out to have no end.
+    pub fn unended_left(&self) -> Unended {
+        self.pieces.unwrap_or_default()
+    }
+
+    /// So many more comments and strings in dollar quotes may.
+    pub fn may_lack(&mut self, others: usize) {
+        if let Some(left) = &mut self.pieces {
+            left.others = others;
+        }
+    }
+
+    /// Goes on from a place.
+    pub fn go_on(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// What begins at a byte of what may be a piece of a text.
+    fn piece(&mut self, start: usize, mut left: Unended) -> (LexemeKind, usize) {
+        let text = self.text;
+        let quote = |at: usize| matches!(text.get(at), Some(b'\'' | b'"'));
+        let begins = match text[start] {
+            b'u' | b'U' if text.get(start + 1) == Some(&b'&') => quote(start + 2),
+            b'e' | b'E' | b'b' | b'B' | b'x' | b'X' => text.get(start + 1) == Some(&b'\''),
+            _ => quote(start),
+        };
+        let count = match begins {
+            true => &mut left.quotes,
+            false => &mut left.others,
+        };
+        let nothing = match begins_word(text[start]) {
+            true => (LexemeKind::Word, word(text, start)),
+            false => (LexemeKind::Symbol, start + 1),
+        };
+        let is_comment = text[start..].starts_with(b"/*");
+        let is_dollar = text[start] == b'$' && dollar_quote(text, start).is_some();
+        let may_lack_end = begins || is_comment || is_dollar;
+        if *count == 0 && may_lack_end {
+            return nothing;
+        }
+        match self.lexeme(start) {
+            Ok(found) => found,
+            Err(Unfound::NeverTaken) => {
+                let end = string(text, start + 2, Content::Plain);
+                end.map_or(nothing, |end| (LexemeKind::PrefixedString, end))
+            }
+            Err(Unfound::Lost) => {
+                *count -= 1;
+                self.pieces = Some(left);
+                nothing
+            }
         }
     }
 
     /// What begins at a byte: of which kind it is, and where it ends.
-    fn lexeme(&mut self, start: usize) -> Result<(Kind, usize), Unfound> {
+    fn lexeme(&mut self, start: usize) -> Result<(LexemeKind, usize), Unfound> {
         let text = self.text;
         let next = text.get(start + 1).copied();
         let ends = |kind, end: Option<usize>| end.map(|end| (kind, end)).ok_or(Unfound::Lost);
-        let prefixed = |from, content| ends(Kind::PrefixedString, string(text, from, content));
+        let prefixed =
+            |from, content| ends(LexemeKind::PrefixedString, string(text, from, content));
         match text[start] {
             b'\'' => {
                 let content = match self.strings {
                     Strings::Standard => Content::Plain,
                     Strings::Escapes => Content::Escapes,
                 };
-                ends(Kind::String, string(text, start, content))
+                ends(LexemeKind::String, string(text, start, content))
             }
-            b'"' => ends(Kind::Quoted, quoted(text, start)),
+            b'"' => ends(LexemeKind::Quoted, quoted(text, start)),
             b'e' | b'E' if next == Some(b'\'') => prefixed(start + 1, Content::Escapes),
             b'b' | b'B' | b'x' | b'X' if next == Some(b'\'') => prefixed(start + 1, Content::Bits),
             b'u' | b'U' if next == Some(b'&') && text.get(start + 2) == Some(&b'"') => {
-                ends(Kind::Quoted, quoted(text, start + 2))
+                ends(LexemeKind::Quoted, quoted(text, start + 2))
             }
             b'u' | b'U' if next == Some(b'&') && text.get(start + 2) == Some(&b'\'') => {
                 match self.strings {
@@ -111,32 +192,32 @@ impl<'t> Lexer<'t> {
                 }
             }
             // N'…' is two tokens.
-            byte if begins_word(byte) => Ok((Kind::Word, word(text, start))),
-            b'0'..=b'9' => Ok((Kind::Number, number(text, start))),
+            byte if begins_word(byte) => Ok((LexemeKind::Word, word(text, start))),
+            b'0'..=b'9' => Ok((LexemeKind::Number, number(text, start))),
             b'.' if next.is_some_and(|next| next.is_ascii_digit()) => {
-                Ok((Kind::Number, number(text, start)))
+                Ok((LexemeKind::Number, number(text, start)))
             }
             b'$' if next.is_some_and(|next| next.is_ascii_digit()) => {
                 let digits = length(&text[start + 1..], |byte| byte.is_ascii_digit());
-                Ok((Kind::Parameter, start + 1 + digits))
+                Ok((LexemeKind::Parameter, start + 1 + digits))
             }
             b'$' => match dollar_quote(text, start) {
-                Some(quote) => ends(Kind::DollarString, dollar_quoted(text, start, quote)),
-                None => Ok((Kind::Symbol, start + 1)),
+                Some(quote) => ends(LexemeKind::DollarString, dollar_quoted(text, start, quote)),
+                None => Ok((LexemeKind::Symbol, start + 1)),
             },
-            b'-' if next == Some(b'-') => Ok((Kind::Comment, start + line(&text[start..]))),
-            b'/' if next == Some(b'*') => ends(Kind::Comment, comment(text, start)),
-            byte if is_operator(byte) => Ok((Kind::Symbol, self.operator(start))),
-            b':' if matches!(next, Some(b':' | b'=')) => Ok((Kind::Symbol, start + 2)),
-            b'.' if next == Some(b'.') => Ok((Kind::Symbol, start + 2)),
-            _ => Ok((Kind::Symbol, start + 1)),
+            b'-' if next == Some(b'-') => Ok((LexemeKind::Comment, start + line(&text[start..]))),
+            b'/' if next == Some(b'*') => ends(LexemeKind::Comment, comment(text, start)),
+            byte if is_operator(byte) => Ok((LexemeKind::Symbol, self.operator(start))),
+            b':' if matches!(next, Some(b':' | b'=')) => Ok((LexemeKind::Symbol, start + 2)),
+            b'.' if next == Some(b'.') => Ok((LexemeKind::Symbol, start + 2)),
+            _ => Ok((LexemeKind::Symbol, start + 1)),
         }
     }
 
     /// The end of an operator: it ends in a sign only if it has certain other characters, and before a comment.
     fn operator(&mut self, start: usize) -> usize {
         if start >= self.run.end {
-            self.run = Run::of(self.text, start);
+            self.run = OperatorRun::of(self.text, start);
         }
         let run = &self.run;
         let ends_in_sign = run.signs < run.end && run.end - start > 1;
@@ -148,15 +229,15 @@ impl<'t> Lexer<'t> {
     }
 }
 
-impl Run {
-    fn of(text: &[u8], start: usize) -> Run {
+impl OperatorRun {
+    fn of(text: &[u8], start: usize) -> OperatorRun {
         let run = &text[start..start + length(&text[start..], is_operator)];
         let mut pairs = run.windows(2);
         let comment = pairs.position(|pair| pair == b"--" || pair == b"/*");
         let run = &run[..comment.unwrap_or(run.len())];
         let behind = |is: &dyn Fn(u8) -> bool| run.iter().rposition(|byte| is(*byte));
         let behind = |is: &dyn Fn(u8) -> bool| behind(is).map_or(start, |at| start + at + 1);
-        Run {
+        OperatorRun {
             end: start + run.len(),
             signs: behind(&|byte| !b"+-".contains(&byte)),
             special: behind(&|byte| b"~!@#^&|`?%".contains(&byte)),
@@ -172,9 +253,11 @@ impl Iterator for Lexer<'_> {
         if start >= self.text.len() {
             return None;
         }
-        let found = self
-            .lexeme(start)
-            .map(|(kind, end)| Lexeme { start, end, kind });
+        let found = match self.pieces {
+            Some(left) => Ok(self.piece(start, left)),
+            None => self.lexeme(start),
+        };
+        let found = found.map(|(kind, end)| Lexeme { start, end, kind });
         // Behind what has no end there is nothing.
         self.at = found.map_or(self.text.len(), |lexeme| lexeme.end);
         Some(found)
@@ -284,6 +367,36 @@ pub(crate) fn continued(text: &[u8], from: usize) -> Option<usize> {
             b'-' if text.get(at + 1) == Some(&b'-') => at += line(&text[at..]),
             b'\'' if newline => return Some(at),
             _ => return None,
+        }
+    }
+}
+
+/// Whether a string goes on behind a line's end.
+pub(crate) fn goes_on(string: &[u8]) -> bool {
+    let mut at = 1;
+    while at + 1 < string.len() {
+        match string[at] {
+            b'\'' if string[at + 1] != b'\'' => return true,
+            b'\'' => at += 2,
+            _ => at += 1,
+        }
+    }
+    false
+}
+
+/// What is behind the blanks and comments that a text begins with. A comment without an end is left.
+pub(crate) fn skip_blanks(text: &[u8]) -> &[u8] {
+    let mut at = 0;
+    loop {
+        at += length(&text[at..], is_space);
+        let end = match text.get(at..at + 2) {
+            Some(b"--") => Some(at + line(&text[at..])),
+            Some(b"/*") => comment(text, at),
+            _ => None,
+        };
+        match end {
+            Some(end) => at = end,
+            None => return &text[at..],
         }
     }
 }

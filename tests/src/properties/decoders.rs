@@ -3,7 +3,7 @@
 
 use crossfade::wire::backend;
 use crossfade::wire::frame::{HEADER_BYTES, Header, split_string};
-use crossfade::wire::frontend::{self, BindNames, Execute, MessageLimits, Parse, Target};
+use crossfade::wire::frontend::{self, BindNames, DescribeTarget, Execute, MessageLimits, Parse};
 use crossfade::wire::startup::{self, Startup};
 
 pub fn check(data: &[u8]) {
@@ -51,8 +51,8 @@ fn frontend_messages(data: &[u8]) {
             assert!(bytes + 4 * values.len() <= rest.len());
         }
     }
-    if let Ok(target) = Target::read("Describe", data) {
-        let (Target::Statement(name) | Target::Portal(name)) = target;
+    if let Ok(target) = DescribeTarget::read("Describe", data) {
+        let (DescribeTarget::Statement(name) | DescribeTarget::Portal(name)) = target;
         assert_eq!(name.len() + 2, data.len());
     }
     if let Ok(execute) = Execute::read(data) {

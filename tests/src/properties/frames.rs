@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use crossfade::session::Violation;
-use crossfade::session::lane::{Act, Lane, NONE, Side, Want};
+use crossfade::session::lane::{Act, FrameSide, Lane, NONE, Want};
 use crossfade::wire::frame::Header;
 
 use super::Bytes;
@@ -15,7 +15,7 @@ struct ByType {
     frames: usize,
 }
 
-impl Side for ByType {
+impl FrameSide for ByType {
     fn passing(&self, tag: u8) -> RangeInclusive<u32> {
         if tag.is_multiple_of(8) {
             4..=u32::MAX

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crossfade::generation::{Generations, SessionPin};
-use crossfade::session::lane::{Lane, Side};
+use crossfade::session::lane::{FrameSide, Lane};
 use crossfade::session::{
-    Backend, CacheLimits, Frontend, Session, SessionLimits, Settings, Violation,
+    Backend, CacheLimits, Frontend, Session, SessionLimits, SessionSettings, Violation,
 };
 use crossfade::wire::frame::write_frame;
 use crossfade::wire::frontend::MessageLimits;
@@ -65,7 +65,7 @@ impl Fed {
 
     fn with_limits(rules: RuleSet, limits: SessionLimits) -> Fed {
         let generations = Arc::new(Generations::new(rules));
-        let settings = Settings {
+        let settings = SessionSettings {
             limits,
             search_path: SearchPath::AsDeclared,
             strip_channel_binding: false,
@@ -118,7 +118,7 @@ impl Fed {
 
 fn feed(
     lane: &mut Lane,
-    side: &mut impl Side,
+    side: &mut impl FrameSide,
     input: &[u8],
     sink: &mut Vec<u8>,
 ) -> Result<usize, Violation> {

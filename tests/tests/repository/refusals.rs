@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
-use crossfade::control::coverage::{Outcome, judge};
-use crossfade::control::statements::Seen;
+use crossfade::control::coverage::{CoverageOutcome, judge};
+use crossfade::control::statements::SeenStatement;
 use rewrite_rules::{Phase, Refusal, RuleSet, SearchPath, SourceFile, Verdict};
 
 use crate::documents::repository;
@@ -123,7 +123,7 @@ struct Counted {
 
 /// What coverage says of a statement that was seen in `legacy_only`.
 async fn counted(rules: &RuleSet, statement: &str) -> Vec<Counted> {
-    let seen = Seen {
+    let seen = SeenStatement {
         statement: statement.to_owned(),
         calls: 1,
         last_seen_seconds: None,
@@ -135,7 +135,7 @@ async fn counted(rules: &RuleSet, statement: &str) -> Vec<Counted> {
     };
     let mut counted: Vec<Counted> = Vec::new();
     for judged in &coverage.phases {
-        let Outcome::Refused { message, hint } = &judged.outcome else {
+        let CoverageOutcome::Refused { message, hint } = &judged.outcome else {
             continue;
         };
         let phase = Phase::ALL

@@ -20,7 +20,7 @@ pub(super) enum Opening {
     Session {
         client: Stream,
         packet: Vec<u8>,
-        login: Login,
+        login: LoginPacket,
     },
     Cancel {
         packet: Vec<u8>,
@@ -32,7 +32,7 @@ pub(super) enum Opening {
 }
 
 /// What a session's own packet says that the proxy has to know.
-pub(super) struct Login {
+pub(super) struct LoginPacket {
     /// The role. One that is not UTF-8 is none that a control connection could become.
     pub user: Arc<str>,
     pub database: Vec<u8>,
@@ -41,9 +41,9 @@ pub(super) struct Login {
     pub is_own: bool,
 }
 
-impl Login {
-    fn of(parameters: &Parameters<'_>) -> Login {
-        Login {
+impl LoginPacket {
+    fn of(parameters: &Parameters<'_>) -> LoginPacket {
+        LoginPacket {
             user: String::from_utf8_lossy(parameters.user).into(),
             database: parameters.database().to_owned(),
             search_path: if parameters.sets_search_path {
@@ -96,7 +96,7 @@ pub(super) async fn open(
             Ok(Startup::Gss) => client.write_all(b"N").await?,
             Ok(Startup::Cancel) => return Ok(Opening::Cancel { packet }),
             Ok(Startup::Session(parameters)) => {
-                let login = Login::of(&parameters);
+                let login = LoginPacket::of(&parameters);
                 return Ok(Opening::Session {
                     client,
                     packet,

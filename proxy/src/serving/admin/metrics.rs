@@ -46,7 +46,7 @@ impl Format {
 /// All of them.
 pub(super) fn text(shared: Arc<Shared>, format: Format) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Read(shared)));
+    registry.register_collector(Box::new(MetricsOf(shared)));
     let mut text = String::new();
     let written = match format {
         Format::OpenMetrics => text::encode(&mut text, &registry),
@@ -59,15 +59,15 @@ pub(super) fn text(shared: Arc<Shared>, format: Format) -> String {
     text
 }
 
-struct Read(Arc<Shared>);
+struct MetricsOf(Arc<Shared>);
 
-impl fmt::Debug for Read {
+impl fmt::Debug for MetricsOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Read")
+        f.write_str("MetricsOf")
     }
 }
 
-impl Collector for Read {
+impl Collector for MetricsOf {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
         let mut to = To(encoder);
         let totals = self.0.counters.totals();

@@ -2,7 +2,7 @@
 
 use rewrite_rules::{Meaning, SearchPath};
 
-use crate::session::pin::Reader;
+use crate::session::pin::SessionRules;
 
 /// How the client's bytes spell characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(in crate::session) enum Holds {
 }
 
 impl Path {
-    pub fn new(generation: &impl Reader, unasked: SearchPath) -> Path {
+    pub fn new(generation: &impl SessionRules, unasked: SearchPath) -> Path {
         let asks = generation.path_question().is_some();
         Path {
             means: if asks { SearchPath::Unknown } else { unasked },

@@ -12,8 +12,8 @@ use rewrite_rules::{
 use crate::session::lane::Lane;
 use crate::session::origin::Origins;
 use crate::session::{
-    Backend, CacheLimits, Events, Frontend, Pin, Reader, Report, Session, SessionLimits, Settings,
-    Violation,
+    Backend, CacheLimits, Events, Frontend, Pin, Session, SessionLimits, SessionReport,
+    SessionRules, SessionSettings, Violation,
 };
 use crate::wire::backend;
 use crate::wire::frame::{write_frame, write_string};
@@ -46,7 +46,7 @@ pub struct Rules {
     asks: bool,
 }
 
-impl Reader for Rules {
+impl SessionRules for Rules {
     fn number(&self) -> u64 {
         self.number
     }
@@ -249,7 +249,7 @@ impl Registry {
 }
 
 impl Pin for Registry {
-    type Reader = Rules;
+    type Rules = Rules;
 
     fn newest(&self) -> u64 {
         self.0.borrow().0.number
@@ -334,7 +334,7 @@ impl Rig {
             asks,
         });
         let registry = Registry(Rc::new(RefCell::new((Arc::clone(&first), None))));
-        let settings = Settings {
+        let settings = SessionSettings {
             limits,
             search_path: SearchPath::AsDeclared,
             strip_channel_binding: false,
@@ -409,7 +409,7 @@ impl Rig {
         Ok(self.to_client[before..].to_vec())
     }
 
-    pub fn report(&mut self) -> Report {
+    pub fn report(&mut self) -> SessionReport {
         self.session.take_report().unwrap_or_default()
     }
 

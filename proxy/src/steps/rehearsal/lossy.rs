@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
 use super::{connected, ranges};
-use crate::backfill::state::{self, Direction};
+use crate::backfill::state::{self, CopyDirection};
 use crate::config;
 use crate::control::error::ControlError;
 use crate::control::gate::Gate;
@@ -67,8 +67,8 @@ pub(super) async fn line(
     if lens.lossy_differences(KeyRange::All).is_none() {
         return Ok(None);
     }
-    let rows = state::estimate(client, lens, Direction::UnifiedToLegacy).await?;
-    let mut found = Found::default();
+    let rows = state::estimate(client, lens, CopyDirection::UnifiedToLegacy).await?;
+    let mut found = LossyFound::default();
     let of = if rows <= rows_max {
         found
             .look(client, lens, (KeyRange::All, Vec::new()))
@@ -92,12 +92,12 @@ pub(super) async fn line(
 }
 
 #[derive(Default)]
-struct Found {
+struct LossyFound {
     count: i64,
     shown: Vec<String>,
 }
 
-impl Found {
+impl LossyFound {
     async fn look(
         &mut self,
         client: &Client,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
-use super::{Found, TRIED_MAX};
+use super::{TRIED_MAX, TableFound};
 use crate::control::error::ControlError;
 use crate::verify::ranges::must_be_in_one_order;
 
@@ -66,9 +66,9 @@ pub(super) async fn look(
     lens: &Lens,
     rows: i64,
     rows_max: i64,
-) -> Result<(Looked, Found), ControlError> {
+) -> Result<(Looked, TableFound), ControlError> {
     let mut looked = Looked { rows: 0, ranges: 0 };
-    let mut found = Found::default();
+    let mut found = TableFound::default();
     for bounds in spread(client, lens, rows, rows_max).await? {
         looked.rows += range(client, lens, &bounds, &mut found).await?;
         looked.ranges += 1;
@@ -121,7 +121,7 @@ async fn range(
     client: &Client,
     lens: &Lens,
     bounds: &Bounds,
-    found: &mut Found,
+    found: &mut TableFound,
 ) -> Result<i64, ControlError> {
     let sql = || ControlError::sql("rehearsal of the way back");
     let (range, parameters) = (bounds.range(), bounds.parameters());

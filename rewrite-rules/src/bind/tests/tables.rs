@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use pg_query::protobuf::{ObjectType, ReindexObjectType};
 
-use crate::bind::{Place, Use, table_refs};
-use crate::tree::Tree;
+use crate::bind::{CommandUse, NamedIn, table_refs};
+use crate::text::tree::Tree;
 use crate::{Phase, RuleSet, SearchPath, SourceFile, Verdict};
 
 const RULES: &str = r#"
@@ -122,7 +122,7 @@ fn walked(tree: &Tree, with: &[String]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for raw in tree.list("stmts") {
         for found in table_refs(raw.get("stmt")) {
-            if found.place == Place::Locked {
+            if found.place == NamedIn::Locked {
                 continue;
             }
             let name = match (found.node.name("catalogname"), found.schema()) {
@@ -231,7 +231,7 @@ fn a_managed_table_is_noticed_wherever_it_stands() {
             let written = again.list("stmts").iter().any(|raw| {
                 table_refs(raw.get("stmt")).iter().any(|found| {
                     found.table() == "managed_one"
-                        && matches!(found.place, Place::Target | Place::WithTarget)
+                        && matches!(found.place, NamedIn::Target | NamedIn::WithTarget)
                 })
             });
             // What each use of a command comes to is another test's.
@@ -239,9 +239,11 @@ fn a_managed_table_is_noticed_wherever_it_stands() {
                 table_refs(raw.get("stmt")).iter().any(|found| {
                     found.table() == "managed_one"
                         && match found.place {
-                            Place::Command(used) => used != Use::Changed && used != Use::Stored,
-                            Place::Read | Place::Target | Place::WithTarget => false,
-                            Place::Sampled | Place::Locked => false,
+                            NamedIn::Command(used) => {
+                                used != CommandUse::Changed && used != CommandUse::Stored
+                            }
+                            NamedIn::Read | NamedIn::Target | NamedIn::WithTarget => false,
+                            NamedIn::Sampled | NamedIn::Locked => false,
                         }
                 })
             });

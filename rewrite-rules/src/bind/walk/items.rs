@@ -2,21 +2,21 @@
 
 use std::rc::Rc;
 
-use super::{Walker, WithQuery};
-use crate::bind::bound::{Id, Item, Kind, address};
-use crate::bind::columns::{self, Columns};
-use crate::bind::commands::Use;
+use super::{BindWalker, WithQuery};
+use crate::bind::bound::{Id, Item, ItemKind, address};
+use crate::bind::columns::{self, ItemColumns};
+use crate::bind::commands::CommandUse;
 use crate::bind::level::{Level, Mark};
-use crate::bind::tables::{ELSEWHERE, Name, Place, TableRef};
+use crate::bind::tables::{ELSEWHERE, NamedIn, TableRef, WrittenName};
 use crate::rule_set::Managed;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
-impl<'t> Walker<'t> {
+impl<'t> BindWalker<'t> {
     /// Walks an item of FROM and has the query see it.
     pub(super) fn item(
         &mut self,
         node: &'t Tree,
-        place: Place,
+        place: NamedIn,
         filter: Option<&'t Tree>,
         with_depth: u32,
     ) {
@@ -29,7 +29,7 @@ impl<'t> Walker<'t> {
     fn item_beside(
         &mut self,
         node: &'t Tree,
-        place: Place,
+        place: NamedIn,
         filter: Option<&'t Tree>,
         with_depth: u32,
     ) {
@@ -45,10 +45,10 @@ impl<'t> Walker<'t> {
             "RangeTableSample" => {
                 for (field, child) in node.children() {
                     if field == "relation" {
-                        self.item_beside(child, Place::Sampled, None, with_depth);
+                        self.item_beside(child, NamedIn::Sampled, None, with_depth);
                     } else {
                         self.hide(false);
-                        self.walk(child, Place::Sampled, None, with_depth);
+                        self.walk(child, NamedIn::Sampled, None, with_depth);
                         self.hide(true);
                     }
                 }
@@ -59,7 +59,7 @@ impl<'t> Walker<'t> {
                 let results = self.query(node.get("subquery"), with_depth);
                 self.hide(true);
                 let columns = columns::shared(&results, aliases);
-                let id = self.add(name.unwrap_or_default(), node, Kind::Query, columns);
+                let id = self.add(name.unwrap_or_default(), node, ItemKind::Query, columns);
                 self.show(id);
             }
             // In a function whatever stands before it is seen.
@@ -68,16 +68,16 @@ impl<'t> Walker<'t> {
                 self.fields(node, with_depth);
                 self.hide(true);
                 if self.rules.is_some() {
-                    let columns = Columns::of_function(node).renamed(aliases);
+                    let columns = ItemColumns::of_function(node).renamed(aliases);
                     let name = name.or_else(|| called(node)).unwrap_or_default();
-                    let id = self.add(name, node, Kind::Function, Rc::new(columns));
+                    let id = self.add(name, node, ItemKind::Function, Rc::new(columns));
                     self.show(id);
                 }
             }
         }
     }
 
-    fn join(&mut self, node: &'t Tree, place: Place, filter: Option<&'t Tree>, with_depth: u32) {
+    fn join(&mut self, node: &'t Tree, place: NamedIn, filter: Option<&'t Tree>, with_depth: u32) {
         let start = self.mark();
         self.item_beside(node.get("larg"), place, filter, with_depth);
         let middle = self.mark();
@@ -101,7 +101,7 @@ impl<'t> Walker<'t> {
             let inner = self.columns_since(start);
             let columns = inner.clone().renamed(node.get("alias").list("colnames"));
             let outer = columns.names.clone();
-            let id = self.add(alias, node, Kind::Join, Rc::new(columns));
+            let id = self.add(alias, node, ItemKind::Join, Rc::new(columns));
             let level = self.levels.last();
             let items = level.map_or_else(Vec::new, |level| level.items_since(start));
             // Where it gives names by place, the place must be known.
@@ -115,7 +115,12 @@ impl<'t> Walker<'t> {
         }
         let alias = node.get("join_using_alias");
         if let Some(name) = alias.name("aliasname") {
-            let id = self.add(name, node, Kind::Join, Rc::new(Columns::all(merged)));
+            let id = self.add(
+                name,
+                node,
+                ItemKind::Join,
+                Rc::new(ItemColumns::all(merged)),
+            );
             if let Some(level) = self.levels.last_mut() {
                 level.name(name, id);
             }
@@ -139,31 +144,31 @@ impl<'t> Walker<'t> {
         names
     }
 
-    pub(super) fn columns_since(&self, mark: Mark) -> Columns<'t> {
+    pub(super) fn columns_since(&self, mark: Mark) -> ItemColumns<'t> {
         let level = self.levels.last();
-        level.map_or(Columns::unknown(), |level| level.since(mark))
+        level.map_or(ItemColumns::unknown(), |level| level.since(mark))
     }
 
-    pub(super) fn range_var(&mut self, node: &'t Tree, place: Place, filter: Option<&'t Tree>) {
-        if place == Place::Locked {
+    pub(super) fn range_var(&mut self, node: &'t Tree, place: NamedIn, filter: Option<&'t Tree>) {
+        if place == NamedIn::Locked {
             let locked = self.items_named(node.text("relname")).next();
             self.bound
                 .by_node
                 .extend(locked.map(|id| (address(node), id)));
         }
-        let reads = matches!(place, Place::Read | Place::Sampled);
+        let reads = matches!(place, NamedIn::Read | NamedIn::Sampled);
         if reads && self.with_query(node).is_some() {
             return;
         }
         let place = match place {
-            Place::Command(Use::Made) if node.text("relpersistence") == "t" => {
-                Place::Command(Use::Taken)
+            NamedIn::Command(CommandUse::Made) if node.text("relpersistence") == "t" => {
+                NamedIn::Command(CommandUse::Taken)
             }
             place => place,
         };
         self.bound.tables.push(TableRef {
             node,
-            name: Name::of_range_var(node),
+            name: WrittenName::of_range_var(node),
             place,
             filter,
             write: None,
@@ -187,10 +192,10 @@ impl<'t> Walker<'t> {
         match self.with_query(node) {
             Some(query) => {
                 let columns = query.columns.as_ref().map(Rc::clone);
-                let columns = columns.unwrap_or_else(|| Rc::new(Columns::unknown()));
+                let columns = columns.unwrap_or_else(|| Rc::new(ItemColumns::unknown()));
                 let columns = columns::shared(&columns, alias.list("colnames"));
                 let name = name.unwrap_or_else(|| node.text("relname"));
-                Some(self.add(name, node, Kind::Query, columns))
+                Some(self.add(name, node, ItemKind::Query, columns))
             }
             None => self.table(node),
         }
@@ -201,12 +206,12 @@ impl<'t> Walker<'t> {
         self.rules?;
         let alias = node.get("alias");
         let managed = self.managed(node);
-        let columns = managed.map_or_else(Columns::unknown, Columns::of_managed);
+        let columns = managed.map_or_else(ItemColumns::unknown, ItemColumns::of_managed);
         let columns = columns.renamed(alias.list("colnames"));
         let name = alias
             .name("aliasname")
             .unwrap_or_else(|| node.text("relname"));
-        Some(self.add(name, node, Kind::Table(managed), Rc::new(columns)))
+        Some(self.add(name, node, ItemKind::Table(managed), Rc::new(columns)))
     }
 
     /// The rules' table that a name means, where that is known.
@@ -221,8 +226,8 @@ impl<'t> Walker<'t> {
         &mut self,
         name: &'t str,
         node: &'t Tree,
-        kind: Kind<'t>,
-        columns: Rc<Columns<'t>>,
+        kind: ItemKind<'t>,
+        columns: Rc<ItemColumns<'t>>,
     ) -> Id {
         let id = Id(u32::try_from(self.bound.items.len()).unwrap_or(u32::MAX));
         self.bound.items.push(Item {
@@ -232,11 +237,11 @@ impl<'t> Walker<'t> {
             columns,
         });
         match kind {
-            Kind::Table(_) | Kind::Query | Kind::Function | Kind::Join => {
+            ItemKind::Table(_) | ItemKind::Query | ItemKind::Function | ItemKind::Join => {
                 self.bound.by_node.insert(address(node), id);
             }
             // Their nodes are clauses, which name the table too.
-            Kind::Excluded | Kind::Version => {}
+            ItemKind::Excluded | ItemKind::Version => {}
         }
         id
     }
@@ -254,7 +259,7 @@ impl<'t> Walker<'t> {
                 self.columns_left = left;
                 level.give(id, &columns);
             }
-            None => level.give(id, &Columns::unknown()),
+            None => level.give(id, &ItemColumns::unknown()),
         }
     }
 

@@ -1,17 +1,17 @@
 //! What one name means where it stands.
 
-use super::Walker;
-use crate::bind::bound::{Id, Kind, Referent, address};
+use super::BindWalker;
+use crate::bind::bound::{Id, ItemKind, Referent, address};
 use crate::bind::columns;
-use crate::bind::commands::Use;
-use crate::bind::level::{Found, Level, Of};
-use crate::bind::tables::{ELSEWHERE, Name, Place, TableRef};
-use crate::tree::Tree;
+use crate::bind::commands::CommandUse;
+use crate::bind::level::{BareName, ColumnOf, Level};
+use crate::bind::tables::{ELSEWHERE, NamedIn, TableRef, WrittenName};
+use crate::text::tree::Tree;
 
 /// What every row of a table has and `*` does not give.
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
-impl<'t> Walker<'t> {
+impl<'t> BindWalker<'t> {
     /// A `ColumnRef`.
     pub(super) fn column(&mut self, node: &'t Tree) {
         if self.rules.is_none() {
@@ -57,7 +57,7 @@ impl<'t> Walker<'t> {
     fn in_schema(&self, schema: &str, name: &str) -> Option<Id> {
         let is = |id: &Id| {
             let item = self.bound.item(*id);
-            let Kind::Table(managed) = item.kind else {
+            let ItemKind::Table(managed) = item.kind else {
                 return false;
             };
             let own = item.node.name("schemaname");
@@ -94,16 +94,16 @@ impl<'t> Walker<'t> {
         let mut column = None;
         for level in self.seen_levels() {
             match level.find(name) {
-                Found::Column(found) => {
+                BareName::Column(found) => {
                     match &found.of {
-                        Of::Item(id) => column = Some(Referent::Column(*id, found.name)),
-                        Of::Merged(ids) => merged = Some(ids.clone()),
-                        Of::Hidden => {}
+                        ColumnOf::Item(id) => column = Some(Referent::Column(*id, found.name)),
+                        ColumnOf::Merged(ids) => merged = Some(ids.clone()),
+                        ColumnOf::Hidden => {}
                     }
                     break;
                 }
-                Found::Unknown => open = true,
-                Found::None => {}
+                BareName::Unknown => open = true,
+                BareName::None => {}
             }
             if SYSTEM_COLUMNS.contains(&name)
                 && let Some(found) = self.system(level, name)
@@ -189,7 +189,7 @@ impl<'t> Walker<'t> {
         let name = name.text("sval");
         if field == "group_clause"
             && let Some(level) = self.levels.last()
-            && let Found::Column(_) = level.find(name)
+            && let BareName::Column(_) = level.find(name)
         {
             return false;
         }
@@ -206,15 +206,19 @@ impl<'t> Walker<'t> {
 
     /// A row type goes by its table's name.
     pub(super) fn type_name(&mut self, node: &'t Tree) {
-        self.names(node, node.list("names"), Place::Command(Use::Typed));
+        self.names(
+            node,
+            node.list("names"),
+            NamedIn::Command(CommandUse::Typed),
+        );
     }
 
     /// A list of names, or several of them.
-    pub(super) fn objects(&mut self, node: &'t Tree, (used, behind): (Use, usize)) {
+    pub(super) fn objects(&mut self, node: &'t Tree, (used, behind): (CommandUse, usize)) {
         let items = node.in_list();
         if items.iter().all(|item| item.is("String")) {
             let parts = &items[..items.len().saturating_sub(behind)];
-            self.names(node, parts, Place::Command(used));
+            self.names(node, parts, NamedIn::Command(used));
         } else {
             for item in items {
                 self.objects(item, (used, behind));
@@ -222,13 +226,13 @@ impl<'t> Walker<'t> {
         }
     }
 
-    pub(super) fn names(&mut self, node: &'t Tree, parts: &'t [Tree], place: Place) {
-        if let Some(name) = Name::of_parts(parts).filter(|_| self.keeps) {
+    pub(super) fn names(&mut self, node: &'t Tree, parts: &'t [Tree], place: NamedIn) {
+        if let Some(name) = WrittenName::of_parts(parts).filter(|_| self.keeps) {
             self.named(node, name, place);
         }
     }
 
-    pub(super) fn named(&mut self, node: &'t Tree, name: Name<'t>, place: Place) {
+    pub(super) fn named(&mut self, node: &'t Tree, name: WrittenName<'t>, place: NamedIn) {
         self.bound.tables.push(TableRef {
             node,
             name,
@@ -245,9 +249,9 @@ impl<'t> Walker<'t> {
     }
 }
 
-fn has_system_columns(kind: Kind<'_>) -> bool {
+fn has_system_columns(kind: ItemKind<'_>) -> bool {
     match kind {
-        Kind::Table(_) | Kind::Excluded | Kind::Version => true,
-        Kind::Query | Kind::Function | Kind::Join => false,
+        ItemKind::Table(_) | ItemKind::Excluded | ItemKind::Version => true,
+        ItemKind::Query | ItemKind::Function | ItemKind::Join => false,
     }
 }

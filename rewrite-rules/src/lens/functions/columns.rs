@@ -8,7 +8,7 @@ use crate::lens::{Callers, Function, Lens, WhenHidden, Work, list, quote_ident, 
 /// From legacy to unified: `put`, `remove` and `rekey`.
 #[derive(Template)]
 #[template(path = "columns/put.sql", escape = "none")]
-struct Put<'a> {
+struct PutByColumns<'a> {
     name: String,
     lens: &'a Lens,
 }
@@ -22,7 +22,7 @@ struct Remove<'a> {
 
 #[derive(Template)]
 #[template(path = "columns/rekey.sql", escape = "none")]
-struct Rekey<'a> {
+struct RekeyByColumns<'a> {
     name: String,
     lens: &'a Lens,
 }
@@ -84,9 +84,9 @@ impl Lens {
     fn by_columns(&self, work: Work) -> Function {
         let (name, lens) = (self.function_name(work), self);
         let ddl = match work {
-            Work::Put => Put { name, lens }.to_string(),
+            Work::Put => PutByColumns { name, lens }.to_string(),
             Work::Remove => Remove { name, lens }.to_string(),
-            Work::Rekey => Rekey { name, lens }.to_string(),
+            Work::Rekey => RekeyByColumns { name, lens }.to_string(),
             Work::PutLegacy => PutLegacy { name, lens }.to_string(),
             Work::RekeyLegacy => RekeyLegacy { name, lens }.to_string(),
             Work::RemoveLegacy => RemoveLegacy { name, lens }.to_string(),

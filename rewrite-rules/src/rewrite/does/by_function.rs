@@ -38,8 +38,9 @@ mod merge;
 mod types;
 mod upsert;
 
-use std::ops::{Deref, Range};
+use std::ops::Range;
 
+use super::by::By;
 use crate::bind::{Referent, column_refs};
 use crate::legend::query;
 use crate::lens::{Call, Lens, list, quote_ident, quote_literal};
@@ -50,31 +51,25 @@ use crate::rewrite::says::Says;
 use crate::rewrite::says::assignments::Set;
 use crate::rewrite::says::items::Items;
 use crate::rewrite::says::set_query::{SetQuery, Value};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 use arbiter::Arbiter;
 
 /// Whether nobody has written a row while the statement waited for it.
 const UNCHANGED: &str = "cf_f.cf_o *= cf_f.cf_l";
 
+enum ByLensFunctions {}
+
 /// A write that the lens's functions do.
-struct ByFunction<'s, 'w, 'a>(&'s Says<'w, 'a>);
-
-impl<'w, 'a> Deref for ByFunction<'_, 'w, 'a> {
-    type Target = Says<'w, 'a>;
-
-    fn deref(&self) -> &Says<'w, 'a> {
-        self.0
-    }
-}
+type ByFunction<'s, 'w, 'a> = By<'s, 'w, 'a, ByLensFunctions>;
 
 pub(super) fn compose<'a>(
     says: &Says<'_, 'a>,
     source: &mut Source<'a>,
     composer: Composer,
 ) -> Result<Composed, Refusal> {
-    let write = ByFunction(says);
+    let write = ByFunction::of(says);
     match says.scope.statement.kind() {
         "MergeStmt" => write.merge(composer, source),
         "InsertStmt" => write.insert(composer, source),
@@ -84,7 +79,7 @@ pub(super) fn compose<'a>(
 }
 
 /// How a statement deals with rows that another transaction changes while it waits for them.
-enum Look<'a> {
+enum LooksAgain<'a> {
     /// It goes by the key, and sets what depends on no row: whatever the row has become, it is meant.
     ByKey,
     /// Its expressions are those of the rows as they are under their locks; what it joins is at hand.
@@ -93,13 +88,13 @@ enum Look<'a> {
     Once,
 }
 
-impl Look<'_> {
+impl LooksAgain<'_> {
     /// Whether the rows are locked, and whether they must be as they were found.
     fn arguments(&self) -> &'static str {
         match self {
-            Look::ByKey => "false, false",
-            Look::Again(_) => "true, false",
-            Look::Once => "false, true",
+            LooksAgain::ByKey => "false, false",
+            LooksAgain::Again(_) => "true, false",
+            LooksAgain::Once => "false, true",
         }
     }
 }
@@ -199,7 +194,7 @@ impl<'a> ByFunction<'_, '_, 'a> {
         &self,
         composer: &mut Composer,
         source: &Source<'_>,
-        look: &Look<'_>,
+        look: &LooksAgain<'_>,
         (queries, new): (&[SetQuery<'_>], Option<Output>),
     ) {
         let alias = &self.write.alias;
@@ -210,14 +205,16 @@ impl<'a> ByFunction<'_, '_, 'a> {
             old.own(&format!("DISTINCT ON ({}) ", self.keys().join(", ")));
         }
         match look {
-            Look::Again(_) => old.own("cf_f.cf_l AS cf_o"),
-            Look::ByKey | Look::Once => old.own(&format!("{} AS cf_o", self.lens.image_row(alias))),
+            LooksAgain::Again(_) => old.own("cf_f.cf_l AS cf_o"),
+            LooksAgain::ByKey | LooksAgain::Once => {
+                old.own(&format!("{} AS cf_o", self.lens.image_row(alias)))
+            }
         };
         if let Some(new) = new {
             old.own(", ").append(new);
         }
         match look {
-            Look::Again(items) => {
+            LooksAgain::Again(items) => {
                 self.found_rows(composer, source, items);
                 for name in &self.carried.names {
                     old.own(&format!(", cf_f.{name}"));
@@ -229,7 +226,7 @@ impl<'a> ByFunction<'_, '_, 'a> {
                     items.from("cf_f")
                 ));
             }
-            Look::ByKey | Look::Once => {
+            LooksAgain::ByKey | LooksAgain::Once => {
                 old.append(self.carried.values.clone())
                     .append(self.rows(source));
             }
@@ -238,11 +235,11 @@ impl<'a> ByFunction<'_, '_, 'a> {
             query.item(number, &mut old, source);
         }
         match look {
-            Look::Again(_) => {
+            LooksAgain::Again(_) => {
                 let condition = self.write.clauses.condition();
                 old.append(again(source, condition));
             }
-            Look::ByKey | Look::Once => _ = old.append(self.write.filter(source, None)),
+            LooksAgain::ByKey | LooksAgain::Once => _ = old.append(self.write.filter(source, None)),
         }
         composer.once(query::OLD, old);
     }
@@ -278,10 +275,10 @@ impl<'a> ByFunction<'_, '_, 'a> {
     }
 
     /// How the statement comes to rows that others may change while it waits for them.
-    fn look(&self, source: &mut Source<'a>) -> Look<'a> {
+    fn look(&self, source: &mut Source<'a>) -> LooksAgain<'a> {
         let values = self.scope.statement.list("target_list");
         if self.goes_by_key() && !values.iter().any(|set| depends_on_a_row(set.get("val"))) {
-            return Look::ByKey;
+            return LooksAgain::ByKey;
         }
         let mut items = Items::of(&self.scope);
         items.give_rows(&self.scope, source);
@@ -301,12 +298,12 @@ impl<'a> ByFunction<'_, '_, 'a> {
             more.is_some_and(|id| items.at(id).is_some())
         };
         if !items.have_rows() || columns.any(names_more) {
-            return Look::Once;
+            return LooksAgain::Once;
         }
         for clause in clauses {
             items.unqualify(&self.scope, clause, source);
         }
-        Look::Again(items)
+        LooksAgain::Again(items)
     }
 
     /// The images of a column of `cf_old` in the order of their keys, in which all lock.

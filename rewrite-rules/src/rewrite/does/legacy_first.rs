@@ -38,8 +38,8 @@ use crate::rewrite::says::upsert;
 use crate::rewrite::says::write::Write;
 use crate::rewrite::{ManagedRef, Scope};
 use crate::rule_set::OnUnifiedError;
-use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal};
+use crate::text::splice::{Output, Source};
 
 pub(super) fn compose<'a>(
     scope: &Scope<'a>,
@@ -61,7 +61,7 @@ pub(super) fn compose<'a>(
     if rekeys && !lens.moves_keys() {
         return Err(refuse::key_change(&table));
     }
-    let shape = Shape {
+    let shape = LegacyFirst {
         own: Own::of(scope, target, write, source)?,
         lens,
         record: target.managed.migration.on_unified_error() == OnUnifiedError::Record,
@@ -72,13 +72,13 @@ pub(super) fn compose<'a>(
     Ok(shape.follow(composer, source))
 }
 
-struct Shape<'w, 'a> {
+struct LegacyFirst<'w, 'a> {
     own: Own<'w, 'a>,
     lens: &'w Lens,
     record: bool,
 }
 
-impl Shape<'_, '_> {
+impl LegacyFirst<'_, '_> {
     /// The client's statement, returning its row images, and what unified takes of them.
     fn follow(&self, mut composer: Composer, source: &Source<'_>) -> Composed {
         let (own, write) = (&self.own, self.own.write);

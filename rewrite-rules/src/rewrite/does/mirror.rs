@@ -28,10 +28,10 @@ mod steps;
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::says::write::Write;
 use crate::rewrite::{ManagedRef, Scope};
-use crate::splice::Source;
 use crate::statement::Refusal;
+use crate::text::splice::Source;
 use brought::brought;
-use columns::Columns;
+use columns::TiesByColumns;
 use steps::Steps;
 
 /// `None` when the write needs nothing in legacy.
@@ -44,7 +44,7 @@ pub(super) fn compose<'a>(
 ) -> Result<Option<Composed>, Refusal> {
     match target.managed.lens.steps() {
         None => {
-            let ties = Columns::of(target);
+            let ties = TiesByColumns::of(target);
             let Some((brought, own)) = brought(&ties, scope, target, write, source)? else {
                 return Ok(None);
             };

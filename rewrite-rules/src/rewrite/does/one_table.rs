@@ -21,8 +21,7 @@ mod conflict;
 mod insert;
 mod merge;
 
-use std::ops::Deref;
-
+use super::by::By;
 use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, all_of, list, quote_ident};
 use crate::refuse;
@@ -34,26 +33,20 @@ use crate::rewrite::says::place::Target;
 use crate::rewrite::says::set_query::Value;
 use crate::rewrite::says::upsert;
 use crate::rewrite::{invert, read};
-use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal};
+use crate::text::splice::{Output, Source};
+
+enum InOneTable {}
 
 /// A write that goes to the one unified table.
-struct OneTable<'s, 'w, 'a>(&'s Says<'w, 'a>);
-
-impl<'w, 'a> Deref for OneTable<'_, 'w, 'a> {
-    type Target = Says<'w, 'a>;
-
-    fn deref(&self) -> &Says<'w, 'a> {
-        self.0
-    }
-}
+type OneTable<'s, 'w, 'a> = By<'s, 'w, 'a, InOneTable>;
 
 pub(super) fn compose<'a>(
     says: &Says<'_, 'a>,
     source: &mut Source<'a>,
     composer: Composer,
 ) -> Result<Composed, Refusal> {
-    let write = OneTable(says);
+    let write = OneTable::of(says);
     match says.scope.statement.kind() {
         "MergeStmt" => write.merge(composer, source),
         "InsertStmt" => {

@@ -3,27 +3,27 @@
 
 use pg_query::protobuf::{AlterTableType, ConstrType};
 
-use crate::bind::Use;
+use crate::bind::CommandUse;
 use crate::lens::Lens;
 use crate::rule_set::{Managed, Side};
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// What a command does with a managed table that it names, seeing what is there: PostgreSQL says that
 /// it has nothing to do, as for a table of the name.
-pub(super) fn used(statement: &Tree, used: Use, managed: Managed<'_>) -> Use {
+pub(super) fn used(statement: &Tree, used: CommandUse, managed: Managed<'_>) -> CommandUse {
     let is_idle = match (statement.kind(), used) {
-        ("IndexStmt", Use::Limited | Use::Maintained) => {
+        ("IndexStmt", CommandUse::Limited | CommandUse::Maintained) => {
             let name = statement.text("idxname");
             statement.flag("if_not_exists") && has_index(managed.lens, managed.side, name)
         }
-        ("AlterTableStmt", Use::Changed) => {
+        ("AlterTableStmt", CommandUse::Changed) => {
             let commands = statement.list("cmds");
             let idle = |command: &Tree| adds_a_column_that_is_there(command, managed);
             !commands.is_empty() && commands.iter().all(idle)
         }
         _ => false,
     };
-    if is_idle { Use::Made } else { used }
+    if is_idle { CommandUse::Made } else { used }
 }
 
 /// Whether the command makes a table unless there is one of the name.

@@ -15,8 +15,8 @@ use std::collections::{HashMap, HashSet};
 use super::{ManagedRef, Scope};
 use crate::bind::{Id, Referent, column_refs};
 use crate::lens::quote_ident;
-use crate::splice::Source;
-use crate::tree::Tree;
+use crate::text::splice::Source;
+use crate::text::tree::Tree;
 
 /// Types of which PostgreSQL groups no values. Of a column that has one the query fails as before.
 const NOT_GROUPED: [&str; 9] = [
@@ -41,7 +41,7 @@ pub(super) fn spell_out(scope: &Scope<'_>, read: &[&ManagedRef<'_>], source: &mu
         .iter()
         .map(|found| (std::ptr::from_ref(found.table.node), *found))
         .collect();
-    let named = Named::of(scope);
+    let named = NamedByQuery::of(scope);
     for select in grouping {
         let groups = select.list("group_clause");
         if groups.iter().any(|group| group.is("GroupingSet")) {
@@ -73,7 +73,7 @@ fn joined<'r, 'a>(
 fn add(
     scope: &Scope<'_>,
     found: &ManagedRef<'_>,
-    (groups, named): (&[Tree], &Named<'_>),
+    (groups, named): (&[Tree], &NamedByQuery<'_>),
     source: &mut Source<'_>,
 ) {
     let lens = found.managed.lens;
@@ -129,7 +129,7 @@ fn add(
 /// The columns that a statement names. Collected once for the statement: a column too many costs a little and
 /// changes no group.
 #[derive(Default)]
-struct Named<'t> {
+struct NamedByQuery<'t> {
     columns: HashSet<(Id, &'t str)>,
     /// `*`, of whichever query.
     all: bool,
@@ -139,9 +139,9 @@ struct Named<'t> {
     rows: HashSet<Id>,
 }
 
-impl<'t> Named<'t> {
-    fn of(scope: &Scope<'t>) -> Named<'t> {
-        let mut named = Named::default();
+impl<'t> NamedByQuery<'t> {
+    fn of(scope: &Scope<'t>) -> NamedByQuery<'t> {
+        let mut named = NamedByQuery::default();
         let mut results = HashSet::new();
         scope.statement.each(&mut |node| {
             if node.is("ResTarget") {

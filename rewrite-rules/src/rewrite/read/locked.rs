@@ -19,9 +19,9 @@ use crate::bind::functions::{self, in_catalog};
 use crate::lens::{Call, Lens, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 use pg_query::protobuf::{AExprKind, BoolExprType, LockClauseStrength, LockWaitPolicy};
 
 /// A locking SELECT from one table, whose rows a function can lock.

@@ -21,9 +21,9 @@ use crate::phase::Phase;
 use crate::refuse;
 use crate::rewrite::{ManagedRef, Scope, tenants};
 use crate::rule_set::Side;
-use crate::splice::{Output, Source};
 use crate::statement::{Foreign, Refusal, ShadowPair};
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 
 /// `None` where a comparison would prove nothing.
 pub(super) fn pair<'a>(

@@ -18,11 +18,11 @@ use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens};
 use crate::refuse;
 use crate::rewrite::compose::Composer;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::text::clauses::Merge;
-use crate::text::clauses::merge::{Action, Arm, When};
-use crate::tokens::Tokens;
+use crate::text::clauses::merge::{Arm, MergeAction, When};
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
 
 /// What an UPDATE action sets.
 pub(in crate::rewrite) struct Update<'s, 'a> {
@@ -185,7 +185,7 @@ impl<'a> Says<'_, 'a> {
     ) -> Result<Vec<Update<'_, 'a>>, Refusal> {
         let mut updates = Vec::new();
         for (clause, found) in merge.arms.iter().enumerate() {
-            let Action::Update(assignments) = &found.action else {
+            let MergeAction::Update(assignments) = &found.action else {
                 continue;
             };
             let targets = found.tree.list("target_list");

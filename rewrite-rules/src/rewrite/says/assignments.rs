@@ -7,8 +7,8 @@ use crate::refuse;
 use crate::rewrite::expression::{first_of_value, is_default};
 use crate::statement::Refusal;
 use crate::text::clauses::Assignment;
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 /// A column, and what it is set to.
 pub(in crate::rewrite) type Set<'s, 'a> = (&'s LegacyColumn, Value<'a>);

@@ -15,8 +15,8 @@ use crate::lens::{Generated, LegacyColumn};
 use crate::refuse;
 use crate::rewrite::expression::is_default;
 use crate::statement::{GENERATED_ALWAYS, Refusal};
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 /// What an INSERT says of values for columns that fill themselves.
 #[derive(Clone, Copy, PartialEq, Eq)]

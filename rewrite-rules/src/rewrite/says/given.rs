@@ -20,10 +20,10 @@ use crate::rewrite::compose::Composer;
 use crate::rewrite::expression::{
     assigned, default_value, first_of_value, form, is_bare, is_default, typing,
 };
-use crate::splice::{MappedAs, Output, Source};
 use crate::statement::Refusal;
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::splice::{MappedAs, Output, Source};
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 /// What a value is given for.
 struct Given<'s, 'a> {

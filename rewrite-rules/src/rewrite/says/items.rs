@@ -29,8 +29,8 @@ use crate::bind::{Bound, Id, Referent, column_refs};
 use crate::lens::quote_ident;
 use crate::rewrite::Scope;
 use crate::rewrite::unqualify::unqualify;
-use crate::splice::{Output, Source};
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 
 /// An item of FROM by the name that the statement knows it by.
 pub(in crate::rewrite) struct Item<'t> {

@@ -25,9 +25,9 @@ use crate::refuse;
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::{ManagedRef, Scope, whole_row};
 use crate::rule_set::Side;
-use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal};
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 
 /// The first version of PostgreSQL whose MERGE returns what it wrote.
 pub(in crate::rewrite) const SERVER_MIN: u32 = 17;

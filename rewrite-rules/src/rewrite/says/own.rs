@@ -20,9 +20,9 @@ use crate::legend::query;
 use crate::lens::{TableName, all_of, list};
 use crate::rewrite::compose::{Composed, Composer, guard};
 use crate::rewrite::{ManagedRef, Scope};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::text::clauses::merge::When;
+use crate::text::splice::{Output, Source};
 
 /// What a statement tells of its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,18 +15,18 @@ use super::Says;
 use crate::lens::{LegacyColumn, quote_ident};
 use crate::refuse;
 use crate::rewrite::expression::is_bare;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tokens::{Constant, Tokens};
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::{ConstantKind, Tokens};
+use crate::text::tree::Tree;
 
 /// Where in its column a value goes; without a step it is the column.
 #[derive(Default)]
 pub(in crate::rewrite) struct Place<'a> {
-    steps: Vec<Step<'a>>,
+    steps: Vec<PlaceStep<'a>>,
 }
 
-enum Step<'a> {
+enum PlaceStep<'a> {
     Field(Tokens<'a>),
     /// One subscript, or both ends of a slice, which may be left out.
     Subscripts(Vec<Option<Tokens<'a>>>),
@@ -60,11 +60,11 @@ impl<'a> Place<'a> {
                 let (inner, close) = tokens.bracketed(at)?;
                 let ends = inner.split_at(":");
                 let ends = ends.map(|end| Some(end).filter(|end| !end.tokens.is_empty()));
-                place.steps.push(Step::Subscripts(ends.collect()));
+                place.steps.push(PlaceStep::Subscripts(ends.collect()));
                 at = close + 1;
             } else if tokens.is_symbol(token, ".") {
                 let field = (at + 1 < tokens.tokens.len()).then(|| tokens.slice(at + 1..at + 2))?;
-                place.steps.push(Step::Field(field));
+                place.steps.push(PlaceStep::Field(field));
                 at += 2;
             } else {
                 return None;
@@ -85,8 +85,8 @@ impl<'a> Place<'a> {
     /// The subscripts that are more than a constant, numbered.
     pub fn computed(&self) -> impl Iterator<Item = (usize, Tokens<'a>)> {
         let all = self.steps.iter().flat_map(|step| match step {
-            Step::Field(_) => [].as_slice(),
-            Step::Subscripts(subscripts) => subscripts.as_slice(),
+            PlaceStep::Field(_) => [].as_slice(),
+            PlaceStep::Subscripts(subscripts) => subscripts.as_slice(),
         });
         let all = all.copied().flatten();
         all.filter(|subscript| !is_constant(subscript))
@@ -106,8 +106,8 @@ impl<'a> Place<'a> {
         let mut numbers = 1..;
         for step in &self.steps {
             match step {
-                Step::Field(name) => _ = text.own(".").client(source, name.extent()),
-                Step::Subscripts(subscripts) => {
+                PlaceStep::Field(name) => _ = text.own(".").client(source, name.extent()),
+                PlaceStep::Subscripts(subscripts) => {
                     for (at, subscript) in subscripts.iter().enumerate() {
                         text.own(if at == 0 { "[" } else { ":" });
                         match subscript {
@@ -137,9 +137,9 @@ impl<'a> Place<'a> {
         let mut sql = format!("(NULL::{})", column.sql_type);
         for step in &self.steps {
             sql += &match step {
-                Step::Field(name) => format!(".{}", &name.text[name.extent()]),
-                Step::Subscripts(subscripts) if subscripts.len() > 1 => "[1:1]".to_owned(),
-                Step::Subscripts(_) => "[1]".to_owned(),
+                PlaceStep::Field(name) => format!(".{}", &name.text[name.extent()]),
+                PlaceStep::Subscripts(subscripts) if subscripts.len() > 1 => "[1:1]".to_owned(),
+                PlaceStep::Subscripts(_) => "[1]".to_owned(),
             };
         }
         sql
@@ -154,8 +154,8 @@ impl<'a> Place<'a> {
 
 fn is_constant(subscript: &Tokens<'_>) -> bool {
     let is_number = |token| match subscript.constant(token) {
-        Some(Constant::Int4 | Constant::Int8) => true,
-        Some(Constant::String | Constant::Numeric) => false,
+        Some(ConstantKind::Int4 | ConstantKind::Int8) => true,
+        Some(ConstantKind::String | ConstantKind::Numeric) => false,
         None => subscript
             .str(token)
             .bytes()

@@ -20,9 +20,9 @@ use crate::refuse;
 use crate::rewrite::whole_row::{self, Returned};
 use crate::rewrite::{ManagedRef, Scope};
 use crate::rule_set::Side;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 
 /// The relation of columns that the client names without a table.
 const BARE: &str = "cf_x";
@@ -34,7 +34,7 @@ pub(in crate::rewrite) struct Carried {
     pub values: Output,
     /// The names of those results.
     pub names: Vec<String>,
-    relations: Vec<Relation>,
+    relations: Vec<ReturningAlias>,
     /// There are queries in the list, whose bare names must meet those of the relations alone.
     nested: bool,
     /// The joined tables in FROM, where they are more than their rows.
@@ -42,7 +42,7 @@ pub(in crate::rewrite) struct Carried {
 }
 
 #[derive(Clone, Debug)]
-struct Relation {
+struct ReturningAlias {
     name: String,
     /// The name behind AS.
     named: String,
@@ -291,10 +291,10 @@ impl Carried {
         result
     }
 
-    fn relation(&mut self, name: &str) -> &mut Relation {
+    fn relation(&mut self, name: &str) -> &mut ReturningAlias {
         let at = self.relations.iter().position(|known| known.name == name);
         let at = at.unwrap_or_else(|| {
-            self.relations.push(Relation {
+            self.relations.push(ReturningAlias {
                 name: name.to_owned(),
                 named: quote_ident(name),
                 whole: None,

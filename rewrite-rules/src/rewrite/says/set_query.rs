@@ -18,10 +18,10 @@
 use super::place::Target;
 use crate::lens::list;
 use crate::rewrite::expression::{first_of_value, own_put};
-use crate::splice::MappedAs;
-use crate::splice::{Output, Source};
 use crate::text::clauses::{Assignment, begins_query};
-use crate::tokens::Tokens;
+use crate::text::splice::MappedAs;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
 
 /// What a column is set to.
 #[derive(Clone, Copy)]

@@ -7,12 +7,12 @@
 //! The row image that such a write returns has the new key, and nothing tells what the old one was: the
 //! other side would keep a row under it. `SET id = excluded.id` behind `ON CONFLICT (id)` changes nothing.
 
-use crate::bind::{Kind, Referent};
+use crate::bind::{ItemKind, Referent};
 use crate::refuse;
 use crate::rewrite::{ManagedRef, Scope};
 use crate::rule_set::Side;
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// What PostgreSQL calls the row that was to be inserted.
 pub(in crate::rewrite) const EXCLUDED: &str = "excluded";
@@ -76,7 +76,7 @@ fn is_excluded(scope: &Scope<'_>, value: &Tree, column: &str) -> bool {
     let Referent::Column(id, name) = scope.bound.referent(value) else {
         return false;
     };
-    name == column && matches!(scope.bound.item(id).kind, Kind::Excluded)
+    name == column && matches!(scope.bound.item(id).kind, ItemKind::Excluded)
 }
 
 /// Without a target nothing but DO NOTHING can be meant.

@@ -2,17 +2,17 @@
 //! called, and what its RETURNING may say.
 
 use super::returning::{self, Carried};
-use crate::bind::{Id, Kind, column_refs};
+use crate::bind::{Id, ItemKind, column_refs};
 use crate::lens::{TableName, quote_ident};
 use crate::refuse;
 use crate::rewrite::unqualify::unqualify;
 use crate::rewrite::whole_row::{self, Returned};
 use crate::rewrite::{ManagedRef, Scope, read};
-use crate::splice::{Output, Source};
 use crate::statement::{Refusal, TagVerb};
 use crate::text::clauses::Clauses;
-use crate::text::clauses::merge::Action;
-use crate::tree::Tree;
+use crate::text::clauses::merge::MergeAction;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 
 /// What a write does to the rows of its target, whatever statement it is.
 #[derive(Default)]
@@ -39,10 +39,12 @@ impl<'a> Acts<'a> {
             "MergeStmt" => {
                 for arm in &clauses.merge.arms {
                     match arm.action {
-                        Action::Insert(_) => acts.inserts = true,
-                        Action::Delete => acts.deletes = true,
-                        Action::Update(_) => acts.updates.push(sets(arm.tree.list("target_list"))),
-                        Action::Nothing => {}
+                        MergeAction::Insert(_) => acts.inserts = true,
+                        MergeAction::Delete => acts.deletes = true,
+                        MergeAction::Update(_) => {
+                            acts.updates.push(sets(arm.tree.list("target_list")))
+                        }
+                        MergeAction::Nothing => {}
                     }
                 }
             }
@@ -205,7 +207,7 @@ impl<'a> Write<'a> {
         let is_version = |column: &&Tree| {
             let owner = scope.bound.owner(column);
             let kind = owner.map(|id| scope.bound.item(id).kind);
-            matches!(kind, Some(Kind::Version))
+            matches!(kind, Some(ItemKind::Version))
         };
         if column_refs(clause, true).iter().any(is_version) {
             return refuse("OLD and NEW in RETURNING", "Return the new values only.");

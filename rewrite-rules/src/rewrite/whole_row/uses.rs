@@ -6,7 +6,7 @@ use super::Scope;
 use crate::bind::functions::in_catalog;
 use crate::bind::{Bound, Id, Referent};
 use crate::lens::Lens;
-use crate::tree::Tree;
+use crate::text::tree::Tree;
 
 /// A table whose rows come from a query of ours.
 pub(super) struct Shown<'a> {
@@ -29,7 +29,7 @@ pub(super) enum Certainty {
 
 /// What a whole row is used for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place<'a> {
+pub(super) enum UsedAs<'a> {
     /// It is a result column, or gives one its name; `unnamed` is that column, if it needs a name.
     Result { unnamed: Option<&'a Tree> },
     /// What it is part of has its type, or one made of it.
@@ -43,12 +43,12 @@ pub(super) enum Place<'a> {
 }
 
 /// One use of a whole row.
-pub(super) struct Use<'a> {
+pub(super) struct RowUse<'a> {
     /// The `ColumnRef`.
     pub column: &'a Tree,
     /// Whose row it is: an index.
     pub item: usize,
-    pub place: Place<'a>,
+    pub place: UsedAs<'a>,
     pub certainty: Certainty,
 }
 
@@ -97,35 +97,35 @@ const NULLIF: i64 = pg_query::protobuf::AExprKind::AexprNullif as i64;
 /// Types into which all rows are cast alike.
 const ANY_ROW_TYPE: [&str; 5] = ["text", "varchar", "bpchar", "json", "jsonb"];
 
-pub(super) fn of_statement<'a>(scope: &Scope<'a>, shown: &[Shown<'a>]) -> Vec<Use<'a>> {
+pub(super) fn of_statement<'a>(scope: &Scope<'a>, shown: &[Shown<'a>]) -> Vec<RowUse<'a>> {
     if shown.is_empty() {
         return Vec::new();
     }
-    let mut walker = Walker::over(scope.bound, shown);
-    walker.node(scope.statement, Place::Value);
+    let mut walker = UsesWalker::over(scope.bound, shown);
+    walker.node(scope.statement, UsedAs::Value);
     walker.uses
 }
 
 /// The uses in RETURNING of a write, whose target is the first of the tables.
-pub(super) fn of_returning<'a>(scope: &Scope<'a>, shown: &[Shown<'a>]) -> Vec<Use<'a>> {
-    let mut walker = Walker::over(scope.bound, shown);
+pub(super) fn of_returning<'a>(scope: &Scope<'a>, shown: &[Shown<'a>]) -> Vec<RowUse<'a>> {
+    let mut walker = UsesWalker::over(scope.bound, shown);
     walker.results(scope.statement.get("returning_clause").list("exprs"));
     walker.uses
 }
 
-struct Walker<'a> {
+struct UsesWalker<'a> {
     bound: &'a Bound<'a>,
     items: HashMap<Id, usize>,
     /// Those whose rows are not looked at here.
     images: Vec<Id>,
-    uses: Vec<Use<'a>>,
+    uses: Vec<RowUse<'a>>,
 }
 
-impl<'a> Walker<'a> {
+impl<'a> UsesWalker<'a> {
     fn over(bound: &'a Bound<'a>, shown: &[Shown<'a>]) -> Self {
         let items = shown.iter().enumerate();
         let items = items.filter_map(|(at, shown)| Some((shown.item?, at)));
-        Walker {
+        UsesWalker {
             bound,
             items: items.collect(),
             images: Vec::new(),
@@ -133,21 +133,21 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn nodes(&mut self, nodes: &'a [Tree], place: Place<'a>) {
+    fn nodes(&mut self, nodes: &'a [Tree], place: UsedAs<'a>) {
         for node in nodes {
             self.node(node, place);
         }
     }
 
-    fn node(&mut self, node: &'a Tree, place: Place<'a>) {
+    fn node(&mut self, node: &'a Tree, place: UsedAs<'a>) {
         match node.kind() {
             "ColumnRef" => self.column(node, place),
             "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => {
                 self.query(node);
             }
             "SubLink" => {
-                self.node(node.get("testexpr"), Place::Plain);
-                self.node(node.get("subselect"), Place::Value);
+                self.node(node.get("testexpr"), UsedAs::Plain);
+                self.node(node.get("subselect"), UsedAs::Value);
             }
             "FuncCall" => self.call(node, place),
             "AIndirection" => {
@@ -155,22 +155,22 @@ impl<'a> Walker<'a> {
                 let field = field.is_some_and(|f| f.is("String") || f.is("AStar"));
                 let argument = node.get("arg");
                 let place = if field && argument.is("ColumnRef") {
-                    Place::Field
+                    UsedAs::Field
                 } else {
-                    Place::Value
+                    UsedAs::Value
                 };
                 self.node(argument, place);
-                self.nodes(node.list("indirection"), Place::Value);
+                self.nodes(node.list("indirection"), UsedAs::Value);
             }
-            "NullTest" => self.node(node.get("arg"), Place::Plain),
+            "NullTest" => self.node(node.get("arg"), UsedAs::Plain),
             "AExpr" => {
                 let name = in_catalog(node.list("name")).unwrap_or_default();
                 let place = if node.int("kind") == NULLIF {
                     typed(place)
                 } else if COMPARISONS.contains(&name) {
-                    Place::Plain
+                    UsedAs::Plain
                 } else {
-                    Place::Value
+                    UsedAs::Value
                 };
                 self.node(node.get("lexpr"), place);
                 self.node(node.get("rexpr"), place);
@@ -179,7 +179,7 @@ impl<'a> Walker<'a> {
                 let any = is_any_row_type(node.get("type_name"));
                 self.node(
                     node.get("arg"),
-                    if any { Place::Plain } else { Place::Value },
+                    if any { UsedAs::Plain } else { UsedAs::Value },
                 );
             }
             "CoalesceExpr" | "MinMaxExpr" | "AArrayExpr" => {
@@ -191,9 +191,9 @@ impl<'a> Walker<'a> {
                 self.nodes(node.list(field), typed(place));
             }
             "CaseExpr" => {
-                self.node(node.get("arg"), Place::Plain);
+                self.node(node.get("arg"), UsedAs::Plain);
                 for when in node.list("args") {
-                    self.node(when.get("expr"), Place::Plain);
+                    self.node(when.get("expr"), UsedAs::Plain);
                     self.node(when.get("result"), typed(place));
                 }
                 self.node(node.get("defresult"), typed(place));
@@ -208,44 +208,44 @@ impl<'a> Walker<'a> {
             }
             _ => {
                 for (_, child) in node.children() {
-                    self.node(child, Place::Value);
+                    self.node(child, UsedAs::Value);
                 }
             }
         }
     }
 
-    fn call(&mut self, node: &'a Tree, place: Place<'a>) {
+    fn call(&mut self, node: &'a Tree, place: UsedAs<'a>) {
         let name = in_catalog(node.list("funcname")).unwrap_or_default();
         let arguments = node.list("args");
         let distinct = node.flag("agg_distinct");
         let inner = if self.bound.is_field(node) {
-            Place::Field
+            UsedAs::Field
         } else if ANY_ROW.contains(&name) {
-            Place::Plain
+            UsedAs::Plain
         } else if SAME_TYPE.contains(&name) {
             typed(place)
         } else {
-            Place::Value
+            UsedAs::Value
         };
         self.nodes(arguments, inner);
-        let order = if distinct { inner } else { Place::Plain };
+        let order = if distinct { inner } else { UsedAs::Plain };
         for sorted in node.list("agg_order") {
             self.node(sorted.get("node"), order);
         }
-        self.node(node.get("agg_filter"), Place::Value);
-        self.node(node.get("over"), Place::Plain);
+        self.node(node.get("agg_filter"), UsedAs::Value);
+        self.node(node.get("over"), UsedAs::Plain);
     }
 
     /// A query or a write, with what stands in it.
     fn query(&mut self, node: &'a Tree) {
         for query in node.get("with_clause").list("ctes") {
-            self.node(query.get("ctequery"), Place::Value);
+            self.node(query.get("ctequery"), UsedAs::Value);
         }
         match node.kind() {
             "SelectStmt" => self.select(node),
             "InsertStmt" => {
                 // The rows that ON CONFLICT speaks of are found by other means.
-                self.node(node.get("select_stmt"), Place::Value);
+                self.node(node.get("select_stmt"), UsedAs::Value);
                 self.returned(node);
             }
             _ => {
@@ -267,7 +267,7 @@ impl<'a> Walker<'a> {
                                 self.when(clause);
                             }
                         }
-                        _ => self.node(child, Place::Value),
+                        _ => self.node(child, UsedAs::Value),
                     }
                 }
                 self.returned(node);
@@ -276,13 +276,13 @@ impl<'a> Walker<'a> {
     }
 
     fn when(&mut self, clause: &'a Tree) {
-        self.node(clause.get("condition"), Place::Value);
+        self.node(clause.get("condition"), UsedAs::Value);
         for target in clause.list("target_list") {
             self.assigned(target);
         }
         for value in clause.list("values") {
             if !is_star(value) {
-                self.node(value, Place::Value);
+                self.node(value, UsedAs::Value);
             }
         }
     }
@@ -290,9 +290,9 @@ impl<'a> Walker<'a> {
     fn assigned(&mut self, target: &'a Tree) {
         let value = target.get("val");
         if value.is("MultiAssignRef") {
-            self.node(value.get("source"), Place::Value);
+            self.node(value.get("source"), UsedAs::Value);
         } else {
-            self.node(value, Place::Value);
+            self.node(value, UsedAs::Value);
         }
     }
 
@@ -322,17 +322,17 @@ impl<'a> Walker<'a> {
                     for element in child.items() {
                         let sorted = element.is("SortBy");
                         let expression = if sorted { element.get("node") } else { element };
-                        self.node(expression, Place::Plain);
+                        self.node(expression, UsedAs::Plain);
                     }
                 }
                 "values_lists" => {
                     for value in child.items().iter().flat_map(Tree::in_list) {
                         if !is_star(value) {
-                            self.node(value, Place::Value);
+                            self.node(value, UsedAs::Value);
                         }
                     }
                 }
-                _ => self.node(child, Place::Plain),
+                _ => self.node(child, UsedAs::Plain),
             }
         }
         self.results(node.list("target_list"));
@@ -345,10 +345,10 @@ impl<'a> Walker<'a> {
                 for side in ["larg", "rarg"] {
                     self.items(std::slice::from_ref(item.get(side)));
                 }
-                self.node(item.get("quals"), Place::Plain);
+                self.node(item.get("quals"), UsedAs::Plain);
             } else {
                 for (_, child) in item.children() {
-                    self.node(child, Place::Value);
+                    self.node(child, UsedAs::Value);
                 }
             }
         }
@@ -362,23 +362,23 @@ impl<'a> Walker<'a> {
                 continue;
             }
             let unnamed = target.name("name").is_none().then_some(target);
-            self.result(value, Place::Result { unnamed });
+            self.result(value, UsedAs::Result { unnamed });
         }
     }
 
     /// A value that gives a result column its name: it must not lose it.
-    fn result(&mut self, value: &'a Tree, place: Place<'a>) {
+    fn result(&mut self, value: &'a Tree, place: UsedAs<'a>) {
         match value.kind() {
             "TypeCast" if value.get("arg").is("ColumnRef") => {
                 let plain = is_any_row_type(value.get("type_name"));
-                self.node(value.get("arg"), if plain { Place::Plain } else { place });
+                self.node(value.get("arg"), if plain { UsedAs::Plain } else { place });
             }
             "CollateClause" => self.result(value.get("arg"), place),
             "CaseExpr" if value.get("defresult").is("ColumnRef") => {
-                let others = Place::Result { unnamed: None };
-                self.node(value.get("arg"), Place::Plain);
+                let others = UsedAs::Result { unnamed: None };
+                self.node(value.get("arg"), UsedAs::Plain);
                 for when in value.list("args") {
-                    self.node(when.get("expr"), Place::Plain);
+                    self.node(when.get("expr"), UsedAs::Plain);
                     self.node(when.get("result"), others);
                 }
                 self.node(value.get("defresult"), place);
@@ -388,14 +388,14 @@ impl<'a> Walker<'a> {
     }
 
     /// Notes a column reference if it is a whole row of a table of ours.
-    fn column(&mut self, column: &'a Tree, place: Place<'a>) {
+    fn column(&mut self, column: &'a Tree, place: UsedAs<'a>) {
         let (id, certainty) = match (self.bound.referent(column), self.bound.row_of(column)) {
             (Referent::Row(id) | Referent::All(Some(id)), _) => (id, Certainty::Row),
             (_, Some(id)) => (id, Certainty::Unknown),
             (_, None) => return,
         };
         if let Some(&item) = self.items.get(&id).filter(|_| !self.images.contains(&id)) {
-            self.uses.push(Use {
+            self.uses.push(RowUse {
                 column,
                 item,
                 place,
@@ -406,10 +406,10 @@ impl<'a> Walker<'a> {
 }
 
 /// The place of what gives an expression its type.
-fn typed(place: Place<'_>) -> Place<'_> {
+fn typed(place: UsedAs<'_>) -> UsedAs<'_> {
     match place {
-        Place::Result { .. } | Place::Typed | Place::Value => Place::Typed,
-        Place::Plain | Place::Field => Place::Plain,
+        UsedAs::Result { .. } | UsedAs::Typed | UsedAs::Value => UsedAs::Typed,
+        UsedAs::Plain | UsedAs::Field => UsedAs::Plain,
     }
 }
 

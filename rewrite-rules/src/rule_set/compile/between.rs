@@ -15,13 +15,21 @@ pub(super) struct Between {
     pub holds: Option<Over>,
 }
 
+/// A column of one side, and its type there.
+#[derive(Clone, Copy)]
+pub(super) struct TypedColumn<'a> {
+    pub name: &'a str,
+    pub sql_type: &'a str,
+}
+
 impl Reader<'_> {
     pub(super) fn between(
         &mut self,
         part: &ColumnPart,
-        (legacy, legacy_type): (&str, &str),
-        (unified, unified_type): (&str, &str),
+        legacy: TypedColumn<'_>,
+        unified: TypedColumn<'_>,
     ) -> Between {
+        let (legacy_type, unified_type) = (legacy.sql_type, unified.sql_type);
         let given = [
             part.cast.as_ref().map(|cast| ("cast", cast.span())),
             part.holds.as_ref().map(|holds| ("holds", holds.span())),
@@ -39,12 +47,13 @@ impl Reader<'_> {
         let cast = part
             .cast
             .as_ref()
-            .and_then(|cast| self.cast(cast, (legacy, legacy_type), (unified, unified_type)));
+            .and_then(|cast| self.cast(cast, legacy, unified));
         let holds = part
             .holds
             .as_ref()
-            .and_then(|condition| self.over(condition, condition.get_ref(), unified))
+            .and_then(|condition| self.over(condition, condition.get_ref(), unified.name))
             .map(|condition| Over::of(&format!("({})", condition.over(Over::HERE))));
+        let (legacy, unified) = (legacy.name, unified.name);
         // The definition says the type; a definition that says none has its error already.
         let known = !legacy_type.is_empty() && !unified_type.is_empty();
         let place = part.unified_type.as_ref().unwrap_or(&part.sql_type).span();
@@ -90,13 +99,14 @@ impl Reader<'_> {
     fn cast(
         &mut self,
         part: &Spanned<CastPart>,
-        (legacy, legacy_type): (&str, &str),
-        (unified, unified_type): (&str, &str),
-    ) -> Option<Told> {
+        legacy: TypedColumn<'_>,
+        unified: TypedColumn<'_>,
+    ) -> Option<CastTold> {
         match part.get_ref() {
             CastPart::Behind(behind) => {
                 let zone = rule_sql::at_time_zone(behind);
-                let is = zone.and_then(|zone| Cast::at_time_zone(&zone, legacy_type, unified_type));
+                let is = zone
+                    .and_then(|zone| Cast::at_time_zone(&zone, legacy.sql_type, unified.sql_type));
                 if is.is_none() {
                     let said = format!(
                         "found `{behind}`; expected `at time zone '…'` between a timestamp or date and \
@@ -104,7 +114,7 @@ impl Reader<'_> {
                     );
                     self.error(&part.span(), &said);
                 }
-                Some(Told {
+                Some(CastTold {
                     is: is?,
                     tells: true,
                 })
@@ -113,13 +123,13 @@ impl Reader<'_> {
                 unified: to_unified,
                 legacy: to_legacy,
             } => {
-                let to_unified = self.over(part, to_unified, legacy);
-                let to_legacy = self.over(part, to_legacy, unified);
+                let to_unified = self.over(part, to_unified, legacy.name);
+                let to_legacy = self.over(part, to_legacy, unified.name);
                 let is = Cast {
                     to_unified: to_unified?,
                     to_legacy: to_legacy?,
                 };
-                Some(Told { is, tells: false })
+                Some(CastTold { is, tells: false })
             }
         }
     }
@@ -140,7 +150,7 @@ impl Reader<'_> {
 }
 
 /// A cast, and whether it tells with the types what legacy can hold.
-struct Told {
+struct CastTold {
     is: Cast,
     tells: bool,
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Reader;
+use super::between::TypedColumn;
 use crate::lens::{Generated, LegacyColumn, Lossy, Over, TableName, quote_literal};
 use crate::rule_file::{ColumnPart, Columns, LossyPart, TablePart};
 use crate::rule_sql::{self, Definition, References};
@@ -15,7 +16,7 @@ use crate::rule_sql::{self, Definition, References};
 pub(super) struct Shape {
     pub columns: Vec<LegacyColumn>,
     /// Where each of them is declared.
-    pub places: Vec<Place>,
+    pub places: Vec<ColumnPlace>,
     /// Name and condition of the CHECKs among the columns.
     pub checks: Vec<(Spanned<String>, Spanned<String>)>,
     /// Of which rows columns are lossy, as [`Lossy::When`] counts them.
@@ -26,7 +27,7 @@ pub(super) struct Shape {
     pub references: Vec<(Spanned<String>, References)>,
 }
 
-pub(super) struct Place {
+pub(super) struct ColumnPlace {
     pub at: Range<usize>,
     /// More is said of the column than what it is in the legacy table.
     pub maps: bool,
@@ -82,7 +83,7 @@ impl Reader<'_> {
             let part = ColumnPart::new(Spanned::new(at.clone(), String::new()));
             let column = self.column(&column.name, &part, column.is);
             shape.columns.push(column);
-            shape.places.push(Place { at, maps: false });
+            shape.places.push(ColumnPlace { at, maps: false });
         }
         for unique in table.constraints.uniques {
             let at = self.place(text, unique.at);
@@ -112,7 +113,7 @@ impl Reader<'_> {
             || !column.values.is_empty()
             || column.set_by_trigger;
         shape.columns.push(column);
-        shape.places.push(Place { at, maps });
+        shape.places.push(ColumnPlace { at, maps });
     }
 
     fn no_name_twice(&mut self, shape: &Shape) {
@@ -191,7 +192,15 @@ impl Reader<'_> {
             values.push((legacy.get_ref().clone(), unified.get_ref().clone()));
         }
         let unified = part.unified.as_ref().map_or(name, |u| u.get_ref());
-        let between = self.between(part, (name, &sql_type), (unified, &unified_type));
+        let legacy = TypedColumn {
+            name,
+            sql_type: &sql_type,
+        };
+        let typed = TypedColumn {
+            name: unified,
+            sql_type: &unified_type,
+        };
+        let between = self.between(part, legacy, typed);
         LegacyColumn {
             name: name.to_owned(),
             sql_type,

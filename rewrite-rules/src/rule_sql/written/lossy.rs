@@ -3,9 +3,9 @@
 
 use sqlparser::ast::{Expr, SelectItem};
 
-use super::names::Names;
+use super::names::NamesCheck;
 use super::read::{columns_of, cut_names, no_whole_rows, plain_select, sources};
-use super::ties::Ties;
+use super::ties::JoinTies;
 use super::{Known, SqlError, one};
 use crate::lens::{Part, Query};
 
@@ -31,7 +31,7 @@ pub(crate) fn lossy_rows(
         error
     };
     let mut statement = one(&whole).map_err(in_text)?;
-    let mut names = Names::new(known);
+    let mut names = NamesCheck::new(known);
     names.resolve(&mut statement).map_err(in_text)?;
     if let Some((table, at)) = &names.nested {
         let said = format!(
@@ -49,7 +49,7 @@ pub(crate) fn lossy_rows(
     let [condition, keys @ ..] = items.as_slice() else {
         return Err(SqlError::nowhere("expected a condition"));
     };
-    let ties = Ties::of(select, &sources, keys);
+    let ties = JoinTies::of(select, &sources, keys);
     for source in &sources {
         let of_source = |part: &&mut Part| part.alias == source.alias;
         let Some(part) = query.parts.iter_mut().find(of_source) else {

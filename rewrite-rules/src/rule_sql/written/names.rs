@@ -13,7 +13,7 @@ use super::{Known, SqlError};
 use crate::lens::TableName;
 use crate::rule_sql::folded;
 
-pub(super) struct Names<'a> {
+pub(super) struct NamesCheck<'a> {
     known: Known<'a>,
     /// Names of WITH queries, known in the whole statement: the server is stricter.
     with: Vec<String>,
@@ -31,9 +31,9 @@ pub(super) struct Names<'a> {
     pub tables: Vec<TableName>,
 }
 
-impl<'a> Names<'a> {
-    pub fn new(known: Known<'a>) -> Names<'a> {
-        Names {
+impl<'a> NamesCheck<'a> {
+    pub fn new(known: Known<'a>) -> NamesCheck<'a> {
+        NamesCheck {
             known,
             with: Vec::new(),
             function: false,
@@ -94,7 +94,7 @@ impl<'a> Names<'a> {
     }
 }
 
-impl VisitorMut for Names<'_> {
+impl VisitorMut for NamesCheck<'_> {
     type Break = SqlError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {

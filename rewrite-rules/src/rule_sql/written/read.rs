@@ -9,8 +9,8 @@ use sqlparser::ast::{
     TableWithJoins, Visit, Visitor, visit_expressions, visit_expressions_mut,
 };
 
-use super::names::{self, Names};
-use super::ties::Ties;
+use super::names::{self, NamesCheck};
+use super::ties::JoinTies;
 use super::{Known, SqlError, one};
 use crate::lens::{Over, Part, Query, TableName};
 use crate::rule_sql::folded;
@@ -23,7 +23,7 @@ pub(crate) fn read(
     key: &[usize],
 ) -> Result<Query, SqlError> {
     let mut statement = one(text)?;
-    let mut names = Names::new(known);
+    let mut names = NamesCheck::new(known);
     names.resolve(&mut statement)?;
     cut_names(&mut statement);
     let select = plain_select(&statement)?;
@@ -55,7 +55,7 @@ pub(crate) fn read(
         }
     }
     let keys: Vec<&Expr> = key.iter().map(|&index| &items[index]).collect();
-    let ties = Ties::of(select, &sources, &keys);
+    let ties = JoinTies::of(select, &sources, &keys);
     let read_by = |source: &SourceTable| -> Vec<bool> {
         let items = items.iter();
         items
@@ -391,27 +391,31 @@ pub(super) fn no_whole_rows(select: &Select, sources: &[SourceTable]) -> Result<
 /// The columns of a table that an expression reads. A name without its table may be anybody's:
 /// it counts for each, which carries over too much rather than too little.
 pub(super) fn columns_of(expr: &Expr, source: &SourceTable) -> Vec<String> {
-    struct Columns<'a>(&'a str, Vec<String>);
-    impl Visitor for Columns<'_> {
+    struct ColumnsRead<'a> {
+        alias: &'a str,
+        columns: Vec<String>,
+    }
+    impl Visitor for ColumnsRead<'_> {
         type Break = ();
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
             match expr {
                 Expr::CompoundIdentifier(parts) => {
                     if let [relation, column] = parts.as_slice()
-                        && folded(relation) == self.0
+                        && folded(relation) == self.alias
                     {
-                        self.1.push(folded(column));
+                        self.columns.push(folded(column));
                     }
                 }
-                Expr::Identifier(column) => self.1.push(folded(column)),
+                Expr::Identifier(column) => self.columns.push(folded(column)),
                 _ => {}
             }
             ControlFlow::Continue(())
         }
     }
-    let mut columns = Columns(&source.alias, Vec::new());
-    let ControlFlow::Continue(()) = expr.visit(&mut columns) else {
-        return columns.1;
+    let mut read = ColumnsRead {
+        alias: &source.alias,
+        columns: Vec::new(),
     };
-    columns.1
+    let (ControlFlow::Continue(()) | ControlFlow::Break(())) = expr.visit(&mut read);
+    read.columns
 }

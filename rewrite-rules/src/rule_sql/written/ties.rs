@@ -13,16 +13,16 @@ use sqlparser::ast::{BinaryOperator, Expr, Select};
 use super::read::{SourceTable, columns_of, condition};
 
 /// The conditions by which the tables of a FROM clause are joined.
-pub(super) struct Ties<'a> {
+pub(super) struct JoinTies<'a> {
     /// Each with the tables that it names, as indexes.
     conditions: Vec<(&'a Expr, Vec<usize>)>,
     /// How many joins each table is away from those that have the key.
     distances: Vec<usize>,
 }
 
-impl<'a> Ties<'a> {
+impl<'a> JoinTies<'a> {
     /// `keys` are the expressions of the key's columns.
-    pub fn of(select: &'a Select, sources: &[SourceTable], keys: &[&Expr]) -> Ties<'a> {
+    pub fn of(select: &'a Select, sources: &[SourceTable], keys: &[&Expr]) -> JoinTies<'a> {
         let joins = select.from.iter().flat_map(|from| &from.joins);
         let mut all: Vec<&Expr> = joins.filter_map(condition).collect();
         if let Some(filter) = select.selection.as_ref().filter(|_| select.from.len() > 1) {
@@ -50,7 +50,7 @@ impl<'a> Ties<'a> {
                 }
             }
         }
-        Ties {
+        JoinTies {
             conditions,
             distances,
         }

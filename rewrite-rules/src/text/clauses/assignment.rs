@@ -1,6 +1,6 @@
 //! The items of a SET list.
 
-use crate::tokens::Tokens;
+use crate::text::tokens::Tokens;
 
 /// `column = value`, or `(column, …) = values`
 #[derive(Clone, Copy)]

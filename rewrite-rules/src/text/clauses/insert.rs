@@ -1,8 +1,8 @@
 //! The clauses of an INSERT that no other statement has.
 
 use super::{Assignment, unwrapped};
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 #[derive(Default)]
 pub(crate) struct Insert<'a> {

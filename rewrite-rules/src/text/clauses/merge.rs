@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::Assignment;
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 use pg_query::protobuf::{CmdType, MergeMatchKind};
 
 /// A MERGE, taken apart.
@@ -23,7 +23,7 @@ pub(crate) struct Arm<'a> {
     pub tree: &'a Tree,
     pub when: When,
     pub condition: Option<Range<usize>>,
-    pub action: Action<'a>,
+    pub action: MergeAction<'a>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) enum When {
 }
 
 #[derive(Clone)]
-pub(crate) enum Action<'a> {
+pub(crate) enum MergeAction<'a> {
     Nothing,
     Delete,
     Update(Vec<Assignment<'a>>),
@@ -106,20 +106,20 @@ fn when(kind: i64) -> Option<When> {
 }
 
 /// `verb`: the index behind THEN.
-fn action<'a>(tree: &Tree, tokens: Tokens<'a>, verb: usize) -> Option<Action<'a>> {
+fn action<'a>(tree: &Tree, tokens: Tokens<'a>, verb: usize) -> Option<MergeAction<'a>> {
     match CmdType::try_from(i32::try_from(tree.int("command_type")).ok()?).ok()? {
-        CmdType::CmdNothing => Some(Action::Nothing),
-        CmdType::CmdDelete => Some(Action::Delete),
+        CmdType::CmdNothing => Some(MergeAction::Nothing),
+        CmdType::CmdDelete => Some(MergeAction::Delete),
         CmdType::CmdUpdate => {
             let items = tokens.slice(verb + 2..tokens.tokens.len()).split();
             let items = items.iter().map(Assignment::of);
-            Some(Action::Update(items.collect::<Option<_>>()?))
+            Some(MergeAction::Update(items.collect::<Option<_>>()?))
         }
-        CmdType::CmdInsert if tree.list("values").is_empty() => Some(Action::Insert(None)),
+        CmdType::CmdInsert if tree.list("values").is_empty() => Some(MergeAction::Insert(None)),
         CmdType::CmdInsert => {
             let values = tokens.word("values", verb)?;
             let (row, _) = tokens.parenthesised(values + 1)?;
-            Some(Action::Insert(Some(row.split())))
+            Some(MergeAction::Insert(Some(row.split())))
         }
         CmdType::Undefined
         | CmdType::CmdUnknown

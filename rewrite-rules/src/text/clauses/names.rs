@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::tokens::{Token, Tokens};
-use crate::tree::Tree;
+use crate::text::tokens::{Token, Tokens};
+use crate::text::tree::Tree;
 
 impl<'a> Tokens<'a> {
     /// The name of a table, or of what else has a schema, with all of its parts.

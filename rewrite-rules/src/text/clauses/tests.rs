@@ -1,6 +1,6 @@
 use super::*;
 use crate::parse::parse;
-use merge::{Action, When};
+use merge::{MergeAction, When};
 
 /// Runs a check over a text's one statement.
 fn with<T>(text: &str, check: impl FnOnce(&Tree, Tokens<'_>) -> T) -> T {
@@ -79,15 +79,15 @@ fn parts(text: &str) -> Vec<(&'static str, String)> {
                 .into_iter()
                 .for_each(|range| add("and", range));
             match &arm.action {
-                Action::Nothing => add("nothing", 0..0),
-                Action::Delete => add("delete", 0..0),
-                Action::Update(assignments) => {
+                MergeAction::Nothing => add("nothing", 0..0),
+                MergeAction::Delete => add("delete", 0..0),
+                MergeAction::Update(assignments) => {
                     assigned(assignments)
                         .into_iter()
                         .for_each(|item| add("set", item));
                 }
-                Action::Insert(None) => add("defaults", 0..0),
-                Action::Insert(Some(values)) => {
+                MergeAction::Insert(None) => add("defaults", 0..0),
+                MergeAction::Insert(Some(values)) => {
                     values.iter().for_each(|value| add("value", value.extent()));
                 }
             }

@@ -1,7 +1,7 @@
 //! Statements within others.
 
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 /// What stands behind `EXPLAIN [(options)]` or `EXPLAIN [ANALYZE] [VERBOSE]`.
 pub(crate) fn explained<'a>(statement: &Tree, tokens: Tokens<'a>) -> Option<Tokens<'a>> {

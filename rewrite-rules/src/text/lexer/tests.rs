@@ -4,7 +4,7 @@ use std::path::Path;
 use super::*;
 
 /// What stands in a text, without blanks.
-fn told(text: &str, strings: Strings) -> Result<Vec<(Kind, &str)>, Unfound> {
+fn told(text: &str, strings: Strings) -> Result<Vec<(LexemeKind, &str)>, Unfound> {
     let lexer = Lexer::new(text, strings);
     lexer
         .map(|lexeme| lexeme.map(|found| (found.kind, &text[found.start..found.end])))
@@ -13,7 +13,7 @@ fn told(text: &str, strings: Strings) -> Result<Vec<(Kind, &str)>, Unfound> {
 
 #[test]
 fn everything_ends_where_postgresql_ends_it() {
-    use Kind::{
+    use LexemeKind::{
         Comment, DollarString, Number, Parameter, PrefixedString, Quoted, String, Symbol, Word,
     };
     for (text, expected) in [

@@ -22,11 +22,11 @@ struct Follow<'a> {
     f: &'a Functions<'a>,
     /// The statement that finds out of which rows columns are lossy.
     judge: Option<String>,
-    lossy: Vec<LossyRows>,
+    lossy: Vec<LossyFlag>,
 }
 
 /// Whether the row of an image is one of those of which columns (a list of literals) are lossy.
-struct LossyRows {
+struct LossyFlag {
     flag: String,
     columns: String,
 }
@@ -58,11 +58,11 @@ impl Functions<'_> {
         written(name, ddl)
     }
 
-    fn lossy_rows(&self, number: usize) -> LossyRows {
+    fn lossy_rows(&self, number: usize) -> LossyFlag {
         let columns = self.lens.columns.iter();
         let columns = columns.filter(|column| column.lossy == Lossy::When(number));
         let columns: Vec<String> = columns.map(|column| quote_literal(&column.name)).collect();
-        LossyRows {
+        LossyFlag {
             flag: lossy::flag(number),
             columns: columns.join(", "),
         }

@@ -46,7 +46,7 @@ struct Keys<'a> {
 /// The trigger of a foreign key, and its function.
 #[derive(Template)]
 #[template(path = "steps/references/key.sql", escape = "none")]
-struct Key<'a> {
+struct KeyTrigger<'a> {
     name: &'a str,
     f: &'a Functions<'a>,
     key: &'a Held<'a>,
@@ -116,7 +116,7 @@ impl Functions<'_> {
 
     fn looks(&self, key: &Held<'_>) -> Function {
         let name = self.lens.reference_name(key.number);
-        let template = Key {
+        let template = KeyTrigger {
             name: &name,
             f: self,
             key,

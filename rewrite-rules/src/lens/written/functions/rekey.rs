@@ -29,7 +29,7 @@ struct RekeyOne<'a> {
 
 #[derive(Template)]
 #[template(path = "steps/rekey.sql", escape = "none")]
-struct Rekey<'a> {
+struct RekeyBySteps<'a> {
     name: &'a str,
     f: &'a Functions<'a>,
     /// The condition for an image to have another key than before.
@@ -77,7 +77,7 @@ impl Functions<'_> {
              the unified tables",
             self.lens.legacy.name
         );
-        let template = Rekey {
+        let template = RekeyBySteps {
             name: &name,
             f: self,
             exchanged: quote_literal(&said),

@@ -8,11 +8,11 @@ pub(super) struct Stepped<'a> {
     pub relations: String,
     pub sql: &'a str,
     pub locks: Option<&'a str>,
-    pub kept: Option<Kept>,
+    pub kept: Option<StepResult>,
 }
 
 /// Where later steps find what a step returned.
-pub(super) struct Kept {
+pub(super) struct StepResult {
     pub variable: String,
     /// What is said if it returned several rows, of a step that others name.
     pub too_many: Option<String>,
@@ -37,7 +37,7 @@ impl<'f> Functions<'f> {
                         self.lens.legacy.name
                     ))
                 });
-                Kept { variable, too_many }
+                StepResult { variable, too_many }
             });
             all.push(Stepped {
                 relations: known,

@@ -16,9 +16,9 @@ use crate::lens::{LegacyColumn, Lens, list, quote_literal};
 use crate::refuse;
 use crate::rewrite::compose::Composer;
 use crate::rewrite::says::upsert::has_target;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tree::Tree;
 
 pub(super) struct Arbiter<'l> {
     /// The constraint of its target; `None`: any, or one whose columns nobody knows.

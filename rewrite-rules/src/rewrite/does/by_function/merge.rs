@@ -35,10 +35,10 @@ use crate::rewrite::says::arms::{Parts, Update};
 use crate::rewrite::says::assignments::Set;
 use crate::rewrite::says::merge::Joined;
 use crate::rewrite::says::set_query::{SetQuery, Value};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::text::clauses::merge::{Action, When};
-use crate::tokens::Tokens;
+use crate::text::clauses::merge::{MergeAction, When};
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
 
 type Values<'s, 'a> = Vec<(&'s LegacyColumn, Tokens<'a>)>;
 
@@ -53,7 +53,7 @@ impl<'a> ByFunction<'_, '_, 'a> {
         let sets = self.updates(&parts.merge)?;
         let mut inserts = Vec::new();
         for (number, arm) in parts.merge.arms.iter().enumerate() {
-            if let Action::Insert(values) = &arm.action {
+            if let MergeAction::Insert(values) = &arm.action {
                 let values = self.insert_values(arm, values.as_deref())?;
                 inserts.push((number, values));
             }
@@ -145,7 +145,7 @@ impl<'a> ByFunction<'_, '_, 'a> {
         };
         let arms = parts.merge.arms.iter().enumerate();
         let acting = arms.filter(|(_, arm)| {
-            let acts = matches!(arm.action, Action::Delete | Action::Update(_));
+            let acts = matches!(arm.action, MergeAction::Delete | MergeAction::Update(_));
             acts && arm.when == when
         });
         let acting: Vec<String> = acting.map(|(number, _)| number.to_string()).collect();
@@ -183,7 +183,7 @@ impl<'a> ByFunction<'_, '_, 'a> {
         let mut output = Output::default();
         output.own("SELECT cf_f.cf_number, cf_f.cf_l AS cf_o, cf_w.cf_do, CASE");
         for (number, arm) in parts.merge.arms.iter().enumerate() {
-            if arm.when == when && matches!(arm.action, Action::Update(_)) {
+            if arm.when == when && matches!(arm.action, MergeAction::Update(_)) {
                 output.own(&format!(" WHEN cf_w.cf_do = {number} THEN "));
                 self.changed_row(&mut output, source, sets, number);
             }
@@ -240,9 +240,9 @@ impl<'a> ByFunction<'_, '_, 'a> {
         let (mut actions, mut names) = (String::new(), String::new());
         for (number, arm) in parts.merge.arms.iter().enumerate() {
             let word = match arm.action {
-                Action::Delete => "DELETE",
-                Action::Update(_) => "UPDATE",
-                Action::Nothing | Action::Insert(_) => continue,
+                MergeAction::Delete => "DELETE",
+                MergeAction::Update(_) => "UPDATE",
+                MergeAction::Nothing | MergeAction::Insert(_) => continue,
             };
             if arm.when == when {
                 actions += &format!(" WHEN {number} THEN '{word}'");

@@ -21,8 +21,8 @@ use crate::rewrite::expression::{form, is_bare, is_default};
 use crate::rewrite::says::assignments::{Assignments, Set};
 use crate::rewrite::says::given::result;
 use crate::rewrite::says::set_query::{SetQuery, Value};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::text::splice::{Output, Source};
 
 /// Rows of VALUES that differ in more than their constants; each costs some parsing. Of more rows
 /// than this the later ones are cast without being judged.

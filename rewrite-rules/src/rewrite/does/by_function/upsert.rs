@@ -29,8 +29,8 @@ use crate::lens::{Call, list, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::says::assignments::Set;
 use crate::rewrite::says::upsert::{self, EXCLUDED};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::text::splice::{Output, Source};
 
 impl<'a> ByFunction<'_, '_, 'a> {
     /// Behind `cf_given`, the images that the client gives.

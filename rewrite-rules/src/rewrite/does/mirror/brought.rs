@@ -6,8 +6,8 @@ use crate::refuse;
 use crate::rewrite::says::own::Own;
 use crate::rewrite::says::write::{Acts, Write};
 use crate::rewrite::{ManagedRef, Scope};
-use crate::splice::Source;
 use crate::statement::Refusal;
+use crate::text::splice::Source;
 
 /// What of a legacy row follows the unified one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) struct Brought<'w, 'a> {
 }
 
 /// How a kind of lens ties legacy rows to those of a unified table.
-pub(super) trait Ties<'w> {
+pub(super) trait TiesOfKind<'w> {
     /// Fails where the write is none that can be brought back.
     fn check(&self, scope: &Scope<'_>, write: &Write<'_>) -> Result<(), Refusal>;
 
@@ -58,7 +58,7 @@ pub(super) trait Ties<'w> {
 
 /// What is to be brought, and the client's own write; `None`: nothing.
 pub(super) fn brought<'w, 'a>(
-    ties: &impl Ties<'w>,
+    ties: &impl TiesOfKind<'w>,
     scope: &Scope<'a>,
     target: &'w ManagedRef<'a>,
     write: &'w Write<'a>,

@@ -15,7 +15,7 @@
 //! | goes out of sight | `hide_legacy` | `hide_legacy` |
 //! | goes | `hide_legacy`: while legacy leads, its row is not the new application's to delete | `remove_legacy` |
 
-use super::brought::{Brought, Follows, Ties};
+use super::brought::{Brought, Follows, TiesOfKind};
 use crate::legend::query;
 use crate::lens::Lens;
 use crate::refuse;
@@ -25,15 +25,15 @@ use crate::rewrite::says::own::Own;
 use crate::rewrite::says::upsert;
 use crate::rewrite::says::write::Write;
 use crate::rewrite::{ManagedRef, Scope};
-use crate::splice::Source;
 use crate::statement::Refusal;
+use crate::text::splice::Source;
 
-pub(super) struct Columns<'w, 'a> {
+pub(super) struct TiesByColumns<'w, 'a> {
     target: &'w ManagedRef<'a>,
     lens: &'w Lens,
 }
 
-impl<'w> Ties<'w> for Columns<'w, '_> {
+impl<'w> TiesOfKind<'w> for TiesByColumns<'w, '_> {
     fn check(&self, scope: &Scope<'_>, write: &Write<'_>) -> Result<(), Refusal> {
         let table = self.target.table_name();
         match write.sets_key(self.target) {
@@ -73,9 +73,9 @@ impl<'w> Ties<'w> for Columns<'w, '_> {
     }
 }
 
-impl<'w, 'a> Columns<'w, 'a> {
+impl<'w, 'a> TiesByColumns<'w, 'a> {
     pub fn of(target: &'w ManagedRef<'a>) -> Self {
-        Columns {
+        TiesByColumns {
             target,
             lens: target.managed.lens,
         }

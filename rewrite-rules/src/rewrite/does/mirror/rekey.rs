@@ -25,8 +25,8 @@ use crate::lens::{Call, all_of, list, quote_ident};
 use crate::refuse;
 use crate::rewrite::compose::{Composer, one_then};
 use crate::rewrite::says::own::Own;
-use crate::splice::Source;
 use crate::statement::Refusal;
+use crate::text::splice::Source;
 
 impl Steps<'_, '_> {
     /// `keys`: a query for the legacy keys of what is found, which are locked.

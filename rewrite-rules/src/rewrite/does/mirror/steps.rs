@@ -30,7 +30,7 @@
 //! A row that a MERGE deletes has its old values in `cf_row`, by which `read` tells its legacy row as well. What a row
 //! was that one updates nothing tells, so before `unified_read` it may not change what ties it to the legacy rows.
 
-use super::brought::{Brought, Follows, Ties};
+use super::brought::{Brought, Follows, TiesOfKind};
 use crate::legend::query;
 use crate::lens::{Call, Lens, Lossy, Part, Written, list, quote_literal};
 use crate::phase::Phase;
@@ -41,8 +41,8 @@ use crate::rewrite::says::own::Own;
 use crate::rewrite::says::upsert;
 use crate::rewrite::says::write::Write;
 use crate::rewrite::{ManagedRef, Scope};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
+use crate::text::splice::{Output, Source};
 
 /// The part that rows of a unified table have in legacy rows.
 pub(super) struct Steps<'w, 'a> {
@@ -53,7 +53,7 @@ pub(super) struct Steps<'w, 'a> {
     pub follows: Follows,
 }
 
-impl<'w> Ties<'w> for Steps<'w, '_> {
+impl<'w> TiesOfKind<'w> for Steps<'w, '_> {
     fn check(&self, scope: &Scope<'_>, write: &Write<'_>) -> Result<(), Refusal> {
         let table = self.target.table_name();
         if write.is_current_of() {

@@ -18,10 +18,10 @@ use crate::bind::{Referent, column_refs};
 use crate::lens::{LegacyColumn, Visible, quote_ident, quote_literal};
 use crate::refuse;
 use crate::rewrite::says::upsert;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 use pg_query::protobuf::AExprKind;
 
 /// An index has 32 columns at most, and its predicate names some. Each name costs a look at all that is

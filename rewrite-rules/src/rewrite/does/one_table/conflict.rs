@@ -23,17 +23,17 @@
 //! behind it (`templates/columns/skipped.sql`).
 
 use super::OneTable;
-use crate::bind::{Kind, Referent, column_refs};
+use crate::bind::{ItemKind, Referent, column_refs};
 use crate::failure::Failure;
 use crate::lens::{LegacyColumn, Lens, list, quote_ident};
 use crate::rewrite::expression::{assigned, first_of_value, is_default, own_put};
 use crate::rewrite::says::place::{Place, Target};
 use crate::rewrite::says::set_query::Value;
 use crate::rewrite::says::upsert::{self, EXCLUDED};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::tokens::Tokens;
-use crate::tree::Tree;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
+use crate::text::tree::Tree;
 
 impl<'a> OneTable<'_, '_, 'a> {
     pub(super) fn conflict(&self, output: &mut Output, source: &Source<'_>) -> Result<(), Refusal> {
@@ -199,9 +199,11 @@ impl<'a> OneTable<'_, '_, 'a> {
             let relation = match self.scope.bound.item(id).kind {
                 // Both rows have a column of that name.
                 _ if parts.len() == 1 => return None,
-                Kind::Excluded => EXCLUDED,
-                Kind::Table(_) => self.write.alias.as_str(),
-                Kind::Query | Kind::Function | Kind::Join | Kind::Version => return None,
+                ItemKind::Excluded => EXCLUDED,
+                ItemKind::Table(_) => self.write.alias.as_str(),
+                ItemKind::Query | ItemKind::Function | ItemKind::Join | ItemKind::Version => {
+                    return None;
+                }
             };
             let read = self.lens.column(name)?;
             let mut value = read.read_value(&format!("{relation}.{}", quote_ident(&read.unified)));

@@ -18,11 +18,11 @@ use crate::rewrite::compose::{Composed, Composer};
 use crate::rewrite::expression::first_of_value;
 use crate::rewrite::says::given::{part, result};
 use crate::rewrite::says::place::Place;
-use crate::splice::{Output, Source};
 use crate::statement::{Answer, Refusal};
+use crate::text::splice::{Output, Source};
 
 /// A value on its way from an image into a unified column or a part of one.
-pub(super) struct Put<'s> {
+pub(super) struct PutValue<'s> {
     /// The legacy column whose whole value it is.
     pub column: Option<&'s LegacyColumn>,
     pub target: Output,
@@ -31,7 +31,7 @@ pub(super) struct Put<'s> {
     is_whole: bool,
 }
 
-impl Put<'_> {
+impl PutValue<'_> {
     pub fn list(output: &mut Output, puts: &[Self], each: impl Fn(&mut Output, &Self)) {
         for (index, put) in puts.iter().enumerate() {
             output.own(if index == 0 { "" } else { ", " });
@@ -54,11 +54,11 @@ impl<'a> OneTable<'_, '_, 'a> {
             "INSERT INTO {} AS {} (",
             self.lens.unified, self.write.alias,
         ));
-        Put::list(&mut statement, &puts, |statement, put| {
+        PutValue::list(&mut statement, &puts, |statement, put| {
             statement.append(put.target.clone());
         });
         statement.own(") OVERRIDING SYSTEM VALUE SELECT ");
-        Put::list(&mut statement, &puts, |statement, put| {
+        PutValue::list(&mut statement, &puts, |statement, put| {
             match put
                 .column
                 .and_then(|column| Some((column, self.only_value(column)?)))
@@ -106,7 +106,7 @@ impl<'a> OneTable<'_, '_, 'a> {
     }
 
     /// A condition that looks at the images that were not inserted.
-    fn passed_over(&self, composer: &Composer, puts: &[Put<'_>]) -> String {
+    fn passed_over(&self, composer: &Composer, puts: &[PutValue<'_>]) -> String {
         let (given, new) = (composer.name(query::GIVEN), composer.name(query::NEW));
         let whole = puts.iter().filter(|put| put.is_whole);
         let values = whole.map(|put| format!("{} AS {}", put.value, put.target.sql));
@@ -175,7 +175,7 @@ impl<'a> OneTable<'_, '_, 'a> {
         source: &Source<'_>,
         columns: &[&'s LegacyColumn],
         places: &[Place<'a>],
-    ) -> Vec<Put<'s>> {
+    ) -> Vec<PutValue<'s>> {
         let image = |name: &str| format!("{}.{}", Lens::IMAGE, quote_ident(name));
         let mut puts = Vec::new();
         for column in self.lens.columns.iter() {
@@ -185,7 +185,7 @@ impl<'a> OneTable<'_, '_, 'a> {
                 let target = place.target(source, column, |text, _, subscript| {
                     text.client(source, subscript.extent());
                 });
-                Put {
+                PutValue {
                     column: None,
                     target: target.text,
                     value: image(&part(at)),
@@ -196,7 +196,7 @@ impl<'a> OneTable<'_, '_, 'a> {
             puts.extend(parts);
             if puts.len() == before && !column.is_computed_in_unified() {
                 let value = self.lens.computed_of(column, Lens::IMAGE);
-                puts.push(Put {
+                puts.push(PutValue {
                     column: Some(column),
                     target: quote_ident(&column.unified).into(),
                     value: column.put_value(&value.unwrap_or_else(|| image(&column.name))),
@@ -204,7 +204,7 @@ impl<'a> OneTable<'_, '_, 'a> {
                 });
             }
         }
-        puts.extend(self.lens.constants().iter().map(|constant| Put {
+        puts.extend(self.lens.constants().iter().map(|constant| PutValue {
             column: None,
             target: quote_ident(&constant.unified).into(),
             value: constant.sql.clone(),

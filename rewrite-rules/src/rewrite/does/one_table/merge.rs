@@ -30,9 +30,9 @@ use crate::legend::query;
 use crate::rewrite::compose::{Composed, Composer, one_then};
 use crate::rewrite::says::arms::Parts;
 use crate::rewrite::says::merge::{Did, Joined};
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
 use crate::text::clauses::merge::When;
+use crate::text::splice::{Output, Source};
 
 impl<'a> OneTable<'_, '_, 'a> {
     pub(super) fn merge(

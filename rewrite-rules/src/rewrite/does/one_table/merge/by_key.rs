@@ -10,8 +10,8 @@ use crate::rewrite::says::items::whole_row;
 use crate::rewrite::says::merge::RETURNING;
 use crate::rewrite::says::place::Target;
 use crate::rewrite::says::set_query::Value;
-use crate::splice::{Output, Source};
-use crate::text::clauses::merge::{Action, When};
+use crate::text::clauses::merge::{MergeAction, When};
+use crate::text::splice::{Output, Source};
 
 impl<'a> OneTable<'_, '_, 'a> {
     /// `cf_old`: the pairs that the ON condition makes; and what becomes of them.
@@ -145,13 +145,13 @@ impl<'a> OneTable<'_, '_, 'a> {
         }
         let mut writes = false;
         for (number, arm) in parts.merge.arms.iter().enumerate() {
-            let acts = matches!(arm.action, Action::Delete | Action::Update(_));
+            let acts = matches!(arm.action, MergeAction::Delete | MergeAction::Update(_));
             if arm.when != when || !acts {
                 continue;
             }
             writes = true;
             write.own(&format!(" WHEN MATCHED AND {rows}.cf_do = {number} THEN "));
-            if matches!(arm.action, Action::Delete) {
+            if matches!(arm.action, MergeAction::Delete) {
                 write.own("DELETE");
                 continue;
             }

@@ -3,15 +3,15 @@
 use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, quote_ident};
 use crate::rewrite::does::one_table::OneTable;
-use crate::rewrite::does::one_table::insert::Put;
+use crate::rewrite::does::one_table::insert::PutValue;
 use crate::rewrite::expression::{assigned, first_of_value, is_default, own_put};
 use crate::rewrite::says::arms::Parts;
 use crate::rewrite::says::given::{part, part_value};
 use crate::rewrite::says::merge::RETURNING;
-use crate::splice::{Output, Source};
 use crate::statement::Refusal;
-use crate::text::clauses::merge::Action;
-use crate::tokens::Tokens;
+use crate::text::clauses::merge::MergeAction;
+use crate::text::splice::{Output, Source};
+use crate::text::tokens::Tokens;
 
 impl<'a> OneTable<'_, '_, 'a> {
     /// The rows of the source that were joined to none of the target, and the inserts of them.
@@ -23,7 +23,7 @@ impl<'a> OneTable<'_, '_, 'a> {
         self.which(parts, source);
         for number in 0..parts.merge.arms.len() {
             let arm = &parts.merge.arms[number];
-            let Action::Insert(values) = &arm.action else {
+            let MergeAction::Insert(values) = &arm.action else {
                 continue;
             };
             let given = self.insert_values(arm, values.as_deref())?;
@@ -82,11 +82,11 @@ impl<'a> OneTable<'_, '_, 'a> {
             rows = parts.composer.name(query::SRC),
             image = Lens::IMAGE,
         ));
-        Put::list(&mut insert, &puts, |insert, put| {
+        PutValue::list(&mut insert, &puts, |insert, put| {
             insert.append(put.target.clone());
         });
         insert.own(") OVERRIDING SYSTEM VALUE VALUES (");
-        Put::list(&mut insert, &puts, |insert, put| {
+        PutValue::list(&mut insert, &puts, |insert, put| {
             match put.column.and_then(value_of) {
                 Some(((column, given), _)) => {
                     own_put(insert, &put.value, column, first_of_value(given));

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::constants;
 use crate::text::keywords;
-use crate::text::lexer::{self, Kind, Lexeme, Lexer, Strings, Unfound, is_operator};
+use crate::text::lexer::{self, Lexeme, LexemeKind, Lexer, Strings, Unfound, is_operator};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
@@ -38,7 +38,7 @@ impl Token {
 
 /// What is known of a constant without its value: the type that PostgreSQL gives it at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Constant {
+pub(crate) enum ConstantKind {
     /// Of no type yet.
     String,
     Int4,
@@ -46,11 +46,11 @@ pub(crate) enum Constant {
     Numeric,
 }
 
-impl Constant {
+impl ConstantKind {
     /// `None` for what is no constant, and for numbers whose type depends on their value.
-    pub fn of(text: &str) -> Option<Constant> {
+    pub fn of(text: &str) -> Option<ConstantKind> {
         if text.ends_with('\'') {
-            return Some(Constant::String);
+            return Some(ConstantKind::String);
         }
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let is_number =
@@ -59,9 +59,9 @@ impl Constant {
             return None;
         }
         match whole.len() {
-            _ if whole.len() < text.len() => Some(Constant::Numeric),
-            1..=9 => Some(Constant::Int4),
-            11..=18 if !whole.starts_with('0') => Some(Constant::Int8),
+            _ if whole.len() < text.len() => Some(ConstantKind::Numeric),
+            1..=9 => Some(ConstantKind::Int4),
+            11..=18 if !whole.starts_with('0') => Some(ConstantKind::Int8),
             _ => None,
         }
     }
@@ -85,7 +85,7 @@ pub(crate) fn scan(text: &str) -> Result<Vec<Token>, Unfound> {
     for lexeme in Lexer::new(text, Strings::Standard) {
         let lexeme = lexeme?;
         let (start, end) = (lexeme.start, lexeme.end);
-        if lexeme.kind == Kind::Comment {
+        if lexeme.kind == LexemeKind::Comment {
             continue;
         }
         // `UESCAPE '!'` is a part of the name or the string that it stands behind.
@@ -102,7 +102,7 @@ pub(crate) fn scan(text: &str) -> Result<Vec<Token>, Unfound> {
             start,
             end,
             depth: 0,
-            keyword: lexeme.kind == Kind::Word,
+            keyword: lexeme.kind == LexemeKind::Word,
             weight: weight(&lexeme, text, tokens.last()),
             seen: Cell::new(false),
         });
@@ -207,8 +207,8 @@ impl<'a> Tokens<'a> {
         self.text_of(token) == symbol
     }
 
-    pub fn constant(&self, token: &Token) -> Option<Constant> {
-        Constant::of(self.text_of(token))
+    pub fn constant(&self, token: &Token) -> Option<ConstantKind> {
+        ConstantKind::of(self.text_of(token))
     }
 
     /// Its first character, which tells what it is; of a number `0`.
