@@ -220,6 +220,14 @@ async fn tables(
                 Severity::Warning
             };
             laws::check(client, lens, (sample_rows, severity), &mut findings).await?;
+            let own = lens.unified_tables();
+            let meets = |other: &&Lens| {
+                other.legacy != lens.legacy && own.iter().any(|table| other.shares(table))
+            };
+            for other in migration.tables.iter().filter(meets) {
+                let both = (lens, other);
+                laws::check_beside(client, both, sample_rows, &mut findings).await?;
+            }
         }
         all.append(&mut findings.all);
     }

@@ -68,6 +68,17 @@ pub const ENHANCED_USER: Case = Case {
     unified: include_str!("../data/lens/enhanced_user_unified.sql"),
 };
 
+/// Two tables that become one, in which a row of one and a row of the other may be the same.
+pub const MERGED: Case = Case {
+    name: "merged",
+    rules: include_str!("../data/lens/merged.toml"),
+    tables: 2,
+    also: &[],
+    server: "",
+    legacy: include_str!("../data/lens/merged_legacy.sql"),
+    unified: include_str!("../data/lens/merged_unified.sql"),
+};
+
 pub struct Twin {
     case: Case,
     /// Whom the application connects as.

@@ -143,22 +143,33 @@ impl Reader<'_> {
         })
     }
 
-    /// A table of one migration may stand on one side of one lens.
+    /// A table of one migration may stand on one side of one lens; on the unified side of several whose steps say
+    /// what becomes of rows that meet there.
     fn one_lens_each(&mut self, tables: &[(&TablePart, Option<Instance>, Lens)]) {
-        let mut seen: Vec<&TableName> = Vec::new();
+        let mut seen: Vec<(&TableName, &Lens)> = Vec::new();
         for (part, instance, lens) in tables {
             self.instance.clone_from(instance);
             let both = std::iter::once(&lens.legacy).chain(lens.unified_tables());
             let sides = if lens.is_one_table() { 1 } else { usize::MAX };
             for table in both.take(sides) {
-                if seen.contains(&table) {
-                    let message = format!(
-                        "table {table} is already in another [[table]]; expected each table once (elsewhere as `lookup`)"
-                    );
+                let mut others = seen.iter().filter(|(known, _)| *known == table);
+                let merges = |(_, other): &(&TableName, &Lens)| {
+                    other.legacy != lens.legacy && other.shares(table) && lens.shares(table)
+                };
+                if let Some((_, other)) = others.find(|other| !merges(other)) {
+                    let is_legacy = *table == lens.legacy || *table == other.legacy;
+                    let expected = match is_legacy || other.legacy == lens.legacy {
+                        true => "expected each table once (elsewhere as `lookup`)",
+                        false => {
+                            "expected `read` in both: only steps say what becomes of rows that meet"
+                        }
+                    };
+                    let message =
+                        format!("table {table} is already in another [[table]]; {expected}");
                     let named = part.legacy.as_ref().or(part.in_place.as_ref());
                     self.error(&named.map_or(0..0, Spanned::span), &message);
                 }
-                seen.push(table);
+                seen.push((table, lens));
             }
         }
     }

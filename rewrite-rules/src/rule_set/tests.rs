@@ -10,6 +10,7 @@ mod between;
 mod dependents;
 mod forms;
 mod locks;
+mod merged;
 mod references;
 mod tenants;
 mod written;

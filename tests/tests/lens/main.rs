@@ -13,6 +13,7 @@ mod locked;
 mod lossy;
 mod lost;
 mod merge;
+mod merged;
 mod passed_over;
 mod references;
 mod rekey;

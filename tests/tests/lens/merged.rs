@@ -1,0 +1,283 @@
+//! `admins` and `members` become `people`, where an admin and a member of one e-mail are one person: through every phase and
+//! back, each answer compared with that of a database that was left alone.
+
+use crossfade_tests::control::{pid, until_blocked};
+use crossfade_tests::twin::{MERGED, Twin, answer};
+use crossfade_tests::{Proxy, World};
+use rewrite_rules::Phase;
+
+/// The tables as unified has them, without the name, which is one person's.
+const ADMINS: &str = "(SELECT k.legacy_id AS id, p.email, p.level FROM admin_ids k JOIN people p ON p.id = k.person_id)";
+const MEMBERS: &str = "(SELECT k.legacy_id AS id, p.email, p.points, p.joined FROM member_ids k JOIN people p ON p.id = k.person_id)";
+const OLD_ADMINS: &str = "(SELECT id, email, level FROM admins)";
+const OLD_MEMBERS: &str = "(SELECT id, email, points, joined FROM members)";
+
+/// What the old application sends; `{p}` is the phase's number.
+const STATEMENTS: &[&str] = &[
+    "INSERT INTO admins (email, name) VALUES ('a{p}@new', 'A') RETURNING id, email, level",
+    "INSERT INTO members (email, name, points) VALUES ('b{p}@new', 'B', 5) RETURNING id, email, points, joined",
+    // The same person, either way.
+    "INSERT INTO members (email, name) VALUES ('a{p}@new', 'A too') RETURNING id, email",
+    "INSERT INTO admins (email, name, level) VALUES ('b{p}@new', 'B too', 7) RETURNING id, level",
+    // Taken within one table, though not in the other.
+    "INSERT INTO admins (email, name) VALUES ('a{p}@new', 'again')",
+    "INSERT INTO members (email, name) VALUES ('b{p}@new', 'again')",
+    "UPDATE members SET email = 'a{p}@new' WHERE email = 'b{p}@new'",
+    "INSERT INTO members (email, name) VALUES ('a{p}@new', 'again') ON CONFLICT DO NOTHING",
+    "INSERT INTO admins (email, name) VALUES ('a{p}@new', 'A') ON CONFLICT (email) DO UPDATE SET level = 3 RETURNING level",
+    // What only one of them has.
+    "UPDATE admins SET level = level + 1 WHERE email IN ('a{p}@new', 'b{p}@new', 'p1@x') RETURNING id, level",
+    "UPDATE members SET points = points * 2, joined = '2026-02-02' WHERE email IN ('a{p}@new', 'p1@x') RETURNING id, points, joined",
+    "UPDATE admins SET (level, email) = (9, email) WHERE email = 'p2@x'",
+    // Rows of one number are two rows.
+    "SELECT a.id, a.email, m.email FROM admins a JOIN members m ON m.id = a.id WHERE a.id < 6 ORDER BY 1",
+    "SELECT email, level, points FROM admins JOIN members USING (email) ORDER BY email",
+    // One of the two goes elsewhere, comes to another, and back.
+    "UPDATE members SET email = 'c{p}@new' WHERE email = 'a{p}@new' RETURNING id, email",
+    "SELECT email, level FROM admins WHERE email LIKE '_{p}@new' ORDER BY email",
+    "SELECT email, points, joined FROM members WHERE email LIKE '_{p}@new' ORDER BY email",
+    "UPDATE members SET email = 'p{p}@x' WHERE email = 'p{p}@x' OR email = 'nobody' RETURNING email",
+    "UPDATE admins SET email = 'c{p}@new' WHERE email = 'b{p}@new' RETURNING id, email, level",
+    "UPDATE admins SET email = 'b{p}@new' WHERE email = 'c{p}@new' RETURNING id, email, level",
+    "UPDATE admins SET email = upper(email) WHERE email = 'a{p}@new' RETURNING email",
+    // One goes, the other stays; then another comes in its place.
+    "DELETE FROM admins WHERE email = 'b{p}@new' RETURNING id, email, level",
+    "SELECT email, points FROM members WHERE email = 'b{p}@new'",
+    "INSERT INTO admins (email, name) VALUES ('b{p}@new', 'B three') RETURNING email, level",
+    "DELETE FROM members WHERE email = 'b{p}@new' RETURNING id, email, points",
+    "SELECT email, level FROM admins WHERE email = 'b{p}@new'",
+    // Keys.
+    "UPDATE members SET id = id + 1000 WHERE email = 'c{p}@new' RETURNING email",
+    "UPDATE admins SET id = id + 1000 WHERE email = 'A{p}@NEW'",
+    "SELECT id, email, level FROM admins ORDER BY id",
+    "SELECT id, email, points, joined FROM members ORDER BY id",
+    "SELECT count(*), count(DISTINCT email) FROM (SELECT email FROM admins UNION ALL SELECT email FROM members) AS all_of_them",
+];
+
+/// What the new application sends, and what it means to the old tables.
+const NEW: &[(&str, &str)] = &[
+    (
+        "UPDATE people SET level = 20 + level, points = points + 1 WHERE email = 'p3@x'",
+        "UPDATE admins SET level = 20 + level WHERE email = 'p3@x'; UPDATE members SET points = points + 1 WHERE email = 'p3@x'",
+    ),
+    (
+        "UPDATE people SET email = email || '.{p}' WHERE email LIKE 'p4@x%'",
+        "UPDATE admins SET email = email || '.{p}' WHERE email LIKE 'p4@x%'; UPDATE members SET email = email || '.{p}' WHERE email LIKE 'p4@x%'",
+    ),
+    (
+        "INSERT INTO people (email, name) VALUES ('fresh{p}@x', 'Fresh')",
+        "SELECT",
+    ),
+    (
+        "INSERT INTO people (email, name) VALUES ('p5@x', 'x') ON CONFLICT (email) DO UPDATE SET points = 50, level = 5",
+        "UPDATE members SET points = 50 WHERE email = 'p5@x'; UPDATE admins SET level = 5 WHERE email = 'p5@x'",
+    ),
+    (
+        "WITH gone AS (DELETE FROM people WHERE email = 'A{p}@NEW' RETURNING id) SELECT count(*) FROM gone",
+        "DELETE FROM admins WHERE email = 'A{p}@NEW'",
+    ),
+];
+
+async fn sides(twin: &Twin, phase: Phase) {
+    if phase.writes_both() || phase == Phase::LegacyOnly {
+        twin.equal(OLD_ADMINS, OLD_ADMINS).await.unwrap();
+        twin.equal(OLD_MEMBERS, OLD_MEMBERS).await.unwrap();
+    }
+    if phase != Phase::LegacyOnly {
+        twin.equal(OLD_ADMINS, ADMINS).await.unwrap();
+        twin.equal(OLD_MEMBERS, MEMBERS).await.unwrap();
+    }
+    let kinds = "SELECT count(*) FROM people p WHERE kind <> CASE \
+        WHEN NOT EXISTS (SELECT FROM admin_ids k WHERE k.person_id = p.id) THEN 'member' \
+        WHEN EXISTS (SELECT FROM member_ids k WHERE k.person_id = p.id) THEN 'both' ELSE 'admin' END";
+    assert_eq!(answer(&twin.direct, kinds).await, "(count)\n0\ndone 1");
+}
+
+async fn old_application(twin: &Twin, phase: Phase) {
+    let number = (phase as usize).to_string();
+    for sql in STATEMENTS {
+        let sql = sql.replace("{p}", &number);
+        let asked = twin.same(&sql).await;
+        asked.unwrap_or_else(|error| panic!("{phase}: {error}"));
+    }
+}
+
+async fn both_applications(twin: &Twin, phase: Phase) {
+    old_application(twin, phase).await;
+    let number = (phase as usize).to_string();
+    for (new, old) in NEW {
+        let (new, old) = (new.replace("{p}", &number), old.replace("{p}", &number));
+        let told = answer(&twin.proxied, &new).await;
+        assert!(told.contains("done 1"), "{phase}: {new}: {told}");
+        twin.alone.batch_execute(&old).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tables_become_one_and_two_again() {
+    let twin = Twin::start(MERGED).await.unwrap();
+    twin.prepare().await.unwrap();
+    old_application(&twin, Phase::LegacyOnly).await;
+    let checked = twin.crossfade("check").await.unwrap();
+    assert!(!checked.contains("reads differently"), "{checked}");
+    twin.advance(Phase::DualWrite).await.unwrap();
+    twin.crossfade("backfill").await.unwrap();
+    twin.verified(2).await;
+    for phase in [
+        Phase::DualWrite,
+        Phase::ShadowRead,
+        Phase::DualRead,
+        Phase::UnifiedRead,
+    ] {
+        if phase > Phase::DualWrite {
+            twin.advance(phase).await.unwrap();
+        }
+        both_applications(&twin, phase).await;
+        sides(&twin, phase).await;
+        twin.verified(2).await;
+    }
+    twin.advance(Phase::UnifiedOnly).await.unwrap();
+    both_applications(&twin, Phase::UnifiedOnly).await;
+    sides(&twin, Phase::UnifiedOnly).await;
+    // And all the way back, with what unified took alone.
+    twin.crossfade("rollback").await.unwrap();
+    twin.crossfade("backfill --reverse").await.unwrap();
+    twin.verified(2).await;
+    for phase in [
+        Phase::DualRead,
+        Phase::ShadowRead,
+        Phase::DualWrite,
+        Phase::LegacyOnly,
+    ] {
+        twin.crossfade("rollback").await.unwrap();
+        sides(&twin, phase).await;
+        let sql = "UPDATE admins SET level = level + 1 WHERE email = 'p1@x' RETURNING level";
+        twin.same(sql).await.unwrap();
+        twin.same("UPDATE members SET points = points + 1 WHERE email = 'p1@x' RETURNING points")
+            .await
+            .unwrap();
+    }
+    twin.equal(OLD_ADMINS, OLD_ADMINS).await.unwrap();
+    twin.equal(OLD_MEMBERS, OLD_MEMBERS).await.unwrap();
+}
+
+/// Writes before the rows are copied, which then meet what they made.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_not_copied_yet_meet_those_that_are_written() {
+    let twin = Twin::start(MERGED).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.advance(Phase::DualWrite).await.unwrap();
+    old_application(&twin, Phase::DualWrite).await;
+    twin.advance(Phase::ShadowRead).await.unwrap();
+    old_application(&twin, Phase::ShadowRead).await;
+    twin.crossfade("backfill").await.unwrap();
+    twin.verified(2).await;
+    sides(&twin, Phase::ShadowRead).await;
+}
+
+async fn names(twin: &Twin) -> String {
+    let sql = "SELECT (SELECT name FROM admins WHERE email = 'p1@x'), (SELECT name FROM members WHERE email = 'p1@x'), \
+               (SELECT name FROM people WHERE email = 'p1@x')";
+    let said = answer(&twin.direct, sql).await;
+    said.lines().nth(1).unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_is_that_of_who_came_first_and_each_legacy_row_keeps_its_own() {
+    let twin = Twin::in_phase(MERGED, Phase::DualWrite).await.unwrap();
+    assert_eq!(names(&twin).await, "Admin 1|Member 11|Admin 1");
+    for sql in [
+        "UPDATE admins SET name = 'Chief' WHERE email = 'p1@x'",
+        "UPDATE members SET name = 'Mate' WHERE email = 'p1@x'",
+    ] {
+        twin.same(sql).await.unwrap();
+    }
+    assert_eq!(names(&twin).await, "Chief|Mate|Chief");
+    // Under the new name it follows where it is told.
+    answer(
+        &twin.proxied,
+        "UPDATE people SET name = 'One' WHERE email = 'p1@x'",
+    )
+    .await;
+    assert_eq!(names(&twin).await, "One|Mate|One");
+    twin.verified(2).await;
+    twin.advance(Phase::ShadowRead).await.unwrap();
+    twin.advance(Phase::DualRead).await.unwrap();
+    // By nature there is one name.
+    let read =
+        "SELECT a.name, m.name FROM admins a JOIN members m USING (email) WHERE email = 'p1@x'";
+    let said = answer(&twin.proxied, read).await;
+    assert!(said.contains("One|One"), "{said}");
+    // Who is left has the person alone.
+    twin.same("DELETE FROM admins WHERE email = 'p1@x'")
+        .await
+        .unwrap();
+    assert_eq!(names(&twin).await, "∅|Mate|One");
+    twin.same("UPDATE members SET name = 'Alone' WHERE email = 'p1@x'")
+        .await
+        .unwrap();
+    assert_eq!(names(&twin).await, "∅|Alone|Alone");
+    twin.verified(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_directions_take_their_locks_in_one_order() {
+    for phase in [Phase::DualWrite, Phase::DualRead, Phase::UnifiedRead] {
+        let twin = Twin::in_phase(MERGED, phase).await.unwrap();
+        let watcher = twin.superuser().await.unwrap();
+        let old = twin.another().await.unwrap();
+        let new = pid(&twin.proxied).await.unwrap();
+        // In the order of the rule file, as the statement under the new name has it.
+        let first = answer(
+            &old,
+            "BEGIN; UPDATE admins SET level = 40 WHERE email = 'p2@x'",
+        )
+        .await;
+        let (under_new, under_old) = tokio::join!(
+            answer(
+                &twin.proxied,
+                "UPDATE people SET email = 'moved@x' WHERE email = 'p2@x'"
+            ),
+            async {
+                until_blocked(&watcher, new).await.unwrap();
+                let said =
+                    answer(&old, "UPDATE members SET points = 41 WHERE email = 'p2@x'").await;
+                answer(&old, "COMMIT").await;
+                said
+            }
+        );
+        let told = [first.as_str(), &under_old, &under_new];
+        assert_eq!(told, ["done 0\ndone 1", "done 1", "done 1"], "{phase}");
+        let rows = "SELECT a.level, m.points FROM admins a JOIN members m USING (email) WHERE email = 'moved@x'";
+        let said = answer(&twin.direct, rows).await;
+        assert!(said.contains("40|41"), "{phase}: {said}");
+        twin.verified(2).await;
+    }
+}
+
+/// Legacy rows of another table do not follow what is written under a legacy name: what would need that is found out
+/// before the first step.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_where_one_table_writes_over_another() {
+    let world = World::start().await.unwrap();
+    world.database("over").await.unwrap();
+    let direct = world.client(&world.direct_url("over")).await.unwrap();
+    direct.batch_execute(MERGED.legacy).await.unwrap();
+    direct.batch_execute(MERGED.unified).await.unwrap();
+    let proxy = Proxy::with_config(&world.postgres, "over", "").unwrap();
+    let lossy = "lossy = [{ columns = [\"name\"], when = \"NOT k.own\" }]\n";
+    assert!(MERGED.rules.contains(lossy));
+    let rules = MERGED.rules.replace(lossy, "");
+    let rules = rules.replace("CASE WHEN k.own THEN r.name ELSE p.name END", "r.name");
+    for (rules, tells) in [(MERGED.rules, false), (rules.as_str(), true)] {
+        proxy.write_rules("merged", rules).unwrap();
+        proxy.crossfade(&["prepare"]).await.unwrap();
+        let said = proxy.crossfade(&["check", "merged"]).await.unwrap();
+        for other in ["members", "admins"] {
+            let told = format!(
+                "column name of public.{other} reads differently in 5 of its rows once rows of this table are put"
+            );
+            assert_eq!(said.contains(&told), tells, "{said}");
+        }
+    }
+}
