@@ -220,13 +220,16 @@ async fn tables(
                 Severity::Warning
             };
             laws::check(client, lens, (sample_rows, severity), &mut findings).await?;
-            let own = lens.unified_tables();
-            let meets = |other: &&Lens| {
-                other.legacy != lens.legacy && own.iter().any(|table| other.shares(table))
-            };
-            for other in migration.tables.iter().filter(meets) {
-                let both = (lens, other);
-                laws::check_beside(client, both, sample_rows, &mut findings).await?;
+            // Whose rows are rows of the same table before all.
+            let meets = |other: &Lens| other.unified == lens.unified && other.shares(&lens.unified);
+            let mut order = laws::Order::Behind;
+            for other in &migration.tables {
+                if other.legacy == lens.legacy {
+                    order = laws::Order::Before;
+                } else if meets(other) {
+                    let tried = (sample_rows, order);
+                    laws::check_beside(client, (lens, other), tried, &mut findings).await?;
+                }
             }
         }
         all.append(&mut findings.all);

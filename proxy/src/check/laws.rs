@@ -2,8 +2,8 @@
 //! changes nothing, under another key a row is the same, and what another lens reads stays as it was. In a transaction
 //! that is rolled back.
 
-use rewrite_rules::lens::{RekeyTrial, quote_ident};
-use rewrite_rules::{Lens, Migration, TableName};
+use rewrite_rules::lens::{Lossy, RekeyTrial, quote_ident};
+use rewrite_rules::{LegacyColumn, Lens, Migration, TableName};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -42,21 +42,28 @@ pub(super) async fn check(
 pub(super) async fn check_beside(
     client: &Client,
     (lens, other): (&Lens, &Lens),
-    sample_rows: u32,
+    tried: (u32, Order),
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
     let sql = || ControlError::sql("trial of two tables");
     client.batch_execute("BEGIN").await.map_err(sql())?;
-    let ended = trial_beside(client, (lens, other), sample_rows, findings).await;
+    let ended = trial_beside(client, (lens, other), tried, findings).await;
     client.batch_execute("ROLLBACK").await.map_err(sql())?;
     ended
+}
+
+/// Which of two lenses a backfill comes to first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Before,
+    Behind,
 }
 
 /// What the other has is there first, as the rows that the lens meets.
 async fn trial_beside(
     client: &Client,
     (lens, other): (&Lens, &Lens),
-    sample_rows: u32,
+    (sample_rows, order): (u32, Order),
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
     be_brief(client).await?;
@@ -94,6 +101,31 @@ async fn trial_beside(
                 ),
                 "name the column there in `lossy` for the rows that another table's win over, or put what both have apart",
             );
+        }
+    }
+    match order {
+        Order::Before => Ok(()),
+        Order::Behind => lost(client, lens, findings).await,
+    }
+}
+
+/// Tells which lossy columns of the sample read otherwise than its rows have them.
+async fn lost(client: &Client, lens: &Lens, findings: &mut Findings) -> Result<(), ControlError> {
+    let columns: Vec<&LegacyColumn> = lens
+        .columns
+        .iter()
+        .filter(|column| column.lossy != Lossy::Never)
+        .collect();
+    let differs = |_: &LegacyColumn, differs: String| format!("{differs} AND NOT r IS NULL");
+    let found = unlike(client, lens, ("cf_sample", &columns), differs).await;
+    let (_, lost) = found.map_err(ControlError::sql(LAWS))?;
+    for (column, count) in lost {
+        let lost = format!(
+            "column {column} of {count} of the tried rows is lost: unified has something else, and the rule calls it lossy"
+        );
+        // Several tables may be tried beside this one.
+        if !findings.all.iter().any(|known| known.found == lost) {
+            findings.note(lost);
         }
     }
     Ok(())
@@ -171,6 +203,7 @@ async fn trial(
         }
     }
     findings.note(format!("{rows} rows read back as they were put"));
+    lost(client, lens, findings).await?;
     match lens.rekey_trial("pg_temp.cf_sample") {
         Some(trial) => keys_change(client, &trial, findings).await,
         None => Ok(()),
@@ -421,23 +454,36 @@ async fn differences(
     lens: &Lens,
     sample: &str,
 ) -> Result<Vec<(String, i64)>, tokio_postgres::Error> {
+    let compared: Vec<&LegacyColumn> = lens
+        .compared_columns()
+        .filter(|column| !column.set_by_trigger)
+        .collect();
+    let differs = |column: &LegacyColumn, differs: String| match column.is_lossy_in("r") {
+        None => differs,
+        Some(lossy) => format!("{differs} AND NOT {lossy}"),
+    };
+    let (hidden, different) = unlike(client, lens, (sample, &compared), differs).await?;
+    let hidden = (hidden > 0).then(|| ("(all: the row is hidden)".to_owned(), hidden));
+    Ok(hidden.into_iter().chain(different).collect())
+}
+
+/// How many rows of the sample are not read at all, and the columns that differ so, each with the number of its rows.
+async fn unlike(
+    client: &Client,
+    lens: &Lens,
+    (sample, columns): (&str, &[&LegacyColumn]),
+    condition: impl Fn(&LegacyColumn, String) -> String,
+) -> Result<(i64, Vec<(String, i64)>), tokio_postgres::Error> {
     let join: Vec<String> = lens
         .legacy_key()
         .iter()
         .map(|key| format!("r.{key} = s.{key}"))
         .collect();
-    let compared: Vec<_> = lens
-        .compared_columns()
-        .filter(|column| !column.set_by_trigger)
-        .collect();
     let mut counts = vec!["count(*) FILTER (WHERE r IS NULL)".to_owned()];
-    counts.extend(compared.iter().map(|column| {
+    counts.extend(columns.iter().map(|column| {
         let name = quote_ident(&column.name);
         let differs = format!("r.{name}::text IS DISTINCT FROM s.{name}::text");
-        match column.is_lossy_in("r") {
-            None => format!("count(*) FILTER (WHERE {differs})"),
-            Some(lossy) => format!("count(*) FILTER (WHERE {differs} AND NOT {lossy})"),
-        }
+        format!("count(*) FILTER (WHERE {})", condition(column, differs))
     }));
     let sql = format!(
         "SELECT ARRAY[{}] FROM pg_temp.{sample} s LEFT JOIN ({}) r ON {}",
@@ -446,10 +492,11 @@ async fn differences(
         join.join(" AND ")
     );
     let row = client.query_one(&sql, &[]).await?;
-    let counted: Vec<i64> = row.get(0);
-    let names = std::iter::once("(all: the row is hidden)".to_owned())
-        .chain(compared.iter().map(|column| column.name.clone()));
-    Ok(names.zip(counted).filter(|(_, count)| *count > 0).collect())
+    let mut counted = row.get::<_, Vec<i64>>(0).into_iter();
+    let hidden = counted.next().unwrap_or_default();
+    let names = columns.iter().map(|column| column.name.clone());
+    let different = names.zip(counted).filter(|(_, count)| *count > 0);
+    Ok((hidden, different.collect()))
 }
 
 const LAWS: &str = "comparison of sampled rows";

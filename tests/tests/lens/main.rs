@@ -18,6 +18,7 @@ mod passed_over;
 mod references;
 mod rekey;
 mod steps;
+mod studio_customers;
 mod tenants;
 mod types;
 mod upsert;

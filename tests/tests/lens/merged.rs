@@ -177,7 +177,7 @@ async fn rows_that_are_not_copied_yet_meet_those_that_are_written() {
 
 async fn names(twin: &Twin) -> String {
     let sql = "SELECT (SELECT name FROM admins WHERE email = 'p1@x'), (SELECT name FROM members WHERE email = 'p1@x'), \
-               (SELECT name FROM people WHERE email = 'p1@x')";
+               (SELECT name FROM people WHERE email = 'p1@x') ORDER BY 1";
     let said = answer(&twin.direct, sql).await;
     said.lines().nth(1).unwrap_or_default().to_owned()
 }
@@ -272,7 +272,13 @@ async fn check_tells_where_one_table_writes_over_another() {
     for (rules, tells) in [(MERGED.rules, false), (rules.as_str(), true)] {
         proxy.write_rules("merged", rules).unwrap();
         proxy.crossfade(&["prepare"]).await.unwrap();
-        let said = proxy.crossfade(&["check", "merged"]).await.unwrap();
+        // It also tells that the application may not use the crosswalks yet.
+        let said = proxy.crossfade(&["check", "merged"]).await;
+        let said = said.unwrap_or_else(|error| error.to_string());
+        let lost = "column name of 5 of the tried rows is lost";
+        let lose = |line: &str| line.contains(lost).then(|| line.contains("public.members"));
+        let losing: Vec<bool> = said.lines().filter_map(lose).collect();
+        assert_eq!(losing, if tells { vec![] } else { vec![true] }, "{said}");
         for other in ["members", "admins"] {
             let told = format!(
                 "column name of public.{other} reads differently in 5 of its rows once rows of this table are put"
