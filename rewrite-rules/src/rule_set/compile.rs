@@ -195,18 +195,26 @@ impl Reader<'_> {
                     .unified_tables()
                     .into_iter()
                     .map(|table| (table, "unified"));
+                // Until a migration begins its unified tables are nobody's.
+                let begun = |m: &Migration| m.phase != Phase::LegacyOnly;
+                let both_begun = begun(migration) && begun(other);
                 for (mine, side) in std::iter::once((&a.legacy, "legacy")).chain(unified) {
-                    if *mine == b.legacy || b.unified_tables().contains(&mine) {
-                        self.error(
-                            &(0..0),
-                            &format!(
-                                "{side} table {mine} is already managed by migration `{}` in {}; \
-                                 a table can belong to one migration only",
-                                other.name,
-                                other.file.display()
-                            ),
-                        );
-                    }
+                    let shared = b.unified_tables().contains(&mine);
+                    let expected = if *mine == b.legacy || shared && side == "legacy" {
+                        "a table can belong to one migration only"
+                    } else if shared && both_begun {
+                        "of two migrations that write one unified table one begins when the other's file is gone"
+                    } else {
+                        continue;
+                    };
+                    self.error(
+                        &(0..0),
+                        &format!(
+                            "{side} table {mine} is already managed by migration `{}` in {}; {expected}",
+                            other.name,
+                            other.file.display()
+                        ),
+                    );
                 }
             }
         }
