@@ -239,11 +239,7 @@ async fn tables(
 }
 
 /// Two migrations that have begun may not both write a unified table: a write to it would have to follow phases of each.
-fn one_at_a_time(
-    (rules, migration): (&RuleSet, &Migration),
-    lens: &Lens,
-    findings: &mut Findings,
-) {
+fn one_at_a_time((rules, migration): (&RuleSet, &Migration), lens: &Lens, findings: &mut Findings) {
     let others = rules.migrations().iter();
     let begun = others.filter(|m| m.name != migration.name && m.phase != Phase::LegacyOnly);
     for other in begun {

@@ -151,7 +151,11 @@ fn two_migrations_write_one_unified_table_one_after_the_other() {
         for phases in [[phase, Phase::LegacyOnly], [Phase::LegacyOnly, phase]] {
             RuleSet::compile(files(phases).to_vec()).expect("one of them has not begun");
         }
-        for other in Phase::ALL.into_iter().skip(1).filter(|_| phase != Phase::LegacyOnly) {
+        for other in Phase::ALL
+            .into_iter()
+            .skip(1)
+            .filter(|_| phase != Phase::LegacyOnly)
+        {
             let error = RuleSet::compile(files([phase, other]).to_vec());
             let error = error.expect_err("both have begun").to_string();
             assert!(

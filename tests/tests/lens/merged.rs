@@ -2,6 +2,7 @@
 //! back, each answer compared with that of a database that was left alone.
 
 use crossfade_tests::control::{pid, until_blocked};
+use crossfade_tests::newer;
 use crossfade_tests::twin::{MERGED, Twin, answer};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
@@ -251,6 +252,71 @@ async fn two_directions_take_their_locks_in_one_order() {
         let rows = "SELECT a.level, m.points FROM admins a JOIN members m USING (email) WHERE email = 'moved@x'";
         let said = answer(&twin.direct, rows).await;
         assert!(said.contains("40|41"), "{phase}: {said}");
+        twin.verified(2).await;
+    }
+}
+
+/// Two rows that come at once are one person.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_and_a_member_who_come_at_once_are_one() {
+    for phase in [Phase::DualWrite, Phase::DualRead, Phase::UnifiedRead] {
+        let twin = Twin::in_phase(MERGED, phase).await.unwrap();
+        let watcher = twin.superuser().await.unwrap();
+        let other = twin.another().await.unwrap();
+        let waits = pid(&other).await.unwrap();
+        let insert =
+            |table: &str| format!("INSERT INTO {table} (email, name) VALUES ('at@once', 'One')");
+        let first = answer(&twin.proxied, &format!("BEGIN; {}", insert("admins"))).await;
+        let member = insert("members");
+        let (second, ()) = tokio::join!(answer(&other, &member), async {
+            until_blocked(&watcher, waits).await.unwrap();
+            answer(&twin.proxied, "COMMIT").await;
+        });
+        let told = [first.as_str(), &second];
+        assert_eq!(told, ["done 0\ndone 1", "done 1"], "{phase}");
+        let people = "SELECT count(*), min(kind) FROM people WHERE email = 'at@once'";
+        let people = answer(&twin.direct, people).await;
+        assert!(people.contains("1|both"), "{phase}: {people}");
+        twin.verified(2).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_under_the_unified_name_reaches_both_tables() {
+    let Some(binaries) = newer::postgresql() else {
+        return;
+    };
+    let twin = Twin::start_from(MERGED, binaries).await.unwrap();
+    twin.prepare().await.unwrap();
+    twin.carry_to(Phase::DualWrite).await.unwrap();
+    for phase in [
+        Phase::DualWrite,
+        Phase::ShadowRead,
+        Phase::DualRead,
+        Phase::UnifiedRead,
+    ] {
+        if phase > Phase::DualWrite {
+            twin.advance(phase).await.unwrap();
+        }
+        let number = phase as usize;
+        let told = answer(
+            &twin.proxied,
+            &format!(
+                "MERGE INTO people p USING (VALUES ('p5@x', {number}0), ('p{number}@x', 0), ('m{number}@merge', {number})) v (e, n) \
+                 ON p.email = v.e WHEN MATCHED AND v.n = 0 THEN DELETE \
+                 WHEN MATCHED THEN UPDATE SET level = v.n, points = v.n + 1 \
+                 WHEN NOT MATCHED AND v.n > 0 THEN INSERT (email, name, points) VALUES (v.e, 'New', v.n)"
+            ),
+        )
+        .await;
+        let own = format!(
+            "UPDATE admins SET level = {number}0 WHERE email = 'p5@x'; \
+             UPDATE members SET points = {number}1 WHERE email = 'p5@x'; \
+             DELETE FROM admins WHERE email = 'p{number}@x'; DELETE FROM members WHERE email = 'p{number}@x'"
+        );
+        assert!(told.contains("done"), "{phase}: {told}");
+        twin.alone.batch_execute(&own).await.unwrap();
+        sides(&twin, phase).await;
         twin.verified(2).await;
     }
 }
