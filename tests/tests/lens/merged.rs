@@ -353,3 +353,30 @@ async fn check_tells_where_one_table_writes_over_another() {
         }
     }
 }
+
+/// Of two rule files that name one unified table one begins when the other is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_migrations_of_one_unified_table_are_not_both_begun() {
+    let world = World::start().await.unwrap();
+    world.database("two").await.unwrap();
+    let direct = world.client(&world.direct_url("two")).await.unwrap();
+    direct.batch_execute(MERGED.legacy).await.unwrap();
+    direct.batch_execute(MERGED.unified).await.unwrap();
+    let visitors = "CREATE TABLE visitors (id bigint PRIMARY KEY, email varchar(80) NOT NULL)";
+    direct.batch_execute(visitors).await.unwrap();
+    let proxy = Proxy::with_config(&world.postgres, "two", "").unwrap();
+    let other = "[migration]\nname = \"visitors\"\nphase = \"legacy_only\"\n[[table]]\nlegacy = \"public.visitors\"\n\
+        unified = \"public.people\"\nkey = [\"id\"]\ncolumns = \"id bigint NOT NULL, email varchar(80) NOT NULL\"\n";
+    proxy.write_rules("visitors", other).unwrap();
+    let told =
+        "public.people is a unified table of migration merged as well, which is in dual_write";
+    for (phase, tells) in [("legacy_only", false), ("dual_write", true)] {
+        let rules = MERGED
+            .rules
+            .replace("\"legacy_only\"", &format!("\"{phase}\""));
+        proxy.write_rules("merged", &rules).unwrap();
+        let said = proxy.crossfade(&["check", "visitors"]).await;
+        let said = said.unwrap_or_else(|error| error.to_string());
+        assert_eq!(said.contains(told), tells, "{phase}: {said}");
+    }
+}

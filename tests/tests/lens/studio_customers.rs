@@ -294,12 +294,11 @@ async fn studios_go_through_every_phase_and_back() {
 /// The rows of a query of the migrated database.
 async fn rows(twin: &Twin, sql: &str) -> Vec<String> {
     let said = answer(&twin.direct, sql).await;
-    let lines: Vec<&str> = said.lines().collect();
-    let rows = lines.get(1..lines.len().saturating_sub(1));
-    rows.unwrap_or_else(|| panic!("{said}"))
-        .iter()
-        .map(|row| (*row).to_owned())
-        .collect()
+    assert!(said.contains("done "), "{sql}: {said}");
+    let rows = said
+        .lines()
+        .filter(|line| !line.starts_with('(') && !line.starts_with("done "));
+    rows.map(str::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -469,7 +468,7 @@ async fn what_a_merge_loses_is_told_before_it_begins() {
     let twin = Twin::start(STUDIO_CUSTOMERS).await.unwrap();
     twin.prepare().await.unwrap();
     let said = twin.crossfade("check").await.unwrap();
-    assert!(!said.contains("error"), "{said}");
+    assert!(said.contains(" 0 errors"), "{said}");
     for column in ["name", "password", "createdAt"] {
         let told = format!("column {column} of 1 of the tried rows is lost");
         assert!(said.contains(&told), "{column}: {said}");
