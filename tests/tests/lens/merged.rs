@@ -53,6 +53,10 @@ const STATEMENTS: &[&str] = &[
     "SELECT id, email, level FROM admins ORDER BY id",
     "SELECT id, email, points, joined FROM members ORDER BY id",
     "SELECT count(*), count(DISTINCT email) FROM (SELECT email FROM admins UNION ALL SELECT email FROM members) AS all_of_them",
+    "SELECT a.id, m.id FROM admins a JOIN members m USING (email) WHERE email = 'p1@x' FOR UPDATE",
+    "BEGIN; LOCK TABLE members IN SHARE MODE; LOCK TABLE admins IN SHARE MODE; ROLLBACK",
+    "BEGIN; TRUNCATE members; SELECT (SELECT count(*) FROM members), (SELECT count(*) FROM admins); ROLLBACK",
+    "BEGIN; TRUNCATE admins, members; SELECT (SELECT count(*) FROM members), (SELECT count(*) FROM admins); ROLLBACK",
 ];
 
 /// What the new application sends, and what it means to the old tables.
@@ -254,6 +258,25 @@ async fn two_directions_take_their_locks_in_one_order() {
         assert!(said.contains("40|41"), "{phase}: {said}");
         twin.verified(2).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_names_live_on_when_their_tables_are_gone() {
+    let twin = Twin::in_phase(MERGED, Phase::UnifiedOnly).await.unwrap();
+    twin.advance(Phase::Retired).await.unwrap();
+    let operator = twin.superuser().await.unwrap();
+    for table in ["admins", "members"] {
+        let gone = format!("ALTER SEQUENCE {table}_id_seq OWNED BY NONE; DROP TABLE {table}");
+        operator
+            .batch_execute(&format!(
+                "ALTER TABLE {table} ALTER id DROP DEFAULT; {gone}"
+            ))
+            .await
+            .unwrap();
+    }
+    old_application(&twin, Phase::Retired).await;
+    twin.equal(OLD_ADMINS, ADMINS).await.unwrap();
+    twin.equal(OLD_MEMBERS, MEMBERS).await.unwrap();
 }
 
 /// Two rows that come at once are one person.
