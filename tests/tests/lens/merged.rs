@@ -2,6 +2,7 @@
 //! back, each answer compared with that of a database that was left alone.
 
 use crossfade_tests::control::{pid, until_blocked};
+use crossfade_tests::generate::Choices;
 use crossfade_tests::newer;
 use crossfade_tests::twin::{MERGED, Twin, answer};
 use crossfade_tests::{Proxy, World};
@@ -258,6 +259,96 @@ async fn two_directions_take_their_locks_in_one_order() {
         assert!(said.contains("40|41"), "{phase}: {said}");
         twin.verified(2).await;
     }
+}
+
+/// What the old application may send, of few e-mails, so that rows meet.
+fn any_write(choices: &mut Choices) -> String {
+    let (table, column) = choices.pick(&[("admins", "level"), ("members", "points")]);
+    let (one, other) = (choices.below(8), choices.below(8));
+    let value = choices.below(100);
+    let insert =
+        format!("INSERT INTO {table} (email, name, {column}) VALUES ('e{one}@x', 'N', {value})");
+    match choices.below(9) {
+        0 | 1 => format!("{insert} RETURNING id, email, {column}"),
+        2 => format!(
+            "{insert} ON CONFLICT (email) DO UPDATE SET {column} = {table}.{column} + 1 RETURNING id, {column}"
+        ),
+        3 => format!("{insert} ON CONFLICT DO NOTHING RETURNING id"),
+        4 => format!(
+            "UPDATE {table} SET email = 'e{other}@x' WHERE email = 'e{one}@x' RETURNING id, email, {column}"
+        ),
+        5 => format!(
+            "UPDATE {table} SET {column} = {value}, name = 'N' WHERE email = 'e{one}@x' RETURNING id, {column}"
+        ),
+        6 => format!("DELETE FROM {table} WHERE email = 'e{one}@x' RETURNING id, email, {column}"),
+        7 => format!("UPDATE {table} SET id = id + 1000 WHERE email = 'e{one}@x' RETURNING email"),
+        _ => format!(
+            "WITH a AS (UPDATE admins SET level = {value} WHERE email = 'e{one}@x' RETURNING email), \
+             m AS (DELETE FROM members WHERE email = 'e{other}@x' RETURNING email) \
+             SELECT (SELECT email FROM a), (SELECT email FROM m)"
+        ),
+    }
+}
+
+/// A transaction, or one write alone.
+fn any_transaction(choices: &mut Choices) -> Vec<String> {
+    if choices.chance(70) {
+        return vec![any_write(choices)];
+    }
+    let mut all = vec!["BEGIN".to_owned()];
+    for _ in 0..=choices.below(4) {
+        all.push(any_write(choices));
+        if choices.chance(30) {
+            all.extend(["SAVEPOINT s".to_owned(), any_write(choices)]);
+            all.push(choices.pick(&["ROLLBACK TO s", "RELEASE s"]).to_owned());
+        }
+    }
+    all.push(choices.pick(&["COMMIT", "ROLLBACK"]).to_owned());
+    all
+}
+
+/// `CROSSFADE_SEED` begins otherwise, `CROSSFADE_MERGED_WRITES` says how many transactions in each phase.
+#[tokio::test(flavor = "multi_thread")]
+async fn random_writes_of_both_tables_are_answered_alike() {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let seed = number("CROSSFADE_SEED").unwrap_or(1);
+    let writes = number("CROSSFADE_MERGED_WRITES").unwrap_or(40);
+    let mut choices = Choices::seeded(15, seed);
+    let twin = Twin::start(MERGED).await.unwrap();
+    // One name, which nobody loses.
+    for client in [&twin.alone, &twin.direct] {
+        let one = "UPDATE admins SET name = 'N'; UPDATE members SET name = 'N'";
+        client.batch_execute(one).await.unwrap();
+    }
+    twin.prepare().await.unwrap();
+    twin.in_every_phase(async |phase| {
+        for _ in 0..writes {
+            for sql in any_transaction(&mut choices) {
+                let asked = twin.same(&sql).await;
+                asked.unwrap_or_else(|error| panic!("CROSSFADE_SEED={seed} {phase}: {error}"));
+            }
+            let (email, value) = (choices.below(8), choices.below(100));
+            if phase > Phase::DualWrite && choices.chance(20) {
+                let new = format!(
+                    "UPDATE people SET level = {value}, points = {value} WHERE email = 'e{email}@x'"
+                );
+                let old = format!(
+                    "UPDATE admins SET level = {value} WHERE email = 'e{email}@x'; \
+                     UPDATE members SET points = {value} WHERE email = 'e{email}@x'"
+                );
+                twin.proxied.batch_execute(&new).await.unwrap();
+                twin.alone.batch_execute(&old).await.unwrap();
+            }
+        }
+        if phase > Phase::DualWrite {
+            sides(&twin, phase).await;
+        }
+        if phase > Phase::DualWrite && phase.writes_both() {
+            twin.verified(2).await;
+        }
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
