@@ -72,6 +72,8 @@ pub(crate) mod query {
     pub const KEYS: &str = "keys";
     /// Their locks.
     pub const LOCK: &str = "lock";
+    /// Those of several legacy tables.
+    pub const LOCKS: &str = "locks";
     /// The images of what was written.
     pub const IMG: &str = "img";
     /// The other side's rows that come, or follow whole.
