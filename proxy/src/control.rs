@@ -15,6 +15,7 @@ pub mod direct;
 pub mod drain;
 pub mod error;
 pub mod events;
+pub mod functions;
 pub mod gate;
 pub mod grants;
 pub mod guard;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use rewrite_rules::{Meaning, Phase, Reading, RuleSet, SearchPath, Strings};
+use rewrite_rules::{Meaning, Phase, Reading, RuleSet, SearchPath, Strings, Touch};
 use tokio::sync::watch;
 
 use crate::latency::{self, Latencies};
@@ -130,6 +130,10 @@ impl SessionRules for Generation {
 
     fn look(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
         self.rules.look_as(text, path, strings)
+    }
+
+    fn touch(&self, text: &[u8]) -> Touch {
+        self.rules.touch(text)
     }
 
     fn names_beyond_ascii(&self) -> bool {

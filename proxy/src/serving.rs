@@ -5,6 +5,6 @@ pub mod admin;
 pub mod admission;
 pub mod attached;
 pub mod follow;
+mod names;
 pub mod shadow;
 mod statements;
-mod tenants;

@@ -15,6 +15,7 @@ mod legend;
 pub mod lens;
 mod meaning;
 mod mention;
+mod namesakes;
 mod parse;
 pub mod phase;
 mod reading;
@@ -36,8 +37,9 @@ pub use bind::NamedColumns;
 pub use executing::Executed;
 pub use failure::Failure;
 pub use lens::{LegacyColumn, Lens, TableName, Tenant};
-pub use meaning::{Touch, touch};
+pub use meaning::Touch;
 pub use mention::Body;
+pub use namesakes::{Namesake, Namesakes};
 pub use phase::Phase;
 pub use rule_file::schema::schema;
 pub use rule_set::{

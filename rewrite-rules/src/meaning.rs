@@ -11,12 +11,12 @@
 //! SET SCHEMA 'x', DO …, CALL p(), SELECT f()    →  Changes: any function may set anything
 //! ```
 //!
-//! Not seen is what a trigger, a view, a rule, a default, an operator, a cast or a policy calls, and a
-//! function of the user's that bears the name of one of PostgreSQL's.
+//! Not seen is what a trigger, a view, a rule, a default, an operator, a cast or a policy calls.
 
 mod known;
 
 use crate::bind::functions;
+use crate::namesakes::Namesakes;
 use crate::text::lexer::skip_blanks;
 use known::{GRAMMAR, HARMLESS, REVERTING};
 
@@ -46,21 +46,20 @@ pub(crate) const SETTINGS: [&str; 6] = [
 ];
 
 /// What running this text may do.
-#[must_use]
-pub fn touch(text: &[u8]) -> Touch {
+pub(crate) fn touch(text: &[u8], namesakes: &Namesakes) -> Touch {
     let text = skip_blanks(text);
     // Cut at every semicolon, also at those within strings and comments: what stands behind one of
     // these is then no statement that is known here.
     let statements = text.split(|byte| *byte == b';').map(of_statement).max();
     let statements = statements.unwrap_or_default();
-    if statements == Touch::Changes || has_word_of_doubt(text) || calls_unknown(text) {
+    if statements == Touch::Changes || has_word_of_doubt(text) || calls_unknown(text, namesakes) {
         return Touch::Changes;
     }
     statements
 }
 
 /// Whether running what a body or an argument says, in whatever language, may change it.
-pub(crate) fn may_set(text: &str) -> bool {
+pub(crate) fn may_set(text: &str, namesakes: &Namesakes) -> bool {
     const WORDS: [&str; 9] = [
         "search_path",
         "set_config",
@@ -76,12 +75,16 @@ pub(crate) fn may_set(text: &str) -> bool {
     let bytes = text.as_bytes();
     WORDS.iter().any(|word| lower.contains(word))
         || has_word_of_doubt(bytes)
-        || calls_unknown(bytes)
+        || calls_unknown(bytes, namesakes)
 }
 
 /// Whether a function is one of PostgreSQL's that change nothing.
-pub(crate) fn is_known_call(schema: Option<&str>, name: &str) -> bool {
-    schema.is_none_or(|schema| schema == "pg_catalog") && is_known(name.as_bytes())
+pub(crate) fn is_known_call(schema: Option<&str>, name: &str, namesakes: &Namesakes) -> bool {
+    let known = match schema {
+        Some(schema) => schema == "pg_catalog",
+        None => !namesakes.bear(name),
+    };
+    known && is_known(name.as_bytes(), &Namesakes::NotAsked)
 }
 
 fn of_statement(statement: &[u8]) -> Touch {
@@ -169,14 +172,16 @@ fn configures_other(behind: &[u8]) -> bool {
 }
 
 /// Whether a function may be called that is not known to change nothing.
-fn calls_unknown(text: &[u8]) -> bool {
+fn calls_unknown(text: &[u8], namesakes: &Namesakes) -> bool {
     let mut parentheses = text.iter().enumerate().filter(|(_, byte)| **byte == b'(');
     parentheses.any(|(at, _)| {
         let before = trim_end(&text[..at]);
         // The end of a comment may stand between a name and its arguments. The line is looked for only
         // where one has ended: a text of thousands of parentheses may be a single line.
         let over_lines = text[before.len()..at].iter().any(is_line_end);
-        (over_lines && ends_in_line_comment(before)) || before.ends_with(b"*/") || may_call(before)
+        (over_lines && ends_in_line_comment(before))
+            || before.ends_with(b"*/")
+            || may_call(before, namesakes)
     })
 }
 
@@ -190,7 +195,7 @@ fn ends_in_line_comment(text: &[u8]) -> bool {
 }
 
 /// Whether what ends here is the name of a function that is not known.
-fn may_call(text: &[u8]) -> bool {
+fn may_call(text: &[u8], namesakes: &Namesakes) -> bool {
     let Some((name, mut before)) = name_before(text) else {
         return text.ends_with(b"\"");
     };
@@ -202,7 +207,10 @@ fn may_call(text: &[u8]) -> bool {
         schema = Some(qualifier);
         before = rest;
     }
-    let known = is_known(name) && schema.is_none_or(|schema| is_any(schema, &["pg_catalog"]));
+    let known = match schema {
+        Some(schema) => is_any(schema, &["pg_catalog"]) && is_known(name, &Namesakes::NotAsked),
+        None => is_known(name, namesakes),
+    };
     if known || name.first().is_some_and(u8::is_ascii_digit) {
         return false;
     }
@@ -224,7 +232,7 @@ fn name_before(text: &[u8]) -> Option<(&[u8], &[u8])> {
     (start < text.len()).then(|| (&text[start..], &text[..start]))
 }
 
-fn is_known(name: &[u8]) -> bool {
+fn is_known(name: &[u8], namesakes: &Namesakes) -> bool {
     // No name of PostgreSQL's is longer.
     let mut lower = [0_u8; NAME_BYTES_MAX];
     let Some(lower) = lower.get_mut(..name.len()) else {
@@ -234,7 +242,7 @@ fn is_known(name: &[u8]) -> bool {
     lower.make_ascii_lowercase();
     let lower = &*lower;
     let word = std::str::from_utf8(lower).unwrap_or_default();
-    GRAMMAR.binary_search(&word).is_ok() || functions::is_calm(word)
+    GRAMMAR.binary_search(&word).is_ok() || functions::is_calm(word) && !namesakes.bear(word)
 }
 
 fn trim_end(text: &[u8]) -> &[u8] {
@@ -263,6 +271,7 @@ pub(crate) fn is_any(word: &[u8], list: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::namesakes::Namesake;
 
     #[test]
     fn what_is_known_stands_in_its_order() {
@@ -290,7 +299,11 @@ mod tests {
             "",
             ";",
         ] {
-            assert_eq!(touch(text.as_bytes()), Touch::No, "{text}");
+            assert_eq!(
+                touch(text.as_bytes(), &Namesakes::NotAsked),
+                Touch::No,
+                "{text}"
+            );
         }
     }
 
@@ -303,7 +316,11 @@ mod tests {
             "FETCH ALL FROM c",
             "PREPARE TRANSACTION 'x'",
         ] {
-            assert_eq!(touch(text.as_bytes()), Touch::Reverts, "{text}");
+            assert_eq!(
+                touch(text.as_bytes(), &Namesakes::NotAsked),
+                Touch::Reverts,
+                "{text}"
+            );
         }
     }
 
@@ -354,7 +371,24 @@ mod tests {
             "SELECT 1; SELECT 2; LOAD 'x'",
             "SELECT 'a;b'",
         ] {
-            assert_eq!(touch(text.as_bytes()), Touch::Changes, "{text}");
+            assert_eq!(
+                touch(text.as_bytes(), &Namesakes::NotAsked),
+                Touch::Changes,
+                "{text}"
+            );
         }
+    }
+
+    #[test]
+    fn a_function_that_bears_a_name_of_postgresqls_may_change_anything() {
+        let known = Namesakes::known([("lower".to_owned(), Namesake { volatile: false })]);
+        for namesakes in [&known, &Namesakes::Unknown] {
+            for text in ["SELECT lower(a)", "SELECT LOWER (a)", "SELECT \"lower\"(a)"] {
+                assert_eq!(touch(text.as_bytes(), namesakes), Touch::Changes, "{text}");
+            }
+            let text = "SELECT pg_catalog.lower(a), coalesce(a, 1)";
+            assert_eq!(touch(text.as_bytes(), namesakes), Touch::No);
+        }
+        assert_eq!(touch(b"SELECT upper(a)", &known), Touch::No);
     }
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::bind::Bound;
+use crate::meaning::{self, Touch};
 use crate::parse::parse;
 use crate::refuse;
 use crate::rewrite::{self, Plan, Remarks, Scope};
@@ -21,6 +22,12 @@ use crate::text::tokens::{Token, Tokens};
 use crate::text::tree::Tree;
 
 impl RuleSet {
+    /// What running a text may do to how later ones are read.
+    #[must_use]
+    pub fn touch(&self, text: &[u8]) -> Touch {
+        meaning::touch(text, self.namesakes())
+    }
+
     /// Reads one text (which may hold several statements) under this rule set. The result is
     /// kept, so that a text is parsed once per rule set, and one that differs from an earlier one in
     /// constants alone perhaps never.
@@ -166,7 +173,7 @@ impl RuleSet {
             if let Some(left) = effects::path_after(statement, self, path, changed) {
                 effects.path = Some(left);
                 (path, changed) = (left, true);
-            } else if effects::may_set(statement) {
+            } else if effects::may_set(statement, self.namesakes()) {
                 (path, changed) = (SearchPath::Unknown, true);
             }
             reverted |= effects::reverts(statement);

@@ -19,6 +19,7 @@ use quick_cache::sync::Cache;
 use crate::constants::HOLE;
 use crate::hidden::Hidden;
 use crate::lens::{Lens, TableName, Tenant};
+use crate::namesakes::Namesakes;
 pub use crate::phase::OnUnifiedError;
 use crate::phase::Phase;
 use crate::shapes::Shapes;
@@ -162,6 +163,8 @@ pub struct RuleSet {
     spelled_words: usize,
     /// The managed tables of either side, in any phase, each once and in order.
     pub(crate) path_names: Vec<TableName>,
+    /// Which of PostgreSQL's functions' names others bear.
+    pub(crate) namesakes: Namesakes,
     kept: Arc<Readings>,
     /// Which part of the rules this is; 0: all of them.
     part: u64,
@@ -271,6 +274,7 @@ impl RuleSet {
             declared,
             tenants,
             shapes: Arc::default(),
+            namesakes: Namesakes::default(),
             naming_words,
             spelled_words,
             kept: Arc::new(Readings::nothing()),
@@ -289,6 +293,7 @@ impl RuleSet {
             migrations,
             tenants: None,
             shapes: Arc::clone(&self.shapes),
+            namesakes: self.namesakes.clone(),
             naming_words: self.naming_words,
             spelled_words: self.spelled_words,
             part: self.kept.parts.fetch_add(1, Ordering::Relaxed) + 1,
@@ -331,9 +336,26 @@ impl RuleSet {
         self.with(migrations)
     }
 
-    /// Other rules, with the tenants that are known.
+    /// Other rules, with the tenants and the functions that are known.
     fn with(&self, declared: Vec<Migration>) -> RuleSet {
-        RuleSet::of(declared, self.tenants().map(<[Tenant]>::to_vec))
+        RuleSet {
+            namesakes: self.namesakes.clone(),
+            ..RuleSet::of(declared, self.tenants().map(<[Tenant]>::to_vec))
+        }
+    }
+
+    /// The same rules, where these functions bear names of PostgreSQL's.
+    #[must_use]
+    pub fn with_namesakes(&self, namesakes: Namesakes) -> RuleSet {
+        RuleSet {
+            namesakes,
+            ..self.with(self.declared.to_vec())
+        }
+    }
+
+    #[must_use]
+    pub fn namesakes(&self) -> &Namesakes {
+        &self.namesakes
     }
 
     /// Whether the same migrations are withheld as in another set, for the same reasons.

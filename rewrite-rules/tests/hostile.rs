@@ -400,3 +400,156 @@ fn a_list_that_multiplies_is_refused_where_it_names_a_managed_table_and_passes_w
     let legal = format!("UPDATE iso_agents SET ({few}) = ({row})");
     check(&legal, [&["rewritten"], &["rewritten", "42601", "0A000"]]);
 }
+
+/// What may stand within its like: what comes before, what the innermost is, and what comes behind.
+const NESTED: [(&str, &str, &str, &str); 16] = [
+    (
+        "a query in FROM",
+        "SELECT * FROM (",
+        "SELECT email FROM iso_agents",
+        ") AS x",
+    ),
+    (
+        "a query behind EXISTS",
+        "SELECT 1 FROM iso_agents WHERE EXISTS (",
+        "SELECT 1",
+        ")",
+    ),
+    (
+        "a query behind IN",
+        "SELECT id FROM iso_agents WHERE id IN (",
+        "SELECT 1",
+        ")",
+    ),
+    (
+        "a query as a value",
+        "SELECT (",
+        "SELECT max(email) FROM iso_agents",
+        ")",
+    ),
+    (
+        "WITH",
+        "WITH w AS (",
+        "SELECT * FROM iso_agents",
+        ") SELECT * FROM w",
+    ),
+    (
+        "LATERAL",
+        "SELECT a.id FROM iso_agents AS a, LATERAL (",
+        "SELECT 1",
+        ") AS x",
+    ),
+    (
+        "UNION in parentheses",
+        "SELECT id FROM iso_agents UNION (",
+        "SELECT id FROM iso_agents",
+        ")",
+    ),
+    (
+        "UNION to the left",
+        "",
+        "SELECT id FROM iso_agents",
+        " UNION SELECT id FROM iso_agents",
+    ),
+    (
+        "joins in parentheses",
+        "SELECT 1 FROM (iso_agents CROSS JOIN ",
+        "iso_agents",
+        ")",
+    ),
+    (
+        "joins to the left",
+        "",
+        "SELECT 1 FROM iso_agents",
+        " CROSS JOIN iso_agents",
+    ),
+    (
+        "CASE",
+        "SELECT CASE WHEN role = 'admin' THEN (",
+        "SELECT 1 FROM iso_agents",
+        ") END",
+    ),
+    ("calls", "lower(", "role", ")"),
+    ("conditions", "(role = 'admin' OR id = 1 AND ", "true", ")"),
+    ("rows", "ROW(1, ", "role", ")"),
+    ("subscripts", "(ARRAY[1])[", "1", "]"),
+    (
+        "a write in WITH",
+        "WITH w AS (",
+        "DELETE FROM iso_agents RETURNING id",
+        ") SELECT id FROM w",
+    ),
+];
+
+/// What is nested, so often.
+fn nested(name: &str, count: usize) -> String {
+    let found = NESTED.iter().find(|(known, ..)| *known == name);
+    let (_, before, innermost, behind) = found.expect("it is one of them");
+    // Of what begins a query once, the query itself does not count.
+    let (query, before) = match before.split_once("SELECT 1 FROM (") {
+        Some(("", rest)) => ("SELECT 1 FROM ", format!("({rest}")),
+        Some(_) | None => ("", (*before).to_owned()),
+    };
+    let (before, behind) = (before.repeat(count), behind.repeat(count));
+    let text = format!("{query}{before}{innermost}{behind}");
+    if text.contains("FROM iso_agents") {
+        text
+    } else {
+        format!("SELECT 1 FROM iso_agents WHERE ({text}) IS NOT NULL")
+    }
+}
+
+/// The parser takes each form up to one of these and no further: its own stack is bounded.
+const DEPTHS: [usize; 9] = [500, 1_000, 1_500, 2_000, 3_000, 4_000, 4_500, 5_000, 10_000];
+
+const FORM: &str = "CROSSFADE_NESTED_FORM";
+
+/// Reads one of them ever deeper, up to what the parser takes or a text may weigh.
+#[test]
+#[ignore = "is run by the test below, for each form"]
+fn reads_what_is_nested() {
+    let Ok(form) = std::env::var(FORM) else {
+        return;
+    };
+    for phase in [Phase::DualWrite, Phase::UnifiedRead] {
+        for count in DEPTHS {
+            println!("{phase}: {count}");
+            let text = nested(&form, count);
+            // What thousands of references cost that are rewritten is another question.
+            if phase == Phase::UnifiedRead && text.matches("iso_agents").count() > 1_100 {
+                break;
+            }
+            let told = read(phase, text);
+            println!("{phase}: {count} {told}");
+            if !["passed", "rewritten"].contains(&told.as_str()) {
+                assert!(
+                    ["42601", "54000", "54001", "0A000"].contains(&told.as_str()),
+                    "{told}"
+                );
+                break;
+            }
+        }
+    }
+    println!("done");
+}
+
+#[test]
+fn what_is_nested_as_deep_as_the_parser_takes_it_is_read_or_refused() {
+    for (form, ..) in NESTED {
+        let test = std::env::current_exe().expect("its own path");
+        let told = std::process::Command::new(test)
+            .args([
+                "--exact",
+                "reads_what_is_nested",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env(FORM, form)
+            .output()
+            .expect("it runs");
+        let out = String::from_utf8_lossy(&told.stdout).into_owned();
+        let err = String::from_utf8_lossy(&told.stderr).into_owned();
+        eprintln!("{form}: {}", out.lines().collect::<Vec<_>>().join("; "));
+        assert!(out.contains("\ndone\n"), "{form}: {out}{err}");
+    }
+}

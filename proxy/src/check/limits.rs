@@ -22,8 +22,14 @@ struct Limit {
     definition: String,
     /// Of a unique index: it is one on plain columns.
     plain: bool,
-    /// Of a foreign key: its actions and when it is looked at, by letters, and in words.
-    acts: (String, String),
+    acts: LimitActs,
+}
+
+/// What a foreign key does and when it is looked at; of another limit nothing.
+struct LimitActs {
+    /// By the catalog's letters.
+    code: String,
+    words: String,
 }
 
 impl Limit {
@@ -32,7 +38,7 @@ impl Limit {
         self.kind == b'f'
             && self
                 .acts
-                .0
+                .code
                 .bytes()
                 .take(2)
                 .any(|action| b"cnd".contains(&action))
@@ -191,14 +197,15 @@ fn tells_alike(
 
 /// What a foreign key does on DELETE and UPDATE, and when, must be what the other one does.
 fn acts_alike(limit: &Limit, stands: Option<&Limit>, on: &str, findings: &mut Findings) {
-    let Some(found) = stands.filter(|found| limit.kind == b'f' && found.acts.0 != limit.acts.0)
+    let Some(found) =
+        stands.filter(|found| limit.kind == b'f' && found.acts.code != limit.acts.code)
     else {
         return;
     };
     findings.warning(
         format!(
             "{} says {}, and {} on {on}, which stands for it, {}",
-            limit.name, limit.acts.1, found.name, found.acts.1
+            limit.name, limit.acts.words, found.name, found.acts.words
         ),
         "make them alike: what PostgreSQL does by itself to the rows of one side no proxy sees, from dual_write on",
     );
@@ -255,7 +262,10 @@ async fn limits(client: &Client, table: &str) -> Result<Vec<Limit>, ControlError
             definition: row.get(2),
             plain: row.get(3),
             columns: row.get::<_, Vec<String>>(4).into_iter().collect(),
-            acts: (row.get(5), row.get(6)),
+            acts: LimitActs {
+                code: row.get(5),
+                words: row.get(6),
+            },
         })
         .collect())
 }
@@ -363,11 +373,11 @@ async fn references(
             said.on_update.letter(),
             said.deferral.digits()
         );
-        if columns.collect::<BTreeSet<String>>() != limit.columns || acts != limit.acts.0 {
+        if columns.collect::<BTreeSet<String>>() != limit.columns || acts != limit.acts.code {
             findings.error(
                 format!(
                     "{} is {} {}, and the rule file says otherwise",
-                    limit.name, limit.definition, limit.acts.1
+                    limit.name, limit.definition, limit.acts.words
                 ),
                 "write it as the table has it",
             );

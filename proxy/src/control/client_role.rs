@@ -30,12 +30,23 @@ pub async fn begin(client: &Client, role: &str, settings: &str) -> Result<bool, 
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
-/// Makes `pg_temp.<name>` with these types of arguments, which runs as the role that [`begin`] went to.
-pub async fn function(
-    client: &Client,
-    (name, arguments, returns): (&str, &str, &str),
-    body: &str,
-) -> Result<(), Error> {
+/// A function of one transaction; `arguments` are types.
+#[derive(Clone, Copy, Debug)]
+pub struct TempFunction<'a> {
+    pub name: &'a str,
+    pub arguments: &'a str,
+    pub returns: &'a str,
+    pub body: &'a str,
+}
+
+/// Makes one in `pg_temp`, which runs as the role that [`begin`] went to.
+pub async fn function(client: &Client, function: &TempFunction<'_>) -> Result<(), Error> {
+    let TempFunction {
+        name,
+        arguments,
+        returns,
+        body,
+    } = function;
     let create = format!(
         "CREATE FUNCTION pg_temp.{name} ({arguments}) RETURNS {returns} LANGUAGE plpgsql SECURITY DEFINER \
          AS $crossfade$ {body} $crossfade$"

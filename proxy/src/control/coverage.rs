@@ -2,11 +2,12 @@
 //! the server, or refused, and why. Known before the first step is taken.
 
 use rewrite_rules::lens::quote_ident;
-use rewrite_rules::{Phase, Refusal, RuleSet, ServerVersion, Verdict};
+use rewrite_rules::{Namesakes, Phase, Refusal, RuleSet, ServerVersion, Verdict};
 use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use super::functions;
 use super::statements::SeenStatement;
 
 #[derive(Clone, Debug, Serialize)]
@@ -57,6 +58,10 @@ pub async fn judge(
     statements: Vec<SeenStatement>,
     server: Option<&Client>,
 ) -> Vec<Coverage> {
+    let rules = &match server {
+        Some(client) => with_namesakes(client, rules).await,
+        None => rules.with_namesakes(Namesakes::NotAsked),
+    };
     let server = match server {
         Some(client) => Some(AskedServer::of(client, rules).await),
         None => None,
@@ -110,6 +115,7 @@ pub async fn lost_between(
     statements: Vec<SeenStatement>,
     server: &Client,
 ) -> Vec<(String, String)> {
+    let rules = &with_namesakes(server, rules).await;
     let server = &AskedServer::of(server, rules).await;
     let before = rules.with_phase(Some(migration), from);
     let after = rules.with_phase(Some(migration), to);
@@ -129,6 +135,12 @@ pub async fn lost_between(
     }
     server.leave().await;
     lost
+}
+
+async fn with_namesakes(client: &Client, rules: &RuleSet) -> RuleSet {
+    // A connection that does not answer objects to every text as well.
+    let namesakes = functions::namesakes(client).await;
+    rules.with_namesakes(namesakes.unwrap_or(Namesakes::Unknown))
 }
 
 /// A server to ask, and its version.

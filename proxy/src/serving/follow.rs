@@ -12,7 +12,7 @@ use rewrite_rules::{RuleSet, SourceFile};
 use tokio::sync::mpsc;
 
 use super::admission::{self, Admission, Texts};
-use super::{attached, tenants};
+use super::{attached, names};
 use crate::control::ControlError;
 use crate::generation::{Generation, Reasons};
 use crate::rules_dir::{self, RulesError};
@@ -53,11 +53,7 @@ pub async fn begin(shared: &Shared) {
     let Some(url) = &shared.config.control.url else {
         return;
     };
-    let generation = shared.generations.current();
-    if generation.rules().has_tenants() {
-        // As long as they are not known, statements on their tables are refused.
-        tenants::Following::default().look(shared).await;
-    }
+    names::begin(shared).await;
     let generation = shared.generations.current();
     let rules = generation.rules();
     let withheld = match admission::first(url, rules).await {
@@ -100,7 +96,7 @@ async fn follow(
         return Err(FollowError::Misfit(last.reasons.clone()));
     }
     let rules = RuleSet::compile(files.clone()).map_err(RulesError::from)?;
-    let rules = tenants::known(shared, rules).await?;
+    let rules = names::known(shared, rules).await?;
     shared.served.may_follow(&rules).map_err(RulesError::from)?;
     shared
         .generations
@@ -244,7 +240,7 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
     };
     let mut told = String::new();
     let mut refused = None;
-    let mut tenants = tenants::Following::default();
+    let mut names = names::Following::default();
     let mut poll = tokio::time::interval(POLL);
     loop {
         // Each of these is cancel-safe.
@@ -264,7 +260,8 @@ pub async fn watch(shared: &Shared, mut asked: mpsc::Receiver<()>) {
             refused = None;
         }
         let followed = follow(shared, dir, &mut refused).await;
-        tenants.look(shared).await;
+        // What stands against it is told, and looked for again.
+        drop(names.look(shared).await);
         note(shared, &followed);
         match followed {
             Ok(()) => told.clear(),

@@ -11,7 +11,7 @@
 //!
 //! So the defaults of the role and the database count, and what a ROLLBACK, a RESET or a role's
 //! rights make of the path; a session that names no managed table is never asked for. It may have
-//! changed after whatever text is not known to leave it (`rewrite_rules::touch`), after a call by number,
+//! changed after whatever text is not known to leave it (`RuleSet::touch`), after a call by number,
 //! and when the server tells of a setting. What is changed for a transaction comes back with its end. The question
 //! ends with a Sync where nothing of the client's awaits one, so that no transaction is left open;
 //! else with a Flush.
@@ -25,7 +25,7 @@
 
 pub(super) mod known;
 
-use rewrite_rules::{Does, OnPrepared, Reading, SearchPath, Strings, Touch, Verdict, touch};
+use rewrite_rules::{Does, OnPrepared, Reading, SearchPath, Strings, Touch, Verdict};
 
 use super::expect::{Expect, ReadAs, is_refused};
 use super::{LoginState, Pin, Session, SessionRules};
@@ -227,14 +227,15 @@ impl<P: Pin> Session<P> {
         if unnamed || self.generation.path_question().is_none() {
             return Touch::Changes;
         }
-        touch(parse.text)
+        self.generation.touch(parse.text)
     }
 
     /// A Query is about to run.
     #[inline]
     pub(super) fn path_sees_text(&mut self, text: &[u8], read: &ReadAs) {
         if self.path.follows && !is_refused(read) {
-            self.path_sees_touch(touch(text));
+            let touch = self.generation.touch(text);
+            self.path_sees_touch(touch);
         }
     }
 

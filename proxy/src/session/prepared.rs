@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use rewrite_rules::{
     Answer, Does, Executed, OnPrepared, Reading, Refusal, SessionEffects, Strings, Touch, Verdict,
-    Within, touch,
+    Within,
 };
 
 use super::expect::{Expect, ReadAs, RunningText, answer, is_refused};
@@ -399,7 +399,9 @@ impl<P: Pin> Session<P> {
             generation: self.generation.number(),
             foreign_in: 0,
             strings: self.strings,
-            touch: text.map_or(Touch::Changes, |text| touch(text.as_bytes())),
+            touch: text.map_or(Touch::Changes, |text| {
+                self.generation.touch(text.as_bytes())
+            }),
             serial: self.statements.next_serial(),
             kept: None,
             effect: None,

@@ -150,7 +150,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::super::report::{ColumnTotals, Sample};
+    use super::super::report::{ColumnTotals, SampleRow};
     use super::*;
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
                 }],
                 ignored_columns: Vec::new(),
                 undeclared_columns: Vec::new(),
-                samples: vec![Sample {
+                samples: vec![SampleRow {
                     kind: "different",
                     key: json!(["<script>alert(1)</script>"]),
                     columns: json!({"n": ["\"><b>", null]}),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::columns::ItemColumns;
 use super::tables::TableRef;
+use crate::namesakes::Namesakes;
 use crate::rule_set::Managed;
 use crate::text::tree::Tree;
 
@@ -71,6 +72,7 @@ pub(crate) enum Referent<'t> {
 /// The meanings of one statement's names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bound<'t> {
+    pub(super) namesakes: Namesakes,
     pub(super) tables: Vec<TableRef<'t>>,
     pub(super) items: Vec<Item<'t>>,
     /// Items by the nodes that name them.
@@ -82,6 +84,11 @@ pub(crate) struct Bound<'t> {
 }
 
 impl<'t> Bound<'t> {
+    /// The name of a function that can only be PostgreSQL's.
+    pub fn in_catalog<'n>(&self, names: &'n [Tree]) -> Option<&'n str> {
+        self.namesakes.in_catalog(names)
+    }
+
     /// All references to tables; names that mean a WITH query are left out.
     pub fn tables(&self) -> &[TableRef<'t>] {
         &self.tables

@@ -8,6 +8,7 @@ use pg_query::protobuf::{
 };
 
 use super::functions::{self, Result};
+use crate::namesakes::Namesakes;
 use crate::rule_set::{Managed, Side};
 use crate::text::tree::Tree;
 
@@ -100,7 +101,7 @@ impl<'t> ItemColumns<'t> {
     }
 
     /// Those of a function, XMLTABLE or JSON_TABLE in FROM.
-    pub fn of_function(node: &'t Tree) -> ItemColumns<'t> {
+    pub fn of_function(node: &'t Tree, namesakes: &Namesakes) -> ItemColumns<'t> {
         let alias = node.get("alias").name("aliasname");
         let listed = node.list("coldeflist");
         let mut columns = match node.kind() {
@@ -130,7 +131,7 @@ impl<'t> ItemColumns<'t> {
                         continue;
                     }
                     let name = call.list("funcname");
-                    let result = functions::in_catalog(name).and_then(functions::result);
+                    let result = namesakes.in_catalog(name).and_then(functions::result);
                     match result.filter(|_| call.is("FuncCall")) {
                         Some(Result::Columns(names)) => columns.add(names.iter().copied()),
                         // A single value goes by the alias of the one function.

@@ -1,6 +1,6 @@
 //! The functions that PostgreSQL has, by name: one list, made from a server's `pg_proc`, for all who ask. A name
-//! with another schema than `pg_catalog` is none of them; one without a schema may be a function of somebody's
-//! that takes other arguments.
+//! with another schema than `pg_catalog` is none of them; one without a schema may be somebody's, if the database has
+//! a function of that name ([`Namesakes`](crate::Namesakes)).
 //!
 //! Each line of the list is a name, what kind of function it is (`f`, an aggregate `a`, a window function `w`, or
 //! `?` several), how volatile the loosest of the name is (`i`, `s`, `v`), and what it gives in FROM: the names of its

@@ -15,6 +15,7 @@ use super::columns::{self, ItemColumns};
 use super::commands::{self, CommandUse, Field};
 use super::level::{Level, Mark};
 use super::tables::{ELSEWHERE, NamedIn, TableRef, WrittenName, is_command, keeps_queries};
+use crate::namesakes::Namesakes;
 use crate::rule_set::RuleSet;
 use crate::statement::SearchPath;
 use crate::text::tree::Tree;
@@ -26,7 +27,10 @@ const COLUMNS_MAX: usize = 500_000;
 /// Binds a statement's names. Without rules its tables alone are found.
 pub(super) fn bind<'t>(statement: &'t Tree, rules: Option<(&'t RuleSet, SearchPath)>) -> Bound<'t> {
     let mut walker = BindWalker {
-        bound: Bound::default(),
+        bound: Bound {
+            namesakes: rules.map_or_else(Namesakes::default, |(set, _)| set.namesakes().clone()),
+            ..Bound::default()
+        },
         rules,
         queries: Vec::new(),
         with_query: None,

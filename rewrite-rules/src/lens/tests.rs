@@ -12,6 +12,8 @@ use crate::rule_set::{RuleSet, SourceFile};
 
 const COLUMNS: &str = include_str!("../../rules/iso_agents.toml");
 const STEPS: &str = include_str!("../../rules/user_settings.toml");
+/// Houses, and tenants and staff that refer to them.
+const REFERENCES: &str = include_str!("../../../tests/data/estate/by_steps.toml");
 const IN_PLACE: &str = include_str!("../../rules/iso_agents_dependents.toml");
 
 fn lenses(text: &str) -> Vec<Lens> {
@@ -69,6 +71,24 @@ fn a_lens_by_columns_under_row_policies_puts_in_two_statements() {
 fn a_lens_by_steps_is_shown_whole() {
     let lenses = lenses(STEPS);
     check("steps", &lenses, &lenses[0], |_| true);
+}
+
+#[test]
+fn what_foreign_keys_add_to_lenses_by_steps_is_shown() {
+    let lenses = lenses(REFERENCES);
+    let of = |table: &str| lenses.iter().find(|lens| lens.legacy.name == table);
+    // The first key that refers to houses cascades, and the second sets NULL.
+    let referred = ["left", "came", "gone", "hidden", "settle", "carry"];
+    let referred = referred.map(|word| [format!("{word}_1"), format!("{word}_2")]);
+    let houses = of("houses").expect("a lens");
+    check("references/referred", &lenses, houses, |word| {
+        referred.as_flattened().iter().any(|known| known == word)
+    });
+    let refers = ["key_1", "refers", "said"];
+    let staff = of("staff").expect("a lens");
+    check("references/refers", &lenses, staff, |word| {
+        refers.contains(&word)
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@ use pg_query::protobuf::ObjectType;
 
 use crate::bind::{CommandUse, NamedIn, table_refs};
 use crate::meaning::{self, SETTINGS};
+use crate::namesakes::Namesakes;
 use crate::rule_set::RuleSet;
 use crate::statement::{Answer, Does, OnPrepared, SearchPath, SessionEffects, Within};
 use crate::text::tokens::Tokens;
@@ -112,7 +113,7 @@ pub(super) fn path_after(
         "VariableSetStmt" if statement.name("name").is_none() => return Some(SearchPath::Unknown),
         "DiscardStmt" => return Some(SearchPath::Unknown),
         "TransactionStmt" if changed => return Some(SearchPath::Unknown),
-        "DoStmt" if sets_in_body(statement) => return Some(SearchPath::Unknown),
+        "DoStmt" if sets_in_body(statement, set.namesakes()) => return Some(SearchPath::Unknown),
         kind if SCHEMAS.contains(&kind) || is_of_schemas(statement) => {
             return Some(SearchPath::Unknown);
         }
@@ -158,15 +159,15 @@ fn is_setting(name: &str) -> bool {
         .any(|known| name.eq_ignore_ascii_case(known))
 }
 
-fn sets_in_body(statement: &Tree) -> bool {
+fn sets_in_body(statement: &Tree, namesakes: &Namesakes) -> bool {
     let mut sets = false;
-    statement.each(&mut |node| sets |= meaning::may_set(node.text("sval")));
+    statement.each(&mut |node| sets |= meaning::may_set(node.text("sval"), namesakes));
     sets
 }
 
 /// Whether running a statement may change it though its tree does not say so: it calls what is not known, or
 /// runs what was prepared or begun before.
-pub(crate) fn may_set(statement: &Tree) -> bool {
+pub(crate) fn may_set(statement: &Tree, namesakes: &Namesakes) -> bool {
     // They run nothing of what stands in them.
     if ["PrepareStmt", "CreateFunctionStmt", "ViewStmt"].contains(&statement.kind()) {
         return false;
@@ -175,7 +176,7 @@ pub(crate) fn may_set(statement: &Tree) -> bool {
     statement.each(&mut |node| {
         may |= match node.kind() {
             "CallStmt" | "ExecuteStmt" | "FetchStmt" => true,
-            "FuncCall" => !is_known_call(node) || sets_config(node),
+            "FuncCall" => !is_known_call(node, namesakes) || sets_config(node),
             _ => false,
         };
     });
@@ -183,12 +184,12 @@ pub(crate) fn may_set(statement: &Tree) -> bool {
 }
 
 /// Whether a call is one of a function that is known to change nothing.
-pub(crate) fn is_known_call(call: &Tree) -> bool {
+pub(crate) fn is_known_call(call: &Tree, namesakes: &Namesakes) -> bool {
     let Some((name, before)) = call.list("funcname").split_last() else {
         return false;
     };
     let schema = before.last().map(|schema| schema.text("sval"));
-    meaning::is_known_call(schema, name.text("sval"))
+    meaning::is_known_call(schema, name.text("sval"), namesakes)
 }
 
 /// Whether a statement takes back what its transaction has changed, or runs on what was begun in it.

@@ -15,6 +15,7 @@ use crate::bind::keeps_queries;
 use crate::lens::{Lens, TableName, quote_literal};
 use crate::meaning;
 use crate::mention::{self, Language, Mention, constant, mentions};
+use crate::namesakes::Namesakes;
 use crate::reading::effects;
 use crate::refuse;
 use crate::rule_set::{Managed, RuleSet, Side};
@@ -25,7 +26,7 @@ use crate::text_functions::{self, TableUse, Takes};
 
 /// Refuses the statement if a text in it names a managed table for something that must not be done.
 pub(super) fn check(scope: &Scope<'_>) -> Result<(), Refusal> {
-    for text in texts_of(scope.statement) {
+    for text in texts_of(scope.statement, scope.set.namesakes()) {
         for managed in managed(scope, &text) {
             let table = &managed.table.name;
             match text.origin {
@@ -82,7 +83,7 @@ fn managed<'a>(scope: &Scope<'a>, text: &Text<'_>) -> Vec<Managed<'a>> {
 
 /// Whether a text of a statement names a legacy table of these rules, in whatever phase.
 pub(crate) fn name_legacy(statement: &Tree, set: &RuleSet) -> bool {
-    let texts = texts_of(statement);
+    let texts = texts_of(statement, set.namesakes());
     let mut lenses = set.migrations().iter().flat_map(|m| &m.tables);
     !texts.is_empty()
         && lenses.any(|lens| texts.iter().any(|text| text.says.names(&lens.legacy, true)))
@@ -95,7 +96,11 @@ pub(crate) fn shape(text: &str, set: &RuleSet) -> Option<String> {
     let statements = tree.list("stmts").iter();
     let mut languages = HashSet::new();
     for statement in statements.map(|raw| raw.get("stmt")) {
-        languages.extend(texts_of(statement).iter().map(|text| text.language));
+        languages.extend(
+            texts_of(statement, set.namesakes())
+                .iter()
+                .map(|text| text.language),
+        );
     }
     if languages.is_empty() {
         return None;
@@ -199,16 +204,20 @@ impl TextSays {
     }
 }
 
-fn texts_of(statement: &Tree) -> Vec<Text<'_>> {
+fn texts_of<'t>(statement: &'t Tree, namesakes: &Namesakes) -> Vec<Text<'t>> {
     let mut texts = Vec::new();
     match statement.kind() {
-        "DoStmt" => texts.extend(body(TextOrigin::RunsNow, statement.list("args"))),
-        "CreateFunctionStmt" => texts.extend(body(TextOrigin::Kept, statement.list("options"))),
+        "DoStmt" => {
+            texts.extend(body(TextOrigin::RunsNow, statement.list("args"), namesakes));
+        }
+        "CreateFunctionStmt" => {
+            texts.extend(body(TextOrigin::Kept, statement.list("options"), namesakes));
+        }
         _ => {}
     }
     let first = texts.len();
     arguments(statement, CallsAround::default(), &mut texts);
-    let sets = texts.len() > first && sets(statement);
+    let sets = texts.len() > first && sets(statement, namesakes);
     let kept = keeps_queries(statement);
     for text in &mut texts[first..] {
         text.sets = sets;
@@ -221,15 +230,15 @@ fn texts_of(statement: &Tree) -> Vec<Text<'_>> {
 
 /// Whether a call of the statement, or a text that one is given, may change what names mean: in which
 /// order calls are run is the planner's choice.
-fn sets(statement: &Tree) -> bool {
+fn sets(statement: &Tree, namesakes: &Namesakes) -> bool {
     let mut sets = false;
     statement.each(&mut |node| {
         sets |= match node.kind() {
             "FuncCall" => {
                 call(node).is_none()
-                    && (!effects::is_known_call(node) || effects::sets_config(node))
+                    && (!effects::is_known_call(node, namesakes) || effects::sets_config(node))
             }
-            "AConst" => meaning::may_set(node.get("val").text("sval")),
+            "AConst" => meaning::may_set(node.get("val").text("sval"), namesakes),
             _ => false,
         };
     });
@@ -277,7 +286,7 @@ fn arguments<'t>(node: &'t Tree, around: CallsAround, texts: &mut Vec<Text<'t>>)
 }
 
 /// The body among the options of DO or CREATE FUNCTION.
-fn body(origin: TextOrigin, options: &[Tree]) -> Option<Text<'_>> {
+fn body<'t>(origin: TextOrigin, options: &'t [Tree], namesakes: &Namesakes) -> Option<Text<'t>> {
     let option = |name: &str| {
         let found = options
             .iter()
@@ -290,7 +299,7 @@ fn body(origin: TextOrigin, options: &[Tree]) -> Option<Text<'_>> {
     let mut sets = false;
     option("as")?.each(&mut |node| {
         names.extend(mentions(node.text("sval"), language));
-        sets |= meaning::may_set(node.text("sval"));
+        sets |= meaning::may_set(node.text("sval"), namesakes);
     });
     Some(Text {
         origin,

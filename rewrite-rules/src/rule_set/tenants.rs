@@ -182,7 +182,10 @@ impl RuleSet {
     /// The same rules, with these tenants.
     #[must_use]
     pub fn with_tenants(&self, tenants: Vec<Tenant>) -> RuleSet {
-        RuleSet::of(self.declared.to_vec(), Some(tenants))
+        RuleSet {
+            namesakes: self.namesakes.clone(),
+            ..RuleSet::of(self.declared.to_vec(), Some(tenants))
+        }
     }
 
     /// Why a tenant's schema cannot be one: its name would have to be quoted in other ways in texts within texts.

@@ -21,25 +21,33 @@ const UTILITY: [&str; 8] = [
 pub fn shape(text: &str) -> Option<String> {
     let normalized = pg_query::normalize(text).ok()?;
     let tokens = pg_query::scan_tokens(&normalized).ok()?;
-    let utility = tokens.iter().any(|token| {
+    let numbers = tokens.iter().any(|token| {
         let word = normalized.get(range(token)).unwrap_or_default();
         UTILITY.contains(&word.to_ascii_lowercase().as_str())
     });
+    let plain = InPlace {
+        string: "''",
+        numbers,
+    };
     // In a query that is left as it is a NULL is of any type; an option takes a string only.
     ["NULL", "''"]
         .into_iter()
-        .map(|string| without_constants(&normalized, &tokens, (string, utility)))
+        .map(|string| without_constants(&normalized, &tokens, InPlace { string, numbers }))
         // What was made of options (`SET TRANSACTION $1 ONLY`) is no SQL: of these the words stay.
         .chain(of_words(text))
         .find(|shape| pg_query::split_with_parser(shape).is_ok())
         // DO $1 is no SQL, but says nothing either.
-        .or_else(|| Some(without_constants(&normalized, &tokens, ("''", utility))))
+        .or_else(|| Some(without_constants(&normalized, &tokens, plain)))
 }
 
 /// The text as it came, with constants that say nothing.
 fn of_words(text: &str) -> Option<String> {
     let tokens = pg_query::scan_tokens(text).ok()?;
-    Some(without_constants(text, &tokens, ("''", true)))
+    let plain = InPlace {
+        string: "''",
+        numbers: true,
+    };
+    Some(without_constants(text, &tokens, plain))
 }
 
 /// How many statements PostgreSQL's grammar finds in a text.
@@ -49,7 +57,15 @@ pub fn statements(text: &str) -> Option<usize> {
     Some(split.len())
 }
 
-fn without_constants(text: &str, tokens: &[ScanToken], (string, utility): (&str, bool)) -> String {
+/// What stands in the place of constants.
+#[derive(Clone, Copy)]
+struct InPlace<'a> {
+    string: &'a str,
+    /// Integers are replaced as well: in a statement that is no query they count nothing.
+    numbers: bool,
+}
+
+fn without_constants(text: &str, tokens: &[ScanToken], in_place: InPlace<'_>) -> String {
     let mut shape = String::with_capacity(text.len());
     let mut at = 0;
     for token in tokens {
@@ -67,8 +83,8 @@ fn without_constants(text: &str, tokens: &[ScanToken], (string, utility): (&str,
             .into_iter()
             .any(is)
         {
-            shape.push_str(string);
-        } else if is(Kind::Fconst) || is(Kind::Iconst) && utility {
+            shape.push_str(in_place.string);
+        } else if is(Kind::Fconst) || is(Kind::Iconst) && in_place.numbers {
             shape.push('1');
         } else {
             // What else is a number counts columns or digits.

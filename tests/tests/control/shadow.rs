@@ -43,3 +43,38 @@ async fn a_read_that_unified_would_answer_otherwise_is_reported() {
     );
     assert!(!log.contains("could not be compared"), "{log}");
 }
+
+#[tokio::test]
+async fn a_function_of_somebodys_with_a_name_of_postgresqls_is_no_difference() {
+    let world = World::start().await.unwrap();
+    world.database("namesakes").await.unwrap();
+    let config = "[shadow]\nsample = 1.0\n";
+    let proxy = Proxy::with_config(&world.postgres, "namesakes", config).unwrap();
+    proxy.write_phase(Phase::DualWrite).unwrap();
+    proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
+    proxy.write_phase(Phase::ShadowRead).unwrap();
+    let operator = world
+        .client(&world.postgres.url("namesakes"))
+        .await
+        .unwrap();
+    // What has the very types of PostgreSQL's is called only where it is said to come first.
+    operator
+        .batch_execute(
+            "CREATE FUNCTION public.reverse(varchar) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'mine' $$; \
+             UPDATE users SET full_name = 'other' WHERE clerk_user_id = 'user_2'",
+        )
+        .await
+        .unwrap();
+    let proxy = proxy.serve().await.unwrap();
+    let application = proxy.client().await.unwrap();
+    let mine = "SELECT reverse(role) FROM iso_agents WHERE clerk_user_id = $1";
+    let row = application.query_one(mine, &[&"user_3"]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "mine");
+    let differs = "SELECT full_name FROM iso_agents WHERE clerk_user_id = $1";
+    application.query_one(differs, &[&"user_2"]).await.unwrap();
+    while !proxy.log().contains("a shadow read differs") {
+        tokio::task::yield_now().await;
+    }
+    // The first was not compared: it would have been told before.
+    assert!(proxy.log().contains("count=1"), "{}", proxy.log());
+}

@@ -4,6 +4,7 @@
 //! Each trap is a function of the application's own role that tells the server's log where it ran,
 //! and does what an attacker would: it takes the session's role back and makes itself a superuser.
 
+use crossfade::control::client_role::TempFunction;
 use crossfade_testbed::Auth;
 use crossfade_tests::control::{number, until};
 use crossfade_tests::{Proxy, World};
@@ -224,8 +225,13 @@ async fn what_runs_behind_the_wall_cannot_take_the_role_back_nor_write_nor_stay(
     let begun = crossfade::control::client_role::begin(&control, "app", "SELECT");
     assert!(begun.await.unwrap());
     let body = "BEGIN EXECUTE $1; RETURN current_user; END";
-    let function = ("cf_tried", "text", "text");
-    crossfade::control::client_role::function(&control, function, body)
+    let function = TempFunction {
+        name: "cf_tried",
+        arguments: "text",
+        returns: "text",
+        body,
+    };
+    crossfade::control::client_role::function(&control, &function)
         .await
         .unwrap();
     control

@@ -12,9 +12,7 @@ use std::path::PathBuf;
 
 use crossfade_tests::generate::Choices;
 use crossfade_tests::names::{self, Concern, Text};
-use rewrite_rules::{
-    Names, Phase, RuleSet, SearchPath, SourceFile, Strings, Touch, Verdict, touch,
-};
+use rewrite_rules::{Names, Phase, RuleSet, SearchPath, SourceFile, Strings, Touch, Verdict};
 
 /// In each phase and under each path: thousands of texts.
 const TEXTS: u64 = 600;
@@ -158,7 +156,7 @@ fn objection(
 fn is_seen(rules: &RuleSet, sql: &str) -> bool {
     let reading = rules.rewrite(sql, SearchPath::AsDeclared);
     let reads = rules.must_read(sql.as_bytes());
-    touch(sql.as_bytes()) != Touch::No || reads && reading.effects.path.is_some()
+    rules.touch(sql.as_bytes()) != Touch::No || reads && reading.effects.path.is_some()
 }
 
 #[tokio::test(flavor = "multi_thread")]

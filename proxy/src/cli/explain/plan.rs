@@ -5,7 +5,8 @@ use rewrite_rules::statements;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use crate::control::{client_role, connect};
+use crate::control::client_role::{self, TempFunction};
+use crate::control::connect;
 
 /// The role's policies are part of its plans. A plan takes no time, but what it evaluates may.
 const SETTINGS: &str = "SET LOCAL row_security = on; \
@@ -55,8 +56,13 @@ async fn planned(
     if !client_role::begin(client, role, SETTINGS).await? {
         return Ok(vec![format!("none: this session cannot be {role}'s")]);
     }
-    let function = ("cf_plan", "text", "SETOF text");
-    client_role::function(client, function, PLAN).await?;
+    let plan = TempFunction {
+        name: "cf_plan",
+        arguments: "text",
+        returns: "SETOF text",
+        body: PLAN,
+    };
+    client_role::function(client, &plan).await?;
     client.batch_execute("SET TRANSACTION READ ONLY").await?;
     let rows = client
         .query_typed("SELECT * FROM pg_temp.cf_plan($1)", &[(&sql, Type::TEXT)])

@@ -10,7 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 
 use super::parameter::{self, Raw};
-use crate::control::client_role;
+use crate::control::client_role::{self, TempFunction};
 use crate::counters::reason::{NotComparable, Reason};
 use crate::shared::ShadowRead;
 
@@ -115,10 +115,13 @@ async fn look(
     sql: &str,
 ) -> Result<(Vec<u32>, String), NotComparable> {
     let told = |error: Error| NotComparable::told(&error);
-    let parse = ("cf_parse", "text, oid[]", "oid[]");
-    client_role::function(client, parse, PARSE)
-        .await
-        .map_err(told)?;
+    let parse = TempFunction {
+        name: "cf_parse",
+        arguments: "text, oid[]",
+        returns: "oid[]",
+        body: PARSE,
+    };
+    client_role::function(client, &parse).await.map_err(told)?;
     client
         .batch_execute("SAVEPOINT cf_parse; SET TRANSACTION READ ONLY")
         .await
@@ -186,8 +189,13 @@ async fn run(
         .batch_execute("ROLLBACK TO SAVEPOINT cf_parse")
         .await
         .map_err(told)?;
-    let compare = ("cf_compare", &*format!("text{types}"), "bigint");
-    client_role::function(client, compare, &body)
+    let compare = TempFunction {
+        name: "cf_compare",
+        arguments: &format!("text{types}"),
+        returns: "bigint",
+        body: &body,
+    };
+    client_role::function(client, &compare)
         .await
         .map_err(told)?;
     client

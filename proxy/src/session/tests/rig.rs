@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rewrite_rules::{
-    Answer, Does, Meaning, Names, OnPrepared, Reading, Refusal, Rewritten, SearchPath,
-    SessionEffects, ShadowPair, Strings, TagVerb, Verdict, Within,
+    Answer, Does, Meaning, Names, OnPrepared, Reading, Refusal, Rewritten, RuleSet, SearchPath,
+    SessionEffects, ShadowPair, Strings, TagVerb, Touch, Verdict, Within,
 };
 
 use crate::session::lane::Lane;
@@ -60,6 +60,10 @@ impl SessionRules for Rules {
 
     fn may_name(&self, text: &[u8]) -> bool {
         String::from_utf8_lossy(text).contains("legacy")
+    }
+
+    fn touch(&self, text: &[u8]) -> Touch {
+        RuleSet::empty().touch(text)
     }
 
     fn spells_name(&self, text: &[u8]) -> bool {

@@ -68,7 +68,8 @@ impl<'t> BindWalker<'t> {
                 self.fields(node, with_depth);
                 self.hide(true);
                 if self.rules.is_some() {
-                    let columns = ItemColumns::of_function(node).renamed(aliases);
+                    let columns =
+                        ItemColumns::of_function(node, &self.bound.namesakes).renamed(aliases);
                     let name = name.or_else(|| called(node)).unwrap_or_default();
                     let id = self.add(name, node, ItemKind::Function, Rc::new(columns));
                     self.show(id);

@@ -15,7 +15,7 @@
 //! changed while it was waited for; hence nothing in it may be told apart by how often it is run.
 
 use super::{ManagedRef, Scope, invert, only, reference_range, relation};
-use crate::bind::functions::{self, in_catalog};
+use crate::bind::functions;
 use crate::lens::{Call, Lens, quote_ident};
 use crate::phase::Phase;
 use crate::refuse;
@@ -89,7 +89,11 @@ impl<'a> Locked<'a> {
         condition.each(&mut |node| {
             if node.is("FuncCall") {
                 // It gives the same each time.
-                others |= !in_catalog(node.list("funcname")).is_some_and(functions::is_stable);
+                let name = scope
+                    .set
+                    .namesakes()
+                    .in_catalog_or_stable(node.list("funcname"));
+                others |= !name.is_some_and(functions::is_stable);
             }
         });
         if others {

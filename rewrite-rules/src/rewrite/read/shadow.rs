@@ -139,7 +139,8 @@ fn foreign(scope: &Scope<'_>, refs: &[ManagedRef<'_>]) -> Option<Foreign> {
     scope.statement.each(&mut |node| {
         let found = match node.kind() {
             "FuncCall" => {
-                let known = in_catalog(node.list("funcname")).is_some_and(functions::is_immutable);
+                let name = scope.bound.in_catalog(node.list("funcname"));
+                let known = name.is_some_and(functions::is_immutable);
                 (!known).then_some(Foreign::Function)
             }
             "AExpr" => of_names(node.list("name"), Foreign::Operator),

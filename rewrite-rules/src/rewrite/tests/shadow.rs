@@ -1,11 +1,15 @@
 //! Which pairs of reads are compared.
 
 use super::rules;
-use crate::{Foreign, Phase, SearchPath, ShadowPair, Verdict};
+use crate::{Foreign, Namesake, Namesakes, Phase, RuleSet, SearchPath, ShadowPair, Verdict};
 
 /// The pair of texts that a read is compared by, or what keeps it from that.
 fn compared(sql: &str) -> Option<ShadowPair> {
-    let reading = rules(Phase::ShadowRead).rewrite(sql, SearchPath::AsDeclared);
+    compared_by(&rules(Phase::ShadowRead), sql)
+}
+
+fn compared_by(rules: &RuleSet, sql: &str) -> Option<ShadowPair> {
+    let reading = rules.rewrite(sql, SearchPath::AsDeclared);
     match &reading.verdict {
         Verdict::Rewritten(rewritten) => rewritten.shadow.as_deref().cloned(),
         Verdict::PassThrough | Verdict::Refused(_) => None,
@@ -97,4 +101,23 @@ fn what_a_client_may_have_made_is_never_run_for_a_comparison() {
         compared("SELECT id FROM old WHERE current_date > '2026-01-01'").map(drop),
         None
     );
+}
+
+#[test]
+fn a_function_that_bears_a_name_of_postgresqls_is_never_run_for_a_comparison() {
+    let stable = Namesake { volatile: false };
+    let rules = rules(Phase::ShadowRead);
+    let known = rules.with_namesakes(Namesakes::known([("lower".to_owned(), stable)]));
+    let unknown = rules.with_namesakes(Namesakes::Unknown);
+    let asked = |rules: &RuleSet, sql: &str| compared_by(rules, sql).expect(sql).foreign;
+    let (bare, upper) = ("SELECT lower(role) FROM old", "SELECT upper(role) FROM old");
+    let qualified = "SELECT pg_catalog.lower(role) FROM old";
+    assert_eq!(asked(&rules, bare), None);
+    assert_eq!(asked(&known, bare), Some(Foreign::Function));
+    assert_eq!(asked(&unknown, bare), Some(Foreign::Function));
+    assert_eq!(asked(&known, upper), None);
+    assert_eq!(asked(&unknown, upper), Some(Foreign::Function));
+    for rules in [&rules, &known, &unknown] {
+        assert_eq!(asked(rules, qualified), None);
+    }
 }

@@ -215,7 +215,8 @@ impl<'a> UsesWalker<'a> {
     }
 
     fn call(&mut self, node: &'a Tree, place: UsedAs<'a>) {
-        let name = in_catalog(node.list("funcname")).unwrap_or_default();
+        let name = self.bound.in_catalog(node.list("funcname"));
+        let name = name.unwrap_or_default();
         let arguments = node.list("args");
         let distinct = node.flag("agg_distinct");
         let inner = if self.bound.is_field(node) {

@@ -181,13 +181,21 @@ pub(super) struct SourceTable {
     table: TableName,
     pub alias: String,
     nullable: bool,
-    at: (usize, Option<usize>),
+    at: FromPlace,
+}
+
+/// The place of a table in FROM: an item, and which of its joins brings the table; `None`: the item itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FromPlace {
+    item: usize,
+    join: Option<usize>,
 }
 
 pub(super) fn sources(select: &Select, tables: &[TableName]) -> Result<Vec<SourceTable>, SqlError> {
     let mut found = Vec::new();
     for (item, from) in select.from.iter().enumerate() {
-        found.push(source(&from.relation, tables, false, (item, None))?);
+        let at = FromPlace { item, join: None };
+        found.push(source(&from.relation, tables, false, at)?);
         for (number, join) in from.joins.iter().enumerate() {
             let (nullable, on) = match &join.join_operator {
                 JoinOperator::Join(on) | JoinOperator::Inner(on) => (false, on),
@@ -203,7 +211,10 @@ pub(super) fn sources(select: &Select, tables: &[TableName]) -> Result<Vec<Sourc
                     "found `{join}`; expected JOIN … ON"
                 )));
             }
-            let at = (item, Some(number));
+            let at = FromPlace {
+                item,
+                join: Some(number),
+            };
             found.push(source(&join.relation, tables, nullable, at)?);
         }
     }
@@ -217,7 +228,7 @@ fn source(
     factor: &TableFactor,
     tables: &[TableName],
     nullable: bool,
-    at: (usize, Option<usize>),
+    at: FromPlace,
 ) -> Result<SourceTable, SqlError> {
     let alias = match factor {
         TableFactor::Table { alias, .. } => alias.as_ref(),
@@ -314,8 +325,8 @@ fn from_sql(from: &[TableWithJoins]) -> String {
 /// The FROM clause with the table's own LEFT JOIN made an inner one: rows that have a part of it.
 fn inner(select: &Select, source: &SourceTable) -> Vec<TableWithJoins> {
     let mut from = select.from.clone();
-    if let (item, Some(number)) = source.at {
-        let join = &mut from[item].joins[number];
+    if let Some(number) = source.at.join {
+        let join = &mut from[source.at.item].joins[number];
         if let JoinOperator::Left(on) | JoinOperator::LeftOuter(on) = &join.join_operator {
             join.join_operator = JoinOperator::Inner(on.clone());
         }
@@ -323,9 +334,9 @@ fn inner(select: &Select, source: &SourceTable) -> Vec<TableWithJoins> {
     from
 }
 
-fn factor_mut(from: &mut [TableWithJoins], at: (usize, Option<usize>)) -> Option<&mut TableFactor> {
-    let item = from.get_mut(at.0)?;
-    match at.1 {
+fn factor_mut(from: &mut [TableWithJoins], at: FromPlace) -> Option<&mut TableFactor> {
+    let item = from.get_mut(at.item)?;
+    match at.join {
         None => Some(&mut item.relation),
         Some(number) => item.joins.get_mut(number).map(|join| &mut join.relation),
     }

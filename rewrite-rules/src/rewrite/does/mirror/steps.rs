@@ -256,21 +256,30 @@ impl<'w, 'a> Steps<'w, 'a> {
     /// A call that brings the legacy rows of some keys up to date. Of a row that is there that is these columns, or
     /// all where whole rows follow; `makes`: one that is not there comes into being.
     pub fn sync(&self, keys: &str, columns: &[&str], makes: bool) -> String {
-        self.synced(keys, columns, (makes, false))
+        let rows = SyncedRows {
+            make: makes,
+            go: false,
+        };
+        self.synced(keys, columns, rows)
     }
 
     /// [`Steps::sync`] after a DELETE: once unified leads, a legacy row goes with what it was read from.
     fn sync_gone(&self, keys: &str) -> String {
         let whole = self.follows == Follows::Whole;
-        self.synced(keys, &self.fed_by(|_| true), (false, whole))
+        let rows = SyncedRows {
+            make: false,
+            go: whole,
+        };
+        self.synced(keys, &self.fed_by(|_| true), rows)
     }
 
-    fn synced(&self, keys: &str, columns: &[&str], (makes, gone): (bool, bool)) -> String {
+    fn synced(&self, keys: &str, columns: &[&str], rows: SyncedRows) -> String {
+        let gone = rows.go;
         let (set, makes) = match self.follows {
             Follows::Whole => ("NULL".to_owned(), true),
             Follows::Set => {
                 let names = list(columns.iter().map(|name| quote_literal(name)));
-                (format!("ARRAY[{}]::text[]", names), makes)
+                (format!("ARRAY[{}]::text[]", names), rows.make)
             }
         };
         let keys_of = self.lens.key_image("cf_k");
@@ -278,4 +287,11 @@ impl<'w, 'a> Steps<'w, 'a> {
         let call = self.lens.call(Call::Sync, &arguments);
         format!("(SELECT {call} FROM ({keys}) AS cf_k)")
     }
+}
+
+/// Whether legacy rows of keys that follow may come into being, and whether they may go.
+#[derive(Clone, Copy)]
+struct SyncedRows {
+    make: bool,
+    go: bool,
 }

@@ -35,6 +35,14 @@ use crate::text::splice::{Output, Source};
 use crate::text::tokens::Tokens;
 use crate::text::tree::Tree;
 
+/// A value that ON CONFLICT DO UPDATE assigns.
+struct Assigned<'t> {
+    tokens: Tokens<'t>,
+    tree: &'t Tree,
+    /// To the whole column, not to a part of it.
+    whole: bool,
+}
+
 impl<'a> OneTable<'_, '_, 'a> {
     pub(super) fn conflict(&self, output: &mut Output, source: &Source<'_>) -> Result<(), Refusal> {
         let tree = self.scope.statement.get("on_conflict_clause");
@@ -72,12 +80,12 @@ impl<'a> OneTable<'_, '_, 'a> {
                         output.client(source, value.extent());
                     } else {
                         let whole = places[index].is_whole();
-                        self.set(
-                            output,
-                            source,
-                            column,
-                            (*value, upsert::assigned(tree), whole),
-                        );
+                        let value = Assigned {
+                            tokens: *value,
+                            tree: upsert::assigned(tree),
+                            whole,
+                        };
+                        self.set(output, source, column, &value);
                     }
                 }
             }
@@ -122,8 +130,13 @@ impl<'a> OneTable<'_, '_, 'a> {
         output: &mut Output,
         source: &Source<'_>,
         column: &LegacyColumn,
-        (value, tree, whole): (Tokens<'_>, &Tree, bool),
+        assigned_value: &Assigned<'_>,
     ) {
+        let Assigned {
+            tokens: value,
+            tree,
+            whole,
+        } = *assigned_value;
         let at = first_of_value(&value);
         let plain = !whole || column.is_same();
         // Mapping names its value twice, so that one shall be nothing that could differ or cost.

@@ -1,0 +1,36 @@
+DO $crossfade$ BEGIN
+  IF to_regclass('crossfade."image_tenants_00000000"') IS NULL THEN
+    CREATE TABLE crossfade."image_tenants_00000000" ("id" integer, "note" character varying, "a" integer, "b" integer, "c" integer, "d" integer, "e" integer, "f" integer, "g" integer, "h" integer, CHECK (false));
+    GRANT SELECT, INSERT ON crossfade."image_tenants_00000000" TO PUBLIC;
+  END IF;
+END $crossfade$;
+CREATE TABLE IF NOT EXISTS crossfade."keys_tenants_00000000" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number integer NOT NULL, key jsonb NOT NULL, image crossfade."image_tenants_00000000" NOT NULL, waits boolean NOT NULL, gone boolean NOT NULL, recorded boolean NOT NULL);
+CREATE INDEX IF NOT EXISTS "by_key_tenants_00000000" ON crossfade."keys_tenants_00000000" (key);
+DO $crossfade$ BEGIN
+  IF to_regclass('crossfade."image_houses_00000000"') IS NULL THEN
+    EXECUTE format('CREATE TABLE crossfade."image_houses_00000000" ("id" integer, "name" character varying, "zip" %s, "price" numeric(7,2), "size" smallint, "sold" timestamp without time zone, "due" timestamp(0) with time zone, "born" date, "lag" interval, CHECK (false))',
+      (WITH RECURSIVE cf_t AS (SELECT oid, typtype, typbasetype FROM pg_catalog.pg_type WHERE oid = 'public.zip'::regtype UNION ALL SELECT cf_b.oid, cf_b.typtype, cf_b.typbasetype FROM cf_t JOIN pg_catalog.pg_type AS cf_b ON cf_b.oid = cf_t.typbasetype AND cf_t.typtype = 'd') SELECT pg_catalog.format_type(oid, -1) FROM cf_t WHERE typtype <> 'd'));
+    GRANT SELECT, INSERT ON crossfade."image_houses_00000000" TO PUBLIC;
+  END IF;
+END $crossfade$;
+CREATE OR REPLACE FUNCTION crossfade."left_2_houses_00000000"(cf_image crossfade."image_houses_00000000", cf_mirror boolean) RETURNS crossfade."image_tenants_00000000"[]
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $crossfade$
+#variable_conflict use_column
+DECLARE
+  cf_child crossfade."image_tenants_00000000";
+  cf_left crossfade."image_tenants_00000000"[] := '{}';
+BEGIN
+  IF cf_mirror THEN
+    IF to_regclass('"public"."tenants"') IS NOT NULL THEN
+      PERFORM 1 FROM "public"."tenants" AS cf_t WHERE cf_t."b" = (cf_image)."id" ORDER BY cf_t."id" FOR NO KEY UPDATE;
+    END IF;
+  ELSIF current_setting('transaction_isolation') = 'repeatable read' THEN
+    RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = 'at REPEATABLE READ nothing can tell whether foreign key "tenants_b_fkey" of tenants holds',
+      HINT = 'No constraint of unified stands for it in [table.constraints]. Use READ COMMITTED or SERIALIZABLE.';
+  END IF;
+  FOR cf_child IN SELECT (d.id)::integer AS "id", (d.note::VARCHAR(10))::character varying(10) AS "note", (d.a)::integer AS "a", (d.b)::integer AS "b", (d.c)::integer AS "c", (d.d)::integer AS "d", (d.e)::integer AS "e", (d.f)::integer AS "f", (d.g)::integer AS "g", (d.h)::integer AS "h" FROM "public"."dweller" d WHERE (d.b)::integer = (cf_image)."id" LOOP
+    cf_left := cf_left || cf_child;
+  END LOOP;
+  RETURN cf_left;
+END
+$crossfade$;
