@@ -350,6 +350,31 @@ async fn retry_ledger(
     }
 }
 
+/// Puts the keys of the ledger once more, for whoever has seen to it that none comes in meanwhile. Under load some are
+/// in it nearly always, of writes whose unified half met a lock; these settle. Where they are many there is another
+/// cause, and nothing is tried. Returns how many have left.
+pub(crate) async fn settle_ledger(
+    client: &mut Client,
+    migration: &Migration,
+) -> Result<i64, ControlError> {
+    let mut settled = 0;
+    if !(1..=ledger::KEYS_MAX).contains(&ledger::count(client, &migration.name).await?) {
+        return Ok(settled);
+    }
+    for lens in &migration.tables {
+        let chunks = Chunks::prepare(client, lens, CopyDirection::LegacyToUnified).await?;
+        for key in ledger::keys_after(client, lens, None, None).await? {
+            match chunks.settle_one(client, &key).await {
+                Ok(counts) => settled += counts.settled,
+                // Somebody writes that row; whoever records is refused as long as this goes on.
+                Err(error) if conflict::is_conflict(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(settled)
+}
+
 async fn retry_key(
     client: &mut Client,
     chunks: &Chunks<'_>,

@@ -190,6 +190,7 @@ async fn tables(
     let mut all = Vec::new();
     for lens in &migration.tables {
         let mut findings = Findings::of(lens);
+        one_at_a_time((rules, migration), lens, &mut findings);
         let phase = migration.phase;
         let mut fits = shape::check(client, lens, phase, depth, &mut findings).await?;
         if fits {
@@ -220,10 +221,42 @@ async fn tables(
                 Severity::Warning
             };
             laws::check(client, lens, (sample_rows, severity), &mut findings).await?;
+            // Whose rows are rows of the same table before all.
+            let meets = |other: &Lens| other.unified == lens.unified && other.shares(&lens.unified);
+            let mut order = laws::Order::Behind;
+            for other in &migration.tables {
+                if other.legacy == lens.legacy {
+                    order = laws::Order::Before;
+                } else if meets(other) {
+                    let tried = (sample_rows, order);
+                    laws::check_beside(client, (lens, other), tried, &mut findings).await?;
+                }
+            }
         }
         all.append(&mut findings.all);
     }
     Ok(all)
+}
+
+/// Two migrations that have begun may not both write a unified table: a write to it would have to follow phases of each.
+fn one_at_a_time((rules, migration): (&RuleSet, &Migration), lens: &Lens, findings: &mut Findings) {
+    let others = rules.migrations().iter();
+    let begun = others.filter(|m| m.name != migration.name && m.phase != Phase::LegacyOnly);
+    for other in begun {
+        let mut theirs = other.tables.iter().flat_map(Lens::unified_tables);
+        let own = lens.unified_tables();
+        if let Some(table) = theirs.find(|table| own.contains(table)) {
+            findings.error(
+                format!(
+                    "{} is a unified table of migration {} as well, which is in {}",
+                    crate::control::shown(&table.sql()),
+                    other.name,
+                    other.phase
+                ),
+                "finish that one and take its rule file away, or put the tables of both into one file",
+            );
+        }
+    }
 }
 
 /// Who may do too much or too little in schema `crossfade`, one finding for each role.

@@ -53,7 +53,7 @@
 //! | `cf_tries`, `cf_since`, `cf_own`, `cf_patience`, `cf_behind`, `cf_for`, `cf_waited` | rounds, and how long is waited for whom |
 //! | `cf_child`, `cf_children`, `cf_with`, `cf_is`, `cf_be`, `cf_hid`, `cf_held`, `cf_fit` | rows that refer to others, as they are and shall be, whether hidden; a value that was made to fit |
 //! | `cf_last`, `cf_now_last`, `cf_no_last` | what `lastval()` says, and shall say again |
-//! | `cf_step`, `cf_rows`, `cf_count` | a step of a lens, and how many rows |
+//! | `cf_step`, `cf_rows`, `cf_count`, `cf_locked` | a step of a lens, and how many rows; those that it may delete |
 //! | `cf_row`, `cf_said` | a row, and as the document that said it |
 //! | `cf_command`, `cf_right`, `cf_rights` | the client's command, and the rights that it needs |
 //! | `cf_updated`, `cf_unsure` | how many rows this transaction has updated so far; whether a row could not be looked for |
@@ -72,6 +72,8 @@ pub(crate) mod query {
     pub const KEYS: &str = "keys";
     /// Their locks.
     pub const LOCK: &str = "lock";
+    /// Those of several legacy tables.
+    pub const LOCKS: &str = "locks";
     /// The images of what was written.
     pub const IMG: &str = "img";
     /// The other side's rows that come, or follow whole.

@@ -111,7 +111,9 @@ pub(crate) struct Remarks<'a> {
 
 impl<'a> Remarks<'a> {
     pub fn add(&mut self, scope: &Scope<'a>) -> Result<(), Refusal> {
-        let all = managed_refs(scope)?;
+        let mut all = managed_refs(scope)?;
+        // A constraint that stands for those of several legacy tables is called after the one that is written.
+        all.sort_by_key(|found| found.table.write.is_none());
         for found in &all {
             let write = found.table.write.filter(|_| found.leads().is_some());
             if write.is_some_and(|write| write.is("MergeStmt")) {

@@ -222,6 +222,19 @@ pub(crate) struct Managed<'a> {
     pub table: &'a TableName,
 }
 
+impl<'a> Managed<'a> {
+    /// The lenses that write this table of the migration: several where several legacy tables become one. Their
+    /// order, that of the rule file, is the one in which whoever writes under the unified name locks legacy rows.
+    pub(crate) fn lenses(self) -> impl Iterator<Item = &'a Lens> {
+        let (migration, one) = (self.migration, self.lens);
+        let several = self.side == Side::Unified && one.steps().is_some();
+        let all = migration.tables.iter().filter(move |_| several);
+        let others = all.filter(move |lens| lens.shares(self.table));
+        let alone = (!several).then_some(one);
+        alone.into_iter().chain(others)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Legacy,
@@ -436,7 +449,7 @@ impl RuleSet {
     }
 
     /// Every managed table that a name in a statement may mean. `schema` is `None` for an unqualified
-    /// name, which may mean each of this name.
+    /// name, which may mean each of this name. A unified table of several lenses is told once, with the first of them.
     pub(crate) fn all_managed(&self, schema: Option<&str>, name: &str) -> Vec<Managed<'_>> {
         let is = |table: &TableName| {
             table.name == name && schema.is_none_or(|schema| schema == table.schema)
@@ -462,6 +475,12 @@ impl RuleSet {
                 };
                 let mut unified = lens.unified_tables().into_iter();
                 let table = unified.find(|table| here && is(table));
+                let is_first = |table: &&TableName| {
+                    let mut all = migration.tables.iter();
+                    let first = all.find(|other| other.shares(table));
+                    first.is_none_or(|first| first.legacy == lens.legacy)
+                };
+                let table = table.filter(is_first);
                 legacy
                     .into_iter()
                     .chain(table.map(|table| found(Side::Unified, table)))

@@ -68,6 +68,28 @@ pub const ENHANCED_USER: Case = Case {
     unified: include_str!("../data/lens/enhanced_user_unified.sql"),
 };
 
+/// Two tables that become one, in which a row of one and a row of the other may be the same.
+pub const MERGED: Case = Case {
+    name: "merged",
+    rules: include_str!("../data/lens/merged.toml"),
+    tables: 2,
+    also: &[],
+    server: "",
+    legacy: include_str!("../data/lens/merged_legacy.sql"),
+    unified: include_str!("../data/lens/merged_unified.sql"),
+};
+
+/// Two tables of people that become users with roles, and what refers to them.
+pub const STUDIO_CUSTOMERS: Case = Case {
+    name: "studio_customers",
+    rules: include_str!("../../rewrite-rules/rules/studio_customers.toml"),
+    tables: 6,
+    also: &[],
+    server: "",
+    legacy: include_str!("../data/lens/studio_customers_legacy.sql"),
+    unified: include_str!("../data/lens/studio_customers_unified.sql"),
+};
+
 pub struct Twin {
     case: Case,
     /// Whom the application connects as.

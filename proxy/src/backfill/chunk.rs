@@ -262,6 +262,23 @@ impl<'a> Chunks<'a> {
         Ok(counts)
     }
 
+    /// Puts one key of the ledger again, where nothing may be recorded: what fails stays as it is in the ledger.
+    pub async fn settle_one(
+        &self,
+        client: &mut Client,
+        key: &Value,
+    ) -> Result<Counts, ControlError> {
+        let mut transaction = self.begin(client).await?;
+        let Ok(counts) = savepoint(&mut transaction, &self.copy_one, vec![key]).await? else {
+            return Ok(Counts::default());
+        };
+        transaction
+            .commit()
+            .await
+            .map_err(ControlError::sql("commit of a row"))?;
+        Ok(counts)
+    }
+
     /// The way back, tried in a transaction that is rolled back: legacy rows that are `gone` from
     /// unified are removed, as they would be first, and others put. Tells which are refused, and why.
     pub async fn refused(

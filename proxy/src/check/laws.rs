@@ -1,8 +1,9 @@
 //! The lens's laws on the database's own rows: what is put reads back the same, putting it again
-//! changes nothing, and under another key a row is the same. In a transaction that is rolled back.
+//! changes nothing, under another key a row is the same, and what another lens reads stays as it was. In a transaction
+//! that is rolled back.
 
-use rewrite_rules::lens::{RekeyTrial, quote_ident};
-use rewrite_rules::{Lens, Migration, TableName};
+use rewrite_rules::lens::{Lossy, RekeyTrial, quote_ident};
+use rewrite_rules::{LegacyColumn, Lens, Migration, TableName};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -36,21 +37,110 @@ pub(super) async fn check(
     ended
 }
 
+/// The same of what one lens puts into tables that another writes as well: what is put of one legacy table must not change
+/// what the other reads, since its legacy rows do not follow.
+pub(super) async fn check_beside(
+    client: &Client,
+    (lens, other): (&Lens, &Lens),
+    tried: (u32, Order),
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    let sql = || ControlError::sql("trial of two tables");
+    client.batch_execute("BEGIN").await.map_err(sql())?;
+    let ended = trial_beside(client, (lens, other), tried, findings).await;
+    client.batch_execute("ROLLBACK").await.map_err(sql())?;
+    ended
+}
+
+/// Which of two lenses a backfill comes to first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Before,
+    Behind,
+}
+
+/// What the other has is there first, as the rows that the lens meets.
+async fn trial_beside(
+    client: &Client,
+    (lens, other): (&Lens, &Lens),
+    (sample_rows, order): (u32, Order),
+    findings: &mut Findings,
+) -> Result<(), ControlError> {
+    be_brief(client).await?;
+    for lens in [lens, other] {
+        // The trial of the lens alone tells why not.
+        if schema::functions_for_a_trial(client, lens).await.is_err() {
+            return Ok(());
+        }
+    }
+    let mut before: Vec<(String, i64)> = Vec::new();
+    for (part, kept) in [(other, Some(BESIDE)), (lens, None)] {
+        sample(client, part, sample_rows).await?;
+        let refused = refused(client, part).await?;
+        if refused.len() >= REFUSED_MAX || refused.iter().any(|refused| refused.locked) {
+            return Ok(());
+        }
+        if let Some(kept) = kept {
+            let rename = format!("ALTER TABLE pg_temp.cf_sample RENAME TO {kept}");
+            let renamed = client.batch_execute(&rename).await;
+            renamed.map_err(ControlError::sql("trial of two tables"))?;
+            let found = differences(client, other, kept).await;
+            before = found.map_err(ControlError::sql(LAWS))?;
+        }
+    }
+    let after = differences(client, other, BESIDE).await;
+    for (column, count) in after.map_err(ControlError::sql(LAWS))? {
+        let was = before.iter().find(|(known, _)| *known == column);
+        let more = count - was.map_or(0, |(_, count)| *count);
+        if more > 0 {
+            findings.warning(
+                format!(
+                    "column {column} of {} reads differently in {more} of its rows once rows of this table are put, \
+                     and no legacy row follows that",
+                    crate::control::shown(&other.legacy.sql()),
+                ),
+                "name the column there in `lossy` for the rows that another table's win over, or put what both have apart",
+            );
+        }
+    }
+    match order {
+        Order::Before => Ok(()),
+        Order::Behind => lost(client, lens, findings).await,
+    }
+}
+
+/// Tells which lossy columns of the sample read otherwise than its rows have them.
+async fn lost(client: &Client, lens: &Lens, findings: &mut Findings) -> Result<(), ControlError> {
+    let columns: Vec<&LegacyColumn> = lens
+        .columns
+        .iter()
+        .filter(|column| column.lossy != Lossy::Never)
+        .collect();
+    let differs = |_: &LegacyColumn, differs: String| format!("{differs} AND NOT r IS NULL");
+    let found = unlike(client, lens, ("cf_sample", &columns), differs).await;
+    let (_, lost) = found.map_err(ControlError::sql(LAWS))?;
+    for (column, count) in lost {
+        let lost = format!(
+            "column {column} of {count} of the tried rows is lost: unified has something else, and the rule calls it lossy"
+        );
+        // Several tables may be tried beside this one.
+        if !findings.all.iter().any(|known| known.found == lost) {
+            findings.note(lost);
+        }
+    }
+    Ok(())
+}
+
+/// The sample of the other lens.
+const BESIDE: &str = "cf_beside";
+
 async fn trial(
     client: &Client,
     lens: &Lens,
     (sample_rows, severity): (u32, Severity),
     findings: &mut Findings,
 ) -> Result<(), ControlError> {
-    // Rows that the application has locked are not waited for long enough to be its deadlock.
-    client
-        .execute(
-            "SELECT set_config('lock_timeout', greatest(setting::bigint / 2, 10)::text, true) \
-             FROM pg_settings WHERE name = 'deadlock_timeout'",
-            &[],
-        )
-        .await
-        .map_err(ControlError::sql("begin of the trial"))?;
+    be_brief(client).await?;
     if let Err(error) = schema::functions_for_a_trial(client, lens).await {
         findings.warning(
             format!("the mapping was not tried, for its functions cannot be made: {error}"),
@@ -58,23 +148,7 @@ async fn trial(
         );
         return Ok(());
     }
-    let key = lens.legacy_key().join(", ");
-    // Spread over the key, and the same sample when the check is run again.
-    let sample = format!(
-        "CREATE TEMPORARY TABLE cf_sample ON COMMIT DROP AS SELECT * FROM {} \
-         ORDER BY md5(concat_ws(',', {key})) LIMIT {sample_rows}; ANALYZE pg_temp.cf_sample",
-        lens.legacy
-    );
-    client
-        .batch_execute(&sample)
-        .await
-        .map_err(ControlError::sql("sample of rows"))?;
-    let rows: i64 = client
-        .query_one("SELECT count(*) FROM cf_sample", &[])
-        .await
-        .map_err(ControlError::sql("sample of rows"))?
-        .get(0);
-    let mut rows = rows;
+    let mut rows = sample(client, lens, sample_rows).await?;
     for (law, settings) in [
         ("is put", None),
         (
@@ -110,7 +184,7 @@ async fn trial(
                 .await
                 .map_err(ControlError::sql(LAWS))?;
         }
-        let different = match differences(client, lens).await {
+        let different = match differences(client, lens, "cf_sample").await {
             Ok(different) => different,
             Err(error) => {
                 findings.error(
@@ -129,10 +203,42 @@ async fn trial(
         }
     }
     findings.note(format!("{rows} rows read back as they were put"));
+    lost(client, lens, findings).await?;
     match lens.rekey_trial("pg_temp.cf_sample") {
         Some(trial) => keys_change(client, &trial, findings).await,
         None => Ok(()),
     }
+}
+
+/// Rows that the application has locked are not waited for long enough to be its deadlock.
+async fn be_brief(client: &Client) -> Result<(), ControlError> {
+    client
+        .execute(
+            "SELECT set_config('lock_timeout', greatest(setting::bigint / 2, 10)::text, true) \
+             FROM pg_settings WHERE name = 'deadlock_timeout'",
+            &[],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql("begin of the trial"))
+}
+
+/// Takes some of the legacy rows as `cf_sample`; how many these are.
+async fn sample(client: &Client, lens: &Lens, sample_rows: u32) -> Result<i64, ControlError> {
+    let sql = || ControlError::sql("sample of rows");
+    let key = lens.legacy_key().join(", ");
+    // Spread over the key, and the same sample when the check is run again.
+    let sample = format!(
+        "CREATE TEMPORARY TABLE cf_sample ON COMMIT DROP AS SELECT * FROM {} \
+         ORDER BY md5(concat_ws(',', {key})) LIMIT {sample_rows}; ANALYZE pg_temp.cf_sample",
+        lens.legacy
+    );
+    client.batch_execute(&sample).await.map_err(sql())?;
+    let row = client
+        .query_one("SELECT count(*) FROM pg_temp.cf_sample", &[])
+        .await
+        .map_err(sql())?;
+    Ok(row.get(0))
 }
 
 /// Whether a unified table of a lens refers to one of another lens.
@@ -346,36 +452,51 @@ fn said(error: &tokio_postgres::Error) -> String {
 async fn differences(
     client: &Client,
     lens: &Lens,
+    sample: &str,
 ) -> Result<Vec<(String, i64)>, tokio_postgres::Error> {
+    let compared: Vec<&LegacyColumn> = lens
+        .compared_columns()
+        .filter(|column| !column.set_by_trigger)
+        .collect();
+    let differs = |column: &LegacyColumn, differs: String| match column.is_lossy_in("r") {
+        None => differs,
+        Some(lossy) => format!("{differs} AND NOT {lossy}"),
+    };
+    let (hidden, different) = unlike(client, lens, (sample, &compared), differs).await?;
+    let hidden = (hidden > 0).then(|| ("(all: the row is hidden)".to_owned(), hidden));
+    Ok(hidden.into_iter().chain(different).collect())
+}
+
+/// How many rows of the sample are not read at all, and the columns that differ so, each with the number of its rows.
+async fn unlike(
+    client: &Client,
+    lens: &Lens,
+    (sample, columns): (&str, &[&LegacyColumn]),
+    condition: impl Fn(&LegacyColumn, String) -> String,
+) -> Result<(i64, Vec<(String, i64)>), tokio_postgres::Error> {
     let join: Vec<String> = lens
         .legacy_key()
         .iter()
         .map(|key| format!("r.{key} = s.{key}"))
         .collect();
-    let compared: Vec<_> = lens
-        .compared_columns()
-        .filter(|column| !column.set_by_trigger)
-        .collect();
     let mut counts = vec!["count(*) FILTER (WHERE r IS NULL)".to_owned()];
-    counts.extend(compared.iter().map(|column| {
+    counts.extend(columns.iter().map(|column| {
         let name = quote_ident(&column.name);
         let differs = format!("r.{name}::text IS DISTINCT FROM s.{name}::text");
-        match column.is_lossy_in("r") {
-            None => format!("count(*) FILTER (WHERE {differs})"),
-            Some(lossy) => format!("count(*) FILTER (WHERE {differs} AND NOT {lossy})"),
-        }
+        format!("count(*) FILTER (WHERE {})", condition(column, differs))
     }));
     let sql = format!(
-        "SELECT ARRAY[{}] FROM pg_temp.cf_sample s LEFT JOIN ({}) r ON {}",
+        "SELECT ARRAY[{}] FROM pg_temp.{sample} s LEFT JOIN ({}) r ON {}",
         counts.join(", "),
         lens.read_judged(),
         join.join(" AND ")
     );
     let row = client.query_one(&sql, &[]).await?;
-    let counted: Vec<i64> = row.get(0);
-    let names = std::iter::once("(all: the row is hidden)".to_owned())
-        .chain(compared.iter().map(|column| column.name.clone()));
-    Ok(names.zip(counted).filter(|(_, count)| *count > 0).collect())
+    let mut counted = row.get::<_, Vec<i64>>(0).into_iter();
+    let hidden = counted.next().unwrap_or_default();
+    let names = columns.iter().map(|column| column.name.clone());
+    let different = names.zip(counted).filter(|(_, count)| *count > 0);
+    Ok((hidden, different.collect()))
 }
 
 const LAWS: &str = "comparison of sampled rows";

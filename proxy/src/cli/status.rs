@@ -145,6 +145,16 @@ fn text(status: &Status) -> String {
         None => ledger,
     };
     lines.push(("ledger", ledger));
+    if !status.recording {
+        lines.push((
+            "",
+            format!(
+                "nothing is recorded now, and writes that would be are refused (40001): reads turn. If no step is under \
+                 way, `crossfade advance {} --to {}` lifts it",
+                status.migration, status.phase
+            ),
+        ));
+    }
     for entry in &status.divergence {
         let times = if entry.times > 1 {
             format!(", {} times", entry.times)

@@ -8,8 +8,8 @@
 //! a write in shadow_read                       the step to dual_read
 //! SELECT allowed … FOR SHARE, until its end
 //!                                              UPDATE … SET allowed = false     waits for it
-//!                                              is the ledger empty?
 //! SELECT allowed … FOR SHARE: 40001
+//!                                              its keys are put once more, and the gates looked at
 //!                                              the rule file, the drain
 //!                                              UPDATE … SET allowed = true      from now on dual_read refuses by itself
 //! ```
@@ -62,14 +62,20 @@ pub async fn forbid(
 
 /// As it is outside of that step.
 pub async fn allow(client: &Client, migration: &str) -> Result<(), ControlError> {
-    for statement in [
-        "INSERT INTO crossfade.recording (migration) VALUES ($1) ON CONFLICT DO NOTHING",
-        "UPDATE crossfade.recording SET allowed = true WHERE migration = $1 AND NOT allowed",
-    ] {
-        client
-            .execute(statement, &[&migration])
-            .await
-            .map_err(ControlError::sql(DOING))?;
-    }
+    let sql = "UPDATE crossfade.recording SET allowed = true WHERE migration = $1 AND NOT allowed";
+    client
+        .execute(sql, &[&migration])
+        .await
+        .map_err(ControlError::sql(DOING))?;
     Ok(())
+}
+
+/// Whether it is; not while reads turn, nor after a step that turned them and did not live to its end.
+pub async fn is_allowed(client: &Client, migration: &str) -> Result<bool, ControlError> {
+    let sql = "SELECT allowed FROM crossfade.recording WHERE migration = $1";
+    let row = client
+        .query_opt(sql, &[&migration])
+        .await
+        .map_err(ControlError::sql(DOING))?;
+    Ok(row.is_some_and(|row| row.get(0)))
 }

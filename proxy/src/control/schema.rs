@@ -14,7 +14,7 @@ use super::lock::{self, LockTurn};
 
 /// What leads from each version to the next; the first from nothing. A text that was released is
 /// never changed, another is added.
-const VERSIONS: [&str; 10] = [
+const VERSIONS: [&str; 11] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -25,6 +25,7 @@ const VERSIONS: [&str; 10] = [
     include_str!("schema_8.sql"),
     include_str!("schema_9.sql"),
     include_str!("schema_10.sql"),
+    include_str!("schema_11.sql"),
 ];
 pub const VERSION: i32 = VERSIONS.len() as i32;
 
@@ -164,28 +165,21 @@ pub(crate) async fn functions_for_a_trial(
     create_functions(client, lens, &mut Prepared::default()).await
 }
 
-/// Each migration has its row from the beginning: a transaction whose snapshot is older than a
-/// change of it can find that out only if the row is there to be locked.
+/// Each migration has its rows from the beginning: a transaction whose snapshot is older than a
+/// change of one can find that out only if the row is there to be locked.
 async fn remember_migrations(client: &Client, rules: &RuleSet) -> Result<(), ControlError> {
     let names: Vec<&str> = rules.migrations().iter().map(|m| m.name.as_str()).collect();
-    let sql = || ControlError::sql("note of the migrations");
-    let unknown = client
-        .query(
-            "SELECT name FROM unnest($1::text[]) AS name WHERE NOT EXISTS \
-             (SELECT FROM crossfade.migrations AS m WHERE m.migration = name)",
-            &[&names],
-        )
-        .await
-        .map_err(sql())?;
-    for row in unknown {
-        let name: String = row.get(0);
+    for table in ["migrations", "recording"] {
+        // Whoever conflicts with a row of another transaction would wait for it: most are there.
+        let sql = format!(
+            "INSERT INTO crossfade.{table} (migration) SELECT name FROM unnest($1::text[]) AS name \
+             WHERE NOT EXISTS (SELECT FROM crossfade.{table} AS m WHERE m.migration = name) \
+             ON CONFLICT DO NOTHING"
+        );
         client
-            .execute(
-                "INSERT INTO crossfade.migrations (migration) VALUES ($1) ON CONFLICT DO NOTHING",
-                &[&name],
-            )
+            .execute(&sql, &[&names])
             .await
-            .map_err(sql())?;
+            .map_err(ControlError::sql("note of the migrations"))?;
     }
     Ok(())
 }

@@ -13,8 +13,14 @@ pub(super) async fn ahead(client: &Client, migration: &Migration) -> Result<Gate
     let mut behind = Vec::new();
     let mut settle = Vec::new();
     let mut ahead = 0;
+    let mut looked: Vec<(String, String)> = Vec::new();
     for lens in &migration.tables {
         for (table, column) in filled_columns(client, lens).await? {
+            // Several lenses may fill one table.
+            if looked.contains(&(table.clone(), column.clone())) {
+                continue;
+            }
+            looked.push((table.clone(), column.clone()));
             let quoted = quote_ident(&column);
             let row = client
                 .query_one("SELECT pg_get_serial_sequence($1, $2)", &[&table, &column])

@@ -15,7 +15,7 @@ use crate::control::gate::Gate;
 use crate::control::instances::{Instance, instances};
 use crate::control::ledger::{self, LedgerEntry};
 use crate::control::refused::{self, RefusedRules};
-use crate::control::{phase_file, schema};
+use crate::control::{phase_file, recording, schema};
 use crate::retire::{self, Aside};
 use crate::verify::record::{self, Last};
 
@@ -41,6 +41,9 @@ pub struct Status {
     pub last_verify: Option<Last>,
     pub divergence_count: i64,
     pub divergence: Vec<LedgerEntry>,
+    /// Whether writes whose unified half fails may be recorded in it: not while reads turn, nor after a step that
+    /// turned them and was not seen to its end.
+    pub recording: bool,
     pub tombstones: i64,
     /// Since when no read has needed legacy; `None`: `dual_read` was never entered.
     pub days_without_fallback: Option<f64>,
@@ -100,6 +103,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         last_verify: None,
         divergence_count: 0,
         divergence: Vec::new(),
+        recording: true,
         tombstones: 0,
         days_without_fallback: None,
         last_fallback_at: None,
@@ -132,6 +136,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     status.last_verify = record::last(client, migration).await?;
     status.divergence_count = ledger::count(client, name).await?;
     status.divergence = ledger::entries(client, name, ENTRIES_SHOWN).await?;
+    status.recording = recording::is_allowed(client, name).await?;
     status.tombstones = ledger::tombstones(client, name).await?;
     status.days_without_fallback = bake::days_without_fallback(client, name).await?;
     (status.last_fallback_at, status.last_divergence_at) = bake::last_times(client, name).await?;

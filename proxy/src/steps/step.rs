@@ -18,7 +18,7 @@ use crate::control::named::find;
 use crate::control::{
     around, direct, drain, events, guard, neighbours, phase_file, recording, schema,
 };
-use crate::{config, fault};
+use crate::{backfill, config, fault};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepDirection {
@@ -73,7 +73,7 @@ pub async fn step(
 ) -> Result<Taken, ControlError> {
     let migration = find(rules, name)?;
     let word = options.direction.word();
-    let client = connect(url, word).await?;
+    let mut client = connect(url, word).await?;
     let prepared = schema::prepare(&client, rules, schema::Ddl::Of(name)).await?;
     // Two steps at once would be one that skips a phase.
     alone(&client, "step", name).await?;
@@ -105,7 +105,18 @@ pub async fn step(
         recording::forbid(&client, name, options.drain_timeout, tell).await?;
         fault::point(fault::READS_TURN);
     }
-    let judged = judge(url, &client, (rules, migration), (from, to), options, tell).await;
+    let judged = async {
+        if turns_reads(from, to) {
+            let settled = backfill::settle_ledger(&mut client, migration).await?;
+            if settled > 0 {
+                tell(&format!(
+                    "the keys of the ledger were put once more: {settled} settled"
+                ));
+            }
+        }
+        judge(url, &client, (rules, migration), (from, to), options, tell).await
+    };
+    let judged = judged.await;
     if judged.is_err() {
         recording::allow(&client, name).await?;
     }

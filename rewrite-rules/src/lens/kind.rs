@@ -170,6 +170,14 @@ impl Lens {
         }
     }
 
+    /// Whether it is one of the lenses that may write this unified table together: their steps say what becomes of
+    /// rows that meet.
+    #[must_use]
+    pub fn shares(&self, table: &TableName) -> bool {
+        self.steps()
+            .is_some_and(|steps| steps.tables.contains(table))
+    }
+
     /// Tables of the unified side that only lenses write.
     #[must_use]
     pub fn crosswalk(&self) -> &[TableName] {

@@ -229,6 +229,8 @@ pub struct Step {
     pub returning: Vec<String>,
     /// The table that it deletes from.
     pub deletes: Option<TableName>,
+    /// The query that locks what it deletes, where other rows decide whether that goes.
+    pub locks: Option<String>,
 }
 
 /// A CHECK of the legacy table.

@@ -253,7 +253,10 @@ pub(super) fn lock<'a>(
             found.managed.migration.phase.writes_both(),
         ) {
             (Side::Legacy, true) => format!("{named}, {unified}"),
-            (Side::Unified, true) => format!("{}, {named}", lens.legacy),
+            (Side::Unified, true) => {
+                let legacy = list(found.managed.lenses().map(|lens| lens.legacy.sql()));
+                format!("{legacy}, {named}")
+            }
             (Side::Legacy, false) => unified,
             (Side::Unified, false) => continue,
         };

@@ -144,22 +144,33 @@ impl Reader<'_> {
         })
     }
 
-    /// A table of one migration may stand on one side of one lens.
+    /// A table of one migration may stand on one side of one lens; on the unified side of several whose steps say
+    /// what becomes of rows that meet there.
     fn one_lens_each(&mut self, tables: &[(&TablePart, Option<Placeholders>, Lens)]) {
-        let mut seen: Vec<&TableName> = Vec::new();
+        let mut seen: Vec<(&TableName, &Lens)> = Vec::new();
         for (part, instance, lens) in tables {
             self.instance.clone_from(instance);
             let both = std::iter::once(&lens.legacy).chain(lens.unified_tables());
             let sides = if lens.is_one_table() { 1 } else { usize::MAX };
             for table in both.take(sides) {
-                if seen.contains(&table) {
-                    let message = format!(
-                        "table {table} is already in another [[table]]; expected each table once (elsewhere as `lookup`)"
-                    );
+                let mut others = seen.iter().filter(|(known, _)| *known == table);
+                let merges = |(_, other): &(&TableName, &Lens)| {
+                    other.legacy != lens.legacy && other.shares(table) && lens.shares(table)
+                };
+                if let Some((_, other)) = others.find(|other| !merges(other)) {
+                    let is_legacy = *table == lens.legacy || *table == other.legacy;
+                    let expected = match is_legacy || other.legacy == lens.legacy {
+                        true => "expected each table once (elsewhere as `lookup`)",
+                        false => {
+                            "expected `read` in both: only steps say what becomes of rows that meet"
+                        }
+                    };
+                    let message =
+                        format!("table {table} is already in another [[table]]; {expected}");
                     let named = part.legacy.as_ref().or(part.in_place.as_ref());
                     self.error(&named.map_or(0..0, Spanned::span), &message);
                 }
-                seen.push(table);
+                seen.push((table, lens));
             }
         }
     }
@@ -185,18 +196,26 @@ impl Reader<'_> {
                     .unified_tables()
                     .into_iter()
                     .map(|table| (table, "unified"));
+                // Until a migration begins its unified tables are nobody's.
+                let begun = |m: &Migration| m.phase != Phase::LegacyOnly;
+                let both_begun = begun(migration) && begun(other);
                 for (mine, side) in std::iter::once((&a.legacy, "legacy")).chain(unified) {
-                    if *mine == b.legacy || b.unified_tables().contains(&mine) {
-                        self.error(
-                            &(0..0),
-                            &format!(
-                                "{side} table {mine} is already managed by migration `{}` in {}; \
-                                 a table can belong to one migration only",
-                                other.name,
-                                other.file.display()
-                            ),
-                        );
-                    }
+                    let shared = b.unified_tables().contains(&mine);
+                    let expected = if *mine == b.legacy || shared && side == "legacy" {
+                        "a table can belong to one migration only"
+                    } else if shared && both_begun {
+                        "of two migrations that write one unified table one begins when the other's file is gone"
+                    } else {
+                        continue;
+                    };
+                    self.error(
+                        &(0..0),
+                        &format!(
+                            "{side} table {mine} is already managed by migration `{}` in {}; {expected}",
+                            other.name,
+                            other.file.display()
+                        ),
+                    );
                 }
             }
         }

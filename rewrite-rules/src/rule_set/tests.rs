@@ -10,6 +10,7 @@ mod between;
 mod dependents;
 mod forms;
 mod locks;
+mod merged;
 mod references;
 mod tenants;
 mod written;
@@ -130,6 +131,39 @@ fn a_table_belongs_to_one_migration() {
         error.contains("already managed by migration `a` in a.toml"),
         "{error}"
     );
+}
+
+#[test]
+fn two_migrations_write_one_unified_table_one_after_the_other() {
+    let files = |phases: [Phase; 2]| {
+        ["a", "b"].map(|name| {
+            let phase = phases[usize::from(name == "b")];
+            SourceFile {
+                path: format!("{name}.toml").into(),
+                text: RIGHT
+                    .replace("name  = \"iso_agents\"", &format!("name = \"{name}\""))
+                    .replace("public.iso_agents", &format!("public.{name}_agents"))
+                    .replace("phase = \"legacy_only\"", &format!("phase = \"{phase}\"")),
+            }
+        })
+    };
+    for phase in Phase::ALL {
+        for phases in [[phase, Phase::LegacyOnly], [Phase::LegacyOnly, phase]] {
+            RuleSet::compile(files(phases).to_vec()).expect("one of them has not begun");
+        }
+        for other in Phase::ALL
+            .into_iter()
+            .skip(1)
+            .filter(|_| phase != Phase::LegacyOnly)
+        {
+            let error = RuleSet::compile(files([phase, other]).to_vec());
+            let error = error.expect_err("both have begun").to_string();
+            assert!(
+                error.contains("unified table \"public\".\"users\" is already managed by migration `a` in a.toml; of two"),
+                "{error}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -11,7 +11,11 @@ mod ties;
 pub(crate) use lossy::lossy_rows;
 pub(crate) use read::read;
 
-use sqlparser::ast::{FromTable, SetExpr, Statement, TableObject};
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Delete, Expr, FromTable, SetExpr, Statement, TableFactor, TableObject, visit_expressions,
+};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Location;
@@ -72,6 +76,8 @@ pub(crate) struct Checked {
     pub returning: Vec<String>,
     pub writes: TableName,
     pub deletes: bool,
+    /// The query that locks the rows which it deletes, if it looks at other rows to decide whether they go.
+    pub locks: Option<String>,
     /// Every column name in it, for the question what is put at all.
     pub columns: Vec<String>,
 }
@@ -130,8 +136,45 @@ pub(crate) fn step(text: &str, known: Known<'_>) -> Result<Checked, SqlError> {
         returning,
         writes,
         deletes: matches!(statement, Statement::Delete(_)),
+        locks: match &statement {
+            Statement::Delete(delete) => locks(delete),
+            _ => None,
+        },
         columns: names.columns,
     })
+}
+
+/// `SELECT FROM … WHERE … FOR UPDATE OF …` for a DELETE with a subquery in its condition.
+///
+/// A DELETE that waits for a row looks at its condition again, but at what subqueries say with the snapshot of its
+/// start: it would delete what somebody has come to use meanwhile. Behind this lock nobody can.
+fn locks(delete: &Delete) -> Option<String> {
+    let condition = delete.selection.as_ref()?;
+    let asks = visit_expressions(condition, |expr| match expr {
+        Expr::Exists { .. } | Expr::InSubquery { .. } | Expr::Subquery(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    if asks.is_continue() {
+        return None;
+    }
+    let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+    let TableFactor::Table { name, alias, .. } = &from.first()?.relation else {
+        return None;
+    };
+    let target = match alias {
+        Some(alias) => alias.name.to_string(),
+        None => name.0.last()?.to_string(),
+    };
+    let relations: Vec<String> = from
+        .iter()
+        .chain(delete.using.iter().flatten())
+        .map(ToString::to_string)
+        .collect();
+    let sql = format!(
+        "SELECT FROM {} WHERE {condition} FOR UPDATE OF {target}",
+        relations.join(", ")
+    );
+    Some(crate::strings::settled(&sql))
 }
 
 const NO_STEP: &str = "found no plain INSERT, UPDATE or DELETE; expected one such statement";

@@ -24,6 +24,9 @@ read it as a relation of its name. What `lastval()` tells afterwards is what it 
 {%- macro run(steps, keep_last) %}
   {{- last_drawn("cf_last") }}
   {%- for step in steps %}
+  {%- if let Some(locks) = step.locks %}
+  PERFORM 1 FROM (WITH {{ step.relations }} {{ locks }}) AS cf_locked;
+  {%- endif %}
   {%- match step.kept %}
   {%- when None %}
   WITH {{ step.relations }}

@@ -9,7 +9,7 @@ use rewrite_rules::{Names, Phase, RuleSet, SearchPath, SourceFile};
 
 use super::reader::check_text;
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     (
         "enhanced_user.toml",
         include_str!("../../../rewrite-rules/rules/enhanced_user.toml"),
@@ -21,6 +21,10 @@ const FILES: [(&str, &str); 4] = [
     (
         "iso_agents_dependents.toml",
         include_str!("../../../rewrite-rules/rules/iso_agents_dependents.toml"),
+    ),
+    (
+        "studio_customers.toml",
+        include_str!("../../../rewrite-rules/rules/studio_customers.toml"),
     ),
     (
         "user_settings.toml",

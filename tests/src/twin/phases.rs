@@ -27,7 +27,7 @@ impl Twin {
     }
 
     /// Runs a check in every phase but `retired`: in `dual_write` before the rows are copied.
-    pub async fn in_every_phase(&self, check: impl AsyncFn(Phase)) -> anyhow::Result<()> {
+    pub async fn in_every_phase(&self, mut check: impl AsyncFnMut(Phase)) -> anyhow::Result<()> {
         for phase in Phase::ALL {
             match phase {
                 Phase::LegacyOnly => {}

@@ -101,14 +101,17 @@ async fn a_step_that_was_killed_in_its_drain_is_completed_by_asking_for_its_phas
 async fn a_step_that_waits_for_its_gates_is_taken_when_they_are_met() {
     let world = World::start().await.unwrap();
     let (proxy, client) = prepared(&world, "waits", Phase::ShadowRead).await;
-    let record = "SELECT crossfade.record_divergence('iso_agents', '\"public\".\"iso_agents\"', \
-                  jsonb_build_array(id), 'planted', 'XX000') FROM iso_agents LIMIT 1";
+    // A row that unified cannot take.
+    let record = "ALTER TABLE users ADD CONSTRAINT barred CHECK (full_name <> 'planted') NOT VALID; \
+                  UPDATE iso_agents SET full_name = 'planted' WHERE id = (SELECT min(id::text)::uuid FROM iso_agents); \
+                  SELECT crossfade.record_divergence('iso_agents', '\"public\".\"iso_agents\"', \
+                  jsonb_build_array(id), 'planted', 'XX000') FROM iso_agents WHERE full_name = 'planted'";
     client.batch_execute(record).await.unwrap();
     let args = ["advance", "iso_agents", "--wait", "600"];
     let mut waiting = Running::start(&proxy.config(), &args).unwrap();
     waiting.says("known to be wrong").await.unwrap();
     client
-        .batch_execute("DELETE FROM crossfade.divergence")
+        .batch_execute("ALTER TABLE users DROP CONSTRAINT barred")
         .await
         .unwrap();
     let ended = waiting.end().await.unwrap();

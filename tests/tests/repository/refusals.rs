@@ -73,9 +73,11 @@ fn file(name: &str, text: String) -> SourceFile {
 /// The rule sets that the list speaks of.
 fn rules(name: &str) -> RuleSet {
     let (path, without) = match name {
-        "iso_agents" | "user_settings" | "enhanced_user" | "iso_agents_dependents" => {
-            (format!("rewrite-rules/rules/{name}.toml"), None)
-        }
+        "iso_agents"
+        | "user_settings"
+        | "enhanced_user"
+        | "iso_agents_dependents"
+        | "studio_customers" => (format!("rewrite-rules/rules/{name}.toml"), None),
         "members-fixed" => ("tests/data/lens/members.toml".to_owned(), Some("rekey = ")),
         "things-unnamed" => (
             "tests/data/lens/things.toml".to_owned(),

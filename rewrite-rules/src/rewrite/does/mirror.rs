@@ -18,21 +18,25 @@
 //! `merge_action()` does not tell which of several UPDATE actions it was, so all of them must set the same columns
 //! then.
 //!
+//! Where several legacy tables become one, each follows in whose rows the written ones have a part ([`parts`]).
+//!
 //! What the database does after the statement (ON DELETE CASCADE, AFTER triggers) is not seen.
 
 mod brought;
 mod columns;
+mod parts;
 mod rekey;
 mod steps;
 
 use crate::rewrite::compose::{Composed, Composer};
+use crate::rewrite::says::own::Own;
 use crate::rewrite::says::write::Write;
 use crate::rewrite::{ManagedRef, Scope};
 use crate::statement::Refusal;
 use crate::text::splice::Source;
 use brought::brought;
 use columns::TiesByColumns;
-use steps::Steps;
+use parts::Parts;
 
 /// `None` when the write needs nothing in legacy.
 pub(super) fn compose<'a>(
@@ -42,22 +46,18 @@ pub(super) fn compose<'a>(
     source: &mut Source<'a>,
     composer: Composer,
 ) -> Result<Option<Composed>, Refusal> {
-    match target.managed.lens.steps() {
-        None => {
-            let ties = TiesByColumns::of(target);
-            let Some((brought, own)) = brought(&ties, scope, target, write, source)? else {
-                return Ok(None);
-            };
-            Ok(Some(ties.bring(&brought, own, source, composer)))
+    if target.managed.lens.steps().is_some() {
+        let parts = Parts::of(scope, target, write)?;
+        if parts.is_empty() {
+            return Ok(None);
         }
-        Some(written) => {
-            let Some(ties) = Steps::of(target, written)? else {
-                return Ok(None);
-            };
-            let Some((brought, own)) = brought(&ties, scope, target, write, source)? else {
-                return Ok(None);
-            };
-            ties.bring(&brought, own, source, composer).map(Some)
-        }
+        let own = Own::of(scope, target, write, source)?;
+        return parts.bring(own, source, composer).map(Some);
     }
+    let ties = TiesByColumns::of(target);
+    let Some(brought) = brought(&ties, scope, (target, target.managed.lens), write)? else {
+        return Ok(None);
+    };
+    let own = Own::of(scope, target, write, source)?;
+    Ok(Some(ties.bring(&brought, own, source, composer)))
 }

@@ -4,7 +4,6 @@
 use pg_query::protobuf::{AlterTableType, ConstrType};
 
 use crate::bind::CommandUse;
-use crate::lens::Lens;
 use crate::rule_set::{Managed, Side};
 use crate::text::tree::Tree;
 
@@ -14,7 +13,7 @@ pub(super) fn used(statement: &Tree, used: CommandUse, managed: Managed<'_>) -> 
     let is_idle = match (statement.kind(), used) {
         ("IndexStmt", CommandUse::Limited | CommandUse::Maintained) => {
             let name = statement.text("idxname");
-            statement.flag("if_not_exists") && has_index(managed.lens, managed.side, name)
+            statement.flag("if_not_exists") && has_index(managed, name)
         }
         ("AlterTableStmt", CommandUse::Changed) => {
             let commands = statement.list("cmds");
@@ -32,12 +31,13 @@ pub(super) fn makes(statement: &Tree) -> bool {
 }
 
 /// Only names that the rules declare are known to be there.
-fn has_index(lens: &Lens, side: Side, name: &str) -> bool {
-    let paired = lens.constraints.iter().any(|(legacy, unified)| match side {
+fn has_index(managed: Managed<'_>, name: &str) -> bool {
+    let mut pairs = managed.lenses().flat_map(|lens| &lens.constraints);
+    let paired = pairs.any(|(legacy, unified)| match managed.side {
         Side::Legacy => legacy == name,
         Side::Unified => unified == name,
     });
-    paired || side == Side::Legacy && lens.keeps_unique(name)
+    paired || managed.side == Side::Legacy && managed.lens.keeps_unique(name)
 }
 
 fn adds_a_column_that_is_there(command: &Tree, managed: Managed<'_>) -> bool {

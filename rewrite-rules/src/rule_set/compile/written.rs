@@ -241,6 +241,7 @@ impl Reader<'_> {
                 returning,
                 writes,
                 deletes,
+                locks,
                 columns,
             } = match rule_sql::step(part.sql.get_ref(), known) {
                 Ok(checked) => checked,
@@ -266,6 +267,7 @@ impl Reader<'_> {
                 sql,
                 returning,
                 deletes: deletes.then_some(writes),
+                locks,
             });
         }
         (steps, used)

@@ -29,7 +29,7 @@ BEGIN
     cf_last := NULL;
   END;
   WITH row_image AS (SELECT (cf_image).*), old_image AS (SELECT (cf_old).*)
-  UPDATE "public"."org" SET name = 'user_' || r.id || '_org' FROM row_image r, old_image o, "public"."settings" s WHERE s.id = o.id AND org.id = s.org_id AND org.name = 'user_' || o.id || '_org';
+  UPDATE "public"."org" SET name = 'user_' || r.id || '_org' || CASE WHEN EXISTS (SELECT FROM "public"."org" taken WHERE taken.name = 'user_' || r.id || '_org') THEN '_' || org.id ELSE '' END FROM row_image r, old_image o, "public"."settings" s WHERE s.id = o.id AND org.id = s.org_id AND starts_with(org.name, 'user_' || o.id || '_org');
   WITH row_image AS (SELECT (cf_image).*), old_image AS (SELECT (cf_old).*)
   UPDATE "public"."settings" SET id = r.id FROM row_image r, old_image o WHERE settings.id = o.id;
   WITH row_image AS (SELECT (cf_image).*), old_image AS (SELECT (cf_old).*)

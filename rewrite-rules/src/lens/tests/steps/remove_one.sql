@@ -31,10 +31,12 @@ BEGIN
   IF cf_step_2.cf_rows > 1 THEN
     RAISE EXCEPTION 'step gone of user_settings returned % rows for one row image; expected at most one', cf_step_2.cf_rows USING ERRCODE = '21000';
   END IF;
+  PERFORM 1 FROM (WITH row_image AS (SELECT (cf_image).*), "gone" AS (SELECT cf_step_2."org_id" AS "org_id", cf_step_2."keycloak_user_id" AS "keycloak_user_id" WHERE cf_step_2.cf_rows > 0) SELECT FROM "public"."user", gone WHERE "user".keycloak_user_id = gone.keycloak_user_id AND NOT EXISTS (SELECT FROM "public"."settings" s WHERE s.keycloak_user_id = gone.keycloak_user_id) AND NOT EXISTS (SELECT FROM "public"."org_user" m WHERE m.user_id = "user".id) FOR UPDATE OF "user") AS cf_locked;
   WITH row_image AS (SELECT (cf_image).*), "gone" AS (SELECT cf_step_2."org_id" AS "org_id", cf_step_2."keycloak_user_id" AS "keycloak_user_id" WHERE cf_step_2.cf_rows > 0)
   DELETE FROM "public"."user" USING gone WHERE "user".keycloak_user_id = gone.keycloak_user_id AND NOT EXISTS (SELECT FROM "public"."settings" s WHERE s.keycloak_user_id = gone.keycloak_user_id) AND NOT EXISTS (SELECT FROM "public"."org_user" m WHERE m.user_id = "user".id);
+  PERFORM 1 FROM (WITH row_image AS (SELECT (cf_image).*), "gone" AS (SELECT cf_step_2."org_id" AS "org_id", cf_step_2."keycloak_user_id" AS "keycloak_user_id" WHERE cf_step_2.cf_rows > 0) SELECT FROM "public"."org", gone, row_image r WHERE org.id = gone.org_id AND starts_with(org.name, 'user_' || r.id || '_org') AND NOT EXISTS (SELECT FROM "public"."org_user" m WHERE m.org_id = org.id) AND NOT EXISTS (SELECT FROM "public"."settings" s WHERE s.org_id = org.id) FOR UPDATE OF "org") AS cf_locked;
   WITH row_image AS (SELECT (cf_image).*), "gone" AS (SELECT cf_step_2."org_id" AS "org_id", cf_step_2."keycloak_user_id" AS "keycloak_user_id" WHERE cf_step_2.cf_rows > 0)
-  DELETE FROM "public"."org" USING gone, row_image r WHERE org.id = gone.org_id AND org.name = 'user_' || r.id || '_org' AND NOT EXISTS (SELECT FROM "public"."org_user" m WHERE m.org_id = org.id) AND NOT EXISTS (SELECT FROM "public"."settings" s WHERE s.org_id = org.id);
+  DELETE FROM "public"."org" USING gone, row_image r WHERE org.id = gone.org_id AND starts_with(org.name, 'user_' || r.id || '_org') AND NOT EXISTS (SELECT FROM "public"."org_user" m WHERE m.org_id = org.id) AND NOT EXISTS (SELECT FROM "public"."settings" s WHERE s.org_id = org.id);
   BEGIN
     cf_now_last := pg_catalog.lastval();
   EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN

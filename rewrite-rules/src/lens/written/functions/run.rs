@@ -7,6 +7,7 @@ use crate::lens::{Step, list, quote_ident, quote_literal};
 pub(super) struct Stepped<'a> {
     pub relations: String,
     pub sql: &'a str,
+    pub locks: Option<&'a str>,
     pub kept: Option<StepResult>,
 }
 
@@ -41,6 +42,7 @@ impl<'f> Functions<'f> {
             all.push(Stepped {
                 relations: known,
                 sql: &step.sql,
+                locks: step.locks.as_deref(),
                 kept,
             });
         }

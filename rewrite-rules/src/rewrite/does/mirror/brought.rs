@@ -3,11 +3,9 @@
 use crate::lens::Lens;
 use crate::phase::Phase;
 use crate::refuse;
-use crate::rewrite::says::own::Own;
 use crate::rewrite::says::write::{Acts, Write};
 use crate::rewrite::{ManagedRef, Scope};
 use crate::statement::Refusal;
-use crate::text::splice::Source;
 
 /// What of a legacy row follows the unified one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,19 +54,18 @@ pub(super) trait TiesOfKind<'w> {
     fn leaves_alone(&self) -> bool;
 }
 
-/// What is to be brought, and the client's own write; `None`: nothing.
+/// What is to be brought to the legacy table of a lens; `None`: nothing.
 pub(super) fn brought<'w, 'a>(
     ties: &impl TiesOfKind<'w>,
     scope: &Scope<'a>,
-    target: &'w ManagedRef<'a>,
+    (target, lens): (&ManagedRef<'a>, &'w Lens),
     write: &'w Write<'a>,
-    source: &mut Source<'a>,
-) -> Result<Option<(Brought<'w, 'a>, Own<'w, 'a>)>, Refusal> {
+) -> Result<Option<Brought<'w, 'a>>, Refusal> {
     ties.check(scope, write)?;
     let acts = &write.acts;
     let mut fed = acts.updates.iter().map(|sets| ties.fed(sets));
     let brought = Brought {
-        lens: target.managed.lens,
+        lens,
         acts,
         follows: Follows::of(target),
         columns: fed.next().unwrap_or_default(),
@@ -84,9 +81,6 @@ pub(super) fn brought<'w, 'a>(
         ));
     }
     let concerns = acts.inserts || acts.deletes || brought.decides || !brought.columns.is_empty();
-    if !concerns && (!whole || ties.leaves_alone()) {
-        return Ok(None);
-    }
-    let own = Own::of(scope, target, write, source)?;
-    Ok(Some((brought, own)))
+    let left_alone = !concerns && (!whole || ties.leaves_alone());
+    Ok((!left_alone).then_some(brought))
 }

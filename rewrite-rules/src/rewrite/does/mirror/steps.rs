@@ -35,7 +35,7 @@ use crate::legend::query;
 use crate::lens::{Call, Lens, Lossy, Part, Written, list, quote_literal};
 use crate::phase::Phase;
 use crate::refuse;
-use crate::rewrite::compose::{Composed, Composer, one_then};
+use crate::rewrite::compose::{Composer, one_then};
 use crate::rewrite::says::merge::Did;
 use crate::rewrite::says::own::Own;
 use crate::rewrite::says::upsert;
@@ -47,6 +47,8 @@ use crate::text::splice::{Output, Source};
 /// The part that rows of a unified table have in legacy rows.
 pub(super) struct Steps<'w, 'a> {
     target: &'w ManagedRef<'a>,
+    /// Which of several lenses it is that read the table, from 1.
+    number: usize,
     pub lens: &'w Lens,
     written: &'w Written,
     pub part: &'w Part,
@@ -108,11 +110,15 @@ impl<'w> TiesOfKind<'w> for Steps<'w, '_> {
 
 impl<'w, 'a> Steps<'w, 'a> {
     /// `None`: the lens does not read the table.
-    pub fn of(target: &'w ManagedRef<'a>, written: &'w Written) -> Result<Option<Self>, Refusal> {
+    pub fn of(
+        target: &'w ManagedRef<'a>,
+        lens: &'w Lens,
+        number: usize,
+    ) -> Result<Option<Self>, Refusal> {
         let table = target.managed.table;
-        if !written.reads(table) {
+        let Some(written) = lens.steps().filter(|written| written.reads(table)) else {
             return Ok(None);
-        }
+        };
         let Some(part) = written.part_of(table) else {
             return Err(refuse::unsupported(
                 "a write to a table that the lens reads in several places",
@@ -122,7 +128,8 @@ impl<'w, 'a> Steps<'w, 'a> {
         };
         Ok(Some(Steps {
             target,
-            lens: target.managed.lens,
+            number,
+            lens,
             written,
             part,
             follows: Follows::of(target),
@@ -142,61 +149,38 @@ impl<'w, 'a> Steps<'w, 'a> {
     }
 
     /// Whether a change of these columns gives legacy rows other keys.
-    fn rekeys(&self, sets: &[&str]) -> bool {
+    pub fn rekeys(&self, sets: &[&str]) -> bool {
         let mut keys = self.part.key.iter().flatten();
         keys.any(|column| sets.contains(&column.as_str()))
     }
 
-    pub fn bring(
-        &self,
-        brought: &Brought<'_, '_>,
-        own: Own<'_, '_>,
-        source: &Source<'_>,
-        mut composer: Composer,
-    ) -> Result<Composed, Refusal> {
-        let acts = brought.acts;
-        let merges = own.write.is_merge();
-        let plain_insert = acts.inserts && !merges;
-        let set = self.follows == Follows::Set;
-        let own = match plain_insert && set && !acts.updates.is_empty() {
-            true => own.telling_which_were_there(),
-            false => own,
-        };
-        let keys = (!plain_insert).then(|| self.lock(&mut composer, source, &own));
-        if let Some(keys) = &keys
-            && !merges
-            && acts.updates.iter().any(|sets| self.rekeys(sets))
-        {
-            self.rekey(&mut composer, source, (&own, &brought.columns), keys)?;
-            return Ok(own.finish(composer, source));
+    /// The word of one of our queries that is made for each lens.
+    fn word(&self, word: &str) -> String {
+        match self.number {
+            1 => word.to_owned(),
+            number => format!("{word}{number}"),
         }
-        let was = set && brought.decides && !plain_insert;
-        let mut behind = keys.is_some().then(|| composer.name(query::LOCK));
-        if was {
-            let rows = own.found(source, &own.all(), behind.as_deref(), true);
-            composer.once(query::WAS, rows);
-            let was = composer.name(query::WAS);
-            composer.once(query::BEFORE, self.keys_of(was.as_str()));
-            behind = Some(was);
-        }
-        own.write(&mut composer, source, behind.as_deref());
-        match self.follows {
-            Follows::Whole => self.whole(&mut composer, &own, keys.as_deref()),
-            Follows::Set if was => self.came(&mut composer, &own, &brought.columns),
-            Follows::Set => self.set(&mut composer, &own, brought),
-        }
-        Ok(own.finish(composer, source))
     }
 
-    /// Locks the legacy rows before any of unified; a query for their keys.
-    fn lock(&self, composer: &mut Composer, source: &Source<'_>, own: &Own<'_, '_>) -> String {
+    /// Locks the legacy rows; the query's name.
+    pub fn lock(&self, composer: &mut Composer, source: &Source<'_>, own: &Own<'_, '_>) -> String {
         let mut rows = Output::from("(");
         rows.append(own.found(source, &own.all(), None, false))
             .own(")");
-        composer.once(query::KEYS, self.keys_of(rows));
-        let keys = format!("SELECT * FROM {}", composer.name(query::KEYS));
-        composer.once(query::LOCK, self.lens.lock_legacy(keys.as_str()));
-        keys
+        composer.once(&self.word(query::KEYS), self.keys_of(rows));
+        let lock = self.word(query::LOCK);
+        composer.once(&lock, self.lens.lock_legacy(self.locked_keys(composer)));
+        composer.name(&lock)
+    }
+
+    /// A query for the keys that [`Steps::lock`] locks.
+    pub fn locked_keys(&self, composer: &Composer) -> String {
+        format!("SELECT * FROM {}", composer.name(&self.word(query::KEYS)))
+    }
+
+    /// Notes the legacy keys of rows as they were.
+    pub fn looks_before(&self, composer: &mut Composer, was: &str) {
+        composer.once(&self.word(query::BEFORE), self.keys_of(was));
     }
 
     /// A query for the legacy keys that rows of the table have a part in.
@@ -209,11 +193,11 @@ impl<'w, 'a> Steps<'w, 'a> {
         self.keys_of(own.rows(composer, did)).sql
     }
 
-    fn whole(&self, composer: &mut Composer, own: &Own<'_, '_>, keys: Option<&str>) {
+    pub fn whole(&self, composer: &Composer, own: &Own<'_, '_>, locked: bool) -> Vec<String> {
         let acts = &own.write.acts;
-        let with_found = |rows: String| match keys {
-            Some(keys) => format!("{keys} UNION {rows}"),
-            None => rows,
+        let with_found = |rows: String| match locked {
+            true => format!("{} UNION {rows}", self.locked_keys(composer)),
+            false => rows,
         };
         let gone = || self.keys_of_own(composer, own, Did::Deleted);
         let all = || with_found(self.keys_of_own(composer, own, Did::Anything));
@@ -224,27 +208,32 @@ impl<'w, 'a> Steps<'w, 'a> {
         } else {
             self.sync(&all(), &[], true)
         };
-        composer.call(call);
+        vec![call]
     }
 
     /// Where the statement may change which legacy rows there are: those that were there, and those that come.
-    fn came(&self, composer: &mut Composer, own: &Own<'_, '_>, columns: &[&str]) {
+    pub fn came(&self, composer: &Composer, own: &Own<'_, '_>, columns: &[&str]) -> Vec<String> {
         // The function must not look before the rows are written.
         let before = format!(
             "SELECT * FROM {} WHERE {}",
-            composer.name(query::BEFORE),
+            composer.name(&self.word(query::BEFORE)),
             composer.behind(query::NEW)
         );
         let after = self.keys_of_own(composer, own, Did::Updated);
         let came = format!("{after} EXCEPT {before}");
         // In this order: a row that goes may hold a unique value of one that comes.
-        composer.call(one_then(
+        vec![one_then(
             &self.sync(&before, columns, false),
             &self.sync(&came, columns, true),
-        ));
+        )]
     }
 
-    fn set(&self, composer: &mut Composer, own: &Own<'_, '_>, brought: &Brought<'_, '_>) {
+    pub fn set(
+        &self,
+        composer: &Composer,
+        own: &Own<'_, '_>,
+        brought: &Brought<'_, '_>,
+    ) -> Vec<String> {
         let acts = brought.acts;
         let keys = |did: Did| self.keys_of_own(composer, own, did);
         let mut calls = Vec::new();
@@ -261,9 +250,7 @@ impl<'w, 'a> Steps<'w, 'a> {
             .reduce(|first, then| one_then(&first, &then));
         let updated = (!acts.updates.is_empty())
             .then(|| self.sync(&keys(Did::Updated), &brought.columns, false));
-        for call in calls.into_iter().chain(updated) {
-            composer.call(call);
-        }
+        calls.into_iter().chain(updated).collect()
     }
 
     /// A call that brings the legacy rows of some keys up to date. Of a row that is there that is these columns, or
