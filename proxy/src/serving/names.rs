@@ -17,6 +17,8 @@ use rewrite_rules::{Namesakes, Phase, RuleSet};
 
 /// Functions come and go seldom, and each look reads the names of all.
 const FUNCTIONS_EVERY: Duration = Duration::from_secs(10);
+/// Nobody is served before the first look has ended, and no rules are followed while one lasts.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Looks for what has come or gone, by a connection that is kept.
 #[derive(Debug, Default)]
@@ -76,7 +78,12 @@ pub(super) struct NotFollowed;
 impl Following {
     /// Puts in force what the database says now. What stands against it is told once.
     pub async fn look(&mut self, shared: &Shared) -> Result<(), NotFollowed> {
-        match self.followed(shared).await {
+        let looked = tokio::time::timeout(LOOK_TIMEOUT, self.followed(shared)).await;
+        let timed_out = || ControlError::TimedOut {
+            waited_seconds: LOOK_TIMEOUT.as_secs(),
+            waiting_for: "the database to say what it has of tenants and functions".to_owned(),
+        };
+        match looked.unwrap_or_else(|_| Err(timed_out().into())) {
             Ok(()) => {
                 self.told.clear();
                 Ok(())

@@ -13,7 +13,7 @@ pub(super) fn told(written: &str) -> Result<String, String> {
         .into_iter()
         .filter(|token| !matches!(token, Token::Whitespace(_)))
         .collect();
-    let parts = Parts::of(&tokens);
+    let parts = TypeNameParts::of(&tokens);
     let name = parts.name.join(" ");
     if ["smallserial", "serial", "bigserial"].contains(&name.as_str()) {
         return Err(format!(
@@ -64,7 +64,7 @@ pub(super) fn told(written: &str) -> Result<String, String> {
 
 /// `timestamp (3) with time zone []` taken apart.
 #[derive(Default)]
-struct Parts {
+struct TypeNameParts {
     name: Vec<String>,
     /// With its parentheses; empty when there is none.
     modifier: String,
@@ -73,9 +73,9 @@ struct Parts {
     array: String,
 }
 
-impl Parts {
-    fn of(tokens: &[Token]) -> Parts {
-        let mut parts = Parts::default();
+impl TypeNameParts {
+    fn of(tokens: &[Token]) -> TypeNameParts {
+        let mut parts = TypeNameParts::default();
         let mut joined = false;
         for token in tokens {
             let text = match token {

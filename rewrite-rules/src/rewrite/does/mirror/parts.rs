@@ -21,8 +21,8 @@ use crate::rewrite::compose::{Composed, Composer, one_then};
 use crate::rewrite::says::own::Own;
 use crate::rewrite::says::write::Write;
 use crate::rewrite::{ManagedRef, Scope};
-use crate::text::splice::Source;
 use crate::statement::Refusal;
+use crate::text::splice::Source;
 
 /// The lenses in whose legacy rows something changes, each with what it is.
 pub(super) struct Parts<'w, 'a>(Vec<(Steps<'w, 'a>, Brought<'w, 'a>)>);
