@@ -56,8 +56,8 @@ pub(super) fn quoted_name(said: &str, escape: char) -> String {
 
 /// What a string constant of any kind says, with all that goes on behind a line's end.
 pub(super) fn content(said: &str, strings: Strings, escape: char) -> String {
-    if said.starts_with('$') {
-        let quote = said[1..].find('$').map_or(1, |at| at + 2);
+    if let Some(tag) = said.strip_prefix('$') {
+        let quote = tag.find('$').map_or(1, |at| at + 2);
         return said[quote..said.len() - quote].to_owned();
     }
     let at = said.find('\'').unwrap_or(0);
