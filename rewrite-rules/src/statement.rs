@@ -375,10 +375,21 @@ impl Rewritten {
                 return format!("{}{to}{}", &message[..at], &message[at + from.len()..]);
             }
         }
-        match self.legacy_of_function(message) {
+        match self
+            .legacy_of_function(message)
+            .or_else(|| self.first_emptied(message))
+        {
             Some(legacy) => format!("permission denied for table {legacy}"),
             None => message.to_owned(),
         }
+    }
+
+    /// The first table of a TRUNCATE of several, where the message is of the function that empties them all: whoever has the
+    /// right to none of the managed tables may not call it.
+    fn first_emptied(&self, message: &str) -> Option<&str> {
+        let mut tables = self.renames.iter().filter(|r| r.kind == Named::Table);
+        let first = tables.next().map(|table| table.to.as_str());
+        first.filter(|_| message.ends_with("for function truncate"))
     }
 
     /// The legacy table behind a function of its lens, with which this message ends. Who may not call it has no right

@@ -5,7 +5,7 @@
 //! COPY (SELECT "email" FROM (read) AS "iso_agents") TO STDOUT CSV
 //!
 //! COPY iso_agents (email) FROM STDIN CSV
-//! CREATE TEMPORARY TABLE cf_copy ("email" text) ON COMMIT DROP;
+//! DO ‹42501 for whoever may not insert›; CREATE TEMPORARY TABLE cf_copy ("email" text) ON COMMIT DROP;
 //! COPY pg_temp.cf_copy (email) FROM STDIN CSV;
 //! ‹INSERT INTO iso_agents ("email") SELECT "email" FROM pg_temp.cf_copy, rewritten›;
 //! DROP TABLE pg_temp.cf_copy
@@ -17,7 +17,7 @@
 //! staging table is prepared alone, and the session runs the others before and behind its execution.
 
 use super::{ManagedRef, Plan, Scope, read};
-use crate::lens::{LegacyColumn, Lens, list, quote_ident};
+use crate::lens::{LegacyColumn, Lens, list, quote_ident, quote_literal};
 use crate::refuse;
 use crate::rule_set::Side;
 use crate::statement::{Answer, Around, IS_GENERATED, Refusal, SearchPath, TagVerb, Verdict};
@@ -164,7 +164,8 @@ fn copy_in<'a>(
     let (insert, answer) = rewritten(scope, &insert)?;
 
     let create = format!(
-        "CREATE TEMPORARY TABLE cf_copy {}",
+        "DO $crossfade$ BEGIN {}CREATE TEMPORARY TABLE cf_copy {}; END $crossfade$",
+        unless_denied(found),
         shape(found, names.as_deref(), list.as_deref())
     );
     let drop = "DROP TABLE pg_temp.cf_copy";
@@ -197,6 +198,23 @@ fn copy_in<'a>(
         },
         answers: vec![silent, silent, told, silent],
     })
+}
+
+/// Who may not insert is told so before the rows are read, as PostgreSQL does it; by the table that is there.
+fn unless_denied(found: &ManagedRef<'_>) -> String {
+    let (table, lens) = (found.managed.table, found.managed.lens);
+    let mut there = vec![table];
+    there.extend(lens.unified_tables().into_iter().take(1));
+    let oids = there.iter().map(|table| {
+        let name = quote_literal(&table.sql());
+        format!("pg_catalog.to_regclass({name})")
+    });
+    format!(
+        "IF NOT pg_catalog.has_any_column_privilege(coalesce({}), 'INSERT') THEN \
+         RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = {}; END IF; ",
+        list(oids),
+        quote_literal(&format!("permission denied for table {}", table.name)),
+    )
 }
 
 /// The staging table: declared types for a legacy table, which may be gone by now; the table's

@@ -57,10 +57,10 @@ async fn a_function_of_somebodys_with_a_name_of_postgresqls_is_no_difference() {
         .client(&world.postgres.url("namesakes"))
         .await
         .unwrap();
-    // What has the very types of PostgreSQL's is called only where it is said to come first.
+    // What has the very types of PostgreSQL's would be called only where it is said to come first.
     operator
         .batch_execute(
-            "CREATE FUNCTION public.reverse(varchar) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'mine' $$; \
+            "CREATE FUNCTION public.reverse(user_role) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'mine' $$; \
              UPDATE users SET full_name = 'other' WHERE clerk_user_id = 'user_2'",
         )
         .await

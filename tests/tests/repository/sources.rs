@@ -21,7 +21,13 @@ const OWN_WORDS: [&str; 2] = ["NO_SUCH_TARGET", "SYNTAX"];
 const OURS: [&str; 2] = ["sqlstate: \"0A000\"", "sqlstate: \"55000\""];
 
 /// Where nothing is told to clients.
-const OTHERS: [&str; 5] = ["rule_sql", "rule_file", "rule_set", "/tests", "src/tree.rs"];
+const OTHERS: [&str; 5] = [
+    "rule_sql",
+    "rule_file",
+    "rule_set",
+    "/tests",
+    "text/tree.rs",
+];
 
 pub struct Source {
     pub path: String,

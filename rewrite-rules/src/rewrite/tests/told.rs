@@ -62,6 +62,11 @@ fn an_error_is_told_in_the_clients_names() {
             "permission denied for table new_new",
             "permission denied for table new_new",
         ),
+        // That of a TRUNCATE of several.
+        (
+            "permission denied for function truncate",
+            "permission denied for table old",
+        ),
     ] {
         assert_eq!(rewritten.client_rights(said), expected);
     }

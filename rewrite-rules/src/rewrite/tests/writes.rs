@@ -154,7 +154,10 @@ fn copy_goes_the_way_of_select_and_insert() {
     check(
         Phase::DualWrite,
         "COPY old(role) FROM STDIN WITH (NULL 'x')",
-        "CREATE TEMPORARY TABLE cf_copy (\"role\" text) ON COMMIT DROP; \
+        "DO $crossfade$ BEGIN IF NOT pg_catalog.has_any_column_privilege(coalesce(\
+         pg_catalog.to_regclass('\"s\".\"old\"'), pg_catalog.to_regclass('\"s\".\"new\"')), 'INSERT') THEN \
+         RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'permission denied for table old'; END IF; \
+         CREATE TEMPORARY TABLE cf_copy (\"role\" text) ON COMMIT DROP; END $crossfade$; \
          COPY pg_temp.cf_copy(role) FROM STDIN WITH (NULL 'x'); \
          WITH cf_new AS (INSERT INTO \"s\".\"old\" (\"role\") SELECT \"role\" FROM pg_temp.cf_copy RETURNING \"old\".*) \
          {put cf_new}; DROP TABLE pg_temp.cf_copy",

@@ -97,7 +97,23 @@ const EXCUSES: &[Excuse] = &[
                 .count();
             let of_values = |failure: &Failure<'_>| failure.is("22") || failure.is("23");
             let both = [&seen.got, &seen.wanted];
-            values > 1 && both.iter().all(|told| told.as_ref().is_some_and(of_values))
+            let of_times = |failure: &Failure<'_>| failure.is("22008");
+            let row = seen.last.sql.contains("= ROW(");
+            let told = |is: &dyn Fn(&Failure<'_>) -> bool| {
+                both.iter().all(|told| told.as_ref().is_some_and(is))
+            };
+            values > 1 && told(&of_values) || row && told(&of_times)
+        },
+    },
+    // By steps a row's parts are put over what another transaction has left of it; where PostgreSQL meets none of it, or
+    // only a key that is taken, a snapshot from before that does.
+    Excuse {
+        name: "left behind a snapshot",
+        is: |seen| {
+            let waited = seen.has("REPEATABLE READ") && seen.before().any(|sql| sql == "COMMIT");
+            let fits = seen.wanted.is_none() || seen.was_told("23505");
+            let inserts = seen.last.sql.starts_with("INSERT");
+            seen.by_steps && seen.told("40001") && waited && fits && inserts
         },
     },
     // What is left of the table is rows, of which something may be pending.
@@ -122,6 +138,14 @@ const EXCUSES: &[Excuse] = &[
                 || seen.last.sql.starts_with("DELETE FROM houses");
             let alone = seen.role.is_some_and(|role| role.name == "estate_landlord");
             seen.by_steps && alone && acts && seen.told("42501")
+        },
+    },
+    // A constant that its column does not take is found as it is planned, or as it is written to a row: to none here.
+    Excuse {
+        name: "a constant that no row takes",
+        is: |seen| {
+            let joins = seen.last.sql.starts_with("UPDATE") && seen.last.sql.contains(" FROM ");
+            joins && seen.leads() && seen.got.is_none() && seen.was_told("22")
         },
     },
     // Of two errors: a constant that is no such value is found as it is planned.
