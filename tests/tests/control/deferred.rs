@@ -41,8 +41,8 @@ name = "text NOT NULL"
           first_id integer CONSTRAINT orders_first_fk REFERENCES orders DEFERRABLE INITIALLY DEFERRED);
         CREATE INDEX ON orders (customer_id);
         CREATE INDEX ON orders (first_id);
-        INSERT INTO customers SELECT n, 'c' || n FROM generate_series(1, 600) AS n;
-        INSERT INTO orders SELECT n, n, CASE WHEN n % 7 = 0 THEN 601 - n END FROM generate_series(1, 600) AS n",
+        INSERT INTO customers SELECT n, 'c' || n FROM generate_series(1, 120) AS n;
+        INSERT INTO orders SELECT n, n, CASE WHEN n % 7 = 0 THEN 121 - n END FROM generate_series(1, 120) AS n",
     unified: "CREATE TABLE clients (id integer PRIMARY KEY, name text NOT NULL CONSTRAINT no_x CHECK (name <> 'x'));
         CREATE TABLE purchases (id integer PRIMARY KEY,
           client_id integer CONSTRAINT purchases_client_fk REFERENCES clients DEFERRABLE INITIALLY DEFERRED,
