@@ -231,10 +231,11 @@ impl<'t> Lexer<'t> {
 
 impl OperatorRun {
     fn of(text: &[u8], start: usize) -> OperatorRun {
-        let run = &text[start..start + length(&text[start..], is_operator)];
-        let mut pairs = run.windows(2);
-        let comment = pairs.position(|pair| pair == b"--" || pair == b"/*");
-        let run = &run[..comment.unwrap_or(run.len())];
+        // No further than it goes: where comments have no end there may be one at every second place.
+        let is_comment = |at: usize| text[at..].starts_with(b"--") || text[at..].starts_with(b"/*");
+        let ends = |at: &usize| !is_operator(text[*at]) || is_comment(*at);
+        let end = (start..text.len()).find(ends).unwrap_or(text.len());
+        let run = &text[start..end];
         let behind = |is: &dyn Fn(u8) -> bool| run.iter().rposition(|byte| is(*byte));
         let behind = |is: &dyn Fn(u8) -> bool| behind(is).map_or(start, |at| start + at + 1);
         OperatorRun {
