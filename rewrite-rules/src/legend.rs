@@ -52,7 +52,7 @@
 //! | `cf_arbiter`, `cf_names`, `cf_constraint`, `cf_skip`, `cf_broken` | what ON CONFLICT goes by and what errors call it; a constraint that was met, is passed over, does not hold |
 //! | `cf_tries`, `cf_since`, `cf_own`, `cf_patience`, `cf_behind`, `cf_for`, `cf_waited` | rounds, and how long is waited for whom |
 //! | `cf_child`, `cf_children`, `cf_with`, `cf_is`, `cf_be`, `cf_hid`, `cf_held`, `cf_fit` | rows that refer to others, as they are and shall be, whether hidden; a value that was made to fit |
-//! | `cf_last`, `cf_now_last`, `cf_no_last` | what `lastval()` says, and shall say again |
+//! | `cf_last`, `cf_now_last`, `cf_no_last`, `cf_asks` | what `lastval()` says, and shall say again; whether anybody asks |
 //! | `cf_step`, `cf_rows`, `cf_count`, `cf_locked` | a step of a lens, and how many rows; those that it may delete |
 //! | `cf_row`, `cf_said` | a row, and as the document that said it |
 //! | `cf_command`, `cf_right`, `cf_rights` | the client's command, and the rights that it needs |

@@ -8,17 +8,20 @@ read it as a relation of its name. What `lastval()` tells afterwards is what it 
   {{ kept.variable }} record;
   {%- endif %}
   {%- endfor %}
+  cf_asks boolean := pg_catalog.current_setting('crossfade.lastval', true) IS DISTINCT FROM 'off';
   cf_last bigint;
   cf_now_last bigint;
 {%- endmacro -%}
 
 {#- Nothing has been drawn, or from a sequence of which the role may not know. -#}
 {%- macro last_drawn(variable) %}
-  BEGIN
-    {{ variable }} := pg_catalog.lastval();
-  EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
-    {{ variable }} := NULL;
-  END;
+  IF cf_asks THEN
+    BEGIN
+      {{ variable }} := pg_catalog.lastval();
+    EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
+      {{ variable }} := NULL;
+    END;
+  END IF;
 {%- endmacro -%}
 
 {%- macro run(steps, keep_last) %}

@@ -11,14 +11,17 @@ DECLARE
   cf_step_1 record;
   cf_step_2 record;
   cf_step_3 record;
+  cf_asks boolean := pg_catalog.current_setting('crossfade.lastval', true) IS DISTINCT FROM 'off';
   cf_last bigint;
   cf_now_last bigint;
 BEGIN
-  BEGIN
-    cf_last := pg_catalog.lastval();
-  EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
-    cf_last := NULL;
-  END;
+  IF cf_asks THEN
+    BEGIN
+      cf_last := pg_catalog.lastval();
+    EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
+      cf_last := NULL;
+    END;
+  END IF;
   WITH row_image AS (SELECT (cf_image).*), cf_step AS (INSERT INTO "public"."user" (keycloak_user_id) SELECT keycloak_user_id FROM row_image WHERE keycloak_user_id IS NOT NULL ON CONFLICT(keycloak_user_id) DO UPDATE SET keycloak_user_id = excluded.keycloak_user_id RETURNING id)
   SELECT cf_step.*, count(*) OVER () AS cf_rows INTO cf_step_1 FROM cf_step;
   IF cf_step_1.cf_rows > 1 THEN
@@ -46,11 +49,13 @@ BEGIN
   DELETE FROM "public"."user_settings_apart" USING row_image r, owner WHERE settings_id = r.id;
   WITH row_image AS (SELECT (cf_image).*), "person" AS (SELECT cf_step_1."id" AS "id" WHERE cf_step_1.cf_rows > 0), "owner" AS (SELECT cf_step_2."id" AS "id" WHERE cf_step_2.cf_rows > 0), "new_org" AS (SELECT cf_step_3."id" AS "id" WHERE cf_step_3.cf_rows > 0)
   INSERT INTO "public"."org_user" (org_id, user_id, role_id, status) SELECT s.org_id, person.id, role.id, 'active' FROM row_image r JOIN "public"."settings" s ON s.id = r.id, person, "public"."role" WHERE role.name = 'admin' ON CONFLICT DO NOTHING;
-  BEGIN
-    cf_now_last := pg_catalog.lastval();
-  EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
-    cf_now_last := NULL;
-  END;
+  IF cf_asks THEN
+    BEGIN
+      cf_now_last := pg_catalog.lastval();
+    EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
+      cf_now_last := NULL;
+    END;
+  END IF;
   IF cf_now_last IS DISTINCT FROM cf_last THEN PERFORM crossfade."keep_last_user_settings_00000000"(cf_last); END IF;
   RETURN true;
 END

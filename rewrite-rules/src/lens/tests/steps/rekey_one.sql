@@ -9,6 +9,7 @@ LANGUAGE plpgsql VOLATILE AS $crossfade$
 #variable_conflict use_column
 DECLARE
   cf_there boolean;
+  cf_asks boolean := pg_catalog.current_setting('crossfade.lastval', true) IS DISTINCT FROM 'off';
   cf_last bigint;
   cf_now_last bigint;
 BEGIN
@@ -23,22 +24,26 @@ BEGIN
       CONSTRAINT = 'user_settings_pkey', TABLE = 'user_settings', SCHEMA = 'public';
   END IF;
   cf_there := EXISTS (SELECT 1 FROM (SELECT ("s"."id")::integer AS "id", ("s"."keycloak_user_id")::character varying AS "keycloak_user_id", ("s"."language")::character varying AS "language", ("s"."agent")::character varying AS "agent", ("s"."max_iterations")::integer AS "max_iterations", ("s"."security_analyzer")::character varying AS "security_analyzer", ("s"."confirmation_mode")::boolean AS "confirmation_mode", ("s"."llm_model")::character varying AS "llm_model", ("s"."llm_api_key")::character varying AS "llm_api_key", ("s"."llm_base_url")::character varying AS "llm_base_url", ("s"."remote_runtime_resource_factor")::integer AS "remote_runtime_resource_factor", ("s"."enable_default_condenser")::boolean AS "enable_default_condenser", ("s"."user_consents_to_analytics")::boolean AS "user_consents_to_analytics", ("s"."billing_margin")::double precision AS "billing_margin", (CASE WHEN a.settings_id IS NULL THEN u.enable_sound_notifications ELSE a.enable_sound_notifications END)::boolean AS "enable_sound_notifications", ("s"."sandbox_base_container_image")::character varying AS "sandbox_base_container_image", ("s"."sandbox_runtime_container_image")::character varying AS "sandbox_runtime_container_image", (s.settings_version)::integer AS "user_version", (CASE WHEN a.settings_id IS NULL THEN u.accepted_tos ELSE a.accepted_tos END)::timestamp without time zone AS "accepted_tos", ("s"."enable_proactive_conversation_starters")::boolean AS "enable_proactive_conversation_starters", ("s"."mcp_config")::json AS "mcp_config", ("s"."search_api_key")::character varying AS "search_api_key", ("s"."max_budget_per_task")::double precision AS "max_budget_per_task", ("s"."sandbox_api_key")::character varying AS "sandbox_api_key", ("s"."enable_solvability_analysis")::boolean AS "enable_solvability_analysis", ("s"."email")::character varying AS "email", ("s"."email_verified")::boolean AS "email_verified", ("s"."llm_api_key_for_byor")::character varying AS "llm_api_key_for_byor", ("s"."git_user_name")::character varying AS "git_user_name", ("s"."git_user_email")::character varying AS "git_user_email", ("s"."condenser_max_size")::integer AS "condenser_max_size" FROM "public"."settings" s LEFT JOIN "public"."user_settings_apart" a ON a.settings_id = s.id LEFT JOIN "public"."user" u ON u.keycloak_user_id = s.keycloak_user_id WHERE (s.keycloak_user_id IS NOT NULL OR a.settings_id IS NOT NULL) AND "s"."id" = (cf_old)."id") AS cf_r);
-  BEGIN
-    cf_last := pg_catalog.lastval();
-  EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
-    cf_last := NULL;
-  END;
+  IF cf_asks THEN
+    BEGIN
+      cf_last := pg_catalog.lastval();
+    EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
+      cf_last := NULL;
+    END;
+  END IF;
   WITH row_image AS (SELECT (cf_image).*), old_image AS (SELECT (cf_old).*)
   UPDATE "public"."org" SET name = 'user_' || r.id || '_org' || CASE WHEN EXISTS (SELECT FROM "public"."org" taken WHERE taken.name = 'user_' || r.id || '_org') THEN '_' || org.id ELSE '' END FROM row_image r, old_image o, "public"."settings" s WHERE s.id = o.id AND org.id = s.org_id AND starts_with(org.name, 'user_' || o.id || '_org');
   WITH row_image AS (SELECT (cf_image).*), old_image AS (SELECT (cf_old).*)
   UPDATE "public"."settings" SET id = r.id FROM row_image r, old_image o WHERE settings.id = o.id;
   WITH row_image AS (SELECT (cf_image).*), old_image AS (SELECT (cf_old).*)
   UPDATE "public"."user_settings_apart" a SET settings_id = r.id FROM row_image r, old_image o WHERE a.settings_id = o.id;
-  BEGIN
-    cf_now_last := pg_catalog.lastval();
-  EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
-    cf_now_last := NULL;
-  END;
+  IF cf_asks THEN
+    BEGIN
+      cf_now_last := pg_catalog.lastval();
+    EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
+      cf_now_last := NULL;
+    END;
+  END IF;
   IF cf_now_last IS DISTINCT FROM cf_last THEN PERFORM crossfade."keep_last_user_settings_00000000"(cf_last); END IF;
   IF EXISTS (SELECT 1 FROM (SELECT ("s"."id")::integer AS "id", ("s"."keycloak_user_id")::character varying AS "keycloak_user_id", ("s"."language")::character varying AS "language", ("s"."agent")::character varying AS "agent", ("s"."max_iterations")::integer AS "max_iterations", ("s"."security_analyzer")::character varying AS "security_analyzer", ("s"."confirmation_mode")::boolean AS "confirmation_mode", ("s"."llm_model")::character varying AS "llm_model", ("s"."llm_api_key")::character varying AS "llm_api_key", ("s"."llm_base_url")::character varying AS "llm_base_url", ("s"."remote_runtime_resource_factor")::integer AS "remote_runtime_resource_factor", ("s"."enable_default_condenser")::boolean AS "enable_default_condenser", ("s"."user_consents_to_analytics")::boolean AS "user_consents_to_analytics", ("s"."billing_margin")::double precision AS "billing_margin", (CASE WHEN a.settings_id IS NULL THEN u.enable_sound_notifications ELSE a.enable_sound_notifications END)::boolean AS "enable_sound_notifications", ("s"."sandbox_base_container_image")::character varying AS "sandbox_base_container_image", ("s"."sandbox_runtime_container_image")::character varying AS "sandbox_runtime_container_image", (s.settings_version)::integer AS "user_version", (CASE WHEN a.settings_id IS NULL THEN u.accepted_tos ELSE a.accepted_tos END)::timestamp without time zone AS "accepted_tos", ("s"."enable_proactive_conversation_starters")::boolean AS "enable_proactive_conversation_starters", ("s"."mcp_config")::json AS "mcp_config", ("s"."search_api_key")::character varying AS "search_api_key", ("s"."max_budget_per_task")::double precision AS "max_budget_per_task", ("s"."sandbox_api_key")::character varying AS "sandbox_api_key", ("s"."enable_solvability_analysis")::boolean AS "enable_solvability_analysis", ("s"."email")::character varying AS "email", ("s"."email_verified")::boolean AS "email_verified", ("s"."llm_api_key_for_byor")::character varying AS "llm_api_key_for_byor", ("s"."git_user_name")::character varying AS "git_user_name", ("s"."git_user_email")::character varying AS "git_user_email", ("s"."condenser_max_size")::integer AS "condenser_max_size" FROM "public"."settings" s LEFT JOIN "public"."user_settings_apart" a ON a.settings_id = s.id LEFT JOIN "public"."user" u ON u.keycloak_user_id = s.keycloak_user_id WHERE (s.keycloak_user_id IS NOT NULL OR a.settings_id IS NOT NULL) AND "s"."id" = (cf_old)."id") AS cf_r) THEN
     RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = '`rekey` of user_settings leaves a row under its old key; its steps must carry everything that `read` finds by the key';

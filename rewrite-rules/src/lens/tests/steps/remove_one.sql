@@ -9,6 +9,7 @@ LANGUAGE plpgsql VOLATILE AS $crossfade$
 #variable_conflict use_column
 DECLARE
   cf_step_2 record;
+  cf_asks boolean := pg_catalog.current_setting('crossfade.lastval', true) IS DISTINCT FROM 'off';
   cf_last bigint;
   cf_now_last bigint;
 BEGIN
@@ -19,11 +20,13 @@ BEGIN
         IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') OR SQLSTATE = '55P03' THEN RAISE; END IF;
       END;
     END IF;
-  BEGIN
-    cf_last := pg_catalog.lastval();
-  EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
-    cf_last := NULL;
-  END;
+  IF cf_asks THEN
+    BEGIN
+      cf_last := pg_catalog.lastval();
+    EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
+      cf_last := NULL;
+    END;
+  END IF;
   WITH row_image AS (SELECT (cf_image).*)
   DELETE FROM "public"."org_user" USING row_image r, "public"."settings" s, "public"."user" u WHERE s.id = r.id AND u.keycloak_user_id = s.keycloak_user_id AND org_user.org_id = s.org_id AND org_user.user_id = u.id;
   WITH row_image AS (SELECT (cf_image).*), cf_step AS (DELETE FROM "public"."settings" USING row_image r WHERE settings.id = r.id RETURNING settings.org_id, settings.keycloak_user_id)
@@ -37,11 +40,13 @@ BEGIN
   PERFORM 1 FROM (WITH row_image AS (SELECT (cf_image).*), "gone" AS (SELECT cf_step_2."org_id" AS "org_id", cf_step_2."keycloak_user_id" AS "keycloak_user_id" WHERE cf_step_2.cf_rows > 0) SELECT FROM "public"."org", gone, row_image r WHERE org.id = gone.org_id AND starts_with(org.name, 'user_' || r.id || '_org') AND NOT EXISTS (SELECT FROM "public"."org_user" m WHERE m.org_id = org.id) AND NOT EXISTS (SELECT FROM "public"."settings" s WHERE s.org_id = org.id) FOR UPDATE OF "org") AS cf_locked;
   WITH row_image AS (SELECT (cf_image).*), "gone" AS (SELECT cf_step_2."org_id" AS "org_id", cf_step_2."keycloak_user_id" AS "keycloak_user_id" WHERE cf_step_2.cf_rows > 0)
   DELETE FROM "public"."org" USING gone, row_image r WHERE org.id = gone.org_id AND starts_with(org.name, 'user_' || r.id || '_org') AND NOT EXISTS (SELECT FROM "public"."org_user" m WHERE m.org_id = org.id) AND NOT EXISTS (SELECT FROM "public"."settings" s WHERE s.org_id = org.id);
-  BEGIN
-    cf_now_last := pg_catalog.lastval();
-  EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
-    cf_now_last := NULL;
-  END;
+  IF cf_asks THEN
+    BEGIN
+      cf_now_last := pg_catalog.lastval();
+    EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
+      cf_now_last := NULL;
+    END;
+  END IF;
   IF cf_now_last IS DISTINCT FROM cf_last THEN PERFORM crossfade."keep_last_user_settings_00000000"(cf_last); END IF;
   RETURN true;
 END

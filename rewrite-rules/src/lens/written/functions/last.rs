@@ -5,6 +5,9 @@
 //! tell one of these. Only drawing a number makes it the last one: so a temporary sequence of the session
 //! draws the client's own once more. Where there was none, the sequence goes at once, and `lastval()` is not
 //! defined, as before.
+//!
+//! Two commands on the catalog for each row, and what event triggers do behind them: connections of our own, which
+//! never ask and put many rows, say so (`SET crossfade.lastval = 'off'`) and are spared it.
 
 use askama::Template;
 
