@@ -262,7 +262,7 @@ async fn create_functions(
 }
 
 /// Those of a lens's functions that the database lacks, or has with another body; found in one round trip,
-/// since every step and every start of a proxy asks.
+/// since every step and every start of a proxy asks. Bodies are compared, which needs no hash of each.
 async fn not_made(client: &Client, lens: &Lens) -> Result<Vec<Function>, ControlError> {
     let functions = lens.functions();
     let names: Vec<&str> = functions.iter().map(|f| f.name.as_str()).collect();
@@ -270,7 +270,8 @@ async fn not_made(client: &Client, lens: &Lens) -> Result<Vec<Function>, Control
     let rows = client
         .query_typed(
             "SELECT wanted.at FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (name, ddl, at) \
-             JOIN crossfade.lens_functions AS made USING (name, ddl) WHERE to_regproc(made.name) IS NOT NULL",
+             JOIN crossfade.lens_functions AS made USING (name) \
+             WHERE made.ddl IS NOT DISTINCT FROM wanted.ddl AND to_regproc(made.name) IS NOT NULL",
             &[(&names, Type::TEXT_ARRAY), (&bodies, Type::TEXT_ARRAY)],
         )
         .await
