@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crossfade_testbed::free_port;
+use crossfade_tests::control::a_moment;
 use crossfade_tests::{Proxy, World, python};
 use rewrite_rules::Phase;
 use serde_json::Value;
@@ -112,7 +113,7 @@ async fn a_proxy_is_ready_while_its_rules_are_in_force() {
         if status == 503 {
             break body;
         }
-        tokio::task::yield_now().await;
+        a_moment().await;
     };
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["ready"], false);
@@ -121,7 +122,7 @@ async fn a_proxy_is_ready_while_its_rules_are_in_force() {
     assert_eq!(body["migrations"]["iso_agents"], "dual_write");
     proxy.write_phase(Phase::DualWrite).unwrap();
     while get(port, "/readyz").await.0 != 200 {
-        tokio::task::yield_now().await;
+        a_moment().await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Shadow reads: compared in one snapshot, off the client's path, by the client's own parameters.
 
+use crossfade_tests::control::a_moment;
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 
@@ -29,7 +30,7 @@ async fn a_read_that_unified_would_answer_otherwise_is_reported() {
         "the client is answered by legacy"
     );
     while !proxy.log().contains("a shadow read differs") {
-        tokio::task::yield_now().await;
+        a_moment().await;
     }
     let log = proxy.log();
     let line = log
@@ -73,7 +74,7 @@ async fn a_function_of_somebodys_with_a_name_of_postgresqls_is_no_difference() {
     let differs = "SELECT full_name FROM iso_agents WHERE clerk_user_id = $1";
     application.query_one(differs, &[&"user_2"]).await.unwrap();
     while !proxy.log().contains("a shadow read differs") {
-        tokio::task::yield_now().await;
+        a_moment().await;
     }
     // The first was not compared: it would have been told before.
     assert!(proxy.log().contains("count=1"), "{}", proxy.log());

@@ -6,7 +6,7 @@
 
 use crossfade::control::client_role::TempFunction;
 use crossfade_testbed::Auth;
-use crossfade_tests::control::{number, until};
+use crossfade_tests::control::{a_moment, number, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 use tokio_postgres::Client;
@@ -308,7 +308,7 @@ async fn a_difference_is_told_without_the_clients_constants_and_comments() {
                   role = CASE WHEN full_name = 'other' THEN 'Secret' || full_name ELSE 'admin' END::user_role";
     let _ = application.simple_query(broken).await;
     while !proxy.log().contains("a shadow read differs") {
-        tokio::task::yield_now().await;
+        a_moment().await;
     }
     until(
         &operator,

@@ -4,6 +4,7 @@
 use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
+use crossfade_tests::control::a_moment;
 use crossfade_tests::{Proxy, World};
 use futures_util::future::join_all;
 use futures_util::{SinkExt, StreamExt, future};
@@ -109,7 +110,7 @@ async fn a_cancelled_statement_ends_and_the_session_goes_on() {
             .get::<_, i64>(0)
             == 0
         {
-            tokio::task::yield_now().await;
+            a_moment().await;
         }
         token.cancel_query(NoTls).await.unwrap();
     };

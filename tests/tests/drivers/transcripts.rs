@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use crossfade_demo::check::sides;
 use crossfade_testbed::process::{self, Signal};
+use crossfade_tests::control::a_moment;
 use crossfade_tests::program::installed;
 use crossfade_tests::{Proxy, Transcript, World, java, node, psql, python, sqlx};
 use rewrite_rules::Phase;
@@ -202,7 +203,7 @@ async fn watch_and_interrupt(world: &World, database: &str, url: &str) -> Transc
         .unwrap()
         .is_empty()
     {
-        tokio::task::yield_now().await;
+        a_moment().await;
     }
     process::send(psql.id().unwrap(), Signal::Interrupt).unwrap();
     let output = psql.wait_with_output().await.unwrap();

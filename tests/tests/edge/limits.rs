@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::raw::{Proxy, Raw, frame, query, startup};
+use crossfade_tests::control::a_moment;
 
 /// A server that takes connections and never says a word.
 async fn silent() -> (TcpListener, String) {
@@ -260,7 +261,7 @@ async fn the_kernel_probes_both_sides_for_life() {
         let port = port.parse().expect("port");
         // Another timer is shown until the last bytes are acknowledged.
         while !kept_alive(port) {
-            tokio::task::yield_now().await;
+            a_moment().await;
         }
     }
 }

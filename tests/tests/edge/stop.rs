@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::raw::{Proxy, Raw, frame, query, startup};
+use crossfade_tests::control::a_moment;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_outlasts_the_drain_is_ended_with_a_word() {
@@ -115,7 +116,7 @@ async fn a_port_changes_hands_under_load_without_a_refusal_or_a_broken_transacti
         // The successor alone must have served some before it is replaced in turn.
         let now = done.load(SeqCst);
         while done.load(SeqCst) < now + 50 {
-            tokio::task::yield_now().await;
+            a_moment().await;
             if let Some(ended) = clients.try_join_next() {
                 panic!("a client failed after {before} transactions: {ended:?}");
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crossfade::config::{Config, SslMode};
 use crossfade_testbed::process::Signal;
 use crossfade_testbed::{Auth, Postgres};
+use crossfade_tests::control::a_moment;
 use crossfade_tests::world::USER;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -438,7 +439,7 @@ async fn a_new_certificate_is_shown_to_new_sessions_and_a_broken_one_to_none() {
     let (third, third_key) = authority.sign("third", "localhost");
     std::fs::rename(third, &certificate).expect("rename");
     while !proxy.log().contains("the certificate was not changed") {
-        tokio::task::yield_now().await;
+        a_moment().await;
     }
     assert_eq!(shown(&authority, proxy.port).await, second);
     // Nobody says anything now: the files are watched.

@@ -1,6 +1,7 @@
 //! The protocol's corners, straight and through the proxy with rules loaded: the same bytes come.
 
 use crossfade_testbed::{Postgres, SUPERUSER};
+use crossfade_tests::control::a_moment;
 use crossfade_tests::line::Line;
 use crossfade_tests::properties;
 use crossfade_tests::properties::session::Fed;
@@ -181,7 +182,7 @@ async fn cancelled(postgres: &Postgres, port: u16, version: u32) -> (usize, Vec<
     let pid = i32::from_be_bytes(*key.first_chunk().unwrap());
     let asleep = "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'";
     while watcher.query(asleep, &[&pid]).await.unwrap().is_empty() {
-        tokio::task::yield_now().await;
+        a_moment().await;
     }
     let mut wrong = key.clone();
     *wrong.last_mut().unwrap() ^= 1;

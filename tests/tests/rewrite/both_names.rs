@@ -1,6 +1,7 @@
 //! The old version on `iso_agents` and the new one on `users`, side by side.
 
 use crossfade_tests::answer::comparable;
+use crossfade_tests::control::a_moment;
 use crossfade_tests::raw::RawClient;
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
@@ -328,7 +329,7 @@ async fn concurrent_increments_lose_none() -> anyhow::Result<()> {
             if waits > 0 {
                 break;
             }
-            tokio::task::yield_now().await;
+            a_moment().await;
         }
         first.simple("COMMIT").await?;
         assert_eq!(waiting.await??, ["C UPDATE 1", "Z [73]"], "{phase}");
