@@ -4,6 +4,7 @@
 mod phases;
 
 use anyhow::{Context, ensure};
+use crossfade_testbed::Postgres;
 use crossfade_testbed::binaries::Binaries;
 use rewrite_rules::Phase;
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -108,26 +109,27 @@ pub struct Twin {
 impl Twin {
     /// Both databases, and a proxy in `legacy_only`.
     pub async fn start(case: Case) -> anyhow::Result<Self> {
-        Self::start_in(case, World::start().await?, CLERK).await
+        Self::start_in(case, Postgres::start().await?, CLERK).await
     }
 
     /// The same with the tables' owner as the application: for what only that may do, or where
     /// policies and memberships of the case speak of it.
     pub async fn start_as_owner(case: Case) -> anyhow::Result<Self> {
-        Self::start_in(case, World::start().await?, USER).await
+        Self::start_in(case, Postgres::start().await?, USER).await
     }
 
     /// The same on the server of another installation.
     pub async fn start_from(case: Case, binaries: Binaries) -> anyhow::Result<Self> {
-        Self::start_in(case, World::start_from(binaries).await?, CLERK).await
+        Self::start_in(case, Postgres::start_from(binaries, &[]).await?, CLERK).await
     }
 
     /// Both of these.
     pub async fn start_from_as_owner(case: Case, binaries: Binaries) -> anyhow::Result<Self> {
-        Self::start_in(case, World::start_from(binaries).await?, USER).await
+        Self::start_in(case, Postgres::start_from(binaries, &[]).await?, USER).await
     }
 
-    async fn start_in(case: Case, world: World, user: &'static str) -> anyhow::Result<Self> {
+    async fn start_in(case: Case, postgres: Postgres, user: &'static str) -> anyhow::Result<Self> {
+        let world = World::empty(postgres).await?;
         let superuser = world.postgres.connect("postgres").await?;
         for database in ["alone", "migrated"] {
             let ddl = format!("CREATE DATABASE {database} OWNER {}", USER);

@@ -52,10 +52,15 @@ impl World {
         Self::filled_with(Postgres::start_from(binaries, &[]).await?, AGENTS, "").await
     }
 
-    async fn filled_with(postgres: Postgres, agents: u32, more: &str) -> anyhow::Result<Self> {
+    /// A server with the users, for whoever makes databases of their own: there is none to copy.
+    pub async fn empty(postgres: Postgres) -> anyhow::Result<Self> {
         postgres.create_user(USER, PASSWORD, Auth::Scram).await?;
         postgres.create_user(CLERK, PASSWORD, Auth::Scram).await?;
-        let world = World { postgres };
+        Ok(World { postgres })
+    }
+
+    async fn filled_with(postgres: Postgres, agents: u32, more: &str) -> anyhow::Result<Self> {
+        let world = Self::empty(postgres).await?;
         world
             .sql(&format!("CREATE DATABASE {TEMPLATE} OWNER {USER}"))
             .await?;
