@@ -361,6 +361,8 @@ impl Postgres {
             ("fsync", "off"),
             ("full_page_writes", "off"),
             ("synchronous_commit", "off"),
+            ("wal_init_zero", "off"),
+            ("wal_recycle", "off"),
             ("max_connections", "200"),
             ("timezone", "UTC"),
         ] {
