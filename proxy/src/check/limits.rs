@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use rewrite_rules::Lens;
 use rewrite_rules::lens::Unique;
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::Findings;
 use crate::control::catalog::Column;
@@ -229,7 +230,7 @@ fn stands_for(found: &Limit, limit: &Limit, columns: &BTreeSet<String>) -> bool 
 
 async fn limits(client: &Client, table: &str) -> Result<Vec<Limit>, ControlError> {
     let rows = client
-        .query(
+        .query_typed(
             "SELECT c.conname::text, c.contype::text, pg_get_constraintdef(c.oid), false, \
                     (SELECT coalesce(array_agg(a.attname::text), '{}') FROM pg_attribute a \
                      WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)), \
@@ -250,7 +251,7 @@ async fn limits(client: &Client, table: &str) -> Result<Vec<Limit>, ControlError
              FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid \
              LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.contype IN ('p', 'u') \
              WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid ORDER BY 1",
-            &[&table],
+            &[(&table, Type::TEXT)],
         )
         .await
         .map_err(ControlError::sql("look-up of constraints"))?;

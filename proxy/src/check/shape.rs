@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rewrite_rules::lens::{Generated, quote_ident};
 use rewrite_rules::{LegacyColumn, Lens, Phase};
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::{About, Depth, Findings, limits};
 use crate::control::ControlError;
@@ -579,13 +580,13 @@ async fn keys(
         .skip(usize::from(tables.legacy.is_none()));
     for (table, key) in sides {
         let unique: bool = client
-            .query_one(
+            .query_typed_one(
                 "SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass($1) AND i.indisunique \
                  AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate AND \
                  (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a \
                   WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])) \
                  = (SELECT array_agg(k ORDER BY k) FROM unnest($2::text[]) AS k))",
-                &[&table, &key],
+                &[(&table, Type::TEXT), (&key, Type::TEXT_ARRAY)],
             )
             .await
             .map_err(ControlError::sql("look-up of unique indexes"))?

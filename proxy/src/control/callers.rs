@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rewrite_rules::lens::Callers;
 use rewrite_rules::{Lens, RuleSet};
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::error::ControlError;
 
@@ -129,7 +130,7 @@ WHERE a.grantee <> o.owner AND a.privilege_type <> 'USAGE' \
 
 async fn too_much(client: &Client) -> Result<Vec<Off>, ControlError> {
     let rows = client
-        .query(TOO_MUCH, &[])
+        .query_typed(TOO_MUCH, &[])
         .await
         .map_err(ControlError::sql("look at the rights on schema crossfade"))?;
     Ok(rows
@@ -200,7 +201,7 @@ WHERE p.pronamespace = to_regnamespace('crossfade') ORDER BY p.oid";
 
 async fn functions(client: &Client) -> Result<Vec<CalledFunction>, ControlError> {
     let rows = client
-        .query(FUNCTIONS, &[&READERS, &WRITERS])
+        .query_typed(FUNCTIONS, &[(&READERS, Type::TEXT), (&WRITERS, Type::TEXT)])
         .await
         .map_err(ControlError::sql("look at the functions' callers"))?;
     Ok(rows
@@ -286,7 +287,10 @@ async fn holders(client: &Client, lens: &Lens) -> Result<Holders, ControlError> 
         .chain(unified.map(|table| table.sql()))
         .collect();
     let rows = client
-        .query(HOLDERS, &[&legacy, &tables])
+        .query_typed(
+            HOLDERS,
+            &[(&legacy, Type::TEXT), (&tables, Type::TEXT_ARRAY)],
+        )
         .await
         .map_err(ControlError::sql("look at who may use the tables"))?;
     let mut holders = Holders::default();

@@ -1,7 +1,9 @@
-//! Tables as the catalog has them.
+//! Tables as the catalog has them. A check, which each step makes, asks of every table: each question takes one
+//! round trip, of parameters whose types are told, where a statement that is prepared for it takes three.
 
 use rewrite_rules::Lens;
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::error::ControlError;
 
@@ -22,7 +24,7 @@ pub(crate) struct Column {
 /// The columns of a table (as SQL) in its order; none of one that does not exist.
 pub(crate) async fn columns(client: &Client, table: &str) -> Result<Vec<Column>, ControlError> {
     let rows = client
-        .query(
+        .query_typed(
             "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
                     pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '' OR a.attgenerated <> '', \
                     CASE WHEN a.attidentity = 'a' THEN 'GENERATED ALWAYS AS IDENTITY' \
@@ -32,7 +34,7 @@ pub(crate) async fn columns(client: &Client, table: &str) -> Result<Vec<Column>,
                     END, a.attgenerated <> '' \
              FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
              WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-            &[&table],
+            &[(&table, Type::TEXT)],
         )
         .await
         .map_err(ControlError::sql("look-up of columns"))?;
@@ -114,14 +116,14 @@ pub(crate) async fn drawn_from(
 /// The columns of a table (as SQL) that BEFORE triggers in PL/pgSQL assign, in its order.
 pub(crate) async fn assigned(client: &Client, table: &str) -> Result<Vec<String>, ControlError> {
     let rows = client
-        .query(
+        .query_typed(
             "SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 \
              AND NOT a.attisdropped AND EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid \
              JOIN pg_language l ON l.oid = p.prolang WHERE t.tgrelid = a.attrelid AND NOT t.tgisinternal \
              AND t.tgenabled <> 'D' AND t.tgtype & 1 = 1 AND t.tgtype & 2 = 2 AND t.tgtype & 20 <> 0 \
              AND l.lanname = 'plpgsql' AND p.prosrc ~* ('\\mnew\\.\"?' \
              || regexp_replace(a.attname, '[^[:alnum:]_]', '.', 'g') || '\"?\\s*:?=')) ORDER BY a.attnum",
-            &[&table],
+            &[(&table, Type::TEXT)],
         )
         .await
         .map_err(ControlError::sql("look-up of triggers"))?;

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config, GenericClient, IsolationLevel, Transaction};
 
 use super::error::{ControlError, said};
@@ -173,7 +174,7 @@ SELECT a.pid, a.backend_start, $1 FROM pg_stat_activity AS a WHERE a.pid = pg_ba
 
 async fn put_down(control: &Control, work: &str) -> Result<(), ControlError> {
     let sql = || ControlError::sql("note of the session");
-    let Some(schema) = control.query_opt(SCHEMA, &[]).await.map_err(sql())? else {
+    let Some(schema) = control.query_typed_opt(SCHEMA, &[]).await.map_err(sql())? else {
         return Ok(()); // not prepared yet: nothing is counted either
     };
     let (owner, trusted, is_there): (String, bool, bool) =
@@ -186,7 +187,10 @@ async fn put_down(control: &Control, work: &str) -> Result<(), ControlError> {
         )));
     }
     if is_there {
-        control.execute(OWN, &[&work]).await.map_err(sql())?;
+        control
+            .query_typed(OWN, &[(&work, Type::TEXT)])
+            .await
+            .map_err(sql())?;
     }
     Ok(())
 }

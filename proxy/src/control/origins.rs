@@ -3,6 +3,7 @@
 
 use rewrite_rules::RuleSet;
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::error::ControlError;
 use crate::session::origin::{Origin, Origins};
@@ -20,9 +21,14 @@ pub(crate) async fn read(client: &Client, rules: &RuleSet) -> Result<Origins, Co
         for (unified, pairs) in lens.read_from_tables() {
             let (legacy, theirs): (Vec<&str>, Vec<&str>) = pairs.into_iter().unzip();
             let rows = client
-                .query(
+                .query_typed(
                     PLACES,
-                    &[&lens.legacy.sql(), &legacy, &unified.sql(), &theirs],
+                    &[
+                        (&lens.legacy.sql(), Type::TEXT),
+                        (&legacy, Type::TEXT_ARRAY),
+                        (&unified.sql(), Type::TEXT),
+                        (&theirs, Type::TEXT_ARRAY),
+                    ],
                 )
                 .await
                 .map_err(ControlError::sql("look-up of columns"))?;

@@ -6,6 +6,7 @@
 
 use rewrite_rules::{Lens, Migration, Phase};
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::catalog;
 use super::error::ControlError;
@@ -89,9 +90,13 @@ pub(crate) async fn missing(
         }
     }
     let rows = client
-        .query(
+        .query_typed(
             MISSING,
-            &[&sides.legacy, &sides.unified, &sides.puts_delete],
+            &[
+                (&sides.legacy, Type::TEXT),
+                (&sides.unified, Type::TEXT),
+                (&sides.puts_delete, Type::BOOL),
+            ],
         )
         .await
         .map_err(ControlError::sql("look at the rights"))?;

@@ -177,7 +177,7 @@ async fn remember_migrations(client: &Client, rules: &RuleSet) -> Result<(), Con
              ON CONFLICT DO NOTHING"
         );
         client
-            .execute(&sql, &[&names])
+            .query_typed(&sql, &[(&names, Type::TEXT_ARRAY)])
             .await
             .map_err(ControlError::sql("note of the migrations"))?;
     }
@@ -190,7 +190,7 @@ pub async fn version(client: &Client) -> Result<Option<i32>, ControlError> {
         return Ok(None);
     }
     let row = client
-        .query_opt("SELECT version FROM crossfade.version", &[])
+        .query_typed_opt("SELECT version FROM crossfade.version", &[])
         .await
         .map_err(ControlError::sql("version of the schema"))?;
     Ok(row.map(|row| row.get(0)))
@@ -224,10 +224,10 @@ pub async fn must_be_prepared(client: &Client) -> Result<(), ControlError> {
     }
 }
 
-/// `name` as SQL, qualified.
+/// `name` as SQL, qualified. In one round trip: it is what is asked most.
 pub async fn table_exists(client: &Client, name: &str) -> Result<bool, ControlError> {
     let row = client
-        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&name])
+        .query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&name, Type::TEXT)])
         .await
         .map_err(ControlError::sql("look-up of a table"))?;
     Ok(row.get(0))
@@ -242,16 +242,16 @@ async fn create_functions(
     for function in not_made(client, lens).await? {
         client.batch_execute(&function.ddl).await.map_err(sql())?;
         client
-            .execute(
+            .query_typed(
                 "INSERT INTO crossfade.lens_functions (name, migration, legacy_table, ddl, callers) \
                  VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE \
                  SET ddl = excluded.ddl, callers = excluded.callers, created_at = now()",
                 &[
-                    &function.name,
-                    &lens.migration,
-                    &lens.legacy.sql(),
-                    &function.ddl,
-                    &callers::name_of(function.callers),
+                    (&function.name, Type::TEXT),
+                    (&lens.migration, Type::TEXT),
+                    (&lens.legacy.sql(), Type::TEXT),
+                    (&function.ddl, Type::TEXT),
+                    (&callers::name_of(function.callers), Type::TEXT),
                 ],
             )
             .await
