@@ -1,10 +1,12 @@
 //! The connections of Crossfade's own work: single ones, and the pool for reads side by side.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, GenericClient, IsolationLevel, Transaction};
+use tokio_postgres::{AsyncMessage, Client, Config, GenericClient, IsolationLevel, Transaction};
 
 use super::error::{ControlError, said};
 use super::passfile;
@@ -28,12 +30,18 @@ const SESSION: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres
 pub struct Control {
     pub client: Client,
     driver: JoinHandle<()>,
+    notified: Arc<Notify>,
 }
 
 impl Control {
     /// Ends the connection: whoever uses it next finds it closed.
     pub fn close(&self) {
         self.driver.abort();
+    }
+
+    /// Waits for a NOTIFY on a channel that this connection listens to, or for one that has come since the last wait.
+    pub async fn notified(&self) {
+        self.notified.notified().await;
     }
 }
 
@@ -122,10 +130,13 @@ async fn open(target: &ControlTarget, more: &str) -> Result<Control, ControlErro
             .await
             .map_err(|_| ControlError::Connect("it did not answer in time".to_owned()))?;
     let (client, connection) = connected.map_err(|error| ControlError::Connect(said(&error)))?;
+    let notified = Arc::new(Notify::new());
+    let tells = Arc::clone(&notified);
     let driver = tokio::spawn(async move {
         let mut connection = connection;
         loop {
             match std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+                Some(Ok(AsyncMessage::Notification(_))) => tells.notify_one(),
                 // Our own functions' notices are for proxies; the driver would log them.
                 Some(Ok(_)) => {}
                 // An error here reaches whoever uses the client as a closed connection.
@@ -137,7 +148,11 @@ async fn open(target: &ControlTarget, more: &str) -> Result<Control, ControlErro
             }
         }
     });
-    let control = Control { client, driver };
+    let control = Control {
+        client,
+        driver,
+        notified,
+    };
     control
         .batch_execute(SESSION)
         .await

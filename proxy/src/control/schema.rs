@@ -9,12 +9,13 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::callers;
+use super::epochs;
 use super::error::ControlError;
 use super::lock::{self, LockTurn};
 
 /// What leads from each version to the next; the first from nothing. A text that was released is
 /// never changed, another is added.
-const VERSIONS: [&str; 11] = [
+const VERSIONS: [&str; 12] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -26,6 +27,7 @@ const VERSIONS: [&str; 11] = [
     include_str!("schema_9.sql"),
     include_str!("schema_10.sql"),
     include_str!("schema_11.sql"),
+    include_str!("schema_12.sql"),
 ];
 pub const VERSION: i32 = VERSIONS.len() as i32;
 
@@ -136,6 +138,7 @@ async fn prepare_in_transaction(
         create_functions(client, lens, &mut prepared).await?;
     }
     remember_migrations(client, rules).await?;
+    epochs::begin(client, rules).await?;
     // In the transaction that made the functions: PUBLIC may execute a new one.
     callers::settle(client, rules).await?;
     Ok(prepared)

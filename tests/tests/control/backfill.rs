@@ -164,7 +164,7 @@ async fn a_backfill_is_refused_where_a_copy_of_legacy_would_do_harm() {
         (Phase::UnifiedOnly, "could undo its writes"),
         (Phase::Retired, "could undo its writes"),
     ] {
-        proxy.write_phase(phase).unwrap();
+        proxy.turn_to("iso_agents", phase).await.unwrap();
         let ended = control::run(&proxy.config(), &["backfill", "iso_agents"])
             .await
             .unwrap();

@@ -262,7 +262,7 @@ async fn legacy_is_left_only_after_days_without_a_fallback_and_by_a_fresh_verify
         assert!(planned.output.contains(found), "`{found}` in {planned:?}");
     }
 
-    proxy.write_phase(Phase::DualRead).unwrap();
+    proxy.turn_to("iso_agents", Phase::DualRead).await.unwrap();
     client
         .batch_execute(
             "INSERT INTO crossfade.verifications (migration, started_at, clean, missing, extra, \
@@ -365,6 +365,7 @@ async fn a_verify_of_other_rules_opens_no_gate() {
     );
     assert_ne!(changed, text);
     std::fs::write(proxy.rule_file(), changed).unwrap();
+    proxy.crossfade(&["apply"]).await.unwrap();
     let planned = control::run(&proxy.config(), &dry).await.unwrap();
     let told = "NOT met: the rule file's mapping has changed since the last verify";
     assert!(planned.output.contains(told), "{planned:#?}");
