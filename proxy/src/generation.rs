@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use rewrite_rules::{Meaning, Phase, Reading, RuleSet, SearchPath, Strings, Touch};
+use rewrite_rules::{Meaning, Migration, Phase, Reading, RuleSet, SearchPath, Strings, Touch};
 use tokio::sync::watch;
 
 use crate::latency::{self, Latencies};
@@ -363,10 +363,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn check_steps(running: &RuleSet, next: &RuleSet) -> Result<(), InstallError> {
     for old in running.migrations() {
         let from = old.phase;
-        if old.epoch().is_some() {
+        let new = next.migrations().iter().find(|m| m.name == old.name);
+        let kept = |migration: &Migration| migration.epoch().is_some();
+        if kept(old) || new.is_some_and(kept) {
             continue;
         }
-        let Some(new) = next.migrations().iter().find(|m| m.name == old.name) else {
+        let Some(new) = new else {
             match from {
                 // Unmanaged is what these two are to a client already.
                 Phase::LegacyOnly | Phase::Retired => continue,

@@ -25,6 +25,10 @@ const SESSION: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres
      SET row_security = off; SET lock_timeout = 0; SET statement_timeout = 0; \
      SET idle_in_transaction_session_timeout = 0; SET crossfade.ddl = 'on'; SET jit = off";
 
+/// Begins a transaction that others wait for: whoever is stopped within it (a host that hangs, Ctrl-Z) is put out of it
+/// by the server.
+pub(super) const BEGIN_SHORT: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '10s'";
+
 /// A connection and the task that drives it; dropping it closes both.
 #[derive(Debug)]
 pub struct Control {

@@ -158,11 +158,12 @@ pub async fn holders(client: &Client, all: &[Instance]) -> Result<Vec<Blocker>, 
     Ok(rows.iter().map(blocker).collect())
 }
 
-/// Of `a`, a row of `pg_stat_activity` or none.
+/// Of `a`, a row of `pg_stat_activity` or none. The fence in a statement is ours, not the client's.
 const WHO: &str = "coalesce(a.usename::text, 'unknown'), coalesce(a.application_name, ''), \
     coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8, \
     coalesce(a.state, 'unknown to this role'), \
-    left(regexp_replace(coalesce(a.query, ''), '[[:space:]]+', ' ', 'g'), 200)";
+    left(regexp_replace(regexp_replace(coalesce(a.query, ''), '[[:space:]]+', ' ', 'g'), \
+        'WITH cf_fence AS \\(SELECT FROM [^)]+ FOR KEY SHARE\\) (SELECT; )?', ''), 200)";
 
 fn blocker(row: &tokio_postgres::Row) -> Blocker {
     Blocker {

@@ -22,6 +22,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use super::connection::BEGIN_SHORT;
 use super::drain::{self, Clock};
 use super::error::ControlError;
 use super::events;
@@ -135,7 +136,7 @@ pub async fn open(
     after: Option<Epoch>,
 ) -> Result<Option<Epoch>, ControlError> {
     let sql = || ControlError::sql(DOING);
-    client.batch_execute("BEGIN").await.map_err(sql())?;
+    client.batch_execute(BEGIN_SHORT).await.map_err(sql())?;
     let opened = open_in_transaction(client, new, after).await;
     let end = match &opened {
         Ok(Some(_)) => "COMMIT",

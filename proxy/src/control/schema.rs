@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::callers;
+use super::connection::BEGIN_SHORT;
 use super::epochs;
 use super::error::ControlError;
 use super::lock::{self, LockTurn};
@@ -73,7 +74,7 @@ pub async fn prepare(
     let mut turn = LockTurn::begin("prepare");
     loop {
         let sql = || ControlError::sql("prepare");
-        client.batch_execute("BEGIN").await.map_err(sql())?;
+        client.batch_execute(BEGIN_SHORT).await.map_err(sql())?;
         let result = prepare_in_transaction(client, rules, ddl).await;
         let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
         client.batch_execute(end).await.map_err(sql())?;

@@ -77,9 +77,18 @@ pub async fn begin(shared: &Shared) -> Following {
     };
     match following.rows(url).await {
         Ok(rows) => {
+            for (migration, difference) in sources::differences(&following.considered, &rows) {
+                tracing::warn!(migration, "{difference}");
+            }
             let taken = following.sources(shared, &rows);
             if let Err(error) = put_in_force(shared, taken) {
-                tracing::error!("the rules are not those in force: {error}");
+                tracing::error!(
+                    "statements are refused, for what is in force cannot be served: {error}"
+                );
+                put(
+                    shared,
+                    shared.generations.current().rules().held(|_| Held::Unknown),
+                );
             }
         }
         Err(error) => {
@@ -108,13 +117,15 @@ pub async fn begin(shared: &Shared) -> Following {
     if let Err(error) = attached::before(shared, generation.rules()).await {
         tracing::error!("the database is not prepared for the rules: {error}");
     }
-    // With the epochs of what was new to the database.
+    // With the epochs of what was new to the database. If somebody else was faster to say what holds, that is adopted
+    // first of all.
     if let Ok(rows) = following.rows(url).await {
         let taken = following.sources(shared, &rows);
-        let held = |name: &str| taken.held(name);
-        let rules = shared.generations.current().rules().held(held);
-        if in_force(shared).sources != taken {
-            put(shared, rules);
+        let rules = shared.generations.current();
+        if in_force(shared).sources.files != taken.files {
+            put(shared, rules.rules().held(|_| Held::Unknown));
+        } else if in_force(shared).sources != taken {
+            put(shared, rules.rules().held(|name| taken.held(name)));
             *in_force(shared) = LoadedRules::of(taken);
         }
     }

@@ -361,7 +361,7 @@ async fn a_verify_of_other_rules_opens_no_gate() {
     let text = std::fs::read_to_string(proxy.rule_file()).unwrap();
     let changed = text.replace(
         "visible = \"role <> 'customer'\"",
-        "visible = \"role = 'admin'\"",
+        "visible = \"role IS DISTINCT FROM 'customer'\"",
     );
     assert_ne!(changed, text);
     std::fs::write(proxy.rule_file(), changed).unwrap();
