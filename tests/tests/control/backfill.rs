@@ -158,6 +158,7 @@ async fn a_backfill_again_writes_only_what_differs() {
 #[tokio::test]
 async fn a_backfill_is_refused_where_a_copy_of_legacy_would_do_harm() {
     let (_world, proxy, _client) = world("refused", Phase::LegacyOnly).await;
+    proxy.crossfade(&["prepare"]).await.unwrap();
     for (phase, reason) in [
         (Phase::LegacyOnly, "would be missed"),
         (Phase::UnifiedRead, "could undo its writes"),
