@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use crate::control::{
-    self, ControlError, connect, drain, events, ledger, named, phase_file, schema, shown,
+    self, ControlError, connect, drain, epochs, events, ledger, named, schema, shown,
 };
 use chunk::Chunks;
 use conflict::Attempts;
@@ -64,7 +64,8 @@ pub async fn run(
     tell: Tell<'_>,
 ) -> Result<Vec<CopyProgress>, ControlError> {
     let migration = named::find(rules, name)?;
-    let phase = phase_file::read(&migration.file)?;
+    let mut control = connect(url, "backfill").await?;
+    let phase = epochs::phase(&control, migration).await?;
     let phases: &[Phase] = match options.direction {
         CopyDirection::LegacyToUnified => &PHASES,
         CopyDirection::UnifiedToLegacy => &PHASES_BACK,
@@ -78,17 +79,14 @@ pub async fn run(
             ),
         }));
     }
-    let mut control = connect(url, "backfill").await?;
     schema::prepare(&control, rules, schema::Ddl::OfNone).await?;
     control::alone(&control, "backfill", name).await?;
-    let drained = drain::wait(
-        &control,
-        migration,
-        phases,
-        options.drain_timeout,
-        &mut |line| tell(Event::Says(line)),
-    )
-    .await?;
+    let epoch = epochs::newest(&control, name).await?;
+    let timeout = options.drain_timeout;
+    let mut say = |line: &str| tell(Event::Says(line));
+    let drained = drain::wait(&control, migration, epoch, timeout, &mut say).await?;
+    // Whoever still wrote legacy alone, unseen, cannot any more.
+    epochs::close(&control, name, timeout, &mut say).await?;
     if drained.instances == 0 {
         tell(Event::Says(
             "no serving proxy is registered: rows written from now on reach unified only if \

@@ -1,6 +1,7 @@
 //! The command line: one module for each subcommand.
 
 pub mod advance;
+pub mod apply;
 pub mod backfill;
 pub mod check;
 pub mod coverage;
@@ -11,6 +12,7 @@ pub mod infer;
 pub mod prepare;
 pub mod retire;
 pub mod rollback;
+pub mod rules;
 pub mod serve;
 pub mod status;
 pub mod target;

@@ -13,6 +13,7 @@ pub mod connection;
 pub mod coverage;
 pub mod direct;
 pub mod drain;
+pub mod epochs;
 pub mod error;
 pub mod events;
 pub mod functions;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use rewrite_rules::{Meaning, Phase, Reading, RuleSet, SearchPath, Strings, Touch};
+use rewrite_rules::{Meaning, Migration, Phase, Reading, RuleSet, SearchPath, Strings, Touch};
 use tokio::sync::watch;
 
 use crate::latency::{self, Latencies};
@@ -358,11 +358,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Two sets may only run side by side if each migration's phases are the same or neighbours. A
-/// migration that is new may start anywhere, as it may when the proxy starts.
+/// migration that is new may start anywhere, as it may when the proxy starts; one whose epochs the database keeps is where that
+/// says, for there the fences see to it.
 fn check_steps(running: &RuleSet, next: &RuleSet) -> Result<(), InstallError> {
     for old in running.migrations() {
         let from = old.phase;
-        let Some(new) = next.migrations().iter().find(|m| m.name == old.name) else {
+        let new = next.migrations().iter().find(|m| m.name == old.name);
+        let kept = |migration: &Migration| migration.epoch().is_some();
+        if kept(old) || new.is_some_and(kept) {
+            continue;
+        }
+        let Some(new) = new else {
             match from {
                 // Unmanaged is what these two are to a client already.
                 Phase::LegacyOnly | Phase::Retired => continue,

@@ -23,6 +23,7 @@ pub mod server;
 pub mod serving;
 pub mod session;
 pub mod shared;
+pub mod sources;
 pub mod steps;
 pub mod stream;
 pub mod supervisor;

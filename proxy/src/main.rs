@@ -38,6 +38,10 @@ enum Command {
     Check(cli::check::Args),
     /// Judge the statements seen so far for every later phase
     Coverage(cli::coverage::Args),
+    /// Put rule files into force
+    Apply(cli::apply::Args),
+    /// Show which rules are in force, and since when
+    Rules(cli::rules::Args),
     /// Show where every migration stands
     Status(cli::status::Args),
     /// Take a migration one phase forward
@@ -98,6 +102,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Verify(args) => cli::verify::run(args).await,
                 Command::Check(args) => cli::check::run(args).await,
                 Command::Coverage(args) => cli::coverage::run(args).await,
+                Command::Apply(args) => cli::apply::run(args).await,
+                Command::Rules(args) => cli::rules::run(args).await,
                 Command::Status(args) => cli::status::run(args).await,
                 Command::Advance(args) => cli::advance::run(args).await,
                 Command::Rollback(args) => cli::rollback::run(args).await,

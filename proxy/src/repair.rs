@@ -15,7 +15,7 @@ use crate::backfill::conflict::Attempts;
 use crate::backfill::must_have_been_complete;
 use crate::backfill::state::CopyDirection;
 use crate::control::{
-    ControlError, alone, connect, events, ledger, named, phase_file, schema, snapshot,
+    ControlError, alone, connect, epochs, events, ledger, named, schema, snapshot,
 };
 use crate::verify::report::VerifyReport;
 use crate::verify::{VerifyOptions, compare, record};
@@ -32,9 +32,9 @@ pub async fn run(
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<(u64, VerifyReport), ControlError> {
     let migration = named::find(rules, name)?;
-    let direction = direction(name, phase_file::read(&migration.file)?)?;
     let mut client = connect(url, "repair").await?;
     schema::must_be_prepared(&client).await?;
+    let direction = direction(name, epochs::phase(&client, migration).await?)?;
     // A backfill copies the same rows: one of them at a time.
     alone(&client, "backfill", name).await?;
     if direction.is_reverse() {

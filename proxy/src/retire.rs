@@ -13,9 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::control::{
-    ControlError, alone, connect, drain, events, named, phase_file, schema, shown,
-};
+use crate::control::{ControlError, alone, connect, drain, epochs, events, named, schema, shown};
 use crate::verify::{self, report::VerifyReport};
 pub use aside::{Aside, read};
 pub use evidence::Evidence;
@@ -92,7 +90,7 @@ pub async fn run(
     if options.undo {
         return back(&mut client, name, asides, options).await;
     }
-    let phase = phase_file::read(&migration.file)?;
+    let phase = epochs::phase(&client, migration).await?;
     if phase != Phase::Retired {
         return Err(ControlError::Refused(format!(
             "{name} is in {phase}: legacy tables are retired in the phase retired, when no proxy \
@@ -175,11 +173,10 @@ async fn put_aside(
 /// A proxy that still serves `unified_only` would fail at its next step back only, but one that is
 /// further behind writes the tables.
 async fn must_be_drained(client: &Client, migration: &Migration) -> Result<(), ControlError> {
-    let phases = [Phase::Retired];
     let at_once = std::time::Duration::ZERO;
-    drain::wait_for_instances(client, migration, &phases, at_once, &mut |_| {})
-        .await
-        .map(drop)
+    let epoch = epochs::newest(client, &migration.name).await?;
+    drain::wait_for_instances(client, migration, epoch, at_once, &mut |_| {}).await?;
+    epochs::close(client, &migration.name, at_once, &mut |_| {}).await
 }
 
 async fn judge(

@@ -21,6 +21,7 @@ use crate::rules_dir::{self, RulesError};
 use crate::served::{Served, ServedError};
 use crate::serving::follow;
 use crate::shared::Shared;
+use crate::sources::Sources;
 use crate::supervisor;
 use crate::tls::TlsError;
 use crate::tls::client::Acceptor;
@@ -79,7 +80,7 @@ impl Server {
         };
         let shared = Arc::new(Shared::new(
             config,
-            (rules, files),
+            (rules, Sources::of_files(files)),
             served,
             tls,
             upstream,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rewrite_rules::{RuleSet, SourceFile};
+use rewrite_rules::RuleSet;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
@@ -15,6 +15,7 @@ use crate::held::Budget;
 use crate::relay::Stop;
 use crate::served::Served;
 use crate::session::{SessionReport, ShadowCandidate};
+use crate::sources::Sources;
 use crate::tls::client::Acceptor;
 use crate::upstream::Upstream;
 
@@ -51,24 +52,24 @@ pub struct Shared {
     told_of_channel_binding: AtomicBool,
 }
 
-/// Rule files as they were read, and what tells them from others.
+/// Rules as they were read, and what tells them from others.
 #[derive(Debug)]
 pub(crate) struct LoadedRules {
-    pub files: Vec<SourceFile>,
+    pub sources: Sources,
     hash: String,
 }
 
 impl LoadedRules {
     /// Hashed once: who reports what is served does so each second.
-    pub fn of(files: Vec<SourceFile>) -> LoadedRules {
+    pub fn of(sources: Sources) -> LoadedRules {
         use std::hash::{DefaultHasher, Hash, Hasher};
 
         let mut hasher = DefaultHasher::new();
-        for file in &files {
+        for file in &sources.files {
             file.text.hash(&mut hasher);
         }
         let hash = format!("{:016x}", hasher.finish());
-        LoadedRules { files, hash }
+        LoadedRules { sources, hash }
     }
 }
 
@@ -77,7 +78,7 @@ impl Shared {
     #[must_use]
     pub(crate) fn new(
         config: Config,
-        (rules, files): (RuleSet, Vec<SourceFile>),
+        (rules, sources): (RuleSet, Sources),
         served: Served,
         tls: Option<Acceptor>,
         upstream: Upstream,
@@ -98,7 +99,7 @@ impl Shared {
             served,
             counters: Counters::new(workers),
             shadow: OnceLock::new(),
-            loaded: Mutex::new(LoadedRules::of(files)),
+            loaded: Mutex::new(LoadedRules::of(sources)),
             refused: Mutex::default(),
             stop: Stop::default(),
         }

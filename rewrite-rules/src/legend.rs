@@ -64,6 +64,8 @@
 
 /// The queries in WITH, by the word behind `cf_`. A number behind tells those of several writes apart.
 pub(crate) mod query {
+    /// What holds the epoch open that the statement was rewritten in.
+    pub const FENCE: &str = "fence";
     /// Whatever the write has written: its rows, or what was done to each.
     pub const NEW: &str = "new";
     /// The rows to write, locked, with what is to be set beside them.

@@ -140,6 +140,8 @@ impl RuleSet {
             let plan = rewrite::plan(&scope, &mut source)?;
             rewrite::misfit(&scope, &plan)?;
             remarks.add_context(&scope, &plan, reverted)?;
+            let (plan, before) = rewrite::fences::carried(&scope, plan, &mut source, reverted)?;
+            remarks.add_fence(before);
             match plan {
                 Plan::Unchanged => {}
                 Plan::Prepared { output, executed } => {
@@ -179,7 +181,8 @@ impl RuleSet {
             reverted |= effects::reverts(statement);
         }
         let shadow = shadow.filter(|_| answers.len() == 1).map(Box::new);
-        if pieces.is_empty() && !source.has_edits() && shadow.is_none() {
+        let changes = !pieces.is_empty() || source.has_edits();
+        if !changes && shadow.is_none() && remarks.context.is_none() {
             return Ok(Verdict::PassThrough);
         }
         let statements = answers.len();

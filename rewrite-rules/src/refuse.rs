@@ -6,6 +6,8 @@ use crate::statement::{Refusal, ServerVersion};
 const UNSUPPORTED: &str = "0A000";
 /// `object_not_in_prerequisite_state`
 const NOT_NOW: &str = "55000";
+/// `cannot_connect_now`
+const NOT_YET: &str = "57P03";
 /// `program_limit_exceeded`
 const TOO_LARGE: &str = "54000";
 /// `statement_too_complex`
@@ -185,6 +187,18 @@ pub(crate) fn misfit(migration: &str, table: &str, found: &str) -> Refusal {
     )
 }
 
+/// A phase that is not known: the database, which keeps it, could not be asked.
+pub(crate) fn epoch_unknown(migration: &str, table: &str) -> Refusal {
+    refusal(
+        NOT_YET,
+        format!(
+            "it is not known which phase migration {migration} is in, so no statement that names table {table} is sent: \
+             this proxy has not reached the database by its control connection yet"
+        ),
+        "Try again: it is asked each second. The proxy's log says what stands in the way.",
+    )
+}
+
 pub(crate) fn unknown_search_path(table: &str) -> Refusal {
     refusal(
         UNSUPPORTED,
@@ -243,6 +257,15 @@ pub(crate) fn context_apart(table: &str) -> Refusal {
         "a statement behind COMMIT or ROLLBACK in one text, where the rule file names a `context`,",
         table,
         "Send the statement by itself: row security is told of its tenant in its own transaction.",
+    )
+}
+
+/// A statement that runs in another transaction than what holds its epoch open.
+pub(crate) fn fence_apart(table: &str) -> Refusal {
+    unsupported(
+        "a statement of this kind behind COMMIT or ROLLBACK in one text",
+        table,
+        "Send the statement by itself: the phase that it was read in is held in its own transaction.",
     )
 }
 

@@ -10,6 +10,7 @@ mod constraints;
 mod copy;
 mod does;
 mod expression;
+pub(crate) mod fences;
 mod functions;
 mod in_place;
 mod invert;
@@ -172,6 +173,22 @@ impl<'a> Remarks<'a> {
             self.context = Some(context);
         }
         Ok(())
+    }
+
+    /// Notes what holds the epochs open of statements that cannot carry their fences: with what row security is told.
+    pub fn add_fence(&mut self, before: Option<String>) {
+        let Some(before) = before else {
+            return;
+        };
+        self.context = Some(match self.context.take() {
+            None => before,
+            // Both begin and end so; of several statements one holds the same epochs as the next.
+            Some(known) if known.contains(&before) => known,
+            Some(known) => match known.strip_prefix("SELECT") {
+                Some(told) => format!("{before}{told}"),
+                None => known,
+            },
+        });
     }
 
     /// The constraints and tables of the other lenses of a migration: what refers to the written rows by foreign key has

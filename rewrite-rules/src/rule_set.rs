@@ -17,6 +17,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use quick_cache::sync::Cache;
 
 use crate::constants::HOLE;
+use crate::fence::{Epoch, Held};
 use crate::hidden::Hidden;
 use crate::lens::{Lens, TableName, Tenant};
 use crate::namesakes::Namesakes;
@@ -30,7 +31,7 @@ pub(crate) use tenants::Tenants;
 pub use tenants::{ListedBy, NoTenant};
 
 /// A rule file's path (for messages) and its text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     pub path: PathBuf,
     pub text: String,
@@ -53,6 +54,10 @@ pub struct Migration {
     pub tenants: Option<ListedBy>,
     /// Why the tables are not what the rule file says: what would be rewritten is refused.
     pub misfit: Option<String>,
+    /// Its statements carry the fence of its epoch.
+    pub held: Held,
+    /// The rule file's text.
+    pub text: Arc<str>,
 }
 
 /// A function under its legacy and its unified signature.
@@ -82,6 +87,28 @@ pub struct Signature {
 }
 
 impl Migration {
+    /// The table that its statements name so that the database can refuse them once their epoch is over.
+    #[must_use]
+    pub fn fence(&self) -> Option<TableName> {
+        Some(self.epoch()?.table(&self.name))
+    }
+
+    /// Whether writes under the unified names are held to the epoch although nothing is done about them in this phase:
+    /// in one beside it they reach legacy.
+    pub(crate) fn holds_unified_writes(&self) -> bool {
+        let beside = matches!(self.phase, Phase::LegacyOnly | Phase::UnifiedOnly);
+        beside && self.held != Held::ByFile
+    }
+
+    /// The epoch that is in force, where the database keeps it.
+    #[must_use]
+    pub fn epoch(&self) -> Option<Epoch> {
+        match self.held {
+            Held::In(epoch) => Some(epoch),
+            Held::ByFile | Held::Unknown => None,
+        }
+    }
+
     /// The tables that are left in the end. One whose columns move in place is not, and whoever
     /// writes it writes both columns.
     pub fn left_behind(&self) -> impl Iterator<Item = &Lens> {
@@ -336,6 +363,16 @@ impl RuleSet {
         self.with(migrations)
     }
 
+    /// The same rules, each migration's held so.
+    #[must_use]
+    pub fn held(&self, held: impl Fn(&str) -> Held) -> RuleSet {
+        let mut migrations = self.declared.to_vec();
+        for migration in &mut migrations {
+            migration.held = held(&migration.name);
+        }
+        self.with(migrations)
+    }
+
     /// Other rules, with the tenants and the functions that are known.
     fn with(&self, declared: Vec<Migration>) -> RuleSet {
         RuleSet {
@@ -504,6 +541,10 @@ fn words(migrations: &[Migration]) -> (Vec<String>, usize, usize) {
     let mut watched: Vec<String> = Vec::new();
     for migration in migrations {
         for lens in &migration.tables {
+            if migration.holds_unified_writes() {
+                let unified = lens.unified_tables();
+                watched.extend(unified.iter().map(|t| t.name.replace('"', "\"\"")));
+            }
             if migration.phase == Phase::LegacyOnly {
                 watched.push(lens.legacy.name.replace('"', "\"\""));
             } else {

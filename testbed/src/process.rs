@@ -26,6 +26,9 @@ pub enum Signal {
     Quit,
     Terminate,
     Kill,
+    /// Not to go on before it is told to.
+    Stop,
+    Continue,
 }
 
 impl Signal {
@@ -37,6 +40,8 @@ impl Signal {
             Signal::Quit => "QUIT",
             Signal::Terminate => "TERM",
             Signal::Kill => "KILL",
+            Signal::Stop => "STOP",
+            Signal::Continue => "CONT",
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use crossfade::control::epochs::{self, NewEpoch};
 use crossfade_testbed::process::{Process, Signal, dying_with_us, surroundings};
 use crossfade_testbed::{Postgres, free_port};
 use rewrite_rules::Phase;
@@ -233,6 +234,29 @@ impl Proxy {
         Ok(())
     }
 
+    /// Turns a migration that is in force to a phase, past all gates; whoever serves will follow.
+    pub async fn turn_to(&self, migration: &str, phase: Phase) -> anyhow::Result<()> {
+        let client = crossfade_demo::client::connect(&self.control_url()?, "test").await?;
+        let known = epochs::of(&client, migration).await?;
+        let known = known.context("it is in force")?;
+        let new = NewEpoch {
+            migration,
+            phase,
+            rules: &known.rules,
+            file: &known.file,
+            why: "test",
+        };
+        let opened = epochs::open(&client, new, Some(known.epoch)).await?;
+        opened.map(drop).context("nobody else takes a step")
+    }
+
+    fn control_url(&self) -> anyhow::Result<String> {
+        let config = std::fs::read_to_string(self.config())?;
+        let control = config.lines().skip_while(|line| *line != "[control]");
+        let mut urls = control.filter_map(|line| line.strip_prefix("url = \"")?.strip_suffix('"'));
+        Ok(urls.next().context("no control connection")?.to_owned())
+    }
+
     /// Writes a rule file of another migration.
     pub fn write_rules(&self, name: &str, text: &str) -> anyhow::Result<()> {
         Ok(std::fs::write(
@@ -270,11 +294,7 @@ impl Proxy {
 
     /// Until this proxy has looked for writers around it, in a phase in which it does.
     async fn first_look(&self, migration: &str) -> anyhow::Result<()> {
-        let config = std::fs::read_to_string(self.config())?;
-        let control = config.lines().skip_while(|line| *line != "[control]");
-        let mut urls = control.filter_map(|line| line.strip_prefix("url = \"")?.strip_suffix('"'));
-        let url = urls.next().context("no control connection")?;
-        let client = crossfade_demo::client::connect(url, "test").await?;
+        let client = crossfade_demo::client::connect(&self.control_url()?, "test").await?;
         let looked = format!(
             "EXISTS (SELECT FROM crossfade.watches WHERE migration = '{migration}') OR EXISTS ( \
              SELECT FROM crossfade.instances WHERE migration = '{migration}' \

@@ -20,7 +20,7 @@ pub struct Args {
 const ERRORS: u8 = 1;
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = CommandTarget::load(&args.of.flags).await?;
+    let target = CommandTarget::of_files(&args.of.flags).await?;
     let findings = check::run(
         &target.url,
         &target.rules,

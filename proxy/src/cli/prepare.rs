@@ -18,7 +18,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let target = CommandTarget::load(&args.flags).await?;
+    let target = CommandTarget::of_files(&args.flags).await?;
     let client = connect(&target.url, "prepare").await?;
     if let Some(role) = &args.grants_for {
         for grant in grants::grants(&client, &target.rules, role).await? {

@@ -37,11 +37,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             None => std::future::pending().await,
         }
     };
-    follow::begin(&shared).await;
+    let following = follow::begin(&shared).await;
     let control = attached::Attached::start(&shared);
     tokio::select! {
         ended = server.run(shutdown()) => ended?,
-        () = follow::watch(&shared, asked_rules) => {}
+        () = follow::watch(&shared, following, asked_rules) => {}
         () = certificates => {}
         () = hangups => {}
         () = admin.run() => {}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::target::CommandTarget;
 use crate::config::Flags;
+use crate::control::epochs::OpenEpoch;
 use crate::control::instances::InstanceTotals;
 use crate::control::{connect, named, shown};
 use crate::steps::status::{self, Status};
@@ -85,7 +86,12 @@ fn text(status: &Status) -> String {
     } else {
         "NOT drained"
     };
-    lines.push(("phase", format!("{} (rule file), {drained}", status.phase)));
+    let epoch = match status.epoch {
+        Some(epoch) => format!("epoch {epoch}"),
+        None => "rule file".to_owned(),
+    };
+    lines.push(("phase", format!("{} ({epoch}), {drained}", status.phase)));
+    open_epochs(status, &mut lines);
     instances(status, &mut lines);
     for refused in &status.rules_refused {
         lines.push((
@@ -202,6 +208,25 @@ fn text(status: &Status) -> String {
     table(&status.migration, &lines)
 }
 
+/// What was left and can still write, and by whom.
+fn open_epochs(status: &Status, lines: &mut Vec<(&'static str, String)>) {
+    for open in &status.open_epochs {
+        let OpenEpoch { epoch, phase, .. } = open;
+        if open.holders.is_empty() {
+            lines.push((
+                "still open",
+                format!("{phase} (epoch {epoch}), held by nobody now"),
+            ));
+        }
+        for holder in &open.holders {
+            lines.push((
+                "still open",
+                format!("{phase} (epoch {epoch}), by {holder}"),
+            ));
+        }
+    }
+}
+
 fn instances(status: &Status, lines: &mut Vec<(&'static str, String)>) {
     if status.instances.is_empty() {
         lines.push(("instances", "none registered".to_owned()));
@@ -218,7 +243,13 @@ fn instances(status: &Status, lines: &mut Vec<(&'static str, String)>) {
             None => how,
         };
         let label = if i == 0 { "instances" } else { "" };
-        lines.push((label, format!("{instance}: {}, {how}", instance.phase)));
+        let epoch = instance
+            .epoch
+            .map_or_else(|| "no epoch".to_owned(), |epoch| format!("epoch {epoch}"));
+        lines.push((
+            label,
+            format!("{instance}: {} ({epoch}), {how}", instance.phase),
+        ));
     }
     let counted: InstanceTotals = status.instances.iter().map(|i| i.counted).sum();
     let told = format!(
@@ -246,7 +277,7 @@ fn last_step(status: &Status, lines: &mut Vec<(&'static str, String)>) {
     if !step.drained && step.to == status.phase {
         text += ", its drain was not seen to end";
     } else if !step.drained {
-        text += ", interrupted before the rule file was changed";
+        text += ", interrupted before the phase was changed";
     }
     lines.push(("last step", text));
 }

@@ -4,9 +4,10 @@ use anyhow::{Context, bail};
 use rewrite_rules::RuleSet;
 
 use crate::config::{Config, Flags, Gates};
-use crate::control::{connect, tenants};
+use crate::control::{connect, epochs, tenants};
 use crate::rules_dir;
 use crate::served::Served;
+use crate::sources::{self, Sources};
 
 /// The arguments of every command about one migration.
 #[derive(Debug, clap::Args)]
@@ -25,26 +26,67 @@ pub struct CommandTarget {
     pub gates: Gates,
 }
 
+/// Which rules a command is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Those in force.
+    InForce,
+    /// Those that the rule files say, in the phases in force.
+    Files,
+}
+
 impl CommandTarget {
+    /// What is in force, and the rule files of migrations that the database does not know yet.
     pub async fn load(flags: &Flags) -> anyhow::Result<CommandTarget> {
+        Self::of(flags, Wanted::InForce).await
+    }
+
+    /// What the rule files say, in the phases in force.
+    pub async fn of_files(flags: &Flags) -> anyhow::Result<CommandTarget> {
+        Self::of(flags, Wanted::Files).await
+    }
+
+    async fn of(flags: &Flags, wanted: Wanted) -> anyhow::Result<CommandTarget> {
         let config = Config::load(flags)?;
-        let Some(directory) = &config.rules else {
-            bail!("no rules: expected --rules DIR, or `rules` in the file given by --config");
-        };
-        let rules = rules_dir::load(directory)
-            .with_context(|| format!("the rules in {}", directory.display()))?;
-        if rules.migrations().is_empty() {
-            bail!("{} holds no rule file (*.toml)", directory.display());
-        }
+        let directory = config.rules.as_deref();
         let Some(url) = config.control.url else {
             bail!(
                 "no connection to the application's database: expected --control URL, \
                  CROSSFADE_CONTROL_URL, or `url` in [control] of the file given by --config"
             );
         };
+        let client = connect(&url, "rules").await?;
+        let rows = epochs::in_force(&client).await?;
+        let files = match directory {
+            Some(directory) => rules_dir::read(directory)?,
+            None if rows.is_empty() => {
+                bail!("no rules: expected --rules DIR, or `rules` in the file given by --config")
+            }
+            None => Vec::new(),
+        };
+        let sources = Sources::in_force(&rows, directory, &files);
+        let sources = match wanted {
+            Wanted::InForce => {
+                for (_, difference) in sources::differences(&files, &rows) {
+                    say(&difference);
+                }
+                sources
+            }
+            Wanted::Files => sources.with(&rows, &files),
+        };
+        let rules = sources.compile().with_context(|| match directory {
+            Some(directory) => format!("the rules in {}", directory.display()),
+            None => "the rules in force".to_owned(),
+        })?;
+        if rules.migrations().is_empty() {
+            match directory {
+                Some(directory) => bail!("{} holds no rule file (*.toml)", directory.display()),
+                None => bail!("no migration is in force"),
+            }
+        }
         Served::of(&rules, Some(&url))?;
         let rules = match rules.has_tenants() {
-            true => tenants::known(&*connect(&url, "tenants").await?, rules).await?,
+            true => tenants::known(&client, rules).await?,
             false => rules,
         };
         Ok(CommandTarget {

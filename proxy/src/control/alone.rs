@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
+use super::connection::BEGIN_SHORT;
 use super::error::ControlError;
 
 /// The server notices the end of a killed program's session a moment later than its operator.
@@ -59,7 +60,7 @@ pub async fn alone(client: &Client, work: &str, migration: &str) -> Result<(), C
 async fn take(client: &Client, work: &str, migration: &str) -> Result<bool, ControlError> {
     let sql = || ControlError::sql("turn of the work");
     client
-        .batch_execute(&format!("BEGIN; {LOCK}"))
+        .batch_execute(&format!("{BEGIN_SHORT}; {LOCK}"))
         .await
         .map_err(sql())?;
     let taken = client.execute(TAKE, &[&work, &migration]).await;

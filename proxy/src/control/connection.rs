@@ -1,11 +1,13 @@
 //! The connections of Crossfade's own work: single ones, and the pool for reads side by side.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Config, GenericClient, IsolationLevel, Transaction};
+use tokio_postgres::{AsyncMessage, Client, Config, GenericClient, IsolationLevel, Transaction};
 
 use super::error::{ControlError, said};
 use super::passfile;
@@ -25,17 +27,27 @@ const SESSION: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres
      SET idle_in_transaction_session_timeout = 0; SET crossfade.ddl = 'on'; \
      SET crossfade.lastval = 'off'; SET jit = off";
 
+/// Begins a transaction that others wait for: whoever is stopped within it (a host that hangs, Ctrl-Z) is put out of it
+/// by the server.
+pub(super) const BEGIN_SHORT: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '10s'";
+
 /// A connection and the task that drives it; dropping it closes both.
 #[derive(Debug)]
 pub struct Control {
     pub client: Client,
     driver: JoinHandle<()>,
+    notified: Arc<Notify>,
 }
 
 impl Control {
     /// Ends the connection: whoever uses it next finds it closed.
     pub fn close(&self) {
         self.driver.abort();
+    }
+
+    /// Waits for a NOTIFY on a channel that this connection listens to, or for one that has come since the last wait.
+    pub async fn notified(&self) {
+        self.notified.notified().await;
     }
 }
 
@@ -124,10 +136,13 @@ async fn open(target: &ControlTarget, more: &str) -> Result<Control, ControlErro
             .await
             .map_err(|_| ControlError::Connect("it did not answer in time".to_owned()))?;
     let (client, connection) = connected.map_err(|error| ControlError::Connect(said(&error)))?;
+    let notified = Arc::new(Notify::new());
+    let tells = Arc::clone(&notified);
     let driver = tokio::spawn(async move {
         let mut connection = connection;
         loop {
             match std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+                Some(Ok(AsyncMessage::Notification(_))) => tells.notify_one(),
                 // Our own functions' notices are for proxies; the driver would log them.
                 Some(Ok(_)) => {}
                 // An error here reaches whoever uses the client as a closed connection.
@@ -139,7 +154,11 @@ async fn open(target: &ControlTarget, more: &str) -> Result<Control, ControlErro
             }
         }
     });
-    let control = Control { client, driver };
+    let control = Control {
+        client,
+        driver,
+        notified,
+    };
     control
         .batch_execute(SESSION)
         .await

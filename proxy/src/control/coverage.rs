@@ -2,7 +2,7 @@
 //! the server, or refused, and why. Known before the first step is taken.
 
 use rewrite_rules::lens::quote_ident;
-use rewrite_rules::{Namesakes, Phase, Refusal, RuleSet, ServerVersion, Verdict};
+use rewrite_rules::{Namesakes, Phase, Refusal, RuleSet, SearchPath, ServerVersion, Verdict};
 use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -116,19 +116,44 @@ pub async fn lost_between(
     server: &Client,
 ) -> Vec<(String, String)> {
     let rules = &with_namesakes(server, rules).await;
-    let server = &AskedServer::of(server, rules).await;
     let before = rules.with_phase(Some(migration), from);
     let after = rules.with_phase(Some(migration), to);
+    lost((&before, &after), statements, server).await
+}
+
+/// Those whose rewritten texts two sets of rules do not agree about.
+#[must_use]
+pub fn rewritten_otherwise(
+    (before, after): (&RuleSet, &RuleSet),
+    statements: &[SeenStatement],
+) -> Vec<String> {
+    let text = |rules: &RuleSet, text: &str| match &rules.look(text, SearchPath::AsDeclared).verdict
+    {
+        Verdict::Rewritten(rewritten) => Some(rewritten.sql.clone()),
+        Verdict::PassThrough | Verdict::Refused(_) => None,
+    };
+    let all = statements.iter().map(|seen| &seen.statement);
+    let changed = all.filter(|statement| text(before, statement) != text(after, statement));
+    changed.cloned().collect()
+}
+
+/// The statements that one set of rules takes and the other would not, with the reason.
+pub async fn lost(
+    (before, after): (&RuleSet, &RuleSet),
+    statements: Vec<SeenStatement>,
+    server: &Client,
+) -> Vec<(String, String)> {
+    let server = &AskedServer::of(server, after).await;
     let mut lost = Vec::new();
     for seen in statements {
         let statement = seen.statement;
-        let problem = match outcome(&after, &statement, Some(server)).await {
+        let problem = match outcome(after, &statement, Some(server)).await {
             CoverageOutcome::Passes | CoverageOutcome::Rewritten => continue,
             CoverageOutcome::Refused { message, .. } | CoverageOutcome::Rejected { message } => {
                 message
             }
         };
-        match outcome(&before, &statement, Some(server)).await {
+        match outcome(before, &statement, Some(server)).await {
             CoverageOutcome::Passes | CoverageOutcome::Rewritten => lost.push((statement, problem)),
             CoverageOutcome::Refused { .. } | CoverageOutcome::Rejected { .. } => {}
         }

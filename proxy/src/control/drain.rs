@@ -1,4 +1,4 @@
-//! Waiting until a phase is drained: no transaction of an earlier generation in any proxy, and
+//! Waiting until an epoch is drained: no transaction of an earlier generation in any proxy, and
 //! none left anywhere that was writing when the last proxy said so.
 //!
 //! The second half is how CREATE INDEX CONCURRENTLY waits, by `pg_locks`: it also catches writers
@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use rewrite_rules::{Migration, Phase};
+use rewrite_rules::{Epoch, Migration};
 use serde::Serialize;
 use tokio_postgres::Client;
 
@@ -68,7 +68,7 @@ impl std::fmt::Display for Blocker {
 /// What a drain saw.
 #[derive(Clone, Debug, Default)]
 pub struct Drained {
-    /// Live instances that serve the phase; with none, only the locks were waited for.
+    /// Live instances that serve the epoch; with none, only the locks were waited for.
     pub instances: usize,
     /// Instances that fell silent without signing off.
     pub silent: Vec<Instance>,
@@ -76,17 +76,17 @@ pub struct Drained {
     pub waited_for: usize,
 }
 
-/// Waits until every live instance serves one of `phases`, drained, and then for the writers.
+/// Waits until every live instance serves this epoch, drained, and then for the writers.
 /// `tell` hears what is being waited for whenever that changes.
 pub async fn wait(
     client: &Client,
     migration: &Migration,
-    phases: &[Phase],
+    epoch: Epoch,
     timeout: Duration,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Drained, ControlError> {
     let mut clock = Clock::start(timeout);
-    let drained = instances_there(client, migration, phases, &mut clock, tell).await?;
+    let drained = instances_there(client, migration, epoch, &mut clock, tell).await?;
     let waited_for = writers_gone(client, migration, &mut clock, tell).await?;
     Ok(Drained {
         waited_for,
@@ -94,21 +94,21 @@ pub async fn wait(
     })
 }
 
-/// The first half alone: every live instance serves one of `phases`, drained.
+/// The first half alone: every live instance serves this epoch, drained.
 pub async fn wait_for_instances(
     client: &Client,
     migration: &Migration,
-    phases: &[Phase],
+    epoch: Epoch,
     timeout: Duration,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Drained, ControlError> {
-    instances_there(client, migration, phases, &mut Clock::start(timeout), tell).await
+    instances_there(client, migration, epoch, &mut Clock::start(timeout), tell).await
 }
 
 async fn instances_there(
     client: &Client,
     migration: &Migration,
-    phases: &[Phase],
+    epoch: Epoch,
     clock: &mut Clock,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Drained, ControlError> {
@@ -117,7 +117,7 @@ async fn instances_there(
         let mut late: Vec<String> = all
             .iter()
             .filter(|i| i.live)
-            .filter_map(|i| lag(i, phases))
+            .filter_map(|i| lag(i, epoch))
             .collect();
         let live = all.iter().filter(|i| i.live).count();
         if live == 0 && clock.started.elapsed() < REGISTERED_WITHIN.min(clock.timeout) {
@@ -158,11 +158,12 @@ pub async fn holders(client: &Client, all: &[Instance]) -> Result<Vec<Blocker>, 
     Ok(rows.iter().map(blocker).collect())
 }
 
-/// Of `a`, a row of `pg_stat_activity` or none.
+/// Of `a`, a row of `pg_stat_activity` or none. The fence in a statement is ours, not the client's.
 const WHO: &str = "coalesce(a.usename::text, 'unknown'), coalesce(a.application_name, ''), \
     coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8, \
     coalesce(a.state, 'unknown to this role'), \
-    left(regexp_replace(coalesce(a.query, ''), '[[:space:]]+', ' ', 'g'), 200)";
+    left(regexp_replace(regexp_replace(coalesce(a.query, ''), '[[:space:]]+', ' ', 'g'), \
+        'WITH cf_fence AS \\(SELECT FROM [^)]+ FOR KEY SHARE\\) (SELECT; )?', ''), 200)";
 
 fn blocker(row: &tokio_postgres::Row) -> Blocker {
     Blocker {
@@ -212,13 +213,15 @@ async fn writers_gone(
 }
 
 /// Why an instance is not yet where it should be.
-fn lag(instance: &Instance, phases: &[Phase]) -> Option<String> {
-    let names: Vec<&str> = phases.iter().map(|phase| phase.name()).collect();
-    if !names.contains(&instance.phase.as_str()) {
+fn lag(instance: &Instance, epoch: Epoch) -> Option<String> {
+    if instance.epoch.is_none_or(|serves| serves < epoch.0) {
+        let serves = instance.epoch.map_or_else(
+            || "of no epoch".to_owned(),
+            |epoch| format!("of epoch {epoch}"),
+        );
         return Some(format!(
-            "{instance} still serves {}; expected {} (does it read the same rule file?)",
+            "{instance} still serves {} {serves}; expected epoch {epoch}",
             instance.phase,
-            names.join(" or ")
         ));
     }
     (!instance.drained).then(|| {
@@ -250,6 +253,25 @@ pub async fn writers(client: &Client, migration: &Migration) -> Result<Vec<Block
                  ORDER BY l.virtualtransaction"
             ),
             &[&tables],
+        )
+        .await
+        .map_err(ControlError::sql("look at pg_locks"))?;
+    Ok(rows.iter().map(blocker).collect())
+}
+
+/// Transactions, our own excepted, that hold a lock on this table, or wait for one.
+pub async fn holders_of(client: &Client, table: &str) -> Result<Vec<Blocker>, ControlError> {
+    let rows = client
+        .query(
+            &format!(
+                "SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, {WHO} \
+                 FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid \
+                 WHERE l.locktype = 'relation' AND l.mode <> 'AccessShareLock' \
+                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+                 AND l.relation = to_regclass($1) AND l.pid IS DISTINCT FROM pg_backend_pid() \
+                 ORDER BY l.virtualtransaction"
+            ),
+            &[&table],
         )
         .await
         .map_err(ControlError::sql("look at pg_locks"))?;

@@ -130,7 +130,7 @@ pub async fn last_step(client: &Client, migration: &str) -> Result<Option<LastSt
 
 /// The operating system's user and machine. The environment is good enough for a log entry that
 /// its writer could falsify anyhow; the database's user stands beside it.
-fn who() -> (String, String) {
+pub(super) fn who() -> (String, String) {
     let first = |names: &[&str]| {
         names
             .iter()

@@ -168,11 +168,13 @@ async fn say(
     let mut phases = Vec::with_capacity(count);
     let mut generations = Vec::with_capacity(count);
     let mut drained = Vec::with_capacity(count);
+    let mut epochs = Vec::with_capacity(count);
     for migration in &report.migrations {
         names.push(migration.migration.as_str());
         phases.push(migration.phase.name());
         generations.push(i64::try_from(migration.generation).unwrap_or(i64::MAX));
         drained.push(migration.drained);
+        epochs.push(migration.epoch.map(|epoch| epoch.0));
     }
     let counted = |of: fn(&MigrationTotals) -> u64| -> Vec<i64> {
         let of_name = |name: &&str| totals.get(*name).map_or(0, of);
@@ -182,9 +184,9 @@ async fn say(
     client
         .execute(
             "WITH report AS (SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::boolean[], \
-                 $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[]) \
+                 $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $15::bigint[]) \
                  AS r (migration, phase, generation, drained, \
-                 fallbacks, divergences, shadow_equal, shadow_different, shadow_failed)), \
+                 fallbacks, divergences, shadow_equal, shadow_different, shadow_failed, epoch)), \
              gone AS (DELETE FROM crossfade.instances AS i WHERE i.instance = $1::text::uuid \
                  AND NOT EXISTS (SELECT FROM report AS r WHERE r.migration = i.migration)), \
              forgotten AS (DELETE FROM crossfade.instances \
@@ -208,12 +210,12 @@ async fn say(
                  coalesce(m.legacy_stale_since, excluded.legacy_stale_since)) \
              INSERT INTO crossfade.instances AS i \
                  (instance, migration, phase, generation, drained, rules_hash, address, held_by, \
-                 p99_ms, fallbacks, divergences, shadow_equal, shadow_different, shadow_failed) \
+                 p99_ms, fallbacks, divergences, shadow_equal, shadow_different, shadow_failed, epoch) \
              SELECT $1::text::uuid, r.migration, r.phase, r.generation, r.drained, $6, $7, $13, $14, \
-                 r.fallbacks, r.divergences, r.shadow_equal, r.shadow_different, r.shadow_failed \
+                 r.fallbacks, r.divergences, r.shadow_equal, r.shadow_different, r.shadow_failed, r.epoch \
              FROM report AS r \
              ON CONFLICT (instance, migration) DO UPDATE SET phase = excluded.phase, \
-                 generation = excluded.generation, drained = excluded.drained, \
+                 generation = excluded.generation, drained = excluded.drained, epoch = excluded.epoch, \
                  rules_hash = excluded.rules_hash, held_by = excluded.held_by, \
                  p99_ms = excluded.p99_ms, seen_at = clock_timestamp(), \
                  fallbacks = excluded.fallbacks, divergences = excluded.divergences, \
@@ -235,6 +237,7 @@ async fn say(
                 &counted(MigrationTotals::shadow_failed),
                 &report.held_by,
                 &p99_ms,
+                &epochs,
             ],
         )
         .await
@@ -290,6 +293,8 @@ pub struct Instance {
     pub instance: String,
     pub address: String,
     pub phase: String,
+    /// The epoch that it serves; `None`: it knows of none.
+    pub epoch: Option<i64>,
     pub generation: i64,
     pub drained: bool,
     /// The server's processes whose sessions it waits for, some of them.
@@ -337,7 +342,7 @@ pub async fn instances(client: &Client, migration: &str) -> Result<Vec<Instance>
         .query(
             "SELECT instance::text, address, phase, generation, drained, \
              extract(epoch FROM clock_timestamp() - seen_at)::float8, \
-             fallbacks, divergences, shadow_equal, shadow_different, shadow_failed, held_by, p99_ms \
+             fallbacks, divergences, shadow_equal, shadow_different, shadow_failed, held_by, p99_ms, epoch \
              FROM crossfade.instances WHERE migration = $1 ORDER BY started_at, instance",
             &[&migration],
         )
@@ -351,6 +356,7 @@ pub async fn instances(client: &Client, migration: &str) -> Result<Vec<Instance>
                 instance: row.get(0),
                 address: row.get(1),
                 phase: row.get(2),
+                epoch: row.get(13),
                 generation: row.get(3),
                 drained: row.get(4),
                 held_by: row.get(11),

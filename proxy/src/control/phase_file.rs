@@ -25,23 +25,11 @@ pub fn read(path: &Path) -> Result<Phase, ControlError> {
         .map_err(|said: String| wrong(path, &said))
 }
 
-/// Replaces the phase. The file must still say `from`: somebody else may have edited it meanwhile.
-pub fn write(path: &Path, from: Phase, to: Phase) -> Result<(), ControlError> {
-    let found = read(path)?;
-    if found != from {
-        let said = format!("expected phase {from}, found {found}: it was edited meanwhile");
-        return Err(wrong(path, &said));
-    }
+/// Replaces the phase.
+pub fn write(path: &Path, to: Phase) -> Result<(), ControlError> {
     let mut document = document(path)?;
-    let item = document
-        .get_mut("migration")
-        .and_then(|migration| migration.get_mut("phase"))
-        .and_then(Item::as_value_mut)
+    set(&mut document, to)
         .ok_or_else(|| wrong(path, "expected phase = \"…\" in [migration]; found none"))?;
-    // The decor is the white space before the value and the comment after it.
-    let decor = item.decor().clone();
-    *item = Value::from(to.name());
-    *item.decor_mut() = decor;
     replace(path, &document.to_string())
 }
 
@@ -52,6 +40,36 @@ pub fn without_phase(text: &str) -> Option<String> {
     let migration = document.get_mut("migration")?.as_table_like_mut()?;
     migration.remove("phase")?;
     Some(document.to_string())
+}
+
+/// A rule file's text in another phase. One that cannot be read stays as it is, for whoever compiles it to tell why.
+#[must_use]
+pub fn in_phase(text: &str, phase: Phase) -> String {
+    let said = || {
+        let mut document: DocumentMut = text.parse().ok()?;
+        set(&mut document, phase)?;
+        Some(document.to_string())
+    };
+    said().unwrap_or_else(|| text.to_owned())
+}
+
+/// The migration that a rule file is of, and the phase that it says.
+#[must_use]
+pub fn says(text: &str) -> Option<(String, Phase)> {
+    let document: DocumentMut = text.parse().ok()?;
+    let migration = document.get("migration")?;
+    let name = migration.get("name")?.as_str()?.to_owned();
+    Some((name, migration.get("phase")?.as_str()?.parse().ok()?))
+}
+
+fn set(document: &mut DocumentMut, to: Phase) -> Option<()> {
+    let migration = document.get_mut("migration")?;
+    let item = migration.get_mut("phase")?.as_value_mut()?;
+    // The decor is the white space before the value and the comment after it.
+    let decor = item.decor().clone();
+    *item = Value::from(to.name());
+    *item.decor_mut() = decor;
+    Some(())
 }
 
 fn document(path: &Path) -> Result<DocumentMut, ControlError> {
@@ -120,7 +138,7 @@ mod tests {
     #[test]
     fn only_the_phase_changes_and_every_other_byte_stays() {
         let (directory, path) = file(BEFORE);
-        write(&path, Phase::DualWrite, Phase::ShadowRead).unwrap();
+        write(&path, Phase::ShadowRead).unwrap();
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
             BEFORE.replace("\"dual_write\"", "\"shadow_read\"")
@@ -130,23 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_edited_meanwhile_is_left_alone() {
-        let (_directory, path) = file(BEFORE);
-        let error = write(&path, Phase::ShadowRead, Phase::DualRead).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("expected phase shadow_read, found dual_write")
-        );
-        assert_eq!(fs::read_to_string(&path).unwrap(), BEFORE);
-    }
-
-    #[test]
     fn the_permissions_of_the_file_stay() {
         use std::os::unix::fs::PermissionsExt;
         let (_directory, path) = file(BEFORE);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        write(&path, Phase::DualWrite, Phase::LegacyOnly).unwrap();
+        write(&path, Phase::LegacyOnly).unwrap();
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o640

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rewrite_rules::Phase;
+use rewrite_rules::{Epoch, Phase};
 
 use crate::generation::Reasons;
 
@@ -31,6 +31,8 @@ pub const HOLDERS_MAX: usize = 10;
 pub struct MigrationReport {
     pub migration: String,
     pub phase: Phase,
+    /// `None`: the database keeps none.
+    pub epoch: Option<Epoch>,
     pub generation: u64,
     /// No transaction runs under an older generation.
     pub drained: bool,

@@ -9,12 +9,14 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::callers;
+use super::connection::BEGIN_SHORT;
+use super::epochs;
 use super::error::ControlError;
 use super::lock::{self, LockTurn};
 
 /// What leads from each version to the next; the first from nothing. A text that was released is
 /// never changed, another is added.
-const VERSIONS: [&str; 11] = [
+const VERSIONS: [&str; 12] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -26,6 +28,7 @@ const VERSIONS: [&str; 11] = [
     include_str!("schema_9.sql"),
     include_str!("schema_10.sql"),
     include_str!("schema_11.sql"),
+    include_str!("schema_12.sql"),
 ];
 pub const VERSION: i32 = VERSIONS.len() as i32;
 
@@ -71,7 +74,7 @@ pub async fn prepare(
     let mut turn = LockTurn::begin("prepare");
     loop {
         let sql = || ControlError::sql("prepare");
-        client.batch_execute("BEGIN").await.map_err(sql())?;
+        client.batch_execute(BEGIN_SHORT).await.map_err(sql())?;
         let result = prepare_in_transaction(client, rules, ddl).await;
         let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
         client.batch_execute(end).await.map_err(sql())?;
@@ -136,6 +139,7 @@ async fn prepare_in_transaction(
         create_functions(client, lens, &mut prepared).await?;
     }
     remember_migrations(client, rules).await?;
+    epochs::begin(client, rules).await?;
     // In the transaction that made the functions: PUBLIC may execute a new one.
     callers::settle(client, rules).await?;
     Ok(prepared)

@@ -91,6 +91,41 @@ pub async fn following(
     within(RULES_TIMEOUT, look).await
 }
 
+/// What stands against serving rules that the database has in force: of migrations whose text has changed or that have gone
+/// forward. A way back must not be barred.
+pub async fn adopted(
+    url: &str,
+    running: Texts<'_>,
+    next: Texts<'_>,
+) -> Result<Reasons, ControlError> {
+    let look = async {
+        let mut reasons = Reasons::new();
+        let mut client = None;
+        for migration in next.rules.migrations() {
+            let old = running.rules.migration(&migration.name);
+            let same = old.filter(|old| running.text_of(old) == next.text_of(migration));
+            let known = same.and_then(|old| old.misfit.clone());
+            let is_asked = match same {
+                None => true,
+                Some(old) => migration.phase > old.phase || known.is_some(),
+            };
+            if !is_asked || migration.phase == Phase::LegacyOnly {
+                continue;
+            }
+            let client = match &mut client {
+                Some(client) => client,
+                none @ None => none.insert(connect(url, "check").await?),
+            };
+            let wrong = errors(client, next.rules, migration, Depth::Fit).await?;
+            if !wrong.is_empty() {
+                reasons.insert(migration.name.clone(), wrong.join("; "));
+            }
+        }
+        Ok(reasons)
+    };
+    within(FIT_TIMEOUT, look).await
+}
+
 /// What stands against serving a set, of which nothing is in force yet.
 pub async fn first(url: &str, rules: &RuleSet) -> Result<Reasons, ControlError> {
     let look = async {

@@ -84,11 +84,12 @@ impl Serving for ServingProxy {
     fn report(&self) -> InstanceReport {
         let generation = self.0.generations.current();
         let drained = self.0.generations.drained(generation.number());
-        let migrations = generation
-            .phases()
-            .map(|(migration, phase)| MigrationReport {
-                migration: migration.to_owned(),
-                phase,
+        let migrations = generation.rules().migrations().iter();
+        let migrations = migrations
+            .map(|migration| MigrationReport {
+                migration: migration.name.clone(),
+                phase: migration.phase,
+                epoch: migration.epoch(),
                 generation: generation.number(),
                 drained,
             })

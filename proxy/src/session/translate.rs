@@ -5,9 +5,10 @@
 //! 42P01, sent in place of a refused text   →  the refusal's own SQLSTATE, message and hint
 //! 42703, position in the generated text    →  42703, position in the client's text, or none
 //! 42883 function crossfade.put_… missing   →  55000, hint: crossfade prepare
+//! 42P01 crossfade_e7_….fence missing       →  40001: the epoch is over that the text was rewritten in
 //! ```
 
-use rewrite_rules::{Failure, Named, Reading, Refusal, Rewritten, Verdict};
+use rewrite_rules::{Failure, Named, Reading, Refusal, Rewritten, Verdict, fence};
 
 use super::lane::Act;
 use crate::wire::backend::{self, Fields};
@@ -18,6 +19,8 @@ const READ_ONLY: &[u8] = b"25006";
 /// What says in its detail, in whatever language, which row failed: NOT NULL and CHECK.
 const SHOW_A_ROW: [&[u8]; 2] = [b"23502", b"23514"];
 const SYNTAX_ERROR: &[u8] = b"42601";
+/// What names a table that is not there says so, whether its schema is or not.
+const FENCED_OFF: [&[u8]; 2] = [b"42P01", b"3F000"];
 const UNDEFINED_TABLE: &[u8] = b"42P01";
 const UNDEFINED_FUNCTION: &[u8] = b"42883";
 /// What a call of a function says when it, its schema or one of its types does not exist.
@@ -48,6 +51,14 @@ pub(super) fn error(
                     "55000",
                     "Crossfade's functions are not installed in this database",
                     "Run crossfade prepare.",
+                );
+            } else if is_fenced_off(fields) {
+                backend::write_error(
+                    insert,
+                    "ERROR",
+                    "40001",
+                    "could not serialize access: the rules that this statement was sent by are not in force any more",
+                    "The transaction might succeed if retried.",
                 );
             } else if let Some((failure, message)) = brought_about(fields) {
                 backend::write_error(insert, "ERROR", failure.sqlstate(), message, failure.hint());
@@ -84,6 +95,12 @@ fn is_not_prepared(fields: Fields<'_>) -> bool {
     let message = fields.value(b'M').unwrap_or_default();
     let names = |word: &[u8]| message.windows(word.len()).any(|window| window == word);
     MISSING.contains(&fields.sqlstate()) && (names(b"crossfade.") || names(b"\"crossfade\""))
+}
+
+/// Whether the database refuses a statement because its epoch is closed.
+pub(super) fn is_fenced_off(fields: Fields<'_>) -> bool {
+    let message = fields.value(b'M').and_then(|m| std::str::from_utf8(m).ok());
+    FENCED_OFF.contains(&fields.sqlstate()) && message.is_some_and(fence::is_missing)
 }
 
 /// What a rewritten statement fails of on purpose.

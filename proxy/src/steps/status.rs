@@ -9,13 +9,14 @@ use crate::backfill::state::{self, CopyDirection, CopyProgress};
 use crate::control::around::{self, CameAround};
 use crate::control::direct::{self, DirectWriter};
 use crate::control::drain::{self, Blocker};
+use crate::control::epochs::{self, OpenEpoch};
 use crate::control::error::ControlError;
 use crate::control::events::{self, LastStep};
 use crate::control::gate::Gate;
 use crate::control::instances::{Instance, instances};
 use crate::control::ledger::{self, LedgerEntry};
 use crate::control::refused::{self, RefusedRules};
-use crate::control::{phase_file, recording, schema};
+use crate::control::{recording, schema};
 use crate::retire::{self, Aside};
 use crate::verify::record::{self, Last};
 
@@ -25,14 +26,18 @@ const ENTRIES_SHOWN: i64 = 5;
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     pub migration: String,
-    /// What the rule file says: the phase that every proxy is to serve.
+    /// What is in force: the phase that every proxy is to serve.
     pub phase: String,
+    /// Its epoch; `None`: the database keeps none yet.
+    pub epoch: Option<i64>,
+    /// Epochs before it that are not closed yet, and who holds them open.
+    pub open_epochs: Vec<OpenEpoch>,
     /// Every live instance serves that phase and has drained.
     pub drained: bool,
     /// The database was prepared; without it there is nothing else to tell.
     pub prepared: bool,
     pub instances: Vec<Instance>,
-    /// Proxies that have not put the rule file into force, and why.
+    /// Proxies that have not put into force what a rule file says, and why.
     pub rules_refused: Vec<RefusedRules>,
     pub last_step: Option<LastStep>,
     /// Legacy tables that `retire` has put on probation.
@@ -89,10 +94,12 @@ pub async fn read(
 
 async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlError> {
     let name = &migration.name;
-    let phase = phase_file::read(&migration.file)?;
+    let phase = epochs::phase(client, migration).await?;
     let mut status = Status {
         migration: name.clone(),
         phase: phase.name().to_owned(),
+        epoch: migration.epoch().map(|epoch| epoch.0),
+        open_epochs: Vec::new(),
         drained: false,
         prepared: schema::is_prepared(client).await?,
         instances: Vec::new(),
@@ -120,6 +127,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         return Ok(status);
     }
     status.instances = instances(client, name).await?;
+    status.open_epochs = epochs::still_open(client, name).await?;
     status.rules_refused = refused::read(client, name).await?;
     status.last_step = events::last_step(client, name).await?;
     status.put_aside = retire::read(client, name).await?;
@@ -158,7 +166,7 @@ async fn ahead(
     migration: &Migration,
     status: &mut Status,
 ) -> Result<(), ControlError> {
-    let phase = phase_file::read(&migration.file)?;
+    let phase = epochs::phase(client, migration).await?;
     match phase {
         Phase::LegacyOnly
         | Phase::DualWrite
@@ -192,4 +200,5 @@ fn all_there(status: &Status, phase: Phase) -> bool {
             .iter()
             .filter(|instance| instance.live)
             .all(|instance| instance.drained && instance.phase == phase.name())
+        && status.open_epochs.is_empty()
 }

@@ -1,11 +1,11 @@
-//! One step between phases: gates, the edit of the rule file, the drain, the record.
+//! One step between phases: gates, the new epoch, the drain, the close of the old one, the record.
 //!
-//! Killed at any instant it leaves the file in the old phase or in the new one. The event is
-//! written before the file and completed after the drain, so `status` can tell what happened.
+//! Killed at any instant it leaves the migration in the old phase or in the new one, and the next command completes it. The
+//! event is written before the epoch and completed after the drain, so `status` can tell what happened.
 
 use std::time::Duration;
 
-use rewrite_rules::{Migration, Phase, RuleSet};
+use rewrite_rules::{Epoch, Migration, Phase, RuleSet};
 use tokio_postgres::Client;
 
 use super::gates::{self, gates};
@@ -16,7 +16,7 @@ use crate::control::error::ControlError;
 use crate::control::gate::Gate;
 use crate::control::named::find;
 use crate::control::{
-    around, direct, drain, events, guard, neighbours, phase_file, recording, schema,
+    around, direct, drain, epochs, events, guard, neighbours, phase_file, recording, schema,
 };
 use crate::{backfill, config, fault};
 
@@ -84,7 +84,9 @@ pub async fn step(
             "{table} does not exist: its functions were not created"
         ));
     }
-    let from = phase_file::read(&migration.file)?;
+    let epochs::InForce {
+        phase: from, epoch, ..
+    } = in_force(&client, name).await?;
     if from != migration.phase {
         return Err(ControlError::Refused(format!(
             "{name} was in {} when this command began and is in {from} now: somebody else took a step. \
@@ -92,11 +94,12 @@ pub async fn step(
             migration.phase
         )));
     }
+    must_be_these(migration, epoch)?;
     let to = options.direction.from(from).ok_or_else(|| {
         ControlError::Refused(format!("{name} is in {from}: there is no step to {word}"))
     })?;
 
-    settle_last_step(&client, migration, from, Some(to), options, tell).await?;
+    settle_last_step(&client, migration, (from, epoch), Some(to), options, tell).await?;
     if from == Phase::UnifiedOnly {
         // The step that led here may have been killed in its drain.
         around::begin(&client, migration).await?;
@@ -144,14 +147,21 @@ pub async fn step(
     }
     guard::before(&client, migration, to).await?;
     fault::point("step: remembered");
-    phase_file::write(&migration.file, from, to)?;
+    let why = options.force.as_deref().unwrap_or(word);
+    let new = epochs::NewEpoch::of(migration, to, why);
+    let Some(opened) = epochs::open(&client, new, Some(epoch)).await? else {
+        return Err(ControlError::Refused(format!(
+            "{name} has changed while this command looked at the gates: its rules were applied. Run it again"
+        )));
+    };
+    fault::point("step: opened");
+    note_in_file(migration, to, tell);
     tell(&format!(
-        "{} says {to}; waiting for the drain",
-        migration.file.display()
+        "{name} is in {to} (epoch {opened}); waiting for the drain"
     ));
-    let drained = drain::wait(&client, migration, &[to], options.drain_timeout, tell)
+    let drained = drain(&client, migration, opened, options, tell)
         .await
-        .map_err(|error| after_the_edit(error, name, to))?;
+        .map_err(|error| after_the_step(error, name, to))?;
     recording::allow(&client, name).await?;
     fault::point("step: drained");
     if leaves_legacy(from, to) {
@@ -175,6 +185,57 @@ pub async fn step(
         gates,
         drained,
     })
+}
+
+/// What the database has in force.
+async fn in_force(client: &Client, name: &str) -> Result<epochs::InForce, ControlError> {
+    let known = epochs::of(client, name).await?;
+    known.ok_or_else(|| {
+        ControlError::Refused(format!(
+            "crossfade.epochs has nothing of {name}; run `crossfade prepare`"
+        ))
+    })
+}
+
+/// The rules that the command works with are those in force.
+fn must_be_these(migration: &Migration, epoch: Epoch) -> Result<(), ControlError> {
+    if migration.epoch().is_none_or(|known| known == epoch) {
+        return Ok(());
+    }
+    Err(ControlError::Refused(format!(
+        "{} has changed since this command began: other rules were applied. Run it again",
+        migration.name
+    )))
+}
+
+/// Whoever reads the rule file is to find the phase there, if it is on this host and may be written. What counts is the
+/// database's word.
+fn note_in_file(migration: &Migration, to: Phase, tell: &mut (dyn FnMut(&str) + Send)) {
+    let file = &migration.file;
+    if file.exists()
+        && let Err(error) = phase_file::write(file, to)
+    {
+        tell(&format!(
+            "the phase in {} was left as it is: {error}",
+            file.display()
+        ));
+    }
+}
+
+/// Waits until every proxy serves the epoch and whoever wrote before is gone, and closes the epochs before it: from then
+/// on no proxy can write as they did, not even one that this command could not see.
+async fn drain(
+    client: &Client,
+    migration: &Migration,
+    epoch: Epoch,
+    options: &StepOptions,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<drain::Drained, ControlError> {
+    let timeout = options.drain_timeout;
+    let drained = drain::wait(client, migration, epoch, timeout, tell).await?;
+    fault::point("step: waited");
+    epochs::close(client, &migration.name, timeout, tell).await?;
+    Ok(drained)
 }
 
 /// What the gates say of a step that may be taken.
@@ -239,14 +300,16 @@ pub async fn stand(
     let client = connect(url, options.direction.word()).await?;
     schema::must_be_prepared(&client).await?;
     alone(&client, "step", name).await?;
-    let at = phase_file::read(&migration.file)?;
+    let epochs::InForce {
+        phase: at, epoch, ..
+    } = in_force(&client, name).await?;
     if at != migration.phase {
         return Err(ControlError::Refused(format!(
             "{name} was in {} when this command began and is in {at} now: somebody else took a step",
             migration.phase
         )));
     }
-    let drained = settle_last_step(&client, migration, at, None, options, tell).await?;
+    let drained = settle_last_step(&client, migration, (at, epoch), None, options, tell).await?;
     if at == Phase::UnifiedOnly {
         around::begin(&client, migration).await?;
     }
@@ -288,9 +351,15 @@ impl std::fmt::Display for StepPlan {
             format!("wait until every proxy serves {from}, drained"),
             "look at the gates above".to_owned(),
             "note in crossfade.events who takes the step, with what the gates found".to_owned(),
-            format!("write {to} into {} (rollback: {from})", self.file),
+            format!(
+                "open the epoch of {to}, and note it in {} (rollback: {from})",
+                self.file
+            ),
             format!("wait until every proxy serves {to}, drained"),
             "wait for every transaction that wrote to the tables at that moment".to_owned(),
+            format!(
+                "close the epoch of {from}: no proxy, seen or not, can write as in it any more"
+            ),
         ];
         for (number, step) in steps.iter().enumerate() {
             writeln!(f, "  {}. {step}", number + 1)?;
@@ -310,7 +379,7 @@ pub async fn plan(
     let word = options.direction.word();
     let client = connect(url, word).await?;
     schema::must_be_prepared(&client).await?;
-    let from = phase_file::read(&migration.file)?;
+    let from = epochs::phase(&client, migration).await?;
     let to = options.direction.from(from).ok_or_else(|| {
         ControlError::Refused(format!("{name} is in {from}: there is no step to {word}"))
     })?;
@@ -354,7 +423,7 @@ async fn warnings(
 async fn settle_last_step(
     client: &Client,
     migration: &Migration,
-    from: Phase,
+    (from, epoch): (Phase, Epoch),
     to: Option<Phase>,
     options: &StepOptions,
     tell: &mut (dyn FnMut(&str) + Send),
@@ -370,9 +439,9 @@ async fn settle_last_step(
     let seen_drained = last.is_some_and(|last| last.drained && last.to == from.name());
     let waited = if seen_drained {
         // Whoever writes now began after that; only a proxy that joined since could be behind.
-        drain::wait_for_instances(client, migration, &[from], timeout, tell).await
+        drain::wait_for_instances(client, migration, epoch, timeout, tell).await
     } else {
-        drain::wait(client, migration, &[from], timeout, tell).await
+        drain::wait(client, migration, epoch, timeout, tell).await
     };
     let drained = waited.map_err(|error| match error {
         ControlError::TimedOut {
@@ -387,6 +456,7 @@ async fn settle_last_step(
         },
         other => other,
     })?;
+    epochs::close(client, &migration.name, timeout, tell).await?;
     // A step that turned the reads may have been killed.
     recording::allow(client, &migration.name).await?;
     Ok(drained)
@@ -447,7 +517,7 @@ async fn remember(
         .map_err(ControlError::sql("note of the visit"))
 }
 
-fn after_the_edit(error: ControlError, name: &str, to: Phase) -> ControlError {
+fn after_the_step(error: ControlError, name: &str, to: Phase) -> ControlError {
     match error {
         ControlError::TimedOut {
             waited_seconds,
@@ -455,7 +525,7 @@ fn after_the_edit(error: ControlError, name: &str, to: Phase) -> ControlError {
         } => ControlError::TimedOut {
             waited_seconds,
             waiting_for: format!(
-                "the rule file says {to} and stays so, but it is not drained yet:\n{waiting_for}\n\
+                "{name} is in {to} and stays so, but it is not drained yet:\n{waiting_for}\n\
                  `crossfade status {name}` shows when it is; `crossfade rollback {name}` goes back"
             ),
         },

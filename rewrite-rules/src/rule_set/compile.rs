@@ -15,6 +15,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::{Migration, OnUnifiedError, RuleErrors, SourceFile};
+use crate::fence::Held;
 use crate::lens::{
     BesideColumns, Constant, Discriminator, LegacyColumn, Lens, Over, TableName, Visible,
     WhenHidden,
@@ -141,6 +142,8 @@ impl Reader<'_> {
             functions,
             tenants: listed_by,
             misfit: None,
+            held: Held::ByFile,
+            text: self.text.into(),
         })
     }
 

@@ -226,6 +226,38 @@ impl Output {
         self
     }
 
+    /// Puts text of our own in at a byte of what has been built.
+    pub fn insert(&mut self, at: usize, text: &str) {
+        self.sql.insert_str(at, text);
+        let by = text.len();
+        let mut kept = Vec::with_capacity(self.kept.len() + 1);
+        for piece in self.kept.drain(..) {
+            let end = piece.rewritten + piece.length;
+            if piece.rewritten >= at {
+                kept.push(Kept {
+                    rewritten: piece.rewritten + by,
+                    ..piece
+                });
+            } else if end <= at {
+                kept.push(piece);
+            } else {
+                let length = at - piece.rewritten;
+                kept.push(Kept { length, ..piece });
+                kept.push(Kept {
+                    original: piece.original + length,
+                    rewritten: at + by,
+                    length: piece.length - length,
+                });
+            }
+        }
+        self.kept = kept;
+        for value in &mut self.values {
+            if value.rewritten.start >= at {
+                *value = value.clone().moved(by);
+            }
+        }
+    }
+
     fn keep(&mut self, source: &Source<'_>, range: Range<usize>) {
         if !range.is_empty() {
             self.kept.push(Kept {

@@ -158,13 +158,14 @@ async fn a_backfill_again_writes_only_what_differs() {
 #[tokio::test]
 async fn a_backfill_is_refused_where_a_copy_of_legacy_would_do_harm() {
     let (_world, proxy, _client) = world("refused", Phase::LegacyOnly).await;
+    proxy.crossfade(&["prepare"]).await.unwrap();
     for (phase, reason) in [
         (Phase::LegacyOnly, "would be missed"),
         (Phase::UnifiedRead, "could undo its writes"),
         (Phase::UnifiedOnly, "could undo its writes"),
         (Phase::Retired, "could undo its writes"),
     ] {
-        proxy.write_phase(phase).unwrap();
+        proxy.turn_to("iso_agents", phase).await.unwrap();
         let ended = control::run(&proxy.config(), &["backfill", "iso_agents"])
             .await
             .unwrap();

@@ -303,8 +303,8 @@ async fn where_no_proxy_ever_looked_or_one_cannot_tell_the_gate_is_not_met() {
     // One that is behind another pooler, where no session bears a number of the server's.
     client
         .batch_execute(
-            "INSERT INTO crossfade.instances (instance, migration, phase, generation, drained, rules_hash, \
-             address, seen_at) SELECT gen_random_uuid(), migration, phase, generation, drained, rules_hash, \
+            "INSERT INTO crossfade.instances (instance, migration, phase, generation, drained, epoch, rules_hash, \
+             address, seen_at) SELECT gen_random_uuid(), migration, phase, generation, drained, epoch, rules_hash, \
              'pooled', clock_timestamp() + interval '1 hour' FROM crossfade.instances",
         )
         .await

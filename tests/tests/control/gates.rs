@@ -262,7 +262,7 @@ async fn legacy_is_left_only_after_days_without_a_fallback_and_by_a_fresh_verify
         assert!(planned.output.contains(found), "`{found}` in {planned:?}");
     }
 
-    proxy.write_phase(Phase::DualRead).unwrap();
+    proxy.turn_to("iso_agents", Phase::DualRead).await.unwrap();
     client
         .batch_execute(
             "INSERT INTO crossfade.verifications (migration, started_at, clean, missing, extra, \
@@ -361,10 +361,11 @@ async fn a_verify_of_other_rules_opens_no_gate() {
     let text = std::fs::read_to_string(proxy.rule_file()).unwrap();
     let changed = text.replace(
         "visible = \"role <> 'customer'\"",
-        "visible = \"role = 'admin'\"",
+        "visible = \"role IS DISTINCT FROM 'customer'\"",
     );
     assert_ne!(changed, text);
     std::fs::write(proxy.rule_file(), changed).unwrap();
+    proxy.crossfade(&["apply"]).await.unwrap();
     let planned = control::run(&proxy.config(), &dry).await.unwrap();
     let told = "NOT met: the rule file's mapping has changed since the last verify";
     assert!(planned.output.contains(told), "{planned:#?}");

@@ -32,7 +32,7 @@ async fn is_waited_for(proxy: &Proxy, client: &Client, said: &str) {
     let pid = number(client, pid).await.unwrap();
     for text in [
         // The step's time is up: its phase stays written down, and is not served alone yet.
-        "the rule file says dual_write and stays so, but it is not drained yet",
+        "iso_agents is in dual_write and stays so, but it is not drained yet",
         // Nor is the next step taken before that.
         "stays in dual_write, which is not drained yet",
     ] {
@@ -47,7 +47,7 @@ async fn is_waited_for(proxy: &Proxy, client: &Client, said: &str) {
     }
     let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
     for text in [
-        "dual_write (rule file), NOT drained",
+        "dual_write (epoch ",
         &format!("waits for   pid {pid}"),
         "its drain was not seen to end",
     ] {

@@ -98,6 +98,7 @@ async fn a_key_that_only_legacy_fills_and_a_trigger_that_only_legacy_has_are_fou
     proxy
         .write_rules("tickets", &RULES.replace(WITHOUT, WITH))
         .unwrap();
+    proxy.crossfade(&["apply"]).await.unwrap();
     // Who inserts needed no right on an identity column's sequence.
     operator
         .batch_execute(&format!(

@@ -90,6 +90,7 @@ const TABLES: &[&str] = &[
     "claims",
     "statements",
     "events",
+    "epochs",
     "retirements",
     "left_behind",
     "writers_asked",

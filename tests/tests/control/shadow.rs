@@ -11,7 +11,10 @@ async fn a_read_that_unified_would_answer_otherwise_is_reported() {
     let proxy = Proxy::with_config(&world.postgres, "shadow", "[shadow]\nsample = 1.0\n").unwrap();
     proxy.write_phase(Phase::DualWrite).unwrap();
     proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
-    proxy.write_phase(Phase::ShadowRead).unwrap();
+    proxy
+        .turn_to("iso_agents", Phase::ShadowRead)
+        .await
+        .unwrap();
     let operator = world.client(&world.postgres.url("shadow")).await.unwrap();
     operator
         .batch_execute("UPDATE users SET full_name = 'other' WHERE clerk_user_id = 'user_2'")
@@ -53,7 +56,10 @@ async fn a_function_of_somebodys_with_a_name_of_postgresqls_is_no_difference() {
     let proxy = Proxy::with_config(&world.postgres, "namesakes", config).unwrap();
     proxy.write_phase(Phase::DualWrite).unwrap();
     proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
-    proxy.write_phase(Phase::ShadowRead).unwrap();
+    proxy
+        .turn_to("iso_agents", Phase::ShadowRead)
+        .await
+        .unwrap();
     let operator = world
         .client(&world.postgres.url("namesakes"))
         .await

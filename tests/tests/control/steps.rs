@@ -147,8 +147,11 @@ async fn a_visit_to_legacy_only_voids_the_backfill() {
     until(&client, "SELECT state = 'complete' FROM crossfade.backfill")
         .await
         .unwrap();
-    // By hand, past `rollback`: the proxy that serves it says so.
-    proxy.write_phase(Phase::LegacyOnly).unwrap();
+    // Past `rollback`: the proxy that serves it says so.
+    proxy
+        .turn_to("iso_agents", Phase::LegacyOnly)
+        .await
+        .unwrap();
     until(&client, "SELECT state = 'void' FROM crossfade.backfill")
         .await
         .unwrap();
@@ -257,7 +260,7 @@ async fn a_step_that_is_killed_in_its_drain_leaves_a_phase_that_status_can_tell(
 
     let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
     assert!(
-        status.contains("shadow_read (rule file), NOT drained"),
+        status.contains("shadow_read (epoch 3), NOT drained"),
         "{status}"
     );
     assert!(status.contains("its drain was not seen to end"), "{status}");
@@ -274,7 +277,7 @@ async fn a_step_that_is_killed_in_its_drain_leaves_a_phase_that_status_can_tell(
 }
 
 #[tokio::test]
-async fn a_phase_that_is_written_while_a_proxy_starts_is_served() {
+async fn a_step_that_is_taken_while_a_proxy_starts_is_served() {
     let world = World::start().await.unwrap();
     world.database("starts").await.unwrap();
     let files = Proxy::with_rules(&world.postgres, "starts", Phase::LegacyOnly).unwrap();
@@ -290,7 +293,7 @@ async fn a_phase_that_is_written_while_a_proxy_starts_is_served() {
     let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'crossfade.version'::regclass \
                  AND NOT granted)";
     until(&direct, waits).await.unwrap();
-    files.write_phase(Phase::DualWrite).unwrap();
+    files.turn_to("iso_agents", Phase::DualWrite).await.unwrap();
     direct.batch_execute("COMMIT").await.unwrap();
     let _proxy = starting.await.unwrap().unwrap();
     until(

@@ -113,7 +113,7 @@ async fn shadowing(
     proxy.crossfade(&["backfill", "iso_agents"]).await?;
     let owner = world.client(&world.direct_url(name)).await?;
     owner.batch_execute(owners).await?;
-    proxy.write_phase(Phase::ShadowRead)?;
+    proxy.turn_to("iso_agents", Phase::ShadowRead).await?;
     proxy.serve().await
 }
 

@@ -248,8 +248,8 @@ async fn ids_that_were_copied_leave_the_unified_sequence_behind_and_a_gate_says_
         &SqlState::UNIQUE_VIOLATION,
     );
 
-    let late = ITEMS_RULES.replace("\"dual_write\"", "\"unified_read\"");
-    proxy.write_rules("sequence", &late).unwrap();
+    let turned = proxy.turn_to("items", Phase::UnifiedRead).await;
+    turned.unwrap();
     let dry = async || {
         let ended = run(&proxy.config(), &["advance", "items", "--dry-run"]).await;
         ended.unwrap()

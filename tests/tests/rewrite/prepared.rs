@@ -143,7 +143,7 @@ phases! {
 async fn step(proxy: &Proxy, phase: Phase) -> anyhow::Result<()> {
     let loaded = |log: &str| log.matches("rules in force").count();
     let before = loaded(&proxy.log());
-    proxy.write_phase(phase)?;
+    proxy.turn_to("iso_agents", phase).await?;
     for _ in 0..500 {
         if loaded(&proxy.log()) > before {
             return Ok(());

@@ -1,0 +1,464 @@
+//! What is in force, as the database keeps it: `crossfade.epochs`, and the fences that hold an epoch's statements to it.
+//!
+//! ```text
+//! a step k → k+1                                       a statement of epoch k, through whichever proxy
+//! BEGIN; CREATE SCHEMA crossfade_e‹k+1›_m;
+//!        the fence in it; a row of crossfade.epochs;
+//!        NOTIFY crossfade_epochs; COMMIT               WITH cf_fence AS (SELECT FROM crossfade_e‹k›_m.fence FOR KEY SHARE) …
+//! (every proxy that is alive serves k+1)               holds it open until the end of its transaction
+//! BEGIN; LOCK crossfade_e‹k›_m.fence                   is waited for
+//!        IN EXCLUSIVE MODE;
+//!        ALTER SCHEMA … RENAME; COMMIT                 42P01, before it touches a row
+//! ```
+//!
+//! Only then is k+2 opened: that no two statements are more than one step apart is a property of the catalog, whatever a
+//! proxy that was stopped or cut off believes. Killed anywhere, the next command, or the proxies, close what is still open.
+
+use std::time::Duration;
+
+use rewrite_rules::lens::quote_ident;
+use rewrite_rules::{Epoch, Migration, Phase, RuleSet, fence};
+use serde::Serialize;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::connection::BEGIN_SHORT;
+use super::drain::{self, Clock};
+use super::error::ControlError;
+use super::events;
+use crate::fault;
+
+/// What proxies listen to.
+pub const CHANNEL: &str = "crossfade_epochs";
+const DOING: &str = "epochs";
+/// Whoever waits for a fence holds up those that come to name it; they and it take turns.
+const FENCE_LOCK_TIMEOUT: &str = "200ms";
+
+/// The newest epoch of a migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    pub migration: String,
+    pub epoch: Epoch,
+    pub phase: Phase,
+    /// The rule file's text; empty where the migration is not managed any more.
+    pub rules: String,
+    /// What the rule file was called.
+    pub file: String,
+    /// An older one of it is not closed yet.
+    pub older_open: bool,
+}
+
+/// The newest epoch of every migration; none where the database was not prepared for them.
+pub async fn in_force(client: &Client) -> Result<Vec<InForce>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT DISTINCT ON (e.migration) e.migration, e.epoch, e.phase, e.rules, e.file, \
+             EXISTS (SELECT FROM crossfade.epochs AS o WHERE o.migration = e.migration \
+                 AND o.epoch < e.epoch AND o.closed_at IS NULL) \
+             FROM crossfade.epochs AS e ORDER BY e.migration, e.epoch DESC",
+            &[],
+        )
+        .await;
+    let rows = match rows {
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(Vec::new()),
+        rows => rows.map_err(ControlError::sql(DOING))?,
+    };
+    rows.iter()
+        .map(|row| {
+            let migration: String = row.get(0);
+            let phase: String = row.get(2);
+            let phase = phase.parse().map_err(|said: String| {
+                ControlError::Refused(format!("crossfade.epochs of {migration}: {said}"))
+            })?;
+            Ok(InForce {
+                migration,
+                epoch: Epoch(row.get(1)),
+                phase,
+                rules: row.get(3),
+                file: row.get(4),
+                older_open: row.get(5),
+            })
+        })
+        .collect()
+}
+
+/// The newest epoch of one migration.
+pub async fn of(client: &Client, migration: &str) -> Result<Option<InForce>, ControlError> {
+    let all = in_force(client).await?;
+    Ok(all.into_iter().find(|row| row.migration == migration))
+}
+
+/// The phase that a migration is in: the database's word, and the rules' own where it has none yet.
+pub async fn phase(client: &Client, migration: &Migration) -> Result<Phase, ControlError> {
+    let known = of(client, &migration.name).await?;
+    Ok(known.map_or(migration.phase, |known| known.phase))
+}
+
+/// The newest epoch of a migration in a database that is prepared.
+pub async fn newest(client: &Client, migration: &str) -> Result<Epoch, ControlError> {
+    let known = of(client, migration).await?;
+    known.map(|known| known.epoch).ok_or_else(|| {
+        ControlError::Refused(format!(
+            "crossfade.epochs has nothing of {migration}; run `crossfade prepare`"
+        ))
+    })
+}
+
+/// What an epoch is to begin with.
+#[derive(Clone, Copy, Debug)]
+pub struct NewEpoch<'a> {
+    pub migration: &'a str,
+    pub phase: Phase,
+    pub rules: &'a str,
+    pub file: &'a str,
+    pub why: &'a str,
+}
+
+impl<'a> NewEpoch<'a> {
+    /// As a rule file says.
+    #[must_use]
+    pub fn of(migration: &'a Migration, phase: Phase, why: &'a str) -> NewEpoch<'a> {
+        let file = migration.file.file_name().and_then(|name| name.to_str());
+        NewEpoch {
+            migration: &migration.name,
+            phase,
+            rules: &migration.text,
+            file: file.unwrap_or_default(),
+            why,
+        }
+    }
+}
+
+/// Opens an epoch behind the one that is in force, with its fence. `None`: somebody else has opened another meanwhile.
+pub async fn open(
+    client: &Client,
+    new: NewEpoch<'_>,
+    after: Option<Epoch>,
+) -> Result<Option<Epoch>, ControlError> {
+    let sql = || ControlError::sql(DOING);
+    client.batch_execute(BEGIN_SHORT).await.map_err(sql())?;
+    let opened = open_in_transaction(client, new, after).await;
+    let end = match &opened {
+        Ok(Some(_)) => "COMMIT",
+        Ok(None) | Err(_) => "ROLLBACK",
+    };
+    client.batch_execute(end).await.map_err(sql())?;
+    opened
+}
+
+async fn open_in_transaction(
+    client: &Client,
+    new: NewEpoch<'_>,
+    after: Option<Epoch>,
+) -> Result<Option<Epoch>, ControlError> {
+    let sql = || ControlError::sql(DOING);
+    client
+        .batch_execute("LOCK TABLE crossfade.epochs IN SHARE ROW EXCLUSIVE MODE")
+        .await
+        .map_err(sql())?;
+    let newest: Option<i64> = client
+        .query_one(
+            "SELECT max(epoch) FROM crossfade.epochs WHERE migration = $1",
+            &[&new.migration],
+        )
+        .await
+        .map_err(sql())?
+        .get(0);
+    if newest.map(Epoch) != after {
+        return Ok(None);
+    }
+    let (os_user, host) = events::who();
+    let epoch = unused(client, new.migration).await?;
+    client
+        .execute(
+            "INSERT INTO crossfade.epochs (migration, epoch, phase, rules, file, opened_by, why) \
+             VALUES ($1, $7, $2, $3, $4, $5 || ' as ' || current_user, $6)",
+            &[
+                &new.migration,
+                &new.phase.name(),
+                &new.rules,
+                &new.file,
+                &format!("{os_user}@{host}"),
+                &new.why,
+                &epoch.0,
+            ],
+        )
+        .await
+        .map_err(sql())?;
+    let schema = quote_ident(&epoch.schema(new.migration));
+    let table = fence::TABLE;
+    client
+        .batch_execute(&format!(
+            "CREATE SCHEMA {schema}; CREATE TABLE {schema}.{table} (); \
+             GRANT USAGE ON SCHEMA {schema} TO PUBLIC; NOTIFY {CHANNEL}"
+        ))
+        .await
+        .map_err(sql())?;
+    Ok(Some(epoch))
+}
+
+/// A number that no schema bears: somebody may have dropped schema `crossfade`, and not these.
+async fn unused(client: &Client, migration: &str) -> Result<Epoch, ControlError> {
+    loop {
+        let row = client
+            .query_one("SELECT nextval('crossfade.epoch')", &[])
+            .await
+            .map_err(ControlError::sql(DOING))?;
+        let epoch = Epoch(row.get(0));
+        let names = [epoch.schema(migration), epoch.closed_schema(migration)];
+        let taken = client
+            .query_opt(
+                "SELECT FROM pg_namespace WHERE nspname = ANY ($1)",
+                &[&names.as_slice()],
+            )
+            .await
+            .map_err(ControlError::sql(DOING))?;
+        if taken.is_none() {
+            return Ok(epoch);
+        }
+    }
+}
+
+/// Closes fences of which `crossfade.epochs` says nothing: of a schema `crossfade` that was dropped, whose proxies may
+/// still serve by them. In a transaction of the caller's.
+async fn close_strangers(client: &Client) -> Result<(), ControlError> {
+    let sql = || ControlError::sql("closing of an epoch");
+    let strangers = client
+        .query(
+            "SELECT nspname::text, regexp_replace(nspname, '^crossfade_e', 'crossfade_closed_e') \
+             FROM pg_namespace WHERE nspname ~ '^crossfade_e[0-9]+_' AND pg_has_role(nspowner, 'USAGE') \
+             AND substring(nspname FROM '^crossfade_e([0-9]+)_')::numeric \
+                 NOT IN (SELECT epoch FROM crossfade.epochs)",
+            &[],
+        )
+        .await
+        .map_err(sql())?;
+    for row in strangers {
+        let (open, closed): (String, String) = (row.get(0), row.get(1));
+        let (open, closed) = (quote_ident(&open), quote_ident(&closed));
+        client
+            .batch_execute(&format!("ALTER SCHEMA {open} RENAME TO {closed}"))
+            .await
+            .map_err(sql())?;
+    }
+    Ok(())
+}
+
+/// Each migration has an epoch from the time on that somebody prepares the database for it, in a transaction of the
+/// caller's.
+pub(super) async fn begin(client: &Client, rules: &RuleSet) -> Result<(), ControlError> {
+    let known = in_force(client).await?;
+    if known.is_empty() {
+        close_strangers(client).await?;
+    }
+    for migration in rules.migrations() {
+        let last = known.iter().find(|row| row.migration == migration.name);
+        if last.is_some_and(|last| !last.rules.is_empty()) {
+            continue;
+        }
+        let new = NewEpoch::of(migration, migration.phase, "the first of these rules");
+        // Whoever else did so meanwhile said the same, or is to be followed.
+        open_in_transaction(client, new, last.map(|last| last.epoch)).await?;
+    }
+    Ok(())
+}
+
+/// One epoch of the past or the present.
+#[derive(Clone, Debug)]
+pub struct Epochs {
+    pub migration: String,
+    pub epoch: i64,
+    phase: String,
+    opened: String,
+    by: String,
+    why: String,
+    closed: Option<String>,
+}
+
+impl std::fmt::Display for Epochs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Epochs {
+            migration,
+            epoch,
+            phase,
+            opened,
+            by,
+            why,
+            closed,
+        } = self;
+        write!(
+            f,
+            "{migration}: epoch {epoch}, {phase}, since {opened} by {by} ({why})"
+        )?;
+        match closed {
+            Some(closed) => write!(f, ", closed {closed}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All of them, the oldest first.
+pub async fn history(client: &Client) -> Result<Vec<Epochs>, ControlError> {
+    const TIME: &str = "YYYY-MM-DD HH24:MI:SS TZ";
+    let rows = client
+        .query(
+            "SELECT migration, epoch, phase, to_char(opened_at, $1), opened_by, why, to_char(closed_at, $1) \
+             FROM crossfade.epochs ORDER BY migration, epoch",
+            &[&TIME],
+        )
+        .await
+        .map_err(ControlError::sql(DOING))?;
+    let line = |row: &tokio_postgres::Row| Epochs {
+        migration: row.get(0),
+        epoch: row.get(1),
+        phase: row.get(2),
+        opened: row.get(3),
+        by: row.get(4),
+        why: row.get(5),
+        closed: row.get(6),
+    };
+    Ok(rows.iter().map(line).collect())
+}
+
+/// An epoch that was left, and is not closed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OpenEpoch {
+    pub epoch: i64,
+    pub phase: String,
+    /// The transactions that hold it open.
+    pub holders: Vec<drain::Blocker>,
+}
+
+/// Those of a migration before its newest one, the oldest first.
+pub async fn still_open(client: &Client, migration: &str) -> Result<Vec<OpenEpoch>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT epoch, phase FROM crossfade.epochs AS e WHERE migration = $1 AND closed_at IS NULL \
+             AND EXISTS (SELECT FROM crossfade.epochs AS n WHERE n.migration = $1 AND n.epoch > e.epoch) \
+             ORDER BY epoch",
+            &[&migration],
+        )
+        .await
+        .map_err(ControlError::sql(DOING))?;
+    let mut open = Vec::new();
+    for row in rows {
+        let epoch: i64 = row.get(0);
+        let fence = Epoch(epoch).table(migration).sql();
+        open.push(OpenEpoch {
+            epoch,
+            phase: row.get(1),
+            holders: drain::holders_of(client, &fence).await?,
+        });
+    }
+    Ok(open)
+}
+
+/// Closes every epoch of a migration but the newest: waits for the transactions that hold one open, whichever proxy they
+/// came through.
+pub async fn close(
+    client: &Client,
+    migration: &str,
+    timeout: Duration,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<(), ControlError> {
+    let mut clock = Clock::start(timeout);
+    loop {
+        let open = still_open(client, migration).await?;
+        let Some(first) = open.first() else {
+            return Ok(());
+        };
+        if try_to_close(client, migration, Epoch(first.epoch)).await? {
+            continue;
+        }
+        let fence = Epoch(first.epoch).table(migration).sql();
+        let holders = drain::holders_of(client, &fence).await?;
+        let holders = holders
+            .iter()
+            .map(|holder| format!("epoch {} is held open by {holder}", first.epoch));
+        let waiting_for = holders.collect::<Vec<_>>().join("\n");
+        clock.wait(&waiting_for, tell).await?;
+    }
+}
+
+/// Closes those that nobody holds open. For proxies, which see to it that none stays open whose command was killed.
+pub async fn close_those_left(client: &Client, migration: &str) -> Result<(), ControlError> {
+    for open in still_open(client, migration).await? {
+        if !try_to_close(client, migration, Epoch(open.epoch)).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is closed: `false` while a transaction holds it open.
+async fn try_to_close(
+    client: &Client,
+    migration: &str,
+    epoch: Epoch,
+) -> Result<bool, ControlError> {
+    let sql = || ControlError::sql("closing of an epoch");
+    let open = quote_ident(&epoch.schema(migration));
+    let closed = quote_ident(&epoch.closed_schema(migration));
+    let table = fence::TABLE;
+    fault::point("epoch: closing");
+    let renamed = client
+        .batch_execute(&format!(
+            "BEGIN; SET LOCAL lock_timeout = '{FENCE_LOCK_TIMEOUT}'; \
+             LOCK TABLE {open}.{table} IN EXCLUSIVE MODE; ALTER SCHEMA {open} RENAME TO {closed}; COMMIT"
+        ))
+        .await;
+    if let Err(error) = renamed {
+        client.batch_execute("ROLLBACK").await.map_err(sql())?;
+        match error.code() {
+            Some(&SqlState::LOCK_NOT_AVAILABLE | &SqlState::T_R_DEADLOCK_DETECTED) => {
+                return Ok(false);
+            }
+            // Closed by somebody else.
+            Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME) => {}
+            _ => return Err(sql()(error)),
+        }
+    }
+    fault::point("epoch: renamed");
+    client
+        .execute(
+            "UPDATE crossfade.epochs SET closed_at = clock_timestamp() \
+             WHERE migration = $1 AND epoch = $2 AND closed_at IS NULL",
+            &[&migration, &epoch.0],
+        )
+        .await
+        .map_err(sql())?;
+    sweep(client).await
+}
+
+/// Drops what closed epochs have left, unless somebody still looks at it, as pg_dump does.
+async fn sweep(client: &Client) -> Result<bool, ControlError> {
+    let sql = || ControlError::sql("closing of an epoch");
+    let left = client
+        .query(
+            "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname LIKE 'crossfade\\_closed\\_e%' \
+             AND pg_has_role(nspowner, 'USAGE')",
+            &[],
+        )
+        .await
+        .map_err(sql())?;
+    for row in left {
+        let schema: String = row.get(0);
+        let dropped = client
+            .batch_execute(&format!(
+                "BEGIN; SET LOCAL lock_timeout = '{FENCE_LOCK_TIMEOUT}'; DROP SCHEMA {schema} CASCADE; COMMIT"
+            ))
+            .await;
+        if let Err(error) = dropped {
+            client.batch_execute("ROLLBACK").await.map_err(sql())?;
+            match error.code() {
+                Some(
+                    &SqlState::LOCK_NOT_AVAILABLE
+                    | &SqlState::INVALID_SCHEMA_NAME
+                    | &SqlState::T_R_DEADLOCK_DETECTED,
+                ) => {}
+                _ => return Err(sql()(error)),
+            }
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,130 @@
+//! Fences: what a statement carries so that the database itself can refuse it once its phase is over.
+//!
+//! Each epoch of a migration (each step, each change of its rules) has an empty table in a schema of its own. A
+//! statement of that epoch names it in a WITH query that nobody reads:
+//!
+//! ```text
+//! UPDATE iso_agents SET …
+//! WITH cf_fence AS (SELECT FROM crossfade_e7_iso_agents.fence FOR KEY SHARE) UPDATE …
+//! ```
+//!
+//! PostgreSQL plans and runs nothing of it, and asks for no right to the table; but to read the text, and at each use of a
+//! kept plan, it locks the table until the end of the transaction. Whoever closes the epoch waits for these locks, and
+//! renames the schema: what comes behind fails before it has touched a row, whichever proxy it comes from.
+
+use crate::lens::{TableName, quote_ident};
+
+/// What stands before the number in the name of a schema whose epoch is open.
+const OPEN: &str = "crossfade_e";
+/// What it is called when it is closed, until it is gone.
+const CLOSED: &str = "crossfade_closed_e";
+/// The name of a migration is there for whoever reads `pg_locks`; the number alone tells epochs apart.
+const MIGRATION_BYTES_MAX: usize = 25;
+/// The table in it.
+pub const TABLE: &str = "fence";
+
+/// An epoch of a migration: a number that is no other's in the database, and only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub i64);
+
+impl std::fmt::Display for Epoch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Epoch {
+    /// The schema of its fence while it is open.
+    #[must_use]
+    pub fn schema(self, migration: &str) -> String {
+        self.named(OPEN, migration)
+    }
+
+    /// The same once it is closed.
+    #[must_use]
+    pub fn closed_schema(self, migration: &str) -> String {
+        self.named(CLOSED, migration)
+    }
+
+    /// Its fence.
+    #[must_use]
+    pub fn table(self, migration: &str) -> TableName {
+        TableName {
+            schema: self.schema(migration),
+            name: TABLE.to_owned(),
+        }
+    }
+
+    fn named(self, word: &str, migration: &str) -> String {
+        let mut name = migration;
+        while name.len() > MIGRATION_BYTES_MAX {
+            let cut = name.char_indices().next_back().map_or(0, |(at, _)| at);
+            name = &name[..cut];
+        }
+        format!("{word}{self}_{name}")
+    }
+}
+
+/// How long a migration's rules hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Held {
+    /// For as long as the rule file says so: nobody asks the database.
+    #[default]
+    ByFile,
+    /// While the database has this epoch open.
+    In(Epoch),
+    /// The database could not be asked.
+    Unknown,
+}
+
+/// What the WITH query of ours is made of.
+pub(crate) fn query(name: &str, fence: &TableName) -> String {
+    format!(
+        "{name} AS (SELECT FROM {}.{TABLE} FOR KEY SHARE)",
+        quote_ident(&fence.schema)
+    )
+}
+
+/// Whether an error's message says that a fence is not there. The name stands in it in quotation marks, whatever the
+/// language.
+#[must_use]
+pub fn is_missing(message: &str) -> bool {
+    let mut quoted = message.split('"').skip(1).step_by(2);
+    quoted.any(|name| {
+        let number = name.strip_prefix(OPEN);
+        number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_is_named_after_its_epoch_and_its_migration_within_the_servers_limit() {
+        assert_eq!(Epoch(7).schema("iso_agents"), "crossfade_e7_iso_agents");
+        let long = "é".repeat(100);
+        for name in [
+            Epoch(i64::MAX).schema(&long),
+            Epoch(i64::MAX).closed_schema(&long),
+        ] {
+            assert!(name.len() <= 63, "{name}");
+        }
+        assert_eq!(
+            Epoch(7).table("Agents").sql(),
+            "\"crossfade_e7_Agents\".\"fence\""
+        );
+    }
+
+    #[test]
+    fn a_message_about_a_fence_is_known_in_any_language_and_no_other_is() {
+        assert!(is_missing(
+            "relation \"crossfade_e7_iso_agents.fence\" does not exist"
+        ));
+        assert!(is_missing(
+            "Relation »crossfade_e7« \"crossfade_e7_x.fence\" existiert nicht"
+        ));
+        assert!(!is_missing("relation \"crossfade_events\" does not exist"));
+        assert!(!is_missing("relation \"iso_agents\" does not exist"));
+    }
+}

@@ -1,0 +1,358 @@
+//! Several proxies before one database, of which one is stopped, cut off, late or has other rule files: none of them can
+//! write in a phase that is over.
+
+use crossfade_testbed::process::Signal;
+use crossfade_tests::control::{self, number, until};
+use crossfade_tests::{Proxy, World};
+use futures_util::SinkExt;
+use rewrite_rules::Phase;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+const NAMES: &str = "SELECT count(*) FROM iso_agents AS l JOIN users AS u USING (id) \
+    WHERE l.full_name IS DISTINCT FROM u.full_name";
+/// A heartbeat that is not there any more: what ten seconds would make of it.
+const SILENT: &str = "UPDATE crossfade.instances SET seen_at = seen_at - interval '1 minute'";
+const FORCED: [&str; 3] = ["--force", "--reason", "test"];
+
+/// Two proxies of one database, of which the second has its control connection as a role of its own.
+struct Fleet {
+    world: World,
+    first: Proxy,
+    second: Proxy,
+    operator: Client,
+}
+
+impl Fleet {
+    async fn in_phase(name: &str, phase: Phase) -> Fleet {
+        let world = World::start().await.unwrap();
+        let first = world.in_phase(name, phase).await.unwrap();
+        let operator = world.client(&world.postgres.url(name)).await.unwrap();
+        until(&operator, "to_regclass('crossfade.epochs') IS NOT NULL")
+            .await
+            .unwrap();
+        operator
+            .batch_execute("CREATE ROLE second SUPERUSER LOGIN")
+            .await
+            .unwrap();
+        // Its directory is another host's, and says what was in force when somebody put it there.
+        let second = Proxy::with_rules(&world.postgres, name, phase).unwrap();
+        let config = std::fs::read_to_string(second.config()).unwrap();
+        let config = config.replace(
+            &world.postgres.url(name),
+            &world.postgres.url_as("second", name),
+        );
+        std::fs::write(second.config(), config).unwrap();
+        let second = second.serve().await.unwrap();
+        let fleet = Fleet {
+            world,
+            first,
+            second,
+            operator,
+        };
+        fleet.both_serve(phase).await;
+        fleet
+    }
+
+    async fn both_serve(&self, phase: Phase) {
+        let both = format!(
+            "SELECT count(*) = 2 FROM crossfade.instances WHERE phase = '{phase}' AND drained \
+             AND seen_at > clock_timestamp() - interval '10 s' \
+             AND epoch = (SELECT max(epoch) FROM crossfade.epochs)"
+        );
+        until(&self.operator, &both).await.unwrap();
+    }
+
+    /// The second proxy is there, serves its clients, and cannot reach the database for itself.
+    async fn cut_off(&self) {
+        self.operator
+            .batch_execute(
+                "ALTER ROLE second NOLOGIN; SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+                 WHERE usename = 'second'",
+            )
+            .await
+            .unwrap();
+        self.operator.batch_execute(SILENT).await.unwrap();
+    }
+
+    async fn step(&self) -> String {
+        let mut args = vec!["advance", "iso_agents"];
+        args.extend(FORCED);
+        self.first.crossfade(&args).await.unwrap()
+    }
+
+    async fn agree(&self) {
+        assert_eq!(number(&self.operator, NAMES).await.unwrap(), 0);
+    }
+}
+
+fn code(result: Result<u64, tokio_postgres::Error>) -> Option<SqlState> {
+    result.err().and_then(|error| error.code().cloned())
+}
+
+const RENAME: &str =
+    "UPDATE iso_agents SET full_name = full_name || '!' WHERE clerk_user_id = 'user_2'";
+
+#[tokio::test]
+async fn a_proxy_that_was_stopped_over_two_steps_cannot_write_as_it_did() {
+    let fleet = Fleet::in_phase("stopped", Phase::DualWrite).await;
+    let client = fleet.second.client().await.unwrap();
+    client.execute(RENAME, &[]).await.unwrap();
+    fleet.second.signal(Signal::Stop).unwrap();
+    fleet.operator.batch_execute(SILENT).await.unwrap();
+    fleet.step().await;
+    fleet.step().await;
+    // The new application writes unified; legacy follows it.
+    let direct = fleet.first.client().await.unwrap();
+    direct
+        .execute(
+            "UPDATE users SET full_name = 'New' WHERE clerk_user_id = 'user_2'",
+            &[],
+        )
+        .await
+        .unwrap();
+    fleet.second.signal(Signal::Continue).unwrap();
+    // It is refused until the proxy has found out, and never carried out as in `dual_write`.
+    loop {
+        match client.execute(RENAME, &[]).await {
+            Ok(rows) => break assert_eq!(rows, 1),
+            Err(error) => {
+                assert_eq!(
+                    error.code(),
+                    Some(&SqlState::T_R_SERIALIZATION_FAILURE),
+                    "{error}"
+                );
+            }
+        }
+    }
+    let name = "SELECT full_name FROM users WHERE clerk_user_id = 'user_2'";
+    let name: String = fleet.operator.query_one(name, &[]).await.unwrap().get(0);
+    assert_eq!(name, "New!");
+    fleet.agree().await;
+    fleet.both_serve(Phase::DualRead).await;
+}
+
+async fn copied(client: &Client) -> Result<u64, tokio_postgres::Error> {
+    let copy = "COPY iso_agents (clerk_user_id, email, full_name) FROM STDIN";
+    let mut sink = std::pin::pin!(client.copy_in::<_, bytes::Bytes>(copy).await?);
+    let row = bytes::Bytes::from_static(b"late\tlate@example.com\tLate\n");
+    sink.send(row).await?;
+    sink.finish().await
+}
+
+/// Whatever names a row, in each of the ways in which it may be sent.
+const STALE: [&str; 9] = [
+    "SELECT full_name FROM iso_agents",
+    RENAME,
+    "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('late', 'late@example.com', 'Late')",
+    "DELETE FROM iso_agents WHERE clerk_user_id = 'user_3'",
+    "TRUNCATE iso_agents CASCADE",
+    "EXPLAIN ANALYZE DELETE FROM iso_agents",
+    "WITH gone AS (DELETE FROM iso_agents RETURNING id) SELECT count(*) FROM gone",
+    "PREPARE late AS UPDATE iso_agents SET full_name = 'Late'",
+    "COPY (SELECT * FROM iso_agents) TO STDOUT",
+];
+
+#[tokio::test]
+async fn a_proxy_that_is_cut_off_refuses_what_names_a_row_and_passes_the_rest_until_it_can_follow()
+{
+    for phase in [Phase::LegacyOnly, Phase::DualWrite, Phase::UnifiedRead] {
+        let fleet = Fleet::in_phase("cut", phase).await;
+        let client = fleet.second.client().await.unwrap();
+        let prepared = client.prepare(RENAME).await.unwrap();
+        client.execute(&prepared, &[]).await.unwrap();
+        fleet.cut_off().await;
+        fleet.step().await;
+
+        let before = number(&fleet.operator, "SELECT count(*) FROM users")
+            .await
+            .unwrap();
+        for stale in STALE {
+            let error = client.batch_execute(stale).await.unwrap_err();
+            let code = error.code();
+            assert_eq!(
+                code,
+                Some(&SqlState::T_R_SERIALIZATION_FAILURE),
+                "{phase}: {stale}: {error}"
+            );
+        }
+        // What was prepared before, too, and in a block.
+        let told = code(client.execute(&prepared, &[]).await);
+        assert_eq!(told, Some(SqlState::T_R_SERIALIZATION_FAILURE), "{phase}");
+        client
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+            .await
+            .unwrap();
+        let told = code(client.execute(RENAME, &[]).await);
+        assert_eq!(told, Some(SqlState::T_R_SERIALIZATION_FAILURE), "{phase}");
+        client.batch_execute("ROLLBACK").await.unwrap();
+        let told = copied(&client).await.unwrap_err().code().cloned();
+        assert_eq!(told, Some(SqlState::T_R_SERIALIZATION_FAILURE), "{phase}");
+        let after = number(&fleet.operator, "SELECT count(*) FROM users")
+            .await
+            .unwrap();
+        assert_eq!(after, before, "{phase}");
+        let client = fleet.second.client().await.unwrap();
+        client
+            .batch_execute("SELECT 1; SELECT count(*) FROM requests")
+            .await
+            .unwrap();
+
+        fleet
+            .operator
+            .batch_execute("ALTER ROLE second LOGIN")
+            .await
+            .unwrap();
+        fleet.both_serve(phase.next().unwrap()).await;
+        client.execute(RENAME, &[]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_backfill_is_not_complete_while_a_proxy_that_nobody_sees_may_write_legacy_alone() {
+    let fleet = Fleet::in_phase("unseen", Phase::LegacyOnly).await;
+    let client = fleet.second.client().await.unwrap();
+    client
+        .batch_execute("BEGIN; SELECT FROM iso_agents")
+        .await
+        .unwrap();
+    fleet.cut_off().await;
+    // Its transaction is waited for, and named.
+    let args = ["advance", "iso_agents", "--drain-timeout-seconds", "1"];
+    let waited = control::run(&fleet.first.config(), &args).await.unwrap();
+    assert!(!waited.status.success(), "{waited:#?}");
+    let who = "(idle in transaction), last: BEGIN; SELECT FROM iso_agents";
+    assert!(waited.errors.contains(who), "{waited:#?}");
+    let args = ["backfill", "iso_agents", "--drain-timeout-seconds", "1"];
+    let waited = control::run(&fleet.first.config(), &args).await.unwrap();
+    assert!(
+        !waited.status.success() && waited.errors.contains(who),
+        "{waited:#?}"
+    );
+    let status = fleet
+        .first
+        .crossfade(&["status", "iso_agents"])
+        .await
+        .unwrap();
+    assert!(
+        status.contains("still open  legacy_only (epoch 1), by pid"),
+        "{status}"
+    );
+
+    client.execute(RENAME, &[]).await.unwrap();
+    client.batch_execute("COMMIT").await.unwrap();
+    fleet
+        .first
+        .crossfade(&["backfill", "iso_agents"])
+        .await
+        .unwrap();
+    let told = code(client.execute(RENAME, &[]).await);
+    assert_eq!(told, Some(SqlState::T_R_SERIALIZATION_FAILURE));
+    fleet.agree().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_starts_with_an_old_file_or_with_none_serves_what_is_in_force() {
+    let fleet = Fleet::in_phase("late", Phase::DualWrite).await;
+    fleet.step().await;
+    fleet.step().await;
+    let late = Proxy::with_rules(&fleet.world.postgres, "late", Phase::LegacyOnly).unwrap();
+    let none = Proxy::with_config(&fleet.world.postgres, "late", "").unwrap();
+    let late = late.serve().await.unwrap();
+    let none = none.serve().await.unwrap();
+    let all = "SELECT count(*) = 4 AND bool_and(phase = 'dual_read') AND count(DISTINCT rules_hash) = 1 \
+        FROM crossfade.instances";
+    until(&fleet.operator, all).await.unwrap();
+    for proxy in [&late, &none] {
+        let client = proxy.client().await.unwrap();
+        assert_eq!(client.execute(RENAME, &[]).await.unwrap(), 1);
+        fleet.agree().await;
+    }
+    // And commands work where there is no rule file at all.
+    let said = none.crossfade(&["rollback", "iso_agents"]).await.unwrap();
+    assert!(said.contains("dual_read -> shadow_read"), "{said}");
+    let said = none.crossfade(&["rules"]).await.unwrap();
+    assert!(said.contains("iso_agents: epoch 4, shadow_read"), "{said}");
+    let text = none.crossfade(&["rules", "iso_agents"]).await.unwrap();
+    assert!(text.contains("name  = \"iso_agents\""), "{text}");
+}
+
+#[tokio::test]
+async fn a_proxy_whose_file_maps_values_otherwise_serves_what_the_others_serve() {
+    let fleet = Fleet::in_phase("maps", Phase::DualWrite).await;
+    let other = Proxy::with_config(&fleet.world.postgres, "maps", "").unwrap();
+    let text = Proxy::rules_in(Phase::DualWrite);
+    let otherwise = text.replace(
+        "visible = \"role <> 'customer'\"",
+        "visible = \"role = 'admin'\"",
+    );
+    assert_ne!(otherwise, text);
+    other.write_rules("iso_agents", &otherwise).unwrap();
+    let other = other.serve().await.unwrap();
+    until(
+        &fleet.operator,
+        "SELECT count(*) = 3 AND count(DISTINCT rules_hash) = 1 FROM crossfade.instances",
+    )
+    .await
+    .unwrap();
+    assert!(
+        other.log().contains("says other rules than those in force"),
+        "{}",
+        other.log()
+    );
+    let told = control::run(&other.config(), &["status"]).await.unwrap();
+    assert!(told.errors.contains("crossfade apply"), "{told:#?}");
+}
+
+#[tokio::test]
+async fn rules_that_are_applied_are_served_by_all_and_those_before_by_none() {
+    let fleet = Fleet::in_phase("applied", Phase::DualWrite).await;
+    let next = Proxy::with_config(&fleet.world.postgres, "applied", "").unwrap();
+    let text = Proxy::rules_in(Phase::DualWrite) + "\n# other words\n";
+    next.write_rules("iso_agents", &text).unwrap();
+    let dry = next.crossfade(&["apply", "--dry-run"]).await.unwrap();
+    assert!(
+        dry.contains("iso_agents: other rules than those of epoch 1"),
+        "{dry}"
+    );
+    fleet.cut_off().await;
+    let client = fleet.second.client().await.unwrap();
+    let said = next.crossfade(&["apply"]).await.unwrap();
+    assert!(
+        said.contains("in force as epoch 2, in dual_write (1 serving)"),
+        "{said}"
+    );
+    let told = code(client.execute(RENAME, &[]).await);
+    assert_eq!(told, Some(SqlState::T_R_SERIALIZATION_FAILURE));
+    let again = next.crossfade(&["apply"]).await.unwrap();
+    assert!(again.contains("nothing changes"), "{again}");
+
+    let right = "full_name     = { type = \"text\" }";
+    let misspelt = "full_name     = { type = \"text\", unified = \"fullname\" }";
+    let wrong = text.replace(right, misspelt);
+    assert_ne!(wrong, text);
+    next.write_rules("iso_agents", &wrong).unwrap();
+    let refused = control::run(&next.config(), &["apply"]).await.unwrap();
+    assert!(!refused.status.success(), "{refused:#?}");
+    let epochs = "SELECT count(*) FROM crossfade.epochs";
+    assert_eq!(number(&fleet.operator, epochs).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn who_dumps_the_database_holds_up_no_step_and_what_is_left_goes_later() {
+    let fleet = Fleet::in_phase("dumped", Phase::DualWrite).await;
+    let dump = fleet
+        .world
+        .client(&fleet.world.postgres.url("dumped"))
+        .await
+        .unwrap();
+    dump.batch_execute("BEGIN; LOCK TABLE crossfade_e1_iso_agents.fence IN ACCESS SHARE MODE")
+        .await
+        .unwrap();
+    fleet.step().await;
+    let left = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'crossfade\\_closed%'";
+    assert_eq!(number(&fleet.operator, left).await.unwrap(), 1);
+    dump.batch_execute("COMMIT").await.unwrap();
+    fleet.step().await;
+    assert_eq!(number(&fleet.operator, left).await.unwrap(), 0);
+}
