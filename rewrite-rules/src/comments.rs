@@ -98,6 +98,13 @@ impl Bare {
         Some(bare)
     }
 
+    /// The same of a text of which it is not known what a backslash means: none with one outside of its comments.
+    #[must_use]
+    pub fn of_bytes(text: &[u8]) -> Option<Bare> {
+        let bare = Bare::of(std::str::from_utf8(text).ok()?)?;
+        (!bare.text.contains('\\')).then_some(bare)
+    }
+
     /// What was taken out, to be told from what another text lacks.
     pub fn taken<'t>(&'t self, came: &'t [u8]) -> impl Iterator<Item = &'t [u8]> {
         self.cuts.iter().map(|cut| &came[cut.came.clone()])

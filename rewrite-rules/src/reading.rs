@@ -26,7 +26,15 @@ impl RuleSet {
     /// What running a text may do to how later ones are read.
     #[must_use]
     pub fn touch(&self, text: &[u8]) -> Touch {
-        meaning::touch(text, self.namesakes())
+        let touch = meaning::touch(text, self.namesakes());
+        if touch == Touch::No {
+            return touch;
+        }
+        // What looks like a call may stand in a comment: `/* in block (2 levels) */`.
+        match Bare::of_bytes(text) {
+            Some(bare) => meaning::touch(bare.text.as_bytes(), self.namesakes()),
+            None => touch,
+        }
     }
 
     /// Reads one text (which may hold several statements) under this rule set. The result is

@@ -30,12 +30,6 @@ pub enum Comments {
     Sampled,
 }
 
-/// A text without comments, as long as it is known where strings end whatever a backslash means to the server.
-pub(super) fn bare(text: &[u8]) -> Option<Bare> {
-    let bare = Bare::of(std::str::from_utf8(text).ok()?)?;
-    (!bare.text.contains('\\')).then_some(bare)
-}
-
 /// The reading of a text that is sent without comments.
 pub(super) fn sent_bare(read: ReadAs, bare: Bare) -> Arc<Reading> {
     let passed = || {

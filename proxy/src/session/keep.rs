@@ -15,7 +15,7 @@ use rewrite_rules::Bare;
 use rewrite_rules::keeping::{Class, Effect, class};
 
 use super::cache::{Asked, Number, ParsePlan, ReplayState};
-use super::comments::{self, Comments};
+use super::comments::Comments;
 use super::expect::Expect;
 use super::judge::replacement;
 use super::lane::Act;
@@ -34,7 +34,7 @@ const HARMLESS_REPORTS: [&[u8]; 3] = [
 
 /// What running this text may do to what is kept.
 pub(super) fn effect(text: &[u8]) -> Option<Effect> {
-    let of_bare = || comments::bare(text).map(|bare| class(bare.text.as_bytes()));
+    let of_bare = || Bare::of_bytes(text).map(|bare| class(bare.text.as_bytes()));
     match class(text) {
         // What a comment says does nothing, whatever it looks like.
         Class::Disturbs(effect) => match of_bare() {
@@ -75,7 +75,7 @@ impl<P: Pin> Session<P> {
         }
         let bare = match self.settings.comments {
             Comments::Always => None,
-            Comments::Never | Comments::Sampled => comments::bare(text),
+            Comments::Never | Comments::Sampled => Bare::of_bytes(text),
         };
         let asked = match (&bare, self.settings.comments) {
             (Some(bare), Comments::Sampled) => Asked::with_comments(bare, text, types),

@@ -256,6 +256,21 @@ fn constants_and_comments_may_both_differ() {
 }
 
 #[test]
+fn what_looks_like_a_call_in_a_comment_changes_nothing() {
+    use crate::Touch;
+    let rules = rules(Phase::UnifiedRead);
+    let touch = |text: &str| rules.touch(text.as_bytes());
+    assert_eq!(
+        touch("SELECT 1 /* line:a.rb:7:in block (2 levels) */"),
+        Touch::No
+    );
+    assert_eq!(touch("/* set; role */ SELECT 1 -- f()"), Touch::No);
+    assert_eq!(touch("SELECT f() /* x */"), Touch::Changes);
+    assert_eq!(touch("SELECT 1 /* x */; SET ROLE x"), Touch::Changes);
+    assert_eq!(touch("SELECT '\\' /*', f() -- */"), Touch::Changes);
+}
+
+#[test]
 fn what_a_comment_spells_is_nobodys_name() {
     let rules = rules(Phase::UnifiedRead);
     let text = "SELECT 1 /* route='/iso_agents' */";
