@@ -69,6 +69,8 @@ pub struct Rewrite {
     /// Of a text that differs in its constants from one seen before.
     pub same_form_ns: f64,
     pub cached_ns: f64,
+    /// Of a text that differs in a comment from one seen before.
+    pub traced_ns: f64,
 }
 
 pub fn run() -> anyhow::Result<Micro> {
@@ -116,9 +118,9 @@ fn rewrite(
     });
     let mut number = 0_u64;
     let first_us = microseconds(|| {
-        // A text never seen before.
+        // A text never seen before: a hint makes it another one.
         number += 1;
-        black_box(rules.rewrite(&format!("{sql} -- {number}"), path));
+        black_box(rules.rewrite(&format!("/*+ {number} */ {sql}"), path));
     });
     let texts: Vec<String> = (0..1_000).map(|n| with_constants(sql, n)).collect();
     // The first two of a form are read.
@@ -132,12 +134,23 @@ fn rewrite(
             black_box(rules.rewrite(text, path));
         }
     });
+    let traced: Vec<String> = (0..1_000_u32)
+        .map(|n| format!("{sql} /*traceparent='00-{n:032x}-{n:016x}-01'*/"))
+        .collect();
+    let mut traced = traced.iter().cycle();
+    let traced_ns = nanoseconds(|| {
+        let text = traced.next().map_or(sql, String::as_str);
+        if rules.must_read(black_box(text).as_bytes()) {
+            black_box(rules.rewrite(text, path));
+        }
+    });
     Ok(Rewrite {
         statement,
         phase: phase.name(),
         first_us,
         same_form_ns,
         cached_ns,
+        traced_ns,
     })
 }
 

@@ -151,16 +151,17 @@ impl Report {
             );
         }
         out.push_str(
-            "\n| rewrite | phase | first, µs | other constants, ns | scan and cache, ns |\n|---|---|---|---|---|\n",
+            "\n| rewrite | phase | first, µs | other constants, ns | another comment, ns | scan and cache, ns |\n|---|---|---|---|---|---|\n",
         );
         for rewrite in &micro.rewrites {
             let _ = writeln!(
                 out,
-                "| {} | {} | {:.0} | {:.0} | {:.0} |",
+                "| {} | {} | {:.0} | {:.0} | {:.0} | {:.0} |",
                 rewrite.statement,
                 rewrite.phase,
                 rewrite.first_us,
                 rewrite.same_form_ns,
+                rewrite.traced_ns,
                 rewrite.cached_ns
             );
         }

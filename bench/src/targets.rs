@@ -149,6 +149,12 @@ pub fn of(report: &Report) -> Vec<Target> {
             largest(&mut others).map(|nanoseconds| nanoseconds / 1000.0),
             10.0,
         );
+        let mut traced = micro.rewrites.iter().map(|rewrite| rewrite.traced_ns);
+        hold(
+            "rewrite of a text with another comment, µs, the slowest",
+            largest(&mut traced).map(|nanoseconds| nanoseconds / 1000.0),
+            10.0,
+        );
         let mut cached = micro.rewrites.iter().map(|rewrite| rewrite.cached_ns);
         hold(
             "cached rewrite, ns, the slowest",

@@ -81,6 +81,7 @@ pub const UNIFIED_ONLY: &str = "crossfade-unified_only";
 /// What the cache of unnamed statements is for.
 pub const EXTENDED: &str = "select, extended";
 pub const PASSED: &str = "users, passed through";
+const UNTRACED: &str = "without comments";
 
 /// Every workload, for the endpoints between client and server that there are.
 pub fn all(world: &World, proxies: &[String]) -> Vec<Workload> {
@@ -88,6 +89,7 @@ pub fn all(world: &World, proxies: &[String]) -> Vec<Workload> {
     workloads.extend(latency(world, proxies));
     workloads.extend(bulk(world, proxies));
     workloads.extend(rewritten_reads(world));
+    workloads.extend(traced_reads(world));
     workloads.extend(dual_writes(world));
     workloads
 }
@@ -229,6 +231,38 @@ fn rewritten_reads(world: &World) -> Vec<Workload> {
                     .to_vec(),
                 floor: PASSED,
                 rounds: 1,
+            }
+        })
+        .collect()
+}
+
+/// Reads with a trace's id in a comment of each text beside the same reads without.
+fn traced_reads(world: &World) -> Vec<Workload> {
+    const READS: [(&str, Protocol); 4] = [
+        (CACHED, Protocol::Extended),
+        (CACHED_LONG, Protocol::Extended),
+        (UNIFIED_READ, Protocol::Extended),
+        (UNIFIED_READ, Protocol::Simple),
+    ];
+    READS
+        .into_iter()
+        .map(|(endpoint, protocol)| {
+            let sql = "SELECT id, email, full_name, role, is_active FROM iso_agents WHERE id = $1";
+            let script = Script::new(protocol, sql, vec![Draw::OneOf(world.agents.clone())]);
+            Workload {
+                name: format!("traced read, {}, {endpoint}", protocol.name()),
+                group: Group::RewrittenReads,
+                clients: CLIENTS,
+                variants: vec![
+                    variant(UNTRACED, endpoint, Driver::Script(script.clone())),
+                    variant(
+                        "a trace's id in each",
+                        endpoint,
+                        Driver::Script(script.traced()),
+                    ),
+                ],
+                floor: UNTRACED,
+                rounds: FINE_ROUNDS,
             }
         })
         .collect()

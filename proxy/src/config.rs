@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::session::CacheLimits;
+use crate::session::{CacheLimits, Comments};
 
 pub use address::{Address, AddressError, Listen, UpstreamAddresses};
 pub use limits::Limits;
@@ -63,6 +63,7 @@ pub struct Config {
     pub limits: Limits,
     pub shadow: Shadow,
     pub cache: CacheConfig,
+    pub comments: CommentsConfig,
     pub gates: Gates,
 }
 
@@ -176,6 +177,13 @@ impl CacheConfig {
             executions: self.executions,
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CommentsConfig {
+    /// Which comments of clients reach the server: see docs/running.md.
+    pub forward: Comments,
 }
 
 /// Above this the server's memory for plans, and the search for the one used longest ago, would

@@ -6,6 +6,7 @@
 
 mod cache;
 mod client_side;
+mod comments;
 mod context;
 mod deferred;
 mod expect;
@@ -42,6 +43,7 @@ use statements::{Portals, Statements};
 
 pub use cache::CacheLimits;
 pub use client_side::Frontend;
+pub use comments::Comments;
 pub use pin::{Pin, SessionRules};
 pub use report::{Events, Notice, NoticeCounts, SessionReport, ShadowCandidate, Violation};
 pub use server_side::Backend;
@@ -64,6 +66,8 @@ pub struct SessionSettings {
     /// SCRAM-SHA-256-PLUS binds a login to the TLS connection that the server sees. The client has
     /// another one, or none: it must not be offered what cannot succeed.
     pub strip_channel_binding: bool,
+    /// Which comments of clients reach the server.
+    pub comments: Comments,
     /// The share of comparable reads that are reported for a shadow read, 0 to 1.
     pub shadow_sample: f64,
     /// Seeds the choice of shadow reads, so that the session itself needs no source of chance.

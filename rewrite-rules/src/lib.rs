@@ -5,6 +5,7 @@
 
 mod bind;
 mod calls;
+mod comments;
 mod constants;
 mod cost;
 mod executing;
@@ -35,6 +36,7 @@ mod text_functions;
 
 #[doc(hidden)]
 pub use bind::NamedColumns;
+pub use comments::Bare;
 pub use executing::Executed;
 pub use failure::Failure;
 pub use fence::{Epoch, Held};

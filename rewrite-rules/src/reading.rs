@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::bind::Bound;
+use crate::comments::{self, Bare};
 use crate::meaning::{self, Touch};
 use crate::parse::parse;
 use crate::refuse;
@@ -25,7 +26,15 @@ impl RuleSet {
     /// What running a text may do to how later ones are read.
     #[must_use]
     pub fn touch(&self, text: &[u8]) -> Touch {
-        meaning::touch(text, self.namesakes())
+        let touch = meaning::touch(text, self.namesakes());
+        if touch == Touch::No {
+            return touch;
+        }
+        // What looks like a call may stand in a comment: `/* in block (2 levels) */`.
+        match Bare::of_bytes(text) {
+            Some(bare) => meaning::touch(bare.text.as_bytes(), self.namesakes()),
+            None => touch,
+        }
     }
 
     /// Reads one text (which may hold several statements) under this rule set. The result is
@@ -44,21 +53,46 @@ impl RuleSet {
         if let Some(tenants) = &self.tenants {
             return self.by_tenants(tenants, (text, path), |set, path| set.look(text, path));
         }
-        let known = self.reading_kept(text, path);
-        known.unwrap_or_else(|| self.reading_by_form(text, path))
+        if let Some(known) = self.reading_kept(text, path) {
+            return known;
+        }
+        let without = Bare::of(text);
+        let told = without.and_then(|bare| self.reading_of_bare(text, &bare, path));
+        told.unwrap_or_else(|| self.reading_by_form(text, path).0)
     }
 
-    fn reading_by_form(&self, text: &str, path: SearchPath) -> Arc<Reading> {
+    /// By what is known of the text without its comments.
+    fn reading_of_bare(&self, text: &str, bare: &Bare, path: SearchPath) -> Option<Arc<Reading>> {
+        let known = self.reading_kept(&bare.text, path);
+        let (reading, is_new) = match known {
+            Some(known) => (known, false),
+            None => self.reading_by_form(&bare.text, path),
+        };
+        let told = bare.told(&reading, text)?;
+        debug_assert!(
+            comments::agree(text, &told, &self.read(text, path)),
+            "with its comments the text is read otherwise: {text}\n{told:#?}"
+        );
+        // Where comments are the same each time it is found at once; of others one is kept for each text without.
+        if is_new {
+            self.keep_reading(text, path, Arc::clone(&told));
+        }
+        Some(told)
+    }
+
+    /// And whether the text was read for it.
+    fn reading_by_form(&self, text: &str, path: SearchPath) -> (Arc<Reading>, bool) {
         let form = Form::of(text, path);
         let filled = form.as_ref().and_then(|form| self.filled(text, path, form));
-        filled.unwrap_or_else(|| {
-            let reading = self.read(text, path);
-            self.keep_reading(text, path, Arc::clone(&reading));
-            if let Some(form) = form {
-                self.learn(text, path, form, &reading);
-            }
-            reading
-        })
+        if let Some(filled) = filled {
+            return (filled, false);
+        }
+        let reading = self.read(text, path);
+        self.keep_reading(text, path, Arc::clone(&reading));
+        if let Some(form) = form {
+            self.learn(text, path, form, &reading);
+        }
+        (reading, true)
     }
 
     /// The same without what is known of earlier texts.
@@ -87,6 +121,7 @@ impl RuleSet {
             verdict,
             effects,
             calls,
+            bare: None,
         }
     }
 

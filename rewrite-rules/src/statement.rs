@@ -12,6 +12,7 @@ pub(crate) use told::STAGED;
 use std::sync::Arc;
 
 use crate::calls::Calls;
+use crate::comments::Bare;
 use crate::lens::{LENS_NAME_BYTES_MAX, TableName};
 use crate::refuse;
 
@@ -82,6 +83,8 @@ pub struct Reading {
     pub effects: SessionEffects,
     /// Counts the text among those of its shape, if it names a managed table.
     pub(crate) calls: Option<Arc<Calls>>,
+    /// What is sent in place of the text, or of what it was rewritten to: the same without comments.
+    pub(crate) bare: Option<Bare>,
 }
 
 impl Reading {
@@ -91,6 +94,7 @@ impl Reading {
             verdict,
             effects,
             calls: None,
+            bare: None,
         }
     }
 
@@ -109,7 +113,30 @@ impl Reading {
             verdict: Verdict::Rewritten(whole),
             effects,
             calls: self.calls.clone(),
+            bare: None,
         })
+    }
+
+    /// The same where what is sent has no comments.
+    #[must_use]
+    pub fn sent_bare(&self, bare: Bare) -> Reading {
+        let verdict = match &self.verdict {
+            Verdict::PassThrough => Verdict::PassThrough,
+            Verdict::Rewritten(rewritten) => Verdict::Rewritten(rewritten.clone()),
+            Verdict::Refused(refusal) => Verdict::Refused(refusal.clone()),
+        };
+        Reading {
+            verdict,
+            effects: self.effects.clone(),
+            calls: self.calls.clone(),
+            bare: Some(bare),
+        }
+    }
+
+    /// What is sent without comments, if it is.
+    #[must_use]
+    pub fn bare(&self) -> Option<&Bare> {
+        self.bare.as_ref()
     }
 
     /// The text was sent: it is one more of its shape.

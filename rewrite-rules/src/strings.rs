@@ -122,6 +122,7 @@ impl Standard {
                 ..reading.effects.clone()
             },
             calls: reading.calls.clone(),
+            bare: None,
         }
     }
 

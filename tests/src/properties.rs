@@ -1,6 +1,7 @@
 //! What must hold for any bytes at all. The property tests and the fuzzers try the same functions;
 //! one that finds a violation panics.
 
+pub mod comments;
 pub mod decoders;
 pub mod frames;
 pub mod hostile;

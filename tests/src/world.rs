@@ -100,12 +100,23 @@ impl World {
     /// A database and a proxy in front of it that serves it in a phase, as a migration that
     /// went well would have left both.
     pub async fn in_phase(&self, name: &str, phase: Phase) -> anyhow::Result<Proxy> {
+        self.in_phase_with(name, phase, "").await
+    }
+
+    /// The same with more in the proxy's configuration.
+    pub async fn in_phase_with(
+        &self,
+        name: &str,
+        phase: Phase,
+        more: &str,
+    ) -> anyhow::Result<Proxy> {
         self.database(name).await?;
         let operator = self.client(&self.postgres.url(name)).await?;
         if phase > Phase::LegacyOnly {
             iso_agents::carry_over(&operator).await?;
         }
-        let proxy = Proxy::with_rules(&self.postgres, name, phase)?;
+        let proxy = Proxy::with_config(&self.postgres, name, more)?;
+        proxy.write_phase(phase)?;
         if phase > Phase::LegacyOnly {
             proxy.crossfade(&["prepare"]).await?;
         }

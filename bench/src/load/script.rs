@@ -46,6 +46,8 @@ pub struct Script {
     sql: String,
     parameters: Vec<Draw>,
     copy_data: Arc<Vec<u8>>,
+    /// Each text has a trace's id in a comment, as sqlcommenter writes it.
+    traced: bool,
     state: u64,
     drawn: u64,
 }
@@ -59,6 +61,7 @@ impl Script {
             sql: sql.into(),
             parameters,
             copy_data: Arc::default(),
+            traced: false,
             state: 1,
             drawn: 0,
         }
@@ -68,6 +71,14 @@ impl Script {
     pub fn with_copy_data(mut self, rows: &[u8]) -> Script {
         self.copy_data = Arc::new(copy_data(rows));
         self
+    }
+
+    /// The same with another trace's id in each text.
+    pub fn traced(self) -> Script {
+        Script {
+            traced: true,
+            ..self
+        }
     }
 
     pub fn with_seed(&self, seed: u64) -> Script {
@@ -97,13 +108,20 @@ impl Script {
     /// Appends the next request.
     pub fn write_next(&mut self, out: &mut Vec<u8>) {
         let values: Vec<String> = (0..self.parameters.len()).map(|i| self.draw(i)).collect();
+        let trace = if self.traced {
+            self.drawn += 1;
+            let (trace, span) = (self.state, self.drawn);
+            format!(" /*traceparent='00-{trace:032x}-{span:016x}-01'*/")
+        } else {
+            String::new()
+        };
         let statement = match self.protocol {
             Protocol::Simple => {
-                out.extend(query(&self.inlined(&values)));
+                out.extend(query(&(self.inlined(&values) + &trace)));
                 return;
             }
             Protocol::Extended => {
-                parse(out, "", &self.sql);
+                parse(out, "", &format!("{}{trace}", self.sql));
                 ""
             }
             Protocol::Prepared => STATEMENT,

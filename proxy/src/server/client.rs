@@ -255,6 +255,7 @@ fn settings(
         limits: shared.config.limits.session(shared.config.cache.limits()),
         search_path,
         strip_channel_binding,
+        comments: shared.config.comments.forward,
         shadow_sample: shared.config.shadow.sample,
         seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
     }

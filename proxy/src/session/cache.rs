@@ -14,6 +14,9 @@
 //! may keep one plan for all values. An unnamed statement never gets that far, so neither does
 //! one that is kept, unless the operator lets it.
 //!
+//! Texts that differ in comments alone are one here. It is prepared with them while they are the same each time, and
+//! without as soon as others come.
+//!
 //! Keeps the books and knows texts by their hashes only; what is done with a message is decided
 //! elsewhere.
 
@@ -22,6 +25,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
+use rewrite_rules::Bare;
 use rewrite_rules::keeping::{Class, class};
 
 /// Longer texts are rare, cost little beside what they do, and a plan of theirs much memory.
@@ -29,6 +33,10 @@ pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// A transaction's messages above this are not kept to be sent again.
 const REPLAY_BYTES_MAX: usize = 16 * 1024;
+
+/// Of texts whose comments the server would not see, since it has the statement, one in so many is sent as it came:
+/// enough for traces to be found in its log and its views, and the one in a hundred that is parsed costs nothing.
+const COMMENTS_SHOWN_EACH: u32 = 100;
 
 /// Counts up, so that no name is ever used twice in a session.
 pub(super) type Number = NonZeroU32;
@@ -46,10 +54,46 @@ pub(super) enum ParsePlan {
     Known(Number),
 }
 
+/// A text that is to be parsed: without its comments, where these are not to make it another one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    text: &'a [u8],
+    types: &'a [u8],
+    /// Of its comments, if others may come with the same text.
+    comments: CommentsKey,
+}
+
+/// Tells comments apart, under a key that no client knows.
+type CommentsKey = u64;
+
+/// There are none, or nobody is to see them.
+const NO_COMMENTS: CommentsKey = 0;
+
+impl<'a> Asked<'a> {
+    pub fn of(text: &'a [u8], types: &'a [u8]) -> Asked<'a> {
+        Asked {
+            text,
+            types,
+            comments: NO_COMMENTS,
+        }
+    }
+
+    pub fn with_comments(bare: &'a Bare, came: &[u8], types: &'a [u8]) -> Asked<'a> {
+        let comments: Vec<&[u8]> = bare.taken(came).collect();
+        Asked {
+            text: bare.text.as_bytes(),
+            types,
+            comments: hashers()[0].hash_one(comments).max(NO_COMMENTS + 1),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct CacheEntry {
     number: Number,
     star: bool,
+    /// Those that it was prepared with. Once others have come it has none: they would be those of one for all.
+    comments: CommentsKey,
     used: u64,
     binds: u32,
 }
@@ -101,6 +145,8 @@ pub(super) struct Cache {
     /// Still on the server, and to be closed there.
     closing: Vec<Number>,
     last_number: u32,
+    /// Texts whose comments the server has not seen since one was shown.
+    comments_unseen: u32,
     clock: u64,
     /// ReadyForQuery messages that the server owes: while it does, neither the transaction's
     /// status nor its settings are known.
@@ -187,11 +233,12 @@ impl Cache {
     /// Decides on an unnamed Parse of this text. `at_rest`: no transaction is open and nothing
     /// outstanding, so that no setting awaits its end, and should the server refuse what is kept,
     /// all can be said again.
-    pub fn consult(&mut self, text: &[u8], types: &[u8], at_rest: bool) -> ParsePlan {
+    pub fn consult(&mut self, asked: Asked<'_>, at_rest: bool) -> ParsePlan {
+        let Asked { text, comments, .. } = asked;
         if self.suspended || self.unanswered > 0 || text.len() > TEXT_BYTES_MAX {
             return ParsePlan::AsItCame;
         }
-        let key = key(text, types);
+        let key = key(text, asked.types);
         self.clock += 1;
         self.latest = key;
         if let Some(entry) = self.entries.get_mut(&key) {
@@ -200,11 +247,22 @@ impl Cache {
             if star && !at_rest {
                 return ParsePlan::AsItCame;
             }
-            if entry.binds < self.limits.executions {
-                return ParsePlan::Known(entry.number);
+            let (number, shown) = (entry.number, entry.comments);
+            let is_worn = entry.binds >= self.limits.executions;
+            if shown == NO_COMMENTS && comments != NO_COMMENTS {
+                self.comments_unseen += 1;
+                if self.comments_unseen >= COMMENTS_SHOWN_EACH {
+                    self.comments_unseen = 0;
+                    return ParsePlan::AsItCame;
+                }
+            }
+            let shows_others = shown != NO_COMMENTS && shown != comments;
+            if !is_worn && !shows_others {
+                return ParsePlan::Known(number);
             }
             self.drop_entry(key);
-            return self.admit(key, star);
+            let shown = if shows_others { NO_COMMENTS } else { shown };
+            return self.admit(key, star, shown);
         }
         let Class::Fit { star } = class(text) else {
             return ParsePlan::AsItCame;
@@ -221,10 +279,16 @@ impl Cache {
             return ParsePlan::AsItCame;
         }
         *place = 0;
-        self.admit(key, star)
+        self.admit(key, star, comments)
     }
 
-    fn admit(&mut self, key: TextKey, star: bool) -> ParsePlan {
+    /// Whether the server has no comments in the text that was asked for last, or is not to have them.
+    pub fn latest_is_bare(&self) -> bool {
+        let entry = self.entries.get(&self.latest);
+        entry.is_some_and(|entry| entry.comments == NO_COMMENTS)
+    }
+
+    fn admit(&mut self, key: TextKey, star: bool, comments: CommentsKey) -> ParsePlan {
         let Some(number) = self.last_number.checked_add(1).and_then(Number::new) else {
             return ParsePlan::AsItCame;
         };
@@ -239,6 +303,7 @@ impl Cache {
         let entry = CacheEntry {
             number,
             star,
+            comments,
             used: self.clock,
             binds: 0,
         };
@@ -354,10 +419,13 @@ impl Replay {
 }
 
 fn key(text: &[u8], types: &[u8]) -> TextKey {
-    static HASHERS: OnceLock<[RandomState; 2]> = OnceLock::new();
-    let hashers = HASHERS.get_or_init(|| [RandomState::new(), RandomState::new()]);
     // A text has no NUL, so the two parts cannot be told apart wrongly.
-    [0, 1].map(|at| hashers[at].hash_one((text, types)))
+    [0, 1].map(|at| hashers()[at].hash_one((text, types)))
+}
+
+fn hashers() -> &'static [RandomState; 2] {
+    static HASHERS: OnceLock<[RandomState; 2]> = OnceLock::new();
+    HASHERS.get_or_init(|| [RandomState::new(), RandomState::new()])
 }
 
 #[cfg(test)]
@@ -369,7 +437,7 @@ mod tests {
     }
 
     fn ask(cache: &mut Cache, text: &str) -> ParsePlan {
-        cache.consult(text.as_bytes(), b"\0\0", true)
+        cache.consult(Asked::of(text.as_bytes(), b"\0\0"), true)
     }
 
     fn number(number: u32) -> Number {
@@ -382,7 +450,7 @@ mod tests {
         assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::AsItCame);
         assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Prepare(number(1)));
         assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Known(number(1)));
-        let typed = cache.consult(b"SELECT $1", &[0, 1, 0, 0, 0, 23], true);
+        let typed = cache.consult(Asked::of(b"SELECT $1", &[0, 1, 0, 0, 0, 23]), true);
         assert_eq!(
             typed,
             ParsePlan::AsItCame,
@@ -400,6 +468,48 @@ mod tests {
         ] {
             assert_eq!(cache.name(number(number_)).as_bytes(), name.as_bytes());
         }
+    }
+
+    fn ask_commented(cache: &mut Cache, text: &str) -> (ParsePlan, bool) {
+        let bare = Bare::of(text).expect("it has comments");
+        let asked = Asked::with_comments(&bare, text.as_bytes(), b"\0\0");
+        let plan = cache.consult(asked, true);
+        (plan, cache.latest_is_bare())
+    }
+
+    #[test]
+    fn comments_that_are_the_same_each_time_are_prepared_and_others_are_none() {
+        let mut cache = cache(2);
+        let named = "-- name: One\nSELECT $1";
+        ask_commented(&mut cache, named);
+        let with_them = (ParsePlan::Prepare(number(1)), false);
+        assert_eq!(ask_commented(&mut cache, named), with_them);
+        let known = (ParsePlan::Known(number(1)), false);
+        assert_eq!(ask_commented(&mut cache, named), known);
+
+        let other = "/* trace 1 */ SELECT $1";
+        let without = (ParsePlan::Prepare(number(2)), true);
+        assert_eq!(ask_commented(&mut cache, other), without);
+        for text in [named, other, "/* trace 2 */ SELECT $1"] {
+            let known = (ParsePlan::Known(number(2)), true);
+            assert_eq!(ask_commented(&mut cache, text), known);
+        }
+        assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Known(number(2)));
+        assert_eq!(cache.take_closing(), [number(1)]);
+    }
+
+    #[test]
+    fn one_in_a_hundred_texts_shows_its_comments() {
+        let mut cache = cache(2);
+        let mut shown = 0;
+        for trace in 0..1003 {
+            let (plan, _) = ask_commented(&mut cache, &format!("SELECT $1 /* {trace} */"));
+            shown += usize::from(plan == ParsePlan::AsItCame);
+            if let ParsePlan::Prepare(number) | ParsePlan::Known(number) = plan {
+                cache.bound(number);
+            }
+        }
+        assert_eq!(shown, 1 + 10);
     }
 
     #[test]
@@ -498,7 +608,8 @@ mod tests {
         let mut cache = cache(2);
         ask(&mut cache, "SELECT * FROM t WHERE a = $1");
         ask(&mut cache, "SELECT * FROM t WHERE a = $1");
-        let plan = cache.consult(b"SELECT * FROM t WHERE a = $1", b"\0\0", false);
+        let asked = Asked::of(b"SELECT * FROM t WHERE a = $1", b"\0\0");
+        let plan = cache.consult(asked, false);
         assert_eq!(plan, ParsePlan::AsItCame);
         assert_eq!(
             ask(&mut cache, "SELECT * FROM t WHERE a = $1"),
@@ -510,7 +621,7 @@ mod tests {
     fn the_first_text_of_all_is_not_trusted_in_the_midst_of_a_transaction() {
         let mut cache = cache(2);
         for _ in 0..3 {
-            let plan = cache.consult(b"SELECT $1", b"\0\0", false);
+            let plan = cache.consult(Asked::of(b"SELECT $1", b"\0\0"), false);
             assert_eq!(plan, ParsePlan::AsItCame);
         }
         cache.rest();

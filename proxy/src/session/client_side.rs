@@ -13,6 +13,7 @@ use rewrite_rules::{Touch, Verdict};
 use std::ops::RangeInclusive;
 
 use super::cache::ParsePlan;
+use super::comments::sent_bare;
 use super::expect::{Expect, ReadAs, RunningText, Undo, answer, is_refused};
 use super::judge::{refused, replacement};
 use super::keep::effect;
@@ -207,7 +208,7 @@ impl<P: Pin> Session<P> {
         self.cache_sees_query(text, insert);
         let read = self.judge(text);
         let read = self.complete_query(text, read, insert);
-        let read = context::within(read);
+        let read = self.without_comments(context::within(read));
         self.path_sees_text(text, &read);
         self.path_sees_run(&read);
         self.count(&read);
@@ -256,13 +257,17 @@ impl<P: Pin> Session<P> {
                 limits.prepared_statements_max,
             )));
         }
-        let text = replacement(&read).unwrap_or(parse.text);
-        let plan =
+        let (plan, bare) =
             if parse.name.is_empty() && !is_refused(&read) && !staging::is_beside_others(&read) {
+                let text = replacement(&read).unwrap_or(parse.text);
                 self.plan(text, parse.types, at_rest)
             } else {
-                ParsePlan::AsItCame
+                (ParsePlan::AsItCame, None)
             };
+        if let Some(bare) = bare {
+            read = Some(sent_bare(read, bare));
+        }
+        let text = replacement(&read).unwrap_or(parse.text);
         let kept = match plan {
             ParsePlan::AsItCame => None,
             ParsePlan::Prepare(number) | ParsePlan::Known(number) => Some(number),

@@ -1,6 +1,7 @@
 //! What follows from an ErrorResponse: which requests it ends, what they leave, what the client is
 //! told.
 
+use super::comments::with_place_among_comments;
 use super::expect::{Expect, RunningText, Undo};
 use super::lane::Act;
 use super::{Pin, ServerReads, Session, translate};
@@ -16,6 +17,8 @@ impl<P: Pin> Session<P> {
         let unnamed = self.kept_fails(fields);
         let fields = unnamed.as_deref().map_or(fields, Fields::new);
         let read = self.expects.front().and_then(Expect::read);
+        let moved = read.and_then(|read| with_place_among_comments(fields, read));
+        let fields = moved.as_deref().map_or(fields, Fields::new);
         let statement = self.expects.front().map_or(0, Expect::statement);
         let act = match (self.deferred.blamed(read), read) {
             (Some(blamed), _) if translate::may_come_behind(fields, &blamed) => {
@@ -24,7 +27,7 @@ impl<P: Pin> Session<P> {
             (_, Some(reading)) => translate::error(fields, reading, statement, insert),
             (_, None) => Act::Forward,
         };
-        let act = match &unnamed {
+        let act = match moved.as_ref().or(unnamed.as_ref()) {
             // It was not written in translation.
             Some(body) if act == Act::Forward => {
                 write_frame(insert, backend::ERROR_RESPONSE, |out| {

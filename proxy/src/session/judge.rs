@@ -110,12 +110,14 @@ impl<P: Pin> Session<P> {
 
     /// [`Session::judge`] for a text that is to be prepared: it must stay one statement.
     pub(super) fn judge_prepared(&mut self, text: &[u8]) -> ReadAs {
-        to_be_prepared(self.judge(text))
+        let read = self.judge(text);
+        self.without_comments(to_be_prepared(read))
     }
 
     /// The same for one that was prepared already.
     pub(super) fn judge_kept(&mut self, text: &[u8]) -> ReadAs {
-        to_be_prepared(self.judge_by(text, P::Rules::look))
+        let read = self.judge_by(text, P::Rules::look);
+        self.without_comments(to_be_prepared(read))
     }
 
     /// The rules' own words are in UTF-8.
@@ -172,7 +174,11 @@ pub(super) fn refused(refusal: Refusal) -> Arc<Reading> {
 
 /// The text that stands for this reading on the server, if it is not the client's own.
 pub(super) fn replacement(read: &ReadAs) -> Option<&[u8]> {
-    match &read.as_ref()?.verdict {
+    let reading = read.as_ref()?;
+    if let Some(bare) = reading.bare() {
+        return Some(bare.text.as_bytes());
+    }
+    match &reading.verdict {
         Verdict::PassThrough => None,
         Verdict::Rewritten(rewritten) => Some(rewritten.sql.as_bytes()),
         Verdict::Refused(_) => Some(POISON),

@@ -11,9 +11,11 @@
 //! a view shows what is kept     names that the client does not know
 //! ```
 
+use rewrite_rules::Bare;
 use rewrite_rules::keeping::{Class, Effect, class};
 
-use super::cache::{Number, ParsePlan, ReplayState};
+use super::cache::{Asked, Number, ParsePlan, ReplayState};
+use super::comments::Comments;
 use super::expect::Expect;
 use super::judge::replacement;
 use super::lane::Act;
@@ -32,8 +34,14 @@ const HARMLESS_REPORTS: [&[u8]; 3] = [
 
 /// What running this text may do to what is kept.
 pub(super) fn effect(text: &[u8]) -> Option<Effect> {
+    let of_bare = || Bare::of_bytes(text).map(|bare| class(bare.text.as_bytes()));
     match class(text) {
-        Class::Disturbs(effect) => Some(effect),
+        // What a comment says does nothing, whatever it looks like.
+        Class::Disturbs(effect) => match of_bare() {
+            Some(Class::Fit { .. } | Class::Unfit) => None,
+            Some(Class::Disturbs(effect)) => Some(effect),
+            None => Some(effect),
+        },
         Class::Fit { .. } | Class::Unfit => None,
     }
 }
@@ -52,13 +60,36 @@ impl<P: Pin> Session<P> {
         )
     }
 
-    pub(super) fn plan(&mut self, text: &[u8], types: &[u8], at_rest: bool) -> ParsePlan {
+    /// What to do with an unnamed Parse of this text; and the text without comments, if that is what the server has
+    /// or is to have.
+    pub(super) fn plan(
+        &mut self,
+        text: &[u8],
+        types: &[u8],
+        at_rest: bool,
+    ) -> (ParsePlan, Option<Bare>) {
         // Some encodings have quotes and backslashes within characters.
         let readable = self.encoding == Encoding::Bytes || text.is_ascii();
         if !self.cache.is_on() || self.status == b'E' || !readable {
-            return ParsePlan::AsItCame;
+            return (ParsePlan::AsItCame, None);
         }
-        self.cache.consult(text, types, at_rest)
+        let bare = match self.settings.comments {
+            Comments::Always => None,
+            Comments::Never | Comments::Sampled => Bare::of_bytes(text),
+        };
+        let asked = match (&bare, self.settings.comments) {
+            (Some(bare), Comments::Sampled) => Asked::with_comments(bare, text, types),
+            (Some(bare), Comments::Never) => Asked::of(bare.text.as_bytes(), types),
+            (None, _) | (Some(_), Comments::Always) => Asked::of(text, types),
+        };
+        let plan = self.cache.consult(asked, at_rest);
+        let bare = match plan {
+            ParsePlan::AsItCame => None,
+            ParsePlan::Prepare(_) | ParsePlan::Known(_) => {
+                bare.filter(|_| self.cache.latest_is_bare())
+            }
+        };
+        (plan, bare)
     }
 
     pub(super) fn cache_sees_query(&mut self, text: &[u8], insert: &mut Vec<u8>) {

@@ -108,6 +108,7 @@ impl TextTemplate {
             verdict,
             effects: SessionEffects::default(),
             calls: self.calls.clone(),
+            bare: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crossfade::generation::{Generations, SessionPin};
 use crossfade::session::lane::{FrameSide, Lane};
 use crossfade::session::{
-    Backend, CacheLimits, Frontend, Session, SessionLimits, SessionSettings, Violation,
+    Backend, CacheLimits, Comments, Frontend, Session, SessionLimits, SessionSettings, Violation,
 };
 use crossfade::wire::frame::write_frame;
 use crossfade::wire::frontend::MessageLimits;
@@ -69,6 +69,7 @@ impl Fed {
             limits,
             search_path: SearchPath::AsDeclared,
             strip_channel_binding: false,
+            comments: Comments::default(),
             shadow_sample: 0.5,
             seed: 7,
         };

@@ -150,6 +150,63 @@ async fn a_text_sent_often_is_prepared_once() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_that_differ_in_trace_comments_alone_are_one_statement_of_the_server()
+-> anyhow::Result<()> {
+    let mut pair = Pair::with_executions(1000).await?;
+    pair.elsewhere(
+        "CREATE FUNCTION run() RETURNS text LANGUAGE sql AS
+         $$SELECT string_agg(statement || ' × ' || custom_plans + generic_plans, '; ')
+           FROM pg_prepared_statements WHERE name ^@ 'cf_'$$",
+    )
+    .await?;
+    let text = "SELECT $1::int + 1";
+    for trace in 0..50 {
+        let value = trace.to_string();
+        let traced = format!("/* é {trace} */ {text} /*traceparent='00-{trace}-01'*/");
+        pair.same(&traced, &[Some(&value)]).await?;
+        // The same comment each time, as some tools write it, is another's.
+        let named = "-- name: Two :one\nSELECT $1::int + 2";
+        pair.same(named, &[Some(&value)]).await?;
+        pair.same(&traced, &[Some("no number")]).await?;
+    }
+    let run = pair.value("SELECT run()").await?;
+    assert!(run.contains(&format!("{text} × ")), "{run}");
+    assert!(
+        run.contains("-- name: Two :one\nSELECT $1::int + 2 × "),
+        "{run}"
+    );
+    assert_eq!(pair.kept_count().await?, "2");
+
+    // What is wrong with it stands elsewhere in each of the texts.
+    pair.elsewhere("CREATE TABLE t (a int, b int)").await?;
+    for in_transaction in [false, true] {
+        pair.elsewhere("ALTER TABLE t DROP b, ADD b int").await?;
+        let text = "SELECT a FROM t WHERE b = $1 AND a > 0";
+        for trace in [1, 22, 333, 4444] {
+            let traced = format!("/* {trace} */ {text} /* {trace} */");
+            pair.same(&traced, &[Some("1")]).await?;
+        }
+        pair.elsewhere("ALTER TABLE t DROP b").await?;
+        if in_transaction {
+            pair.simple("BEGIN").await?;
+        }
+        for trace in [55555, 6] {
+            let traced = format!("/* {trace} */ SELECT /* ü */ a FROM t WHERE b = $1 AND a > 0");
+            let answer = pair.same(&traced, &[Some("1")]).await?;
+            assert!(
+                says(&answer, "42703") || says(&answer, "25P02"),
+                "{answer:?}"
+            );
+        }
+        if in_transaction {
+            pair.simple("ROLLBACK").await?;
+        }
+        pair.elsewhere("ALTER TABLE t ADD b int").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn literals_follow_the_settings_under_which_they_are_sent() -> anyhow::Result<()> {
     let mut pair = Pair::start().await?;
     let texts = [

@@ -3,6 +3,7 @@
 mod both_names;
 mod cache_same_answers;
 mod commands;
+mod comments;
 mod copy_prepared;
 mod functions;
 mod hidden;

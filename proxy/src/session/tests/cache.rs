@@ -1,6 +1,7 @@
 //! Unnamed statements kept prepared: what the server is asked, and that the client cannot tell.
 
 use super::rig::*;
+use crate::session::Comments;
 
 const ONE: &str = "cf_00000001_1";
 const TWO: &str = "cf_00000001_2";
@@ -606,4 +607,139 @@ fn what_is_kept_comes_out_the_same_however_the_stream_is_cut() {
     for chunk in 1..120 {
         assert_eq!(converse(chunk), whole, "in chunks of {chunk}");
     }
+}
+
+fn traced(trace: u32) -> String {
+    format!("/* é {trace} */ SELECT a FROM t WHERE b = $1 /*traceparent='00-{trace}'*/")
+}
+
+/// Shows texts that differ in comments until the server has what they have in common.
+fn keep_traced(rig: &mut Rig) {
+    keep(rig, &traced(1), ONE);
+    let expected = join([close(ONE), close(""), parse(TWO, TEXT), used(TWO)]);
+    assert_eq!(rig.client(&extended(&traced(3))), expected);
+    let answered = rig.server(&join([bare('3'), prepared(b'I')]));
+    assert_eq!(answered, answers(b'I'));
+}
+
+#[test]
+fn texts_that_differ_in_comments_alone_are_one_statement_without() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep_traced(&mut rig);
+    for trace in 4..8 {
+        is_known(&mut rig, &traced(trace), TWO);
+    }
+    assert!(rig.session.is_idle());
+}
+
+#[test]
+fn a_rewritten_text_is_kept_without_its_comments_as_well() {
+    let mut rig = Rig::caching(Rule::Read);
+    let text = |trace: u32| format!("SELECT a FROM legacy WHERE b = $1 /* {trace} */");
+    let unified = "SELECT a FROM unified WHERE b = $1";
+    for trace in 1..4 {
+        rig.client(&extended(&text(trace)));
+        let closed = match trace {
+            1 => Vec::new(),
+            2 => bare('3'),
+            _ => join([bare('3'), bare('3')]),
+        };
+        assert_eq!(rig.server(&join([closed, answers(b'I')])), answers(b'I'));
+    }
+    assert!(
+        String::from_utf8_lossy(&rig.to_server).contains(&format!("{TWO}\0{unified}\0")),
+        "it has none"
+    );
+    is_known(&mut rig, &text(4), TWO);
+}
+
+fn fails_at(position: &str) -> Vec<u8> {
+    let fields = ["SERROR", "VERROR", "C42703", "Mcolumn", position];
+    let fields = fields.map(|field| format!("{field}\0")).concat();
+    message(b'E', format!("{fields}\0").as_bytes())
+}
+
+#[test]
+fn an_error_in_a_text_without_comments_points_into_that_with_them() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, &traced(1), ONE);
+    // `SELECT a` without comments begins at 1, and 10 characters further with them.
+    rig.client(&extended(&traced(3)));
+    let failed = join([bare('3'), bare('3'), fails_at("P8"), ready(b'I')]);
+    assert_eq!(rig.server(&failed), join([fails_at("P18"), ready(b'I')]));
+    assert!(rig.session.is_idle());
+    // What came with its comments is told as it came.
+    is_sent(&mut rig, "SELECT 1");
+    rig.client(&extended(&traced(4)));
+    let told = rig.server(&join([fails_at("P8"), ready(b'I')]));
+    assert_eq!(told, join([fails_at("P8"), ready(b'I')]));
+}
+
+#[test]
+fn an_error_of_a_known_text_in_a_transaction_points_into_the_one_that_was_sent() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep_traced(&mut rig);
+    runs(&mut rig, "BEGIN", b'T');
+    let long = format!("/* {} */{}", "x".repeat(30), TEXT);
+    assert_eq!(rig.client(&extended(&long)), used(TWO));
+    let told = rig.server(&join([fails_at("P8"), ready(b'E')]));
+    assert_eq!(told, join([bare('1'), fails_at("P44"), ready(b'E')]));
+}
+
+#[test]
+fn what_is_said_again_is_told_in_places_of_the_text_as_it_came() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep_traced(&mut rig);
+    assert_eq!(rig.client(&extended(&traced(4))), used(TWO));
+    assert_eq!(rig.server(&join([fails_at("P8"), ready(b'I')])), b"");
+    assert_eq!(rig.resent(), extended(TEXT));
+    let told = rig.server(&join([fails_at("P8"), ready(b'I')]));
+    assert_eq!(told, join([fails_at("P18"), ready(b'I')]));
+}
+
+#[test]
+fn what_a_comment_says_disturbs_nothing() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    runs(
+        &mut rig,
+        "SELECT 1 /* a; SET TimeZone = x; DISCARD ALL */",
+        b'I',
+    );
+    is_known(&mut rig, TEXT, ONE);
+}
+
+#[test]
+fn a_hint_makes_another_statement() {
+    let mut rig = Rig::caching(Rule::Pass);
+    keep(&mut rig, TEXT, ONE);
+    let hinted = format!("/*+ SeqScan(t) */ {TEXT}");
+    keep(&mut rig, &hinted, TWO);
+    is_known(&mut rig, TEXT, ONE);
+    is_known(&mut rig, &hinted, TWO);
+}
+
+#[test]
+fn comments_that_are_always_forwarded_make_other_texts() {
+    let mut rig = Rig::forwarding(Rule::Pass, Comments::Always);
+    for trace in 0..4 {
+        is_sent(&mut rig, &traced(trace));
+    }
+    keep(&mut rig, &traced(0), ONE);
+}
+
+#[test]
+fn comments_that_are_never_forwarded_are_in_no_text_that_was_rewritten() {
+    let mut rig = Rig::forwarding(Rule::Read, Comments::Never);
+    let text = "/* a */ SELECT a FROM legacy -- b\nWHERE b = 1 /* c */";
+    let unified = "SELECT a FROM unified \nWHERE b = 1";
+    assert_eq!(rig.client(&query(text)), query(unified));
+    let told = rig.server(&join([fails_at("P1"), ready(b'I')]));
+    // Nothing of the rig's rewritten texts is told to be the client's.
+    assert_eq!(told.len(), fails_at("P1").len() - 3 + ready(b'I').len());
+    assert_eq!(rig.client(&parse("s", text)), parse("s", unified));
+    rig.server(&bare('1'));
+    // Others pass as they are.
+    let other = "SELECT 1 /* a */";
+    assert_eq!(rig.client(&query(other)), query(other));
 }

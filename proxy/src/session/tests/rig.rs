@@ -12,7 +12,7 @@ use rewrite_rules::{
 use crate::session::lane::Lane;
 use crate::session::origin::Origins;
 use crate::session::{
-    Backend, CacheLimits, Events, Frontend, Pin, Session, SessionLimits, SessionReport,
+    Backend, CacheLimits, Comments, Events, Frontend, Pin, Session, SessionLimits, SessionReport,
     SessionRules, SessionSettings, Violation,
 };
 use crate::wire::backend;
@@ -322,6 +322,20 @@ impl Rig {
         Rig::with_limits(rule, chunk, limits, false)
     }
 
+    /// A ready session that keeps statements, and treats comments so.
+    pub fn forwarding(rule: Rule, comments: Comments) -> Rig {
+        let mut rig = Rig::caching_in_chunks(rule, usize::MAX);
+        let settings = SessionSettings {
+            comments,
+            ..rig.session.settings
+        };
+        let first = Arc::clone(&rig.registry.0.borrow().0);
+        rig.session = Session::new(rig.registry.clone(), first, settings);
+        rig.server(&ready(b'I'));
+        rig.to_client.clear();
+        rig
+    }
+
     /// A session that is still to become ready, and then to ask what names mean.
     pub fn asking(rule: Rule, chunk: usize) -> Rig {
         Rig::with_limits(rule, chunk, LIMITS, true)
@@ -342,6 +356,7 @@ impl Rig {
             limits,
             search_path: SearchPath::AsDeclared,
             strip_channel_binding: false,
+            comments: Comments::Sampled,
             shadow_sample: 1.0,
             seed: 1,
         };

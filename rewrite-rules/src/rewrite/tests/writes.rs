@@ -205,7 +205,7 @@ fn truncate_and_lock_reach_both_sides() {
         Phase::UnifiedOnly,
         "TRUNCATE t /* */, old, s.old, new",
         &format!(
-            "SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, new ', 'SELECT FROM {empty}({nobody})'])"
+            "/* */ SELECT FROM crossfade.truncate(ARRAY['TRUNCATE t, new ', 'SELECT FROM {empty}({nobody})'])"
         ),
     );
     refused(
@@ -286,7 +286,7 @@ fn on_conflict_moves_no_row_away_from_the_other_side() {
 
 #[test]
 fn a_comment_behind_with_swallows_nothing() {
-    let reading = rules(Phase::DualWrite).rewrite(
+    let reading = rules(Phase::DualWrite).read(
         "WITH w AS (SELECT 1) -- note\nDELETE FROM s.old USING w",
         SearchPath::AsDeclared,
     );
