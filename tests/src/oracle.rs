@@ -85,7 +85,9 @@ impl Kind {
                 .batch_execute("SET crossfade.ddl = 'on'; DROP TABLE iso_agents CASCADE")
                 .await?;
         }
-        self.proxy(world, database, phase)?.serve().await
+        let proxy = self.proxy(world, database, phase)?;
+        proxy.turn_to("iso_agents", phase).await?;
+        proxy.serve().await
     }
 
     fn proxy(self, world: &World, database: &str, phase: Phase) -> anyhow::Result<Proxy> {

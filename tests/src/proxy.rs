@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use crossfade::control::epochs::{self, NewEpoch};
+use crossfade::control::phase_file;
 use crossfade_testbed::process::{Process, Signal, dying_with_us, surroundings};
 use crossfade_testbed::{Postgres, free_port};
 use rewrite_rules::Phase;
@@ -106,8 +107,31 @@ impl Proxy {
         Ok(())
     }
 
-    /// Starts serving and waits until a session can be had.
-    pub async fn serve(mut self) -> anyhow::Result<Self> {
+    /// Starts serving and waits until a session can be had. What the database has in force must be what the rule files
+    /// say, or a test would not be in the phase that it names.
+    pub async fn serve(self) -> anyhow::Result<Self> {
+        for entry in std::fs::read_dir(self.rules_dir())? {
+            let text = std::fs::read_to_string(entry?.path())?;
+            let (Some((migration, said)), Ok(url)) = (phase_file::says(&text), self.control_url())
+            else {
+                continue;
+            };
+            // Whoever may not connect is a test's own affair.
+            let Ok(client) = crossfade_demo::client::connect(&url, "test").await else {
+                continue;
+            };
+            let known = epochs::of(&client, &migration).await?;
+            let phase = known.map_or(said, |known| known.phase);
+            ensure!(
+                phase == said,
+                "{migration} is in {phase}, its file says {said}: turn it there first"
+            );
+        }
+        self.serve_what_is_in_force().await
+    }
+
+    /// The same, whatever the rule files say.
+    pub async fn serve_what_is_in_force(mut self) -> anyhow::Result<Self> {
         // The first use of the binary may build it: the time runs from then on.
         let mut process = self.spawn()?;
         let deadline = Instant::now() + START_TIMEOUT;
@@ -247,7 +271,12 @@ impl Proxy {
             why: "test",
         };
         let opened = epochs::open(&client, new, Some(known.epoch)).await?;
-        opened.map(drop).context("nobody else takes a step")
+        opened.context("nobody else takes a step")?;
+        let file = self.rules_dir().join(&known.file);
+        if file.exists() {
+            phase_file::write(&file, phase)?;
+        }
+        Ok(())
     }
 
     fn control_url(&self) -> anyhow::Result<String> {

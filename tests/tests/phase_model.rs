@@ -1,6 +1,7 @@
-//! The phases as a model, checked in every order of events: two proxies with a transaction each,
-//! one row, a backfill, a way back. Its rules are the design's, not the code's; what it shows is
-//! that they suffice, and that two of them cannot be left out.
+//! The phases as a model, checked in every order of events: two proxies with a transaction each, of which any
+//! may be stopped, cut off or late for as long as it likes, one row, a backfill, a way back, operators who step at any time
+//! and may be killed between a step and the close of the epoch before it. Its rules are the design's, not the code's; what it
+//! shows is that they suffice, and that none of the three of the fences can be left out.
 //!
 //! `shadow_read` is `dual_write` here, and `retired` is `unified_only`.
 
@@ -28,10 +29,26 @@ impl Phase {
 /// The row's value on one side; `None`: no row.
 type Value = Option<u8>;
 
+/// An epoch, as far as others matter to it.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+enum Era {
+    /// What the database has in force.
+    Newest,
+    /// One before it, whose fence is open.
+    Left,
+    /// Its fence is closed.
+    Closed,
+}
+
+use Era::{Closed, Left, Newest};
+
 /// A transaction, pinned to the phase it began in.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 struct Transaction {
     phase: Phase,
+    era: Era,
+    /// It has named its fence, which stays open until its end.
+    holds: bool,
     snapshot: Option<Snapshot>,
 }
 
@@ -49,6 +66,8 @@ struct Snapshot {
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 struct Proxy {
     phase: Phase,
+    /// Of the rules that it serves by: it need not have heard of others.
+    era: Era,
     transaction: Option<Transaction>,
 }
 
@@ -63,8 +82,10 @@ enum Copying {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 struct State {
-    /// What the rule file says.
-    file: Phase,
+    /// What the database has in force.
+    phase: Phase,
+    /// An epoch before it is not closed, and had this phase.
+    left: Option<Phase>,
     proxies: [Proxy; 2],
     legacy: Value,
     unified: Value,
@@ -83,14 +104,17 @@ struct State {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 enum Event {
-    Begin(usize, Isolation),
+    /// With its fence named at once, or not before it writes.
+    Begin(usize, Isolation, bool),
     Put(usize),
     Delete(usize),
     /// Rolled back, or its client, session or server killed.
     Abort(usize),
     Step(Phase),
+    /// By the operator, the next one, or a proxy.
+    Close,
     Adopt(usize),
-    /// Killed and started again: its transactions are gone, and it reads the file.
+    /// Killed and started again: its transactions are gone, and it asks the database.
     CrashProxy(usize),
     /// A kill in the middle of any of these is the same as their not having happened: each is one
     /// transaction with the note of it.
@@ -112,9 +136,13 @@ enum Isolation {
 /// The rules; the tests take one away.
 #[derive(Clone, Debug)]
 struct Rules {
-    /// A step and a backfill begin only when no transaction of an earlier phase runs anywhere.
-    drain: bool,
-    /// Every step is to a neighbour, and no proxy adopts anything else.
+    /// A statement of an epoch that is closed fails.
+    fence: bool,
+    /// An epoch is closed when no transaction holds it open.
+    waits: bool,
+    /// A step and a backfill begin only when the epoch before is closed; a step back to it may be taken at once.
+    order: bool,
+    /// Every step is to a neighbour.
     adjacency: bool,
     /// A delete at REPEATABLE READ asks the unique index about rows that it cannot see.
     probe: bool,
@@ -128,7 +156,9 @@ struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Rules {
-            drain: true,
+            fence: true,
+            waits: true,
+            order: true,
             adjacency: true,
             probe: true,
             unified_current: true,
@@ -140,10 +170,13 @@ impl Default for Rules {
 
 impl State {
     fn is_drained(&self) -> bool {
-        self.proxies.iter().all(|proxy| {
-            let pinned = proxy.transaction.as_ref().map(|running| running.phase);
-            proxy.phase == self.file && pinned.is_none_or(|phase| phase == self.file)
-        })
+        self.left.is_none()
+    }
+
+    fn transactions(&mut self) -> impl Iterator<Item = &mut Transaction> {
+        self.proxies
+            .iter_mut()
+            .filter_map(|p| p.transaction.as_mut())
     }
 
     fn read(&self, phase: Phase) -> Value {
@@ -155,10 +188,14 @@ impl State {
     }
 
     /// Everybody who may read now, and in which phase.
-    fn readers(&self) -> impl Iterator<Item = Phase> {
-        self.proxies.iter().flat_map(|proxy| {
-            let pinned = proxy.transaction.as_ref().map(|running| running.phase);
-            [Some(proxy.phase), pinned].into_iter().flatten()
+    fn readers(&self, rules: &Rules) -> impl Iterator<Item = Phase> {
+        let may = |era: Era| era != Closed || !rules.fence;
+        self.proxies.iter().flat_map(move |proxy| {
+            let pinned = proxy.transaction.as_ref();
+            let pinned = pinned.filter(|running| may(running.era) || running.holds);
+            let pinned = pinned.map(|running| running.phase);
+            let next = may(proxy.era).then_some(proxy.phase);
+            [next, pinned].into_iter().flatten()
         })
     }
 
@@ -249,10 +286,12 @@ impl Model for Rules {
     fn init_states(&self) -> Vec<State> {
         let proxy = Proxy {
             phase: LegacyOnly,
+            era: Newest,
             transaction: None,
         };
         vec![State {
-            file: LegacyOnly,
+            phase: LegacyOnly,
+            left: None,
             proxies: [proxy.clone(), proxy],
             legacy: Some(0),
             unified: None,
@@ -271,26 +310,36 @@ impl Model for Rules {
         for (at, proxy) in state.proxies.iter().enumerate() {
             match proxy.transaction {
                 Some(_) => events.extend([Event::Put(at), Event::Delete(at), Event::Abort(at)]),
+                None if self.fence && proxy.era == Closed => {}
                 None if state.begun < self.transactions_max => events.extend([
-                    Event::Begin(at, Isolation::ReadCommitted),
-                    Event::Begin(at, Isolation::RepeatableRead),
+                    // One that has seen nothing and holds nothing might as well begin later.
+                    Event::Begin(at, Isolation::ReadCommitted, true),
+                    Event::Begin(at, Isolation::RepeatableRead, true),
+                    Event::Begin(at, Isolation::RepeatableRead, false),
                 ]),
                 None => {}
             }
-            if proxy.phase != state.file && (proxy.phase.is_next_to(state.file) || !self.adjacency)
-            {
+            if proxy.era != Newest {
                 events.push(Event::Adopt(at));
             }
             events.push(Event::CrashProxy(at));
         }
-        let is_drained = state.is_drained() || !self.drain;
+        let is_drained = state.is_drained() || !self.order;
         for to in PHASES {
-            let is_step = to != state.file && (to.is_next_to(state.file) || !self.adjacency);
-            if is_step && is_drained && self.gates_met(state, to) {
+            let is_step = to != state.phase && (to.is_next_to(state.phase) || !self.adjacency);
+            let in_order = is_drained || state.left == Some(to);
+            if is_step && in_order && self.gates_met(state, to) {
                 events.push(Event::Step(to));
             }
         }
-        let copying = [DualWrite, DualRead].contains(&state.file);
+        let is_held = state.proxies.iter().any(|proxy| {
+            let running = proxy.transaction.as_ref();
+            running.is_some_and(|running| running.holds && running.era == Left)
+        });
+        if state.left.is_some() && (!is_held || !self.waits) {
+            events.push(Event::Close);
+        }
+        let copying = [DualWrite, DualRead].contains(&state.phase);
         if copying && is_drained && state.backfill != Copying::Sweeping {
             events.push(Event::StartBackfill);
         }
@@ -303,13 +352,15 @@ impl Model for Rules {
         if copying && is_drained && state.unified_stale && state.backfill == Copying::Complete {
             events.push(Event::Repair);
         }
-        if state.file == UnifiedRead && is_drained && state.legacy_stale {
+        if state.phase == UnifiedRead && is_drained && state.legacy_stale {
             events.push(Event::StartReverse);
         }
-        if state.file == UnifiedRead && state.reverse == Copying::Running {
+        if state.phase == UnifiedRead && state.reverse == Copying::Running {
             events.push(Event::ReverseChunk);
         }
-        if state.file == UnifiedRead && state.reverse == Copying::Sweeping && !state.old_snapshots()
+        if state.phase == UnifiedRead
+            && state.reverse == Copying::Sweeping
+            && !state.old_snapshots()
         {
             events.push(Event::ReverseSweep);
         }
@@ -318,15 +369,20 @@ impl Model for Rules {
     fn next_state(&self, last: &State, event: Event) -> Option<State> {
         let mut state = last.clone();
         match event {
-            Event::Begin(at, isolation) => {
+            Event::Begin(at, isolation, holds) => {
                 state.begun += 1;
                 let snapshot = (isolation == Isolation::RepeatableRead).then(|| Snapshot {
                     saw_legacy: state.legacy.is_some(),
                     saw_unified: state.unified.is_some(),
                     ..Snapshot::default()
                 });
-                let phase = state.proxies[at].phase;
-                state.proxies[at].transaction = Some(Transaction { phase, snapshot });
+                let Proxy { phase, era, .. } = state.proxies[at];
+                state.proxies[at].transaction = Some(Transaction {
+                    phase,
+                    era,
+                    holds,
+                    snapshot,
+                });
             }
             Event::Put(at) => {
                 state.written += 1;
@@ -351,15 +407,49 @@ impl Model for Rules {
                         state.reverse = Copying::Void;
                     }
                     // A transaction of legacy_only may still change what another wrote to both.
-                    DualWrite if state.file == LegacyOnly => state.unified_stale = true,
+                    DualWrite if state.phase == LegacyOnly => state.unified_stale = true,
                     DualWrite | UnifiedRead => {}
                 }
-                state.file = to;
+                state.left = Some(state.phase);
+                state.phase = to;
+                for proxy in &mut state.proxies {
+                    if proxy.era == Newest {
+                        proxy.era = Left;
+                    }
+                }
+                for running in state.transactions().filter(|r| r.era == Newest) {
+                    running.era = Left;
+                }
             }
-            Event::Adopt(at) => state.proxies[at].phase = state.file,
+            Event::Close => {
+                state.left = None;
+                for proxy in &mut state.proxies {
+                    if proxy.era == Left {
+                        proxy.era = Closed;
+                        // What it believes makes no difference any more.
+                        if self.fence {
+                            proxy.phase = LegacyOnly;
+                        }
+                    }
+                    if let Some(running) = &mut proxy.transaction
+                        && running.era == Left
+                    {
+                        running.era = Closed;
+                        // Nothing is left to it but to fail.
+                        if self.fence && !running.holds {
+                            proxy.transaction = None;
+                        }
+                    }
+                }
+            }
+            Event::Adopt(at) => {
+                state.proxies[at].phase = state.phase;
+                state.proxies[at].era = Newest;
+            }
             Event::CrashProxy(at) => {
                 state.proxies[at] = Proxy {
-                    phase: state.file,
+                    phase: state.phase,
+                    era: Newest,
                     transaction: None,
                 };
             }
@@ -403,9 +493,9 @@ impl Model for Rules {
         vec![
             Property::always(
                 "every read sees the last acknowledged write",
-                |_, state: &State| {
+                |rules: &Rules, state: &State| {
                     state
-                        .readers()
+                        .readers(rules)
                         .all(|phase| state.read(phase) == state.truth)
                 },
             ),
@@ -414,18 +504,22 @@ impl Model for Rules {
                 |_, state: &State| {
                     let settled = state.backfill == Copying::Complete
                         && state.is_drained()
-                        && [DualWrite, DualRead, UnifiedRead].contains(&state.file)
+                        && [DualWrite, DualRead, UnifiedRead].contains(&state.phase)
                         && !state.unified_stale
                         && !state.legacy_stale;
                     !settled || state.legacy == state.unified
                 },
             ),
+            Property::always("nobody writes two steps apart", |_, state: &State| {
+                let mut writers = state.proxies.iter().filter_map(|p| p.transaction.as_ref());
+                writers.all(|r| r.phase == state.phase || r.phase.is_next_to(state.phase))
+            }),
             // What the model must be able to do, or the others hold for want of events.
             Property::sometimes("the way there ends", |_, state: &State| {
-                state.file == UnifiedOnly && state.is_drained() && state.written > 1
+                state.phase == UnifiedOnly && state.is_drained() && state.written > 1
             }),
             Property::sometimes("the way back ends", |_, state: &State| {
-                state.file == LegacyOnly && state.reverse == Copying::Complete && state.written > 0
+                state.phase == LegacyOnly && state.reverse == Copying::Complete && state.written > 0
             }),
         ]
     }
@@ -436,7 +530,7 @@ impl Rules {
     fn gates_met(&self, state: &State, to: Phase) -> bool {
         let complete = state.backfill == Copying::Complete;
         let verified = state.legacy == state.unified;
-        match (state.file, to) {
+        match (state.phase, to) {
             (DualWrite, DualRead) => {
                 !self.unified_current || !state.unified_stale || (complete && verified)
             }
@@ -465,13 +559,32 @@ fn every_order_of_events_keeps_every_acknowledged_write_readable() {
 }
 
 #[test]
-fn without_the_drain_a_write_is_lost() {
+fn without_the_fence_a_proxy_that_was_stopped_loses_a_write() {
     let rules = Rules {
-        drain: false,
+        fence: false,
         ..Rules::default()
     };
-    let found = rules.checker().threads(2).spawn_bfs().join();
+    assert!(check(rules).discovery(READS).is_some());
+}
+
+#[test]
+fn a_fence_that_is_closed_over_somebody_loses_a_write() {
+    let rules = Rules {
+        waits: false,
+        ..Rules::default()
+    };
+    assert!(check(rules).discovery(READS).is_some());
+}
+
+#[test]
+fn a_step_before_the_epoch_before_is_closed_loses_a_write() {
+    let rules = Rules {
+        order: false,
+        ..Rules::default()
+    };
+    let found = check(rules);
     assert!(found.discovery(READS).is_some());
+    assert!(found.discovery("nobody writes two steps apart").is_some());
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::control::error::ControlError;
 use crate::control::named::find;
 use crate::steps::step::{self, StepDirection, StepOptions, Taken};
 
+/// Rules that are applied again and again are for somebody to look at.
+const ATTEMPTS_MAX: u32 = 5;
+
 /// Between two looks at gates that are waited for: what they wait for takes seconds at least.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -110,10 +113,20 @@ async fn one(direction: StepDirection, args: &Args) -> anyhow::Result<Taken> {
     let patience = Duration::from_secs(args.wait.unwrap_or(0));
     let began = Instant::now();
     let mut said = String::new();
+    let mut attempts = 0;
+    let mut began_in = None;
     loop {
         let target = CommandTarget::load(&args.of.flags).await?;
         let options = options(direction, args, &target);
         let (url, rules) = (&target.url, &target.rules);
+        let at = find(rules, &args.of.migration)?.phase;
+        let from = *began_in.get_or_insert(at);
+        if at != from {
+            bail!(
+                "{} was in {from} when this command began and is in {at} now: somebody else took a step",
+                args.of.migration
+            );
+        }
         match step::step(url, rules, &args.of.migration, &options, &mut say).await {
             Err(ControlError::Unmet(unmet)) if began.elapsed() + LOOK <= patience => {
                 if said != unmet {
@@ -122,6 +135,8 @@ async fn one(direction: StepDirection, args: &Args) -> anyhow::Result<Taken> {
                 }
                 tokio::time::sleep(LOOK).await;
             }
+            // Somebody applied rules: the gates are looked at again by these.
+            Err(ControlError::Overtaken(_)) if attempts < ATTEMPTS_MAX => attempts += 1,
             taken => return Ok(taken?),
         }
     }

@@ -36,6 +36,9 @@ pub enum ControlError {
     /// Gates of a step that are not met; what it waits for may come by itself.
     #[error("{0}")]
     Unmet(String),
+    /// Other rules were put into force meanwhile; by these it may be done.
+    #[error("{0} has changed since this command began: other rules were applied. Run it again")]
+    Overtaken(String),
     #[error("gave up after {waited_seconds} s: {waiting_for}")]
     TimedOut {
         waited_seconds: u64,
@@ -64,6 +67,7 @@ impl ControlError {
             | ControlError::PhaseLine { .. }
             | ControlError::Refused(_)
             | ControlError::Unmet(_)
+            | ControlError::Overtaken(_)
             | ControlError::TimedOut { .. } => None,
         }
     }

@@ -150,9 +150,7 @@ pub async fn step(
     let why = options.force.as_deref().unwrap_or(word);
     let new = epochs::NewEpoch::of(migration, to, why);
     let Some(opened) = epochs::open(&client, new, Some(epoch)).await? else {
-        return Err(ControlError::Refused(format!(
-            "{name} has changed while this command looked at the gates: its rules were applied. Run it again"
-        )));
+        return Err(ControlError::Overtaken(name.to_owned()));
     };
     fault::point("step: opened");
     note_in_file(migration, to, tell);
@@ -202,10 +200,7 @@ fn must_be_these(migration: &Migration, epoch: Epoch) -> Result<(), ControlError
     if migration.epoch().is_none_or(|known| known == epoch) {
         return Ok(());
     }
-    Err(ControlError::Refused(format!(
-        "{} has changed since this command began: other rules were applied. Run it again",
-        migration.name
-    )))
+    Err(ControlError::Overtaken(migration.name.clone()))
 }
 
 /// Whoever reads the rule file is to find the phase there, if it is on this host and may be written. What counts is the

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use crossfade::control::{epochs, phase_file};
 use crossfade_demo::dice::Dice;
 use crossfade_testbed::process::Signal;
 use rewrite_rules::Phase;
@@ -47,6 +48,7 @@ pub struct Deeds {
     pub verifies: u64,
     pub reloads: u64,
     pub proxy_kills: u64,
+    pub proxy_freezes: u64,
     pub server_crashes: u64,
 }
 
@@ -71,11 +73,12 @@ impl Operator {
             self.look_after_backfill().await?;
             match self.dice.below(100) {
                 0..45 => self.step().await?,
-                45..57 => self.start_backfill()?,
+                45..57 => self.start_backfill().await?,
                 57..69 => self.verify().await?,
                 69..79 => self.reload()?,
-                79..90 => self.kill_proxy().await?,
-                90..95 => self.crash_server().await?,
+                79..86 => self.kill_proxy().await?,
+                86..91 => self.freeze_proxy().await?,
+                91..95 => self.crash_server().await?,
                 _rest => self.disturbed_step().await?,
             }
             let pause = self.dice.below(300);
@@ -94,13 +97,13 @@ impl Operator {
                 ended.output.trim()
             );
         }
-        while self.phase()? > Phase::UnifiedRead {
+        while self.phase().await? > Phase::UnifiedRead {
             self.must(&["rollback", self.tables.migration()]).await?;
         }
-        if self.phase()? == Phase::LegacyOnly {
+        if self.phase().await? == Phase::LegacyOnly {
             self.must(&["advance", self.tables.migration()]).await?;
         }
-        if COPYING.contains(&self.phase()?) {
+        if COPYING.contains(&self.phase().await?) {
             self.turn_reads().await?;
         } else {
             self.must(&[
@@ -115,7 +118,7 @@ impl Operator {
         self.must(&["verify", self.tables.migration(), "--repair"])
             .await?;
         self.must(&["verify", self.tables.migration()]).await?;
-        while self.phase()? < Phase::UnifiedRead {
+        while self.phase().await? < Phase::UnifiedRead {
             self.must(&["advance", self.tables.migration()]).await?;
         }
         self.must(&["verify", self.tables.migration()]).await?;
@@ -137,7 +140,7 @@ impl Operator {
                 verified.status.success() || recorded > 0,
                 "nothing was recorded, and the sides differ: {verified:#?}"
             );
-            let from = self.phase()?;
+            let from = self.phase().await?;
             if from == Phase::DualRead {
                 return Ok(());
             }
@@ -167,12 +170,18 @@ impl Operator {
         self.proxies[0].rules_dir().join(name)
     }
 
-    pub fn phase(&self) -> anyhow::Result<Phase> {
+    /// What the database has in force, and the rule file before it has anything.
+    pub async fn phase(&self) -> anyhow::Result<Phase> {
+        let client = self
+            .world
+            .client(&self.world.postgres.url(DATABASE))
+            .await?;
+        if let Some(known) = epochs::of(&client, self.tables.migration()).await? {
+            return Ok(known.phase);
+        }
         let text = std::fs::read_to_string(self.rule_file())?;
-        Phase::ALL
-            .into_iter()
-            .find(|phase| text.contains(&format!("\nphase = \"{phase}\"")))
-            .with_context(|| format!("no phase in {text}"))
+        let (_, phase) = phase_file::says(&text).context("a rule file")?;
+        Ok(phase)
     }
 
     async fn number(&self, sql: &str) -> anyhow::Result<i64> {
@@ -275,7 +284,7 @@ impl Operator {
     }
 
     async fn step(&mut self) -> anyhow::Result<()> {
-        let from = self.phase()?;
+        let from = self.phase().await?;
         let direction = self.direction(from);
         if direction == "rollback" {
             self.open_unified_names(false).await;
@@ -305,7 +314,7 @@ impl Operator {
         if from == Phase::UnifiedRead {
             self.copy_back().await?;
         } else if COPYING.contains(&from) {
-            self.start_backfill()?;
+            self.start_backfill().await?;
             if let Some(backfill) = self.backfill.take() {
                 self.backfill_ended(backfill.end().await?)?;
             }
@@ -349,7 +358,7 @@ impl Operator {
     }
 
     async fn after_step(&mut self) -> anyhow::Result<()> {
-        let phase = self.phase()?;
+        let phase = self.phase().await?;
         if phase == Phase::LegacyOnly {
             self.complete = false;
         }
@@ -369,7 +378,7 @@ impl Operator {
 
     /// A step whose command, proxy or server is killed while it waits.
     async fn disturbed_step(&mut self) -> anyhow::Result<()> {
-        let from = self.phase()?;
+        let from = self.phase().await?;
         let direction = self.direction(from);
         self.open_unified_names(false).await;
         self.leave_keys(direction == "rollback" && from == Phase::DualWrite)
@@ -410,7 +419,7 @@ impl Operator {
             }
         }
         // Names stay closed until a step was seen to its end.
-        let now = self.phase()?;
+        let now = self.phase().await?;
         if now == Phase::LegacyOnly {
             self.complete = false;
         }
@@ -421,8 +430,8 @@ impl Operator {
         Ok(())
     }
 
-    fn start_backfill(&mut self) -> anyhow::Result<()> {
-        if self.backfill.is_some() || !COPYING.contains(&self.phase()?) {
+    async fn start_backfill(&mut self) -> anyhow::Result<()> {
+        if self.backfill.is_some() || !COPYING.contains(&self.phase().await?) {
             return Ok(());
         }
         let mut args = vec!["backfill", self.tables.migration()];
@@ -480,7 +489,7 @@ impl Operator {
              AND NOT reverse AND NOT EXISTS (SELECT FROM crossfade.divergence) \
              AND NOT EXISTS (SELECT FROM crossfade.migrations AS m \
              WHERE m.unified_stale_since IS NOT NULL OR m.legacy_stale_since IS NOT NULL)";
-        let phase = self.phase()?;
+        let phase = self.phase().await?;
         let promised = self.backfill.is_none()
             && (Phase::DualWrite..=Phase::UnifiedRead).contains(&phase)
             && self
@@ -539,6 +548,42 @@ impl Operator {
         let proxy = proxy.serve().await?;
         self.proxies.insert(at, proxy);
         Ok(())
+    }
+
+    /// A proxy is stopped in whatever it does, and counts as gone; a step is taken without it, or waits for those of its
+    /// sessions that have begun; then it goes on, and must not write as in the phase that it believes in.
+    async fn freeze_proxy(&mut self) -> anyhow::Result<()> {
+        let from = self.phase().await?;
+        let direction = self.direction(from);
+        self.open_unified_names(false).await;
+        self.leave_keys(direction == "rollback" && from == Phase::DualWrite)
+            .await;
+        if !self.turn(from, direction).await? {
+            return Ok(());
+        }
+        self.deeds.proxy_freezes += 1;
+        let at = usize::try_from(self.dice.below(self.proxies.len() as u64)).unwrap_or_default();
+        self.proxies[at].signal(Signal::Stop)?;
+        let silent = format!(
+            "WITH gone AS (DELETE FROM crossfade.instances WHERE address LIKE '%:{}' RETURNING 1) \
+             SELECT count(*) FROM gone",
+            self.proxies[at].port
+        );
+        self.number(&silent).await?;
+        let [option, seconds] = DRAIN_TIMEOUT;
+        let step = Running::start(
+            &self.proxies[1 - at].config(),
+            &[direction, self.tables.migration(), option, seconds],
+        )?;
+        let moment = self.dice.below(1500);
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        self.proxies[at].signal(Signal::Continue)?;
+        let ended = step.end().await?;
+        ensure!(
+            ended.status.success() || ended.errors.contains("Not met for"),
+            "`{direction}` from {from}, a proxy was frozen meanwhile: {ended:#?}"
+        );
+        self.after_step().await
     }
 
     async fn crash_server(&mut self) -> anyhow::Result<()> {

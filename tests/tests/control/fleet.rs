@@ -258,7 +258,7 @@ async fn a_proxy_that_starts_with_an_old_file_or_with_none_serves_what_is_in_for
     fleet.step().await;
     let late = Proxy::with_rules(&fleet.world.postgres, "late", Phase::LegacyOnly).unwrap();
     let none = Proxy::with_config(&fleet.world.postgres, "late", "").unwrap();
-    let late = late.serve().await.unwrap();
+    let late = late.serve_what_is_in_force().await.unwrap();
     let none = none.serve().await.unwrap();
     let all = "SELECT count(*) = 4 AND bool_and(phase = 'dual_read') AND count(DISTINCT rules_hash) = 1 \
         FROM crossfade.instances";
@@ -288,7 +288,7 @@ async fn a_proxy_whose_file_maps_values_otherwise_serves_what_the_others_serve()
     );
     assert_ne!(otherwise, text);
     other.write_rules("iso_agents", &otherwise).unwrap();
-    let other = other.serve().await.unwrap();
+    let other = other.serve_what_is_in_force().await.unwrap();
     until(
         &fleet.operator,
         "SELECT count(*) = 3 AND count(DISTINCT rules_hash) = 1 FROM crossfade.instances",

@@ -262,6 +262,7 @@ async fn ranges_that_were_compared_by_other_rules_are_compared_again() {
     let blind = rules.replace(name, "full_name = { type = \"text\", verify = false }");
     assert_ne!(blind, rules);
     std::fs::write(&file, &blind).unwrap();
+    proxy.crossfade(&["apply"]).await.unwrap();
     proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
     client
         .batch_execute("UPDATE users SET full_name = full_name || ' (unlike)'")
@@ -274,6 +275,7 @@ async fn ranges_that_were_compared_by_other_rules_are_compared_again() {
     until(&client, begun).await.unwrap();
     verify.kill().await.unwrap();
     std::fs::write(&file, &rules).unwrap();
+    proxy.crossfade(&["apply"]).await.unwrap();
     let total = "SELECT count(*) FROM iso_agents";
     let total = number(&client, total).await.unwrap();
     let ended = control::run(&proxy.config(), &args).await.unwrap();
