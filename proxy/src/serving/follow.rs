@@ -53,7 +53,7 @@ enum FollowError {
         said: Phase,
         phase: Phase,
     },
-    #[error("migration {0} has changed meanwhile; its rule file is looked at again")]
+    #[error("migration {0} has changed meanwhile")]
     Overtaken(String),
 }
 
@@ -234,6 +234,12 @@ impl Following {
             Ok(()) => {
                 self.refused = None;
                 self.considered = files;
+                let rows = self.rows(url).await?;
+                self.adopt(shared, url, &rows).await
+            }
+            // Another proxy that watches the same directory, most likely, with the same file; if not, it is proposed again
+            // at the next look.
+            Err(FollowError::Overtaken(_)) => {
                 let rows = self.rows(url).await?;
                 self.adopt(shared, url, &rows).await
             }
