@@ -3,6 +3,7 @@
 
 use crossfade_testbed::Auth;
 use crossfade_tests::control;
+use crossfade_tests::raw::RawClient;
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 use tokio_postgres::Client;
@@ -160,4 +161,51 @@ async fn a_role_may_under_the_legacy_name_what_it_may_on_the_legacy_table() {
         }
     }
     assert!(wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// COPY FROM by a role that may not insert, with a value that is none, and what comes behind it in the same session.
+#[tokio::test]
+async fn copy_tells_of_the_right_before_it_reads_a_value() {
+    let world = World::start_filled(3, ALONE).await.unwrap();
+    let made = world.postgres.create_user("reader", "secret", Auth::Scram);
+    made.await.unwrap();
+    let grant = "GRANT SELECT ON iso_agents TO reader";
+    world.database("straight").await.unwrap();
+    let operator = world.client(&world.postgres.url("straight")).await.unwrap();
+    operator.batch_execute(grant).await.unwrap();
+    let expected = copied(world.postgres.port, "straight").await;
+    assert!(
+        expected[0].contains("permission denied for table iso_agents"),
+        "{expected:?}"
+    );
+    for phase in Phase::ALL
+        .into_iter()
+        .filter(|phase| *phase != Phase::Retired)
+    {
+        let database = format!("copied_{phase}");
+        let proxy = world.in_phase(&database, phase).await.unwrap();
+        let operator = world.client(&world.postgres.url(&database)).await.unwrap();
+        let both = format!("{grant}; GRANT SELECT ON users TO reader");
+        operator.batch_execute(&both).await.unwrap();
+        proxy.crossfade(&["prepare"]).await.unwrap();
+        assert_eq!(copied(proxy.port, &database).await, expected, "{phase}");
+    }
+}
+
+/// The errors of one with a wrong value and one with too few, and the answer to a read.
+async fn copied(port: u16, database: &str) -> Vec<String> {
+    let mut client = RawClient::connect(port, database).await.unwrap();
+    client.simple("SET ROLE reader").await.unwrap();
+    let mut told = Vec::new();
+    for (columns, data) in [("id, email", "none\tx\n"), ("id, email", "x\n")] {
+        let sql = format!("COPY iso_agents ({columns}) FROM STDIN");
+        let answer = client.copy_in(&sql, data).await.unwrap();
+        let fields = answer
+            .iter()
+            .map(|m| [m.field(b'C'), m.field(b'M')].map(Option::unwrap_or_default));
+        told.push(fields.map(|fields| fields.concat()).collect::<String>());
+    }
+    let count = client.simple("SELECT count(*) FROM iso_agents").await;
+    told.push(format!("{:?}", count.unwrap()[1].values()));
+    told
 }
