@@ -9,6 +9,7 @@ pub mod coverage;
 pub mod demo;
 pub mod explain;
 pub mod infer;
+pub mod instances;
 pub mod prepare;
 pub mod retire;
 pub mod rollback;

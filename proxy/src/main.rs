@@ -42,6 +42,8 @@ enum Command {
     Apply(cli::apply::Args),
     /// Show which rules are in force, and since when
     Rules(cli::rules::Args),
+    /// Show which proxies serve what
+    Instances(cli::instances::Args),
     /// Show where every migration stands
     Status(cli::status::Args),
     /// Take a migration one phase forward
@@ -104,6 +106,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Coverage(args) => cli::coverage::run(args).await,
                 Command::Apply(args) => cli::apply::run(args).await,
                 Command::Rules(args) => cli::rules::run(args).await,
+                Command::Instances(args) => cli::instances::run(args).await,
                 Command::Status(args) => cli::status::run(args).await,
                 Command::Advance(args) => cli::advance::run(args).await,
                 Command::Rollback(args) => cli::rollback::run(args).await,

@@ -41,6 +41,10 @@ pub struct Args {
     /// The longest wait for earlier transactions to end
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub drain_timeout_seconds: u64,
+    /// End the transactions that still hold the phase before open so long after all proxies that are alive have left it: they
+    /// came through a proxy that was stopped or cut off. Its clients lose their connections
+    #[arg(long, value_name = "SECONDS")]
+    pub terminate_after: Option<u64>,
     /// Print what was done as JSON
     #[arg(long)]
     pub json: bool,
@@ -93,6 +97,7 @@ fn options(direction: StepDirection, args: &Args, target: &CommandTarget) -> Ste
         force: args.reason.clone().filter(|_| args.force),
         times: target.gates,
         drain_timeout: Duration::from_secs(args.drain_timeout_seconds),
+        terminate_after: args.terminate_after.map(Duration::from_secs),
     }
 }
 

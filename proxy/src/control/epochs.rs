@@ -14,7 +14,7 @@
 //! Only then is k+2 opened: that no two statements are more than one step apart is a property of the catalog, whatever a
 //! proxy that was stopped or cut off believes. Killed anywhere, the next command, or the proxies, close what is still open.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rewrite_rules::lens::quote_ident;
 use rewrite_rules::{Epoch, Migration, Phase, RuleSet, fence};
@@ -353,15 +353,34 @@ pub async fn still_open(client: &Client, migration: &str) -> Result<Vec<OpenEpoc
     Ok(open)
 }
 
+/// How long the close of an epoch waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub timeout: Duration,
+    /// The transactions that still hold it open after this are ended.
+    pub terminate_after: Option<Duration>,
+}
+
+impl From<Duration> for Patience {
+    fn from(timeout: Duration) -> Patience {
+        Patience {
+            timeout,
+            terminate_after: None,
+        }
+    }
+}
+
 /// Closes every epoch of a migration but the newest: waits for the transactions that hold one open, whichever proxy they
 /// came through.
 pub async fn close(
     client: &Client,
     migration: &str,
-    timeout: Duration,
+    patience: impl Into<Patience>,
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<(), ControlError> {
-    let mut clock = Clock::start(timeout);
+    let patience = patience.into();
+    let began = Instant::now();
+    let mut clock = Clock::start(patience.timeout);
     loop {
         let open = still_open(client, migration).await?;
         let Some(first) = open.first() else {
@@ -376,8 +395,32 @@ pub async fn close(
             .iter()
             .map(|holder| format!("epoch {} is held open by {holder}", first.epoch));
         let waiting_for = holders.collect::<Vec<_>>().join("\n");
+        if patience
+            .terminate_after
+            .is_some_and(|after| began.elapsed() >= after)
+        {
+            tell(&format!("ended:\n{waiting_for}"));
+            terminate(client, &fence).await?;
+        }
         clock.wait(&waiting_for, tell).await?;
     }
+}
+
+/// Ends the sessions whose transactions hold this fence. A prepared transaction has none: it is for its owner to end.
+async fn terminate(client: &Client, fence: &str) -> Result<(), ControlError> {
+    client
+        .execute(
+            "SELECT pg_terminate_backend(l.pid) FROM pg_locks AS l WHERE l.locktype = 'relation' \
+             AND l.mode <> 'AccessShareLock' AND l.granted AND l.relation = to_regclass($1) \
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND l.pid IS DISTINCT FROM pg_backend_pid() AND l.pid IS NOT NULL",
+            &[&fence],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql(
+            "end of the transactions of an epoch that is over",
+        ))
 }
 
 /// Closes those that nobody holds open. For proxies, which see to it that none stays open whose command was killed.

@@ -336,41 +336,90 @@ impl std::fmt::Display for Instance {
     }
 }
 
+/// An instance, and one of the migrations that it serves.
+#[derive(Clone, Debug, Serialize)]
+pub struct Served {
+    pub migration: String,
+    #[serde(flatten)]
+    pub instance: Instance,
+}
+
+const COLUMNS: &str = "instance::text, address, phase, generation, drained, \
+    extract(epoch FROM clock_timestamp() - seen_at)::float8, \
+    fallbacks, divergences, shadow_equal, shadow_different, shadow_failed, held_by, p99_ms, epoch, migration";
+
 /// All instances that serve a migration, those that fell silent included.
 pub async fn instances(client: &Client, migration: &str) -> Result<Vec<Instance>, ControlError> {
-    let rows = client
-        .query(
-            "SELECT instance::text, address, phase, generation, drained, \
-             extract(epoch FROM clock_timestamp() - seen_at)::float8, \
-             fallbacks, divergences, shadow_equal, shadow_different, shadow_failed, held_by, p99_ms, epoch \
-             FROM crossfade.instances WHERE migration = $1 ORDER BY started_at, instance",
-            &[&migration],
+    let sql = format!(
+        "SELECT {COLUMNS} FROM crossfade.instances WHERE migration = $1 ORDER BY started_at, instance"
+    );
+    let rows = client.query(&sql, &[&migration]).await;
+    let rows = rows.map_err(ControlError::sql("list of instances"))?;
+    Ok(rows.iter().map(instance).collect())
+}
+
+/// All that serve anything.
+pub async fn all(client: &Client) -> Result<Vec<Served>, ControlError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM crossfade.instances ORDER BY started_at, instance, migration"
+    );
+    let rows = client.query(&sql, &[]).await;
+    let rows = rows.map_err(ControlError::sql("list of instances"))?;
+    let served = |row: &tokio_postgres::Row| Served {
+        migration: row.get(14),
+        instance: instance(row),
+    };
+    Ok(rows.iter().map(served).collect())
+}
+
+/// Takes one that fell silent off the list; its id. Nothing is decided by this: its epoch is open for as long as the
+/// database says so.
+pub async fn forget(client: &Client, id: &str) -> Result<String, ControlError> {
+    let all = all(client).await?;
+    let mut of_id: Vec<&Instance> = all.iter().map(|served| &served.instance).collect();
+    of_id.retain(|instance| !id.is_empty() && instance.instance.starts_with(id));
+    of_id.dedup_by(|one, other| one.instance == other.instance);
+    let [instance] = of_id.as_slice() else {
+        return Err(ControlError::Refused(format!(
+            "{} instances have an id that begins with `{id}`: expected one; `crossfade instances` lists them",
+            of_id.len()
+        )));
+    };
+    if instance.live {
+        return Err(ControlError::Refused(format!(
+            "{instance} was heard of {:.0} s ago: stop it, and it signs off by itself",
+            instance.seen_seconds_ago
+        )));
+    }
+    client
+        .execute(
+            "DELETE FROM crossfade.instances WHERE instance = $1::text::uuid",
+            &[&instance.instance],
         )
         .await
-        .map_err(ControlError::sql("list of instances"))?;
-    Ok(rows
-        .iter()
-        .map(|row| {
-            let seen_seconds_ago: f64 = row.get(5);
-            Instance {
-                instance: row.get(0),
-                address: row.get(1),
-                phase: row.get(2),
-                epoch: row.get(13),
-                generation: row.get(3),
-                drained: row.get(4),
-                held_by: row.get(11),
-                p99_ms: row.get(12),
-                seen_seconds_ago,
-                live: seen_seconds_ago <= GONE_AFTER_SECONDS,
-                counted: InstanceTotals {
-                    fallbacks: row.get(6),
-                    divergences: row.get(7),
-                    shadow_equal: row.get(8),
-                    shadow_different: row.get(9),
-                    shadow_failed: row.get(10),
-                },
-            }
-        })
-        .collect())
+        .map_err(ControlError::sql("removal of an instance"))?;
+    Ok(instance.to_string())
+}
+
+fn instance(row: &tokio_postgres::Row) -> Instance {
+    let seen_seconds_ago: f64 = row.get(5);
+    Instance {
+        instance: row.get(0),
+        address: row.get(1),
+        phase: row.get(2),
+        epoch: row.get(13),
+        generation: row.get(3),
+        drained: row.get(4),
+        held_by: row.get(11),
+        p99_ms: row.get(12),
+        seen_seconds_ago,
+        live: seen_seconds_ago <= GONE_AFTER_SECONDS,
+        counted: InstanceTotals {
+            fallbacks: row.get(6),
+            divergences: row.get(7),
+            shadow_equal: row.get(8),
+            shadow_different: row.get(9),
+            shadow_failed: row.get(10),
+        },
+    }
 }

@@ -52,6 +52,17 @@ pub struct StepOptions {
     pub times: config::Gates,
     /// The longest wait for each of the two drains.
     pub drain_timeout: Duration,
+    /// Transactions of an epoch that is over are ended after this.
+    pub terminate_after: Option<Duration>,
+}
+
+impl StepOptions {
+    fn patience(&self) -> epochs::Patience {
+        epochs::Patience {
+            timeout: self.drain_timeout,
+            terminate_after: self.terminate_after,
+        }
+    }
 }
 
 /// A step that was taken.
@@ -229,7 +240,7 @@ async fn drain(
     let timeout = options.drain_timeout;
     let drained = drain::wait(client, migration, epoch, timeout, tell).await?;
     fault::point("step: waited");
-    epochs::close(client, &migration.name, timeout, tell).await?;
+    epochs::close(client, &migration.name, options.patience(), tell).await?;
     Ok(drained)
 }
 
@@ -451,7 +462,7 @@ async fn settle_last_step(
         },
         other => other,
     })?;
-    epochs::close(client, &migration.name, timeout, tell).await?;
+    epochs::close(client, &migration.name, options.patience(), tell).await?;
     // A step that turned the reads may have been killed.
     recording::allow(client, &migration.name).await?;
     Ok(drained)

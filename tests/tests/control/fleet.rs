@@ -356,3 +356,46 @@ async fn who_dumps_the_database_holds_up_no_step_and_what_is_left_goes_later() {
     fleet.step().await;
     assert_eq!(number(&fleet.operator, left).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn who_holds_an_epoch_open_is_ended_on_request_and_a_silent_instance_forgotten() {
+    let fleet = Fleet::in_phase("ended", Phase::DualWrite).await;
+    let client = fleet.second.client().await.unwrap();
+    client
+        .batch_execute("BEGIN; SELECT FROM iso_agents")
+        .await
+        .unwrap();
+    fleet.cut_off().await;
+    let mut args = vec!["advance", "iso_agents", "--terminate-after", "1"];
+    args.extend(FORCED);
+    let step = control::run(&fleet.first.config(), &args).await.unwrap();
+    assert!(step.status.success(), "{step:#?}");
+    assert!(step.errors.contains("ended:"), "{step:#?}");
+    let gone = client.batch_execute("COMMIT").await.unwrap_err();
+    assert!(
+        gone.is_closed() || gone.code() == Some(&SqlState::ADMIN_SHUTDOWN),
+        "{gone}"
+    );
+
+    let listed = fleet.first.crossfade(&["instances", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed.await.unwrap()).unwrap();
+    let of = |live: bool| {
+        let mut all = listed.as_array().unwrap().iter();
+        let found = all.find(|one| one["live"] == live).unwrap();
+        assert_eq!(found["migration"], "iso_agents");
+        found["instance"].as_str().unwrap().to_owned()
+    };
+    let forget = ["instances", "--forget", &of(true)];
+    let refused = control::run(&fleet.first.config(), &forget).await.unwrap();
+    assert!(
+        refused.errors.contains("signs off by itself"),
+        "{refused:#?}"
+    );
+    let silent = of(false);
+    let told = fleet.first.crossfade(&["instances"]).await.unwrap();
+    assert!(told.contains("silent for"), "{told}");
+    let forget = ["instances", "--forget", &silent[..8]];
+    fleet.first.crossfade(&forget).await.unwrap();
+    let left = "SELECT count(*) FROM crossfade.instances";
+    assert_eq!(number(&fleet.operator, left).await.unwrap(), 1);
+}
