@@ -59,7 +59,10 @@ enum Failure {
     /// The connection is gone; what it was about to do may have been done.
     Lost,
     /// A serialization failure or a deadlock: nothing was done.
-    Conflict,
+    Conflict {
+        /// Of a statement whose epoch was closed, which may come outside of a transaction as well.
+        fenced: bool,
+    },
     /// Another error, with its SQLSTATE.
     Error(String, String),
     Wrong(String),
@@ -81,14 +84,16 @@ impl From<tokio_postgres::Error> for Failure {
             return Failure::Lost;
         }
         match code {
-            "40001" | "40P01" => Failure::Conflict,
+            "40001" | "40P01" => Failure::Conflict {
+                fenced: db.message().contains("not in force any more"),
+            },
             // Documented: where a lens alone sees to a foreign key.
             "0A000"
                 if db
                     .message()
                     .starts_with("at REPEATABLE READ nothing can tell") =>
             {
-                Failure::Conflict
+                Failure::Conflict { fenced: false }
             }
             // The postmaster's word for "another process broke, end": always FATAL from a server.
             _ => Failure::Error(code.to_owned(), format!("{code} {}", db.message())),
@@ -164,7 +169,10 @@ impl Tortured {
                         Board::count(&self.board.figures.connections_lost);
                         break;
                     }
-                    Ok(Err(Failure::Conflict)) => {
+                    Ok(Err(Failure::Conflict { fenced: true })) => {
+                        Board::count(&self.board.figures.conflicts);
+                    }
+                    Ok(Err(Failure::Conflict { fenced: false })) => {
                         self.wrong("a conflict outside of any transaction");
                     }
                     Ok(Err(Failure::Error(_, text) | Failure::Wrong(text))) => self.wrong(&text),
@@ -298,7 +306,7 @@ impl Tortured {
                 }
                 Err(Failure::Lost)
             }
-            (Err(Failure::Conflict), _) => self.conflict(),
+            (Err(Failure::Conflict { .. }), _) => self.conflict(),
             (Err(Failure::Error(_, text) | Failure::Wrong(text)), _) => Err(Failure::Wrong(
                 format!("{act:?}: {text}, in {:#?}", self.model),
             )),
@@ -337,7 +345,7 @@ impl Tortured {
             };
             match done {
                 Ok(()) => {}
-                Err(Failure::Conflict) => {
+                Err(Failure::Conflict { .. }) => {
                     session.command("ROLLBACK").await?;
                     return self.conflict();
                 }
@@ -373,7 +381,7 @@ impl Tortured {
                 }
                 Err(Failure::Lost)
             }
-            Err(Failure::Conflict) => self.conflict(),
+            Err(Failure::Conflict { .. }) => self.conflict(),
             Err(Failure::Error(_, text)) => Err(Failure::Wrong(format!(
                 "COMMIT of {begin}: {text}, in {working:#?}"
             ))),
@@ -515,7 +523,7 @@ impl Tortured {
                         "{count} rows were changed by {sql}"
                     )));
                 }
-                Err(Failure::Conflict) => {
+                Err(Failure::Conflict { .. }) => {
                     session.command("ROLLBACK").await?;
                     return self.conflict();
                 }
@@ -535,7 +543,7 @@ impl Tortured {
         }
         match outcome {
             Ok(()) => Board::count(&self.board.figures.commits),
-            Err(Failure::Conflict) => return self.conflict(),
+            Err(Failure::Conflict { .. }) => return self.conflict(),
             Err(_) => {}
         }
         outcome
@@ -572,7 +580,7 @@ impl Tortured {
             Board::count(&self.board.figures.statements);
             match session.db.execute(&sql, &[]).await.map_err(Failure::from) {
                 Ok(_) => {}
-                Err(Failure::Conflict) => {
+                Err(Failure::Conflict { .. }) => {
                     session.command("ROLLBACK").await?;
                     return self.conflict();
                 }
@@ -592,7 +600,7 @@ impl Tortured {
             "COMMIT"
         };
         match session.command(end).await {
-            Err(Failure::Conflict) => self.conflict(),
+            Err(Failure::Conflict { .. }) => self.conflict(),
             other => other,
         }
     }
