@@ -346,13 +346,49 @@ async fn who_dumps_the_database_holds_up_no_step_and_what_is_left_goes_later() {
         .client(&fleet.world.postgres.url("dumped"))
         .await
         .unwrap();
-    dump.batch_execute("BEGIN; LOCK TABLE crossfade_e1_iso_agents.fence IN ACCESS SHARE MODE")
-        .await
-        .unwrap();
+    // As `pg_dump --exclude-schema=crossfade` does it, by a role with a right to the application's tables alone.
+    dump.batch_execute(
+        "CREATE ROLE dumps; SET ROLE dumps; \
+         BEGIN; LOCK TABLE crossfade_e1_iso_agents.fence IN ACCESS SHARE MODE",
+    )
+    .await
+    .unwrap();
     fleet.step().await;
     let left = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'crossfade\\_closed%'";
     assert_eq!(number(&fleet.operator, left).await.unwrap(), 1);
     dump.batch_execute("COMMIT").await.unwrap();
     fleet.step().await;
     assert_eq!(number(&fleet.operator, left).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_contradicts_what_is_in_force_stays_a_matter_of_its_host() {
+    let fleet = Fleet::in_phase("contradicts", Phase::DualWrite).await;
+    let other = Proxy::with_config(&fleet.world.postgres, "contradicts", "").unwrap();
+    let text = Proxy::rules_in(Phase::LegacyOnly);
+    let same_table = text.replace("name  = \"iso_agents\"", "name  = \"agents\"");
+    assert_ne!(same_table, text);
+    other.write_rules("agents", &same_table).unwrap();
+    let other = other.serve_what_is_in_force().await.unwrap();
+    let client = other.client().await.unwrap();
+    let told = code(client.execute(RENAME, &[]).await);
+    assert_eq!(told, Some(SqlState::CANNOT_CONNECT_NOW));
+    let log = other.log();
+    assert!(log.contains("contradict the rules that are"), "{log}");
+    let epochs = "SELECT count(*) FROM crossfade.epochs";
+    assert_eq!(number(&fleet.operator, epochs).await.unwrap(), 1);
+    fleet.step().await;
+    fleet.both_serve(Phase::ShadowRead).await;
+}
+
+#[tokio::test]
+async fn rules_that_were_gone_come_back_in_the_phase_where_they_stood() {
+    let fleet = Fleet::in_phase("gone", Phase::LegacyOnly).await;
+    std::fs::remove_file(fleet.first.rule_file()).unwrap();
+    let last = |what| format!("SELECT {what} FROM crossfade.epochs ORDER BY epoch DESC LIMIT 1");
+    until(&fleet.operator, &last("rules = ''")).await.unwrap();
+    let text = Proxy::rules_in(Phase::DualWrite);
+    fleet.first.write_rules("iso_agents", &text).unwrap();
+    until(&fleet.operator, &last("rules <> ''")).await.unwrap();
+    fleet.both_serve(Phase::LegacyOnly).await;
 }
