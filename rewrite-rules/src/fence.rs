@@ -85,14 +85,14 @@ pub(crate) fn query(name: &str, fence: &TableName) -> String {
     )
 }
 
-/// Whether an error's message says that a fence is not there. The name stands in it in quotation marks, whatever the
-/// language.
+/// Whether an error's message says that a fence is not there. The name stands in it, in whatever language and whatever
+/// quotation marks that one has.
 #[must_use]
 pub fn is_missing(message: &str) -> bool {
-    let mut quoted = message.split('"').skip(1).step_by(2);
-    quoted.any(|name| {
-        let number = name.strip_prefix(OPEN);
-        number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    message.match_indices(OPEN).any(|(at, _)| {
+        let in_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let begins = !message[..at].ends_with(in_a_name);
+        begins && message[at + OPEN.len()..].starts_with(|c: char| c.is_ascii_digit())
     })
 }
 
@@ -121,8 +121,16 @@ mod tests {
         assert!(is_missing(
             "relation \"crossfade_e7_iso_agents.fence\" does not exist"
         ));
-        assert!(is_missing(
-            "Relation »crossfade_e7« \"crossfade_e7_x.fence\" existiert nicht"
+        for message in [
+            "Relation »crossfade_e7_x.fence« existiert nicht",
+            "la relation « crossfade_e7_x.fence » n'existe pas",
+            "no existe la relación «crossfade_e7_x.fence»",
+            "リレーション\"crossfade_e7_x.fence\"は存在しません",
+        ] {
+            assert!(is_missing(message), "{message}");
+        }
+        assert!(!is_missing(
+            "relation \"not_crossfade_e7_x.fence\" does not exist"
         ));
         assert!(!is_missing("relation \"crossfade_events\" does not exist"));
         assert!(!is_missing("relation \"iso_agents\" does not exist"));

@@ -193,7 +193,7 @@ pub(crate) fn epoch_unknown(migration: &str, table: &str) -> Refusal {
         NOT_YET,
         format!(
             "it is not known which phase migration {migration} is in, so no statement that names table {table} is sent: \
-             this proxy has not reached the database by its control connection yet"
+             this proxy could not put in force what the database says"
         ),
         "Try again: it is asked each second. The proxy's log says what stands in the way.",
     )

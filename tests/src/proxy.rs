@@ -217,7 +217,8 @@ impl Proxy {
             .join(format!("crossfade-{}.toml", self.port))
     }
 
-    fn log_path(&self) -> PathBuf {
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
         self.dir.path().join(format!("serve-{}.log", self.port))
     }
 

@@ -14,10 +14,11 @@
 //! Only then is k+2 opened: that no two statements are more than one step apart is a property of the catalog, whatever a
 //! proxy that was stopped or cut off believes. Killed anywhere, the next command, or the proxies, close what is still open.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rewrite_rules::lens::quote_ident;
-use rewrite_rules::{Epoch, Migration, Phase, RuleSet, fence};
+use rewrite_rules::{Epoch, Migration, Phase, RuleSet, SourceFile, fence};
 use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -25,7 +26,7 @@ use tokio_postgres::error::SqlState;
 use super::connection::BEGIN_SHORT;
 use super::drain::{self, Clock};
 use super::error::ControlError;
-use super::events;
+use super::{events, phase_file, schema};
 use crate::fault;
 
 /// What proxies listen to.
@@ -187,10 +188,11 @@ async fn open_in_transaction(
         .map_err(sql())?;
     let schema = quote_ident(&epoch.schema(new.migration));
     let table = fence::TABLE;
+    // Statements need no right to the table; who dumps the database without schema `crossfade` locks it.
     client
         .batch_execute(&format!(
             "CREATE SCHEMA {schema}; CREATE TABLE {schema}.{table} (); \
-             GRANT USAGE ON SCHEMA {schema} TO PUBLIC; NOTIFY {CHANNEL}"
+             GRANT USAGE ON SCHEMA {schema} TO PUBLIC; GRANT SELECT ON {schema}.{table} TO PUBLIC; NOTIFY {CHANNEL}"
         ))
         .await
         .map_err(sql())?;
@@ -251,16 +253,42 @@ pub(super) async fn begin(client: &Client, rules: &RuleSet) -> Result<(), Contro
     if known.is_empty() {
         close_strangers(client).await?;
     }
-    for migration in rules.migrations() {
-        let last = known.iter().find(|row| row.migration == migration.name);
-        if last.is_some_and(|last| !last.rules.is_empty()) {
-            continue;
-        }
-        let new = NewEpoch::of(migration, migration.phase, "the first of these rules");
+    let last = |name: &str| known.iter().find(|row| row.migration == name);
+    let is_new = |m: &&Migration| last(&m.name).is_none_or(|last| last.rules.is_empty());
+    let new: Vec<&Migration> = rules.migrations().iter().filter(is_new).collect();
+    must_stand_beside(&known, &new)?;
+    for migration in new {
+        let last = last(&migration.name);
+        // Rules that were gone for a while come back where they stood: a file's phase is no step.
+        let phase = last.map_or(migration.phase, |last| last.phase);
+        let new = NewEpoch::of(migration, phase, "the first of these rules");
         // Whoever else did so meanwhile said the same, or is to be followed.
         open_in_transaction(client, new, last.map(|last| last.epoch)).await?;
     }
     Ok(())
+}
+
+/// Rules that contradict what is in force, as two migrations of one table do: were they in force as well, no proxy could
+/// serve either.
+fn must_stand_beside(known: &[InForce], new: &[&Migration]) -> Result<(), ControlError> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let known = known.iter().filter(|row| !row.rules.is_empty());
+    let known = known.map(|row| SourceFile {
+        path: PathBuf::from(&row.file),
+        text: phase_file::in_phase(&row.rules, row.phase),
+    });
+    let new = new.iter().map(|migration| SourceFile {
+        path: migration.file.clone(),
+        text: migration.text.to_string(),
+    });
+    match RuleSet::compile(known.chain(new).collect()) {
+        Ok(_) => Ok(()),
+        Err(errors) => Err(ControlError::Refused(format!(
+            "rule files are not put in force, for they contradict the rules that are: {errors}"
+        ))),
+    }
 }
 
 /// One epoch of the past or the present.
@@ -299,6 +327,7 @@ impl std::fmt::Display for Epochs {
 
 /// All of them, the oldest first.
 pub async fn history(client: &Client) -> Result<Vec<Epochs>, ControlError> {
+    schema::must_be_prepared(client).await?;
     const TIME: &str = "YYYY-MM-DD HH24:MI:SS TZ";
     let rows = client
         .query(

@@ -53,6 +53,10 @@ enum FollowError {
         said: Phase,
         phase: Phase,
     },
+    #[error(
+        "crossfade.epochs has nothing of migration {0} any more, which was in force: its statements are refused until it has"
+    )]
+    Lost(String),
     #[error("migration {0} has changed meanwhile")]
     Overtaken(String),
 }
@@ -75,29 +79,15 @@ pub async fn begin(shared: &Shared) -> Following {
     let Some(url) = &shared.config.control.url else {
         return following;
     };
-    match following.rows(url).await {
-        Ok(rows) => {
-            for (migration, difference) in sources::differences(&following.considered, &rows) {
-                tracing::warn!(migration, "{difference}");
-            }
-            let taken = following.sources(shared, &rows);
-            if let Err(error) = put_in_force(shared, taken) {
-                tracing::error!(
-                    "statements are refused, for what is in force cannot be served: {error}"
-                );
-                put(
-                    shared,
-                    shared.generations.current().rules().held(|_| Held::Unknown),
-                );
-            }
-        }
-        Err(error) => {
-            tracing::error!(
-                "statements are refused, for it is not known what is in force: {error}"
-            );
-            let rules = shared.generations.current();
-            put(shared, rules.rules().held(|_| Held::Unknown));
-        }
+    let rows = following.rows_at_last(url).await;
+    for (migration, difference) in sources::differences(&following.considered, &rows) {
+        tracing::warn!(migration, "{difference}");
+    }
+    let taken = following.sources(shared, &rows);
+    if let Err(error) = put_in_force(shared, taken) {
+        tracing::error!("statements are refused, for what is in force cannot be served: {error}");
+        let rules = shared.generations.current();
+        put(shared, rules.rules().held(|_| Held::Unknown));
     }
     names::begin(shared).await;
     let generation = shared.generations.current();
@@ -192,6 +182,26 @@ impl Following {
         looked
     }
 
+    /// The same as soon as the database says it: which names are managed, rule files beside the proxy do not tell.
+    async fn rows_at_last(&mut self, url: &str) -> Vec<InForce> {
+        let mut told = String::new();
+        loop {
+            match self.rows(url).await {
+                Ok(rows) => return rows,
+                Err(error) => {
+                    let error = error.to_string();
+                    if told != error {
+                        tracing::error!(
+                            "nobody is served until the database says which rules are in force: {error}"
+                        );
+                    }
+                    told = error;
+                }
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Waits until somebody has taken a step or applied rules.
     async fn notified(&self) {
         match &self.connection {
@@ -271,8 +281,20 @@ impl Following {
 
     /// What the database has in force is served, whatever it is: what does not fit the tables is withheld.
     async fn adopt(&self, shared: &Shared, url: &str, rows: &[InForce]) -> Result<(), FollowError> {
-        let sources = self.sources(shared, rows);
         let running = shared.generations.current();
+        let is_lost = |m: &&Migration| {
+            m.held != Held::ByFile && !rows.iter().any(|row| row.migration == m.name)
+        };
+        if let Some(lost) = running.rules().migrations().iter().find(is_lost) {
+            // Somebody has dropped the schema, or put another in its place: an old rule file is not to be believed. What
+            // prepares the database again begins with what was in force here.
+            let name = lost.name.clone();
+            if lost.held != Held::Unknown {
+                put(shared, running.rules().held(|_| Held::Unknown));
+            }
+            return Err(FollowError::Lost(name));
+        }
+        let sources = self.sources(shared, rows);
         let is_same = in_force(shared).sources == sources;
         let unknown = |m: &Migration| m.held == Held::Unknown;
         let is_known = !running.rules().migrations().iter().any(unknown);

@@ -99,8 +99,9 @@ fn is_not_prepared(fields: Fields<'_>) -> bool {
 
 /// Whether the database refuses a statement because its epoch is closed.
 pub(super) fn is_fenced_off(fields: Fields<'_>) -> bool {
-    let message = fields.value(b'M').and_then(|m| std::str::from_utf8(m).ok());
-    FENCED_OFF.contains(&fields.sqlstate()) && message.is_some_and(fence::is_missing)
+    // In the client's encoding, whose other letters do not matter.
+    let message = fields.value(b'M').map(String::from_utf8_lossy);
+    FENCED_OFF.contains(&fields.sqlstate()) && message.is_some_and(|m| fence::is_missing(&m))
 }
 
 /// What a rewritten statement fails of on purpose.

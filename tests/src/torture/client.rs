@@ -84,6 +84,8 @@ impl From<tokio_postgres::Error> for Failure {
             return Failure::Lost;
         }
         match code {
+            // A proxy that has just started and does not know the phase yet.
+            "57P03" => Failure::Conflict { fenced: true },
             "40001" | "40P01" => Failure::Conflict {
                 fenced: db.message().contains("not in force any more"),
             },

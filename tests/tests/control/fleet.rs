@@ -346,9 +346,13 @@ async fn who_dumps_the_database_holds_up_no_step_and_what_is_left_goes_later() {
         .client(&fleet.world.postgres.url("dumped"))
         .await
         .unwrap();
-    dump.batch_execute("BEGIN; LOCK TABLE crossfade_e1_iso_agents.fence IN ACCESS SHARE MODE")
-        .await
-        .unwrap();
+    // As `pg_dump --exclude-schema=crossfade` does it, by a role with a right to the application's tables alone.
+    dump.batch_execute(
+        "CREATE ROLE dumps; SET ROLE dumps; \
+         BEGIN; LOCK TABLE crossfade_e1_iso_agents.fence IN ACCESS SHARE MODE",
+    )
+    .await
+    .unwrap();
     fleet.step().await;
     let left = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'crossfade\\_closed%'";
     assert_eq!(number(&fleet.operator, left).await.unwrap(), 1);
@@ -398,4 +402,91 @@ async fn who_holds_an_epoch_open_is_ended_on_request_and_a_silent_instance_forgo
     fleet.first.crossfade(&forget).await.unwrap();
     let left = "SELECT count(*) FROM crossfade.instances";
     assert_eq!(number(&fleet.operator, left).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_contradicts_what_is_in_force_stays_a_matter_of_its_host() {
+    let fleet = Fleet::in_phase("contradicts", Phase::DualWrite).await;
+    let other = Proxy::with_config(&fleet.world.postgres, "contradicts", "").unwrap();
+    let text = Proxy::rules_in(Phase::LegacyOnly);
+    let same_table = text.replace("name  = \"iso_agents\"", "name  = \"agents\"");
+    assert_ne!(same_table, text);
+    other.write_rules("agents", &same_table).unwrap();
+    let other = other.serve_what_is_in_force().await.unwrap();
+    let client = other.client().await.unwrap();
+    let told = code(client.execute(RENAME, &[]).await);
+    assert_eq!(told, Some(SqlState::CANNOT_CONNECT_NOW));
+    let log = other.log();
+    assert!(log.contains("contradict the rules that are"), "{log}");
+    let epochs = "SELECT count(*) FROM crossfade.epochs";
+    assert_eq!(number(&fleet.operator, epochs).await.unwrap(), 1);
+    fleet.step().await;
+    fleet.both_serve(Phase::ShadowRead).await;
+}
+
+#[tokio::test]
+async fn rules_that_were_gone_come_back_in_the_phase_where_they_stood() {
+    let fleet = Fleet::in_phase("gone", Phase::LegacyOnly).await;
+    std::fs::remove_file(fleet.first.rule_file()).unwrap();
+    let last = |what| format!("SELECT {what} FROM crossfade.epochs ORDER BY epoch DESC LIMIT 1");
+    until(&fleet.operator, &last("rules = ''")).await.unwrap();
+    let text = Proxy::rules_in(Phase::DualWrite);
+    fleet.first.write_rules("iso_agents", &text).unwrap();
+    until(&fleet.operator, &last("rules <> ''")).await.unwrap();
+    fleet.both_serve(Phase::LegacyOnly).await;
+}
+
+#[tokio::test]
+async fn a_proxy_serves_nobody_before_it_knows_what_is_in_force_whatever_files_it_has() {
+    let fleet = Fleet::in_phase("blind", Phase::DualWrite).await;
+    fleet
+        .operator
+        .batch_execute("CREATE ROLE third SUPERUSER")
+        .await
+        .unwrap();
+    let blind = Proxy::with_config(&fleet.world.postgres, "blind", "").unwrap();
+    let config = std::fs::read_to_string(blind.config()).unwrap();
+    let config = config.replace(
+        &fleet.world.postgres.url("blind"),
+        &fleet.world.postgres.url_as("third", "blind"),
+    );
+    std::fs::write(blind.config(), config).unwrap();
+    let log = blind.log_path();
+    let serving = tokio::spawn(blind.serve_what_is_in_force());
+    let waits = "nobody is served until the database says which rules are in force";
+    while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains(waits)) {
+        tokio::task::yield_now().await;
+    }
+    fleet
+        .operator
+        .batch_execute("ALTER ROLE third LOGIN")
+        .await
+        .unwrap();
+    let proxy = serving.await.unwrap().unwrap();
+    let client = proxy.client().await.unwrap();
+    assert_eq!(client.execute(RENAME, &[]).await.unwrap(), 1);
+    fleet.agree().await;
+}
+
+#[tokio::test]
+async fn where_the_schema_is_dropped_under_a_proxy_its_old_file_is_not_believed() {
+    let fleet = Fleet::in_phase("dropped", Phase::DualWrite).await;
+    fleet.step().await;
+    // What the file says is not what is in force.
+    let old = Proxy::rules_in(Phase::LegacyOnly);
+    fleet.first.write_rules("iso_agents", &old).unwrap();
+    let is_told =
+        "EXISTS (SELECT FROM crossfade.rules_refused WHERE reason LIKE '%crossfade advance%')";
+    until(&fleet.operator, is_told).await.unwrap();
+    fleet
+        .operator
+        .batch_execute("DROP SCHEMA crossfade CASCADE")
+        .await
+        .unwrap();
+    let there = "to_regclass('crossfade.epochs') IS NOT NULL";
+    until(&fleet.operator, there).await.unwrap();
+    fleet.both_serve(Phase::ShadowRead).await;
+    let client = fleet.first.client().await.unwrap();
+    assert_eq!(client.execute(RENAME, &[]).await.unwrap(), 1);
+    fleet.agree().await;
 }
