@@ -94,10 +94,9 @@ impl Migration {
     }
 
     /// Whether writes under the unified names are held to the epoch although nothing is done about them in this phase:
-    /// in one beside it they reach legacy.
+    /// in others they reach legacy.
     pub(crate) fn holds_unified_writes(&self) -> bool {
-        let beside = matches!(self.phase, Phase::LegacyOnly | Phase::UnifiedOnly);
-        beside && self.held != Held::ByFile
+        !self.phase.writes_both() && self.held != Held::ByFile
     }
 
     /// The epoch that is in force, where the database keeps it.

@@ -129,8 +129,8 @@ fn of(scope: &Scope<'_>) -> Result<Option<(String, Vec<TableName>)>, Refusal> {
     Ok(named.map(|named| (named, fences)))
 }
 
-/// What passes in its phase and would not in the next: by legacy names in `legacy_only`, and writes by unified names there
-/// and in `unified_only`. What an unqualified name means is not asked for; that of another table holds an epoch open for
+/// What passes in its phase and would not in others: by legacy names in `legacy_only`, and writes by unified names there,
+/// in `unified_only` and in `retired`. What an unqualified name means is not asked for; that of another table holds an epoch open for
 /// nothing, as long as its transaction lasts.
 fn passing<'s>(scope: &'s Scope<'_>) -> impl Iterator<Item = (&'s Migration, &'s str)> {
     let migrations = scope.set.migrations().iter();
@@ -361,6 +361,15 @@ mod tests {
                 let all = format!("{} {sql}", before.unwrap_or_default());
                 assert_eq!(all.matches("cf_fence AS").count(), 1, "{phase}: {all}");
             }
+        }
+    }
+
+    #[test]
+    fn a_write_by_the_unified_name_carries_it_in_every_phase() {
+        for phase in Phase::ALL {
+            let (sql, before) = sent(phase, "UPDATE users SET email = 'a'");
+            assert_eq!(sql.matches("cf_fence AS").count(), 1, "{phase}: {sql}");
+            assert_eq!(before, None);
         }
     }
 
