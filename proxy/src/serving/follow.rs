@@ -216,18 +216,21 @@ impl Following {
 
     /// Puts in force what the database says, and then proposes to it what was changed in the directory.
     async fn follow(&mut self, shared: &Shared) -> Result<(), FollowError> {
+        // Before the database is asked: a phase that a command notes in a file is in force already.
         let files = match &shared.config.rules {
-            Some(dir) => rules_dir::read(dir)?,
-            None => Vec::new(),
+            Some(dir) => rules_dir::read(dir),
+            None => Ok(Vec::new()),
         };
         let Some(url) = &shared.config.control.url else {
-            return self.alone(shared, files).await;
+            return self.alone(shared, files?).await;
         };
         let rows = self.rows(url).await?;
         self.adopt(shared, url, &rows).await?;
         for row in rows.iter().filter(|row| row.older_open) {
             self.close(row).await?;
         }
+        // Files that cannot be read hold nobody up who has heard of a step.
+        let files = files?;
         let proposal = Proposal::of(&self.considered, &files, &rows);
         if proposal.is_nothing() {
             self.refused = None;
