@@ -16,6 +16,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Rows that every client counts up.
 pub const SHARED_ROWS: usize = 3;
+/// Of the operator's deeds that are told.
+const NOTED: usize = 40;
 
 /// What everybody sees: who may use unified names, what was counted, what went wrong.
 #[derive(Debug, Default)]
@@ -30,6 +32,8 @@ pub struct Board {
     pub shared: [Shared; SHARED_ROWS],
     pub figures: Figures,
     wrong: Mutex<Vec<String>>,
+    /// What the operator did, and when.
+    deeds: Mutex<Vec<String>>,
 }
 
 /// Increments of one shared row.
@@ -52,6 +56,14 @@ pub struct Figures {
     pub forbidden: AtomicU64,
 }
 
+/// Seconds of the day, to put trails beside one another and beside logs.
+fn now() -> String {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let (day, milliseconds) = (since.as_secs() % 86_400, since.subsec_millis());
+    let (hours, minutes, seconds) = (day / 3600, day / 60 % 60, day % 60);
+    format!("{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}")
+}
+
 impl Board {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
@@ -69,6 +81,22 @@ impl Board {
     pub fn wrongs(&self) -> Vec<String> {
         let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.clone()
+    }
+
+    pub fn note(&self, deed: &str) {
+        let mut deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
+        deeds.push(format!("{} {deed}", now()));
+    }
+
+    /// The operator's latest deeds.
+    #[must_use]
+    pub fn noted(&self) -> String {
+        let deeds = self.deeds.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = deeds.len().saturating_sub(NOTED);
+        deeds[from..]
+            .iter()
+            .map(|deed| format!("  {deed}\n"))
+            .collect()
     }
 
     pub fn count(counter: &AtomicU64) {

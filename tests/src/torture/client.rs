@@ -1,8 +1,8 @@
 //! A client: does at random what its model allows, and holds every answer against the model.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossfade_demo::client::connect;
@@ -25,6 +25,8 @@ const DEPENDENTS: u64 = 10;
 /// A turn is a handful of statements; even across a crash there is an answer by then.
 const TURN_TIMEOUT: Duration = Duration::from_secs(60);
 const RECONNECT: Duration = Duration::from_millis(20);
+/// What a client did last, to be read where an answer was wrong.
+const TRAIL: usize = 60;
 const ISOLATION: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
 pub struct Tortured {
@@ -43,6 +45,32 @@ pub struct Tortured {
     keys_stay: bool,
     /// Ids and e-mail addresses of deleted rows, to be used again together.
     deleted: Vec<(String, String)>,
+    trail: Trail,
+}
+
+/// The latest statements with their outcomes, and when these were there.
+#[derive(Clone, Default)]
+struct Trail(Arc<Mutex<VecDeque<String>>>);
+
+impl Trail {
+    fn note<T>(&self, what: &str, outcome: &Result<T, Failure>) {
+        let outcome = match outcome {
+            Ok(_) => "ok",
+            Err(Failure::Lost) => "lost",
+            Err(Failure::Conflict { .. }) => "conflict",
+            Err(Failure::Error(_, text) | Failure::Wrong(text)) => text,
+        };
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == TRAIL {
+            lines.pop_front();
+        }
+        lines.push_back(format!("{} {what}: {outcome}", super::now()));
+    }
+
+    fn text(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(|line| format!("  {line}\n")).collect()
+    }
 }
 
 /// Whom a client connects as.
@@ -107,11 +135,14 @@ struct Session {
     db: Client,
     name: String,
     prepared: HashMap<String, Statement>,
+    trail: Trail,
 }
 
 impl Session {
     async fn command(&self, sql: &str) -> Result<(), Failure> {
-        Ok(self.db.batch_execute(sql).await?)
+        let outcome = self.db.batch_execute(sql).await.map_err(Failure::from);
+        self.trail.note(sql, &outcome);
+        outcome
     }
 }
 
@@ -139,6 +170,7 @@ impl Tortured {
             connections: 0,
             keys_stay: false,
             deleted: Vec::new(),
+            trail: Trail::default(),
         }
     }
 
@@ -155,6 +187,7 @@ impl Tortured {
                 db,
                 name,
                 prepared: HashMap::new(),
+                trail: self.trail.clone(),
             };
             while !self.board.is_stopping() {
                 let turn = async {
@@ -189,7 +222,9 @@ impl Tortured {
     }
 
     fn wrong(&self, what: &str) {
-        self.board.wrong(format!("client {}: {what}", self.number));
+        let (number, trail) = (self.number, self.trail.text());
+        self.board
+            .wrong(format!("client {number}: {what}\nbefore:\n{trail}"));
     }
 
     /// A backend may outlive its client's connection and commit what it was doing.
@@ -653,8 +688,19 @@ impl Tortured {
     /// Sends a statement by the simple protocol, prepared once, or prepared for this once.
     async fn perform(&mut self, session: &mut Session, act: &Act) -> Result<Answer, Failure> {
         Board::count(&self.board.figures.statements);
-        let (sql, values) = act.sql(self.tables, self.number);
         let mode = self.dice.below(3);
+        let answer = self.perform_in(session, act, mode).await;
+        self.trail.note(&format!("{mode} {act:?}"), &answer);
+        answer
+    }
+
+    async fn perform_in(
+        &self,
+        session: &mut Session,
+        act: &Act,
+        mode: u64,
+    ) -> Result<Answer, Failure> {
+        let (sql, values) = act.sql(self.tables, self.number);
         if mode == 0 {
             return simply(&session.db, &sql, &values).await;
         }
@@ -964,7 +1010,9 @@ impl Tortured {
 
     async fn simply_of(&self, db: &Client, act: &Act) -> Result<Answer, Failure> {
         let (sql, values) = act.sql(self.tables, self.number);
-        simply(db, &sql, &values).await
+        let answer = simply(db, &sql, &values).await;
+        self.trail.note(&format!("to find out {act:?}"), &answer);
+        answer
     }
 }
 

@@ -194,9 +194,13 @@ impl Operator {
 
     async fn command(&self, args: &[&str]) -> anyhow::Result<Ended> {
         let config = self.proxies[0].config();
-        tokio::time::timeout(COMMAND_TIMEOUT, run(&config, args))
+        let command = args.join(" ");
+        self.board.note(&command);
+        let ended = tokio::time::timeout(COMMAND_TIMEOUT, run(&config, args))
             .await
-            .with_context(|| format!("`crossfade {}` does not end", args.join(" ")))?
+            .with_context(|| format!("`crossfade {command}` does not end"))??;
+        self.board.note(&format!("{command}: {}", ended.status));
+        Ok(ended)
     }
 
     async fn must(&self, args: &[&str]) -> anyhow::Result<()> {
@@ -333,6 +337,7 @@ impl Operator {
             "--restart",
             "--full-speed",
         ];
+        self.board.note(&args.join(" "));
         let mut backfill = Running::start(&self.proxies[0].config(), &args)?;
         if self.dice.below(3) == 0 {
             let moment = self.dice.below(400);
@@ -391,6 +396,7 @@ impl Operator {
             &self.proxies[0].config(),
             &[direction, self.tables.migration(), option, seconds],
         )?;
+        self.board.note(&format!("{direction}, to be disturbed"));
         let moment = self.dice.below(250);
         tokio::time::sleep(Duration::from_millis(moment)).await;
         match self.dice.below(3) {
@@ -442,6 +448,7 @@ impl Operator {
         if self.dice.below(3) > 0 {
             args.push("--full-speed");
         }
+        self.board.note(&args.join(" "));
         self.backfill = Some(Running::start(&self.proxies[0].config(), &args)?);
         self.deeds.backfills += 1;
         Ok(())
@@ -456,6 +463,7 @@ impl Operator {
         }
         if self.dice.below(4) == 0 {
             self.deeds.backfills_killed += 1;
+            self.board.note("kills the backfill");
             return backfill.kill().await;
         }
         self.backfill = Some(backfill);
@@ -529,6 +537,7 @@ impl Operator {
         self.deeds.proxy_kills += 1;
         let at = usize::try_from(self.dice.below(self.proxies.len() as u64)).unwrap_or_default();
         let mut proxy = self.proxies.remove(at);
+        self.board.note(&format!("kills proxy {at}"));
         proxy.kill();
         // Whoever pulled the plug knows that this instance is gone; others would wait to see.
         let gone = format!(
@@ -563,6 +572,7 @@ impl Operator {
         }
         self.deeds.proxy_freezes += 1;
         let at = usize::try_from(self.dice.below(self.proxies.len() as u64)).unwrap_or_default();
+        self.board.note(&format!("stops proxy {at}, {direction}"));
         self.proxies[at].signal(Signal::Stop)?;
         let silent = format!(
             "WITH gone AS (DELETE FROM crossfade.instances WHERE address LIKE '%:{}' RETURNING 1) \
@@ -577,8 +587,10 @@ impl Operator {
         )?;
         let moment = self.dice.below(1500);
         tokio::time::sleep(Duration::from_millis(moment)).await;
+        self.board.note(&format!("continues proxy {at}"));
         self.proxies[at].signal(Signal::Continue)?;
         let ended = step.end().await?;
+        self.board.note(&format!("{direction}: {}", ended.status));
         ensure!(
             ended.status.success() || ended.errors.contains("Not met for"),
             "`{direction}` from {from}, a proxy was frozen meanwhile: {ended:#?}"
@@ -588,6 +600,7 @@ impl Operator {
 
     async fn crash_server(&mut self) -> anyhow::Result<()> {
         self.deeds.server_crashes += 1;
+        self.board.note("crashes the server");
         self.world.postgres.stop_immediate().await?;
         let pause = self.dice.below(200);
         tokio::time::sleep(Duration::from_millis(pause)).await;

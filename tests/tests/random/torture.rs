@@ -182,12 +182,17 @@ async fn torture_with(tables: Tables, seed: u64, time: Duration, fault: &str) {
     let logs = || -> String { operator.proxies.iter().map(Proxy::log).collect() };
     assert!(
         board.wrongs().is_empty(),
-        "seed {seed}: {}\n{}",
+        "seed {seed}: {}\nthe operator:\n{}\n{}",
         board.wrongs().join("\n"),
+        board.noted(),
         logs()
     );
     if let Err(error) = settled {
-        panic!("seed {seed}: {error:#}\n{}", logs());
+        panic!(
+            "seed {seed}: {error:#}\nthe operator:\n{}\n{}",
+            board.noted(),
+            logs()
+        );
     }
 
     let direct = operator.world.client(&direct_url).await.unwrap();
