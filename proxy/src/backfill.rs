@@ -22,9 +22,11 @@ use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
+use crate::control::hold::Hold;
 use crate::control::{
     self, ControlError, connect, drain, epochs, events, ledger, named, schema, shown,
 };
+use crate::fault;
 use chunk::Chunks;
 use conflict::Attempts;
 use state::{CopyDirection, CopyProgress, Speed, State, Wish};
@@ -50,10 +52,10 @@ pub enum Event<'a> {
 pub type Tell<'a> = &'a mut (dyn FnMut(Event<'_>) + Send);
 
 /// The phases in which every writer keeps unified in step and legacy still decides.
-const PHASES: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead];
+pub(crate) const PHASES: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead];
 
 /// The phase in which unified decides and legacy follows.
-const PHASES_BACK: [Phase; 1] = [Phase::UnifiedRead];
+pub(crate) const PHASES_BACK: [Phase; 1] = [Phase::UnifiedRead];
 
 /// Copies every table of a migration, or what is left of it. Returns where each of them stands.
 pub async fn run(
@@ -93,31 +95,36 @@ pub async fn run(
              every writer goes through one",
         ));
     }
+    fault::point(fault::BACKFILL_DRAINED);
+    // Whoever took steps while this waited did not wait for it.
+    let hold = &Hold::of(&control, migration, phases).await?;
     if options.direction.is_reverse() {
         must_have_been_complete(&control, migration).await?;
     }
     let mut runs = Vec::new();
     for lens in &migration.tables {
         if options.direction.is_reverse() {
-            runs.push((lens, begin(&control, lens, options, tell).await?.run));
+            let begun = begin(&mut control, (lens, hold), options, tell).await?;
+            runs.push((lens, begun.run));
+            fault::point(fault::BACKFILL_BEGUN);
         }
     }
     // First, for what was deleted may have the name of what was inserted since.
-    sweep::remove_stale(&mut control, &runs, false).await?;
+    sweep::remove_stale(&mut control, (&runs, hold), false).await?;
     for lens in &migration.tables {
-        table(url, &mut control, (migration, lens), options, tell).await?;
+        table(url, &mut control, (migration, lens, hold), options, tell).await?;
     }
     // What was set aside because another table's row was not there yet.
     let mut outcome = Vec::new();
     for lens in &migration.tables {
         if migration.tables.len() > 1 {
-            again(&mut control, lens, options.direction).await?;
+            again(&mut control, (lens, hold), options.direction).await?;
         }
         outcome.push(current(&control, lens, options.direction).await?);
     }
     if options.direction.is_reverse() {
         // Again: a delete at REPEATABLE READ cannot see a legacy row that a chunk has put.
-        let stale = sweep::remove_stale(&mut control, &runs, true).await?;
+        let stale = sweep::remove_stale(&mut control, (&runs, hold), true).await?;
         if stale.kept > 0 {
             tell(Event::Says(&format!(
                 "{} legacy rows have no unified row any more and could not be removed: `crossfade status` shows why",
@@ -128,7 +135,7 @@ pub async fn run(
         for (lens, run) in &runs {
             if stale.removed > 0 {
                 let complete = State::Complete;
-                state::enter(&control, lens, run, complete, complete).await?;
+                state::enter(&mut control, (lens, hold), run, complete, complete).await?;
             }
             outcome.push(current(&control, lens, options.direction).await?);
         }
@@ -189,8 +196,8 @@ fn refusal(name: &str, phase: Phase) -> String {
 
 /// A run that goes on, or a new one.
 async fn begin(
-    client: &Client,
-    lens: &Lens,
+    client: &mut Client,
+    (lens, hold): (&Lens, &Hold<'_>),
     options: &BackfillOptions,
     tell: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<CopyProgress, ControlError> {
@@ -198,8 +205,8 @@ async fn begin(
     let found = state::read(client, lens, direction).await?;
     let table = shown(&lens.legacy.sql());
     match found.as_ref().map(|progress| progress.state) {
-        None | Some(State::Void) => state::start(client, lens, direction).await?,
-        Some(_) if options.restart => state::start(client, lens, direction).await?,
+        None | Some(State::Void) => state::start(client, (lens, hold), direction).await?,
+        Some(_) if options.restart => state::start(client, (lens, hold), direction).await?,
         Some(State::Running) => tell(Event::Says(&format!("{table}: goes on where it stopped"))),
         Some(State::Sweeping) => tell(Event::Says(&format!("{table}: all rows are copied"))),
         Some(State::Complete) => tell(Event::Says(&format!(
@@ -214,23 +221,27 @@ async fn begin(
 async fn table(
     url: &str,
     client: &mut Client,
-    (migration, lens): (&Migration, &Lens),
+    (migration, lens, hold): (&Migration, &Lens, &Hold<'_>),
     options: &BackfillOptions,
     tell: Tell<'_>,
 ) -> Result<CopyProgress, ControlError> {
     let direction = options.direction;
     let progress = match direction {
-        CopyDirection::LegacyToUnified => begin(client, lens, options, tell).await?,
+        CopyDirection::LegacyToUnified => {
+            let begun = begin(client, (lens, hold), options, tell).await?;
+            fault::point(fault::BACKFILL_BEGUN);
+            begun
+        }
         CopyDirection::UnifiedToLegacy => current(client, lens, direction).await?,
     };
-    let chunks = Chunks::prepare(client, lens, direction).await?;
+    let chunks = Chunks::prepare(client, lens, direction, Some(hold)).await?;
     let started = now(client).await?;
     if progress.state == State::Running {
         let workers = options.workers;
         copy::copy(
             url,
             client,
-            (migration, lens),
+            (migration, lens, hold),
             progress,
             workers,
             &mut *tell,
@@ -260,11 +271,13 @@ async fn table(
         sweep::wait_for_snapshots(client, migration, last_chunk, timeout, &mut says).await?;
     }
     if direction == CopyDirection::LegacyToUnified {
-        sweep::remove_ghosts(client, lens, &mut |line| tell(Event::Says(line))).await?;
+        let says = &mut |line: &str| tell(Event::Says(line));
+        sweep::remove_ghosts(client, (lens, hold), says).await?;
     }
     // What was verified before it was settled must be verified again: the end moves.
     if !complete || settled > 0 {
-        state::enter(client, lens, &progress.run, progress.state, State::Complete).await?;
+        let (run, complete) = (&progress.run, State::Complete);
+        state::enter(client, (lens, hold), run, progress.state, complete).await?;
     }
     let progress = current(client, lens, direction).await?;
     tell(Event::Progress(&progress));
@@ -275,15 +288,15 @@ async fn table(
 /// may have come behind it.
 async fn again(
     client: &mut Client,
-    lens: &Lens,
+    (lens, hold): (&Lens, &Hold<'_>),
     direction: CopyDirection,
 ) -> Result<(), ControlError> {
-    let chunks = Chunks::prepare(client, lens, direction).await?;
+    let chunks = Chunks::prepare(client, lens, direction, Some(hold)).await?;
     while retry_set_aside(client, &chunks, lens).await? > 0 {
         let progress = current(client, lens, direction).await?;
         state::enter(
             client,
-            lens,
+            (lens, hold),
             &progress.run,
             State::Complete,
             State::Complete,
@@ -355,12 +368,14 @@ pub(crate) async fn settle_ledger(
     client: &mut Client,
     migration: &Migration,
 ) -> Result<i64, ControlError> {
+    let hold = Hold::of(client, migration, &PHASES).await?;
     let mut settled = 0;
     if !(1..=ledger::KEYS_MAX).contains(&ledger::count(client, &migration.name).await?) {
         return Ok(settled);
     }
     for lens in &migration.tables {
-        let chunks = Chunks::prepare(client, lens, CopyDirection::LegacyToUnified).await?;
+        let forward = CopyDirection::LegacyToUnified;
+        let chunks = Chunks::prepare(client, lens, forward, Some(&hold)).await?;
         for key in ledger::keys_after(client, lens, None, None).await? {
             match chunks.settle_one(client, &key).await {
                 Ok(counts) => settled += counts.settled,

@@ -1,4 +1,5 @@
-//! Points at which a test has the program end as in a power cut. In a release build there are none.
+//! Points at which a test has the program end as in a power cut, or stop as on a machine that sleeps. In a release build
+//! there are none.
 
 /// Where a step between phases can be made to end, in their order.
 pub const STEP: [&str; 10] = [
@@ -23,12 +24,35 @@ pub const OPENED: usize = 4;
 /// Within the close of an epoch, where no proxy closes it before.
 pub const CLOSE: [&str; 2] = ["epoch: closing", "epoch: renamed"];
 
+/// Within a backfill, behind its look at the phase: before it begins, and behind the beginning of each table.
+pub const BACKFILL_DRAINED: &str = "backfill: drained";
+pub const BACKFILL_BEGUN: &str = "backfill: begun";
+/// Within a repair that knows what differs.
+pub const REPAIR_COMPARED: &str = "repair: compared";
+
 /// The variable that names the point at which to end.
 pub const VARIABLE: &str = "CROSSFADE_ENDS_AT";
 
-/// Ends the program here, without a word to anybody, if a test asks for it.
+/// The variable that names the point at which to stop, until somebody sends SIGCONT.
+pub const STOP_VARIABLE: &str = "CROSSFADE_STOPS_AT";
+
+/// Ends or stops the program here, without a word to anybody, if a test asks for it.
 pub fn point(name: &str) {
-    if cfg!(debug_assertions) && std::env::var(VARIABLE).is_ok_and(|wanted| wanted == name) {
+    let is_wanted = |variable| std::env::var(variable).is_ok_and(|wanted| wanted == name);
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    if is_wanted(VARIABLE) {
         std::process::abort();
+    }
+    if is_wanted(STOP_VARIABLE) {
+        let this = std::process::id().to_string();
+        let stopped = std::process::Command::new("kill")
+            .args(["-STOP", &this])
+            .status();
+        assert!(
+            stopped.is_ok_and(|status| status.success()),
+            "cannot stop at {name}"
+        );
     }
 }

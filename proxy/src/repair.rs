@@ -8,15 +8,15 @@ mod intent;
 use rewrite_rules::lens::Disagreement;
 use rewrite_rules::{Lens, Migration, Phase, RuleSet};
 use serde_json::Value;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, IsolationLevel};
 
 use crate::backfill::chunk::{Chunks, RowFailure};
 use crate::backfill::conflict::Attempts;
-use crate::backfill::must_have_been_complete;
 use crate::backfill::state::CopyDirection;
-use crate::control::{
-    ControlError, alone, connect, epochs, events, ledger, named, schema, snapshot,
-};
+use crate::backfill::{PHASES, PHASES_BACK, must_have_been_complete};
+use crate::control::hold::Hold;
+use crate::control::{ControlError, alone, connect, epochs, events, ledger, named, schema};
+use crate::fault;
 use crate::verify::report::VerifyReport;
 use crate::verify::{VerifyOptions, compare, record};
 
@@ -40,6 +40,11 @@ pub async fn run(
     if direction.is_reverse() {
         must_have_been_complete(&client, migration).await?;
     }
+    let phases: &[Phase] = match direction {
+        CopyDirection::LegacyToUnified => &PHASES,
+        CopyDirection::UnifiedToLegacy => &PHASES_BACK,
+    };
+    let hold = Hold::of(&client, migration, phases).await?;
     let mut repaired = 0;
     let mut left = i64::MAX;
     let report = loop {
@@ -64,7 +69,8 @@ pub async fn run(
             }
         }
         left = wrong;
-        repaired += round(&mut client, migration, direction).await?;
+        fault::point(fault::REPAIR_COMPARED);
+        repaired += round(&mut client, (migration, &hold), direction).await?;
     };
     record::add(&client, migration, &report).await?;
     events::note(&client, name, "repair", &record::summary(&report)).await?;
@@ -88,15 +94,15 @@ fn direction(name: &str, phase: Phase) -> Result<CopyDirection, ControlError> {
 
 async fn round(
     client: &mut Client,
-    migration: &Migration,
+    (migration, hold): (&Migration, &Hold<'_>),
     direction: CopyDirection,
 ) -> Result<u64, ControlError> {
     let mut repaired = 0;
     for lens in &migration.tables {
-        let chunks = Chunks::prepare(client, lens, direction).await?;
+        let chunks = Chunks::prepare(client, lens, direction, Some(hold)).await?;
         for kind in Disagreement::ALL {
             for key in &differing(client, lens, kind).await? {
-                one(client, &chunks, lens, (direction, kind), key).await?;
+                one(client, &chunks, (lens, hold), (direction, kind), key).await?;
                 repaired += 1;
             }
         }
@@ -123,7 +129,7 @@ async fn differing(
 async fn one(
     client: &mut Client,
     chunks: &Chunks<'_>,
-    lens: &Lens,
+    (lens, hold): (&Lens, &Hold<'_>),
     what: (CopyDirection, Disagreement),
     key: &Value,
 ) -> Result<(), ControlError> {
@@ -131,12 +137,12 @@ async fn one(
     loop {
         let done = match what {
             (CopyDirection::LegacyToUnified, Disagreement::Extra) => {
-                remove(client, lens, &lens.remove_ghosts(), key).await
+                remove(client, (lens, hold), &lens.remove_ghosts(), key).await
             }
             (CopyDirection::UnifiedToLegacy, Disagreement::Missing) => {
-                remove(client, lens, &lens.remove_stale_legacy_of(), key).await
+                remove(client, (lens, hold), &lens.remove_stale_legacy_of(), key).await
             }
-            (_, Disagreement::Different) => touch(client, chunks, lens, key).await,
+            (_, Disagreement::Different) => touch(client, chunks, (lens, hold), key).await,
             (CopyDirection::LegacyToUnified, Disagreement::Missing)
             | (CopyDirection::UnifiedToLegacy, Disagreement::Extra) => {
                 chunks.copy_one(client, key).await.map(drop)
@@ -154,15 +160,20 @@ async fn one(
 async fn touch(
     client: &mut Client,
     chunks: &Chunks<'_>,
-    lens: &Lens,
+    (lens, hold): (&Lens, &Hold<'_>),
     key: &Value,
 ) -> Result<(), ControlError> {
     chunks.copy_one(client, key).await?;
     if let Some(touch) = lens.touch_both() {
-        client
-            .execute(&touch, &[key])
+        let doing = "repair of what triggers set";
+        let level = IsolationLevel::ReadCommitted;
+        let transaction = hold.begin(client, level, doing).await?;
+        let touched = transaction.execute(&touch, &[key]).await;
+        touched.map_err(ControlError::sql(doing))?;
+        transaction
+            .commit()
             .await
-            .map_err(ControlError::sql("repair of what triggers set"))?;
+            .map_err(ControlError::sql(doing))?;
     }
     Ok(())
 }
@@ -171,13 +182,14 @@ async fn touch(
 /// One that something refers to stays, until that has gone in a later round; its key enters the ledger.
 async fn remove(
     client: &mut Client,
-    lens: &Lens,
+    (lens, hold): (&Lens, &Hold<'_>),
     statement: &str,
     key: &Value,
 ) -> Result<(), ControlError> {
     let doing = "removal of a row that the other side lacks";
     let sql = || ControlError::sql(doing);
-    let transaction = snapshot(client, doing).await?;
+    let level = IsolationLevel::RepeatableRead;
+    let transaction = hold.begin(client, level, doing).await?;
     transaction
         .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
         .await

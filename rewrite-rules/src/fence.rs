@@ -85,6 +85,12 @@ pub(crate) fn query(name: &str, fence: &TableName) -> String {
     )
 }
 
+/// A statement that locks a fence and does nothing else.
+#[must_use]
+pub fn locked(fence: &TableName) -> String {
+    format!("WITH {} SELECT", query("cf_fence", fence))
+}
+
 /// Whether an error's message says that a fence is not there. The name stands in it, in whatever language and whatever
 /// quotation marks that one has.
 #[must_use]

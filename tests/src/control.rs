@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use crossfade_testbed::process::surroundings;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
@@ -72,6 +72,33 @@ impl Running {
     /// Like a power cut: nothing in it gets a word in.
     pub async fn kill(mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
+    }
+
+    /// Until it has stopped where a test wanted it to; or an error, if it has ended.
+    pub async fn until_stopped(&self) -> anyhow::Result<()> {
+        let pid = self.child.id().context("it has ended")?;
+        loop {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+            // Behind the name, in which anything may stand.
+            match stat
+                .rsplit_once(") ")
+                .and_then(|(_, rest)| rest.chars().next())
+            {
+                Some('T') => return Ok(()),
+                Some('Z' | 'X') | None => bail!("it has ended without stopping"),
+                Some(_) => a_moment().await,
+            }
+        }
+    }
+
+    /// Wakes one that has stopped.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        let pid = self.child.id().context("it has ended")?.to_string();
+        let told = std::process::Command::new("kill")
+            .args(["-CONT", &pid])
+            .status()?;
+        ensure!(told.success(), "kill -CONT {pid}: {told}");
+        Ok(())
     }
 
     pub fn is_over(&mut self) -> anyhow::Result<bool> {

@@ -14,12 +14,14 @@ use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 use super::advance::{Advance, Note};
 use super::parts::KeyPart;
 use super::state::{CopyDirection, Counts};
+use crate::control::hold::Hold;
 use crate::control::{ControlError, ledger};
 use crate::pace::CHUNK_ROWS_MAX;
 
 /// The statements of one table's chunks, prepared once.
 pub struct Chunks<'a> {
     lens: &'a Lens,
+    hold: Option<&'a Hold<'a>>,
     first: ChunkWalk,
     next: ChunkWalk,
     copy_one: Ranged,
@@ -70,6 +72,8 @@ const LOOK_NOW: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 /// For the rows to come, which may refer to each other.
 const LOOK_LATER: &str = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED";
 
+const BEGIN: &str = "begin of a chunk";
+
 /// A chunk that is in.
 #[derive(Clone, Debug)]
 pub struct Copied {
@@ -89,10 +93,12 @@ enum Whole {
 }
 
 impl<'a> Chunks<'a> {
+    /// Without a hold for trials that are taken back, and for nothing else.
     pub async fn prepare(
         client: &Client,
         lens: &'a Lens,
         direction: CopyDirection,
+        hold: Option<&'a Hold<'a>>,
     ) -> Result<Self, ControlError> {
         let copy_of = |range| match direction {
             CopyDirection::LegacyToUnified => lens.copy(range),
@@ -123,6 +129,7 @@ impl<'a> Chunks<'a> {
             .map_err(ControlError::sql("preparation of the chunks"))?;
         Ok(Chunks {
             lens,
+            hold,
             first: walk(KeyRange::Through).await?,
             next: walk(KeyRange::AfterThrough).await?,
             copy_one: Ranged::prepare(client, copy_of(KeyRange::One)).await?,
@@ -182,8 +189,12 @@ impl<'a> Chunks<'a> {
     ) -> Result<Whole, ControlError> {
         let walk = self.walk(after);
         // What the lens's functions keep was planned for tables as small as they were a chunk ago.
+        let locked = match self.hold {
+            Some(hold) => hold.begins_with(client).await?,
+            None => String::new(),
+        };
         let begin = format!(
-            "DISCARD PLANS; START TRANSACTION ISOLATION LEVEL READ COMMITTED; {}",
+            "DISCARD PLANS; START TRANSACTION ISOLATION LEVEL READ COMMITTED; {}; {locked}",
             self.lock_timeout
         );
         // Both are on their way before the first answer comes.
@@ -197,7 +208,7 @@ impl<'a> Chunks<'a> {
             ),
         )
         .await;
-        begun.map_err(ControlError::sql("begin of a chunk"))?;
+        begun.map_err(|error| self.failed(error))?;
         let end = end.map_err(ControlError::sql("look for a chunk's end"))?;
         let Some(end) = end.map(|row| row.get::<_, Value>(0)) else {
             return Ok(Whole::NoMore);
@@ -313,18 +324,27 @@ impl<'a> Chunks<'a> {
     }
 
     async fn begin<'c>(&self, client: &'c mut Client) -> Result<Transaction<'c>, ControlError> {
-        let sql = || ControlError::sql("begin of a chunk");
+        let locked = match self.hold {
+            Some(hold) => hold.begins_with(client).await?,
+            None => String::new(),
+        };
         let transaction = client
             .build_transaction()
             .isolation_level(IsolationLevel::ReadCommitted)
             .start()
             .await
-            .map_err(sql())?;
-        transaction
-            .batch_execute(&self.lock_timeout)
-            .await
-            .map_err(sql())?;
+            .map_err(ControlError::sql(BEGIN))?;
+        let begun = format!("{}; {locked}", self.lock_timeout);
+        let begun = transaction.batch_execute(&begun);
+        begun.await.map_err(|error| self.failed(error))?;
         Ok(transaction)
+    }
+
+    fn failed(&self, error: tokio_postgres::Error) -> ControlError {
+        match self.hold {
+            Some(hold) => hold.failed(error, BEGIN),
+            None => ControlError::sql(BEGIN)(error),
+        }
     }
 
     async fn attempt(

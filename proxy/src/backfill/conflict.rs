@@ -14,16 +14,17 @@ pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(600);
 /// A row that changes at each attempt is the application's, not ours to wait for.
 const ATTEMPTS_MAX: u32 = 100;
 
-/// Whether trying again may help: a conflict with somebody else's transaction.
+/// Whether trying again may help: a conflict with somebody else's transaction, or with a step.
 pub fn is_conflict(error: &ControlError) -> bool {
-    error.sqlstate().is_some_and(|state| {
-        [
-            SqlState::T_R_SERIALIZATION_FAILURE,
-            SqlState::T_R_DEADLOCK_DETECTED,
-            SqlState::LOCK_NOT_AVAILABLE,
-        ]
-        .contains(state)
-    })
+    matches!(error, ControlError::EpochOver(_))
+        || error.sqlstate().is_some_and(|state| {
+            [
+                SqlState::T_R_SERIALIZATION_FAILURE,
+                SqlState::T_R_DEADLOCK_DETECTED,
+                SqlState::LOCK_NOT_AVAILABLE,
+            ]
+            .contains(state)
+        })
 }
 
 /// Between attempts: longer each time, never so long that the end of the conflict goes unnoticed.

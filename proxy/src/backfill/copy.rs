@@ -20,6 +20,7 @@ use super::state::{self, CopyProgress, State, Wish};
 use super::throttle::{Allowed, ServerLoad, allowed, brake};
 use super::watch::Watch;
 use super::{Event, Tell};
+use crate::control::hold::Hold;
 use crate::control::{ControlError, connect, drain};
 use crate::pace::Pace;
 
@@ -35,6 +36,7 @@ struct SharedByWorkers<'a> {
     url: &'a str,
     migration: &'a Migration,
     lens: &'a Lens,
+    hold: &'a Hold<'a>,
     parts: Mutex<VecDeque<KeyPart>>,
     told: Mutex<ToldSoFar<'a>>,
 }
@@ -64,8 +66,8 @@ impl<'a> SharedByWorkers<'a> {
 /// Copies what is left of a run, and notes that all of it is in.
 pub async fn copy(
     url: &str,
-    client: &Client,
-    (migration, lens): (&Migration, &Lens),
+    client: &mut Client,
+    (migration, lens, hold): (&Migration, &Lens, &Hold<'_>),
     progress: CopyProgress,
     workers: usize,
     tell: Tell<'_>,
@@ -79,6 +81,7 @@ pub async fn copy(
             url,
             migration,
             lens,
+            hold,
             parts: Mutex::new(parts.into()),
             told: Mutex::new(ToldSoFar { tell, progress }),
         };
@@ -91,7 +94,7 @@ pub async fn copy(
             failed = look_after(&watch, seen, workers, &allows, &shared) => failed?,
         }
     }
-    state::enter(client, lens, &run, State::Running, State::Sweeping).await
+    state::enter(client, (lens, hold), &run, State::Running, State::Sweeping).await
 }
 
 /// Says again and again how fast they may go. It ends only by failing.
@@ -144,7 +147,7 @@ async fn worker(
         )
     };
     let mut client = connect(shared.url, "backfill").await?;
-    let chunks = Chunks::prepare(&client, shared.lens, direction).await?;
+    let chunks = Chunks::prepare(&client, shared.lens, direction, Some(shared.hold)).await?;
     let mut pace = Pace::start(chunk_rows);
     while let Some(mut part) = shared.next_part() {
         while one_chunk(

@@ -95,7 +95,7 @@ pub async fn run(
                 gone.push(sample.key.clone());
             }
         }
-        let chunks = Chunks::prepare(&client, lens, direction).await?;
+        let chunks = Chunks::prepare(&client, lens, direction, None).await?;
         let refused = chunks.refused(&mut client, gone, &keys).await?;
         preview.tried += keys.len();
         let set_aside = |(key, reason)| SetAside { key, reason };

@@ -4,9 +4,12 @@
 use rewrite_rules::Lens;
 use serde::Serialize;
 use serde_json::Value;
-use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, IsolationLevel};
 
+use super::conflict::Attempts;
 use crate::control::ControlError;
+use crate::control::hold::Hold;
 use crate::pace::CHUNK_ROWS_START;
 
 /// Which side is copied to which.
@@ -194,8 +197,8 @@ pub async fn read(
 /// Begins from the lowest key; the end is the highest key there is now. Rows that are inserted
 /// above it later are dual-written.
 pub async fn start(
-    client: &Client,
-    lens: &Lens,
+    client: &mut Client,
+    (lens, hold): (&Lens, &Hold<'_>),
     direction: CopyDirection,
 ) -> Result<(), ControlError> {
     let rows_estimated = estimate(client, lens, direction).await?;
@@ -203,10 +206,8 @@ pub async fn start(
         CopyDirection::LegacyToUnified => lens.highest_key(),
         CopyDirection::UnifiedToLegacy => lens.highest_unified_key(),
     };
-    client
-        .execute(
-            &format!(
-                "INSERT INTO crossfade.backfill \
+    let statement = format!(
+        "INSERT INTO crossfade.backfill \
                  (migration, legacy_table, run, state, highest_key, chunk_rows, rows_estimated, \
                  reverse) \
                  VALUES ($1, $2, gen_random_uuid(), 'running', ({highest_key}), $3, $4, $5) \
@@ -216,18 +217,51 @@ pub async fn start(
                  rows_done = 0, rows_put = 0, rows_set_aside = 0, ghosts_removed = 0, \
                  last_chunk = NULL, started_at = clock_timestamp(), \
                  updated_at = clock_timestamp(), finished_at = NULL"
-            ),
-            &[
-                &lens.migration,
-                &lens.legacy.sql(),
-                &CHUNK_ROWS_START,
-                &rows_estimated,
-                &direction.is_reverse(),
-            ],
-        )
-        .await
-        .map_err(ControlError::sql("start of the backfill"))?;
-    Ok(())
+    );
+    let parameters: [&(dyn ToSql + Sync); 5] = [
+        &lens.migration,
+        &lens.legacy.sql(),
+        &CHUNK_ROWS_START,
+        &rows_estimated,
+        &direction.is_reverse(),
+    ];
+    write(
+        client,
+        hold,
+        &statement,
+        &parameters,
+        "start of the backfill",
+    )
+    .await
+    .map(drop)
+}
+
+/// One statement in the epoch that is held.
+async fn write(
+    client: &mut Client,
+    hold: &Hold<'_>,
+    statement: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+    doing: &'static str,
+) -> Result<u64, ControlError> {
+    let mut attempts = Attempts::few();
+    loop {
+        let written = async {
+            let level = IsolationLevel::ReadCommitted;
+            let transaction = hold.begin(client, level, doing).await?;
+            let written = transaction.execute(statement, parameters).await;
+            let written = written.map_err(ControlError::sql(doing))?;
+            transaction
+                .commit()
+                .await
+                .map_err(ControlError::sql(doing))?;
+            Ok(written)
+        };
+        match written.await {
+            Ok(written) => return Ok(written),
+            Err(error) => attempts.after(error).await?,
+        }
+    }
 }
 
 /// Tables below this are counted; above, the planner's figure will do for a progress bar.
@@ -338,14 +372,15 @@ pub async fn adjust(
 
 /// From one state to the next, unless somebody voided the run.
 pub async fn enter(
-    client: &Client,
-    lens: &Lens,
+    client: &mut Client,
+    (lens, hold): (&Lens, &Hold<'_>),
     run: &str,
     from: State,
     to: State,
 ) -> Result<(), ControlError> {
-    let updated = client
-        .execute(
+    let updated = write(
+            client,
+            hold,
             "UPDATE crossfade.backfill SET state = $5, updated_at = clock_timestamp(), \
              finished_at = CASE WHEN $5 = 'complete' THEN clock_timestamp() END, \
              rows_set_aside = CASE WHEN $5 = 'complete' THEN least(rows_set_aside, (SELECT count(*) \
@@ -359,9 +394,9 @@ pub async fn enter(
                 &from.name(),
                 &to.name(),
             ],
+            "note of the backfill's progress",
         )
-        .await
-        .map_err(ControlError::sql("note of the backfill's progress"))?;
+        .await?;
     still_ours(updated)
 }
 

@@ -10,12 +10,13 @@ use std::time::Duration;
 use rewrite_rules::{Lens, Migration};
 use serde_json::Value;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use super::chunk::RowFailure;
 use super::conflict::Attempts;
 use crate::control::drain::{self, Clock};
-use crate::control::{ControlError, ledger, snapshot};
+use crate::control::hold::Hold;
+use crate::control::{ControlError, ledger};
 
 /// Waits until nobody holds a snapshot that lacks the last chunk, nor a prepared transaction
 /// (which holds locks but no snapshot) from that time.
@@ -67,14 +68,14 @@ struct Swept {
 /// Removes the unified rows whose legacy rows were deleted, as tombstones say, some in each transaction.
 pub async fn remove_ghosts(
     client: &mut Client,
-    lens: &Lens,
+    (lens, hold): (&Lens, &Hold<'_>),
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<(), ControlError> {
     let mut kept = 0;
     let mut attempts = Attempts::few();
     loop {
         let some = async {
-            let transaction = judged(client).await?;
+            let transaction = judged(client, hold).await?;
             let count = ghosts(&transaction, lens).await?;
             committed(transaction).await?;
             Ok(count)
@@ -101,8 +102,12 @@ pub async fn remove_ghosts(
 /// At REPEATABLE READ, for at READ COMMITTED the test for the other side's row would be older than the row that the
 /// delete waits for, and one that was inserted again would be removed. Where somebody wrote one of these rows
 /// meanwhile, a new snapshot can judge it.
-async fn judged(client: &mut Client) -> Result<Transaction<'_>, ControlError> {
-    let transaction = snapshot(client, DOING).await?;
+async fn judged<'c>(
+    client: &'c mut Client,
+    hold: &Hold<'_>,
+) -> Result<Transaction<'c>, ControlError> {
+    let level = IsolationLevel::RepeatableRead;
+    let transaction = hold.begin(client, level, DOING).await?;
     // What refers to a row is to say so when it is removed, not when the transaction ends.
     let now = transaction.batch_execute("SET CONSTRAINTS ALL IMMEDIATE");
     now.await.map_err(ControlError::sql(DOING))?;
@@ -248,7 +253,7 @@ pub struct Stale {
 /// it is to be recorded.
 pub async fn remove_stale(
     client: &mut Client,
-    tables: &[(&Lens, String)],
+    (tables, hold): (&[(&Lens, String)], &Hold<'_>),
     record: bool,
 ) -> Result<Stale, ControlError> {
     let mut removed = 0;
@@ -259,7 +264,7 @@ pub async fn remove_stale(
             let mut attempts = Attempts::few();
             while at != At::End {
                 let some = async {
-                    let transaction = judged(client).await?;
+                    let transaction = judged(client, hold).await?;
                     let swept = stale_legacy(&transaction, (*lens, run), &at, record).await?;
                     committed(transaction).await?;
                     Ok(swept)

@@ -39,6 +39,9 @@ pub enum ControlError {
     /// Other rules were put into force meanwhile; by these it may be done.
     #[error("{0} has changed since this command began: other rules were applied. Run it again")]
     Overtaken(String),
+    /// A transaction found its epoch closed and has done nothing; one by what is in force now may follow.
+    #[error("{0} has gone on to another epoch")]
+    EpochOver(String),
     #[error("gave up after {waited_seconds} s: {waiting_for}")]
     TimedOut {
         waited_seconds: u64,
@@ -68,6 +71,7 @@ impl ControlError {
             | ControlError::Refused(_)
             | ControlError::Unmet(_)
             | ControlError::Overtaken(_)
+            | ControlError::EpochOver(_)
             | ControlError::TimedOut { .. } => None,
         }
     }

@@ -161,7 +161,7 @@ async fn tried(
         "{legacy} lacks {} rows and has {} otherwise, which a reverse backfill would put",
         found.extra, found.different
     )];
-    let chunks = Chunks::prepare(client, lens, CopyDirection::UnifiedToLegacy).await?;
+    let chunks = Chunks::prepare(client, lens, CopyDirection::UnifiedToLegacy, None).await?;
     let refused = chunks.refused(client, found.gone, &found.keys).await?;
     let count = found.keys.len();
     if refused.is_empty() {

@@ -483,6 +483,7 @@ impl Operator {
             "a copy of legacy rows",
             "legacy_only",
             "another backfill",
+            "somebody took a step",
         ];
         ensure!(
             excused.iter().any(|excuse| ended.errors.contains(excuse)),

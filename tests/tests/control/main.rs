@@ -29,6 +29,7 @@ mod rights;
 mod roles;
 mod schema;
 mod shadow;
+mod slept;
 mod steps;
 mod swept;
 mod trust;
