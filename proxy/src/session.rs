@@ -13,6 +13,7 @@ mod expect;
 mod failure;
 mod judge;
 mod keep;
+mod kept_query;
 pub mod lane;
 pub mod origin;
 mod path;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rewrite_rules::{Answer, Does, Reading, Verdict};
 
 use super::cache::Number;
+use super::kept_query::KeptQuery;
 use super::report::ShadowCandidate;
 use super::statements::Statement;
 use crate::wire::backend;
@@ -89,6 +90,8 @@ pub(super) struct RunningText {
     /// Prepared statements younger than this are not what the text's DEALLOCATE means.
     pub serial: u64,
     pub shadow: Option<Box<ShadowCandidate>>,
+    /// A statement that is kept prepared was bound in place of the text.
+    pub kept: Option<Box<KeptQuery>>,
 }
 
 /// How a message of the server's takes part in the answer to the request at the head of the queue.
