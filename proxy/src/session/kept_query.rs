@@ -189,6 +189,8 @@ impl<P: Pin> Session<P> {
         let Some(kept) = self.kept_query() else {
             return false;
         };
+        // It was not committed.
+        let had_ended = kept.end.take().is_some();
         if !is_analysis(fields) || fields.is_fatal() {
             if !kept.parsed {
                 let number = kept.number;
@@ -197,7 +199,7 @@ impl<P: Pin> Session<P> {
             return false;
         }
         let (number, parsed) = (kept.number, kept.parsed);
-        let again = is_last && kept.at_rest && !kept.told && kept.end.is_none();
+        let again = is_last && kept.at_rest && !kept.told && !had_ended;
         if parsed {
             self.cache.forget(number);
         } else {
