@@ -14,8 +14,8 @@
 //! same there. What differs is when a value is refused, and where an error points: so a constant is a parameter only while
 //! its column, on both sides, is sure to take it.
 
-use crate::bind::{Bound, Id, ItemKind, Referent};
 use crate::bind::functions::in_catalog;
+use crate::bind::{Bound, Id, ItemKind, Referent};
 use crate::lens::{LegacyColumn, Lens};
 use crate::rule_set::Side;
 use crate::text::tree::Tree;
@@ -107,7 +107,10 @@ impl ByKey {
         let mut found = Vec::new();
         let mut keys: Vec<&str> = Vec::new();
         of.conditions(filter, &mut keys, &mut found);
-        let covered = managed.lens.key_columns().all(|key| keys.contains(&key.name.as_str()));
+        let covered = managed
+            .lens
+            .key_columns()
+            .all(|key| keys.contains(&key.name.as_str()));
         if !covered || managed.lens.key.is_empty() {
             return None;
         }
@@ -116,7 +119,9 @@ impl ByKey {
             if managed.lens.is_key(column) {
                 return None;
             }
-            found.extend(typed(column, set.get("val")).filter(|_| set.list("indirection").is_empty()));
+            found.extend(
+                typed(column, set.get("val")).filter(|_| set.list("indirection").is_empty()),
+            );
         }
         Some(ByKey { constants: found })
     }

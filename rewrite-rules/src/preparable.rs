@@ -14,7 +14,7 @@ pub struct Preparable {
     pub sql: String,
     pub parameters: Vec<Parameter>,
     /// Where the parameters stand, and where their constants do in the text that is sent otherwise.
-    pub(crate) places: Vec<(Range<usize>, Range<usize>)>,
+    pub places: Vec<(Range<usize>, Range<usize>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,10 @@ pub struct Parameter {
 impl Preparable {
     /// The memory that it takes, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        let values = self.parameters.iter().map(|parameter| parameter.value.len());
+        let values = self
+            .parameters
+            .iter()
+            .map(|parameter| parameter.value.len());
         let each = size_of::<Parameter>() + 2 * size_of::<Range<usize>>();
         self.sql.len() + values.sum::<usize>() + self.parameters.len() * each
     }

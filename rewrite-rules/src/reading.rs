@@ -158,12 +158,7 @@ impl RuleSet {
     }
 
     /// The constants of a text that becomes one statement, and finds one row by its key.
-    pub(crate) fn by_key(
-        &self,
-        tree: &Tree,
-        path: SearchPath,
-        verdict: &Verdict,
-    ) -> Option<ByKey> {
+    pub(crate) fn by_key(&self, tree: &Tree, path: SearchPath, verdict: &Verdict) -> Option<ByKey> {
         let [statement] = tree.list("stmts") else {
             return None;
         };

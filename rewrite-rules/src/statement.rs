@@ -114,6 +114,15 @@ impl Reading {
         }
     }
 
+    /// The same where this can be bound in place of the text.
+    #[must_use]
+    pub fn with_preparable(self, preparable: Preparable) -> Reading {
+        Reading {
+            keeps: Keeps::Prepared(Box::new(preparable)),
+            ..self
+        }
+    }
+
     /// Whether the text finds one row of a managed table by its key, and changes nothing for others.
     #[must_use]
     pub fn is_by_key(&self) -> bool {

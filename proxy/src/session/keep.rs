@@ -370,7 +370,11 @@ impl<P: Pin> Session<P> {
 pub(super) fn with_field(fields: Fields<'_>, changed: u8, told: &str) -> Vec<u8> {
     let mut body = Vec::new();
     for (code, value) in fields.iter() {
-        let value = if code == changed { told.as_bytes() } else { value };
+        let value = if code == changed {
+            told.as_bytes()
+        } else {
+            value
+        };
         body.push(code);
         body.extend_from_slice(value);
         body.push(0);

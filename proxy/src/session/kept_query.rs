@@ -225,7 +225,9 @@ impl<P: Pin> Session<P> {
             return None;
         };
         let position = std::str::from_utf8(fields.value(b'P')?).ok()?.parse();
-        let position = reading.preparable()?.sent_position(position.ok()?, &rewritten.sql)?;
+        let position = reading
+            .preparable()?
+            .sent_position(position.ok()?, &rewritten.sql)?;
         Some(with_field(fields, b'P', &position.to_string()))
     }
 }

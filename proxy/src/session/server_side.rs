@@ -299,7 +299,11 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    pub(super) fn on_command_complete(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
+    pub(super) fn on_command_complete(
+        &mut self,
+        body: &[u8],
+        insert: &mut Vec<u8>,
+    ) -> Result<Act, Violation> {
         self.copy_is_over();
         self.syncs_in_copy = 0;
         let act = match self.expects.front() {

@@ -52,8 +52,13 @@ impl Takes {
 
     /// Whether a cast says the type that the column has.
     pub fn is_cast_to(self, type_name: &Tree) -> bool {
-        let plain = ["typmods", "array_bounds"].iter().all(|field| type_name.list(field).is_empty());
-        let name = type_name.list("names").last().map_or("", |name| name.text("sval"));
+        let plain = ["typmods", "array_bounds"]
+            .iter()
+            .all(|field| type_name.list(field).is_empty());
+        let name = type_name
+            .list("names")
+            .last()
+            .map_or("", |name| name.text("sval"));
         let legacy = match self.0 {
             Type::Uuid => ["uuid", "uuid"],
             // A cast to `varchar` without a length is none to a value that has one.
@@ -125,9 +130,7 @@ impl Type {
             Type::Text { chars_max } => {
                 is_string && chars_max.is_none_or(|most| value.chars().count() <= most)
             }
-            Type::Integer { bytes } => {
-                kind != ConstantKind::Numeric && is_integer(value, bytes)
-            }
+            Type::Integer { bytes } => kind != ConstantKind::Numeric && is_integer(value, bytes),
             Type::Numeric { whole_digits_max } => is_decimal(value, whole_digits_max),
             Type::Timestamp { zone } => is_string && is_timestamp(value, zone),
             Type::Date => is_string && is_date(value),
@@ -204,13 +207,15 @@ fn is_timestamp(value: &str, zone: bool) -> bool {
         None => (time, ""),
     };
     let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let fraction_is = (1..=6).contains(&fraction.len()) && fraction.bytes().all(|b| b.is_ascii_digit());
+    let fraction_is =
+        (1..=6).contains(&fraction.len()) && fraction.bytes().all(|b| b.is_ascii_digit());
     is_date(date) && fraction_is && is_clock(clock, &[23, 59, 59]) && is_offset(offset)
 }
 
 fn is_offset(offset: &str) -> bool {
     let hours = offset.strip_prefix(['+', '-']);
-    hours.is_none_or(|hours| is_clock(hours, &[12, 59]) || is_clock(hours, &[12])) && (hours.is_some() || offset.is_empty())
+    hours.is_none_or(|hours| is_clock(hours, &[12, 59]) || is_clock(hours, &[12]))
+        && (hours.is_some() || offset.is_empty())
 }
 
 /// Two digits for each part, none above its limit.
@@ -242,36 +247,117 @@ mod tests {
     fn a_value_is_taken_only_where_there_is_no_doubt() {
         use ConstantKind::{Int4, Int8, Numeric, String};
         let uuid = "'0b9b9b9b-0000-4000-8000-00000000000a'";
-        check("uuid", String, &[uuid], &["''", "'x'", "'{0b9b9b9b-0000-4000-8000-00000000000a}'", "'0b9b9b9b000040008000000000000001'"]);
+        check(
+            "uuid",
+            String,
+            &[uuid],
+            &[
+                "''",
+                "'x'",
+                "'{0b9b9b9b-0000-4000-8000-00000000000a}'",
+                "'0b9b9b9b000040008000000000000001'",
+            ],
+        );
         check("uuid", Int4, &[], &["1"]);
         check("text", String, &["''", "'it''s'", "'é'"], &[]);
         check("text", Int4, &[], &["1"]);
-        check("varchar(2)", String, &["'éé'", "''''''"], &["'abc'", "'   '"]);
-        check("integer", String, &["'7'", "'-7'", "'2147483647'"], &["' 7'", "'+7'", "''", "'-'", "'2147483648'", "'0x1'"]);
+        check(
+            "varchar(2)",
+            String,
+            &["'éé'", "''''''"],
+            &["'abc'", "'   '"],
+        );
+        check(
+            "integer",
+            String,
+            &["'7'", "'-7'", "'2147483647'"],
+            &["' 7'", "'+7'", "''", "'-'", "'2147483648'", "'0x1'"],
+        );
         check("integer", Int4, &["7"], &[]);
         check("integer", Int8, &[], &["12345678901"]);
         check("integer", Numeric, &[], &["7.0"]);
         check("bigint", Int8, &["12345678901"], &[]);
         check("smallint", Int4, &["32767"], &["32768"]);
         check("numeric(10,2)", Int4, &["1000", "1234567"], &["12345678"]);
-        check("numeric(10,2)", Numeric, &["1.5", "1234567.999"], &["99999999.999"]);
-        check("numeric(10,2)", String, &["'-1.5'"], &["'NaN'", "'1e3'", "'1.'", "'.5'"]);
-        check("numeric", Numeric, &["123456789012345.5"], &["1234567890123456789012345678901.5"]);
-        check("date", String, &["'2024-02-29'"], &["'2023-02-29'", "'today'", "'1.2.2024'", "'2024-2-1'", "'9999-01-01'"]);
-        check("timestamptz", String, &["'2024-02-29 10:20:30'", "'2024-02-29T10:20:30.123456+02:30'", "'2024-02-29T10:20:30-05'"], &["'2024-02-29'", "'now'", "'2024-02-29 10:20:60'", "'2024-02-29 24:00:00'", "'2024-02-29 10:20:30 UTC'", "'2024-02-29 10:20:30+'", "'2024-02-29 10:20:30Z'"]);
-        check("timestamp", String, &["'2024-02-29 10:20:30'"], &["'2024-02-29 10:20:30+00'"]);
+        check(
+            "numeric(10,2)",
+            Numeric,
+            &["1.5", "1234567.999"],
+            &["99999999.999"],
+        );
+        check(
+            "numeric(10,2)",
+            String,
+            &["'-1.5'"],
+            &["'NaN'", "'1e3'", "'1.'", "'.5'"],
+        );
+        check(
+            "numeric",
+            Numeric,
+            &["123456789012345.5"],
+            &["1234567890123456789012345678901.5"],
+        );
+        check(
+            "date",
+            String,
+            &["'2024-02-29'"],
+            &[
+                "'2023-02-29'",
+                "'today'",
+                "'1.2.2024'",
+                "'2024-2-1'",
+                "'9999-01-01'",
+            ],
+        );
+        check(
+            "timestamptz",
+            String,
+            &[
+                "'2024-02-29 10:20:30'",
+                "'2024-02-29T10:20:30.123456+02:30'",
+                "'2024-02-29T10:20:30-05'",
+            ],
+            &[
+                "'2024-02-29'",
+                "'now'",
+                "'2024-02-29 10:20:60'",
+                "'2024-02-29 24:00:00'",
+                "'2024-02-29 10:20:30 UTC'",
+                "'2024-02-29 10:20:30+'",
+                "'2024-02-29 10:20:30Z'",
+            ],
+        );
+        check(
+            "timestamp",
+            String,
+            &["'2024-02-29 10:20:30'"],
+            &["'2024-02-29 10:20:30+00'"],
+        );
     }
 
     #[test]
     fn types_that_are_not_judged_are_none() {
-        for sql_type in ["jsonb", "public.user_role", "text[]", "character(3)", "timestamp(3)", "timestamp(3) with time zone", "numeric(2,5)", "boolean", "citext"] {
+        for sql_type in [
+            "jsonb",
+            "public.user_role",
+            "text[]",
+            "character(3)",
+            "timestamp(3)",
+            "timestamp(3) with time zone",
+            "numeric(2,5)",
+            "boolean",
+            "citext",
+        ] {
             assert_eq!(Type::of(sql_type), None, "{sql_type}");
         }
     }
 
     #[test]
     fn a_string_is_given_without_its_quotes_and_of_no_type_yet() {
-        let text = Takes(Type::Text { chars_max: None }, Type::Text { chars_max: None });
+        let text = Takes(
+            Type::Text { chars_max: None },
+            Type::Text { chars_max: None },
+        );
         let found = text.parameter(ConstantKind::String, "'it''s'");
         assert_eq!(found, Some((UNDECIDED, "it's".to_owned())));
     }

@@ -192,14 +192,17 @@ impl Holes {
                 let start = made.sql.len();
                 made.sql.push('$');
                 made.sql.push_str(&made.parameters.len().to_string());
-                made.places.push((start..made.sql.len(), sent..sent + said.len()));
+                made.places
+                    .push((start..made.sql.len(), sent..sent + said.len()));
             } else {
                 made.sql.push_str(said);
             }
             sent += said.len();
         }
         made.sql.push_str(&text[at..]);
-        (1..=PARAMETERS_MAX).contains(&made.parameters.len()).then_some(made)
+        (1..=PARAMETERS_MAX)
+            .contains(&made.parameters.len())
+            .then_some(made)
     }
 }
 

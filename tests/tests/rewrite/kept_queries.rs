@@ -1,12 +1,12 @@
 //! Queries by key that the proxy answers from statements kept prepared, and the same straight: message for message, in
 //! every phase, in and outside of transaction blocks, whatever comes between.
 
+use crossfade_tests::Proxy;
 use crossfade_tests::World;
 use crossfade_tests::answer::comparable;
 use crossfade_tests::protocol_scripts::messages::{bind, describe, execute, parse, query, sync};
 use crossfade_tests::raw::{Message, RawClient};
 use crossfade_tests::sides::{AS_LEGACY, differences, state};
-use crossfade_tests::Proxy;
 use rewrite_rules::Phase;
 
 /// The same client twice, on two databases with the same rows.
@@ -72,7 +72,11 @@ impl Pair {
         self.through.send(sent).await?;
         let expected = shown(&self.straight.until_ready().await?);
         let got = shown(&self.through.until_ready().await?);
-        anyhow::ensure!(expected == got, "{} {what}\n{expected:#?}\n{got:#?}", self.phase);
+        anyhow::ensure!(
+            expected == got,
+            "{} {what}\n{expected:#?}\n{got:#?}",
+            self.phase
+        );
         Ok(got)
     }
 
@@ -142,9 +146,14 @@ async fn forms_in(phase: Phase) -> anyhow::Result<()> {
             pair.same(&filled(form, n + 1, &ids[n])).await?;
         }
         // No row, and values that its type does not take: each is told as if it had been read.
-        pair.same(&filled(form, 7, "00000000-0000-4000-8000-00000000abcd")).await?;
+        pair.same(&filled(form, 7, "00000000-0000-4000-8000-00000000abcd"))
+            .await?;
         // Of two errors in one text another may be told, kept or not.
-        let wrong_ids = if form.contains("margin_value = 'é'") { 0..0 } else { 0..3 };
+        let wrong_ids = if form.contains("margin_value = 'é'") {
+            0..0
+        } else {
+            0..3
+        };
         for wrong in ["no uuid", "{00000000-0000-4000-8000-00000000abcd}", ""][wrong_ids].iter() {
             pair.same(&filled(form, 8, wrong)).await?;
         }
@@ -164,11 +173,15 @@ async fn forms_in(phase: Phase) -> anyhow::Result<()> {
             pair.same(&filled(form, 15, &ids[4])).await?;
             pair.same(end).await?;
         }
-        pair.same("DELETE FROM iso_agents WHERE id = '00000000-0000-4000-8000-00000000abce'").await?;
+        pair.same("DELETE FROM iso_agents WHERE id = '00000000-0000-4000-8000-00000000abce'")
+            .await?;
     }
     let (count, runs) = pair.kept().await?;
     if phase != Phase::LegacyOnly {
-        assert!(count >= 5 && runs >= 50, "{phase}: {count} kept, {runs} executions");
+        assert!(
+            count >= 5 && runs >= 50,
+            "{phase}: {count} kept, {runs} executions"
+        );
     }
     pair.same_rows().await
 }
@@ -221,8 +234,8 @@ async fn the_same_text_each_time_is_kept_as_well_and_one_that_changes_is_prepare
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_query_ends_is_ended_and_what_follows_it_finds_nothing_of_ours()
--> anyhow::Result<()> {
+async fn what_a_query_ends_is_ended_and_what_follows_it_finds_nothing_of_ours() -> anyhow::Result<()>
+{
     let mut pair = Pair::start(Phase::UnifiedRead).await?;
     keep(&mut pair).await?;
     let id = pair.ids[0].clone();
@@ -253,7 +266,8 @@ async fn what_a_query_ends_is_ended_and_what_follows_it_finds_nothing_of_ours()
         }
         // What a statement has open cannot be changed in its block.
         pair.same(&filled(READ, 0, &id)).await?;
-        pair.both("CREATE TABLE IF NOT EXISTS beside (a int)").await?;
+        pair.both("CREATE TABLE IF NOT EXISTS beside (a int)")
+            .await?;
         pair.same("ALTER TABLE beside ADD b int, DROP a").await?;
         if block {
             pair.same("ROLLBACK").await?;
@@ -267,7 +281,11 @@ async fn what_a_query_ends_is_ended_and_what_follows_it_finds_nothing_of_ours()
     ] {
         pair.straight.send(&several).await?;
         pair.through.send(&several).await?;
-        for _ in 0..several.windows(5).filter(|w| w[0] == b'Q' && w[1..4] == [0, 0, 0]).count() {
+        for _ in 0..several
+            .windows(5)
+            .filter(|w| w[0] == b'Q' && w[1..4] == [0, 0, 0])
+            .count()
+        {
             let expected = shown(&pair.straight.until_ready().await?);
             assert_eq!(shown(&pair.through.until_ready().await?), expected);
         }
@@ -275,8 +293,15 @@ async fn what_a_query_ends_is_ended_and_what_follows_it_finds_nothing_of_ours()
     // What is skipped after an error stays skipped up to the client's own Sync.
     let skipped = [parse("", "SELECT no_column"), by_key.clone(), sync()].concat();
     pair.same_messages("skipped", &skipped).await?;
-    let unsynced = [parse("", "SELECT 1"), bind("", "", &[], 0), execute("", 0), by_key].concat();
-    pair.same_messages("behind an open segment", &unsynced).await?;
+    let unsynced = [
+        parse("", "SELECT 1"),
+        bind("", "", &[], 0),
+        execute("", 0),
+        by_key,
+    ]
+    .concat();
+    pair.same_messages("behind an open segment", &unsynced)
+        .await?;
     pair.same_messages("its end", &sync()).await?;
     pair.same_rows().await
 }
@@ -320,7 +345,8 @@ async fn what_ends_or_changes_statements_is_followed() -> anyhow::Result<()> {
 async fn a_setting_changed_by_a_statement_that_was_prepared_first_is_seen() -> anyhow::Result<()> {
     let mut pair = Pair::start(Phase::UnifiedRead).await?;
     let set = "SET DateStyle = 'SQL, DMY'";
-    pair.same_messages("prepare", &[parse("s", set), sync()].concat()).await?;
+    pair.same_messages("prepare", &[parse("s", set), sync()].concat())
+        .await?;
     let form = "SELECT created_at > '01/02/2020' FROM iso_agents WHERE id = '{id}'";
     let ids = pair.ids.clone();
     for id in &ids[..5] {
@@ -329,7 +355,11 @@ async fn a_setting_changed_by_a_statement_that_was_prepared_first_is_seen() -> a
     assert_eq!(pair.kept().await?.0, 1);
     let run = [bind("", "s", &[], 0), execute("", 0), sync()].concat();
     pair.same_messages("run", &run).await?;
-    assert_eq!(pair.kept().await?.0, 1, "it is closed with the next that is kept");
+    assert_eq!(
+        pair.kept().await?.0,
+        1,
+        "it is closed with the next that is kept"
+    );
     let months = "SELECT created_at, '01/02/2020'::date FROM iso_agents WHERE id = '{id}'";
     for id in &ids[..5] {
         pair.same(&filled(form, 0, id)).await?;
@@ -361,7 +391,10 @@ async fn an_error_of_the_commit_comes_instead_of_the_end() -> anyhow::Result<()>
     keep(&mut pair).await?;
     let ids = pair.ids.clone();
     let form = "UPDATE iso_agents SET full_name = '{id}', margin_value = 1 WHERE id = '{n}'";
-    for (n, value) in ["good", "good", "good", "bad", "good", "bad"].iter().enumerate() {
+    for (n, value) in ["good", "good", "good", "bad", "good", "bad"]
+        .iter()
+        .enumerate()
+    {
         let sql = form.replace("{id}", value).replace("{n}", &ids[n]);
         let answer = pair.same(&sql).await?;
         let failed = answer.iter().any(|line| line.contains("late"));
@@ -383,7 +416,9 @@ async fn another_sessions_changes_are_seen() -> anyhow::Result<()> {
         "ALTER TABLE {t} ALTER COLUMN email TYPE text, DROP COLUMN more",
         "ANALYZE {t}",
     ] {
-        straight.batch_execute(&change.replace("{t}", "iso_agents")).await?;
+        straight
+            .batch_execute(&change.replace("{t}", "iso_agents"))
+            .await?;
         moved.batch_execute(&change.replace("{t}", "users")).await?;
         let ids = pair.ids.clone();
         for id in &ids[..4] {
