@@ -21,6 +21,8 @@ use crate::rule_set::Side;
 use crate::text::tree::Tree;
 
 mod takes;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use takes::Takes;
 

@@ -77,6 +77,16 @@ impl FromIterator<usize> for Names {
     }
 }
 
+impl Keeps {
+    /// The same of a text with other places.
+    pub(crate) fn without_parameters(&self) -> Keeps {
+        match self {
+            Keeps::Nothing => Keeps::Nothing,
+            Keeps::ByKey | Keeps::Prepared(_) => Keeps::ByKey,
+        }
+    }
+}
+
 /// Everything the session must know about one text; computed once per text and rule set.
 #[derive(Debug)]
 pub struct Reading {
@@ -123,12 +133,14 @@ impl Reading {
         }
     }
 
-    /// Whether the text finds one row of a managed table by its key, and changes nothing for others.
+    /// The client's text, if it finds one row of a managed table by its key, and changes nothing for others.
     #[must_use]
-    pub fn is_by_key(&self) -> bool {
-        match self.keeps {
-            Keeps::ByKey | Keeps::Prepared(_) => true,
-            Keeps::Nothing => false,
+    pub fn by_key(&self) -> Option<&str> {
+        match (&self.keeps, &self.verdict) {
+            (Keeps::ByKey | Keeps::Prepared(_), Verdict::Rewritten(rewritten)) => {
+                Some(&rewritten.original)
+            }
+            (_, Verdict::PassThrough | Verdict::Refused(_)) | (Keeps::Nothing, _) => None,
         }
     }
 

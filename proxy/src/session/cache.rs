@@ -67,8 +67,10 @@ pub(super) struct Asked<'a> {
     types: &'a [u8],
     /// Of its comments, if others may come with the same text.
     comments: CommentsKey,
-    /// It finds one row by its key, and which columns come of it is said by us.
+    /// It finds one row by its key.
     by_key: bool,
+    /// The columns of its result are spelled out by the client, whatever stands in what is sent.
+    spelled: bool,
 }
 
 /// Tells comments apart, under a key that no client knows.
@@ -84,11 +86,17 @@ impl<'a> Asked<'a> {
             types,
             comments: NO_COMMENTS,
             by_key: false,
+            spelled: false,
         }
     }
 
-    pub fn by_key(self, by_key: bool) -> Asked<'a> {
-        Asked { by_key, ..self }
+    /// `client`: its text, where that finds one row by its key.
+    pub fn by_key(self, client: Option<&str>) -> Asked<'a> {
+        Asked {
+            by_key: client.is_some(),
+            spelled: client.is_some_and(|text| !text.contains('*')),
+            ..self
+        }
     }
 
     pub fn with_comments(bare: &'a Bare, came: &[u8], types: &'a [u8]) -> Asked<'a> {
@@ -98,6 +106,7 @@ impl<'a> Asked<'a> {
             types,
             comments: hashers()[0].hash_one(comments).max(NO_COMMENTS + 1),
             by_key: false,
+            spelled: false,
         }
     }
 }
@@ -268,6 +277,7 @@ impl Cache {
             text,
             comments,
             by_key,
+            spelled,
             ..
         } = asked;
         if self.suspended || self.unanswered > 0 || text.len() > TEXT_BYTES_MAX {
@@ -279,7 +289,7 @@ impl Cache {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.used = self.clock;
             let star = entry.star;
-            if star && !at_rest && !by_key {
+            if star && !at_rest && !spelled {
                 return ParsePlan::AsItCame;
             }
             let (number, shown) = (entry.number, entry.comments);

@@ -209,7 +209,10 @@ impl<P: Pin> Session<P> {
         let unnamed = self.statements.remove(b"");
         let read = self.judge(text);
         // What finds one row by its key changes nothing for other texts.
-        if !read.as_ref().is_some_and(|reading| reading.is_by_key()) {
+        if read
+            .as_ref()
+            .is_none_or(|reading| reading.by_key().is_none())
+        {
             self.cache_sees_query(text, insert);
         }
         let read = self.complete_query(text, read, insert);
@@ -268,7 +271,7 @@ impl<P: Pin> Session<P> {
         let (plan, bare) =
             if parse.name.is_empty() && !is_refused(&read) && !staging::is_beside_others(&read) {
                 let text = replacement(&read).unwrap_or(parse.text);
-                let by_key = read.as_ref().is_some_and(|reading| reading.is_by_key());
+                let by_key = read.as_ref().and_then(|reading| reading.by_key());
                 self.plan((text, parse.types), by_key, at_rest)
             } else {
                 (ParsePlan::AsItCame, None)

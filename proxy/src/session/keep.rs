@@ -65,13 +65,13 @@ impl<P: Pin> Session<P> {
     pub(super) fn plan(
         &mut self,
         (text, types): (&[u8], &[u8]),
-        by_key: bool,
+        by_key: Option<&str>,
         at_rest: bool,
     ) -> (ParsePlan, Option<Bare>) {
         // Some encodings have quotes and backslashes within characters.
         let readable = self.encoding == Encoding::Bytes || text.is_ascii();
-        let by_key = by_key && self.cache.keeps_rewritten();
-        if !self.cache.is_on() && !by_key || self.status == b'E' || !readable {
+        let by_key = by_key.filter(|_| self.cache.keeps_rewritten());
+        if !self.cache.is_on() && by_key.is_none() || self.status == b'E' || !readable {
             return (ParsePlan::AsItCame, None);
         }
         let bare = match self.settings.comments {

@@ -63,7 +63,8 @@ impl<P: Pin> Session<P> {
         }
         let types = types_of(preparable);
         let at_rest = self.is_outside_block();
-        let asked = Asked::of(preparable.sql.as_bytes(), &types).by_key(true);
+        let asked = Asked::of(preparable.sql.as_bytes(), &types);
+        let asked = asked.by_key(read.as_ref().and_then(|reading| reading.by_key()));
         let (number, parsed) = match self.consult(asked, at_rest) {
             ParsePlan::AsItCame => return None,
             ParsePlan::Prepare(number) => (number, false),

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Bare, Cut, HINT, Place};
-use crate::statement::{Keeps, Kept, Mapped, Reading, Rewritten, Verdict};
+use crate::statement::{Kept, Mapped, Reading, Rewritten, Verdict};
 
 /// What is put into the sent text.
 struct Insertion {
@@ -34,7 +34,7 @@ impl Bare {
                     effects: reading.effects.clone(),
                     calls: reading.calls.clone(),
                     bare: None,
-                    keeps: Keeps::Nothing,
+                    keeps: reading.keeps.without_parameters(),
                 }))
             }
         }

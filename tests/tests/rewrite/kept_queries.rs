@@ -448,3 +448,83 @@ async fn nothing_is_kept_where_the_operator_says_so() -> anyhow::Result<()> {
     assert_eq!(pair.kept().await?, (0, 0));
     Ok(())
 }
+
+/// How many rows a value has decides the plan: the server makes one for each value, as without a proxy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_by_key_is_planned_for_its_values_each_time() -> anyhow::Result<()> {
+    let mut pair = Pair::start(Phase::UnifiedRead).await?;
+    let ids = pair.ids.clone();
+    for n in 0..6 {
+        for form in [
+            "SELECT count(*) FROM iso_agents WHERE role = 'admin' AND margin_value <> {n}",
+            "SELECT email FROM iso_agents WHERE email = 'agent.{n}@example.com'",
+            "SELECT email FROM iso_agents WHERE id = '{id}' OR email = '{n}'",
+            "SELECT lower(email) FROM iso_agents WHERE id = '{id}'",
+            "UPDATE iso_agents SET full_name = '{n}' WHERE email = 'agent.{n}@example.com'",
+            "UPDATE iso_agents SET full_name = '{n}' WHERE id = '{id}' RETURNING email",
+            "SELECT email FROM iso_agents WHERE id = '{id}'; SELECT {n}",
+        ] {
+            pair.same(&filled(form, n, &ids[n])).await?;
+        }
+    }
+    assert_eq!(pair.kept().await?, (0, 0));
+    pair.same_rows().await
+}
+
+fn unnamed(sql: &str, values: &[Option<&str>]) -> Vec<u8> {
+    let values: Vec<_> = values
+        .iter()
+        .map(|value| value.map(str::as_bytes))
+        .collect();
+    [
+        parse("", sql),
+        bind("", "", &values, 0),
+        describe('P', ""),
+        execute("", 0),
+        sync(),
+    ]
+    .concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unnamed_statements_by_key_are_kept_as_well() -> anyhow::Result<()> {
+    for phase in [
+        Phase::DualWrite,
+        Phase::DualRead,
+        Phase::UnifiedRead,
+        Phase::UnifiedOnly,
+    ] {
+        let mut pair = Pair::start(phase).await?;
+        let ids = pair.ids.clone();
+        const UNNAMED: [&str; 4] = [
+            "SELECT id, email, role FROM iso_agents WHERE id = $1",
+            "SELECT * FROM iso_agents a WHERE $1::uuid = a.id AND email IS NOT NULL",
+            "UPDATE iso_agents SET full_name = 'x', margin_value = margin_value + 1 WHERE id = $1",
+            "SELECT no_column FROM iso_agents WHERE id = $1",
+        ];
+        for (at, sql) in UNNAMED.iter().enumerate() {
+            for begin in ["SELECT 1", "BEGIN"] {
+                pair.same(begin).await?;
+                for (n, id) in ids.iter().enumerate() {
+                    let traced = format!("{sql} /* {n} */");
+                    let text = if n % 2 == 0 { sql } else { traced.as_str() };
+                    pair.same_messages(text, &unnamed(text, &[Some(id)]))
+                        .await?;
+                }
+                if begin == "BEGIN" {
+                    pair.same("COMMIT").await?;
+                }
+                for wrong in [None, Some("no uuid")] {
+                    pair.same_messages(sql, &unnamed(sql, &[wrong])).await?;
+                }
+                pair.same_messages(sql, &unnamed(sql, &[])).await?;
+            }
+            let (count, _) = pair.kept().await?;
+            let passes = phase == Phase::DualWrite;
+            let kept = [1, 2, 3, 3][at] - if passes { [1, 2, 2, 2][at] } else { 0 };
+            assert_eq!(count, kept, "{phase} {sql}");
+        }
+        pair.same_rows().await?;
+    }
+    Ok(())
+}
