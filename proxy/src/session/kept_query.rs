@@ -16,7 +16,7 @@
 //! ```text
 //! an end before a commit        a Query is told its end when it is committed, an Execute before: it is held back
 //! an error that points          into the text with parameters: told as in the text with constants
-//! the server refuses a plan     outside of a block nothing has happened: the Query is sent as it would have been
+//! an error before it runs       outside of a block nothing has happened: the Query is sent as it would have been
 //! an unnamed statement, portal  a Query ends both: closed here where there may be some
 //! others are outstanding        what the server skips after their error ends with our Sync: sent as a Query
 //! ```
@@ -42,8 +42,8 @@ pub(super) struct KeptQuery {
     parsed: bool,
     /// Outside of a transaction block: what fails has changed nothing.
     at_rest: bool,
-    /// The client has heard of the result.
-    told: bool,
+    /// The server runs it: what fails from now on would have failed of a Query.
+    bound: bool,
     /// The CommandComplete, until the statement is committed.
     end: Option<Box<[u8]>>,
 }
@@ -104,7 +104,7 @@ impl<P: Pin> Session<P> {
             number,
             parsed,
             at_rest,
-            told: false,
+            bound: false,
             end: None,
         }))
     }
@@ -137,12 +137,9 @@ impl<P: Pin> Session<P> {
         };
         match tag {
             backend::PARSE_COMPLETE => kept.parsed = true,
-            backend::BIND_COMPLETE | backend::CLOSE_COMPLETE | backend::NO_DATA => {}
+            backend::BIND_COMPLETE => kept.bound = true,
+            backend::CLOSE_COMPLETE | backend::NO_DATA => {}
             backend::COMMAND_COMPLETE => kept.end = Some(body.into()),
-            backend::ROW_DESCRIPTION => {
-                kept.told = true;
-                return Ok(None);
-            }
             backend::NOTICE_RESPONSE => {
                 // What the server says at a Parse it is to say at the next one, too.
                 if !kept.parsed {
@@ -191,20 +188,19 @@ impl<P: Pin> Session<P> {
             return false;
         };
         // It was not committed.
-        let had_ended = kept.end.take().is_some();
-        if !is_analysis(fields) || fields.is_fatal() {
-            if !kept.parsed {
-                let number = kept.number;
-                self.cache.lose(number);
-            }
+        kept.end = None;
+        if kept.bound || fields.is_fatal() {
             return false;
         }
         let (number, parsed) = (kept.number, kept.parsed);
-        let again = is_last && kept.at_rest && !kept.told && !had_ended;
-        if parsed {
-            self.cache.forget(number);
-        } else {
-            self.cache.refuse(number);
+        let again = is_last && kept.at_rest && !is_interruption(fields);
+        match (parsed, is_analysis(fields)) {
+            (true, true) => self.cache.forget(number),
+            (true, false) => {}
+            (false, true) => self.cache.refuse(number),
+            (false, false) => {
+                self.cache.lose(number);
+            }
         }
         if again {
             self.cache.replay.refuse();
@@ -231,6 +227,12 @@ impl<P: Pin> Session<P> {
             .sent_position(position.ok()?, &rewritten.sql)?;
         Some(with_field(fields, b'P', &position.to_string()))
     }
+}
+
+/// Somebody wants it ended, or would not have it wait for longer: it is not to begin anew.
+fn is_interruption(fields: Fields<'_>) -> bool {
+    let class = fields.sqlstate().get(..2);
+    class == Some(b"57") || class == Some(b"55")
 }
 
 /// The count and the numbers of the types, as they stand on the wire.

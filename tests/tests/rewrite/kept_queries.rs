@@ -142,8 +142,8 @@ async fn forms_in(phase: Phase) -> anyhow::Result<()> {
     ))
     .await?;
     for form in FORMS {
-        for n in 0..6 {
-            pair.same(&filled(form, n + 1, &ids[n])).await?;
+        for (n, id) in ids.iter().enumerate().take(6) {
+            pair.same(&filled(form, n + 1, id)).await?;
         }
         // No row, and values that its type does not take: each is told as if it had been read.
         pair.same(&filled(form, 7, "00000000-0000-4000-8000-00000000abcd"))
@@ -161,8 +161,8 @@ async fn forms_in(phase: Phase) -> anyhow::Result<()> {
         pair.same(&filled(form, 12_345_678_901, &ids[0])).await?;
         for end in ["COMMIT", "ROLLBACK"] {
             pair.same("BEGIN").await?;
-            for n in 0..3 {
-                pair.same(&filled(form, n + 11, &ids[n])).await?;
+            for (n, id) in ids.iter().enumerate().take(3) {
+                pair.same(&filled(form, n + 11, id)).await?;
             }
             pair.same("SAVEPOINT s").await?;
             if !form.contains("margin_value = 'é'") {
@@ -207,9 +207,9 @@ const WRITE: &str = "UPDATE iso_agents SET full_name = '{n}' WHERE id = '{id}'";
 
 async fn keep(pair: &mut Pair) -> anyhow::Result<()> {
     let ids = pair.ids.clone();
-    for n in 0..5 {
+    for (n, id) in ids.iter().enumerate().take(5) {
         for form in [READ, WRITE] {
-            pair.same(&filled(form, n, &ids[n])).await?;
+            pair.same(&filled(form, n, id)).await?;
         }
     }
     Ok(())
@@ -454,7 +454,7 @@ async fn nothing_is_kept_where_the_operator_says_so() -> anyhow::Result<()> {
 async fn what_is_not_by_key_is_planned_for_its_values_each_time() -> anyhow::Result<()> {
     let mut pair = Pair::start(Phase::UnifiedRead).await?;
     let ids = pair.ids.clone();
-    for n in 0..6 {
+    for (n, id) in ids.iter().enumerate().take(6) {
         for form in [
             "SELECT count(*) FROM iso_agents WHERE role = 'admin' AND margin_value <> {n}",
             "SELECT email FROM iso_agents WHERE email = 'agent.{n}@example.com'",
@@ -464,7 +464,7 @@ async fn what_is_not_by_key_is_planned_for_its_values_each_time() -> anyhow::Res
             "UPDATE iso_agents SET full_name = '{n}' WHERE id = '{id}' RETURNING email",
             "SELECT email FROM iso_agents WHERE id = '{id}'; SELECT {n}",
         ] {
-            pair.same(&filled(form, n, &ids[n])).await?;
+            pair.same(&filled(form, n, id)).await?;
         }
     }
     assert_eq!(pair.kept().await?, (0, 0));

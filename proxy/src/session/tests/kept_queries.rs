@@ -139,7 +139,7 @@ fn what_is_outstanding_or_unsynced_has_it_sent_as_a_query() {
 
 #[test]
 fn outside_of_a_block_what_the_server_refuses_is_sent_as_a_query() {
-    for sqlstate in ["42703", "0A000", "26000"] {
+    for sqlstate in ["42703", "0A000", "26000", "22P02", "08P01"] {
         let mut rig = Rig::keeping_rewritten(usize::MAX);
         keep(&mut rig);
         rig.client(&by_key(3));
@@ -149,6 +149,31 @@ fn outside_of_a_block_what_the_server_refuses_is_sent_as_a_query() {
         assert_eq!(rig.resent(), sent(3));
         rig.client(&[]);
         assert_eq!(rig.server(&answer(b'I')), answer(b'I'));
+    }
+}
+
+#[test]
+fn what_fails_as_it_runs_or_is_interrupted_is_told() {
+    for (sqlstate, runs) in [
+        ("23505", true),
+        ("42501", true),
+        ("57014", false),
+        ("55P03", false),
+    ] {
+        let mut rig = Rig::keeping_rewritten(usize::MAX);
+        keep(&mut rig);
+        rig.client(&by_key(3));
+        if runs {
+            rig.server(&bare('2'));
+        }
+        rig.server(&error(sqlstate, "no"));
+        let said = rig.server(&ready(b'I'));
+        assert_eq!(said, ready(b'I'), "{sqlstate}");
+        assert!(
+            rig.to_client
+                .ends_with(&join([error(sqlstate, "no"), ready(b'I')]))
+        );
+        assert_eq!(rig.client(&by_key(4)), bound(ONE, 4, false), "{sqlstate}");
     }
 }
 
