@@ -97,7 +97,7 @@ impl<P: Pin> Session<P> {
         let was_awake = self.cache.is_awake();
         let plan = self.cache.consult(asked, at_rest);
         if !was_awake && self.cache.is_awake() {
-            self.statements.find_effects();
+            self.statements.find_effects(effect);
         }
         plan
     }

@@ -23,8 +23,8 @@
 
 use rewrite_rules::{Preparable, Verdict};
 
-use super::cache::{Asked, Number, ParsePlan, ReplayState};
-use super::expect::{Expect, ReadAs, answer};
+use super::cache::{Asked, ParsePlan, ReplayState};
+use super::expect::{Expect, KeptQuery, ReadAs, answer};
 use super::judge::replacement;
 use super::keep::{is_analysis, with_field};
 use super::lane::Act;
@@ -33,20 +33,6 @@ use super::{Pin, Session, Violation};
 use crate::wire::backend::{self, Fields};
 use crate::wire::frame::write_frame;
 use crate::wire::frontend::{self, DescribeTarget, Execute, Parse};
-
-/// What was sent in place of a Query.
-#[derive(Debug)]
-pub(super) struct KeptQuery {
-    number: Number,
-    /// The server has the statement.
-    parsed: bool,
-    /// Outside of a transaction block: what fails has changed nothing.
-    at_rest: bool,
-    /// The server runs it: what fails from now on would have failed of a Query.
-    bound: bool,
-    /// The CommandComplete, until the statement is committed.
-    end: Option<Box<[u8]>>,
-}
 
 impl<P: Pin> Session<P> {
     /// Binds what is kept in place of a text, if it may be. `unnamed`: the server may have an unnamed statement.

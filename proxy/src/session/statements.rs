@@ -9,7 +9,6 @@ use rewrite_rules::{Strings, Touch};
 
 use super::cache::Number;
 use super::expect::{ReadAs, Undo};
-use super::keep::effect;
 use super::report::ShadowCandidate;
 use crate::wire::frontend::Parse;
 
@@ -206,7 +205,7 @@ impl Statements {
     }
 
     /// From now on it counts what running one of them may do to the cache.
-    pub fn find_effects(&mut self) {
+    pub fn find_effects(&mut self, effect: impl Fn(&[u8]) -> Option<Effect>) {
         for statement in self.named.values_mut().chain(&mut self.unnamed) {
             let parse = statement.body.as_deref().map(Parse::read);
             statement.effect = match parse {
