@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rewrite_rules::{Held, RuleErrors, RuleSet, SourceFile};
+use rewrite_rules::{Held, Phase, RuleErrors, RuleSet, SourceFile};
 
 use crate::control::epochs::InForce;
 use crate::control::phase_file;
@@ -77,13 +77,6 @@ impl Sources {
         self
     }
 
-    /// The same without these files.
-    #[must_use]
-    pub fn without(mut self, paths: &[PathBuf]) -> Sources {
-        self.files.retain(|file| !paths.contains(&file.path));
-        self
-    }
-
     /// How long a migration's rules hold.
     #[must_use]
     pub fn held(&self, migration: &str) -> Held {
@@ -117,6 +110,18 @@ pub fn is_of(file: &SourceFile, row: &InForce) -> bool {
 #[must_use]
 pub fn says_the_same(file: &SourceFile, row: &InForce) -> bool {
     phase_file::without_phase(&file.text) == phase_file::without_phase(&row.rules)
+}
+
+/// A phase in a file is where a migration begins; what to do about one that says another than is in force.
+#[must_use]
+pub fn another_phase(file: &SourceFile, said: Phase, row: &InForce) -> String {
+    format!(
+        "{} says {said}, and {} is in {}: a phase is no text that is edited, `crossfade advance` and \
+         `crossfade rollback` lead from one to the next",
+        file.path.display(),
+        row.migration,
+        row.phase
+    )
 }
 
 /// What files say otherwise than what is in force, for whoever looks at them.

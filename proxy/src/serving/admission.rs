@@ -24,6 +24,8 @@ use crate::generation::Reasons;
 
 /// Rows are tried and searched for collisions, each search within a minute.
 const RULES_TIMEOUT: Duration = Duration::from_secs(300);
+/// Nobody is served meanwhile; if it takes longer, what is not managed is served before it is known.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Catalogs are looked at.
 const FIT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -143,7 +145,7 @@ pub async fn first(url: &str, rules: &RuleSet) -> Result<Reasons, ControlError> 
         }
         Ok(reasons)
     };
-    within(FIT_TIMEOUT, look).await
+    within(FIRST_TIMEOUT, look).await
 }
 
 /// Every migration whose statements are rewritten, with one reason for all.

@@ -484,6 +484,7 @@ impl Operator {
             "legacy_only",
             "another backfill",
             "somebody took a step",
+            "has changed since this command began",
         ];
         ensure!(
             excused.iter().any(|excuse| ended.errors.contains(excuse)),
