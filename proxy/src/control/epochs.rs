@@ -544,7 +544,7 @@ async fn try_to_close(
             _ => return Err(sql()(error)),
         }
     }
-    fault::point("epoch: renamed");
+    fault::point(fault::RENAMED);
     client
         .execute(
             "UPDATE crossfade.epochs SET closed_at = clock_timestamp() \
@@ -553,25 +553,15 @@ async fn try_to_close(
         )
         .await
         .map_err(sql())?;
-    sweep(client).await
+    sweep(client).await?;
+    Ok(true)
 }
 
 /// Drops what closed epochs have left, unless somebody still looks at it, as pg_dump does.
-async fn sweep(client: &Client) -> Result<bool, ControlError> {
+pub async fn sweep(client: &Client) -> Result<(), ControlError> {
     let sql = || ControlError::sql(CLOSING);
-    let (closed, table) = (fence::CLOSED, fence::TABLE);
-    let left = client
-        .query(
-            &format!(
-                "SELECT quote_ident(n.nspname) FROM pg_namespace AS n \
-                 WHERE n.nspname ~ '^{closed}[0-9]+_[0-9a-f]{{32}}$' AND {IS_OURS}"
-            ),
-            &[],
-        )
-        .await
-        .map_err(sql())?;
-    for row in left {
-        let schema: String = row.get(0);
+    let table = fence::TABLE;
+    for schema in closed_schemas(client).await? {
         // Without CASCADE: what is not ours is not lost.
         let dropped = client
             .batch_execute(&format!(
@@ -593,5 +583,25 @@ async fn sweep(client: &Client) -> Result<bool, ControlError> {
             }
         }
     }
-    Ok(true)
+    Ok(())
+}
+
+/// Closed epochs that are not gone.
+pub async fn not_swept(client: &Client) -> Result<usize, ControlError> {
+    Ok(closed_schemas(client).await?.len())
+}
+
+async fn closed_schemas(client: &Client) -> Result<Vec<String>, ControlError> {
+    let closed = fence::CLOSED;
+    let left = client
+        .query(
+            &format!(
+                "SELECT quote_ident(n.nspname) FROM pg_namespace AS n \
+                 WHERE n.nspname ~ '^{closed}[0-9]+_[0-9a-f]{{32}}$' AND {IS_OURS}"
+            ),
+            &[],
+        )
+        .await
+        .map_err(ControlError::sql(CLOSING))?;
+    Ok(left.iter().map(|row| row.get(0)).collect())
 }
