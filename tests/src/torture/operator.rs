@@ -19,9 +19,9 @@ use crate::{Proxy, World};
 
 pub const DATABASE: &str = "torture";
 /// A command waits for transactions of a few statements, across a restart of the server at worst.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(180);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(900);
 /// Shorter, so that a step which waits in vain says for whom.
-const DRAIN_TIMEOUT: [&str; 2] = ["--drain-timeout-seconds", "60"];
+const DRAIN_TIMEOUT: [&str; 2] = ["--drain-timeout-seconds", "300"];
 /// Where a backfill may run.
 const COPYING: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead];
 /// Steps without which a run proves nothing.
