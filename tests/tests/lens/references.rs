@@ -1,6 +1,7 @@
 //! The foreign keys of legacy tables: what they refuse, when, and in which words, in every phase as on a database
 //! that was left alone.
 
+use crossfade_tests::control::number;
 use crossfade_tests::control::{pid, until_blocked};
 use crossfade_tests::twin::{Case, ENHANCED_USER, Twin, answer};
 use rewrite_rules::Phase;
@@ -163,6 +164,22 @@ async fn a_row_may_come_before_what_it_refers_to_within_a_transaction() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_goes_with_a_table_that_is_truncated() {
+    let twin = Twin::in_phase(ENHANCED_USER, Phase::UnifiedOnly)
+        .await
+        .unwrap();
+    let member =
+        "INSERT INTO main_enhanceduser_groups (enhanceduser_id, group_id) VALUES (7000, 1)";
+    let all = format!(
+        "BEGIN; {member}; TRUNCATE main_enhanceduser_groups; {}; COMMIT",
+        user(7000, "NULL")
+    );
+    twin.proxied.batch_execute(&all).await.unwrap();
+    let left = "SELECT count(*) FROM main_enhanceduser_groups";
+    assert_eq!(number(&twin.proxied, left).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

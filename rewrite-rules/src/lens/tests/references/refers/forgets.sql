@@ -10,6 +10,10 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
   cf_image crossfade."image_staff_00000000";
 BEGIN
+  IF cf_images IS NULL THEN
+    DELETE FROM crossfade."keys_staff_00000000";
+    RETURN true;
+  END IF;
   FOREACH cf_image IN ARRAY cf_images LOOP
     DELETE FROM crossfade."keys_staff_00000000" AS cf_k WHERE cf_k.key = jsonb_build_array((cf_image)."id"::text);
   END LOOP;
