@@ -9,10 +9,26 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rewrite_rules::{Held, Phase, RuleErrors, RuleSet, SourceFile};
+use rewrite_rules::{Held, Migration, Phase, RuleErrors, RuleSet, SourceFile};
 
 use crate::control::epochs::InForce;
 use crate::control::phase_file;
+
+/// Rule files with what they were compiled to.
+#[derive(Clone, Copy, Debug)]
+pub struct Texts<'a> {
+    pub rules: &'a RuleSet,
+    pub files: &'a [SourceFile],
+}
+
+impl Texts<'_> {
+    /// What a migration's rules say, but for their phase.
+    #[must_use]
+    pub fn text_of(&self, migration: &Migration) -> Option<String> {
+        let file = self.files.iter().find(|file| file.path == migration.file)?;
+        phase_file::without_phase(&file.text)
+    }
+}
 
 /// Texts of rules, and how long those of each migration hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +91,15 @@ impl Sources {
         }
         self.sort();
         self
+    }
+
+    /// These, with what they were compiled to.
+    #[must_use]
+    pub fn texts<'a>(&'a self, rules: &'a RuleSet) -> Texts<'a> {
+        Texts {
+            rules,
+            files: &self.files,
+        }
     }
 
     /// How long a migration's rules hold.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rewrite_rules::{Migration, Phase, RuleSet, SourceFile};
 
-use super::target::say;
+use super::target::{control_url, say};
 use crate::config::{Config, Flags};
 use crate::control::epochs::{self, InForce, NewEpoch};
 use crate::control::{
@@ -15,7 +15,7 @@ use crate::control::{
 };
 use crate::rules_dir;
 use crate::served::Served;
-use crate::serving::admission::{self, Texts};
+use crate::serving::admission;
 use crate::sources::{self, Sources};
 
 #[derive(Debug, clap::Args)]
@@ -40,9 +40,7 @@ const SHOWN: usize = 10;
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.flags)?;
-    let Some(url) = config.control.url else {
-        bail!("no connection to the application's database: expected --control URL");
-    };
+    let url = control_url(&config)?;
     if let Some(name) = &args.remove {
         return remove(&url, name, &args).await;
     }
@@ -63,14 +61,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("the rules in {}", path.display()))?;
     Served::of(&rules, Some(&url))?;
-    let texts = Texts {
-        rules: &running_rules,
-        files: &running.files,
-    };
-    let wanted = Texts {
-        rules: &rules,
-        files: &next.files,
-    };
+    let (texts, wanted) = (running.texts(&running_rules), next.texts(&rules));
     let changed = changed(&files, &rows);
     for line in by_hand(&files, &rows) {
         say(&line);

@@ -10,7 +10,7 @@ use notify::{RecursiveMode, Watcher};
 use rewrite_rules::{Held, Migration, RuleSet, SourceFile};
 use tokio::sync::mpsc;
 
-use super::admission::{self, Admission, Texts};
+use super::admission::{self, Admission};
 use super::{attached, names};
 use crate::control::epochs::{self, InForce, NewEpoch};
 use crate::control::instances::{self, Instance};
@@ -309,14 +309,8 @@ impl Following {
         let rules = names::known(shared, rules).await?;
         shared.served.may_follow(&rules).map_err(RulesError::from)?;
         let before = in_force(shared).sources.clone();
-        let running_texts = Texts {
-            rules: running.rules(),
-            files: &before.files,
-        };
-        let next = Texts {
-            rules: &rules,
-            files: &sources.files,
-        };
+        let running_texts = before.texts(running.rules());
+        let next = sources.texts(&rules);
         let withheld = admission::adopted(url, running_texts, next).await?;
         let rules = rules.withheld(|name| withheld.get(name).cloned());
         if is_same && is_known && rules.same_misfits(running.rules()) {
@@ -353,14 +347,7 @@ impl Following {
         let rules = next.compile().map_err(RulesError::from)?;
         let rules = names::known(shared, rules).await?;
         shared.served.may_follow(&rules).map_err(RulesError::from)?;
-        let texts = Texts {
-            rules: running.rules(),
-            files: &before.files,
-        };
-        let wanted = Texts {
-            rules: &rules,
-            files: &next.files,
-        };
+        let (texts, wanted) = (before.texts(running.rules()), next.texts(&rules));
         let Admission { refused, withheld } = admission::following(url, texts, wanted).await?;
         if !refused.is_empty() {
             return Err(FollowError::Misfit(refused));
