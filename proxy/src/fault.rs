@@ -22,7 +22,8 @@ pub const READS_TURN: &str = "step: reads turn";
 pub const OPENED: usize = 4;
 
 /// Within the close of an epoch, where no proxy closes it before.
-pub const CLOSE: [&str; 2] = ["epoch: closing", "epoch: renamed"];
+pub const CLOSE: [&str; 2] = ["epoch: closing", RENAMED];
+pub const RENAMED: &str = "epoch: renamed";
 
 /// Within a backfill, behind its look at the phase: before it begins, and behind the beginning of each table.
 pub const BACKFILL_DRAINED: &str = "backfill: drained";

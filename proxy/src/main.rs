@@ -44,6 +44,8 @@ enum Command {
     Rules(cli::rules::Args),
     /// Show which proxies serve what
     Instances(cli::instances::Args),
+    /// Name what killed commands and proxies have left behind, and put it right
+    Doctor(cli::doctor::Args),
     /// Show where every migration stands
     Status(cli::status::Args),
     /// Take a migration one phase forward
@@ -107,6 +109,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Apply(args) => cli::apply::run(args).await,
                 Command::Rules(args) => cli::rules::run(args).await,
                 Command::Instances(args) => cli::instances::run(args).await,
+                Command::Doctor(args) => cli::doctor::run(args).await,
                 Command::Status(args) => cli::status::run(args).await,
                 Command::Advance(args) => cli::advance::run(args).await,
                 Command::Rollback(args) => cli::rollback::run(args).await,

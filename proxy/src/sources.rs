@@ -9,10 +9,26 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rewrite_rules::{Held, RuleErrors, RuleSet, SourceFile};
+use rewrite_rules::{Held, Migration, Phase, RuleErrors, RuleSet, SourceFile};
 
 use crate::control::epochs::InForce;
 use crate::control::phase_file;
+
+/// Rule files with what they were compiled to.
+#[derive(Clone, Copy, Debug)]
+pub struct Texts<'a> {
+    pub rules: &'a RuleSet,
+    pub files: &'a [SourceFile],
+}
+
+impl Texts<'_> {
+    /// What a migration's rules say, but for their phase.
+    #[must_use]
+    pub fn text_of(&self, migration: &Migration) -> Option<String> {
+        let file = self.files.iter().find(|file| file.path == migration.file)?;
+        phase_file::without_phase(&file.text)
+    }
+}
 
 /// Texts of rules, and how long those of each migration hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,11 +93,13 @@ impl Sources {
         self
     }
 
-    /// The same without these files.
+    /// These, with what they were compiled to.
     #[must_use]
-    pub fn without(mut self, paths: &[PathBuf]) -> Sources {
-        self.files.retain(|file| !paths.contains(&file.path));
-        self
+    pub fn texts<'a>(&'a self, rules: &'a RuleSet) -> Texts<'a> {
+        Texts {
+            rules,
+            files: &self.files,
+        }
     }
 
     /// How long a migration's rules hold.
@@ -117,6 +135,18 @@ pub fn is_of(file: &SourceFile, row: &InForce) -> bool {
 #[must_use]
 pub fn says_the_same(file: &SourceFile, row: &InForce) -> bool {
     phase_file::without_phase(&file.text) == phase_file::without_phase(&row.rules)
+}
+
+/// A phase in a file is where a migration begins; what to do about one that says another than is in force.
+#[must_use]
+pub fn another_phase(file: &SourceFile, said: Phase, row: &InForce) -> String {
+    format!(
+        "{} says {said}, and {} is in {}: a phase is no text that is edited, `crossfade advance` and \
+         `crossfade rollback` lead from one to the next",
+        file.path.display(),
+        row.migration,
+        row.phase
+    )
 }
 
 /// What files say otherwise than what is in force, for whoever looks at them.

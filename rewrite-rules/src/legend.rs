@@ -62,6 +62,9 @@
 //! | `cf_reason`, `cf_sqlstate`, `cf_in_the_way`, `cf_entered`, `cf_deferred`, `cf_of`, `cf_table`, `cf_acts` | what failed and how; what stands in the way, was entered, is deferred; of which table; what a MERGE does |
 //! | `cf_here`, `cf_group`, `cf_groups`, `cf_hash`, `cf_sample`, `cf_lossy`, `cf_pairs`, `cf_legacy`, `cf_settled`, `cf_due`, `cf_touched`, `cf_put` | of comparing and copying: presence on a side, ranges of keys and their hashes, samples, rows that do not survive, pairs of keys, rows of legacy, settled, due, touched, put |
 
+/// What they all begin with.
+pub(crate) const PREFIX: &str = "cf_";
+
 /// The queries in WITH, by the word behind `cf_`. A number behind tells those of several writes apart.
 pub(crate) mod query {
     /// What holds the epoch open that the statement was rewritten in.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::bind::Bound;
 use crate::by_key::ByKey;
 use crate::comments::{self, Bare};
+use crate::legend;
 use crate::meaning::{self, Touch};
 use crate::parse::parse;
 use crate::refuse;
@@ -218,10 +219,14 @@ impl RuleSet {
             };
             let mut answered = vec![Answer::default()];
             remarks.add(&scope)?;
+            let edits = source.edits();
             let plan = rewrite::plan(&scope, &mut source)?;
             rewrite::misfit(&scope, &plan)?;
             remarks.add_context(&scope, &plan, reverted)?;
             let (plan, before) = rewrite::fences::carried(&scope, plan, &mut source, reverted)?;
+            if !matches!(plan, Plan::Unchanged) || source.edits() > edits {
+                keeps_our_names_free(tokens)?;
+            }
             remarks.add_fence(before);
             match plan {
                 Plan::Unchanged => {}
@@ -288,6 +293,22 @@ impl RuleSet {
             Ok(_) | Err(_) => Err(refuse::not_sql(&rewritten.sql)),
         }
     }
+}
+
+/// A name of the client's that is like one of ours would mean ours within what the statement becomes. Behind a dot it
+/// means what stands before that.
+fn keeps_our_names_free(tokens: Tokens<'_>) -> Result<(), Refusal> {
+    let mut behind = "";
+    for token in tokens.tokens {
+        let word = &tokens.text[token.start..token.end];
+        let name = word.trim_start_matches('"');
+        let is_ours = name.get(..legend::PREFIX.len());
+        if behind != "." && is_ours.is_some_and(|head| head.eq_ignore_ascii_case(legend::PREFIX)) {
+            return Err(refuse::name_of_ours(name.trim_end_matches('"')));
+        }
+        behind = word;
+    }
+    Ok(())
 }
 
 /// A statement's bytes within the text; its length is 0 when it goes to the end.

@@ -251,6 +251,17 @@ pub(crate) fn two_contexts(table: &str) -> Refusal {
     )
 }
 
+/// A name that would mean another thing within what the statement becomes.
+pub(crate) fn name_of_ours(name: &str) -> Refusal {
+    refusal(
+        UNSUPPORTED,
+        format!(
+            "crossfade does not rewrite a statement with the name {name}: names that begin with cf_ are given by crossfade itself"
+        ),
+        "Call it otherwise, or, if it is a column's, write its table before it.",
+    )
+}
+
 /// A statement that runs in another transaction than what tells row security of its tenant.
 pub(crate) fn context_apart(table: &str) -> Refusal {
     unsupported(

@@ -5,15 +5,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rewrite_rules::{RuleSet, SourceFile};
+use rewrite_rules::{Migration, Phase, RuleSet, SourceFile};
 
-use super::target::say;
+use super::target::{control_url, say};
 use crate::config::{Config, Flags};
 use crate::control::epochs::{self, InForce, NewEpoch};
-use crate::control::{Control, connect, coverage, drain, events, schema, statements, tenants};
+use crate::control::{
+    Control, connect, coverage, drain, events, phase_file, schema, statements, tenants,
+};
 use crate::rules_dir;
 use crate::served::Served;
-use crate::serving::admission::{self, Texts};
+use crate::serving::admission;
 use crate::sources::{self, Sources};
 
 #[derive(Debug, clap::Args)]
@@ -22,6 +24,9 @@ pub struct Args {
     pub path: Option<PathBuf>,
     #[command(flatten)]
     pub flags: Flags,
+    /// End the rules of a migration, in legacy_only or retired, once no host has its file any more
+    #[arg(long, value_name = "MIGRATION", conflicts_with = "path")]
+    pub remove: Option<String>,
     /// Show what would change, also for the statements seen so far, and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -35,9 +40,10 @@ const SHOWN: usize = 10;
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.flags)?;
-    let Some(url) = config.control.url else {
-        bail!("no connection to the application's database: expected --control URL");
-    };
+    let url = control_url(&config)?;
+    if let Some(name) = &args.remove {
+        return remove(&url, name, &args).await;
+    }
     let Some(path) = args.path.as_deref().or(config.rules.as_deref()) else {
         bail!("no rule files: expected a file or a directory");
     };
@@ -55,17 +61,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("the rules in {}", path.display()))?;
     Served::of(&rules, Some(&url))?;
-    let texts = Texts {
-        rules: &running_rules,
-        files: &running.files,
-    };
-    let wanted = Texts {
-        rules: &rules,
-        files: &next.files,
-    };
+    let (texts, wanted) = (running.texts(&running_rules), next.texts(&rules));
     let changed = changed(&files, &rows);
+    for line in by_hand(&files, &rows) {
+        say(&line);
+    }
     if changed.is_empty() {
-        println!("nothing changes: what the files say is in force");
+        println!("nothing changes: the rules that the files say are in force");
         return Ok(ExitCode::SUCCESS);
     }
     let admission = admission::following(&url, texts, wanted).await?;
@@ -88,20 +90,21 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     // Functions must be there before the first statement that calls them.
     schema::prepare(&client, &rules, schema::Ddl::OfNone).await?;
-    for file in &changed {
-        let Some(migration) = rules.migrations().iter().find(|m| m.file == file.path) else {
-            continue;
-        };
+    let of = |file: &SourceFile| rules.migrations().iter().find(|m| m.file == file.path);
+    let changed: Vec<&Migration> = changed.into_iter().filter_map(of).collect();
+    let new = changed.iter().filter_map(|migration| {
+        let row = rows.iter().find(|row| row.migration == migration.name)?;
+        let new = NewEpoch::of(migration, row.phase, "apply");
+        (!row.rules.is_empty()).then_some((new, Some(row.epoch)))
+    });
+    let new: Vec<_> = new.collect();
+    if epochs::open_all(&client, &new).await?.is_none() {
+        bail!("what is in force has changed since this command began: run it again");
+    }
+    for migration in changed {
         let name = &migration.name;
-        let row = rows.iter().find(|row| row.migration == *name);
-        if let Some(row) = row.filter(|row| !row.rules.is_empty()) {
-            let new = NewEpoch::of(migration, row.phase, "apply");
-            if epochs::open(&client, new, Some(row.epoch)).await?.is_none() {
-                bail!("{name} has changed since this command began: run it again");
-            }
-        }
         let epoch = epochs::newest(&client, name).await?;
-        let details = serde_json::json!({ "epoch": epoch.0, "file": file.path });
+        let details = serde_json::json!({ "epoch": epoch.0, "file": migration.file });
         events::note(&client, name, "apply", &details).await?;
         say(&format!("{name}: epoch {epoch}; waiting for the drain"));
         let timeout = Duration::from_secs(args.drain_timeout_seconds);
@@ -114,6 +117,48 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             migration.phase, drained.instances
         );
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Clients are told the same without rules as in these two phases.
+const REMOVABLE: [Phase; 2] = [Phase::LegacyOnly, Phase::Retired];
+
+async fn remove(url: &str, name: &str, args: &Args) -> anyhow::Result<ExitCode> {
+    let client = connect(url, "apply").await?;
+    schema::must_be_prepared(&client).await?;
+    let row = epochs::of(&client, name).await?;
+    let Some(row) = row.filter(|row| !row.rules.is_empty()) else {
+        bail!("no rules of {name} are in force; `crossfade rules` lists those that are");
+    };
+    if !REMOVABLE.contains(&row.phase) {
+        bail!(
+            "{name} is in {}: without rules its statements would reach the legacy tables alone. They end in legacy_only or \
+             retired",
+            row.phase
+        );
+    }
+    if args.dry_run {
+        println!("the rules of {name} would end; nothing was changed (--dry-run)");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let new = NewEpoch {
+        migration: name,
+        phase: row.phase,
+        rules: "",
+        file: &row.file,
+        why: "apply --remove",
+    };
+    let Some(epoch) = epochs::open(&client, new, Some(row.epoch)).await? else {
+        bail!("{name} has changed since this command began: run it again");
+    };
+    let details = serde_json::json!({ "epoch": epoch.0 });
+    events::note(&client, name, "remove", &details).await?;
+    let timeout = Duration::from_secs(args.drain_timeout_seconds);
+    let mut tell = say;
+    epochs::close(&client, name, timeout, &mut tell).await?;
+    println!(
+        "the rules of {name} have ended (epoch {epoch}); a proxy that still has their file would put them in force again"
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -144,6 +189,16 @@ fn changed<'f>(files: &'f [SourceFile], rows: &[InForce]) -> Vec<&'f SourceFile>
         row.is_none_or(|row| !sources::says_the_same(file, row))
     };
     files.iter().filter(is_changed).collect()
+}
+
+/// Files that say another phase than the one in force.
+fn by_hand(files: &[SourceFile], rows: &[InForce]) -> Vec<String> {
+    let told = files.iter().filter_map(|file| {
+        let row = rows.iter().find(|row| sources::is_of(file, row))?;
+        let said = phase_file::says(&file.text)?.1;
+        (said != row.phase).then(|| sources::another_phase(file, said, row))
+    });
+    told.collect()
 }
 
 fn what(file: &SourceFile, rows: &[InForce]) -> String {

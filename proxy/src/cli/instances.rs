@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
-
 use super::status::age;
+use super::target::control_url;
 use crate::config::{Config, Flags};
 use crate::control::instances::{self, Served};
 use crate::control::{connect, schema};
@@ -23,9 +22,7 @@ pub struct Args {
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.flags)?;
-    let Some(url) = config.control.url else {
-        bail!("no connection to the application's database: expected --control URL");
-    };
+    let url = control_url(&config)?;
     let client = connect(&url, "instances").await?;
     schema::must_be_prepared(&client).await?;
     if let Some(id) = &args.forget {

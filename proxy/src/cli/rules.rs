@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
+use super::target::control_url;
 use crate::config::{Config, Flags};
 use crate::control::{connect, epochs};
 
@@ -20,9 +21,7 @@ pub struct Args {
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.flags)?;
-    let Some(url) = config.control.url else {
-        bail!("no connection to the application's database: expected --control URL");
-    };
+    let url = control_url(&config)?;
     let client = connect(&url, "rules").await?;
     if let Some(name) = &args.migration {
         let Some(known) = epochs::of(&client, name).await? else {

@@ -49,12 +49,7 @@ impl CommandTarget {
     async fn of(flags: &Flags, wanted: Wanted) -> anyhow::Result<CommandTarget> {
         let config = Config::load(flags)?;
         let directory = config.rules.as_deref();
-        let Some(url) = config.control.url else {
-            bail!(
-                "no connection to the application's database: expected --control URL, \
-                 CROSSFADE_CONTROL_URL, or `url` in [control] of the file given by --config"
-            );
-        };
+        let url = control_url(&config)?;
         let client = connect(&url, "rules").await?;
         let rows = epochs::in_force(&client).await?;
         let files = match directory {
@@ -95,6 +90,15 @@ impl CommandTarget {
             gates: config.gates,
         })
     }
+}
+
+/// Where a command finds the application's database.
+pub fn control_url(config: &Config) -> anyhow::Result<String> {
+    let url = config.control.url.clone();
+    url.context(
+        "no connection to the application's database: expected --control URL, CROSSFADE_CONTROL_URL, or `url` in \
+         [control] of the file given by --config",
+    )
 }
 
 /// Lines about what is going on go to stderr; stdout is for the answer.

@@ -57,6 +57,19 @@ pub async fn alone(client: &Client, work: &str, migration: &str) -> Result<(), C
     }
 }
 
+/// Who is at it now, if anybody is.
+pub async fn holder(
+    client: &Client,
+    work: &str,
+    migration: &str,
+) -> Result<Option<String>, ControlError> {
+    let lives =
+        format!("{HOLDER} AND a.pid IS NOT NULL AND coalesce(a.backend_start, w.began) = w.began");
+    let row = client.query_opt(&lives, &[&work, &migration]).await;
+    let row = row.map_err(ControlError::sql("look at who is at work"))?;
+    Ok(row.map(|row| row.get(0)))
+}
+
 async fn take(client: &Client, work: &str, migration: &str) -> Result<bool, ControlError> {
     let sql = || ControlError::sql("turn of the work");
     client

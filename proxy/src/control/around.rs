@@ -98,6 +98,19 @@ pub(crate) async fn forget(client: &Client, migration: &Migration) -> Result<(),
 /// did just before they left the tables alone must not be taken for something around them.
 const SETTLED_SECONDS: f64 = 60.0;
 
+/// Whether that has been done.
+pub(crate) async fn is_begun(client: &Client, migration: &Migration) -> Result<bool, ControlError> {
+    let tables = migration.left_behind().count();
+    let row = client
+        .query_one(
+            "SELECT count(*) FROM crossfade.left_behind WHERE migration = $1",
+            &[&migration.name],
+        )
+        .await
+        .map_err(ControlError::sql("note of the counters"))?;
+    Ok(usize::try_from(row.get::<_, i64>(0)).is_ok_and(|begun| begun >= tables))
+}
+
 /// Once no proxy touches the tables any more; the first look after a minute begins to count.
 pub(crate) async fn begin(client: &Client, migration: &Migration) -> Result<(), ControlError> {
     let tables: Vec<String> = migration.left_behind().map(|t| t.legacy.sql()).collect();

@@ -17,7 +17,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rewrite_rules::lens::quote_ident;
+use rewrite_rules::lens::{quote_ident, quote_literal};
 use rewrite_rules::{Epoch, Migration, Phase, RuleSet, SourceFile, fence};
 use serde::Serialize;
 use tokio_postgres::Client;
@@ -32,6 +32,7 @@ use crate::fault;
 /// What proxies listen to.
 pub const CHANNEL: &str = "crossfade_epochs";
 const DOING: &str = "epochs";
+const CLOSING: &str = "closing of an epoch";
 /// Whoever waits for a fence holds up those that come to name it; they and it take turns.
 const FENCE_LOCK_TIMEOUT: &str = "200ms";
 
@@ -136,9 +137,28 @@ pub async fn open(
     new: NewEpoch<'_>,
     after: Option<Epoch>,
 ) -> Result<Option<Epoch>, ControlError> {
+    let opened = open_all(client, &[(new, after)]).await?;
+    Ok(opened.and_then(|opened| opened.first().copied()))
+}
+
+/// Opens several, or none.
+pub async fn open_all(
+    client: &Client,
+    new: &[(NewEpoch<'_>, Option<Epoch>)],
+) -> Result<Option<Vec<Epoch>>, ControlError> {
     let sql = || ControlError::sql(DOING);
     client.batch_execute(BEGIN_SHORT).await.map_err(sql())?;
-    let opened = open_in_transaction(client, new, after).await;
+    let open = async {
+        let mut opened = Vec::new();
+        for (new, after) in new {
+            match open_in_transaction(client, *new, *after).await? {
+                Some(epoch) => opened.push(epoch),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(opened))
+    };
+    let opened = open.await;
     let end = match &opened {
         Ok(Some(_)) => "COMMIT",
         Ok(None) | Err(_) => "ROLLBACK",
@@ -199,51 +219,78 @@ async fn open_in_transaction(
     Ok(Some(epoch))
 }
 
-/// A number that no schema bears: somebody may have dropped schema `crossfade`, and not these.
+/// A number that no schema bears: somebody may have dropped schema `crossfade`, and not these; and whoever may create
+/// schemas may have taken as many names as he likes, but of one more than there are schemas one is free.
 async fn unused(client: &Client, migration: &str) -> Result<Epoch, ControlError> {
-    loop {
-        let row = client
-            .query_one("SELECT nextval('crossfade.epoch')", &[])
-            .await
-            .map_err(ControlError::sql(DOING))?;
-        let epoch = Epoch(row.get(0));
-        let names = [epoch.schema(migration), epoch.closed_schema(migration)];
-        let taken = client
-            .query_opt(
-                "SELECT FROM pg_namespace WHERE nspname = ANY ($1)",
-                &[&names.as_slice()],
-            )
-            .await
-            .map_err(ControlError::sql(DOING))?;
-        if taken.is_none() {
-            return Ok(epoch);
-        }
-    }
+    let row = client
+        .query_one(
+            "WITH first AS (SELECT nextval('crossfade.epoch') AS n) \
+             SELECT setval('crossfade.epoch', min(g.n)) FROM first, LATERAL generate_series(first.n, \
+                 first.n + (SELECT count(*) FROM pg_namespace)) AS g (n) \
+             WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::text || g.n || $2::text)",
+            &[&fence::OPEN, &Epoch::behind(migration)],
+        )
+        .await
+        .map_err(ControlError::sql(DOING))?;
+    Ok(Epoch(row.get(0)))
 }
+
+/// Whether a schema (`n`) is one that this role, or one it stands for, has made: a superuser is a member of every role, and
+/// is not to touch what others have called so.
+const IS_OURS: &str = "EXISTS (SELECT FROM pg_roles AS o, pg_roles AS me WHERE o.oid = n.nspowner \
+     AND me.rolname = current_user AND (o.oid = me.oid OR me.rolsuper AND o.rolsuper \
+     OR NOT me.rolsuper AND pg_has_role(o.oid, 'USAGE')))";
 
 /// Closes fences of which `crossfade.epochs` says nothing: of a schema `crossfade` that was dropped, whose proxies may
 /// still serve by them. In a transaction of the caller's.
 async fn close_strangers(client: &Client) -> Result<(), ControlError> {
-    let sql = || ControlError::sql("closing of an epoch");
     let strangers = client
         .query(
-            "SELECT nspname::text, regexp_replace(nspname, '^crossfade_e', 'crossfade_closed_e') \
-             FROM pg_namespace WHERE nspname ~ '^crossfade_e[0-9]+_' AND pg_has_role(nspowner, 'USAGE') \
-             AND substring(nspname FROM '^crossfade_e([0-9]+)_')::numeric \
-                 NOT IN (SELECT epoch FROM crossfade.epochs)",
+            &format!(
+                "SELECT n.nspname::text, substring(n.nspname FROM '^{}([0-9]+)_') FROM pg_namespace AS n \
+                 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = '{}' AND c.relkind = 'r' AND c.relnatts = 0 \
+                 WHERE n.nspname ~ '^{}[0-9]+_' AND {IS_OURS} \
+                 AND substring(n.nspname FROM '^{}([0-9]+)_')::numeric NOT IN (SELECT epoch FROM crossfade.epochs)",
+                fence::OPEN,
+                fence::TABLE,
+                fence::OPEN,
+                fence::OPEN
+            ),
             &[],
         )
         .await
-        .map_err(sql())?;
+        .map_err(ControlError::sql(CLOSING))?;
     for row in strangers {
-        let (open, closed): (String, String) = (row.get(0), row.get(1));
-        let (open, closed) = (quote_ident(&open), quote_ident(&closed));
+        let (schema, number): (String, String) = (row.get(0), row.get(1));
+        let table = format!("{}.{}", quote_ident(&schema), fence::TABLE);
+        let holders = drain::holders_of(client, &table).await?;
+        if !holders.is_empty() {
+            let holders: Vec<String> = holders.iter().map(ToString::to_string).collect();
+            return Err(ControlError::Refused(format!(
+                "a schema crossfade was dropped while transactions ran by its rules, which are not over yet: {}",
+                holders.join("; ")
+            )));
+        }
         client
-            .batch_execute(&format!("ALTER SCHEMA {open} RENAME TO {closed}"))
+            .batch_execute(&closes(&schema, &number))
             .await
-            .map_err(sql())?;
+            .map_err(ControlError::sql(CLOSING))?;
     }
     Ok(())
+}
+
+/// Locks a fence against those that come, and takes its name away. Nobody can have taken the new one before.
+fn closes(schema: &str, number: &str) -> String {
+    let (open, table) = (quote_ident(schema), fence::TABLE);
+    let (old, new) = (
+        quote_literal(schema),
+        quote_literal(&format!("{}{number}_", fence::CLOSED)),
+    );
+    format!(
+        "SET LOCAL lock_timeout = '{FENCE_LOCK_TIMEOUT}'; LOCK TABLE {open}.{table} IN EXCLUSIVE MODE; \
+         DO $crossfade$ BEGIN EXECUTE format('ALTER SCHEMA %I RENAME TO %I', {old}, {new} || replace(gen_random_uuid()::text, '-', '')); \
+         END $crossfade$; SET LOCAL lock_timeout TO DEFAULT"
+    )
 }
 
 /// Each migration has an epoch from the time on that somebody prepares the database for it, in a transaction of the
@@ -428,28 +475,40 @@ pub async fn close(
             .terminate_after
             .is_some_and(|after| began.elapsed() >= after)
         {
-            tell(&format!("ended:\n{waiting_for}"));
-            terminate(client, &fence).await?;
+            terminate(client, &fence, tell).await?;
         }
         clock.wait(&waiting_for, tell).await?;
     }
 }
 
-/// Ends the sessions whose transactions hold this fence. A prepared transaction has none: it is for its owner to end.
-async fn terminate(client: &Client, fence: &str) -> Result<(), ControlError> {
-    client
-        .execute(
-            "SELECT pg_terminate_backend(l.pid) FROM pg_locks AS l WHERE l.locktype = 'relation' \
-             AND l.mode <> 'AccessShareLock' AND l.granted AND l.relation = to_regclass($1) \
-             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-             AND l.pid IS DISTINCT FROM pg_backend_pid() AND l.pid IS NOT NULL",
-            &[&fence],
-        )
-        .await
-        .map(drop)
-        .map_err(ControlError::sql(
-            "end of the transactions of an epoch that is over",
-        ))
+/// Ends the sessions whose transactions hold this fence, and tells of each. A prepared transaction has none: it is for its
+/// owner to end.
+async fn terminate(
+    client: &Client,
+    fence: &str,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<(), ControlError> {
+    for holder in drain::holders_of(client, fence).await? {
+        let Some(pid) = holder.pid else {
+            continue;
+        };
+        let ended = client
+            .execute("SELECT pg_terminate_backend($1)", &[&pid])
+            .await;
+        match ended {
+            Ok(_) => tell(&format!("ended: {holder}")),
+            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                tell(&format!(
+                    "not ended, for that needs the role pg_signal_backend, and a superuser's session a superuser: {holder}"
+                ))
+            }
+            Err(error) => {
+                let doing = "end of the transactions of an epoch that is over";
+                return Err(ControlError::sql(doing)(error));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Closes those that nobody holds open. For proxies, which see to it that none stays open whose command was killed.
@@ -468,16 +527,11 @@ async fn try_to_close(
     migration: &str,
     epoch: Epoch,
 ) -> Result<bool, ControlError> {
-    let sql = || ControlError::sql("closing of an epoch");
-    let open = quote_ident(&epoch.schema(migration));
-    let closed = quote_ident(&epoch.closed_schema(migration));
-    let table = fence::TABLE;
+    let sql = || ControlError::sql(CLOSING);
     fault::point("epoch: closing");
+    let closes = closes(&epoch.schema(migration), &epoch.to_string());
     let renamed = client
-        .batch_execute(&format!(
-            "BEGIN; SET LOCAL lock_timeout = '{FENCE_LOCK_TIMEOUT}'; \
-             LOCK TABLE {open}.{table} IN EXCLUSIVE MODE; ALTER SCHEMA {open} RENAME TO {closed}; COMMIT"
-        ))
+        .batch_execute(&format!("BEGIN; {closes}; COMMIT"))
         .await;
     if let Err(error) = renamed {
         client.batch_execute("ROLLBACK").await.map_err(sql())?;
@@ -490,7 +544,7 @@ async fn try_to_close(
             _ => return Err(sql()(error)),
         }
     }
-    fault::point("epoch: renamed");
+    fault::point(fault::RENAMED);
     client
         .execute(
             "UPDATE crossfade.epochs SET closed_at = clock_timestamp() \
@@ -499,25 +553,20 @@ async fn try_to_close(
         )
         .await
         .map_err(sql())?;
-    sweep(client).await
+    sweep(client).await?;
+    Ok(true)
 }
 
 /// Drops what closed epochs have left, unless somebody still looks at it, as pg_dump does.
-async fn sweep(client: &Client) -> Result<bool, ControlError> {
-    let sql = || ControlError::sql("closing of an epoch");
-    let left = client
-        .query(
-            "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname LIKE 'crossfade\\_closed\\_e%' \
-             AND pg_has_role(nspowner, 'USAGE')",
-            &[],
-        )
-        .await
-        .map_err(sql())?;
-    for row in left {
-        let schema: String = row.get(0);
+pub async fn sweep(client: &Client) -> Result<(), ControlError> {
+    let sql = || ControlError::sql(CLOSING);
+    let table = fence::TABLE;
+    for schema in closed_schemas(client).await? {
+        // Without CASCADE: what is not ours is not lost.
         let dropped = client
             .batch_execute(&format!(
-                "BEGIN; SET LOCAL lock_timeout = '{FENCE_LOCK_TIMEOUT}'; DROP SCHEMA {schema} CASCADE; COMMIT"
+                "BEGIN; SET LOCAL lock_timeout = '{FENCE_LOCK_TIMEOUT}'; DROP TABLE {schema}.{table}; \
+                 DROP SCHEMA {schema}; COMMIT"
             ))
             .await;
         if let Err(error) = dropped {
@@ -526,11 +575,33 @@ async fn sweep(client: &Client) -> Result<bool, ControlError> {
                 Some(
                     &SqlState::LOCK_NOT_AVAILABLE
                     | &SqlState::INVALID_SCHEMA_NAME
+                    | &SqlState::UNDEFINED_TABLE
+                    | &SqlState::DEPENDENT_OBJECTS_STILL_EXIST
                     | &SqlState::T_R_DEADLOCK_DETECTED,
                 ) => {}
                 _ => return Err(sql()(error)),
             }
         }
     }
-    Ok(true)
+    Ok(())
+}
+
+/// Closed epochs that are not gone.
+pub async fn not_swept(client: &Client) -> Result<usize, ControlError> {
+    Ok(closed_schemas(client).await?.len())
+}
+
+async fn closed_schemas(client: &Client) -> Result<Vec<String>, ControlError> {
+    let closed = fence::CLOSED;
+    let left = client
+        .query(
+            &format!(
+                "SELECT quote_ident(n.nspname) FROM pg_namespace AS n \
+                 WHERE n.nspname ~ '^{closed}[0-9]+_[0-9a-f]{{32}}$' AND {IS_OURS}"
+            ),
+            &[],
+        )
+        .await
+        .map_err(ControlError::sql(CLOSING))?;
+    Ok(left.iter().map(|row| row.get(0)).collect())
 }

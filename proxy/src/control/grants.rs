@@ -13,7 +13,7 @@ pub struct Grant {
     pub held: bool,
 }
 
-/// In this order: the schema's creation, the tables that rules name with what inserts into them
+/// In this order: the creation of schemas (`crossfade`, and each epoch's), the tables that rules name with what inserts into them
 /// need (sequences are drawn from, and looked at before a step), triggers of tables whose columns move in place, the rule files' own DDL, and to see what
 /// other roles' sessions do. Rows that a policy hides from the role would be lost without a word.
 const GRANTS: &str = "\
@@ -23,8 +23,7 @@ WITH r AS (SELECT $1::text), t AS (SELECT DISTINCT c.oid, c.relname, c.relowner,
 p (privilege) AS (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) \
 SELECT statement, held FROM ( \
     SELECT 1 AS at, format('GRANT CREATE ON DATABASE %I TO %I;', current_database(), $1) AS statement, \
-        has_database_privilege($1, current_database(), 'CREATE') \
-        OR to_regnamespace('crossfade') IS NOT NULL AS held \
+        has_database_privilege($1, current_database(), 'CREATE') AS held \
     UNION ALL SELECT DISTINCT 2, format('GRANT USAGE ON SCHEMA %I TO %I;', t.nspname, $1), \
         has_schema_privilege($1, t.schema, 'USAGE') FROM t \
     UNION ALL SELECT 3, format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO %I;', \

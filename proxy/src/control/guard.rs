@@ -153,6 +153,13 @@ async fn watch(client: &Client) -> Result<EventTriggers, ControlError> {
     Ok(EventTriggers::Yes)
 }
 
+/// Whether the migration's tables are watched over, as far as this role may see to it.
+pub async fn is_entered(client: &Client, migration: &str) -> Result<bool, ControlError> {
+    let sql = "SELECT EXISTS (SELECT FROM crossfade.guarded WHERE migration = $1)";
+    let row = client.query_one(sql, &[&migration]).await;
+    Ok(row.map_err(ControlError::sql(DOING))?.get(0))
+}
+
 async fn leave(client: &Client, migration: &Migration) -> Result<(), ControlError> {
     let sql = "DELETE FROM crossfade.guarded WHERE migration = $1";
     let left = client.execute(sql, &[&migration.name]).await;

@@ -64,8 +64,8 @@ impl<'a> Hold<'a> {
                 "crossfade.epochs has nothing of {name}; run `crossfade prepare`"
             ))
         })?;
-        let text = |rules: &str| phase_file::without_phase(rules);
-        if text(&now.rules) != text(&self.migration.text) {
+        let ours = phase_file::does(&self.migration.text);
+        if ours.is_none() || ours != phase_file::does(&now.rules) {
             return Err(ControlError::Overtaken(name.clone()));
         }
         if !self.phases.contains(&now.phase) {

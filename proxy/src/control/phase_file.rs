@@ -42,6 +42,17 @@ pub fn without_phase(text: &str) -> Option<String> {
     Some(document.to_string())
 }
 
+/// What rules do, of whatever phase: neither comments nor the order of keys is of it. One that cannot be read is like no other.
+#[must_use]
+pub fn does(text: &str) -> Option<toml::Table> {
+    let mut table: toml::Table = text.parse().ok()?;
+    table
+        .get_mut("migration")?
+        .as_table_mut()?
+        .remove("phase")?;
+    Some(table)
+}
+
 /// A rule file's text in another phase. One that cannot be read stays as it is, for whoever compiles it to tell why.
 #[must_use]
 pub fn in_phase(text: &str, phase: Phase) -> String {
@@ -145,6 +156,15 @@ mod tests {
         );
         assert_eq!(read(&path).unwrap(), Phase::ShadowRead);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn rules_do_the_same_whatever_their_comments_and_their_phase() {
+        let other =
+            "# other\n[migration]\nphase = 'retired'\nname = 'a'\n[[table]]\nlegacy = \"x\"";
+        assert!(does(BEFORE).is_some() && does(BEFORE) == does(other));
+        assert_ne!(does(BEFORE), does(&BEFORE.replace("'x'", "'y'")));
+        assert_eq!(does("[migration"), None);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use rewrite_rules::Held;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
@@ -110,20 +111,37 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     };
     let body = json!({
         "ready": why_not.is_empty(), "why_not": why_not, "generation": generation.number(), "migrations": phases,
+        "rules_refused": refused(&shared),
     });
     (status, Json(body))
 }
 
-/// That the server is away is no reason: no other proxy would reach it either.
+/// What the rule files say and is not in force.
+fn refused(shared: &Shared) -> Vec<String> {
+    let refused = shared.rules_refused().into_iter();
+    let line = |(migration, why): (String, String)| match migration.as_str() {
+        "" => why,
+        named => format!("{named}: {why}"),
+    };
+    refused.map(line).collect()
+}
+
+/// Whether it serves what is in force: what its files propose is no reason where the database decides, for the same files
+/// may be everywhere. Nor is it that the server is away: no other proxy would reach it either.
 fn why_not_ready(shared: &Shared) -> Vec<String> {
-    let mut reasons: Vec<String> = shared
-        .rules_refused()
-        .into_iter()
-        .map(|(migration, why)| match migration.as_str() {
-            "" => why,
-            named => format!("{named}: {why}"),
-        })
-        .collect();
+    let generation = shared.generations.current();
+    let mut reasons = match &shared.config.control.url {
+        None => refused(shared),
+        Some(_) => {
+            let misfits = generation.misfits();
+            let misfits = misfits.map(|(name, why)| format!("{name}: {why}"));
+            let unknown = generation.rules().migrations().iter();
+            let unknown = unknown.filter(|migration| migration.held == Held::Unknown);
+            let unknown =
+                unknown.map(|m| format!("{}: which epoch is in force is not known", m.name));
+            misfits.chain(unknown).collect()
+        }
+    };
     if shared.stop.is_stopping() {
         reasons.push("it is shutting down".to_owned());
     }

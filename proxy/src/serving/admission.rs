@@ -13,33 +13,21 @@
 
 use std::time::Duration;
 
-use rewrite_rules::{Migration, Phase, RuleSet, SourceFile};
+use rewrite_rules::{Migration, Phase, RuleSet};
 use tokio_postgres::Client;
 
 use crate::check::{self, Depth, TRIED_ROWS};
 use crate::control::connection::connect;
 use crate::control::error::ControlError;
-use crate::control::phase_file;
 use crate::generation::Reasons;
+use crate::sources::Texts;
 
 /// Rows are tried and searched for collisions, each search within a minute.
 const RULES_TIMEOUT: Duration = Duration::from_secs(300);
+/// Nobody is served meanwhile; if it takes longer, what is not managed is served before it is known.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Catalogs are looked at.
 const FIT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Rule files with what they were compiled to.
-#[derive(Clone, Copy, Debug)]
-pub struct Texts<'a> {
-    pub rules: &'a RuleSet,
-    pub files: &'a [SourceFile],
-}
-
-impl Texts<'_> {
-    fn text_of(&self, migration: &Migration) -> Option<String> {
-        let file = self.files.iter().find(|file| file.path == migration.file)?;
-        phase_file::without_phase(&file.text)
-    }
-}
 
 /// What becomes of a set that is to follow another.
 #[derive(Debug, Default)]
@@ -143,7 +131,7 @@ pub async fn first(url: &str, rules: &RuleSet) -> Result<Reasons, ControlError> 
         }
         Ok(reasons)
     };
-    within(FIT_TIMEOUT, look).await
+    within(FIRST_TIMEOUT, look).await
 }
 
 /// Every migration whose statements are rewritten, with one reason for all.

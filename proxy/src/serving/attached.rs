@@ -21,8 +21,9 @@ use crate::shared::Shared;
 
 /// The pause after a failure.
 const RETRY: Duration = Duration::from_secs(1);
-/// New rules wait for this, so it must not be long; it is a handful of round trips.
-const BEFORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// New rules wait for this; it is a handful of round trips. A server that is too busy to answer these sooner would have
+/// the next attempt wait behind what it has not ended of the last.
+const BEFORE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The tasks beside a serving proxy. Dropped, they end without signing off, as in a crash.
 #[derive(Debug)]

@@ -7,15 +7,15 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use notify::{RecursiveMode, Watcher};
-use rewrite_rules::{Held, Migration, Phase, RuleSet, SourceFile};
+use rewrite_rules::{Held, Migration, RuleSet, SourceFile};
 use tokio::sync::mpsc;
 
-use super::admission::{self, Admission, Texts};
+use super::admission::{self, Admission};
 use super::{attached, names};
 use crate::control::epochs::{self, InForce, NewEpoch};
 use crate::control::instances::{self, Instance};
 use crate::control::{Control, ControlError, connect, phase_file};
-use crate::generation::{InstallError, Reasons};
+use crate::generation::Reasons;
 use crate::rules_dir::{self, RulesError};
 use crate::shared::{LoadedRules, Shared};
 use crate::sources::{self, Sources};
@@ -43,22 +43,18 @@ enum FollowError {
     Database(#[from] ControlError),
     #[error("{}", listed(.0))]
     Misfit(Reasons),
-    #[error(
-        "{path} says {said}, and {migration} is in {phase}: a phase is no text that is edited, \
-         `crossfade advance` and `crossfade rollback` lead from one to the next"
-    )]
-    ByHand {
-        path: String,
-        migration: String,
-        said: Phase,
-        phase: Phase,
-    },
+    #[error("{0}")]
+    ByHand(String),
     #[error(
         "crossfade.epochs has nothing of migration {0} any more, which was in force: its statements are refused until it has"
     )]
     Lost(String),
-    #[error("migration {0} has changed meanwhile")]
-    Overtaken(String),
+    #[error(
+        "{path} is gone, and the rules of {migration} stay in force: `crossfade apply --remove {migration}` ends them"
+    )]
+    Gone { path: String, migration: String },
+    #[error("what is in force has changed meanwhile")]
+    Overtaken,
 }
 
 fn listed(reasons: &Reasons) -> String {
@@ -148,6 +144,8 @@ pub struct Following {
     /// The files of the directory as they were when the proxy began, or when they were last put in force: what differs
     /// from them has been changed since, and is proposed.
     considered: Vec<SourceFile>,
+    /// Files that were there.
+    gone: Vec<SourceFile>,
     refused: Option<RefusedFiles>,
 }
 
@@ -225,34 +223,37 @@ impl Following {
             return self.alone(shared, files?).await;
         };
         let rows = self.rows(url).await?;
+        if let Ok(files) = &files {
+            self.miss(files);
+        }
         self.adopt(shared, url, &rows).await?;
         for row in rows.iter().filter(|row| row.older_open) {
             self.close(row).await?;
         }
         // Files that cannot be read hold nobody up who has heard of a step.
         let files = files?;
-        let proposal = Proposal::of(&self.considered, &files, &rows);
-        if proposal.is_nothing() {
+        let changed = changed(&self.considered, &files, &rows);
+        if changed.is_empty() {
             self.refused = None;
             if let Some(by_hand) = by_hand(&self.considered, &files, &rows) {
                 return Err(by_hand);
             }
-            self.considered = files;
-            return Ok(());
+            return self.consider(files, &rows);
         }
         if let Some(refused) = self.refused.as_ref().filter(|last| last.is_this(&files)) {
             return Err(FollowError::Misfit(refused.reasons.clone()));
         }
-        match self.propose(shared, url, &rows, &proposal).await {
+        match self.propose(shared, url, &rows, &changed).await {
             Ok(()) => {
                 self.refused = None;
-                self.considered = files;
                 let rows = self.rows(url).await?;
-                self.adopt(shared, url, &rows).await
+                let considered = self.consider(files, &rows);
+                self.adopt(shared, url, &rows).await?;
+                considered
             }
             // Another proxy that watches the same directory, most likely, with the same file; if not, it is proposed again
             // at the next look.
-            Err(FollowError::Overtaken(_)) => {
+            Err(FollowError::Overtaken) => {
                 let rows = self.rows(url).await?;
                 self.adopt(shared, url, &rows).await
             }
@@ -308,14 +309,8 @@ impl Following {
         let rules = names::known(shared, rules).await?;
         shared.served.may_follow(&rules).map_err(RulesError::from)?;
         let before = in_force(shared).sources.clone();
-        let running_texts = Texts {
-            rules: running.rules(),
-            files: &before.files,
-        };
-        let next = Texts {
-            rules: &rules,
-            files: &sources.files,
-        };
+        let running_texts = before.texts(running.rules());
+        let next = sources.texts(&rules);
         let withheld = admission::adopted(url, running_texts, next).await?;
         let rules = rules.withheld(|name| withheld.get(name).cloned());
         if is_same && is_known && rules.same_misfits(running.rules()) {
@@ -331,6 +326,9 @@ impl Following {
         *loaded = LoadedRules::of(sources);
         drop(loaded);
         log_phases(shared);
+        for (migration, difference) in sources::differences(&self.considered, rows) {
+            tracing::warn!(migration, "{difference}");
+        }
         Ok(())
     }
 
@@ -340,66 +338,62 @@ impl Following {
         shared: &Shared,
         url: &str,
         rows: &[InForce],
-        proposal: &Proposal,
+        changed: &[SourceFile],
     ) -> Result<(), FollowError> {
         let running = shared.generations.current();
         let before = in_force(shared).sources.clone();
         let next = self.sources(shared, rows);
-        let next = next
-            .with(rows, &proposal.changed)
-            .without(&proposal.removed_files(&before));
+        let next = next.with(rows, changed);
         let rules = next.compile().map_err(RulesError::from)?;
         let rules = names::known(shared, rules).await?;
         shared.served.may_follow(&rules).map_err(RulesError::from)?;
-        let texts = Texts {
-            rules: running.rules(),
-            files: &before.files,
-        };
-        let wanted = Texts {
-            rules: &rules,
-            files: &next.files,
-        };
+        let (texts, wanted) = (before.texts(running.rules()), next.texts(&rules));
         let Admission { refused, withheld } = admission::following(url, texts, wanted).await?;
         if !refused.is_empty() {
             return Err(FollowError::Misfit(refused));
         }
-        proposal.may_remove(rows)?;
         let fitting = rules.withheld(|name| withheld.get(name).cloned());
         attached::before(shared, &fitting).await?;
         let Some(client) = &self.connection else {
             return Ok(());
         };
-        for file in &proposal.changed {
-            let Some(migration) = rules.migrations().iter().find(|m| m.file == file.path) else {
-                continue;
-            };
-            let row = rows.iter().find(|row| row.migration == migration.name);
-            // What is new has been given its first epoch by what prepared the database.
-            let Some(row) = row.filter(|row| !row.rules.is_empty()) else {
-                continue;
-            };
+        // What is new has been given its first epoch by what prepared the database.
+        let new = changed.iter().filter_map(|file| {
+            let migration = rules.migrations().iter().find(|m| m.file == file.path)?;
+            let row = rows.iter().find(|row| row.migration == migration.name)?;
             let new = NewEpoch::of(migration, row.phase, "a rule file was changed");
-            if epochs::open(client, new, Some(row.epoch)).await?.is_none() {
-                return Err(FollowError::Overtaken(migration.name.clone()));
-            }
+            (!row.rules.is_empty()).then_some((new, Some(row.epoch)))
+        });
+        let new: Vec<_> = new.collect();
+        let opened = epochs::open_all(client, &new).await?;
+        opened.map(drop).ok_or(FollowError::Overtaken)
+    }
+
+    /// What is not there any more, before anything is made of what was.
+    fn miss(&mut self, files: &[SourceFile]) {
+        let is_there = |old: &SourceFile| files.iter().any(|file| file.path == old.path);
+        let before = std::mem::take(&mut self.considered);
+        let (there, gone) = before.into_iter().partition(is_there);
+        self.considered = there;
+        self.gone.extend::<Vec<_>>(gone);
+    }
+
+    /// These files have been put in force. One that was there, of rules that are in force, is told of: it may be a directory
+    /// that was not mounted, and what holds for every proxy does not end by it.
+    fn consider(&mut self, files: Vec<SourceFile>, rows: &[InForce]) -> Result<(), FollowError> {
+        let stays = |file: &SourceFile| {
+            let row = rows.iter().find(|row| sources::is_of(file, row));
+            row.is_some_and(|row| !files.iter().any(|other| sources::is_of(other, row)))
+        };
+        self.gone.retain(stays);
+        self.considered = files;
+        match self.gone.first() {
+            None => Ok(()),
+            Some(file) => Err(FollowError::Gone {
+                path: file.path.display().to_string(),
+                migration: phase_file::says(&file.text).map_or_else(String::new, |(name, _)| name),
+            }),
         }
-        for name in &proposal.removed {
-            let row = rows.iter().find(|row| row.migration == *name);
-            let Some(row) = row else {
-                continue;
-            };
-            let new = NewEpoch {
-                migration: name,
-                phase: row.phase,
-                rules: "",
-                file: &row.file,
-                why: "its rule file was removed",
-            };
-            if epochs::open(client, new, Some(row.epoch)).await?.is_none() {
-                return Err(FollowError::Overtaken(name.clone()));
-            }
-        }
-        Ok(())
     }
 
     /// Closes what a command that was killed has left open, once nobody serves it any more.
@@ -427,79 +421,21 @@ fn by_hand(
     let changed = files.iter().filter(|file| !considered.contains(file));
     let mut by_hand = changed.filter_map(|file| {
         let row = rows.iter().find(|row| sources::is_of(file, row))?;
-        let (migration, said) = phase_file::says(&file.text)?;
-        (said != row.phase).then(|| FollowError::ByHand {
-            path: file.path.display().to_string(),
-            migration,
-            said,
-            phase: row.phase,
-        })
+        let said = phase_file::says(&file.text)?.1;
+        (said != row.phase).then(|| FollowError::ByHand(sources::another_phase(file, said, row)))
     });
     by_hand.next()
 }
 
-/// What was changed in the directory.
-#[derive(Debug, Default)]
-struct Proposal {
-    changed: Vec<SourceFile>,
-    /// Migrations whose files are gone.
-    removed: Vec<String>,
-}
-
-impl Proposal {
-    fn of(considered: &[SourceFile], files: &[SourceFile], rows: &[InForce]) -> Proposal {
-        let is_new = |file: &&SourceFile| {
-            let known = considered.iter().find(|known| known.path == file.path);
-            known.is_none_or(|known| known.text != file.text)
-        };
-        let says_more = |file: &&SourceFile| {
-            let row = rows.iter().find(|row| sources::is_of(file, row));
-            row.is_none_or(|row| !sources::says_the_same(file, row))
-        };
-        let is_there = |row: &InForce| files.iter().any(|file| sources::is_of(file, row));
-        let was_there = |row: &InForce| considered.iter().any(|file| sources::is_of(file, row));
-        let rows = rows.iter().filter(|row| !row.rules.is_empty());
-        Proposal {
-            changed: files
-                .iter()
-                .filter(|file| is_new(file) && says_more(file))
-                .cloned()
-                .collect(),
-            removed: rows
-                .filter(|row| was_there(row) && !is_there(row))
-                .map(|row| row.migration.clone())
-                .collect(),
-        }
-    }
-
-    fn is_nothing(&self) -> bool {
-        self.changed.is_empty() && self.removed.is_empty()
-    }
-
-    fn removed_files(&self, before: &Sources) -> Vec<std::path::PathBuf> {
-        let is_removed = |file: &&SourceFile| {
-            let says = phase_file::says(&file.text);
-            says.is_some_and(|(name, _)| self.removed.contains(&name))
-        };
-        let files = before.files.iter().filter(is_removed);
-        files.map(|file| file.path.clone()).collect()
-    }
-
-    /// Unmanaged is what a migration is to a client in two phases already.
-    fn may_remove(&self, rows: &[InForce]) -> Result<(), FollowError> {
-        for name in &self.removed {
-            let row = rows.iter().find(|row| row.migration == *name);
-            match row.map(|row| row.phase) {
-                None | Some(Phase::LegacyOnly | Phase::Retired) => {}
-                Some(from) => {
-                    let migration = name.clone();
-                    let removed = InstallError::Removed { migration, from };
-                    return Err(RulesError::from(removed).into());
-                }
-            }
-        }
-        Ok(())
-    }
+/// Files that were changed in the directory, and say something else than what is in force.
+fn changed(considered: &[SourceFile], files: &[SourceFile], rows: &[InForce]) -> Vec<SourceFile> {
+    let is_new = |file: &&SourceFile| !considered.contains(file);
+    let says_more = |file: &&SourceFile| {
+        let row = rows.iter().find(|row| sources::is_of(file, row));
+        row.is_none_or(|row| !sources::says_the_same(file, row))
+    };
+    let changed = files.iter().filter(is_new).filter(says_more);
+    changed.cloned().collect()
 }
 
 /// Files that were refused for what the database says of them.

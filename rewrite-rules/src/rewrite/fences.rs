@@ -399,4 +399,30 @@ mod tests {
             assert!(before.is_none() || text.starts_with("LOCK"), "{text}");
         }
     }
+
+    #[test]
+    fn a_name_of_the_clients_that_is_like_one_of_ours_is_refused_where_ours_are_given() {
+        for text in [
+            "SELECT * FROM cf_fence, iso_agents",
+            "SELECT 1 FROM iso_agents AS CF_U",
+            "WITH \"cf_fence\" AS (SELECT 1) SELECT email FROM iso_agents",
+            "UPDATE iso_agents SET full_name = cf_new FROM mails",
+        ] {
+            let reading = rules(Phase::DualRead).rewrite(text, SearchPath::AsDeclared);
+            let Verdict::Refused(refusal) = &reading.verdict else {
+                panic!("{text}: {:?}", reading.verdict);
+            };
+            assert!(
+                refusal.message.contains("begin with cf_"),
+                "{}",
+                refusal.message
+            );
+        }
+        sent(
+            Phase::DualRead,
+            "SELECT m.cf_new FROM iso_agents JOIN mails AS m USING (id)",
+        );
+        sent(Phase::DualRead, "SELECT 'cf_new' FROM iso_agents");
+        sent(Phase::DualRead, "SELECT cf_new FROM mails");
+    }
 }

@@ -107,7 +107,11 @@ impl<'a> Source<'a> {
     }
 
     pub fn has_edits(&self) -> bool {
-        !self.edits.is_empty()
+        self.edits() > 0
+    }
+
+    pub fn edits(&self) -> usize {
+        self.edits.len()
     }
 }
 

@@ -14,6 +14,7 @@ BEGIN
     {{- rows::look_again(f) }}
     {{- references::look_left(f, "cf_now") }}
     PERFORM {{ f.lens.call(Call::RemoveOne, "cf_now") }};
+    {{- references::forget(f, "ARRAY[cf_now]") }}
     cf_done := cf_done || cf_old;
     RETURN NEXT cf_now;
   END LOOP;

@@ -9,6 +9,13 @@ What the other functions of a lens say of foreign keys that lenses see to (`writ
   {%- endif %}
 {%- endmacro %}
 
+{# Of rows that have gone what they referred to. #}
+{% macro forget(f, images) %}
+  {%- if f.holds_keys() %}
+  PERFORM {{ f.lens.named("forgets") }}({{ images }});
+  {%- endif %}
+{%- endmacro %}
+
 {# The columns of the foreign keys as the client gave them, whatever `read` tells of them by now. #}
 {% macro as_given(f, image, given) %}
   {%- for name in f.referring_names() %}

@@ -7,6 +7,7 @@ The same of deleted rows, with what legacy's own foreign keys do to those that r
       {%- call references::carried(f, false, "cf_image", "NULL") %}
       PERFORM {{ f.lens.call(Call::RemoveOne, "cf_image") }};
       {%- endcall %}
+      {{- references::forget(f, "ARRAY[cf_image]") }}
       {{- attempt::leave_tombstones(f.lens, "unnest(ARRAY[cf_image])") }}
 {%- endmacro -%}
 {{ f.image_ddl() -}}

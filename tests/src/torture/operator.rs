@@ -19,9 +19,9 @@ use crate::{Proxy, World};
 
 pub const DATABASE: &str = "torture";
 /// A command waits for transactions of a few statements, across a restart of the server at worst.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(180);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(900);
 /// Shorter, so that a step which waits in vain says for whom.
-const DRAIN_TIMEOUT: [&str; 2] = ["--drain-timeout-seconds", "60"];
+const DRAIN_TIMEOUT: [&str; 2] = ["--drain-timeout-seconds", "300"];
 /// Where a backfill may run.
 const COPYING: [Phase; 3] = [Phase::DualWrite, Phase::ShadowRead, Phase::DualRead];
 /// Steps without which a run proves nothing.
@@ -484,6 +484,7 @@ impl Operator {
             "legacy_only",
             "another backfill",
             "somebody took a step",
+            "has changed since this command began",
         ];
         ensure!(
             excused.iter().any(|excuse| ended.errors.contains(excuse)),
@@ -540,23 +541,24 @@ impl Operator {
         let mut proxy = self.proxies.remove(at);
         self.board.note(&format!("kills proxy {at}"));
         proxy.kill();
-        // Whoever pulled the plug knows that this instance is gone; others would wait to see.
-        let gone = format!(
-            "WITH gone AS (DELETE FROM crossfade.instances WHERE address LIKE '%:{}' RETURNING 1) \
-             SELECT count(*) FROM gone",
-            proxy.port
-        );
-        if self
-            .number("SELECT count(*) FROM pg_namespace WHERE nspname = 'crossfade'")
-            .await?
-            == 1
-        {
-            self.number(&gone).await?;
-        }
+        self.counts_as_gone(proxy.port).await?;
         let pause = self.dice.below(150);
         tokio::time::sleep(Duration::from_millis(pause)).await;
         let proxy = proxy.serve().await?;
         self.proxies.insert(at, proxy);
+        Ok(())
+    }
+
+    /// Whoever pulled the plug of a proxy knows that it is gone; others would wait to see.
+    async fn counts_as_gone(&self, port: u16) -> anyhow::Result<()> {
+        let prepared = "SELECT count(*) FROM pg_namespace WHERE nspname = 'crossfade'";
+        if self.number(prepared).await? == 1 {
+            let gone = format!(
+                "WITH gone AS (DELETE FROM crossfade.instances WHERE address LIKE '%:{port}' RETURNING 1) \
+                 SELECT count(*) FROM gone"
+            );
+            self.number(&gone).await?;
+        }
         Ok(())
     }
 
@@ -575,12 +577,7 @@ impl Operator {
         let at = usize::try_from(self.dice.below(self.proxies.len() as u64)).unwrap_or_default();
         self.board.note(&format!("stops proxy {at}, {direction}"));
         self.proxies[at].signal(Signal::Stop)?;
-        let silent = format!(
-            "WITH gone AS (DELETE FROM crossfade.instances WHERE address LIKE '%:{}' RETURNING 1) \
-             SELECT count(*) FROM gone",
-            self.proxies[at].port
-        );
-        self.number(&silent).await?;
+        self.counts_as_gone(self.proxies[at].port).await?;
         let [option, seconds] = DRAIN_TIMEOUT;
         let step = Running::start(
             &self.proxies[1 - at].config(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crossfade_testbed::free_port;
+use crossfade_testbed::process::Signal;
 use crossfade_tests::control::a_moment;
 use crossfade_tests::{Proxy, World, python};
 use rewrite_rules::Phase;
@@ -108,20 +109,45 @@ async fn a_proxy_is_ready_while_its_rules_are_in_force() {
     assert_eq!(body["migrations"]["iso_agents"], "dual_write");
     assert_eq!(get(port, "/elsewhere").await.0, 404);
 
+    // What a file proposes is told, and is no reason to send clients elsewhere.
     proxy.write_rules("iso_agents", "[migration]\n").unwrap();
-    let body = loop {
+    let (status, body) = loop {
         let (status, body) = get(port, "/readyz").await;
-        if status == 503 {
-            break body;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        if body["rules_refused"][0].is_string() {
+            break (status, body);
         }
         a_moment().await;
     };
+    assert_eq!(
+        (status, &body["ready"]),
+        (200, &Value::Bool(true)),
+        "{body}"
+    );
+    assert_eq!(body["migrations"]["iso_agents"], "dual_write");
+}
+
+#[tokio::test]
+async fn a_proxy_that_cannot_serve_what_is_in_force_is_not_ready_until_it_can() {
+    let world = World::start().await.unwrap();
+    let (first, _) = observed(&world, "unready", Phase::DualWrite).await;
+    let direct = world.client(&world.postgres.url("unready")).await.unwrap();
+    let renamed = "ALTER TABLE users RENAME COLUMN full_name TO whole_name";
+    direct.batch_execute(renamed).await.unwrap();
+    let port = free_port().unwrap();
+    let admin = format!("[admin]\nlisten = \"127.0.0.1:{port}\"\n");
+    let second = Proxy::with_config(&world.postgres, "unready", &admin).unwrap();
+    let second = second.serve_what_is_in_force().await.unwrap();
+    let (status, body) = get(port, "/readyz").await;
+    assert_eq!(status, 503, "{body}");
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["ready"], false);
-    assert!(!body["why_not"][0].as_str().unwrap().is_empty(), "{body}");
-    // What was in force is served on.
-    assert_eq!(body["migrations"]["iso_agents"], "dual_write");
-    proxy.write_phase(Phase::DualWrite).unwrap();
+    let why = body["why_not"][0].as_str().unwrap();
+    assert!(why.starts_with("iso_agents: "), "{body}");
+    let back = "ALTER TABLE users RENAME COLUMN whole_name TO full_name";
+    direct.batch_execute(back).await.unwrap();
+    second.signal(Signal::Hangup).unwrap();
+    drop(first);
     while get(port, "/readyz").await.0 != 200 {
         a_moment().await;
     }

@@ -1,6 +1,7 @@
 //! Several proxies before one database, of which one is stopped, cut off, late or has other rule files: none of them can
 //! write in a phase that is over.
 
+use crossfade::fault;
 use crossfade_testbed::process::Signal;
 use crossfade_tests::control::{self, number, until};
 use crossfade_tests::{Proxy, World};
@@ -324,8 +325,16 @@ async fn rules_that_are_applied_are_served_by_all_and_those_before_by_none() {
     );
     let told = code(client.execute(RENAME, &[]).await);
     assert_eq!(told, Some(SqlState::T_R_SERIALIZATION_FAILURE));
-    let again = next.crossfade(&["apply"]).await.unwrap();
-    assert!(again.contains("nothing changes"), "{again}");
+    next.write_rules("iso_agents", &text.replace("\"dual_write\"", "\"retired\""))
+        .unwrap();
+    let again = control::run(&next.config(), &["apply"]).await.unwrap();
+    assert!(again.output.contains("nothing changes"), "{again:#?}");
+    assert!(
+        again
+            .errors
+            .contains("says retired, and iso_agents is in dual_write"),
+        "{again:#?}"
+    );
 
     let right = "full_name     = { type = \"text\" }";
     let misspelt = "full_name     = { type = \"text\", unified = \"fullname\" }";
@@ -424,16 +433,113 @@ async fn a_file_that_contradicts_what_is_in_force_stays_a_matter_of_its_host() {
     fleet.both_serve(Phase::ShadowRead).await;
 }
 
+fn last(what: &str) -> String {
+    format!("SELECT {what} FROM crossfade.epochs ORDER BY epoch DESC LIMIT 1")
+}
+
 #[tokio::test]
-async fn rules_that_were_gone_come_back_in_the_phase_where_they_stood() {
+async fn a_file_that_goes_away_ends_nothing_and_rules_that_were_ended_come_back_where_they_stood() {
     let fleet = Fleet::in_phase("gone", Phase::LegacyOnly).await;
     std::fs::remove_file(fleet.first.rule_file()).unwrap();
-    let last = |what| format!("SELECT {what} FROM crossfade.epochs ORDER BY epoch DESC LIMIT 1");
+    let told =
+        "SELECT count(*) FROM crossfade.rules_refused WHERE reason LIKE '%is gone%--remove%'";
+    until(&fleet.operator, &format!("({told}) = 1"))
+        .await
+        .unwrap();
+    assert_eq!(number(&fleet.operator, &last("epoch")).await.unwrap(), 1);
+    fleet.both_serve(Phase::LegacyOnly).await;
+    // Nobody has the file any more.
+    std::fs::remove_file(fleet.second.rule_file()).unwrap();
+    until(&fleet.operator, &format!("({told}) = 2"))
+        .await
+        .unwrap();
+    let remove = ["apply", "--remove", "iso_agents"];
+    let said = fleet.first.crossfade(&remove).await.unwrap();
+    assert!(said.contains("have ended (epoch 2)"), "{said}");
     until(&fleet.operator, &last("rules = ''")).await.unwrap();
+    until(
+        &fleet.operator,
+        "NOT EXISTS (SELECT FROM crossfade.rules_refused)",
+    )
+    .await
+    .unwrap();
+    let again = control::run(&fleet.first.config(), &remove).await.unwrap();
+    assert!(
+        again.errors.contains("no rules of iso_agents"),
+        "{again:#?}"
+    );
     let text = Proxy::rules_in(Phase::DualWrite);
     fleet.first.write_rules("iso_agents", &text).unwrap();
     until(&fleet.operator, &last("rules <> ''")).await.unwrap();
     fleet.both_serve(Phase::LegacyOnly).await;
+    fleet.step().await;
+    let refused = control::run(&fleet.first.config(), &remove).await.unwrap();
+    assert!(refused.errors.contains("is in dual_write"), "{refused:#?}");
+}
+
+#[tokio::test]
+async fn names_that_somebody_has_taken_hold_up_no_step_and_nothing_of_theirs_is_lost() {
+    let fleet = Fleet::in_phase("taken", Phase::DualWrite).await;
+    fleet
+        .operator
+        .batch_execute(
+            "CREATE ROLE squatter LOGIN; GRANT CREATE ON DATABASE taken TO squatter; SET ROLE squatter; \
+             CREATE SCHEMA crossfade_e2_iso_agents; CREATE SCHEMA crossfade_e3_iso_agents; \
+             CREATE SCHEMA crossfade_closed_e1_iso_agents; CREATE TABLE crossfade_closed_e1_iso_agents.fence (); \
+             CREATE SCHEMA crossfade_closed_e1_0123456789abcdef0123456789abcdef; \
+             CREATE TABLE crossfade_closed_e1_0123456789abcdef0123456789abcdef.fence (); RESET ROLE",
+        )
+        .await
+        .unwrap();
+    fleet.step().await;
+    fleet.both_serve(Phase::ShadowRead).await;
+    assert_eq!(number(&fleet.operator, &last("epoch")).await.unwrap(), 4);
+    let theirs = "SELECT count(*) FROM pg_namespace WHERE nspowner = 'squatter'::regrole";
+    assert_eq!(number(&fleet.operator, theirs).await.unwrap(), 4);
+    let left = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^crossfade_.*e[0-9]' \
+        AND nspowner <> 'squatter'::regrole";
+    assert_eq!(number(&fleet.operator, left).await.unwrap(), 1);
+    // Nor are theirs taken for those of a schema that was dropped.
+    fleet
+        .operator
+        .batch_execute("DROP SCHEMA crossfade CASCADE")
+        .await
+        .unwrap();
+    let there = "to_regclass('crossfade.epochs') IS NOT NULL";
+    until(&fleet.operator, there).await.unwrap();
+    fleet.both_serve(Phase::ShadowRead).await;
+    assert_eq!(number(&fleet.operator, theirs).await.unwrap(), 4);
+    let client = fleet.first.client().await.unwrap();
+    assert_eq!(client.execute(RENAME, &[]).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn two_epochs_that_killed_commands_left_open_are_closed_when_nobody_holds_them() {
+    let fleet = Fleet::in_phase("two", Phase::DualWrite).await;
+    let client = fleet.first.client().await.unwrap();
+    // Who reads holds an epoch open as well, and holds up no step before that is opened.
+    client
+        .batch_execute("BEGIN; SELECT FROM iso_agents")
+        .await
+        .unwrap();
+    let ends = [(fault::VARIABLE, "step: opened")];
+    let mut forward = vec!["advance", "iso_agents"];
+    forward.extend(FORCED);
+    for args in [forward.as_slice(), &["rollback", "iso_agents"]] {
+        let killed = control::Running::start_with(&fleet.first.config(), args, &ends).unwrap();
+        let killed = killed.end().await.unwrap();
+        assert_eq!(killed.status.code(), None, "{killed:#?}");
+    }
+    let open = "SELECT count(*) FROM crossfade.epochs WHERE closed_at IS NULL";
+    assert_eq!(number(&fleet.operator, open).await.unwrap(), 3);
+    let fences = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^crossfade_e[0-9]'";
+    assert_eq!(number(&fleet.operator, fences).await.unwrap(), 3);
+    client.batch_execute("COMMIT").await.unwrap();
+    until(&fleet.operator, &format!("({open}) = 1 AND ({fences}) = 1"))
+        .await
+        .unwrap();
+    fleet.both_serve(Phase::DualWrite).await;
+    fleet.agree().await;
 }
 
 #[tokio::test]

@@ -149,3 +149,85 @@ async fn a_step_to_unified_only_that_ends_at_any_point_leaves_legacy_marked_as_s
         proxy.stop();
     }
 }
+
+/// What `doctor` says, and whether all is well.
+async fn doctor(proxy: &Proxy, more: &[&str]) -> (bool, String) {
+    let mut args = vec!["doctor", "iso_agents"];
+    args.extend(more);
+    let ended = control::run(&proxy.config(), &args).await.unwrap();
+    (ended.status.success(), ended.output + &ended.errors)
+}
+
+/// No proxy is waited for that might be starting.
+const NOBODY_SERVES: [&str; 2] = ["--drain-timeout-seconds", "0"];
+
+/// Kills a command at a point, and holds what `doctor` makes of it against what it left.
+async fn is_put_right((proxy, client): (&Proxy, &Client), command: &str, point: &str) {
+    let from = phase(client).await;
+    let ends = [(fault::VARIABLE, point)];
+    let args = [command, "iso_agents", NOBODY_SERVES[0], NOBODY_SERVES[1]];
+    let killed = Running::start_with(&proxy.config(), &args, &ends).unwrap();
+    let killed = killed.end().await.unwrap();
+    assert_eq!(killed.status.code(), None, "{point}: {killed:#?}");
+    let now = phase(client).await;
+    let (well, told) = doctor(proxy, &[]).await;
+    // A step that has not opened its epoch has changed nothing yet, but for what it forbids and watches over.
+    let left = match point {
+        "step: remembered" if from == Phase::LegacyOnly => "DDL on its tables is refused",
+        "step: alone" | "step: gates" | "step: event" | "step: remembered" => "nothing is left",
+        "step: drained" | "step: counting" | fault::RENAMED => "was not seen to its end",
+        fault::READS_TURN => "may not be recorded",
+        fault::BACKFILL_BEGUN => "backfill of public.iso_agents was interrupted",
+        _ => "is still open",
+    };
+    assert!(told.contains(left), "{command}, {point}: {told}");
+    assert_eq!(well, left == "nothing is left", "{point}: {told}");
+    let [option, seconds] = NOBODY_SERVES;
+    let (well, told) = doctor(proxy, &["--mend", option, seconds]).await;
+    assert_eq!(
+        well,
+        point != fault::BACKFILL_BEGUN,
+        "{command}, {point}: {told}"
+    );
+    assert_eq!(phase(client).await, now, "{command}, {point}");
+    let fences = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^crossfade_(closed_)?e[0-9]'";
+    assert_eq!(
+        number(client, fences).await.unwrap(),
+        1,
+        "{command}, {point}"
+    );
+}
+
+async fn goes(proxy: &Proxy, command: &str) {
+    let [option, seconds] = NOBODY_SERVES;
+    let args = [command, "iso_agents", option, seconds];
+    proxy.crossfade(&args).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_killed_command_leaves_is_named_and_put_right_by_doctor_wherever_it_was() {
+    let world = World::start().await.unwrap();
+    world.database("doctor").await.unwrap();
+    // Nobody serves: no proxy puts anything right.
+    let proxy = Proxy::with_rules(&world.postgres, "doctor", Phase::LegacyOnly).unwrap();
+    let client = world.client(&world.postgres.url("doctor")).await.unwrap();
+    let both = (&proxy, &client);
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    for point in fault::STEP.into_iter().chain(fault::CLOSE) {
+        is_put_right(both, "advance", point).await;
+        if phase(&client).await == Phase::LegacyOnly {
+            goes(&proxy, "advance").await;
+        }
+        is_put_right(both, "rollback", point).await;
+        if phase(&client).await == Phase::DualWrite {
+            goes(&proxy, "rollback").await;
+        }
+    }
+    goes(&proxy, "advance").await;
+    is_put_right(both, "backfill", fault::BACKFILL_BEGUN).await;
+    goes(&proxy, "backfill").await;
+    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
+    goes(&proxy, "advance").await;
+    is_put_right(both, "advance", fault::READS_TURN).await;
+    goes(&proxy, "advance").await;
+}

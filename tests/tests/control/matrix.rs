@@ -66,6 +66,7 @@ const FUNCTIONS: &[(&str, Callers)] = &[
     ("look_legacy_", Callers::Writers),
     ("key_1_", Callers::Owner),
     ("refers_", Callers::Writers),
+    ("forgets_", Callers::Writers),
     ("said_", Callers::Writers),
     ("left_1_", Callers::Writers),
     ("gone_1_", Callers::Writers),

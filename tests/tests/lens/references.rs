@@ -1,6 +1,7 @@
 //! The foreign keys of legacy tables: what they refuse, when, and in which words, in every phase as on a database
 //! that was left alone.
 
+use crossfade_tests::control::number;
 use crossfade_tests::control::{pid, until_blocked};
 use crossfade_tests::twin::{Case, ENHANCED_USER, Twin, answer};
 use rewrite_rules::Phase;
@@ -123,6 +124,22 @@ async fn a_row_may_come_before_what_it_refers_to_within_a_transaction() {
             user(p + 6, "88888"),
             "ROLLBACK TO s".to_owned(),
             "COMMIT".to_owned(),
+            // What waited is taken back before what it waited for comes.
+            "BEGIN".to_owned(),
+            format!("INSERT INTO main_enhanceduser_groups (enhanceduser_id, group_id) VALUES ({}, 1), ({0}, 2)", p + 9),
+            // Nobody finds what waits once unified leads.
+            match phase < Phase::UnifiedRead {
+                true => format!("DELETE FROM main_enhanceduser_groups WHERE enhanceduser_id = {} AND group_id = 1", p + 9),
+                false => "SELECT".to_owned(),
+            },
+            user(p + 10, &(p + 9).to_string()),
+            format!("DELETE FROM main_enhanceduser WHERE id = {}", p + 10),
+            user(p + 9, "NULL"),
+            format!("SELECT group_id FROM main_enhanceduser_groups WHERE enhanceduser_id = {}", p + 9),
+            format!("SELECT id, manager_id FROM main_enhanceduser WHERE id >= {}", p + 9),
+            "COMMIT".to_owned(),
+            format!("DELETE FROM main_enhanceduser_groups WHERE enhanceduser_id = {}", p + 9),
+            format!("DELETE FROM main_enhanceduser WHERE id = {}", p + 9),
             // A manager goes before those whom she manages.
             "BEGIN".to_owned(),
             format!("DELETE FROM main_enhanceduser_groups WHERE enhanceduser_id = {p}"),
@@ -147,6 +164,22 @@ async fn a_row_may_come_before_what_it_refers_to_within_a_transaction() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_goes_with_a_table_that_is_truncated() {
+    let twin = Twin::in_phase(ENHANCED_USER, Phase::UnifiedOnly)
+        .await
+        .unwrap();
+    let member =
+        "INSERT INTO main_enhanceduser_groups (enhanceduser_id, group_id) VALUES (7000, 1)";
+    let all = format!(
+        "BEGIN; {member}; TRUNCATE main_enhanceduser_groups; {}; COMMIT",
+        user(7000, "NULL")
+    );
+    twin.proxied.batch_execute(&all).await.unwrap();
+    let left = "SELECT count(*) FROM main_enhanceduser_groups";
+    assert_eq!(number(&twin.proxied, left).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -352,6 +385,39 @@ DELETE FROM houses WHERE id = {h};
 INSERT INTO houses VALUES ({h}, 'again');
 COMMIT;
 SELECT * FROM tenants ORDER BY id;
+BEGIN;
+SET CONSTRAINTS tenants_e_fkey DEFERRED;
+INSERT INTO tenants (id, e) VALUES ({h}20, 9{h});
+INSERT INTO tenants (id, e) VALUES ({h}21, 9{h});
+DELETE FROM tenants WHERE id = {h}20;
+SAVEPOINT s;
+DELETE FROM tenants WHERE id = {h}21;
+ROLLBACK TO s;
+INSERT INTO houses VALUES (9{h}, 'late');
+SELECT * FROM tenants ORDER BY id;
+COMMIT;
+BEGIN;
+SET CONSTRAINTS tenants_e_fkey DEFERRED;
+DELETE FROM houses WHERE id = 9{h};
+DELETE FROM tenants WHERE id = {h}21;
+INSERT INTO houses VALUES (9{h}, 'late');
+SELECT * FROM tenants ORDER BY id;
+COMMIT;
+BEGIN;
+SET CONSTRAINTS tenants_e_fkey DEFERRED;
+INSERT INTO tenants (id, a, e) VALUES ({h}22, 1, 8{h});
+UPDATE tenants SET id = {h}23 WHERE id = {h}22;
+INSERT INTO houses VALUES (8{h}, 'late');
+SELECT * FROM tenants ORDER BY id;
+DELETE FROM houses WHERE id = 8{h};
+DELETE FROM tenants WHERE id = {h}23;
+INSERT INTO tenants (id, e) VALUES ({h}23, NULL);
+INSERT INTO houses VALUES (8{h}, 'late');
+SELECT * FROM tenants ORDER BY id;
+COMMIT;
+SELECT * FROM tenants ORDER BY id;
+DELETE FROM tenants WHERE id = {h}23;
+DELETE FROM houses WHERE id IN (8{h}, 9{h});
 INSERT INTO tenants (id, a, b, c) VALUES ({h}12, {h}, {h}, {h}) RETURNING *;
 DELETE FROM tenants WHERE id = {h}07;
 UPDATE houses SET id = 1{h} WHERE id = {h} RETURNING *;

@@ -174,3 +174,17 @@ fn the_readme_is_two_screens() {
         "README.md has {lines} lines and {words} words: what is longer belongs to docs/"
     );
 }
+
+/// What a container is to find of this repository stands behind `- ./` and before a colon.
+#[test]
+fn what_the_compose_file_mounts_is_there() {
+    let text = fs::read_to_string(repository().join("docker-compose.yml")).unwrap();
+    let mounts = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- ./"));
+    let mounts: Vec<&str> = mounts.filter_map(|line| line.split(':').next()).collect();
+    assert!(mounts.len() > 2, "{mounts:?}");
+    for mount in mounts {
+        assert!(repository().join(mount).exists(), "there is no {mount}");
+    }
+}

@@ -147,11 +147,15 @@ impl<'a> Functions<'a> {
 
     /// The two behind a TRUNCATE.
     fn truncates(&self) -> [Function; 2] {
-        let remove = format!(
+        let mut remove = format!(
             "PERFORM {}({}, false)",
             self.lens.function_name(Work::Remove),
             self.lens.images_in(&format!("({})", self.lens.read()))
         );
+        if self.holds_keys() {
+            // What waits is shown by nobody.
+            remove += &format!("; PERFORM {}(NULL)", self.lens.named("forgets"));
+        }
         [self.lens.truncate(&remove), self.lens.empty(&remove)]
     }
 

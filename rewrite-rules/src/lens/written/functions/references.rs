@@ -5,6 +5,7 @@
 //!                             trigger that does so is as deferred as the foreign key, and takes the row away
 //! key_N()                     that trigger's function: whether the row that refers has one to refer to
 //! refers(olds, images …)      the rows of images, which the statement has written
+//! forgets(images)             those that have gone
 //! said(image)                 what a row refers to, as long as there is nothing to refer to
 //! left_N(image, mirror)       of a table that is referred to: who refers to a row that is to go
 //! gone_N(images …)            these, to be looked at when it has gone
@@ -33,6 +34,7 @@ use referring::Referring;
 
 templates! {
     Refers "steps/references/refers.sql"
+    Forgets "steps/references/forgets.sql"
     Said "steps/references/said.sql"
 }
 
@@ -88,6 +90,7 @@ impl Functions<'_> {
         let mut all: Vec<Function> = self.held().iter().map(|key| self.looks(key)).collect();
         if self.holds_keys() {
             all.push(Refers::function(self, self.lens.named("refers")));
+            all.push(Forgets::function(self, self.lens.named("forgets")));
             all.push(Said::function(self, self.lens.named("said")));
         }
         for key in &self.referring() {

@@ -9,16 +9,19 @@ CREATE OR REPLACE FUNCTION crossfade."came_2_houses_00000000"(cf_image crossfade
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $crossfade$
 #variable_conflict use_column
 DECLARE
+  cf_key record;
   cf_child crossfade."image_tenants_00000000";
   cf_now crossfade."image_tenants_00000000";
   cf_came crossfade."image_tenants_00000000"[] := '{}';
 BEGIN
-  FOR cf_child IN SELECT (cf_k.image).* FROM crossfade."keys_tenants_00000000" AS cf_k WHERE cf_k.number = 2 AND (cf_k.image)."b" = (cf_image)."id" LOOP
+  FOR cf_key IN SELECT cf_k.image, cf_k.waits FROM crossfade."keys_tenants_00000000" AS cf_k WHERE cf_k.number = 2 AND (cf_k.image)."b" = (cf_image)."id" LOOP
+    cf_child := cf_key.image;
     SELECT (d.id)::integer AS "id", (d.note::VARCHAR(10))::character varying(10) AS "note", (d.a)::integer AS "a", (d.b)::integer AS "b", (d.c)::integer AS "c", (d.d)::integer AS "d", (d.e)::integer AS "e", (d.f)::integer AS "f", (d.g)::integer AS "g", (d.h)::integer AS "h" FROM "public"."dweller" d WHERE d.id = (cf_child)."id" INTO cf_now;
     IF FOUND THEN
       CONTINUE WHEN cf_now."b" IS NOT DISTINCT FROM cf_child."b";
       cf_now."b" := cf_child."b";
     ELSE
+      CONTINUE WHEN NOT cf_key.waits;
       cf_now := cf_child;
     END IF;
     UPDATE crossfade."keys_tenants_00000000" AS cf_k SET waits = false WHERE cf_k.number = 2 AND cf_k.key = jsonb_build_array((cf_child)."id"::text);
