@@ -156,6 +156,9 @@ impl Default for CacheLimits {
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     limits: CacheLimits,
+    /// The server's process is the one that the session was told of at its beginning. Otherwise a pooler stands between,
+    /// and what is prepared may be on another connection of its.
+    pub is_direct: bool,
     /// Part of every name: no client hits upon it by chance.
     tag: u32,
     /// A text fit to be kept has been seen; before that the session pays for nothing.
@@ -221,9 +224,10 @@ impl KeptName {
 }
 
 impl Cache {
-    pub fn new(limits: CacheLimits, seed: u64) -> Cache {
+    pub fn new(limits: CacheLimits, seed: u64, is_direct: bool) -> Cache {
         Cache {
             limits,
+            is_direct,
             tag: (seed >> 32) as u32 ^ seed as u32,
             ..Cache::default()
         }
@@ -236,7 +240,7 @@ impl Cache {
 
     /// Whether what was rewritten and finds one row by its key is kept.
     pub fn keeps_rewritten(&self) -> bool {
-        self.limits.rewritten > 0
+        self.limits.rewritten > 0 && self.is_direct
     }
 
     /// How many are kept in all.
@@ -501,7 +505,7 @@ mod tests {
     use super::*;
 
     fn cache(statements: usize) -> Cache {
-        Cache::new(CacheLimits::of(statements), 7)
+        Cache::new(CacheLimits::of(statements), 7, true)
     }
 
     fn ask(cache: &mut Cache, text: &str) -> ParsePlan {
@@ -528,7 +532,7 @@ mod tests {
 
     #[test]
     fn names_count_up_behind_the_sessions_own_tag() {
-        let cache = Cache::new(CacheLimits::of(1), 0xfe_0000_0001);
+        let cache = Cache::new(CacheLimits::of(1), 0xfe_0000_0001, true);
         for (number_, name) in [
             (1, "cf_000000ff_1"),
             (10, "cf_000000ff_10"),
@@ -648,7 +652,7 @@ mod tests {
             executions: 7,
             ..CacheLimits::of(2)
         };
-        let mut cache = Cache::new(limits, 7);
+        let mut cache = Cache::new(limits, 7, true);
         ask(&mut cache, "SELECT $1");
         assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Prepare(number(1)));
         for _ in 0..6 {

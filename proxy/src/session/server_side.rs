@@ -145,7 +145,9 @@ impl<P: Pin> Session<P> {
             }
             backend::BACKEND_KEY_DATA => {
                 if let Some(pid) = body.first_chunk() {
-                    self.pin.served_by(i32::from_be_bytes(*pid));
+                    let pid = i32::from_be_bytes(*pid);
+                    self.told_backend = Some(pid);
+                    self.pin.served_by(pid);
                 }
                 Ok(Act::Forward)
             }

@@ -248,3 +248,28 @@ fn a_session_that_keeps_none_sends_each() {
         rig.server(&answer(b'I'));
     }
 }
+
+#[test]
+fn nothing_is_kept_where_another_process_answers_than_the_session_was_told_of() {
+    for (told, keeps) in [("t", true), ("tp", false)] {
+        let mut rig = Rig::asking_and_keeping_rewritten();
+        rig.client(&by_key(1));
+        assert!(rig.session.is_blocked());
+        rig.to_server.clear();
+        let mut row = vec![0, 1, 0, 0, 0, told.len() as u8];
+        row.extend_from_slice(told.as_bytes());
+        rig.server(&join([
+            bare('1'),
+            bare('2'),
+            message(b'D', &row),
+            complete("SELECT 1"),
+            bare('3'),
+            bare('3'),
+            ready(b'I'),
+        ]));
+        assert_eq!(std::mem::take(&mut rig.to_server), sent(1));
+        assert_eq!(rig.server(&answer(b'I')), answer(b'I'));
+        let second = rig.client(&by_key(2));
+        assert_eq!(second == sent(2), !keeps, "{told}");
+    }
+}

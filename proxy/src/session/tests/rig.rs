@@ -139,7 +139,8 @@ impl SessionRules for Rules {
         self.asks.then_some("SELECT what names mean")
     }
 
-    /// `e` behind the letter says that backslashes escape, `c` that the server converts.
+    /// `e` behind the letter says that backslashes escape, `c` that the server converts, `p` that another process answers
+    /// than the session was told of.
     fn path_answered(&self, letters: &[u8]) -> Option<Meaning> {
         let path = match letters.first()? {
             b't' => SearchPath::AsDeclared,
@@ -154,6 +155,7 @@ impl SessionRules for Rules {
             path,
             strings,
             converts: letters.contains(&b'c'),
+            backend: if letters.contains(&b'p') { 2 } else { 1 },
         })
     }
 
@@ -346,6 +348,15 @@ impl Rig {
 
     /// A ready session that keeps up to two of what is rewritten and finds one row by its key.
     pub fn keeping_rewritten(chunk: usize) -> Rig {
+        Rig::keeping(chunk, false)
+    }
+
+    /// The same that asks what names mean first, of a server that says at the beginning that it is process 1.
+    pub fn asking_and_keeping_rewritten() -> Rig {
+        Rig::keeping(usize::MAX, true)
+    }
+
+    fn keeping(chunk: usize, asks: bool) -> Rig {
         let limits = SessionLimits {
             cache: CacheLimits {
                 rewritten: 2,
@@ -353,8 +364,8 @@ impl Rig {
             },
             ..LIMITS
         };
-        let mut rig = Rig::with_limits(Rule::ByKey, chunk, limits, false);
-        rig.server(&ready(b'I'));
+        let mut rig = Rig::with_limits(Rule::ByKey, chunk, limits, asks);
+        rig.server(&join([message(b'K', b"\0\0\0\x01key!"), ready(b'I')]));
         rig.to_client.clear();
         rig
     }
