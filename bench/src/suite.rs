@@ -10,8 +10,8 @@ use crate::endpoint::{Endpoint, Starter, crossfade_binary, readable_dir};
 use crate::load::script::Protocol;
 use crate::report::Report;
 use crate::workload::{
-    self, CACHED, CACHED_LONG, CROSSFADE, DIRECT, DUAL_READ, LEGACY_ONLY, ONE_THREAD, PGBOUNCER,
-    RELAY, UNIFIED_ONLY, UNIFIED_READ,
+    self, CACHED, CACHED_LONG, CROSSFADE, DIRECT, DUAL_READ, DUAL_WRITE_SENT, LEGACY_ONLY,
+    ONE_THREAD, PGBOUNCER, RELAY, UNIFIED_ONLY, UNIFIED_READ, UNIFIED_READ_SENT,
 };
 use crate::world::World;
 use crate::{idle, machine, micro, plot, rounds, targets, traced};
@@ -167,6 +167,13 @@ async fn start(
         (UNIFIED_ONLY, Phase::UnifiedOnly),
     ] {
         endpoints.push(starter.crossfade(name, phase).await?);
+    }
+    for (name, phase) in [
+        (DUAL_WRITE_SENT, Phase::DualWrite),
+        (UNIFIED_READ_SENT, Phase::UnifiedRead),
+    ] {
+        let nothing_kept = "[cache]\nrewritten = 0\n";
+        endpoints.push(starter.crossfade_set(name, phase, nothing_kept).await?);
     }
     Ok((endpoints, proxies))
 }

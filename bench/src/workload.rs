@@ -77,6 +77,9 @@ pub const LEGACY_ONLY: &str = "crossfade-legacy_only";
 pub const DUAL_READ: &str = "crossfade-dual_read";
 pub const UNIFIED_READ: &str = "crossfade-unified_read";
 pub const UNIFIED_ONLY: &str = "crossfade-unified_only";
+/// Where what is rewritten is sent each time.
+pub const DUAL_WRITE_SENT: &str = "crossfade-dual_write, nothing kept";
+pub const UNIFIED_READ_SENT: &str = "crossfade-unified_read, nothing kept";
 
 /// What the cache of unnamed statements is for.
 pub const EXTENDED: &str = "select, extended";
@@ -201,13 +204,18 @@ fn bulk(world: &World, proxies: &[String]) -> Vec<Workload> {
 }
 
 fn rewritten_reads(world: &World) -> Vec<Workload> {
-    const VARIANTS: [(&str, &str, &str); 7] = [
+    const VARIANTS: [(&str, &str, &str); 8] = [
         ("iso_agents, direct", DIRECT, "iso_agents"),
         ("users, direct", DIRECT, "users"),
         (PASSED, LEGACY_ONLY, "users"),
         ("iso_agents in dual_write", CROSSFADE, "iso_agents"),
         ("iso_agents in dual_read", DUAL_READ, "iso_agents"),
         ("iso_agents in unified_read", UNIFIED_READ, "iso_agents"),
+        (
+            "iso_agents in unified_read, nothing kept",
+            UNIFIED_READ_SENT,
+            "iso_agents",
+        ),
         ("iso_agents in unified_only", UNIFIED_ONLY, "iso_agents"),
     ];
     Protocol::ALL
@@ -272,13 +280,23 @@ fn traced_reads(world: &World) -> Vec<Workload> {
 type ScriptOf<'a> = dyn Fn(Protocol, &str) -> Script + 'a;
 
 fn dual_writes(world: &World) -> Vec<Workload> {
-    const VARIANTS: [(&str, &str, &str); 6] = [
+    const VARIANTS: [(&str, &str, &str); 8] = [
         ("one table", DIRECT, "plain"),
         ("AFTER trigger", DIRECT, "triggered"),
         ("INSTEAD OF view", DIRECT, "viewed"),
         ("one table, passed through", LEGACY_ONLY, "plain"),
         ("Crossfade in dual_write", CROSSFADE, "iso_agents"),
         ("Crossfade in unified_read", UNIFIED_READ, "iso_agents"),
+        (
+            "Crossfade in dual_write, nothing kept",
+            DUAL_WRITE_SENT,
+            "iso_agents",
+        ),
+        (
+            "Crossfade in unified_read, nothing kept",
+            UNIFIED_READ_SENT,
+            "iso_agents",
+        ),
     ];
     let update = |protocol, table: &str| {
         Script::new(
@@ -305,7 +323,7 @@ fn dual_writes(world: &World) -> Vec<Workload> {
     let kinds: [(&str, &ScriptOf<'_>); 2] = [("UPDATE", &update), ("INSERT", &insert)];
     let mut workloads = Vec::new();
     for (verb, script) in kinds {
-        for protocol in [Protocol::Prepared, Protocol::Simple] {
+        for protocol in Protocol::ALL {
             workloads.push(Workload {
                 name: format!("{verb}, {}", protocol.name()),
                 group: Group::DualWrites,

@@ -149,6 +149,9 @@ pub struct CacheConfig {
     /// none: see docs/running.md for what it gains and what it cannot notice. A hundred are enough for the hot texts of a
     /// connection; each takes some ten kilobytes of the server's memory.
     pub statements: usize,
+    /// The same for statements that were rewritten and find one row by its key, by whatever protocol they come; 0 keeps
+    /// none. An application has a few dozen of them.
+    pub rewritten: usize,
     /// How often one of them is executed before it is prepared anew. The server plans the first
     /// five executions for their values; with more it may choose one plan for all, as it does for
     /// what drivers prepare.
@@ -160,9 +163,11 @@ impl Default for CacheConfig {
         let CacheLimits {
             statements,
             executions,
+            rewritten: _,
         } = CacheLimits::default();
         CacheConfig {
             statements,
+            rewritten: REWRITTEN_STATEMENTS,
             executions,
         }
     }
@@ -174,6 +179,7 @@ impl CacheConfig {
     pub fn limits(&self) -> CacheLimits {
         CacheLimits {
             statements: self.statements,
+            rewritten: self.rewritten,
             executions: self.executions,
         }
     }
@@ -185,6 +191,9 @@ pub struct CommentsConfig {
     /// Which comments of clients reach the server: see docs/running.md.
     pub forward: Comments,
 }
+
+/// Beyond it an application's statements by key are rare ones.
+const REWRITTEN_STATEMENTS: usize = 50;
 
 /// Above this the server's memory for plans, and the search for the one used longest ago, would
 /// cost more than the cache gains.
@@ -319,6 +328,10 @@ impl Config {
         if self.cache.statements > CACHE_STATEMENTS_MAX {
             let value = self.cache.statements.to_string();
             return wrong("cache.statements", value, "at most 10000");
+        }
+        if self.cache.rewritten > CACHE_STATEMENTS_MAX {
+            let value = self.cache.rewritten.to_string();
+            return wrong("cache.rewritten", value, "at most 10000");
         }
         if self.cache.executions < CACHE_EXECUTIONS_MIN {
             let value = self.cache.executions.to_string();

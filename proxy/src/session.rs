@@ -13,6 +13,7 @@ mod expect;
 mod failure;
 mod judge;
 mod keep;
+mod kept_query;
 pub mod lane;
 pub mod origin;
 mod path;
@@ -102,6 +103,8 @@ pub struct Session<P: Pin> {
     portals: Portals,
     cache: Cache,
     login: LoginState,
+    /// The server's process, as the server, or whoever stands before it, says at the beginning.
+    told_backend: Option<i32>,
     /// The last ReadyForQuery's transaction status.
     status: u8,
     turn: Turn,
@@ -155,6 +158,7 @@ enum ServerReads {
 impl<P: Pin> Session<P> {
     #[must_use]
     pub fn new(pin: P, generation: Arc<P::Rules>, settings: SessionSettings) -> Session<P> {
+        let asks = generation.path_question().is_some();
         let mut expects = VecDeque::new();
         expects.push_back(Expect::Startup);
         Session {
@@ -171,8 +175,9 @@ impl<P: Pin> Session<P> {
             deferred: Deferred::default(),
             statements: Statements::default(),
             portals: Portals::default(),
-            cache: Cache::new(settings.limits.cache, settings.seed),
+            cache: Cache::new(settings.limits.cache, settings.seed, !asks),
             login: LoginState::Proving,
+            told_backend: None,
             status: b'I',
             turn: Turn::Free,
             reads: ServerReads::Messages,

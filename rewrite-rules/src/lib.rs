@@ -4,6 +4,7 @@
 //! it is handed texts and gives back values.
 
 mod bind;
+mod by_key;
 mod calls;
 mod comments;
 mod constants;
@@ -20,6 +21,7 @@ mod mention;
 mod namesakes;
 mod parse;
 pub mod phase;
+mod preparable;
 mod reading;
 mod refuse;
 mod rewrite;
@@ -45,6 +47,7 @@ pub use meaning::Touch;
 pub use mention::Body;
 pub use namesakes::{Namesake, Namesakes};
 pub use phase::Phase;
+pub use preparable::{Parameter, Preparable};
 pub use rule_file::schema::schema;
 pub use rule_set::{
     ListedBy, Migration, NoTenant, OnUnifiedError, RuleErrors, RuleSet, SourceFile,

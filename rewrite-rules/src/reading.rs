@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::bind::Bound;
+use crate::by_key::ByKey;
 use crate::comments::{self, Bare};
 use crate::legend;
 use crate::meaning::{self, Touch};
@@ -15,7 +16,7 @@ use crate::refuse;
 use crate::rewrite::{self, Plan, Remarks, Scope};
 use crate::rule_set::RuleSet;
 use crate::statement::{
-    Answer, Named, Reading, Refusal, Rename, Rewritten, STAGED, SearchPath, SessionEffects,
+    Answer, Keeps, Named, Reading, Refusal, Rename, Rewritten, STAGED, SearchPath, SessionEffects,
     ShadowPair, Verdict,
 };
 use crate::template::Form;
@@ -55,7 +56,7 @@ impl RuleSet {
             return self.by_tenants(tenants, (text, path), |set, path| set.look(text, path));
         }
         if let Some(known) = self.reading_kept(text, path) {
-            return known;
+            return self.reading_to_prepare(text, path, &known).unwrap_or(known);
         }
         let without = Bare::of(text);
         let told = without.and_then(|bare| self.reading_of_bare(text, &bare, path));
@@ -79,6 +80,31 @@ impl RuleSet {
             self.keep_reading(text, path, Arc::clone(&told));
         }
         Some(told)
+    }
+
+    /// What is to be bound in place of a text that was read when nothing was known of its form, and comes again.
+    fn reading_to_prepare(
+        &self,
+        text: &str,
+        path: SearchPath,
+        known: &Reading,
+    ) -> Option<Arc<Reading>> {
+        match known.keeps {
+            Keeps::ByKey => {}
+            Keeps::Nothing | Keeps::Prepared(_) => return None,
+        }
+        let form = Form::of(text, path)?;
+        let filled = match self.filled(text, path, &form) {
+            Some(filled) => filled,
+            None => {
+                let again = Form::of(text, path)?;
+                self.learn_once(text, path, form, known);
+                self.filled(text, path, &again)?
+            }
+        };
+        // Found at once from now on.
+        self.keep_reading(text, path, Arc::clone(&filled));
+        Some(filled)
     }
 
     /// And whether the text was read for it.
@@ -109,12 +135,17 @@ impl RuleSet {
 
     fn read_here(&self, text: &str, path: SearchPath) -> Reading {
         let mut effects = SessionEffects::default();
-        let (verdict, calls) = match parse(text) {
+        let (verdict, calls, keeps) = match parse(text) {
             Ok((tree, scanned)) => {
                 let verdict = self
                     .verdict_on(text, &tree, &scanned, path, &mut effects)
                     .unwrap_or_else(Verdict::Refused);
-                (verdict, self.calls_of(text, &tree))
+                let by_key = effects.is_empty() && self.by_key(&tree, path, &verdict).is_some();
+                let keeps = match by_key {
+                    true => Keeps::ByKey,
+                    false => Keeps::Nothing,
+                };
+                (verdict, self.calls_of(text, &tree), keeps)
             }
             Err(refusal) => return self.unread(text, refusal),
         };
@@ -123,6 +154,21 @@ impl RuleSet {
             effects,
             calls,
             bare: None,
+            keeps,
+        }
+    }
+
+    /// The constants of a text that becomes one statement, and finds one row by its key.
+    pub(crate) fn by_key(&self, tree: &Tree, path: SearchPath, verdict: &Verdict) -> Option<ByKey> {
+        let [statement] = tree.list("stmts") else {
+            return None;
+        };
+        match verdict {
+            Verdict::Rewritten(rewritten) if rewritten.is_one_statement() => {
+                let statement = statement.get("stmt");
+                ByKey::of(statement, &Bound::of(self, path, statement))
+            }
+            Verdict::Rewritten(_) | Verdict::PassThrough | Verdict::Refused(_) => None,
         }
     }
 

@@ -8,6 +8,9 @@ use crate::statement::{Names, SearchPath};
 use crate::strings::Strings;
 use tenants::OF_TENANTS;
 
+/// Who answers: behind a pooler it may be another one each time.
+const BACKEND: &str = "pg_catalog.pg_backend_pid()";
+
 /// The last two letters: whether backslashes escape in plain strings, and whether the server reads the
 /// bytes that the client writes as they are.
 const SETTINGS: &str = "CASE WHEN pg_catalog.current_setting('standard_conforming_strings') OPERATOR(pg_catalog.=) 'off' \
@@ -24,6 +27,8 @@ pub struct Meaning {
     pub strings: Strings,
     /// The server converts what the client sends from another encoding.
     pub converts: bool,
+    /// The process that answered, as `pg_stat_activity` has it.
+    pub backend: i32,
 }
 
 impl RuleSet {
@@ -83,13 +88,17 @@ impl RuleSet {
         let letters: Vec<String> = self.path_names.iter().map(letter).collect();
         let letters = letters.join(", ");
         let tenants = self.tenants_question().unwrap_or_default();
-        (!letters.is_empty())
-            .then(|| format!("SELECT pg_catalog.concat({letters}, {SETTINGS}{tenants})"))
+        (!letters.is_empty()).then(|| {
+            format!("SELECT pg_catalog.concat({BACKEND}, ' ', {letters}, {SETTINGS}{tenants})")
+        })
     }
 
     /// What the answer to [`RuleSet::path_question`] says; `None` when it cannot be its answer.
     #[must_use]
     pub fn path_answered(&self, answer: &[u8]) -> Option<Meaning> {
+        let space = answer.iter().position(|byte| *byte == b' ')?;
+        let (backend, answer) = (&answer[..space], &answer[space + 1..]);
+        let backend = std::str::from_utf8(backend).ok()?.parse().ok()?;
         let end = answer.iter().position(|byte| *byte == b'\n');
         let (letters, of_tenants) = answer.split_at(end.unwrap_or(answer.len()));
         let (letters, settings) = letters.split_last_chunk::<2>()?;
@@ -111,6 +120,7 @@ impl RuleSet {
             path,
             strings,
             converts,
+            backend,
         })
     }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::calls::Calls;
 use crate::comments::Bare;
 use crate::lens::{LENS_NAME_BYTES_MAX, TableName};
+use crate::preparable::Preparable;
 use crate::refuse;
 
 /// What unqualified names of managed tables mean to the session.
@@ -76,6 +77,16 @@ impl FromIterator<usize> for Names {
     }
 }
 
+impl Keeps {
+    /// The same of a text with other places.
+    pub(crate) fn without_parameters(&self) -> Keeps {
+        match self {
+            Keeps::Nothing => Keeps::Nothing,
+            Keeps::ByKey | Keeps::Prepared(_) => Keeps::ByKey,
+        }
+    }
+}
+
 /// Everything the session must know about one text; computed once per text and rule set.
 #[derive(Debug)]
 pub struct Reading {
@@ -85,6 +96,20 @@ pub struct Reading {
     pub(crate) calls: Option<Arc<Calls>>,
     /// What is sent in place of the text, or of what it was rewritten to: the same without comments.
     pub(crate) bare: Option<Bare>,
+    /// What may be kept prepared of it.
+    pub(crate) keeps: Keeps,
+}
+
+/// What a text is to whoever keeps rewritten ones prepared.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Keeps {
+    /// It must be sent as it is.
+    #[default]
+    Nothing,
+    /// It finds one row by its key.
+    ByKey,
+    /// The same, and this is what can be bound in its stead.
+    Prepared(Box<Preparable>),
 }
 
 impl Reading {
@@ -95,6 +120,36 @@ impl Reading {
             effects,
             calls: None,
             bare: None,
+            keeps: Keeps::Nothing,
+        }
+    }
+
+    /// The same where this can be bound in place of the text.
+    #[must_use]
+    pub fn with_preparable(self, preparable: Preparable) -> Reading {
+        Reading {
+            keeps: Keeps::Prepared(Box::new(preparable)),
+            ..self
+        }
+    }
+
+    /// The client's text, if it finds one row of a managed table by its key, and changes nothing for others.
+    #[must_use]
+    pub fn by_key(&self) -> Option<&str> {
+        match (&self.keeps, &self.verdict) {
+            (Keeps::ByKey | Keeps::Prepared(_), Verdict::Rewritten(rewritten)) => {
+                Some(&rewritten.original)
+            }
+            (_, Verdict::PassThrough | Verdict::Refused(_)) | (Keeps::Nothing, _) => None,
+        }
+    }
+
+    /// What can be kept prepared and bound in place of the text, its constants being parameters.
+    #[must_use]
+    pub fn preparable(&self) -> Option<&Preparable> {
+        match &self.keeps {
+            Keeps::Prepared(preparable) if self.bare.is_none() => Some(preparable),
+            Keeps::Prepared(_) | Keeps::ByKey | Keeps::Nothing => None,
         }
     }
 
@@ -114,6 +169,7 @@ impl Reading {
             effects,
             calls: self.calls.clone(),
             bare: None,
+            keeps: Keeps::Nothing,
         })
     }
 
@@ -130,6 +186,7 @@ impl Reading {
             effects: self.effects.clone(),
             calls: self.calls.clone(),
             bare: Some(bare),
+            keeps: self.keeps.clone(),
         }
     }
 
@@ -159,7 +216,11 @@ impl Reading {
             } => text.len() + size_of::<OnPrepared>(),
             _ => size_of::<OnPrepared>(),
         });
-        size_of::<Reading>() + verdict + prepared.sum::<usize>()
+        let kept = match &self.keeps {
+            Keeps::Nothing | Keeps::ByKey => 0,
+            Keeps::Prepared(preparable) => preparable.bytes(),
+        };
+        size_of::<Reading>() + verdict + kept + prepared.sum::<usize>()
     }
 }
 
@@ -240,6 +301,15 @@ pub enum Named {
 }
 
 impl Rewritten {
+    /// Whether it stands for the client's statement alone: with nothing before, behind or beside it.
+    pub(crate) fn is_one_statement(&self) -> bool {
+        self.answers.len() == 1
+            && self.prepared.is_none()
+            && self.around.is_none()
+            && self.context.is_none()
+            && self.shadow.is_none()
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         let shadow = self.shadow.as_ref();
         size_of::<Rewritten>()

@@ -20,7 +20,8 @@ use crate::parse;
 use crate::refuse;
 use crate::rule_set::RuleSet;
 use crate::statement::{
-    Kept, Mapped, OnPrepared, Reading, Refusal, Rewritten, SearchPath, SessionEffects, Verdict,
+    Keeps, Kept, Mapped, OnPrepared, Reading, Refusal, Rewritten, SearchPath, SessionEffects,
+    Verdict,
 };
 pub use crate::text::lexer::Strings;
 use crate::text::lexer::Unfound;
@@ -123,6 +124,7 @@ impl Standard {
             },
             calls: reading.calls.clone(),
             bare: None,
+            keeps: Keeps::Nothing,
         }
     }
 

@@ -19,9 +19,10 @@ mod filling;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::by_key::Takes;
 use crate::constants::{Constants, HOLE};
 use crate::rule_set::RuleSet;
-use crate::statement::{Reading, SearchPath, SessionEffects, Verdict};
+use crate::statement::{Keeps, Reading, SearchPath, SessionEffects, Verdict};
 use crate::text::tokens::{ConstantKind, Token};
 use crate::text::tree::Tree;
 pub(crate) use filling::Templates;
@@ -94,6 +95,37 @@ impl RuleSet {
         self.keep_templates(form.key, Arc::new(templates));
     }
 
+    /// The same where no template of this form was tried yet.
+    pub(crate) fn learn_once(&self, text: &str, path: SearchPath, form: Form, reading: &Reading) {
+        let known = self.templates_kept(&form.key);
+        if known.is_none_or(|known| known.tried == 0) {
+            self.learn(text, path, form, reading);
+        }
+    }
+
+    /// Of each constant what its column takes, if it may be a parameter.
+    fn typed(
+        &self,
+        text: &str,
+        path: SearchPath,
+        constants: &Constants,
+        reading: &Reading,
+    ) -> Option<Vec<Option<Takes>>> {
+        match reading.keeps {
+            Keeps::Nothing => return None,
+            Keeps::ByKey | Keeps::Prepared(_) => {}
+        }
+        let (tree, _) = queries(text)?;
+        let by_key = self.by_key(&tree, path, &reading.verdict)?;
+        let places = constants.places.iter();
+        let typed = places.map(|(range, _)| {
+            let mut found = by_key.constants.iter();
+            let found = found.find(|(at, _)| *at == range.start);
+            found.map(|(_, takes)| *takes)
+        });
+        Some(typed.collect())
+    }
+
     fn template(
         &self,
         text: &str,
@@ -136,7 +168,9 @@ impl RuleSet {
                 };
                 let holes = |text: &str| Holes::of(text, &values);
                 let pair = rewritten.shadow.as_deref();
+                let typed = self.typed(text, path, constants, reading);
                 let made = Made::Rewritten {
+                    typed,
                     sql: holes(&rewritten.sql),
                     legacy: pair.map(|pair| holes(&pair.legacy)).unwrap_or_default(),
                     unified: pair.map(|pair| holes(&pair.unified)).unwrap_or_default(),

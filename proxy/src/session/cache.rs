@@ -14,13 +14,16 @@
 //! may keep one plan for all values. An unnamed statement never gets that far, so neither does
 //! one that is kept, unless the operator lets it.
 //!
+//! Not so what was rewritten and finds one row by its key: there is one way to find it, and one plan is as good as the
+//! next. Such a text is prepared once.
+//!
 //! Texts that differ in comments alone are one here. It is prepared with them while they are the same each time, and
 //! without as soon as others come.
 //!
 //! Keeps the books and knows texts by their hashes only; what is done with a message is decided
 //! elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
@@ -37,6 +40,9 @@ const REPLAY_BYTES_MAX: usize = 16 * 1024;
 /// Of texts whose comments the server would not see, since it has the statement, one in so many is sent as it came:
 /// enough for traces to be found in its log and its views, and the one in a hundred that is parsed costs nothing.
 const COMMENTS_SHOWN_EACH: u32 = 100;
+
+/// What the server refuses is refused for what the text is, and few texts of an application are so.
+const REFUSED_MAX: usize = 16;
 
 /// Counts up, so that no name is ever used twice in a session.
 pub(super) type Number = NonZeroU32;
@@ -61,6 +67,10 @@ pub(super) struct Asked<'a> {
     types: &'a [u8],
     /// Of its comments, if others may come with the same text.
     comments: CommentsKey,
+    /// It finds one row by its key.
+    by_key: bool,
+    /// The columns of its result are spelled out by the client, whatever stands in what is sent.
+    spelled: bool,
 }
 
 /// Tells comments apart, under a key that no client knows.
@@ -75,6 +85,17 @@ impl<'a> Asked<'a> {
             text,
             types,
             comments: NO_COMMENTS,
+            by_key: false,
+            spelled: false,
+        }
+    }
+
+    /// `client`: its text, where that finds one row by its key.
+    pub fn by_key(self, client: Option<&str>) -> Asked<'a> {
+        Asked {
+            by_key: client.is_some(),
+            spelled: client.is_some_and(|text| !text.contains('*')),
+            ..self
         }
     }
 
@@ -84,6 +105,8 @@ impl<'a> Asked<'a> {
             text: bare.text.as_bytes(),
             types,
             comments: hashers()[0].hash_one(comments).max(NO_COMMENTS + 1),
+            by_key: false,
+            spelled: false,
         }
     }
 }
@@ -103,6 +126,8 @@ struct CacheEntry {
 pub struct CacheLimits {
     /// Unnamed statements kept prepared on the server; 0 keeps none.
     pub statements: usize,
+    /// The same of what was rewritten and finds one row by its key, by whatever protocol it comes.
+    pub rewritten: usize,
     /// Binds of one before it is prepared anew.
     pub executions: u32,
 }
@@ -116,6 +141,7 @@ impl CacheLimits {
     pub const fn of(statements: usize) -> CacheLimits {
         CacheLimits {
             statements,
+            rewritten: 0,
             executions: 5,
         }
     }
@@ -130,6 +156,9 @@ impl Default for CacheLimits {
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     limits: CacheLimits,
+    /// The server's process is the one that the session was told of at its beginning. Otherwise a pooler stands between,
+    /// and what is prepared may be on another connection of its.
+    pub is_direct: bool,
     /// Part of every name: no client hits upon it by chance.
     tag: u32,
     /// A text fit to be kept has been seen; before that the session pays for nothing.
@@ -145,6 +174,8 @@ pub(super) struct Cache {
     /// Still on the server, and to be closed there.
     closing: Vec<Number>,
     last_number: u32,
+    /// Texts that the server has refused to prepare; the latest few.
+    refused: VecDeque<TextKey>,
     /// Texts whose comments the server has not seen since one was shown.
     comments_unseen: u32,
     clock: u64,
@@ -193,16 +224,28 @@ impl KeptName {
 }
 
 impl Cache {
-    pub fn new(limits: CacheLimits, seed: u64) -> Cache {
+    pub fn new(limits: CacheLimits, seed: u64, is_direct: bool) -> Cache {
         Cache {
             limits,
+            is_direct,
             tag: (seed >> 32) as u32 ^ seed as u32,
             ..Cache::default()
         }
     }
 
+    /// Whether unnamed statements are kept, whatever they are.
     pub fn is_on(&self) -> bool {
         self.limits.statements > 0
+    }
+
+    /// Whether what was rewritten and finds one row by its key is kept.
+    pub fn keeps_rewritten(&self) -> bool {
+        self.limits.rewritten > 0 && self.is_direct
+    }
+
+    /// How many are kept in all.
+    fn statements_max(&self) -> usize {
+        self.limits.statements.max(self.limits.rewritten)
     }
 
     /// Whether anything can be disturbed.
@@ -234,7 +277,13 @@ impl Cache {
     /// outstanding, so that no setting awaits its end, and should the server refuse what is kept,
     /// all can be said again.
     pub fn consult(&mut self, asked: Asked<'_>, at_rest: bool) -> ParsePlan {
-        let Asked { text, comments, .. } = asked;
+        let Asked {
+            text,
+            comments,
+            by_key,
+            spelled,
+            ..
+        } = asked;
         if self.suspended || self.unanswered > 0 || text.len() > TEXT_BYTES_MAX {
             return ParsePlan::AsItCame;
         }
@@ -244,11 +293,11 @@ impl Cache {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.used = self.clock;
             let star = entry.star;
-            if star && !at_rest {
+            if star && !at_rest && !spelled {
                 return ParsePlan::AsItCame;
             }
             let (number, shown) = (entry.number, entry.comments);
-            let is_worn = entry.binds >= self.limits.executions;
+            let is_worn = entry.binds >= self.limits.executions && !by_key;
             if shown == NO_COMMENTS && comments != NO_COMMENTS {
                 self.comments_unseen += 1;
                 if self.comments_unseen >= COMMENTS_SHOWN_EACH {
@@ -264,13 +313,16 @@ impl Cache {
             let shown = if shows_others { NO_COMMENTS } else { shown };
             return self.admit(key, star, shown);
         }
+        if self.refused.contains(&key) {
+            return ParsePlan::AsItCame;
+        }
         let Class::Fit { star } = class(text) else {
             return ParsePlan::AsItCame;
         };
         if !self.awake {
             self.awake = true;
             self.suspended = !at_rest;
-            self.seen = vec![0; self.limits.statements.next_power_of_two() * 2].into_boxed_slice();
+            self.seen = vec![0; self.statements_max().next_power_of_two() * 2].into_boxed_slice();
         }
         let places = self.seen.len();
         let place = &mut self.seen[key[0] as usize % places];
@@ -293,7 +345,7 @@ impl Cache {
             return ParsePlan::AsItCame;
         };
         self.last_number = number.get();
-        if self.entries.len() >= self.limits.statements {
+        if self.entries.len() >= self.statements_max() {
             let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
             if let Some((key, _)) = oldest {
                 let key = *key;
@@ -340,10 +392,24 @@ impl Cache {
         self.entries.len() < before
     }
 
+    /// A statement that the server would not prepare: it is not asked again.
+    pub fn refuse(&mut self, number: Number) {
+        let mut entries = self.entries.iter();
+        let found = entries.find(|(_, entry)| entry.number == number);
+        if let Some((key, _)) = found {
+            if self.refused.len() == REFUSED_MAX {
+                self.refused.pop_front();
+            }
+            self.refused.push_back(*key);
+        }
+        self.lose(number);
+    }
+
     /// Every text may mean something else now.
     pub fn clear(&mut self) {
         let numbers = self.entries.drain().map(|(_, entry)| entry.number);
         self.closing.extend(numbers);
+        self.refused.clear();
     }
 
     /// As [`Cache::clear`], and once more when the transaction ends, which may undo the change.
@@ -403,6 +469,12 @@ impl Replay {
         self.frames.extend_from_slice(body);
     }
 
+    /// The server has refused what stands for a text; nothing of the client's is kept beside it.
+    pub fn refuse(&mut self) {
+        self.frames.clear();
+        self.state = ReplayState::Refused;
+    }
+
     /// The server is ready again: `parse` goes before what was kept.
     pub fn prepare(&mut self, parse: impl FnOnce(&mut Vec<u8>)) {
         let mut all = Vec::with_capacity(self.frames.len() * 2);
@@ -433,7 +505,7 @@ mod tests {
     use super::*;
 
     fn cache(statements: usize) -> Cache {
-        Cache::new(CacheLimits::of(statements), 7)
+        Cache::new(CacheLimits::of(statements), 7, true)
     }
 
     fn ask(cache: &mut Cache, text: &str) -> ParsePlan {
@@ -460,7 +532,7 @@ mod tests {
 
     #[test]
     fn names_count_up_behind_the_sessions_own_tag() {
-        let cache = Cache::new(CacheLimits::of(1), 0xfe_0000_0001);
+        let cache = Cache::new(CacheLimits::of(1), 0xfe_0000_0001, true);
         for (number_, name) in [
             (1, "cf_000000ff_1"),
             (10, "cf_000000ff_10"),
@@ -580,7 +652,7 @@ mod tests {
             executions: 7,
             ..CacheLimits::of(2)
         };
-        let mut cache = Cache::new(limits, 7);
+        let mut cache = Cache::new(limits, 7, true);
         ask(&mut cache, "SELECT $1");
         assert_eq!(ask(&mut cache, "SELECT $1"), ParsePlan::Prepare(number(1)));
         for _ in 0..6 {

@@ -131,13 +131,14 @@ impl<P: Pin> Session<P> {
         if self.expects.is_empty() {
             self.pin.asked();
         }
-        let at_rest = self.expects.is_empty() && self.is_outside_block() && !self.cache.in_segment;
+        let alone = self.expects.is_empty() && !self.cache.in_segment;
+        let at_rest = alone && self.is_outside_block();
         self.cache.in_segment = true;
         if header.tag != frontend::BIND {
             self.send_known_parse(insert);
         }
         let act = match header.tag {
-            frontend::QUERY => self.on_query(frontend::query_text(body)?, insert),
+            frontend::QUERY => self.on_query(frontend::query_text(body)?, alone, insert),
             frontend::PARSE => self.on_parse(Parse::read(body)?, body, at_rest, insert),
             frontend::BIND => {
                 let (names, rest) = BindNames::read(body)?;
@@ -202,11 +203,18 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    fn on_query(&mut self, text: &[u8], insert: &mut Vec<u8>) -> Act {
+    /// `alone`: nothing is outstanding, and nothing was sent since the last Sync.
+    fn on_query(&mut self, text: &[u8], alone: bool, insert: &mut Vec<u8>) -> Act {
         // The server drops its unnamed statement at every Query, whatever it says.
         let unnamed = self.statements.remove(b"");
-        self.cache_sees_query(text, insert);
         let read = self.judge(text);
+        // What finds one row by its key changes nothing for other texts.
+        if read
+            .as_ref()
+            .is_none_or(|reading| reading.by_key().is_none())
+        {
+            self.cache_sees_query(text, insert);
+        }
         let read = self.complete_query(text, read, insert);
         let read = self.without_comments(context::within(read));
         self.path_sees_text(text, &read);
@@ -220,7 +228,9 @@ impl<P: Pin> Session<P> {
         } else {
             None
         };
+        let kept = self.send_kept(&read, unnamed.is_some(), alone, insert);
         let act = match replacement(&read) {
+            _ if kept.is_some() => Act::Drop,
             Some(sql) => {
                 frontend::write_query(insert, sql);
                 Act::Drop
@@ -229,6 +239,7 @@ impl<P: Pin> Session<P> {
         };
         let run = RunningText {
             unnamed,
+            kept,
             ..self.run(read, shadow)
         };
         self.expects.push_back(Expect::Query(run));
@@ -260,7 +271,8 @@ impl<P: Pin> Session<P> {
         let (plan, bare) =
             if parse.name.is_empty() && !is_refused(&read) && !staging::is_beside_others(&read) {
                 let text = replacement(&read).unwrap_or(parse.text);
-                self.plan(text, parse.types, at_rest)
+                let by_key = read.as_ref().and_then(|reading| reading.by_key());
+                self.plan((text, parse.types), by_key, at_rest)
             } else {
                 (ParsePlan::AsItCame, None)
             };
@@ -295,7 +307,7 @@ impl<P: Pin> Session<P> {
                 strings: self.strings,
                 touch: self.path_touch_of(&parse),
                 kept,
-                effect: if self.cache.is_on() && kept.is_none() {
+                effect: if self.wants_effects() && kept.is_none() {
                     effect(parse.text)
                 } else {
                     None
@@ -476,6 +488,7 @@ impl<P: Pin> Session<P> {
             unnamed: None,
             serial: self.statements.serial(),
             shadow,
+            kept: None,
         }
     }
 

@@ -89,6 +89,22 @@ pub(super) struct RunningText {
     /// Prepared statements younger than this are not what the text's DEALLOCATE means.
     pub serial: u64,
     pub shadow: Option<Box<ShadowCandidate>>,
+    /// A statement that is kept prepared was bound in place of the text.
+    pub kept: Option<Box<KeptQuery>>,
+}
+
+/// What was sent in place of a Query.
+#[derive(Debug)]
+pub(super) struct KeptQuery {
+    pub number: Number,
+    /// The server has the statement.
+    pub parsed: bool,
+    /// Outside of a transaction block: what fails has changed nothing.
+    pub at_rest: bool,
+    /// The server runs it: what fails from now on would have failed of a Query.
+    pub bound: bool,
+    /// The CommandComplete, until the statement is committed.
+    pub end: Option<Box<[u8]>>,
 }
 
 /// How a message of the server's takes part in the answer to the request at the head of the queue.

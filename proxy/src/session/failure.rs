@@ -14,7 +14,12 @@ impl<P: Pin> Session<P> {
         if fields.is_fatal() {
             self.ending = true;
         }
-        let unnamed = self.kept_fails(fields);
+        if self.refuses_kept_query(fields) {
+            return Act::Drop;
+        }
+        let unnamed = self
+            .kept_fails(fields)
+            .or_else(|| self.kept_query_fails(fields));
         let fields = unnamed.as_deref().map_or(fields, Fields::new);
         let read = self.expects.front().and_then(Expect::read);
         let moved = read.and_then(|read| with_place_among_comments(fields, read));

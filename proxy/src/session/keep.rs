@@ -64,13 +64,14 @@ impl<P: Pin> Session<P> {
     /// or is to have.
     pub(super) fn plan(
         &mut self,
-        text: &[u8],
-        types: &[u8],
+        (text, types): (&[u8], &[u8]),
+        by_key: Option<&str>,
         at_rest: bool,
     ) -> (ParsePlan, Option<Bare>) {
         // Some encodings have quotes and backslashes within characters.
         let readable = self.encoding == Encoding::Bytes || text.is_ascii();
-        if !self.cache.is_on() || self.status == b'E' || !readable {
+        let by_key = by_key.filter(|_| self.cache.keeps_rewritten());
+        if !self.cache.is_on() && by_key.is_none() || self.status == b'E' || !readable {
             return (ParsePlan::AsItCame, None);
         }
         let bare = match self.settings.comments {
@@ -82,7 +83,7 @@ impl<P: Pin> Session<P> {
             (Some(bare), Comments::Never) => Asked::of(bare.text.as_bytes(), types),
             (None, _) | (Some(_), Comments::Always) => Asked::of(text, types),
         };
-        let plan = self.cache.consult(asked, at_rest);
+        let plan = self.consult(asked.by_key(by_key), at_rest);
         let bare = match plan {
             ParsePlan::AsItCame => None,
             ParsePlan::Prepare(_) | ParsePlan::Known(_) => {
@@ -90,6 +91,20 @@ impl<P: Pin> Session<P> {
             }
         };
         (plan, bare)
+    }
+
+    pub(super) fn consult(&mut self, asked: Asked<'_>, at_rest: bool) -> ParsePlan {
+        let was_awake = self.cache.is_awake();
+        let plan = self.cache.consult(asked, at_rest);
+        if !was_awake && self.cache.is_awake() {
+            self.statements.find_effects(effect);
+        }
+        plan
+    }
+
+    /// Whether it has to be known what a statement that is prepared may do to the cache.
+    pub(super) fn wants_effects(&self) -> bool {
+        self.cache.is_on() || self.cache.is_awake()
     }
 
     pub(super) fn cache_sees_query(&mut self, text: &[u8], insert: &mut Vec<u8>) {
@@ -154,7 +169,7 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    fn write_closes(&mut self, insert: &mut Vec<u8>) {
+    pub(super) fn write_closes(&mut self, insert: &mut Vec<u8>) {
         for done in self.cache.take_closing() {
             frontend::write_close_statement(insert, self.cache.name(done).as_bytes());
             self.expects.push_back(Expect::CacheClose(done));
@@ -329,6 +344,12 @@ impl<P: Pin> Session<P> {
         if is_analysis(fields) {
             self.cache.forget(kept);
         }
+        let told = self.without_kept_name(kept, fields)?;
+        Some(with_field(fields, b'M', &told))
+    }
+
+    /// A message that names a kept statement, without its name.
+    pub(super) fn without_kept_name(&self, kept: Number, fields: Fields<'_>) -> Option<String> {
         let name = self.cache.name(kept);
         let name = std::str::from_utf8(name.as_bytes()).ok()?;
         let message = std::str::from_utf8(fields.value(b'M')?).ok()?;
@@ -336,25 +357,35 @@ impl<P: Pin> Session<P> {
             return None;
         }
         let told = message.replace(name, "");
-        let told = match told.as_str() {
-            "prepared statement \"\" does not exist" => "unnamed prepared statement does not exist",
-            other => other,
-        };
-        let mut body = Vec::new();
-        for (code, value) in fields.iter() {
-            let value = if code == b'M' { told.as_bytes() } else { value };
-            body.push(code);
-            body.extend_from_slice(value);
-            body.push(0);
-        }
-        body.push(0);
-        Some(body)
+        Some(match told.as_str() {
+            "prepared statement \"\" does not exist" => {
+                "unnamed prepared statement does not exist".to_owned()
+            }
+            _ => told,
+        })
     }
+}
+
+/// An error's body with another value of one field.
+pub(super) fn with_field(fields: Fields<'_>, changed: u8, told: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (code, value) in fields.iter() {
+        let value = if code == changed {
+            told.as_bytes()
+        } else {
+            value
+        };
+        body.push(code);
+        body.extend_from_slice(value);
+        body.push(0);
+    }
+    body.push(0);
+    body
 }
 
 /// Errors that an unnamed statement would have had at its Parse, or never: the kept statement is
 /// gone, its result has changed, or its text no longer holds.
-fn is_analysis(fields: Fields<'_>) -> bool {
+pub(super) fn is_analysis(fields: Fields<'_>) -> bool {
     let sqlstate = fields.sqlstate();
     sqlstate == b"26000" || sqlstate == b"0A000" || sqlstate.starts_with(b"42")
 }

@@ -300,6 +300,7 @@ impl<P: Pin> Session<P> {
         if self.path.names_since != since {
             self.path.names_since = since;
             self.path.to_be_asked = true;
+            self.cache.is_direct &= self.path.follows;
             // Before there was anything to ask, nothing was looked at.
             self.path.touched |= !self.path.follows;
             self.names_mean(SearchPath::Unknown);
@@ -337,6 +338,7 @@ impl<P: Pin> Session<P> {
         self.path.asking = if known { Asking::No } else { Asking::Answered };
         self.strings = answer.map(|answer| answer.strings);
         if let Some(answer) = answer {
+            self.cache.is_direct = self.told_backend == Some(answer.backend);
             self.encoding = if answer.converts {
                 Encoding::Converted
             } else {

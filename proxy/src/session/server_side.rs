@@ -109,6 +109,8 @@ impl<P: Pin> Session<P> {
             self.on_kept(tag, body, insert)
         } else if matches!(head, Some(Expect::PathQuestion { .. })) {
             self.on_path_answer(tag, body)
+        } else if matches!(head, Some(Expect::Query(run)) if run.kept.is_some()) {
+            self.on_kept_query(tag, body, insert)?
         } else {
             None
         };
@@ -143,7 +145,9 @@ impl<P: Pin> Session<P> {
             }
             backend::BACKEND_KEY_DATA => {
                 if let Some(pid) = body.first_chunk() {
-                    self.pin.served_by(i32::from_be_bytes(*pid));
+                    let pid = i32::from_be_bytes(*pid);
+                    self.told_backend = Some(pid);
+                    self.pin.served_by(pid);
                 }
                 Ok(Act::Forward)
             }
@@ -297,7 +301,11 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    fn on_command_complete(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
+    pub(super) fn on_command_complete(
+        &mut self,
+        body: &[u8],
+        insert: &mut Vec<u8>,
+    ) -> Result<Act, Violation> {
         self.copy_is_over();
         self.syncs_in_copy = 0;
         let act = match self.expects.front() {

@@ -10,6 +10,7 @@ use rewrite_rules::{Strings, Touch};
 use super::cache::Number;
 use super::expect::{ReadAs, Undo};
 use super::report::ShadowCandidate;
+use crate::wire::frontend::Parse;
 
 /// An unnamed statement's text above this is not kept once its transaction is over: it is
 /// nearly always used at once, and an idle session must stay small.
@@ -200,6 +201,17 @@ impl Statements {
         // 0 says more: the server may hold something else.
         for statement in all.filter(|statement| statement.generation != 0) {
             statement.generation = TO_BE_READ_AGAIN;
+        }
+    }
+
+    /// From now on it counts what running one of them may do to the cache.
+    pub fn find_effects(&mut self, effect: impl Fn(&[u8]) -> Option<Effect>) {
+        for statement in self.named.values_mut().chain(&mut self.unnamed) {
+            let parse = statement.body.as_deref().map(Parse::read);
+            statement.effect = match parse {
+                Some(Ok(parse)) => effect(parse.text),
+                Some(Err(_)) | None => Some(Effect::Meaning),
+            };
         }
     }
 

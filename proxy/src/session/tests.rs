@@ -2,6 +2,7 @@
 
 mod cache;
 mod generations;
+mod kept_queries;
 mod path;
 mod prepared;
 mod protocol;

@@ -321,6 +321,33 @@ pub fn write_bind(out: &mut Vec<u8>, names: BindNames<'_>) {
     });
 }
 
+/// A Bind to the unnamed portal, values and results in text format.
+pub fn write_bind_values<'v>(
+    out: &mut Vec<u8>,
+    statement: &[u8],
+    values: impl ExactSizeIterator<Item = &'v [u8]>,
+) {
+    write_frame(out, BIND, |body| {
+        write_string(body, b"");
+        write_string(body, statement);
+        body.extend_from_slice(&[0; 2]);
+        // Whoever made the values has few of them, each a piece of a text whose length is limited.
+        body.extend_from_slice(&(values.len() as u16).to_be_bytes());
+        for value in values {
+            body.extend_from_slice(&(value.len() as u32).to_be_bytes());
+            body.extend_from_slice(value);
+        }
+        body.extend_from_slice(&[0; 2]);
+    });
+}
+
+pub fn write_describe_portal(out: &mut Vec<u8>, name: &[u8]) {
+    write_frame(out, DESCRIBE, |body| {
+        body.push(b'P');
+        write_string(body, name);
+    });
+}
+
 pub fn write_bare(out: &mut Vec<u8>, tag: u8) {
     write_frame(out, tag, |_| {});
 }

@@ -34,6 +34,7 @@ impl Bare {
                     effects: reading.effects.clone(),
                     calls: reading.calls.clone(),
                     bare: None,
+                    keeps: reading.keeps.without_parameters(),
                 }))
             }
         }

@@ -3,9 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::by_key::Takes;
 use crate::calls::Calls;
 use crate::constants::Constants;
-use crate::statement::{Kept, Mapped, Reading, Rewritten, SessionEffects, ShadowPair, Verdict};
+use crate::preparable::{Parameter, Preparable};
+use crate::statement::{
+    Keeps, Kept, Mapped, Reading, Rewritten, SessionEffects, ShadowPair, Verdict,
+};
+
+/// More parameters are those of a text that is itself a bulk load.
+const PARAMETERS_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct TextTemplate {
@@ -23,6 +30,8 @@ pub(super) enum Made {
     Rewritten {
         rewritten: Box<Rewritten>,
         sql: Holes,
+        /// Of a text that may be kept prepared: which constants may be parameters, by their number.
+        typed: Option<Vec<Option<Takes>>>,
         /// Of the two texts to compare, in `shadow_read`.
         legacy: Holes,
         unified: Holes,
@@ -47,6 +56,7 @@ impl TextTemplate {
                 sql,
                 legacy,
                 unified,
+                typed: _,
             } => {
                 let value = |number: usize| &text[constants.places[number].0.clone()];
                 let original = Moves::of(
@@ -109,6 +119,22 @@ impl TextTemplate {
             effects: SessionEffects::default(),
             calls: self.calls.clone(),
             bare: None,
+            keeps: self.keeps(text, constants),
+        }
+    }
+
+    fn keeps(&self, text: &str, constants: &Constants) -> Keeps {
+        match &self.made {
+            Made::Rewritten {
+                rewritten,
+                sql,
+                typed: Some(typed),
+                ..
+            } => match sql.prepare(&rewritten.sql, text, constants, typed) {
+                Some(preparable) => Keeps::Prepared(Box::new(preparable)),
+                None => Keeps::Nothing,
+            },
+            Made::Rewritten { typed: None, .. } | Made::PassedThrough => Keeps::Nothing,
         }
     }
 }
@@ -135,6 +161,48 @@ impl Holes {
         }
         filled.push_str(&text[at..]);
         filled
+    }
+}
+
+impl Holes {
+    /// The text filled, but for parameters in the place of constants that may be some. `None` where there are none, or
+    /// a value is none that its column is sure to take.
+    fn prepare(
+        &self,
+        text: &str,
+        client: &str,
+        constants: &Constants,
+        typed: &[Option<Takes>],
+    ) -> Option<Preparable> {
+        let mut made = Preparable {
+            sql: String::with_capacity(text.len() + 64),
+            ..Preparable::default()
+        };
+        let (mut at, mut sent) = (0, 0);
+        for (range, number) in &self.0 {
+            let between = &text[at..range.start];
+            made.sql.push_str(between);
+            sent += between.len();
+            at = range.end;
+            let (place, kind) = &constants.places[*number];
+            let said = &client[place.clone()];
+            if let Some(takes) = typed[*number] {
+                let (type_oid, value) = takes.parameter(*kind, said)?;
+                made.parameters.push(Parameter { type_oid, value });
+                let start = made.sql.len();
+                made.sql.push('$');
+                made.sql.push_str(&made.parameters.len().to_string());
+                made.places
+                    .push((start..made.sql.len(), sent..sent + said.len()));
+            } else {
+                made.sql.push_str(said);
+            }
+            sent += said.len();
+        }
+        made.sql.push_str(&text[at..]);
+        (1..=PARAMETERS_MAX)
+            .contains(&made.parameters.len())
+            .then_some(made)
     }
 }
 

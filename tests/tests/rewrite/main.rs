@@ -7,6 +7,7 @@ mod comments;
 mod copy_prepared;
 mod functions;
 mod hidden;
+mod kept_queries;
 mod keys;
 mod meaning;
 mod merge;

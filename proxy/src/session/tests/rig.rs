@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rewrite_rules::{
-    Answer, Does, Meaning, Names, OnPrepared, Reading, Refusal, Rewritten, RuleSet, SearchPath,
-    SessionEffects, ShadowPair, Strings, TagVerb, Touch, Verdict, Within,
+    Answer, Does, Meaning, Names, OnPrepared, Parameter, Preparable, Reading, Refusal, Rewritten,
+    RuleSet, SearchPath, SessionEffects, ShadowPair, Strings, TagVerb, Touch, Verdict, Within,
 };
 
 use crate::session::lane::Lane;
@@ -31,6 +31,8 @@ pub enum Rule {
     Shadow,
     /// The text goes into a CTE: rows are hidden, the tag becomes UPDATE.
     Write,
+    /// As in `Read`; what stands behind the last `=` may be a parameter.
+    ByKey,
     /// The text goes between two of ours: its end is told with the second.
     Stage,
     Refuse,
@@ -118,7 +120,11 @@ impl SessionRules for Rules {
             (true, SearchPath::Finds(_) | SearchPath::Tenant { .. }) => Verdict::PassThrough,
             (true, SearchPath::AsDeclared) => verdict(self.rule, text),
         };
-        Arc::new(Reading::new(verdict, effects))
+        let reading = Reading::new(verdict, effects);
+        Arc::new(match self.rule {
+            Rule::ByKey if text.contains("legacy") => reading.with_preparable(preparable(text)),
+            _ => reading,
+        })
     }
 
     fn names_since(&self) -> u64 {
@@ -133,7 +139,8 @@ impl SessionRules for Rules {
         self.asks.then_some("SELECT what names mean")
     }
 
-    /// `e` behind the letter says that backslashes escape, `c` that the server converts.
+    /// `e` behind the letter says that backslashes escape, `c` that the server converts, `p` that another process answers
+    /// than the session was told of.
     fn path_answered(&self, letters: &[u8]) -> Option<Meaning> {
         let path = match letters.first()? {
             b't' => SearchPath::AsDeclared,
@@ -148,6 +155,7 @@ impl SessionRules for Rules {
             path,
             strings,
             converts: letters.contains(&b'c'),
+            backend: if letters.contains(&b'p') { 2 } else { 1 },
         })
     }
 
@@ -163,6 +171,20 @@ fn refuse(message: &str) -> Verdict {
         hint: "do otherwise".to_owned(),
         position: Some(8),
     })
+}
+
+fn preparable(text: &str) -> Preparable {
+    let (before, value) = text.rsplit_once("= ").expect("a value stands at the end");
+    let before = format!("{}= ", before.replace("legacy", "unified"));
+    let at = before.len();
+    Preparable {
+        sql: format!("{before}$1"),
+        parameters: vec![Parameter {
+            type_oid: 23,
+            value: value.to_owned(),
+        }],
+        places: vec![(at..at + 2, at..at + value.len())],
+    }
 }
 
 fn verdict(rule: Rule, text: &str) -> Verdict {
@@ -191,7 +213,9 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
             hint: String::new(),
             position: Some(1),
         }),
-        Rule::Read | Rule::ReadBeyondAscii => rewritten(unified, Answer::default(), None),
+        Rule::Read | Rule::ReadBeyondAscii | Rule::ByKey => {
+            rewritten(unified, Answer::default(), None)
+        }
         Rule::Shadow => {
             let pair = ShadowPair {
                 migration: "m".to_owned(),
@@ -320,6 +344,30 @@ impl Rig {
             ..LIMITS
         };
         Rig::with_limits(rule, chunk, limits, false)
+    }
+
+    /// A ready session that keeps up to two of what is rewritten and finds one row by its key.
+    pub fn keeping_rewritten(chunk: usize) -> Rig {
+        Rig::keeping(chunk, false)
+    }
+
+    /// The same that asks what names mean first, of a server that says at the beginning that it is process 1.
+    pub fn asking_and_keeping_rewritten() -> Rig {
+        Rig::keeping(usize::MAX, true)
+    }
+
+    fn keeping(chunk: usize, asks: bool) -> Rig {
+        let limits = SessionLimits {
+            cache: CacheLimits {
+                rewritten: 2,
+                ..CacheLimits::OFF
+            },
+            ..LIMITS
+        };
+        let mut rig = Rig::with_limits(Rule::ByKey, chunk, limits, asks);
+        rig.server(&join([message(b'K', b"\0\0\0\x01key!"), ready(b'I')]));
+        rig.to_client.clear();
+        rig
     }
 
     /// A ready session that keeps statements, and treats comments so.
