@@ -7,6 +7,7 @@ pub mod check;
 pub mod coverage;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod events;
 pub mod explain;
 pub mod infer;
 pub mod instances;

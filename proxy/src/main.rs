@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use crossfade::cli;
+use crossfade::{cli, eprintln, print};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Parser)]
@@ -44,6 +44,8 @@ enum Command {
     Rules(cli::rules::Args),
     /// Show which proxies serve what
     Instances(cli::instances::Args),
+    /// Show who did what, when, why, and what was found
+    Events(cli::events::Args),
     /// Show where every migration stands
     Status(cli::status::Args),
     /// Take a migration one phase forward
@@ -107,6 +109,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Apply(args) => cli::apply::run(args).await,
                 Command::Rules(args) => cli::rules::run(args).await,
                 Command::Instances(args) => cli::instances::run(args).await,
+                Command::Events(args) => cli::events::run(args).await,
                 Command::Status(args) => cli::status::run(args).await,
                 Command::Advance(args) => cli::advance::run(args).await,
                 Command::Rollback(args) => cli::rollback::run(args).await,

@@ -14,7 +14,7 @@ use super::admission::{self, Admission, Texts};
 use super::{attached, names};
 use crate::control::epochs::{self, InForce, NewEpoch};
 use crate::control::instances::{self, Instance};
-use crate::control::{Control, ControlError, connect, phase_file};
+use crate::control::{Control, ControlError, connect, events, phase_file};
 use crate::generation::{InstallError, Reasons};
 use crate::rules_dir::{self, RulesError};
 use crate::shared::{LoadedRules, Shared};
@@ -379,9 +379,7 @@ impl Following {
                 continue;
             };
             let new = NewEpoch::of(migration, row.phase, "a rule file was changed");
-            if epochs::open(client, new, Some(row.epoch)).await?.is_none() {
-                return Err(FollowError::Overtaken(migration.name.clone()));
-            }
+            open(client, new, row).await?;
         }
         for name in &proposal.removed {
             let row = rows.iter().find(|row| row.migration == *name);
@@ -395,9 +393,7 @@ impl Following {
                 file: &row.file,
                 why: "its rule file was removed",
             };
-            if epochs::open(client, new, Some(row.epoch)).await?.is_none() {
-                return Err(FollowError::Overtaken(name.clone()));
-            }
+            open(client, new, row).await?;
         }
         Ok(())
     }
@@ -419,6 +415,18 @@ impl Following {
 }
 
 /// A file in which nothing but the phase was changed, to one that is not in force.
+/// Puts a file's rules into force, and leaves word of it as `crossfade apply` does.
+async fn open(client: &Control, new: NewEpoch<'_>, row: &InForce) -> Result<(), FollowError> {
+    let (name, why) = (new.migration, new.why);
+    let file = new.file.to_owned();
+    let Some(epoch) = epochs::open(client, new, Some(row.epoch)).await? else {
+        return Err(FollowError::Overtaken(name.to_owned()));
+    };
+    let details = serde_json::json!({ "epoch": epoch.0, "file": file, "why": why });
+    events::note(client, name, "apply", &details).await?;
+    Ok(())
+}
+
 fn by_hand(
     considered: &[SourceFile],
     files: &[SourceFile],
