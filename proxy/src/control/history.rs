@@ -79,17 +79,25 @@ pub async fn read(client: &Client, wanted: Wanted<'_>) -> Result<Vec<Event>, Con
     Ok(rows.iter().map(event).collect())
 }
 
-/// The time that an operator's word means: so long ago, or at that time. The server reads it, as it does everywhere else.
+/// The time that an operator's word means: that time, or so long ago. The server reads it, as it does everywhere else; a
+/// time first, because some dates pass for intervals.
 pub async fn time(client: &Client, text: &str) -> Result<String, ControlError> {
-    let ago = "SELECT (clock_timestamp() - $1::text::interval)::text";
-    let row = match client.query_one(ago, &[&text]).await {
-        Err(error) if error.code() == Some(&SqlState::INVALID_DATETIME_FORMAT) => {
-            let at = "SELECT $1::text::timestamptz::text";
-            client.query_one(at, &[&text]).await
+    let at = "SELECT $1::text::timestamptz::text";
+    let row = match client.query_one(at, &[&text]).await {
+        Err(error) if is_unreadable(&error) => {
+            let ago = "SELECT (clock_timestamp() - $1::text::interval)::text";
+            client.query_one(ago, &[&text]).await
         }
         read => read,
     };
     Ok(row.map_err(ControlError::sql("reading of --since"))?.get(0))
+}
+
+fn is_unreadable(error: &tokio_postgres::Error) -> bool {
+    matches!(
+        error.code(),
+        Some(&SqlState::INVALID_DATETIME_FORMAT | &SqlState::DATETIME_FIELD_OVERFLOW)
+    )
 }
 
 impl fmt::Display for Event {
