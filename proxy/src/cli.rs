@@ -8,6 +8,7 @@ pub mod coverage;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod doctor;
+pub mod events;
 pub mod explain;
 pub mod infer;
 pub mod instances;

@@ -20,6 +20,7 @@ pub mod functions;
 pub mod gate;
 pub mod grants;
 pub mod guard;
+pub mod history;
 pub mod hold;
 pub mod instances;
 pub mod ledger;

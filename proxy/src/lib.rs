@@ -1,5 +1,9 @@
 //! The Crossfade proxy.
 
+// First: the macros of this one are meant by those below.
+#[macro_use]
+pub mod output;
+
 pub mod backfill;
 pub mod cancel;
 pub mod check;

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use crossfade::cli;
+use crossfade::{cli, eprintln, print};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Parser)]
@@ -46,6 +46,8 @@ enum Command {
     Instances(cli::instances::Args),
     /// Name what killed commands and proxies have left behind, and put it right
     Doctor(cli::doctor::Args),
+    /// Show who did what, when, why, and what was found
+    Events(cli::events::Args),
     /// Show where every migration stands
     Status(cli::status::Args),
     /// Take a migration one phase forward
@@ -110,6 +112,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Rules(args) => cli::rules::run(args).await,
                 Command::Instances(args) => cli::instances::run(args).await,
                 Command::Doctor(args) => cli::doctor::run(args).await,
+                Command::Events(args) => cli::events::run(args).await,
                 Command::Status(args) => cli::status::run(args).await,
                 Command::Advance(args) => cli::advance::run(args).await,
                 Command::Rollback(args) => cli::rollback::run(args).await,

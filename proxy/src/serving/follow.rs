@@ -14,7 +14,7 @@ use super::admission::{self, Admission};
 use super::{attached, names};
 use crate::control::epochs::{self, InForce, NewEpoch};
 use crate::control::instances::{self, Instance};
-use crate::control::{Control, ControlError, connect, phase_file};
+use crate::control::{Control, ControlError, connect, events, phase_file};
 use crate::generation::Reasons;
 use crate::rules_dir::{self, RulesError};
 use crate::shared::{LoadedRules, Shared};
@@ -366,7 +366,11 @@ impl Following {
         });
         let new: Vec<_> = new.collect();
         let opened = epochs::open_all(client, &new).await?;
-        opened.map(drop).ok_or(FollowError::Overtaken)
+        for ((new, _), epoch) in new.iter().zip(opened.ok_or(FollowError::Overtaken)?) {
+            let details = serde_json::json!({ "epoch": epoch.0, "file": new.file, "why": new.why });
+            events::note(client, new.migration, "apply", &details).await?;
+        }
+        Ok(())
     }
 
     /// What is not there any more, before anything is made of what was.

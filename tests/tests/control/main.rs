@@ -12,6 +12,7 @@ mod deferred;
 mod demo;
 mod dependents;
 mod direct;
+mod events;
 mod fleet;
 mod gates;
 mod ghosts;
