@@ -1,6 +1,5 @@
 //! What commands print. `print!`, `println!` and `eprintln!` of this crate are these, not the standard
-//! library's, which panic when nobody reads on: `crossfade rules | head` ended in a backtrace, and a step
-//! whose reader had gone would have ended half-way.
+//! library's, which panic when nobody reads on (`crossfade rules | head`), a step half-way too.
 //!
 //! What nobody reads is dropped and the command goes on: what it does to the database matters more than
 //! who looks. A command that only prints, and has no end, asks [`is_read`].

@@ -9,6 +9,7 @@ use futures_util::SinkExt;
 use rewrite_rules::Phase;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
 
 const NAMES: &str = "SELECT count(*) FROM iso_agents AS l JOIN users AS u USING (id) \
     WHERE l.full_name IS DISTINCT FROM u.full_name";
@@ -131,6 +132,61 @@ async fn a_proxy_that_was_stopped_over_two_steps_cannot_write_as_it_did() {
     assert_eq!(name, "New!");
     fleet.agree().await;
     fleet.both_serve(Phase::DualRead).await;
+}
+
+#[tokio::test]
+async fn what_is_kept_prepared_of_an_epoch_that_is_over_writes_nothing_and_is_made_anew() {
+    let fleet = Fleet::in_phase("kept", Phase::DualWrite).await;
+    let id = "SELECT id::text FROM iso_agents WHERE clerk_user_id = 'user_2'";
+    let id: String = fleet.operator.query_one(id, &[]).await.unwrap().get(0);
+    let named =
+        |name: &str| format!("UPDATE iso_agents SET full_name = '{name}' WHERE id = '{id}'");
+    let client = fleet.second.client().await.unwrap();
+    let unnamed = fleet.second.client().await.unwrap();
+    let text = "UPDATE iso_agents SET full_name = $1 WHERE id = $2::text::uuid";
+    let in_a_block = fleet.second.client().await.unwrap();
+    for name in ["a", "b", "c", "d"] {
+        client.simple_query(&named(name)).await.unwrap();
+        in_a_block.simple_query(&named(name)).await.unwrap();
+        let values = [(&name as _, Type::TEXT), (&id as _, Type::TEXT)];
+        unnamed.query_typed(text, &values).await.unwrap();
+    }
+    fleet.second.signal(Signal::Stop).unwrap();
+    fleet.operator.batch_execute(SILENT).await.unwrap();
+    fleet.step().await;
+    fleet.step().await;
+    fleet.second.signal(Signal::Continue).unwrap();
+    in_a_block.simple_query("BEGIN").await.unwrap();
+    let told = in_a_block.simple_query(&named("late")).await.map(|_| ());
+    // It may have found out meanwhile.
+    let is_over = |told: &Result<(), tokio_postgres::Error>| match told {
+        Ok(()) => false,
+        Err(error) => {
+            assert_eq!(
+                error.code(),
+                Some(&SqlState::T_R_SERIALIZATION_FAILURE),
+                "{error}"
+            );
+            true
+        }
+    };
+    let stays = is_over(&told);
+    in_a_block.simple_query("ROLLBACK").await.unwrap();
+    let name = "SELECT full_name FROM users WHERE clerk_user_id = 'user_2'";
+    let name: String = fleet.operator.query_one(name, &[]).await.unwrap().get(0);
+    assert!(!stays || name == "d", "{name}");
+    while is_over(&client.simple_query(&named("simple")).await.map(|_| ())) {}
+    let values = [(&"unnamed" as _, Type::TEXT), (&id as _, Type::TEXT)];
+    while is_over(&unnamed.query_typed(text, &values).await.map(|_| ())) {}
+    fleet.agree().await;
+    let last =
+        "SELECT count(*) FROM iso_agents WHERE clerk_user_id = 'user_2' AND full_name = 'unnamed'";
+    assert_eq!(number(&fleet.operator, last).await.unwrap(), 1);
+    for name in ["e", "f", "g"] {
+        client.simple_query(&named(name)).await.unwrap();
+        in_a_block.simple_query(&named(name)).await.unwrap();
+    }
+    fleet.agree().await;
 }
 
 async fn copied(client: &Client) -> Result<u64, tokio_postgres::Error> {
