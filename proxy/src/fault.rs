@@ -1,6 +1,8 @@
 //! Points at which a test has the program end as in a power cut, or stop as on a machine that sleeps. In a release build
 //! there are none.
 
+use std::time::Duration;
+
 /// Where a step between phases can be made to end, in their order.
 pub const STEP: [&str; 10] = [
     "step: alone",
@@ -37,6 +39,8 @@ pub const VARIABLE: &str = "CROSSFADE_ENDS_AT";
 /// The variable that names the point at which to stop, until somebody sends SIGCONT.
 pub const STOP_VARIABLE: &str = "CROSSFADE_STOPS_AT";
 
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
+
 /// Ends or stops the program here, without a word to anybody, if a test asks for it.
 pub fn point(name: &str) {
     let is_wanted = |variable| std::env::var(variable).is_ok_and(|wanted| wanted == name);
@@ -55,5 +59,7 @@ pub fn point(name: &str) {
             stopped.is_ok_and(|status| status.success()),
             "cannot stop at {name}"
         );
+        // Another thread may be the one to take the signal; this one does nothing until it has.
+        std::thread::sleep(TAKEN_WITHIN);
     }
 }

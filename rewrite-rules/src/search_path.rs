@@ -222,9 +222,13 @@ mod tests {
             ("ttxb", None),
             ("b", None),
         ] {
-            let told = rules.path_answered(letters.as_bytes());
+            let told = rules.path_answered(format!("4711 {letters}").as_bytes());
+            assert!(told.is_none_or(|told| told.backend == 4711));
             let told = told.map(|told| (told.path, told.strings, told.converts));
             assert_eq!(told, expected, "{letters}");
+        }
+        for other in ["", "ttsb", " ttsb", "x ttsb", "4711ttsb"] {
+            assert_eq!(rules.path_answered(other.as_bytes()), None, "{other}");
         }
     }
 
