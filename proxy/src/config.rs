@@ -192,8 +192,9 @@ pub struct CommentsConfig {
     pub forward: Comments,
 }
 
-/// Beyond it an application's statements by key are rare ones.
-const REWRITTEN_STATEMENTS: usize = 50;
+/// Each takes up to a quarter of a MiB of the server's process, and beyond so many an application's statements by key are rare
+/// ones.
+const REWRITTEN_STATEMENTS: usize = 20;
 
 /// Above this the server's memory for plans, and the search for the one used longest ago, would
 /// cost more than the cache gains.

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use crossfade_testbed::process::surroundings;
+use anyhow::{Context, bail};
+use crossfade_testbed::process::{self, Signal, surroundings};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio_postgres::Client;
@@ -93,12 +93,8 @@ impl Running {
 
     /// Wakes one that has stopped.
     pub fn go_on(&self) -> anyhow::Result<()> {
-        let pid = self.child.id().context("it has ended")?.to_string();
-        let told = std::process::Command::new("kill")
-            .args(["-CONT", &pid])
-            .status()?;
-        ensure!(told.success(), "kill -CONT {pid}: {told}");
-        Ok(())
+        let pid = self.child.id().context("it has ended")?;
+        Ok(process::send(pid, Signal::Continue)?)
     }
 
     pub fn is_over(&mut self) -> anyhow::Result<bool> {

@@ -3,6 +3,7 @@
 //! The proxy is the real binary, so that its command line, its watching of files and its exit
 //! are under test as well. This crate knows how to start things and nothing of what is right.
 
+pub mod alone;
 pub mod answer;
 pub mod binary;
 pub mod control;

@@ -238,8 +238,8 @@ fn admitted(phase: Phase) -> Fed {
         write_frame(&mut answers, tag, |_| {});
     }
     write_frame(&mut answers, b'D', |out| {
-        out.extend_from_slice(&[0, 1, 0, 0, 0, 4]);
-        out.extend_from_slice(b"ttsb");
+        out.extend_from_slice(&[0, 1, 0, 0, 0, 6]);
+        out.extend_from_slice(b"1 ttsb");
     });
     complete(&mut answers, "SELECT 1");
     for tag in *b"33" {

@@ -1,5 +1,6 @@
 //! What strangers and clients may take, and what they are told when it is too much.
 
+use crossfade_tests::alone::is_alone;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -99,6 +100,9 @@ fn long_statement(bytes: usize) -> &'static [u8] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_all_sessions_hold_of_long_statements_is_bounded() {
+    if !is_alone("limits::what_all_sessions_hold_of_long_statements_is_bounded") {
+        return;
+    }
     const EACH: usize = 8 << 20;
     let postgres = Postgres::start().await.expect("PostgreSQL");
     let proxy = Proxy::start_with(&postgres, |config| {
@@ -411,6 +415,9 @@ fn most_resident_kb() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_fills_no_memory_while_the_client_does_not_read() {
+    if !is_alone("limits::a_flood_fills_no_memory_while_the_client_does_not_read") {
+        return;
+    }
     // More than the kernel keeps for the two connections, and what is allowed here, together.
     const FLOOD: usize = 64 << 20;
     let postgres = Postgres::start().await.expect("PostgreSQL");

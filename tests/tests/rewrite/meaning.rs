@@ -431,7 +431,7 @@ const LYING: &str = r"CREATE SCHEMA lying;
     CREATE FUNCTION lying.yes(regclass, regclass) RETURNS boolean LANGUAGE sql AS 'SELECT true';
     CREATE FUNCTION lying.yes(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT true';
     CREATE FUNCTION lying.no(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT false';
-    CREATE FUNCTION lying.joined(text, text) RETURNS text LANGUAGE sql AS $$ SELECT 'ttsb' $$;
+    CREATE FUNCTION lying.joined(text, text) RETURNS text LANGUAGE sql AS $$ SELECT pg_catalog.concat(pg_catalog.pg_backend_pid(), ' ttsb') $$;
     CREATE OPERATOR lying.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = lying.yes);
     CREATE OPERATOR lying.= (LEFTARG = regclass, RIGHTARG = regclass, FUNCTION = lying.yes);
     CREATE OPERATOR lying.= (LEFTARG = text, RIGHTARG = text, FUNCTION = lying.no);

@@ -2,6 +2,7 @@
 //! the memory of this process.
 
 use crossfade_testbed::Postgres;
+use crossfade_tests::alone::is_alone;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::raw::{Proxy, Raw, extended, frame, query};
@@ -18,6 +19,9 @@ fn resident_kb(key: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn values_of_100_mb_pass_and_idle_sessions_take_less_than_32_kb() {
+    if !is_alone("wire::size::values_of_100_mb_pass_and_idle_sessions_take_less_than_32_kb") {
+        return;
+    }
     let settings = [("max_connections", "450")];
     let postgres = Postgres::start_with(&settings).await.expect("PostgreSQL");
     let proxy = Proxy::start(&postgres).await;
