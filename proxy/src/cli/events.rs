@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
-
+use super::target::control_url;
 use crate::config::{Config, Flags};
 use crate::control::history::{self, PAGE_ROWS, Wanted};
 use crate::control::{Control, connect, schema};
@@ -36,9 +35,7 @@ const OVERLAP: i64 = 100;
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.flags)?;
-    let Some(url) = config.control.url else {
-        bail!("no connection to the application's database: expected --control URL");
-    };
+    let url = control_url(&config)?;
     let client = connect(&url, "events").await?;
     schema::must_be_prepared(&client).await?;
     let since = match &args.since {

@@ -259,14 +259,15 @@ pub async fn writers(client: &Client, migration: &Migration) -> Result<Vec<Block
     Ok(rows.iter().map(blocker).collect())
 }
 
-/// Transactions, our own excepted, that hold a lock on this table, or wait for one.
+/// Transactions, our own excepted, that hold a lock on this table. Who waits for one holds nothing open, and is not to be
+/// ended for it.
 pub async fn holders_of(client: &Client, table: &str) -> Result<Vec<Blocker>, ControlError> {
     let rows = client
         .query(
             &format!(
                 "SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, {WHO} \
                  FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid \
-                 WHERE l.locktype = 'relation' AND l.mode <> 'AccessShareLock' \
+                 WHERE l.locktype = 'relation' AND l.granted AND l.mode <> 'AccessShareLock' \
                  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
                  AND l.relation = to_regclass($1) AND l.pid IS DISTINCT FROM pg_backend_pid() \
                  ORDER BY l.virtualtransaction"
