@@ -1,10 +1,11 @@
-//! Statements that find one row by its whole key, and those of their constants that may be parameters: such a text can
+//! Statements that find one row by its whole key, or insert one, and those of their constants that may be parameters: such a text can
 //! stay prepared for all texts that differ in these, and be answered as if it were read each time.
 //!
 //! ```text
 //! UPDATE t SET name = 'x', at = now() WHERE id = 7     →  none: what a function means may change
 //! UPDATE t SET name = 'x', rank = rank + 1 WHERE id = 7  →  'x' and 7
 //! SELECT a, 1 FROM t WHERE id = '8c1f…' LIMIT 21       →  '8c1f…'
+//! INSERT INTO t (id, name) VALUES (7, 'x')             →  7 and 'x'
 //! SELECT a FROM t WHERE name = 'x'                     →  none: how many rows 'x' has decides the plan
 //! ```
 //!
@@ -32,7 +33,7 @@ const NO_SET_OPERATION: i64 = 1;
 
 /// All that such a statement may be made of. Not among them are calls, of which an immutable one would be evaluated once for
 /// all executions, subqueries, and whatever nobody has thought of.
-const MADE_OF: [&str; 26] = [
+const MADE_OF: [&str; 28] = [
     "AConst",
     "AExpr",
     "AStar",
@@ -46,12 +47,14 @@ const MADE_OF: [&str; 26] = [
     "ColumnRef",
     "DeleteStmt",
     "Float",
+    "InsertStmt",
     "Integer",
     "List",
     "NullTest",
     "ParamRef",
     "RangeVar",
     "ResTarget",
+    "ReturningClause",
     "SelectStmt",
     "SetToDefault",
     "SortBy",
@@ -70,6 +73,12 @@ pub(crate) struct ByKey {
 
 impl ByKey {
     pub fn of(statement: &Tree, bound: &Bound<'_>) -> Option<ByKey> {
+        if !is_made_of_these(statement) {
+            return None;
+        }
+        if statement.is("InsertStmt") {
+            return ByKey::of_insert(statement, bound);
+        }
         let (table, filter, sets) = match statement.kind() {
             "SelectStmt" if statement.int("op") <= NO_SET_OPERATION => {
                 let [table] = statement.list("from_clause") else {
@@ -89,36 +98,17 @@ impl ByKey {
             ),
             _ => return None,
         };
-        let written = !statement.is("SelectStmt");
-        if !is_made_of_these(statement) || written && !statement.list("returning_list").is_empty() {
-            return None;
-        }
-        let item = bound.item_of(table)?;
-        let ItemKind::Table(Some(managed)) = bound.item(item).kind else {
-            return None;
-        };
-        let renamed = !table.get("alias").list("colnames").is_empty();
-        if managed.side != Side::Legacy || !managed.lens.is_row_for_row() || renamed {
-            return None;
-        }
-        let of = Of {
-            bound,
-            item,
-            lens: managed.lens,
-        };
-        let mut found = Vec::new();
-        let mut keys: Vec<&str> = Vec::new();
-        of.conditions(filter, &mut keys, &mut found);
-        let covered = managed
-            .lens
-            .key_columns()
-            .all(|key| keys.contains(&key.name.as_str()));
-        if !covered || managed.lens.key.is_empty() {
-            return None;
-        }
+        let of = Of::table(table, bound)?;
+        let mut conditions = Conditions::default();
+        of.conditions(filter, &mut conditions);
+        conditions.key_of(of.lens)?;
+        let equal = conditions.equal.iter();
+        let mut found: Vec<_> = equal
+            .filter_map(|(column, value)| typed(column, value))
+            .collect();
         for set in sets {
-            let column = managed.lens.column(set.text("name"))?;
-            if managed.lens.is_key(column) {
+            let column = of.lens.column(set.text("name"))?;
+            if of.lens.is_key(column) {
                 return None;
             }
             found.extend(
@@ -126,6 +116,62 @@ impl ByKey {
             );
         }
         Some(ByKey { constants: found })
+    }
+
+    /// One row of values. Which plan it takes depends on none of them.
+    fn of_insert(statement: &Tree, bound: &Bound<'_>) -> Option<ByKey> {
+        let of = Of::table(statement.get("relation"), bound)?;
+        let [row] = statement.get("select_stmt").list("values_lists") else {
+            return None;
+        };
+        let named = statement.list("cols");
+        let columns: Vec<&LegacyColumn> = match named {
+            [] => of.lens.columns.iter().collect(),
+            named => {
+                let columns = named.iter().map(|column| {
+                    let whole = column.list("indirection").is_empty();
+                    of.lens.column(column.text("name")).filter(|_| whole)
+                });
+                columns.collect::<Option<_>>()?
+            }
+        };
+        let values = columns.into_iter().zip(row.in_list());
+        let constants = values.filter_map(|(column, value)| typed(column, value));
+        Some(ByKey {
+            constants: constants.collect(),
+        })
+    }
+}
+
+/// What a condition says of a row's columns, of what must hold together.
+#[derive(Default)]
+pub(crate) struct Conditions<'t> {
+    /// The columns that equal a value.
+    equal: Vec<(&'t LegacyColumn, &'t Tree)>,
+    /// It says something else as well.
+    pub others: bool,
+}
+
+impl<'t> Conditions<'t> {
+    pub fn of(filter: &'t Tree, bound: &Bound<'t>, item: Id, lens: &'t Lens) -> Conditions<'t> {
+        let mut found = Conditions::default();
+        Of { bound, item, lens }.conditions(filter, &mut found);
+        found
+    }
+
+    /// The value of each column of the key; `None` if one has none.
+    pub fn key_of(&self, lens: &'t Lens) -> Option<Vec<(&'t LegacyColumn, &'t Tree)>> {
+        let equal = |key: &LegacyColumn| {
+            let mut equal = self.equal.iter();
+            equal.find(|(column, _)| column.name == key.name).copied()
+        };
+        let values: Option<Vec<_>> = lens.key_columns().map(equal).collect();
+        values.filter(|values| !values.is_empty())
+    }
+
+    /// Whether it says of each column of the key what it equals, and nothing else.
+    pub fn are_of_key_alone(&self, lens: &'t Lens) -> bool {
+        !self.others && self.equal.len() == lens.key.len() && self.key_of(lens).is_some()
     }
 }
 
@@ -136,30 +182,49 @@ struct Of<'a, 't> {
     lens: &'t Lens,
 }
 
-impl<'t> Of<'_, 't> {
-    /// `column = value`, of those that all must hold.
-    fn conditions(&self, node: &'t Tree, keys: &mut Vec<&'t str>, found: &mut Vec<(usize, Takes)>) {
+impl<'a, 't> Of<'a, 't> {
+    /// A legacy table that one unified table stands for, row for row.
+    fn table(table: &Tree, bound: &'a Bound<'t>) -> Option<Of<'a, 't>> {
+        let item = bound.item_of(table)?;
+        let ItemKind::Table(Some(managed)) = bound.item(item).kind else {
+            return None;
+        };
+        let renamed = !table.get("alias").list("colnames").is_empty();
+        let is_one = managed.side == Side::Legacy && managed.lens.is_row_for_row() && !renamed;
+        is_one.then_some(Of {
+            bound,
+            item,
+            lens: managed.lens,
+        })
+    }
+
+    fn conditions(&self, node: &'t Tree, found: &mut Conditions<'t>) {
         if node.is("BoolExpr") && node.int("boolop") == AND {
             for argument in node.list("args") {
-                self.conditions(argument, keys, found);
+                self.conditions(argument, found);
             }
             return;
         }
+        match self.equality(node) {
+            Some(equality) => found.equal.push(equality),
+            None => found.others = true,
+        }
+    }
+
+    /// `column = value`.
+    fn equality(&self, node: &'t Tree) -> Option<(&'t LegacyColumn, &'t Tree)> {
         let is_equality = node.is("AExpr")
             && node.int("kind") == OP
             && in_catalog(node.list("name")) == Some("=");
         if !is_equality {
-            return;
+            return None;
         }
         let (left, right) = (node.get("lexpr"), node.get("rexpr"));
         let column_and_value = self
             .column(left)
             .map(|column| (column, right))
             .or_else(|| self.column(right).map(|column| (column, left)));
-        if let Some((column, value)) = column_and_value.filter(|(_, value)| is_value(value)) {
-            keys.push(&column.name);
-            found.extend(typed(column, value));
-        }
+        column_and_value.filter(|(_, value)| is_value(value))
     }
 
     fn column(&self, node: &Tree) -> Option<&'t LegacyColumn> {

@@ -22,6 +22,9 @@ pub const CLOSED: &str = "crossfade_closed_e";
 const MIGRATION_BYTES_MAX: usize = 25;
 /// The table in it.
 pub const TABLE: &str = "fence";
+/// The function that is there beside it for as long as legacy rows follow every write, where unified leads. Nobody calls it; a
+/// table could not be dropped while somebody dumps the database.
+pub const IN_STEP: &str = "in_step";
 
 /// An epoch of a migration: a number that is no other's in the database, and only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,9 +57,19 @@ impl Epoch {
     /// Its fence.
     #[must_use]
     pub fn table(self, migration: &str) -> TableName {
+        self.named(migration, TABLE)
+    }
+
+    /// What says that legacy is in step.
+    #[must_use]
+    pub fn in_step(self, migration: &str) -> TableName {
+        self.named(migration, IN_STEP)
+    }
+
+    fn named(self, migration: &str, table: &str) -> TableName {
         TableName {
             schema: self.schema(migration),
-            name: TABLE.to_owned(),
+            name: table.to_owned(),
         }
     }
 }

@@ -50,7 +50,7 @@
 //! | `cf_key`, `cf_keys`, `cf_froms`, `cf_tos`, `cf_from`, `cf_to` | keys, and before and after a move |
 //! | `cf_mirror`, `cf_record`, `cf_excuse`, `cf_makes`, `cf_gone`, `cf_held`, `cf_strict`, `cf_waits`, `cf_restart`, `cf_cascade` | whether legacy follows, failures are recorded, stale legacy is excused, a row may come or has gone, rows are locked already, must be as they were found, a reference waits; TRUNCATE's options |
 //! | `cf_arbiter`, `cf_names`, `cf_constraint`, `cf_skip`, `cf_broken` | what ON CONFLICT goes by and what errors call it; a constraint that was met, is passed over, does not hold |
-//! | `cf_tries`, `cf_since`, `cf_own`, `cf_patience`, `cf_behind`, `cf_for`, `cf_waited` | rounds, and how long is waited for whom |
+//! | `cf_tries`, `cf_since`, `cf_own`, `cf_patience`, `cf_behind`, `cf_for`, `cf_waited`, `cf_told` | rounds, and how long is waited for whom; the setting that says so |
 //! | `cf_child`, `cf_children`, `cf_with`, `cf_is`, `cf_be`, `cf_hid`, `cf_held`, `cf_fit` | rows that refer to others, as they are and shall be, whether hidden; a value that was made to fit |
 //! | `cf_last`, `cf_now_last`, `cf_no_last`, `cf_asks` | what `lastval()` says, and shall say again; whether anybody asks |
 //! | `cf_step`, `cf_rows`, `cf_count`, `cf_locked` | a step of a lens, and how many rows; those that it may delete |

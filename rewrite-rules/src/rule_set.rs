@@ -93,6 +93,11 @@ impl Migration {
         Some(self.epoch()?.table(&self.name))
     }
 
+    /// The function that is there while nothing stale can be in legacy, where unified leads.
+    pub(crate) fn in_step(&self) -> Option<TableName> {
+        Some(self.epoch()?.in_step(&self.name))
+    }
+
     /// Whether writes under the unified names are held to the epoch although nothing is done about them in this phase:
     /// in others they reach legacy.
     pub(crate) fn holds_unified_writes(&self) -> bool {

@@ -16,12 +16,14 @@ says why). Used as
   cf_patience double precision;
   cf_tries integer;
   cf_since timestamptz;
+  cf_told text;
 {%- endmacro %}
 
 {# How long a wait is before it is looked at, in ms: half of what PostgreSQL waits before it looks for a deadlock; no
    longer than the client itself would wait. #}
 {% macro patience() %}
-  cf_own := extract(epoch FROM current_setting('lock_timeout')::interval) * 1000;
+  cf_own := CASE current_setting('lock_timeout') WHEN '0' THEN 0
+    ELSE extract(epoch FROM current_setting('lock_timeout')::interval) * 1000 END;
   cf_patience := greatest(1, extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500);
   IF cf_own > 0 AND cf_own < cf_patience THEN cf_patience := cf_own; END IF;
 {%- endmacro %}
@@ -37,10 +39,11 @@ says why). Used as
     DECLARE
       cf_looks boolean := {{ lens.look_now("true, cf_patience") }};
     BEGIN
-      PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
+      {#- Assigned, it needs no query. #}
+      cf_told := set_config('lock_timeout', ceil(cf_patience)::text, true);
       {{- caller() }}
       IF cf_looks THEN PERFORM {{ lens.look_now("false, NULL") }}; END IF;
-      PERFORM set_config('lock_timeout', cf_own::text, true);
+      cf_told := set_config('lock_timeout', cf_own::text, true);
       {{ done }};
     EXCEPTION WHEN OTHERS THEN
       IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') AND SQLSTATE <> '40P01' THEN RAISE; END IF;

@@ -9,6 +9,10 @@ DECLARE
   cf_deferred text;
   cf_others text;
 BEGIN
+  {#- Most tables have none, which is asked with every write. #}
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = ANY (cf_of) AND t.tgdeferrable) THEN
+    RETURN false;
+  END IF;
   SELECT pg_catalog.string_agg(n.name, ', ') FILTER (WHERE n.deferred), pg_catalog.string_agg(n.name, ', ') FILTER (WHERE NOT n.deferred)
     INTO cf_deferred, cf_others FROM (SELECT DISTINCT pg_catalog.format('%I.%I', s.nspname, c.conname) AS name,
       c.condeferred AS deferred FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_constraint AS c ON c.oid = t.tgconstraint

@@ -216,7 +216,53 @@ async fn open_in_transaction(
         ))
         .await
         .map_err(sql())?;
+    match new.phase {
+        Phase::UnifiedRead => tell_of_step(client, new.migration, epoch).await?,
+        Phase::UnifiedOnly | Phase::Retired => out_of_step(client, new.migration).await?,
+        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead | Phase::DualRead => {}
+    }
     Ok(Some(epoch))
+}
+
+/// Unless legacy may hold what writes to unified alone have left behind, statements of this epoch are told that it does not.
+/// Whoever would say so waits for the caller's transaction.
+async fn tell_of_step(client: &Client, migration: &str, epoch: Epoch) -> Result<(), ControlError> {
+    let row = client
+        .query_opt(
+            "SELECT legacy_stale_since IS NOT NULL FROM crossfade.migrations WHERE migration = $1 FOR SHARE",
+            &[&migration],
+        )
+        .await
+        .map_err(ControlError::sql(DOING))?;
+    if row.is_some_and(|row| row.get(0)) {
+        return Ok(());
+    }
+    let marker = epoch.in_step(migration).sql();
+    client
+        .batch_execute(&format!(
+            "CREATE FUNCTION {marker}() RETURNS void LANGUAGE plpgsql AS 'BEGIN END'; REVOKE ALL ON FUNCTION {marker}() FROM PUBLIC"
+        ))
+        .await
+        .map_err(ControlError::sql(DOING))
+}
+
+/// As soon as somebody may write unified alone, no statement of an epoch that is still open takes legacy for being in step.
+async fn out_of_step(client: &Client, migration: &str) -> Result<(), ControlError> {
+    let open = client
+        .query(
+            "SELECT epoch FROM crossfade.epochs WHERE migration = $1 AND closed_at IS NULL",
+            &[&migration],
+        )
+        .await
+        .map_err(ControlError::sql(DOING))?;
+    for row in open {
+        let marker = Epoch(row.get(0)).in_step(migration).sql();
+        client
+            .batch_execute(&format!("DROP FUNCTION IF EXISTS {marker}()"))
+            .await
+            .map_err(ControlError::sql(DOING))?;
+    }
+    Ok(())
 }
 
 /// A number that no schema bears: somebody may have dropped schema `crossfade`, and not these; and whoever may create
@@ -566,7 +612,8 @@ pub async fn sweep(client: &Client) -> Result<(), ControlError> {
         let dropped = client
             .batch_execute(&format!(
                 "BEGIN; SET LOCAL lock_timeout = '{FENCE_LOCK_TIMEOUT}'; DROP TABLE {schema}.{table}; \
-                 DROP SCHEMA {schema}; COMMIT"
+                 DROP FUNCTION IF EXISTS {schema}.{}(); DROP SCHEMA {schema}; COMMIT",
+                fence::IN_STEP
             ))
             .await;
         if let Err(error) = dropped {

@@ -103,6 +103,10 @@ pub(super) struct KeptQuery {
     pub at_rest: bool,
     /// The server runs it: what fails from now on would have failed of a Query.
     pub bound: bool,
+    /// It writes, and is told what it returns when it has.
+    pub writes: bool,
+    /// The description of its rows, until there are some or it has come to its end.
+    pub description: Vec<u8>,
     /// The CommandComplete, until the statement is committed.
     pub end: Option<Box<[u8]>>,
 }
@@ -304,6 +308,12 @@ impl RunningText {
             (!as_it_came || reading.effects.path.is_some())
                 && effects.any(|effect| matches!(effect.does, Does::Prepare { .. }))
         })
+    }
+
+    /// Its description is held back for its first row.
+    pub fn is_described_later(&self) -> bool {
+        let kept = self.kept.as_ref();
+        kept.is_some_and(|kept| !kept.description.is_empty())
     }
 
     /// How the answers of the statement that is running become the client's.

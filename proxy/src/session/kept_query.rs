@@ -1,4 +1,4 @@
-//! A Query that was rewritten and finds one row by its key, answered by a statement that is kept prepared: the server parses
+//! A Query that was rewritten and finds or inserts one row by its key, answered by a statement that is kept prepared: the server parses
 //! and plans the long text once, not each time.
 //!
 //! ```text
@@ -15,6 +15,7 @@
 //!
 //! ```text
 //! an end before a commit        a Query is told its end when it is committed, an Execute before: it is held back
+//! what a write will return      a Query is told when it has run, a portal before: it is held back
 //! an error that points          into the text with parameters: told as in the text with constants
 //! an error before it runs       outside of a block nothing has happened: the Query is sent as it would have been
 //! an unnamed statement, portal  a Query ends both: closed here where there may be some
@@ -91,6 +92,8 @@ impl<P: Pin> Session<P> {
             parsed,
             at_rest,
             bound: false,
+            writes: answer(read.as_ref(), 0).tag.is_some(),
+            description: Vec::new(),
             end: None,
         }))
     }
@@ -126,6 +129,13 @@ impl<P: Pin> Session<P> {
             backend::BIND_COMPLETE => kept.bound = true,
             backend::CLOSE_COMPLETE | backend::NO_DATA => {}
             backend::COMMAND_COMPLETE => kept.end = Some(body.into()),
+            backend::ROW_DESCRIPTION if kept.writes && !body.is_empty() => {
+                return self.hold_description(body).map(Some);
+            }
+            backend::DATA_ROW => {
+                insert.append(&mut kept.description);
+                return Ok(None);
+            }
             backend::NOTICE_RESPONSE => {
                 // What the server says at a Parse it is to say at the next one, too.
                 if !kept.parsed {
@@ -140,12 +150,34 @@ impl<P: Pin> Session<P> {
         Ok(Some(Act::Drop))
     }
 
+    /// Whether a write is to be described that has not run.
+    pub(super) fn holds_description(&self) -> bool {
+        match self.expects.front() {
+            Some(Expect::Query(run)) => run.kept.as_ref().is_some_and(|kept| kept.writes),
+            Some(_) | None => false,
+        }
+    }
+
+    fn hold_description(&mut self, body: &[u8]) -> Result<Act, Violation> {
+        let mut told = Vec::new();
+        if self.on_description(backend::ROW_DESCRIPTION, body, &mut told)? == Act::Forward {
+            write_frame(&mut told, backend::ROW_DESCRIPTION, |out| {
+                out.extend_from_slice(body);
+            });
+        }
+        if let Some(kept) = self.kept_query() {
+            kept.description = told;
+        }
+        Ok(Act::Drop)
+    }
+
     /// All has been answered: the end is told, or the Query said again.
     fn on_kept_ready(&mut self, insert: &mut Vec<u8>) -> Result<Option<Act>, Violation> {
         let Some(Expect::Query(run)) = self.expects.front_mut() else {
             return Ok(None);
         };
-        let end = run.kept.take().and_then(|kept| kept.end);
+        let kept = run.kept.take();
+        let (description, end) = kept.map_or((Vec::new(), None), |kept| (kept.description, kept.end));
         if self.cache.replay.state == ReplayState::Refused {
             let read = run.read.clone();
             self.cache.replay.prepare(|out| {
@@ -154,6 +186,9 @@ impl<P: Pin> Session<P> {
                 }
             });
             return Ok(Some(Act::Drop));
+        }
+        if end.is_some() {
+            insert.extend_from_slice(&description);
         }
         if let Some(end) = end
             && self.on_command_complete(&end, insert)? == Act::Forward

@@ -30,7 +30,8 @@ impl<P: Pin> FrameSide for Backend<'_, P> {
             return NONE;
         }
         match self.0.expects.front().and_then(Expect::running) {
-            Some(run) if !run.answer().hide_rows => 4..=u32::MAX,
+            // What describes them may have to go before.
+            Some(run) if !run.answer().hide_rows && !run.is_described_later() => 4..=u32::MAX,
             // Nobody asked for data: let it be looked at, and found out of order.
             Some(_) | None => NONE,
         }
@@ -67,7 +68,8 @@ impl<P: Pin> FrameSide for Backend<'_, P> {
                 Want::Whole
             }
             backend::ROW_DESCRIPTION
-                if header.frame_bytes() <= READ_BYTES_MAX && self.0.describes_a_rewritten() =>
+                if header.frame_bytes() <= READ_BYTES_MAX
+                    && (self.0.describes_a_rewritten() || self.0.holds_description()) =>
             {
                 Want::Whole
             }
@@ -279,7 +281,7 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    fn on_description(
+    pub(super) fn on_description(
         &mut self,
         tag: u8,
         body: &[u8],

@@ -373,7 +373,7 @@ impl Lens {
 
     /// Locks the legacy rows of the keys that a query yields, so that every writer takes its
     /// locks on legacy first and two directions cannot deadlock.
-    pub(crate) fn lock_legacy(&self, keys: impl Into<Output>) -> Output {
+    pub(crate) fn lock_legacy(&self, keys: impl Into<Output>, strength: &str) -> Output {
         let key = self.keys_of("cf_t");
         let mut lock = Output::default();
         lock.own(&format!(
@@ -381,7 +381,8 @@ impl Lens {
             self.legacy,
             key.join(", ")
         ));
-        lock.append(keys.into()).own(") FOR UPDATE");
+        lock.append(keys.into())
+            .own(&format!(") FOR {strength}"));
         lock
     }
 

@@ -8,6 +8,7 @@
 
 mod by;
 mod by_function;
+mod follow;
 mod legacy_first;
 mod mirror;
 mod one_table;

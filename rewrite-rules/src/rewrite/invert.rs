@@ -157,7 +157,7 @@ fn searched(column: &LegacyColumn, value: &Tree, tokens: Tokens<'_>) -> Option<O
 }
 
 /// The client's own text of a constant or parameter, with the casts around it.
-fn constant(node: &Tree, tokens: Tokens<'_>) -> Option<Output> {
+pub(in crate::rewrite) fn constant(node: &Tree, tokens: Tokens<'_>) -> Option<Output> {
     let mut output = Output::default();
     match node.kind() {
         "ParamRef" | "AConst" => {

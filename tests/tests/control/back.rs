@@ -159,6 +159,57 @@ async fn a_stale_legacy_row_does_not_fail_a_write_that_unified_accepts() {
     assert_eq!(number(&direct, taken).await.unwrap(), 3);
 }
 
+/// What says that legacy rows follow within the statement.
+const IN_STEP: &str = "SELECT count(*) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace \
+     WHERE p.proname = 'in_step' AND n.nspname ~ '^crossfade_e[0-9]+_iso_agents$'";
+
+#[tokio::test]
+async fn legacy_follows_within_the_statement_only_while_nobody_has_written_unified_alone() {
+    let world = World::start().await.unwrap();
+    let (proxy, through, direct) = served(&world, "in_step").await;
+    steps(
+        &proxy,
+        &["advance", "backfill", "verify", "advance", "advance"],
+    )
+    .await;
+    assert_eq!(number(&direct, IN_STEP).await.unwrap(), 0);
+    steps(&proxy, &["advance"]).await;
+    assert_eq!(number(&direct, IN_STEP).await.unwrap(), 1);
+    let id: String = through
+        .query_one(
+            "SELECT id::text FROM iso_agents WHERE clerk_user_id = 'user_3'",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    let by_key = format!("UPDATE iso_agents SET full_name = 'By key' WHERE id = '{id}'");
+    let all = "UPDATE iso_agents SET full_name = full_name || '!'";
+    let same = "SELECT count(*) FROM iso_agents AS l JOIN users AS u USING (id) \
+                WHERE l.full_name = u.full_name AND l.full_name LIKE 'By key%'";
+    through.batch_execute(&by_key).await.unwrap();
+    assert_eq!(number(&direct, same).await.unwrap(), 1);
+    // A row that legacy has not got comes whole.
+    direct.batch_execute(UNTIE).await.unwrap();
+    let lacks = format!("DELETE FROM iso_agents WHERE id = '{id}'");
+    direct.batch_execute(&lacks).await.unwrap();
+    through.batch_execute(&by_key).await.unwrap();
+    assert_eq!(number(&direct, same).await.unwrap(), 1);
+    direct.batch_execute(&lacks).await.unwrap();
+    through.batch_execute(all).await.unwrap();
+    assert_eq!(number(&direct, same).await.unwrap(), 1);
+
+    steps(&proxy, &["advance"]).await;
+    assert_eq!(number(&direct, IN_STEP).await.unwrap(), 0);
+    steps(&proxy, &["rollback"]).await;
+    assert_eq!(number(&direct, IN_STEP).await.unwrap(), 0);
+    through.batch_execute(&by_key).await.unwrap();
+    assert_eq!(number(&direct, same).await.unwrap(), 1);
+    steps(&proxy, &["backfill --reverse", "verify", "rollback"]).await;
+    steps(&proxy, &["advance"]).await;
+    assert_eq!(number(&direct, IN_STEP).await.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn a_snapshot_from_before_the_visit_to_unified_only_is_refused_as_too_old() {
     let world = World::start().await.unwrap();

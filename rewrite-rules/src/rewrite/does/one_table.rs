@@ -20,8 +20,10 @@ mod arbiter;
 mod conflict;
 mod insert;
 mod merge;
+mod one_row;
 
 use super::by::By;
+use super::follow::{self, Put, Rows};
 use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, all_of, list, quote_ident};
 use crate::refuse;
@@ -63,6 +65,9 @@ pub(super) fn compose<'a>(
 impl<'a> OneTable<'_, '_, 'a> {
     fn update(&self, mut composer: Composer, source: &mut Source<'a>) -> Result<Composed, Refusal> {
         let (sets, queries) = self.assignments()?;
+        if let Some(update) = self.update_one(&mut composer, source, &sets) {
+            return Ok(self.finish(composer, source, update));
+        }
         let places = self.places(self.scope.statement.list("target_list"))?;
         let at_hand = |index: usize| {
             places[index].is_whole() && matches!(sets[index].1, Value::Expression(_))
@@ -234,11 +239,11 @@ impl<'a> OneTable<'_, '_, 'a> {
                 .append(self.write.filter(source, None));
             composer.query(query::KEYS, found);
         }
+        let goes = self.write.acts.deletes || self.updates_key();
+        let strength = if goes { "UPDATE" } else { "NO KEY UPDATE" };
         if self.mirrors() {
-            let locked = self
-                .lens
-                .lock_legacy(format!("SELECT * FROM {}", composer.name(query::KEYS)));
-            composer.once(query::LOCK, locked);
+            let keys = format!("SELECT * FROM {}", composer.name(query::KEYS));
+            composer.once(query::LOCK, self.lens.lock_legacy(keys, strength));
         }
         let named = list(
             keys.iter()
@@ -252,8 +257,6 @@ impl<'a> OneTable<'_, '_, 'a> {
         old.append(self.carried.values.clone())
             .append(from)
             .append(self.write.filter(source, behind.as_deref()));
-        let goes = self.write.acts.deletes || self.updates_key();
-        let strength = if goes { "UPDATE" } else { "NO KEY UPDATE" };
         old.own(&format!(" FOR {strength} OF {alias}"));
         composer.once(query::OLD, old);
     }
@@ -289,7 +292,8 @@ impl<'a> OneTable<'_, '_, 'a> {
         } else if moves {
             composer.call(self.lens.rekey_legacy_call(&new));
         } else if self.mirrors() {
-            composer.call(self.lens.put_legacy_call(&images));
+            let rows = if self.finds_one() { Rows::One } else { Rows::Any };
+            follow::put_legacy(&mut composer, self.target, &images, (Put::Updated, rows));
         }
         let same = self.lens.key_join("cf_r", "cf_i");
         let rows = self.with_carried(images, &new, &same);

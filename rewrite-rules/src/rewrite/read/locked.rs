@@ -170,7 +170,7 @@ impl<'a> Locked<'a> {
         let mut with = Output::default();
         with.own("(SELECT * FROM (").append(read);
         with.own(&format!(") AS {alias} WHERE (SELECT count(*) FROM ("))
-            .append(lens.lock_legacy(rows))
+            .append(lens.lock_legacy(rows, "UPDATE"))
             .own(") AS cf_l) >= 0)");
         if found.table.alias().is_none() {
             with.own(&format!(" AS {alias}"));

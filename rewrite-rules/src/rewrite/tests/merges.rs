@@ -109,7 +109,8 @@ fn a_merge_of_the_new_name_is_brought_back() {
              RETURNING merge_action() AS cf_action, ROW(\"n\".*)::\"s\".\"new\" AS cf_row) \
              SELECT  FROM cf_new AS cf_all WHERE {}",
             lens.lock_legacy(
-                "SELECT \"n\".\"id\" FROM t JOIN \"s\".\"new\" AS \"n\" ON (n.id = t.id)"
+                "SELECT \"n\".\"id\" FROM t JOIN \"s\".\"new\" AS \"n\" ON (n.id = t.id)",
+                "UPDATE"
             )
             .sql,
             lens.put_legacy_call(&format!("({})", lens.read_from(row)))

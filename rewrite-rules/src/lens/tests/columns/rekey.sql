@@ -7,6 +7,7 @@ DECLARE
   cf_patience double precision;
   cf_tries integer;
   cf_since timestamptz;
+  cf_told text;
 BEGIN
   IF cf_images IS NULL THEN RETURN true; END IF;
   IF NOT cf_record THEN
@@ -25,7 +26,8 @@ BEGIN
       INSERT INTO "public"."users" AS cf_t ("id", "clerk_user_id", "email", "full_name", "role", "margin_type", "margin_value", "is_active", "metadata", "created_at", "updated_at", "timezone", "phone") OVERRIDING SYSTEM VALUE SELECT cf_n."id", cf_n."clerk_user_id", cf_n."email", cf_n."full_name", CASE cf_n."role" WHEN 'iso_agent'::public.user_role THEN 'sales_rep'::public.user_role WHEN 'admin'::public.user_role THEN 'admin' WHEN 'operator'::public.user_role THEN 'operator' ELSE ('no unified value is mapped for role = ' || (cf_n."role")::text)::integer::text::public.user_role END, cf_n."margin_type", cf_n."margin_value", cf_n."is_active", cf_n."metadata", cf_n."created_at", cf_n."updated_at", coalesce(nullif(cf_n."metadata" ->> 'timezone', ''), 'UTC'), cf_n."metadata" ->> 'phone' FROM (SELECT cf_left.* FROM unnest(cf_images) WITH ORDINALITY AS cf_left WHERE cf_left.ordinality NOT IN (SELECT cf_moved.cf_at FROM cf_moved)) AS cf_n ON CONFLICT ("id") DO UPDATE SET "clerk_user_id" = excluded."clerk_user_id", "email" = excluded."email", "full_name" = excluded."full_name", "role" = excluded."role", "margin_type" = excluded."margin_type", "margin_value" = excluded."margin_value", "is_active" = excluded."is_active", "metadata" = excluded."metadata", "created_at" = excluded."created_at", "updated_at" = excluded."updated_at";
     RETURN true;
   END IF;
-  cf_own := extract(epoch FROM current_setting('lock_timeout')::interval) * 1000;
+  cf_own := CASE current_setting('lock_timeout') WHEN '0' THEN 0
+    ELSE extract(epoch FROM current_setting('lock_timeout')::interval) * 1000 END;
   cf_patience := greatest(1, extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500);
   IF cf_own > 0 AND cf_own < cf_patience THEN cf_patience := cf_own; END IF;
     cf_tries := 0;
@@ -34,7 +36,7 @@ BEGIN
     DECLARE
       cf_looks boolean := crossfade."look_now_iso_agents_00000000"(true, cf_patience);
     BEGIN
-      PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
+      cf_told := set_config('lock_timeout', ceil(cf_patience)::text, true);
     IF current_setting('transaction_isolation') <> 'read committed' THEN
       BEGIN
         INSERT INTO "public"."users" AS cf_t ("id", "clerk_user_id", "email", "full_name", "role", "margin_type", "margin_value", "is_active", "metadata", "created_at", "updated_at", "timezone", "phone") OVERRIDING SYSTEM VALUE SELECT cf_n."id", cf_n."clerk_user_id", cf_n."email", cf_n."full_name", CASE cf_n."role" WHEN 'iso_agent'::public.user_role THEN 'sales_rep'::public.user_role WHEN 'admin'::public.user_role THEN 'admin' WHEN 'operator'::public.user_role THEN 'operator' ELSE ('no unified value is mapped for role = ' || (cf_n."role")::text)::integer::text::public.user_role END, cf_n."margin_type", cf_n."margin_value", cf_n."is_active", cf_n."metadata", cf_n."created_at", cf_n."updated_at", coalesce(nullif(cf_n."metadata" ->> 'timezone', ''), 'UTC'), cf_n."metadata" ->> 'phone' FROM unnest(cf_olds) AS cf_n ON CONFLICT DO NOTHING;
@@ -49,7 +51,7 @@ BEGIN
         RETURNING cf_new.ordinality AS cf_at)
       INSERT INTO "public"."users" AS cf_t ("id", "clerk_user_id", "email", "full_name", "role", "margin_type", "margin_value", "is_active", "metadata", "created_at", "updated_at", "timezone", "phone") OVERRIDING SYSTEM VALUE SELECT cf_n."id", cf_n."clerk_user_id", cf_n."email", cf_n."full_name", CASE cf_n."role" WHEN 'iso_agent'::public.user_role THEN 'sales_rep'::public.user_role WHEN 'admin'::public.user_role THEN 'admin' WHEN 'operator'::public.user_role THEN 'operator' ELSE ('no unified value is mapped for role = ' || (cf_n."role")::text)::integer::text::public.user_role END, cf_n."margin_type", cf_n."margin_value", cf_n."is_active", cf_n."metadata", cf_n."created_at", cf_n."updated_at", coalesce(nullif(cf_n."metadata" ->> 'timezone', ''), 'UTC'), cf_n."metadata" ->> 'phone' FROM (SELECT cf_left.* FROM unnest(cf_images) WITH ORDINALITY AS cf_left WHERE cf_left.ordinality NOT IN (SELECT cf_moved.cf_at FROM cf_moved)) AS cf_n ON CONFLICT ("id") DO UPDATE SET "clerk_user_id" = excluded."clerk_user_id", "email" = excluded."email", "full_name" = excluded."full_name", "role" = excluded."role", "margin_type" = excluded."margin_type", "margin_value" = excluded."margin_value", "is_active" = excluded."is_active", "metadata" = excluded."metadata", "created_at" = excluded."created_at", "updated_at" = excluded."updated_at";
       IF cf_looks THEN PERFORM crossfade."look_now_iso_agents_00000000"(false, NULL); END IF;
-      PERFORM set_config('lock_timeout', cf_own::text, true);
+      cf_told := set_config('lock_timeout', cf_own::text, true);
       RETURN true;
     EXCEPTION WHEN OTHERS THEN
       IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') AND SQLSTATE <> '40P01' THEN RAISE; END IF;

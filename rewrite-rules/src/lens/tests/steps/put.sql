@@ -13,9 +13,11 @@ DECLARE
   cf_patience double precision;
   cf_tries integer;
   cf_since timestamptz;
+  cf_told text;
 BEGIN
   IF cf_images IS NULL THEN RETURN true; END IF;
-  cf_own := extract(epoch FROM current_setting('lock_timeout')::interval) * 1000;
+  cf_own := CASE current_setting('lock_timeout') WHEN '0' THEN 0
+    ELSE extract(epoch FROM current_setting('lock_timeout')::interval) * 1000 END;
   cf_patience := greatest(1, extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500);
   IF cf_own > 0 AND cf_own < cf_patience THEN cf_patience := cf_own; END IF;
   FOR cf_image IN SELECT * FROM unnest(cf_images) AS cf_i ORDER BY cf_i."id" LOOP
@@ -29,10 +31,10 @@ BEGIN
     DECLARE
       cf_looks boolean := crossfade."look_now_user_settings_00000000"(true, cf_patience);
     BEGIN
-      PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
+      cf_told := set_config('lock_timeout', ceil(cf_patience)::text, true);
       PERFORM crossfade."put_one_user_settings_00000000"(cf_image);
       IF cf_looks THEN PERFORM crossfade."look_now_user_settings_00000000"(false, NULL); END IF;
-      PERFORM set_config('lock_timeout', cf_own::text, true);
+      cf_told := set_config('lock_timeout', cf_own::text, true);
       EXIT;
     EXCEPTION WHEN OTHERS THEN
       IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') AND SQLSTATE <> '40P01' THEN RAISE; END IF;

@@ -15,6 +15,7 @@ DECLARE
   cf_patience double precision;
   cf_tries integer;
   cf_since timestamptz;
+  cf_told text;
 BEGIN
   IF cf_images IS NULL THEN RETURN true; END IF;
   PERFORM 1 FROM unnest(cf_images) WITH ORDINALITY AS cf_n
@@ -24,7 +25,8 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = 'rows of user_settings exchange their keys in one statement, which crossfade cannot carry over to the unified tables',
       HINT = 'Move them in statements of their own, one of them by way of a key that nobody has.';
   END IF;
-  cf_own := extract(epoch FROM current_setting('lock_timeout')::interval) * 1000;
+  cf_own := CASE current_setting('lock_timeout') WHEN '0' THEN 0
+    ELSE extract(epoch FROM current_setting('lock_timeout')::interval) * 1000 END;
   cf_patience := greatest(1, extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500);
   IF cf_own > 0 AND cf_own < cf_patience THEN cf_patience := cf_own; END IF;
   FOR cf_i IN 1 .. cardinality(cf_images) LOOP
@@ -58,7 +60,7 @@ BEGIN
     DECLARE
       cf_looks boolean := crossfade."look_now_user_settings_00000000"(true, cf_patience);
     BEGIN
-      PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
+      cf_told := set_config('lock_timeout', ceil(cf_patience)::text, true);
     cf_unsure := false;
     IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -79,7 +81,7 @@ BEGIN
     END IF;
     END IF;
       IF cf_looks THEN PERFORM crossfade."look_now_user_settings_00000000"(false, NULL); END IF;
-      PERFORM set_config('lock_timeout', cf_own::text, true);
+      cf_told := set_config('lock_timeout', cf_own::text, true);
       EXIT;
     EXCEPTION WHEN OTHERS THEN
       IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') AND SQLSTATE <> '40P01' THEN RAISE; END IF;

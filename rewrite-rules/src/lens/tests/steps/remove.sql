@@ -13,9 +13,11 @@ DECLARE
   cf_patience double precision;
   cf_tries integer;
   cf_since timestamptz;
+  cf_told text;
 BEGIN
   IF cf_images IS NULL THEN RETURN true; END IF;
-  cf_own := extract(epoch FROM current_setting('lock_timeout')::interval) * 1000;
+  cf_own := CASE current_setting('lock_timeout') WHEN '0' THEN 0
+    ELSE extract(epoch FROM current_setting('lock_timeout')::interval) * 1000 END;
   cf_patience := greatest(1, extract(epoch FROM current_setting('deadlock_timeout')::interval) * 500);
   IF cf_own > 0 AND cf_own < cf_patience THEN cf_patience := cf_own; END IF;
   FOR cf_image IN SELECT * FROM unnest(cf_images) AS cf_i ORDER BY cf_i."id" LOOP
@@ -32,13 +34,13 @@ BEGIN
     DECLARE
       cf_looks boolean := crossfade."look_now_user_settings_00000000"(true, cf_patience);
     BEGIN
-      PERFORM set_config('lock_timeout', ceil(cf_patience)::text, true);
+      cf_told := set_config('lock_timeout', ceil(cf_patience)::text, true);
       PERFORM crossfade."remove_one_user_settings_00000000"(cf_image);
     IF current_setting('transaction_isolation') <> 'read committed' THEN
       PERFORM crossfade."tombstone_user_settings_00000000"(ROW(cf_n."id", cf_n."keycloak_user_id", cf_n."language", cf_n."agent", cf_n."max_iterations", cf_n."security_analyzer", cf_n."confirmation_mode", cf_n."llm_model", cf_n."llm_api_key", cf_n."llm_base_url", cf_n."remote_runtime_resource_factor", cf_n."enable_default_condenser", cf_n."user_consents_to_analytics", cf_n."billing_margin", cf_n."enable_sound_notifications", cf_n."sandbox_base_container_image", cf_n."sandbox_runtime_container_image", cf_n."user_version", cf_n."accepted_tos", cf_n."enable_proactive_conversation_starters", cf_n."mcp_config", cf_n."search_api_key", cf_n."max_budget_per_task", cf_n."sandbox_api_key", cf_n."enable_solvability_analysis", cf_n."email", cf_n."email_verified", cf_n."llm_api_key_for_byor", cf_n."git_user_name", cf_n."git_user_email", cf_n."condenser_max_size")::crossfade."image_user_settings_00000000") FROM unnest(ARRAY[cf_image]) AS cf_n;
     END IF;
       IF cf_looks THEN PERFORM crossfade."look_now_user_settings_00000000"(false, NULL); END IF;
-      PERFORM set_config('lock_timeout', cf_own::text, true);
+      cf_told := set_config('lock_timeout', cf_own::text, true);
       EXIT;
     EXCEPTION WHEN OTHERS THEN
       IF left(SQLSTATE, 2) IN ('40', '53', '57', '58', 'XX') AND SQLSTATE <> '40P01' THEN RAISE; END IF;

@@ -122,7 +122,7 @@ impl<'w, 'a> TiesByColumns<'w, 'a> {
     ) -> String {
         let alias = &own.write.alias;
         let keys = own.found(source, &self.lens.legacy_key_of(alias), None, false);
-        composer.once(query::LOCK, self.lens.lock_legacy(keys));
+        composer.once(query::LOCK, self.lens.lock_legacy(keys, "UPDATE"));
         let lock = composer.name(query::LOCK);
         if !was {
             return lock;

@@ -12,6 +12,7 @@
 //! another application's.
 
 use super::OneTable;
+use crate::rewrite::does::follow::{self, Put, Rows};
 use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, list, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
@@ -148,7 +149,7 @@ impl<'a> OneTable<'_, '_, 'a> {
         let (new, images) = (composer.name(query::NEW), composer.name(query::IMG));
         composer.query(query::IMG, self.read_back(loses, &new));
         if self.mirrors() {
-            composer.call(self.lens.put_legacy_call(&images));
+            follow::put_legacy(&mut composer, self.target, &images, (Put::All, Rows::Any));
         }
         composer.select(self.write, source, &images)
     }

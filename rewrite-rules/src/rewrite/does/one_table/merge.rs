@@ -69,7 +69,9 @@ impl<'a> OneTable<'_, '_, 'a> {
         }
         parts.composer.query(query::KEYS, found);
         let keys = parts.composer.name(query::KEYS);
-        let locked = self.lens.lock_legacy(format!("SELECT * FROM {keys}"));
+        let locked = self
+            .lens
+            .lock_legacy(format!("SELECT * FROM {keys}"), "UPDATE");
         parts.composer.once(query::LOCK, locked);
     }
 
