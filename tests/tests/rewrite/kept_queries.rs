@@ -111,8 +111,8 @@ fn shown(answer: &[Message]) -> Vec<String> {
     all
 }
 
-/// By key, with a place for a number that differs each time and for an id.
-const FORMS: [&str; 14] = [
+/// By key, with places for a number that differs each time, for an id, and for one that is the number's own.
+const FORMS: [&str; 19] = [
     "SELECT id, email, full_name, role, is_active FROM iso_agents WHERE id = '{id}'",
     "SELECT * FROM iso_agents WHERE id = '{id}'",
     "SELECT a.email, a.margin_value, 1, 'x' FROM public.iso_agents AS a WHERE a.id = '{id}'::uuid AND a.email <> '{n}' ORDER BY 1 LIMIT 21",
@@ -127,10 +127,18 @@ const FORMS: [&str; 14] = [
     "UPDATE iso_agents SET margin_value = 'é', full_name = '{n}' WHERE id = '{id}'",
     "UPDATE iso_agents SET email = NULL, full_name = '{n}' WHERE id = '{id}'",
     "UPDATE iso_agents SET email = 'taken@example.com', full_name = '{n}' WHERE id = '{id}'",
+    "UPDATE iso_agents SET full_name = '{n}' WHERE id = '{id}' RETURNING email, full_name AS n, role, 7",
+    "UPDATE iso_agents SET email = 'taken@example.com', full_name = '{n}' WHERE id = '{id}' RETURNING id",
+    "DELETE FROM iso_agents WHERE id = '{new}' AND full_name <> '{id}' RETURNING *",
+    "INSERT INTO iso_agents (id, clerk_user_id, email, full_name) VALUES ('{new}', 'k {n}', 'k{n}@example.com', '{id}')",
+    "INSERT INTO iso_agents AS a (email, id, full_name, clerk_user_id, margin_value, role) \
+     VALUES ('r{n}@example.com', '{new}', 'é', 'r {n}', {n}, 'admin') RETURNING a.id, a.role, margin_value + 1",
 ];
 
 fn filled(form: &str, n: usize, id: &str) -> String {
-    form.replace("{n}", &n.to_string()).replace("{id}", id)
+    let new = format!("00000000-0000-4000-9000-{n:012}");
+    let form = form.replace("{n}", &n.to_string());
+    form.replace("{id}", id).replace("{new}", &new)
 }
 
 async fn forms_in(phase: Phase) -> anyhow::Result<()> {
@@ -461,7 +469,7 @@ async fn what_is_not_by_key_is_planned_for_its_values_each_time() -> anyhow::Res
             "SELECT email FROM iso_agents WHERE id = '{id}' OR email = '{n}'",
             "SELECT lower(email) FROM iso_agents WHERE id = '{id}'",
             "UPDATE iso_agents SET full_name = '{n}' WHERE email = 'agent.{n}@example.com'",
-            "UPDATE iso_agents SET full_name = '{n}' WHERE id = '{id}' RETURNING email",
+            "UPDATE iso_agents SET full_name = '{n}' WHERE id = '{id}' RETURNING lower(email)",
             "SELECT email FROM iso_agents WHERE id = '{id}'; SELECT {n}",
         ] {
             pair.same(&filled(form, n, id)).await?;
