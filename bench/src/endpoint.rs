@@ -13,7 +13,7 @@ use crossfade_testbed::process::{Process, dying_with_us, setpriv};
 use rewrite_rules::Phase;
 
 use crate::load::client::Client;
-use crate::rules::rules_in;
+use crate::rules::{held_in, rules_in};
 use crate::workload::{PGBOUNCER, RELAY};
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,6 +66,21 @@ impl Starter<'_> {
     /// `crossfade serve` with the rules of `iso_agents` in a phase.
     pub async fn crossfade(&self, name: &str, phase: Phase) -> anyhow::Result<Endpoint> {
         self.crossfade_set(name, phase, "").await
+    }
+
+    /// The same over a database of its own, which holds it to its phase's epoch.
+    pub async fn held(&self, name: &str, phase: Phase) -> anyhow::Result<Endpoint> {
+        let database = held_in(phase);
+        let settings = format!(
+            "[control]\nurl = \"postgres://postgres@{}/{database}\"\n",
+            self.upstream
+        );
+        let listen = free_address()?;
+        let config = self.crossfade_config(name, &listen, phase, &settings)?;
+        let mut command = with_open_files(self.crossfade);
+        command.args(["serve", "--config"]).arg(config);
+        self.start(name, format!("{listen}/{database}"), command)
+            .await
     }
 
     /// The same, with settings of its own.

@@ -13,3 +13,11 @@ pub fn rules_in(phase: Phase) -> String {
         })
         .collect()
 }
+
+/// The phases that proxies are held to by a database.
+pub const HELD: [Phase; 3] = [Phase::DualWrite, Phase::DualRead, Phase::UnifiedRead];
+
+/// The database that holds proxies to a phase.
+pub fn held_in(phase: Phase) -> String {
+    format!("held_{}", phase.name())
+}

@@ -10,8 +10,9 @@ use crate::endpoint::{Endpoint, Starter, crossfade_binary, readable_dir};
 use crate::load::script::Protocol;
 use crate::report::Report;
 use crate::workload::{
-    self, CACHED, CACHED_LONG, CROSSFADE, DIRECT, DUAL_READ, DUAL_WRITE_SENT, LEGACY_ONLY,
-    ONE_THREAD, PGBOUNCER, RELAY, UNIFIED_ONLY, UNIFIED_READ, UNIFIED_READ_SENT,
+    self, CACHED, CACHED_LONG, CROSSFADE, DIRECT, DUAL_READ, DUAL_READ_HELD, DUAL_WRITE_HELD,
+    DUAL_WRITE_SENT, LEGACY_ONLY, ONE_THREAD, PGBOUNCER, RELAY, UNIFIED_ONLY, UNIFIED_READ,
+    UNIFIED_READ_HELD, UNIFIED_READ_SENT,
 };
 use crate::world::World;
 use crate::{idle, machine, micro, plot, rounds, targets, traced};
@@ -167,6 +168,13 @@ async fn start(
         (UNIFIED_ONLY, Phase::UnifiedOnly),
     ] {
         endpoints.push(starter.crossfade(name, phase).await?);
+    }
+    for (name, phase) in [
+        (DUAL_WRITE_HELD, Phase::DualWrite),
+        (DUAL_READ_HELD, Phase::DualRead),
+        (UNIFIED_READ_HELD, Phase::UnifiedRead),
+    ] {
+        endpoints.push(starter.held(name, phase).await?);
     }
     for (name, phase) in [
         (DUAL_WRITE_SENT, Phase::DualWrite),

@@ -77,6 +77,10 @@ pub const LEGACY_ONLY: &str = "crossfade-legacy_only";
 pub const DUAL_READ: &str = "crossfade-dual_read";
 pub const UNIFIED_READ: &str = "crossfade-unified_read";
 pub const UNIFIED_ONLY: &str = "crossfade-unified_only";
+/// Their database holds them to their epoch: each statement has a fence, and legacy follows within it.
+pub const DUAL_WRITE_HELD: &str = "crossfade-dual_write, held";
+pub const DUAL_READ_HELD: &str = "crossfade-dual_read, held";
+pub const UNIFIED_READ_HELD: &str = "crossfade-unified_read, held";
 /// Where what is rewritten is sent each time.
 pub const DUAL_WRITE_SENT: &str = "crossfade-dual_write, nothing kept";
 pub const UNIFIED_READ_SENT: &str = "crossfade-unified_read, nothing kept";
@@ -204,7 +208,7 @@ fn bulk(world: &World, proxies: &[String]) -> Vec<Workload> {
 }
 
 fn rewritten_reads(world: &World) -> Vec<Workload> {
-    const VARIANTS: [(&str, &str, &str); 8] = [
+    const VARIANTS: [(&str, &str, &str); 10] = [
         ("iso_agents, direct", DIRECT, "iso_agents"),
         ("users, direct", DIRECT, "users"),
         (PASSED, LEGACY_ONLY, "users"),
@@ -217,6 +221,16 @@ fn rewritten_reads(world: &World) -> Vec<Workload> {
             "iso_agents",
         ),
         ("iso_agents in unified_only", UNIFIED_ONLY, "iso_agents"),
+        (
+            "iso_agents in dual_read, held",
+            DUAL_READ_HELD,
+            "iso_agents",
+        ),
+        (
+            "iso_agents in unified_read, held",
+            UNIFIED_READ_HELD,
+            "iso_agents",
+        ),
     ];
     Protocol::ALL
         .into_iter()
@@ -280,13 +294,23 @@ fn traced_reads(world: &World) -> Vec<Workload> {
 type ScriptOf<'a> = dyn Fn(Protocol, &str) -> Script + 'a;
 
 fn dual_writes(world: &World) -> Vec<Workload> {
-    const VARIANTS: [(&str, &str, &str); 8] = [
+    const VARIANTS: [(&str, &str, &str); 10] = [
         ("one table", DIRECT, "plain"),
         ("AFTER trigger", DIRECT, "triggered"),
         ("INSTEAD OF view", DIRECT, "viewed"),
         ("one table, passed through", LEGACY_ONLY, "plain"),
         ("Crossfade in dual_write", CROSSFADE, "iso_agents"),
         ("Crossfade in unified_read", UNIFIED_READ, "iso_agents"),
+        (
+            "Crossfade in dual_write, held",
+            DUAL_WRITE_HELD,
+            "iso_agents",
+        ),
+        (
+            "Crossfade in unified_read, held",
+            UNIFIED_READ_HELD,
+            "iso_agents",
+        ),
         (
             "Crossfade in dual_write, nothing kept",
             DUAL_WRITE_SENT,

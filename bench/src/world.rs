@@ -9,7 +9,7 @@ use crossfade::control::schema;
 use crossfade_testbed::{Postgres, iso_agents};
 use rewrite_rules::{Phase, RuleSet, SourceFile};
 
-use crate::rules::rules_in;
+use crate::rules::{HELD, held_in, rules_in};
 
 const AGENTS: u32 = 10_000;
 
@@ -39,15 +39,18 @@ impl World {
         iso_agents::install(&client).await?;
         iso_agents::fill(&client, &iso_agents::Rows::agents(AGENTS)).await?;
         iso_agents::carry_over(&client).await?;
-        prepare(&client).await?;
+        let agents = client
+            .query("SELECT id::text FROM iso_agents ORDER BY id", &[])
+            .await?;
+        drop(client);
+        copy(&postgres).await?;
+        let client = postgres.connect("postgres").await?;
+        prepare(&client, Phase::DualWrite).await?;
         client
             .batch_execute(include_str!("alternatives.sql"))
             .await?;
-        let rows = client
-            .query("SELECT id::text FROM iso_agents ORDER BY id", &[])
-            .await?;
         Ok(World {
-            agents: Arc::new(rows.iter().map(|row| row.get(0)).collect()),
+            agents: Arc::new(agents.iter().map(|row| row.get(0)).collect()),
             accounts: u64::from(scale) * 100_000,
             postgres,
         })
@@ -55,10 +58,13 @@ impl World {
 
     /// Between rounds: what updates have left behind must not slow the later ones.
     pub async fn tidy(&self) -> anyhow::Result<()> {
-        let client = self.postgres.connect("postgres").await?;
-        // Not in one text: VACUUM refuses the transaction that this would be.
-        client.batch_execute("VACUUM").await?;
-        client.batch_execute("CHECKPOINT").await?;
+        let held = HELD.into_iter().map(held_in);
+        for database in held.chain(["postgres".to_owned()]) {
+            let client = self.postgres.connect(&database).await?;
+            // Not in one text: VACUUM refuses the transaction that this would be.
+            client.batch_execute("VACUUM").await?;
+            client.batch_execute("CHECKPOINT").await?;
+        }
         Ok(())
     }
 }
@@ -76,11 +82,23 @@ fn initialize_pgbench(postgres: &Postgres, scale: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A database for each phase that proxies are held to: one has one phase.
+async fn copy(postgres: &Postgres) -> anyhow::Result<()> {
+    let client = postgres.connect("template1").await?;
+    for phase in HELD {
+        let database = held_in(phase);
+        let create = format!("CREATE DATABASE {database} TEMPLATE postgres");
+        client.batch_execute(&create).await?;
+        prepare(&postgres.connect(&database).await?, phase).await?;
+    }
+    Ok(())
+}
+
 /// What dual writes call inside the database.
-async fn prepare(client: &tokio_postgres::Client) -> anyhow::Result<()> {
+async fn prepare(client: &tokio_postgres::Client, phase: Phase) -> anyhow::Result<()> {
     let file = SourceFile {
         path: "iso_agents.toml".into(),
-        text: rules_in(Phase::DualWrite),
+        text: rules_in(phase),
     };
     schema::prepare(client, &RuleSet::compile(vec![file])?, schema::Ddl::OfAll).await?;
     Ok(())

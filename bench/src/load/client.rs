@@ -23,8 +23,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects as the throwaway server's superuser, who needs no password.
+    /// Connects as the throwaway server's superuser, who needs no password: `host:port`, or `host:port/database`.
     pub async fn connect(address: &str) -> anyhow::Result<Client> {
+        let (address, database) = address.split_once('/').unwrap_or((address, "postgres"));
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         let mut client = Client {
@@ -34,7 +35,8 @@ impl Client {
             bytes: 0,
         };
         let mut startup = vec![0, 0, 0, 0, 0, 3, 0, 0];
-        startup.extend_from_slice(b"user\0postgres\0database\0postgres\0\0");
+        let said = format!("user\0postgres\0database\0{database}\0\0");
+        startup.extend_from_slice(said.as_bytes());
         let length = u32::try_from(startup.len())?;
         startup[..4].copy_from_slice(&length.to_be_bytes());
         client.round_trip(&startup, &[]).await?;

@@ -177,7 +177,8 @@ impl<P: Pin> Session<P> {
             return Ok(None);
         };
         let kept = run.kept.take();
-        let (description, end) = kept.map_or((Vec::new(), None), |kept| (kept.description, kept.end));
+        let (description, end) =
+            kept.map_or((Vec::new(), None), |kept| (kept.description, kept.end));
         if self.cache.replay.state == ReplayState::Refused {
             let read = run.read.clone();
             self.cache.replay.prepare(|out| {

@@ -381,8 +381,7 @@ impl Lens {
             self.legacy,
             key.join(", ")
         ));
-        lock.append(keys.into())
-            .own(&format!(") FOR {strength}"));
+        lock.append(keys.into()).own(&format!(") FOR {strength}"));
         lock
     }
 

@@ -292,7 +292,11 @@ impl<'a> OneTable<'_, '_, 'a> {
         } else if moves {
             composer.call(self.lens.rekey_legacy_call(&new));
         } else if self.mirrors() {
-            let rows = if self.finds_one() { Rows::One } else { Rows::Any };
+            let rows = if self.finds_one() {
+                Rows::One
+            } else {
+                Rows::Any
+            };
             follow::put_legacy(&mut composer, self.target, &images, (Put::Updated, rows));
         }
         let same = self.lens.key_join("cf_r", "cf_i");

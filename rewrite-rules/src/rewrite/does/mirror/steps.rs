@@ -169,7 +169,10 @@ impl<'w, 'a> Steps<'w, 'a> {
             .own(")");
         composer.once(&self.word(query::KEYS), self.keys_of(rows));
         let lock = self.word(query::LOCK);
-        composer.once(&lock, self.lens.lock_legacy(self.locked_keys(composer), "UPDATE"));
+        composer.once(
+            &lock,
+            self.lens.lock_legacy(self.locked_keys(composer), "UPDATE"),
+        );
         composer.name(&lock)
     }
 

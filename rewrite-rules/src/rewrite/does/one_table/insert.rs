@@ -12,10 +12,10 @@
 //! another application's.
 
 use super::OneTable;
-use crate::rewrite::does::follow::{self, Put, Rows};
 use crate::legend::query;
 use crate::lens::{LegacyColumn, Lens, list, quote_ident};
 use crate::rewrite::compose::{Composed, Composer};
+use crate::rewrite::does::follow::{self, Put, Rows};
 use crate::rewrite::expression::first_of_value;
 use crate::rewrite::says::given::{part, result};
 use crate::rewrite::says::place::Place;

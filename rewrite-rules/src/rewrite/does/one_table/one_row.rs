@@ -54,28 +54,39 @@ impl<'a> OneTable<'_, '_, 'a> {
         let targets = self.scope.statement.list("target_list");
         let reads_nothing = targets.iter().all(|set| {
             let whole = set.list("indirection").is_empty();
-            whole && ["ColumnRef", "SubLink", "SetToDefault"].iter().all(|kind| set.get("val").find(kind).is_none())
+            whole
+                && ["ColumnRef", "SubLink", "SetToDefault"]
+                    .iter()
+                    .all(|kind| set.get("val").find(kind).is_none())
         });
         let is_same = sets.iter().all(|(column, value)| {
             let given = matches!(value, Value::Expression(_));
             given && column.is_same() && !column.is_computed() && !column.is_computed_in_unified()
         });
-        let brings = |column: &LegacyColumn| sets.iter().any(|(set, _)| column.is_computed_from(set));
+        let brings =
+            |column: &LegacyColumn| sets.iter().any(|(set, _)| column.is_computed_from(set));
         if !reads_nothing || !is_same || self.lens.brought().any(brings) {
             return None;
         }
         let key = conditions.key_of(self.lens)?;
         let legacy = self.key_is(&key, |column| format!("cf_t.{}", quote_ident(&column.name)))?;
-        let unified = self.key_is(&key, |column| format!("{}.{}", Lens::ROW, quote_ident(&column.unified)))?;
+        let unified = self.key_is(&key, |column| {
+            format!("{}.{}", Lens::ROW, quote_ident(&column.unified))
+        })?;
         let mut own: Vec<String> = self.lens.visible_condition(Lens::ROW).into_iter().collect();
         if self.mirrors() {
-            let mut locked = Output::from(format!("SELECT 1 FROM {} AS cf_t WHERE ", self.lens.legacy));
+            let mut locked =
+                Output::from(format!("SELECT 1 FROM {} AS cf_t WHERE ", self.lens.legacy));
             locked.append(legacy).own(" FOR NO KEY UPDATE");
             composer.once(query::LOCK, locked);
             own.push(composer.behind(query::LOCK));
         }
         let mut update = Output::default();
-        update.own(&format!("UPDATE {} AS {} SET ", self.lens.unified, Lens::ROW));
+        update.own(&format!(
+            "UPDATE {} AS {} SET ",
+            self.lens.unified,
+            Lens::ROW
+        ));
         for (index, (column, value)) in sets.iter().enumerate() {
             let Value::Expression(tokens) = value else {
                 return None;
