@@ -30,6 +30,7 @@ pub(crate) mod neighbours;
 pub(crate) mod origins;
 mod passfile;
 pub mod phase_file;
+pub mod primary;
 pub mod recording;
 pub mod refused;
 pub mod report;

@@ -111,6 +111,20 @@ impl Stop {
         self.urgency.load(Ordering::SeqCst) > 0
     }
 
+    /// Completes when those who have no transaction under way are to end.
+    pub async fn asked(&self) {
+        loop {
+            let woken = self.woken.notified();
+            let mut woken = pin!(woken);
+            // Registered before the look, so that no word falls in between.
+            woken.as_mut().enable();
+            if self.is(Urgency::Idle) {
+                return;
+            }
+            woken.await;
+        }
+    }
+
     fn raise(&self, urgency: Urgency) {
         self.urgency.fetch_max(urgency as u8, Ordering::SeqCst);
         self.woken.notify_waiters();
@@ -186,6 +200,12 @@ impl<P: Pin> Relay<P> {
             },
             to_client: Pipe::default(),
         }
+    }
+
+    /// What was read from the client and from the server before there was a relay.
+    pub fn has_read(&mut self, from_client: Vec<u8>, from_server: Vec<u8>) {
+        self.to_upstream.backlog = from_client;
+        self.to_client.backlog = from_server;
     }
 
     /// Runs until the server has let the client in and is ready for its first query. The caller
