@@ -14,7 +14,7 @@ use super::peer::Peer;
 use crate::cancel;
 use crate::door::{Full, Guest, Handshake};
 use crate::generation::SessionPin;
-use crate::relay::{self, Ending, Relay};
+use crate::relay::{self, Ending, NewerRules, Relay};
 use crate::session::{Session, SessionSettings, Violation};
 use crate::shared::Shared;
 use crate::stream::Stream;
@@ -206,7 +206,11 @@ async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
         settings(shared, login.search_path, ends_here(&client, &server)),
     );
     let held = Arc::clone(&shared.held);
-    let mut relay = Relay::new(client, server, session, held);
+    let newer = NewerRules {
+        news: generations.news(),
+        wait: Duration::from_millis(shared.config.limits.rules_wait_ms),
+    };
+    let mut relay = Relay::new(client, server, session, newer, held);
     relay.has_read(sent, said);
     let take = |report| shared.take(worker, &login.user, report);
     let limit = Duration::from_millis(shared.config.limits.authentication_timeout_ms);
