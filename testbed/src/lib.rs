@@ -132,10 +132,7 @@ impl Postgres {
     }
 
     /// A directory for a cluster that is still to be made.
-    fn without_data(
-        binaries: Binaries,
-        settings: &[(&str, &str)],
-    ) -> Result<Self, TestbedError> {
+    fn without_data(binaries: Binaries, settings: &[(&str, &str)]) -> Result<Self, TestbedError> {
         sweep();
         let dir = tempfile::Builder::new()
             .prefix(PREFIX)
@@ -432,7 +429,9 @@ fn hba() -> String {
         }
     }
     hba.push_str("host all all 127.0.0.1/32 trust\n");
-    hba.push_str(&format!("host replication {SUPERUSER} 127.0.0.1/32 trust\n"));
+    hba.push_str(&format!(
+        "host replication {SUPERUSER} 127.0.0.1/32 trust\n"
+    ));
     hba
 }
 

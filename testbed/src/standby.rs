@@ -1,6 +1,6 @@
 //! A standby of a running server, by streaming replication, and its promotion.
 
-use super::{Postgres, SUPERUSER, TestbedError, io_error, run};
+use super::{Postgres, SUPERUSER, TestbedError, run};
 
 impl Postgres {
     /// A hot standby that streams from this server under a name of its own, by which `synchronous_standby_names` may wait

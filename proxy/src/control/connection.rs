@@ -160,8 +160,8 @@ async fn open(target: &ControlTarget, more: &str) -> Result<Control, ControlErro
     let config = at(target).await?;
     // The timeout also covers a server that accepts and then says nothing.
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(target.tls.clone()))
-            .await
-            .map_err(|_| ControlError::Connect("it did not answer in time".to_owned()))?;
+        .await
+        .map_err(|_| ControlError::Connect("it did not answer in time".to_owned()))?;
     let (client, connection) = connected.map_err(|error| ControlError::Connect(said(&error)))?;
     let notified = Arc::new(Notify::new());
     let tells = Arc::clone(&notified);

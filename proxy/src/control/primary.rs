@@ -154,11 +154,7 @@ enum Answer {
 }
 
 /// Asks all hosts at once. `known` is what was in use before.
-pub async fn look(
-    hosts: &[Candidate],
-    wanted: TargetSessionAttrs,
-    known: Option<Lineage>,
-) -> Look {
+pub async fn look(hosts: &[Candidate], wanted: TargetSessionAttrs, known: Option<Lineage>) -> Look {
     let mut look = Look {
         found: None,
         told: Vec::new(),

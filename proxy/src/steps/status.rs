@@ -165,7 +165,9 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
 async fn host(client: &Client) -> Result<Option<String>, ControlError> {
     let sql = "SELECT host(inet_server_addr()) || ':' || inet_server_port()";
     let row = client.query_one(sql, &[]).await;
-    Ok(row.map_err(ControlError::sql("address of the server"))?.get(0))
+    Ok(row
+        .map_err(ControlError::sql("address of the server"))?
+        .get(0))
 }
 
 /// What will matter at the next step.

@@ -163,9 +163,8 @@ async fn clients_wait_for_a_promoted_standby_lose_nothing_and_no_closed_epoch_wr
         // What was acknowledged is there, on both sides.
         let operator = standby.connect(name).await.unwrap();
         for table in ["iso_agents", "users"] {
-            let sql = format!(
-                "SELECT clerk_user_id FROM {table} WHERE clerk_user_id LIKE 'writer\\_%'"
-            );
+            let sql =
+                format!("SELECT clerk_user_id FROM {table} WHERE clerk_user_id LIKE 'writer\\_%'");
             let rows = operator.query(&sql, &[]).await.unwrap();
             let there: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
             let lost: Vec<_> = written.difference(&there).collect();

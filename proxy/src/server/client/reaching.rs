@@ -232,11 +232,7 @@ fn words(shared: &Shared, why: Option<&Away>, peer: Peer) -> Vec<u8> {
     use std::sync::atomic::Ordering::Relaxed;
 
     shared.counters.upstream_failures.fetch_add(1, Relaxed);
-    let server: Vec<String> = shared
-        .upstream
-        .addresses()
-        .map(|a| a.to_string())
-        .collect();
+    let server: Vec<String> = shared.upstream.addresses().map(|a| a.to_string()).collect();
     let server = server.join(", ");
     let mut words = Vec::new();
     let message = match why {

@@ -179,10 +179,7 @@ fn who_waits_in_vain_is_told_and_goes_on() {
     assert!(says(&told, OVER));
     assert!(told.ends_with(&ready(b'I')));
     assert!(!rig.session.is_blocked());
-    assert_eq!(
-        rig.client(&query("SELECT legacy")),
-        query("SELECT unified")
-    );
+    assert_eq!(rig.client(&query("SELECT legacy")), query("SELECT unified"));
 }
 
 #[test]

@@ -599,10 +599,7 @@ pub fn refusal(message: &str) -> Vec<u8> {
 
 /// What the server says of a text whose epoch is over.
 pub fn fenced_off() -> Vec<u8> {
-    error(
-        "42P01",
-        "relation \"crossfade_e1_m.fence\" does not exist",
-    )
+    error("42P01", "relation \"crossfade_e1_m.fence\" does not exist")
 }
 
 /// The server's answer to the text that stands for a refused one.

@@ -54,8 +54,7 @@ async fn whoever_comes_while_the_server_is_away_waits_for_it() {
 async fn whoever_waits_is_told_when_it_was_in_vain_and_when_the_proxy_ends() {
     let mut postgres = Postgres::start().await.expect("PostgreSQL");
     postgres.stop().await.expect("stop");
-    let in_vain =
-        Proxy::start_with(&postgres, |config| config.limits.upstream_wait_ms = 300).await;
+    let in_vain = Proxy::start_with(&postgres, |config| config.limits.upstream_wait_ms = 300).await;
     let mut raw = Raw::dial(&in_vain.address).await;
     raw.send(&startup()).await;
     assert_eq!(raw.last_error().await, "08006");
