@@ -38,6 +38,7 @@ pub(crate) mod rights;
 pub mod schema;
 pub mod statements;
 pub mod tenants;
+mod url;
 
 pub use alone::alone;
 pub use connection::{Control, connect, flush_counters, snapshot};

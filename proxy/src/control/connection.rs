@@ -1,8 +1,6 @@
 //! The connections of Crossfade's own work: single ones, and the pool for reads side by side.
 
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -10,12 +8,10 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, Config, GenericClient, IsolationLevel, Transaction};
 
 use super::error::{ControlError, said};
-use super::{passfile, primary};
+use super::primary;
+use super::url::{CONNECT_TIMEOUT, OWN_NAME, config, plain};
 use crate::config::TargetSessionAttrs;
 use crate::tls::control::{Connect, Wishes};
-
-/// A database that does not answer within this is taken to be down; the work is tried again later.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Values are compared and kept as text, so every connection must write them the same way. The
 /// `search_path` stays the role's own: SQL in rule files may name types and functions plainly.
@@ -72,9 +68,6 @@ impl std::ops::DerefMut for Control {
     }
 }
 
-/// What connections call themselves, with their work behind it.
-pub(super) const OWN_NAME: &str = "crossfade ";
-
 /// Whether a client that calls itself so is one of Crossfade's own connections.
 #[must_use]
 pub fn is_own(application_name: &[u8]) -> bool {
@@ -121,24 +114,6 @@ impl ControlTarget {
             tls,
         })
     }
-}
-
-fn config(wishes: &Wishes) -> Result<Config, ControlError> {
-    let mut config = plain(wishes)?;
-    passfile::add_password(&mut config, wishes.passfile.as_deref());
-    Ok(config)
-}
-
-/// Without a password from a file, which may have another one for each host.
-pub(super) fn plain(wishes: &Wishes) -> Result<Config, ControlError> {
-    let url = &wishes.url;
-    // The driver's own words name what it took for an option, which may be a part of the password.
-    let unreadable = |_| ControlError::Url("it is no connection string".to_owned());
-    let mut config = Config::from_str(url).map_err(unreadable)?;
-    config
-        .ssl_mode(wishes.driver_mode())
-        .connect_timeout(CONNECT_TIMEOUT);
-    Ok(config)
 }
 
 /// The host to connect to: of several the primary, for everything that is done here may write.

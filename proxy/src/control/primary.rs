@@ -10,9 +10,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config};
 
-use super::connection::{OWN_NAME, plain};
 use super::error::{ControlError, said};
 use super::passfile;
+use super::url::{OWN_NAME, plain};
 use crate::config::{Address, TargetSessionAttrs};
 use crate::tls::control::{Connect, Wishes};
 

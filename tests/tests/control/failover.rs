@@ -93,7 +93,8 @@ async fn port_of(client: &Client) -> u16 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_wait_for_a_promoted_standby_lose_nothing_and_no_closed_epoch_writes_there() {
-    for phase in [Phase::DualWrite, Phase::UnifiedRead] {
+    // A step is taken before the failover: they are served in shadow_read and unified_read.
+    for phase in [Phase::DualWrite, Phase::DualRead] {
         let name = "promoted";
         let mut world = World::start_with(&[("synchronous_commit", "on")])
             .await
@@ -156,7 +157,7 @@ async fn clients_wait_for_a_promoted_standby_lose_nothing_and_no_closed_epoch_wr
         let mut written = BTreeSet::new();
         while let Some(ended) = clients.join_next().await {
             let (names, refused) = ended.unwrap();
-            assert_eq!(refused, [String::new(); 0], "{phase}");
+            assert!(refused.is_empty(), "{phase}: {refused:?}");
             written.extend(names);
         }
 
@@ -258,7 +259,8 @@ async fn who_connects_while_the_server_restarts_waits_and_is_served() {
     until_written(&seen, WRITES).await;
     seen.stop.store(true, SeqCst);
     while let Some(ended) = clients.join_next().await {
-        assert_eq!(ended.unwrap().1, [String::new(); 0]);
+        let (_, refused) = ended.unwrap();
+        assert!(refused.is_empty(), "{refused:?}");
     }
     let said = proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
     assert!(said.contains("missing 0   extra 0   different 0"), "{said}");

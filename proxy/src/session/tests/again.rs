@@ -27,10 +27,8 @@ fn a_query_is_said_again_as_the_newer_rules_have_it() {
         assert_eq!(rig.said_again(), b"", "there are no newer rules yet");
 
         rig.registry.install(Rule::Write);
-        let written = query("WITH put AS (UPDATE unified) SELECT");
-        let read = query("WITH put AS (SELECT unified) SELECT");
-        assert_ne!(written, read);
-        assert_eq!(rig.said_again(), join([read, query("SELECT 1")]));
+        let newer = query("WITH put AS (SELECT unified) SELECT");
+        assert_eq!(rig.said_again(), join([newer, query("SELECT 1")]));
         let answers = join([rows(), complete("SELECT 2"), ready(b'I')]);
         assert_eq!(
             rig.server(&answers),
@@ -89,15 +87,10 @@ fn a_statement_that_was_prepared_is_prepared_anew_and_bound_again() {
 #[test]
 fn a_query_that_is_kept_prepared_is_said_again() {
     let mut rig = Rig::keeping_rewritten(usize::MAX);
-    for _ in 0..3 {
+    let answered = join([rows(), complete("SELECT 2"), ready(b'I')]);
+    for before in [Vec::new(), Vec::new(), join([bare('1'), bare('2')])] {
         rig.client(&query("SELECT legacy WHERE id = 1"));
-        rig.server(&join([
-            bare('1'),
-            bare('2'),
-            rows(),
-            complete("SELECT 2"),
-            ready(b'I'),
-        ]));
+        rig.server(&join([before, answered.clone()]));
     }
     rig.to_client.clear();
     rig.client(&query("SELECT legacy WHERE id = 2"));

@@ -2,6 +2,7 @@
 
 use crossfade_testbed::Postgres;
 use crossfade_testbed::process::{self, Signal};
+use crossfade_tests::control::a_moment;
 use tokio_postgres::NoTls;
 
 use crate::raw::{Proxy, Raw, query, startup};
@@ -25,7 +26,7 @@ async fn while_the_server_is_away_clients_are_told_and_later_served() {
 
 async fn until_one_waits(proxy: &Proxy) {
     while proxy.shared.upstream.waiting() == 0 {
-        tokio::task::yield_now().await;
+        a_moment().await;
     }
 }
 
@@ -39,7 +40,7 @@ async fn whoever_comes_while_the_server_is_away_waits_for_it() {
     until_one_waits(&proxy).await;
     drop(gives_up);
     while proxy.shared.upstream.waiting() > 0 {
-        tokio::task::yield_now().await;
+        a_moment().await;
     }
 
     let mut waits = Raw::dial(&proxy.address).await;
