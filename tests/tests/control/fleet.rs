@@ -27,6 +27,11 @@ struct Fleet {
 
 impl Fleet {
     async fn in_phase(name: &str, phase: Phase) -> Fleet {
+        Self::in_phase_with(name, phase, "").await
+    }
+
+    /// The same with more in the second one's configuration.
+    async fn in_phase_with(name: &str, phase: Phase, more: &str) -> Fleet {
         let world = World::start().await.unwrap();
         let first = world.in_phase(name, phase).await.unwrap();
         let operator = world.client(&world.postgres.url(name)).await.unwrap();
@@ -44,8 +49,7 @@ impl Fleet {
             &world.postgres.url(name),
             &world.postgres.url_as("second", name),
         );
-        // Where it cannot follow, statements wait in vain.
-        let config = config + "\n[limits]\nrules_wait_ms = 1500\n";
+        let config = config + more;
         std::fs::write(second.config(), config).unwrap();
         let second = second.serve().await.unwrap();
         let fleet = Fleet {
@@ -215,7 +219,9 @@ const STALE: [&str; 9] = [
 async fn a_proxy_that_is_cut_off_refuses_what_names_a_row_and_passes_the_rest_until_it_can_follow()
 {
     for phase in [Phase::LegacyOnly, Phase::DualWrite, Phase::UnifiedRead] {
-        let fleet = Fleet::in_phase("cut", phase).await;
+        // It cannot follow, so its statements wait in vain.
+        let soon = "\n[limits]\nrules_wait_ms = 100\n";
+        let fleet = Fleet::in_phase_with("cut", phase, soon).await;
         let client = fleet.second.client().await.unwrap();
         let prepared = client.prepare(RENAME).await.unwrap();
         client.execute(&prepared, &[]).await.unwrap();
