@@ -15,7 +15,7 @@ use crate::session::{CacheLimits, Comments};
 
 pub use address::{Address, AddressError, Listen, UpstreamAddresses};
 pub use limits::Limits;
-pub use sockets::{ClientTls, SslMode, SslNegotiation, Tcp, UpstreamTls};
+pub use sockets::{ClientTls, SslMode, SslNegotiation, TargetSessionAttrs, Tcp, UpstreamTls};
 
 /// The flags that every subcommand shares.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -26,7 +26,7 @@ pub struct Flags {
     /// Where clients connect to: host:port or unix:/path, several with commas
     #[arg(long, env = "CROSSFADE_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// The PostgreSQL server, as host:port or unix:/path
+    /// The PostgreSQL server, as host:port or unix:/path; its primary and standbys with commas
     #[arg(long, env = "CROSSFADE_UPSTREAM", value_name = "ADDRESS")]
     pub upstream: Option<String>,
     /// Directory of rule files (*.toml)
@@ -49,6 +49,8 @@ pub struct Flags {
 pub struct Config {
     pub listen: Listen,
     pub upstream: UpstreamAddresses,
+    /// Which of the upstream's hosts clients are brought to; where it is not said, [`Config::wanted`] tells.
+    pub target_session_attrs: Option<TargetSessionAttrs>,
     /// Without it nothing is managed and everything passes through.
     pub rules: Option<PathBuf>,
     /// Lets another process listen on the same ports, to take them over without a gap.
@@ -284,11 +286,14 @@ impl Config {
                 error,
             });
         }
-        if let Err(error) = self.upstream.address() {
-            return Err(ConfigError::Address {
-                key: "upstream",
-                error,
-            });
+        match self.upstream.addresses() {
+            Err(error) => {
+                return Err(ConfigError::Address {
+                    key: "upstream",
+                    error,
+                });
+            }
+            Ok(hosts) => self.check_hosts(&hosts)?,
         }
         if self.unix_socket_permissions.mode().is_none() {
             let value = format!("{:?}", self.unix_socket_permissions.0);
@@ -356,7 +361,54 @@ impl Config {
         }
         Ok(self)
     }
+
+    /// Which host clients are brought to. Where there are several, and somebody can be asked which of them is the primary,
+    /// a standby is none of them.
+    #[must_use]
+    pub fn wanted(&self) -> TargetSessionAttrs {
+        let several = self.upstream.addresses().is_ok_and(|all| all.len() > 1);
+        match self.target_session_attrs {
+            Some(wanted) => wanted,
+            None if several && self.control.url.is_some() => TargetSessionAttrs::ReadWrite,
+            None => TargetSessionAttrs::Any,
+        }
+    }
+
+    fn check_hosts(&self, hosts: &[Address]) -> Result<(), ConfigError> {
+        let wrong = |key, value: String, expected| {
+            Err(ConfigError::Value {
+                key,
+                value,
+                expected,
+            })
+        };
+        if hosts.len() > UPSTREAM_HOSTS_MAX {
+            return wrong("upstream", hosts.len().to_string(), "at most 16 hosts");
+        }
+        if hosts.len() > 1
+            && let Some(name) = &self.upstream_tls.server_name
+        {
+            let expected = "none beside several hosts: each must bear its own name";
+            return wrong("upstream_tls.server_name", format!("{name:?}"), expected);
+        }
+        let wanted = self.wanted();
+        if wanted == TargetSessionAttrs::Any {
+            return Ok(());
+        }
+        if self.control.url.is_none() {
+            let expected = "any, or url in [control]: it is asked which host is the primary";
+            return wrong("target_session_attrs", format!("{wanted:?}"), expected);
+        }
+        if let Some(unnamed) = hosts.iter().find(|host| host.port().is_none()) {
+            let expected = "a socket file named .s.PGSQL.port, where the primary is looked for";
+            return wrong("upstream", unnamed.to_string(), expected);
+        }
+        Ok(())
+    }
 }
+
+/// Each is asked at each look for the primary.
+const UPSTREAM_HOSTS_MAX: usize = 16;
 
 /// What is wrong and in which line, without the line: it may be the one with a password.
 fn told(text: &str, error: &toml::de::Error) -> String {

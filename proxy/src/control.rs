@@ -30,6 +30,7 @@ pub(crate) mod neighbours;
 pub(crate) mod origins;
 mod passfile;
 pub mod phase_file;
+pub mod primary;
 pub mod recording;
 pub mod refused;
 pub mod report;
@@ -37,6 +38,7 @@ pub(crate) mod rights;
 pub mod schema;
 pub mod statements;
 pub mod tenants;
+mod url;
 
 pub use alone::alone;
 pub use connection::{Control, connect, flush_counters, snapshot};

@@ -14,9 +14,11 @@ use std::pin::{Pin as Pinned, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
 
 use crate::held::{Budget, Holding, OutOfTurn};
 use crate::session::lane::{FrameSide, Lane};
@@ -111,6 +113,20 @@ impl Stop {
         self.urgency.load(Ordering::SeqCst) > 0
     }
 
+    /// Completes when those who have no transaction under way are to end.
+    pub async fn asked(&self) {
+        loop {
+            let woken = self.woken.notified();
+            let mut woken = pin!(woken);
+            // Registered before the look, so that no word falls in between.
+            woken.as_mut().enable();
+            if self.is(Urgency::Idle) {
+                return;
+            }
+            woken.await;
+        }
+    }
+
     fn raise(&self, urgency: Urgency) {
         self.urgency.fetch_max(urgency as u8, Ordering::SeqCst);
         self.woken.notify_waiters();
@@ -127,9 +143,23 @@ pub struct Relay<P: Pin> {
     pub client: Stream,
     pub upstream: Stream,
     pub session: Session<P>,
+    /// Hears of newer rules.
+    newer: NewerRules,
     to_upstream: Pipe,
     to_client: Pipe,
 }
+
+/// What is known of newer rules.
+#[derive(Debug)]
+pub struct NewerRules {
+    /// Hears that there are some.
+    pub news: watch::Receiver<()>,
+    /// How long a statement whose epoch is over waits for them.
+    pub wait: Duration,
+}
+
+/// Whoever waits for newer rules: completes with true when there may be some, with false when it has been long enough.
+type Newer = Pinned<Box<dyn Future<Output = bool> + Send>>;
 
 /// One direction.
 #[derive(Debug, Default)]
@@ -174,18 +204,26 @@ impl<P: Pin> Relay<P> {
         client: Stream,
         upstream: Stream,
         session: Session<P>,
+        newer: NewerRules,
         budget: Arc<Budget>,
     ) -> Relay<P> {
         Relay {
             client,
             upstream,
             session,
+            newer,
             to_upstream: Pipe {
                 holding: Holding::of(budget),
                 ..Pipe::default()
             },
             to_client: Pipe::default(),
         }
+    }
+
+    /// What was read from the client and from the server before there was a relay.
+    pub fn has_read(&mut self, from_client: Vec<u8>, from_server: Vec<u8>) {
+        self.to_upstream.backlog = from_client;
+        self.to_client.backlog = from_server;
     }
 
     /// Runs until the server has let the client in and is ready for its first query. The caller
@@ -216,6 +254,7 @@ impl<P: Pin> Relay<P> {
     ) -> Option<Ending> {
         let mut woken = pin!(stop.woken.notified());
         let mut registered = false;
+        let mut newer = None;
         poll_fn(|cx| {
             // A task's waker stays the same: registering it once is enough, until it was used.
             let stopping = stop.is(Urgency::Served);
@@ -225,7 +264,10 @@ impl<P: Pin> Relay<P> {
                     woken.set(stop.woken.notified());
                 }
             }
-            let turned = SCRATCH.with_borrow_mut(|scratch| self.turn(cx, scratch));
+            let mut turned = SCRATCH.with_borrow_mut(|scratch| self.turn(cx, scratch));
+            if self.session.waits_for_newer() && turned.is_ok() {
+                turned = self.await_newer(cx, &mut newer);
+            }
             if let Some(report) = self.session.take_report() {
                 reported(report);
             }
@@ -285,7 +327,7 @@ impl<P: Pin> Relay<P> {
             while self.move_down(cx, scratch)? && turns > 0 {
                 turns -= 1;
             }
-            if self.resend(cx) {
+            if self.resend(cx) || self.say_again(cx)? {
                 continue;
             }
             if turns == 0 {
@@ -296,6 +338,71 @@ impl<P: Pin> Relay<P> {
                 return Ok(());
             }
         }
+    }
+
+    /// Waits for the rules by which a client's messages are said again; after some time the client is told that there are none.
+    #[cold]
+    fn await_newer(
+        &mut self,
+        cx: &mut Context<'_>,
+        newer: &mut Option<(Instant, Newer)>,
+    ) -> Result<(), Ending> {
+        loop {
+            let deadline = match newer {
+                Some((deadline, _)) => *deadline,
+                None => Instant::now() + self.newer.wait,
+            };
+            let (_, waiting) =
+                newer.get_or_insert_with(|| (deadline, hears(self.newer.news.clone(), deadline)));
+            // It is looked once more after the wait is registered, so that no news falls in between.
+            let polled = waiting.as_mut().poll(cx);
+            if self.session.is_renewed() {
+                *newer = None;
+                // The next turn says it again.
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
+            match polled {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(true) => {
+                    let mut news = self.newer.news.clone();
+                    news.mark_unchanged();
+                    *newer = Some((deadline, hears(news, deadline)));
+                }
+                Poll::Ready(false) => {
+                    *newer = None;
+                    return self.give_up(cx);
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        let told = self.session.give_up();
+        self.to_client.output.extend_from_slice(&told);
+        // What the client has sent meanwhile goes on with the next turn.
+        cx.waker().wake_by_ref();
+        match self.to_client.flush(&mut self.client, cx) {
+            Err(Failed::Write(error)) => Err(Ending::ClientGone(error)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Has the session read a client's messages again, by newer rules. True when there are some.
+    fn say_again(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
+        if !self.session.is_renewed() {
+            return Ok(false);
+        }
+        if !self.to_upstream.lane.is_at_boundary() {
+            // What has been read of the next message cannot be put behind them.
+            self.give_up(cx)?;
+            return Ok(true);
+        }
+        if let Some(mut frames) = self.session.take_again() {
+            frames.append(&mut self.to_upstream.backlog);
+            self.to_upstream.backlog = frames;
+        }
+        Ok(true)
     }
 
     /// Sends again what the server has refused; the client's input waits meanwhile. True when
@@ -351,6 +458,10 @@ impl<P: Pin> Relay<P> {
         }
         Ok(progress)
     }
+}
+
+fn hears(mut news: watch::Receiver<()>, deadline: Instant) -> Newer {
+    Box::pin(async move { matches!(timeout_at(deadline, news.changed()).await, Ok(Ok(()))) })
 }
 
 impl Pipe {

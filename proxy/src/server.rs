@@ -17,9 +17,11 @@ use std::time::Duration;
 use rewrite_rules::RuleSet;
 
 use crate::config::{Address, Config};
+use crate::control::ControlError;
+use crate::control::primary::Candidate;
 use crate::rules_dir::{self, RulesError};
 use crate::served::{Served, ServedError};
-use crate::serving::follow;
+use crate::serving::{follow, primary};
 use crate::shared::Shared;
 use crate::sources::Sources;
 use crate::supervisor;
@@ -44,6 +46,8 @@ pub enum ServerError {
     Rules(#[from] RulesError),
     #[error(transparent)]
     Served(#[from] ServedError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
 }
@@ -52,6 +56,8 @@ pub enum ServerError {
 pub struct Server {
     listeners: Listeners,
     shared: Arc<Shared>,
+    /// The upstream's hosts, where the primary among them is looked for.
+    candidates: Vec<Candidate>,
     workers: usize,
 }
 
@@ -86,9 +92,11 @@ impl Server {
             upstream,
             workers,
         ));
+        let candidates = primary::candidates(&shared)?;
         Ok(Server {
             listeners,
             shared,
+            candidates,
             workers,
         })
     }
@@ -113,6 +121,15 @@ impl Server {
     /// Serves until `shutdown` completes, then takes no more clients, lets those that are there
     /// finish their transactions until `drain_timeout_ms`, and ends them.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let shared = Arc::clone(&self.shared);
+        let candidates = std::mem::take(&mut self.candidates);
+        tokio::select! {
+            served = self.serve(shutdown) => served,
+            () = primary::watch(&shared, candidates) => Ok(()),
+        }
+    }
+
+    async fn serve(mut self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
         let workers = (0..self.workers)
             .map(|number| Worker::start(number, Arc::clone(&self.shared)))
             .collect::<Result<Vec<_>, _>>()

@@ -4,6 +4,7 @@
 //! It knows the protocol and asks a rule set what a text means. It never sees a socket, a clock,
 //! a log or a thread, so every decision here can be tested by feeding it bytes.
 
+mod again;
 mod cache;
 mod client_side;
 mod comments;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use rewrite_rules::{SearchPath, ServerVersion, Strings};
 
 use crate::wire::frontend::MessageLimits;
+use again::Again;
 use cache::Cache;
 use deferred::Deferred;
 use expect::Expect;
@@ -102,6 +104,7 @@ pub struct Session<P: Pin> {
     statements: Statements,
     portals: Portals,
     cache: Cache,
+    again: Again,
     login: LoginState,
     /// The server's process, as the server, or whoever stands before it, says at the beginning.
     told_backend: Option<i32>,
@@ -176,6 +179,7 @@ impl<P: Pin> Session<P> {
             statements: Statements::default(),
             portals: Portals::default(),
             cache: Cache::new(settings.limits.cache, settings.seed, !asks),
+            again: Again::default(),
             login: LoginState::Proving,
             told_backend: None,
             status: b'I',
@@ -194,13 +198,16 @@ impl<P: Pin> Session<P> {
     #[must_use]
     #[inline]
     pub fn is_blocked(&self) -> bool {
-        self.turn == Turn::Held || self.is_replaying() || self.expects.len() >= OUTSTANDING_MAX
+        self.turn == Turn::Held
+            || self.is_replaying()
+            || self.again.holds_input()
+            || self.expects.len() >= OUTSTANDING_MAX
     }
 
     /// No transaction and nothing outstanding.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.turn == Turn::Free && self.expects.is_empty()
+        self.turn == Turn::Free && self.expects.is_empty() && !self.again.holds_input()
     }
 
     /// Startup is over: the server has said that it is ready for a first query.

@@ -43,7 +43,7 @@ pub struct Shared {
     /// Why what the directory says is not in force.
     pub(crate) refused: Mutex<Reasons>,
     pub(crate) stop: Stop,
-    pub(crate) upstream: Upstream,
+    pub upstream: Upstream,
     /// Where a certificate is configured.
     pub(crate) tls: Option<Acceptor>,
     pub(crate) door: Arc<Door>,

@@ -19,6 +19,7 @@ mod error;
 pub mod iso_agents;
 mod ports;
 pub mod process;
+mod standby;
 mod template;
 
 use binaries::Binaries;
@@ -124,13 +125,21 @@ impl Postgres {
         binaries: Binaries,
         settings: &[(&str, &str)],
     ) -> Result<Self, TestbedError> {
+        let mut server = Self::without_data(binaries, settings)?;
+        server.initdb().await?;
+        server.launch_anywhere().await?;
+        Ok(server)
+    }
+
+    /// A directory for a cluster that is still to be made.
+    fn without_data(binaries: Binaries, settings: &[(&str, &str)]) -> Result<Self, TestbedError> {
         sweep();
         let dir = tempfile::Builder::new()
             .prefix(PREFIX)
             .tempdir()
             .map_err(io_error("make a temporary directory"))?;
         let run_as = hand_over(dir.path())?;
-        let mut server = Postgres {
+        Ok(Postgres {
             port: 0,
             binaries,
             run_as,
@@ -140,18 +149,21 @@ impl Postgres {
                 .collect(),
             process: None,
             dir,
-        };
-        server.initdb().await?;
+        })
+    }
+
+    /// Starts it on a port that is free.
+    async fn launch_anywhere(&mut self) -> Result<(), TestbedError> {
         for attempt in 1.. {
-            server.port = free_port()?;
-            match server.launch().await {
+            self.port = free_port()?;
+            match self.launch().await {
                 Ok(()) => break,
                 Err(TestbedError::Start { log, .. })
                     if attempt < PORT_ATTEMPTS_MAX && log.contains("Address already in use") => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(server)
+        Ok(())
     }
 
     /// A connection string for a database of the cluster, as the superuser, over TCP.
@@ -417,6 +429,9 @@ fn hba() -> String {
         }
     }
     hba.push_str("host all all 127.0.0.1/32 trust\n");
+    hba.push_str(&format!(
+        "host replication {SUPERUSER} 127.0.0.1/32 trust\n"
+    ));
     hba
 }
 

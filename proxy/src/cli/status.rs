@@ -91,6 +91,9 @@ fn text(status: &Status) -> String {
         None => "rule file".to_owned(),
     };
     lines.push(("phase", format!("{} ({epoch}), {drained}", status.phase)));
+    if let Some(host) = &status.host {
+        lines.push(("server", host.clone()));
+    }
     open_epochs(status, &mut lines);
     instances(status, &mut lines);
     for refused in &status.rules_refused {

@@ -61,6 +61,16 @@ impl Address {
             Address::Unix(_) => None,
         }
     }
+
+    /// The port that a server listens on there, or after which it has named its socket file.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        let port = match self {
+            Address::Tcp(text) => text.rsplit_once(':')?.1,
+            Address::Unix(path) => path.file_name()?.to_str()?.strip_prefix(".s.PGSQL.")?,
+        };
+        port.parse().ok()
+    }
 }
 
 /// Reads `a, b` as two addresses.
@@ -111,9 +121,10 @@ impl Listen {
     }
 }
 
+/// The PostgreSQL server's hosts, of which one is the primary at a time.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub struct UpstreamAddresses(pub String);
+pub struct UpstreamAddresses(#[serde(deserialize_with = "text_or_list")] pub String);
 
 impl Default for UpstreamAddresses {
     fn default() -> Self {
@@ -122,8 +133,8 @@ impl Default for UpstreamAddresses {
 }
 
 impl UpstreamAddresses {
-    pub fn address(&self) -> Result<Address, AddressError> {
-        self.0.parse()
+    pub fn addresses(&self) -> Result<Vec<Address>, AddressError> {
+        list(&self.0)
     }
 }
 
@@ -154,6 +165,19 @@ mod tests {
             let address: Address = text.parse().expect(text);
             assert_eq!(address.host(), host);
             assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_socket_file_has_the_port_that_its_server_named_it_after() {
+        for (text, port) in [
+            ("db:1", Some(1)),
+            ("[::1]:2", Some(2)),
+            ("unix:/a/.s.PGSQL.5432", Some(5432)),
+            ("unix:/a/b", None),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!(address.port(), port, "{text}");
         }
     }
 

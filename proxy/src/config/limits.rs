@@ -24,6 +24,8 @@ pub struct Limits {
     pub prepared_statements_max: usize,
     pub prepared_bytes_max: usize,
     pub upstream_connect_timeout_ms: u64,
+    pub upstream_wait_ms: u64,
+    pub rules_wait_ms: u64,
     pub drain_timeout_ms: u64,
     pub worker_threads: usize,
 }
@@ -61,6 +63,10 @@ impl Default for Limits {
             prepared_bytes_max: 4 * 1024 * 1024,
             // Three attempts of TCP within one network, while a client still waits.
             upstream_connect_timeout_ms: 5_000,
+            // A restart with its checkpoint, or the promotion of a standby with the time in which it is decided.
+            upstream_wait_ms: 30_000,
+            // Proxies look for them once a second, and a database that does not answer may take a look's five.
+            rules_wait_ms: 5_000,
             // Below the ten seconds after which container runtimes kill.
             drain_timeout_ms: 5_000,
             // 0: one for each core.

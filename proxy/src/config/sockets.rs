@@ -48,6 +48,18 @@ pub struct UpstreamTls {
     pub sslnegotiation: SslNegotiation,
 }
 
+/// Which of several hosts will do, in libpq's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetSessionAttrs {
+    /// The first that takes connections.
+    Any,
+    /// One whose transactions may write unless they say otherwise.
+    ReadWrite,
+    /// One that is no standby.
+    Primary,
+}
+
 /// The words of libpq, with its meanings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

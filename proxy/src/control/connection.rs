@@ -1,8 +1,6 @@
 //! The connections of Crossfade's own work: single ones, and the pool for reads side by side.
 
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -10,11 +8,10 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, Config, GenericClient, IsolationLevel, Transaction};
 
 use super::error::{ControlError, said};
-use super::passfile;
+use super::primary;
+use super::url::{CONNECT_TIMEOUT, OWN_NAME, config, plain};
+use crate::config::TargetSessionAttrs;
 use crate::tls::control::{Connect, Wishes};
-
-/// A database that does not answer within this is taken to be down; the work is tried again later.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Values are compared and kept as text, so every connection must write them the same way. The
 /// `search_path` stays the role's own: SQL in rule files may name types and functions plainly.
@@ -71,9 +68,6 @@ impl std::ops::DerefMut for Control {
     }
 }
 
-/// What connections call themselves, with their work behind it.
-const OWN_NAME: &str = "crossfade ";
-
 /// Whether a client that calls itself so is one of Crossfade's own connections.
 #[must_use]
 pub fn is_own(application_name: &[u8]) -> bool {
@@ -98,6 +92,8 @@ pub fn database_of(url: &str) -> Result<String, ControlError> {
 #[derive(Clone, Debug)]
 struct ControlTarget {
     config: Config,
+    /// The hosts that the URL names, where there are several.
+    hosts: Vec<primary::Candidate>,
     work: String,
     tls: Connect,
 }
@@ -109,7 +105,10 @@ impl ControlTarget {
         config.application_name(format!("{OWN_NAME}{work}"));
         let tls = wishes.connect();
         let tls = tls.map_err(|error| ControlError::Connect(format!("TLS: {error}")))?;
+        let mut unproven = plain(&wishes)?;
+        unproven.application_name(format!("{OWN_NAME}{work}"));
         Ok(ControlTarget {
+            hosts: primary::named(&unproven, &wishes)?,
             config,
             work: work.to_owned(),
             tls,
@@ -117,24 +116,27 @@ impl ControlTarget {
     }
 }
 
-fn config(wishes: &Wishes) -> Result<Config, ControlError> {
-    let url = &wishes.url;
-    // The driver's own words name what it took for an option, which may be a part of the password.
-    let unreadable = |_| ControlError::Url("it is no connection string".to_owned());
-    let mut config = Config::from_str(url).map_err(unreadable)?;
-    passfile::add_password(&mut config, wishes.passfile.as_deref());
-    config
-        .ssl_mode(wishes.driver_mode())
-        .connect_timeout(CONNECT_TIMEOUT);
-    Ok(config)
+/// The host to connect to: of several the primary, for everything that is done here may write.
+async fn at(target: &ControlTarget) -> Result<&Config, ControlError> {
+    if target.hosts.is_empty() {
+        return Ok(&target.config);
+    }
+    let look = primary::look(&target.hosts, TargetSessionAttrs::ReadWrite, None).await;
+    match look.found {
+        Some(found) => Ok(primary::chosen(&target.hosts[found.host])),
+        None => Err(ControlError::Connect(format!(
+            "none of its hosts is a primary: {}",
+            primary::told(&target.hosts, &look.told)
+        ))),
+    }
 }
 
 async fn open(target: &ControlTarget, more: &str) -> Result<Control, ControlError> {
+    let config = at(target).await?;
     // The timeout also covers a server that accepts and then says nothing.
-    let connected =
-        tokio::time::timeout(CONNECT_TIMEOUT, target.config.connect(target.tls.clone()))
-            .await
-            .map_err(|_| ControlError::Connect("it did not answer in time".to_owned()))?;
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(target.tls.clone()))
+        .await
+        .map_err(|_| ControlError::Connect("it did not answer in time".to_owned()))?;
     let (client, connection) = connected.map_err(|error| ControlError::Connect(said(&error)))?;
     let notified = Arc::new(Notify::new());
     let tells = Arc::clone(&notified);

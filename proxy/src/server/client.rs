@@ -1,8 +1,8 @@
 //! One client, from its first byte to its last.
 
 mod opening;
+mod reaching;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -14,13 +14,14 @@ use super::peer::Peer;
 use crate::cancel;
 use crate::door::{Full, Guest, Handshake};
 use crate::generation::SessionPin;
-use crate::relay::{self, Ending, Relay};
+use crate::relay::{self, Ending, NewerRules, Relay};
 use crate::session::{Session, SessionSettings, Violation};
 use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::wire::backend;
 use crate::wire::frontend::MessageError;
 use opening::{LoginPacket, Opening};
+use reaching::{NotReached, Reached};
 
 /// A client that does not take its last words within this time does without them.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -179,17 +180,20 @@ async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
         handshake,
         _guest,
     } = arrived;
-    let server = match connected(shared, &packet).await {
-        Ok(server) => server,
-        Err(error) => {
-            shared.counters.upstream_failures.fetch_add(1, Relaxed);
-            let server = shared.upstream.address();
-            tracing::warn!(%peer, %server, %error, "the server cannot be reached");
-            let message =
-                format!("Crossfade cannot reach the PostgreSQL server at {server}: {error}");
-            return farewell(client, "08006", &message, "").await;
+    let reached = match reaching::reach(shared, client, &packet, peer).await {
+        Ok(reached) => reached,
+        Err(NotReached::ClientGone) => {
+            tracing::debug!(%peer, "a client went away while it waited for the server");
+            return;
         }
+        Err(NotReached::Told(client, words)) => return last(client, &words).await,
     };
+    let Reached {
+        client,
+        server,
+        sent,
+        said,
+    } = reached;
     drop(packet);
     let generations = if shared.served.serves(&login.database) {
         &shared.generations
@@ -202,7 +206,12 @@ async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
         settings(shared, login.search_path, ends_here(&client, &server)),
     );
     let held = Arc::clone(&shared.held);
-    let mut relay = Relay::new(client, server, session, held);
+    let newer = NewerRules {
+        news: generations.news(),
+        wait: Duration::from_millis(shared.config.limits.rules_wait_ms),
+    };
+    let mut relay = Relay::new(client, server, session, newer, held);
+    relay.has_read(sent, said);
     let take = |report| shared.take(worker, &login.user, report);
     let limit = Duration::from_millis(shared.config.limits.authentication_timeout_ms);
     let established = tokio::time::timeout(limit, relay.establish(&shared.stop, take)).await;
@@ -228,13 +237,6 @@ async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
     };
     // A client that takes nothing any more has had its time.
     let _ = tokio::time::timeout(LAST_WORDS_TIMEOUT, relay.close(&last_words)).await;
-}
-
-async fn connected(shared: &Shared, packet: &[u8]) -> io::Result<Stream> {
-    let mut server = shared.upstream.connect().await?;
-    server.write_all(packet).await?;
-    server.flush().await?;
-    Ok(server)
 }
 
 /// Whether the two sides see different TLS connections, so that a login cannot be bound to one.
@@ -273,6 +275,8 @@ fn last_words(shared: &Shared, relay: &Relay<SessionPin>, ending: &Ending, peer:
         Ending::UpstreamClosed => {
             shared.counters.upstream_failures.fetch_add(1, Relaxed);
             tracing::warn!(%peer, "the server closed a connection without a word");
+            // Whoever watches the host need not wait for its next look.
+            shared.upstream.doubt();
             say(
                 "08006",
                 "Crossfade has lost its connection to the PostgreSQL server",
@@ -312,11 +316,15 @@ fn last_words(shared: &Shared, relay: &Relay<SessionPin>, ending: &Ending, peer:
 }
 
 /// Refuses a client that has no relay yet.
-async fn farewell(mut client: Stream, sqlstate: &str, message: &str, hint: &str) {
+async fn farewell(client: Stream, sqlstate: &str, message: &str, hint: &str) {
     let mut words = Vec::new();
     backend::write_error(&mut words, "FATAL", sqlstate, message, hint);
+    last(client, &words).await;
+}
+
+async fn last(mut client: Stream, words: &[u8]) {
     let saying = async {
-        client.write_all(&words).await?;
+        client.write_all(words).await?;
         relay::linger(client).await
     };
     // A client that takes nothing any more has had its time.

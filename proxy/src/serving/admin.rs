@@ -111,7 +111,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     };
     let body = json!({
         "ready": why_not.is_empty(), "why_not": why_not, "generation": generation.number(), "migrations": phases,
-        "rules_refused": refused(&shared),
+        "rules_refused": refused(&shared), "upstream": shared.upstream.in_use().map(ToString::to_string),
     });
     (status, Json(body))
 }

@@ -141,6 +141,8 @@ fn put_in_force(shared: &Shared, sources: Sources) -> Result<(), RulesError> {
 pub struct Following {
     /// Listens for steps and rules of others.
     connection: Option<Control>,
+    /// The change of the host in use since which it is there.
+    change: u64,
     /// The files of the directory as they were when the proxy began, or when they were last put in force: what differs
     /// from them has been changed since, and is proposed.
     considered: Vec<SourceFile>,
@@ -222,11 +224,32 @@ impl Following {
         let Some(url) = &shared.config.control.url else {
             return self.alone(shared, files?).await;
         };
+        let host = shared.upstream.known();
+        if self.change != host.change {
+            // What the host before says, nobody need believe any more.
+            self.connection = None;
+            self.change = host.change;
+        }
         let rows = self.rows(url).await?;
         if let Ok(files) = &files {
             self.miss(files);
         }
-        self.adopt(shared, url, &rows).await?;
+        let adopted = self.adopt(shared, url, &rows).await;
+        let is_known = match &adopted {
+            Ok(()) | Err(FollowError::Lost(_)) => true,
+            Err(FollowError::Database(_)) => false,
+            Err(_) if host.is_followed => true,
+            Err(_) => {
+                // A promoted standby may lack the last steps, and what it has in force cannot be served: nothing is.
+                let running = shared.generations.current();
+                put(shared, running.rules().held(|_| Held::Unknown));
+                true
+            }
+        };
+        if is_known {
+            shared.upstream.followed(host.change);
+        }
+        adopted?;
         for row in rows.iter().filter(|row| row.older_open) {
             self.close(row).await?;
         }
@@ -528,6 +551,7 @@ pub async fn watch(shared: &Shared, mut following: Following, mut asked: mpsc::R
     let mut told = String::new();
     let mut names = names::Following::default();
     let mut poll = tokio::time::interval(POLL);
+    let mut hosts = shared.upstream.news();
     loop {
         // Each of these is cancel-safe.
         let forced = tokio::select! {
@@ -538,6 +562,8 @@ pub async fn watch(shared: &Shared, mut following: Following, mut asked: mpsc::R
             }
             Some(()) = asked.recv() => true,
             () = following.notified() => false,
+            // Nobody is brought to another host before what it has in force is known. Its sender is in `shared`.
+            Ok(()) = hosts.changed() => false,
             _ = poll.tick() => false,
         };
         if forced {

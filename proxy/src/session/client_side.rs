@@ -34,7 +34,9 @@ pub struct Frontend<'a, P: Pin>(pub &'a mut Session<P>);
 impl<P: Pin> FrameSide for Frontend<'_, P> {
     #[inline]
     fn passing(&self, tag: u8) -> RangeInclusive<u32> {
-        if tag == frontend::COPY_DATA && self.0.login >= LoginState::Admitted {
+        // What is kept to be said again must not be said before what came behind it.
+        let is_seen = self.0.again.is_whole();
+        if tag == frontend::COPY_DATA && self.0.login >= LoginState::Admitted && !is_seen {
             4..=self.0.settings.limits.messages.values_bytes_max
         } else {
             NONE
@@ -54,7 +56,8 @@ impl<P: Pin> FrameSide for Frontend<'_, P> {
         Ok(match header.tag {
             frontend::BIND => {
                 self.0.sample.compares_bind = self.0.samples_bind(header);
-                if self.0.sample.compares_bind || self.0.keeps_bind(header) {
+                let is_kept = self.0.keeps_bind(header) || self.0.may_keep_again(header);
+                if self.0.sample.compares_bind || is_kept {
                     Want::Whole
                 } else {
                     Want::Prefix
@@ -99,6 +102,7 @@ impl<P: Pin> Session<P> {
         body: &[u8],
         insert: &mut Vec<u8>,
     ) -> Result<Act, Violation> {
+        self.comes_behind(header.tag);
         match header.tag {
             frontend::TERMINATE => {
                 self.ending = true;
@@ -161,6 +165,7 @@ impl<P: Pin> Session<P> {
             unknown => return Err(MessageError::UnknownType(unknown).into()),
         };
         self.record(header, body, act);
+        self.keep_again(header, body, alone && self.is_outside_block());
         if matches!(
             header.tag,
             frontend::QUERY | frontend::SYNC | frontend::FUNCTION_CALL

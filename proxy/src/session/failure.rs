@@ -10,6 +10,16 @@ use crate::wire::frame::write_frame;
 
 impl<P: Pin> Session<P> {
     pub(super) fn on_error(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Act {
+        let again = self.begins_again(Fields::new(body));
+        let act = self.on_error_of_head(body, insert);
+        if again {
+            insert.clear();
+            return Act::Drop;
+        }
+        act
+    }
+
+    fn on_error_of_head(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Act {
         let fields = Fields::new(body);
         if fields.is_fatal() {
             self.ending = true;

@@ -92,7 +92,10 @@ impl<P: Pin> FrameSide for Backend<'_, P> {
         body: &[u8],
         insert: &mut Vec<u8>,
     ) -> Result<Act, Violation> {
-        self.0.on_backend(header.tag, body, insert)
+        let act = self.0.on_backend(header.tag, body, insert)?;
+        let told = act != Act::Drop || !insert.is_empty();
+        self.0.was_answered(header.tag, told);
+        Ok(act)
     }
 }
 
@@ -127,7 +130,10 @@ impl<P: Pin> Session<P> {
             }
             backend::NOTIFICATION_RESPONSE => return Ok(Act::Forward),
             backend::ERROR_RESPONSE => return Ok(self.on_error(body, insert)),
-            backend::READY_FOR_QUERY => return self.on_ready(body),
+            backend::READY_FOR_QUERY => {
+                let act = self.on_ready(body)?;
+                return Ok(if self.waits_again() { Act::Drop } else { act });
+            }
             _ => {}
         }
         let part = self.expects.front().and_then(|head| head.part_of(tag));

@@ -1,5 +1,6 @@
 //! The session fed with bytes: what reaches the server, and what reaches the client.
 
+mod again;
 mod cache;
 mod generations;
 mod kept_queries;

@@ -53,13 +53,7 @@ pub(super) fn error(
                     "Run crossfade prepare.",
                 );
             } else if is_fenced_off(fields) {
-                backend::write_error(
-                    insert,
-                    "ERROR",
-                    "40001",
-                    "could not serialize access: the rules that this statement was sent by are not in force any more",
-                    "The transaction might succeed if retried.",
-                );
+                write_over(insert);
             } else if let Some((failure, message)) = brought_about(fields) {
                 backend::write_error(insert, "ERROR", failure.sqlstate(), message, failure.hint());
             } else if let Some(told) =
@@ -72,6 +66,17 @@ pub(super) fn error(
             Act::Drop
         }
     }
+}
+
+/// What a client is told whose statement came in an epoch that is over.
+pub(super) fn write_over(out: &mut Vec<u8>) {
+    backend::write_error(
+        out,
+        "ERROR",
+        "40001",
+        "could not serialize access: the rules that this statement was sent by are not in force any more",
+        "The transaction might succeed if retried.",
+    );
 }
 
 /// Whether it may be an error of what the transaction's statements have left to be looked at: of a constraint of the

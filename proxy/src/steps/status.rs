@@ -26,6 +26,8 @@ const ENTRIES_SHOWN: i64 = 5;
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     pub migration: String,
+    /// The host that was asked, as it calls itself; `None`: by a socket file.
+    pub host: Option<String>,
     /// What is in force: the phase that every proxy is to serve.
     pub phase: String,
     /// Its epoch; `None`: the database keeps none yet.
@@ -97,6 +99,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     let phase = epochs::phase(client, migration).await?;
     let mut status = Status {
         migration: name.clone(),
+        host: host(client).await?,
         phase: phase.name().to_owned(),
         epoch: migration.epoch().map(|epoch| epoch.0),
         open_epochs: Vec::new(),
@@ -157,6 +160,14 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         status.blockers = drain::writers(client, migration).await?;
     }
     Ok(status)
+}
+
+async fn host(client: &Client) -> Result<Option<String>, ControlError> {
+    let sql = "SELECT host(inet_server_addr()) || ':' || inet_server_port()";
+    let row = client.query_one(sql, &[]).await;
+    Ok(row
+        .map_err(ControlError::sql("address of the server"))?
+        .get(0))
 }
 
 /// What will matter at the next step.

@@ -13,6 +13,7 @@ mod demo;
 mod dependents;
 mod direct;
 mod events;
+mod failover;
 mod fleet;
 mod gates;
 mod ghosts;

@@ -184,6 +184,32 @@ async fn each_sslmode_towards_the_server_demands_what_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_hosts_each_must_bear_its_own_name() {
+    let authority = Authority::new();
+    let misnamed = authority.postgres("elsewhere.example").await;
+    let named = authority.postgres("127.0.0.1").await;
+    let alone = misnamed.address();
+    let both = format!("{alone}, {}", named.address());
+    for (hosts, expected) in [(alone, None), (both, Some("t"))] {
+        let proxy = Proxy::start_with(&named, |config| {
+            config.upstream.0.clone_from(&hosts);
+            config.upstream_tls.sslmode = SslMode::VerifyFull;
+            config.upstream_tls.root_certificates = Some(authority.root());
+        })
+        .await;
+        let url = "user=postgres sslmode=disable";
+        let said = psql(&named, &proxy.address, url, TLS_OF_SERVER).await;
+        match expected {
+            Some(expected) => assert_eq!(said.as_deref(), Ok(expected), "{hosts}"),
+            None => {
+                let error = said.expect_err(&hosts);
+                assert!(error.contains("cannot reach"), "{hosts}: {error}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_get_tls_when_they_ask_and_must_when_it_is_required() {
     let authority = Authority::new();
     let postgres = Postgres::start().await.expect("PostgreSQL");

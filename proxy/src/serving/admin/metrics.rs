@@ -73,6 +73,7 @@ impl Collector for MetricsOf {
         let totals = self.0.counters.totals();
         to.info()?;
         to.sessions(&totals)?;
+        to.hosts(&self.0)?;
         to.statements(&totals)?;
         to.answers(&self.0)?;
         to.migrations(&self.0)?;
@@ -151,6 +152,27 @@ impl To<'_> {
             "crossfade_upstream_failures",
             "Connections to the server that failed, or broke without a word",
             totals.upstream_failures,
+        )
+    }
+
+    fn hosts(&mut self, shared: &Shared) -> fmt::Result {
+        let in_use = shared.upstream.in_use().map(ToString::to_string);
+        let hosts = shared.upstream.addresses().map(ToString::to_string);
+        let hosts: Vec<String> = hosts.collect();
+        let states = hosts.iter().map(|host| {
+            let labels = vec![("host", host.as_str())];
+            (labels, u64::from(in_use.as_ref() == Some(host)))
+        });
+        self.gauges(
+            "crossfade_upstream_host",
+            "1 for the host that clients are brought to",
+            states,
+        )?;
+        self.gauge(
+            "crossfade_upstream_waiting",
+            "Clients that wait for the server to come back, or for another host",
+            None,
+            shared.upstream.waiting() as u64,
         )
     }
 

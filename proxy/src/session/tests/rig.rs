@@ -453,6 +453,13 @@ impl Rig {
         self.session.take_resend().unwrap_or_default()
     }
 
+    /// What reaches the server once the shell has found newer rules for what waits for them.
+    pub fn said_again(&mut self) -> Vec<u8> {
+        let mut frames = self.session.take_again().unwrap_or_default();
+        frames.append(&mut self.backlog);
+        self.client(&frames)
+    }
+
     /// Feeds the server's bytes; gives what newly reached the client.
     pub fn server(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.try_server(bytes).expect("no violation")
@@ -588,6 +595,11 @@ pub fn refusal(message: &str) -> Vec<u8> {
     ];
     backend::write_fields(&mut out, b'E', fields);
     out
+}
+
+/// What the server says of a text whose epoch is over.
+pub fn fenced_off() -> Vec<u8> {
+    error("42P01", "relation \"crossfade_e1_m.fence\" does not exist")
 }
 
 /// The server's answer to the text that stands for a refused one.
