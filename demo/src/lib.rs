@@ -34,6 +34,7 @@ pub mod summary;
 use board::{Board, Side};
 use check::Verdict;
 use display::{Display, Seen};
+use operator::politely;
 use piece::Files;
 use players::{Players, Words};
 use stage::Stage;
@@ -144,7 +145,8 @@ impl Demo {
             Act::Command(command) => {
                 let words: Vec<String> = command.iter().map(|word| self.words.fill(word)).collect();
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                self.stage.crossfade(&words, &self.display).await
+                self.stage.crossfade(&words, &self.display).await?;
+                Ok(())
             }
             Act::Advance(phase) => self.step("advance", phase).await,
             Act::Rollback(phase) => self.step("rollback", phase).await,
@@ -162,12 +164,30 @@ impl Demo {
                 Ok(())
             }
             Act::ReferToUnified => self.players.refer_to_unified(&self.operator).await,
-            Act::PutLegacyAway => self.players.put_legacy_away(&self.operator).await,
+            Act::PutLegacyAway => self.put_legacy_away(live).await,
             Act::Live => {
                 tokio::time::sleep(live).await;
                 Ok(())
             }
         }
+    }
+
+    /// By hand, or as an operator does it: on probation first, then what `crossfade retire` prints.
+    async fn put_legacy_away(&mut self, live: Duration) -> anyhow::Result<()> {
+        let (by_hand, is_retired) = self.players.gone();
+        let mut sql = by_hand.to_owned();
+        if is_retired {
+            let retire = ["retire", self.words.migration.as_str()];
+            self.stage.crossfade(&retire, &self.display).await?;
+            tokio::time::sleep(live).await;
+            let said = self.stage.crossfade(&retire, &self.display).await?;
+            let drops = said.iter().skip_while(|line| !line.ends_with("to drop it, run:"));
+            for line in drops.skip(1) {
+                sql.push_str(line);
+                sql.push('\n');
+            }
+        }
+        politely(&self.operator, &sql).await
     }
 
     async fn step(&mut self, command: &str, phase: Phase) -> anyhow::Result<()> {

@@ -107,8 +107,12 @@ pub struct Piece {
     /// What an operator does before legacy goes stale: foreign keys turn to unified tables.
     #[serde(default)]
     pub turn: String,
-    /// What an operator does when nothing needs legacy any more.
+    /// What an operator does by hand when nothing needs legacy any more, before what `crossfade retire` says.
+    #[serde(default)]
     pub gone: String,
+    /// Whether `crossfade retire` has nothing to say: of schemas that go as a whole.
+    #[serde(default)]
+    pub gone_by_hand: bool,
     /// Columns and keys of JSON that a clock of the server fills: two databases tell different times.
     #[serde(default)]
     pub clocks: Vec<String>,

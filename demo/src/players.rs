@@ -157,10 +157,12 @@ impl Players {
         politely(operator, self.turn()).await
     }
 
-    pub async fn put_legacy_away(&self, operator: &Client) -> anyhow::Result<()> {
+    /// What an operator runs by hand to take legacy away, and whether `crossfade retire` says the rest.
+    #[must_use]
+    pub fn gone(&self) -> (&str, bool) {
         match self {
-            Players::Broker(_) => politely(operator, broker::PUT_AWAY).await,
-            Players::Mirror(_, piece) => politely(operator, &piece.gone).await,
+            Players::Broker(_) => (broker::PUT_AWAY, false),
+            Players::Mirror(_, piece) => (&piece.gone, !piece.gone_by_hand),
         }
     }
 

@@ -25,7 +25,7 @@ const PROXY_START_TIMEOUT: Duration = Duration::from_secs(20);
 /// The proxy lets its sessions go when asked to end; the demo's are idle by then.
 const PROXY_STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// No command of the demo should take seconds, but drains and backfills wait for others.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub struct Stage {
     program: PathBuf,
@@ -78,7 +78,7 @@ impl Stage {
         std::fs::write(dir.join(format!("{migration}.toml")), rules)?;
         let config = format!(
             "listen = \"127.0.0.1:{}\"\nupstream = \"{}\"\nrules = \"{}\"\n\n\
-             [gates]\nfallback_free_days = 0\n\n[control]\nurl = \"{}\"\n",
+             [gates]\nfallback_free_days = 0\nuntouched_days = 0\n\n[control]\nurl = \"{}\"\n",
             self.port,
             self.postgres.address(),
             dir.display(),
@@ -177,8 +177,12 @@ impl Stage {
     }
 
     /// Runs a `crossfade` command (`["verify", "iso_agents"]`), shows its output, fails if it
-    /// fails.
-    pub async fn crossfade(&self, command: &[&str], display: &Display) -> anyhow::Result<()> {
+    /// fails. The lines of its standard output.
+    pub async fn crossfade(
+        &self,
+        command: &[&str],
+        display: &Display,
+    ) -> anyhow::Result<Vec<String>> {
         let words = command.join(" ");
         display.say(&format!("  $ crossfade {words}"));
         let mut program = tokio::process::Command::new(&self.program);
@@ -197,15 +201,18 @@ impl Stage {
             .with_context(|| format!("starting `crossfade {words}`"))?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let ended = tokio::time::timeout(COMMAND_TIMEOUT, async {
-            tokio::join!(show(out, display), show(err, display), child.wait()).2
+            let (said, _errors, status) =
+                tokio::join!(show(out, display), show(err, display), child.wait());
+            (said, status)
         });
-        let status = ended
+        let (said, status) = ended
             .await
-            .with_context(|| format!("`crossfade {words}` took too long"))??;
+            .with_context(|| format!("`crossfade {words}` took too long"))?;
+        let status = status?;
         if !status.success() {
             bail!("`crossfade {words}` failed: {status}");
         }
-        Ok(())
+        Ok(said)
     }
 
     /// Ends the proxy, then the server. Blocks for a moment.
@@ -216,11 +223,15 @@ impl Stage {
     }
 }
 
-async fn show(output: Option<impl AsyncRead + Unpin>, display: &Display) {
-    let Some(output) = output else { return };
+/// The lines of an output, shown as they come.
+async fn show(output: Option<impl AsyncRead + Unpin>, display: &Display) -> Vec<String> {
+    let mut said = Vec::new();
+    let Some(output) = output else { return said };
     let mut lines = BufReader::new(output).lines();
     // Output that is no text ends the showing, not the command.
     while let Ok(Some(line)) = lines.next_line().await {
         display.say(&format!("    {line}"));
+        said.push(line);
     }
+    said
 }
