@@ -181,7 +181,9 @@ impl Demo {
             self.stage.crossfade(&retire, &self.display).await?;
             tokio::time::sleep(live).await;
             let said = self.stage.crossfade(&retire, &self.display).await?;
-            let drops = said.iter().skip_while(|line| !line.ends_with("to drop it, run:"));
+            let drops = said
+                .iter()
+                .skip_while(|line| !line.ends_with("to drop it, run:"));
             for line in drops.skip(1) {
                 sql.push_str(line);
                 sql.push('\n');
