@@ -107,7 +107,14 @@ async fn walk(orm: Orm, last: Phase, visit: impl AsyncFn(&Twin, Phase)) {
                 twin.crossfade("backfill").await.unwrap();
                 twin.crossfade("verify").await.unwrap();
             }
-            Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead => advance(&twin, phase).await,
+            Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead => {
+                if orm.program.makes_tables() {
+                    // Those that have come since are copied as well, as far as the gate knows.
+                    twin.crossfade("backfill").await.unwrap();
+                    twin.crossfade("verify").await.unwrap();
+                }
+                advance(&twin, phase).await;
+            }
             Phase::UnifiedOnly => {
                 let turn = orm.program.turn_references();
                 twin.direct.batch_execute(turn).await.unwrap();

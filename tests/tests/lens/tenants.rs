@@ -80,6 +80,10 @@ async fn what_django_tenants_sends_is_answered_alike_for_two_tenants() {
         "SELECT row_to_json(e) FROM employees_employee e ORDER BY id",
         "SELECT * FROM employees_employee WHERE employee_id = 'EMP00{p}' FOR UPDATE",
         "INSERT INTO leave_holiday_locations (holiday_id, location_id) VALUES (gen_random_uuid(), gen_random_uuid()) RETURNING id",
+        "INSERT INTO leave_holiday_locations (holiday_id, location_id) VALUES \
+         ('00000000-0000-4000-8000-00000000000{p}', '00000000-0000-4000-8000-000000000000') ON CONFLICT DO NOTHING",
+        "INSERT INTO leave_holiday_locations (holiday_id, location_id) VALUES \
+         ('00000000-0000-4000-8000-00000000000{p}', '00000000-0000-4000-8000-000000000000') ON CONFLICT DO NOTHING",
         "SELECT count(*), max(id) FROM leave_holiday_locations",
     ] {
         statements.extend(both(sql));

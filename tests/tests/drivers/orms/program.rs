@@ -78,6 +78,14 @@ impl Program {
         }
     }
 
+    /// Whether its steps make tables that are migrated: those of a tenant.
+    pub fn makes_tables(self) -> bool {
+        match self {
+            Program::Django | Program::SqlAlchemy | Program::Prisma => false,
+            Program::DjangoTenants => true,
+        }
+    }
+
     async fn case(self) -> Case {
         match self {
             Program::SqlAlchemy => USER_SETTINGS,
