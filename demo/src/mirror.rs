@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
@@ -103,6 +103,9 @@ impl Mirror {
         let mut verdict = Verdict::default();
         for sql in &self.piece.compare {
             let (found, expected) = (through.ask(sql).await?, alone.ask(sql).await?);
+            if let Some(error) = &expected.error {
+                bail!("`{sql}`, straight: {error:?}");
+            }
             let [found, expected] = [found, expected].map(|answer| lines(&answer, &apart));
             verdict.compared += expected.len() as u64;
             // How often each row stands on the one side more than on the other.
