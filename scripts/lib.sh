@@ -268,7 +268,7 @@ install_prisma() {
         say "Generating Prisma's client into $dir/node/studios"
         # Where the packages are, or it would install them once more.
         cp "$schema" "$dir/node/studios.prisma"
-        (cd "$dir/node" && PRISMA_SCHEMA_ENGINE_BINARY=$(command -v true) CHECKPOINT_DISABLE=1 PRISMA_HIDE_UPDATE_MESSAGE=1 \
+        (cd "$dir/node" && PRISMA_SCHEMA_ENGINE_BINARY=$(type -P true) CHECKPOINT_DISABLE=1 PRISMA_HIDE_UPDATE_MESSAGE=1 \
             DATABASE_URL=postgres:// node node_modules/prisma/build/index.js generate --schema studios.prisma) >/dev/null
     fi
 }
