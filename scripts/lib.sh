@@ -212,7 +212,7 @@ has_pgbench_beside_server() {
     return 1
 }
 
-# psycopg, asyncpg, pg8000, the ORMs, Prometheus' parser, node-postgres, postgres.js and sqlx, under target/ so that nothing is left elsewhere.
+# psycopg, asyncpg, pg8000, the ORMs, Prometheus' parser, node-postgres, postgres.js, Prisma and sqlx, under target/ so that nothing is left elsewhere.
 install_drivers() {
     local dir=$1
     mkdir -p "$dir/node"
@@ -232,6 +232,10 @@ install_drivers() {
         "$dir/venv/bin/pip" install --quiet --disable-pip-version-check 'Django==5.2.19' 'SQLAlchemy==2.0.58' \
             'greenlet>=3.1,<4' 'psycopg2-binary==2.9.13' 'pg8000==1.31.6' </dev/null
     fi
+    if ! "$dir/venv/bin/python" -c 'import importlib.metadata as m; m.version("django-tenants")' 2>/dev/null; then
+        say "Installing django-tenants into $dir/venv"
+        "$dir/venv/bin/pip" install --quiet --disable-pip-version-check 'django-tenants==3.14.0' </dev/null
+    fi
     if ! "$dir/venv/bin/python" -c 'import prometheus_client' 2>/dev/null; then
         say "Installing Prometheus' own parser into $dir/venv"
         "$dir/venv/bin/pip" install --quiet --disable-pip-version-check 'prometheus-client>=0.22,<1' </dev/null
@@ -244,10 +248,29 @@ install_drivers() {
         say "Installing postgres.js into $dir/node"
         npm install --silent --no-audit --no-fund --prefix "$dir/node" 'postgres@3' </dev/null
     fi
+    install_prisma "$dir"
     say "Building sqlx's program into $dir/sqlx"
     cargo build --quiet --locked --manifest-path tests/drivers/sqlx/Cargo.toml \
         --target-dir "$dir/sqlx"
     install_newer_postgresql "$dir"
+}
+
+# Prisma with node-postgres below it: its query compiler is WebAssembly, so that no engine has to be fetched from
+# elsewhere than npm. What generates the client asks for the schema engine's program without running it.
+install_prisma() {
+    local dir=$1 schema=tests/drivers/orms/studios/schema.prisma
+    if [[ ! -f "$dir/node/node_modules/@prisma/adapter-pg/package.json" ]]; then
+        say "Installing Prisma into $dir/node"
+        npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$dir/node" \
+            'prisma@6.17.1' '@prisma/client@6.17.1' '@prisma/adapter-pg@6.17.1' </dev/null
+    fi
+    if [[ ! -d "$dir/node/studios" ]] || ! cmp --silent "$schema" "$dir/node/studios.prisma"; then
+        say "Generating Prisma's client into $dir/node/studios"
+        # Where the packages are, or it would install them once more.
+        cp "$schema" "$dir/node/studios.prisma"
+        (cd "$dir/node" && PRISMA_SCHEMA_ENGINE_BINARY=$(type -P true) CHECKPOINT_DISABLE=1 PRISMA_HIDE_UPDATE_MESSAGE=1 \
+            DATABASE_URL=postgres:// node node_modules/prisma/build/index.js generate --schema studios.prisma) >/dev/null
+    fi
 }
 
 # PostgreSQL 18's programs, for the newer protocol's tests. They skip themselves without it.

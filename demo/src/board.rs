@@ -18,6 +18,18 @@ pub enum Side {
     New,
 }
 
+/// What became of the statements of one phase: of those that ended while it was in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub statements: u64,
+    /// Those that Crossfade does not rewrite.
+    pub refused: u64,
+    /// Those that were not answered as by a database that was left alone.
+    pub different: u64,
+    /// How often a client tried again what had met somebody else's (40001, 40P01).
+    pub retried: u64,
+}
+
 #[derive(Debug)]
 pub struct Board {
     old_statements: AtomicU64,
@@ -27,6 +39,7 @@ pub struct Board {
     errors: AtomicU64,
     troubles: Mutex<Vec<String>>,
     phase: Mutex<Phase>,
+    tallies: Mutex<[Tally; Phase::ALL.len()]>,
     stopping: AtomicBool,
 }
 
@@ -40,6 +53,7 @@ impl Board {
             errors: AtomicU64::new(0),
             troubles: Mutex::new(Vec::new()),
             phase: Mutex::new(phase),
+            tallies: Mutex::default(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -53,6 +67,36 @@ impl Board {
 
     pub fn count(&self, side: Side, statements: u64) {
         self.counter(side).fetch_add(statements, Ordering::Relaxed);
+        self.tally(|tally| tally.statements += statements);
+    }
+
+    /// A client tried something again, so often.
+    pub fn retried(&self, times: u64) {
+        self.tally(|tally| tally.retried += times);
+    }
+
+    /// A statement was refused.
+    pub fn refused(&self) {
+        self.tally(|tally| tally.refused += 1);
+    }
+
+    /// A statement was not answered as it should be.
+    pub fn different(&self, text: &str) {
+        self.tally(|tally| tally.different += 1);
+        self.trouble(text);
+    }
+
+    fn tally(&self, add: impl FnOnce(&mut Tally)) {
+        let phase = self.phase();
+        let mut tallies = self.tallies.lock().unwrap_or_else(|held| held.into_inner());
+        add(&mut tallies[phase as usize]);
+    }
+
+    /// Of each phase what became of its statements.
+    #[must_use]
+    pub fn tallies(&self) -> [(Phase, Tally); Phase::ALL.len()] {
+        let tallies = self.tallies.lock().unwrap_or_else(|held| held.into_inner());
+        Phase::ALL.map(|phase| (phase, tallies[phase as usize]))
     }
 
     #[must_use]

@@ -38,7 +38,7 @@ impl Verdict {
         self.samples.truncate(SAMPLES_MAX);
     }
 
-    fn sample(&mut self, text: String) {
+    pub fn sample(&mut self, text: String) {
         if self.samples.len() < SAMPLES_MAX {
             self.samples.push(text);
         }

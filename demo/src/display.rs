@@ -14,6 +14,8 @@ const INTERVAL_LINES: Duration = Duration::from_secs(1);
 pub struct Display {
     started: Instant,
     bars: Option<Bars>,
+    /// Whether lines go to standard error.
+    aside: bool,
 }
 
 struct Bars {
@@ -40,11 +42,12 @@ pub struct Tick {
 
 impl Display {
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(aside: bool) -> Self {
         let is_terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         Display {
             started: Instant::now(),
-            bars: is_terminal.then(Bars::new),
+            bars: (is_terminal && !aside).then(Bars::new),
+            aside,
         }
     }
 
@@ -53,6 +56,7 @@ impl Display {
         match &self.bars {
             // A terminal that went away is no reason to stop.
             Some(bars) => drop(bars.all.println(line)),
+            None if self.aside => eprintln!("{line}"),
             None => println!("{line}"),
         }
     }
@@ -103,7 +107,7 @@ impl Display {
                 bars.rows.set_length(seen.legacy_rows.unsigned_abs());
                 bars.rows.set_position(seen.unified_rows.unsigned_abs());
             }
-            None => println!("  {line}"),
+            None => self.say(&format!("  {line}")),
         }
     }
 
@@ -116,12 +120,6 @@ impl Display {
     }
 }
 
-impl Default for Display {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Bars {
     fn new() -> Self {
         let all = MultiProgress::new();
@@ -130,7 +128,7 @@ impl Bars {
         };
         let rows = all.add(ProgressBar::new(0));
         rows.set_style(style(
-            "  users {bar:40.cyan/dim} {human_pos} of {human_len} rows",
+            "  moved {bar:40.cyan/dim} {human_pos} of {human_len} rows",
         ));
         let status = all.add(ProgressBar::new_spinner());
         status.set_style(style("  {spinner} {msg}"));

@@ -1,4 +1,4 @@
-//! `crossfade demo`: a table moves under a live application, from the first phase to the last.
+//! `crossfade demo`: tables move under a live application, from the first phase to the last.
 //!
 //! Everything is real but the size: a PostgreSQL server, the `crossfade` binary serving and
 //! operating, clients that check every answer. It knows the phases' order and nothing of how
@@ -14,87 +14,53 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 pub mod board;
+pub mod broker;
 pub mod cast;
 pub mod check;
 pub mod client;
 pub mod dice;
 pub mod display;
+pub mod mirror;
 pub mod model;
 pub mod new_app;
 pub mod old_app;
 pub mod operator;
+pub mod piece;
+pub mod players;
 pub mod stage;
 pub mod story;
+pub mod summary;
 
 use board::{Board, Side};
-use cast::Cast;
 use check::Verdict;
 use display::{Display, Seen};
-use stage::{MIGRATION, Stage};
+use operator::politely;
+use piece::Files;
+use players::{Players, Words};
+use stage::Stage;
 use story::{Act, STORY};
+pub use summary::Summary;
 
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The `crossfade` program that serves and operates.
     pub program: PathBuf,
-    pub rows: u32,
+    /// Whose tables move; those of the broker's two versions if none is named.
+    pub migration: Option<Files>,
+    /// Rows at the start; as many as suit the migration if none are asked for.
+    pub rows: Option<u32>,
     /// How long the application runs after each step.
     pub live: Duration,
     /// Play to this phase and stay there.
     pub until: Option<Phase>,
-}
-
-/// What the demo has to show for itself.
-#[derive(Debug)]
-pub struct Summary {
-    pub statements_old: u64,
-    pub statements_new: u64,
-    pub client_errors: u64,
-    pub troubles: Vec<String>,
-    pub fallbacks: i64,
-    pub divergences: i64,
-    pub data: Verdict,
-    pub elapsed: Duration,
-}
-
-impl Summary {
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.client_errors == 0
-            && self.divergences == 0
-            && self.data.is_clean()
-            && self.statements_old > 0
-    }
-
-    #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![
-            String::new(),
-            format!(
-                "  statements     {:>8}  ({} by the old version, {} by the new one)",
-                self.statements_old + self.statements_new,
-                self.statements_old,
-                self.statements_new
-            ),
-            format!("  client errors  {:>8}", self.client_errors),
-            format!("  rows compared  {:>8}", self.data.compared),
-            format!("  missing        {:>8}", self.data.missing),
-            format!("  extra          {:>8}", self.data.extra),
-            format!("  different      {:>8}", self.data.different),
-            format!("  divergences    {:>8}", self.divergences),
-            format!("  fallbacks      {:>8}", self.fallbacks),
-            format!("  time           {:>7.1}s", self.elapsed.as_secs_f64()),
-        ];
-        for trouble in self.troubles.iter().chain(&self.data.samples) {
-            lines.push(format!("  ! {trouble}"));
-        }
-        lines
-    }
+    /// Whether standard output is kept for something else than what happens.
+    pub aside: bool,
 }
 
 /// A running demo. Dropping it stops the clients, the proxy and the server, in this order.
 pub struct Demo {
-    cast: Cast,
+    players: Players,
+    words: Words,
     board: Arc<Board>,
     operator: Client,
     verdict: Verdict,
@@ -105,17 +71,26 @@ pub struct Demo {
 
 impl Demo {
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
-        let display = Arc::new(Display::new());
-        display.say("A throwaway PostgreSQL, the iso_agents schema, and a proxy in front of it.");
-        let stage = Stage::build(&options.program, options.rows).await?;
-        let operator = client::connect(&stage.operator_url(), "operator").await?;
+        let display = Arc::new(Display::new(options.aside));
+        let name = options
+            .migration
+            .map_or(broker::MIGRATION, |files| files.name);
+        display.say(&format!(
+            "A throwaway PostgreSQL, the {name} schema, and a proxy in front of it."
+        ));
         let board = Arc::new(Board::new(Phase::LegacyOnly));
-        let mut cast = Cast::gather(&operator, stage.url(), Arc::clone(&board)).await?;
-        cast.start_old();
+        let (stage, players, words) = Players::enter(options, &board).await?;
+        let operator = client::connect(&stage.operator_url(), "operator").await?;
         let watcher = client::connect(&stage.operator_url(), "numbers").await?;
-        let numbers = tokio::spawn(tick(watcher, Arc::clone(&board), Arc::clone(&display)));
+        let numbers = tokio::spawn(tick(
+            watcher,
+            words.counted.clone(),
+            Arc::clone(&board),
+            Arc::clone(&display),
+        ));
         Ok(Demo {
-            cast,
+            players,
+            words,
             board,
             operator,
             verdict: Verdict::default(),
@@ -133,8 +108,11 @@ impl Demo {
             {
                 break;
             }
+            if self.is_left_out(*act) {
+                continue;
+            }
             if !text.is_empty() {
-                self.display.say(text);
+                self.display.say(&self.words.fill(text));
             }
             self.perform(*act, options.live).await.with_context(|| {
                 let log = self.stage.log();
@@ -147,17 +125,37 @@ impl Demo {
         Ok(())
     }
 
+    /// Whether the migration has no such act: no new version that runs beside the old one, no foreign
+    /// key that would have to turn.
+    fn is_left_out(&self, act: Act) -> bool {
+        match act {
+            Act::StartNewVersion => !self.players.has_new_version(),
+            Act::ReferToUnified => !self.players.has_references(),
+            Act::Command(_)
+            | Act::Advance(_)
+            | Act::Rollback(_)
+            | Act::CompareSides
+            | Act::PutLegacyAway
+            | Act::Live => false,
+        }
+    }
+
     async fn perform(&mut self, act: Act, live: Duration) -> anyhow::Result<()> {
         match act {
-            Act::Command(command) => self.stage.crossfade(command, &self.display).await,
+            Act::Command(command) => {
+                let words: Vec<String> = command.iter().map(|word| self.words.fill(word)).collect();
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                self.stage.crossfade(&words, &self.display).await?;
+                Ok(())
+            }
             Act::Advance(phase) => self.step("advance", phase).await,
             Act::Rollback(phase) => self.step("rollback", phase).await,
             Act::StartNewVersion => {
-                self.cast.start_new();
+                self.players.start_new();
                 Ok(())
             }
             Act::CompareSides => {
-                let verdict = check::sides(&self.operator).await?;
+                let verdict = self.players.compare_sides(&self.operator).await?;
                 self.display.say(&format!(
                     "    {} rows: {} missing, {} extra, {} different",
                     verdict.compared, verdict.missing, verdict.extra, verdict.different
@@ -165,8 +163,8 @@ impl Demo {
                 self.verdict.add(verdict);
                 Ok(())
             }
-            Act::ReferToUnified => operator::refer_to_unified(&self.operator).await,
-            Act::PutLegacyAway => operator::put_legacy_away(&self.operator).await,
+            Act::ReferToUnified => self.players.refer_to_unified(&self.operator).await,
+            Act::PutLegacyAway => self.put_legacy_away(live).await,
             Act::Live => {
                 tokio::time::sleep(live).await;
                 Ok(())
@@ -174,11 +172,32 @@ impl Demo {
         }
     }
 
+    /// By hand, or as an operator does it: on probation first, then what `crossfade retire` prints.
+    async fn put_legacy_away(&mut self, live: Duration) -> anyhow::Result<()> {
+        let (by_hand, is_retired) = self.players.gone();
+        let mut sql = by_hand.to_owned();
+        if is_retired {
+            let retire = ["retire", self.words.migration.as_str()];
+            self.stage.crossfade(&retire, &self.display).await?;
+            tokio::time::sleep(live).await;
+            let said = self.stage.crossfade(&retire, &self.display).await?;
+            let drops = said
+                .iter()
+                .skip_while(|line| !line.ends_with("to drop it, run:"));
+            for line in drops.skip(1) {
+                sql.push_str(line);
+                sql.push('\n');
+            }
+        }
+        politely(&self.operator, &sql).await
+    }
+
     async fn step(&mut self, command: &str, phase: Phase) -> anyhow::Result<()> {
         self.stage
-            .crossfade(&[command, MIGRATION], &self.display)
+            .crossfade(&[command, &self.words.migration], &self.display)
             .await?;
-        let text = std::fs::read_to_string(self.stage.rules_dir().join("iso_agents.toml"))?;
+        let file = format!("{}.toml", self.words.migration);
+        let text = std::fs::read_to_string(self.stage.rules_dir().join(file))?;
         ensure!(
             text.contains(&format!("phase = \"{phase}\"")),
             "after `{command}` the rule file is not in {phase}"
@@ -189,17 +208,19 @@ impl Demo {
 
     /// Stops the clients and compares what they know with what is there.
     pub async fn finish(&mut self) -> anyhow::Result<Summary> {
-        self.cast.stop().await?;
+        self.players.stop().await?;
         self.numbers.abort();
         self.display.clear();
-        let seen = look(&self.operator).await?;
+        let seen = look(&self.operator, &self.words.counted).await?;
         let mut data = self.verdict.clone();
-        if self.board.phase() >= Phase::DualRead {
-            data.add(self.cast.compare(&self.operator).await?);
-        }
+        let phase = self.board.phase();
+        data.add(self.players.compare(&self.operator, phase).await?);
         Ok(Summary {
+            migration: self.words.migration.clone(),
+            moved: self.words.fill("{from} moved to {to}"),
             statements_old: self.board.statements(Side::Old),
             statements_new: self.board.statements(Side::New),
+            phases: self.board.tallies(),
             client_errors: self.board.errors(),
             troubles: self.board.troubles(),
             fallbacks: seen.fallbacks,
@@ -212,25 +233,25 @@ impl Demo {
     /// Ends everything in order, and gives the proxy time to say goodbye.
     pub async fn strike(self) {
         let Demo {
-            cast,
+            players,
             operator,
             numbers,
             stage,
             ..
         } = self;
         numbers.abort();
-        drop((cast, operator));
+        drop((players, operator));
         // A panic in there has nowhere to go but the log, and the files are removed anyway.
         let _ended = tokio::task::spawn_blocking(move || stage.strike()).await;
     }
 }
 
 /// Shows the numbers until it is aborted, or the server does not answer any more.
-async fn tick(operator: Client, board: Arc<Board>, display: Arc<Display>) {
+async fn tick(operator: Client, counted: [String; 2], board: Arc<Board>, display: Arc<Display>) {
     loop {
         let last = display.tick(&board);
         tokio::time::sleep(display.interval()).await;
-        match look(&operator).await {
+        match look(&operator, &counted).await {
             Ok(seen) => display.status(&board, seen, &last),
             // Between looking for a table and counting it, it can be renamed: the next look tells.
             Err(_) if !operator.is_closed() => {}
@@ -240,7 +261,7 @@ async fn tick(operator: Client, board: Arc<Board>, display: Arc<Display>) {
 }
 
 /// What the database says. Tables come and go along the story, hence the guarded counts.
-async fn look(operator: &Client) -> anyhow::Result<Seen> {
+async fn look(operator: &Client, [legacy, unified]: &[String; 2]) -> anyhow::Result<Seen> {
     let count = async |table: &str, what: &str| -> anyhow::Result<i64> {
         let known = operator
             .query_one("SELECT to_regclass($1) IS NOT NULL", &[&table])
@@ -252,8 +273,8 @@ async fn look(operator: &Client) -> anyhow::Result<Seen> {
         Ok(operator.query_one(&sql, &[]).await?.try_get(0)?)
     };
     Ok(Seen {
-        legacy_rows: count("iso_agents", "count(*)").await?,
-        unified_rows: count("users", "count(*)").await?,
+        legacy_rows: count(legacy, "count(*)").await?,
+        unified_rows: count(unified, "count(*)").await?,
         fallbacks: count("crossfade.instances", "coalesce(sum(fallbacks), 0)::int8").await?,
         divergences: count("crossfade.divergence", "count(*)").await?,
     })

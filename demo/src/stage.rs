@@ -1,5 +1,5 @@
 //! What the demo plays on: a throwaway server, a rules directory, a running proxy, and the
-//! `crossfade` command line as an operator would use it. Knows no phase and no table.
+//! `crossfade` command line as an operator would use it. Knows no table, and no phase but the first.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,13 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use super::display::Display;
 use crossfade_testbed::process::{Process, Signal, dying_with_us, surroundings};
-use crossfade_testbed::{Auth, Postgres, free_port, iso_agents};
+use crossfade_testbed::{Auth, Postgres, free_port};
 
-/// The shipped rule file: the demo moves the table by the same rules as anybody.
-const RULES: &str = include_str!("../../rewrite-rules/rules/iso_agents.toml");
-pub const MIGRATION: &str = "iso_agents";
-
-const DATABASE: &str = "brokerage";
-const USER: &str = "app";
+const DATABASE: &str = "application";
+/// The same tables, which nobody migrates.
+const ALONE: &str = "left_alone";
+/// Owns both databases; the application.
+pub const USER: &str = "app";
 const PASSWORD: &str = "correct horse";
 
 /// Starting takes the proxy milliseconds; a debug build on a busy machine takes longer.
@@ -26,7 +25,7 @@ const PROXY_START_TIMEOUT: Duration = Duration::from_secs(20);
 /// The proxy lets its sessions go when asked to end; the demo's are idle by then.
 const PROXY_STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// No command of the demo should take seconds, but drains and backfills wait for others.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub struct Stage {
     program: PathBuf,
@@ -38,51 +37,55 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts the server, fills the legacy table, starts `program serve` in front of it.
-    pub async fn build(program: &Path, rows: u32) -> anyhow::Result<Self> {
+    /// Starts the server, on which `roles` run; two empty databases.
+    pub async fn build(program: &Path, roles: &str) -> anyhow::Result<Self> {
         let postgres = Postgres::start().await?;
         postgres.create_user(USER, PASSWORD, Auth::Scram).await?;
-        let operator = postgres.connect("postgres").await?;
+        let superuser = postgres.connect("postgres").await?;
+        for database in [DATABASE, ALONE] {
+            superuser
+                .batch_execute(&format!("CREATE DATABASE {database} OWNER {USER}"))
+                .await?;
+        }
+        superuser
+            .batch_execute(roles)
+            .await
+            .context("making roles")?;
+        // What `prepare` makes beside the application's tables is the application's as well.
+        let operator = postgres.connect(DATABASE).await?;
         operator
-            .batch_execute(&format!("CREATE DATABASE {DATABASE} OWNER {USER}"))
+            .batch_execute(&format!(
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO {USER}"
+            ))
             .await?;
         let dir = tempfile::Builder::new()
             .prefix("crossfade-demo-")
             .tempdir()
             .context("making a temporary directory")?;
-        let mut stage = Stage {
+        Ok(Stage {
             program: program.to_owned(),
             port: free_port()?,
             proxy: None,
             postgres,
             dir,
-        };
-        let owner = super::client::connect(&stage.direct_url(), "setup").await?;
-        iso_agents::install(&owner).await?;
-        iso_agents::fill(&owner, &iso_agents::Rows::agents(rows)).await?;
-        stage.write_files()?;
-        stage.start_proxy().await?;
-        Ok(stage)
+        })
     }
 
-    fn write_files(&self) -> anyhow::Result<()> {
-        let rules = self.rules_dir();
-        std::fs::create_dir(&rules)?;
-        let mut file: toml_edit::DocumentMut = RULES.parse()?;
-        file["migration"]["phase"] = toml_edit::value("legacy_only");
-        // The demo's new application deletes agents before unified leads, and means it.
-        file["table"][0]["when_hidden"] = toml_edit::value("remove");
-        std::fs::write(rules.join(format!("{MIGRATION}.toml")), file.to_string())?;
+    /// Starts `program serve` with one migration's rules, which begins in `legacy_only`.
+    pub async fn serve(&mut self, migration: &str, rules: &str) -> anyhow::Result<()> {
+        let dir = self.rules_dir();
+        std::fs::create_dir(&dir)?;
+        std::fs::write(dir.join(format!("{migration}.toml")), rules)?;
         let config = format!(
             "listen = \"127.0.0.1:{}\"\nupstream = \"{}\"\nrules = \"{}\"\n\n\
-             [gates]\nfallback_free_days = 0\n\n[control]\nurl = \"{}\"\n",
+             [gates]\nfallback_free_days = 0\nuntouched_days = 0\n\n[control]\nurl = \"{}\"\n",
             self.port,
             self.postgres.address(),
-            rules.display(),
+            dir.display(),
             self.operator_url(),
         );
         std::fs::write(self.config(), config)?;
-        Ok(())
+        self.start_proxy().await
     }
 
     async fn start_proxy(&mut self) -> anyhow::Result<()> {
@@ -134,6 +137,13 @@ impl Stage {
             .url_as(&format!("{USER}:{password}"), DATABASE)
     }
 
+    /// The same user, on the database that is left alone.
+    #[must_use]
+    pub fn alone_url(&self) -> String {
+        let password = PASSWORD.replace(' ', "%20");
+        self.postgres.url_as(&format!("{USER}:{password}"), ALONE)
+    }
+
     /// The superuser, past the proxy: for the operator, for Crossfade's own work, for checks.
     #[must_use]
     pub fn operator_url(&self) -> String {
@@ -167,8 +177,12 @@ impl Stage {
     }
 
     /// Runs a `crossfade` command (`["verify", "iso_agents"]`), shows its output, fails if it
-    /// fails.
-    pub async fn crossfade(&self, command: &[&str], display: &Display) -> anyhow::Result<()> {
+    /// fails. The lines of its standard output.
+    pub async fn crossfade(
+        &self,
+        command: &[&str],
+        display: &Display,
+    ) -> anyhow::Result<Vec<String>> {
         let words = command.join(" ");
         display.say(&format!("  $ crossfade {words}"));
         let mut program = tokio::process::Command::new(&self.program);
@@ -187,15 +201,18 @@ impl Stage {
             .with_context(|| format!("starting `crossfade {words}`"))?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let ended = tokio::time::timeout(COMMAND_TIMEOUT, async {
-            tokio::join!(show(out, display), show(err, display), child.wait()).2
+            let (said, _errors, status) =
+                tokio::join!(show(out, display), show(err, display), child.wait());
+            (said, status)
         });
-        let status = ended
+        let (said, status) = ended
             .await
-            .with_context(|| format!("`crossfade {words}` took too long"))??;
+            .with_context(|| format!("`crossfade {words}` took too long"))?;
+        let status = status?;
         if !status.success() {
             bail!("`crossfade {words}` failed: {status}");
         }
-        Ok(())
+        Ok(said)
     }
 
     /// Ends the proxy, then the server. Blocks for a moment.
@@ -206,11 +223,15 @@ impl Stage {
     }
 }
 
-async fn show(output: Option<impl AsyncRead + Unpin>, display: &Display) {
-    let Some(output) = output else { return };
+/// The lines of an output, shown as they come.
+async fn show(output: Option<impl AsyncRead + Unpin>, display: &Display) -> Vec<String> {
+    let mut said = Vec::new();
+    let Some(output) = output else { return said };
     let mut lines = BufReader::new(output).lines();
     // Output that is no text ends the showing, not the command.
     while let Ok(Some(line)) = lines.next_line().await {
         display.say(&format!("    {line}"));
+        said.push(line);
     }
+    said
 }

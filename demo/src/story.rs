@@ -1,4 +1,5 @@
-//! The demo's steps, in order. The table below is the whole plot; `demo` plays it.
+//! The demo's steps, in order. The table below is the whole plot, whichever migration is played; `demo`
+//! plays it. Words in braces are the migration's.
 
 use rewrite_rules::Phase;
 
@@ -6,17 +7,17 @@ use rewrite_rules::Phase;
 pub enum Act {
     /// `crossfade` with these words.
     Command(&'static [&'static str]),
-    /// `crossfade advance iso_agents`, after which the phase must be this one.
+    /// `crossfade advance`, after which the phase must be this one.
     Advance(Phase),
-    /// `crossfade rollback iso_agents`, likewise.
+    /// `crossfade rollback`, likewise.
     Rollback(Phase),
-    /// The application's new version joins the old one.
+    /// The application's new version joins the old one, where there is one.
     StartNewVersion,
-    /// The demo's own comparison of both tables.
+    /// The demo's own comparison.
     CompareSides,
-    /// The dependents' foreign keys turn to the unified table.
+    /// The dependents' foreign keys turn to the unified tables, where there are any.
     ReferToUnified,
-    /// The legacy table's name is taken away.
+    /// The legacy tables are taken away.
     PutLegacyAway,
     /// The application just runs for a while.
     Live,
@@ -33,70 +34,67 @@ pub const STORY: &[(Act, &str)] = &[
     ),
     (
         Act::Advance(Phase::DualWrite),
-        "From here on every write reaches both tables in one transaction.",
+        "From here on every write reaches both sides in one transaction.",
     ),
     (Act::Live, ""),
     (
-        Act::Command(&["backfill", "iso_agents"]),
+        Act::Command(&["backfill", "{migration}"]),
         "The rows that were there before are copied, under the live writes.",
     ),
     (
-        Act::Command(&["verify", "iso_agents"]),
-        "Both tables are compared in one snapshot.",
+        Act::Command(&["verify", "{migration}"]),
+        "Both sides are compared in one snapshot.",
     ),
     (
         Act::Advance(Phase::ShadowRead),
-        "A sample of the reads also runs on users and is compared.",
+        "A sample of the reads also runs on {to} and is compared.",
     ),
     (Act::Live, ""),
     (
         Act::Advance(Phase::DualRead),
-        "Reads of iso_agents are answered from users; what users lacks comes from iso_agents.",
+        "Reads of {from} are answered from {to}; what those lack comes from where it was.",
     ),
     (
         Act::StartNewVersion,
         "The new version of the application is deployed beside the old one.",
     ),
     (Act::Live, ""),
-    (Act::Command(&["verify", "iso_agents"]), ""),
+    (Act::Command(&["verify", "{migration}"]), ""),
     (
         Act::Advance(Phase::UnifiedRead),
-        "The direction turns: users is written first and answers alone.",
+        "The direction turns: {to} are written first and answer alone.",
     ),
     (Act::Live, ""),
-    (
-        Act::CompareSides,
-        "The demo compares both tables by its own SQL.",
-    ),
+    (Act::CompareSides, "The demo compares by its own SQL."),
     (
         Act::Rollback(Phase::DualRead),
         "A way back at every step: one step back, under load.",
     ),
     (Act::Live, ""),
-    (Act::Command(&["verify", "iso_agents"]), ""),
+    (Act::Command(&["verify", "{migration}"]), ""),
     (Act::Advance(Phase::UnifiedRead), "And forward again."),
     (Act::Live, ""),
     (
         Act::ReferToUnified,
-        "The operator turns the dependents' foreign keys to users.",
+        "The operator turns foreign keys to {to}.",
     ),
-    (Act::Command(&["verify", "iso_agents"]), ""),
+    (Act::Command(&["verify", "{migration}"]), ""),
     (
         Act::CompareSides,
-        "Once more before iso_agents is left behind.",
+        "Once more before {from} are left behind.",
     ),
     (
         Act::Advance(Phase::UnifiedOnly),
-        "iso_agents is no longer written.",
+        "{from} are no longer written.",
     ),
     (Act::Live, ""),
     (
         Act::Advance(Phase::Retired),
-        "Nothing needs iso_agents any more.",
+        "Nothing needs {from} any more.",
     ),
     (
         Act::PutLegacyAway,
-        "The operator renames it away. The old version still runs, without its table.",
+        "The operator takes them away. The old version still runs, without its tables.",
     ),
     (Act::Live, ""),
 ];

@@ -244,7 +244,8 @@ async fn words(
     asides: &[Aside],
 ) -> Result<Vec<String>, ControlError> {
     let mut words = moved_columns(migration);
-    let functions = schema::functions_of(client, &migration.name).await?;
+    let now: Vec<String> = asides.iter().map(|a| a.put_aside_as.clone()).collect();
+    let functions = schema::functions_over(client, &migration.name, &now).await?;
     let functions = functions.iter();
     words.extend(functions.map(|function| format!("DROP FUNCTION {function};")));
     words.extend(sequences::kept(client, migration, asides).await?);

@@ -52,7 +52,7 @@ pub use model::{
 };
 pub use over::Over;
 pub(crate) use quote::{all_of, list};
-pub use quote::{quote_ident, quote_literal};
+pub use quote::{quote_ident, quote_literal, shown_ident};
 pub use range::KeyRange;
 pub(crate) use references::link;
 pub use table::TableName;
@@ -151,6 +151,15 @@ impl Lens {
             .constraints
             .iter()
             .map(|(legacy, unified)| rename(Named::Constraint, unified, legacy));
+        let keys = self.uniques().iter().filter_map(|unique| {
+            let columns = unique.columns.iter().map(|&at| &self.columns[at]);
+            let columns: Vec<String> = columns.map(|column| shown_ident(&column.name)).collect();
+            Some(rename(
+                Named::Key,
+                unique.unified.as_ref()?,
+                &columns.join(", "),
+            ))
+        });
         // What lenses see to is a trigger of theirs.
         let held = (1..)
             .zip(self.foreign_keys())
@@ -171,7 +180,11 @@ impl Lens {
                 rename(Named::Schema, &unified.schema, &self.legacy.schema),
             ]
         });
-        let all = constraints.chain(held).chain(columns).chain(tables);
+        let all = constraints
+            .chain(held)
+            .chain(keys)
+            .chain(columns)
+            .chain(tables);
         all.filter(|rename| rename.from != rename.to).collect()
     }
 

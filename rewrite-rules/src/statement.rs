@@ -298,6 +298,9 @@ pub enum Named {
     Table,
     Column,
     Constraint,
+    /// The columns of the legacy constraint that one of this name stands for, as errors list them: told where
+    /// its own are others. Not a name of its own in any field.
+    Key,
 }
 
 impl Rewritten {
@@ -441,7 +444,7 @@ impl Rewritten {
         let own = at.and_then(|at| self.name_at(at));
         let mut said = message.to_owned();
         for Rename { kind, from, to } in self.renames.iter() {
-            if *kind == Named::Column && own.as_ref() == Some(from) {
+            if *kind == Named::Key || *kind == Named::Column && own.as_ref() == Some(from) {
                 continue;
             }
             said = renamed(&said, (*kind, &format!("\"{from}\"")), &format!("\"{to}\""));

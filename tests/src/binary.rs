@@ -73,6 +73,8 @@ fn newest_source() -> SystemTime {
         "rewrite-rules/src",
         "rewrite-rules/templates",
         "rewrite-rules/rules",
+        "demo/src",
+        "demo/pieces",
     ]
     .iter()
     .map(|dir| newest_in(&root.join(dir)))

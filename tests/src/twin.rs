@@ -91,6 +91,26 @@ pub const STUDIO_CUSTOMERS: Case = Case {
     unified: include_str!("../data/lens/studio_customers_unified.sql"),
 };
 
+/// Tables that each tenant has in a schema of its own, which become one for all of them.
+pub const TENANT_SCHEMAS: Case = Case {
+    name: "tenant_schemas",
+    rules: include_str!("../../rewrite-rules/rules/tenant_schemas.toml"),
+    tables: 18,
+    also: &[],
+    server: "",
+    legacy: concat!(
+        include_str!("../data/tenants/public.sql"),
+        "CREATE SCHEMA acme_corp; SET search_path = acme_corp;",
+        include_str!("../data/tenants/tenant.sql"),
+        include_str!("../data/tenants/rows.sql"),
+        "CREATE SCHEMA globex_inc; SET search_path = globex_inc;",
+        include_str!("../data/tenants/tenant.sql"),
+        include_str!("../data/tenants/rows_of_another.sql"),
+        "RESET search_path;"
+    ),
+    unified: include_str!("../data/tenants/unified.sql"),
+};
+
 pub struct Twin {
     case: Case,
     /// Whom the application connects as.

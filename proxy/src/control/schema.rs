@@ -331,8 +331,13 @@ async fn run_once(client: &Client, migration: &str, ddl: &str) -> Result<(), Con
     Ok(())
 }
 
-/// The functions that a retired migration leaves behind, for the operator to drop.
-pub async fn functions_of(client: &Client, migration: &str) -> Result<Vec<String>, ControlError> {
+/// The functions of a migration that cannot outlive its legacy tables, as these are called now: they take rows of
+/// theirs. The others are called for as long as somebody uses the legacy names.
+pub async fn functions_over(
+    client: &Client,
+    migration: &str,
+    tables: &[String],
+) -> Result<Vec<String>, ControlError> {
     let sql = || ControlError::sql("list of a lens's functions");
     // Types are written with their schema when no schema is searched.
     client
@@ -341,9 +346,15 @@ pub async fn functions_of(client: &Client, migration: &str) -> Result<Vec<String
         .map_err(sql())?;
     let rows = client
         .query(
-            "SELECT to_regproc(name)::oid::regprocedure::text FROM crossfade.lens_functions \
-             WHERE migration = $1 AND to_regproc(name) IS NOT NULL ORDER BY name",
-            &[&migration],
+            "SELECT p.oid::regprocedure::text FROM crossfade.lens_functions AS f \
+             JOIN pg_proc AS p ON p.oid = to_regproc(f.name) \
+             WHERE f.migration = $1 AND EXISTS (SELECT FROM pg_depend AS d \
+                 JOIN pg_type AS t ON t.oid = d.refobjid \
+                 JOIN pg_class AS c ON t.oid = c.reltype OR t.typelem = c.reltype \
+                 WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_type'::regclass \
+                     AND c.oid = ANY (SELECT to_regclass(n)::oid FROM unnest($2::text[]) AS n)) \
+             ORDER BY f.name",
+            &[&migration, &tables],
         )
         .await
         .map_err(sql())?;

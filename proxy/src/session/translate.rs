@@ -22,6 +22,7 @@ const SYNTAX_ERROR: &[u8] = b"42601";
 /// What names a table that is not there says so, whether its schema is or not.
 const FENCED_OFF: [&[u8]; 2] = [b"42P01", b"3F000"];
 const UNDEFINED_TABLE: &[u8] = b"42P01";
+const UNIQUE_VIOLATION: &[u8] = b"23505";
 const UNDEFINED_FUNCTION: &[u8] = b"42883";
 /// What a call of a function says when it, its schema or one of its types does not exist.
 const MISSING: [&[u8]; 3] = [b"42883", b"3F000", b"42704"];
@@ -189,7 +190,7 @@ fn write_translated(
             b'p' | b'q' => None,
             b'W' => text.and_then(|text| Some(rewritten.client_context(text)?.into_bytes())),
             b'D' if !is_clients_row(fields, value, rewritten) => None,
-            b'D' => text.map(|text| rewritten.client_detail(text, position).into_bytes()),
+            b'D' => text.map(|text| detail(fields, text, rewritten).into_bytes()),
             b'M' => text.map(|text| message(fields, text, (rewritten, statement)).into_bytes()),
             b'H' => text.map(|text| rewritten.client_message(text, position).into_bytes()),
             b's' => named(Named::Schema),
@@ -219,6 +220,18 @@ fn message(fields: Fields<'_>, text: &str, (rewritten, statement): (&Rewritten, 
         INSUFFICIENT_PRIVILEGE if said == text => rewritten.client_rights(text),
         READ_ONLY => rewritten.client_command(&said, statement),
         _ => said,
+    }
+}
+
+fn detail(fields: Fields<'_>, text: &str, rewritten: &Rewritten) -> String {
+    let position = sent_position(fields).and_then(|at| rewritten.client_position(at));
+    let said = rewritten.client_detail(text, position);
+    let constraint = fields.value(b'n').and_then(|n| std::str::from_utf8(n).ok());
+    match constraint {
+        Some(constraint) if fields.sqlstate() == UNIQUE_VIOLATION => {
+            rewritten.client_key(constraint, said)
+        }
+        Some(_) | None => said,
     }
 }
 

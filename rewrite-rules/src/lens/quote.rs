@@ -6,6 +6,17 @@ pub fn quote_ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// An identifier as the server writes it in messages: quoted only if its letters ask for it.
+#[must_use]
+pub fn shown_ident(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        name.to_owned()
+    } else {
+        quote_ident(name)
+    }
+}
+
 /// A string constant as SQL, whatever `standard_conforming_strings` says.
 #[must_use]
 pub fn quote_literal(value: &str) -> String {

@@ -49,6 +49,20 @@ impl Rewritten {
         told
     }
 
+    /// A detail about the key that met another, of a unified constraint that watches over other columns than the legacy
+    /// one for which it stands: those are told. Their values are not among those that the server tells.
+    #[must_use]
+    pub fn client_key(&self, constraint: &str, detail: String) -> String {
+        let mut keys = self.renames.iter().filter(|r| r.kind == Named::Key);
+        let Some(key) = keys.find(|key| key.from == constraint) else {
+            return detail;
+        };
+        if detail.contains(&format!("({})=(", key.to)) {
+            return detail;
+        }
+        format!("Key ({}) already exists.", key.to)
+    }
+
     /// Whether the client knows this table by this name: a row of it is the client's own.
     #[must_use]
     pub fn is_client_table(&self, table: &str) -> bool {
@@ -143,9 +157,18 @@ email = { type = "text", unified = "mail" }
 "#;
 
     fn told<T>(phase: Phase, sql: &str, tell: impl Fn(&super::Rewritten) -> T) -> T {
+        told_by(RULES, phase, sql, tell)
+    }
+
+    fn told_by<T>(
+        rules: &str,
+        phase: Phase,
+        sql: &str,
+        tell: impl Fn(&super::Rewritten) -> T,
+    ) -> T {
         let file = SourceFile {
             path: "m.toml".into(),
-            text: RULES.to_owned(),
+            text: rules.to_owned(),
         };
         let rules = RuleSet::compile(vec![file]).expect("the rules of the test are right");
         let rules = rules.with_phase(None, phase);
@@ -178,6 +201,42 @@ email = { type = "text", unified = "mail" }
             });
             assert_eq!(said, client);
         }
+    }
+
+    /// People of one e-mail are one person: who is a customer twice meets the constraint of the roles.
+    const MERGED: &str = r#"
+[migration]
+name = "m"
+phase = "unified_read"
+
+[[table]]
+legacy = "public.customers"
+unified = ["public.people", "public.roles"]
+key = ["id"]
+columns = 'id text NOT NULL, "eMail" text NOT NULL CONSTRAINT customers_email UNIQUE, name text CONSTRAINT customers_name UNIQUE'
+read = 'SELECT r.legacy AS id, p.mail AS "eMail", p.name FROM roles r JOIN people p ON p.id = r.person'
+put = [
+  { name = "p", sql = """INSERT INTO people (mail, name) SELECT "eMail", name FROM row_image
+    ON CONFLICT (mail) DO UPDATE SET name = excluded.name RETURNING id""" },
+  "INSERT INTO roles (person, legacy) SELECT p.id, r.id FROM row_image r, p ON CONFLICT (legacy) DO UPDATE SET person = excluded.person",
+]
+remove = ["DELETE FROM roles o USING row_image r WHERE o.legacy = r.id"]
+constraints = { customers_email = "roles_once", customers_name = "people_name" }
+"#;
+
+    #[test]
+    fn a_key_of_other_columns_than_the_one_it_stands_for_is_told_by_those_of_the_client() {
+        let insert = "INSERT INTO customers (id, \"eMail\") VALUES ('1', 'a')";
+        let said = |constraint: &str, server: &str| {
+            told_by(MERGED, Phase::UnifiedRead, insert, |r| {
+                r.client_key(constraint, r.client_detail(server, None))
+            })
+        };
+        let other = "Key (person, role)=(7, CUSTOMER) already exists.";
+        assert_eq!(said("roles_once", other), "Key (\"eMail\") already exists.");
+        let same = "Key (name)=(x) already exists.";
+        assert_eq!(said("people_name", same), same);
+        assert_eq!(said("people_pkey", other), other);
     }
 
     #[test]

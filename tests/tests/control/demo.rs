@@ -71,6 +71,86 @@ async fn a_table_moves_through_every_phase_and_no_client_notices() {
     assert_nothing_left(dir.path());
 }
 
+/// Plays a shipped migration in short: under its application's statements every answer is the one that a database
+/// left alone gives, in every phase.
+async fn plays(migration: &str) {
+    let dir = temporary();
+    let args = [
+        "--migration",
+        migration,
+        "--rows",
+        "200",
+        "--seconds-per-phase",
+        "0.4",
+        "--json",
+    ];
+    let output = demo(dir.path(), &args).wait_with_output().await.unwrap();
+    let text = text(&output);
+    assert!(output.status.success(), "{text}");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for phase in summary["phases"].as_array().unwrap() {
+        assert!(phase["statements"].as_u64().unwrap() > 0, "{phase}\n{text}");
+        assert_eq!(phase["refused"], 0, "{text}");
+        assert_eq!(phase["different"], 0, "{text}");
+    }
+    assert_eq!(summary["phases"].as_array().unwrap().len(), 7);
+    assert!(summary["rows_compared"].as_u64().unwrap() > 600, "{text}");
+    assert_nothing_left(dir.path());
+}
+
+#[tokio::test]
+async fn agents_move_under_what_postgrest_sends() {
+    plays("iso_agents").await;
+}
+
+#[tokio::test]
+async fn settings_are_split_under_what_sqlalchemy_sends() {
+    plays("user_settings").await;
+}
+
+#[tokio::test]
+async fn users_are_merged_under_what_django_sends() {
+    plays("enhanced_user").await;
+}
+
+#[tokio::test]
+async fn owners_and_customers_become_users_under_what_prisma_sends() {
+    plays("studio_customers").await;
+}
+
+#[tokio::test]
+async fn tenants_tables_become_one_under_what_django_tenants_sends() {
+    plays("tenant_schemas").await;
+}
+
+#[tokio::test]
+async fn the_migrations_are_listed_and_another_one_is_told_which_there_are() {
+    let dir = temporary();
+    let listed = demo(dir.path(), &["--list"])
+        .wait_with_output()
+        .await
+        .unwrap();
+    for name in [
+        "iso_agents",
+        "user_settings",
+        "enhanced_user",
+        "studio_customers",
+        "tenant_schemas",
+    ] {
+        assert!(text(&listed).contains(name), "{}", text(&listed));
+    }
+    let none = demo(dir.path(), &["--migration", "nothing"])
+        .wait_with_output()
+        .await
+        .unwrap();
+    assert!(!none.status.success());
+    let said = text(&none);
+    assert!(
+        said.contains("`nothing` is no shipped migration") && said.contains("studio_customers"),
+        "{said}"
+    );
+}
+
 #[tokio::test]
 async fn an_interrupted_demo_leaves_neither_processes_nor_files() {
     let dir = temporary();

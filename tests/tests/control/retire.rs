@@ -167,6 +167,41 @@ async fn the_words_of_a_drop_come_only_after_days_in_which_nobody_touched_the_ta
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_words_of_a_drop_can_be_run_and_the_old_name_is_used_on() {
+    let world = World::start().await.unwrap();
+    let (proxy, operator) = left_behind(&world, "dropped").await;
+    proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
+    retire(&proxy, &[]).await;
+    let week = "UPDATE crossfade.retirements SET untouched_since = now() - interval '8 days'";
+    operator.batch_execute(week).await.unwrap();
+    let said = retire(&proxy, &[]).await;
+    let mut lines = said.output.lines();
+    let told = lines.any(|line| line.ends_with("to drop it, run:"));
+    assert!(told, "{said:#?}");
+    let words: Vec<&str> = lines.collect();
+    operator.batch_execute(&words.join("\n")).await.unwrap();
+    says(
+        &retire(&proxy, &[]).await,
+        0,
+        &["its legacy tables are gone"],
+    );
+    let application = proxy.client().await.unwrap();
+    // Some of these call functions of the lens.
+    for sql in [
+        "INSERT INTO iso_agents (clerk_user_id, email, full_name) VALUES ('late', 'late@example.com', 'Late') \
+         ON CONFLICT DO NOTHING",
+        "UPDATE iso_agents SET full_name = 'Later' WHERE clerk_user_id = 'late'",
+        "DELETE FROM iso_agents WHERE clerk_user_id = 'late'",
+        "TRUNCATE iso_agents CASCADE",
+    ] {
+        application
+            .batch_execute(sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn before_a_step_what_legacy_could_no_longer_hold_is_counted_and_tried() {
     let world = World::start().await.unwrap();
     let (proxy, operator) = left_behind(&world, "rehearsed").await;

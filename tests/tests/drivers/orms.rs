@@ -1,17 +1,18 @@
-//! Django's ORM and SQLAlchemy make the same series of steps on a database that was left alone and through
+//! Django's ORM, alone and with django-tenants, SQLAlchemy and Prisma make the same series of steps on a database that was left alone and through
 //! Crossfade, in every phase of a migration: what they print of each step must be the same, and so must the
 //! tables be at the end. What is not the same is listed, and must differ as long as it is.
 
 mod known;
+mod program;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crossfade_tests::python;
-use crossfade_tests::twin::{Case, ENHANCED_USER, Twin, USER_SETTINGS};
+use crossfade_tests::twin::Twin;
 use rewrite_rules::Phase;
 
 use known::Listed;
+use program::Program;
 
 /// An ORM with one of its drivers.
 #[derive(Clone, Copy, Debug)]
@@ -20,83 +21,13 @@ struct Orm {
     driver: &'static str,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Program {
-    Django,
-    SqlAlchemy,
-}
-
-impl Program {
-    fn script(self) -> &'static str {
-        match self {
-            Program::Django => "orms/django_users.py",
-            Program::SqlAlchemy => "orms/sqlalchemy_settings.py",
-        }
-    }
-
-    /// The legacy tables of its application.
-    fn tables(self) -> &'static [&'static str] {
-        match self {
-            Program::Django => &[
-                "main_enhanceduser",
-                "main_enhanceduser_groups",
-                "main_enhanceduser_user_permissions",
-            ],
-            Program::SqlAlchemy => &["user_settings"],
-        }
-    }
-
-    async fn case(self) -> Case {
-        match self {
-            Program::SqlAlchemy => USER_SETTINGS,
-            Program::Django => {
-                let tables = python(self.script(), &["tables"]).await.unwrap();
-                assert!(tables.succeeded, "{}", tables.errors);
-                let rows = include_str!("../../drivers/orms/django_users.sql");
-                Case {
-                    // It lives as long as the test.
-                    legacy: Box::leak((tables.output + rows).into_boxed_str()),
-                    ..ENHANCED_USER
-                }
-            }
-        }
-    }
-
-    /// What an operator does when the legacy tables go, as the rule files say.
-    fn drop_tables(self) -> &'static str {
-        match self {
-            Program::Django => {
-                "BEGIN; \
-                 CREATE OR REPLACE VIEW enhanced_user_seen AS SELECT NULL::bigint AS id, \
-                   NULL::varchar(150) AS username, NULL::varchar(254) AS email WHERE false; \
-                 CREATE TEMP TABLE next AS SELECT s.name, \
-                   pg_sequence_last_value(('main_enhanceduser' || s.name || '_id_seq')::regclass) AS last \
-                   FROM (VALUES (''), ('_groups'), ('_user_permissions')) AS s (name); \
-                 DROP TABLE main_enhanceduser_groups, main_enhanceduser_user_permissions, main_enhanceduser; \
-                 DO $$ DECLARE s record; BEGIN FOR s IN SELECT * FROM next LOOP \
-                   EXECUTE format('CREATE SEQUENCE main_enhanceduser%s_id_seq START %s', s.name, s.last + 1); \
-                 END LOOP; END $$; \
-                 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO PUBLIC; COMMIT"
-            }
-            Program::SqlAlchemy => {
-                "BEGIN; ALTER TABLE settings ALTER id DROP DEFAULT; \
-                 CREATE TEMP TABLE next AS SELECT last_value FROM user_settings_id_seq; \
-                 DROP TABLE user_settings; CREATE SEQUENCE user_settings_id_seq; \
-                 SELECT setval('user_settings_id_seq', last_value) FROM next; \
-                 ALTER TABLE settings ALTER id SET DEFAULT nextval('user_settings_id_seq'); \
-                 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO PUBLIC; COMMIT"
-            }
-        }
-    }
-}
-
 /// What came of each step, in the steps' order.
 type Lines = Vec<(String, String)>;
 
 async fn steps(orm: Orm, url: &str, phase: Phase, chosen: &str) -> Lines {
     let tag = (phase as usize + 1).to_string();
     let args = [orm.driver, url, &tag, chosen];
-    let said = python(orm.program.script(), &args).await.unwrap();
+    let said = orm.program.run(&args).await.unwrap();
     assert!(said.succeeded, "{orm:?} in {phase}:\n{}", said.errors);
     let lines = said.output.lines().map(|line| {
         let told: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -152,7 +83,7 @@ async fn advance(twin: &Twin, phase: Phase) {
 async fn tables_apart(twin: &Twin, orm: Orm, phase: Phase) -> Vec<String> {
     let mut apart = Vec::new();
     for table in orm.program.tables() {
-        let rows = format!("SELECT * FROM {table} ORDER BY id");
+        let rows = format!("SELECT * FROM {table} ORDER BY 1, 2");
         apart.extend(twin.same(&rows).await.err());
         if phase.writes_both() {
             apart.extend(twin.equal(table, table).await.err());
@@ -166,7 +97,7 @@ async fn tables_apart(twin: &Twin, orm: Orm, phase: Phase) -> Vec<String> {
 
 /// A migration's way through the phases, each of them visited by `visit`.
 async fn walk(orm: Orm, last: Phase, visit: impl AsyncFn(&Twin, Phase)) {
-    let twin = Twin::start(orm.program.case().await).await.unwrap();
+    let twin = orm.program.start().await.unwrap();
     twin.prepare().await.unwrap();
     for phase in Phase::ALL.into_iter().filter(|phase| *phase <= last) {
         match phase {
@@ -174,9 +105,19 @@ async fn walk(orm: Orm, last: Phase, visit: impl AsyncFn(&Twin, Phase)) {
             Phase::DualWrite => {
                 advance(&twin, phase).await;
                 twin.crossfade("backfill").await.unwrap();
-                twin.verified(orm.program.tables().len()).await;
+                twin.crossfade("verify").await.unwrap();
             }
-            Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead | Phase::UnifiedOnly => {
+            Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead => {
+                if orm.program.makes_tables() {
+                    // Those that have come since are copied as well, as far as the gate knows.
+                    twin.crossfade("backfill").await.unwrap();
+                    twin.crossfade("verify").await.unwrap();
+                }
+                advance(&twin, phase).await;
+            }
+            Phase::UnifiedOnly => {
+                let turn = orm.program.turn_references();
+                twin.direct.batch_execute(turn).await.unwrap();
                 advance(&twin, phase).await;
             }
             Phase::Retired => {
@@ -220,7 +161,7 @@ async fn listed_steps_differ(orm: Orm) {
         if listed.is_empty() {
             continue;
         }
-        let twin = Twin::start(orm.program.case().await).await.unwrap();
+        let twin = orm.program.start().await.unwrap();
         twin.prepare().await.unwrap();
         if phase != Phase::LegacyOnly {
             twin.carry_to(phase).await.unwrap();
@@ -257,6 +198,17 @@ const SQLALCHEMY: Orm = Orm {
     driver: "psycopg",
 };
 
+/// With as many connections as a server takes.
+const PRISMA: Orm = Orm {
+    program: Program::Prisma,
+    driver: "pool",
+};
+
+const DJANGO_TENANTS: Orm = Orm {
+    program: Program::DjangoTenants,
+    driver: "psycopg",
+};
+
 /// Where each direction of writes is met for the first time.
 const A_FEW: [Phase; 2] = [Phase::DualWrite, Phase::UnifiedRead];
 
@@ -268,6 +220,42 @@ async fn djangos_orm_does_not_notice_a_phase_of_either_direction() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlalchemy_does_not_notice_a_phase_of_either_direction() {
     same_in(SQLALCHEMY, &A_FEW).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prisma_does_not_notice_a_phase_of_either_direction() {
+    same_in(PRISMA, &A_FEW).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn django_tenants_does_not_notice_a_phase_of_either_direction() {
+    same_in(DJANGO_TENANTS, &A_FEW).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn django_tenants_makes_every_step_in_every_phase() {
+    same_in(DJANGO_TENANTS, &Phase::ALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn django_tenants_makes_every_step_in_every_phase_with_psycopg2() {
+    let driver = "psycopg2";
+    let orm = Orm {
+        driver,
+        ..DJANGO_TENANTS
+    };
+    same_in(orm, &Phase::ALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prisma_makes_every_step_in_every_phase() {
+    same_in(PRISMA, &Phase::ALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prisma_makes_every_step_in_every_phase_on_one_connection() {
+    let driver = "one";
+    same_in(Orm { driver, ..PRISMA }, &Phase::ALL).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -326,4 +314,14 @@ async fn the_listed_steps_of_djangos_orm_differ_still() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_listed_steps_of_sqlalchemy_differ_still() {
     listed_steps_differ(SQLALCHEMY).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_listed_steps_of_prisma_differ_still() {
+    listed_steps_differ(PRISMA).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_listed_steps_of_django_tenants_differ_still() {
+    listed_steps_differ(DJANGO_TENANTS).await;
 }

@@ -1,33 +1,14 @@
 //! Tables that each tenant has in a schema of its own, which become one for all of them.
 
-use crossfade_tests::twin::{Case, Twin, answer};
+use crossfade_tests::twin::{Case, TENANT_SCHEMAS, Twin, answer};
 use rewrite_rules::Phase;
-
-const TENANTS: Case = Case {
-    name: "tenant_schemas",
-    rules: include_str!("../../../rewrite-rules/rules/tenant_schemas.toml"),
-    tables: 18,
-    also: &[],
-    server: "",
-    legacy: concat!(
-        include_str!("../../data/tenants/public.sql"),
-        "CREATE SCHEMA acme_corp; SET search_path = acme_corp;",
-        include_str!("../../data/tenants/tenant.sql"),
-        include_str!("../../data/tenants/rows.sql"),
-        "CREATE SCHEMA globex_inc; SET search_path = globex_inc;",
-        include_str!("../../data/tenants/tenant.sql"),
-        include_str!("../../data/tenants/rows_of_another.sql"),
-        "RESET search_path;"
-    ),
-    unified: include_str!("../../data/tenants/unified.sql"),
-};
 
 const ACME: &str = "SET search_path = 'acme_corp','public'";
 const GLOBEX: &str = "SET search_path = 'globex_inc','public'";
 
 /// Statements, `{p}` of which is the phase's own number, are answered alike in every phase.
 async fn alike(statements: &[&str]) {
-    let twin = Twin::start_as_owner(TENANTS).await.unwrap();
+    let twin = Twin::start_as_owner(TENANT_SCHEMAS).await.unwrap();
     twin.prepare().await.unwrap();
     twin.in_every_phase(async |phase| {
         for sql in statements {
@@ -36,7 +17,7 @@ async fn alike(statements: &[&str]) {
             asked.unwrap_or_else(|error| panic!("{phase}: {error}"));
         }
         if phase.writes_both() && phase > Phase::DualWrite {
-            twin.verified(TENANTS.tables).await;
+            twin.verified(TENANT_SCHEMAS.tables).await;
         }
     })
     .await
@@ -99,6 +80,10 @@ async fn what_django_tenants_sends_is_answered_alike_for_two_tenants() {
         "SELECT row_to_json(e) FROM employees_employee e ORDER BY id",
         "SELECT * FROM employees_employee WHERE employee_id = 'EMP00{p}' FOR UPDATE",
         "INSERT INTO leave_holiday_locations (holiday_id, location_id) VALUES (gen_random_uuid(), gen_random_uuid()) RETURNING id",
+        "INSERT INTO leave_holiday_locations (holiday_id, location_id) VALUES \
+         ('00000000-0000-4000-8000-00000000000{p}', '00000000-0000-4000-8000-000000000000') ON CONFLICT DO NOTHING",
+        "INSERT INTO leave_holiday_locations (holiday_id, location_id) VALUES \
+         ('00000000-0000-4000-8000-00000000000{p}', '00000000-0000-4000-8000-000000000000') ON CONFLICT DO NOTHING",
         "SELECT count(*), max(id) FROM leave_holiday_locations",
     ] {
         statements.extend(both(sql));
@@ -165,7 +150,7 @@ async fn the_tenant_follows_the_path_however_it_is_set() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_is_made_while_others_are_migrated_is_one_of_them_without_a_reload() {
-    let twin = Twin::start_as_owner(TENANTS).await.unwrap();
+    let twin = Twin::start_as_owner(TENANT_SCHEMAS).await.unwrap();
     twin.prepare().await.unwrap();
     twin.carry_to(Phase::DualRead).await.unwrap();
     let initech = "SET search_path = 'initech', 'public'";
@@ -200,7 +185,7 @@ async fn a_tenant_that_is_made_while_others_are_migrated_is_one_of_them_without_
         twin.same(sql).await.unwrap();
     }
     twin.crossfade("backfill").await.unwrap();
-    twin.verified(TENANTS.tables / 2 * 3).await;
+    twin.verified(TENANT_SCHEMAS.tables / 2 * 3).await;
     let said = twin.crossfade("advance").await.unwrap();
     assert!(said.contains("-> unified_read"), "{said}");
     for sql in [
@@ -210,7 +195,7 @@ async fn a_tenant_that_is_made_while_others_are_migrated_is_one_of_them_without_
     ] {
         twin.same(sql).await.unwrap();
     }
-    twin.verified(TENANTS.tables / 2 * 3).await;
+    twin.verified(TENANT_SCHEMAS.tables / 2 * 3).await;
 }
 
 /// Until the tenant in the path is known: proxies look once a second.
@@ -235,7 +220,7 @@ const WALLED: Case = Case {
         include_str!("../../data/tenants/unified.sql"),
         include_str!("../../data/tenants/row_security.sql")
     ),
-    ..TENANTS
+    ..TENANT_SCHEMAS
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,7 +258,7 @@ async fn row_security_is_told_of_the_tenant_in_each_statements_transaction() {
             }
         }
         if phase.writes_both() && phase > Phase::DualWrite {
-            twin.verified(TENANTS.tables).await;
+            twin.verified(TENANT_SCHEMAS.tables).await;
         }
     })
     .await
@@ -282,7 +267,7 @@ async fn row_security_is_told_of_the_tenant_in_each_statements_transaction() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_tenant_no_row_is_read_or_written_in_any_phase() {
-    let twin = Twin::start_as_owner(TENANTS).await.unwrap();
+    let twin = Twin::start_as_owner(TENANT_SCHEMAS).await.unwrap();
     twin.prepare().await.unwrap();
     twin.in_every_phase(async |phase| {
         if phase == Phase::LegacyOnly {

@@ -71,6 +71,17 @@ fn the_discriminator_is_a_condition_of_every_read_and_a_value_of_every_put() {
     }
 }
 
+#[test]
+fn what_was_passed_over_is_looked_for_by_the_discriminator_that_came_back() {
+    let insert = "INSERT INTO staff (nr) VALUES ('x') ON CONFLICT DO NOTHING";
+    let found = said(&rules(Phase::UnifiedOnly), Some("acme"), insert);
+    assert!(
+        found.contains("RETURNING \"staff\".\"org\", \"staff\".\"id\""),
+        "{found}"
+    );
+    assert!(found.contains("cf_r.\"org\" = '1'::integer"), "{found}");
+}
+
 /// Statements in which every place that can name a table names one.
 const STATEMENTS: [&str; 14] = [
     "SELECT nr FROM staff",

@@ -3,7 +3,7 @@
 
 use rewrite_rules::Phase::{self, DualRead, Retired, UnifiedOnly, UnifiedRead};
 
-use super::Program::{self, Django, SqlAlchemy};
+use super::program::Program::{self, Django, DjangoTenants, SqlAlchemy};
 
 /// Steps that differ in some phases, for one reason.
 struct Known {
@@ -45,6 +45,14 @@ const LIST: &[Known] = &[
         steps: &[
             (Django, "tables_are_created_again"),
             (SqlAlchemy, "tables_are_created_where_they_are_not"),
+        ],
+    },
+    Known {
+        because: "a name that means no tenant's table is the unified one's, and refused once it is managed",
+        phases: &Phase::ALL,
+        steps: &[
+            (DjangoTenants, "without_a_tenant"),
+            (DjangoTenants, "without_a_tenant_nothing_is_written"),
         ],
     },
 ];

@@ -7,7 +7,7 @@
 use super::Functions;
 use super::image::field_type;
 use crate::lens::guarded::Guarded;
-use crate::lens::{LegacyColumn, Unique, all_of, list, quote_ident, quote_literal};
+use crate::lens::{LegacyColumn, Unique, all_of, list, quote_ident, quote_literal, shown_ident};
 
 /// Columns that tell the rows of the legacy table apart.
 pub(super) struct Distinct<'a> {
@@ -139,7 +139,7 @@ impl Distinct<'_> {
     }
 
     pub fn detail(&self) -> String {
-        let names = self.of_columns(|column| column.name.clone(), ", ");
+        let names = self.of_columns(|column| shown_ident(&column.name), ", ");
         quote_literal(&format!("Key ({names})=("))
     }
 

@@ -137,7 +137,7 @@ impl<'a> OneTable<'_, '_, 'a> {
         if only_counts {
             // Whoever may insert may not be able to read all of it.
             let alias = &self.write.alias;
-            let keys = self.lens.unified_key();
+            let keys = self.lens.unified_arbiter();
             let keys = keys.iter().map(|key| format!("{alias}.{key}"));
             statement.own(&format!(" RETURNING {}", list(keys)));
             composer.query(query::NEW, statement);
