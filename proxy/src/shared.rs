@@ -1,13 +1,14 @@
 //! What every part of a serving proxy works with.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use rewrite_rules::RuleSet;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
+use crate::cancel::OwnKeys;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::door::Door;
@@ -16,7 +17,9 @@ use crate::held::Budget;
 use crate::relay::Stop;
 use crate::served::Served;
 use crate::session::{SessionReport, ShadowCandidate};
+use crate::sessions::Sessions;
 use crate::sources::Sources;
+use crate::stream::Stream;
 use crate::tls::client::Acceptor;
 use crate::upstream::Upstream;
 
@@ -44,6 +47,16 @@ pub struct Shared {
     /// Why what the directory says is not in force.
     pub(crate) refused: Mutex<Reasons>,
     pub(crate) stop: Stop,
+    pub(crate) sessions: Sessions,
+    /// Of sessions that the proxy itself answers.
+    pub(crate) own_keys: OwnKeys,
+    /// How many of those there are.
+    pub(crate) consoles_open: AtomicUsize,
+    /// Somebody wants rule files and certificates to be read again.
+    pub(crate) reload: Notify,
+    /// Who holds transactions back, and until when.
+    pub(crate) pause: Mutex<Option<Pause>>,
+    pub(crate) since: SystemTime,
     pub(crate) upstream: Upstream,
     /// Where a certificate is configured.
     pub(crate) tls: Option<Acceptor>,
@@ -53,6 +66,14 @@ pub struct Shared {
     pub(crate) runtime: Handle,
     /// That SCRAM-SHA-256-PLUS is not offered has been logged.
     told_of_channel_binding: AtomicBool,
+}
+
+/// Transactions are held back, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pause {
+    pub by: String,
+    /// Nobody is held any longer than until then.
+    pub until: Instant,
 }
 
 /// Rules as they were read, and what tells them from others.
@@ -106,7 +127,19 @@ impl Shared {
             loaded: Mutex::new(LoadedRules::of(sources)),
             refused: Mutex::default(),
             stop: Stop::default(),
+            sessions: Sessions::default(),
+            own_keys: OwnKeys::default(),
+            consoles_open: AtomicUsize::new(0),
+            reload: Notify::new(),
+            pause: Mutex::default(),
+            since: SystemTime::now(),
         }
+    }
+
+    /// Whether a client must come another way: over TCP, and without TLS.
+    #[must_use]
+    pub(crate) fn must_be_encrypted(&self, client: &Stream) -> bool {
+        self.config.tls.required && matches!(client, Stream::Tcp(_))
     }
 
     /// Tells rule sets apart: the same texts have the same hash in every proxy of this build.

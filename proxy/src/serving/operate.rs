@@ -1,7 +1,8 @@
 //! What somebody does through a running proxy: steps, taken over connections of their own by the proxy's control URL, with
 //! the gates, turns, fences and records that commands have. Who it was is told to the record by whoever asks here.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rewrite_rules::{Phase, RuleSet};
 use tokio::sync::mpsc;
@@ -11,7 +12,7 @@ use crate::control::error::ControlError;
 use crate::control::events::Actor;
 use crate::control::gate::Gate;
 use crate::control::{Control, connect};
-use crate::shared::Shared;
+use crate::shared::{Pause, Shared};
 use crate::steps::site::{Site, SiteError, Wanted};
 use crate::steps::step::{StepDirection, Taken};
 use crate::steps::walk::{self, Told, Walk, WalkError, Walked};
@@ -19,6 +20,9 @@ use crate::steps::walk::{self, Told, Walk, WalkError, Walked};
 /// Lines that whoever listens has not taken yet. A step tells a few in a second; who takes none of them misses some, and
 /// holds nothing up.
 const LINES_MAX: usize = 256;
+
+/// Between two looks whether somebody is still in a transaction.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Somebody who acts through this proxy.
 #[derive(Clone, Debug)]
@@ -155,4 +159,92 @@ impl Operator {
         });
         Running { progress, task }
     }
+
+    /// Holds the next transaction of every client back, and waits until none runs any more. After `longest` they go on by
+    /// themselves: an operator whose connection breaks must not have stopped an application.
+    pub async fn pause(&self, longest: Duration) -> Result<(), PauseError> {
+        let until = Instant::now() + longest;
+        if let Some(other) = &*self.paused() {
+            return Err(PauseError::Already(other.by.clone()));
+        }
+        *self.paused() = Some(Pause {
+            by: self.by.to_string(),
+            until,
+        });
+        self.shared.stop.pause();
+        tracing::warn!(by = %self.by, ?longest, "transactions are held back");
+        let ends = self.clone();
+        self.shared.runtime.spawn(async move {
+            tokio::time::sleep_until(until.into()).await;
+            if ends.paused().as_ref().is_some_and(|p| p.until == until) {
+                tracing::warn!(by = %ends.by, "the pause has lasted as long as it may");
+                ends.resume();
+            }
+        });
+        // Whoever had looked before the pause began has begun its transaction by the second look.
+        let mut quiet_looks = 0;
+        while quiet_looks < 2 {
+            if self.paused().as_ref().is_none_or(|p| p.until != until) {
+                return Err(PauseError::Over);
+            }
+            quiet_looks = match self.is_quiet() {
+                true => quiet_looks + 1,
+                false => 0,
+            };
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Lets clients go on. False: nobody was held.
+    pub fn resume(&self) -> bool {
+        *self.paused() = None;
+        let resumed = self.shared.stop.resume();
+        if resumed {
+            tracing::warn!(by = %self.by, "transactions go on");
+        }
+        resumed
+    }
+
+    /// Ends a client's session. False: there is none of this number.
+    pub fn kill(&self, session: u64) -> bool {
+        let killed = self.shared.sessions.kill(session);
+        if killed {
+            tracing::warn!(by = %self.by, session, "a session is to end");
+            self.shared.stop.wake();
+        }
+        killed
+    }
+
+    /// Has rule files and certificates read again; what comes of it is told in the log and by `status`.
+    pub fn reload(&self) {
+        tracing::info!(by = %self.by, "rule files and certificates are to be read again");
+        self.shared.reload.notify_one();
+    }
+
+    fn is_quiet(&self) -> bool {
+        let Shared {
+            generations,
+            elsewhere,
+            ..
+        } = &*self.shared;
+        [generations, elsewhere]
+            .iter()
+            .all(|all| all.oldest_pinned().is_none())
+    }
+
+    /// Nothing that holds the lock can leave what it guards half-changed.
+    fn paused(&self) -> MutexGuard<'_, Option<Pause>> {
+        let paused = self.shared.pause.lock();
+        paused.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why nobody is held back.
+#[derive(Debug, thiserror::Error)]
+pub enum PauseError {
+    #[error("transactions are held back already, by {0}")]
+    Already(String),
+    #[error("transactions go on: the pause was over before all of those that ran had ended")]
+    Over,
 }

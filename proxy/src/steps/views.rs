@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use rewrite_rules::{Phase, RuleSet, shape};
 use tokio_postgres::Client;
 
-use super::gates;
+use super::{bake, gates};
 use super::status::Status;
 use super::step::StepDirection;
 use crate::config;
@@ -266,6 +266,43 @@ pub async fn divergences(
     limit: i64,
 ) -> Result<Vec<LedgerEntry>, ControlError> {
     ledger::entries(client, migration, limit).await
+}
+
+/// Reads of one migration that needed legacy.
+#[derive(Clone, Debug)]
+pub struct FallbackRow {
+    pub migration: String,
+    /// Rows, as the proxies that are there counted them since they started.
+    pub rows: i64,
+    /// When one did last, whichever proxy saw it.
+    pub last_at: Option<SystemTime>,
+    /// Since when none has; `None`: `dual_read` was never entered.
+    pub days_without: Option<f64>,
+}
+
+/// Of every migration, or of one.
+pub async fn fallbacks(
+    client: &Client,
+    rules: &RuleSet,
+    only: Option<&str>,
+) -> Result<Vec<FallbackRow>, ControlError> {
+    schema::must_be_prepared(client).await?;
+    let instances = instances::all(client).await?;
+    let mut all = Vec::new();
+    for migration in rules.migrations() {
+        let name = &migration.name;
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let of = instances.iter().filter(|served| served.migration == *name);
+        all.push(FallbackRow {
+            migration: name.clone(),
+            rows: of.map(|served| served.instance.counted.fallbacks).sum(),
+            last_at: bake::last_fallback(client, name).await?,
+            days_without: bake::days_without_fallback(client, name).await?,
+        });
+    }
+    Ok(all)
 }
 
 /// Sessions of the server by their processes: what they do now, for whoever knows which are his.
