@@ -471,7 +471,9 @@ impl Pin for SessionPin {
         self.pinned.generation.store(0, Ordering::Release);
         if number != 0 {
             let before = self.pinned.transactions.load(Ordering::Relaxed);
-            self.pinned.transactions.store(before + 1, Ordering::Relaxed);
+            self.pinned
+                .transactions
+                .store(before + 1, Ordering::Relaxed);
         }
         self.generations.let_go(number);
     }

@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 
 use crate::held::{Budget, Holding, OutOfTurn};
 use crate::session::lane::{FrameSide, Lane};
-use crate::sessions::Traffic;
 use crate::session::{Backend, Frontend, Pin, Session, SessionReport, Violation};
+use crate::sessions::Traffic;
 use crate::stream::Stream;
 
 /// One read's worth. A short read tells tokio that the socket is empty, which saves the read that
@@ -350,12 +350,7 @@ impl<P: Pin> Relay<P> {
 
     /// Moves what can be moved. The client's direction is tried again only when the server's has
     /// released it: nothing else that happens here could let it go on. Where transactions are `held`, none begins.
-    fn turn(
-        &mut self,
-        cx: &mut Context<'_>,
-        scratch: &mut [u8],
-        held: bool,
-    ) -> Result<(), Ending> {
+    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut [u8], held: bool) -> Result<(), Ending> {
         let mut turns = TURNS_MAX;
         loop {
             while !(held && self.is_between()) && self.move_up(cx, scratch)? && turns > 0 {

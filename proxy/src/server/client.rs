@@ -344,7 +344,10 @@ fn last_words(shared: &Shared, relay: &Relay<SessionPin>, ending: &Ending, peer:
         ),
         Ending::Killed => {
             tracing::info!(%peer, "an operator has ended a session");
-            say("57P01", "terminating connection due to administrator command");
+            say(
+                "57P01",
+                "terminating connection due to administrator command",
+            );
         }
     }
     words

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use rewrite_rules::{Phase, RuleSet, shape};
 use tokio_postgres::Client;
 
-use super::{bake, gates};
 use super::status::Status;
 use super::step::StepDirection;
+use super::{bake, gates};
 use crate::config;
 use crate::control::drain::Blocker;
 use crate::control::error::ControlError;

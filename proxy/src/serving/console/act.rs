@@ -212,7 +212,10 @@ async fn look(
         | Show::StatsAverages
         | Show::StatsTotals
         | Show::Users
-        | Show::Version => Err(Refusal::new("XX000", "this is not the database's to answer")),
+        | Show::Version => Err(Refusal::new(
+            "XX000",
+            "this is not the database's to answer",
+        )),
     }
 }
 
@@ -252,7 +255,9 @@ pub(super) fn refused(error: ControlError) -> Refusal {
     };
     let refusal = Refusal::new(sqlstate, error.to_string());
     match error {
-        ControlError::Unmet(_) => refusal.hint("SHOW GATES shows all of them, and what settles each."),
+        ControlError::Unmet(_) => {
+            refusal.hint("SHOW GATES shows all of them, and what settles each.")
+        }
         _ => refusal,
     }
 }

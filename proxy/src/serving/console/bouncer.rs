@@ -423,33 +423,87 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         ("reuse_port", config.reuse_port.to_string()),
         ("tls.certificate", path(&config.tls.certificate)),
         ("tls.required", config.tls.required.to_string()),
-        ("upstream_tls.sslmode", format!("{:?}", config.upstream_tls.sslmode)),
+        (
+            "upstream_tls.sslmode",
+            format!("{:?}", config.upstream_tls.sslmode),
+        ),
         ("control", is_set(config.control.url.as_ref())),
-        ("admin.listen", config.admin.listen.clone().unwrap_or_default()),
+        (
+            "admin.listen",
+            config.admin.listen.clone().unwrap_or_default(),
+        ),
         ("console.database", config.console.database.clone()),
-        ("console.sessions_max", config.console.sessions_max.to_string()),
-        ("console.pause_max_ms", config.console.pause_max_ms.to_string()),
+        (
+            "console.sessions_max",
+            config.console.sessions_max.to_string(),
+        ),
+        (
+            "console.pause_max_ms",
+            config.console.pause_max_ms.to_string(),
+        ),
         ("shadow.sample", config.shadow.sample.to_string()),
         ("cache.statements", config.cache.statements.to_string()),
         ("cache.rewritten", config.cache.rewritten.to_string()),
         ("cache.executions", config.cache.executions.to_string()),
-        ("comments.forward", format!("{:?}", config.comments.forward).to_lowercase()),
-        ("gates.fallback_free_days", gates.fallback_free_days.to_string()),
-        ("gates.verify_age_max_hours", gates.verify_age_max_hours.to_string()),
+        (
+            "comments.forward",
+            format!("{:?}", config.comments.forward).to_lowercase(),
+        ),
+        (
+            "gates.fallback_free_days",
+            gates.fallback_free_days.to_string(),
+        ),
+        (
+            "gates.verify_age_max_hours",
+            gates.verify_age_max_hours.to_string(),
+        ),
         ("gates.untouched_days", gates.untouched_days.to_string()),
-        ("gates.rehearsal_rows_max", gates.rehearsal_rows_max.to_string()),
-        ("limits.startup_timeout_ms", limits.startup_timeout_ms.to_string()),
-        ("limits.authentication_timeout_ms", limits.authentication_timeout_ms.to_string()),
+        (
+            "gates.rehearsal_rows_max",
+            gates.rehearsal_rows_max.to_string(),
+        ),
+        (
+            "limits.startup_timeout_ms",
+            limits.startup_timeout_ms.to_string(),
+        ),
+        (
+            "limits.authentication_timeout_ms",
+            limits.authentication_timeout_ms.to_string(),
+        ),
         ("limits.handshakes_max", limits.handshakes_max.to_string()),
-        ("limits.handshakes_per_address_max", limits.handshakes_per_address_max.to_string()),
-        ("limits.statement_bytes_max", limits.statement_bytes_max.to_string()),
-        ("limits.held_bytes_total_max", limits.held_bytes_total_max.to_string()),
+        (
+            "limits.handshakes_per_address_max",
+            limits.handshakes_per_address_max.to_string(),
+        ),
+        (
+            "limits.statement_bytes_max",
+            limits.statement_bytes_max.to_string(),
+        ),
+        (
+            "limits.held_bytes_total_max",
+            limits.held_bytes_total_max.to_string(),
+        ),
         ("limits.connections_max", limits.connections_max.to_string()),
-        ("limits.connections_per_address_max", limits.connections_per_address_max.to_string()),
-        ("limits.prepared_statements_max", limits.prepared_statements_max.to_string()),
-        ("limits.prepared_bytes_max", limits.prepared_bytes_max.to_string()),
-        ("limits.upstream_connect_timeout_ms", limits.upstream_connect_timeout_ms.to_string()),
-        ("limits.drain_timeout_ms", limits.drain_timeout_ms.to_string()),
+        (
+            "limits.connections_per_address_max",
+            limits.connections_per_address_max.to_string(),
+        ),
+        (
+            "limits.prepared_statements_max",
+            limits.prepared_statements_max.to_string(),
+        ),
+        (
+            "limits.prepared_bytes_max",
+            limits.prepared_bytes_max.to_string(),
+        ),
+        (
+            "limits.upstream_connect_timeout_ms",
+            limits.upstream_connect_timeout_ms.to_string(),
+        ),
+        (
+            "limits.drain_timeout_ms",
+            limits.drain_timeout_ms.to_string(),
+        ),
         ("limits.worker_threads", limits.worker_threads.to_string()),
     ]
 }

@@ -140,19 +140,55 @@ pub(super) struct Setting {
 
 /// What drivers read on connecting.
 pub(super) const SETTINGS: [Setting; 12] = [
-    Setting { name: "server_version", value: super::SERVER_VERSION },
-    Setting { name: "server_encoding", value: "UTF8" },
-    Setting { name: "client_encoding", value: "UTF8" },
-    Setting { name: "DateStyle", value: "ISO, MDY" },
-    Setting { name: "IntervalStyle", value: "postgres" },
-    Setting { name: "TimeZone", value: "UTC" },
-    Setting { name: "integer_datetimes", value: "on" },
-    Setting { name: "standard_conforming_strings", value: "on" },
+    Setting {
+        name: "server_version",
+        value: super::SERVER_VERSION,
+    },
+    Setting {
+        name: "server_encoding",
+        value: "UTF8",
+    },
+    Setting {
+        name: "client_encoding",
+        value: "UTF8",
+    },
+    Setting {
+        name: "DateStyle",
+        value: "ISO, MDY",
+    },
+    Setting {
+        name: "IntervalStyle",
+        value: "postgres",
+    },
+    Setting {
+        name: "TimeZone",
+        value: "UTC",
+    },
+    Setting {
+        name: "integer_datetimes",
+        value: "on",
+    },
+    Setting {
+        name: "standard_conforming_strings",
+        value: "on",
+    },
     // What libpq asks by for a server that can be written to.
-    Setting { name: "in_hot_standby", value: "off" },
-    Setting { name: "default_transaction_read_only", value: "off" },
-    Setting { name: "is_superuser", value: "off" },
-    Setting { name: "transaction_isolation", value: "read committed" },
+    Setting {
+        name: "in_hot_standby",
+        value: "off",
+    },
+    Setting {
+        name: "default_transaction_read_only",
+        value: "off",
+    },
+    Setting {
+        name: "is_superuser",
+        value: "off",
+    },
+    Setting {
+        name: "transaction_isolation",
+        value: "read committed",
+    },
 ];
 
 /// A SELECT that is known: what drivers and pools ask to see whether somebody is there.
@@ -548,7 +584,10 @@ fn select(rest: &mut Rest<'_>, at: usize) -> Result<Command, Refusal> {
         "version()" => Ok(Command::Select(Constant::Version)),
         "current_user" | "session_user" | "user" => Ok(Command::Select(Constant::User)),
         "current_database()" | "current_catalog" => Ok(Command::Select(Constant::Database)),
-        _ => Err(syntax("the console holds no tables: SELECT 1 and version() is all it knows", at)),
+        _ => Err(syntax(
+            "the console holds no tables: SELECT 1 and version() is all it knows",
+            at,
+        )),
     }
 }
 
@@ -601,7 +640,13 @@ mod tests {
             migration: migration.to_owned(),
             to: None,
         };
-        for text in ["ROLLBACK", "rollback;", "ROLLBACK WORK", "ROLLBACK TRANSACTION", "ABORT"] {
+        for text in [
+            "ROLLBACK",
+            "rollback;",
+            "ROLLBACK WORK",
+            "ROLLBACK TRANSACTION",
+            "ABORT",
+        ] {
             assert_eq!(one(text), Command::RollbackTransaction, "{text}");
         }
         assert_eq!(one("ROLLBACK iso_agents"), back("iso_agents"));
@@ -638,7 +683,10 @@ mod tests {
             one(text);
         }
         assert_eq!(commands(" ;; -- nothing"), Ok(vec![]));
-        assert_eq!(commands("SHOW VERSION; SHOW LISTS").map(|all| all.len()), Ok(2));
+        assert_eq!(
+            commands("SHOW VERSION; SHOW LISTS").map(|all| all.len()),
+            Ok(2)
+        );
     }
 
     #[test]

@@ -71,7 +71,10 @@ pub(super) async fn login(
 
     let message = answer(line).await?;
     let (mechanism, rest) = split_string(&message).ok_or_else(|| broken("no mechanism"))?;
-    if !mechanisms.iter().any(|offered| offered.as_bytes() == mechanism) {
+    if !mechanisms
+        .iter()
+        .any(|offered| offered.as_bytes() == mechanism)
+    {
         return Err(broken("a mechanism that was not offered"));
     }
     let (length, first) = rest
@@ -102,7 +105,8 @@ pub(super) async fn login(
         signature.into(),
     )))
     .await?;
-    line.put(Message::Authentication(Authentication::Ok)).await?;
+    line.put(Message::Authentication(Authentication::Ok))
+        .await?;
     Ok(role)
 }
 

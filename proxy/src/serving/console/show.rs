@@ -154,13 +154,28 @@ pub(super) const HELP: &[Column] = &[("command", Kind::Text), ("what", Kind::Tex
 pub(super) fn help() -> Table {
     let mut table = Table::of(HELP);
     for (command, what) in [
-        ("SHOW MIGRATIONS", "where each stands, since when, and who brought it there"),
-        ("SHOW GATES [migration]", "what the next step asks for, and what settles it"),
-        ("SHOW FENCES [migration]", "who holds a phase open, or would hold up the next step"),
+        (
+            "SHOW MIGRATIONS",
+            "where each stands, since when, and who brought it there",
+        ),
+        (
+            "SHOW GATES [migration]",
+            "what the next step asks for, and what settles it",
+        ),
+        (
+            "SHOW FENCES [migration]",
+            "who holds a phase open, or would hold up the next step",
+        ),
         ("SHOW INSTANCES", "which proxies serve what"),
         ("SHOW SESSIONS", "who is connected to this proxy"),
-        ("SHOW STATEMENTS", "the statements that name a managed table, and how often they came"),
-        ("SHOW DIVERGENCE [migration]", "keys that somebody must look after"),
+        (
+            "SHOW STATEMENTS",
+            "the statements that name a managed table, and how often they came",
+        ),
+        (
+            "SHOW DIVERGENCE [migration]",
+            "keys that somebody must look after",
+        ),
         ("SHOW FALLBACKS", "reads that needed legacy"),
         ("SHOW BACKFILL", "how far tables are copied"),
         ("SHOW EVENTS [migration]", "who did what, the newest first"),
@@ -170,9 +185,15 @@ pub(super) fn help() -> Table {
             "SHOW LISTS | CLIENTS | SERVERS | STATS | STATS_TOTALS | STATS_AVERAGES | POOLS | DATABASES | USERS | STATE",
             "counts, as PgBouncer shows them",
         ),
-        ("ADVANCE migration [TO phase]", "a phase forward, or up to that one, if the gates let it"),
+        (
+            "ADVANCE migration [TO phase]",
+            "a phase forward, or up to that one, if the gates let it",
+        ),
         ("ROLLBACK migration [TO phase]", "a phase back"),
-        ("PAUSE", "hold the next transaction of every client of this proxy back, for a while"),
+        (
+            "PAUSE",
+            "hold the next transaction of every client of this proxy back, for a while",
+        ),
         ("RESUME", "let them go on"),
         ("RELOAD", "read rule files and certificates again"),
         ("KILL session", "end a client's session, by its id"),

@@ -175,7 +175,10 @@ impl<'a> Talk<'a> {
 
     /// What a server says of itself to whoever has got in.
     async fn greet(&mut self) -> Result<(), TalkEnd> {
-        let own = [("session_authorization", self.user), ("application_name", "")];
+        let own = [
+            ("session_authorization", self.user),
+            ("application_name", ""),
+        ];
         let settings = SETTINGS.iter().map(|setting| (setting.name, setting.value));
         for (name, value) in settings.chain(own) {
             let status = ParameterStatus::new(name.to_owned(), value.to_owned());
@@ -236,7 +239,10 @@ impl<'a> Talk<'a> {
             }
             unknown => Err(Refusal::new(
                 "0A000",
-                format!("the console does not speak message {:?}", char::from(unknown)),
+                format!(
+                    "the console does not speak message {:?}",
+                    char::from(unknown)
+                ),
             )
             .into()),
         }
@@ -275,7 +281,10 @@ impl<'a> Talk<'a> {
     fn statement(&self, name: &[u8]) -> Result<&Prepared, Refusal> {
         self.statements.get(name).ok_or_else(|| {
             let name = String::from_utf8_lossy(name);
-            Refusal::new("26000", format!("prepared statement \"{name}\" does not exist"))
+            Refusal::new(
+                "26000",
+                format!("prepared statement \"{name}\" does not exist"),
+            )
         })
     }
 
@@ -393,9 +402,11 @@ impl<'a> Talk<'a> {
             }
             Command::Kill { session } => match self.operator.kill(*session) {
                 true => word("KILL"),
-                false => Err(Refusal::new("42704", format!("there is no session {session}"))
-                    .hint("SHOW SESSIONS has those that there are.")
-                    .into()),
+                false => Err(
+                    Refusal::new("42704", format!("there is no session {session}"))
+                        .hint("SHOW SESSIONS has those that there are.")
+                        .into(),
+                ),
             },
             Command::Set { name, value } => {
                 if name == "application_name" {
@@ -489,7 +500,10 @@ impl<'a> Talk<'a> {
         if let Some(stood) = &walked.stood
             && walked.steps == 0
         {
-            let told = format!("{migration}: in {}, drained ({} serving)", walked.at, stood.instances);
+            let told = format!(
+                "{migration}: in {}, drained ({} serving)",
+                walked.at, stood.instances
+            );
             self.line.put(notice(&told)).await?;
         }
         Ok(Answer::Rows(steps, word.to_owned()))
@@ -566,7 +580,9 @@ fn has_room<T>(kept: &HashMap<Vec<u8>, T>) -> Result<(), Refusal> {
         true => Ok(()),
         false => Err(Refusal::new(
             "54000",
-            format!("the console keeps {PREPARED_MAX} prepared statements and portals of a session"),
+            format!(
+                "the console keeps {PREPARED_MAX} prepared statements and portals of a session"
+            ),
         )),
     }
 }

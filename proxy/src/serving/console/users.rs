@@ -43,12 +43,16 @@ pub enum UsersError {
         path: PathBuf,
         error: std::io::Error,
     },
-    #[error("the console's users in {0} are not used, for others may read the file: chmod o-rwx it")]
+    #[error(
+        "the console's users in {0} are not used, for others may read the file: chmod o-rwx it"
+    )]
     Open(PathBuf),
     #[error("the console's users in {path} have {FILE_BYTES_MAX} bytes or more")]
     TooLong { path: PathBuf },
     /// Never the line itself, which may hold a password.
-    #[error("the console's users in {path}, line {line}: {wrong}; expected \"name\" \"SCRAM-SHA-256$…\" see|operate")]
+    #[error(
+        "the console's users in {path}, line {line}: {wrong}; expected \"name\" \"SCRAM-SHA-256$…\" see|operate"
+    )]
     Line {
         path: PathBuf,
         line: usize,
@@ -158,7 +162,13 @@ impl Users {
         let salt = made_of("salt");
         Verifier {
             iterations: first.map_or(ITERATIONS, |user| user.verifier.iterations),
-            salt: salt.as_ref().iter().copied().cycle().take(salt_bytes).collect(),
+            salt: salt
+                .as_ref()
+                .iter()
+                .copied()
+                .cycle()
+                .take(salt_bytes)
+                .collect(),
             stored_key: made_of("stored key").as_ref().to_vec(),
             server_key: made_of("server key").as_ref().to_vec(),
         }
