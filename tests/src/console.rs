@@ -38,11 +38,7 @@ pub async fn user(name: &str, password: &str, role: &str) -> anyhow::Result<Stri
 }
 
 /// A proxy in front of a database of its own in `legacy_only`, not yet serving; `more` stands behind `[console]`.
-pub async fn configured(
-    world: &World,
-    name: &str,
-    more: &str,
-) -> anyhow::Result<Proxy> {
+pub async fn configured(world: &World, name: &str, more: &str) -> anyhow::Result<Proxy> {
     world.database(name).await?;
     let lines = format!("[console]\nusers = \"{}\"\n{more}", file_name(name));
     let proxy = Proxy::with_config(&world.postgres, name, &lines)?;
@@ -68,14 +64,19 @@ fn file_name(name: &str) -> String {
 
 pub fn users_file(proxy: &Proxy, name: &str) -> anyhow::Result<PathBuf> {
     let config = proxy.config();
-    let directory = config.parent().context("the configuration has a directory")?;
+    let directory = config
+        .parent()
+        .context("the configuration has a directory")?;
     Ok(directory.join(file_name(name)))
 }
 
 pub fn write_users(proxy: &Proxy, name: &str, text: &str) -> anyhow::Result<()> {
     let path = users_file(proxy, name)?;
     std::fs::write(&path, text)?;
-    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
+    Ok(std::fs::set_permissions(
+        path,
+        std::fs::Permissions::from_mode(0o600),
+    )?)
 }
 
 /// A connection to a console.

@@ -72,7 +72,10 @@ async fn a_proxy_whose_console_nobody_could_enter_does_not_serve() {
     console::write_users(&proxy, "nobody", "# nobody yet\n").unwrap();
     let ended = control::run(&proxy.config(), &["serve"]).await.unwrap();
     assert!(!ended.status.success());
-    assert!(ended.errors.contains("names no user of the console"), "{ended:?}");
+    assert!(
+        ended.errors.contains("names no user of the console"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
@@ -81,16 +84,42 @@ async fn whoever_may_see_sees_all_and_does_nothing() {
     let proxy = console::serving(&world, "seen", "").await.unwrap();
     let console = Console::viewer(&proxy).await.unwrap();
     for command in [
-        "SHOW MIGRATIONS", "SHOW GATES", "SHOW FENCES", "SHOW INSTANCES", "SHOW SESSIONS", "SHOW STATEMENTS",
-        "SHOW DIVERGENCE", "SHOW FALLBACKS", "SHOW BACKFILL", "SHOW EVENTS", "SHOW CONFIG", "SHOW VERSION",
-        "SHOW HELP", "SHOW LISTS", "SHOW CLIENTS", "SHOW SERVERS", "SHOW STATS", "SHOW STATS_TOTALS",
-        "SHOW STATS_AVERAGES", "SHOW POOLS", "SHOW DATABASES", "SHOW USERS", "SHOW STATE",
+        "SHOW MIGRATIONS",
+        "SHOW GATES",
+        "SHOW FENCES",
+        "SHOW INSTANCES",
+        "SHOW SESSIONS",
+        "SHOW STATEMENTS",
+        "SHOW DIVERGENCE",
+        "SHOW FALLBACKS",
+        "SHOW BACKFILL",
+        "SHOW EVENTS",
+        "SHOW CONFIG",
+        "SHOW VERSION",
+        "SHOW HELP",
+        "SHOW LISTS",
+        "SHOW CLIENTS",
+        "SHOW SERVERS",
+        "SHOW STATS",
+        "SHOW STATS_TOTALS",
+        "SHOW STATS_AVERAGES",
+        "SHOW POOLS",
+        "SHOW DATABASES",
+        "SHOW USERS",
+        "SHOW STATE",
     ] {
         let rows = console.rows(command).await;
         let rows = rows.unwrap_or_else(|error| panic!("{command}: {error:?}"));
         assert!(!rows.columns.is_empty(), "{command}");
     }
-    for command in ["ADVANCE iso_agents", "ROLLBACK iso_agents", "PAUSE", "RESUME", "RELOAD", "KILL 1"] {
+    for command in [
+        "ADVANCE iso_agents",
+        "ROLLBACK iso_agents",
+        "PAUSE",
+        "RESUME",
+        "RELOAD",
+        "KILL 1",
+    ] {
         let (sqlstate, words) = console.refusal(command).await;
         assert_eq!(sqlstate, "42501", "{command}: {words}");
     }
@@ -126,12 +155,21 @@ async fn a_whole_migration_is_taken_by_the_console_and_its_user_is_on_record() {
         rows.at(0, "phase").unwrap().to_owned()
     };
 
-    let steps = console.rows("ADVANCE iso_agents TO dual_read;").await.unwrap();
+    let steps = console
+        .rows("ADVANCE iso_agents TO dual_read;")
+        .await
+        .unwrap();
     let to: Vec<_> = (0..3).map(|row| steps.at(row, "to_phase")).collect();
-    assert_eq!(to, [Some("dual_write"), Some("shadow_read"), Some("dual_read")]);
+    assert_eq!(
+        to,
+        [Some("dual_write"), Some("shadow_read"), Some("dual_read")]
+    );
     assert_eq!(steps.at(0, "serving"), Some("1"));
     let told = console.notices().join("\n");
-    assert!(told.contains("legacy_only -> dual_write, drained (1 serving"), "{told}");
+    assert!(
+        told.contains("legacy_only -> dual_write, drained (1 serving"),
+        "{told}"
+    );
     app.batch_execute("UPDATE iso_agents SET full_name = 'Renamed' WHERE id = (SELECT min(id::text)::uuid FROM iso_agents)")
         .await
         .unwrap();
@@ -144,15 +182,26 @@ async fn a_whole_migration_is_taken_by_the_console_and_its_user_is_on_record() {
     let gates = console.rows("SHOW GATES iso_agents").await.unwrap();
     let backfill = gates.find("gate", "backfill");
     assert_eq!(gates.at(backfill, "answer"), Some("not met"));
-    assert!(gates.at(backfill, "settle").unwrap().contains("crossfade backfill iso_agents"));
+    assert!(
+        gates
+            .at(backfill, "settle")
+            .unwrap()
+            .contains("crossfade backfill iso_agents")
+    );
     assert_eq!(gates.at(backfill, "to_phase"), Some("unified_read"));
     assert_eq!(phase().await, "dual_read");
     copied(&proxy).await;
     let backfill = console.rows("SHOW BACKFILL").await.unwrap();
     assert_eq!(backfill.at(0, "state"), Some("complete"));
     let gates = console.rows("SHOW GATES iso_agents").await.unwrap();
-    let answers: Vec<_> = (0..gates.rows.len()).map(|row| gates.at(row, "answer")).collect();
-    assert!(answers.iter().all(|answer| *answer == Some("met")), "{:?}", gates.rows);
+    let answers: Vec<_> = (0..gates.rows.len())
+        .map(|row| gates.at(row, "answer"))
+        .collect();
+    assert!(
+        answers.iter().all(|answer| *answer == Some("met")),
+        "{:?}",
+        gates.rows
+    );
 
     console.rows("ADVANCE iso_agents").await.unwrap();
     assert_eq!(phase().await, "unified_read");
@@ -160,10 +209,18 @@ async fn a_whole_migration_is_taken_by_the_console_and_its_user_is_on_record() {
     assert_eq!(back.at(0, "to_phase"), Some("dual_read"));
     assert_eq!(phase().await, "dual_read");
     let client = world.client(&world.postgres.url("whole")).await.unwrap();
-    crossfade_demo::operator::refer_to_unified(&client).await.unwrap();
-    console.rows("ADVANCE iso_agents TO unified_only").await.unwrap();
+    crossfade_demo::operator::refer_to_unified(&client)
+        .await
+        .unwrap();
+    console
+        .rows("ADVANCE iso_agents TO unified_only")
+        .await
+        .unwrap();
     assert_eq!(phase().await, "unified_only");
-    let again = console.rows("ADVANCE iso_agents TO unified_only").await.unwrap();
+    let again = console
+        .rows("ADVANCE iso_agents TO unified_only")
+        .await
+        .unwrap();
     assert_eq!(again.rows.len(), 0, "it stands there");
     let (sqlstate, words) = console.refusal("ADVANCE iso_agents TO dual_write").await;
     assert_eq!(sqlstate, "55000");
@@ -173,22 +230,36 @@ async fn a_whole_migration_is_taken_by_the_console_and_its_user_is_on_record() {
     let events = console.rows("SHOW EVENTS iso_agents").await.unwrap();
     let step = events.find("to_phase", "unified_only");
     assert_eq!(events.at(step, "by"), Some("ann (console)"));
-    assert!(events.at(step, "from").unwrap().starts_with("127.0.0.1:"), "{:?}", events.rows);
+    assert!(
+        events.at(step, "from").unwrap().starts_with("127.0.0.1:"),
+        "{:?}",
+        events.rows
+    );
     assert!(events.at(step, "drained_at").is_some());
     let said = proxy.crossfade(&["events", "iso_agents"]).await.unwrap();
     assert!(said.contains("by ann (console)@127.0.0.1:"), "{said}");
     let rows = console.rows("SHOW MIGRATIONS").await.unwrap();
-    assert!(rows.at(0, "by").unwrap().starts_with("ann (console)@127.0.0.1:"), "{:?}", rows.rows);
+    assert!(
+        rows.at(0, "by")
+            .unwrap()
+            .starts_with("ann (console)@127.0.0.1:"),
+        "{:?}",
+        rows.rows
+    );
     let stepped = "SELECT count(*) FROM crossfade.events WHERE to_phase IS NOT NULL";
     assert_eq!(number(&client, stepped).await.unwrap(), 8);
 }
 
 #[tokio::test]
-async fn who_holds_a_step_up_is_shown_without_what_was_said_and_a_cancel_request_gives_the_step_up() {
+async fn who_holds_a_step_up_is_shown_without_what_was_said_and_a_cancel_request_gives_the_step_up()
+{
     let world = World::start().await.unwrap();
     let proxy = console::serving(&world, "held", "").await.unwrap();
     let console = Console::operator(&proxy).await.unwrap();
-    console.rows("ADVANCE iso_agents TO dual_write").await.unwrap();
+    console
+        .rows("ADVANCE iso_agents TO dual_write")
+        .await
+        .unwrap();
     let app = proxy.client().await.unwrap();
     let said = "UPDATE iso_agents SET full_name = 'a secret of a client' WHERE id = (SELECT max(id::text)::uuid FROM iso_agents)";
     app.batch_execute(&format!("BEGIN; {said}")).await.unwrap();
@@ -197,16 +268,27 @@ async fn who_holds_a_step_up_is_shown_without_what_was_said_and_a_cancel_request
     let stepping = Console::operator(&proxy).await.unwrap();
     let cancel = stepping.client.cancel_token();
     let step = tokio::spawn(async move { stepping.refusal("ADVANCE iso_agents").await });
-    until(&client, "SELECT EXISTS (SELECT FROM crossfade.events WHERE to_phase = 'shadow_read')")
-        .await
-        .unwrap();
+    until(
+        &client,
+        "SELECT EXISTS (SELECT FROM crossfade.events WHERE to_phase = 'shadow_read')",
+    )
+    .await
+    .unwrap();
     let fences = console.rows("SHOW FENCES iso_agents").await.unwrap();
     let over = fences.find("holds", "fence that is over");
     assert_eq!(fences.at(over, "phase"), Some("dual_write"));
     assert!(fences.at(over, "client").unwrap().starts_with("127.0.0.1:"));
     assert!(fences.at(over, "proxy").is_some());
     let session = fences.at(over, "session").unwrap().to_owned();
-    for table in ["FENCES", "SESSIONS", "STATEMENTS", "CLIENTS", "SERVERS", "CONFIG", "EVENTS"] {
+    for table in [
+        "FENCES",
+        "SESSIONS",
+        "STATEMENTS",
+        "CLIENTS",
+        "SERVERS",
+        "CONFIG",
+        "EVENTS",
+    ] {
         let rows = console.rows(&format!("SHOW {table}")).await.unwrap();
         let text = format!("{:?}", rows.rows);
         for secret in ["a secret of a client", "secret@", ":secret", "SCRAM"] {
@@ -221,7 +303,10 @@ async fn who_holds_a_step_up_is_shown_without_what_was_said_and_a_cancel_request
     console.rows(&format!("KILL {session}")).await.unwrap();
     let (sqlstate, _) = console.refusal("KILL 99999").await;
     assert_eq!(sqlstate, "42704");
-    console.rows("ADVANCE iso_agents TO shadow_read").await.unwrap();
+    console
+        .rows("ADVANCE iso_agents TO shadow_read")
+        .await
+        .unwrap();
     let ended = app.batch_execute("SELECT 1").await.unwrap_err();
     assert!(ended.is_closed() || told(&ended).0 == "57P01", "{ended:?}");
     let drained = "SELECT count(*) FROM crossfade.events WHERE to_phase = 'shadow_read' AND drained_at IS NOT NULL";
@@ -233,7 +318,9 @@ async fn psql_reads_every_table_and_extended_output() {
     let world = World::start().await.unwrap();
     let proxy = console::serving(&world, "by_psql", "").await.unwrap();
     let url = proxy.url_as(&format!("ann:{OPERATOR_PASSWORD}"), "crossfade");
-    let said = psql(&world.postgres.bin("psql"), "console.sql", &url).await.unwrap();
+    let said = psql(&world.postgres.bin("psql"), "console.sql", &url)
+        .await
+        .unwrap();
     assert!(said.succeeded, "{}{}", said.output, said.errors);
     for text in [
         "migration | iso_agents",
@@ -245,8 +332,17 @@ async fn psql_reads_every_table_and_extended_output() {
         "ADVANCE",
         "?column?",
     ] {
-        assert!(said.output.contains(text), "`{text}` in {}{}", said.output, said.errors);
+        assert!(
+            said.output.contains(text),
+            "`{text}` in {}{}",
+            said.output,
+            said.errors
+        );
     }
     assert!(said.errors.contains("SHOW HELP"), "{}", said.errors);
-    assert!(!said.errors.contains("Some psql features might not work"), "{}", said.errors);
+    assert!(
+        !said.errors.contains("Some psql features might not work"),
+        "{}",
+        said.errors
+    );
 }

@@ -70,7 +70,13 @@ fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
 async fn still_serves(proxy: &Proxy) {
     let console = Console::operator(proxy).await.unwrap();
     console.rows("SHOW VERSION").await.unwrap();
-    proxy.client().await.unwrap().batch_execute("SELECT 1").await.unwrap();
+    proxy
+        .client()
+        .await
+        .unwrap()
+        .batch_execute("SELECT 1")
+        .await
+        .unwrap();
     let log = proxy.log();
     for word in ["panicked", "by a defect"] {
         assert!(!log.contains(word), "{log}");
@@ -88,15 +94,39 @@ async fn whoever_breaks_the_login_is_told_and_gets_nowhere() {
     let first = b"n,,n=,r=abcdef";
     let whole = i32::try_from(first.len()).unwrap();
     for (what, bytes, expected) in [
-        ("a query in place of an answer", frame(b'Q', b"SHOW VERSION\0"), "08P01"),
+        (
+            "a query in place of an answer",
+            frame(b'Q', b"SHOW VERSION\0"),
+            "08P01",
+        ),
         ("an unknown message", frame(b'z', b""), "08P01"),
         ("no mechanism", frame(b'p', b"SCRAM-SHA-256"), "08P01"),
         ("another mechanism", sasl(b"PLAIN", whole, first), "08P01"),
-        ("a binding that is not offered", sasl(b"SCRAM-SHA-256-PLUS", whole, first), "08P01"),
-        ("a bound message without binding", sasl(b"SCRAM-SHA-256", 12, b"p=x,,n=,r=ab"), "08P01"),
-        ("a length beyond the message", sasl(b"SCRAM-SHA-256", 1000, first), "08P01"),
-        ("a negative length", sasl(b"SCRAM-SHA-256", -1, b""), "08P01"),
-        ("no SCRAM", sasl(b"SCRAM-SHA-256", 4, b"\xff\xfe,,"), "08P01"),
+        (
+            "a binding that is not offered",
+            sasl(b"SCRAM-SHA-256-PLUS", whole, first),
+            "08P01",
+        ),
+        (
+            "a bound message without binding",
+            sasl(b"SCRAM-SHA-256", 12, b"p=x,,n=,r=ab"),
+            "08P01",
+        ),
+        (
+            "a length beyond the message",
+            sasl(b"SCRAM-SHA-256", 1000, first),
+            "08P01",
+        ),
+        (
+            "a negative length",
+            sasl(b"SCRAM-SHA-256", -1, b""),
+            "08P01",
+        ),
+        (
+            "no SCRAM",
+            sasl(b"SCRAM-SHA-256", 4, b"\xff\xfe,,"),
+            "08P01",
+        ),
         ("a cleartext password", frame(b'p', b"op@er\0"), "08P01"),
         ("a length below the least", vec![b'p', 0, 0, 0, 3], "08P01"),
         ("a huge length", vec![b'p', 0x7f, 0xff, 0xff, 0xff], "08P01"),
@@ -119,9 +149,15 @@ async fn whoever_breaks_a_session_ends_that_one() {
         ("a length below the least", vec![b'Q', 0, 0, 0, 3]),
         ("a huge length", vec![b'Q', 0x3f, 0xff, 0xff, 0xff]),
         ("a text without an end", frame(b'Q', b"SHOW VERSION")),
-        ("bytes behind the text's end", frame(b'Q', b"SHOW VERSION\0x")),
+        (
+            "bytes behind the text's end",
+            frame(b'Q', b"SHOW VERSION\0x"),
+        ),
         ("a Parse without a text", frame(b'P', b"name\0")),
-        ("a Parse whose types are missing", frame(b'P', b"\0SHOW VERSION\0\0\x01")),
+        (
+            "a Parse whose types are missing",
+            frame(b'P', b"\0SHOW VERSION\0\0\x01"),
+        ),
         ("a Describe of nothing", frame(b'D', b"")),
         ("a Describe of something else", frame(b'D', b"X\0")),
         ("an Execute without a limit", frame(b'E', b"\0\0")),
@@ -129,7 +165,10 @@ async fn whoever_breaks_a_session_ends_that_one() {
         let mut stream = entered(&proxy).await;
         stream.write_all(&bytes).await.unwrap();
         let said = rest(&mut stream).await;
-        assert!(said.contains("FATAL") && said.contains("08P01"), "{what}: {said:?}");
+        assert!(
+            said.contains("FATAL") && said.contains("08P01"),
+            "{what}: {said:?}"
+        );
     }
     // Half a message, and then nothing any more.
     let mut stream = entered(&proxy).await;
@@ -180,7 +219,10 @@ async fn what_is_wrong_with_a_statement_costs_that_statement_alone() {
     let error = until(&mut stream, b'E').await;
     assert!(String::from_utf8_lossy(&error).contains("54000"));
     until(&mut stream, b'Z').await;
-    stream.write_all(&frame(b'Q', b"DEALLOCATE ALL\0")).await.unwrap();
+    stream
+        .write_all(&frame(b'Q', b"DEALLOCATE ALL\0"))
+        .await
+        .unwrap();
     until(&mut stream, b'Z').await;
     // Parameters are for statements that have some.
     let bound = [
@@ -198,7 +240,9 @@ async fn what_is_wrong_with_a_statement_costs_that_statement_alone() {
 #[tokio::test]
 async fn strangers_take_no_place_in_the_console_and_users_only_so_many() {
     let world = World::start().await.unwrap();
-    let proxy = console::serving(&world, "places", "sessions_max = 2\n").await.unwrap();
+    let proxy = console::serving(&world, "places", "sessions_max = 2\n")
+        .await
+        .unwrap();
     // They ask for the console and say nothing more.
     let mut strangers = Vec::new();
     for _ in 0..50 {
@@ -224,13 +268,19 @@ async fn the_console_is_open_when_the_proxy_is_full() {
     let proxy = console::serving(&world, "full", more).await.unwrap();
     let app = proxy.client().await.unwrap();
     let refused = proxy.client().await.err().expect("full");
-    assert!(format!("{refused:#}").contains("53300") || format!("{refused:?}").contains("clients already"));
+    assert!(
+        format!("{refused:#}").contains("53300")
+            || format!("{refused:?}").contains("clients already")
+    );
     let console = Console::operator(&proxy).await.unwrap();
     let sessions = console.rows("SHOW SESSIONS").await.unwrap();
     let id = sessions.at(0, "id").unwrap().to_owned();
     console.rows(&format!("KILL {id}")).await.unwrap();
     let ended = app.batch_execute("SELECT 1").await.unwrap_err();
-    assert!(ended.is_closed() || console::told(&ended).0 == "57P01", "{ended:?}");
+    assert!(
+        ended.is_closed() || console::told(&ended).0 == "57P01",
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]

@@ -11,7 +11,14 @@ use crossfade_tests::{World, python};
 const EXPORTER: [(&str, &[&str], &[&str]); 3] = [
     (
         "SHOW databases;",
-        &["name", "host", "port", "database", "force_user", "pool_mode"],
+        &[
+            "name",
+            "host",
+            "port",
+            "database",
+            "force_user",
+            "pool_mode",
+        ],
         &[
             "pool_size",
             "reserve_pool_size",
@@ -73,7 +80,9 @@ async fn pgbouncers_exporters_find_what_they_look_for() {
             }
             for number in numbers {
                 let value = rows.at(row, number).expect("no NULL");
-                value.parse::<f64>().unwrap_or_else(|_| panic!("{query} {number}: {value}"));
+                value
+                    .parse::<f64>()
+                    .unwrap_or_else(|_| panic!("{query} {number}: {value}"));
             }
         }
     }
@@ -96,7 +105,9 @@ async fn pgbouncers_exporters_find_what_they_look_for() {
     let stats = console.rows("SHOW STATS").await.unwrap();
     for column in stats.columns.iter().filter(|column| *column != "database") {
         let value = stats.at(0, column).expect("no NULL");
-        value.parse::<i64>().unwrap_or_else(|_| panic!("{column}: {value}"));
+        value
+            .parse::<i64>()
+            .unwrap_or_else(|_| panic!("{column}: {value}"));
     }
 }
 
@@ -109,8 +120,17 @@ async fn the_counts_are_those_of_what_went_through() {
         let rows = console.rows("SHOW STATS_TOTALS").await.unwrap();
         let row = rows.find("database", "counted");
         let number = |column: &str| rows.at(row, column).unwrap().parse::<i64>().unwrap();
-        let names = ["server_assignment_count", "xact_count", "query_count", "bytes_received", "bytes_sent"];
-        names.map(|name| (name, number(name))).into_iter().collect::<BTreeMap<_, _>>()
+        let names = [
+            "server_assignment_count",
+            "xact_count",
+            "query_count",
+            "bytes_received",
+            "bytes_sent",
+        ];
+        names
+            .map(|name| (name, number(name)))
+            .into_iter()
+            .collect::<BTreeMap<_, _>>()
     };
     let app = proxy.client().await.unwrap();
     app.batch_execute("SELECT 1").await.unwrap();
@@ -119,7 +139,9 @@ async fn the_counts_are_those_of_what_went_through() {
         app.batch_execute("SELECT 1").await.unwrap();
     }
     app.batch_execute("BEGIN").await.unwrap();
-    app.batch_execute("SELECT repeat('x', 10000)").await.unwrap();
+    app.batch_execute("SELECT repeat('x', 10000)")
+        .await
+        .unwrap();
     app.batch_execute("COMMIT").await.unwrap();
     let after = counts().await;
     let more = |name: &str| after[name] - before[name];
@@ -129,7 +151,11 @@ async fn the_counts_are_those_of_what_went_through() {
     // Ten times `SELECT 1`, then three texts: a byte, a length and a NUL about each.
     let sent = 10 * (6 + 8) + (6 + 5) + (6 + 25) + (6 + 6);
     assert_eq!(more("bytes_received"), sent);
-    assert!((10_000..12_000).contains(&more("bytes_sent")), "{}", more("bytes_sent"));
+    assert!(
+        (10_000..12_000).contains(&more("bytes_sent")),
+        "{}",
+        more("bytes_sent")
+    );
     let pools = console.rows("SHOW POOLS").await.unwrap();
     let pool = pools.find("database", "counted");
     let inside = pools.at(pool, "cl_active").unwrap().to_owned();
@@ -149,13 +175,18 @@ async fn the_counts_are_those_of_what_went_through() {
     assert_eq!(ended["xact_count"], after["xact_count"]);
     let other = proxy.client().await.unwrap();
     other.batch_execute("SELECT 1").await.unwrap();
-    assert_eq!(counts().await["server_assignment_count"], ended["server_assignment_count"] + 1);
+    assert_eq!(
+        counts().await["server_assignment_count"],
+        ended["server_assignment_count"] + 1
+    );
 }
 
 #[tokio::test]
 async fn a_pause_waits_for_transactions_holds_the_next_back_and_lets_them_go() {
     let world = World::start().await.unwrap();
-    let proxy = console::serving(&world, "paused", "pause_max_ms = 600000\n").await.unwrap();
+    let proxy = console::serving(&world, "paused", "pause_max_ms = 600000\n")
+        .await
+        .unwrap();
     let console = Console::operator(&proxy).await.unwrap();
     let other = Console::operator(&proxy).await.unwrap();
     let (app, busy) = (proxy.client().await.unwrap(), proxy.client().await.unwrap());
@@ -184,8 +215,13 @@ async fn a_pause_waits_for_transactions_holds_the_next_back_and_lets_them_go() {
 
     let held = tokio::spawn(async move { app.batch_execute("SELECT 3").await });
     let sessions = console.rows("SHOW SESSIONS").await.unwrap();
-    let states: Vec<_> = (0..sessions.rows.len()).map(|row| sessions.at(row, "state")).collect();
-    assert!(states.iter().all(|state| *state == Some("idle")), "{states:?}");
+    let states: Vec<_> = (0..sessions.rows.len())
+        .map(|row| sessions.at(row, "state"))
+        .collect();
+    assert!(
+        states.iter().all(|state| *state == Some("idle")),
+        "{states:?}"
+    );
     assert!(!held.is_finished());
     console.rows("RESUME").await.unwrap();
     held.await.unwrap().unwrap();
@@ -197,7 +233,9 @@ async fn a_pause_waits_for_transactions_holds_the_next_back_and_lets_them_go() {
 #[tokio::test]
 async fn a_pause_ends_by_itself_and_a_cancel_request_ends_one_that_waits() {
     let world = World::start().await.unwrap();
-    let proxy = console::serving(&world, "short", "pause_max_ms = 200\n").await.unwrap();
+    let proxy = console::serving(&world, "short", "pause_max_ms = 200\n")
+        .await
+        .unwrap();
     let console = Console::operator(&proxy).await.unwrap();
     let app = proxy.client().await.unwrap();
     console.rows("PAUSE").await.unwrap();
@@ -209,7 +247,9 @@ async fn a_pause_ends_by_itself_and_a_cancel_request_ends_one_that_waits() {
     app.batch_execute("COMMIT").await.unwrap();
     drop(proxy);
 
-    let proxy = console::serving(&world, "long", "pause_max_ms = 600000\n").await.unwrap();
+    let proxy = console::serving(&world, "long", "pause_max_ms = 600000\n")
+        .await
+        .unwrap();
     let console = Console::operator(&proxy).await.unwrap();
     let app = proxy.client().await.unwrap();
     app.batch_execute("BEGIN; SELECT 1").await.unwrap();
@@ -248,7 +288,11 @@ async fn drivers_that_know_no_other_protocol_than_the_extended_one_read_the_type
     let _: Option<f64> = p99[0].get("p99_ms");
     let one = console.client.query_one("SELECT 1", &[]).await.unwrap();
     assert_eq!(one.get::<_, i64>(0), 1);
-    let error = console.client.query("SHOW NONSENSE", &[]).await.unwrap_err();
+    let error = console
+        .client
+        .query("SHOW NONSENSE", &[])
+        .await
+        .unwrap_err();
     assert_eq!(console::told(&error).0, "42601");
     console.client.query_one("SHOW VERSION", &[]).await.unwrap();
 
@@ -256,7 +300,15 @@ async fn drivers_that_know_no_other_protocol_than_the_extended_one_read_the_type
         let url = proxy.url_as("bob:viewer", "crossfade");
         let said = python("console.py", &[driver, &url]).await.unwrap();
         assert!(said.succeeded, "{driver}:\n{}{}", said.output, said.errors);
-        assert!(said.output.contains("iso_agents legacy_only"), "{driver}: {}", said.output);
-        assert!(said.output.ends_with("42601\n"), "{driver}: {}", said.output);
+        assert!(
+            said.output.contains("iso_agents legacy_only"),
+            "{driver}: {}",
+            said.output
+        );
+        assert!(
+            said.output.ends_with("42601\n"),
+            "{driver}: {}",
+            said.output
+        );
     }
 }

@@ -505,15 +505,12 @@ fn show(rest: &mut Rest<'_>, at: usize) -> Result<Command, Refusal> {
     };
     let place = rest.0.first().map_or(at, |placed| placed.at);
     rest.next();
-    let of_migration = |rest: &mut Rest<'_>, what: Show| {
+    if let Some((_, what)) = Show::ALL.into_iter().find(|(name, _)| *name == word) {
         let migration = match what.takes_migration() && !rest.0.is_empty() {
             true => Some(rest.name("a migration")?),
             false => None,
         };
-        Ok(Command::Show { what, migration })
-    };
-    if let Some((_, what)) = Show::ALL.into_iter().find(|(name, _)| *name == word) {
-        return of_migration(rest, what);
+        return Ok(Command::Show { what, migration });
     }
     let setting = match word {
         "transaction" if rest.takes("isolation") && rest.takes("level") => "transaction_isolation",

@@ -92,10 +92,10 @@ impl From<MessageError> for Failed {
 }
 
 pub(super) struct Talk<'a> {
-    pub shared: &'a Arc<Shared>,
+    shared: &'a Arc<Shared>,
     pub line: Line,
-    pub user: &'a str,
-    pub role: Role,
+    user: &'a str,
+    role: Role,
     operator: Operator,
     key: OwnKey<'a>,
     statements: HashMap<Vec<u8>, Prepared>,
@@ -213,7 +213,7 @@ impl<'a> Talk<'a> {
     async fn simple(&mut self, text: &[u8]) -> Result<(), Failed> {
         let commands = command::commands(utf8(text)?)?;
         if commands.is_empty() {
-            let empty = Message::EmptyQueryResponse(EmptyQueryResponse);
+            let empty = Message::EmptyQueryResponse(EmptyQueryResponse::new());
             return Ok(self.line.put(empty).await?);
         }
         for command in commands {
@@ -234,7 +234,7 @@ impl<'a> Talk<'a> {
                     DescribeTarget::Statement(name) => drop(self.statements.remove(name)),
                     DescribeTarget::Portal(name) => drop(self.portals.remove(name)),
                 }
-                let closed = Message::CloseComplete(CloseComplete);
+                let closed = Message::CloseComplete(CloseComplete::new());
                 Ok(self.line.put(closed).await?)
             }
             unknown => Err(Refusal::new(
@@ -327,7 +327,7 @@ impl<'a> Talk<'a> {
     async fn execute(&mut self, execute: Execute<'_>) -> Result<(), Failed> {
         let portal = self.portal(execute.portal)?.clone();
         let Some(command) = portal.command else {
-            let empty = Message::EmptyQueryResponse(EmptyQueryResponse);
+            let empty = Message::EmptyQueryResponse(EmptyQueryResponse::new());
             return Ok(self.line.put(empty).await?);
         };
         self.answer(&command, &portal.formats, false).await
