@@ -156,54 +156,46 @@ async fn a_whole_migration_is_taken_by_the_console_and_its_user_is_on_record() {
     };
 
     let steps = console
-        .rows("ADVANCE iso_agents TO dual_read;")
+        .rows("ADVANCE iso_agents TO shadow_read;")
         .await
         .unwrap();
-    let to: Vec<_> = (0..3).map(|row| steps.at(row, "to_phase")).collect();
-    assert_eq!(
-        to,
-        [Some("dual_write"), Some("shadow_read"), Some("dual_read")]
-    );
+    let to: Vec<_> = (0..2).map(|row| steps.at(row, "to_phase")).collect();
+    assert_eq!(to, [Some("dual_write"), Some("shadow_read")]);
     assert_eq!(steps.at(0, "serving"), Some("1"));
     let told = console.notices().join("\n");
-    assert!(
-        told.contains("legacy_only -> dual_write, drained (1 serving"),
-        "{told}"
-    );
-    app.batch_execute("UPDATE iso_agents SET full_name = 'Renamed' WHERE id = (SELECT min(id::text)::uuid FROM iso_agents)")
-        .await
-        .unwrap();
+    let line = "legacy_only -> dual_write, drained (1 serving";
+    assert!(told.contains(line), "{told}");
+    let renamed = "UPDATE iso_agents SET full_name = 'Renamed' \
+                   WHERE id = (SELECT min(id::text)::uuid FROM iso_agents)";
+    app.batch_execute(renamed).await.unwrap();
 
     // The gates say no, and what settles it; then they say yes.
     let (sqlstate, words) = console.refusal("ADVANCE iso_agents").await;
     assert_eq!(sqlstate, "55000");
-    assert!(words.contains("stays in dual_read"), "{words}");
+    assert!(words.contains("stays in shadow_read"), "{words}");
     assert!(words.contains("SHOW GATES"), "{words}");
     let gates = console.rows("SHOW GATES iso_agents").await.unwrap();
-    let backfill = gates.find("gate", "backfill");
-    assert_eq!(gates.at(backfill, "answer"), Some("not met"));
-    assert!(
-        gates
-            .at(backfill, "settle")
-            .unwrap()
-            .contains("crossfade backfill iso_agents")
-    );
-    assert_eq!(gates.at(backfill, "to_phase"), Some("unified_read"));
-    assert_eq!(phase().await, "dual_read");
+    let current = gates.find("gate", "unified is current");
+    assert_eq!(gates.at(current, "answer"), Some("not met"));
+    let settle = gates.at(current, "settle").unwrap();
+    assert!(settle.contains("crossfade backfill iso_agents"), "{settle}");
+    assert_eq!(gates.at(current, "to_phase"), Some("dual_read"));
+    assert_eq!(phase().await, "shadow_read");
     copied(&proxy).await;
     let backfill = console.rows("SHOW BACKFILL").await.unwrap();
     assert_eq!(backfill.at(0, "state"), Some("complete"));
     let gates = console.rows("SHOW GATES iso_agents").await.unwrap();
-    let answers: Vec<_> = (0..gates.rows.len())
-        .map(|row| gates.at(row, "answer"))
-        .collect();
+    let mut answers = (0..gates.rows.len()).map(|row| gates.at(row, "answer"));
     assert!(
-        answers.iter().all(|answer| *answer == Some("met")),
+        answers.all(|answer| answer == Some("met")),
         "{:?}",
         gates.rows
     );
 
-    console.rows("ADVANCE iso_agents").await.unwrap();
+    console
+        .rows("ADVANCE iso_agents TO unified_read")
+        .await
+        .unwrap();
     assert_eq!(phase().await, "unified_read");
     let back = console.rows("ROLLBACK iso_agents").await.unwrap();
     assert_eq!(back.at(0, "to_phase"), Some("dual_read"));
@@ -247,7 +239,7 @@ async fn a_whole_migration_is_taken_by_the_console_and_its_user_is_on_record() {
         rows.rows
     );
     let stepped = "SELECT count(*) FROM crossfade.events WHERE to_phase IS NOT NULL";
-    assert_eq!(number(&client, stepped).await.unwrap(), 8);
+    assert_eq!(number(&client, stepped).await.unwrap(), 7);
 }
 
 #[tokio::test]
@@ -270,7 +262,7 @@ async fn who_holds_a_step_up_is_shown_without_what_was_said_and_a_cancel_request
     let step = tokio::spawn(async move { stepping.refusal("ADVANCE iso_agents").await });
     until(
         &client,
-        "SELECT EXISTS (SELECT FROM crossfade.events WHERE to_phase = 'shadow_read')",
+        "SELECT EXISTS (SELECT FROM crossfade.epochs WHERE phase = 'shadow_read')",
     )
     .await
     .unwrap();
@@ -325,7 +317,6 @@ async fn psql_reads_every_table_and_extended_output() {
     for text in [
         "migration | iso_agents",
         "phase     | legacy_only",
-        "not met",
         "PAUSE",
         "RESUME",
         "RELOAD",
@@ -345,4 +336,40 @@ async fn psql_reads_every_table_and_extended_output() {
         "{}",
         said.errors
     );
+}
+
+#[tokio::test]
+async fn over_tls_the_login_is_bound_to_the_connection() {
+    let world = World::start().await.unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned()];
+    let params = rcgen::CertificateParams::new(names).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let more = "[tls]\ncertificate = \"bound.crt\"\nkey = \"bound.key\"\n";
+    let proxy = console::configured(&world, "bound", more).await.unwrap();
+    let config = proxy.config();
+    let dir = config.parent().unwrap();
+    std::fs::write(dir.join("bound.crt"), certificate.pem()).unwrap();
+    std::fs::write(dir.join("bound.key"), key.serialize_pem()).unwrap();
+    let proxy = proxy.serve().await.unwrap();
+    for (binding, password, succeeds) in [
+        ("require", OPERATOR_PASSWORD, true),
+        ("disable", OPERATOR_PASSWORD, true),
+        ("require", "wrong", false),
+    ] {
+        let url = proxy.url_as(&format!("ann:{password}"), "crossfade");
+        let url = format!("{url}?sslmode=require&channel_binding={binding}");
+        let script = "console_short.sql";
+        let said = psql(&world.postgres.bin("psql"), script, &url)
+            .await
+            .unwrap();
+        let seen = said.output.contains("Crossfade");
+        assert_eq!(seen, succeeds, "{binding}: {}{}", said.output, said.errors);
+    }
+    let url = proxy.url_as(&format!("ann:{OPERATOR_PASSWORD}"), "crossfade");
+    let url = format!("{url}?channel_binding=require&sslmode=disable");
+    let said = psql(&world.postgres.bin("psql"), "console_short.sql", &url)
+        .await
+        .unwrap();
+    assert!(!said.output.contains("Crossfade 0"), "{}", said.output);
 }

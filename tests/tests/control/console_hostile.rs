@@ -3,6 +3,7 @@
 
 use bytes::BytesMut;
 use crossfade_tests::console::{self, Console, OPERATOR_PASSWORD};
+use crossfade_tests::control::a_moment;
 use crossfade_tests::{Proxy, World};
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
@@ -266,7 +267,13 @@ async fn the_console_is_open_when_the_proxy_is_full() {
     let world = World::start().await.unwrap();
     let more = "[limits]\nconnections_max = 1\n";
     let proxy = console::serving(&world, "full", more).await.unwrap();
-    let app = proxy.client().await.unwrap();
+    // The first client there was may not be gone yet.
+    let app = loop {
+        match proxy.client().await {
+            Ok(app) => break app,
+            Err(_full) => a_moment().await,
+        }
+    };
     let refused = proxy.client().await.err().expect("full");
     assert!(
         format!("{refused:#}").contains("53300")
