@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rewrite_rules::RuleSet;
 use tokio::runtime::Handle;
@@ -56,7 +56,6 @@ pub struct Shared {
     pub(crate) reload: Notify,
     /// Who holds transactions back, and until when.
     pub(crate) pause: Mutex<Option<Pause>>,
-    pub(crate) since: SystemTime,
     pub(crate) upstream: Upstream,
     /// Where a certificate is configured.
     pub(crate) tls: Option<Acceptor>,
@@ -132,7 +131,6 @@ impl Shared {
             consoles_open: AtomicUsize::new(0),
             reload: Notify::new(),
             pause: Mutex::default(),
-            since: SystemTime::now(),
         }
     }
 
