@@ -7,7 +7,7 @@
 //! | `users`, `login` | who may enter, and how he proves it |
 //! | `talk` | the conversation: statements in, answers out |
 //! | `command` | what a text asks for |
-//! | `act` | what comes of it |
+//! | `act`, `refused` | what comes of it, or why nothing does |
 //! | `show`, `bouncer`, `table` | rows: Crossfade's own, PgBouncer's, and how they are written |
 //!
 //! It looks by the views that the commands have, acts by [`super::operate`], and knows no SQL. No password and no constant
@@ -18,6 +18,7 @@ mod bouncer;
 mod command;
 mod line;
 mod login;
+mod refused;
 mod show;
 mod table;
 mod talk;
@@ -36,9 +37,6 @@ use login::LoginError;
 use talk::{Talk, TalkEnd};
 use users::Users;
 pub use users::UsersError;
-
-/// What drivers take for the server's version: they look at the number, by which they know what a server can.
-const SERVER_VERSION: &str = concat!("14.0 (Crossfade ", env!("CARGO_PKG_VERSION"), ")");
 
 /// Who wants to enter.
 #[derive(Debug)]

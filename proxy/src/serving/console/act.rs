@@ -4,16 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bouncer::{self, Side};
-use super::command::{Command, Constant, Show};
+use super::command::{self, Command, Constant, Show};
 use super::line::Refusal;
+use super::refused;
 use super::show::{self, Look};
 use super::table::{Column, Kind, Table};
 use super::users::Role;
-use crate::control::error::ControlError;
-use crate::serving::operate::{Operator, PauseError};
+use crate::serving::operate::Operator;
 use crate::shared::Shared;
-use crate::steps::site::SiteError;
-use crate::steps::walk::WalkError;
 
 /// A look at the database that takes longer is given up: gates compare rows, which takes seconds.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -181,8 +179,11 @@ async fn look(
     what: Show,
     migration: Option<String>,
 ) -> Result<Table, Refusal> {
-    let client = operator.connect("console").await.map_err(no_site)?;
-    let rules = operator.rules().await.map_err(no_site)?;
+    let client = operator
+        .connect("console")
+        .await
+        .map_err(refused::by_site)?;
+    let rules = operator.rules().await.map_err(refused::by_site)?;
     let look = Look {
         client: &client,
         rules: &rules,
@@ -222,7 +223,7 @@ async fn look(
 pub(super) fn constant(of: Constant, user: &str, database: &str) -> Table {
     let (columns, value) = match of {
         Constant::One => (ONE, 1_i64.into()),
-        Constant::Version => (VERSION, super::SERVER_VERSION.into()),
+        Constant::Version => (VERSION, command::SERVER_VERSION.into()),
         Constant::User => (USER, user.into()),
         Constant::Database => (DATABASE, database.into()),
     };
@@ -237,57 +238,4 @@ pub(super) fn setting(value: &str) -> Table {
         columns: SETTING,
         rows: vec![vec![value.into()]],
     }
-}
-
-/// A word of Crossfade's commands, in SQL's codes.
-pub(super) fn refused(error: ControlError) -> Refusal {
-    let sqlstate = match &error {
-        ControlError::Unmet(_) | ControlError::Refused(_) | ControlError::NewerSchema { .. } => {
-            "55000"
-        }
-        ControlError::Overtaken(_) | ControlError::EpochOver(_) => "40001",
-        ControlError::TimedOut { .. } => "55P03",
-        ControlError::Connect(_) => "08006",
-        ControlError::Url(_)
-        | ControlError::Sql { .. }
-        | ControlError::File { .. }
-        | ControlError::PhaseLine { .. } => "58000",
-    };
-    let refusal = Refusal::new(sqlstate, error.to_string());
-    match error {
-        ControlError::Unmet(_) => {
-            refusal.hint("SHOW GATES shows all of them, and what settles each.")
-        }
-        _ => refusal,
-    }
-}
-
-pub(super) fn no_site(error: SiteError) -> Refusal {
-    match error {
-        SiteError::Control(error) => refused(error),
-        SiteError::NoControl
-        | SiteError::NoRules
-        | SiteError::NoFile(_)
-        | SiteError::NothingInForce => Refusal::new("55000", error.to_string()),
-        SiteError::Compile { .. } | SiteError::Rules(_) | SiteError::Served(_) => {
-            Refusal::new("58000", error.to_string())
-        }
-    }
-}
-
-pub(super) fn not_walked(error: WalkError) -> Refusal {
-    match error {
-        WalkError::Step(error) => refused(error),
-        WalkError::Site(error) => no_site(error),
-        WalkError::Past { .. } => Refusal::new("55000", error.to_string()),
-        WalkError::Moved { .. } => Refusal::new("40001", error.to_string()),
-    }
-}
-
-pub(super) fn not_paused(error: &PauseError) -> Refusal {
-    let sqlstate = match error {
-        PauseError::Already(_) => "55000",
-        PauseError::Over => "57014",
-    };
-    Refusal::new(sqlstate, error.to_string())
 }

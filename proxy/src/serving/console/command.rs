@@ -131,6 +131,9 @@ pub(super) enum Command {
     Tag(&'static str),
 }
 
+/// What drivers take for the server's version: they look at the number, by which they know what a server can.
+pub(super) const SERVER_VERSION: &str = concat!("14.0 (Crossfade ", env!("CARGO_PKG_VERSION"), ")");
+
 /// Settings that are as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Setting {
@@ -142,7 +145,7 @@ pub(super) struct Setting {
 pub(super) const SETTINGS: [Setting; 12] = [
     Setting {
         name: "server_version",
-        value: super::SERVER_VERSION,
+        value: SERVER_VERSION,
     },
     Setting {
         name: "server_encoding",

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use rewrite_rules::RuleSet;
 
 use super::line::Refusal;
+use super::refused;
 use super::table::{Column, Kind, Table, Value};
 use crate::control::{Control, history, named, schema, shown, statements};
 use crate::serving::operate::Operator;
@@ -214,7 +215,7 @@ pub(super) struct Look<'a> {
 impl Look<'_> {
     fn names(&self) -> Result<Vec<&str>, Refusal> {
         if let Some(name) = self.only {
-            named::find(self.rules, name).map_err(super::act::refused)?;
+            named::find(self.rules, name).map_err(refused::by_control)?;
             return Ok(vec![name]);
         }
         let all = self.rules.migrations().iter();
@@ -225,7 +226,7 @@ impl Look<'_> {
         let names = self.names()?;
         let all = views::migrations(self.client, self.rules).await;
         let mut table = Table::of(MIGRATIONS);
-        for row in all.map_err(super::act::refused)? {
+        for row in all.map_err(refused::by_control)? {
             if !names.contains(&row.name.as_str()) {
                 continue;
             }
@@ -247,12 +248,12 @@ impl Look<'_> {
     }
 
     pub async fn gates(&self, operator: &Operator) -> Result<Table, Refusal> {
-        let site = operator.site().map_err(super::act::no_site)?;
+        let site = operator.site().map_err(refused::by_site)?;
         let mut table = Table::of(GATES);
         for name in self.names()? {
             let forward = StepDirection::Forward;
             let gates = views::gates(self.client, self.rules, name, forward, &site.gates).await;
-            for gate in gates.map_err(super::act::refused)? {
+            for gate in gates.map_err(refused::by_control)? {
                 table.row(vec![
                     gate.migration.into(),
                     gate.from.name().into(),
@@ -272,7 +273,7 @@ impl Look<'_> {
         let mut table = Table::of(FENCES);
         for status in self.status().await? {
             let holders = views::holders(self.client, &status).await;
-            for row in holders.map_err(super::act::refused)? {
+            for row in holders.map_err(refused::by_control)? {
                 // Behind this proxy it is known who the client is.
                 let ours = sessions
                     .iter()
@@ -301,16 +302,16 @@ impl Look<'_> {
     async fn status(&self) -> Result<Vec<status::Status>, Refusal> {
         self.names()?;
         let must = schema::must_be_prepared(self.client).await;
-        must.map_err(super::act::refused)?;
+        must.map_err(refused::by_control)?;
         let read = status::read(self.client, self.rules, self.only, false).await;
-        read.map_err(super::act::refused)
+        read.map_err(refused::by_control)
     }
 
     pub async fn instances(&self) -> Result<Table, Refusal> {
         let names = self.names()?;
         let all = views::instances(self.client).await;
         let mut table = Table::of(INSTANCES);
-        for served in all.map_err(super::act::refused)? {
+        for served in all.map_err(refused::by_control)? {
             if !names.contains(&served.migration.as_str()) {
                 continue;
             }
@@ -341,7 +342,7 @@ impl Look<'_> {
         let all = statements::read(self.client).await;
         let mut table = Table::of(STATEMENTS);
         let most = usize::try_from(ROWS_MAX).unwrap_or(usize::MAX);
-        for seen in all.map_err(super::act::refused)?.into_iter().take(most) {
+        for seen in all.map_err(refused::by_control)?.into_iter().take(most) {
             table.row(vec![
                 seen.statement.into(),
                 seen.calls.into(),
@@ -355,7 +356,7 @@ impl Look<'_> {
         let mut table = Table::of(DIVERGENCE);
         for name in self.names()? {
             let entries = views::divergences(self.client, name, ROWS_MAX).await;
-            for entry in entries.map_err(super::act::refused)? {
+            for entry in entries.map_err(refused::by_control)? {
                 table.row(vec![
                     name.into(),
                     shown(&entry.legacy_table).into(),
@@ -375,7 +376,7 @@ impl Look<'_> {
         self.names()?;
         let all = views::fallbacks(self.client, self.rules, self.only).await;
         let mut table = Table::of(FALLBACKS);
-        for row in all.map_err(super::act::refused)? {
+        for row in all.map_err(refused::by_control)? {
             table.row(vec![
                 row.migration.into(),
                 row.rows.into(),
@@ -422,7 +423,7 @@ impl Look<'_> {
         // What happened to a migration that is no longer managed did happen.
         let all = history::last(self.client, self.only, EVENTS_MAX).await;
         let mut table = Table::of(EVENTS);
-        for event in all.map_err(super::act::refused)? {
+        for event in all.map_err(refused::by_control)? {
             table.row(vec![
                 event.id.into(),
                 event.time.into(),

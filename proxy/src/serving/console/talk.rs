@@ -16,6 +16,7 @@ use pgwire::messages::startup::{BackendKeyData, ParameterStatus, SecretKey};
 use super::act;
 use super::command::{self, Command, SETTINGS};
 use super::line::{Line, LineError, Refusal, Severity, notice};
+use super::refused;
 use super::table::{Formats, Table, fields};
 use super::users::Role;
 use crate::cancel::OwnKey;
@@ -23,7 +24,7 @@ use crate::control::events::Actor;
 use crate::serving::operate::{Operator, Progress, Running, StepTaken};
 use crate::shared::Shared;
 use crate::steps::step::StepDirection;
-use crate::steps::walk::Walk;
+use crate::steps::walk::{Walk, WalkError, Walked};
 use crate::wire::frontend::{self, BindNames, DescribeTarget, Execute, MessageError, Parse};
 
 /// Drivers keep a handful.
@@ -496,7 +497,7 @@ impl<'a> Talk<'a> {
         if let Some(error) = broken {
             return Err(error.into());
         }
-        let walked = walked?.map_err(act::not_walked)?;
+        let walked = walked?.map_err(refused::by_walk)?;
         if let Some(stood) = &walked.stood
             && walked.steps == 0
         {
@@ -509,10 +510,7 @@ impl<'a> Talk<'a> {
         Ok(Answer::Rows(steps, word.to_owned()))
     }
 
-    async fn end_of(
-        &self,
-        running: &mut Running,
-    ) -> Result<Result<crate::steps::walk::Walked, crate::steps::walk::WalkError>, Failed> {
+    async fn end_of(&self, running: &mut Running) -> Result<Result<Walked, WalkError>, Failed> {
         tokio::select! {
             ended = running.end() => Ok(ended),
             () = self.shared.stop.all_end() => Err(Failed::End(TalkEnd::Stopped)),
@@ -536,7 +534,7 @@ impl<'a> Talk<'a> {
             }
             () = self.shared.stop.all_end() => return Err(Failed::End(TalkEnd::Stopped)),
         };
-        paused.map_err(|error| act::not_paused(&error))?;
+        paused.map_err(|error| refused::by_pause(&error))?;
         let told = format!(
             "no transaction runs; they go on by RESUME, or by themselves {} s after PAUSE",
             longest.as_secs_f64()
