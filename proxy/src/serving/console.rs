@@ -6,7 +6,7 @@
 //! | `line` | messages in and out, within limits |
 //! | `users`, `login` | who may enter, and how he proves it |
 //! | `talk` | the conversation: statements in, answers out |
-//! | `command` | what a text asks for |
+//! | `words`, `command` | what a text asks for |
 //! | `act`, `refused` | what comes of it, or why nothing does |
 //! | `show`, `bouncer`, `table` | rows: Crossfade's own, PgBouncer's, and how they are written |
 //!
@@ -23,6 +23,7 @@ mod show;
 mod table;
 mod talk;
 mod users;
+mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

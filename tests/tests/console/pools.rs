@@ -76,7 +76,7 @@ async fn pgbouncers_exporters_find_what_they_look_for() {
         assert!(!rows.rows.is_empty(), "{query}");
         for row in 0..rows.rows.len() {
             for label in labels {
-                rows.at(row, label);
+                let _: Option<&str> = rows.at(row, label);
             }
             for number in numbers {
                 let value = rows.at(row, number).expect("no NULL");
@@ -93,7 +93,8 @@ async fn pgbouncers_exporters_find_what_they_look_for() {
     assert_eq!(config.columns, ["key", "value", "default", "changeable"]);
     let limit = config.find("key", "max_client_conn");
     assert_eq!(config.at(limit, "value"), Some("8000"));
-    config.find("key", "max_user_connections");
+    let limit = config.find("key", "max_user_connections");
+    assert_eq!(config.at(limit, "value"), Some("0"));
     let version = console.rows("SHOW VERSION;").await.unwrap();
     assert_eq!(version.columns, ["version"]);
     assert!(version.at(0, "version").unwrap().starts_with("Crossfade "));
