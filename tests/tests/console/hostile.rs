@@ -266,7 +266,7 @@ async fn strangers_take_no_place_in_the_console_and_users_only_so_many() {
 async fn the_console_is_open_when_the_proxy_is_full() {
     let world = World::start().await.unwrap();
     let more = "[limits]\nconnections_max = 1\n";
-    let proxy = console::serving(&world, "full", more).await.unwrap();
+    let proxy = console::serving(&world, "crowded", more).await.unwrap();
     // The first client there was may not be gone yet.
     let app = loop {
         match proxy.client().await {
