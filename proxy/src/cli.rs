@@ -4,6 +4,7 @@ pub mod advance;
 pub mod apply;
 pub mod backfill;
 pub mod check;
+pub mod console_user;
 pub mod coverage;
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -4,6 +4,7 @@
 //! error that names the keys there are.
 
 mod address;
+mod console;
 mod limits;
 mod sockets;
 
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use crate::session::{CacheLimits, Comments};
 
 pub use address::{Address, AddressError, Listen, UpstreamAddresses};
+pub use console::ConsoleConfig;
 pub use limits::Limits;
 pub use sockets::{ClientTls, SslMode, SslNegotiation, TargetSessionAttrs, Tcp, UpstreamTls};
 
@@ -62,6 +64,7 @@ pub struct Config {
     pub tcp: Tcp,
     pub control: ControlConfig,
     pub admin: AdminConfig,
+    pub console: ConsoleConfig,
     pub limits: Limits,
     pub shadow: Shadow,
     pub cache: CacheConfig,
@@ -264,6 +267,7 @@ impl Config {
             config.rules = config.rules.map(|rules| parent.join(rules));
             config.tls.relative_to(parent);
             config.upstream_tls.relative_to(parent);
+            config.console.relative_to(parent);
         }
         Ok(config)
     }
@@ -330,6 +334,9 @@ impl Config {
             // Where TLS is only a wish, a server without it could not say so.
             let expected = "sslmode require, verify-ca or verify-full beside direct";
             return wrong("upstream_tls.sslmode", format!("{sslmode:?}"), expected);
+        }
+        if let Some((key, value, expected)) = self.console.fault() {
+            return wrong(key, value, expected);
         }
         if self.cache.statements > CACHE_STATEMENTS_MAX {
             let value = self.cache.statements.to_string();

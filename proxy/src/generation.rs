@@ -219,6 +219,34 @@ struct Pinned {
     generation: AtomicU64,
     /// The server's process that works for it, as that said at startup; 0 before.
     backend: AtomicI32,
+    /// How many transactions have come to their end; written by its own thread alone.
+    transactions: AtomicU64,
+}
+
+/// What others may see of a session's pin.
+#[derive(Clone, Debug)]
+pub struct PinView(Arc<Pinned>);
+
+impl PinView {
+    /// The generation of its transaction; `None`: between transactions.
+    #[must_use]
+    pub fn generation(&self) -> Option<u64> {
+        let number = self.0.generation.load(Ordering::SeqCst);
+        (number != 0).then_some(number)
+    }
+
+    /// The server's process that works for it; `None`: none yet.
+    #[must_use]
+    pub fn backend(&self) -> Option<i32> {
+        let backend = self.0.backend.load(Ordering::SeqCst);
+        (backend != 0).then_some(backend)
+    }
+
+    /// Transactions that have come to their end, statements outside of a block included.
+    #[must_use]
+    pub fn transactions(&self) -> u64 {
+        self.0.transactions.load(Ordering::Relaxed)
+    }
 }
 
 impl Generations {
@@ -410,6 +438,14 @@ pub struct SessionPin {
     asked_at: Option<Instant>,
 }
 
+impl SessionPin {
+    /// What others may see of it, for as long as they look.
+    #[must_use]
+    pub fn view(&self) -> PinView {
+        PinView(Arc::clone(&self.pinned))
+    }
+}
+
 impl Pin for SessionPin {
     type Rules = Generation;
 
@@ -433,6 +469,12 @@ impl Pin for SessionPin {
         // Nobody else writes it.
         let number = self.pinned.generation.load(Ordering::Relaxed);
         self.pinned.generation.store(0, Ordering::Release);
+        if number != 0 {
+            let before = self.pinned.transactions.load(Ordering::Relaxed);
+            self.pinned
+                .transactions
+                .store(before + 1, Ordering::Relaxed);
+        }
         self.generations.let_go(number);
     }
 

@@ -26,6 +26,7 @@ pub mod served;
 pub mod server;
 pub mod serving;
 pub mod session;
+pub mod sessions;
 pub mod shared;
 pub mod sources;
 pub mod steps;

@@ -46,6 +46,8 @@ enum Command {
     Instances(cli::instances::Args),
     /// Name what killed commands and proxies have left behind, and put it right
     Doctor(cli::doctor::Args),
+    /// Print a line for the console's users file; the password comes from stdin or the terminal
+    ConsoleUser(cli::console_user::Args),
     /// Show who did what, when, why, and what was found
     Events(cli::events::Args),
     /// Show where every migration stands
@@ -112,6 +114,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Rules(args) => cli::rules::run(args).await,
                 Command::Instances(args) => cli::instances::run(args).await,
                 Command::Doctor(args) => cli::doctor::run(args).await,
+                Command::ConsoleUser(args) => cli::console_user::run(&args),
                 Command::Events(args) => cli::events::run(args).await,
                 Command::Status(args) => cli::status::run(args).await,
                 Command::Advance(args) => cli::advance::run(args).await,

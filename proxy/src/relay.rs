@@ -12,7 +12,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin as Pinned, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::held::{Budget, Holding, OutOfTurn};
 use crate::session::lane::{FrameSide, Lane};
 use crate::session::{Backend, Frontend, Pin, Session, SessionReport, Violation};
+use crate::sessions::Traffic;
 use crate::stream::Stream;
 
 /// One read's worth. A short read tells tokio that the socket is empty, which saves the read that
@@ -54,6 +55,8 @@ pub enum Ending {
     NoRoom,
     /// The proxy is shutting down.
     Stopped,
+    /// An operator has ended it.
+    Killed,
 }
 
 /// Closes a client's socket so that what was written arrives: bytes that came meanwhile must be
@@ -83,11 +86,14 @@ enum Urgency {
     Now,
 }
 
-/// Asks every relay to end.
+/// Asks every relay to end, or to hold its client's next transaction back.
 #[derive(Debug, Default)]
 pub struct Stop {
     /// An [`Urgency`], or 0; it only rises.
     urgency: AtomicU8,
+    paused: AtomicBool,
+    /// How often all were woken: whoever has seen another number must ask to be woken again.
+    wakes: AtomicU32,
     woken: Notify,
 }
 
@@ -113,23 +119,61 @@ impl Stop {
         self.urgency.load(Ordering::SeqCst) > 0
     }
 
-    /// Completes when those who have no transaction under way are to end.
+    /// Holds the next transaction of every client back, until [`Stop::resume`]. What has arrived is served.
+    pub fn pause(&self) {
+        self.paused.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets clients go on. False: nobody was held.
+    pub fn resume(&self) -> bool {
+        let paused = self.paused.swap(false, Ordering::SeqCst);
+        self.wake();
+        paused
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Has every relay look what is asked of it.
+    pub fn wake(&self) {
+        self.wakes.fetch_add(1, Ordering::SeqCst);
+        self.woken.notify_waiters();
+    }
+
+    /// Completes when sessions that are between transactions are to end. Cancel-safe.
+    pub async fn idle_end(&self) {
+        self.reaches(Urgency::Served).await;
+    }
+
+    /// Completes when those as well are to end that have had no transaction yet. Cancel-safe.
     pub async fn asked(&self) {
+        self.reaches(Urgency::Idle).await;
+    }
+
+    /// Completes when all are to end. Cancel-safe.
+    pub async fn all_end(&self) {
+        self.reaches(Urgency::Now).await;
+    }
+
+    async fn reaches(&self, urgency: Urgency) {
+        let mut woken = pin!(self.woken.notified());
         loop {
-            let woken = self.woken.notified();
-            let mut woken = pin!(woken);
-            // Registered before the look, so that no word falls in between.
+            // Asked for first, so that nothing between the look and the wait is missed.
             woken.as_mut().enable();
-            if self.is(Urgency::Idle) {
+            if self.is(urgency) {
                 return;
             }
-            woken.await;
+            woken.as_mut().await;
+            woken.set(self.woken.notified());
         }
     }
 
     fn raise(&self, urgency: Urgency) {
         self.urgency.fetch_max(urgency as u8, Ordering::SeqCst);
-        self.woken.notify_waiters();
+        self.wake();
     }
 
     fn is(&self, urgency: Urgency) -> bool {
@@ -147,6 +191,7 @@ pub struct Relay<P: Pin> {
     newer: NewerRules,
     to_upstream: Pipe,
     to_client: Pipe,
+    traffic: Arc<Traffic>,
 }
 
 /// What is known of newer rules.
@@ -180,6 +225,9 @@ struct Pipe {
     held_back: bool,
     /// What its buffers have of all sessions' total.
     holding: Holding,
+    /// Bytes so far.
+    read: u64,
+    wrote: u64,
 }
 
 /// What keeps one direction from going on.
@@ -206,6 +254,7 @@ impl<P: Pin> Relay<P> {
         session: Session<P>,
         newer: NewerRules,
         budget: Arc<Budget>,
+        traffic: Arc<Traffic>,
     ) -> Relay<P> {
         Relay {
             client,
@@ -217,6 +266,7 @@ impl<P: Pin> Relay<P> {
                 ..Pipe::default()
             },
             to_client: Pipe::default(),
+            traffic,
         }
     }
 
@@ -253,27 +303,36 @@ impl<P: Pin> Relay<P> {
         enough: impl Fn(&Session<P>) -> bool,
     ) -> Option<Ending> {
         let mut woken = pin!(stop.woken.notified());
-        let mut registered = false;
+        let mut seen = None;
         let mut newer = None;
         poll_fn(|cx| {
-            // A task's waker stays the same: registering it once is enough, until it was used.
-            let stopping = stop.is(Urgency::Served);
-            if !registered || stopping {
-                registered = true;
+            // A task's waker stays the same: registering it once is enough, until it was used. What is asked is looked
+            // at behind that, so that nothing is missed in between.
+            loop {
+                let wakes = stop.wakes.load(Ordering::SeqCst);
+                if seen == Some(wakes) {
+                    break;
+                }
+                seen = Some(wakes);
                 while woken.as_mut().poll(cx).is_ready() {
                     woken.set(stop.woken.notified());
                 }
             }
-            let mut turned = SCRATCH.with_borrow_mut(|scratch| self.turn(cx, scratch));
+            let stopping = stop.is(Urgency::Served);
+            let held = stop.is_paused() && !stopping;
+            let mut turned = SCRATCH.with_borrow_mut(|scratch| self.turn(cx, scratch, held));
             if self.session.waits_for_newer() && turned.is_ok() {
                 turned = self.await_newer(cx, &mut newer);
             }
+            self.traffic
+                .moved(self.to_upstream.read, self.to_client.wrote);
             if let Some(report) = self.session.take_report() {
                 reported(report);
             }
             match turned {
                 Err(ending) => Poll::Ready(Some(ending)),
                 Ok(()) if enough(&self.session) => Poll::Ready(None),
+                Ok(()) if self.traffic.is_killed() => Poll::Ready(Some(Ending::Killed)),
                 Ok(()) if stop.is(Urgency::Now) => Poll::Ready(Some(Ending::Stopped)),
                 Ok(()) if stopping && self.is_quiet() && self.may_leave(stop) => {
                     Poll::Ready(Some(Ending::Stopped))
@@ -306,6 +365,13 @@ impl<P: Pin> Relay<P> {
         self.session.has_served() || stop.is(Urgency::Idle)
     }
 
+    /// What comes next from the client would begin a transaction.
+    fn is_between(&self) -> bool {
+        self.session.is_established()
+            && self.session.is_idle()
+            && self.to_upstream.lane.is_at_boundary()
+    }
+
     /// Nothing of a transaction is under way anywhere.
     fn is_quiet(&self) -> bool {
         self.session.is_idle()
@@ -316,11 +382,11 @@ impl<P: Pin> Relay<P> {
     }
 
     /// Moves what can be moved. The client's direction is tried again only when the server's has
-    /// released it: nothing else that happens here could let it go on.
-    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<(), Ending> {
+    /// released it: nothing else that happens here could let it go on. Where transactions are `held`, none begins.
+    fn turn(&mut self, cx: &mut Context<'_>, scratch: &mut [u8], held: bool) -> Result<(), Ending> {
         let mut turns = TURNS_MAX;
         loop {
-            while self.move_up(cx, scratch)? && turns > 0 {
+            while !(held && self.is_between()) && self.move_up(cx, scratch)? && turns > 0 {
                 turns -= 1;
             }
             let waited = self.session.is_blocked();
@@ -512,6 +578,7 @@ impl Pipe {
                 Ok(true)
             }
             Poll::Ready(Ok(())) => {
+                self.read += buffer.filled().len() as u64;
                 self.take(side, buffer.filled(), to, cx)?;
                 Ok(true)
             }
@@ -565,6 +632,7 @@ impl Pipe {
             Poll::Ready(written) => written.map_err(Failed::Write)?,
             Poll::Pending => 0,
         };
+        self.wrote += written as u64;
         self.output.extend_from_slice(&run[written..]);
         if to.holds_back() {
             self.held_back = true;
@@ -580,7 +648,10 @@ impl Pipe {
             match Pinned::new(&mut *to).poll_write(cx, rest) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(0)) => return Err(Failed::Write(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(written)) => self.written += written,
+                Poll::Ready(Ok(written)) => {
+                    self.written += written;
+                    self.wrote += written as u64;
+                }
                 Poll::Ready(Err(error)) => return Err(Failed::Write(error)),
             }
         }

@@ -1,11 +1,13 @@
 //! What runs beside the sessions: the rules are followed, the database is told what is served, statements
-//! are counted and reads compared.
+//! are counted and reads compared, and operators look and act.
 
 pub mod admin;
 pub mod admission;
 pub mod attached;
+pub mod console;
 pub mod follow;
 mod names;
+pub mod operate;
 pub mod primary;
 pub mod shadow;
 mod statements;

@@ -1,12 +1,14 @@
 //! What every part of a serving proxy works with.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rewrite_rules::RuleSet;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
 
+use crate::cancel::OwnKeys;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::door::Door;
@@ -15,7 +17,9 @@ use crate::held::Budget;
 use crate::relay::Stop;
 use crate::served::Served;
 use crate::session::{SessionReport, ShadowCandidate};
+use crate::sessions::Sessions;
 use crate::sources::Sources;
+use crate::stream::Stream;
 use crate::tls::client::Acceptor;
 use crate::upstream::Upstream;
 
@@ -43,13 +47,32 @@ pub struct Shared {
     /// Why what the directory says is not in force.
     pub(crate) refused: Mutex<Reasons>,
     pub(crate) stop: Stop,
+    pub(crate) sessions: Sessions,
+    /// Of sessions that the proxy itself answers.
+    pub(crate) own_keys: OwnKeys,
+    /// How many of those there are.
+    pub(crate) consoles_open: AtomicUsize,
+    /// Somebody wants rule files and certificates to be read again.
+    pub(crate) reload: Notify,
+    /// Who holds transactions back, and until when.
+    pub(crate) pause: Mutex<Option<Pause>>,
     pub upstream: Upstream,
     /// Where a certificate is configured.
     pub(crate) tls: Option<Acceptor>,
     pub(crate) door: Arc<Door>,
     pub(crate) held: Arc<Budget>,
+    /// Of the program, beside the workers' own: for what no session is to wait for.
+    pub(crate) runtime: Handle,
     /// That SCRAM-SHA-256-PLUS is not offered has been logged.
     told_of_channel_binding: AtomicBool,
+}
+
+/// Transactions are held back, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pause {
+    pub by: String,
+    /// Nobody is held any longer than until then.
+    pub until: Instant,
 }
 
 /// Rules as they were read, and what tells them from others.
@@ -74,7 +97,7 @@ impl LoadedRules {
 }
 
 impl Shared {
-    /// What sessions share before the first of them begins.
+    /// What sessions share before the first of them begins. Called within the program's runtime.
     #[must_use]
     pub(crate) fn new(
         config: Config,
@@ -93,6 +116,7 @@ impl Shared {
             config,
             upstream,
             tls,
+            runtime: Handle::current(),
             told_of_channel_binding: AtomicBool::new(false),
             generations: Arc::new(Generations::new(rules)),
             elsewhere: Arc::new(Generations::new(RuleSet::empty())),
@@ -102,7 +126,18 @@ impl Shared {
             loaded: Mutex::new(LoadedRules::of(sources)),
             refused: Mutex::default(),
             stop: Stop::default(),
+            sessions: Sessions::default(),
+            own_keys: OwnKeys::default(),
+            consoles_open: AtomicUsize::new(0),
+            reload: Notify::new(),
+            pause: Mutex::default(),
         }
+    }
+
+    /// Whether a client must come another way: over TCP, and without TLS.
+    #[must_use]
+    pub(crate) fn must_be_encrypted(&self, client: &Stream) -> bool {
+        self.config.tls.required && matches!(client, Stream::Tcp(_))
     }
 
     /// Tells rule sets apart: the same texts have the same hash in every proxy of this build.

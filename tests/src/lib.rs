@@ -6,6 +6,7 @@
 pub mod alone;
 pub mod answer;
 pub mod binary;
+pub mod console;
 pub mod control;
 pub mod corpus;
 pub mod estate;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::config::{Config, Flags};
 use crate::server::Server;
-use crate::serving::{admin::Admin, attached, follow};
+use crate::serving::{admin::Admin, attached, console, follow};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -18,6 +18,8 @@ pub struct Args {
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.flags)?;
+    // A console that nobody could enter is a mistake to be told of at once.
+    console::check(&config.console)?;
     let server = Server::bind(config).await?;
     let shared = server.shared();
     let admin = Admin::bind(&shared).await?;
@@ -25,7 +27,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (ask_tls, asked_tls) = mpsc::channel(1);
     let mut hangup = signal(SignalKind::hangup())?;
     let hangups = async {
-        while hangup.recv().await.is_some() {
+        loop {
+            tokio::select! {
+                signal = hangup.recv() => if signal.is_none() { break },
+                () = shared.reload.notified() => {}
+            }
             // A request that waits already says the same.
             let _ = ask_rules.try_send(());
             let _ = ask_tls.try_send(());

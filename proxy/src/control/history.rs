@@ -1,6 +1,7 @@
 //! `crossfade.events` as it is read: by `crossfade events`. What writes to it is in `events`.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -19,6 +20,11 @@ const DOING: &str = "look at the events";
 pub struct Event {
     pub id: i64,
     pub at: String,
+    /// The same, and `drained_at`, for whoever does not print them.
+    #[serde(skip)]
+    pub time: SystemTime,
+    #[serde(skip)]
+    pub drained_time: Option<SystemTime>,
     pub migration: String,
     pub kind: String,
     pub from: Option<String>,
@@ -51,18 +57,46 @@ pub async fn read(client: &Client, wanted: Wanted<'_>) -> Result<Vec<Event>, Con
     let limit = i64::try_from(PAGE_ROWS).unwrap_or(i64::MAX);
     let rows = client
         .query(
-            "SELECT id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), migration, kind, \
-             from_phase, to_phase, forced, reason, db_user, os_user, host, \
-             to_char(drained_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), gates, details \
-             FROM crossfade.events WHERE id > $1 AND ($2::text IS NULL OR migration = $2) \
-             AND ($3::text IS NULL OR at >= $3::text::timestamptz) ORDER BY id LIMIT $4",
+            &format!(
+                "SELECT {COLUMNS} FROM crossfade.events WHERE id > $1 AND ($2::text IS NULL OR migration = $2) \
+                 AND ($3::text IS NULL OR at >= $3::text::timestamptz) ORDER BY id LIMIT $4"
+            ),
             &[&wanted.after, &wanted.migration, &wanted.since, &limit],
         )
         .await
         .map_err(ControlError::sql(DOING))?;
-    let event = |row: &tokio_postgres::Row| Event {
+    Ok(rows.iter().map(event).collect())
+}
+
+/// The newest, the newest first, `limit` at most.
+pub async fn last(
+    client: &Client,
+    migration: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Event>, ControlError> {
+    let rows = client
+        .query(
+            &format!(
+                "SELECT {COLUMNS} FROM crossfade.events WHERE $1::text IS NULL OR migration = $1 \
+                 ORDER BY id DESC LIMIT $2"
+            ),
+            &[&migration, &limit],
+        )
+        .await
+        .map_err(ControlError::sql(DOING))?;
+    Ok(rows.iter().map(event).collect())
+}
+
+const COLUMNS: &str = "id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), migration, kind, \
+    from_phase, to_phase, forced, reason, db_user, os_user, host, \
+    to_char(drained_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), gates, details, at, drained_at";
+
+fn event(row: &tokio_postgres::Row) -> Event {
+    Event {
         id: row.get(0),
         at: row.get(1),
+        time: row.get(14),
+        drained_time: row.get(15),
         migration: row.get(2),
         kind: row.get(3),
         from: row.get(4),
@@ -75,8 +109,7 @@ pub async fn read(client: &Client, wanted: Wanted<'_>) -> Result<Vec<Event>, Con
         drained_at: row.get(11),
         gates: row.get(12),
         details: row.get(13),
-    };
-    Ok(rows.iter().map(event).collect())
+    }
 }
 
 /// The time that an operator's word means: that time, or so long ago. The server reads it, as it does everywhere else; a
@@ -151,6 +184,8 @@ mod tests {
         let event = Event {
             id: 7,
             at: "2026-11-30T12:00:00.000Z".to_owned(),
+            time: SystemTime::UNIX_EPOCH,
+            drained_time: None,
             migration: "iso_agents".to_owned(),
             kind: "advance".to_owned(),
             from: Some("dual_write".to_owned()),

@@ -5,7 +5,7 @@ mod reaching;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rewrite_rules::SearchPath;
 use tokio::io::AsyncWriteExt;
@@ -15,7 +15,9 @@ use crate::cancel;
 use crate::door::{Full, Guest, Handshake};
 use crate::generation::SessionPin;
 use crate::relay::{self, Ending, NewerRules, Relay};
-use crate::session::{Session, SessionSettings, Violation};
+use crate::serving::console::{self, Caller};
+use crate::session::{Session, SessionReport, SessionSettings, Violation};
+use crate::sessions::{Connected, Traffic};
 use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::wire::backend;
@@ -28,7 +30,7 @@ const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn serve(
     worker: usize,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     client: Stream,
     peer: Peer,
     mut handshake: Handshake,
@@ -60,6 +62,19 @@ pub(super) async fn serve(
             client,
             packet,
             login,
+        } if console::is_meant(shared, &login.database) => {
+            let caller = Caller {
+                user: login.user,
+                peer: peer.to_string(),
+                packet,
+                handshake,
+            };
+            console::serve(shared, client, caller).await;
+        }
+        Opening::Session {
+            client,
+            packet,
+            login,
         } => {
             let _open = OpenSession::count(shared);
             match place(shared, &client, &login, peer) {
@@ -80,6 +95,7 @@ pub(super) async fn serve(
                 }
             }
         }
+        Opening::Cancel { packet } if shared.own_keys.cancel(&packet) => {}
         Opening::Cancel { packet } => {
             if let Err(error) = cancel::forward(&packet, &shared.upstream).await {
                 tracing::info!(%peer, %error, "a cancel request could not be handed on");
@@ -130,7 +146,7 @@ fn place(
             hint: "Give --control, or url in [control], the address that the proxy has as its upstream.",
         });
     }
-    if shared.config.tls.required && matches!(client, Stream::Tcp(_)) {
+    if shared.must_be_encrypted(client) {
         return Err(No {
             sqlstate: "28000",
             message: "Crossfade takes no connection without TLS here".to_owned(),
@@ -195,13 +211,26 @@ async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
         said,
     } = reached;
     drop(packet);
-    let generations = if shared.served.serves(&login.database) {
-        &shared.generations
-    } else {
-        &shared.elsewhere
+    let is_served = shared.served.serves(&login.database);
+    let generations = match is_served {
+        true => &shared.generations,
+        false => &shared.elsewhere,
     };
+    let pin = generations.session();
+    let traffic = Arc::new(Traffic::default());
+    let _seat = shared.sessions.enter(Connected {
+        user: Arc::clone(&login.user),
+        database: String::from_utf8_lossy(&login.database).into_owned(),
+        application: login.application,
+        peer: peer.to_string(),
+        is_tls: client.is_tls(),
+        since: SystemTime::now(),
+        is_served,
+        pin: pin.view(),
+        traffic: Arc::clone(&traffic),
+    });
     let session = Session::new(
-        generations.session(),
+        pin,
         generations.current(),
         settings(shared, login.search_path, ends_here(&client, &server)),
     );
@@ -210,14 +239,20 @@ async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
         news: generations.news(),
         wait: Duration::from_millis(shared.config.limits.rules_wait_ms),
     };
-    let mut relay = Relay::new(client, server, session, newer, held);
+    let mut relay = Relay::new(client, server, session, newer, held, Arc::clone(&traffic));
     relay.has_read(sent, said);
-    let take = |report| shared.take(worker, &login.user, report);
+    let take = |report: SessionReport| {
+        traffic.statements(report.statements());
+        shared.take(worker, &login.user, report);
+    };
     let limit = Duration::from_millis(shared.config.limits.authentication_timeout_ms);
     let established = tokio::time::timeout(limit, relay.establish(&shared.stop, take)).await;
     drop(handshake);
     let ending = match established {
-        Ok(Ok(())) => Ok(relay.run(&shared.stop, take).await),
+        Ok(Ok(())) => {
+            traffic.establish();
+            Ok(relay.run(&shared.stop, take).await)
+        }
         Ok(Err(ending)) => Ok(ending),
         Err(elapsed) => Err(elapsed),
     };
@@ -311,6 +346,13 @@ fn last_words(shared: &Shared, relay: &Relay<SessionPin>, ending: &Ending, peer:
             "57P01",
             "terminating connection because Crossfade is shutting down",
         ),
+        Ending::Killed => {
+            tracing::info!(%peer, "an operator has ended a session");
+            say(
+                "57P01",
+                "terminating connection due to administrator command",
+            );
+        }
     }
     words
 }

@@ -32,6 +32,14 @@ pub struct SessionReport {
     pub events: Option<Box<Events>>,
 }
 
+impl SessionReport {
+    /// Statements that came, whatever became of them.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        u64::from(self.passed) + u64::from(self.rewritten) + u64::from(self.refused)
+    }
+}
+
 /// Notices of one kind, by what they say of themselves. Anybody may raise one, so what is kept of them
 /// is bounded: statements that Crossfade made name a handful of migrations, all with the same proof.
 #[derive(Debug, Default)]

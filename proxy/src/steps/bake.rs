@@ -1,6 +1,8 @@
 //! Gates that look at what has been going on: how long nothing has fallen back, and what the
 //! application still says that the next phase would refuse.
 
+use std::time::SystemTime;
+
 use rewrite_rules::{Migration, Phase, RuleSet};
 use tokio_postgres::Client;
 
@@ -50,6 +52,21 @@ pub(super) async fn last_times(
         .await
         .map_err(ControlError::sql("look at the last fallback"))?;
     Ok(row.map_or((None, None), |row| (row.get(0), row.get(1))))
+}
+
+/// When a read last needed legacy.
+pub async fn last_fallback(
+    client: &Client,
+    migration: &str,
+) -> Result<Option<SystemTime>, ControlError> {
+    let row = client
+        .query_opt(
+            "SELECT last_fallback_at FROM crossfade.migrations WHERE migration = $1",
+            &[&migration],
+        )
+        .await
+        .map_err(ControlError::sql("look at the last fallback"))?;
+    Ok(row.and_then(|row| row.get(0)))
 }
 
 pub async fn fallback_free(

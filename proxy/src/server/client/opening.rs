@@ -36,6 +36,8 @@ pub(super) struct LoginPacket {
     /// The role. One that is not UTF-8 is none that a control connection could become.
     pub user: Arc<str>,
     pub database: Vec<u8>,
+    /// What it calls itself.
+    pub application: String,
     pub search_path: SearchPath,
     /// It is one of Crossfade's own, which must reach the server itself.
     pub is_own: bool,
@@ -46,6 +48,7 @@ impl LoginPacket {
         LoginPacket {
             user: String::from_utf8_lossy(parameters.user).into(),
             database: parameters.database().to_owned(),
+            application: String::from_utf8_lossy(parameters.application_name).into_owned(),
             search_path: if parameters.sets_search_path {
                 SearchPath::Unknown
             } else {
