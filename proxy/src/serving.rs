@@ -6,5 +6,6 @@ pub mod admission;
 pub mod attached;
 pub mod follow;
 mod names;
+pub mod operate;
 pub mod shadow;
 mod statements;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rewrite_rules::RuleSet;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
@@ -48,6 +49,8 @@ pub struct Shared {
     pub(crate) tls: Option<Acceptor>,
     pub(crate) door: Arc<Door>,
     pub(crate) held: Arc<Budget>,
+    /// Of the program, beside the workers' own: for what no session is to wait for.
+    pub(crate) runtime: Handle,
     /// That SCRAM-SHA-256-PLUS is not offered has been logged.
     told_of_channel_binding: AtomicBool,
 }
@@ -74,7 +77,7 @@ impl LoadedRules {
 }
 
 impl Shared {
-    /// What sessions share before the first of them begins.
+    /// What sessions share before the first of them begins. Called within the program's runtime.
     #[must_use]
     pub(crate) fn new(
         config: Config,
@@ -93,6 +96,7 @@ impl Shared {
             config,
             upstream,
             tls,
+            runtime: Handle::current(),
             told_of_channel_binding: AtomicBool::new(false),
             generations: Arc::new(Generations::new(rules)),
             elsewhere: Arc::new(Generations::new(RuleSet::empty())),

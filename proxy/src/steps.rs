@@ -6,5 +6,8 @@ pub mod gates;
 mod referred;
 mod rehearsal;
 mod sequences;
+pub mod site;
 pub mod status;
 pub mod step;
+pub mod views;
+pub mod walk;

@@ -1,23 +1,18 @@
 //! `crossfade advance`: one phase forward, or up to a named one, if the gates let it.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::bail;
 use rewrite_rules::Phase;
 use serde_json::{Value, json};
 
-use super::target::{CommandTarget, MigrationArgs, say};
+use super::target::{MigrationArgs, say};
+use crate::config::Config;
 use crate::control::drain::Drained;
-use crate::control::error::ControlError;
-use crate::control::named::find;
-use crate::steps::step::{self, StepDirection, StepOptions, Taken};
-
-/// Rules that are applied again and again are for somebody to look at.
-const ATTEMPTS_MAX: u32 = 5;
-
-/// Between two looks at gates that are waited for: what they wait for takes seconds at least.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::control::events::Actor;
+use crate::steps::site::Site;
+use crate::steps::step::{StepDirection, Taken};
+use crate::steps::walk::{self, Told, Walk};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -56,95 +51,38 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// `advance` and `rollback` differ in the direction only.
 pub(super) async fn take(direction: StepDirection, args: &Args) -> anyhow::Result<ExitCode> {
-    if args.dry_run {
-        return plan(direction, args).await;
-    }
-    let name = &args.of.migration;
-    let mut told = StepsTold::default();
-    let Some(to) = args.to else {
-        let taken = one(direction, args).await?;
-        told.step(args, &taken);
-        told.end(args, taken.to);
-        return Ok(ExitCode::SUCCESS);
-    };
-    loop {
-        let target = CommandTarget::load(&args.of.flags).await?;
-        let at = find(&target.rules, name)?.phase;
-        if at == to {
-            let options = options(direction, args, &target);
-            let drained = step::stand(&target.url, &target.rules, name, &options, &mut say).await?;
-            told.stands(args, at, &drained);
-            told.end(args, at);
-            return Ok(ExitCode::SUCCESS);
-        }
-        let (is_past, other) = match direction {
-            StepDirection::Forward => (at > to, "rollback"),
-            StepDirection::Back => (at < to, "advance"),
-        };
-        if is_past {
-            bail!(
-                "{name} is in {at}, which is past {to}: `crossfade {other} {name} --to {to}` leads there"
-            );
-        }
-        let taken = one(direction, args).await?;
-        told.step(args, &taken);
-    }
-}
-
-fn options(direction: StepDirection, args: &Args, target: &CommandTarget) -> StepOptions {
-    StepOptions {
-        direction,
+    let site = Site::of(&Config::load(&args.of.flags)?)?;
+    let walk = Walk {
+        wait: Duration::from_secs(args.wait.unwrap_or(0)),
         force: args.reason.clone().filter(|_| args.force),
-        times: target.gates,
         drain_timeout: Duration::from_secs(args.drain_timeout_seconds),
         terminate_after: args.terminate_after.map(Duration::from_secs),
+        ..Walk::new(
+            &args.of.migration,
+            direction,
+            args.to,
+            Actor::of_process().clone(),
+        )
+    };
+    if args.dry_run {
+        let plan = walk::plan(&site, &walk, &mut say).await?;
+        print!("{plan}");
+        return Ok(match plan.is_free() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        });
     }
-}
-
-async fn plan(direction: StepDirection, args: &Args) -> anyhow::Result<ExitCode> {
-    let target = CommandTarget::load(&args.of.flags).await?;
-    let options = options(direction, args, &target);
-    let plan = step::plan(&target.url, &target.rules, &args.of.migration, &options).await?;
-    print!("{plan}");
-    Ok(if plan.is_free() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    let mut told = StepsTold::default();
+    let walked = walk::walk(&site, &walk, &mut |what| match what {
+        Told::Line(line) => say(line),
+        Told::Step(taken) => told.step(args, taken),
     })
-}
-
-/// One step, tried again until its gates are met or nobody waits any longer.
-async fn one(direction: StepDirection, args: &Args) -> anyhow::Result<Taken> {
-    let patience = Duration::from_secs(args.wait.unwrap_or(0));
-    let began = Instant::now();
-    let mut said = String::new();
-    let mut attempts = 0;
-    let mut began_in = None;
-    loop {
-        let target = CommandTarget::load(&args.of.flags).await?;
-        let options = options(direction, args, &target);
-        let (url, rules) = (&target.url, &target.rules);
-        let at = find(rules, &args.of.migration)?.phase;
-        let from = *began_in.get_or_insert(at);
-        if at != from {
-            bail!(
-                "{} was in {from} when this command began and is in {at} now: somebody else took a step",
-                args.of.migration
-            );
-        }
-        match step::step(url, rules, &args.of.migration, &options, &mut say).await {
-            Err(ControlError::Unmet(unmet)) if began.elapsed() + LOOK <= patience => {
-                if said != unmet {
-                    say(&unmet);
-                    said = unmet;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-            // Somebody applied rules: the gates are looked at again by these.
-            Err(ControlError::Overtaken(_)) if attempts < ATTEMPTS_MAX => attempts += 1,
-            taken => return Ok(taken?),
-        }
+    .await?;
+    if let Some(drained) = &walked.stood {
+        told.stands(args, walked.at, drained);
     }
+    told.end(args, walked.at);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What the command answers: lines as it goes, or one document at its end.

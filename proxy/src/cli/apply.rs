@@ -147,6 +147,7 @@ async fn remove(url: &str, name: &str, args: &Args) -> anyhow::Result<ExitCode> 
         rules: "",
         file: &row.file,
         why: "apply --remove",
+        by: events::Actor::of_process(),
     };
     let Some(epoch) = epochs::open(&client, new, Some(row.epoch)).await? else {
         bail!("{name} has changed since this command began: run it again");

@@ -38,6 +38,8 @@ pub struct Blocker {
     /// As `pg_stat_activity` has it: `active`, `idle in transaction`, …
     pub state: String,
     pub query: String,
+    /// Where the server sees it come from: through a proxy that is the proxy's; empty: a socket file.
+    pub address: String,
 }
 
 impl std::fmt::Display for Blocker {
@@ -142,6 +144,11 @@ async fn instances_there(
 pub async fn holders(client: &Client, all: &[Instance]) -> Result<Vec<Blocker>, ControlError> {
     let live = all.iter().filter(|instance| instance.live);
     let pids: Vec<i32> = live.flat_map(|i| &i.held_by).copied().collect();
+    of_processes(client, &pids).await
+}
+
+/// What the server knows of these processes of its own, those in the oldest transactions first.
+pub async fn of_processes(client: &Client, pids: &[i32]) -> Result<Vec<Blocker>, ControlError> {
     if pids.is_empty() {
         return Ok(Vec::new());
     }
@@ -163,7 +170,8 @@ const WHO: &str = "coalesce(a.usename::text, 'unknown'), coalesce(a.application_
     coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8, \
     coalesce(a.state, 'unknown to this role'), \
     left(regexp_replace(regexp_replace(coalesce(a.query, ''), '[[:space:]]+', ' ', 'g'), \
-        'WITH cf_fence AS \\(SELECT FROM [^)]+ FOR KEY SHARE\\) (SELECT; )?', ''), 200)";
+        'WITH cf_fence AS \\(SELECT FROM [^)]+ FOR KEY SHARE\\) (SELECT; )?', ''), 200), \
+    coalesce(host(a.client_addr), '')";
 
 fn blocker(row: &tokio_postgres::Row) -> Blocker {
     Blocker {
@@ -174,6 +182,7 @@ fn blocker(row: &tokio_postgres::Row) -> Blocker {
         age_seconds: row.get(4),
         state: row.get(5),
         query: row.get(6),
+        address: row.get(7),
     }
 }
 

@@ -15,7 +15,7 @@
 //! proxy that was stopped or cut off believes. Killed anywhere, the next command, or the proxies, close what is still open.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rewrite_rules::lens::{quote_ident, quote_literal};
 use rewrite_rules::{Epoch, Migration, Phase, RuleSet, SourceFile, fence};
@@ -26,7 +26,8 @@ use tokio_postgres::error::SqlState;
 use super::connection::BEGIN_SHORT;
 use super::drain::{self, Clock};
 use super::error::ControlError;
-use super::{events, phase_file, schema};
+use super::events::Actor;
+use super::{phase_file, schema};
 use crate::fault;
 
 /// What proxies listen to.
@@ -114,10 +115,11 @@ pub struct NewEpoch<'a> {
     pub rules: &'a str,
     pub file: &'a str,
     pub why: &'a str,
+    pub by: &'a Actor,
 }
 
 impl<'a> NewEpoch<'a> {
-    /// As a rule file says.
+    /// As a rule file says, by whoever runs this process.
     #[must_use]
     pub fn of(migration: &'a Migration, phase: Phase, why: &'a str) -> NewEpoch<'a> {
         let file = migration.file.file_name().and_then(|name| name.to_str());
@@ -127,6 +129,7 @@ impl<'a> NewEpoch<'a> {
             rules: &migration.text,
             file: file.unwrap_or_default(),
             why,
+            by: Actor::of_process(),
         }
     }
 }
@@ -188,7 +191,6 @@ async fn open_in_transaction(
     if newest.map(Epoch) != after {
         return Ok(None);
     }
-    let (os_user, host) = events::who();
     let epoch = unused(client, new.migration).await?;
     client
         .execute(
@@ -199,7 +201,7 @@ async fn open_in_transaction(
                 &new.phase.name(),
                 &new.rules,
                 &new.file,
-                &format!("{os_user}@{host}"),
+                &new.by.to_string(),
                 &new.why,
                 &epoch.0,
             ],
@@ -394,6 +396,45 @@ pub async fn history(client: &Client) -> Result<Vec<Epochs>, ControlError> {
         closed: row.get(6),
     };
     Ok(rows.iter().map(line).collect())
+}
+
+/// How a migration has come to what is in force.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub migration: String,
+    pub epoch: i64,
+    pub at: SystemTime,
+    pub by: String,
+    pub why: String,
+}
+
+/// The newest epoch of every migration, as it was opened.
+pub async fn opened(client: &Client) -> Result<Vec<Opened>, ControlError> {
+    let rows = client
+        .query(
+            "SELECT DISTINCT ON (migration) migration, epoch, opened_at, opened_by, why \
+             FROM crossfade.epochs ORDER BY migration, epoch DESC",
+            &[],
+        )
+        .await
+        .map_err(ControlError::sql(DOING))?;
+    let opened = |row: &tokio_postgres::Row| Opened {
+        migration: row.get(0),
+        epoch: row.get(1),
+        at: row.get(2),
+        by: row.get(3),
+        why: row.get(4),
+    };
+    Ok(rows.iter().map(opened).collect())
+}
+
+/// Who is in a migration's newest epoch now: transactions that hold its fence.
+pub async fn holders(
+    client: &Client,
+    migration: &str,
+    epoch: i64,
+) -> Result<Vec<drain::Blocker>, ControlError> {
+    drain::holders_of(client, &Epoch(epoch).table(migration).sql()).await
 }
 
 /// An epoch that was left, and is not closed.

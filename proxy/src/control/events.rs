@@ -1,11 +1,38 @@
 //! `crossfade.events`: every step, who took it, from where, and what the gates said.
 
+use std::sync::OnceLock;
+
 use rewrite_rules::Phase;
 use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Client;
 
 use super::error::ControlError;
+
+/// Who does something, and from where; the database's role stands beside it by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The system's user of a command; of a proxy that acts for somebody, that one's name with where he is known by it:
+    /// `ann (console)`.
+    pub user: String,
+    /// The machine of a command, or the address that a proxy's client comes from.
+    pub from: String,
+}
+
+impl Actor {
+    /// Whoever runs this process.
+    #[must_use]
+    pub fn of_process() -> &'static Actor {
+        static ACTOR: OnceLock<Actor> = OnceLock::new();
+        ACTOR.get_or_init(who)
+    }
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.user, self.from)
+    }
+}
 
 /// A step as it is about to be taken.
 pub struct StepTaken<'a> {
@@ -16,12 +43,12 @@ pub struct StepTaken<'a> {
     pub forced: bool,
     pub reason: Option<&'a str>,
     pub gates: Value,
+    pub by: &'a Actor,
 }
 
 /// Records a step before the file is edited; [`drained`] completes it. What is found without its
 /// end was interrupted, and the file says on which side.
 pub async fn begin(client: &Client, step: &StepTaken<'_>) -> Result<i64, ControlError> {
-    let (os_user, host) = who();
     let row = client
         .query_one(
             "INSERT INTO crossfade.events \
@@ -35,8 +62,8 @@ pub async fn begin(client: &Client, step: &StepTaken<'_>) -> Result<i64, Control
                 &step.forced,
                 &step.reason,
                 &step.gates,
-                &os_user,
-                &host,
+                &step.by.user,
+                &step.by.from,
             ],
         )
         .await
@@ -73,19 +100,29 @@ pub async fn last_drained(
         .map_err(ControlError::sql("record of the drain"))
 }
 
-/// Records work that is no step: a backfill, a verification.
+/// Records work of this process that is no step: a backfill, a verification.
 pub async fn note(
     client: &Client,
     migration: &str,
     kind: &str,
     details: &Value,
 ) -> Result<(), ControlError> {
-    let (os_user, host) = who();
+    note_by(client, migration, kind, details, Actor::of_process()).await
+}
+
+/// Records somebody's work that is no step.
+pub async fn note_by(
+    client: &Client,
+    migration: &str,
+    kind: &str,
+    details: &Value,
+    by: &Actor,
+) -> Result<(), ControlError> {
     client
         .execute(
             "INSERT INTO crossfade.events (migration, kind, details, os_user, host) \
              VALUES ($1, $2, $3, $4, $5)",
-            &[&migration, &kind, details, &os_user, &host],
+            &[&migration, &kind, details, &by.user, &by.from],
         )
         .await
         .map_err(ControlError::sql("record of the work"))?;
@@ -130,7 +167,7 @@ pub async fn last_step(client: &Client, migration: &str) -> Result<Option<LastSt
 
 /// The operating system's user and machine. The environment is good enough for a log entry that
 /// its writer could falsify anyhow; the database's user stands beside it.
-pub(super) fn who() -> (String, String) {
+fn who() -> Actor {
     let first = |names: &[&str]| {
         names
             .iter()
@@ -150,5 +187,5 @@ pub(super) fn who() -> (String, String) {
         .filter(|name| !name.is_empty())
         .or_else(|| first(&["HOSTNAME"]))
         .unwrap_or_else(|| "unknown".to_owned());
-    (user, host)
+    Actor { user, from: host }
 }

@@ -12,6 +12,17 @@ pub struct Gate {
     pub settle: String,
 }
 
+/// How what was found begins where nobody can say whether the condition holds; such a gate is not met.
+pub const CANNOT_TELL: &str = "it cannot be told";
+
+impl Gate {
+    /// Nobody can say whether the condition holds.
+    #[must_use]
+    pub fn cannot_tell(&self) -> bool {
+        !self.met && self.found.starts_with(CANNOT_TELL)
+    }
+}
+
 impl std::fmt::Display for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mark = if self.met { "met" } else { "NOT met" };

@@ -3,6 +3,8 @@
 //! The statements that add to them are the database functions of `schema.sql`; a chunk that puts a
 //! row takes its key out again in its own statement.
 
+use std::time::SystemTime;
+
 use rewrite_rules::{Lens, Migration};
 use serde::Serialize;
 use serde_json::Value;
@@ -21,6 +23,10 @@ pub struct LedgerEntry {
     pub reason: String,
     pub sqlstate: String,
     pub times: i64,
+    #[serde(skip)]
+    pub first_at: SystemTime,
+    #[serde(skip)]
+    pub last_at: SystemTime,
 }
 
 pub async fn count(client: &Client, migration: &str) -> Result<i64, ControlError> {
@@ -53,7 +59,7 @@ pub async fn entries(
 ) -> Result<Vec<LedgerEntry>, ControlError> {
     let rows = client
         .query(
-            "SELECT legacy_table, key, reason, sqlstate, times FROM crossfade.divergence \
+            "SELECT legacy_table, key, reason, sqlstate, times, first_at, last_at FROM crossfade.divergence \
              WHERE migration = $1 ORDER BY first_at LIMIT $2",
             &[&migration, &limit],
         )
@@ -67,6 +73,8 @@ pub async fn entries(
             reason: row.get(2),
             sqlstate: row.get(3),
             times: row.get(4),
+            first_at: row.get(5),
+            last_at: row.get(6),
         })
         .collect())
 }

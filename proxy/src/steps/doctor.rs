@@ -184,6 +184,7 @@ pub async fn mend(
         times: config::Gates::default(),
         drain_timeout,
         terminate_after: None,
+        by: events::Actor::of_process().clone(),
     };
     let client = connect(url, "doctor").await?;
     schema::must_be_prepared(&client).await?;

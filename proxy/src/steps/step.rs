@@ -13,6 +13,7 @@ use super::rehearsal::{lossy, rehearse};
 use crate::control::alone::alone;
 use crate::control::connection::connect;
 use crate::control::error::ControlError;
+use crate::control::events::Actor;
 use crate::control::gate::Gate;
 use crate::control::named::find;
 use crate::control::{
@@ -27,7 +28,8 @@ pub enum StepDirection {
 }
 
 impl StepDirection {
-    fn word(self) -> &'static str {
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             StepDirection::Forward => "advance",
             StepDirection::Back => "rollback",
@@ -54,6 +56,8 @@ pub struct StepOptions {
     pub drain_timeout: Duration,
     /// Transactions of an epoch that is over are ended after this.
     pub terminate_after: Option<Duration>,
+    /// Whose step it is, for the record.
+    pub by: Actor,
 }
 
 impl StepOptions {
@@ -145,6 +149,7 @@ pub async fn step(
             forced: !unmet.is_empty(),
             reason: options.force.as_deref(),
             gates: serde_json::to_value(&gates).unwrap_or_default(),
+            by: &options.by,
         },
     )
     .await?;
@@ -159,7 +164,10 @@ pub async fn step(
     guard::before(&client, migration, to).await?;
     fault::point("step: remembered");
     let why = options.force.as_deref().unwrap_or(word);
-    let new = epochs::NewEpoch::of(migration, to, why);
+    let new = epochs::NewEpoch {
+        by: &options.by,
+        ..epochs::NewEpoch::of(migration, to, why)
+    };
     let Some(opened) = epochs::open(&client, new, Some(epoch)).await? else {
         return Err(ControlError::Overtaken(name.to_owned()));
     };

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::super::error::ControlError;
-use super::super::gate::Gate;
+use super::super::gate::{CANNOT_TELL, Gate};
 use super::super::report::GONE_AFTER_SECONDS;
 use super::super::shown;
 use super::is_watched;
@@ -296,7 +296,7 @@ pub(crate) async fn unseen(client: &Client, migration: &Migration) -> Result<Gat
              whoever knows that nobody writes there takes the step with --force",
             migration.name
         );
-        format!("it cannot be told whether somebody wrote there: {why}")
+        format!("{CANNOT_TELL} whether somebody wrote there: {why}")
     } else {
         "nobody was seen to write there since the last clean verify".to_owned()
     };
