@@ -4,6 +4,7 @@
 //! error that names the keys there are.
 
 mod address;
+mod console;
 mod limits;
 mod sockets;
 
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use crate::session::{CacheLimits, Comments};
 
 pub use address::{Address, AddressError, Listen, UpstreamAddresses};
+pub use console::ConsoleConfig;
 pub use limits::Limits;
 pub use sockets::{ClientTls, SslMode, SslNegotiation, Tcp, UpstreamTls};
 
@@ -60,6 +62,7 @@ pub struct Config {
     pub tcp: Tcp,
     pub control: ControlConfig,
     pub admin: AdminConfig,
+    pub console: ConsoleConfig,
     pub limits: Limits,
     pub shadow: Shadow,
     pub cache: CacheConfig,
@@ -98,6 +101,15 @@ pub struct ControlConfig {
 pub struct AdminConfig {
     /// `host:port`. Nothing listens where it is not given.
     pub listen: Option<String>,
+    /// Whether the page is there as well, for the users of `[console]`.
+    pub page: bool,
+    /// The names by which browsers ask for the page, as they stand in an address: `host:port`. A listener of this machine
+    /// alone has its own.
+    pub hosts: Vec<String>,
+    /// TLS ends in front of the listener: browsers ask by `https`.
+    pub tls_in_front: bool,
+    /// Whether the page shows values of rows that a verify found to differ.
+    pub show_values: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -262,6 +274,7 @@ impl Config {
             config.rules = config.rules.map(|rules| parent.join(rules));
             config.tls.relative_to(parent);
             config.upstream_tls.relative_to(parent);
+            config.console.relative_to(parent);
         }
         Ok(config)
     }
@@ -326,6 +339,9 @@ impl Config {
             let expected = "sslmode require, verify-ca or verify-full beside direct";
             return wrong("upstream_tls.sslmode", format!("{sslmode:?}"), expected);
         }
+        if let Some((key, value, expected)) = self.console.fault() {
+            return wrong(key, value, expected);
+        }
         if self.cache.statements > CACHE_STATEMENTS_MAX {
             let value = self.cache.statements.to_string();
             return wrong("cache.statements", value, "at most 10000");
@@ -348,6 +364,16 @@ impl Config {
         ] {
             if !(0.0..=100_000.0).contains(&value) {
                 return wrong(key, value.to_string(), "a time, not negative");
+            }
+        }
+        if self.admin.page {
+            let lacks = [
+                (self.admin.listen.is_none(), "listen in [admin] beside it"),
+                (self.console.users.is_none(), "users in [console], who may log in"),
+                (self.control.url.is_none(), "url in [control], to ask"),
+            ];
+            if let Some((_, expected)) = lacks.into_iter().find(|(lacks, _)| *lacks) {
+                return wrong("admin.page", "true".to_owned(), expected);
             }
         }
         if !(0.0..=1.0).contains(&self.shadow.sample) {

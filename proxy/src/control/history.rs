@@ -46,21 +46,49 @@ pub struct Wanted<'a> {
     pub after: i64,
 }
 
+/// The columns of an [`Event`], in its order.
+const COLUMNS: &str = "id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), migration, kind, \
+    from_phase, to_phase, forced, reason, db_user, os_user, host, \
+    to_char(drained_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), gates, details";
+
 /// The oldest of those wanted, the oldest first, [`PAGE_ROWS`] at most.
 pub async fn read(client: &Client, wanted: Wanted<'_>) -> Result<Vec<Event>, ControlError> {
     let limit = i64::try_from(PAGE_ROWS).unwrap_or(i64::MAX);
     let rows = client
         .query(
-            "SELECT id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), migration, kind, \
-             from_phase, to_phase, forced, reason, db_user, os_user, host, \
-             to_char(drained_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), gates, details \
-             FROM crossfade.events WHERE id > $1 AND ($2::text IS NULL OR migration = $2) \
-             AND ($3::text IS NULL OR at >= $3::text::timestamptz) ORDER BY id LIMIT $4",
+            &format!(
+                "SELECT {COLUMNS} FROM crossfade.events WHERE id > $1 AND ($2::text IS NULL OR migration = $2) \
+                 AND ($3::text IS NULL OR at >= $3::text::timestamptz) ORDER BY id LIMIT $4"
+            ),
             &[&wanted.after, &wanted.migration, &wanted.since, &limit],
         )
         .await
         .map_err(ControlError::sql(DOING))?;
-    let event = |row: &tokio_postgres::Row| Event {
+    Ok(rows.iter().map(event).collect())
+}
+
+/// The newest, the newest first; `before`: of those with a lower id.
+pub async fn newest(
+    client: &Client,
+    migration: Option<&str>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Event>, ControlError> {
+    let rows = client
+        .query(
+            &format!(
+                "SELECT {COLUMNS} FROM crossfade.events WHERE ($1::bigint IS NULL OR id < $1) \
+                 AND ($2::text IS NULL OR migration = $2) ORDER BY id DESC LIMIT $3"
+            ),
+            &[&before, &migration, &limit],
+        )
+        .await
+        .map_err(ControlError::sql(DOING))?;
+    Ok(rows.iter().map(event).collect())
+}
+
+fn event(row: &tokio_postgres::Row) -> Event {
+    Event {
         id: row.get(0),
         at: row.get(1),
         migration: row.get(2),
@@ -75,8 +103,7 @@ pub async fn read(client: &Client, wanted: Wanted<'_>) -> Result<Vec<Event>, Con
         drained_at: row.get(11),
         gates: row.get(12),
         details: row.get(13),
-    };
-    Ok(rows.iter().map(event).collect())
+    }
 }
 
 /// The time that an operator's word means: that time, or so long ago. The server reads it, as it does everywhere else; a

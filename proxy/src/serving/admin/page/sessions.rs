@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// A session ends when nobody has asked anything in it for so long. A page that is looked at asks every few seconds.
+/// A session ends when nobody has asked anything in it for so long.
 pub(super) const IDLE_MAX: Duration = Duration::from_secs(30 * 60);
 /// And after so long whatever happens: a working day.
 pub(super) const LIFE_MAX: Duration = Duration::from_secs(12 * 3600);
@@ -62,8 +62,9 @@ impl Sessions {
         Ok(token)
     }
 
-    /// The session of a cookie, which is used by this.
-    pub fn of(&self, token: &str, now: Instant) -> Option<Session> {
+    /// The session of a cookie, which is used by this unless nobody has asked for it: a page that looks again by itself keeps
+    /// no session open.
+    pub fn of(&self, token: &str, now: Instant, by_itself: bool) -> Option<Session> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let key = hash(token);
         let session = open.get_mut(&key)?;
@@ -71,7 +72,9 @@ impl Sessions {
             open.remove(&key);
             return None;
         }
-        session.used = now;
+        if !by_itself {
+            session.used = now;
+        }
         Some(session.clone())
     }
 
@@ -112,17 +115,19 @@ mod tests {
         let unused = sessions.open("ann", begin).expect("opened");
         let closed = sessions.open("ann", begin).expect("opened");
         let used = sessions.open("bea", begin).expect("opened");
-        assert_eq!(sessions.of(&unused, begin).expect("open").user, "ann");
+        assert_eq!(sessions.of(&unused, begin, false).expect("open").user, "ann");
         sessions.close(&closed);
-        assert!(sessions.of(&closed, begin).is_none());
+        assert!(sessions.of(&closed, begin, false).is_none());
         let mut now = begin;
         while now + IDLE_MAX / 2 < begin + LIFE_MAX {
             now += IDLE_MAX / 2;
-            assert_eq!(sessions.of(&used, now).expect("open").user, "bea");
+            assert_eq!(sessions.of(&used, now, false).expect("open").user, "bea");
+            let by_itself = sessions.of(&unused, now, true);
+            assert_eq!(by_itself.is_some(), now < begin + IDLE_MAX);
         }
-        assert!(sessions.of(&used, begin + LIFE_MAX).is_none());
-        assert!(sessions.of(&unused, begin + IDLE_MAX).is_none());
-        assert!(sessions.of("", begin).is_none());
+        assert!(sessions.of(&used, begin + LIFE_MAX, false).is_none());
+        assert!(sessions.of(&unused, begin + IDLE_MAX, false).is_none());
+        assert!(sessions.of("", begin, false).is_none());
     }
 
     #[test]
@@ -132,12 +137,12 @@ mod tests {
         let first = sessions.open("ann", begin).expect("opened");
         let second = sessions.open("ann", begin).expect("opened");
         let later = begin + Duration::from_secs(1);
-        sessions.of(&first, later).expect("open");
+        sessions.of(&first, later, false).expect("open");
         for _ in 0..SESSIONS_MAX - 1 {
             sessions.open("bea", later).expect("opened");
         }
-        assert!(sessions.of(&first, later).is_some());
-        assert!(sessions.of(&second, later).is_none());
+        assert!(sessions.of(&first, later, false).is_some());
+        assert!(sessions.of(&second, later, false).is_none());
     }
 
     #[test]
@@ -146,7 +151,7 @@ mod tests {
         let now = Instant::now();
         let tokens = ["ann", "ann"].map(|user| sessions.open(user, now).expect("opened"));
         assert_ne!(tokens[0], tokens[1]);
-        let csrf = tokens.map(|token| sessions.of(&token, now).expect("open").csrf);
+        let csrf = tokens.map(|token| sessions.of(&token, now, false).expect("open").csrf);
         assert_ne!(csrf[0], csrf[1]);
     }
 }
