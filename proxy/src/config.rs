@@ -369,7 +369,10 @@ impl Config {
         if self.admin.page {
             let lacks = [
                 (self.admin.listen.is_none(), "listen in [admin] beside it"),
-                (self.console.users.is_none(), "users in [console], who may log in"),
+                (
+                    self.console.users.is_none(),
+                    "users in [console], who may log in",
+                ),
                 (self.control.url.is_none(), "url in [control], to ask"),
             ];
             if let Some((_, expected)) = lacks.into_iter().find(|(lacks, _)| *lacks) {

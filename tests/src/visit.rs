@@ -121,7 +121,9 @@ impl Visit {
 
     /// Sends a form.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> anyhow::Result<Answer> {
-        let fields = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+        let fields = fields
+            .iter()
+            .map(|(name, value)| format!("{name}={}", encoded(value)));
         let body = fields.collect::<Vec<_>>().join("&");
         self.ask("POST", path, &body).await
     }
@@ -131,13 +133,17 @@ impl Visit {
         let form = self.get(path).await?;
         anyhow::ensure!(form.status == 200, "{form:?}");
         // The first one of every page logs out; its token is the session's, as everywhere.
-        let hidden = ["csrf", "from", "to"].map(|name| (name, form.hidden(name).unwrap_or_default()));
+        let hidden =
+            ["csrf", "from", "to"].map(|name| (name, form.hidden(name).unwrap_or_default()));
         let all: Vec<_> = hidden.into_iter().chain(fields.iter().copied()).collect();
         self.post(path, &all).await
     }
 
     async fn ask(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.host);
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
+            self.host
+        );
         if let Some(cookie) = &self.cookie {
             write!(head, "Cookie: other=1; {cookie}\r\n")?;
         }
@@ -152,7 +158,9 @@ impl Visit {
             )?;
         }
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        stream.write_all(format!("{head}\r\n{body}").as_bytes()).await?;
+        stream
+            .write_all(format!("{head}\r\n{body}").as_bytes())
+            .await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         let (head, body) = answer.split_once("\r\n\r\n").context("a whole answer")?;

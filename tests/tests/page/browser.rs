@@ -28,15 +28,25 @@ fn has_browser() -> bool {
 }
 
 async fn served(world: &World, name: &str, phase: Phase, files: &PageFiles) -> Proxy {
-    world.in_phase_with(name, phase, &files.config).await.unwrap()
+    world
+        .in_phase_with(name, phase, &files.config)
+        .await
+        .unwrap()
 }
 
 /// What the script has printed; `answers` is told each line, and what it gives back is said to the script.
-async fn drive(what: &str, files: &PageFiles, mut answers: impl AsyncFnMut(&str) -> bool) -> String {
+async fn drive(
+    what: &str,
+    files: &PageFiles,
+    mut answers: impl AsyncFnMut(&str) -> bool,
+) -> String {
     let url = format!("http://localhost:{}", files.port);
     let pictures = std::env::var("CROSSFADE_PAGE_PICTURES").unwrap_or_default();
     let mut command = node_command("page.mjs", &[what, &url, "ann", PASSWORD, &pictures]).unwrap();
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.kill_on_drop(true).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -52,7 +62,14 @@ async fn drive(what: &str, files: &PageFiles, mut answers: impl AsyncFnMut(&str)
     let ended = child.wait_with_output().await.unwrap();
     let errors = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "{said}{errors}");
-    for wrong in ["error:", "console:", "asks elsewhere:", "axe:", "too wide:", "few rules"] {
+    for wrong in [
+        "error:",
+        "console:",
+        "asks elsewhere:",
+        "axe:",
+        "too wide:",
+        "few rules",
+    ] {
         let lines: Vec<&str> = said.lines().filter(|line| line.contains(wrong)).collect();
         assert!(lines.is_empty(), "{lines:#?}");
     }
@@ -81,11 +98,15 @@ async fn an_operator_without_scripts_is_refused_advances_and_rolls_back() {
         asked
     })
     .await;
-    assert!(said.contains("says: rollback dual_write → legacy_only: done."), "{said}");
+    assert!(
+        said.contains("says: rollback dual_write → legacy_only: done."),
+        "{said}"
+    );
     let steps = "SELECT string_agg(concat_ws(' ', kind, from_phase, os_user, reason), ', ' ORDER BY id) \
         FROM crossfade.events WHERE to_phase IS NOT NULL";
     let steps: String = operator.query_one(steps, &[]).await.unwrap().get(0);
-    let expected = "advance legacy_only ann (page) agreed, rollback dual_write ann (page) once more";
+    let expected =
+        "advance legacy_only ann (page) agreed, rollback dual_write ann (page) once more";
     assert_eq!(steps, expected);
 }
 
@@ -98,7 +119,10 @@ async fn with_scripts_the_page_looks_again_by_itself_until_it_is_told_not_to() {
     let files = PageFiles::new("").unwrap();
     let _proxy = served(&world, "live", Phase::DualWrite, &files).await;
     let said = drive("live", &files, async |_| false).await;
-    for line in ["keeps its place: /migrations/iso_agents/advance", "may be stopped: true"] {
+    for line in [
+        "keeps its place: /migrations/iso_agents/advance",
+        "may be stopped: true",
+    ] {
         assert!(said.contains(line), "{said}");
     }
 }

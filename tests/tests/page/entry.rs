@@ -17,15 +17,39 @@ async fn nobody_sees_anything_without_having_logged_in() {
     let files = PageFiles::new("").unwrap();
     let proxy = served(&world, "entry", &files).await;
     let mut visit = Visit::new(files.port);
-    for path in ["/", "/proxies", "/events", "/migrations/iso_agents", "/migrations/iso_agents/advance", "/nowhere"] {
+    for path in [
+        "/",
+        "/proxies",
+        "/events",
+        "/migrations/iso_agents",
+        "/migrations/iso_agents/advance",
+        "/nowhere",
+    ] {
         let answer = visit.get(path).await.unwrap();
-        assert_eq!((answer.status, answer.header("location")), (303, Some("/login")), "{path}");
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, Some("/login")),
+            "{path}"
+        );
         assert!(!answer.body.contains("iso_agents"), "{path}");
     }
-    for (user, password) in [("ann", "wrong"), ("nobody", PASSWORD), ("ann", ""), ("", PASSWORD)] {
+    for (user, password) in [
+        ("ann", "wrong"),
+        ("nobody", PASSWORD),
+        ("ann", ""),
+        ("", PASSWORD),
+    ] {
         let answer = visit.log_in(user, password).await.unwrap();
-        assert_eq!((answer.status, answer.header("set-cookie")), (401, None), "{user}");
-        assert!(answer.body.contains("There is no such user with this password."));
+        assert_eq!(
+            (answer.status, answer.header("set-cookie")),
+            (401, None),
+            "{user}"
+        );
+        assert!(
+            answer
+                .body
+                .contains("There is no such user with this password.")
+        );
     }
     visit.cookie = Some(format!("crossfade-{}=made-up", files.port));
     assert_eq!(visit.get("/").await.unwrap().status, 303);
@@ -38,17 +62,27 @@ async fn nobody_sees_anything_without_having_logged_in() {
     }
     let page = visit.get("/").await.unwrap();
     assert_eq!(page.status, 200);
-    assert!(page.body.contains("iso_agents") && page.body.contains("dual_write"), "{page:?}");
+    assert!(
+        page.body.contains("iso_agents") && page.body.contains("dual_write"),
+        "{page:?}"
+    );
     for path in ["/proxies", "/events", "/migrations/iso_agents"] {
         let page = visit.get(path).await.unwrap();
         assert_eq!(page.status, 200, "{path}");
         assert!(page.body.contains("iso_agents"), "{path}: {page:?}");
     }
-    for path in ["/nowhere", "/migrations/nothing", "/migrations/%3Cb%3E/advance"] {
+    for path in [
+        "/nowhere",
+        "/migrations/nothing",
+        "/migrations/%3Cb%3E/advance",
+    ] {
         assert_eq!(visit.get(path).await.unwrap().status, 404, "{path}");
     }
     let log = proxy.log();
-    assert!(!log.contains(PASSWORD) && !log.contains("SCRAM-SHA-256$"), "{log}");
+    assert!(
+        !log.contains(PASSWORD) && !log.contains("SCRAM-SHA-256$"),
+        "{log}"
+    );
 
     let out = visit.post("/logout", &[("csrf", "made-up")]).await.unwrap();
     assert_eq!(out.status, 403);
@@ -96,7 +130,12 @@ async fn a_name_that_is_not_the_pages_is_not_answered() {
     let files = PageFiles::new("").unwrap();
     let _proxy = served(&world, "hosts", &files).await;
     let mut visit = Visit::of(files.port, "ann").await.unwrap();
-    for host in ["evil.example", "localhost", "localhost:1", "evil.localhost:9432"] {
+    for host in [
+        "evil.example",
+        "localhost",
+        "localhost:1",
+        "evil.localhost:9432",
+    ] {
         visit.host = host.to_owned();
         for path in ["/", "/login", "/migrations/iso_agents"] {
             let answer = visit.get(path).await.unwrap();
@@ -127,7 +166,10 @@ async fn a_page_that_is_reached_from_elsewhere_has_names_and_its_cookie_is_for_t
     visit.origin = Some("https://gate.example".to_owned());
     let answer = visit.log_in("ann", PASSWORD).await.unwrap();
     let cookie = answer.header("set-cookie").unwrap();
-    assert!(cookie.starts_with("__Host-") && cookie.contains("; Secure"), "{cookie}");
+    assert!(
+        cookie.starts_with("__Host-") && cookie.contains("; Secure"),
+        "{cookie}"
+    );
     assert_eq!(visit.get("/").await.unwrap().status, 200);
 }
 
@@ -174,10 +216,20 @@ async fn the_page_is_off_unless_it_is_switched_on_with_all_that_it_needs() {
     world.database("off").await.unwrap();
     let files = PageFiles::new("").unwrap();
     for (config, said) in [
-        (files.config.replace("[console]\nusers", "[console]\n#users"), "users in [console]"),
-        (files.config.replace("listen = ", "#listen = "), "listen in [admin]"),
         (
-            files.config.replace("listen = \"127.0.0.1:", "listen = \"0.0.0.0:"),
+            files
+                .config
+                .replace("[console]\nusers", "[console]\n#users"),
+            "users in [console]",
+        ),
+        (
+            files.config.replace("listen = ", "#listen = "),
+            "listen in [admin]",
+        ),
+        (
+            files
+                .config
+                .replace("listen = \"127.0.0.1:", "listen = \"0.0.0.0:"),
             "`hosts` has to say by which names",
         ),
     ] {

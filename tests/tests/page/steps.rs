@@ -27,7 +27,10 @@ impl Site {
     async fn with(name: &str, phase: Phase, more_of_admin: &str) -> Site {
         let world = World::start().await.unwrap();
         let files = PageFiles::new(more_of_admin).unwrap();
-        let proxy = world.in_phase_with(name, phase, &files.config).await.unwrap();
+        let proxy = world
+            .in_phase_with(name, phase, &files.config)
+            .await
+            .unwrap();
         let operator = world.client(&world.postgres.url(name)).await.unwrap();
         let registered = "to_regclass('crossfade.epochs') IS NOT NULL \
             AND EXISTS (SELECT FROM crossfade.epochs)";
@@ -78,11 +81,18 @@ async fn a_step_forward_and_back_is_taken_and_on_the_record_with_its_user_and_re
     let site = Site::in_phase("steps", Phase::LegacyOnly).await;
     let visit = site.visit("ann").await;
     let form = visit.get(ADVANCE).await.unwrap();
-    for said in ["Advance iso_agents to dual_write", "every write also reaches the new table"] {
+    for said in [
+        "Advance iso_agents to dual_write",
+        "every write also reaches the new table",
+    ] {
         assert!(form.body.contains(said), "{said}: {form:?}");
     }
     let done = visit.fill_in(ADVANCE, &CONFIRMED).await.unwrap();
-    assert_eq!((done.status, done.header("location")), (303, Some(MIGRATION)), "{done:?}");
+    assert_eq!(
+        (done.status, done.header("location")),
+        (303, Some(MIGRATION)),
+        "{done:?}"
+    );
     let page = until_said(&visit, MIGRATION, "advance legacy_only → dual_write").await;
     assert!(page.body.contains("by ann (page)@127.0.0.1"), "{page:?}");
     until_said(&visit, MIGRATION, ": done.").await;
@@ -94,12 +104,20 @@ async fn a_step_forward_and_back_is_taken_and_on_the_record_with_its_user_and_re
 
     let done = visit.fill_in(ROLLBACK, &CONFIRMED).await.unwrap();
     assert_eq!(done.status, 303, "{done:?}");
-    until_said(&visit, MIGRATION, "rollback dual_write → legacy_only</strong>: done.").await;
+    until_said(
+        &visit,
+        MIGRATION,
+        "rollback dual_write → legacy_only</strong>: done.",
+    )
+    .await;
     assert_eq!(site.phase().await, "legacy_only");
     let expected = "rollback dual_write legacy_only ann (page)@127.0.0.1: agreed <b>& signed</b>";
     assert_eq!(site.last_event().await, expected);
     let events = visit.get("/events").await.unwrap();
-    assert!(events.body.contains("rollback") && events.body.contains("ann (page)"), "{events:?}");
+    assert!(
+        events.body.contains("rollback") && events.body.contains("ann (page)"),
+        "{events:?}"
+    );
 }
 
 #[tokio::test]
@@ -108,12 +126,21 @@ async fn a_step_that_a_gate_refuses_says_which_and_what_settles_it() {
     let visit = site.visit("ann").await;
     let epochs = site.epochs().await;
     let page = until_said(&visit, MIGRATION, "not met").await;
-    assert!(page.body.contains("crossfade backfill iso_agents"), "{page:?}");
-    assert_eq!(visit.fill_in(ADVANCE, &CONFIRMED).await.unwrap().status, 303);
+    assert!(
+        page.body.contains("crossfade backfill iso_agents"),
+        "{page:?}"
+    );
+    assert_eq!(
+        visit.fill_in(ADVANCE, &CONFIRMED).await.unwrap().status,
+        303
+    );
     let page = until_said(&visit, MIGRATION, ": refused.").await;
     let said = "iso_agents stays in dual_read. Not met for unified_read:";
     assert!(page.body.contains(said), "{page:?}");
-    assert_eq!((site.phase().await.as_str(), site.epochs().await), ("dual_read", epochs));
+    assert_eq!(
+        (site.phase().await.as_str(), site.epochs().await),
+        ("dual_read", epochs)
+    );
 }
 
 #[tokio::test]
@@ -133,7 +160,10 @@ async fn what_is_not_a_form_of_the_session_filled_in_by_hand_does_nothing() {
         fields.collect::<Vec<_>>()
     };
     // Without a token, with a made-up one, with another session's.
-    for fields in [sent(None, "iso_agents"), sent(Some("made-up"), "iso_agents")] {
+    for fields in [
+        sent(None, "iso_agents"),
+        sent(Some("made-up"), "iso_agents"),
+    ] {
         assert_eq!(visit.post(ADVANCE, &fields).await.unwrap().status, 403);
     }
     let fields = [("csrf", others), step[0], step[1], CONFIRMED[0]];
@@ -163,7 +193,14 @@ async fn what_is_not_a_form_of_the_session_filled_in_by_hand_does_nothing() {
         let answer = visit.post(ADVANCE, &fields).await.unwrap();
         assert_eq!(answer.status, status, "{from}");
     }
-    assert_eq!(visit.get(&format!("{ADVANCE}?{}=x", "name")).await.unwrap().status, 200);
+    assert_eq!(
+        visit
+            .get(&format!("{ADVANCE}?{}=x", "name"))
+            .await
+            .unwrap()
+            .status,
+        200
+    );
     assert_eq!(site.epochs().await, epochs);
 }
 
@@ -173,19 +210,33 @@ async fn who_may_look_may_not_act() {
     let visit = site.visit("sam").await;
     let epochs = site.epochs().await;
     let page = until_said(&visit, MIGRATION, "Next step").await;
-    assert!(!page.body.contains(ADVANCE) && !page.body.contains(ROLLBACK), "{page:?}");
+    assert!(
+        !page.body.contains(ADVANCE) && !page.body.contains(ROLLBACK),
+        "{page:?}"
+    );
     let csrf = page.hidden("csrf").unwrap();
     for (path, to) in [(ADVANCE, "shadow_read"), (ROLLBACK, "legacy_only")] {
         assert_eq!(visit.get(path).await.unwrap().status, 403);
-        let fields = [("csrf", csrf), ("from", "dual_write"), ("to", to), CONFIRMED[0]];
+        let fields = [
+            ("csrf", csrf),
+            ("from", "dual_write"),
+            ("to", to),
+            CONFIRMED[0],
+        ];
         let answer = visit.post(path, &fields).await.unwrap();
         assert_eq!(answer.status, 403, "{answer:?}");
     }
     let fields = [("csrf", csrf), ("dial", "pause")];
-    let dial = visit.post(&format!("{MIGRATION}/backfill"), &fields).await.unwrap();
+    let dial = visit
+        .post(&format!("{MIGRATION}/backfill"), &fields)
+        .await
+        .unwrap();
     assert_eq!(dial.status, 403);
     // To look is what he may.
-    let gates = visit.post(&format!("{MIGRATION}/gates"), &[("csrf", csrf)]).await.unwrap();
+    let gates = visit
+        .post(&format!("{MIGRATION}/gates"), &[("csrf", csrf)])
+        .await
+        .unwrap();
     assert_eq!(gates.status, 303);
     assert_eq!(site.epochs().await, epochs);
 }
@@ -195,13 +246,19 @@ async fn a_step_that_waits_says_for_whom_and_another_is_not_begun_meanwhile() {
     let site = Site::in_phase("waits", Phase::DualWrite).await;
     let visit = site.visit("ann").await;
     let client = site.proxy.client().await.unwrap();
-    client.batch_execute("BEGIN; SET LOCAL application_name = 'night report'").await.unwrap();
+    client
+        .batch_execute("BEGIN; SET LOCAL application_name = 'night report'")
+        .await
+        .unwrap();
     client
         .batch_execute("UPDATE iso_agents SET full_name = 'secret' WHERE clerk_user_id = 'user_2'")
         .await
         .unwrap();
     let pid = pid(&client).await.unwrap();
-    assert_eq!(visit.fill_in(ROLLBACK, &CONFIRMED).await.unwrap().status, 303);
+    assert_eq!(
+        visit.fill_in(ROLLBACK, &CONFIRMED).await.unwrap().status,
+        303
+    );
     let page = until_said(&visit, MIGRATION, "fence that is over").await;
     for said in [
         "rollback dual_write → legacy_only</strong> is under way.",
@@ -218,7 +275,12 @@ async fn a_step_that_waits_says_for_whom_and_another_is_not_begun_meanwhile() {
     assert!(!page.body.contains("secret"), "{page:?}");
     let again = visit.fill_in(ADVANCE, &CONFIRMED).await.unwrap();
     assert_eq!(again.status, 409);
-    assert!(again.body.contains("ann (page)@127.0.0.1 is taking a step of it"), "{again:?}");
+    assert!(
+        again
+            .body
+            .contains("ann (page)@127.0.0.1 is taking a step of it"),
+        "{again:?}"
+    );
     client.batch_execute("COMMIT").await.unwrap();
     until_said(&visit, MIGRATION, "legacy_only</strong>: done.").await;
     assert_eq!(site.phase().await, "legacy_only");
@@ -232,12 +294,19 @@ async fn a_backfill_is_held_back_and_paused_and_goes_on() {
     let page = visit.get(MIGRATION).await.unwrap();
     let csrf = page.hidden("csrf").unwrap().to_owned();
     let dial = async |name: &str, rows: &str| {
-        let fields = [("csrf", csrf.as_str()), ("dial", name), ("rows_per_second", rows)];
+        let fields = [
+            ("csrf", csrf.as_str()),
+            ("dial", name),
+            ("rows_per_second", rows),
+        ];
         visit.post(&path, &fields).await.unwrap()
     };
     let none = dial("pause", "0").await;
     assert_eq!(none.status, 503, "{none:?}");
-    assert!(none.body.contains("no backfill of iso_agents is under way"), "{none:?}");
+    assert!(
+        none.body.contains("no backfill of iso_agents is under way"),
+        "{none:?}"
+    );
     let running = "INSERT INTO crossfade.backfill (migration, legacy_table, run, state, chunk_rows, rows_estimated, rows_done) \
         VALUES ('iso_agents', '\"public\".\"iso_agents\"', gen_random_uuid(), 'running', 500, 300, 75); \
         INSERT INTO crossfade.work (work, migration, pid, began) \
@@ -270,14 +339,20 @@ async fn rows_that_differ_stand_side_by_side_with_their_values_where_that_is_all
     for (name, more, shows) in [("hides", "", false), ("shows", "show_values = true", true)] {
         let site = Site::with(name, Phase::DualWrite, more).await;
         site.operator
-            .batch_execute("UPDATE users SET full_name = 'Some<b>body' WHERE clerk_user_id = 'user_2'")
+            .batch_execute(
+                "UPDATE users SET full_name = 'Some<b>body' WHERE clerk_user_id = 'user_2'",
+            )
             .await
             .unwrap();
         let found = site.proxy.crossfade(&["verify", "iso_agents"]).await;
         assert!(found.is_err(), "{found:?}");
         let visit = site.visit("sam").await;
         let page = until_said(&visit, MIGRATION, "Side by side").await;
-        assert_eq!(page.body.matches("class=\"differs\"").count(), 1, "{page:?}");
+        assert_eq!(
+            page.body.matches("class=\"differs\"").count(),
+            1,
+            "{page:?}"
+        );
         assert!(page.body.contains("full_name"), "{page:?}");
         assert_eq!(page.body.contains("Some&lt;b&gt;body"), shows, "{page:?}");
         assert!(!page.body.contains("Some<b>body"), "{page:?}");

@@ -165,7 +165,9 @@ async fn step(
         ..Walk::new(name, direction, None, by.clone())
     };
     let start = || Operator::new(&page.shared, by).start(walk);
-    let begun = page.steps.begin(&page.shared.runtime, name, activity, start);
+    let begun = page
+        .steps
+        .begin(&page.shared.runtime, name, activity, start);
     match begun {
         Ok(ended) => {
             has_ended(ended).await;

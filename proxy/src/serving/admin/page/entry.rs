@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Extension;
 use axum::extract::{Form, FromRequestParts, State};
 use axum::http::header::{COOKIE, RETRY_AFTER, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::Extension;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
@@ -159,7 +159,11 @@ pub(super) async fn leave(
 }
 
 fn cookie(page: &PageState, token: &str, seconds: u64) -> String {
-    let secure = if page.hosts.is_https() { "; Secure" } else { "" };
+    let secure = if page.hosts.is_https() {
+        "; Secure"
+    } else {
+        ""
+    };
     let name = &page.cookie;
     format!("{name}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}")
 }

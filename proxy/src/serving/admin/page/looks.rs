@@ -54,7 +54,11 @@ impl Looks {
         if direction.from(from).is_none() {
             return Gates::NoStep;
         }
-        let key = (migration.to_owned(), from, direction == StepDirection::Forward);
+        let key = (
+            migration.to_owned(),
+            from,
+            direction == StepDirection::Forward,
+        );
         let mut known = lock(&self.known);
         // What another phase's gates said is of no use to anybody.
         known.retain(|(name, phase, _), _| name != migration || *phase == from);

@@ -8,8 +8,8 @@ mod login;
 mod migration;
 mod overview;
 mod parts;
-mod proxies;
 mod progress;
+mod proxies;
 mod rows;
 mod step;
 #[cfg(test)]
@@ -17,7 +17,7 @@ mod tests;
 
 pub(super) use confirm::{REASON_CHARS_MAX, confirm};
 pub(super) use events::history;
-pub(super) use frame::{Page, SCRIPT, STYLE, failure};
+pub(super) use frame::{SCRIPT, STYLE, failure};
 pub(super) use login::login;
 pub(super) use migration::migration;
 pub(super) use overview::overview;

@@ -51,7 +51,10 @@ impl Hosts {
     /// Whether the request is for this page: exactly one Host header, with a known name.
     pub fn is_for_us(&self, headers: &HeaderMap) -> Result<(), Stranger> {
         let host = only(headers, HOST.as_str()).ok_or(Stranger::Host)?;
-        let known = self.names.iter().any(|name| name.eq_ignore_ascii_case(host));
+        let known = self
+            .names
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(host));
         if known { Ok(()) } else { Err(Stranger::Host) }
     }
 
@@ -102,9 +105,19 @@ mod tests {
     fn a_listener_of_this_machine_is_known_by_this_machines_names() {
         let hosts = Hosts::of(&[], at("127.0.0.1:9432"), false).expect("known");
         for host in ["localhost:9432", "LOCALHOST:9432", "127.0.0.1:9432"] {
-            assert_eq!(hosts.is_for_us(&headers(&[("host", host)])), Ok(()), "{host}");
+            assert_eq!(
+                hosts.is_for_us(&headers(&[("host", host)])),
+                Ok(()),
+                "{host}"
+            );
         }
-        for host in ["evil.example:9432", "localhost", "localhost:80", "localhost.:9432", ""] {
+        for host in [
+            "evil.example:9432",
+            "localhost",
+            "localhost:80",
+            "localhost.:9432",
+            "",
+        ] {
             let told = hosts.is_for_us(&headers(&[("host", host)]));
             assert_eq!(told, Err(Stranger::Host), "{host}");
         }
@@ -120,7 +133,10 @@ mod tests {
         assert_eq!(Hosts::of(&[], at("0.0.0.0:9432"), false), None);
         let names = ["gate.example".to_owned()];
         let hosts = Hosts::of(&names, at("0.0.0.0:9432"), true).expect("known");
-        assert_eq!(hosts.is_for_us(&headers(&[("host", "gate.example")])), Ok(()));
+        assert_eq!(
+            hosts.is_for_us(&headers(&[("host", "gate.example")])),
+            Ok(())
+        );
         let other = headers(&[("host", "localhost:9432")]);
         assert_eq!(hosts.is_for_us(&other), Err(Stranger::Host));
     }

@@ -115,7 +115,10 @@ mod tests {
         let unused = sessions.open("ann", begin).expect("opened");
         let closed = sessions.open("ann", begin).expect("opened");
         let used = sessions.open("bea", begin).expect("opened");
-        assert_eq!(sessions.of(&unused, begin, false).expect("open").user, "ann");
+        assert_eq!(
+            sessions.of(&unused, begin, false).expect("open").user,
+            "ann"
+        );
         sessions.close(&closed);
         assert!(sessions.of(&closed, begin, false).is_none());
         let mut now = begin;

@@ -300,11 +300,25 @@ mod tests {
         ]}]});
         let hidden = samples(&report, false);
         let columns = &hidden[0].columns;
-        assert_eq!(columns[0], ("a".to_owned(), Shown::Hidden, Shown::Hidden, true));
-        assert_eq!(columns[1], ("b".to_owned(), Shown::Hidden, Shown::Hidden, false));
-        assert_eq!((hidden[1].kind.as_str(), hidden[1].key.as_str()), ("missing", "8"));
+        assert_eq!(
+            columns[0],
+            ("a".to_owned(), Shown::Hidden, Shown::Hidden, true)
+        );
+        assert_eq!(
+            columns[1],
+            ("b".to_owned(), Shown::Hidden, Shown::Hidden, false)
+        );
+        assert_eq!(
+            (hidden[1].kind.as_str(), hidden[1].key.as_str()),
+            ("missing", "8")
+        );
         let shown = samples(&report, true);
-        let expected = ("a".to_owned(), Shown::Text("x".to_owned()), Shown::Null, true);
+        let expected = (
+            "a".to_owned(),
+            Shown::Text("x".to_owned()),
+            Shown::Null,
+            true,
+        );
         assert_eq!(shown[0].columns[0], expected);
         assert_eq!(samples(&json!({"tables": 5}), true), []);
     }

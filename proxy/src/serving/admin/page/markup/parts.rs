@@ -109,7 +109,10 @@ impl Mood {
         match self {
             Mood::Good => icon("yes", "M4 10.5l4 4 8-9"),
             Mood::Bad => icon("no", "M5 5l10 10M15 5L5 15"),
-            Mood::Unsure => icon("unknown", "M7 7.5a3 3 0 1 1 4 2.8c-.7.3-1 .8-1 1.7M10 15.4v.2"),
+            Mood::Unsure => icon(
+                "unknown",
+                "M7 7.5a3 3 0 1 1 4 2.8c-.7.3-1 .8-1 1.7M10 15.4v.2",
+            ),
             Mood::Plain => icon("quiet", "M10 5v6M10 14.6v.2"),
         }
     }
@@ -168,6 +171,9 @@ mod tests {
             prose("run `crossfade <b>`\n& then `that").into_string(),
             "run <code>crossfade &lt;b&gt;</code><br>&amp; then <code>that</code>"
         );
-        assert_eq!(path_of("a<b/../c d", "/advance"), "/migrations/a%3Cb%2F%2E%2E%2Fc%20d/advance");
+        assert_eq!(
+            path_of("a<b/../c d", "/advance"),
+            "/migrations/a%3Cb%2F%2E%2E%2Fc%20d/advance"
+        );
     }
 }

@@ -45,8 +45,16 @@ fn is_under_way(copy: &CopyProgress) -> bool {
 fn one(copy: &CopyProgress, rate: Option<f64>) -> Markup {
     let total = copy.rows_estimated.max(copy.rows_done);
     let table = shown(&copy.legacy_table);
-    let direction = if copy.direction.is_reverse() { ", back to legacy" } else { "" };
-    let percent = if total == 0 { 100.0 } else { copy.rows_done as f64 * 100.0 / total as f64 };
+    let direction = if copy.direction.is_reverse() {
+        ", back to legacy"
+    } else {
+        ""
+    };
+    let percent = if total == 0 {
+        100.0
+    } else {
+        copy.rows_done as f64 * 100.0 / total as f64
+    };
     html! {
         h3 { (table) (direction) }
         p {
@@ -114,13 +122,25 @@ fn throttle(copy: &CopyProgress) -> String {
     if let Some(p99) = copy.p99_max_ms {
         told.push(format!("clients wait at most {p99} ms (p99)"));
     }
-    told.push(if copy.yields { "gives way to others".to_owned() } else { "at full speed".to_owned() });
+    told.push(if copy.yields {
+        "gives way to others".to_owned()
+    } else {
+        "at full speed".to_owned()
+    });
     told.join(", ")
 }
 
 fn dials(found: &Detail, visitor: &Visitor) -> Markup {
-    let paused = found.status.backfill.iter().any(|copy| copy.wish == Wish::Pause);
-    let limit = found.status.backfill.iter().find_map(|copy| copy.rows_per_second_max);
+    let paused = found
+        .status
+        .backfill
+        .iter()
+        .any(|copy| copy.wish == Wish::Pause);
+    let limit = found
+        .status
+        .backfill
+        .iter()
+        .find_map(|copy| copy.rows_per_second_max);
     let path = path_of(&found.row.name, "/backfill");
     html! {
         div.fields.row {

@@ -63,9 +63,10 @@ fn all(rows: &[GateRow]) -> String {
 }
 
 fn not_drained(status: &Status, holders: &[HolderRow]) -> String {
-    let late = status.instances.iter().filter(|instance| {
-        instance.live && !(instance.drained && instance.phase == status.phase)
-    });
+    let late = status
+        .instances
+        .iter()
+        .filter(|instance| instance.live && !(instance.drained && instance.phase == status.phase));
     let waiting = holders.iter().filter(|row| row.holds != Holds::Newest);
     let (late, waiting) = (late.count(), waiting.count());
     let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);

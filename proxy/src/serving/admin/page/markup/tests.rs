@@ -252,15 +252,26 @@ fn detail(phase: Phase) -> Detail {
     use GateAnswer::{CannotTell, Met, NotMet};
 
     let trends = Trends {
-        points: vec![Point::default(), Point { old_read: 9.0, ..Point::default() }],
+        points: vec![
+            Point::default(),
+            Point {
+                old_read: 9.0,
+                ..Point::default()
+            },
+        ],
         ..Trends::default()
     };
     Detail {
         row: row(phase),
         status: status(phase),
-        holders: [Holds::Older, Holds::Generation, Holds::WriteLock, Holds::Newest]
-            .map(|holds| holder(holds, Some(7)))
-            .into(),
+        holders: [
+            Holds::Older,
+            Holds::Generation,
+            Holds::WriteLock,
+            Holds::Newest,
+        ]
+        .map(|holds| holder(holds, Some(7)))
+        .into(),
         gates: gates(&[Met, NotMet, CannotTell]),
         activity: Some(activity(Some(Ended::Refused(evil())))),
         trends,
@@ -365,7 +376,10 @@ fn forms_stand_where_they_may_be_sent_and_each_carries_the_sessions_token() {
             for form in &forms {
                 let form = form.split("</form>").next().unwrap_or_default();
                 let carries = form.contains("name=\"csrf\"") || name == "login";
-                assert!(carries && form.contains("method=\"post\""), "{name}: {form}");
+                assert!(
+                    carries && form.contains("method=\"post\""),
+                    "{name}: {form}"
+                );
             }
             let dials = page.contains("/backfill\"");
             assert_eq!(dials, may_operate && name == "migration", "{name}");
@@ -396,7 +410,10 @@ fn the_page_says_what_the_next_step_waits_for_and_who_holds_it() {
     }
     let page = migration(&found, &visitor(false), now()).into_string();
     assert!(!page.contains("/migrations/agents/advance"), "{page}");
-    assert!(page.contains("Steps are for users who may operate."), "{page}");
+    assert!(
+        page.contains("Steps are for users who may operate."),
+        "{page}"
+    );
 }
 
 #[test]
@@ -411,14 +428,23 @@ fn a_free_way_is_told_as_one_and_the_last_phase_has_none() {
     let mut found = detail(Phase::Retired);
     found.gates = Gates::NoStep;
     let page = migration(&found, &visitor(true), now()).into_string();
-    assert!(page.contains("No step is left") && !page.contains("/advance\""), "{page}");
+    assert!(
+        page.contains("No step is left") && !page.contains("/advance\""),
+        "{page}"
+    );
 }
 
 #[test]
 fn a_backfill_says_how_far_it_is_and_what_holds_it() {
     let mut found = detail(Phase::DualWrite);
     let page = migration(&found, &visitor(true), now()).into_string();
-    for said in ["value=\"25.0\"", "at most 1\u{202f}000 rows/s", "gives way to others", "not known yet", "Pause"] {
+    for said in [
+        "value=\"25.0\"",
+        "at most 1\u{202f}000 rows/s",
+        "gives way to others",
+        "not known yet",
+        "Pause",
+    ] {
         assert!(page.contains(said), "{said}: {page}");
     }
     found.status.backfill = vec![copy(State::Running, Wish::Pause, false)];
@@ -426,7 +452,10 @@ fn a_backfill_says_how_far_it_is_and_what_holds_it() {
     assert!(page.contains("paused") && page.contains("Go on"), "{page}");
     found.status.backfill = vec![copy(State::Running, Wish::Run, true)];
     let page = migration(&found, &visitor(true), now()).into_string();
-    assert!(page.contains("interrupted") && !page.contains("Pause"), "{page}");
+    assert!(
+        page.contains("interrupted") && !page.contains("Pause"),
+        "{page}"
+    );
 }
 
 #[test]
