@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use crossfade::control::epochs::{self, NewEpoch};
+use crossfade::control::events::Actor;
 use crossfade::control::phase_file;
 use crossfade_testbed::process::{Process, Signal, dying_with_us, surroundings};
 use crossfade_testbed::{Postgres, free_port};
@@ -270,6 +271,7 @@ impl Proxy {
             rules: &known.rules,
             file: &known.file,
             why: "test",
+            by: Actor::of_process(),
         };
         let opened = epochs::open(&client, new, Some(known.epoch)).await?;
         opened.context("nobody else takes a step")?;

@@ -67,8 +67,8 @@ pub async fn read(client: &Client, wanted: Wanted<'_>) -> Result<Vec<Event>, Con
     Ok(rows.iter().map(event).collect())
 }
 
-/// The newest, the newest first; `before`: of those with a lower id.
-pub async fn newest(
+/// The newest, the newest first, `limit` at most; `before`: of those with a lower id.
+pub async fn last(
     client: &Client,
     migration: Option<&str>,
     before: Option<i64>,
@@ -77,10 +77,10 @@ pub async fn newest(
     let rows = client
         .query(
             &format!(
-                "SELECT {COLUMNS} FROM crossfade.events WHERE ($1::bigint IS NULL OR id < $1) \
-                 AND ($2::text IS NULL OR migration = $2) ORDER BY id DESC LIMIT $3"
+                "SELECT {COLUMNS} FROM crossfade.events WHERE ($1::text IS NULL OR migration = $1) \
+                 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"
             ),
-            &[&before, &migration, &limit],
+            &[&migration, &before, &limit],
         )
         .await
         .map_err(ControlError::sql(DOING))?;

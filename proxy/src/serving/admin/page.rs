@@ -43,7 +43,7 @@ use crate::control::schema;
 use crate::shared::Shared;
 use origin::Hosts;
 use state::PageState;
-use users::UsersError;
+use users::{UserFile, UsersError};
 
 /// The longest form: a reason, a name, a token.
 const FORM_BYTES_MAX: usize = 16 * 1024;
@@ -86,7 +86,7 @@ impl Page {
                  `tls_in_front = true`"
             );
         }
-        let users = users::Users::read(PathBuf::clone(users))?;
+        let users = UserFile::new(PathBuf::clone(users))?;
         let state = PageState::new(shared, url, hosts, listens.port(), users)?;
         Ok(Some(Page {
             state: Arc::new(state),

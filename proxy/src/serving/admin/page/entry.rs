@@ -14,9 +14,9 @@ use subtle::ConstantTimeEq;
 
 use super::markup;
 use super::model::Visitor;
-use super::password::Verifier;
 use super::sessions::LIFE_MAX;
 use super::state::PageState;
+use super::users::Role;
 use crate::serving::admin::connections::Peer;
 
 /// What a page that looks again by itself says of its requests.
@@ -44,13 +44,13 @@ fn visitor(page: &PageState, headers: &HeaderMap) -> Option<Visitor> {
     let by_itself = headers.contains_key(LOOKS_AGAIN);
     let session = page.sessions.of(token, Instant::now(), by_itself)?;
     // Whoever was taken out of the file has no session any more; a role counts as it is now.
-    let Some(user) = page.users.find(&session.user) else {
+    let Some(role) = page.users.role(&session.user) else {
         page.sessions.close(token);
         return None;
     };
     Some(Visitor {
         user: session.user,
-        may_operate: user.may_operate,
+        may_operate: role == Role::Operate,
         csrf: session.csrf,
     })
 }
@@ -107,13 +107,13 @@ pub(super) async fn enter(
         headers.insert(RETRY_AFTER, (seconds as u64).into());
         return told;
     }
-    let known = page.users.find(&user);
-    let is_known = known.is_some();
-    // Somebody's password may have slipped into the wrong field.
-    let named = if is_known { user.as_str() } else { "(unknown)" };
-    let verifier = known.map_or_else(Verifier::of_nobody, |known| known.verifier);
-    let looked = tokio::task::spawn_blocking(move || verifier.is_of(&password)).await;
-    if !(looked.unwrap_or(false) && is_known) {
+    let looks = Arc::clone(&page);
+    let name = user.clone();
+    let looked = tokio::task::spawn_blocking(move || looks.users.role_of(&name, &password)).await;
+    let Ok(Some(_role)) = looked else {
+        // Somebody's password may have slipped into the wrong field.
+        let is_known = page.users.role(&user).is_some();
+        let named = if is_known { user.as_str() } else { "(unknown)" };
         page.attempts.failed(&user, address, Instant::now());
         drop(turn);
         tracing::warn!(user = named, %address, "a login to the page failed");
@@ -121,11 +121,11 @@ pub(super) async fn enter(
             StatusCode::UNAUTHORIZED,
             Some("There is no such user with this password."),
         );
-    }
+    };
     page.attempts.succeeded(&user, address);
     match page.sessions.open(&user, Instant::now()) {
         Ok(token) => {
-            tracing::info!(user = named, %address, "a login to the page");
+            tracing::info!(user, %address, "a login to the page");
             let cookie = cookie(&page, &token, LIFE_MAX.as_secs());
             ([(SET_COOKIE, cookie)], Redirect::to("/")).into_response()
         }

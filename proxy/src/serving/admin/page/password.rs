@@ -77,13 +77,14 @@ impl Verifier {
     }
 }
 
+/// What a server made of `pencil`, by the example of RFC 7677.
+#[cfg(test)]
+pub(super) const PENCIL: &str = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$\
+    WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// What a server made of `pencil`, by the example of RFC 7677.
-    const PENCIL: &str = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$\
-        WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
 
     #[test]
     fn a_verifier_is_of_its_own_password_alone() {

@@ -16,7 +16,7 @@ use super::origin::Hosts;
 use super::sessions::Sessions;
 use super::steps::Steps;
 use super::trends::Watched;
-use super::users::Users;
+use super::users::UserFile;
 use crate::control::connection::Manager;
 use crate::control::error::ControlError;
 use crate::control::{history, schema};
@@ -45,7 +45,7 @@ type Pool = bb8::Pool<Manager>;
 pub(super) struct PageState {
     pub shared: Arc<Shared>,
     pub hosts: Hosts,
-    pub users: Users,
+    pub users: UserFile,
     pub sessions: Sessions,
     pub attempts: Attempts,
     pub verifying: Arc<Semaphore>,
@@ -80,7 +80,7 @@ impl PageState {
         url: &str,
         hosts: Hosts,
         port: u16,
-        users: Users,
+        users: UserFile,
     ) -> Result<PageState, ControlError> {
         let manager = Manager::new(url, "page", "")?;
         let pool = bb8::Pool::builder()
@@ -157,7 +157,7 @@ impl PageState {
             let report = record::last_report(&client, name).await?;
             let shows_values = self.shared.config.admin.show_values;
             detail.samples = report.map_or_else(Vec::new, |report| samples(&report, shows_values));
-            detail.events = history::newest(&client, Some(name), None, EVENTS_BESIDE).await?;
+            detail.events = history::last(&client, Some(name), None, EVENTS_BESIDE).await?;
         }
         Ok(detail)
     }
@@ -201,7 +201,7 @@ impl PageState {
         let client = self.client().await?;
         schema::must_be_prepared(&client).await?;
         let more = EVENTS_SHOWN + 1;
-        let mut events = history::newest(&client, migration.as_deref(), before, more).await?;
+        let mut events = history::last(&client, migration.as_deref(), before, more).await?;
         let shown = usize::try_from(EVENTS_SHOWN).unwrap_or(usize::MAX);
         let is_more = events.len() > shown;
         events.truncate(shown);
