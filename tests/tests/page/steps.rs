@@ -261,7 +261,7 @@ async fn a_step_that_waits_says_for_whom_and_another_is_not_begun_meanwhile() {
     );
     let page = until_said(&visit, MIGRATION, "fence that is over").await;
     for said in [
-        "rollback dual_write → legacy_only</strong> is under way.",
+        "rollback dual_write → legacy_only</strong> is under way. ",
         "Who holds it up",
         &format!(">{pid}<"),
         "night report",

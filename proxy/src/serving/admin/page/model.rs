@@ -117,6 +117,8 @@ pub(super) enum Value {
     /// It is not to be shown.
     Hidden,
     Null,
+    /// There is no row on that side.
+    Absent,
     Text(String),
 }
 

@@ -253,16 +253,21 @@ fn samples(report: &Value, shows_values: bool) -> Vec<Sample> {
         let of_table = table["samples"].as_array().into_iter().flatten();
         of_table.map(|sample| {
             let columns = sample["columns"].as_object().into_iter().flatten();
+            let kind = word(&sample["kind"]);
+            let side = |sides: &Value, at: usize| match (kind.as_str(), at) {
+                ("extra", 0) | ("missing", 1) => Shown::Absent,
+                _there => shown(sides[at].as_str(), shows_values),
+            };
+            let columns = columns.map(|(column, sides)| {
+                // Of a row that stands on one side there is nothing to compare.
+                let differs = kind == "different" && sides[0] != sides[1];
+                (column.clone(), side(sides, 0), side(sides, 1), differs)
+            });
             Sample {
                 table: word(&table["legacy_table"]),
-                kind: word(&sample["kind"]),
                 key: sample["key"].to_string(),
-                columns: columns
-                    .map(|(column, sides)| {
-                        let side = |at: usize| shown(sides[at].as_str(), shows_values);
-                        (column.clone(), side(0), side(1), sides[0] != sides[1])
-                    })
-                    .collect(),
+                columns: columns.collect(),
+                kind: kind.clone(),
             }
         })
     });
@@ -296,7 +301,7 @@ mod tests {
     fn values_of_rows_are_shown_where_that_is_allowed_and_differing_columns_are_known_anyway() {
         let report = json!({"tables": [{"legacy_table": "\"t\"", "samples": [
             {"kind": "different", "key": ["7"], "columns": {"a": ["x", null], "b": ["y", "y"]}},
-            {"kind": "missing", "key": 8, "columns": {}},
+            {"kind": "missing", "key": 8, "columns": {"a": ["x", null]}},
         ]}]});
         let hidden = samples(&report, false);
         let columns = &hidden[0].columns;
@@ -320,6 +325,13 @@ mod tests {
             true,
         );
         assert_eq!(shown[0].columns[0], expected);
+        let expected = (
+            "a".to_owned(),
+            Shown::Text("x".to_owned()),
+            Shown::Absent,
+            false,
+        );
+        assert_eq!(shown[1].columns[0], expected);
         assert_eq!(samples(&json!({"tables": 5}), true), []);
     }
 

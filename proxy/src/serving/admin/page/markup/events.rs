@@ -92,13 +92,23 @@ fn gate_of(gate: &Value) -> Markup {
     }
 }
 
+/// Fields by their names; of several things, one after the other.
 fn pairs(details: &Value) -> Markup {
     html! {
-        @match details.as_object() {
-            Some(fields) => dl.pairs { @for (name, value) in fields {
-                dt { (name) } dd { (value.as_str().map_or_else(|| value.to_string(), str::to_owned)) }
+        @match details {
+            Value::Object(fields) => dl.pairs { @for (name, value) in fields {
+                dt { (name.replace('_', " ")) } dd { (plain(value)) }
             } },
-            None => code { (details) },
+            Value::Array(several) => { @for one in several { (pairs(one)) } },
+            other => p { (plain(other)) },
         }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "–".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }

@@ -86,8 +86,8 @@ pub(super) fn csrf(visitor: &Visitor) -> Markup {
 fn mark() -> Markup {
     html! {
         svg viewBox="0 0 34 24" aria-hidden="true" fill="none" stroke-width="4" stroke-linecap="round" {
-            path d="M3 5C14 5 20 19 31 19" stroke="var(--old)";
-            path d="M3 19C14 19 20 5 31 5" stroke="var(--new)";
+            path d="M3 5C14 5 20 19 31 19" stroke="var(--old)" {}
+            path d="M3 19C14 19 20 5 31 5" stroke="var(--new)" {}
         }
     }
 }

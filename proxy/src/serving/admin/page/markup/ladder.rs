@@ -43,12 +43,11 @@ impl Rung {
     }
 }
 
-/// Which sides are read in a phase, and more of it.
+/// Which side is read in a phase.
 fn reads(phase: Phase) -> Markup {
     html! { @match phase {
-        Phase::LegacyOnly | Phase::DualWrite => (legacy()),
-        Phase::ShadowRead => { (legacy()) span { "compared with " (unified()) } },
-        Phase::DualRead => { (unified()) span { "else " (legacy()) } },
+        Phase::LegacyOnly | Phase::DualWrite | Phase::ShadowRead => (legacy()),
+        Phase::DualRead => { (unified()) " else " (legacy()) },
         Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => (unified()),
     } }
 }
@@ -57,7 +56,7 @@ fn writes(phase: Phase) -> Markup {
     html! { @match phase {
         Phase::LegacyOnly => (legacy()),
         Phase::DualWrite | Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead => {
-            (legacy()) (unified())
+            (legacy()) " " (unified())
         },
         Phase::UnifiedOnly | Phase::Retired => (unified()),
     } }
@@ -77,6 +76,9 @@ pub(super) fn ladder(at: Phase) -> Markup {
                     dl {
                         div { dt { "reads" } dd { (reads(phase)) } }
                         div { dt { "writes" } dd { (writes(phase)) } }
+                        @if phase == Phase::ShadowRead {
+                            div { dt { "compares" } dd { (unified()) } }
+                        }
                     }
                 }
             }

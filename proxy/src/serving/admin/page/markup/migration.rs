@@ -121,7 +121,8 @@ pub(super) fn activity_of(activity: &Activity, now: SystemTime) -> Markup {
             }
             div role="status" {
                 @match &activity.ended {
-                    None => (verdict(Mood::Unsure, &html! { p { strong { (what) } " is under way." } })),
+                    None => (verdict(Mood::Unsure, &html! { p {
+                        strong { (what) } " is under way. " a href="" { "Look again" } } })),
                     Some(Ended::Taken { instances, waited_for }) => (verdict(Mood::Good, &html! { p {
                         strong { (what) } ": done. " (whole(*instances, "proxy serves", "proxies serve")) " it, "
                         (whole(*waited_for, "transaction", "transactions")) " waited for."

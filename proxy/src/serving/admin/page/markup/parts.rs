@@ -122,7 +122,7 @@ impl Mood {
 fn icon(class: &'static str, path: &'static str) -> Markup {
     html! {
         svg class={ "icon " (class) } viewBox="0 0 20 20" fill="none" stroke="currentColor" stroke-width="2.4"
-            stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" { path d=(path); }
+            stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" { path d=(path) {} }
     }
 }
 

@@ -106,18 +106,21 @@ fn side_by_side(sample: &Sample) -> Markup {
     html! {
         details {
             summary { (badge(mood, &sample.kind)) " " (shown(&sample.table)) " " code { (sample.key) } }
-            @if sample.columns.is_empty() {
-                p.quiet { "The row stands on one side only." }
-            } @else {
-                table.sides {
+            @match sample.kind.as_str() {
+                "missing" => p.quiet { "The new table lacks this row of the old one." },
+                "extra" => p.quiet { "The old table has no such row." },
+                _different => {},
+            }
+            @if !sample.columns.is_empty() {
+                table.stack.sides {
                     caption.sr { "The row on both sides" }
                     thead { tr { th scope="col" { "column" } th scope="col" { "old" } th scope="col" { "new" } } }
                     tbody {
                         @for (column, old, new, differs) in &sample.columns {
                             tr class=[differs.then_some("differs")] {
-                                th scope="row" { (column) @if *differs { span.sr { ", differs" } } }
-                                td { (value(old, *differs)) }
-                                td { (value(new, *differs)) }
+                                th scope="row" data-label="column" { span { (column) @if *differs { span.sr { ", differs" } } } }
+                                td data-label="old" { (value(old, *differs)) }
+                                td data-label="new" { (value(new, *differs)) }
                             }
                         }
                     }
@@ -132,6 +135,7 @@ fn value(value: &Value, differs: bool) -> Markup {
         @match value {
             Value::Hidden => span.null { (if differs { "differs" } else { "same" }) },
             Value::Null => span.null { "NULL" },
+            Value::Absent => span.null { "no row" },
             Value::Text(value) => @if differs { strong { (value) } } @else { (value) },
         }
     }
