@@ -128,17 +128,25 @@ async fn what_alerts_and_the_dashboard_name_is_told_and_every_alert_is_explained
         ("dashboard", dashboard),
         ("the table", &table.join("\n")),
     ] {
-        let unknown: Vec<&str> = names(text).into_iter().filter(|name| !known.contains(*name)).collect();
+        let unknown: Vec<&str> = names(text)
+            .into_iter()
+            .filter(|name| !known.contains(*name))
+            .collect();
         assert!(unknown.is_empty(), "{file}: {unknown:?} of {known:?}");
     }
     // Each panel asks something.
     let dashboard: Value = serde_json::from_str(dashboard).unwrap();
     for panel in dashboard["panels"].as_array().unwrap() {
         let asked = panel["targets"][0]["expr"].as_str().unwrap();
-        assert!(asked.contains("crossfade_") || asked.contains("process_"), "{panel}");
+        assert!(
+            asked.contains("crossfade_") || asked.contains("process_"),
+            "{panel}"
+        );
     }
     let explained = include_str!("../../../docs/alerts.md");
-    let alerts = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let alerts = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
     let alerts: Vec<String> = alerts.map(|alert| format!("## {alert}")).collect();
     let headings = explained.lines().filter(|line| line.starts_with("## "));
     assert_eq!(alerts, headings.collect::<Vec<_>>());

@@ -92,7 +92,7 @@ async fn follow(mut running: Running, activity: Arc<Mutex<Activity>>, ends: watc
                 if lines.len() >= LINES_MAX {
                     lines.remove(0);
                 }
-                lines.push(line);
+                lines.push(without_statements(&line));
             }
             Progress::Step(step) => taken = Some(step),
         }
@@ -107,12 +107,44 @@ async fn follow(mut running: Running, activity: Arc<Mutex<Activity>>, ends: watc
             instances: 0,
             waited_for: 0,
         },
-        (Err(error), _) => Ended::Refused(error.to_string()),
+        (Err(error), _) => Ended::Refused(without_statements(&error.to_string())),
     };
     lock(&activity).ended = Some(ended);
     ends.send_replace(true);
 }
 
+/// Who is waited for is told with the statement that he sent last, as the server has it. The page shows its shape elsewhere,
+/// and no constant of it.
+fn without_statements(told: &str) -> String {
+    let lines = told.lines().map(|line| match line.split_once(", last: ") {
+        Some((who, _statement)) => who,
+        None => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_others_holds_no_statement_of_theirs() {
+        let blocker = crate::control::drain::Blocker {
+            virtual_transaction: "1/2".to_owned(),
+            pid: Some(7),
+            user: "app".to_owned(),
+            application: "report".to_owned(),
+            age_seconds: 5.0,
+            state: "active".to_owned(),
+            query: "SELECT 'secret', 'secret, last: secret'".to_owned(),
+            address: String::new(),
+        };
+        let told = format!("it waits for\nit waits for {blocker}\nand then");
+        let expected = "it waits for\nit waits for pid 7 (user app, application report), in a transaction for 5 s (active)\nand then";
+        assert_eq!(without_statements(&told), expected);
+    }
 }

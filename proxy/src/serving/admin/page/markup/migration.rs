@@ -116,8 +116,8 @@ pub(super) fn activity_of(activity: &Activity, now: SystemTime) -> Markup {
     html! {
         section.card aria-labelledby="activity" {
             header {
-                h2 id="activity" { "The last step from here" }
-                span.quiet.small { "by " (by) ", " (since(activity.began, now)) " ago" }
+                h2 id="activity" { "The last step taken here" }
+                span.quiet.small { "by " (by) ", " (since(activity.began, now)) }
             }
             div role="status" {
                 @match &activity.ended {

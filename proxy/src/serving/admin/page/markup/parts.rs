@@ -38,7 +38,7 @@ pub(super) fn span(seconds: f64) -> String {
 /// A time, and how long ago that is.
 pub(super) fn since(at: SystemTime, now: SystemTime) -> Markup {
     let ago = now.duration_since(at).unwrap_or(Duration::ZERO);
-    html! { (moment(at)) " (" (span(ago.as_secs_f64())) ")" }
+    html! { (moment(at)) " (" (span(ago.as_secs_f64())) " ago)" }
 }
 
 /// `2026-11-30 12:04 UTC`
