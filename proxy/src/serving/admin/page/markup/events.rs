@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::model::{History, Visitor};
 use super::frame::Page;
-use super::parts::{Mood, badge, moment_of, path_of};
+use super::parts::{Mood, badge, in_address, moment_of, path_of};
 use crate::control::history::Event;
 
 /// The last of one migration, beside it.
@@ -45,10 +45,7 @@ pub(in super::super) fn history(found: &History, visitor: &Visitor) -> Markup {
 }
 
 fn more(migration: Option<&str>, before: Option<i64>) -> String {
-    let migration = migration.map(|name| {
-        let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
-        format!("migration={name}")
-    });
+    let migration = migration.map(|name| format!("migration={}", in_address(name)));
     let before = before.map(|id| format!("before={id}"));
     let asked: Vec<String> = migration.into_iter().chain(before).collect();
     match asked.as_slice() {

@@ -3,13 +3,20 @@
 use std::time::{Duration, SystemTime};
 
 use maud::{Markup, html};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use time::OffsetDateTime;
+
+/// What stands for itself in an address.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
+
+/// A name as a part of an address.
+pub(super) fn in_address(name: &str) -> String {
+    utf8_percent_encode(name, ENCODED).to_string()
+}
 
 /// The path of a migration's page, or of what lies behind it.
 pub(in super::super) fn path_of(migration: &str, behind: &str) -> String {
-    let name = utf8_percent_encode(migration, NON_ALPHANUMERIC);
-    format!("/migrations/{name}{behind}")
+    format!("/migrations/{}{behind}", in_address(migration))
 }
 
 /// Words of gates and errors: lines, and commands between backticks.
