@@ -168,7 +168,7 @@ Unset it, or name the directory of libclang.so, then start again."
 Set CROSSFADE_PG_BIN to the directory that holds them."
 }
 
-# What the tests need on top: psql, pgbench, Python, Node.js, Java; valgrind, which counts instructions.
+# What the tests need on top: psql, pgbench, Python, Node.js, Java, Chromium; valgrind, which counts instructions.
 # Every test makes servers and throws them away, for which a disk's file system takes longer than the tests
 # do: they go to memory where there is room for the largest. Says where, or nothing.
 make_test_directory() {
@@ -201,7 +201,13 @@ prepare_drivers() {
     # A single source file is run by the compiler's launcher, which a mere runtime lacks.
     has javac || missing+=(default-jdk-headless)
     [[ -f /usr/share/java/postgresql.jar ]] || missing+=(libpostgresql-jdbc-java)
+    # A browser, which takes half a minute to fetch: its tests skip themselves where there is none.
+    has_chromium || [[ -n "${CROSSFADE_NO_BROWSER:-}" ]] || missing+=(chromium)
     install ${missing[@]+"${missing[@]}"}
+}
+
+has_chromium() {
+    [[ -n "${CROSSFADE_CHROMIUM:-}" ]] || has chromium || has chromium-browser || has google-chrome
 }
 
 has_pgbench_beside_server() {
@@ -212,7 +218,7 @@ has_pgbench_beside_server() {
     return 1
 }
 
-# psycopg, asyncpg, pg8000, the ORMs, Prometheus' parser, node-postgres, postgres.js, Prisma and sqlx, under target/ so that nothing is left elsewhere.
+# psycopg, asyncpg, pg8000, the ORMs, Prometheus' parser, node-postgres, postgres.js, Prisma, Playwright, axe and sqlx, under target/ so that nothing is left elsewhere.
 install_drivers() {
     local dir=$1
     mkdir -p "$dir/node"
@@ -249,6 +255,10 @@ install_drivers() {
         npm install --silent --no-audit --no-fund --prefix "$dir/node" 'postgres@3' </dev/null
     fi
     install_prisma "$dir"
+    if [[ ! -f "$dir/node/node_modules/axe-core/package.json" ]]; then
+        say "Installing Playwright and axe into $dir/node"
+        npm install --silent --no-audit --no-fund --prefix "$dir/node" 'playwright-core@1' 'axe-core@4' </dev/null
+    fi
     say "Building sqlx's program into $dir/sqlx"
     cargo build --quiet --locked --manifest-path tests/drivers/sqlx/Cargo.toml \
         --target-dir "$dir/sqlx"

@@ -103,6 +103,15 @@ pub struct ControlConfig {
 pub struct AdminConfig {
     /// `host:port`. Nothing listens where it is not given.
     pub listen: Option<String>,
+    /// Whether the page is there as well, for the users of `[console]`.
+    pub page: bool,
+    /// The names by which browsers ask for the page, as they stand in an address: `host:port`. A listener of this machine
+    /// alone has its own.
+    pub hosts: Vec<String>,
+    /// TLS ends in front of the listener: browsers ask by `https`.
+    pub tls_in_front: bool,
+    /// Whether the page shows values of rows that a verify found to differ.
+    pub show_values: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -360,6 +369,19 @@ impl Config {
         ] {
             if !(0.0..=100_000.0).contains(&value) {
                 return wrong(key, value.to_string(), "a time, not negative");
+            }
+        }
+        if self.admin.page {
+            let lacks = [
+                (self.admin.listen.is_none(), "listen in [admin] beside it"),
+                (
+                    self.console.users.is_none(),
+                    "users in [console], who may log in",
+                ),
+                (self.control.url.is_none(), "url in [control], to ask"),
+            ];
+            if let Some((_, expected)) = lacks.into_iter().find(|(lacks, _)| *lacks) {
+                return wrong("admin.page", "true".to_owned(), expected);
             }
         }
         if !(0.0..=1.0).contains(&self.shadow.sample) {

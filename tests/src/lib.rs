@@ -25,6 +25,7 @@ pub mod sides;
 pub mod tap;
 pub mod torture;
 pub mod twin;
+pub mod visit;
 pub mod world;
 
 pub use program::{Transcript, java, node, psql, python, sqlx};

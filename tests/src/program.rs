@@ -95,6 +95,11 @@ pub async fn python(script: &str, args: &[&str]) -> anyhow::Result<Transcript> {
 
 /// Runs a script of `tests/drivers` with Node.js; node-postgres and postgres.js are there.
 pub async fn node(script: &str, args: &[&str]) -> anyhow::Result<Transcript> {
+    transcript(node_command(script, args)?).await
+}
+
+/// The same, for whoever talks with it.
+pub fn node_command(script: &str, args: &[&str]) -> anyhow::Result<Command> {
     let modules = installed_driver("node/node_modules/pg/package.json")?;
     let mut command = Command::new("node");
     command
@@ -104,7 +109,7 @@ pub async fn node(script: &str, args: &[&str]) -> anyhow::Result<Transcript> {
         // A warning about queued queries, with the process id in it.
         .env("NODE_NO_WARNINGS", "1")
         .current_dir(drivers());
-    transcript(command).await
+    Ok(command)
 }
 
 /// Where Debian's package has the JDBC driver.

@@ -52,6 +52,11 @@ pub struct Wanted<'a> {
     pub after: i64,
 }
 
+/// The columns of an [`Event`], in its order.
+const COLUMNS: &str = "id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), migration, kind, \
+    from_phase, to_phase, forced, reason, db_user, os_user, host, \
+    to_char(drained_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), gates, details";
+
 /// The oldest of those wanted, the oldest first, [`PAGE_ROWS`] at most.
 pub async fn read(client: &Client, wanted: Wanted<'_>) -> Result<Vec<Event>, ControlError> {
     let limit = i64::try_from(PAGE_ROWS).unwrap_or(i64::MAX);
@@ -68,19 +73,20 @@ pub async fn read(client: &Client, wanted: Wanted<'_>) -> Result<Vec<Event>, Con
     Ok(rows.iter().map(event).collect())
 }
 
-/// The newest, the newest first, `limit` at most.
+/// The newest, the newest first, `limit` at most; `before`: of those with a lower id.
 pub async fn last(
     client: &Client,
     migration: Option<&str>,
+    before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Event>, ControlError> {
     let rows = client
         .query(
             &format!(
-                "SELECT {COLUMNS} FROM crossfade.events WHERE $1::text IS NULL OR migration = $1 \
-                 ORDER BY id DESC LIMIT $2"
+                "SELECT {COLUMNS} FROM crossfade.events WHERE ($1::text IS NULL OR migration = $1) \
+                 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3"
             ),
-            &[&migration, &limit],
+            &[&migration, &before, &limit],
         )
         .await
         .map_err(ControlError::sql(DOING))?;

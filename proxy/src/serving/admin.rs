@@ -6,9 +6,12 @@
 //! | `/healthz` | 200: the process answers |
 //! | `/readyz` | 200 if clients may be sent here, else 503; the phases served, and why not, as JSON |
 //!
-//! Nothing that a client wrote stands in any answer.
+//! Nothing that a client wrote stands in any of these answers. Where `[admin] page` is on there is the page as well ([`page`]),
+//! for users who log in.
 
+mod connections;
 mod metrics;
+mod page;
 mod process;
 
 use std::io;
@@ -27,39 +30,42 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
 use crate::shared::Shared;
+use connections::ConnectionLimits;
 use metrics::Format;
 
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ([admin] listen): {source}")]
-pub struct AdminError {
-    address: String,
-    source: io::Error,
+#[error(transparent)]
+pub struct AdminError(#[from] WhyNot);
+
+#[derive(Debug, thiserror::Error)]
+enum WhyNot {
+    #[error("cannot listen on {address} ([admin] listen): {source}")]
+    Listen { address: String, source: io::Error },
+    #[error(transparent)]
+    Page(#[from] page::PageError),
 }
 
 /// The listener, or none.
 #[derive(Debug)]
 pub struct Admin {
     listener: Option<TcpListener>,
+    page: Option<page::Page>,
     shared: Arc<Shared>,
 }
 
 impl Admin {
     pub async fn bind(shared: &Arc<Shared>) -> Result<Admin, AdminError> {
-        let listener = match &shared.config.admin.listen {
-            None => None,
+        let (listener, page) = match &shared.config.admin.listen {
+            None => (None, None),
             Some(address) => {
-                Some(
-                    TcpListener::bind(address)
-                        .await
-                        .map_err(|source| AdminError {
-                            address: address.clone(),
-                            source,
-                        })?,
-                )
+                let (listener, listens) = listen(address).await?;
+                let page = page::Page::new(shared, listens).map_err(WhyNot::from)?;
+                (Some(listener), page)
             }
         };
         Ok(Admin {
             listener,
+            page,
             shared: Arc::clone(shared),
         })
     }
@@ -70,17 +76,36 @@ impl Admin {
             return std::future::pending().await;
         };
         let address = listener.local_addr().map(|a: SocketAddr| a.to_string());
-        tracing::info!("the admin listener is on {}", address.unwrap_or_default());
-        let paths = Router::new()
+        let address = address.unwrap_or_default();
+        tracing::info!("the admin listener is on {address}");
+        let mut paths = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .with_state(self.shared);
-        if let Err(error) = axum::serve(listener, paths).await {
-            tracing::error!(%error, "the admin listener ended");
+        if let Some(page) = &self.page {
+            tracing::info!("the page is on {address}");
+            paths = paths.merge(page.routes());
         }
-        std::future::pending().await
+        let serves = connections::serve(listener, paths, ConnectionLimits::default());
+        let watches = async {
+            match &self.page {
+                Some(page) => page.watch().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(serves, watches);
     }
+}
+
+async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), WhyNot> {
+    let failed = |source| WhyNot::Listen {
+        address: address.to_owned(),
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listens = listener.local_addr().map_err(failed)?;
+    Ok((listener, listens))
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> impl IntoResponse {

@@ -181,6 +181,7 @@ pub async fn mend(
     let options = StepOptions {
         direction: StepDirection::Forward,
         force: None,
+        reason: None,
         times: config::Gates::default(),
         drain_timeout,
         terminate_after: None,

@@ -50,6 +50,8 @@ pub struct StepOptions {
     pub direction: StepDirection,
     /// Take the step although gates are not met, for this reason, which is recorded.
     pub force: Option<String>,
+    /// Why it is taken, where it is not forced.
+    pub reason: Option<String>,
     /// What the gates ask of time.
     pub times: config::Gates,
     /// The longest wait for each of the two drains.
@@ -61,6 +63,11 @@ pub struct StepOptions {
 }
 
 impl StepOptions {
+    /// What goes on the record.
+    fn why(&self) -> Option<&str> {
+        self.force.as_deref().or(self.reason.as_deref())
+    }
+
     fn patience(&self) -> epochs::Patience {
         epochs::Patience {
             timeout: self.drain_timeout,
@@ -147,7 +154,7 @@ pub async fn step(
             from,
             to,
             forced: !unmet.is_empty(),
-            reason: options.force.as_deref(),
+            reason: options.why(),
             gates: serde_json::to_value(&gates).unwrap_or_default(),
             by: &options.by,
         },
@@ -163,7 +170,7 @@ pub async fn step(
     }
     guard::before(&client, migration, to).await?;
     fault::point("step: remembered");
-    let why = options.force.as_deref().unwrap_or(word);
+    let why = options.why().unwrap_or(word);
     let new = epochs::NewEpoch {
         by: &options.by,
         ..epochs::NewEpoch::of(migration, to, why)

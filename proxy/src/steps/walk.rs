@@ -26,12 +26,16 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
 pub struct Walk {
     pub migration: String,
     pub direction: StepDirection,
+    /// Where it must stand when the first step begins; elsewhere nothing is done. `None`: wherever it stands.
+    pub from: Option<Phase>,
     /// How far to go; nothing is done where it already stands there. `None`: one step.
     pub to: Option<Phase>,
     /// How long gates that are not met are waited for.
     pub wait: Duration,
     /// Take the step although gates are not met, for this reason.
     pub force: Option<String>,
+    /// Why the step is taken, for the record, where it is not forced.
+    pub reason: Option<String>,
     /// The longest wait for earlier transactions to end.
     pub drain_timeout: Duration,
     /// Earlier transactions are ended after this.
@@ -46,9 +50,11 @@ impl Walk {
         Walk {
             migration: migration.to_owned(),
             direction,
+            from: None,
             to,
             wait: Duration::ZERO,
             force: None,
+            reason: None,
             drain_timeout: DRAIN_TIMEOUT,
             terminate_after: None,
             by,
@@ -59,6 +65,7 @@ impl Walk {
         StepOptions {
             direction: self.direction,
             force: self.force.clone(),
+            reason: self.reason.clone(),
             times: site.gates,
             drain_timeout: self.drain_timeout,
             terminate_after: self.terminate_after,
@@ -182,7 +189,7 @@ async fn one(
     let began = Instant::now();
     let mut said = String::new();
     let mut attempts = 0;
-    let mut began_in = None;
+    let mut began_in = walk.from;
     loop {
         let mut line = |line: &str| tell(Told::Line(line));
         let rules = site.rules(Wanted::InForce, &mut line).await?;

@@ -100,3 +100,15 @@ pub async fn last(client: &Client, migration: &Migration) -> Result<Option<Last>
         undeclared_columns: row.get(7),
     }))
 }
+
+/// What the last verify found, with its samples, as it was written down.
+pub async fn last_report(client: &Client, migration: &str) -> Result<Option<Value>, ControlError> {
+    let row = client
+        .query_opt(
+            "SELECT report FROM crossfade.verifications WHERE migration = $1 ORDER BY id DESC LIMIT 1",
+            &[&migration],
+        )
+        .await
+        .map_err(ControlError::sql("look at the last verify"))?;
+    Ok(row.map(|row| row.get(0)))
+}

@@ -1,6 +1,6 @@
 //! The admin listener, asked by Prometheus' own parser and by plain HTTP.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crossfade_testbed::free_port;
 use crossfade_testbed::process::Signal;
@@ -96,6 +96,60 @@ async fn metrics_are_what_a_client_has_counted() {
     let timed = gauge("crossfade_exchange_seconds_count", "");
     assert!(timed > 0.0);
     assert_eq!(gauge("crossfade_exchange_seconds_bucket", "le=+Inf"), timed);
+}
+
+/// Names of metrics in a text, as they stand there.
+fn names(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let of_ours = |word: &&str| word.starts_with("crossfade_") || word.starts_with("process_");
+    words.filter(of_ours).collect()
+}
+
+#[tokio::test]
+async fn what_alerts_and_the_dashboard_name_is_told_and_every_alert_is_explained() {
+    let world = World::start().await.unwrap();
+    let (_proxy, port) = observed(&world, "named", Phase::DualRead).await;
+    let (_, told) = get(port, "/metrics").await;
+    let mut known = BTreeSet::new();
+    for line in told.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        known.insert(name.to_owned());
+        if kind == "histogram" {
+            known.extend(["bucket", "sum", "count"].map(|part| format!("{name}_{part}")));
+        }
+    }
+    let rules = include_str!("../../../deploy/prometheus-rules.yaml");
+    let dashboard = include_str!("../../../deploy/grafana-dashboard.json");
+    let running = include_str!("../../../docs/running.md");
+    let table = running.lines().filter(|line| line.starts_with("| `"));
+    let table: Vec<&str> = table.map(|line| line.split('|').nth(1).unwrap()).collect();
+    for (file, text) in [
+        ("rules", rules),
+        ("dashboard", dashboard),
+        ("the table", &table.join("\n")),
+    ] {
+        let unknown: Vec<&str> = names(text)
+            .into_iter()
+            .filter(|name| !known.contains(*name))
+            .collect();
+        assert!(unknown.is_empty(), "{file}: {unknown:?} of {known:?}");
+    }
+    // Each panel asks something.
+    let dashboard: Value = serde_json::from_str(dashboard).unwrap();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let asked = panel["targets"][0]["expr"].as_str().unwrap();
+        assert!(
+            asked.contains("crossfade_") || asked.contains("process_"),
+            "{panel}"
+        );
+    }
+    let explained = include_str!("../../../docs/alerts.md");
+    let alerts = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let alerts: Vec<String> = alerts.map(|alert| format!("## {alert}")).collect();
+    let headings = explained.lines().filter(|line| line.starts_with("## "));
+    assert_eq!(alerts, headings.collect::<Vec<_>>());
 }
 
 #[tokio::test]

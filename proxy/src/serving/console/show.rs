@@ -421,7 +421,7 @@ impl Look<'_> {
 
     pub async fn events(&self) -> Result<Table, Refusal> {
         // What happened to a migration that is no longer managed did happen.
-        let all = history::last(self.client, self.only, EVENTS_MAX).await;
+        let all = history::last(self.client, self.only, None, EVENTS_MAX).await;
         let mut table = Table::of(EVENTS);
         for event in all.map_err(refused::by_control)? {
             table.row(vec![
