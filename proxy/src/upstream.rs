@@ -137,6 +137,15 @@ impl Upstream {
         Some(&self.hosts.get(host)?.address)
     }
 
+    /// Whether it is spoken to by TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        let host = self.known().host.unwrap_or(0);
+        self.hosts
+            .get(host)
+            .is_some_and(|host| host.encryption.is_some())
+    }
+
     /// Hears of each change.
     #[must_use]
     pub fn news(&self) -> watch::Receiver<Known> {

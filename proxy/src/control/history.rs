@@ -52,11 +52,6 @@ pub struct Wanted<'a> {
     pub after: i64,
 }
 
-/// The columns of an [`Event`], in its order.
-const COLUMNS: &str = "id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), migration, kind, \
-    from_phase, to_phase, forced, reason, db_user, os_user, host, \
-    to_char(drained_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), gates, details";
-
 /// The oldest of those wanted, the oldest first, [`PAGE_ROWS`] at most.
 pub async fn read(client: &Client, wanted: Wanted<'_>) -> Result<Vec<Event>, ControlError> {
     let limit = i64::try_from(PAGE_ROWS).unwrap_or(i64::MAX);
@@ -93,6 +88,7 @@ pub async fn last(
     Ok(rows.iter().map(event).collect())
 }
 
+/// The columns of an [`Event`], in its order.
 const COLUMNS: &str = "id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), migration, kind, \
     from_phase, to_phase, forced, reason, db_user, os_user, host, \
     to_char(drained_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), gates, details, at, drained_at";

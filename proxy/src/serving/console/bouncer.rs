@@ -286,9 +286,11 @@ fn host_and_port(address: &str) -> (String, i64) {
 }
 
 fn server_address(shared: &Shared) -> (String, i64) {
-    match shared.upstream.address() {
-        Address::Tcp(text) => host_and_port(text),
-        Address::Unix(path) => (path.display().to_string(), 0),
+    let upstream = &shared.upstream;
+    match upstream.in_use().or_else(|| upstream.addresses().next()) {
+        Some(Address::Tcp(text)) => host_and_port(text),
+        Some(Address::Unix(path)) => (path.display().to_string(), 0),
+        None => (String::new(), 0),
     }
 }
 
