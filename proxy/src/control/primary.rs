@@ -4,6 +4,8 @@
 //!
 //! It cannot fence anybody: an old primary that nobody has stopped, and that is the only one to be reached, is a primary.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
@@ -33,6 +35,24 @@ pub struct Candidate {
 pub struct Lineage {
     pub system: i64,
     pub timeline: i64,
+}
+
+/// The newest timeline of each cluster that this process has connected to. Its connections come and go, each for its own work,
+/// and none may go back to an old primary while the new one is away.
+static NEWEST: Mutex<BTreeMap<i64, i64>> = Mutex::new(BTreeMap::new());
+
+impl Lineage {
+    fn is_outdated(self) -> bool {
+        let newest = NEWEST.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = newest.get(&self.system);
+        known.is_some_and(|timeline| self.timeline < *timeline)
+    }
+
+    fn remember(self) {
+        let mut newest = NEWEST.lock().unwrap_or_else(PoisonError::into_inner);
+        let timeline = newest.entry(self.system).or_insert(self.timeline);
+        *timeline = self.timeline.max(*timeline);
+    }
 }
 
 /// What a host says of itself.
@@ -216,7 +236,10 @@ async fn answer(
             };
             Answer::WillNot(why.to_owned())
         }
-        Ok(Ok((_, standing))) if !standing.may_follow(known) => {
+        Ok(Ok((_, standing)))
+            if !standing.may_follow(known)
+                || standing.lineage.is_some_and(Lineage::is_outdated) =>
+        {
             let why = "it writes, but is another cluster or an older timeline than what was in use: \
                  is it an old primary that was not stopped?";
             Answer::WillNot(why.to_owned())
@@ -422,6 +445,19 @@ mod tests {
                 assert_eq!(standing.is(ReadWrite), !in_recovery && !read_only);
             }
         }
+    }
+
+    #[test]
+    fn what_a_process_has_seen_of_a_cluster_none_of_its_connections_goes_behind() {
+        let of = |timeline| Lineage {
+            system: -1,
+            timeline,
+        };
+        assert!(!of(1).is_outdated());
+        of(2).remember();
+        of(1).remember();
+        assert!(of(1).is_outdated());
+        assert!(!of(2).is_outdated());
     }
 
     #[test]
