@@ -21,10 +21,8 @@ pub mod words;
 
 use answer::{Answer, Apart};
 use side::Side;
-use words::Words;
+use words::{CLIENTS, Words};
 
-/// Enough to get in each other's way, few enough to leave a small machine time for the proxy.
-pub const CLIENTS: u32 = 4;
 /// A client thinks this long between two errands: the demo shows a live application, no load test.
 const THINK: Duration = Duration::from_millis(25);
 /// A client finishes what it is at.

@@ -88,7 +88,7 @@ impl Players {
         let rows = options
             .rows
             .unwrap_or(piece.rows)
-            .max(crate::mirror::CLIENTS);
+            .max(crate::mirror::words::CLIENTS);
         let mut stage = Stage::build(&options.program, &piece.roles).await?;
         for url in [stage.direct_url(), stage.alone_url()] {
             let owner = client::connect(&url, "setup").await?;

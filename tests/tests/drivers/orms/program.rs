@@ -147,7 +147,16 @@ impl Program {
             Program::Prisma => {
                 "DROP TABLE \"_CustomerFavorites\", bookings, sessions, accounts, customers, studio_owners"
             }
-            Program::DjangoTenants => "DROP SCHEMA acme_corp, globex_inc CASCADE",
+            // Ids go on being drawn from each tenant's sequence.
+            Program::DjangoTenants => {
+                "DO $$ DECLARE t text; next bigint; BEGIN FOREACH t IN ARRAY ARRAY['acme_corp', 'globex_inc'] LOOP \
+                   next := nextval(format('%I.leave_holiday_locations_id_seq', t)); \
+                   EXECUTE format('DROP SCHEMA %I CASCADE', t); EXECUTE format('CREATE SCHEMA %I', t); \
+                   EXECUTE format('CREATE SEQUENCE %I.leave_holiday_locations_id_seq START %s', t, next); \
+                   EXECUTE format('GRANT USAGE ON SCHEMA %I TO PUBLIC', t); \
+                   EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA %I TO PUBLIC', t); \
+                 END LOOP; END $$"
+            }
         }
     }
 
