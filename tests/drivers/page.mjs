@@ -34,11 +34,18 @@ async function until(page, text) {
   console.log("says:", text);
 }
 
+// What a form leads to is there before anybody looks at it.
+async function sends(page, how) {
+  const loaded = page.waitForEvent("load");
+  await how();
+  await loaded;
+}
+
 async function step(page, link, name, reason) {
   await page.getByRole("link", { name: link }).click();
   await page.getByLabel("to confirm").fill(name);
   await page.getByLabel("Why").fill(reason);
-  await page.getByLabel("Why").press("Enter");
+  await sends(page, () => page.getByLabel("Why").press("Enter"));
 }
 
 async function operate() {
@@ -47,7 +54,7 @@ async function operate() {
   await step(page, "Advance to dual_write…", "iso_agent", "slip");
   await until(page, "is not iso_agents. Nothing was done.");
   await page.getByLabel("to confirm").fill("iso_agents");
-  await page.getByRole("button", { name: "Advance to dual_write" }).click();
+  await sends(page, () => page.getByRole("button", { name: "Advance to dual_write" }).click());
   await until(page, "advance legacy_only → dual_write: refused.");
   await until(page, "NOT met");
   console.log("grant"); // whoever reads this does so
@@ -56,8 +63,9 @@ async function operate() {
   await until(page, "advance legacy_only → dual_write: done.");
   await step(page, "Roll back to legacy_only…", "iso_agents", "once more");
   await until(page, "rollback dual_write → legacy_only: done.");
-  await page.getByRole("button", { name: "Log out" }).click();
-  await until(page, "Log in");
+  await sends(page, () => page.getByRole("button", { name: "Log out" }).click());
+  await page.getByRole("button", { name: "Log in" }).waitFor();
+  console.log("is out");
 }
 
 // With scripts the page looks again by itself, keeps the keyboard's place, and stops when it is asked to.
