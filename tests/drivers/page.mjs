@@ -16,7 +16,8 @@ async function open(options) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   page.on("pageerror", (error) => console.log("error:", error.message));
-  page.on("console", (message) => message.type() === "error" && console.log("console:", message.text()));
+  // A form that is refused is answered with 409.
+  page.on("console", (message) => message.type() === "error" && !message.text().includes("409") && console.log("console:", message.text()));
   page.on("request", (request) => {
     if (!request.url().startsWith(url) && !request.url().startsWith("data:")) console.log("asks elsewhere:", request.url());
   });
@@ -116,4 +117,6 @@ try {
   await { operate, live, look }[what]();
 } finally {
   await browser.close();
+  // Nothing more is heard; else it would be waited for.
+  process.stdin.destroy();
 }
