@@ -268,7 +268,7 @@ async fn a_step_that_waits_says_for_whom_and_another_is_not_begun_meanwhile() {
         "Who holds it up",
         &format!(">{pid}<"),
         "night report",
-        "through instance",
+        "through ",
         "waits for 1 proxy and 1 transaction.",
         "UPDATE iso_agents SET full_name = $1 WHERE clerk_user_id = $2",
         "idle in transaction",
