@@ -16,7 +16,8 @@ async function open(options) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   page.on("pageerror", (error) => console.log("error:", error.message));
-  page.on("console", (message) => message.type() === "error" && console.log("console:", message.text()));
+  // A form that is refused is answered with 409.
+  page.on("console", (message) => message.type() === "error" && !message.text().includes("409") && console.log("console:", message.text()));
   page.on("request", (request) => {
     if (!request.url().startsWith(url) && !request.url().startsWith("data:")) console.log("asks elsewhere:", request.url());
   });
@@ -34,11 +35,18 @@ async function until(page, text) {
   console.log("says:", text);
 }
 
+// What a form leads to is there before anybody looks at it.
+async function sends(page, how) {
+  const loaded = page.waitForEvent("load");
+  await how();
+  await loaded;
+}
+
 async function step(page, link, name, reason) {
   await page.getByRole("link", { name: link }).click();
   await page.getByLabel("to confirm").fill(name);
   await page.getByLabel("Why").fill(reason);
-  await page.getByLabel("Why").press("Enter");
+  await sends(page, () => page.getByLabel("Why").press("Enter"));
 }
 
 async function operate() {
@@ -47,7 +55,7 @@ async function operate() {
   await step(page, "Advance to dual_write…", "iso_agent", "slip");
   await until(page, "is not iso_agents. Nothing was done.");
   await page.getByLabel("to confirm").fill("iso_agents");
-  await page.getByRole("button", { name: "Advance to dual_write" }).click();
+  await sends(page, () => page.getByRole("button", { name: "Advance to dual_write" }).click());
   await until(page, "advance legacy_only → dual_write: refused.");
   await until(page, "NOT met");
   console.log("grant"); // whoever reads this does so
@@ -56,8 +64,9 @@ async function operate() {
   await until(page, "advance legacy_only → dual_write: done.");
   await step(page, "Roll back to legacy_only…", "iso_agents", "once more");
   await until(page, "rollback dual_write → legacy_only: done.");
-  await page.getByRole("button", { name: "Log out" }).click();
-  await until(page, "Log in");
+  await sends(page, () => page.getByRole("button", { name: "Log out" }).click());
+  await page.getByRole("button", { name: "Log in" }).waitFor();
+  console.log("is out");
 }
 
 // With scripts the page looks again by itself, keeps the keyboard's place, and stops when it is asked to.
@@ -108,4 +117,6 @@ try {
   await { operate, live, look }[what]();
 } finally {
   await browser.close();
+  // Nothing more is heard; else it would be waited for.
+  process.stdin.destroy();
 }

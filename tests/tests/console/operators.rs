@@ -201,7 +201,8 @@ async fn a_whole_migration_is_taken_by_the_console_and_its_user_is_on_record() {
     assert_eq!(back.at(0, "to_phase"), Some("dual_read"));
     assert_eq!(phase().await, "dual_read");
     let client = world.client(&world.postgres.url("whole")).await.unwrap();
-    crossfade_demo::operator::refer_to_unified(&client)
+    client
+        .batch_execute(crossfade_demo::broker::REFER_TO_UNIFIED)
         .await
         .unwrap();
     console

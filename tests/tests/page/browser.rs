@@ -52,6 +52,7 @@ async fn drive(
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut said = String::new();
     while let Some(line) = lines.next_line().await.unwrap() {
+        println!("{line}");
         said += &line;
         said.push('\n');
         if answers(&line).await {

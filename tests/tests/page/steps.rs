@@ -249,6 +249,7 @@ async fn a_step_that_waits_says_for_whom_and_another_is_not_begun_meanwhile() {
     site.proxy.crossfade(&advance).await.unwrap();
     let visit = site.visit("ann").await;
     let client = site.proxy.client().await.unwrap();
+    let pid = pid(&client).await.unwrap();
     client
         .batch_execute("BEGIN; SET LOCAL application_name = 'night report'")
         .await
@@ -257,7 +258,6 @@ async fn a_step_that_waits_says_for_whom_and_another_is_not_begun_meanwhile() {
         .batch_execute("UPDATE iso_agents SET full_name = 'secret' WHERE clerk_user_id = 'user_2'")
         .await
         .unwrap();
-    let pid = pid(&client).await.unwrap();
     assert_eq!(
         visit.fill_in(ROLLBACK, &CONFIRMED).await.unwrap().status,
         303
@@ -268,7 +268,8 @@ async fn a_step_that_waits_says_for_whom_and_another_is_not_begun_meanwhile() {
         "Who holds it up",
         &format!(">{pid}<"),
         "night report",
-        "this proxy",
+        "through ",
+        "waits for 1 proxy and 1 transaction.",
         "UPDATE iso_agents SET full_name = $1 WHERE clerk_user_id = $2",
         "idle in transaction",
         "127.0.0.1",

@@ -147,10 +147,9 @@ fn dials(found: &Detail, visitor: &Visitor) -> Markup {
             form.fields.row method="post" action=(path) {
                 (csrf(visitor))
                 div {
-                    label for="rows" { "Rows a second at most" }
+                    label for="rows" { "Rows a second at most (0: no limit)" }
                     input type="number" id="rows" name="rows_per_second" min="0" max="100000000" step="1" required
-                        value=(limit.unwrap_or(0)) aria-describedby="rows-hint";
-                    p.hint id="rows-hint" { "0: no limit" }
+                        value=(limit.unwrap_or(0));
                 }
                 button type="submit" name="dial" value="speed" { "Set" }
             }

@@ -38,12 +38,13 @@ pub(super) fn summary(status: &Status, holders: &[HolderRow], gates: &Gates) -> 
                 mood = if unmet > 0 { Mood::Bad } else { Mood::Unsure };
                 let mut told = Vec::new();
                 if unmet > 0 {
-                    told.push(format!("{unmet} not met"));
+                    let is = if unmet == 1 { "is" } else { "are" };
+                    told.push(format!("{unmet} {is} not met"));
                 }
                 if unknown > 0 {
-                    told.push(format!("{unknown} of which nobody can tell"));
+                    told.push(format!("of {unknown} nobody can tell"));
                 }
-                lines.push(format!("Of {} gates {}.", rows.len(), told.join(", ")));
+                lines.push(format!("Of {} gates {}.", rows.len(), told.join(", and ")));
             } else if lines.is_empty() {
                 lines.push(format!("Nothing stands in its way: {} met.", all(rows)));
             } else {
@@ -68,7 +69,7 @@ fn not_drained(status: &Status, holders: &[HolderRow]) -> String {
         .iter()
         .filter(|instance| instance.live && !(instance.drained && instance.phase == status.phase));
     let waiting = holders.iter().filter(|row| row.holds != Holds::Newest);
-    let (late, waiting) = (late.count(), waiting.count());
+    let (late, waiting) = (late.count(), by_transaction(waiting).len());
     let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let phase = &status.phase;
     match (late, waiting) {
@@ -95,6 +96,7 @@ fn not_drained(status: &Status, holders: &[HolderRow]) -> String {
 pub(super) fn holders(holders: &[HolderRow]) -> Markup {
     let (now, then): (Vec<&HolderRow>, Vec<&HolderRow>) =
         holders.iter().partition(|row| row.holds != Holds::Newest);
+    let (now, then) = (by_transaction(now), by_transaction(then));
     html! {
         @if !now.is_empty() {
             h3 { "Who holds it up" }
@@ -112,7 +114,22 @@ pub(super) fn holders(holders: &[HolderRow]) -> Markup {
     }
 }
 
-fn table(rows: &[&HolderRow], caption: &str) -> Markup {
+/// Rows of one transaction, which may hold several things, side by side.
+fn by_transaction<'h>(rows: impl IntoIterator<Item = &'h HolderRow>) -> Vec<Vec<&'h HolderRow>> {
+    let mut all: Vec<Vec<&HolderRow>> = Vec::new();
+    for row in rows {
+        let known = all
+            .iter_mut()
+            .find(|of| row.pid.is_some() && of.first().is_some_and(|first| first.pid == row.pid));
+        match known {
+            Some(known) => known.push(row),
+            None => all.push(vec![row]),
+        }
+    }
+    all
+}
+
+fn table(rows: &[Vec<&HolderRow>], caption: &str) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(caption) {
             table.stack {
@@ -132,7 +149,10 @@ fn table(rows: &[&HolderRow], caption: &str) -> Markup {
     }
 }
 
-fn line(row: &HolderRow) -> Markup {
+fn line(holds: &[&HolderRow]) -> Markup {
+    let Some(row) = holds.first() else {
+        return html! {};
+    };
     html! {
         tr {
             th scope="row" data-label="pid" {
@@ -150,9 +170,12 @@ fn line(row: &HolderRow) -> Markup {
             }
             td data-label="holds" {
                 span {
-                    (row.holds.words())
-                    @if let Some(epoch) = row.epoch {
-                        br; span.quiet { "epoch " (epoch) @if let Some(phase) = &row.phase { ", " (phase) } }
+                    @for (number, held) in holds.iter().enumerate() {
+                        @if number > 0 { br; }
+                        (held.holds.words())
+                        @if let Some(epoch) = held.epoch {
+                            br; span.quiet { "epoch " (epoch) @if let Some(phase) = &held.phase { ", " (phase) } }
+                        }
                     }
                 }
             }

@@ -395,8 +395,8 @@ fn the_page_says_what_the_next_step_waits_for_and_who_holds_it() {
     let page = migration(&found, &visitor(true), now()).into_string();
     for said in [
         "Next step: dual_write → shadow_read",
-        "The step to dual_write waits for 1 proxy and 3 transactions.",
-        "Of 3 gates 1 not met, 1 of which nobody can tell.",
+        "The step to dual_write waits for 1 proxy and 1 transaction.",
+        "Of 3 gates 1 is not met, and of 1 nobody can tell.",
         "<code>UPDATE agents SET name = $1</code>",
         "fence that is over",
         "epoch 2",
