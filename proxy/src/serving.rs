@@ -8,6 +8,7 @@ pub mod console;
 pub mod follow;
 mod names;
 pub mod operate;
+mod operators;
 pub mod primary;
 pub mod shadow;
 mod statements;

@@ -22,13 +22,14 @@ mod refused;
 mod show;
 mod table;
 mod talk;
-mod users;
 mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::operators::Users;
+pub use super::operators::UsersError;
 use crate::config::ConsoleConfig;
 use crate::door::Handshake;
 use crate::shared::Shared;
@@ -36,8 +37,6 @@ use crate::stream::Stream;
 use line::{Line, LineError, Refusal};
 use login::LoginError;
 use talk::{Talk, TalkEnd};
-use users::Users;
-pub use users::UsersError;
 
 /// Who wants to enter.
 #[derive(Debug)]

@@ -11,7 +11,6 @@ mod looks;
 mod markup;
 mod model;
 mod origin;
-mod password;
 mod see;
 mod sessions;
 mod state;
@@ -40,10 +39,11 @@ use ring::digest::{SHA256, digest};
 use crate::control::connection::connect;
 use crate::control::error::ControlError;
 use crate::control::schema;
+use crate::serving::operators::UsersError;
 use crate::shared::Shared;
 use origin::Hosts;
 use state::PageState;
-use users::{UserFile, UsersError};
+use users::UserFile;
 
 /// The longest form: a reason, a name, a token.
 const FORM_BYTES_MAX: usize = 16 * 1024;

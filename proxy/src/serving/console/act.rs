@@ -9,8 +9,8 @@ use super::line::Refusal;
 use super::refused;
 use super::show::{self, Look};
 use super::table::{Column, Kind, Table};
-use super::users::Role;
 use crate::serving::operate::Operator;
+use crate::serving::operators::Role;
 use crate::shared::Shared;
 
 /// A look at the database that takes longer is given up: gates compare rows, which takes seconds.

@@ -12,7 +12,7 @@ use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::startup::{Authentication, NegotiateProtocolVersion};
 
 use super::line::{Line, LineError, Refusal};
-use super::users::{Role, Users};
+use crate::serving::operators::{Role, Users};
 use crate::stream::Stream;
 use crate::wire::frame::split_string;
 use crate::wire::frontend::PASSWORD;

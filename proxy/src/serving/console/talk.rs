@@ -17,10 +17,10 @@ use pgwire::messages::startup::{BackendKeyData, ParameterStatus, SecretKey};
 use super::command::{self, Command, SETTINGS};
 use super::line::{Line, LineError, Refusal, Severity};
 use super::table::{Formats, Table, fields};
-use super::users::Role;
 use crate::cancel::OwnKey;
 use crate::control::events::Actor;
 use crate::serving::operate::Operator;
+use crate::serving::operators::Role;
 use crate::shared::Shared;
 use crate::wire::frontend::{self, BindNames, DescribeTarget, Execute, MessageError, Parse};
 

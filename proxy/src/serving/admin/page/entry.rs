@@ -16,8 +16,8 @@ use super::markup;
 use super::model::Visitor;
 use super::sessions::LIFE_MAX;
 use super::state::PageState;
-use super::users::Role;
 use crate::serving::admin::connections::Peer;
+use crate::serving::operators::Role;
 
 /// What a page that looks again by itself says of its requests.
 const LOOKS_AGAIN: &str = "x-crossfade-looks-again";

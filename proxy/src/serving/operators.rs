@@ -1,6 +1,8 @@
-//! Who may enter the console: a file of lines `"name" "SCRAM-SHA-256$…" role`, as PgBouncer's userlist has them, and the
-//! role behind. It holds no password, but what a password is checked with; it is read at each login, so that whoever is
-//! taken out of it is out at once.
+//! Who may enter the console and the page: a file of lines `"name" "SCRAM-SHA-256$…" role`, as PgBouncer's userlist has
+//! them, and the role behind. It holds no password, but what a password is checked with; it is read anew each time, so
+//! that whoever is taken out of it is out at once.
+
+mod password;
 
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pgwire::api::auth::sasl::scram::ScramSecret;
 use ring::hmac;
+use subtle::ConstantTimeEq;
 
 /// A thousand operators are more than anybody has.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -17,8 +20,8 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 const SALT_BYTES: usize = 16;
 const KEY_BYTES: usize = 32;
 const ITERATIONS: usize = 4096;
-/// More would have each login take seconds of the client's time.
-const ITERATIONS_MAX: usize = 10_000_000;
+/// More than this would keep a processor busy for a second; the server makes 4096.
+const ITERATIONS_MAX: usize = 1_000_000;
 
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,27 +41,25 @@ impl Role {
 
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
-    #[error("cannot read the console's users in {path}: {error}")]
+    #[error("cannot read the users in {path}: {error}")]
     Read {
         path: PathBuf,
         error: std::io::Error,
     },
-    #[error(
-        "the console's users in {0} are not used, for others may read the file: chmod o-rwx it"
-    )]
+    #[error("the users in {0} are not used, for others may read the file: chmod o-rwx it")]
     Open(PathBuf),
-    #[error("the console's users in {path} have {FILE_BYTES_MAX} bytes or more")]
+    #[error("the users in {path} have {FILE_BYTES_MAX} bytes or more")]
     TooLong { path: PathBuf },
     /// Never the line itself, which may hold a password.
     #[error(
-        "the console's users in {path}, line {line}: {wrong}; expected \"name\" \"SCRAM-SHA-256$…\" see|operate"
+        "the users in {path}, line {line}: {wrong}; expected \"name\" \"SCRAM-SHA-256$…\" see|operate"
     )]
     Line {
         path: PathBuf,
         line: usize,
         wrong: &'static str,
     },
-    #[error("{0} names no user of the console: `crossfade console-user NAME` makes a line")]
+    #[error("{0} names no user: `crossfade console-user NAME` makes a line")]
     Nobody(PathBuf),
 }
 
@@ -87,6 +88,12 @@ impl Verifier {
             stored_key: key(stored_key)?,
             server_key: key(server_key)?,
         })
+    }
+
+    fn is_of(&self, password: &str) -> bool {
+        let iterations = u32::try_from(self.iterations).unwrap_or(u32::MAX);
+        password::stored_key(password, &self.salt, iterations)
+            .is_some_and(|key| key.ct_eq(&self.stored_key).into())
     }
 }
 
@@ -137,6 +144,22 @@ impl Users {
             return Err(UsersError::Nobody(path.to_owned()));
         }
         Ok(Users(users))
+    }
+
+    /// What somebody may do; `None`: nothing, for the file does not name him.
+    pub fn role(&self, name: &str) -> Option<Role> {
+        let user = self.0.iter().find(|user| user.name == name);
+        user.map(|user| user.role)
+    }
+
+    /// The same of whoever says this password; `None`: it is not his. Takes milliseconds of a processor, as many for a name
+    /// that is not there.
+    pub fn role_of(&self, name: &str, password: &str) -> Option<Role> {
+        let user = self.0.iter().find(|user| user.name == name);
+        let stranger = self.stranger(name);
+        let verifier = user.map_or(&stranger, |user| &user.verifier);
+        let proved = verifier.is_of(password);
+        user.filter(|_| proved).map(|user| user.role)
     }
 
     /// What somebody's password is checked with, and what he may do. Of a name that is not there it looks the same, each
@@ -251,6 +274,24 @@ mod tests {
         assert_eq!(users.secret("ann").1, Some(Role::Operate));
         assert_eq!(users.secret("b\"o b").1, Some(Role::See));
         assert_eq!(users.secret("Ann").1, None);
+        assert_eq!(users.role("ann"), Some(Role::Operate));
+        assert_eq!(users.role("Ann"), None);
+    }
+
+    #[test]
+    fn a_password_is_its_own_users_alone() {
+        let pencil = password::PENCIL;
+        let text = format!("\"ann\" \"{pencil}\" operate\n\"bea\" \"{VERIFIER}\" see\n");
+        let users = read(&text, 0o600).expect("valid");
+        assert_eq!(users.role_of("ann", "pencil"), Some(Role::Operate));
+        for (name, said) in [
+            ("ann", "Pencil"),
+            ("bea", "pencil"),
+            ("eve", "pencil"),
+            ("", ""),
+        ] {
+            assert_eq!(users.role_of(name, said), None, "{name}");
+        }
     }
 
     #[test]
