@@ -239,7 +239,10 @@ async fn a_pause_waits_for_transactions_holds_the_next_back_and_lets_them_go() {
     busy.batch_execute("SELECT 4").await.unwrap();
     console.rows("RESUME").await.unwrap();
     let told = console.notices();
-    assert_eq!(told.last().map(String::as_str), Some("nobody was held back"));
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("nobody was held back")
+    );
 }
 
 #[tokio::test]
