@@ -245,10 +245,15 @@ pub async fn holders(client: &Client, status: &Status) -> Result<Vec<HolderRow>,
 /// The server cuts long texts, and a text that is cut cannot be read: nothing of it is shown but its first word.
 #[must_use]
 pub fn without_constants(text: &str) -> String {
-    shape(text).unwrap_or_else(|| {
-        let word = text.split(|c: char| !c.is_ascii_alphabetic()).next();
-        format!("{} …", word.unwrap_or_default())
-    })
+    // A text of blanks and comments alone has no tokens, which the parser's tokens must have; behind a comment that goes on
+    // to the end of its line nothing would be one.
+    match shape(&format!("{text}\n;")) {
+        Some(shape) => shape.trim_end_matches([';', '\n', ' ']).to_owned(),
+        None => {
+            let word = text.split(|c: char| !c.is_ascii_alphabetic()).next();
+            format!("{} …", word.unwrap_or_default())
+        }
+    }
 }
 
 /// Proxies and what they serve.
@@ -318,6 +323,11 @@ mod tests {
     fn no_constant_is_left_of_a_statement_even_where_it_was_cut() {
         for (text, expected) in [
             ("SELECT 'secret', 5", "SELECT $1, $2"),
+            ("SELECT 'secret';", "SELECT $1"),
+            ("SELECT 5 -- secr", "SELECT $1"),
+            ("-- secr", ""),
+            ("/* secr */", ""),
+            (" ", ""),
             ("UPDATE t SET a = 'secr", "UPDATE …"),
             ("", ""),
         ] {

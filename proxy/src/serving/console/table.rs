@@ -190,10 +190,7 @@ struct Interval {
 }
 
 impl Interval {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "what is out of range becomes the nearest that is in it"
-    )]
+    /// What is out of range becomes the nearest that is in it.
     fn of(seconds: f64) -> Interval {
         Interval {
             micros: (seconds * MICROS_PER_SECOND as f64).round() as i64,
