@@ -56,18 +56,24 @@ pub(super) async fn kept(
     Ok(words)
 }
 
-/// One of the same name that goes on where the identity column's stopped; with its rights.
+/// One of the same name that goes on where the identity column's stopped; with its rights, and for the defaults of
+/// other tables that draw from it.
 fn another(sequence: &str, sql_type: &str, increment: i64) -> String {
     let literal = quote_literal(sequence);
     format!(
-        "DO $$ DECLARE old text := {literal}; next bigint; owner text; rights aclitem[]; BEGIN \
+        "DO $$ DECLARE old text := {literal}; next bigint; owner text; rights aclitem[]; defaults text; BEGIN \
          EXECUTE format('LOCK TABLE %s', (SELECT d.refobjid::regclass FROM pg_depend AS d WHERE d.objid = old::regclass \
          AND d.classid = 'pg_class'::regclass AND d.deptype = 'i')); \
          next := nextval(old); \
          SELECT pg_get_userbyid(relowner), relacl INTO owner, rights FROM pg_class WHERE oid = old::regclass; \
+         SELECT string_agg(format('ALTER TABLE %s ALTER %I SET DEFAULT %s', f.adrelid::regclass, a.attname, \
+         pg_get_expr(f.adbin, f.adrelid)), '; ') INTO defaults FROM pg_depend AS u JOIN pg_attrdef AS f ON f.oid = u.objid \
+         JOIN pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum \
+         WHERE u.classid = 'pg_attrdef'::regclass AND u.refclassid = 'pg_class'::regclass AND u.refobjid = old::regclass; \
          EXECUTE format('ALTER SEQUENCE %s RENAME TO %I', old, left((SELECT relname FROM pg_class WHERE oid = old::regclass), 58) || '_gone'); \
          EXECUTE format('CREATE SEQUENCE %s AS {sql_type} INCREMENT {increment} START %s', old, next); \
          EXECUTE format('ALTER SEQUENCE %s OWNER TO %I', old, owner); \
+         EXECUTE coalesce(defaults, 'SELECT 1'); \
          EXECUTE (SELECT coalesce(string_agg(format('GRANT %s ON SEQUENCE %s TO %s', a.privilege_type, old, \
          CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END), '; '), 'SELECT 1') FROM aclexplode(rights) AS a); \
          END $$;"
