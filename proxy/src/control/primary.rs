@@ -175,6 +175,18 @@ enum Answer {
 
 /// Asks all hosts at once. `known` is what was in use before.
 pub async fn look(hosts: &[Candidate], wanted: TargetSessionAttrs, known: Option<Lineage>) -> Look {
+    let look = asked_all(hosts, wanted, known).await;
+    if let Some(lineage) = look.found.as_ref().and_then(|found| found.standing.lineage) {
+        lineage.remember();
+    }
+    look
+}
+
+async fn asked_all(
+    hosts: &[Candidate],
+    wanted: TargetSessionAttrs,
+    known: Option<Lineage>,
+) -> Look {
     let mut look = Look {
         found: None,
         told: Vec::new(),
