@@ -258,6 +258,11 @@ async fn a_step_that_waits_says_for_whom_and_another_is_not_begun_meanwhile() {
         .batch_execute("UPDATE iso_agents SET full_name = 'secret' WHERE clerk_user_id = 'user_2'")
         .await
         .unwrap();
+    // What it has said last is shown; a longer text the server would have cut.
+    client
+        .batch_execute("SELECT count(*) FROM iso_agents WHERE email = 'secret'")
+        .await
+        .unwrap();
     assert_eq!(
         visit.fill_in(ROLLBACK, &CONFIRMED).await.unwrap().status,
         303
@@ -270,7 +275,7 @@ async fn a_step_that_waits_says_for_whom_and_another_is_not_begun_meanwhile() {
         "night report",
         "through ",
         "waits for 1 proxy and 1 transaction.",
-        "UPDATE iso_agents SET full_name = $1 WHERE clerk_user_id = $2",
+        "SELECT count(*) FROM iso_agents WHERE email = $1",
         "idle in transaction",
         "127.0.0.1",
     ] {

@@ -251,16 +251,12 @@ fn activity(ended: Option<Ended>) -> Activity {
 fn detail(phase: Phase) -> Detail {
     use GateAnswer::{CannotTell, Met, NotMet};
 
-    let trends = Trends {
-        points: vec![
-            Point::default(),
-            Point {
-                old_read: 9.0,
-                ..Point::default()
-            },
-        ],
-        ..Trends::default()
+    let busy = Point {
+        old_read: 9.0,
+        ..Point::default()
     };
+    let mut trends = Trends::default();
+    trends.points = vec![Point::default(), busy];
     Detail {
         row: row(phase),
         status: status(phase),
