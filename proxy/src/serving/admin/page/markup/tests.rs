@@ -123,6 +123,7 @@ fn blocker() -> Blocker {
 fn status(phase: Phase) -> Status {
     Status {
         migration: evil(),
+        host: Some(evil()),
         phase: phase.name().to_owned(),
         epoch: Some(3),
         open_epochs: vec![OpenEpoch {
@@ -231,6 +232,8 @@ fn event() -> Event {
         os_user: evil(),
         host: evil(),
         drained_at: None,
+        time: std::time::SystemTime::UNIX_EPOCH,
+        drained_time: None,
         gates: Some(json!([{"name": EVIL, "met": false, "found": EVIL}])),
         details: Some(json!({EVIL: EVIL, "nested": {"x": [EVIL]}})),
     }
