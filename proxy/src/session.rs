@@ -24,6 +24,7 @@ mod renewal;
 mod report;
 mod sampling;
 mod server_side;
+mod spoken;
 mod staging;
 mod statements;
 #[cfg(test)]
@@ -36,12 +37,12 @@ use std::sync::Arc;
 use rewrite_rules::{SearchPath, ServerVersion, Strings};
 
 use crate::wire::frontend::MessageLimits;
-use again::Again;
 use cache::Cache;
 use deferred::Deferred;
 use expect::Expect;
 use path::known::{Encoding, Path};
 use sampling::Sampling;
+use spoken::Again;
 use statements::{Portals, Statements};
 
 pub use cache::CacheLimits;

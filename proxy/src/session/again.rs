@@ -15,6 +15,7 @@
 //! come is for the shell to say, which has a clock.
 
 use super::expect::Expect;
+use super::spoken::State;
 use super::translate::is_fenced_off;
 use super::{Pin, ServerReads, Session, SessionRules};
 use crate::wire::backend::{self, Fields};
@@ -22,79 +23,8 @@ use crate::wire::frame::{Header, write_frame};
 use crate::wire::frontend;
 use rewrite_rules::Verdict;
 
-/// Longer messages are not kept to be said again: their client repeats the transaction itself.
-const BYTES_MAX: usize = 16 * 1024;
-/// Of room for messages so much stays from one to the next.
-const KEPT_BYTES: usize = 1024;
 /// Steps are drained one after the other. Who meets so many in a row is better told of it.
 const TIMES_MAX: u8 = 3;
-
-/// A client's messages of one exchange.
-#[derive(Debug, Default)]
-pub(super) struct Again {
-    state: State,
-    frames: Vec<u8>,
-    /// How often they have been said again.
-    times: u8,
-    /// A statement that was prepared may be bound first, whose text was rewritten.
-    has_rewritten: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Off,
-    /// The Sync is still to come.
-    Keeping,
-    /// All is here, and nothing has been answered.
-    Whole,
-    /// Its epoch is over; ReadyForQuery is awaited.
-    Over,
-    /// Newer rules are awaited.
-    Waiting,
-}
-
-impl Again {
-    fn stop(&mut self) {
-        self.state = State::Off;
-        self.times = 0;
-        self.forget();
-    }
-
-    fn forget(&mut self) {
-        self.frames.clear();
-        if self.frames.capacity() > KEPT_BYTES {
-            self.frames = Vec::new();
-        }
-    }
-
-    fn has_room(&self, bytes: usize) -> bool {
-        self.frames.len() + bytes <= BYTES_MAX
-    }
-
-    /// Keeps a message, if it is here as a whole.
-    fn keep(&mut self, header: Header, body: &[u8]) {
-        let is_whole = header.length as usize == body.len() + 4;
-        if !is_whole || !self.has_room(header.frame_bytes()) {
-            return self.stop();
-        }
-        write_frame(&mut self.frames, header.tag, |out| {
-            out.extend_from_slice(body)
-        });
-    }
-
-    /// Whether no more input is taken.
-    #[inline]
-    pub fn holds_input(&self) -> bool {
-        matches!(self.state, State::Over | State::Waiting)
-    }
-
-    /// Whether each message of the client's has to be seen.
-    #[inline]
-    pub fn is_whole(&self) -> bool {
-        self.state == State::Whole
-    }
-}
 
 impl<P: Pin> Session<P> {
     /// Whether a Bind is wanted whole.
@@ -209,8 +139,7 @@ impl<P: Pin> Session<P> {
         if !self.is_renewed() {
             return None;
         }
-        self.again.state = State::Off;
-        Some(std::mem::take(&mut self.again.frames))
+        Some(self.again.take())
     }
 
     /// Newer rules do not come: what the client is told in place of an answer.

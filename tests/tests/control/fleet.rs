@@ -128,6 +128,7 @@ async fn a_proxy_that_was_stopped_over_two_steps_cannot_write_as_it_did() {
     // transaction that began before must begin anew.
     let told = code(in_a_block.execute(RENAME, &[]).await);
     assert_eq!(told, Some(SqlState::T_R_SERIALIZATION_FAILURE));
+    in_a_block.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(client.execute(RENAME, &[]).await.unwrap(), 1);
     assert_eq!(prepared.execute(&statement, &[]).await.unwrap(), 1);
     client.batch_execute(RENAME).await.unwrap();

@@ -1,8 +1,9 @@
 //! From a client's startup packet to a server that answers it. While the server is away the client waits: nothing has been
 //! said to it, so the packet can be sent again to whichever host serves next.
 
-use std::future::pending;
+use std::future::{Future, pending};
 use std::io;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -57,11 +58,14 @@ pub(super) async fn reach(
     packet: &[u8],
     peer: Peer,
 ) -> Result<Reached, NotReached> {
-    let first = tokio::time::timeout(answer_timeout(shared), attempt(shared, packet));
-    let away = match first.await {
-        Ok(Ok((server, said))) => return Ok(reached(client, server, (Vec::new(), said))),
-        Ok(Err(away)) => away,
-        Err(_) => Some(no_answer()),
+    let mut sent = Vec::new();
+    let first = {
+        let mut speaks = pin!(speaks(shared, &mut client, &mut sent));
+        attempt(shared, packet, speaks.as_mut()).await
+    };
+    let away = match first {
+        Ok((server, said)) => return Ok(reached(client, server, (sent, said))),
+        Err(away) => away,
     };
     shared.upstream.doubt();
     let wait = shared.upstream.wait();
@@ -73,11 +77,10 @@ pub(super) async fn reach(
     tracing::debug!(%peer, "a client waits for the server");
     let _waiting = shared.upstream.wait_along();
     let mut last = away;
-    let mut sent = Vec::new();
     let arrived = async {
         loop {
             again(shared).await;
-            match attempt(shared, packet).await {
+            match attempt(shared, packet, pin!(pending())).await {
                 Ok(server) => return Some(server),
                 Err(away) => {
                     let waits = away.as_ref().is_none_or(Away::may_pass);
@@ -119,26 +122,27 @@ fn reached(client: Stream, server: Stream, (sent, said): (Vec<u8>, Vec<u8>)) -> 
     }
 }
 
-/// A server's own limit for a login is 60 s; what it has not begun by then it will not.
-fn answer_timeout(shared: &Shared) -> Duration {
-    Duration::from_millis(shared.config.limits.authentication_timeout_ms)
-}
-
-fn no_answer() -> Away {
-    let message = "it took the connection and did not answer";
-    Away::Unreachable(io::Error::new(io::ErrorKind::TimedOut, message))
+/// Until there is nothing to wait for in what the server has to say: the client speaks by itself, or it has taken as long as
+/// a login may. The relay goes by the limits of either then.
+async fn speaks(shared: &Shared, client: &mut Stream, sent: &mut Vec<u8>) {
+    let limit = Duration::from_millis(shared.config.limits.authentication_timeout_ms);
+    let _ = tokio::time::timeout(limit, client.read_buf(sent)).await;
 }
 
 /// One attempt with the host in use, or with each of them where whichever takes connections will do. An error without a
 /// reason says that it is not known which host that is.
-async fn attempt(shared: &Shared, packet: &[u8]) -> Result<(Stream, Vec<u8>), Option<Away>> {
+async fn attempt(
+    shared: &Shared,
+    packet: &[u8],
+    mut enough: Pin<&mut impl Future<Output = ()>>,
+) -> Result<(Stream, Vec<u8>), Option<Away>> {
     let upstream = &shared.upstream;
     let known = upstream.known();
     if upstream.is_chosen() {
         let host = known.usable().ok_or(None)?;
         // A host that hangs is given up as soon as another is in use.
         let answered = tokio::select! {
-            answered = answer(shared, host, packet) => answered,
+            answered = answer(shared, host, packet, enough) => answered,
             () = another_than(shared, host) => return Err(None),
         };
         return answered.map_err(|away| {
@@ -150,7 +154,7 @@ async fn attempt(shared: &Shared, packet: &[u8]) -> Result<(Stream, Vec<u8>), Op
     let begin = known.host.unwrap_or_default();
     let mut why = None;
     for host in (0..all).map(|nth| (begin + nth) % all) {
-        match answer(shared, host, packet).await {
+        match answer(shared, host, packet, enough.as_mut()).await {
             Ok(answered) => {
                 upstream.found(host);
                 return Ok(answered);
@@ -180,8 +184,13 @@ async fn another_than(shared: &Shared, host: usize) {
 }
 
 /// Sends the packet to a host and reads the beginning of its answer, which is the session's unless it says that
-/// nobody can connect now.
-async fn answer(shared: &Shared, host: usize, packet: &[u8]) -> Result<(Stream, Vec<u8>), Away> {
+/// nobody can connect now. Once it is `enough`, whatever has come of it.
+async fn answer(
+    shared: &Shared,
+    host: usize,
+    packet: &[u8],
+    mut enough: Pin<&mut impl Future<Output = ()>>,
+) -> Result<(Stream, Vec<u8>), Away> {
     let sent = async {
         let mut server = shared.upstream.connect(host).await?;
         server.write_all(packet).await?;
@@ -191,8 +200,10 @@ async fn answer(shared: &Shared, host: usize, packet: &[u8]) -> Result<(Stream, 
     let mut server = sent.await.map_err(Away::Unreachable)?;
     let mut said = Vec::new();
     loop {
-        let read = server.read_buf(&mut said).await;
-        let read = read.map_err(Away::Unreachable)?;
+        let read = tokio::select! {
+            read = server.read_buf(&mut said) => read.map_err(Away::Unreachable)?,
+            () = enough.as_mut() => return Ok((server, said)),
+        };
         if read == 0 && said.is_empty() {
             let message = "it closed the connection without a word";
             let error = io::Error::new(io::ErrorKind::UnexpectedEof, message);
