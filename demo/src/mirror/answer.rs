@@ -85,6 +85,14 @@ impl Answer {
         self.error.as_ref().map(|said| said[0].as_str())
     }
 
+    /// Whether the error's message begins with this.
+    #[must_use]
+    pub fn says(&self, begins: &str) -> bool {
+        self.error
+            .as_ref()
+            .is_some_and(|said| said[1].starts_with(begins))
+    }
+
     /// A value of the first row: a column's, or one within its JSON.
     #[must_use]
     pub fn first(&self, name: &str) -> Option<String> {

@@ -119,9 +119,14 @@ impl Side {
     }
 }
 
-/// What comes of others: a serialization failure, a deadlock.
+/// What comes of others: a serialization failure, a deadlock; a statement that was read before the operator put another
+/// sequence in the place of an identity's, and drew from it behind that.
 fn is_passing(answer: &Answer) -> bool {
-    matches!(answer.sqlstate(), Some("40001" | "40P01"))
+    match answer.sqlstate() {
+        Some("40001" | "40P01") => true,
+        Some("XX000") => answer.says("could not open relation with OID"),
+        Some(_) | None => false,
+    }
 }
 
 impl Connected {

@@ -274,7 +274,7 @@ async fn the_console_is_open_when_the_proxy_is_full() {
             Err(_full) => a_moment().await,
         }
     };
-    let refused = proxy.client().await.err().expect("full");
+    let refused = proxy.client().await.expect_err("full");
     assert!(
         format!("{refused:#}").contains("53300")
             || format!("{refused:?}").contains("clients already")

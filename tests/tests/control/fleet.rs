@@ -431,7 +431,9 @@ async fn who_dumps_the_database_holds_up_no_step_and_what_is_left_goes_later() {
     assert_eq!(number(&fleet.operator, left).await.unwrap(), 1);
     dump.batch_execute("COMMIT").await.unwrap();
     fleet.step().await;
-    assert_eq!(number(&fleet.operator, left).await.unwrap(), 0);
+    // A proxy may have closed it, which sweeps behind that.
+    let gone = left.replace("count(*)", "count(*) = 0");
+    until(&fleet.operator, &gone).await.unwrap();
 }
 
 #[tokio::test]
