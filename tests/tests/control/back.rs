@@ -211,6 +211,47 @@ async fn legacy_follows_within_the_statement_only_while_nobody_has_written_unifi
 }
 
 #[tokio::test]
+async fn a_write_that_waited_while_others_began_to_write_unified_alone_minds_stale_rows() {
+    let world = World::start().await.unwrap();
+    let (proxy, through, direct) = served(&world, "waited").await;
+    direct.batch_execute(UNTIE).await.unwrap();
+    steps(
+        &proxy,
+        &[
+            "advance", "backfill", "verify", "advance", "advance", "advance",
+        ],
+    )
+    .await;
+    let holder = world.client(&world.postgres.url("waited")).await.unwrap();
+    holder
+        .batch_execute("BEGIN; SELECT FROM users WHERE clerk_user_id = 'user_3' FOR UPDATE")
+        .await
+        .unwrap();
+    let id: String = direct
+        .query_one(
+            "SELECT id::text FROM users WHERE clerk_user_id = 'user_3'",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    let waiting = proxy.client().await.unwrap();
+    let takes = format!("UPDATE iso_agents SET email = 'agent.2@example.com' WHERE id = '{id}'");
+    let waits = tokio::spawn(async move { waiting.batch_execute(&takes).await });
+    let blocked = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                   AND query LIKE '%agent.2@example.com%' AND pid <> pg_backend_pid()";
+    until(&direct, blocked).await.unwrap();
+    let step = Running::start(&proxy.config(), &["advance", "iso_agents"]).unwrap();
+    let visited = "SELECT EXISTS (SELECT FROM crossfade.instances WHERE phase = 'unified_only')";
+    until(&direct, visited).await.unwrap();
+    through.execute(STALE_DELETE, &[]).await.unwrap();
+    holder.batch_execute("COMMIT").await.unwrap();
+    waits.await.unwrap().unwrap();
+    let ended = step.end().await.unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_snapshot_from_before_the_visit_to_unified_only_is_refused_as_too_old() {
     let world = World::start().await.unwrap();
     let (proxy, through, direct) = served(&world, "snapshot").await;

@@ -53,9 +53,9 @@ pub(super) fn put_legacy(
         "pg_catalog.to_regproc({}) IS NOT NULL",
         quote_literal(&marked.sql())
     );
+    // Alone it would be asked before the plan looks at any row.
     let in_step = match rows {
-        // Nobody asks before the row is there.
-        Rows::One => is_there,
+        Rows::One => format!("CASE WHEN EXISTS (SELECT FROM {images}) THEN {is_there} END"),
         Rows::Any => format!("CASE WHEN {all} >= 0 THEN {is_there} END"),
     };
     let images = format!("(SELECT * FROM {images} WHERE {in_step})");
