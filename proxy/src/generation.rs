@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use rewrite_rules::{Meaning, Migration, Phase, Reading, RuleSet, SearchPath, Strings, Touch};
+use rewrite_rules::{Meaning, Migration, Phase, Reading, RuleSet, SearchPath, Strings, Touch, Try};
 use tokio::sync::watch;
 
 use crate::latency::{self, Latencies};
@@ -32,6 +32,7 @@ pub struct Generation {
     watched_since: u64,
     path_question: Option<Box<str>>,
     names_beyond_ascii: bool,
+    tries: bool,
     /// What the database says of the columns; the same for all generations.
     origins: Arc<ArcSwap<Origins>>,
 }
@@ -44,6 +45,7 @@ impl Generation {
             watched_since: 1,
             path_question: rules.path_question().map(Into::into),
             names_beyond_ascii: rules.names_beyond_ascii(),
+            tries: rules.may_try(),
             origins: Arc::default(),
             rules,
         }
@@ -61,6 +63,7 @@ impl Generation {
             watched_since: if watched { self.watched_since } else { number },
             path_question: rules.path_question().map(Into::into),
             names_beyond_ascii: rules.names_beyond_ascii(),
+            tries: rules.may_try(),
             origins: Arc::clone(&self.origins),
             rules,
         }
@@ -130,6 +133,19 @@ impl SessionRules for Generation {
 
     fn look(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
         self.rules.look_as(text, path, strings)
+    }
+
+    fn tries(&self) -> bool {
+        self.tries
+    }
+
+    fn trying(
+        &self,
+        tries: Try,
+        (text, path): (&str, SearchPath),
+        strings: Strings,
+    ) -> Arc<Reading> {
+        self.rules.trying(tries).look_as(text, path, strings)
     }
 
     fn touch(&self, text: &[u8]) -> Touch {

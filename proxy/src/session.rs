@@ -12,6 +12,7 @@ mod context;
 mod deferred;
 mod expect;
 mod failure;
+mod flight;
 mod judge;
 mod keep;
 mod kept_query;
@@ -30,6 +31,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod tried;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ use crate::wire::frontend::MessageLimits;
 use cache::Cache;
 use deferred::Deferred;
 use expect::Expect;
+use flight::Flight;
 use path::known::{Encoding, Path};
 use sampling::Sampling;
 use spoken::Again;
@@ -106,6 +109,7 @@ pub struct Session<P: Pin> {
     portals: Portals,
     cache: Cache,
     again: Again,
+    flight: Flight,
     login: LoginState,
     /// The server's process, as the server, or whoever stands before it, says at the beginning.
     told_backend: Option<i32>,
@@ -181,6 +185,7 @@ impl<P: Pin> Session<P> {
             portals: Portals::default(),
             cache: Cache::new(settings.limits.cache, settings.seed, !asks),
             again: Again::default(),
+            flight: Flight::default(),
             login: LoginState::Proving,
             told_backend: None,
             status: b'I',

@@ -18,7 +18,9 @@
 use crate::bind::functions::in_catalog;
 use crate::bind::{Bound, Id, ItemKind, Referent};
 use crate::lens::{LegacyColumn, Lens};
-use crate::rule_set::Side;
+use crate::phase::{OnUnifiedError, Phase};
+use crate::rule_set::{Managed, Side};
+use crate::statement::Try;
 use crate::text::tree::Tree;
 
 mod takes;
@@ -69,6 +71,8 @@ const MADE_OF: [&str; 28] = [
 pub(crate) struct ByKey {
     /// Where constants begin that may be parameters, and what their columns take.
     pub constants: Vec<(usize, Takes)>,
+    /// What costs less and mostly does for it.
+    pub tries: Option<Try>,
 }
 
 impl ByKey {
@@ -115,7 +119,10 @@ impl ByKey {
                 typed(column, set.get("val")).filter(|_| set.list("indirection").is_empty()),
             );
         }
-        Some(ByKey { constants: found })
+        Some(ByKey {
+            constants: found,
+            tries: of.tries(statement.kind()),
+        })
     }
 
     /// One row of values. Which plan it takes depends on none of them.
@@ -139,6 +146,7 @@ impl ByKey {
         let constants = values.filter_map(|(column, value)| typed(column, value));
         Some(ByKey {
             constants: constants.collect(),
+            tries: of.tries(statement.kind()),
         })
     }
 }
@@ -196,6 +204,30 @@ impl<'a, 't> Of<'a, 't> {
             item,
             lens: managed.lens,
         })
+    }
+
+    /// What may be sent before a statement of this kind.
+    fn tries(&self, kind: &str) -> Option<Try> {
+        let ItemKind::Table(Some(Managed {
+            migration, lens, ..
+        })) = self.bound.item(self.item).kind
+        else {
+            return None;
+        };
+        match (kind, migration.phase) {
+            // What is found by its key in unified is not looked for in legacy.
+            ("SelectStmt", Phase::DualRead) => Some(Try::UnifiedAlone),
+            // Where a failure of the unified half is to be recorded it has a savepoint of its own, within a function.
+            (
+                "InsertStmt" | "UpdateStmt",
+                Phase::DualWrite | Phase::ShadowRead | Phase::DualRead,
+            ) => {
+                let records = migration.on_unified_error() == OnUnifiedError::Record;
+                let may = records && lens.puts_at_once() && !lens.is_one_table();
+                may.then_some(Try::InOnePiece)
+            }
+            _ => None,
+        }
     }
 
     fn conditions(&self, node: &'t Tree, found: &mut Conditions<'t>) {

@@ -57,6 +57,6 @@ pub use shapes::{shape, statements};
 pub use statement::{
     Answer, Around, Does, Foreign, Mapped, Named, Names, Needs, OnPrepared, Reading, Refusal,
     Rename, Rewritten, SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, TenantId,
-    Verdict, Within,
+    Try, Verdict, Within,
 };
 pub use strings::Strings;

@@ -135,17 +135,15 @@ impl RuleSet {
 
     fn read_here(&self, text: &str, path: SearchPath) -> Reading {
         let mut effects = SessionEffects::default();
-        let (verdict, calls, keeps) = match parse(text) {
+        let (verdict, calls, by_key) = match parse(text) {
             Ok((tree, scanned)) => {
                 let verdict = self
                     .verdict_on(text, &tree, &scanned, path, &mut effects)
                     .unwrap_or_else(Verdict::Refused);
-                let by_key = effects.is_empty() && self.by_key(&tree, path, &verdict).is_some();
-                let keeps = match by_key {
-                    true => Keeps::ByKey,
-                    false => Keeps::Nothing,
-                };
-                (verdict, self.calls_of(text, &tree), keeps)
+                let by_key = effects
+                    .is_empty()
+                    .then(|| self.by_key(&tree, path, &verdict));
+                (verdict, self.calls_of(text, &tree), by_key.flatten())
             }
             Err(refusal) => return self.unread(text, refusal),
         };
@@ -154,7 +152,11 @@ impl RuleSet {
             effects,
             calls,
             bare: None,
-            keeps,
+            tries: by_key.as_ref().and_then(|by_key| by_key.tries),
+            keeps: match by_key {
+                Some(_) => Keeps::ByKey,
+                None => Keeps::Nothing,
+            },
         }
     }
 

@@ -10,8 +10,8 @@ mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use quick_cache::sync::Cache;
@@ -24,7 +24,7 @@ use crate::namesakes::Namesakes;
 pub use crate::phase::OnUnifiedError;
 use crate::phase::Phase;
 use crate::shapes::Shapes;
-use crate::statement::{Reading, SearchPath};
+use crate::statement::{Reading, SearchPath, Try};
 use crate::template::Templates;
 use crate::text_functions::WHOLE_SCHEMAS;
 pub(crate) use tenants::Tenants;
@@ -56,6 +56,9 @@ pub struct Migration {
     pub misfit: Option<String>,
     /// Its statements carry the fence of its epoch.
     pub held: Held,
+    /// The unified half of a write waits for nobody longer than half of the time after which PostgreSQL looks for a
+    /// deadlock: its failure is no failure of the write's, which is sent again.
+    pub(crate) is_tried: bool,
     /// The rule file's text.
     pub text: Arc<str>,
 }
@@ -199,6 +202,8 @@ pub struct RuleSet {
     kept: Arc<Readings>,
     /// Which part of the rules this is; 0: all of them.
     part: u64,
+    /// The rules by which a text is read that is sent before another, of each kind.
+    trying: [OnceLock<Box<RuleSet>>; 2],
 }
 
 /// What is kept of the texts that were read, for all parts of the rules.
@@ -310,6 +315,7 @@ impl RuleSet {
             spelled_words,
             kept: Arc::new(Readings::nothing()),
             part: 0,
+            trying: Default::default(),
         }
     }
 
@@ -329,6 +335,7 @@ impl RuleSet {
             spelled_words: self.spelled_words,
             part: self.kept.parts.fetch_add(1, Ordering::Relaxed) + 1,
             kept: Arc::clone(&self.kept),
+            trying: Default::default(),
         }
     }
 
@@ -375,6 +382,48 @@ impl RuleSet {
             migration.held = held(&migration.name);
         }
         self.with(migrations)
+    }
+
+    /// Whether there is a migration of which texts may be tried otherwise first.
+    #[must_use]
+    pub fn may_try(&self) -> bool {
+        self.migrations
+            .iter()
+            .any(|migration| match migration.phase {
+                Phase::DualRead => true,
+                Phase::DualWrite | Phase::ShadowRead => {
+                    migration.on_unified_error() == OnUnifiedError::Record
+                }
+                Phase::LegacyOnly | Phase::UnifiedRead | Phase::UnifiedOnly | Phase::Retired => {
+                    false
+                }
+            })
+    }
+
+    /// The rules by which a text is read that may be sent before what these make of it. What they say of others is of no
+    /// use: [`Reading::tries`] tells which.
+    #[must_use]
+    pub fn trying(&self, tries: Try) -> &RuleSet {
+        let place = match tries {
+            Try::UnifiedAlone => 0,
+            Try::InOnePiece => 1,
+        };
+        self.trying[place].get_or_init(|| {
+            let mut migrations = self.declared.to_vec();
+            for migration in &mut migrations {
+                match tries {
+                    Try::UnifiedAlone if migration.phase == Phase::DualRead => {
+                        migration.phase = Phase::UnifiedRead;
+                    }
+                    Try::UnifiedAlone => {}
+                    Try::InOnePiece => {
+                        migration.is_tried = migration.on_unified_error() == OnUnifiedError::Record;
+                        migration.declared_policy = Some(OnUnifiedError::Refuse);
+                    }
+                }
+            }
+            Box::new(self.with(migrations))
+        })
     }
 
     /// Other rules, with the tenants and the functions that are known.

@@ -98,6 +98,17 @@ pub struct Reading {
     pub(crate) bare: Option<Bare>,
     /// What may be kept prepared of it.
     pub(crate) keeps: Keeps,
+    /// What may be sent before it.
+    pub(crate) tries: Option<Try>,
+}
+
+/// What costs the server less than a statement by key, and mostly does for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Try {
+    /// The row as unified alone has it: it does where there is one.
+    UnifiedAlone,
+    /// Both halves of a write in one piece: it does where neither fails.
+    InOnePiece,
 }
 
 /// What a text is to whoever keeps rewritten ones prepared.
@@ -121,6 +132,7 @@ impl Reading {
             calls: None,
             bare: None,
             keeps: Keeps::Nothing,
+            tries: None,
         }
     }
 
@@ -141,6 +153,21 @@ impl Reading {
                 Some(&rewritten.original)
             }
             (_, Verdict::PassThrough | Verdict::Refused(_)) | (Keeps::Nothing, _) => None,
+        }
+    }
+
+    /// What may be sent before it, by [`RuleSet::trying`](crate::RuleSet::trying).
+    #[must_use]
+    pub fn tries(&self) -> Option<Try> {
+        self.tries
+    }
+
+    /// The same of a rewritten text that may be tried.
+    #[must_use]
+    pub fn with_try(self, tries: Try) -> Reading {
+        Reading {
+            tries: Some(tries),
+            ..self
         }
     }
 
@@ -170,6 +197,7 @@ impl Reading {
             calls: self.calls.clone(),
             bare: None,
             keeps: Keeps::Nothing,
+            tries: None,
         })
     }
 
@@ -187,6 +215,7 @@ impl Reading {
             calls: self.calls.clone(),
             bare: Some(bare),
             keeps: self.keeps.clone(),
+            tries: None,
         }
     }
 
@@ -197,7 +226,7 @@ impl Reading {
     }
 
     /// The text was sent: it is one more of its shape.
-    pub(crate) fn count(&self) {
+    pub fn count(&self) {
         if let Some(calls) = &self.calls {
             calls.add();
         }

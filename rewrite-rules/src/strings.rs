@@ -125,6 +125,7 @@ impl Standard {
             calls: reading.calls.clone(),
             bare: None,
             keeps: Keeps::Nothing,
+            tries: None,
         }
     }
 

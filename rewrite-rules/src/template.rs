@@ -184,6 +184,7 @@ impl RuleSet {
             places,
             made,
             calls: reading.calls.clone(),
+            tries: reading.tries,
         };
         let filled = template.fill(text, constants);
         (filled.verdict == reading.verdict).then_some(template)

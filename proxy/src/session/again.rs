@@ -47,6 +47,10 @@ impl<P: Pin> Session<P> {
     /// Keeps a message that was sent on. `at_rest`: it is the first one, outside of a block.
     #[inline]
     pub(super) fn keep_again(&mut self, header: Header, body: &[u8], at_rest: bool) {
+        if let Some(Expect::Tried(_)) = self.expects.back() {
+            // It keeps its messages itself.
+            return;
+        }
         let last = self.expects.back().and_then(Expect::read);
         let rewritten = last.is_some_and(|read| matches!(read.verdict, Verdict::Rewritten(_)));
         if header.tag == frontend::PARSE {
@@ -128,10 +132,11 @@ impl<P: Pin> Session<P> {
         self.again.state == State::Waiting
     }
 
-    /// Whether they are there.
+    /// Whether they are there, or are not needed: what was tried did not do.
     #[must_use]
     pub fn is_renewed(&self) -> bool {
-        self.waits_for_newer() && self.pin.newest() != self.generation.number()
+        self.waits_for_newer()
+            && (self.again.at_once || self.pin.newest() != self.generation.number())
     }
 
     /// The messages, once there are newer rules to read them by: they go before anything else that the client has sent.

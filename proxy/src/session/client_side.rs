@@ -35,7 +35,7 @@ impl<P: Pin> FrameSide for Frontend<'_, P> {
     #[inline]
     fn passing(&self, tag: u8) -> RangeInclusive<u32> {
         // What is kept to be said again must not be said before what came behind it.
-        let is_seen = self.0.again.is_whole();
+        let is_seen = self.0.again.is_whole() || self.0.flight.holds();
         if tag == frontend::COPY_DATA && self.0.login >= LoginState::Admitted && !is_seen {
             4..=self.0.settings.limits.messages.values_bytes_max
         } else {
@@ -56,7 +56,9 @@ impl<P: Pin> FrameSide for Frontend<'_, P> {
         Ok(match header.tag {
             frontend::BIND => {
                 self.0.sample.compares_bind = self.0.samples_bind(header);
-                let is_kept = self.0.keeps_bind(header) || self.0.may_keep_again(header);
+                let is_kept = self.0.keeps_bind(header)
+                    || self.0.may_keep_again(header)
+                    || self.0.may_try_bind(header);
                 if self.0.sample.compares_bind || is_kept {
                     Want::Whole
                 } else {
@@ -103,6 +105,7 @@ impl<P: Pin> Session<P> {
         insert: &mut Vec<u8>,
     ) -> Result<Act, Violation> {
         self.comes_behind(header.tag);
+        self.ends_flight(header.tag, insert)?;
         match header.tag {
             frontend::TERMINATE => {
                 self.ending = true;
@@ -132,10 +135,30 @@ impl<P: Pin> Session<P> {
         if self.waits_for_path(header, body, insert)? {
             return Ok(Act::Wait);
         }
+        if (self.flight.holds() || self.generation.tries())
+            && let Some(act) = self.fly(header, body, insert)?
+        {
+            return Ok(act);
+        }
+        self.take_frame(header, body, insert)
+    }
+
+    /// Nothing is outstanding, and nothing was sent since the last Sync.
+    pub(super) fn is_alone(&self) -> bool {
+        self.expects.is_empty() && !self.cache.in_segment
+    }
+
+    /// A message that is read now.
+    pub(super) fn take_frame(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        insert: &mut Vec<u8>,
+    ) -> Result<Act, Violation> {
         if self.expects.is_empty() {
             self.pin.asked();
         }
-        let alone = self.expects.is_empty() && !self.cache.in_segment;
+        let alone = self.is_alone();
         let at_rest = alone && self.is_outside_block();
         self.cache.in_segment = true;
         if header.tag != frontend::BIND {
@@ -172,6 +195,7 @@ impl<P: Pin> Session<P> {
         ) {
             self.cache.unanswered += 1;
             self.cache.in_segment = false;
+            self.flight.is_barred = false;
             self.path_sees_end();
             self.hold_for_newer();
         }
@@ -212,7 +236,11 @@ impl<P: Pin> Session<P> {
     fn on_query(&mut self, text: &[u8], alone: bool, insert: &mut Vec<u8>) -> Act {
         // The server drops its unnamed statement at every Query, whatever it says.
         let unnamed = self.statements.remove(b"");
-        let read = self.judge(text);
+        // What was tried has been counted.
+        let read = match self.flight.is_barred {
+            true => self.judge_counted(text),
+            false => self.judge(text),
+        };
         // What finds one row by its key changes nothing for other texts.
         if read
             .as_ref()
@@ -222,6 +250,9 @@ impl<P: Pin> Session<P> {
         }
         let read = self.complete_query(text, read, insert);
         let read = self.without_comments(context::within(read));
+        if self.try_query(text, &read, (unnamed.is_some(), alone), insert) {
+            return Act::Drop;
+        }
         self.path_sees_text(text, &read);
         self.path_sees_run(&read);
         self.count(&read);
@@ -497,7 +528,7 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    fn count(&mut self, read: &ReadAs) {
+    pub(super) fn count(&mut self, read: &ReadAs) {
         let report = self.report();
         match read.as_ref().map(|reading| &reading.verdict) {
             None | Some(Verdict::PassThrough) => report.passed += 1,

@@ -9,6 +9,7 @@ use rewrite_rules::{Answer, Does, Reading, Verdict};
 use super::cache::Number;
 use super::report::ShadowCandidate;
 use super::statements::Statement;
+use super::tried::Tried;
 use crate::wire::backend;
 
 /// What the text behind a request was made into; `None` for a text that went on as it came.
@@ -71,6 +72,8 @@ pub(super) enum Expect {
     Staging(RunningText),
     /// Any answers up to ReadyForQuery.
     Query(RunningText),
+    /// All answers to what was sent in place of the client's messages, up to ReadyForQuery.
+    Tried(Box<Tried>),
     FunctionCall,
     Sync,
     /// No answer: marks where the client ended a COPY whose start the server has yet to announce.
@@ -147,6 +150,7 @@ impl Expect {
             Expect::Describe { .. } => "RowDescription or NoData",
             Expect::Execute(_) | Expect::Staging(_) => "an answer to Execute",
             Expect::Query(_) => "an answer to Query",
+            Expect::Tried(_) => "an answer to a statement",
             Expect::FunctionCall => "FunctionCallResponse",
             Expect::Sync => "ReadyForQuery",
             Expect::CopyEnd => "nothing",
@@ -201,6 +205,8 @@ impl Expect {
             Expect::FunctionCall => only(backend::FUNCTION_CALL_RESPONSE, OneOfSeveral),
             Expect::KnownParse { .. }
             | Expect::PathQuestion { .. }
+            // Its answers are looked at one by one.
+            | Expect::Tried(_)
             | Expect::Sync
             | Expect::CopyEnd => None,
         }
@@ -211,6 +217,7 @@ impl Expect {
         match self {
             Expect::Startup
             | Expect::Query(_)
+            | Expect::Tried(_)
             | Expect::FunctionCall
             | Expect::Sync
             | Expect::PathQuestion { synced: true, .. } => true,
@@ -257,6 +264,7 @@ impl Expect {
             | Expect::PathQuestion { .. }
             | Expect::Bind { .. }
             | Expect::Describe { .. }
+            | Expect::Tried(_)
             | Expect::FunctionCall
             | Expect::Sync
             | Expect::CopyEnd => None,
@@ -273,6 +281,7 @@ impl Expect {
             | Expect::Bind { read, .. }
             | Expect::Describe { read, .. } => read.as_ref(),
             Expect::Execute(run) | Expect::Staging(run) | Expect::Query(run) => run.read.as_ref(),
+            Expect::Tried(tried) => tried.read.as_ref(),
             Expect::Startup
             | Expect::Close { .. }
             | Expect::RenewalClose

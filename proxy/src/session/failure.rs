@@ -60,6 +60,7 @@ impl<P: Pin> Session<P> {
             Some(Expect::Query(run)) => run.failed = true,
             Some(
                 Expect::FunctionCall
+                | Expect::Tried(_)
                 | Expect::Sync
                 | Expect::Startup
                 | Expect::PathQuestion { synced: true, .. },
@@ -147,6 +148,7 @@ impl<P: Pin> Session<P> {
                 | Expect::Execute(_)
                 | Expect::Staging(_)
                 | Expect::Query(_)
+                | Expect::Tried(_)
                 | Expect::FunctionCall
                 | Expect::Sync
                 | Expect::CopyEnd => {}

@@ -29,6 +29,11 @@ impl<P: Pin> Session<P> {
         self.judge_by(text, P::Rules::rewrite)
     }
 
+    /// The same of a text that has been counted.
+    pub(super) fn judge_counted(&mut self, text: &[u8]) -> ReadAs {
+        self.judge_by(text, P::Rules::look)
+    }
+
     /// By which of the reader's two ways it is read decides whether it counts as sent.
     fn judge_by(
         &mut self,

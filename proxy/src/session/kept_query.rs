@@ -99,12 +99,22 @@ impl<P: Pin> Session<P> {
     }
 
     /// Whether the server reads in it what is meant, and does not look at a failed transaction first.
-    fn may_keep(&self, preparable: &Preparable) -> bool {
+    pub(super) fn may_keep(&self, preparable: &Preparable) -> bool {
         let values = || preparable.parameters.iter().map(|value| &value.value);
         // A character that its encoding lacks is an error of one value here, and there of the text.
-        let is_ascii = || preparable.sql.is_ascii() && values().all(|value| value.is_ascii());
+        let is_ascii = || values().all(|value| value.is_ascii());
         self.status != b'E'
-            && (self.encoding == Encoding::Bytes && self.server_keeps_bytes || is_ascii())
+            && (self.keeps_bytes() || is_ascii())
+            && self.keeps_text(&preparable.sql)
+    }
+
+    /// Whether the server reads in a text what is meant.
+    pub(super) fn keeps_text(&self, sql: &str) -> bool {
+        self.keeps_bytes() || sql.is_ascii()
+    }
+
+    fn keeps_bytes(&self) -> bool {
+        self.encoding == Encoding::Bytes && self.server_keeps_bytes
     }
 
     fn kept_query(&mut self) -> Option<&mut KeptQuery> {
@@ -258,7 +268,7 @@ fn is_interruption(fields: Fields<'_>) -> bool {
 }
 
 /// The count and the numbers of the types, as they stand on the wire.
-fn types_of(preparable: &Preparable) -> Vec<u8> {
+pub(super) fn types_of(preparable: &Preparable) -> Vec<u8> {
     let parameters = &preparable.parameters;
     let mut types = (parameters.len() as u16).to_be_bytes().to_vec();
     for parameter in parameters {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rewrite_rules::{Meaning, Reading, SearchPath, Strings, Touch};
+use rewrite_rules::{Meaning, Reading, SearchPath, Strings, Touch, Try};
 
 use super::origin::Origins;
 
@@ -20,6 +20,10 @@ pub trait SessionRules: fmt::Debug {
     fn rewrite(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading>;
     /// The same of one that was not, or is read once more: it is counted nowhere.
     fn look(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading>;
+    /// Whether there are texts that something else may be tried for.
+    fn tries(&self) -> bool;
+    /// What is tried in place of a text that may be, under a search path. It is counted nowhere.
+    fn trying(&self, tries: Try, text: (&str, SearchPath), strings: Strings) -> Arc<Reading>;
     /// What running a text may do to how later ones are read.
     fn touch(&self, text: &[u8]) -> Touch;
     /// Whether a managed name is spelled otherwise in other encodings.

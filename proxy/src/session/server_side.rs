@@ -3,14 +3,14 @@
 
 use std::ops::RangeInclusive;
 
-use rewrite_rules::{ServerVersion, Strings, Verdict};
+use rewrite_rules::{Answer, ServerVersion, Strings, Verdict};
 
 use super::expect::{AnswerPart, Expect, RunningText};
 use super::lane::{Act, FrameSide, NONE, Want};
 use super::path::known::Encoding;
 use super::{LoginState, Pin, ServerReads, Session, SessionRules, Turn, Violation};
 use crate::wire::backend::{self, Fields};
-use crate::wire::frame::{Header, write_frame};
+use crate::wire::frame::{HEADER_BYTES, Header, write_frame};
 
 /// Errors, notices and settings larger than this are passed on unread: none of ours is.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -69,7 +69,15 @@ impl<P: Pin> FrameSide for Backend<'_, P> {
             }
             backend::ROW_DESCRIPTION
                 if header.frame_bytes() <= READ_BYTES_MAX
-                    && (self.0.describes_a_rewritten() || self.0.holds_description()) =>
+                    && (self.0.describes_a_rewritten()
+                        || self.0.holds_description()
+                        || matches!(self.0.expects.front(), Some(Expect::Tried(_)))) =>
+            {
+                Want::Whole
+            }
+            backend::DATA_ROW
+                if header.frame_bytes() <= READ_BYTES_MAX
+                    && matches!(self.0.expects.front(), Some(Expect::Tried(tried)) if tried.holds_rows()) =>
             {
                 Want::Whole
             }
@@ -92,7 +100,7 @@ impl<P: Pin> FrameSide for Backend<'_, P> {
         body: &[u8],
         insert: &mut Vec<u8>,
     ) -> Result<Act, Violation> {
-        let act = self.0.on_backend(header.tag, body, insert)?;
+        let act = self.0.on_backend(header, body, insert)?;
         let told = act != Act::Drop || !insert.is_empty();
         self.0.was_answered(header.tag, told);
         Ok(act)
@@ -105,7 +113,13 @@ impl<P: Pin> Session<P> {
         running.is_some_and(|run| run.answer().hide_rows)
     }
 
-    fn on_backend(&mut self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Result<Act, Violation> {
+    fn on_backend(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        insert: &mut Vec<u8>,
+    ) -> Result<Act, Violation> {
+        let tag = header.tag;
         let head = self.expects.front();
         if matches!(head, Some(Expect::Staging(_))) && is_of_staging(tag) {
             return Ok(Act::Drop);
@@ -116,6 +130,9 @@ impl<P: Pin> Session<P> {
             self.on_path_answer(tag, body)
         } else if matches!(head, Some(Expect::Query(run)) if run.kept.is_some()) {
             self.on_kept_query(tag, body, insert)?
+        } else if matches!(head, Some(Expect::Tried(_))) {
+            let is_whole = header.frame_bytes() == HEADER_BYTES + body.len();
+            self.on_tried(tag, body, is_whole, insert)?
         } else {
             None
         };
@@ -213,7 +230,7 @@ impl<P: Pin> Session<P> {
         Some(Act::Drop)
     }
 
-    fn out_of_order(&self, came: u8) -> Result<Act, Violation> {
+    pub(super) fn out_of_order(&self, came: u8) -> Result<Act, Violation> {
         Err(Violation::OutOfOrder {
             came,
             expected: self.expects.front().map_or("no answer", Expect::describe),
@@ -270,7 +287,7 @@ impl<P: Pin> Session<P> {
     }
 
     /// A description that goes on to the client, whose columns come from the table that it named.
-    fn described(&self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Act {
+    pub(super) fn described(&self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Act {
         let read = self.expects.front().and_then(Expect::read);
         let told = match read.map(|reading| &reading.verdict) {
             Some(Verdict::Rewritten(rewritten)) if tag == backend::ROW_DESCRIPTION => {
@@ -319,7 +336,7 @@ impl<P: Pin> Session<P> {
         let act = match self.expects.front() {
             Some(Expect::Query(run) | Expect::Execute(run) | Expect::Staging(run)) => {
                 self.deferred.ran(&run.read);
-                retag(run, body, &mut self.told_later, insert)
+                retag(run.answer(), body, &mut self.told_later, insert)
             }
             // No part of the answer to anything else.
             Some(_) | None => return self.answered(Act::Drop),
@@ -389,7 +406,7 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    fn on_notice(&mut self, fields: Fields<'_>) -> Act {
+    pub(super) fn on_notice(&mut self, fields: Fields<'_>) -> Act {
         let migration = fields.value(b'M').unwrap_or_default();
         let proof = fields.value(b'D').unwrap_or_default();
         match fields.sqlstate() {
@@ -436,7 +453,7 @@ impl<P: Pin> Session<P> {
         }
     }
 
-    fn on_ready(&mut self, body: &[u8]) -> Result<Act, Violation> {
+    pub(super) fn on_ready(&mut self, body: &[u8]) -> Result<Act, Violation> {
         let head = self.expects.pop_front();
         let status = body.first().copied().unwrap_or(b'I');
         let own = matches!(
@@ -523,8 +540,12 @@ fn is_of_staging(tag: u8) -> bool {
 }
 
 /// `SELECT 3` → `UPDATE 3`, as the client's own statement would have been answered.
-fn retag(run: &RunningText, body: &[u8], later: &mut Option<String>, insert: &mut Vec<u8>) -> Act {
-    let answer = run.answer();
+pub(super) fn retag(
+    answer: Answer,
+    body: &[u8],
+    later: &mut Option<String>,
+    insert: &mut Vec<u8>,
+) -> Act {
     if answer.silent {
         if let Some(tag) = later.take() {
             backend::write_command_complete(insert, tag.as_bytes());

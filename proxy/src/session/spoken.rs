@@ -16,6 +16,8 @@ pub(super) struct Again {
     pub times: u8,
     /// A statement that was prepared may be bound first, whose text was rewritten.
     pub has_rewritten: bool,
+    /// They are said again by the same rules.
+    pub at_once: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,7 @@ impl Again {
     pub fn stop(&mut self) {
         self.state = State::Off;
         self.times = 0;
+        self.at_once = false;
         self.forget();
     }
 
@@ -73,9 +76,17 @@ impl Again {
         self.state == State::Whole
     }
 
+    /// Has these said again, whatever rules there are.
+    pub fn say_at_once(&mut self, frames: Vec<u8>) {
+        self.frames = frames;
+        self.at_once = true;
+        self.state = State::Waiting;
+    }
+
     /// The messages, which are kept no longer.
     pub fn take(&mut self) -> Vec<u8> {
         self.state = State::Off;
+        self.at_once = false;
         std::mem::take(&mut self.frames)
     }
 }

@@ -10,3 +10,4 @@ mod protocol;
 mod rewriting;
 mod rig;
 mod splitting;
+mod tries;

@@ -80,6 +80,18 @@ pub(super) fn write_over(out: &mut Vec<u8>) {
     );
 }
 
+/// What a client is told whose write was sent in one piece and told a part of its answer before it failed: it is sent
+/// otherwise from now on.
+pub(super) fn write_one_piece_failed(out: &mut Vec<u8>) {
+    backend::write_error(
+        out,
+        "ERROR",
+        "40001",
+        "could not serialize access: this write could not be done on both sides at once",
+        "The transaction might succeed if retried.",
+    );
+}
+
 /// Whether it may be an error of what the transaction's statements have left to be looked at: of a constraint of the
 /// tables that they were rewritten to, or of a function of Crossfade's.
 pub(super) fn may_come_behind(fields: Fields<'_>, blamed: &Rewritten) -> bool {

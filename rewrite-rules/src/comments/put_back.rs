@@ -35,6 +35,8 @@ impl Bare {
                     calls: reading.calls.clone(),
                     bare: None,
                     keeps: reading.keeps.without_parameters(),
+                    // With its comments another text would be tried each time.
+                    tries: None,
                 }))
             }
         }

@@ -115,9 +115,27 @@ impl Lens {
         if self.is_one_table() {
             return self.move_columns(relation, false);
         }
+        self.put_those(&self.insert_from(relation))
+    }
+
+    /// [`Lens::put_from`] that waits for nobody as long as PostgreSQL does before it looks for a deadlock, as the functions
+    /// do that record what fails (`recorded`). Not longer than the client would wait, either. The legacy rows have been
+    /// written by then, and the statement's transaction ends with it: so does the setting.
+    pub fn put_patiently_from(&self, relation: &str) -> String {
+        const MS: &str = "greatest(1, least(\
+            extract(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval) * 500, \
+            nullif(extract(epoch FROM pg_catalog.current_setting('lock_timeout')::interval), 0) * 1000))";
+        let patient =
+            format!("pg_catalog.set_config('lock_timeout', pg_catalog.ceil({MS})::text, true)");
+        self.put_those(&format!(
+            "{} WHERE {patient} IS NOT NULL",
+            self.insert_from(relation)
+        ))
+    }
+
+    fn put_those(&self, insert: &str) -> String {
         format!(
-            "{} ON CONFLICT ({}) DO {}",
-            self.insert_from(relation),
+            "{insert} ON CONFLICT ({}) DO {}",
             self.unified_arbiter().join(", "),
             on_conflict_action(
                 self.columns

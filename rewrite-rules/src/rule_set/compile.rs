@@ -142,6 +142,7 @@ impl Reader<'_> {
             functions,
             tenants: listed_by,
             misfit: None,
+            is_tried: false,
             held: Held::ByFile,
             text: self.text.into(),
         })

@@ -8,7 +8,7 @@ use crate::calls::Calls;
 use crate::constants::Constants;
 use crate::preparable::{Parameter, Preparable};
 use crate::statement::{
-    Keeps, Kept, Mapped, Reading, Rewritten, SessionEffects, ShadowPair, Verdict,
+    Keeps, Kept, Mapped, Reading, Rewritten, SessionEffects, ShadowPair, Try, Verdict,
 };
 
 /// More parameters are those of a text that is itself a bulk load.
@@ -22,6 +22,7 @@ pub(super) struct TextTemplate {
     pub places: Vec<Range<usize>>,
     pub made: Made,
     pub calls: Option<Arc<Calls>>,
+    pub tries: Option<Try>,
 }
 
 #[derive(Debug)]
@@ -120,6 +121,7 @@ impl TextTemplate {
             calls: self.calls.clone(),
             bare: None,
             keeps: self.keeps(text, constants),
+            tries: self.tries,
         }
     }
 

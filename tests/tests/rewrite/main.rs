@@ -19,3 +19,4 @@ mod search_path;
 mod strings;
 mod subqueries;
 mod templates;
+mod tries;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rewrite_rules::{
     Answer, Does, Meaning, Names, OnPrepared, Parameter, Preparable, Reading, Refusal, Rewritten,
-    RuleSet, SearchPath, SessionEffects, ShadowPair, Strings, TagVerb, Touch, Verdict, Within,
+    RuleSet, SearchPath, SessionEffects, ShadowPair, Strings, TagVerb, Touch, Try, Verdict, Within,
 };
 
 use crate::session::lane::Lane;
@@ -33,6 +33,8 @@ pub enum Rule {
     Write,
     /// As in `Read`; what stands behind the last `=` may be a parameter.
     ByKey,
+    /// As in `ByKey`, where `alone` is tried in place of `unified`, of a read or of a write.
+    Tried(Try),
     /// The text goes between two of ours: its end is told with the second.
     Stage,
     Refuse,
@@ -123,8 +125,25 @@ impl SessionRules for Rules {
         let reading = Reading::new(verdict, effects);
         Arc::new(match self.rule {
             Rule::ByKey if text.contains("legacy") => reading.with_preparable(preparable(text)),
+            Rule::Tried(tries) if text.contains("legacy") => {
+                reading.with_preparable(preparable(text)).with_try(tries)
+            }
             _ => reading,
         })
+    }
+
+    fn tries(&self) -> bool {
+        matches!(self.rule, Rule::Tried(_))
+    }
+
+    fn trying(&self, tries: Try, (text, _): (&str, SearchPath), _: Strings) -> Arc<Reading> {
+        let alone = text.replace("legacy", "legacy_alone");
+        let reading = match tries {
+            Try::UnifiedAlone => verdict(Rule::ByKey, &alone),
+            Try::InOnePiece => verdict(Rule::ByKey, &alone),
+        };
+        let reading = Reading::new(reading, SessionEffects::default());
+        Arc::new(reading.with_preparable(preparable(&alone)))
     }
 
     fn names_since(&self) -> u64 {
@@ -213,7 +232,7 @@ fn verdict(rule: Rule, text: &str) -> Verdict {
             hint: String::new(),
             position: Some(1),
         }),
-        Rule::Read | Rule::ReadBeyondAscii | Rule::ByKey => {
+        Rule::Read | Rule::ReadBeyondAscii | Rule::ByKey | Rule::Tried(_) => {
             rewritten(unified, Answer::default(), None)
         }
         Rule::Shadow => {

@@ -65,6 +65,7 @@ pub(super) fn compose<'a>(
         own: Own::of(scope, target, write, source)?,
         lens,
         record: target.managed.migration.on_unified_error() == OnUnifiedError::Record,
+        is_tried: target.managed.migration.is_tried,
     };
     if rekeys {
         return shape.rekey(composer, source, &table);
@@ -76,6 +77,8 @@ struct LegacyFirst<'w, 'a> {
     own: Own<'w, 'a>,
     lens: &'w Lens,
     record: bool,
+    /// It is sent before the one that records.
+    is_tried: bool,
 }
 
 impl LegacyFirst<'_, '_> {
@@ -85,7 +88,11 @@ impl LegacyFirst<'_, '_> {
         own.write(&mut composer, source, None);
         let (puts, removes) = (write.acts.puts(), write.acts.deletes);
         if puts && !removes && !self.record && self.lens.puts_at_once() {
-            let put = self.lens.put_from(&own.rows(&composer, Did::Put));
+            let rows = own.rows(&composer, Did::Put);
+            let put = match self.is_tried {
+                true => self.lens.put_patiently_from(&rows),
+                false => self.lens.put_from(&rows),
+            };
             if write.clauses.returning.is_none() && !write.is_merge() {
                 // An upsert from n images counts n rows: its tag needs only another verb.
                 let answer = Answer {
