@@ -111,7 +111,17 @@ pub fn class(text: &[u8]) -> Class {
     if OF_STATEMENTS.iter().any(|word| contains(text, word)) {
         return Class::Disturbs(Effect::Statements);
     }
-    if contains(text, SETTER) || ESCAPED.iter().any(|word| contains(text, word)) {
+    if contains(text, SETTER) {
+        return Class::Disturbs(Effect::Meaning);
+    }
+    class_by_key(text)
+}
+
+/// The same of what a statement by key was rewritten to: it calls nothing but what rules have put there, and what these set
+/// no text's meaning depends on.
+#[must_use]
+pub fn class_by_key(text: &[u8]) -> Class {
+    if ESCAPED.iter().any(|word| contains(text, word)) {
         return Class::Disturbs(Effect::Meaning);
     }
     // Cut at every semicolon, also at those within literals and comments: what stands behind one

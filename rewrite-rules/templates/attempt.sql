@@ -60,6 +60,9 @@ says why). Used as
           SELECT 1 FROM cf_behind AS cf_b JOIN pg_locks AS cf_l ON cf_l.pid = cf_b.pid
             WHERE cf_b.pid <> pg_backend_pid() AND cf_l.granted AND cf_l.mode <> 'AccessShareLock'
             AND cf_l.relation IN ({{ lens.unified_relations() }}));
+      {#- Whoever waits for this transaction has begun to: all other waits of this call together are shorter than the
+         other half of what it waits before it looks for a deadlock. #}
+      IF SQLSTATE = '55P03' THEN cf_patience := greatest(1, cf_patience / 4); END IF;
       {{ failed }};
       EXIT;
     END;

@@ -29,7 +29,7 @@ use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
 use rewrite_rules::Bare;
-use rewrite_rules::keeping::{Class, class};
+use rewrite_rules::keeping::{Class, class, class_by_key};
 
 /// Longer texts are rare, cost little beside what they do, and a plan of theirs much memory.
 pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -168,6 +168,8 @@ pub(super) struct Cache {
     entries: HashMap<TextKey, CacheEntry>,
     /// The text that was asked for last.
     latest: TextKey,
+    /// It is not kept because it was never seen.
+    pub latest_is_new: bool,
     /// Texts seen once, each in the one place that its hash allows: what does not come again
     /// displaces nothing that does.
     seen: Box<[u64]>,
@@ -284,6 +286,7 @@ impl Cache {
             spelled,
             ..
         } = asked;
+        self.latest_is_new = false;
         if self.suspended || self.unanswered > 0 || text.len() > TEXT_BYTES_MAX {
             return ParsePlan::AsItCame;
         }
@@ -316,7 +319,12 @@ impl Cache {
         if self.refused.contains(&key) {
             return ParsePlan::AsItCame;
         }
-        let Class::Fit { star } = class(text) else {
+        let class = if by_key {
+            class_by_key(text)
+        } else {
+            class(text)
+        };
+        let Class::Fit { star } = class else {
             return ParsePlan::AsItCame;
         };
         if !self.awake {
@@ -328,6 +336,7 @@ impl Cache {
         let place = &mut self.seen[key[0] as usize % places];
         if *place != key[1] {
             *place = key[1];
+            self.latest_is_new = true;
             return ParsePlan::AsItCame;
         }
         *place = 0;

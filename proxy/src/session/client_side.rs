@@ -196,6 +196,7 @@ impl<P: Pin> Session<P> {
             self.cache.unanswered += 1;
             self.cache.in_segment = false;
             self.flight.is_barred = false;
+            self.flight.is_new = false;
             self.path_sees_end();
             self.hold_for_newer();
         }

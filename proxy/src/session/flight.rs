@@ -43,8 +43,10 @@ const PAUSE: u16 = 256;
 pub(super) struct Flight {
     frames: Vec<u8>,
     holds: Option<Held>,
-    /// What is read next was tried, or need not be.
+    /// What is read next was tried.
     pub is_barred: bool,
+    /// What is read next is to be tried the next time: two texts for one would take each other's places.
+    pub is_new: bool,
     luck: [Luck; 2],
 }
 
@@ -467,7 +469,10 @@ impl<P: Pin> Session<P> {
         let asked = Asked::of(sql, types).by_key(Some(sent.client));
         let at_rest = self.is_outside_block();
         match self.consult(asked, at_rest) {
-            ParsePlan::AsItCame => None,
+            ParsePlan::AsItCame => {
+                self.flight.is_new = self.cache.latest_is_new;
+                None
+            }
             ParsePlan::Prepare(number) => Some((number, false)),
             ParsePlan::Known(number) => Some((number, true)),
         }

@@ -94,6 +94,9 @@ impl<P: Pin> Session<P> {
     }
 
     pub(super) fn consult(&mut self, asked: Asked<'_>, at_rest: bool) -> ParsePlan {
+        if self.flight.is_new {
+            return ParsePlan::AsItCame;
+        }
         let was_awake = self.cache.is_awake();
         let plan = self.cache.consult(asked, at_rest);
         if !was_awake && self.cache.is_awake() {

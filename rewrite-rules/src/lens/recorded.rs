@@ -19,7 +19,9 @@
 //! *legacy* row, for which there is no ledger. Hence nobody waits in this half for as long as PostgreSQL waits
 //! before it looks for a deadlock (`deadlock_timeout`) while one waits for this transaction that has
 //! written unified: in a circle somebody does. What that gives up is recorded, and so is a deadlock
-//! that is found within this half. Any other wait goes on, as any lock's.
+//! that is found within this half. Any other wait goes on, as any lock's. A statement of many rows may meet such a wait
+//! with each of them: after one that it gave up it waits for less, so that all of them together are shorter than
+//! `deadlock_timeout`.
 
 use super::{Lens, quote_literal};
 

@@ -528,7 +528,12 @@ async fn unnamed_statements_by_key_are_kept_as_well() -> anyhow::Result<()> {
                 pair.same_messages(sql, &unnamed(sql, &[])).await?;
             }
             let (count, _) = pair.kept().await?;
-            let kept = [1, 2, 3, 3][at];
+            // What is tried first is kept beside what is sent otherwise: in a block, with a comment.
+            let kept = match phase {
+                Phase::DualWrite => [1, 2, 4, 4],
+                Phase::DualRead => [2, 4, 5, 5],
+                _ => [1, 2, 3, 3],
+            }[at];
             assert_eq!(count, kept, "{phase} {sql}");
         }
         pair.same_rows().await?;

@@ -71,7 +71,7 @@ fn tags(answer: &[Message]) -> Vec<String> {
 }
 
 async fn start(phase: Phase) -> anyhow::Result<(World, Proxy, Client, Vec<String>)> {
-    let world = World::start_with(&[("deadlock_timeout", "200ms")]).await?;
+    let world = World::start_with(&[("deadlock_timeout", "2s")]).await?;
     let proxy = world.in_phase("moved", phase).await?;
     let direct = world.postgres.connect("moved").await?;
     let ids = direct

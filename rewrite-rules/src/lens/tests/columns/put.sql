@@ -44,6 +44,7 @@ BEGIN
           SELECT 1 FROM cf_behind AS cf_b JOIN pg_locks AS cf_l ON cf_l.pid = cf_b.pid
             WHERE cf_b.pid <> pg_backend_pid() AND cf_l.granted AND cf_l.mode <> 'AccessShareLock'
             AND cf_l.relation IN ('"public"."users"'::regclass));
+      IF SQLSTATE = '55P03' THEN cf_patience := greatest(1, cf_patience / 4); END IF;
       NULL;
       EXIT;
     END;
@@ -75,6 +76,7 @@ BEGIN
           SELECT 1 FROM cf_behind AS cf_b JOIN pg_locks AS cf_l ON cf_l.pid = cf_b.pid
             WHERE cf_b.pid <> pg_backend_pid() AND cf_l.granted AND cf_l.mode <> 'AccessShareLock'
             AND cf_l.relation IN ('"public"."users"'::regclass));
+      IF SQLSTATE = '55P03' THEN cf_patience := greatest(1, cf_patience / 4); END IF;
       PERFORM crossfade."record_iso_agents_00000000"(cf_image, SQLERRM, SQLSTATE);
       EXIT;
     END;

@@ -98,6 +98,7 @@ BEGIN
           SELECT 1 FROM cf_behind AS cf_b JOIN pg_locks AS cf_l ON cf_l.pid = cf_b.pid
             WHERE cf_b.pid <> pg_backend_pid() AND cf_l.granted AND cf_l.mode <> 'AccessShareLock'
             AND cf_l.relation IN ('"public"."settings"'::regclass, '"public"."user"'::regclass, '"public"."org"'::regclass, '"public"."org_user"'::regclass, '"public"."user_settings_apart"'::regclass));
+      IF SQLSTATE = '55P03' THEN cf_patience := greatest(1, cf_patience / 4); END IF;
       PERFORM crossfade."record_user_settings_00000000"(cf_image, SQLERRM, SQLSTATE);
       IF (cf_old)."id" IS DISTINCT FROM (cf_image)."id" THEN PERFORM crossfade."record_user_settings_00000000"(cf_old, SQLERRM, SQLSTATE); END IF;
       EXIT;
