@@ -1,5 +1,7 @@
 //! The operator: steps forward and back, copies, compares, reloads, and pulls plugs.
 
+mod fleet;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +17,7 @@ use super::Board;
 use super::model::Name;
 use super::tables::{MIGRATED, Tables};
 use crate::control::{Ended, Running, run};
+use crate::cut::Cuttable;
 use crate::{Proxy, World};
 
 pub const DATABASE: &str = "torture";
@@ -30,6 +33,8 @@ pub const STEPS_MIN: u64 = 3;
 const TURNS_MAX: usize = 100;
 /// Shorter than the server's `deadlock_timeout`: of two who wait for each other it is the operator who gives up.
 const TURN_LOCK_TIMEOUT: &str = "SET lock_timeout = '60ms'";
+/// Of a hundred deeds, with a fleet, those that need one.
+const FLEET: u64 = 45;
 const RECORDED: &str = "SELECT count(*) FROM crossfade.divergence";
 
 /// What was done.
@@ -50,12 +55,20 @@ pub struct Deeds {
     pub proxy_kills: u64,
     pub proxy_freezes: u64,
     pub server_crashes: u64,
+    pub twice_at_once: u64,
+    pub cut_off: u64,
+    pub stopped_together: u64,
+    pub applies: u64,
+    pub control_sessions_ended: u64,
+    pub mends: u64,
 }
 
 pub struct Operator {
     pub tables: Tables,
     pub world: World,
     pub proxies: Vec<Proxy>,
+    /// By which the proxies behind the first one follow the database; none where there is no fleet.
+    pub lines: Vec<Cuttable>,
     pub board: Arc<Board>,
     pub dice: Dice,
     pub deeds: Deeds,
@@ -71,6 +84,10 @@ impl Operator {
         let goes_on = |steps: u64| start.elapsed() < time || steps <= STEPS_MIN;
         while goes_on(self.deeds.steps) && !self.board.is_stopping() {
             self.look_after_backfill().await?;
+            if !self.lines.is_empty() && self.dice.below(100) < FLEET {
+                self.fleet_deed().await?;
+                continue;
+            }
             match self.dice.below(100) {
                 0..45 => self.step().await?,
                 45..57 => self.start_backfill().await?,
@@ -122,6 +139,24 @@ impl Operator {
             self.must(&["advance", self.tables.migration()]).await?;
         }
         self.must(&["verify", self.tables.migration()]).await?;
+        self.nobody_went_around().await?;
+        if !self.lines.is_empty() {
+            self.nothing_is_stuck().await?;
+        }
+        Ok(())
+    }
+
+    /// Nobody does in these tests, whatever happens to proxies and commands: so the seal tells of nobody.
+    async fn nobody_went_around(&self) -> anyhow::Result<()> {
+        let url = self.world.postgres.url(DATABASE);
+        let client = self.world.client(&url).await?;
+        let told = crossfade::control::direct::written(&client, self.tables.migration()).await?;
+        let told: Vec<String> = told
+            .iter()
+            .filter(|writer| !writer.within)
+            .map(ToString::to_string)
+            .collect();
+        ensure!(told.is_empty(), "{}", told.join("\n"));
         Ok(())
     }
 
@@ -509,6 +544,9 @@ impl Operator {
             && self.number(settled).await? == MIGRATED;
         let ended = self.command(&["verify", self.tables.migration()]).await?;
         self.deeds.verifies += 1;
+        if promised {
+            self.nobody_went_around().await?;
+        }
         let still = promised && self.number(settled).await? == MIGRATED;
         ensure!(
             !still || ended.status.success(),
@@ -544,7 +582,8 @@ impl Operator {
         self.counts_as_gone(proxy.port).await?;
         let pause = self.dice.below(150);
         tokio::time::sleep(Duration::from_millis(pause)).await;
-        let proxy = proxy.serve().await?;
+        // A command that was killed may not have noted its step in the file.
+        let proxy = proxy.serve_what_is_in_force().await?;
         self.proxies.insert(at, proxy);
         Ok(())
     }
@@ -580,7 +619,7 @@ impl Operator {
         self.counts_as_gone(self.proxies[at].port).await?;
         let [option, seconds] = DRAIN_TIMEOUT;
         let step = Running::start(
-            &self.proxies[1 - at].config(),
+            &self.proxies[0].config(),
             &[direction, self.tables.migration(), option, seconds],
         )?;
         let moment = self.dice.below(1500);
