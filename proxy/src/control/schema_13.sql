@@ -5,7 +5,7 @@ CREATE TABLE crossfade.seals (
     relation  oid PRIMARY KEY,
     migration text NOT NULL,
     -- what becomes of writers around the proxies, as the rule file says
-    writers   text NOT NULL CHECK (writers IN ('count', 'refuse')),
+    writers   text NOT NULL CHECK (writers IN ('count', 'refuse', 'ignore')),
     -- whoever has written since has been seen
     since     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
@@ -58,7 +58,7 @@ BEGIN
     SELECT s.writers INTO seal FROM crossfade.seals AS s WHERE s.relation = TG_RELID AND s.migration = moves
         AND (SELECT e.phase FROM crossfade.epochs AS e WHERE e.migration = moves ORDER BY e.epoch DESC LIMIT 1)
             NOT IN ('legacy_only', 'retired');
-    IF seal IS NULL THEN
+    IF seal IS NULL OR seal = 'ignore' THEN
         RETURN NULL;
     END IF;
     IF EXISTS (SELECT FROM crossfade.sessions AS s, pg_stat_get_activity(pg_backend_pid()) AS a

@@ -33,8 +33,13 @@ pub const TRIGGER: &str = "crossfade_seal";
 const DOING: &str = "seal of the tables";
 /// Whoever waits for a table holds up those that come to write it; they and it take turns.
 const LOCK_TIMEOUT: &str = "200ms";
+/// Readers are held up as well by whoever waits to take one down.
+const TAKE_DOWN_LOCK_TIMEOUT: &str = "50ms";
 /// Nobody is held up by a trigger that does nothing: after so many attempts it stays, and `doctor` tells.
-const TAKE_DOWN_ATTEMPTS: u32 = 5;
+const TAKE_DOWN_ATTEMPTS: u32 = 10;
+/// What the database says of one that is to go.
+const IGNORED: &str = "ignore";
+const TAKE_DOWN_PAUSE: Duration = Duration::from_millis(50);
 
 /// A table that is, or is to be, sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +48,6 @@ pub struct Sealed {
     pub table: String,
     /// It is to be sealed.
     wanted: bool,
-    /// The trigger is there, whatever it does.
-    trigger: bool,
     /// It is there, fires always, and is this migration's.
     holds: bool,
     /// This role may place it.
@@ -55,24 +58,29 @@ pub struct Sealed {
 
 /// The tables that are sealed in a phase.
 fn tables(migration: &Migration, phase: Phase) -> Vec<String> {
-    let legacy = |lens: &Lens| vec![lens.legacy.sql()];
-    let both = |lens: &Lens| {
-        let all = std::iter::once(&lens.legacy).chain(lens.unified_tables());
-        all.map(|table| table.sql()).collect::<Vec<_>>()
-    };
+    let legacy = |lens: &Lens| lens.legacy.sql();
     let mut tables: Vec<String> = match (migration.writers_around, phase) {
         (WritersAround::Ignore, _) | (_, Phase::LegacyOnly | Phase::Retired) => Vec::new(),
         (
             WritersAround::Count | WritersAround::Refuse,
             Phase::DualWrite | Phase::ShadowRead | Phase::DualRead | Phase::UnifiedRead,
-        ) => migration.left_behind().flat_map(both).collect(),
+        ) => all_tables(migration),
         (WritersAround::Count | WritersAround::Refuse, Phase::UnifiedOnly) => {
-            migration.left_behind().flat_map(legacy).collect()
+            migration.left_behind().map(legacy).collect()
         }
     };
     tables.sort();
     tables.dedup();
     tables
+}
+
+/// Those that ever are.
+fn all_tables(migration: &Migration) -> Vec<String> {
+    let both = |lens: &Lens| {
+        let all = std::iter::once(&lens.legacy).chain(lens.unified_tables());
+        all.map(|table| table.sql()).collect::<Vec<_>>()
+    };
+    migration.left_behind().flat_map(both).collect()
 }
 
 /// The wish as the database has it.
@@ -93,8 +101,8 @@ WITH wanted AS (SELECT DISTINCT p.oid FROM unnest($2::text[]) AS t (name), LATER
 placed AS (SELECT t.tgrelid AS oid, t.tgenabled = 'A' AS always FROM pg_trigger AS t \
     WHERE t.tgname = $3 AND t.tgfoid = to_regprocedure('crossfade.seal()')), \
 of_it AS (SELECT oid FROM wanted UNION SELECT relation FROM crossfade.seals WHERE migration = $1) \
-SELECT format('%I.%I', n.nspname, c.relname), w.oid IS NOT NULL, p.oid IS NOT NULL, \
-    coalesce(p.always AND s.migration = $1, false), pg_has_role(c.relowner, 'USAGE'), \
+SELECT format('%I.%I', n.nspname, c.relname), w.oid IS NOT NULL, \
+    coalesce(p.always AND s.migration = $1 AND s.writers <> 'ignore', false), pg_has_role(c.relowner, 'USAGE'), \
     CASE WHEN s.migration = $1 THEN s.writers END \
 FROM of_it AS o JOIN pg_class AS c ON c.oid = o.oid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
 LEFT JOIN wanted AS w ON w.oid = o.oid LEFT JOIN placed AS p ON p.oid = o.oid \
@@ -118,10 +126,9 @@ async fn state(
         .map(|row| Sealed {
             table: row.get(0),
             wanted: row.get(1),
-            trigger: row.get(2),
-            holds: row.get(3),
-            may: row.get(4),
-            writers: row.get(5),
+            holds: row.get(2),
+            may: row.get(3),
+            writers: row.get(4),
         })
         .collect())
 }
@@ -177,7 +184,7 @@ pub async fn off(
             Some(format!(
                 "writers around the proxies are dealt with otherwise at {name} than the rules say"
             ))
-        } else if !table.wanted {
+        } else if !table.wanted && (table.may || table.writers.as_deref() != Some(IGNORED)) {
             Some(format!("{name} bears a seal, though it is in {phase}"))
         } else {
             None
@@ -230,12 +237,21 @@ pub async fn settle(
     tell: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Vec<String>, ControlError> {
     let mut open = Vec::new();
+    let is_optional = migration.writers_around != WritersAround::Refuse;
     for table in state(client, migration, phase).await? {
         let is_in_order = table.holds && table.writers.as_deref() == word(migration.writers_around);
         match (table.wanted, table.may) {
             (true, _) if is_in_order => {}
+            (true, _) if table.holds => change(client, migration, &table.table).await?,
             (true, false) => open.push(table.table),
-            (true, true) => place(client, migration, &table.table, patience, tell).await?,
+            (true, true) => match place(client, migration, &table.table, patience, tell).await {
+                // Another's event trigger, say, or a service that lets nobody make one: no reason to stay in between phases.
+                Err(ControlError::Sql { said, .. }) if is_optional => {
+                    tell(&format!("{} is not sealed: {said}", table.table));
+                    open.push(table.table);
+                }
+                placed => placed?,
+            },
             (false, _) => take_down(client, &table).await?,
         }
     }
@@ -248,7 +264,9 @@ pub async fn complete(client: &Client, migration: &Migration) -> Result<(), Cont
     let phase = super::epochs::phase(client, migration).await?;
     for table in state(client, migration, phase).await? {
         let is_in_order = table.holds && table.writers.as_deref() == word(migration.writers_around);
-        if table.wanted && table.may && !is_in_order {
+        if table.wanted && table.holds && !is_in_order {
+            change(client, migration, &table.table).await?;
+        } else if table.wanted && table.may && !is_in_order {
             place(client, migration, &table.table, Duration::ZERO, &mut |_| {}).await?;
         }
     }
@@ -265,6 +283,18 @@ pub fn told_of(open: &[String]) -> Option<String> {
             open.join(", ")
         )
     })
+}
+
+/// Another wish of the rules, at a table that is sealed.
+async fn change(client: &Client, migration: &Migration, table: &str) -> Result<(), ControlError> {
+    client
+        .execute(
+            "UPDATE crossfade.seals SET writers = $2 WHERE relation = to_regclass($1)",
+            &[&table, &word(migration.writers_around).unwrap_or(IGNORED)],
+        )
+        .await
+        .map(drop)
+        .map_err(ControlError::sql(DOING))
 }
 
 async fn place(
@@ -304,30 +334,32 @@ async fn place(
 }
 
 /// Whoever writes there is nobody's business from now on; the trigger goes if it is this role's to take and nobody is in
-/// its way.
+/// its way. One that stays does nothing, and the next preparation takes it.
 async fn take_down(client: &Client, table: &Sealed) -> Result<(), ControlError> {
     let Sealed { table: name, .. } = table;
-    if table.trigger && table.may {
-        let statements = format!(
-            "{BEGIN_SHORT}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; DROP TRIGGER IF EXISTS {TRIGGER} ON {name}; \
-             DELETE FROM crossfade.seals WHERE relation = {}::regclass; COMMIT",
-            quote_literal(name)
-        );
-        for _ in 0..TAKE_DOWN_ATTEMPTS {
-            if in_turn(client, &statements).await? {
-                break;
-            }
-        }
-        return Ok(());
-    }
-    client
+    let changed = client
         .execute(
-            "DELETE FROM crossfade.seals WHERE relation = to_regclass($1)",
+            "UPDATE crossfade.seals SET writers = 'ignore' WHERE relation = to_regclass($1)",
             &[name],
         )
-        .await
-        .map(drop)
-        .map_err(ControlError::sql(DOING))
+        .await;
+    changed.map_err(ControlError::sql(DOING))?;
+    if !table.may {
+        return Ok(());
+    }
+    let statements = format!(
+        "{BEGIN_SHORT}; SET LOCAL lock_timeout = '{TAKE_DOWN_LOCK_TIMEOUT}'; DROP TRIGGER IF EXISTS {TRIGGER} ON {name}; \
+         DELETE FROM crossfade.seals WHERE relation = {}::regclass; COMMIT",
+        quote_literal(name)
+    );
+    for _ in 0..TAKE_DOWN_ATTEMPTS {
+        match in_turn(client, &statements).await {
+            // Those who waited behind us first.
+            Ok(false) => tokio::time::sleep(TAKE_DOWN_PAUSE).await,
+            Ok(true) | Err(_) => break,
+        }
+    }
+    Ok(())
 }
 
 /// Whether these were done: not while somebody has the table in use.

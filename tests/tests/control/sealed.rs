@@ -30,9 +30,13 @@ async fn forget(client: &Client) {
 }
 
 async fn copied_in(client: &Client, line: &str) {
+    copied_into(client, "iso_agents", COLUMNS, line).await;
+}
+
+async fn copied_into(client: &Client, table: &str, columns: &str, line: &str) {
     use futures_util::SinkExt;
 
-    let sql = format!("COPY iso_agents ({COLUMNS}) FROM STDIN");
+    let sql = format!("COPY {table} ({columns}) FROM STDIN");
     let sink = client.copy_in::<_, bytes::Bytes>(&sql).await.unwrap();
     let mut sink = std::pin::pin!(sink);
     sink.send(bytes::Bytes::from(format!("{line}\n")))
@@ -140,11 +144,25 @@ async fn writes_through(proxy: &Proxy, phase: Phase) {
     ];
     // A new application's.
     if phase.reads_unified() {
-        texts.push("UPDATE users SET full_name = 'u' WHERE clerk_user_id = 'user_3'".to_owned());
+        texts.extend(
+            [
+                "UPDATE users SET full_name = 'u' WHERE clerk_user_id = 'user_3'",
+                "PREPARE u AS UPDATE users SET full_name = 'v' WHERE clerk_user_id = 'user_3'",
+                "BEGIN; SAVEPOINT s; EXECUTE u; ROLLBACK TO s; EXECUTE u; COMMIT",
+            ]
+            .map(str::to_owned),
+        );
     }
     for sql in texts {
         let done = client.batch_execute(&sql).await;
         done.unwrap_or_else(|error| panic!("{phase}: {sql}: {error:?}"));
+    }
+    if phase.reads_unified() {
+        let columns = "clerk_user_id, email, full_name, role";
+        let line = "unified\tunified@example.com\tU\tsales_rep";
+        copied_into(&client, "users", columns, line).await;
+        let gone = "DELETE FROM users WHERE clerk_user_id = 'unified'";
+        client.batch_execute(gone).await.unwrap();
     }
     copied_in(&client, "copied\tcopied@example.com\tC").await;
     let sql = "DELETE FROM iso_agents WHERE clerk_user_id = $1";
@@ -422,15 +440,87 @@ async fn the_gate_answers_for_certain_where_no_proxy_has_ever_looked() {
         .batch_execute("ALTER TABLE iso_agents DISABLE TRIGGER crossfade_seal")
         .await
         .unwrap();
+    let left = run(&proxy.config(), &["doctor"]).await.unwrap();
+    let off = "is not sealed against writers around the proxies, though it is in unified_read";
+    assert!(left.output.contains(off), "{left:#?}");
+    // The next command sees to it; of the time before nobody can tell.
     let refused = run(&proxy.config(), &advance).await.unwrap();
     for text in ["around the proxies     NOT met", "no proxy has ever looked"] {
         assert!(refused.errors.contains(text), "{text}: {refused:#?}");
     }
-    let left = run(&proxy.config(), &["doctor"]).await.unwrap();
-    let off = "is not sealed against writers around the proxies, though it is in unified_read";
-    assert!(left.output.contains(off), "{left:#?}");
+    operator
+        .batch_execute("DROP TRIGGER crossfade_seal ON iso_agents")
+        .await
+        .unwrap();
+    let mended = run(&proxy.config(), &["doctor", "--mend"]).await.unwrap();
+    assert!(mended.errors.contains(off), "{mended:#?}");
+    assert!(!mended.output.contains("seal"), "{mended:#?}");
+    forget(&operator).await;
+    writer.batch_execute(write).await.unwrap();
+    assert_eq!(told(&operator).await, "UPDATE public.iso_agents");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_are_written_directly_and_a_table_that_is_in_use_are_seen_to() {
+    let world = World::start().await.unwrap();
+    world.database("parted").await.unwrap();
+    let owner = world.client(&world.direct_url("parted")).await.unwrap();
+    owner
+        .batch_execute(
+            "CREATE TABLE visits (id integer NOT NULL, note text, PRIMARY KEY (id)) PARTITION BY RANGE (id); \
+             CREATE TABLE visits_low PARTITION OF visits FOR VALUES FROM (0) TO (100); \
+             CREATE TABLE visits_high PARTITION OF visits FOR VALUES FROM (100) TO (200); \
+             CREATE TABLE calls (id integer PRIMARY KEY, note text); INSERT INTO visits VALUES (1, 'a'), (101, 'b')",
+        )
+        .await
+        .unwrap();
+    let proxy = Proxy::with_config(&world.postgres, "parted", "").unwrap();
+    proxy
+        .write_rules(
+            "visits",
+            "[migration]\nname = \"visits\"\nphase = \"legacy_only\"\n[[table]]\nlegacy = \"public.visits\"\n\
+             unified = \"public.calls\"\nkey = [\"id\"]\ncolumns = \"id integer NOT NULL, note text\"\n",
+        )
+        .unwrap();
+    let proxy = proxy.serve().await.unwrap();
+    // Whoever reads holds no seal up.
+    let reader = world.client(&world.direct_url("parted")).await.unwrap();
+    reader
+        .batch_execute("BEGIN; SELECT count(*) FROM visits")
+        .await
+        .unwrap();
+    proxy.crossfade(&["advance", "visits"]).await.unwrap();
+    let operator = world.client(&world.postgres.url("parted")).await.unwrap();
+    let through = proxy.client().await.unwrap();
+    let write = "UPDATE visits SET note = note || '!'";
+    assert_eq!(through.execute(write, &[]).await.unwrap(), 2);
+    assert_eq!(told(&operator).await, "");
+    for (sql, table) in [
+        ("UPDATE visits_high SET note = 'c'", "visits_high"),
+        ("INSERT INTO visits_low VALUES (2, 'd')", "visits_low"),
+        ("DELETE FROM visits WHERE id = 2", "visits"),
+    ] {
+        owner.batch_execute(sql).await.unwrap();
+        let found = told(&operator).await;
+        assert!(
+            found.ends_with(&format!(" public.{table}")),
+            "{sql}: {found}"
+        );
+        forget(&operator).await;
+    }
+    // It does not come down over somebody who reads, and says nothing all the same.
+    let rollback = run(&proxy.config(), &["rollback", "visits"]).await.unwrap();
+    assert!(rollback.status.success(), "{rollback:#?}");
+    owner.batch_execute(write).await.unwrap();
+    assert_eq!(told(&operator).await, "");
+    let left = "SELECT count(*) FROM pg_trigger WHERE tgname = 'crossfade_seal'";
+    assert!(number(&operator, left).await.unwrap() > 0);
+    let found = run(&proxy.config(), &["doctor"]).await.unwrap();
+    assert!(found.output.contains("bears a seal"), "{found:#?}");
+    reader.batch_execute("COMMIT").await.unwrap();
     let mended = run(&proxy.config(), &["doctor", "--mend"]).await.unwrap();
     assert!(!mended.output.contains("seal"), "{mended:#?}");
+    assert_eq!(number(&operator, left).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,10 +166,8 @@ async fn nor_one_behind_it_of_whose_sessions_the_seal_tells_and_no_look_could() 
     let Some(bouncer) = bouncer.unwrap() else {
         return;
     };
-    // Nothing is kept prepared on a connection that is another one in the next transaction.
-    let more = "[cache]\nstatements = 0\nrewritten = 0\n";
-    let proxy = Proxy::with_config(&world.postgres, database, more).unwrap();
-    proxy.write_phase(Phase::LegacyOnly).unwrap();
+    // What is kept prepared of rewritten statements gives way by itself.
+    let proxy = Proxy::with_rules(&world.postgres, database, Phase::LegacyOnly).unwrap();
     let config = std::fs::read_to_string(proxy.config()).unwrap();
     let config = config.replace(
         &format!("upstream = \"{}\"", world.postgres.address()),
