@@ -128,6 +128,12 @@ impl Tortured {
         self
     }
 
+    /// What it did last.
+    #[must_use]
+    pub fn trail(&self) -> String {
+        self.trail.text()
+    }
+
     fn wrong(&self, what: &str) {
         let (number, trail) = (self.number, self.trail.text());
         self.board

@@ -140,12 +140,27 @@ impl Operator {
         while self.phase().await? < Phase::UnifiedRead {
             self.must(&["advance", self.tables.migration()]).await?;
         }
-        self.must(&["verify", self.tables.migration()]).await?;
         self.nobody_went_around().await?;
         if !self.lines.is_empty() {
             self.nothing_is_stuck().await?;
         }
-        Ok(())
+        self.must(&["verify", self.tables.migration()]).await
+    }
+
+    /// What is known beside the rows where these are not what a client was told.
+    pub async fn beside_the_rows(&self) -> String {
+        let ledger = match self.ledger().await {
+            Ok(ledger) => ledger,
+            Err(error) => format!("{error:#}"),
+        };
+        let phase = self.phase().await.map_or_else(
+            |error| format!("{error:#}"),
+            |phase| phase.name().to_owned(),
+        );
+        format!(
+            "in {phase}, the ledger:\n{ledger}\nthe operator:\n{}",
+            self.board.noted()
+        )
     }
 
     /// Nobody does in these tests, whatever happens to proxies and commands: so the seal tells of nobody.
