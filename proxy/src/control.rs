@@ -36,6 +36,7 @@ pub mod refused;
 pub mod report;
 pub(crate) mod rights;
 pub mod schema;
+pub mod seal;
 pub mod statements;
 pub mod tenants;
 mod url;

@@ -1,5 +1,6 @@
 //! What every part of a serving proxy works with.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +47,8 @@ pub struct Shared {
     pub(crate) loaded: Mutex<LoadedRules>,
     /// Why what the directory says is not in force.
     pub(crate) refused: Mutex<Reasons>,
+    /// How many wrote around the proxies, of each migration, as the database tells it.
+    pub(crate) around: Mutex<BTreeMap<String, u64>>,
     pub(crate) stop: Stop,
     pub(crate) sessions: Sessions,
     /// Of sessions that the proxy itself answers.
@@ -125,6 +128,7 @@ impl Shared {
             shadow: OnceLock::new(),
             loaded: Mutex::new(LoadedRules::of(sources)),
             refused: Mutex::default(),
+            around: Mutex::default(),
             stop: Stop::default(),
             sessions: Sessions::default(),
             own_keys: OwnKeys::default(),

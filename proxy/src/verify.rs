@@ -77,7 +77,10 @@ pub(crate) async fn compare(
     let transaction = begin(client, options).await?;
     // The first statement takes the snapshot; the time must not be later than it.
     let row = transaction
-        .query_one("SELECT clock_timestamp()::text, pg_export_snapshot()", &[])
+        .query_one(
+            "SELECT clock_timestamp()::text, pg_export_snapshot(), pg_current_snapshot()::text",
+            &[],
+        )
         .await
         .map_err(sql())?;
     let snapshot: String = row.get(1);
@@ -88,6 +91,7 @@ pub(crate) async fn compare(
         .await
         .map_err(sql())?;
     let mut report = VerifyReport::of(&migration.name, row.get(0));
+    report.snapshot = row.get(2);
     for lens in &migration.tables {
         report.push(table(&transaction, &beside, lens, options.samples_max).await?);
     }

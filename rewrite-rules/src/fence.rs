@@ -100,6 +100,12 @@ pub fn locked(fence: &TableName) -> String {
     format!("WITH {} SELECT", query("cf_fence", fence))
 }
 
+/// What stands in every text that carries a fence of this migration, of whichever epoch.
+#[must_use]
+pub fn carried_by(migration: &str) -> String {
+    format!("{}\".{TABLE} FOR KEY SHARE", Epoch::behind(migration))
+}
+
 /// Whether an error's message says that a fence is not there. The name stands in it, in whatever language and whatever
 /// quotation marks that one has.
 #[must_use]
@@ -124,6 +130,15 @@ mod tests {
             Epoch(7).table("Agents").sql(),
             "\"crossfade_e7_Agents\".\"fence\""
         );
+    }
+
+    #[test]
+    fn a_text_that_carries_a_fence_shows_whose_it_is() {
+        let text = locked(&Epoch(7).table("iso_agents"));
+        assert!(text.contains(&carried_by("iso_agents")), "{text}");
+        assert!(!text.contains(&carried_by("iso_agent")), "{text}");
+        let long = "n".repeat(100);
+        assert!(locked(&Epoch(7).table(&long)).contains(&carried_by(&long)));
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub use phase::Phase;
 pub use preparable::{Parameter, Preparable};
 pub use rule_file::schema::schema;
 pub use rule_set::{
-    ListedBy, Migration, NoTenant, OnUnifiedError, RuleErrors, RuleSet, SourceFile,
+    ListedBy, Migration, NoTenant, OnUnifiedError, RuleErrors, RuleSet, SourceFile, WritersAround,
 };
 pub use search_path::Meaning;
 pub use shapes::{shape, statements};

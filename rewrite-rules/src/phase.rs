@@ -106,6 +106,26 @@ impl OnUnifiedError {
     ];
 }
 
+/// What becomes of whoever writes the tables around the proxies, in the phases that depend on it that nobody does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WritersAround {
+    /// They are told of.
+    Count,
+    /// Their statements fail.
+    Refuse,
+    /// Nobody looks but once a second.
+    Ignore,
+}
+
+impl WritersAround {
+    /// As a rule file says it.
+    pub(crate) const WORDS: [(&'static str, WritersAround); 3] = [
+        ("count", WritersAround::Count),
+        ("refuse", WritersAround::Refuse),
+        ("ignore", WritersAround::Ignore),
+    ];
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::lens::WhenHidden;
-use crate::phase::{OnUnifiedError, Phase};
+use crate::phase::{OnUnifiedError, Phase, WritersAround};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +84,10 @@ pub(crate) struct MigrationPart {
     /// fails the statement. Left out: `record` until reads depend on unified.
     #[schemars(with = "Option<String>", extend("enum" = OnUnifiedError::WORDS.map(|(word, _)| word)))]
     pub on_unified_error: Option<Spanned<String>>,
+    /// Whoever writes the tables around the proxies, from dual_write on: `count` tells of them, `refuse` fails their
+    /// statements, `ignore` leaves them alone. Left out: `count`.
+    #[schemars(with = "Option<String>", extend("enum" = WritersAround::WORDS.map(|(word, _)| word)))]
+    pub writers_around: Option<Spanned<String>>,
     /// Where each tenant has a schema of its own: a SELECT that lists the schemas, and what tells the tenants' rows apart
     /// in unified. It is followed while a proxy runs. Tables of `{tenant}` are those of all of them.
     #[schemars(with = "Option<String>")]

@@ -21,8 +21,8 @@ use crate::fence::{Epoch, Held};
 use crate::hidden::Hidden;
 use crate::lens::{Lens, TableName, Tenant};
 use crate::namesakes::Namesakes;
-pub use crate::phase::OnUnifiedError;
 use crate::phase::Phase;
+pub use crate::phase::{OnUnifiedError, WritersAround};
 use crate::shapes::Shapes;
 use crate::statement::{Reading, SearchPath, Try};
 use crate::template::Templates;
@@ -46,6 +46,7 @@ pub struct Migration {
     pub database: Option<String>,
     /// What the rule file says; `None` leaves it to the phase.
     pub(crate) declared_policy: Option<OnUnifiedError>,
+    pub writers_around: WritersAround,
     /// DDL of tables that tie both sides together, for `crossfade prepare`.
     pub prepare: Option<String>,
     pub tables: Vec<Lens>,

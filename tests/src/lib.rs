@@ -6,9 +6,11 @@
 pub mod alone;
 pub mod answer;
 pub mod binary;
+pub mod bouncer;
 pub mod console;
 pub mod control;
 pub mod corpus;
+pub mod cut;
 pub mod estate;
 pub mod generate;
 pub mod line;

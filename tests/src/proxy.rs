@@ -282,6 +282,17 @@ impl Proxy {
         Ok(())
     }
 
+    /// Has this proxy follow the database by another port of this machine.
+    pub fn control_by(&self, port: u16) -> anyhow::Result<()> {
+        let url = self.control_url()?;
+        let (before, _port) = url.rsplit_once(':').context("a port")?;
+        let (_, database) = url.rsplit_once('/').context("a database")?;
+        let by = format!("{before}:{port}/{database}");
+        let config = std::fs::read_to_string(self.config())?;
+        std::fs::write(self.config(), config.replace(&url, &by))?;
+        Ok(())
+    }
+
     fn control_url(&self) -> anyhow::Result<String> {
         let config = std::fs::read_to_string(self.config())?;
         let control = config.lines().skip_while(|line| *line != "[control]");

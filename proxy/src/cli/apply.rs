@@ -11,7 +11,7 @@ use super::target::{control_url, say};
 use crate::config::{Config, Flags};
 use crate::control::epochs::{self, InForce, NewEpoch};
 use crate::control::{
-    Control, connect, coverage, drain, events, phase_file, schema, statements, tenants,
+    Control, connect, coverage, drain, events, phase_file, schema, seal, statements, tenants,
 };
 use crate::rules_dir;
 use crate::served::Served;
@@ -115,6 +115,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let mut tell = say;
         let drained =
             drain::wait_for_instances(&client, migration, epoch, timeout, &mut tell).await?;
+        let open = seal::settle(&client, migration, migration.phase, timeout, &mut tell).await?;
+        if let Some(told) = seal::told_of(&open) {
+            say(&told);
+        }
         epochs::close(&client, name, timeout, &mut tell).await?;
         println!(
             "{name}: in force as epoch {epoch}, in {} ({} serving)",

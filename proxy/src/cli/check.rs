@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::target::{CommandTarget, MigrationArgs};
-use crate::check::{self, Finding, Severity};
+use crate::check::{self, Checked, Severity};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -21,7 +21,7 @@ const ERRORS: u8 = 1;
 
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let target = CommandTarget::of_files(&args.of.flags).await?;
-    let findings = check::run(
+    let checked = check::run(
         &target.url,
         &target.rules,
         &args.of.migration,
@@ -29,11 +29,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     )
     .await?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&findings)?);
+        println!("{}", serde_json::to_string_pretty(&checked.findings)?);
     } else {
-        print!("{}", text(&args.of.migration, &findings));
+        print!("{}", text(&args.of.migration, &checked));
     }
-    let failed = findings
+    let failed = checked
+        .findings
         .iter()
         .any(|finding| finding.severity == Severity::Error);
     Ok(if failed {
@@ -43,7 +44,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn text(migration: &str, findings: &[Finding]) -> String {
+fn text(migration: &str, checked: &Checked) -> String {
+    let findings = &checked.findings;
     let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
     let mut said = String::new();
     for finding in findings {
@@ -57,8 +59,10 @@ fn text(migration: &str, findings: &[Finding]) -> String {
             said += &format!("         -> {}\n", finding.settle);
         }
     }
+    // Of several hosts the one that was asked.
+    let host = checked.host.as_deref().unwrap_or("a socket file");
     said + &format!(
-        "{migration}: {} errors, {} warnings, {} notes\n",
+        "{migration}: {} errors, {} warnings, {} notes, at {host}\n",
         count(Severity::Error),
         count(Severity::Warning),
         count(Severity::Note)

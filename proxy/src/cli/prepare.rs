@@ -1,11 +1,15 @@
 //! `crossfade prepare`: creates what migrations need in the application's database.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::target::CommandTarget;
 use crate::config::Flags;
 use crate::control::guard::{self, EventTriggers};
-use crate::control::{connect, grants, schema};
+use crate::control::{connect, epochs, grants, schema, seal};
+
+/// As long as a table that is to be sealed may be in use by others.
+const SEAL_PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -59,6 +63,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
              not create one. A superuser may: {}",
             guard::by_hand()
         ),
+    }
+    for migration in target.rules.migrations() {
+        let phase = epochs::phase(&client, migration).await?;
+        let mut tell = |line: &str| eprintln!("{line}");
+        let open = seal::settle(&client, migration, phase, SEAL_PATIENCE, &mut tell).await?;
+        if let Some(told) = seal::told_of(&open) {
+            println!("{told}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

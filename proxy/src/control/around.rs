@@ -11,7 +11,7 @@ use tokio_postgres::{Client, GenericClient};
 
 use super::error::ControlError;
 use super::gate::Gate;
-use super::{flush_counters, shown};
+use super::{direct, flush_counters, shown};
 
 /// The server's counters of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +97,9 @@ pub(crate) async fn forget(client: &Client, migration: &Migration) -> Result<(),
 /// A session's process tells the server's counters what it did up to a minute later: what proxies
 /// did just before they left the tables alone must not be taken for something around them.
 const SETTLED_SECONDS: f64 = 60.0;
+
+/// Shown to people.
+const NAMED_MAX: usize = 5;
 
 /// Whether that has been done.
 pub(crate) async fn is_begun(client: &Client, migration: &Migration) -> Result<bool, ControlError> {
@@ -242,10 +245,15 @@ pub(crate) async fn unwritten(
     from: Phase,
 ) -> Result<Gate, ControlError> {
     let around = read(client, migration, from).await?;
-    let lines: Vec<String> = around.iter().map(ToString::to_string).collect();
+    let mut lines: Vec<String> = around.iter().map(ToString::to_string).collect();
+    let met = around.iter().all(|around| around.writes == 0);
+    if !met {
+        let told = direct::written(client, &migration.name).await?;
+        lines.extend(told.iter().take(NAMED_MAX).map(ToString::to_string));
+    }
     Ok(Gate {
         name: "around the proxies",
-        met: around.iter().all(|around| around.writes == 0),
+        met,
         found: if lines.is_empty() {
             "nothing is counted yet: that begins a minute after the step to unified_only".to_owned()
         } else {

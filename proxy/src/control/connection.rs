@@ -216,6 +216,15 @@ async fn put_down(control: &Control, work: &str) -> Result<(), ControlError> {
     Ok(())
 }
 
+/// The host that is spoken to, as it calls itself; `None`: by a socket file.
+pub async fn address(client: &Client) -> Result<Option<String>, ControlError> {
+    let sql = "SELECT host(inet_server_addr()) || ':' || inet_server_port()";
+    let row = client.query_one(sql, &[]).await;
+    Ok(row
+        .map_err(ControlError::sql("address of the server"))?
+        .get(0))
+}
+
 /// A transaction in one snapshot: REPEATABLE READ.
 pub async fn snapshot<'c>(
     client: &'c mut Client,

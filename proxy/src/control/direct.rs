@@ -6,8 +6,10 @@
 //! each proxy looks who holds a write lock on the tables. It puts down whom it does not serve; the
 //! proxy that does takes that one out again; who is left when every proxy has looked wrote around
 //! them. What is told is certain. What is not seen is a transaction that came and went between two
-//! looks, and what a function or trigger of the database writes for a proxy's own session.
+//! looks, and what a function or trigger of the database writes for a proxy's own session. Where the
+//! tables are sealed ([`super::seal`]) the server itself tells, and of everybody.
 
+mod sealed;
 mod seen;
 
 use rewrite_rules::{Migration, Phase};
@@ -16,6 +18,7 @@ use tokio_postgres::Client;
 use super::error::ControlError;
 use super::report::REGISTERED_WITHIN;
 use crate::generation::ENDED_FOR;
+pub use sealed::{WriterAround, count_since_verify, written};
 pub use seen::{DirectWriter, lines, read};
 pub(crate) use seen::{forget, unseen, warnings};
 
@@ -70,6 +73,7 @@ pub async fn look(
 ) -> Result<(), ControlError> {
     claim(client, instance, watch).await?;
     seen::watched(client, instance, &watch.migrations).await?;
+    sealed::tidy(client).await?;
     if watch.tables.is_empty() {
         return Ok(());
     }

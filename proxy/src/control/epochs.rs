@@ -267,16 +267,22 @@ async fn out_of_step(client: &Client, migration: &str) -> Result<(), ControlErro
     Ok(())
 }
 
+/// So many epochs have room on each timeline of the server's.
+const EPOCHS_PER_TIMELINE: i64 = 1_000_000;
+
 /// A number that no schema bears: somebody may have dropped schema `crossfade`, and not these; and whoever may create
-/// schemas may have taken as many names as he likes, but of one more than there are schemas one is free.
+/// schemas may have taken as many names as he likes, but of one more than there are schemas one is free. Each promotion begins
+/// with numbers of its own: a standby that was promoted without the last steps must not give their numbers to others, for
+/// a proxy that has heard of those and of nothing since would take the new fence for its own.
 async fn unused(client: &Client, migration: &str) -> Result<Epoch, ControlError> {
     let row = client
         .query_one(
-            "WITH first AS (SELECT nextval('crossfade.epoch') AS n) \
+            "WITH first AS (SELECT greatest(nextval('crossfade.epoch'), \
+                 $3::bigint * (('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint - 1) + 1) AS n) \
              SELECT setval('crossfade.epoch', min(g.n)) FROM first, LATERAL generate_series(first.n, \
                  first.n + (SELECT count(*) FROM pg_namespace)) AS g (n) \
              WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::text || g.n || $2::text)",
-            &[&fence::OPEN, &Epoch::behind(migration)],
+            &[&fence::OPEN, &Epoch::behind(migration), &EPOCHS_PER_TIMELINE],
         )
         .await
         .map_err(ControlError::sql(DOING))?;

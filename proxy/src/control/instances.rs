@@ -48,6 +48,8 @@ pub trait Serving: Send + Sync {
 
     /// Its sessions, and the tables that nobody else should write; asked once a second.
     fn watch(&self) -> LookedAfter;
+    /// How many wrote around the proxies, of each migration, since both sides were found alike.
+    fn know_around(&self, counts: BTreeMap<String, u64>);
 }
 
 /// Registers, heart-beats and signs off. It ends when `shutdown` does; while the database is away
@@ -137,6 +139,7 @@ async fn heartbeat(
         }
         if looked.is_none_or(|at| at.elapsed() >= HEARTBEAT) {
             direct::look(client, instance, &serving.watch()).await?;
+            serving.know_around(direct::count_since_verify(client).await?);
             looked = Some(Instant::now());
         }
         tokio::time::sleep(LOOK).await;

@@ -149,6 +149,7 @@ SELECT kind, name, max(said) FROM ( \
     UNION ALL \
     SELECT 'trigger', t.tgname || ' of ' || t.tgrelid::regclass, pg_get_triggerdef(t.oid) \
     FROM pg_trigger AS t WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal \
+        AND t.tgfoid IS DISTINCT FROM to_regprocedure('crossfade.seal()') \
     UNION ALL \
     SELECT 'partition or child table', inhrelid::regclass::text, NULL \
     FROM pg_inherits WHERE inhparent = to_regclass($1) \

@@ -34,6 +34,8 @@ pub(super) async fn lines(
     if different > 0 {
         lines.push(around(client, migration, direction, other).await?);
     }
+    let told = direct::written(client, &migration.name).await?;
+    lines.extend(told.iter().map(ToString::to_string));
     let seen = direct::read(client, &migration.name).await?;
     lines.extend(seen.iter().map(ToString::to_string));
     Ok(lines)

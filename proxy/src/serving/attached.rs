@@ -2,7 +2,7 @@
 //! which phases it serves, and compares shadow reads. Without a URL it says what is lacking.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use rewrite_rules::{Phase, RuleSet};
@@ -15,7 +15,7 @@ use crate::control::direct::{self, LookedAfter};
 use crate::control::error::ControlError;
 use crate::control::instances::{self, Serving};
 use crate::control::report::{HOLDERS_MAX, InstanceReport, MigrationReport};
-use crate::control::{origins, schema};
+use crate::control::{origins, schema, seal};
 use crate::counters::MigrationTotals;
 use crate::shared::Shared;
 
@@ -121,6 +121,11 @@ impl Serving for ServingProxy {
         self.0.generations.latencies.counts()
     }
 
+    fn know_around(&self, counts: BTreeMap<String, u64>) {
+        let known = self.0.around.lock();
+        *known.unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
     fn watch(&self) -> LookedAfter {
         let generation = self.0.generations.current();
         let migrations = generation.rules().migrations();
@@ -159,6 +164,7 @@ async fn prepare_each(
                 Ok(()) => {
                     done = generation.number();
                     told.clear();
+                    seal(&url, generation.rules()).await;
                 }
                 Err(error) => {
                     let error = error.to_string();
@@ -174,6 +180,25 @@ async fn prepare_each(
     tokio::select! {
         () = shutdown => {}
         () = forever => {}
+    }
+}
+
+/// What lacks of the tables' seals; of no statement does it decide.
+async fn seal(url: &str, rules: &RuleSet) {
+    let sealed = async {
+        let client = connect(url, "serve").await?;
+        for migration in rules.migrations() {
+            seal::complete(&client, migration).await?;
+        }
+        Ok::<(), ControlError>(())
+    };
+    match sealed.await {
+        Ok(()) => {}
+        // Whoever takes a step waits for those that have it in use.
+        Err(error @ ControlError::TimedOut { .. }) => tracing::debug!("left to the step: {error}"),
+        Err(error) => {
+            tracing::warn!("a table is not sealed against writers around the proxies: {error}");
+        }
     }
 }
 

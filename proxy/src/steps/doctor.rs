@@ -5,6 +5,7 @@
 //! | a step, behind its opening | not seen to its end, epochs that are open | waiting for the drain and closing them, as the step would |
 //! | a step that turns the reads | nothing may be recorded | allowing it |
 //! | a step, before its opening or behind its drain | tables watched over in a phase that needs it not, or the other way; a count not begun | the same as the step |
+//! | a step, between the two | tables that are sealed though the phase does not ask for it, or the other way | the same as the step |
 //! | a close, and whoever looked at its fence meanwhile | closed epochs that are not gone | dropping them |
 //! | a backfill | interrupted | running it again: an operator's |
 //! | a proxy | silent | making sure that it is stopped: an operator's |
@@ -23,7 +24,7 @@ use crate::config;
 use crate::control::error::ControlError;
 use crate::control::{
     alone, around, connect, epochs, events, guard, instances, named, recording, refused, schema,
-    shown,
+    seal, shown,
 };
 
 /// Something that is not as it should be.
@@ -150,6 +151,7 @@ async fn left_by_a_step(
             false => format!("DDL on its tables is refused, though it is in {phase}"),
         });
     }
+    left.extend(seal::off(client, migration, phase).await?);
     if phase == Phase::UnifiedOnly && !around::is_begun(client, migration).await? {
         left.push("what touches the legacy tables around the proxies is not counted".to_owned());
     }

@@ -124,7 +124,7 @@ pub async fn gates(
                 bake::fallback_free(client, migration, times.fallback_free_days).await?
             }
             Condition::Unwritten => around::unwritten(client, migration, from).await?,
-            Condition::NobodyAround => direct::unseen(client, migration).await?,
+            Condition::NobodyAround => direct::unseen(client, migration, from).await?,
             Condition::SequencesAhead => sequences::ahead(client, migration).await?,
             Condition::Checked => checked(client, (rules, migration), (from, to)).await?,
             Condition::Referred => referred::copied(client, rules, migration, to).await?,

@@ -7,7 +7,8 @@ use tokio_postgres::Client;
 use super::{bake, sequences};
 use crate::backfill::state::{self, CopyDirection, CopyProgress};
 use crate::control::around::{self, CameAround};
-use crate::control::direct::{self, DirectWriter};
+use crate::control::connection::address;
+use crate::control::direct::{self, DirectWriter, WriterAround};
 use crate::control::drain::{self, Blocker};
 use crate::control::epochs::{self, OpenEpoch};
 use crate::control::error::ControlError;
@@ -63,7 +64,9 @@ pub struct Status {
     pub sequences: Option<Gate>,
     /// What has touched the legacy tables around the proxies, once these leave them alone.
     pub around: Vec<CameAround>,
-    /// Who wrote around them before, while they wrote both sides.
+    /// Who wrote there around the proxies, as the tables' seals tell it.
+    pub writers_around: Vec<WriterAround>,
+    /// Who was seen to while they wrote both sides, by whoever looked once a second.
     pub direct_writers: Vec<DirectWriter>,
     /// The same in words, or whether anybody looks.
     #[serde(skip)]
@@ -99,7 +102,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     let phase = epochs::phase(client, migration).await?;
     let mut status = Status {
         migration: name.clone(),
-        host: host(client).await?,
+        host: address(client).await?,
         phase: phase.name().to_owned(),
         epoch: migration.epoch().map(|epoch| epoch.0),
         open_epochs: Vec::new(),
@@ -121,6 +124,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         coverage: None,
         sequences: None,
         around: Vec::new(),
+        writers_around: Vec::new(),
         direct_writers: Vec::new(),
         direct: Vec::new(),
         holders: Vec::new(),
@@ -153,21 +157,15 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     (status.last_fallback_at, status.last_divergence_at) = bake::last_times(client, name).await?;
     status.around = around::read(client, migration, phase).await?;
     status.direct_writers = direct::read(client, name).await?;
-    status.direct = direct::lines(client, name, phase, &status.direct_writers).await?;
+    status.writers_around = direct::written(client, name).await?;
+    let who = (&status.writers_around[..], &status.direct_writers[..]);
+    status.direct = direct::lines(client, migration, phase, who).await?;
     status.drained = all_there(&status, phase);
     if !status.drained {
         status.holders = drain::holders(client, &status.instances).await?;
         status.blockers = drain::writers(client, migration).await?;
     }
     Ok(status)
-}
-
-async fn host(client: &Client) -> Result<Option<String>, ControlError> {
-    let sql = "SELECT host(inet_server_addr()) || ':' || inet_server_port()";
-    let row = client.query_one(sql, &[]).await;
-    Ok(row
-        .map_err(ControlError::sql("address of the server"))?
-        .get(0))
 }
 
 /// What will matter at the next step.

@@ -17,7 +17,7 @@ use crate::control::events::Actor;
 use crate::control::gate::Gate;
 use crate::control::named::find;
 use crate::control::{
-    around, direct, drain, epochs, events, guard, neighbours, phase_file, recording, schema,
+    around, direct, drain, epochs, events, guard, neighbours, phase_file, recording, schema, seal,
 };
 use crate::{backfill, config, fault};
 
@@ -169,6 +169,7 @@ pub async fn step(
         direct::forget(&client, migration).await?;
     }
     guard::before(&client, migration, to).await?;
+    seal::must_be_possible(&client, migration, to).await?;
     fault::point("step: remembered");
     let why = options.why().unwrap_or(word);
     let new = epochs::NewEpoch {
@@ -255,8 +256,26 @@ async fn drain(
     let timeout = options.drain_timeout;
     let drained = drain::wait(client, migration, epoch, timeout, tell).await?;
     fault::point("step: waited");
+    let phase = epochs::phase(client, migration).await?;
+    settle_seals(client, migration, phase, timeout, tell).await?;
     epochs::close(client, &migration.name, options.patience(), tell).await?;
     Ok(drained)
+}
+
+/// Before a step counts as done, whoever writes around the proxies is seen by the server, as the phase would have it.
+async fn settle_seals(
+    client: &Client,
+    migration: &Migration,
+    phase: Phase,
+    timeout: Duration,
+    tell: &mut (dyn FnMut(&str) + Send),
+) -> Result<(), ControlError> {
+    let open = seal::settle(client, migration, phase, timeout, tell).await?;
+    if let Some(told) = seal::told_of(&open) {
+        tell(&told);
+    }
+    fault::point("step: sealed");
+    Ok(())
 }
 
 /// What the gates say of a step that may be taken.
@@ -477,6 +496,7 @@ async fn settle_last_step(
         },
         other => other,
     })?;
+    settle_seals(client, migration, from, timeout, tell).await?;
     epochs::close(client, &migration.name, options.patience(), tell).await?;
     // A step that turned the reads may have been killed.
     recording::allow(client, &migration.name).await?;

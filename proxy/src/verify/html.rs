@@ -158,6 +158,7 @@ mod tests {
         let report = VerifyReport {
             migration: "a<b".to_owned(),
             snapshot_at: "now".to_owned(),
+            snapshot: None,
             clean: false,
             missing: 0,
             extra: 0,

@@ -45,8 +45,9 @@ pub async fn add(
     client
         .execute(
             "INSERT INTO crossfade.verifications \
-             (migration, started_at, clean, missing, extra, different, report, rules_hash) \
-             VALUES ($1, $2::text::timestamptz, $3, $4, $5, $6, $7, md5($8))",
+             (migration, started_at, clean, missing, extra, different, report, rules_hash, snapshot) \
+             VALUES ($1, $2::text::timestamptz, $3, $4, $5, $6, $7, md5($8), coalesce($9::text::pg_snapshot, \
+             (SELECT p.snapshot FROM crossfade.verify_progress AS p WHERE p.migration = $1 ORDER BY p.started_at LIMIT 1)))",
             &[
                 &report.migration,
                 &report.snapshot_at,
@@ -56,6 +57,7 @@ pub async fn add(
                 &report.different,
                 &serde_json::to_value(report).unwrap_or_default(),
                 &all_compared(migration),
+                &report.snapshot,
             ],
         )
         .await

@@ -11,6 +11,9 @@ use crate::control::shown;
 pub struct VerifyReport {
     pub migration: String,
     pub snapshot_at: String,
+    /// What was visible to it, where that was one snapshot.
+    #[serde(skip)]
+    pub snapshot: Option<String>,
     /// Nothing is missing, extra or different, and every column is known.
     pub clean: bool,
     pub missing: i64,
@@ -60,6 +63,7 @@ impl VerifyReport {
         VerifyReport {
             migration: migration.to_owned(),
             snapshot_at,
+            snapshot: None,
             clean: true,
             missing: 0,
             extra: 0,

@@ -20,7 +20,7 @@ use crate::lens::{
     BesideColumns, Constant, Discriminator, LegacyColumn, Lens, Over, TableName, Visible,
     WhenHidden,
 };
-use crate::phase::Phase;
+use crate::phase::{Phase, WritersAround};
 use crate::rule_file::{Placeholders, RuleFile, TablePart, line_and_column};
 use crate::rule_sql;
 
@@ -95,6 +95,10 @@ impl Reader<'_> {
             .on_unified_error
             .as_ref()
             .and_then(|word| self.word(word, &OnUnifiedError::WORDS));
+        let writers_around = part
+            .writers_around
+            .as_ref()
+            .and_then(|word| self.word(word, &WritersAround::WORDS));
         if file.tables.is_empty() {
             self.error(
                 &part.name.span(),
@@ -137,6 +141,7 @@ impl Reader<'_> {
             file: self.path.to_owned(),
             database: part.database.as_ref().map(|name| name.get_ref().clone()),
             declared_policy: on_unified_error,
+            writers_around: writers_around.unwrap_or(WritersAround::Count),
             prepare,
             tables,
             functions,

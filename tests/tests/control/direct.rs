@@ -8,6 +8,29 @@ use rewrite_rules::Phase;
 
 const WRITE: &str = "UPDATE iso_agents SET full_name = 'around' WHERE clerk_user_id = 'user_1'";
 
+/// In a phase by rules that leave writers around the proxies to those who look once a second.
+async fn in_phase(world: &World, name: &str, phase: Phase) -> Proxy {
+    world.database(name).await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, name, phase).unwrap();
+    let rules = std::fs::read_to_string(proxy.rule_file()).unwrap();
+    let ignoring = rules.replacen(
+        "[migration]\n",
+        "[migration]\nwriters_around = \"ignore\"\n",
+        1,
+    );
+    std::fs::write(proxy.rule_file(), ignoring).unwrap();
+    if phase > Phase::LegacyOnly {
+        let client = world.client(&world.postgres.url(name)).await.unwrap();
+        iso_agents::carry_over(&client).await.unwrap();
+        proxy.crossfade(&["prepare"]).await.unwrap();
+    }
+    proxy
+}
+
+async fn serving_in(world: &World, name: &str, phase: Phase) -> Proxy {
+    in_phase(world, name, phase).await.serve().await.unwrap()
+}
+
 async fn status(proxy: &Proxy) -> String {
     proxy.crossfade(&["status", "iso_agents"]).await.unwrap()
 }
@@ -15,7 +38,7 @@ async fn status(proxy: &Proxy) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_around_the_proxies_is_named_and_stops_the_step_until_a_clean_verify() {
     let world = World::start().await.unwrap();
-    let proxy = world.in_phase("direct", Phase::LegacyOnly).await.unwrap();
+    let proxy = serving_in(&world, "direct", Phase::LegacyOnly).await;
     let second = proxy
         .beside(&world.postgres)
         .unwrap()
@@ -107,7 +130,7 @@ async fn a_writer_around_the_proxies_is_named_and_stops_the_step_until_a_clean_v
 #[tokio::test(flavor = "multi_thread")]
 async fn who_writes_around_the_proxies_is_told_before_reads_turn_as_well() {
     let world = World::start().await.unwrap();
-    let proxy = world.in_phase("early", Phase::DualWrite).await.unwrap();
+    let proxy = serving_in(&world, "early", Phase::DualWrite).await;
     let client = world.client(&world.postgres.url("early")).await.unwrap();
     let writer = world.client(&world.direct_url("early")).await.unwrap();
     // The unified table has sides to miss as well.
@@ -133,7 +156,7 @@ async fn who_writes_around_the_proxies_is_told_before_reads_turn_as_well() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_proxy_may_have_served_is_held_against_nobody() {
     let world = World::start().await.unwrap();
-    let proxy = world.in_phase("killed", Phase::DualWrite).await.unwrap();
+    let proxy = serving_in(&world, "killed", Phase::DualWrite).await;
     let mut second = proxy
         .beside(&world.postgres)
         .unwrap()
@@ -181,7 +204,7 @@ async fn what_a_killed_proxy_may_have_served_is_held_against_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_a_killed_proxy_may_have_served_leaves_the_gate_unmet_and_a_verify_settles_it() {
     let world = World::start().await.unwrap();
-    let mut proxy = world.in_phase("leftover", Phase::LegacyOnly).await.unwrap();
+    let mut proxy = serving_in(&world, "leftover", Phase::LegacyOnly).await;
     let second = proxy
         .beside(&world.postgres)
         .unwrap()
@@ -257,7 +280,7 @@ async fn whoever_a_killed_proxy_may_have_served_leaves_the_gate_unmet_and_a_veri
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_says_what_it_will_overwrite_before_it_does() {
     let world = World::start().await.unwrap();
-    let proxy = world.in_phase("lost", Phase::DualWrite).await.unwrap();
+    let proxy = serving_in(&world, "lost", Phase::DualWrite).await;
     let writer = world.client(&world.direct_url("lost")).await.unwrap();
     writer
         .batch_execute(
@@ -282,11 +305,8 @@ async fn a_repair_says_what_it_will_overwrite_before_it_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_proxy_ever_looked_or_one_cannot_tell_the_gate_is_not_met() {
     let world = World::start().await.unwrap();
-    world.database("unseen").await.unwrap();
+    let proxy = in_phase(&world, "unseen", Phase::UnifiedRead).await;
     let client = world.client(&world.postgres.url("unseen")).await.unwrap();
-    iso_agents::carry_over(&client).await.unwrap();
-    let proxy = Proxy::with_rules(&world.postgres, "unseen", Phase::UnifiedRead).unwrap();
-    proxy.crossfade(&["prepare"]).await.unwrap();
     proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
     let refused = async |proxy: &Proxy, why: &str| {
         let advance = ["advance", "iso_agents", "--drain-timeout-seconds", "1"];

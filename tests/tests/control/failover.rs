@@ -228,6 +228,69 @@ async fn clients_wait_for_a_promoted_standby_lose_nothing_and_no_closed_epoch_wr
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steps_that_a_failover_lost_are_followed_back_and_their_numbers_are_nobodys() {
+    let name = "lost";
+    let mut world = World::start().await.unwrap();
+    let standby = world.postgres.standby("s1").await.unwrap();
+    let mut proxy = world.in_phase(name, Phase::DualWrite).await.unwrap();
+    proxy.stop();
+    lead_to_both(&proxy, name, [&world.postgres, &standby], "");
+    let proxy = proxy.serve().await.unwrap();
+    let operator = world.client(&world.postgres.url(name)).await.unwrap();
+    let newest = "SELECT max(epoch) FROM crossfade.epochs";
+    let before = number(&operator, newest).await.unwrap();
+    let follower = standby.connect(name).await.unwrap();
+    until(&follower, &format!("({newest}) = {before}"))
+        .await
+        .unwrap();
+
+    // What the primary does from now on, the standby never hears of.
+    follower
+        .batch_execute("ALTER SYSTEM SET primary_conninfo = ''")
+        .await
+        .unwrap();
+    follower
+        .batch_execute("SELECT pg_reload_conf()")
+        .await
+        .unwrap();
+    until(&follower, "NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
+        .await
+        .unwrap();
+    let forced = ["advance", "iso_agents", "--force", "--reason", "test"];
+    for _ in 0..3 {
+        proxy.crossfade(&forced).await.unwrap();
+    }
+    let lost = number(&operator, newest).await.unwrap();
+    assert_eq!(lost, before + 3);
+    let through = proxy.client().await.unwrap();
+    assert_eq!(through.execute(RENAME, &[]).await.unwrap(), 1);
+    drop(operator);
+    world.postgres.stop_immediate().await.unwrap();
+    standby.promote().await.unwrap();
+
+    // Three phases back, by the proxy that has served the last of them.
+    let through = proxy.client().await.unwrap();
+    assert_eq!(port_of(&through).await, standby.port);
+    assert_eq!(through.execute(RENAME, &[]).await.unwrap(), 1);
+    let operator = standby.connect(name).await.unwrap();
+    assert_eq!(number(&operator, newest).await.unwrap(), before);
+    let both = "SELECT count(*) FROM iso_agents AS a JOIN users AS u USING (id) \
+                WHERE a.clerk_user_id = 'user_2' AND a.full_name LIKE '%!' AND u.full_name = a.full_name";
+    assert_eq!(number(&operator, both).await.unwrap(), 1);
+    let status = proxy.crossfade(&["status", "iso_agents"]).await.unwrap();
+    let there = format!("phase       dual_write (epoch {before})");
+    assert!(status.contains(&there), "{status}");
+    let checked = proxy.crossfade(&["check", "iso_agents"]).await.unwrap();
+    let host = format!("notes, at {}", standby.address());
+    assert!(checked.contains(&host), "{checked}");
+
+    proxy.crossfade(&forced).await.unwrap();
+    let next = number(&operator, newest).await.unwrap();
+    assert!(next > 1_000_000 && next > lost, "{next}");
+    assert_eq!(through.execute(RENAME, &[]).await.unwrap(), 1);
+}
+
 async fn get(port: u16, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

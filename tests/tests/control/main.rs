@@ -30,6 +30,7 @@ mod retire;
 mod rights;
 mod roles;
 mod schema;
+mod sealed;
 mod shadow;
 mod slept;
 mod steps;

@@ -31,6 +31,7 @@ const FUNCTIONS: &[(&str, Callers)] = &[
     ("legacy_is_stale", Callers::Owner),
     ("shape_of(", Callers::Owner),
     ("watch_ddl(", Callers::Owner),
+    ("seal(", Callers::Owner),
     ("in_place_", Callers::Owner),
     ("record_", Callers::Writers),
     ("tombstone_", Callers::Deleters),
@@ -103,6 +104,8 @@ const TABLES: &[&str] = &[
     "proof",
     "rules_refused",
     "watches",
+    "seals",
+    "writers_around",
 ];
 const NEVER: &str = "never";
 const IMAGE: &str = "image_";

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossfade_demo::dice::Dice;
 use crossfade_testbed::Auth;
+use crossfade_tests::cut::Cuttable;
 use crossfade_tests::torture::Board;
 use crossfade_tests::torture::act::{Act, Answer};
 use crossfade_tests::torture::client::{Role, Tortured};
@@ -35,21 +36,39 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-async fn torture_for_a_while(tables: Tables) {
+/// Proxies before one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proxies {
+    Two,
+    /// Three, of which those behind the first can be cut off.
+    Fleet,
+}
+
+async fn torture_for_a_while(tables: Tables, proxies: Proxies) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = variable("CROSSFADE_SEED").unwrap_or_else(|| now.unwrap().subsec_nanos().into());
     let seconds = variable("CROSSFADE_TORTURE_SECONDS").unwrap_or(SECONDS);
-    torture(tables, seed, Duration::from_secs(seconds)).await;
+    torture_with(tables, proxies, seed, Duration::from_secs(seconds), "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_doubled_or_forbidden_whatever_is_killed_when() {
-    torture_for_a_while(Tables::ByColumns).await;
+    torture_for_a_while(Tables::ByColumns, Proxies::Two).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_doubled_or_forbidden_where_rows_are_split() {
-    torture_for_a_while(Tables::BySteps).await;
+    torture_for_a_while(Tables::BySteps, Proxies::Two).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_where_a_fleet_is_stopped_cut_off_and_told_twice() {
+    torture_for_a_while(Tables::ByColumns, Proxies::Fleet).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_where_a_fleet_serves_rows_that_are_split() {
+    torture_for_a_while(Tables::BySteps, Proxies::Fleet).await;
 }
 
 /// Seeds that once led to a wrong answer, each for as long as it took.
@@ -99,7 +118,7 @@ const PLANTED: [(Tables, &str); 3] = [
 async fn planted_faults_are_found() {
     for (tables, fault) in PLANTED {
         let time = Duration::from_secs(SECONDS);
-        let run = tokio::spawn(torture_with(tables, 1, time, fault)).await;
+        let run = tokio::spawn(torture_with(tables, Proxies::Two, 1, time, fault)).await;
         let why = run.expect_err(fault).into_panic();
         let told = why.downcast_ref::<String>().cloned().unwrap_or_default();
         // What was judged, not what broke.
@@ -109,10 +128,10 @@ async fn planted_faults_are_found() {
 }
 
 async fn torture(tables: Tables, seed: u64, time: Duration) {
-    torture_with(tables, seed, time, "").await;
+    torture_with(tables, Proxies::Two, seed, time, "").await;
 }
 
-async fn torture_with(tables: Tables, seed: u64, time: Duration, fault: &str) {
+async fn torture_with(tables: Tables, proxies: Proxies, seed: u64, time: Duration, fault: &str) {
     println!("CROSSFADE_SEED={seed}");
     let world = World::start_with(&[
         // What was acknowledged must survive an immediate shutdown.
@@ -138,8 +157,20 @@ async fn torture_with(tables: Tables, seed: u64, time: Duration, fault: &str) {
     first
         .write_rules(tables.migration(), &tables.rules())
         .unwrap();
-    let second = first.beside(&world.postgres).unwrap();
-    let proxies = vec![first.serve().await.unwrap(), second.serve().await.unwrap()];
+    let mut lines = Vec::new();
+    let mut others = vec![first.beside(&world.postgres).unwrap()];
+    if proxies == Proxies::Fleet {
+        others.push(first.beside(&world.postgres).unwrap());
+        for other in &others {
+            let line = Cuttable::to(world.postgres.port).await.unwrap();
+            other.control_by(line.port).unwrap();
+            lines.push(line);
+        }
+    }
+    let mut proxies = vec![first.serve().await.unwrap()];
+    for other in others {
+        proxies.push(other.serve().await.unwrap());
+    }
 
     let board = Arc::new(Board::default());
     let direct_url = world.postgres.url(DATABASE);
@@ -162,6 +193,7 @@ async fn torture_with(tables: Tables, seed: u64, time: Duration, fault: &str) {
         tables,
         world,
         proxies,
+        lines,
         board: Arc::clone(&board),
         dice,
         deeds: Deeds::default(),
@@ -197,7 +229,13 @@ async fn torture_with(tables: Tables, seed: u64, time: Duration, fault: &str) {
 
     let direct = operator.world.client(&direct_url).await.unwrap();
     for client in &mut known {
-        both_sides_know_it(&direct, client, seed).await;
+        if let Err(what) = both_sides_know_it(&direct, client).await {
+            let beside = operator.beside_the_rows().await;
+            panic!(
+                "seed {seed}: {what}\n{beside}\nthe client:\n{}",
+                client.trail()
+            );
+        }
     }
     nobody_is_orphaned(&direct, tables, seed).await;
     for (row, shared) in board.shared.iter().enumerate() {
@@ -222,7 +260,7 @@ async fn torture_with(tables: Tables, seed: u64, time: Duration, fault: &str) {
 }
 
 /// The tables themselves, past the proxies: legacy has followed, and unified led.
-async fn both_sides_know_it(direct: &Client, client: &mut Tortured, seed: u64) {
+async fn both_sides_know_it(direct: &Client, client: &mut Tortured) -> Result<(), String> {
     let tables = client.tables;
     for act in [
         Act::ReadAll { name: Name::Legacy },
@@ -237,14 +275,18 @@ async fn both_sides_know_it(direct: &Client, client: &mut Tortured, seed: u64) {
         },
     ] {
         let (sql, values) = act.sql(tables, client.number);
-        let there = [sql.clone(), sql.replace("pledges", "promises")];
-        for sql in there {
-            let answer = read(direct, &sql, &values[0]).await;
-            let step = |world: &mut _| act.happens(tables, world, &answer);
-            let so = client.model.step(step);
-            assert!(so.is_ok(), "seed {seed}: {sql} has {answer:?}: {so:?}");
+        let mut answers = Vec::new();
+        for sql in [sql.clone(), sql.replace("pledges", "promises")] {
+            answers.push((read(direct, &sql, &values[0]).await, sql));
+        }
+        for (answer, sql) in &answers {
+            let step = |world: &mut _| act.happens(tables, world, answer);
+            if let Err(so) = client.model.step(step) {
+                return Err(format!("{sql} has {answer:?}: {so}\nboth: {answers:?}"));
+            }
         }
     }
+    Ok(())
 }
 
 async fn nobody_is_orphaned(direct: &Client, tables: Tables, seed: u64) {

@@ -10,7 +10,8 @@ use super::super::error::ControlError;
 use super::super::gate::{CANNOT_TELL, Gate};
 use super::super::report::GONE_AFTER_SECONDS;
 use super::super::shown;
-use super::is_watched;
+use super::{is_watched, sealed};
+use crate::control::seal;
 
 /// As long as it takes all proxies to speak of a session, with room for a busy machine.
 const DECIDED_WITHIN: Duration = Duration::from_secs(8);
@@ -90,7 +91,8 @@ pub async fn read(client: &Client, migration: &str) -> Result<Vec<DirectWriter>,
 pub(crate) async fn forget(client: &Client, migration: &Migration) -> Result<(), ControlError> {
     client
         .execute(
-            "DELETE FROM crossfade.direct_writers WHERE migration = $1",
+            "WITH told AS (DELETE FROM crossfade.writers_around WHERE migration = $1) \
+             DELETE FROM crossfade.direct_writers WHERE migration = $1",
             &[&migration.name],
         )
         .await
@@ -99,18 +101,25 @@ pub(crate) async fn forget(client: &Client, migration: &Migration) -> Result<(),
 }
 
 async fn since_verify(client: &Client, migration: &str) -> Result<Vec<String>, ControlError> {
-    let mut seen = read(client, migration).await?;
-    seen.retain(|writer| writer.since_verify);
-    let count = seen.len();
-    let mut lines: Vec<String> = seen
+    let told = sealed::written(client, migration).await?;
+    let told = told
         .iter()
-        .take(SHOWN_MAX)
-        .map(ToString::to_string)
-        .collect();
-    if count > SHOWN_MAX {
-        lines.push(format!("and {} more", count - SHOWN_MAX));
+        .filter(|writer| writer.since_verify && !writer.within);
+    let mut lines: Vec<String> = told.map(ToString::to_string).collect();
+    let seen = read(client, migration).await?;
+    let seen = seen.iter().filter(|writer| writer.since_verify);
+    lines.extend(seen.map(ToString::to_string));
+    Ok(shortened(lines))
+}
+
+/// The first of them, and how many there are.
+fn shortened(mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(SHOWN_MAX);
+    lines.truncate(SHOWN_MAX);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
     }
-    Ok(lines)
+    lines
 }
 
 /// Whether the proxies that serve a migration can tell who writes around them.
@@ -165,13 +174,18 @@ async fn settled_sight(client: &Client, migration: &str) -> Result<Sight, Contro
 /// What `status` says while both sides are written.
 pub async fn lines(
     client: &Client,
-    migration: &str,
+    migration: &Migration,
     phase: Phase,
-    writers: &[DirectWriter],
+    (told, seen): (&[sealed::WriterAround], &[DirectWriter]),
 ) -> Result<Vec<String>, ControlError> {
-    let mut lines: Vec<String> = writers.iter().map(ToString::to_string).collect();
+    let told = told.iter().map(ToString::to_string);
+    let mut lines: Vec<String> = told.chain(seen.iter().map(ToString::to_string)).collect();
     if lines.is_empty() && is_watched(phase) {
-        lines.push(match sight(client, migration).await?.why() {
+        if seal::is_whole(client, migration, phase).await? {
+            lines.push("nobody has written around the proxies: the tables are sealed".to_owned());
+            return Ok(lines);
+        }
+        lines.push(match sight(client, &migration.name).await?.why() {
             None => {
                 "nobody was seen to write around the proxies, which look once a second".to_owned()
             }
@@ -281,8 +295,16 @@ async fn undecided(client: &Client, migration: &str) -> Result<i64, ControlError
 }
 
 /// Nobody was seen to write around the proxies since both sides were found to be the same.
-pub(crate) async fn unseen(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
-    let open = cannot_tell(client, &migration.name).await?;
+pub(crate) async fn unseen(
+    client: &Client,
+    migration: &Migration,
+    phase: Phase,
+) -> Result<Gate, ControlError> {
+    let is_sealed = seal::all_since_verify(client, migration, phase).await?;
+    let open = match is_sealed {
+        true => None,
+        false => cannot_tell(client, &migration.name).await?,
+    };
     let seen = since_verify(client, &migration.name).await?;
     let mut settle = format!(
         "send them through a proxy, then `crossfade verify {0}`, with --repair if that is not clean",
@@ -297,6 +319,8 @@ pub(crate) async fn unseen(client: &Client, migration: &Migration) -> Result<Gat
             migration.name
         );
         format!("{CANNOT_TELL} whether somebody wrote there: {why}")
+    } else if is_sealed {
+        "nobody has written there since the last clean verify: the tables are sealed".to_owned()
     } else {
         "nobody was seen to write there since the last clean verify".to_owned()
     };

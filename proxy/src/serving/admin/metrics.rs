@@ -3,7 +3,7 @@
 //! The names are part of what operators build on: one that is given up goes with its alert rules and pictures.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -254,6 +254,17 @@ impl To<'_> {
             "crossfade_rules_refused",
             "1 for each migration whose rule file is not in force; `crossfade status` says why",
             refused,
+        )?;
+        let around = shared.around.lock();
+        let around = around.unwrap_or_else(PoisonError::into_inner).clone();
+        let around = phases.iter().map(|(name, _)| {
+            let count = around.get(name).copied().unwrap_or(0);
+            (vec![("migration", name.as_str())], count)
+        });
+        self.gauges(
+            "crossfade_writers_around",
+            "Who wrote around the proxies since the last clean verify, where the tables are sealed; `crossfade status` names them",
+            around,
         )
     }
 

@@ -171,6 +171,7 @@ fn status(phase: Phase) -> Status {
         coverage: None,
         sequences: None,
         around: Vec::new(),
+        writers_around: Vec::new(),
         direct_writers: Vec::new(),
         direct: vec![evil()],
         holders: vec![blocker()],
