@@ -7,6 +7,7 @@
 pub mod alone;
 pub mod around;
 pub(crate) mod callers;
+pub mod canary;
 pub(crate) mod catalog;
 pub mod client_role;
 pub mod connection;
@@ -34,6 +35,7 @@ pub mod primary;
 pub mod recording;
 pub mod refused;
 pub mod report;
+pub mod results;
 pub(crate) mod rights;
 pub mod schema;
 pub mod statements;

@@ -41,6 +41,8 @@ pub struct Counters {
 pub struct MigrationTotals {
     /// Rows read from legacy because unified lacked them.
     pub fallbacks: u64,
+    /// Those among them of sessions that were canaries.
+    pub fallbacks_of_canaries: u64,
     /// Keys that entered the divergence ledger.
     pub divergences: u64,
     /// Shadow reads whose two results were the same, and were not.
@@ -108,6 +110,11 @@ impl Counters {
             .iter()
             .filter(|(n, _)| is_ours(n))
             .collect();
+        let of_canaries: Vec<_> = events
+            .fallbacks_of_canaries
+            .iter()
+            .filter(|(n, _)| is_ours(n))
+            .collect();
         let divergences: Vec<_> = events
             .divergences
             .iter()
@@ -122,6 +129,9 @@ impl Counters {
             .unwrap_or_else(PoisonError::into_inner);
         for (notice, count) in fallbacks {
             totals_of(&mut migrations, &notice.migration).fallbacks += count;
+        }
+        for (notice, count) in of_canaries {
+            totals_of(&mut migrations, &notice.migration).fallbacks_of_canaries += count;
         }
         for (notice, count) in divergences {
             totals_of(&mut migrations, &notice.migration).divergences += count;

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod admission;
 pub mod attached;
+mod canary;
 pub mod console;
 pub mod follow;
 mod names;

@@ -199,6 +199,8 @@ pub struct RuleSet {
     kept: Arc<Readings>,
     /// Which part of the rules this is; 0: all of them.
     part: u64,
+    /// These are in the phases of others' next: those others, by which reads are compared.
+    ahead_of: Option<Arc<RuleSet>>,
 }
 
 /// What is kept of the texts that were read, for all parts of the rules.
@@ -310,6 +312,7 @@ impl RuleSet {
             spelled_words,
             kept: Arc::new(Readings::nothing()),
             part: 0,
+            ahead_of: None,
         }
     }
 
@@ -329,6 +332,8 @@ impl RuleSet {
             spelled_words: self.spelled_words,
             part: self.kept.parts.fetch_add(1, Ordering::Relaxed) + 1,
             kept: Arc::clone(&self.kept),
+            // Of the tables of tenants no read is compared.
+            ahead_of: None,
         }
     }
 
@@ -354,6 +359,27 @@ impl RuleSet {
             }
         }
         self.with(migrations)
+    }
+
+    /// The same rules for those who read some of the migrations as in the phase that comes next: what they are shown is
+    /// compared as by these. Only what [`Reading::reads_plainly`] is to be read by them.
+    #[must_use]
+    pub fn reading_ahead(&self, names: &[&str]) -> RuleSet {
+        let mut migrations = self.declared.to_vec();
+        for migration in &mut migrations {
+            if names.contains(&migration.name.as_str()) {
+                migration.phase = migration.phase.next().unwrap_or(migration.phase);
+            }
+        }
+        RuleSet {
+            ahead_of: Some(Arc::new(self.with(self.declared.to_vec()))),
+            ..self.with(migrations)
+        }
+    }
+
+    /// The rules that these read ahead of.
+    pub(crate) fn ahead_of(&self) -> Option<&RuleSet> {
+        self.ahead_of.as_deref()
     }
 
     /// The same rules, of which some migrations do not fit the database, each with the reason: their

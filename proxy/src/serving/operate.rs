@@ -8,11 +8,13 @@ use rewrite_rules::{Phase, RuleSet};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::control::canary::NewCanary;
 use crate::control::error::ControlError;
 use crate::control::events::Actor;
 use crate::control::gate::Gate;
 use crate::control::{Control, connect};
 use crate::shared::{Pause, Shared};
+use crate::steps::canary;
 use crate::steps::site::{Site, SiteError, Wanted};
 use crate::steps::step::{StepDirection, Taken};
 use crate::steps::walk::{self, Told, Walk, WalkError, Walked};
@@ -137,6 +139,28 @@ impl Operator {
             None,
             self.by.clone(),
         ))
+    }
+
+    /// Has some sessions read as in the next phase; `None`: none any more. False: there was none.
+    pub async fn canary(
+        &self,
+        migration: String,
+        wanted: Option<NewCanary>,
+    ) -> Result<bool, SiteError> {
+        let (site, by) = (self.site()?, self.by.clone());
+        // Reading rules takes a stack that grammars need.
+        let done = self.shared.runtime.spawn(async move {
+            match wanted {
+                Some(new) => {
+                    let begun = canary::begin(&site, &migration, &new, &by, &mut |_| {}).await;
+                    begun.map(|()| true)
+                }
+                None => canary::end(&site, &migration, "an operator ended it", &by).await,
+            }
+        });
+        done.await.unwrap_or_else(|error| {
+            Err(ControlError::Refused(format!("it broke off: {error}")).into())
+        })
     }
 
     /// Steps as they are asked for, in a task of the proxy's own runtime: reading rules and statements takes a stack that

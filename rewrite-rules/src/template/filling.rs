@@ -22,6 +22,7 @@ pub(super) struct TextTemplate {
     pub places: Vec<Range<usize>>,
     pub made: Made,
     pub calls: Option<Arc<Calls>>,
+    pub reads: Option<Arc<[String]>>,
 }
 
 #[derive(Debug)]
@@ -118,6 +119,7 @@ impl TextTemplate {
             verdict,
             effects: SessionEffects::default(),
             calls: self.calls.clone(),
+            reads: self.reads.clone(),
             bare: None,
             keeps: self.keeps(text, constants),
         }

@@ -87,6 +87,7 @@ async fn whoever_may_see_sees_all_and_does_nothing() {
         "SHOW INSTANCES",
         "SHOW SESSIONS",
         "SHOW STATEMENTS",
+        "SHOW CANARY",
         "SHOW DIVERGENCE",
         "SHOW FALLBACKS",
         "SHOW BACKFILL",
@@ -112,6 +113,8 @@ async fn whoever_may_see_sees_all_and_does_nothing() {
     for command in [
         "ADVANCE iso_agents",
         "ROLLBACK iso_agents",
+        "CANARY iso_agents 5 %",
+        "CANARY iso_agents OFF",
         "PAUSE",
         "RESUME",
         "RELOAD",

@@ -103,6 +103,9 @@ const TABLES: &[&str] = &[
     "proof",
     "rules_refused",
     "watches",
+    "canary",
+    "canary_counts",
+    "statement_results",
 ];
 const NEVER: &str = "never";
 const IMAGE: &str = "image_";
