@@ -133,8 +133,9 @@ async fn begin_in_transaction(
         .query_opt(
             "INSERT INTO crossfade.canary AS c (migration, epoch, share, users, applications, error_margin, \
                  latency_margin, divergence_margin, began_by) \
-             SELECT $1, $2, coalesce($3, 0), coalesce($4, '{}'), coalesce($5, '{}'), coalesce($6, $9), \
-                 coalesce($7, $10), coalesce($8, $11), $12::text || ' as ' || current_user \
+             SELECT $1, $2, coalesce($3::float8, 0), coalesce($4::text[], '{}'), coalesce($5::text[], '{}'), \
+                 coalesce($6::float8, $9), coalesce($7::float8, $10), coalesce($8::float8, $11), \
+                 $12::text || ' as ' || current_user \
              WHERE (SELECT max(e.epoch) FROM crossfade.epochs AS e WHERE e.migration = $1) = $2 \
              ON CONFLICT (migration) WHERE ended_at IS NULL DO UPDATE SET share = coalesce($3, c.share), \
                  users = coalesce($4, c.users), applications = coalesce($5, c.applications), \
@@ -216,7 +217,7 @@ pub async fn end(
     let ended = client
         .execute(
             "WITH ended AS (UPDATE crossfade.canary SET ended_at = clock_timestamp(), ended_why = $3 \
-                 WHERE ended_at IS NULL AND (id = $1 OR migration = $2) RETURNING migration) \
+                 WHERE ended_at IS NULL AND (id = $1 OR migration = $2::text) RETURNING migration) \
              INSERT INTO crossfade.events (migration, kind, reason, details, os_user, host) \
              SELECT migration, $4, $3, $5, $6, $7 FROM ended",
             &[&id, &migration, &why, &kind, &details, &by.user, &by.from],

@@ -20,9 +20,10 @@ async fn migration(world: &World, name: &str, phase: Phase, more: &str) -> Proxy
     let proxy = Proxy::with_config(&world.postgres, name, config).unwrap();
     proxy.write_phase(Phase::DualWrite).unwrap();
     proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
-    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
     proxy.turn_to("iso_agents", phase).await.unwrap();
-    proxy.serve().await.unwrap()
+    let proxy = proxy.serve().await.unwrap();
+    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
+    proxy
 }
 
 async fn canary(proxy: &Proxy, args: &[&str]) {
