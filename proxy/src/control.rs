@@ -12,6 +12,7 @@ pub(crate) mod catalog;
 pub mod client_role;
 pub mod connection;
 pub mod coverage;
+pub mod deliveries;
 pub mod direct;
 pub mod drain;
 pub mod epochs;

@@ -35,6 +35,10 @@ pub struct Counters {
     pub upstream_failures: AtomicU64,
     /// Shadow reads not made because the queue was full.
     pub shadow_dropped: AtomicU64,
+    /// Events that the hook was told of; attempts that failed; events that were given up.
+    pub hook_told: AtomicU64,
+    pub hook_failed: AtomicU64,
+    pub hook_given_up: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +88,9 @@ impl Counters {
             sessions_total: AtomicU64::new(0),
             upstream_failures: AtomicU64::new(0),
             shadow_dropped: AtomicU64::new(0),
+            hook_told: AtomicU64::new(0),
+            hook_failed: AtomicU64::new(0),
+            hook_given_up: AtomicU64::new(0),
         }
     }
 

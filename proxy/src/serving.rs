@@ -7,6 +7,7 @@ pub mod attached;
 mod canary;
 pub mod console;
 pub mod follow;
+pub mod hook;
 mod names;
 pub mod operate;
 mod operators;

@@ -13,6 +13,7 @@ pub(crate) struct Calls {
     /// The migration whose table it names; the first of several, empty where a body names it.
     pub migration: String,
     came: AtomicU64,
+    ran: AtomicU64,
     rows: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
@@ -33,6 +34,10 @@ impl Calls {
 
     pub fn add(&self) {
         self.came.fetch_add(1, Relaxed);
+    }
+
+    pub fn ran(&self) {
+        self.ran.fetch_add(1, Relaxed);
     }
 
     pub fn returned(&self, rows: u64) {
@@ -67,6 +72,7 @@ impl Calls {
         };
         let mut tally = Tally {
             calls: taken(&self.came),
+            runs: taken(&self.ran),
             rows: taken(&self.rows),
             failed: taken(&self.failed),
             refused: taken(&self.refused),
@@ -97,6 +103,8 @@ fn place_of(micros: u64) -> usize {
 pub struct Tally {
     /// How often they came; one that is prepared counts once.
     pub calls: u64,
+    /// How often they ran to their end, prepared or not.
+    pub runs: u64,
     /// Rows that were returned or written, as command tags tell them.
     pub rows: u64,
     /// Errors of the server's that clients were told.
@@ -118,6 +126,7 @@ impl Tally {
     pub fn is_empty(&self) -> bool {
         let Tally {
             calls,
+            runs,
             rows,
             failed,
             refused,
@@ -126,7 +135,7 @@ impl Tally {
             times,
             why: _,
         } = self;
-        [calls, rows, failed, refused, fallbacks]
+        [calls, runs, rows, failed, refused, fallbacks]
             .into_iter()
             .all(|count| *count == 0)
             && times.iter().all(|count| *count == 0)
@@ -136,6 +145,7 @@ impl Tally {
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, more: Tally) {
         self.calls += more.calls;
+        self.runs += more.runs;
         self.rows += more.rows;
         self.failed += more.failed;
         self.refused += more.refused;
@@ -156,6 +166,8 @@ mod tests {
     fn what_was_taken_is_not_counted_again_and_adds_up() {
         let calls = Calls::of("m".to_owned());
         calls.add();
+        calls.ran();
+        calls.ran();
         calls.returned(7);
         calls.failed();
         calls.refused("why");
@@ -163,7 +175,8 @@ mod tests {
         calls.took(Duration::from_micros(3));
         calls.took(Duration::from_secs(3_600));
         let taken = calls.take();
-        assert_eq!((taken.calls, taken.rows, taken.failed), (1, 7, 1));
+        assert_eq!((taken.calls, taken.runs), (1, 2));
+        assert_eq!((taken.rows, taken.failed), (7, 1));
         assert_eq!((taken.refused, taken.fallbacks), (1, 1));
         assert_eq!(taken.why.as_deref(), Some("why"));
         assert_eq!((taken.times[1], taken.times[TIMES - 1]), (1, 1));

@@ -223,6 +223,13 @@ impl Reading {
         self.calls.is_some()
     }
 
+    /// The text has run once more, as far as its first statement at least.
+    pub fn ran(&self) {
+        if let Some(calls) = &self.calls {
+            calls.ran();
+        }
+    }
+
     /// A statement of the text has run and returned or written so many rows.
     pub fn returned(&self, rows: u64) {
         if let Some(calls) = &self.calls {

@@ -79,7 +79,7 @@ pub async fn note(
                 &migrations,
                 &phases,
                 &canaries,
-                &column(|tally| tally.calls),
+                &column(|tally| tally.runs),
                 &column(|tally| tally.rows),
                 &column(|tally| tally.failed),
                 &column(|tally| tally.refused),
@@ -104,6 +104,7 @@ pub struct StatementResult {
     pub phase: String,
     /// They were sent by canaries, and read as in the phase told here.
     pub canary: bool,
+    /// How often they ran to their end.
     pub calls: i64,
     pub rows: i64,
     pub failed: i64,

@@ -38,6 +38,7 @@ CREATE TABLE crossfade.statement_results (
     phase text NOT NULL,
     canary boolean NOT NULL,
     statement text NOT NULL,
+    -- how often they ran to their end
     calls bigint NOT NULL,
     rows bigint NOT NULL,
     failed bigint NOT NULL,
@@ -51,3 +52,21 @@ CREATE TABLE crossfade.statement_results (
     last_seen timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT statement_results_pkey PRIMARY KEY (hash, migration, phase, canary)
 );
+
+-- Since when there is a hook; what happened before, nobody is told.
+CREATE TABLE crossfade.hook (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    since timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- Events that it is to be told of. Whichever proxy takes a row has it until next_at.
+CREATE TABLE crossfade.hook_deliveries (
+    event bigint PRIMARY KEY,
+    attempts integer NOT NULL DEFAULT 0,
+    next_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    told_at timestamptz,
+    given_up_at timestamptz,
+    -- why the last attempt failed
+    said text
+);
+CREATE INDEX ON crossfade.hook_deliveries (next_at) WHERE told_at IS NULL AND given_up_at IS NULL;

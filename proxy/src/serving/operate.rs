@@ -5,12 +5,13 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rewrite_rules::{Phase, RuleSet};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::control::canary::NewCanary;
 use crate::control::error::ControlError;
-use crate::control::events::Actor;
+use crate::control::events::{self, Actor};
 use crate::control::gate::Gate;
 use crate::control::{Control, connect};
 use crate::shared::{Pause, Shared};
@@ -25,6 +26,11 @@ const LINES_MAX: usize = 256;
 
 /// Between two looks whether somebody is still in a transaction.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// What is done to a proxy is on the record whether or not the database answers at once.
+const NOTE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Whose events those are.
+const NO_MIGRATION: &str = "";
 
 /// Somebody who acts through this proxy.
 #[derive(Clone, Debug)]
@@ -197,6 +203,7 @@ impl Operator {
         });
         self.shared.stop.pause();
         tracing::warn!(by = %self.by, ?longest, "transactions are held back");
+        self.note("pause", json!({ "longest_seconds": longest.as_secs_f64() }));
         let ends = self.clone();
         self.shared.runtime.spawn(async move {
             tokio::time::sleep_until(until.into()).await;
@@ -226,6 +233,7 @@ impl Operator {
         let resumed = self.shared.stop.resume();
         if resumed {
             tracing::warn!(by = %self.by, "transactions go on");
+            self.note("resume", json!({}));
         }
         resumed
     }
@@ -236,6 +244,7 @@ impl Operator {
         if killed {
             tracing::warn!(by = %self.by, session, "a session is to end");
             self.shared.stop.wake();
+            self.note("kill", json!({ "session": session }));
         }
         killed
     }
@@ -244,6 +253,26 @@ impl Operator {
     pub fn reload(&self) {
         tracing::info!(by = %self.by, "rule files and certificates are to be read again");
         self.shared.reload.notify_one();
+        self.note("reload", json!({}));
+    }
+
+    /// Puts on the record what somebody did to this proxy; it is done already, and waits for nothing.
+    fn note(&self, kind: &'static str, mut details: Value) {
+        let Ok(site) = self.site() else {
+            return;
+        };
+        details["proxy"] = self.shared.config.listen.0.clone().into();
+        let by = self.by.clone();
+        self.shared.runtime.spawn(async move {
+            let noting = async {
+                let client = connect(&site.url, "console").await?;
+                events::note_by(&client, NO_MIGRATION, kind, &details, &by).await
+            };
+            let noted = tokio::time::timeout(NOTE_TIMEOUT, noting).await;
+            if !matches!(noted, Ok(Ok(()))) {
+                tracing::warn!(kind, by = %by, "it is not on the record: the database does not take it");
+            }
+        });
     }
 
     fn is_quiet(&self) -> bool {

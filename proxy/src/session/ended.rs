@@ -53,8 +53,12 @@ impl<P: Pin> Session<P> {
             let count = backend::command_tag(body).and_then(backend::tag_count);
             reading.returned(count.and_then(|count| count.parse().ok()).unwrap_or(0));
         }
+        if run.statement != 0 {
+            return;
+        }
+        reading.ran();
         let migrations = reading.reads_plainly();
-        if run.statement == 0 && !migrations.is_empty() {
+        if !migrations.is_empty() {
             pin.read_ended(migrations, ReadEnd::Answered);
         }
     }

@@ -19,6 +19,7 @@ mod fleet;
 mod gates;
 mod ghosts;
 mod holders;
+mod hook;
 mod identity;
 mod infer;
 mod killed;

@@ -106,6 +106,8 @@ const TABLES: &[&str] = &[
     "canary",
     "canary_counts",
     "statement_results",
+    "hook",
+    "hook_deliveries",
 ];
 const NEVER: &str = "never";
 const IMAGE: &str = "image_";

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -80,6 +81,7 @@ impl Collector for MetricsOf {
         to.migrations(&self.0)?;
         to.happened(&totals)?;
         to.canaries(&self.0, &totals)?;
+        to.hook(&self.0)?;
         to.process(&Process::now())
     }
 }
@@ -376,6 +378,20 @@ impl To<'_> {
             "crossfade_canary_fallback_rows",
             "Rows read from legacy because unified lacked them, for canaries and for all others",
             fallbacks,
+        )
+    }
+
+    fn hook(&mut self, shared: &Shared) -> fmt::Result {
+        let counters = &shared.counters;
+        let results = [
+            ("told", &counters.hook_told),
+            ("failed", &counters.hook_failed),
+            ("given_up", &counters.hook_given_up),
+        ];
+        self.counters(
+            "crossfade_hook_deliveries",
+            "Attempts of this proxy to tell the hook of events, and events that it has given up",
+            results.map(|(result, count)| (vec![("result", result)], count.load(Relaxed))),
         )
     }
 
