@@ -389,7 +389,7 @@ async fn a_step_ends_it_and_its_gates_are_those_of_the_next_phase() {
     // A row of unified that is known to be wrong would be read.
     operator
         .batch_execute(
-            "SELECT crossfade.record_divergence('iso_agents', 'public.iso_agents', jsonb_build_object('id', a.id), 'w', '23505') \
+            "SELECT crossfade.record_divergence('iso_agents', '\"public\".\"iso_agents\"', jsonb_build_array(a.id), 'w', '23505') \
              FROM iso_agents AS a WHERE clerk_user_id = 'user_2'",
         )
         .await

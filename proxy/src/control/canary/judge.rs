@@ -84,8 +84,9 @@ fn errors(canary: &CountedReads, rest: &CountedReads, margins: &Margins) -> Meas
     Measure {
         name: "errors",
         found: format!(
-            "{k} of {n} reads failed, and {others_k} of {} of the others (p = {p:.2e})",
-            rest.answered + rest.failed
+            "{k} of {n} reads failed, and {others_k} of {} of the others ({})",
+            rest.answered + rest.failed,
+            chance(p)
         ),
         beyond: more > margins.errors && p < LEVEL,
     }
@@ -111,7 +112,8 @@ fn latency(canary: &CountedReads, rest: &CountedReads, margins: &Margins) -> Mea
     measure(
         format!(
             "p99 {own:.1} ms of {n} reads, and {others:.1} ms of {others_n} of the others; {k} and {others_k} took longer \
-             than {bound:.1} ms (p = {p:.2e})"
+             than {bound:.1} ms ({})",
+            chance(p)
         ),
         k * 100 > n && p < LEVEL,
     )
@@ -177,6 +179,13 @@ fn longer(reads: &CountedReads, bound_ms: f64) -> u64 {
     above.map(|(_, count)| count).sum()
 }
 
+fn chance(p: f64) -> String {
+    match p {
+        p if p >= 0.001 => format!("p = {p:.3}"),
+        p => format!("p = {p:.1e}"),
+    }
+}
+
 /// The chance of so many bad ones or more among the first, were all alike.
 fn fisher((k, n): (u64, u64), (others_k, others_n): (u64, u64)) -> f64 {
     let (bad, all) = (k + others_k, n + others_n);
@@ -184,25 +193,32 @@ fn fisher((k, n): (u64, u64), (others_k, others_n): (u64, u64)) -> f64 {
         return 1.0;
     }
     let most = bad.min(n);
-    let chance = |x: u64| {
+    let exactly = |x: u64| {
         // With fewer among the others than there are, it cannot be.
         if bad - x > others_n {
             return 0.0;
         }
         (ln_choose(n, x) + ln_choose(others_n, bad - x) - ln_choose(all, bad)).exp()
     };
+    // From where the counts are to where they add nothing any more: on the side on which they fall at once.
+    let is_above = u128::from(k) * u128::from(all) >= u128::from(bad) * u128::from(n);
+    if is_above {
+        sum_of((k..=most).map(exactly)).min(1.0)
+    } else {
+        1.0 - sum_of((0..k).rev().map(exactly)).min(1.0)
+    }
+}
+
+/// Of terms that fall: until what is left is nothing to what there is.
+fn sum_of(terms: impl Iterator<Item = f64>) -> f64 {
     let mut sum = 0.0;
-    let mut largest: f64 = 0.0;
-    for x in k..=most {
-        let one = chance(x);
-        sum += one;
-        largest = largest.max(one);
-        // Behind its peak the rest is a tail that adds nothing.
-        if one < largest * 1e-12 {
+    for term in terms {
+        sum += term;
+        if term < sum * 1e-14 {
             break;
         }
     }
-    sum.min(1.0)
+    sum
 }
 
 fn ln_choose(of: u64, take: u64) -> f64 {
@@ -255,6 +271,8 @@ mod tests {
         assert!((fisher((0, 0), (0, 0)) - 1.0).abs() < 1e-12);
         let large = fisher((1_000, 100_000), (9_000, 900_000));
         assert!((0.4..0.6).contains(&large), "{large}");
+        let fewer = fisher((900, 100_000), (9_100, 900_000));
+        assert!((0.998..1.0).contains(&fewer), "{fewer}");
         assert!(fisher((100_000, 100_000), (0, 100_000)) < 1e-300);
     }
 
