@@ -3,23 +3,12 @@
 
 use std::sync::Arc;
 
-use rewrite_rules::Reading;
-
-use super::expect::{Expect, ReadAs};
+use super::expect::{Expect, OfExchange, ReadAs};
 use super::{Pin, ReadEnd, Session};
 use crate::wire::backend::{self, Fields};
 
 /// `in_failed_sql_transaction`: says nothing of the text that met it.
 const IN_FAILED: &[u8] = b"25P02";
-
-/// What an exchange consists of, from the client's first message to the last answer.
-#[derive(Debug)]
-pub(super) enum OfExchange {
-    Nothing,
-    One(Arc<Reading>),
-    /// Whose time it is, nobody can tell.
-    Other,
-}
 
 impl<P: Pin> Session<P> {
     /// A statement of the client's text at the head has run to its end.

@@ -343,6 +343,7 @@ async fn a_canary_is_begun_shown_and_ended_and_what_is_done_to_the_proxy_is_on_t
             .starts_with("ann (console)@127.0.0.1:")
     );
     console.rows("CANARY iso_agents OFF").await.unwrap();
+    let _steps = console.notices();
     console.rows("CANARY iso_agents OFF").await.unwrap();
     assert_eq!(console.notices(), ["no canary ran"]);
 

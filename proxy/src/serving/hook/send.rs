@@ -71,21 +71,24 @@ pub(super) struct Sender {
 }
 
 enum Way {
-    Web {
-        uri: Uri,
-        host: String,
-        port: u16,
-        /// `None`: in clear.
-        tls: Option<(TlsConnector, ServerName<'static>)>,
-        key: hmac::Key,
-    },
+    Web(Box<Web>),
     Program(PathBuf),
+}
+
+/// Where requests go, and what signs them.
+struct Web {
+    uri: Uri,
+    host: String,
+    port: u16,
+    /// `None`: in clear.
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    key: hmac::Key,
 }
 
 impl std::fmt::Debug for Way {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Way::Web { host, .. } => write!(f, "Web({host})"),
+            Way::Web(web) => write!(f, "Web({})", web.host),
             Way::Program(path) => write!(f, "Program({})", path.display()),
         }
     }
@@ -113,23 +116,11 @@ impl Sender {
         let body = serde_json::to_vec(event).unwrap_or_default();
         let sending = async {
             match &self.way {
-                Way::Web {
-                    uri,
-                    host,
-                    port,
-                    tls,
-                    key,
-                } => {
-                    let place = Place {
-                        uri,
-                        host,
-                        port: *port,
-                        tls: tls.as_ref(),
-                    };
+                Way::Web(web) => {
                     let now = SystemTime::now().duration_since(UNIX_EPOCH);
                     let timestamp = now.unwrap_or_default().as_secs();
-                    let signature = signature(key, timestamp, &body);
-                    place.post(event.id, timestamp, &signature, body).await
+                    let signature = signature(&web.key, timestamp, &body);
+                    web.post(event.id, timestamp, &signature, body).await
                 }
                 Way::Program(program) => run(program, event, &body).await,
             }
@@ -155,13 +146,13 @@ fn web(url: &str, hook: &HookConfig) -> Result<Way, HookError> {
     };
     let default = if tls.is_some() { 443 } else { 80 };
     let path = hook.secret_file.as_deref().ok_or(HookError::Address)?;
-    Ok(Way::Web {
+    Ok(Way::Web(Box::new(Web {
         port: uri.port_u16().unwrap_or(default),
         key: hmac::Key::new(hmac::HMAC_SHA256, &secret(path)?),
         uri,
         host,
         tls,
-    })
+    })))
 }
 
 /// A secret that nobody else on the host reads.
@@ -213,15 +204,7 @@ fn signature(key: &hmac::Key, timestamp: u64, body: &[u8]) -> String {
     format!("sha256={}", digits.collect::<String>())
 }
 
-/// Where requests go.
-struct Place<'a> {
-    uri: &'a Uri,
-    host: &'a str,
-    port: u16,
-    tls: Option<&'a (TlsConnector, ServerName<'static>)>,
-}
-
-impl Place<'_> {
+impl Web {
     async fn post(
         &self,
         event: i64,
@@ -230,7 +213,7 @@ impl Place<'_> {
         body: Vec<u8>,
     ) -> Result<(), NotTold> {
         let failed = |error: std::io::Error| NotTold::Connect {
-            host: self.host.to_owned(),
+            host: self.host.clone(),
             said: error.to_string(),
         };
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -250,10 +233,10 @@ impl Place<'_> {
             .header("x-crossfade-signature", signature)
             .body(Body::from(body))
             .map_err(|error| self.broke(&error))?;
-        let stream = TcpStream::connect((self.host, self.port))
+        let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
             .map_err(failed)?;
-        match self.tls {
+        match &self.tls {
             None => self.exchange(stream, request).await,
             Some((connector, name)) => {
                 let stream = connector.connect(name.clone(), stream).await;
@@ -283,14 +266,14 @@ impl Place<'_> {
             return Ok(());
         }
         Err(NotTold::Status {
-            host: self.host.to_owned(),
+            host: self.host.clone(),
             status: status.as_u16(),
         })
     }
 
     fn broke(&self, error: &dyn std::error::Error) -> NotTold {
         NotTold::Http {
-            host: self.host.to_owned(),
+            host: self.host.clone(),
             said: error.to_string(),
         }
     }
