@@ -77,11 +77,11 @@ struct Listener {
 }
 
 impl Listener {
-    async fn answering(statuses: &[u16], tls: Option<TlsAcceptor>) -> Listener {
+    async fn answering(statuses: Vec<u16>, tls: Option<TlsAcceptor>) -> Listener {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (tells, requests) = mpsc::unbounded_channel();
-        let mut statuses = statuses.to_vec().into_iter();
+        let mut statuses = statuses.into_iter();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let status = statuses.next().unwrap_or(200);
@@ -161,7 +161,7 @@ async fn hmac(client: &Client, message: &[u8]) -> String {
 #[tokio::test]
 async fn a_step_is_told_signed_and_again_until_it_is_taken() {
     let world = World::start().await.unwrap();
-    let mut listener = Listener::answering(&[500, 302], None).await;
+    let mut listener = Listener::answering(vec![500, 302], None).await;
     let proxy = hooked(&world, "told", &web(listener.port)).await;
     let operator = world.postgres.connect("told").await.unwrap();
     // What happened before there was a hook, nobody hears.
@@ -225,7 +225,7 @@ async fn a_step_is_told_signed_and_again_until_it_is_taken() {
 #[tokio::test]
 async fn of_several_proxies_one_tells_each_event() {
     let world = World::start().await.unwrap();
-    let mut listener = Listener::answering(&[], None).await;
+    let mut listener = Listener::answering(vec![], None).await;
     let one = hooked(&world, "fleet", &web(listener.port)).await;
     let other = one.beside(&world.postgres).unwrap();
     // The same configuration, but for its own port.
@@ -264,7 +264,7 @@ async fn of_several_proxies_one_tells_each_event() {
 #[tokio::test]
 async fn whoever_is_never_there_is_given_up_and_the_doctor_says_so() {
     let world = World::start().await.unwrap();
-    let mut listener = Listener::answering(&[503], None).await;
+    let mut listener = Listener::answering(vec![503], None).await;
     let proxy = hooked(&world, "gone", &web(listener.port)).await;
     let operator = world.postgres.connect("gone").await.unwrap();
     let proxy = proxy.serve().await.unwrap();
@@ -385,8 +385,8 @@ async fn over_tls_the_certificate_must_be_of_the_named_authority_and_the_secret_
         (TlsAcceptor::from(Arc::new(config)), file)
     };
     let ((ours, root), (strange, _)) = (acceptor("ours"), acceptor("strange"));
-    let mut listener = Listener::answering(&[], Some(ours)).await;
-    let stranger = Listener::answering(&[], Some(strange)).await;
+    let mut listener = Listener::answering(vec![], Some(ours)).await;
+    let stranger = Listener::answering(vec![], Some(strange)).await;
     let lines = |port: u16| {
         format!(
             "url = \"https://localhost:{port}/\"\nsecret_file = \"hook.secret\"\nroot_certificates = \"{}\"",
