@@ -3,6 +3,7 @@
 pub mod advance;
 pub mod apply;
 pub mod backfill;
+pub mod canary;
 pub mod check;
 pub mod console_user;
 pub mod coverage;
@@ -18,6 +19,7 @@ pub mod retire;
 pub mod rollback;
 pub mod rules;
 pub mod serve;
+pub mod statements;
 pub mod status;
 pub mod target;
 pub mod verify;

@@ -5,6 +5,7 @@
 
 mod address;
 mod console;
+mod hook;
 mod limits;
 mod sockets;
 
@@ -16,6 +17,7 @@ use crate::session::{CacheLimits, Comments};
 
 pub use address::{Address, AddressError, Listen, UpstreamAddresses};
 pub use console::ConsoleConfig;
+pub use hook::HookConfig;
 pub use limits::Limits;
 pub use sockets::{ClientTls, SslMode, SslNegotiation, TargetSessionAttrs, Tcp, UpstreamTls};
 
@@ -65,6 +67,7 @@ pub struct Config {
     pub control: ControlConfig,
     pub admin: AdminConfig,
     pub console: ConsoleConfig,
+    pub hook: HookConfig,
     pub limits: Limits,
     pub shadow: Shadow,
     pub cache: CacheConfig,
@@ -277,6 +280,7 @@ impl Config {
             config.tls.relative_to(parent);
             config.upstream_tls.relative_to(parent);
             config.console.relative_to(parent);
+            config.hook.relative_to(parent);
         }
         Ok(config)
     }
@@ -345,6 +349,9 @@ impl Config {
             return wrong("upstream_tls.sslmode", format!("{sslmode:?}"), expected);
         }
         if let Some((key, value, expected)) = self.console.fault() {
+            return wrong(key, value, expected);
+        }
+        if let Some((key, value, expected)) = self.hook.fault(self.control.url.is_some()) {
             return wrong(key, value, expected);
         }
         if self.cache.statements > CACHE_STATEMENTS_MAX {

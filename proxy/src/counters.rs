@@ -35,12 +35,18 @@ pub struct Counters {
     pub upstream_failures: AtomicU64,
     /// Shadow reads not made because the queue was full.
     pub shadow_dropped: AtomicU64,
+    /// Events that the hook was told of; attempts that failed; events that were given up.
+    pub hook_told: AtomicU64,
+    pub hook_failed: AtomicU64,
+    pub hook_given_up: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MigrationTotals {
     /// Rows read from legacy because unified lacked them.
     pub fallbacks: u64,
+    /// Those among them of sessions that were canaries.
+    pub fallbacks_of_canaries: u64,
     /// Keys that entered the divergence ledger.
     pub divergences: u64,
     /// Shadow reads whose two results were the same, and were not.
@@ -82,6 +88,9 @@ impl Counters {
             sessions_total: AtomicU64::new(0),
             upstream_failures: AtomicU64::new(0),
             shadow_dropped: AtomicU64::new(0),
+            hook_told: AtomicU64::new(0),
+            hook_failed: AtomicU64::new(0),
+            hook_given_up: AtomicU64::new(0),
         }
     }
 
@@ -108,6 +117,11 @@ impl Counters {
             .iter()
             .filter(|(n, _)| is_ours(n))
             .collect();
+        let of_canaries: Vec<_> = events
+            .fallbacks_of_canaries
+            .iter()
+            .filter(|(n, _)| is_ours(n))
+            .collect();
         let divergences: Vec<_> = events
             .divergences
             .iter()
@@ -122,6 +136,9 @@ impl Counters {
             .unwrap_or_else(PoisonError::into_inner);
         for (notice, count) in fallbacks {
             totals_of(&mut migrations, &notice.migration).fallbacks += count;
+        }
+        for (notice, count) in of_canaries {
+            totals_of(&mut migrations, &notice.migration).fallbacks_of_canaries += count;
         }
         for (notice, count) in divergences {
             totals_of(&mut migrations, &notice.migration).divergences += count;

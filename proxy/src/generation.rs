@@ -5,18 +5,23 @@
 //! reads the pins; so whoever finds no older pin after an install can rely on it that none will
 //! appear.
 
+pub mod ahead;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use rewrite_rules::{Meaning, Migration, Phase, Reading, RuleSet, SearchPath, Strings, Touch, Try};
+use rewrite_rules::{
+    CountedShape, Meaning, Migration, Phase, Reading, RuleSet, SearchPath, Strings, Touch, Try,
+};
 use tokio::sync::watch;
 
 use crate::latency::{self, Latencies};
 use crate::session::origin::Origins;
-use crate::session::{Pin, SessionRules};
+use crate::session::{Pin, ReadEnd, SessionRules};
+use ahead::{Canaries, Canary, Seats, Who};
 
 /// Why migrations may not go into force, by their names; an empty name: a reason that is none of one.
 pub type Reasons = BTreeMap<String, String>;
@@ -25,7 +30,14 @@ pub type Reasons = BTreeMap<String, String>;
 #[derive(Debug)]
 pub struct Generation {
     number: u64,
-    rules: RuleSet,
+    rules: Arc<RuleSet>,
+    canaries: Arc<Canaries>,
+    /// What it is to a session that is a canary; of the whole generation nothing.
+    seats: Seats,
+    /// By which such a session reads.
+    ahead: Option<RuleSet>,
+    /// This generation as such sessions have it, made once for each of the sets of canaries that one is in.
+    variants: Mutex<BTreeMap<Seats, Arc<Generation>>>,
     /// The first generation since which the names of managed tables are these.
     names_since: u64,
     /// The first generation since which there are rules, and what sessions prepare is seen.
@@ -47,17 +59,21 @@ impl Generation {
             names_beyond_ascii: rules.names_beyond_ascii(),
             tries: rules.may_try(),
             origins: Arc::default(),
-            rules,
+            rules: Arc::new(rules),
+            canaries: Arc::default(),
+            seats: Seats::default(),
+            ahead: None,
+            variants: Mutex::default(),
         }
     }
 
-    fn after(&self, rules: RuleSet) -> Generation {
+    fn after(&self, rules: Arc<RuleSet>, canaries: Vec<Canary>) -> Generation {
         let number = self.number + 1;
         // Which names mean a tenant's table is told by the tenants.
         let same_names = self.rules.path_names() == rules.path_names()
             && self.rules.tenants() == rules.tenants();
         let watched = !self.rules.migrations().is_empty();
-        Generation {
+        let next = Generation {
             number,
             names_since: if same_names { self.names_since } else { number },
             watched_since: if watched { self.watched_since } else { number },
@@ -65,8 +81,86 @@ impl Generation {
             names_beyond_ascii: rules.names_beyond_ascii(),
             tries: rules.may_try(),
             origins: Arc::clone(&self.origins),
+            canaries: Arc::new(Canaries::of(canaries, &rules, &self.canaries)),
+            seats: Seats::default(),
+            ahead: None,
+            variants: Mutex::default(),
             rules,
+        };
+        // Here, and not when the first session asks, which would wait with all others of its thread.
+        for seats in next.canaries.single() {
+            next.variant(seats);
         }
+        next
+    }
+
+    /// This generation as a session has it.
+    fn of(self: &Arc<Self>, who: &Who) -> Arc<Generation> {
+        let seats = self.canaries.seats(who);
+        match seats.is_empty() {
+            true => Arc::clone(self),
+            false => self.variant(seats),
+        }
+    }
+
+    fn variant(&self, seats: Seats) -> Arc<Generation> {
+        let mut variants = lock(&self.variants);
+        let known = variants.entry(seats).or_insert_with(|| {
+            let ahead = self.rules.reading_ahead(&self.canaries.names(seats));
+            Arc::new(Generation {
+                number: self.number,
+                rules: Arc::clone(&self.rules),
+                canaries: Arc::clone(&self.canaries),
+                seats,
+                tries: self.tries || ahead.may_try(),
+                ahead: Some(ahead),
+                variants: Mutex::default(),
+                names_since: self.names_since,
+                watched_since: self.watched_since,
+                path_question: self.path_question.clone(),
+                names_beyond_ascii: self.names_beyond_ascii,
+                origins: Arc::clone(&self.origins),
+            })
+        });
+        Arc::clone(known)
+    }
+
+    /// The canaries that run.
+    #[must_use]
+    pub fn canaries(&self) -> &Canaries {
+        &self.canaries
+    }
+
+    /// The statements that came since the last call, by these rules and by those of canaries; with the latter true.
+    #[must_use]
+    pub fn take_statements(&self) -> Vec<(CountedShape, bool)> {
+        let own = self.rules.take_statements().into_iter();
+        let mut taken: Vec<_> = own.map(|shape| (shape, false)).collect();
+        let variants: Vec<Arc<Generation>> = lock(&self.variants).values().cloned().collect();
+        for rules in variants.iter().filter_map(|variant| variant.ahead.as_ref()) {
+            taken.extend(
+                rules
+                    .take_statements()
+                    .into_iter()
+                    .map(|shape| (shape, true)),
+            );
+        }
+        taken
+    }
+
+    /// What the session sends of a text: that of its own phase, unless it is a plain read that it reads ahead.
+    fn reading(&self, read: impl Fn(&RuleSet) -> Arc<Reading>) -> Arc<Reading> {
+        let own = read(&self.rules);
+        match &self.ahead {
+            Some(ahead) if self.reads_some_ahead(&own) => read(ahead),
+            Some(_) | None => own,
+        }
+    }
+
+    fn reads_some_ahead(&self, own: &Reading) -> bool {
+        let reads = own.reads_plainly();
+        let is_read = |name: &str| reads.iter().any(|migration| migration == name);
+        !reads.is_empty() && self.canaries.reads_any(self.seats, is_read)
     }
 
     #[must_use]
@@ -124,7 +218,9 @@ impl SessionRules for Generation {
     }
 
     fn rewrite(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
-        self.rules.rewrite_as(text, path, strings)
+        let reading = self.reading(|rules| rules.look_as(text, path, strings));
+        reading.count();
+        reading
     }
 
     fn origins(&self) -> Arc<Origins> {
@@ -132,7 +228,12 @@ impl SessionRules for Generation {
     }
 
     fn look(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
-        self.rules.look_as(text, path, strings)
+        self.reading(|rules| rules.look_as(text, path, strings))
+    }
+
+    fn reads_ahead(&self, migration: &[u8]) -> bool {
+        let is = |name: &str| name.as_bytes() == migration;
+        self.canaries.reads_any(self.seats, is)
     }
 
     fn tries(&self) -> bool {
@@ -145,7 +246,7 @@ impl SessionRules for Generation {
         (text, path): (&str, SearchPath),
         strings: Strings,
     ) -> Arc<Reading> {
-        self.rules.trying(tries).look_as(text, path, strings)
+        self.reading(|rules| rules.trying(tries).look_as(text, path, strings))
     }
 
     fn touch(&self, text: &[u8]) -> Touch {
@@ -300,12 +401,29 @@ impl Generations {
         let _one_at_a_time = lock(&self.installing);
         let running = self.current.load();
         check_steps(running.rules(), &rules)?;
-        let next = running.after(rules);
+        let wanted = running.canaries.wanted().to_vec();
+        Ok(self.publish(running.after(Arc::new(rules), wanted)))
+    }
+
+    /// Has these canaries in force from the next transaction of every session on, as far as they hold by the rules in
+    /// force. False: they are already.
+    pub fn install_canaries(&self, wanted: Vec<Canary>) -> bool {
+        let _one_at_a_time = lock(&self.installing);
+        let running = self.current.load();
+        if running.canaries.wanted() == wanted {
+            return false;
+        }
+        let rules = Arc::clone(&running.rules);
+        self.publish(running.after(rules, wanted));
+        true
+    }
+
+    fn publish(&self, next: Generation) -> u64 {
         let number = next.number;
         self.current.store(Arc::new(next));
         self.newest.store(number, Ordering::SeqCst);
         self.news.send_replace(());
-        Ok(number)
+        number
     }
 
     /// Hears of each new generation, and of each transaction of an older one that ends: whoever waits for
@@ -380,7 +498,7 @@ impl Generations {
 
     /// A session's part in this registry, for as long as it lives.
     #[must_use]
-    pub fn session(self: &Arc<Self>) -> SessionPin {
+    pub fn session(self: &Arc<Self>, who: Who) -> SessionPin {
         let pinned = Arc::new(Pinned::default());
         let mut pins = lock(&self.pins);
         pins.next += 1;
@@ -390,6 +508,9 @@ impl Generations {
             generations: Arc::clone(self),
             id,
             pinned,
+            who,
+            canaries: Arc::default(),
+            seats: Seats::default(),
             exchanges: 0,
             asked_at: None,
         }
@@ -449,6 +570,10 @@ pub struct SessionPin {
     generations: Arc<Generations>,
     id: u64,
     pinned: Arc<Pinned>,
+    who: Who,
+    /// The canaries of the generation that it has, and which of them it is in.
+    canaries: Arc<Canaries>,
+    seats: Seats,
     exchanges: u32,
     /// When the exchange began, if it is one that is timed.
     asked_at: Option<Instant>,
@@ -459,6 +584,22 @@ impl SessionPin {
     #[must_use]
     pub fn view(&self) -> PinView {
         PinView(Arc::clone(&self.pinned))
+    }
+
+    /// What the session begins with.
+    #[must_use]
+    pub fn generation(&mut self) -> Arc<Generation> {
+        let newest = self.generations.current().of(&self.who);
+        self.canaries = Arc::clone(&newest.canaries);
+        self.seats = newest.seats;
+        newest
+    }
+}
+
+impl SessionPin {
+    #[inline]
+    fn is_sampled(&self) -> bool {
+        self.exchanges.is_multiple_of(latency::ONE_IN)
     }
 }
 
@@ -476,7 +617,7 @@ impl Pin for SessionPin {
             if self.generations.newest() == held.number {
                 return;
             }
-            *held = self.generations.current();
+            *held = self.generation();
         }
     }
 
@@ -497,15 +638,30 @@ impl Pin for SessionPin {
     #[inline]
     fn asked(&mut self) {
         self.exchanges = self.exchanges.wrapping_add(1);
-        if self.exchanges.is_multiple_of(latency::ONE_IN) {
+        // What canaries are compared by need not be a sample.
+        if self.is_sampled() || !self.canaries.running().is_empty() {
             self.asked_at = Some(Instant::now());
         }
     }
 
     #[inline]
-    fn answered(&mut self) {
-        if let Some(at) = self.asked_at.take() {
-            self.generations.latencies.took(at.elapsed());
+    fn is_timed(&self) -> bool {
+        self.asked_at.is_some()
+    }
+
+    #[inline]
+    fn answered(&mut self) -> Option<Duration> {
+        let took = self.asked_at.take()?.elapsed();
+        if self.is_sampled() {
+            self.generations.latencies.took(took);
+        }
+        Some(took)
+    }
+
+    #[inline]
+    fn read_ended(&mut self, migrations: &[String], end: ReadEnd) {
+        if !self.canaries.running().is_empty() {
+            self.canaries.count(self.seats, migrations, end);
         }
     }
 
@@ -536,7 +692,7 @@ mod tests {
     fn a_generation_is_drained_when_the_last_older_transaction_ends() {
         let generations = Arc::new(Generations::new(RuleSet::empty()));
         let mut held = generations.current();
-        let mut pin = generations.session();
+        let mut pin = generations.session(Who::new("app".into(), String::new()));
         pin.served_by(77);
         pin.begin(&mut held);
         assert_eq!(generations.oldest_pinned(), Some(1));
@@ -568,7 +724,10 @@ mod tests {
             heard
         };
         let mut held = generations.current();
-        let (mut pin, mut other) = (generations.session(), generations.session());
+        let (mut pin, mut other) = (
+            generations.session(Who::new("app".into(), String::new())),
+            generations.session(Who::new("app".into(), String::new())),
+        );
         pin.begin(&mut held);
         pin.end();
         assert!(!heard(), "a transaction of the newest generation");
@@ -595,7 +754,7 @@ mod tests {
             for _ in 0..3 {
                 scope.spawn(|| {
                     let mut held = generations.current();
-                    let mut pin = generations.session();
+                    let mut pin = generations.session(Who::new("app".into(), String::new()));
                     while stop.load(Ordering::SeqCst) == 0 {
                         pin.begin(&mut held);
                         // What a running transaction relies on.

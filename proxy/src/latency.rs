@@ -78,7 +78,8 @@ fn bucket(time: Duration) -> usize {
 }
 
 /// The longest time that a bucket stands for.
-fn longest_ms(bucket: usize) -> f64 {
+#[must_use]
+pub fn longest_ms(bucket: usize) -> f64 {
     let (power, part) = (bucket as u64 / PARTS, bucket as u64 % PARTS);
     ((PARTS + part + 1) << power) as f64 / 1000.0
 }

@@ -50,8 +50,12 @@ enum Command {
     ConsoleUser(cli::console_user::Args),
     /// Show who did what, when, why, and what was found
     Events(cli::events::Args),
+    /// Show what came of statements, by shape and phase
+    Statements(cli::statements::Args),
     /// Show where every migration stands
     Status(cli::status::Args),
+    /// Let some sessions read as in the next phase, and watch how they do
+    Canary(cli::canary::Args),
     /// Take a migration one phase forward
     Advance(cli::advance::Args),
     /// Take a migration one phase back
@@ -108,6 +112,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Prepare(args) => cli::prepare::run(args).await,
                 Command::Backfill(args) => cli::backfill::run(args).await,
                 Command::Verify(args) => cli::verify::run(args).await,
+                Command::Canary(args) => cli::canary::run(args).await,
                 Command::Check(args) => cli::check::run(args).await,
                 Command::Coverage(args) => cli::coverage::run(args).await,
                 Command::Apply(args) => cli::apply::run(args).await,
@@ -116,6 +121,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Command::Doctor(args) => cli::doctor::run(args).await,
                 Command::ConsoleUser(args) => cli::console_user::run(&args),
                 Command::Events(args) => cli::events::run(args).await,
+                Command::Statements(args) => cli::statements::run(args).await,
                 Command::Status(args) => cli::status::run(args).await,
                 Command::Advance(args) => cli::advance::run(args).await,
                 Command::Rollback(args) => cli::rollback::run(args).await,

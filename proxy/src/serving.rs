@@ -4,8 +4,10 @@
 pub mod admin;
 pub mod admission;
 pub mod attached;
+mod canary;
 pub mod console;
 pub mod follow;
+pub mod hook;
 mod names;
 pub mod operate;
 mod operators;

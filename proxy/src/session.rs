@@ -10,6 +10,7 @@ mod client_side;
 mod comments;
 mod context;
 mod deferred;
+mod ended;
 mod expect;
 mod failure;
 mod flight;
@@ -41,7 +42,7 @@ use rewrite_rules::{SearchPath, ServerVersion, Strings};
 use crate::wire::frontend::MessageLimits;
 use cache::Cache;
 use deferred::Deferred;
-use expect::Expect;
+use expect::{Expect, OfExchange};
 use flight::Flight;
 use path::known::{Encoding, Path};
 use sampling::Sampling;
@@ -51,7 +52,7 @@ use statements::{Portals, Statements};
 pub use cache::CacheLimits;
 pub use client_side::Frontend;
 pub use comments::Comments;
-pub use pin::{Pin, SessionRules};
+pub use pin::{Pin, ReadEnd, SessionRules};
 pub use report::{Events, Notice, NoticeCounts, SessionReport, ShadowCandidate, Violation};
 pub use server_side::Backend;
 
@@ -126,6 +127,8 @@ pub struct Session<P: Pin> {
     /// Shadow reads that succeeded inside a transaction that is still to be seen ended.
     shadows: Vec<ShadowCandidate>,
     sample: Sampling,
+    /// What the exchange under way consists of, where it is timed.
+    of_exchange: OfExchange,
     /// What happened since it was last taken, if anything did.
     report: Option<SessionReport>,
 }
@@ -196,6 +199,7 @@ impl<P: Pin> Session<P> {
             ending: false,
             shadows: Vec::new(),
             sample: Sampling::new(settings.seed),
+            of_exchange: OfExchange::Nothing,
             report: None,
         }
     }

@@ -220,7 +220,12 @@ mod tests {
 
     use super::*;
     use crate::generation::Generations;
+    use crate::generation::ahead::Who;
     use crate::session::Pin;
+
+    fn who() -> Who {
+        Who::new("app".into(), String::new())
+    }
 
     fn connected(database: &str, pin: PinView) -> Connected {
         Connected {
@@ -240,12 +245,12 @@ mod tests {
     fn what_went_through_a_session_outlives_it() {
         let generations = Arc::new(Generations::new(RuleSet::empty()));
         let mut held = generations.current();
-        let mut pin = generations.session();
+        let mut pin = generations.session(who());
         let sessions = Sessions::default();
         let of = connected("app", pin.view());
         let traffic = Arc::clone(&of.traffic);
         let seat = sessions.enter(of);
-        let stranger = sessions.enter(connected("guessed", generations.session().view()));
+        let stranger = sessions.enter(connected("guessed", generations.session(who()).view()));
         traffic.establish();
         traffic.moved(10, 20);
         traffic.statements(2);
@@ -276,7 +281,7 @@ mod tests {
     fn only_a_session_that_is_there_can_be_killed() {
         let generations = Arc::new(Generations::new(RuleSet::empty()));
         let sessions = Sessions::default();
-        let of = connected("app", generations.session().view());
+        let of = connected("app", generations.session(who()).view());
         let traffic = Arc::clone(&of.traffic);
         let seat = sessions.enter(of);
         let id = sessions.rows()[0].id;

@@ -1,6 +1,7 @@
 //! The steps between phases: what each asks for, how it is taken, and where a migration stands.
 
 pub mod bake;
+pub mod canary;
 pub mod doctor;
 pub mod gates;
 mod referred;

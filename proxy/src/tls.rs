@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod control;
+pub mod https;
 pub mod upstream;
 mod verify;
 

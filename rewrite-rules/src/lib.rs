@@ -38,6 +38,7 @@ mod text_functions;
 
 #[doc(hidden)]
 pub use bind::NamedColumns;
+pub use calls::{TIMES, Tally};
 pub use comments::Bare;
 pub use executing::Executed;
 pub use failure::Failure;
@@ -53,7 +54,7 @@ pub use rule_set::{
     ListedBy, Migration, NoTenant, OnUnifiedError, RuleErrors, RuleSet, SourceFile, WritersAround,
 };
 pub use search_path::Meaning;
-pub use shapes::{shape, statements};
+pub use shapes::{CountedShape, shape, statements};
 pub use statement::{
     Answer, Around, Does, Foreign, Mapped, Named, Names, Needs, OnPrepared, Reading, Refusal,
     Rename, Rewritten, SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, TenantId,

@@ -13,6 +13,7 @@ use crate::legend;
 use crate::meaning::{self, Touch};
 use crate::parse::parse;
 use crate::refuse;
+use crate::rewrite::plain::PlainReads;
 use crate::rewrite::{self, Plan, Remarks, Scope};
 use crate::rule_set::RuleSet;
 use crate::statement::{
@@ -135,10 +136,11 @@ impl RuleSet {
 
     fn read_here(&self, text: &str, path: SearchPath) -> Reading {
         let mut effects = SessionEffects::default();
+        let mut reads = PlainReads::default();
         let (verdict, calls, by_key) = match parse(text) {
             Ok((tree, scanned)) => {
                 let verdict = self
-                    .verdict_on(text, &tree, &scanned, path, &mut effects)
+                    .verdict_on(text, (&tree, &scanned), path, &mut effects, &mut reads)
                     .unwrap_or_else(Verdict::Refused);
                 let by_key = effects
                     .is_empty()
@@ -151,6 +153,7 @@ impl RuleSet {
             verdict,
             effects,
             calls,
+            reads: reads.migrations(),
             bare: None,
             tries: by_key.as_ref().and_then(|by_key| by_key.tries),
             keeps: match by_key {
@@ -188,11 +191,12 @@ impl RuleSet {
     pub(crate) fn verdict_on(
         &self,
         text: &str,
-        tree: &Tree,
-        scanned: &[Token],
+        (tree, scanned): (&Tree, &[Token]),
         path: SearchPath,
         effects: &mut SessionEffects,
+        reads: &mut PlainReads,
     ) -> Result<Verdict, Refusal> {
+        let read_by = path;
         let tokens = Tokens {
             text,
             tokens: scanned,
@@ -221,6 +225,7 @@ impl RuleSet {
             };
             let mut answered = vec![Answer::default()];
             remarks.add(&scope)?;
+            reads.add(&scope)?;
             let edits = source.edits();
             let plan = rewrite::plan(&scope, &mut source)?;
             rewrite::misfit(&scope, &plan)?;
@@ -269,6 +274,7 @@ impl RuleSet {
             reverted |= effects::reverts(statement);
         }
         let shadow = shadow.filter(|_| answers.len() == 1).map(Box::new);
+        let shadow = shadow.or_else(|| self.pair_of_own(text, (tree, scanned), read_by));
         let changes = !pieces.is_empty() || source.has_edits();
         if !changes && shadow.is_none() && remarks.context.is_none() {
             return Ok(Verdict::PassThrough);
@@ -293,6 +299,21 @@ impl RuleSet {
         match pg_query::split_with_parser(&rewritten.sql) {
             Ok(again) if again.len() == statements => Ok(Verdict::Rewritten(rewritten)),
             Ok(_) | Err(_) => Err(refuse::not_sql(&rewritten.sql)),
+        }
+    }
+
+    /// What is to be compared of a text that is read ahead: the same as by the rules of its own phase.
+    fn pair_of_own(
+        &self,
+        text: &str,
+        read: (&Tree, &[Token]),
+        path: SearchPath,
+    ) -> Option<Box<ShadowPair>> {
+        let own = self.ahead_of()?;
+        let (mut effects, mut reads) = (SessionEffects::default(), PlainReads::default());
+        match own.verdict_on(text, read, path, &mut effects, &mut reads) {
+            Ok(Verdict::Rewritten(rewritten)) => rewritten.shadow,
+            Ok(Verdict::PassThrough | Verdict::Refused(_)) | Err(_) => None,
         }
     }
 }

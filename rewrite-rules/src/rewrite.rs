@@ -15,6 +15,7 @@ mod functions;
 mod in_place;
 mod invert;
 mod named;
+pub(crate) mod plain;
 mod read;
 mod says;
 mod scope;

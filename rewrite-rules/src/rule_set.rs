@@ -205,6 +205,8 @@ pub struct RuleSet {
     part: u64,
     /// The rules by which a text is read that is sent before another, of each kind.
     trying: [OnceLock<Box<RuleSet>>; 2],
+    /// These are in the phases of others' next: those others, by which reads are compared.
+    ahead_of: Option<Arc<RuleSet>>,
 }
 
 /// What is kept of the texts that were read, for all parts of the rules.
@@ -317,6 +319,7 @@ impl RuleSet {
             kept: Arc::new(Readings::nothing()),
             part: 0,
             trying: Default::default(),
+            ahead_of: None,
         }
     }
 
@@ -337,6 +340,8 @@ impl RuleSet {
             part: self.kept.parts.fetch_add(1, Ordering::Relaxed) + 1,
             kept: Arc::clone(&self.kept),
             trying: Default::default(),
+            // Of the tables of tenants no read is compared.
+            ahead_of: None,
         }
     }
 
@@ -362,6 +367,27 @@ impl RuleSet {
             }
         }
         self.with(migrations)
+    }
+
+    /// The same rules for those who read some of the migrations as in the phase that comes next: what they are shown is
+    /// compared as by these. Only what [`Reading::reads_plainly`] is to be read by them.
+    #[must_use]
+    pub fn reading_ahead(&self, names: &[&str]) -> RuleSet {
+        let mut migrations = self.declared.to_vec();
+        for migration in &mut migrations {
+            if names.contains(&migration.name.as_str()) {
+                migration.phase = migration.phase.next().unwrap_or(migration.phase);
+            }
+        }
+        RuleSet {
+            ahead_of: Some(Arc::new(self.with(self.declared.to_vec()))),
+            ..self.with(migrations)
+        }
+    }
+
+    /// The rules that these read ahead of.
+    pub(crate) fn ahead_of(&self) -> Option<&RuleSet> {
+        self.ahead_of.as_deref()
     }
 
     /// The same rules, of which some migrations do not fit the database, each with the reason: their

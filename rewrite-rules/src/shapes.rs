@@ -7,10 +7,12 @@ mod shape;
 use std::sync::Arc;
 
 use crate::bind::table_refs;
-use crate::calls::Calls;
+use crate::calls::{Calls, Tally};
+use crate::phase::Phase;
 use crate::rewrite::texts;
 use crate::rule_set::RuleSet;
 use crate::text::tree::Tree;
+use counted::ShapeTexts;
 pub(crate) use counted::Shapes;
 pub use shape::{shape, statements};
 
@@ -23,10 +25,21 @@ const SHAPES_MAX: usize = 5_000;
 const LATER_TEXTS_MAX: usize = 2_000;
 const LATER_BYTES_MAX: usize = 4 << 20;
 
+/// A shape, and what was counted of its texts since it was last asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedShape {
+    /// Without constants and comments; `None`: of all those whose shape found no room.
+    pub statement: Option<String>,
+    /// The migration whose table it names, and the phase that it was read by.
+    pub migration: String,
+    pub phase: Option<Phase>,
+    pub tally: Tally,
+}
+
 impl Shapes {
     /// The counter of a text.
-    fn calls(&self, text: &str, set: &RuleSet) -> Arc<Calls> {
-        let calls = Arc::new(Calls::default());
+    fn calls(&self, text: &str, migration: &str, set: &RuleSet) -> Arc<Calls> {
+        let calls = Arc::new(Calls::of(migration.to_owned()));
         let mut counted = self.lock();
         let bytes = counted.later_bytes + text.len();
         if counted.later.len() < LATER_TEXTS_MAX && bytes <= LATER_BYTES_MAX {
@@ -44,15 +57,17 @@ impl Shapes {
         let Some(shape) = texts::shape(text, set).or_else(|| shape(text)) else {
             return;
         };
-        let shapes = &mut self.lock().shapes;
-        if let Some(known) = shapes.get_mut(&shape) {
+        let counted = &mut *self.lock();
+        if let Some(known) = counted.shapes.get_mut(&shape) {
             known.add(calls);
-        } else if shapes.len() < SHAPES_MAX {
-            shapes.entry(shape).or_default().add(calls);
+        } else if counted.shapes.len() < SHAPES_MAX {
+            counted.shapes.entry(shape).or_default().add(calls);
+        } else {
+            counted.others.add(calls);
         }
     }
 
-    fn take(&self, set: &RuleSet) -> Vec<(String, u64)> {
+    fn take(&self, set: &RuleSet) -> Vec<CountedShape> {
         let later = {
             let mut counted = self.lock();
             counted.later_bytes = 0;
@@ -62,13 +77,23 @@ impl Shapes {
             self.sort(&text, calls, set);
         }
         let mut taken = Vec::new();
-        self.lock().shapes.retain(|shape, counted| {
-            let calls = counted.take();
-            if calls > 0 {
-                taken.push((shape.clone(), calls));
+        let mut take = |statement: Option<&String>, counted: &mut ShapeTexts| {
+            let tally = counted.take();
+            if !tally.is_empty() {
+                taken.push(CountedShape {
+                    statement: statement.cloned(),
+                    phase: set.migration(&counted.migration).map(|m| m.phase),
+                    migration: counted.migration.clone(),
+                    tally,
+                });
             }
+        };
+        let counted = &mut *self.lock();
+        counted.shapes.retain(|shape, counted| {
+            take(Some(shape), counted);
             !counted.texts.is_empty()
         });
+        take(None, &mut counted.others);
         taken
     }
 }
@@ -76,27 +101,29 @@ impl Shapes {
 impl RuleSet {
     /// The counter for a text that names a managed table, in whatever phase; `None` for others.
     pub(crate) fn calls_of(&self, text: &str, tree: &Tree) -> Option<Arc<Calls>> {
+        let mut named = None;
         let names = tree.list("stmts").iter().any(|raw| {
             texts::name_legacy(raw.get("stmt"), self)
                 || table_refs(raw.get("stmt")).iter().any(|found| {
-                    self.migrations()
-                        .iter()
-                        .flat_map(|migration| &migration.tables)
-                        .any(|lens| {
+                    named = self.migrations().iter().find(|migration| {
+                        migration.tables.iter().any(|lens| {
                             found.table() == lens.legacy.name
                                 && found
                                     .schema()
                                     .is_none_or(|schema| schema == lens.legacy.schema)
                         })
+                    });
+                    named.is_some()
                 })
         });
-        names.then(|| self.shapes.calls(text, self))
+        let migration = named.map_or("", |migration| &migration.name);
+        names.then(|| self.shapes.calls(text, migration, self))
     }
 
     /// The statements that came since the last call, and how often each did. Takes some tenths of a
     /// second after thousands of new texts.
     #[must_use]
-    pub fn take_statements(&self) -> Vec<(String, u64)> {
+    pub fn take_statements(&self) -> Vec<CountedShape> {
         self.shapes.take(self)
     }
 }
@@ -105,6 +132,16 @@ impl RuleSet {
 mod tests {
     use super::*;
 
+    fn taken(shapes: &Shapes, set: &RuleSet) -> Vec<(Option<String>, u64)> {
+        let all = shapes.take(set).into_iter();
+        all.map(|shape| (shape.statement, shape.tally.calls))
+            .collect()
+    }
+
+    fn selects(calls: u64) -> (Option<String>, u64) {
+        (Some("SELECT $1".to_owned()), calls)
+    }
+
     #[test]
     fn every_text_is_counted_with_its_shape_however_many_come() {
         let shapes = Shapes::default();
@@ -112,10 +149,10 @@ mod tests {
         let total = LATER_TEXTS_MAX as u64 + 10;
         for number in 0..total {
             // Nobody keeps the counter: the text comes no more, but it came.
-            shapes.calls(&format!("SELECT {number}"), &set).add();
+            shapes.calls(&format!("SELECT {number}"), "", &set).add();
         }
-        assert_eq!(shapes.take(&set), [("SELECT $1".to_owned(), total)]);
-        assert_eq!(shapes.take(&set), []);
+        assert_eq!(taken(&shapes, &set), [selects(total)]);
+        assert_eq!(taken(&shapes, &set), []);
         assert!(shapes.lock().shapes.is_empty(), "nothing is left of them");
     }
 
@@ -123,12 +160,29 @@ mod tests {
     fn a_text_that_is_kept_counts_on() {
         let shapes = Shapes::default();
         let set = RuleSet::empty();
-        let kept = shapes.calls("SELECT 1", &set);
+        let kept = shapes.calls("SELECT 1", "", &set);
         kept.add();
-        shapes.calls("SELECT 2", &set).add();
-        assert_eq!(shapes.take(&set), [("SELECT $1".to_owned(), 2)]);
+        shapes.calls("SELECT 2", "", &set).add();
+        assert_eq!(taken(&shapes, &set), [selects(2)]);
         kept.add();
-        assert_eq!(shapes.take(&set), [("SELECT $1".to_owned(), 1)]);
-        assert_eq!(shapes.take(&set), []);
+        assert_eq!(taken(&shapes, &set), [selects(1)]);
+        assert_eq!(taken(&shapes, &set), []);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_together() {
+        let shapes = Shapes::default();
+        let set = RuleSet::empty();
+        let more = 3;
+        for number in 0..SHAPES_MAX + more {
+            let calls = shapes.calls(&format!("SELECT a{number}"), "m", &set);
+            calls.add();
+            calls.returned(2);
+        }
+        let all = shapes.take(&set);
+        assert_eq!(all.len(), SHAPES_MAX + 1);
+        let others = all.last().expect("those without room");
+        assert_eq!(others.statement, None);
+        assert_eq!((others.tally.calls, others.tally.rows), (3, 6));
     }
 }

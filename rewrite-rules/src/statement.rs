@@ -94,6 +94,8 @@ pub struct Reading {
     pub effects: SessionEffects,
     /// Counts the text among those of its shape, if it names a managed table.
     pub(crate) calls: Option<Arc<Calls>>,
+    /// The migrations whose tables the text reads, if it does nothing else to managed ones.
+    pub(crate) reads: Option<Arc<[String]>>,
     /// What is sent in place of the text, or of what it was rewritten to: the same without comments.
     pub(crate) bare: Option<Bare>,
     /// What may be kept prepared of it.
@@ -130,10 +132,19 @@ impl Reading {
             verdict,
             effects,
             calls: None,
+            reads: None,
             bare: None,
             keeps: Keeps::Nothing,
             tries: None,
         }
+    }
+
+    /// The migrations whose legacy tables the text reads, if that is all it does to managed tables: neither writes nor
+    /// locks, nor leaves a cursor. Empty for every other text.
+    #[must_use]
+    #[inline]
+    pub fn reads_plainly(&self) -> &[String] {
+        self.reads.as_deref().unwrap_or_default()
     }
 
     /// The same where this can be bound in place of the text.
@@ -195,6 +206,7 @@ impl Reading {
             verdict: Verdict::Rewritten(whole),
             effects,
             calls: self.calls.clone(),
+            reads: self.reads.clone(),
             bare: None,
             keeps: Keeps::Nothing,
             tries: None,
@@ -213,6 +225,7 @@ impl Reading {
             verdict,
             effects: self.effects.clone(),
             calls: self.calls.clone(),
+            reads: self.reads.clone(),
             bare: Some(bare),
             keeps: self.keeps.clone(),
             tries: None,
@@ -229,6 +242,50 @@ impl Reading {
     pub fn count(&self) {
         if let Some(calls) = &self.calls {
             calls.add();
+        }
+    }
+
+    /// Whether anything is counted of it.
+    #[must_use]
+    #[inline]
+    pub fn is_counted(&self) -> bool {
+        self.calls.is_some()
+    }
+
+    /// The text has run once more, as far as its first statement at least.
+    pub fn ran(&self) {
+        if let Some(calls) = &self.calls {
+            calls.ran();
+        }
+    }
+
+    /// A statement of the text has run and returned or written so many rows.
+    pub fn returned(&self, rows: u64) {
+        if let Some(calls) = &self.calls {
+            calls.returned(rows);
+        }
+    }
+
+    /// The client was told an error of it: the server's, or ours where it is refused.
+    pub fn failed(&self) {
+        match (&self.calls, &self.verdict) {
+            (None, _) => {}
+            (Some(calls), Verdict::Refused(refusal)) => calls.refused(&refusal.message),
+            (Some(calls), Verdict::PassThrough | Verdict::Rewritten(_)) => calls.failed(),
+        }
+    }
+
+    /// A row that unified lacked was read from legacy for it.
+    pub fn fell_back(&self) {
+        if let Some(calls) = &self.calls {
+            calls.fell_back();
+        }
+    }
+
+    /// It was answered so long after the client had sent it.
+    pub fn took(&self, time: std::time::Duration) {
+        if let Some(calls) = &self.calls {
+            calls.took(time);
         }
     }
 

@@ -123,6 +123,7 @@ impl Standard {
                 ..reading.effects.clone()
             },
             calls: reading.calls.clone(),
+            reads: reading.reads.clone(),
             bare: None,
             keeps: Keeps::Nothing,
             tries: None,

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::by_key::Takes;
 use crate::constants::{Constants, HOLE};
+use crate::rewrite::plain::PlainReads;
 use crate::rule_set::RuleSet;
 use crate::statement::{Keeps, Reading, SearchPath, SessionEffects, Verdict};
 use crate::text::tokens::{ConstantKind, Token};
@@ -185,6 +186,7 @@ impl RuleSet {
             made,
             calls: reading.calls.clone(),
             tries: reading.tries,
+            reads: reading.reads.clone(),
         };
         let filled = template.fill(text, constants);
         (filled.verdict == reading.verdict).then_some(template)
@@ -214,7 +216,8 @@ impl RuleSet {
         tree.watch(&constant_at, &mut watched);
 
         let mut effects = SessionEffects::default();
-        let verdict = self.verdict_on(text, &tree, &scanned, path, &mut effects);
+        let reads = &mut PlainReads::default();
+        let verdict = self.verdict_on(text, (&tree, &scanned), path, &mut effects, reads);
         verdict.ok()?;
         // One that is no constant of the tree means something else: a length, a precision.
         let mut seen = vec![true; at_token.len()];
@@ -229,7 +232,8 @@ impl RuleSet {
 
     fn verdict_of(&self, text: &str, path: SearchPath) -> Option<Verdict> {
         let (tree, scanned) = queries(text)?;
-        let verdict = self.verdict_on(text, &tree, &scanned, path, &mut SessionEffects::default());
+        let (mut effects, mut reads) = (SessionEffects::default(), PlainReads::default());
+        let verdict = self.verdict_on(text, (&tree, &scanned), path, &mut effects, &mut reads);
         verdict.ok()
     }
 }

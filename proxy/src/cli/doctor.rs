@@ -75,5 +75,6 @@ async fn look(args: &Args, target: &CommandTarget) -> anyhow::Result<Vec<Finding
         found.extend(doctor::look(&client, named::find(&target.rules, name)?).await?);
     }
     found.extend(doctor::remains(&client).await?);
+    found.extend(doctor::undelivered(&client).await?);
     Ok(found)
 }

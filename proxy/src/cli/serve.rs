@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::config::{Config, Flags};
 use crate::server::Server;
-use crate::serving::{admin::Admin, attached, console, follow};
+use crate::serving::{admin::Admin, attached, console, follow, hook};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -20,6 +20,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.flags)?;
     // A console that nobody could enter is a mistake to be told of at once.
     console::check(&config.console)?;
+    hook::check(&config)?;
     let server = Server::bind(config).await?;
     let shared = server.shared();
     let admin = Admin::bind(&shared).await?;

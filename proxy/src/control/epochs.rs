@@ -23,6 +23,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use super::canary::{self, Ends};
 use super::connection::BEGIN_SHORT;
 use super::drain::{self, Clock};
 use super::error::ControlError;
@@ -208,6 +209,9 @@ async fn open_in_transaction(
         )
         .await
         .map_err(sql())?;
+    // It was of the epoch before.
+    let why = (new.why, None);
+    canary::end(client, Ends::Of(new.migration), why, new.by).await?;
     let schema = quote_ident(&epoch.schema(new.migration));
     let table = fence::TABLE;
     // Statements need no right to the table; who dumps the database without schema `crossfade` locks it.

@@ -88,6 +88,18 @@ pub async fn last(
     Ok(rows.iter().map(event).collect())
 }
 
+/// One of them, if it is there.
+pub async fn one(client: &Client, id: i64) -> Result<Option<Event>, ControlError> {
+    let row = client
+        .query_opt(
+            &format!("SELECT {COLUMNS} FROM crossfade.events WHERE id = $1"),
+            &[&id],
+        )
+        .await
+        .map_err(ControlError::sql(DOING))?;
+    Ok(row.as_ref().map(event))
+}
+
 /// The columns of an [`Event`], in its order.
 const COLUMNS: &str = "id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), migration, kind, \
     from_phase, to_phase, forced, reason, db_user, os_user, host, \
@@ -143,7 +155,9 @@ impl fmt::Display for Event {
             kind,
             ..
         } = self;
-        write!(f, "{at}  {migration}  {kind}")?;
+        // What is done to a proxy is done to no migration.
+        let of = if migration.is_empty() { "-" } else { migration };
+        write!(f, "{at}  {of}  {kind}")?;
         if let (Some(from), Some(to)) = (&self.from, &self.to) {
             write!(f, "  {from} -> {to}")?;
             if self.forced {

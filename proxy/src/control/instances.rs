@@ -18,6 +18,7 @@ use tokio_postgres::error::SqlState;
 use super::connection::{Control, connect};
 use super::direct::{self, LookedAfter};
 use super::error::ControlError;
+use super::events::Actor;
 use super::refused;
 use super::report::{GONE_AFTER_SECONDS, InstanceReport};
 use crate::counters::MigrationTotals;
@@ -271,8 +272,28 @@ async fn happened(
             &[&migration, &fell_back, &diverged],
         )
         .await
+        .map_err(ControlError::sql("note of the last fallback"))?;
+    if diverged {
+        tell_of_divergence(client, migration).await?;
+    }
+    Ok(())
+}
+
+/// Keys may enter the ledger by the thousand: one event for all of a while.
+async fn tell_of_divergence(client: &Client, migration: &str) -> Result<(), ControlError> {
+    let by = Actor::of_process();
+    client
+        .execute(
+            "INSERT INTO crossfade.events (migration, kind, details, os_user, host) \
+             SELECT $1, 'divergence', jsonb_build_object('keys_in_the_ledger', \
+                 (SELECT count(*) FROM crossfade.divergence AS d WHERE d.migration = $1)), $2, $3 \
+             WHERE NOT EXISTS (SELECT FROM crossfade.events AS e WHERE e.migration = $1 AND e.kind = 'divergence' \
+                 AND e.at > clock_timestamp() - interval '10 minutes')",
+            &[&migration, &by.user, &by.from],
+        )
+        .await
         .map(drop)
-        .map_err(ControlError::sql("note of the last fallback"))
+        .map_err(ControlError::sql("note of a divergence"))
 }
 
 async fn sign_off(url: &str, instance: &str, serving: &impl Serving) -> Result<(), ControlError> {

@@ -14,6 +14,7 @@ use super::peer::Peer;
 use crate::cancel;
 use crate::door::{Full, Guest, Handshake};
 use crate::generation::SessionPin;
+use crate::generation::ahead::Who;
 use crate::relay::{self, Ending, NewerRules, Relay};
 use crate::serving::console::{self, Caller};
 use crate::session::{Session, SessionReport, SessionSettings, Violation};
@@ -216,7 +217,8 @@ async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
         true => &shared.generations,
         false => &shared.elsewhere,
     };
-    let pin = generations.session();
+    let who = Who::new(Arc::clone(&login.user), login.application.clone());
+    let mut pin = generations.session(who);
     let traffic = Arc::new(Traffic::default());
     let _seat = shared.sessions.enter(Connected {
         user: Arc::clone(&login.user),
@@ -229,9 +231,10 @@ async fn session(worker: usize, shared: &Shared, arrived: Arrived) {
         pin: pin.view(),
         traffic: Arc::clone(&traffic),
     });
+    let generation = pin.generation();
     let session = Session::new(
         pin,
-        generations.current(),
+        generation,
         settings(shared, login.search_path, ends_here(&client, &server)),
     );
     let held = Arc::clone(&shared.held);

@@ -9,7 +9,7 @@ use rewrite_rules::{Phase, RuleSet};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{shadow, statements};
+use super::{canary, hook, shadow, statements};
 use crate::control::connection::connect;
 use crate::control::direct::{self, LookedAfter};
 use crate::control::error::ControlError;
@@ -45,6 +45,16 @@ impl Attached {
                     until(ended.clone()),
                 ));
                 tasks.spawn(shadow::run(
+                    Arc::clone(shared),
+                    url.clone(),
+                    until(ended.clone()),
+                ));
+                tasks.spawn(canary::run(
+                    Arc::clone(shared),
+                    url.clone(),
+                    until(ended.clone()),
+                ));
+                tasks.spawn(hook::run(
                     Arc::clone(shared),
                     url.clone(),
                     until(ended.clone()),

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::admission::{self, Admission};
 use super::{attached, names};
+use crate::control::canary;
 use crate::control::epochs::{self, InForce, NewEpoch};
 use crate::control::instances::{self, Instance};
 use crate::control::{Control, ControlError, connect, events, phase_file};
@@ -33,6 +34,9 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rules that were refused are compared with the database again: it may be what was wrong. It takes a
 /// transaction that tries rows.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// A proxy that has not heard for so long that its canaries still run has none: nobody could end them.
+const CANARIES_HEARD: Duration = Duration::from_secs(5);
 
 /// Why the directory's rules are not in force.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +153,8 @@ pub struct Following {
     /// Files that were there.
     gone: Vec<SourceFile>,
     refused: Option<RefusedFiles>,
+    /// When the database last said which canaries run.
+    heard: Option<Instant>,
 }
 
 impl Following {
@@ -214,6 +220,33 @@ impl Following {
         Sources::in_force(rows, shared.config.rules.as_deref(), &self.considered)
     }
 
+    /// Has the canaries that the database says run; none where it does not say.
+    async fn canaries(&mut self, shared: &Shared, answers: bool) {
+        let wanted = match &self.connection {
+            Some(connection) if answers => {
+                let looked = tokio::time::timeout(LOOK_TIMEOUT, canary::running(connection));
+                looked.await.ok().and_then(Result::ok)
+            }
+            Some(_) | None => None,
+        };
+        match wanted {
+            Some(rows) => {
+                self.heard = Some(Instant::now());
+                let wanted = rows.into_iter().map(|row| row.canary).collect();
+                if shared.generations.install_canaries(wanted) {
+                    log_canaries(shared);
+                }
+            }
+            None if self.heard.is_some_and(|at| at.elapsed() >= CANARIES_HEARD) => {
+                self.heard = None;
+                if shared.generations.install_canaries(Vec::new()) {
+                    tracing::warn!("no canary: the database does not say whether one runs");
+                }
+            }
+            None => {}
+        }
+    }
+
     /// Puts in force what the database says, and then proposes to it what was changed in the directory.
     async fn follow(&mut self, shared: &Shared) -> Result<(), FollowError> {
         // Before the database is asked: a phase that a command notes in a file is in force already.
@@ -230,7 +263,9 @@ impl Following {
             self.connection = None;
             self.change = host.change;
         }
-        let rows = self.rows(url).await?;
+        let rows = self.rows(url).await;
+        self.canaries(shared, rows.is_ok()).await;
+        let rows = rows?;
         if let Ok(files) = &files {
             self.miss(files);
         }
@@ -522,6 +557,24 @@ pub fn log_phases(shared: &Shared) {
                 "no control URL and no `database` in a rule file: these rules hold in every database"
             );
         }
+    }
+}
+
+fn log_canaries(shared: &Shared) {
+    let generation = shared.generations.current();
+    let number = generation.number();
+    let running = generation.canaries().running();
+    if running.is_empty() {
+        tracing::info!(generation = number, "no canary runs");
+    }
+    for running in running {
+        let canary = &running.canary;
+        tracing::info!(
+            generation = number,
+            migration = canary.migration,
+            members = canary::members(canary),
+            "a canary runs"
+        );
     }
 }
 

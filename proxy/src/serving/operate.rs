@@ -5,14 +5,17 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rewrite_rules::{Phase, RuleSet};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::control::canary::NewCanary;
 use crate::control::error::ControlError;
-use crate::control::events::Actor;
+use crate::control::events::{self, Actor};
 use crate::control::gate::Gate;
 use crate::control::{Control, connect};
 use crate::shared::{Pause, Shared};
+use crate::steps::canary;
 use crate::steps::site::{Site, SiteError, Wanted};
 use crate::steps::step::{StepDirection, Taken};
 use crate::steps::walk::{self, Told, Walk, WalkError, Walked};
@@ -23,6 +26,11 @@ const LINES_MAX: usize = 256;
 
 /// Between two looks whether somebody is still in a transaction.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// What is done to a proxy is on the record whether or not the database answers at once.
+const NOTE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Whose events those are.
+const NO_MIGRATION: &str = "";
 
 /// Somebody who acts through this proxy.
 #[derive(Clone, Debug)]
@@ -139,6 +147,28 @@ impl Operator {
         ))
     }
 
+    /// Has some sessions read as in the next phase; `None`: none any more. False: there was none.
+    pub async fn canary(
+        &self,
+        migration: String,
+        wanted: Option<NewCanary>,
+    ) -> Result<bool, SiteError> {
+        let (site, by) = (self.site()?, self.by.clone());
+        // Reading rules takes a stack that grammars need.
+        let done = self.shared.runtime.spawn(async move {
+            match wanted {
+                Some(new) => {
+                    let begun = canary::begin(&site, &migration, &new, &by, &mut |_| {}).await;
+                    begun.map(|()| true)
+                }
+                None => canary::end(&site, &migration, "an operator ended it", &by).await,
+            }
+        });
+        done.await.unwrap_or_else(|error| {
+            Err(ControlError::Refused(format!("it broke off: {error}")).into())
+        })
+    }
+
     /// Steps as they are asked for, in a task of the proxy's own runtime: reading rules and statements takes a stack that
     /// grammars need, and time that no session is to wait for.
     #[must_use]
@@ -173,6 +203,7 @@ impl Operator {
         });
         self.shared.stop.pause();
         tracing::warn!(by = %self.by, ?longest, "transactions are held back");
+        self.note("pause", json!({ "longest_seconds": longest.as_secs_f64() }));
         let ends = self.clone();
         self.shared.runtime.spawn(async move {
             tokio::time::sleep_until(until.into()).await;
@@ -202,6 +233,7 @@ impl Operator {
         let resumed = self.shared.stop.resume();
         if resumed {
             tracing::warn!(by = %self.by, "transactions go on");
+            self.note("resume", json!({}));
         }
         resumed
     }
@@ -212,6 +244,7 @@ impl Operator {
         if killed {
             tracing::warn!(by = %self.by, session, "a session is to end");
             self.shared.stop.wake();
+            self.note("kill", json!({ "session": session }));
         }
         killed
     }
@@ -220,6 +253,26 @@ impl Operator {
     pub fn reload(&self) {
         tracing::info!(by = %self.by, "rule files and certificates are to be read again");
         self.shared.reload.notify_one();
+        self.note("reload", json!({}));
+    }
+
+    /// Puts on the record what somebody did to this proxy; it is done already, and waits for nothing.
+    fn note(&self, kind: &'static str, mut details: Value) {
+        let Ok(site) = self.site() else {
+            return;
+        };
+        details["proxy"] = self.shared.config.listen.0.clone().into();
+        let by = self.by.clone();
+        self.shared.runtime.spawn(async move {
+            let noting = async {
+                let client = connect(&site.url, "console").await?;
+                events::note_by(&client, NO_MIGRATION, kind, &details, &by).await
+            };
+            let noted = tokio::time::timeout(NOTE_TIMEOUT, noting).await;
+            if !matches!(noted, Ok(Ok(()))) {
+                tracing::warn!(kind, by = %by, "it is not on the record: the database does not take it");
+            }
+        });
     }
 
     fn is_quiet(&self) -> bool {

@@ -1,16 +1,18 @@
-//! Which statements the sessions saw, put down for `coverage` to judge.
+//! Which statements the sessions saw, put down for `coverage` to judge, and what came of them.
 //!
 //! Written from counters beside the clients' path; what cannot be written is dropped, since it
 //! comes again.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rewrite_rules::RuleSet;
+use rewrite_rules::{Phase, Tally};
 
 use crate::control::connection::connect;
 use crate::control::error::ControlError;
+use crate::control::results::{self, ResultKey};
 use crate::control::statements::note;
 use crate::generation::Generation;
 use crate::shared::Shared;
@@ -54,19 +56,32 @@ pub async fn run(shared: Arc<Shared>, url: String, shutdown: impl Future<Output 
 
 async fn write(url: &str, generations: &[Arc<Generation>]) -> Result<(), ControlError> {
     let generations = generations.to_vec();
-    let take = move || -> Vec<(String, u64)> {
-        let rules = generations.iter().map(|generation| generation.rules());
-        rules.flat_map(RuleSet::take_statements).collect()
+    let take = move || -> BTreeMap<ResultKey, Tally> {
+        let mut taken: BTreeMap<ResultKey, Tally> = BTreeMap::new();
+        let all = generations.iter().flat_map(|g| g.take_statements());
+        for (shape, canary) in all {
+            let key = ResultKey {
+                statement: shape.statement,
+                migration: shape.migration,
+                phase: shape.phase.map_or("", Phase::name).to_owned(),
+                canary,
+            };
+            *taken.entry(key).or_default() += shape.tally;
+        }
+        taken
     };
     // Finds the shapes of new texts, which may be thousands.
     let taken = tokio::task::spawn_blocking(take).await.unwrap_or_default();
     if taken.is_empty() {
         return Ok(());
     }
-    let (statements, calls): (Vec<String>, Vec<i64>) = taken
-        .into_iter()
-        .map(|(statement, calls)| (statement, i64::try_from(calls).unwrap_or(i64::MAX)))
-        .unzip();
+    let came = taken.iter().filter(|(_, tally)| tally.calls > 0);
+    let came = came.filter_map(|(key, tally)| {
+        let calls = i64::try_from(tally.calls).unwrap_or(i64::MAX);
+        Some((key.statement.clone()?, calls))
+    });
+    let (statements, calls): (Vec<String>, Vec<i64>) = came.unzip();
     let control = connect(url, "statements").await?;
-    note(&control, &statements, &calls).await
+    note(&control, &statements, &calls).await?;
+    results::note(&control, &taken).await
 }

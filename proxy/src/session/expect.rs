@@ -96,6 +96,15 @@ pub(super) struct RunningText {
     pub kept: Option<Box<KeptQuery>>,
 }
 
+/// What an exchange consists of, from the client's first message to the last answer.
+#[derive(Debug)]
+pub(super) enum OfExchange {
+    Nothing,
+    One(Arc<Reading>),
+    /// Whose time it is, nobody can tell.
+    Other,
+}
+
 /// What was sent in place of a Query.
 #[derive(Debug)]
 pub(super) struct KeptQuery {

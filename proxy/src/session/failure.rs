@@ -11,10 +11,14 @@ use crate::wire::frame::write_frame;
 impl<P: Pin> Session<P> {
     pub(super) fn on_error(&mut self, body: &[u8], insert: &mut Vec<u8>) -> Act {
         let again = self.begins_again(Fields::new(body));
+        let read = self.expects.front().and_then(Expect::read).cloned();
         let act = self.on_error_of_head(body, insert);
         if again {
             insert.clear();
             return Act::Drop;
+        }
+        if act != Act::Drop || !insert.is_empty() {
+            self.note_error(&read, Fields::new(body));
         }
         act
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rewrite_rules::{Meaning, Reading, SearchPath, Strings, Touch, Try};
 
@@ -37,6 +38,16 @@ pub trait SessionRules: fmt::Debug {
     fn path_answered(&self, letters: &[u8]) -> Option<Meaning>;
     /// Which legacy columns stand for which unified ones in the description of a result.
     fn origins(&self) -> Arc<Origins>;
+    /// Whether the session reads this migration as in its next phase.
+    fn reads_ahead(&self, migration: &[u8]) -> bool;
+}
+
+/// How a text ended that only reads managed tables, or how long its exchange took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadEnd {
+    Answered,
+    Failed,
+    Took(Duration),
 }
 
 /// Where a session takes its generation from, and tells others which one it is using.
@@ -50,8 +61,12 @@ pub trait Pin: fmt::Debug {
     fn end(&mut self);
     /// The client's first message after everything was answered.
     fn asked(&mut self);
-    /// Nothing is outstanding any more.
-    fn answered(&mut self);
+    /// Whether it is known when that was.
+    fn is_timed(&self) -> bool;
+    /// Nothing is outstanding any more: the time since then, if it is known.
+    fn answered(&mut self) -> Option<Duration>;
+    /// What came of a text that only reads these migrations.
+    fn read_ended(&mut self, migrations: &[String], end: ReadEnd);
     /// Which of the server's processes works for the session, for whoever asks who holds it up.
     fn served_by(&mut self, backend: i32);
 }

@@ -88,6 +88,8 @@ impl NoticeCounts {
 #[derive(Debug, Default)]
 pub struct Events {
     pub fallbacks: NoticeCounts,
+    /// Those among them of sessions that read ahead.
+    pub fallbacks_of_canaries: NoticeCounts,
     pub divergences: NoticeCounts,
     pub shadows: Vec<ShadowCandidate>,
     /// SCRAM-SHA-256-PLUS was taken from the server's offer.

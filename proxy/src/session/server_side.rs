@@ -333,6 +333,7 @@ impl<P: Pin> Session<P> {
     ) -> Result<Act, Violation> {
         self.copy_is_over();
         self.syncs_in_copy = 0;
+        self.note_end(body);
         let act = match self.expects.front() {
             Some(Expect::Query(run) | Expect::Execute(run) | Expect::Staging(run)) => {
                 self.deferred.ran(&run.read);
@@ -410,7 +411,17 @@ impl<P: Pin> Session<P> {
         let migration = fields.value(b'M').unwrap_or_default();
         let proof = fields.value(b'D').unwrap_or_default();
         match fields.sqlstate() {
-            FALLBACK => self.events().fallbacks.add(migration, proof),
+            FALLBACK => {
+                if let Some(reading) = self.expects.front().and_then(Expect::read) {
+                    reading.fell_back();
+                }
+                let ahead = self.generation.reads_ahead(migration);
+                let events = self.events();
+                events.fallbacks.add(migration, proof);
+                if ahead {
+                    events.fallbacks_of_canaries.add(migration, proof);
+                }
+            }
             DIVERGENCE => self.events().divergences.add(migration, proof),
             _ => {
                 self.cache_sees_notice();
@@ -514,7 +525,7 @@ impl<P: Pin> Session<P> {
     /// Nothing is outstanding.
     fn rest(&mut self) {
         self.release();
-        self.pin.answered();
+        self.note_answered();
         if self.expects.capacity() > super::QUEUE_KEPT_ENTRIES {
             self.expects.shrink_to(0);
         }

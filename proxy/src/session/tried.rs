@@ -36,6 +36,8 @@ pub(super) struct Tried {
     /// The client's messages.
     frames: Vec<u8>,
     held: Vec<u8>,
+    /// The body of its CommandComplete.
+    end: Vec<u8>,
     state: State,
     /// Outside of a block: what fails has changed nothing.
     at_rest: bool,
@@ -80,6 +82,7 @@ impl Tried {
             full,
             frames,
             held: Vec::new(),
+            end: Vec::new(),
             state: State::Open,
             at_rest: false,
         }
@@ -233,6 +236,7 @@ impl<P: Pin> Session<P> {
             tried.state = State::Missed;
             return Act::Drop;
         }
+        tried.end = body.to_vec();
         match tried.state {
             // A Query is told its end when it is committed.
             State::Open | State::Missed => tried.held.append(&mut told),
@@ -299,6 +303,8 @@ impl<P: Pin> Session<P> {
             translate::write_one_piece_failed(insert);
             return Act::Drop;
         }
+        let full = self.tried().and_then(|tried| tried.full.clone());
+        self.note_error(&full, fields);
         let Some(reading) = read else {
             return Act::Forward;
         };
@@ -348,6 +354,7 @@ impl<P: Pin> Session<P> {
             full,
             frames,
             mut held,
+            end,
             state,
             bound,
             ..
@@ -362,6 +369,9 @@ impl<P: Pin> Session<P> {
             return Ok(Act::Drop);
         }
         self.count(&full);
+        if !end.is_empty() {
+            self.note_run(&full, &end, (false, true));
+        }
         match by {
             By::Query => {}
             By::Messages { parses, .. } => {

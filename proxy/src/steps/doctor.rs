@@ -9,6 +9,7 @@
 //! | a close, and whoever looked at its fence meanwhile | closed epochs that are not gone | dropping them |
 //! | a backfill | interrupted | running it again: an operator's |
 //! | a proxy | silent | making sure that it is stopped: an operator's |
+//! | nobody | the hook was not told of events | trying again, once it can be |
 //!
 //! The next command would put most of it right, and the proxies some of it; this is for whoever wants to know now.
 
@@ -23,8 +24,8 @@ use crate::backfill::state::{self, CopyDirection};
 use crate::config;
 use crate::control::error::ControlError;
 use crate::control::{
-    alone, around, connect, epochs, events, guard, instances, named, recording, refused, schema,
-    seal, shown,
+    alone, around, connect, deliveries, epochs, events, guard, instances, named, recording,
+    refused, schema, seal, shown,
 };
 
 /// Something that is not as it should be.
@@ -171,6 +172,39 @@ pub async fn remains(client: &Client) -> Result<Option<Finding>, ControlError> {
     }))
 }
 
+/// Events that the hook was not told of: those that were given up, and those that are tried again.
+pub async fn undelivered(client: &Client) -> Result<Vec<Finding>, ControlError> {
+    let deliveries::Undelivered {
+        waiting,
+        given_up,
+        said,
+    } = deliveries::undelivered(client).await?;
+    let said = said.unwrap_or_default();
+    let finding = |what: String, by_hand| Finding {
+        migration: ALL.to_owned(),
+        what,
+        by_hand,
+    };
+    let events = |count: i64| match count {
+        1 => "1 event".to_owned(),
+        _ => format!("{count} events"),
+    };
+    let mut found = Vec::new();
+    if given_up > 0 {
+        let what = format!("the hook was not told of {}: {said}", events(given_up));
+        found.push(finding(what, None));
+    }
+    if waiting > 0 {
+        let what = format!(
+            "the hook is still to be told of {}: {said}",
+            events(waiting)
+        );
+        let wait = "It is tried again by itself; see to what it speaks of.".to_owned();
+        found.push(finding(what, Some(wait)));
+    }
+    Ok(found)
+}
+
 /// Puts right what can be without anybody's decision.
 pub async fn mend(
     url: &str,
@@ -194,5 +228,6 @@ pub async fn mend(
     guard::before(&client, migration, epochs::phase(&client, migration).await?).await?;
     step::stand(url, rules, name, &options, tell).await?;
     epochs::sweep(&client).await?;
+    deliveries::again(&client).await?;
     events::note(&client, name, "doctor", &serde_json::json!({})).await
 }

@@ -33,6 +33,7 @@ impl Bare {
                     verdict: Verdict::Rewritten(rewritten),
                     effects: reading.effects.clone(),
                     calls: reading.calls.clone(),
+                    reads: reading.reads.clone(),
                     bare: None,
                     keeps: reading.keeps.without_parameters(),
                     // With its comments another text would be tried each time.

@@ -211,7 +211,16 @@ fn statements_are_counted_by_shape_in_every_phase() {
         ] {
             let _counted = rules.rewrite(text, AsDeclared);
         }
-        let mut taken = rules.take_statements();
+        let taken = rules.take_statements().into_iter();
+        let mut taken: Vec<(String, u64)> = taken
+            .map(|shape| {
+                assert_eq!(
+                    (shape.migration.as_str(), shape.phase),
+                    ("iso_agents", Some(phase))
+                );
+                (shape.statement.expect("there is room"), shape.tally.calls)
+            })
+            .collect();
         taken.sort();
         assert_eq!(
             taken,

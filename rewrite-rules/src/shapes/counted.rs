@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::calls::Calls;
+use crate::calls::{Calls, Tally};
 
 #[derive(Default)]
 pub(crate) struct Shapes(pub(super) Mutex<CountedShapes>);
@@ -14,14 +14,18 @@ pub(super) struct CountedShapes {
     pub(super) shapes: HashMap<String, ShapeTexts>,
     pub(super) later: Vec<(String, Arc<Calls>)>,
     pub(super) later_bytes: usize,
+    /// Of texts whose shape found no room.
+    pub(super) others: ShapeTexts,
 }
 
 /// One shape's texts. A text that is no longer kept anywhere else comes no more.
 #[derive(Default)]
 pub(super) struct ShapeTexts {
     pub(super) texts: Vec<Arc<Calls>>,
+    /// The migration that the first of them names.
+    pub(super) migration: String,
     /// Of texts that come no more.
-    calls: u64,
+    gone: Tally,
 }
 
 impl ShapeTexts {
@@ -30,24 +34,30 @@ impl ShapeTexts {
         if self.texts.len() == self.texts.capacity() {
             self.settle();
         }
+        if self.migration.is_empty() {
+            self.migration.clone_from(&calls.migration);
+        }
         self.texts.push(calls);
     }
 
     fn settle(&mut self) {
-        let calls = &mut self.calls;
+        let gone = &mut self.gone;
         self.texts.retain(|text| {
             let lives = Arc::strong_count(text) > 1;
             if !lives {
-                *calls += text.take();
+                *gone += text.take();
             }
             lives
         });
     }
 
-    pub(super) fn take(&mut self) -> u64 {
+    pub(super) fn take(&mut self) -> Tally {
         self.settle();
-        let living: u64 = self.texts.iter().map(|text| text.take()).sum();
-        living + std::mem::take(&mut self.calls)
+        let mut all = std::mem::take(&mut self.gone);
+        for text in &self.texts {
+            all += text.take();
+        }
+        all
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct TextTemplate {
     pub made: Made,
     pub calls: Option<Arc<Calls>>,
     pub tries: Option<Try>,
+    pub reads: Option<Arc<[String]>>,
 }
 
 #[derive(Debug)]
@@ -119,6 +120,7 @@ impl TextTemplate {
             verdict,
             effects: SessionEffects::default(),
             calls: self.calls.clone(),
+            reads: self.reads.clone(),
             bare: None,
             keeps: self.keeps(text, constants),
             tries: self.tries,

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crossfade::generation::ahead::Who;
 use crossfade::generation::{Generations, SessionPin};
 use crossfade::session::lane::{FrameSide, Lane};
 use crossfade::session::{
@@ -65,6 +66,7 @@ impl Fed {
 
     fn with_limits(rules: RuleSet, limits: SessionLimits) -> Fed {
         let generations = Arc::new(Generations::new(rules));
+        let pin = generations.session(Who::new("app".into(), String::new()));
         let settings = SessionSettings {
             limits,
             search_path: SearchPath::AsDeclared,
@@ -74,7 +76,7 @@ impl Fed {
             seed: 7,
         };
         Fed {
-            session: Session::new(generations.session(), generations.current(), settings),
+            session: Session::new(pin, generations.current(), settings),
             generations,
             up: Lane::default(),
             down: Lane::default(),

@@ -87,6 +87,7 @@ async fn whoever_may_see_sees_all_and_does_nothing() {
         "SHOW INSTANCES",
         "SHOW SESSIONS",
         "SHOW STATEMENTS",
+        "SHOW CANARY",
         "SHOW DIVERGENCE",
         "SHOW FALLBACKS",
         "SHOW BACKFILL",
@@ -112,6 +113,8 @@ async fn whoever_may_see_sees_all_and_does_nothing() {
     for command in [
         "ADVANCE iso_agents",
         "ROLLBACK iso_agents",
+        "CANARY iso_agents 5 %",
+        "CANARY iso_agents OFF",
         "PAUSE",
         "RESUME",
         "RELOAD",
@@ -301,6 +304,69 @@ async fn who_holds_a_step_up_is_shown_without_what_was_said_and_a_cancel_request
     assert!(ended.is_closed() || told(&ended).0 == "57P01", "{ended:?}");
     let drained = "SELECT count(*) FROM crossfade.events WHERE to_phase = 'shadow_read' AND drained_at IS NOT NULL";
     assert_eq!(number(&client, drained).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_canary_is_begun_shown_and_ended_and_what_is_done_to_the_proxy_is_on_the_record() {
+    let world = World::start().await.unwrap();
+    let proxy = console::serving(&world, "canary", "").await.unwrap();
+    let console = Console::operator(&proxy).await.unwrap();
+    let (sqlstate, words) = console.refusal("CANARY iso_agents 5 %").await;
+    assert_eq!(sqlstate, "55000", "{words}");
+    assert!(
+        words.contains("in shadow_read and in dual_read alone"),
+        "{words}"
+    );
+    console
+        .rows("ADVANCE iso_agents TO dual_write")
+        .await
+        .unwrap();
+    proxy.crossfade(&["backfill", "iso_agents"]).await.unwrap();
+    proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
+    console
+        .rows("ADVANCE iso_agents TO shadow_read")
+        .await
+        .unwrap();
+    console
+        .rows("CANARY iso_agents 12.5 % USER teller")
+        .await
+        .unwrap();
+    let shown = console.rows("SHOW CANARY iso_agents").await.unwrap();
+    let errors = shown.find("measure", "errors");
+    assert_eq!(shown.at(errors, "share"), Some("0.125"));
+    assert_eq!(shown.at(errors, "users"), Some("teller"));
+    assert_eq!(shown.at(errors, "reads_as"), Some("dual_read"));
+    assert!(
+        shown
+            .at(errors, "by")
+            .unwrap()
+            .starts_with("ann (console)@127.0.0.1:")
+    );
+    console.rows("CANARY iso_agents OFF").await.unwrap();
+    let _steps = console.notices();
+    console.rows("CANARY iso_agents OFF").await.unwrap();
+    assert_eq!(console.notices(), ["no canary ran"]);
+
+    let client = world.client(&world.postgres.url("canary")).await.unwrap();
+    let app = proxy.client().await.unwrap();
+    let session = console.rows("SHOW SESSIONS").await.unwrap();
+    let session = session
+        .at(session.find("user", "app"), "id")
+        .unwrap()
+        .to_owned();
+    for command in ["PAUSE", "RESUME", "RELOAD", &format!("KILL {session}")] {
+        console.rows(command).await.unwrap();
+    }
+    until(
+        &client,
+        "(SELECT array_agg(kind ORDER BY kind) = '{kill,pause,reload,resume}' FROM crossfade.events \
+         WHERE migration = '' AND os_user = 'ann (console)' AND details->>'proxy' LIKE '127.0.0.1:%')",
+    )
+    .await
+    .unwrap();
+    drop(app);
+    let events = proxy.crossfade(&["events"]).await.unwrap();
+    assert!(events.contains("  -  pause\n"), "{events}");
 }
 
 #[tokio::test]

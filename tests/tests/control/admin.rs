@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crossfade_testbed::free_port;
 use crossfade_testbed::process::Signal;
 use crossfade_tests::control::a_moment;
+use crossfade_tests::world::CLERK;
 use crossfade_tests::{Proxy, World, python};
 use rewrite_rules::Phase;
 use serde_json::Value;
@@ -96,6 +97,47 @@ async fn metrics_are_what_a_client_has_counted() {
     let timed = gauge("crossfade_exchange_seconds_count", "");
     assert!(timed > 0.0);
     assert_eq!(gauge("crossfade_exchange_seconds_bucket", "le=+Inf"), timed);
+}
+
+#[tokio::test]
+async fn the_reads_of_canaries_are_told_apart_from_those_of_others() {
+    let world = World::start().await.unwrap();
+    let (proxy, port) = observed(&world, "apart", Phase::DualRead).await;
+    let args = ["--user", CLERK, "--force", "--reason", "test"];
+    let canary = [&["canary", "iso_agents", "12.5%"], &args[..]].concat();
+    proxy.crossfade(&canary).await.unwrap();
+    while !proxy.log().contains("a canary runs") {
+        a_moment().await;
+    }
+    let clerk = proxy.client_of(CLERK).await.unwrap();
+    let read = "SELECT id FROM iso_agents LIMIT 1";
+    for _ in 0..3 {
+        clerk.batch_execute(read).await.unwrap();
+    }
+    let wrong = "SELECT 1 / (count(*) - count(*)) FROM iso_agents";
+    assert!(clerk.batch_execute(wrong).await.is_err());
+    // Neither a write nor what names no managed table.
+    clerk
+        .batch_execute("UPDATE iso_agents SET email = email WHERE clerk_user_id = 'user_1'")
+        .await
+        .unwrap();
+    clerk.batch_execute("SELECT 1").await.unwrap();
+    let told = metrics(port).await;
+    let of = |name: &str, words: &[&str]| -> f64 {
+        let found = told.iter().filter(|((known, labels), _)| {
+            known == name && words.iter().all(|word| labels.contains(word))
+        });
+        let found: Vec<f64> = found.map(|(_, value)| *value).collect();
+        assert_eq!(found.len(), 1, "{name} {words:?}: {told:?}");
+        found[0]
+    };
+    let reads = "crossfade_canary_reads_total";
+    assert_eq!(of(reads, &["canary", "answered"]), 3.0);
+    assert_eq!(of(reads, &["canary", "failed"]), 1.0);
+    assert_eq!(of("crossfade_canary_read_seconds_count", &["canary"]), 3.0);
+    assert_eq!(of("crossfade_canary_share", &["iso_agents"]), 0.125);
+    assert_eq!(of("crossfade_canary_fallback_rows_total", &["canary"]), 0.0);
+    assert_eq!(of("crossfade_hook_deliveries_total", &["told"]), 0.0);
 }
 
 /// Names of metrics in a text, as they stand there.

@@ -106,6 +106,11 @@ const TABLES: &[&str] = &[
     "watches",
     "seals",
     "writers_around",
+    "canary",
+    "canary_counts",
+    "statement_results",
+    "hook",
+    "hook_deliveries",
 ];
 const NEVER: &str = "never";
 const IMAGE: &str = "image_";

@@ -3,6 +3,7 @@
 //! The names are part of what operators build on: one that is given up goes with its alert rules and pictures.
 
 use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 
 use prometheus_client::collector::Collector;
@@ -16,6 +17,7 @@ use rewrite_rules::Phase;
 use super::process::Process;
 use crate::counters::reason::Reason;
 use crate::counters::{MigrationTotals, Totals};
+use crate::generation::ahead::{Group, RunningCanary};
 use crate::latency::ONE_IN;
 use crate::shared::Shared;
 
@@ -78,6 +80,8 @@ impl Collector for MetricsOf {
         to.answers(&self.0)?;
         to.migrations(&self.0)?;
         to.happened(&totals)?;
+        to.canaries(&self.0, &totals)?;
+        to.hook(&self.0)?;
         to.process(&Process::now())
     }
 }
@@ -320,6 +324,85 @@ impl To<'_> {
             "crossfade_shadow_reads_dropped",
             "Reads of the sample that found the queue full",
             totals.shadow_dropped,
+        )
+    }
+
+    fn canaries(&mut self, shared: &Shared, totals: &Totals) -> fmt::Result {
+        let generation = shared.generations.current();
+        let all = generation.canaries().running();
+        let mut metric = self.begin(
+            "crossfade_canary_share",
+            "Of the sessions that read as in the next phase, 0 to 1; those that are named come to it",
+            None,
+            MetricType::Gauge,
+        )?;
+        for RunningCanary { canary, .. } in all {
+            let labels = [("migration", canary.migration.as_str())];
+            metric.encode_family(&labels)?.encode_gauge(&canary.share)?;
+        }
+        let groups = all.iter().flat_map(|running| {
+            let name = running.canary.migration.as_str();
+            Group::ALL.map(|group| (name, group, running.counts(group)))
+        });
+        let reads = groups.clone().flat_map(|(name, group, counts)| {
+            let results = [("answered", counts.answered()), ("failed", counts.failed())];
+            results.map(|(result, count)| {
+                let labels = vec![
+                    ("migration", name),
+                    ("group", group.name()),
+                    ("result", result),
+                ];
+                (labels, count)
+            })
+        });
+        self.counters(
+            "crossfade_canary_reads",
+            "Plain reads since the canary began, of canaries and of all others",
+            reads,
+        )?;
+        let mut metric = self.begin(
+            "crossfade_canary_read",
+            "How long exchanges took that were one such read",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for (name, group, counts) in groups.clone() {
+            let sum = counts.times.sum();
+            let mut buckets = counts.times.by_bound();
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            if let Some(last) = buckets.last_mut() {
+                last.0 = f64::INFINITY;
+            }
+            let labels = [("migration", name), ("group", group.name())];
+            let mut one = metric.encode_family(&labels)?;
+            one.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        let fallbacks = groups.map(|(name, group, _)| {
+            let counted = totals.migrations.get(name).copied().unwrap_or_default();
+            let count = match group {
+                Group::Canary => counted.fallbacks_of_canaries,
+                Group::Rest => counted.fallbacks - counted.fallbacks_of_canaries,
+            };
+            (vec![("migration", name), ("group", group.name())], count)
+        });
+        self.counters(
+            "crossfade_canary_fallback_rows",
+            "Rows read from legacy because unified lacked them, for canaries and for all others",
+            fallbacks,
+        )
+    }
+
+    fn hook(&mut self, shared: &Shared) -> fmt::Result {
+        let counters = &shared.counters;
+        let results = [
+            ("told", &counters.hook_told),
+            ("failed", &counters.hook_failed),
+            ("given_up", &counters.hook_given_up),
+        ];
+        self.counters(
+            "crossfade_hook_deliveries",
+            "Attempts of this proxy to tell the hook of events, and events that it has given up",
+            results.map(|(result, count)| (vec![("result", result)], count.load(Relaxed))),
         )
     }
 

@@ -37,6 +37,7 @@ impl Command {
         Some(match self {
             Command::Show { what, .. } => match what {
                 Show::Backfill => show::BACKFILL,
+                Show::Canary => show::CANARY,
                 Show::Clients | Show::Servers => bouncer::SOCKETS,
                 Show::Config => bouncer::CONFIG,
                 Show::Databases => bouncer::DATABASES,
@@ -64,7 +65,8 @@ impl Command {
             Command::Select(Constant::Version) => VERSION,
             Command::Select(Constant::User) => USER,
             Command::Select(Constant::Database) => DATABASE,
-            Command::Pause
+            Command::Canary { .. }
+            | Command::Pause
             | Command::Resume
             | Command::Reload
             | Command::Kill { .. }
@@ -82,6 +84,7 @@ impl Command {
         match self {
             Command::Advance { .. }
             | Command::Rollback { .. }
+            | Command::Canary { .. }
             | Command::Pause
             | Command::Resume
             | Command::Reload
@@ -137,6 +140,7 @@ pub(super) async fn show(
             show::migrations_of_files(shared)
         }
         Show::Backfill
+        | Show::Canary
         | Show::Divergence
         | Show::Events
         | Show::Fallbacks
@@ -191,6 +195,7 @@ async fn look(
     };
     match what {
         Show::Backfill => look.backfill().await,
+        Show::Canary => look.canary().await,
         Show::Divergence => look.divergence().await,
         Show::Events => look.events().await,
         Show::Fallbacks => look.fallbacks().await,

@@ -11,6 +11,7 @@ use super::words::{Placed, Rest, Token, syntax, tokens};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Show {
     Backfill,
+    Canary,
     Clients,
     Config,
     Databases,
@@ -37,8 +38,9 @@ pub(super) enum Show {
 
 impl Show {
     /// Each with its word.
-    pub const ALL: [(&'static str, Show); 23] = [
+    pub const ALL: [(&'static str, Show); 24] = [
         ("backfill", Show::Backfill),
+        ("canary", Show::Canary),
         ("clients", Show::Clients),
         ("config", Show::Config),
         ("databases", Show::Databases),
@@ -67,13 +69,15 @@ impl Show {
     fn takes_migration(self) -> bool {
         match self {
             Show::Backfill
+            | Show::Canary
             | Show::Divergence
             | Show::Events
             | Show::Fallbacks
             | Show::Fences
             | Show::Gates
             | Show::Instances
-            | Show::Migrations => true,
+            | Show::Migrations
+            | Show::Statements => true,
             Show::Clients
             | Show::Config
             | Show::Databases
@@ -83,7 +87,6 @@ impl Show {
             | Show::Servers
             | Show::Sessions
             | Show::State
-            | Show::Statements
             | Show::Stats
             | Show::StatsAverages
             | Show::StatsTotals
@@ -108,6 +111,11 @@ pub(super) enum Command {
         migration: String,
         to: Option<Phase>,
     },
+    /// Some sessions are to read as in the next phase; `None`: none any more.
+    Canary {
+        migration: String,
+        wanted: Option<CanaryWanted>,
+    },
     Pause,
     Resume,
     Reload,
@@ -130,6 +138,15 @@ pub(super) enum Command {
     Deallocate(Option<String>),
     /// `DISCARD ALL`, `RESET ALL`, and the like.
     Tag(&'static str),
+}
+
+/// Who is to read ahead. What is left out stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct CanaryWanted {
+    /// Millionths of all sessions.
+    pub share: Option<u32>,
+    pub users: Vec<String>,
+    pub applications: Vec<String>,
 }
 
 /// What drivers take for the server's version: they look at the number, by which they know what a server can.
@@ -256,6 +273,7 @@ fn command(statement: &[Placed]) -> Result<Command, Refusal> {
             let (migration, to) = walk(&mut rest)?;
             Command::Rollback { migration, to }
         }
+        "canary" => canary(&mut rest)?,
         "abort" => Command::RollbackTransaction,
         "begin" | "start" => Command::Begin,
         "commit" | "end" => Command::Commit,
@@ -320,6 +338,46 @@ fn walk(rest: &mut Rest<'_>) -> Result<(String, Option<Phase>), Refusal> {
             ..Refusal::new("22023", said)
         }),
     }
+}
+
+/// `CANARY m 5 %`, `CANARY m USER tester APPLICATION report`, `CANARY m OFF`.
+fn canary(rest: &mut Rest<'_>) -> Result<Command, Refusal> {
+    let migration = rest.name("a migration")?;
+    let at = rest.0.first().map_or(1, |placed| placed.at);
+    if rest.takes("off") {
+        return Ok(Command::Canary {
+            migration,
+            wanted: None,
+        });
+    }
+    let mut wanted = CanaryWanted::default();
+    if let Some(percent) = rest.word().and_then(|word| word.parse::<f64>().ok()) {
+        rest.next();
+        let is_percent = rest.0.first().map(|placed| &placed.token) == Some(&Token::Sign('%'));
+        if !is_percent || !(0.0..=100.0).contains(&percent) {
+            return Err(syntax("a share is written as 5 %, from 0 % to 100 %", at));
+        }
+        rest.next();
+        wanted.share = Some((percent * 10_000.0).round() as u32);
+    }
+    loop {
+        if rest.takes("user") {
+            wanted.users.push(rest.name("a role")?);
+        } else if rest.takes("application") {
+            wanted.applications.push(rest.name("an application")?);
+        } else {
+            break;
+        }
+    }
+    if wanted == CanaryWanted::default() {
+        let expected =
+            "CANARY takes a migration and a share (5 %), USER name, APPLICATION name, or OFF";
+        return Err(syntax(expected, at));
+    }
+    Ok(Command::Canary {
+        migration,
+        wanted: Some(wanted),
+    })
 }
 
 fn kill(rest: &mut Rest<'_>) -> Result<Command, Refusal> {
@@ -466,6 +524,44 @@ mod tests {
     fn every_word_of_show_is_read() {
         for (word, what) in Show::ALL {
             assert_eq!(one(&format!("SHOW {word};")), shows(what, None));
+        }
+    }
+
+    #[test]
+    fn a_canary_is_a_share_names_or_off() {
+        let canary = |share, users: &[&str], applications: &[&str]| Command::Canary {
+            migration: "m".to_owned(),
+            wanted: Some(CanaryWanted {
+                share,
+                users: users.iter().map(|name| (*name).to_owned()).collect(),
+                applications: applications.iter().map(|name| (*name).to_owned()).collect(),
+            }),
+        };
+        for (text, expected) in [
+            ("CANARY m 5 %", canary(Some(50_000), &[], &[])),
+            ("canary m 12.5%;", canary(Some(125_000), &[], &[])),
+            ("CANARY m 0% USER tester", canary(Some(0), &["tester"], &[])),
+            (
+                "CANARY m USER a USER \"B\" APPLICATION \"my app\"",
+                canary(None, &["a", "B"], &["my app"]),
+            ),
+        ] {
+            assert_eq!(one(text), expected, "{text}");
+        }
+        let off = Command::Canary {
+            migration: "m".to_owned(),
+            wanted: None,
+        };
+        assert_eq!(one("CANARY m OFF"), off);
+        for text in [
+            "CANARY",
+            "CANARY m",
+            "CANARY m 5",
+            "CANARY m 101 %",
+            "CANARY m USER",
+            "CANARY m off now",
+        ] {
+            assert_eq!(commands(text).expect_err(text).sqlstate, "42601", "{text}");
         }
     }
 

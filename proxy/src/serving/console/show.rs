@@ -7,11 +7,11 @@ use rewrite_rules::RuleSet;
 use super::line::Refusal;
 use super::refused;
 use super::table::{Column, Kind, Table, Value};
-use crate::control::{Control, history, named, schema, shown, statements};
+use crate::control::{Control, history, named, results, schema, shown};
 use crate::serving::operate::Operator;
 use crate::shared::Shared;
 use crate::steps::step::StepDirection;
-use crate::steps::{status, views};
+use crate::steps::{canary, status, views};
 
 /// Of what has no bound of its own.
 const ROWS_MAX: i64 = 1_000;
@@ -97,8 +97,30 @@ pub(super) const SESSIONS: &[Column] = &[
 
 pub(super) const STATEMENTS: &[Column] = &[
     ("statement", Kind::Text),
+    ("migration", Kind::Text),
+    ("phase", Kind::Text),
+    ("canary", Kind::Bool),
     ("calls", Kind::Int),
+    ("rows", Kind::Int),
+    ("failed", Kind::Int),
+    ("refused", Kind::Int),
+    ("why", Kind::Text),
+    ("fallbacks", Kind::Int),
+    ("mean_ms", Kind::Float),
+    ("p99_ms", Kind::Float),
     ("last_seen_ago", Kind::Interval),
+];
+
+pub(super) const CANARY: &[Column] = &[
+    ("migration", Kind::Text),
+    ("reads_as", Kind::Text),
+    ("share", Kind::Float),
+    ("users", Kind::Text),
+    ("applications", Kind::Text),
+    ("age", Kind::Interval),
+    ("by", Kind::Text),
+    ("measure", Kind::Text),
+    ("found", Kind::Text),
 ];
 
 pub(super) const DIVERGENCE: &[Column] = &[
@@ -170,8 +192,12 @@ pub(super) fn help() -> Table {
         ("SHOW INSTANCES", "which proxies serve what"),
         ("SHOW SESSIONS", "who is connected to this proxy"),
         (
-            "SHOW STATEMENTS",
-            "the statements that name a managed table, and how often they came",
+            "SHOW STATEMENTS [migration]",
+            "the statements that name a managed table, by phase, and what came of them",
+        ),
+        (
+            "SHOW CANARY [migration]",
+            "who reads as in the next phase, and how they do",
         ),
         (
             "SHOW DIVERGENCE [migration]",
@@ -191,6 +217,10 @@ pub(super) fn help() -> Table {
             "a phase forward, or up to that one, if the gates let it",
         ),
         ("ROLLBACK migration [TO phase]", "a phase back"),
+        (
+            "CANARY migration [share %] [USER role] [APPLICATION name] | OFF",
+            "let some sessions read as in the next phase, or none",
+        ),
         (
             "PAUSE",
             "hold the next transaction of every client of this proxy back, for a while",
@@ -339,15 +369,49 @@ impl Look<'_> {
     }
 
     pub async fn statements(&self) -> Result<Table, Refusal> {
-        let all = statements::read(self.client).await;
+        self.names()?;
+        let all = results::read(self.client, self.only, ROWS_MAX).await;
         let mut table = Table::of(STATEMENTS);
-        let most = usize::try_from(ROWS_MAX).unwrap_or(usize::MAX);
-        for seen in all.map_err(refused::by_control)?.into_iter().take(most) {
+        for seen in all.map_err(refused::by_control)? {
             table.row(vec![
                 seen.statement.into(),
+                seen.migration.into(),
+                seen.phase.into(),
+                seen.canary.into(),
                 seen.calls.into(),
-                seen.last_seen_seconds.map_or(Value::Null, Value::Interval),
+                seen.rows.into(),
+                seen.failed.into(),
+                seen.refused.into(),
+                seen.why.into(),
+                seen.fallbacks.into(),
+                seen.mean_ms.into(),
+                seen.p99_ms.into(),
+                Value::Interval(seen.last_seen_seconds),
             ]);
+        }
+        Ok(table)
+    }
+
+    /// A row for each measure.
+    pub async fn canary(&self) -> Result<Table, Refusal> {
+        self.names()?;
+        let all = canary::views(self.client, self.only).await;
+        let mut table = Table::of(CANARY);
+        for view in all.map_err(refused::by_control)? {
+            let of = &view.row.canary;
+            for measure in view.measures() {
+                table.row(vec![
+                    of.migration.clone().into(),
+                    view.reads_as().name().into(),
+                    Some(of.share).into(),
+                    of.users.join(", ").into(),
+                    of.applications.join(", ").into(),
+                    Value::Interval(view.row.age_seconds),
+                    view.row.began_by.clone().into(),
+                    measure.name.into(),
+                    measure.found.into(),
+                ]);
+            }
         }
         Ok(table)
     }

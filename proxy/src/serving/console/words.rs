@@ -4,7 +4,7 @@
 use super::line::Refusal;
 
 /// Words of a text that begin a command, for whoever mistypes one.
-const WORDS: &str = "SHOW, ADVANCE, ROLLBACK, PAUSE, RESUME, RELOAD, KILL";
+const WORDS: &str = "SHOW, ADVANCE, ROLLBACK, CANARY, PAUSE, RESUME, RELOAD, KILL";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {

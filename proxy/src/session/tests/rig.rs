@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rewrite_rules::{
     Answer, Does, Meaning, Names, OnPrepared, Parameter, Preparable, Reading, Refusal, Rewritten,
@@ -12,8 +13,8 @@ use rewrite_rules::{
 use crate::session::lane::Lane;
 use crate::session::origin::Origins;
 use crate::session::{
-    Backend, CacheLimits, Comments, Events, Frontend, Pin, Session, SessionLimits, SessionReport,
-    SessionRules, SessionSettings, Violation,
+    Backend, CacheLimits, Comments, Events, Frontend, Pin, ReadEnd, Session, SessionLimits,
+    SessionReport, SessionRules, SessionSettings, Violation,
 };
 use crate::wire::backend;
 use crate::wire::frame::{write_frame, write_string};
@@ -76,6 +77,10 @@ impl SessionRules for Rules {
 
     fn origins(&self) -> Arc<Origins> {
         Arc::default()
+    }
+
+    fn reads_ahead(&self, _migration: &[u8]) -> bool {
+        false
     }
 
     fn look(&self, text: &str, path: SearchPath, strings: Strings) -> Arc<Reading> {
@@ -314,7 +319,15 @@ impl Pin for Registry {
 
     fn asked(&mut self) {}
 
-    fn answered(&mut self) {}
+    fn is_timed(&self) -> bool {
+        false
+    }
+
+    fn answered(&mut self) -> Option<Duration> {
+        None
+    }
+
+    fn read_ended(&mut self, _migrations: &[String], _end: ReadEnd) {}
 
     fn served_by(&mut self, _backend: i32) {}
 }

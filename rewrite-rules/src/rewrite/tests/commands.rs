@@ -435,8 +435,8 @@ fn what_will_be_refused_is_counted_before_the_first_step() {
         let _ = rules.rewrite(text, SearchPath::AsDeclared);
         let counted = rules.take_statements();
         assert_eq!(counted.len(), 1, "{text}");
-        let (shape, calls) = &counted[0];
-        assert_eq!(*calls, 1, "{text}");
+        let shape = counted[0].statement.as_deref().expect("there is room");
+        assert_eq!(counted[0].tally.calls, 1, "{text}");
         assert_eq!(
             outcomes(shape, SearchPath::AsDeclared),
             *expected,

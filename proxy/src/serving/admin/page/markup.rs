@@ -1,5 +1,6 @@
 //! What is found, as HTML. Nothing here asks anybody anything: from the same model comes the same page.
 
+mod canary;
 mod confirm;
 mod events;
 mod frame;
@@ -11,6 +12,7 @@ mod parts;
 mod progress;
 mod proxies;
 mod rows;
+mod statements;
 mod step;
 #[cfg(test)]
 mod tests;

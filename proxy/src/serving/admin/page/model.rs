@@ -8,6 +8,8 @@ use super::trends::Trends;
 use crate::control::history::Event;
 use crate::control::instances::Served;
 use crate::control::ledger::LedgerEntry;
+use crate::control::results::StatementResult;
+use crate::steps::canary::CanaryView;
 use crate::steps::status::Status;
 use crate::steps::step::StepDirection;
 use crate::steps::views::{GateRow, HolderRow, MigrationRow};
@@ -48,6 +50,10 @@ pub(super) struct Detail {
     pub samples: Vec<Sample>,
     /// The newest first.
     pub events: Vec<Event>,
+    /// Sessions that read as in the next phase.
+    pub canary: Option<CanaryView>,
+    /// What came of statements, the most called first.
+    pub statements: Vec<StatementResult>,
 }
 
 /// What is known of the gates of a step.

@@ -19,8 +19,9 @@ use super::trends::Watched;
 use super::users::UserFile;
 use crate::control::connection::Manager;
 use crate::control::error::ControlError;
-use crate::control::{history, schema};
+use crate::control::{history, results, schema};
 use crate::shared::Shared;
+use crate::steps::canary;
 use crate::steps::status;
 use crate::steps::step::StepDirection;
 use crate::steps::views::{self, MigrationRow};
@@ -36,6 +37,7 @@ const VERIFIED_AT_A_TIME: usize = 1;
 const ENTRIES_SHOWN: i64 = 20;
 const SAMPLES_SHOWN: usize = 20;
 const EVENTS_BESIDE: i64 = 8;
+const STATEMENTS_SHOWN: i64 = 10;
 const EVENTS_SHOWN: i64 = 100;
 /// A long value would bury the others.
 const VALUE_CHARS_MAX: usize = 200;
@@ -147,6 +149,8 @@ impl PageState {
             ledger: Vec::new(),
             samples: Vec::new(),
             events: Vec::new(),
+            canary: None,
+            statements: Vec::new(),
             row,
             status,
         };
@@ -158,6 +162,8 @@ impl PageState {
             let shows_values = self.shared.config.admin.show_values;
             detail.samples = report.map_or_else(Vec::new, |report| samples(&report, shows_values));
             detail.events = history::last(&client, Some(name), None, EVENTS_BESIDE).await?;
+            detail.canary = canary::views(&client, Some(name)).await?.into_iter().next();
+            detail.statements = results::read(&client, Some(name), STATEMENTS_SHOWN).await?;
         }
         Ok(detail)
     }

@@ -8,6 +8,7 @@ use pgwire::messages::startup::ParameterStatus;
 use rewrite_rules::Phase;
 
 use super::{Answer, Failed, Talk, TalkEnd};
+use crate::control::canary::NewCanary;
 use crate::serving::console::act;
 use crate::serving::console::command::Command;
 use crate::serving::console::line::{LineError, Refusal, notice};
@@ -47,6 +48,20 @@ impl Talk<'_> {
                 let to = *to;
                 self.walk((StepDirection::Back, "ROLLBACK"), migration, to)
                     .await
+            }
+            Command::Canary { migration, wanted } => {
+                let names = |names: &[String]| (!names.is_empty()).then(|| names.to_vec());
+                let wanted = wanted.as_ref().map(|wanted| NewCanary {
+                    share: wanted.share.map(|share| f64::from(share) / 1e6),
+                    users: names(&wanted.users),
+                    applications: names(&wanted.applications),
+                    ..NewCanary::default()
+                });
+                let done = self.operator.canary(migration.clone(), wanted).await;
+                if !done.map_err(refused::by_site)? {
+                    self.line.put(notice("no canary ran")).await?;
+                }
+                word("CANARY")
             }
             Command::Pause => self.pause().await,
             Command::Resume => {

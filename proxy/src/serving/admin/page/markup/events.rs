@@ -60,7 +60,7 @@ fn line(event: &Event, names: bool) -> Markup {
             div {
                 strong { (event.kind) }
                 @if let (Some(from), Some(to)) = (&event.from, &event.to) { " " (from) " → " (to) }
-                @if names { " · " a href=(path_of(&event.migration, "")) { (event.migration) } }
+                @if names && !event.migration.is_empty() { " · " a href=(path_of(&event.migration, "")) { (event.migration) } }
                 @if event.forced { " " (badge(Mood::Bad, "forced")) }
                 @if event.to.is_some() && event.drained_at.is_none() {
                     " " (badge(Mood::Unsure, "not seen to be drained"))

@@ -9,7 +9,7 @@ use super::super::trends::{EVERY, Point, Trends};
 use super::frame::{Page, csrf};
 use super::overview::badges;
 use super::parts::{Mood, badge, count, many, path_of, prose, since, span, verdict};
-use super::{events, ladder, progress, proxies, rows, step};
+use super::{canary, events, ladder, progress, proxies, rows, statements, step};
 
 pub(in super::super) fn migration(found: &Detail, visitor: &Visitor, now: SystemTime) -> Markup {
     let row = &found.row;
@@ -33,6 +33,7 @@ pub(in super::super) fn migration(found: &Detail, visitor: &Visitor, now: System
             @if let Some(by) = &row.by { ", by " strong { (by) } }
             @if let Some(why) = &row.why { ": " (why) }
         }
+        @if let Some(canary) = &found.canary { (canary::line(canary)) }
         @if let Some(misfit) = &row.misfit {
             (verdict(Mood::Bad, &html! { p { "The rules do not fit the database: " (prose(misfit)) } }))
         }
@@ -51,6 +52,7 @@ pub(in super::super) fn migration(found: &Detail, visitor: &Visitor, now: System
                 (throughput(&found.trends))
                 (progress::backfill(found, visitor))
                 (rows::comparison(found))
+                (statements::card(&found.statements))
             }
             div {
                 (proxies::card(&found.status.instances))

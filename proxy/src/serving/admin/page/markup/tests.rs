@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use maud::Markup;
-use rewrite_rules::Phase;
+use rewrite_rules::{Epoch, Phase};
 use serde_json::json;
 
 use super::super::model::{
@@ -13,6 +13,8 @@ use super::super::model::{
 use super::super::trends::{Point, Trends};
 use super::{confirm, failure, history, login, migration, overview, proxies};
 use crate::backfill::state::{CopyDirection, CopyProgress, State, Wish};
+use crate::control::canary::judge::Margins;
+use crate::control::canary::{CanaryRow, Counted};
 use crate::control::drain::Blocker;
 use crate::control::epochs::OpenEpoch;
 use crate::control::events::LastStep;
@@ -20,6 +22,9 @@ use crate::control::history::Event;
 use crate::control::instances::{Instance, InstanceTotals, Served};
 use crate::control::ledger::LedgerEntry;
 use crate::control::refused::RefusedRules;
+use crate::control::results::StatementResult;
+use crate::generation::ahead::Canary;
+use crate::steps::canary::CanaryView;
 use crate::steps::status::Status;
 use crate::steps::step::StepDirection;
 use crate::steps::views::{GateAnswer, GateRow, HolderRow, Holds, MigrationRow};
@@ -294,6 +299,47 @@ fn detail(phase: Phase) -> Detail {
             ],
         }],
         events: vec![event()],
+        canary: Some(canary()),
+        statements: vec![result(Some(evil())), result(None)],
+    }
+}
+
+fn canary() -> CanaryView {
+    CanaryView {
+        row: CanaryRow {
+            canary: Canary {
+                id: 1,
+                migration: evil(),
+                epoch: Epoch(3),
+                share: 0.05,
+                users: vec![evil()],
+                applications: vec![evil()],
+            },
+            margins: Margins::default(),
+            began_at: now(),
+            age_seconds: 5.0,
+            began_by: evil(),
+        },
+        phase: Phase::ShadowRead,
+        counted: Counted::default(),
+    }
+}
+
+fn result(statement: Option<String>) -> StatementResult {
+    StatementResult {
+        statement,
+        migration: evil(),
+        phase: evil(),
+        canary: true,
+        calls: 7,
+        rows: 8,
+        failed: 9,
+        refused: 10,
+        why: Some(evil()),
+        fallbacks: 11,
+        mean_ms: Some(1.0),
+        p99_ms: Some(2.0),
+        last_seen_seconds: 3.0,
     }
 }
 
