@@ -74,12 +74,18 @@ pub(super) async fn settle(client: &Client, rules: &RuleSet) -> Result<(), Contr
         .map_err(ControlError::sql("grant of the functions"))
 }
 
-/// What is off, of every function in the schema. Those of a lens that no rule file speaks of any more
-/// keep the callers that they have, PUBLIC excepted: an older proxy may still serve it.
+/// What is off, of every function in the schema. Those of a lens that the rules at hand do not speak of
+/// keep the callers that they have, PUBLIC excepted: others may serve it. So do those that are of no lens, as long as
+/// there is such a lens: its callers may be theirs.
 pub(crate) async fn off(client: &Client, rules: &RuleSet) -> Result<Vec<Off>, ControlError> {
     let wanted = wanted(client, rules).await?;
     let mut all = Vec::new();
-    for function in functions(client).await? {
+    let functions = functions(client).await?;
+    let speaks_of_all = functions.iter().all(|function| match &function.callers {
+        FunctionOf::Lens(table, _) => wanted.contains_key(table),
+        FunctionOf::Readers | FunctionOf::Writers | FunctionOf::Nobody => true,
+    });
+    for function in functions {
         let nobody = BTreeSet::new();
         let should = match &function.callers {
             FunctionOf::Lens(table, callers) => match (wanted.get(table), callers) {
@@ -103,7 +109,12 @@ pub(crate) async fn off(client: &Client, rules: &RuleSet) -> Result<Vec<Off>, Co
             .collect();
         let lacks = should.difference(&function.granted);
         all.extend(lacks.map(|role| function.off(role, true)));
+        let is_open = match &function.callers {
+            FunctionOf::Readers | FunctionOf::Writers => !speaks_of_all,
+            FunctionOf::Lens(..) | FunctionOf::Nobody => false,
+        };
         let too_much = function.granted.difference(&should);
+        let too_much = too_much.filter(|role| !is_open || *role == PUBLIC);
         all.extend(too_much.map(|role| function.off(role, false)));
     }
     all.append(&mut too_much(client).await?);

@@ -209,3 +209,60 @@ async fn copied(port: u16, database: &str) -> Vec<String> {
     told.push(format!("{:?}", count.unwrap()[1].values()));
     told
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_speak_of_no_migration_or_of_another_take_nobodys_rights() {
+    let world = World::start().await.unwrap();
+    let proxy = world.in_phase("partial", Phase::DualRead).await.unwrap();
+    let operator = world.client(&world.postgres.url("partial")).await.unwrap();
+    let reader = world
+        .postgres
+        .create_user("reader", "secret", Auth::Scram)
+        .await;
+    reader.unwrap();
+    operator
+        .batch_execute(
+            "GRANT SELECT ON iso_agents, users TO reader; DELETE FROM users WHERE clerk_user_id = 'user_1'; \
+             CREATE TABLE old_notes (id integer PRIMARY KEY); CREATE TABLE new_notes (id integer PRIMARY KEY)",
+        )
+        .await
+        .unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
+    let client = world
+        .client(&proxy.url_as("reader:secret", "partial"))
+        .await
+        .unwrap();
+    // What unified lacks is read from legacy, and counted by a function that its reader may call.
+    let falls_back = async |after: &str| {
+        let sql = "SELECT full_name FROM iso_agents WHERE clerk_user_id = 'user_1'";
+        let rows = client.query(sql, &[]).await;
+        let rows = rows.unwrap_or_else(|error| panic!("after {after}: {error:?}"));
+        assert_eq!(rows.len(), 1, "after {after}");
+    };
+    falls_back("prepare").await;
+    // Nothing changes; all the same it has been at the schema.
+    proxy.crossfade(&["apply"]).await.unwrap();
+    falls_back("apply").await;
+    let other = Proxy::with_config(&world.postgres, "partial", "").unwrap();
+    other
+        .write_rules(
+            "notes",
+            "[migration]\nname = \"notes\"\nphase = \"legacy_only\"\n[[table]]\nlegacy = \"public.old_notes\"\n\
+             unified = \"public.new_notes\"\nkey = [\"id\"]\ncolumns = \"id integer NOT NULL\"\n",
+        )
+        .unwrap();
+    other.crossfade(&["prepare"]).await.unwrap();
+    falls_back("a preparation by the rules of another migration").await;
+    let may = "SELECT count(*) FROM pg_proc WHERE proname = 'fell_back' AND has_function_privilege('reader', oid, 'EXECUTE')";
+    assert_eq!(control::number(&operator, may).await.unwrap(), 1);
+    // With all of them, who has no right any more loses that as well.
+    operator
+        .batch_execute("REVOKE SELECT ON iso_agents FROM reader")
+        .await
+        .unwrap();
+    other
+        .write_rules("iso_agents", &Proxy::rules_in(Phase::DualRead))
+        .unwrap();
+    other.crossfade(&["prepare"]).await.unwrap();
+    assert_eq!(control::number(&operator, may).await.unwrap(), 0);
+}
