@@ -78,10 +78,11 @@ pub async fn take(client: &Client, lease: Duration) -> Result<Option<Taken>, Con
             "UPDATE crossfade.hook_deliveries AS d SET attempts = d.attempts + 1, \
                  next_at = clock_timestamp() + make_interval(secs => $1) \
              WHERE d.event = (SELECT w.event FROM crossfade.hook_deliveries AS w \
-                 WHERE w.told_at IS NULL AND w.given_up_at IS NULL AND w.next_at <= clock_timestamp() \
+                 WHERE w.told_at IS NULL AND w.given_up_at IS NULL AND w.attempts < $2 \
+                 AND w.next_at <= clock_timestamp() \
                  ORDER BY w.next_at, w.event LIMIT 1 FOR UPDATE SKIP LOCKED) \
              RETURNING d.event, d.attempts",
-            &[&lease.as_secs_f64()],
+            &[&lease.as_secs_f64(), &ATTEMPTS_MAX],
         )
         .await
         .map_err(sql())?;
