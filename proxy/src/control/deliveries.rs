@@ -37,12 +37,16 @@ pub async fn begin(client: &Client) -> Result<(), ControlError> {
         .map_err(ControlError::sql(DOING))
 }
 
-/// Enters events of these kinds that nobody has entered yet, and forgets those of last week.
+/// Enters events of these kinds that nobody has entered yet, and forgets those of last week. One that nobody who took it
+/// has lived to tell of is given up as well, or it would end them all.
 pub async fn enter(client: &Client, kinds: &[String]) -> Result<(), ControlError> {
     client
         .execute(
             "WITH forgotten AS (DELETE FROM crossfade.hook_deliveries \
                  WHERE coalesce(told_at, given_up_at) < clock_timestamp() - $3::text::interval), \
+             lost AS (UPDATE crossfade.hook_deliveries SET given_up_at = clock_timestamp(), \
+                 said = coalesce(said, 'the proxies that took it ended before they could say') \
+                 WHERE told_at IS NULL AND given_up_at IS NULL AND attempts >= $6 AND next_at <= clock_timestamp()), \
              room AS (SELECT greatest(0, $5 - count(*)) AS n FROM crossfade.hook_deliveries \
                  WHERE told_at IS NULL AND given_up_at IS NULL) \
              INSERT INTO crossfade.hook_deliveries (event) \
@@ -52,7 +56,7 @@ pub async fn enter(client: &Client, kinds: &[String]) -> Result<(), ControlError
                      OR e.at < clock_timestamp() - $4::text::interval) \
                  AND NOT EXISTS (SELECT FROM crossfade.hook_deliveries AS d WHERE d.event = e.id) \
              ORDER BY e.id LIMIT (SELECT n FROM room) ON CONFLICT DO NOTHING",
-            &[&kinds, &ENTERED_WITHIN, &KEPT, &DRAIN_AWAITED, &WAITING_MAX],
+            &[&kinds, &ENTERED_WITHIN, &KEPT, &DRAIN_AWAITED, &WAITING_MAX, &ATTEMPTS_MAX],
         )
         .await
         .map(drop)
@@ -74,10 +78,11 @@ pub async fn take(client: &Client, lease: Duration) -> Result<Option<Taken>, Con
             "UPDATE crossfade.hook_deliveries AS d SET attempts = d.attempts + 1, \
                  next_at = clock_timestamp() + make_interval(secs => $1) \
              WHERE d.event = (SELECT w.event FROM crossfade.hook_deliveries AS w \
-                 WHERE w.told_at IS NULL AND w.given_up_at IS NULL AND w.next_at <= clock_timestamp() \
+                 WHERE w.told_at IS NULL AND w.given_up_at IS NULL AND w.attempts < $2 \
+                 AND w.next_at <= clock_timestamp() \
                  ORDER BY w.next_at, w.event LIMIT 1 FOR UPDATE SKIP LOCKED) \
              RETURNING d.event, d.attempts",
-            &[&lease.as_secs_f64()],
+            &[&lease.as_secs_f64(), &ATTEMPTS_MAX],
         )
         .await
         .map_err(sql())?;

@@ -263,9 +263,13 @@ impl Following {
             self.connection = None;
             self.change = host.change;
         }
-        let rows = self.rows(url).await;
-        self.canaries(shared, rows.is_ok()).await;
-        let rows = rows?;
+        let rows = match self.rows(url).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                self.canaries(shared, false).await;
+                return Err(error.into());
+            }
+        };
         if let Ok(files) = &files {
             self.miss(files);
         }
@@ -284,6 +288,8 @@ impl Following {
         if is_known {
             shared.upstream.followed(host.change);
         }
+        // Behind a step, which ends them and is not to wait for them.
+        self.canaries(shared, true).await;
         adopted?;
         for row in rows.iter().filter(|row| row.older_open) {
             self.close(row).await?;

@@ -403,6 +403,15 @@ async fn a_step_ends_it_and_its_gates_are_those_of_the_next_phase() {
     canary(&proxy, &forced).await;
     let event = "SELECT count(*) FROM crossfade.events WHERE kind = 'canary' AND forced AND reason = 'a look'";
     assert_eq!(number(&operator, event).await.unwrap(), 1);
+    // Other rules are another epoch.
+    let rules = std::fs::read_to_string(proxy.rule_file()).unwrap();
+    std::fs::write(proxy.rule_file(), rules + "\n# said otherwise\n").unwrap();
+    until(
+        &operator,
+        "EXISTS (SELECT FROM crossfade.canary WHERE ended_why = 'a rule file was changed')",
+    )
+    .await
+    .unwrap();
     proxy.crossfade(&["rollback", "iso_agents"]).await.unwrap();
     let refused = control::run(&proxy.config(), &["canary", "iso_agents", "5%"])
         .await

@@ -271,19 +271,21 @@ async fn whoever_is_never_there_is_given_up_and_the_doctor_says_so() {
     until(&operator, "EXISTS (SELECT FROM crossfade.hook)")
         .await
         .unwrap();
-    // It has failed nineteen times already.
+    // One has failed nineteen times already; of the other, twenty proxies have died.
     operator
         .batch_execute(
             "WITH e AS (INSERT INTO crossfade.events (migration, kind, os_user, host) \
-                 VALUES ('iso_agents', 'canary_back', 'u', 'h') RETURNING id) \
-             INSERT INTO crossfade.hook_deliveries (event, attempts) SELECT id, 19 FROM e",
+                 VALUES ('iso_agents', 'canary_back', 'u', 'h'), ('iso_agents', 'backfill', 'u', 'h') \
+                 RETURNING id, kind) \
+             INSERT INTO crossfade.hook_deliveries (event, attempts) \
+             SELECT id, CASE kind WHEN 'backfill' THEN 20 ELSE 19 END FROM e",
         )
         .await
         .unwrap();
     listener.next().await;
     until(
         &operator,
-        "(SELECT given_up_at IS NOT NULL FROM crossfade.hook_deliveries)",
+        "(SELECT bool_and(given_up_at IS NOT NULL) FROM crossfade.hook_deliveries)",
     )
     .await
     .unwrap();
@@ -296,22 +298,21 @@ async fn whoever_is_never_there_is_given_up_and_the_doctor_says_so() {
     let doctor = control::run(&proxy.config(), &["doctor"]).await.unwrap();
     assert!(!doctor.status.success());
     assert!(
-        doctor.output.contains("the hook was not told of 1 event"),
+        doctor.output.contains("the hook was not told of 2 events"),
         "{doctor:?}"
     );
-    assert!(doctor.output.contains("answered 503"), "{doctor:?}");
     // Somebody has seen to it.
     let mended = control::run(&proxy.config(), &["doctor", "--mend"])
         .await
         .unwrap();
-    assert_eq!(
-        listener.next().await.event()["kind"],
-        "canary_back",
-        "{mended:?}"
-    );
+    let mut kinds = BTreeSet::new();
+    for _ in 0..2 {
+        kinds.insert(listener.next().await.event()["kind"].to_string());
+    }
+    assert_eq!(kinds.len(), 2, "{mended:?}");
     until(
         &operator,
-        "(SELECT told_at IS NOT NULL FROM crossfade.hook_deliveries)",
+        "(SELECT bool_and(told_at IS NOT NULL) FROM crossfade.hook_deliveries)",
     )
     .await
     .unwrap();
