@@ -309,17 +309,20 @@ async fn place(
     };
     let name = quote_literal(&migration.name);
     let carried = quote_literal(&fence::carried_by(&migration.name));
-    // The time is taken under the lock: whoever writes afterwards is seen.
+    let relation = quote_literal(table);
+    // The time is taken under the lock: whoever writes afterwards is seen. PostgreSQL 13 replaces no trigger.
     let statements = format!(
         "{BEGIN_SHORT}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; \
-         CREATE OR REPLACE TRIGGER {TRIGGER} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT \
+         DO $crossfade$ BEGIN \
+            IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = {relation}::regclass AND tgname = '{TRIGGER}') THEN \
+                DROP TRIGGER {TRIGGER} ON {table}; END IF; END $crossfade$; \
+         CREATE TRIGGER {TRIGGER} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT \
          WHEN ((pg_catalog.strpos(pg_catalog.current_query(), {carried}) OPERATOR(pg_catalog.>) 0) IS NOT TRUE) \
          EXECUTE FUNCTION crossfade.seal({name}); \
          ALTER TABLE {table} ENABLE ALWAYS TRIGGER {TRIGGER}; \
-         INSERT INTO crossfade.seals (relation, migration, writers) VALUES ({}::regclass, {name}, '{writers}') \
+         INSERT INTO crossfade.seals (relation, migration, writers) VALUES ({relation}::regclass, {name}, '{writers}') \
          ON CONFLICT (relation) DO UPDATE SET migration = excluded.migration, writers = excluded.writers, \
          since = excluded.since; COMMIT",
-        quote_literal(table)
     );
     let mut clock = Clock::start(patience);
     while !in_turn(client, &statements).await? {

@@ -173,6 +173,8 @@ async fn a_unified_row_that_legacy_cannot_hold_has_no_legacy_image_and_is_counte
             format!("{rows} rows have a public.shipments.{column} that public.parcels.{column}");
         assert!(said.contains(&told), "{told}: {said}");
     }
+    // `direct` has gone around the proxy.
+    twin.crossfade("verify").await.unwrap();
     let said = twin.crossfade("advance").await.unwrap();
     assert!(
         said.contains(
