@@ -32,6 +32,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod trial;
 mod tried;
 
 use std::collections::VecDeque;
@@ -43,11 +44,11 @@ use crate::wire::frontend::MessageLimits;
 use cache::Cache;
 use deferred::Deferred;
 use expect::{Expect, OfExchange};
-use flight::Flight;
 use path::known::{Encoding, Path};
 use sampling::Sampling;
 use spoken::Again;
 use statements::{Portals, Statements};
+use trial::Flight;
 
 pub use cache::CacheLimits;
 pub use client_side::Frontend;

@@ -9,7 +9,7 @@ use rewrite_rules::{Answer, Does, Reading, Verdict};
 use super::cache::Number;
 use super::report::ShadowCandidate;
 use super::statements::Statement;
-use super::tried::Tried;
+use super::trial::Tried;
 use crate::wire::backend;
 
 /// What the text behind a request was made into; `None` for a text that went on as it came.

@@ -24,108 +24,13 @@ use super::expect::{Expect, ReadAs, answer, is_refused};
 use super::kept_query::types_of;
 use super::lane::Act;
 use super::statements::Statement;
-use super::tried::{By, Tried};
+use super::trial::{By, Held, Tried};
 use super::{Pin, Session, SessionRules, Violation};
 use crate::wire::frame::{HEADER_BYTES, Header, write_frame};
 use crate::wire::frontend::{self, BindNames, DescribeTarget, Execute, Parse};
 
 /// Longer messages are read as they come: what they bring costs more than what is saved.
 const BYTES_MAX: usize = 16 * 1024;
-/// Of room for messages so much stays from one to the next.
-const KEPT_BYTES: usize = 1024;
-/// So many in a row that did not do, and trying is no use for a while.
-const MISSED_MAX: u8 = 8;
-/// A while: so many statements that could be tried and are not.
-const PAUSE: u16 = 256;
-
-/// The client's messages of one execution, as long as they are held.
-#[derive(Debug, Default)]
-pub(super) struct Flight {
-    frames: Vec<u8>,
-    holds: Option<Held>,
-    /// What is read next was tried.
-    pub is_barred: bool,
-    /// What is read next is to be tried the next time: two texts for one would take each other's places.
-    pub is_new: bool,
-    luck: [Luck; 2],
-}
-
-/// How far the messages have come.
-#[derive(Clone, Copy, Debug, Default)]
-struct Held {
-    tries: Option<Try>,
-    parses: bool,
-    binds: bool,
-    describes: bool,
-    executes: bool,
-}
-
-/// Whether trying does, of late.
-#[derive(Clone, Copy, Debug, Default)]
-struct Luck {
-    missed: u8,
-    pause: u16,
-}
-
-impl Luck {
-    fn is_out(&mut self) -> bool {
-        let out = self.pause > 0;
-        self.pause = self.pause.saturating_sub(1);
-        out
-    }
-
-    fn came(&mut self, did: bool) {
-        if did {
-            self.missed = 0;
-            return;
-        }
-        self.missed += 1;
-        if self.missed >= MISSED_MAX {
-            self.pause = PAUSE;
-            // One more, and it is none again.
-            self.missed = MISSED_MAX - 1;
-        }
-    }
-}
-
-impl Flight {
-    #[inline]
-    pub fn holds(&self) -> bool {
-        self.holds.is_some()
-    }
-
-    fn keep(&mut self, header: Header, body: &[u8]) {
-        write_frame(&mut self.frames, header.tag, |out| {
-            out.extend_from_slice(body)
-        });
-    }
-
-    /// The messages, which are held no longer.
-    fn take(&mut self) -> Vec<u8> {
-        self.holds = None;
-        std::mem::take(&mut self.frames)
-    }
-
-    /// Room for the next ones.
-    fn give_back(&mut self, mut frames: Vec<u8>) {
-        if frames.capacity() <= KEPT_BYTES && self.frames.capacity() == 0 {
-            frames.clear();
-            self.frames = frames;
-        }
-    }
-
-    fn luck(&mut self, tries: Try) -> &mut Luck {
-        match tries {
-            Try::UnifiedAlone => &mut self.luck[0],
-            Try::InOnePiece => &mut self.luck[1],
-        }
-    }
-
-    pub fn came(&mut self, tries: Try, did: bool) {
-        self.luck(tries).came(did);
-    }
-}
-
 /// What is tried in place of some messages.
 struct Sent<'a> {
     tries: Try,

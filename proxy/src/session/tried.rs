@@ -7,126 +7,15 @@
 
 use rewrite_rules::{Try, Verdict};
 
-use super::cache::Number;
-use super::expect::{Expect, ReadAs, answer};
+use super::expect::{Expect, answer};
 use super::keep::{is_analysis, with_field};
 use super::lane::Act;
 use super::server_side::retag;
 use super::statements::Portal;
+use super::trial::{By, State, Tried};
 use super::{Pin, Session, Violation, translate};
 use crate::wire::backend::{self, Fields};
 use crate::wire::frame::write_frame;
-
-/// Of the answers to a write so much is held back. What is larger is told as it comes.
-const HELD_BYTES_MAX: usize = 64 * 1024;
-
-/// What was sent, and what of its answers the client has not been told.
-#[derive(Debug)]
-pub(super) struct Tried {
-    tries: Try,
-    by: By,
-    number: Number,
-    /// The server has the statement.
-    parsed: bool,
-    /// The server runs it.
-    bound: bool,
-    /// How it was read, and how the client's text is where it does not do.
-    pub read: ReadAs,
-    full: ReadAs,
-    /// The client's messages.
-    frames: Vec<u8>,
-    held: Vec<u8>,
-    /// The body of its CommandComplete.
-    end: Vec<u8>,
-    state: State,
-    /// Outside of a block: what fails has changed nothing.
-    at_rest: bool,
-}
-
-/// What the client sent.
-#[derive(Clone, Debug)]
-pub(super) enum By {
-    Query,
-    /// The body of its Parse, if one was among them; and whether it asked for a description.
-    Messages {
-        parses: Option<Box<[u8]>>,
-        describes: bool,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// It may still come to nothing.
-    Open,
-    /// Something was told of it: it cannot be said again.
-    Told,
-    /// It does not do.
-    Missed,
-}
-
-impl Tried {
-    pub fn new(
-        tries: Try,
-        by: By,
-        (number, parsed): (Number, bool),
-        (read, full): (ReadAs, ReadAs),
-        frames: Vec<u8>,
-    ) -> Tried {
-        Tried {
-            tries,
-            by,
-            number,
-            parsed,
-            bound: false,
-            read,
-            full,
-            frames,
-            held: Vec::new(),
-            end: Vec::new(),
-            state: State::Open,
-            at_rest: false,
-        }
-    }
-
-    /// These are the client's messages.
-    pub fn of(self, frames: Vec<u8>) -> Tried {
-        Tried { frames, ..self }
-    }
-
-    pub fn at_rest(self, at_rest: bool) -> Tried {
-        Tried { at_rest, ..self }
-    }
-
-    pub fn is_of_query(&self) -> bool {
-        matches!(self.by, By::Query)
-    }
-
-    /// Whether a row is held back as well.
-    pub fn holds_rows(&self) -> bool {
-        self.tries == Try::InOnePiece && self.state == State::Open
-    }
-
-    fn hides_rows(&self) -> bool {
-        answer(self.read.as_ref(), 0).hide_rows
-    }
-
-    /// Holds a part of the answer back, unless there is no room, or it is told already.
-    fn hold(&mut self, tag: u8, body: &[u8], insert: &mut Vec<u8>) -> Act {
-        if self.state == State::Open && self.held.len() + body.len() <= HELD_BYTES_MAX {
-            write_frame(&mut self.held, tag, |out| out.extend_from_slice(body));
-            return Act::Drop;
-        }
-        self.tell(insert);
-        Act::Forward
-    }
-
-    fn tell(&mut self, insert: &mut Vec<u8>) {
-        if self.state == State::Open {
-            self.state = State::Told;
-        }
-        insert.append(&mut self.held);
-    }
-}
 
 impl<P: Pin> Session<P> {
     fn tried(&mut self) -> Option<&mut Tried> {
