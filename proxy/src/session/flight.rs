@@ -167,7 +167,12 @@ impl<P: Pin> Session<P> {
                 let current = self.generation.number();
                 let statement = self.statements.get(names.statement);
                 let statement = statement.filter(|known| {
-                    known.generation == current && !known.by_sql && names.portal.is_empty()
+                    // Its text would be read by another setting than the server has read it by.
+                    let same_strings = known.strings == self.strings;
+                    known.generation == current
+                        && !known.by_sql
+                        && same_strings
+                        && names.portal.is_empty()
                 });
                 Held {
                     tries: statement.and_then(|known| tries(&known.read)),
