@@ -351,6 +351,18 @@ impl<P: Pin> Session<P> {
         Some(with_field(fields, b'M', &told))
     }
 
+    /// What is kept failed before it was bound: it goes, unless the server has it and would take it the next time.
+    pub(super) fn kept_never_ran(&mut self, (number, parsed): (Number, bool), fields: Fields<'_>) {
+        match (parsed, is_analysis(fields)) {
+            (true, true) => self.cache.forget(number),
+            (true, false) => {}
+            (false, true) => self.cache.refuse(number),
+            (false, false) => {
+                self.cache.lose(number);
+            }
+        }
+    }
+
     /// A message that names a kept statement, without its name.
     pub(super) fn without_kept_name(&self, kept: Number, fields: Fields<'_>) -> Option<String> {
         let name = self.cache.name(kept);

@@ -27,7 +27,7 @@ use rewrite_rules::{Preparable, Verdict};
 use super::cache::{Asked, ParsePlan, ReplayState};
 use super::expect::{Expect, KeptQuery, ReadAs, answer};
 use super::judge::replacement;
-use super::keep::{is_analysis, with_field};
+use super::keep::with_field;
 use super::lane::Act;
 use super::path::known::Encoding;
 use super::{Pin, Session, Violation};
@@ -226,14 +226,7 @@ impl<P: Pin> Session<P> {
         }
         let (number, parsed) = (kept.number, kept.parsed);
         let again = is_last && kept.at_rest && !is_interruption(fields);
-        match (parsed, is_analysis(fields)) {
-            (true, true) => self.cache.forget(number),
-            (true, false) => {}
-            (false, true) => self.cache.refuse(number),
-            (false, false) => {
-                self.cache.lose(number);
-            }
-        }
+        self.kept_never_ran((number, parsed), fields);
         if again {
             self.cache.replay.refuse();
         }

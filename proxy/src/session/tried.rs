@@ -8,7 +8,7 @@
 use rewrite_rules::{Try, Verdict};
 
 use super::expect::{Expect, answer};
-use super::keep::{is_analysis, with_field};
+use super::keep::with_field;
 use super::lane::Act;
 use super::server_side::retag;
 use super::statements::Portal;
@@ -174,13 +174,8 @@ impl<P: Pin> Session<P> {
         // What of it was true is told before the error; its end is not.
         let mut held = std::mem::take(&mut tried.held);
         let (tries, read) = (tried.tries, tried.read.clone());
-        match (bound, parsed, is_analysis(fields)) {
-            (true, ..) | (false, true, false) => {}
-            (false, true, true) => self.cache.forget(number),
-            (false, false, true) => self.cache.refuse(number),
-            (false, false, false) => {
-                self.cache.lose(number);
-            }
+        if !bound {
+            self.kept_never_ran((number, parsed), fields);
         }
         if again {
             return Act::Drop;
