@@ -38,6 +38,7 @@ pub mod refused;
 pub mod report;
 pub mod results;
 pub(crate) mod rights;
+pub mod said;
 pub mod schema;
 pub mod seal;
 pub mod statements;

@@ -54,7 +54,7 @@ pub use rule_set::{
     ListedBy, Migration, NoTenant, OnUnifiedError, RuleErrors, RuleSet, SourceFile, WritersAround,
 };
 pub use search_path::Meaning;
-pub use shapes::{CountedShape, shape, statements};
+pub use shapes::{CountedShape, shape, shape_of_beginning, statements};
 pub use statement::{
     Answer, Around, Does, Foreign, Mapped, Named, Names, Needs, OnPrepared, Reading, Refusal,
     Rename, Rewritten, SearchPath, ServerVersion, SessionEffects, ShadowPair, TagVerb, TenantId,

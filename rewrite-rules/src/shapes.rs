@@ -14,7 +14,7 @@ use crate::rule_set::RuleSet;
 use crate::text::tree::Tree;
 use counted::ShapeTexts;
 pub(crate) use counted::Shapes;
-pub use shape::{shape, statements};
+pub use shape::{shape, shape_of_beginning, statements};
 
 /// An application has hundreds of statements; one that builds its texts from parts may have any
 /// number, and the first thousands of those say enough.

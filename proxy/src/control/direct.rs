@@ -17,6 +17,7 @@ use tokio_postgres::Client;
 
 use super::error::ControlError;
 use super::report::REGISTERED_WITHIN;
+use super::said::{TEXT, said};
 use crate::generation::ENDED_FOR;
 pub use sealed::{WriterAround, count_since_verify, written};
 pub use seen::{DirectWriter, lines, read};
@@ -113,28 +114,43 @@ async fn ask(client: &Client, watch: &LookedAfter) -> Result<(), ControlError> {
         .map(|(migration, table)| (migration.as_str(), table.as_str()))
         .unzip();
     let own: Vec<i32> = watch.served.iter().chain(&watch.ended).copied().collect();
+    let found = client
+        .query(
+            &format!(
+                "SELECT DISTINCT t.migration, t.name, l.pid, coalesce(a.usename::text, 'unknown'), \
+                 coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'this machine'), {TEXT} \
+                 FROM unnest($1::text[], $2::text[]) AS t (migration, name) \
+                 JOIN pg_locks AS l ON l.relation = to_regclass(t.name) OR l.relation IN \
+                 (SELECT p.relid FROM pg_partition_tree(to_regclass(t.name)) AS p) \
+                 JOIN pg_stat_activity AS a ON a.pid = l.pid \
+                 WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted \
+                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+                 AND l.pid <> ALL ($3) AND NOT EXISTS (SELECT FROM crossfade.sessions AS s WHERE s.pid = a.pid \
+                 AND s.began = coalesce(a.backend_start, s.began)) \
+                 AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'parallel worker') LIMIT $4"
+            ),
+            &[&migrations, &tables, &own, &ASKED_MAX],
+        )
+        .await
+        .map_err(ControlError::sql("look for writers around the proxies"))?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let texts = |column: usize| -> Vec<&str> { found.iter().map(|row| row.get(column)).collect() };
+    let pids: Vec<i32> = found.iter().map(|row| row.get(2)).collect();
+    // What is kept of a text has no constants.
+    let said: Vec<String> = found.iter().map(|row| said(row.get(6))).collect();
     client
         .execute(
             "INSERT INTO crossfade.writers_asked \
              (migration, table_name, pid, role, application, client, query) \
-             SELECT DISTINCT t.migration, t.name, l.pid, coalesce(a.usename::text, 'unknown'), \
-             coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'this machine'), \
-             left(regexp_replace(coalesce(a.query, ''), '[[:space:]]+', ' ', 'g'), 200) \
-             FROM unnest($1::text[], $2::text[]) AS t (migration, name) \
-             JOIN pg_locks AS l ON l.relation = to_regclass(t.name) OR l.relation IN \
-             (SELECT p.relid FROM pg_partition_tree(to_regclass(t.name)) AS p) \
-             JOIN pg_stat_activity AS a ON a.pid = l.pid \
-             WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted \
-             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-             AND l.pid <> ALL ($3) AND NOT EXISTS (SELECT FROM crossfade.sessions AS s WHERE s.pid = a.pid \
-             AND s.began = coalesce(a.backend_start, s.began)) \
-             AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'parallel worker') \
-             LIMIT $4 ON CONFLICT DO NOTHING",
-            &[&migrations, &tables, &own, &ASKED_MAX],
+             SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::text[]) \
+             ON CONFLICT DO NOTHING",
+            &[&texts(0), &texts(1), &pids, &texts(3), &texts(4), &texts(5), &said],
         )
         .await
         .map(drop)
-        .map_err(ControlError::sql("look for writers around the proxies"))
+        .map_err(ControlError::sql("put down writers around the proxies"))
 }
 
 /// Who was put down, and is still there when every proxy of that time could see it and named its

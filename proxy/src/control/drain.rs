@@ -13,6 +13,7 @@ use tokio_postgres::Client;
 use super::error::ControlError;
 use super::instances::{Instance, instances};
 use super::report::REGISTERED_WITHIN;
+use super::said::{TEXT, said};
 
 /// Between two looks: small against the heartbeat and against a human's patience.
 const POLL: Duration = Duration::from_millis(50);
@@ -37,6 +38,7 @@ pub struct Blocker {
     pub age_seconds: f64,
     /// As `pg_stat_activity` has it: `active`, `idle in transaction`, …
     pub state: String,
+    /// What it runs, or ran last, without constants.
     pub query: String,
     /// Where the server sees it come from: through a proxy that is the proxy's; empty: a socket file.
     pub address: String,
@@ -155,8 +157,9 @@ pub async fn of_processes(client: &Client, pids: &[i32]) -> Result<Vec<Blocker>,
     let rows = client
         .query(
             &format!(
-                "SELECT '' AS virtual, p.pid, {WHO} FROM unnest($1::integer[]) AS p (pid) \
-                 JOIN pg_stat_activity AS a ON a.pid = p.pid ORDER BY a.xact_start"
+                "SELECT '' AS virtual, p.pid, {} FROM unnest($1::integer[]) AS p (pid) \
+                 JOIN pg_stat_activity AS a ON a.pid = p.pid ORDER BY a.xact_start",
+                who()
             ),
             &[&pids],
         )
@@ -165,13 +168,14 @@ pub async fn of_processes(client: &Client, pids: &[i32]) -> Result<Vec<Blocker>,
     Ok(rows.iter().map(blocker).collect())
 }
 
-/// Of `a`, a row of `pg_stat_activity` or none. The fence in a statement is ours, not the client's.
-const WHO: &str = "coalesce(a.usename::text, 'unknown'), coalesce(a.application_name, ''), \
-    coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8, \
-    coalesce(a.state, 'unknown to this role'), \
-    left(regexp_replace(regexp_replace(coalesce(a.query, ''), '[[:space:]]+', ' ', 'g'), \
-        'WITH cf_fence AS \\(SELECT FROM [^)]+ FOR KEY SHARE\\) (SELECT; )?', ''), 200), \
-    coalesce(host(a.client_addr), '')";
+/// Of `a`, a row of `pg_stat_activity` or none.
+fn who() -> String {
+    format!(
+        "coalesce(a.usename::text, 'unknown'), coalesce(a.application_name, ''), \
+         coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8, \
+         coalesce(a.state, 'unknown to this role'), {TEXT}, coalesce(host(a.client_addr), '')"
+    )
+}
 
 fn blocker(row: &tokio_postgres::Row) -> Blocker {
     Blocker {
@@ -181,7 +185,7 @@ fn blocker(row: &tokio_postgres::Row) -> Blocker {
         application: row.get(3),
         age_seconds: row.get(4),
         state: row.get(5),
-        query: row.get(6),
+        query: said(row.get(6)),
         address: row.get(7),
     }
 }
@@ -253,13 +257,14 @@ pub async fn writers(client: &Client, migration: &Migration) -> Result<Vec<Block
     let rows = client
         .query(
             &format!(
-                "SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, {WHO} \
+                "SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, {} \
                  FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid \
                  WHERE l.locktype = 'relation' AND l.mode IN {WRITE_LOCKS} \
                  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
                  AND l.relation IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS t (name)) \
                  AND l.pid IS DISTINCT FROM pg_backend_pid() \
-                 ORDER BY l.virtualtransaction"
+                 ORDER BY l.virtualtransaction",
+                who()
             ),
             &[&tables],
         )
@@ -274,12 +279,13 @@ pub async fn holders_of(client: &Client, table: &str) -> Result<Vec<Blocker>, Co
     let rows = client
         .query(
             &format!(
-                "SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, {WHO} \
+                "SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, l.pid, {} \
                  FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid \
                  WHERE l.locktype = 'relation' AND l.granted AND l.mode <> 'AccessShareLock' \
                  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
                  AND l.relation = to_regclass($1) AND l.pid IS DISTINCT FROM pg_backend_pid() \
-                 ORDER BY l.virtualtransaction"
+                 ORDER BY l.virtualtransaction",
+                who()
             ),
             &[&table],
         )

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use rewrite_rules::{Phase, RuleSet, shape};
+use rewrite_rules::{Phase, RuleSet};
 use tokio_postgres::Client;
 
 use super::status::Status;
@@ -220,7 +220,7 @@ pub async fn holders(client: &Client, status: &Status) -> Result<Vec<HolderRow>,
                 .find(|i| blocker.pid.is_some_and(|pid| i.held_by.contains(&pid)))
                 .map(ToString::to_string),
             state: blocker.state.clone(),
-            statement: without_constants(&blocker.query),
+            statement: blocker.query.clone(),
             age_seconds: blocker.age_seconds,
         };
         rows.extend(blockers.iter().map(row));
@@ -240,20 +240,6 @@ pub async fn holders(client: &Client, status: &Status) -> Result<Vec<HolderRow>,
         take(Holds::Newest, Some(epoch), Some(&status.phase), &holders);
     }
     Ok(rows)
-}
-
-/// The server cuts long texts, and a text that is cut cannot be read: nothing of it is shown but its first word.
-#[must_use]
-pub fn without_constants(text: &str) -> String {
-    // A text of blanks and comments alone has no tokens, which the parser's tokens must have; behind a comment that goes on
-    // to the end of its line nothing would be one.
-    match shape(&format!("{text}\n;")) {
-        Some(shape) => shape.trim_end_matches([';', '\n', ' ']).to_owned(),
-        None => {
-            let word = text.split(|c: char| !c.is_ascii_alphabetic()).next();
-            format!("{} …", word.unwrap_or_default())
-        }
-    }
 }
 
 /// Proxies and what they serve.
@@ -313,27 +299,4 @@ pub async fn fallbacks(
 /// Sessions of the server by their processes: what they do now, for whoever knows which are his.
 pub async fn sessions(client: &Client, pids: &[i32]) -> Result<Vec<Blocker>, ControlError> {
     drain::of_processes(client, pids).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_constant_is_left_of_a_statement_even_where_it_was_cut() {
-        for (text, expected) in [
-            ("SELECT 'secret', 5", "SELECT $1, $2"),
-            ("SELECT 'secret';", "SELECT $1"),
-            ("SELECT 5 -- secr", "SELECT $1"),
-            ("-- secr", ""),
-            ("/* secr */", ""),
-            (" ", ""),
-            ("UPDATE t SET a = 'secr", "UPDATE …"),
-            ("", ""),
-        ] {
-            let told = without_constants(text);
-            assert!(!told.contains("secr"), "{told}");
-            assert_eq!(told.trim_start_matches(" …"), expected, "{text}");
-        }
-    }
 }

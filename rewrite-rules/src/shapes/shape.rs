@@ -50,6 +50,20 @@ fn of_words(text: &str) -> Option<String> {
     Some(without_constants(text, &tokens, plain))
 }
 
+/// The same of a text that may have been cut off somewhere, of which PostgreSQL's grammar makes nothing: by its words alone,
+/// with what is open at its end taken for a constant or a comment. `None` where its words are no PostgreSQL's, and where a
+/// backslash leaves it to a setting at which quote a string ends.
+#[must_use]
+pub fn shape_of_beginning(text: &str) -> Option<String> {
+    if text.contains('\\') {
+        return None;
+    }
+    // The server cuts within strings, names and comments, of which the innermost may be open several times.
+    ["", "'", "\"", "*/", "*/*/", "$$"]
+        .into_iter()
+        .find_map(|end| of_words(&format!("{text}{end}")))
+}
+
 /// How many statements PostgreSQL's grammar finds in a text.
 #[must_use]
 pub fn statements(text: &str) -> Option<usize> {

@@ -102,7 +102,11 @@ async fn a_writer_around_the_proxies_is_named_and_stops_the_step_until_a_clean_v
         "user app, application test, from 127.0.0.1 wrote public.iso_agents around the proxies";
     let told = status(&proxy).await;
     assert!(told.contains(who), "{told}");
-    assert!(told.contains(&format!("as pid {pid}: UPDATE")), "{told}");
+    // Which statement it was, and nothing of what the application put into it.
+    let said = format!("as pid {pid}: UPDATE iso_agents SET full_name = ");
+    assert!(told.contains(&said) && !told.contains("user_1"), "{told}");
+    let kept = "SELECT count(*) FROM crossfade.direct_writers WHERE query ~ 'user_1'";
+    assert_eq!(number(&client, kept).await.unwrap(), 0);
     let advance = ["advance", "iso_agents"];
     let refused = run(&proxy.config(), &advance).await.unwrap();
     assert!(!refused.status.success(), "{refused:#?}");
