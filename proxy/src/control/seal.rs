@@ -56,6 +56,32 @@ pub struct Sealed {
     writers: Option<String>,
 }
 
+/// How a table stands to what the rules and the phase want of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    InOrder,
+    /// It is sealed, and deals with writers otherwise than the rules say.
+    Otherwise,
+    Unsealed,
+    /// It is not sealed, and not this role's to seal.
+    OfOthers,
+    /// It bears a seal that no phase wants any more.
+    Left,
+}
+
+impl Sealed {
+    fn standing(&self, migration: &Migration) -> Standing {
+        let as_wished = self.writers.as_deref() == word(migration.writers_around);
+        match self {
+            Sealed { wanted: false, .. } => Standing::Left,
+            Sealed { holds: true, .. } if as_wished => Standing::InOrder,
+            Sealed { holds: true, .. } => Standing::Otherwise,
+            Sealed { may: true, .. } => Standing::Unsealed,
+            Sealed { may: false, .. } => Standing::OfOthers,
+        }
+    }
+}
+
 /// The tables that are sealed in a phase.
 fn tables(migration: &Migration, phase: Phase) -> Vec<String> {
     let legacy = |lens: &Lens| lens.legacy.sql();
@@ -140,9 +166,9 @@ pub async fn may_not(
     phase: Phase,
 ) -> Result<Vec<String>, ControlError> {
     let all = state(client, migration, phase).await?;
-    let mut open: Vec<Sealed> = all;
-    open.retain(|table| table.wanted && !table.holds && !table.may);
-    Ok(open.into_iter().map(|table| table.table).collect())
+    let open = all.into_iter();
+    let open = open.filter(|table| table.standing(migration) == Standing::OfOthers);
+    Ok(open.map(|table| table.table).collect())
 }
 
 /// Before a step to a phase in which such writes are to fail: where the seal cannot be placed, they would not.
@@ -173,21 +199,18 @@ pub async fn off(
     phase: Phase,
 ) -> Result<Vec<String>, ControlError> {
     let all = state(client, migration, phase).await?;
-    let wish = word(migration.writers_around);
     let lines = all.iter().filter_map(|table| {
         let Sealed { table: name, .. } = table;
-        if table.wanted && table.may && !table.holds {
-            Some(format!(
+        match table.standing(migration) {
+            Standing::InOrder | Standing::OfOthers => None,
+            Standing::Unsealed => Some(format!(
                 "{name} is not sealed against writers around the proxies, though it is in {phase}"
-            ))
-        } else if table.wanted && table.holds && table.writers.as_deref() != wish {
-            Some(format!(
+            )),
+            Standing::Otherwise => Some(format!(
                 "writers around the proxies are dealt with otherwise at {name} than the rules say"
-            ))
-        } else if !table.wanted && (table.may || table.writers.as_deref() != Some(IGNORED)) {
-            Some(format!("{name} bears a seal, though it is in {phase}"))
-        } else {
-            None
+            )),
+            Standing::Left => (table.may || table.writers.as_deref() != Some(IGNORED))
+                .then(|| format!("{name} bears a seal, though it is in {phase}")),
         }
     });
     Ok(lines.collect())
@@ -239,20 +262,21 @@ pub async fn settle(
     let mut open = Vec::new();
     let is_optional = migration.writers_around != WritersAround::Refuse;
     for table in state(client, migration, phase).await? {
-        let is_in_order = table.holds && table.writers.as_deref() == word(migration.writers_around);
-        match (table.wanted, table.may) {
-            (true, _) if is_in_order => {}
-            (true, _) if table.holds => change(client, migration, &table.table).await?,
-            (true, false) => open.push(table.table),
-            (true, true) => match place(client, migration, &table.table, patience, tell).await {
-                // Another's event trigger, say, or a service that lets nobody make one: no reason to stay in between phases.
-                Err(ControlError::Sql { said, .. }) if is_optional => {
-                    tell(&format!("{} is not sealed: {said}", table.table));
-                    open.push(table.table);
+        match table.standing(migration) {
+            Standing::InOrder => {}
+            Standing::Otherwise => change(client, migration, &table.table).await?,
+            Standing::OfOthers => open.push(table.table),
+            Standing::Unsealed => {
+                match place(client, migration, &table.table, patience, tell).await {
+                    // Another's event trigger, say, or a service that lets nobody make one: no reason to stay in between phases.
+                    Err(ControlError::Sql { said, .. }) if is_optional => {
+                        tell(&format!("{} is not sealed: {said}", table.table));
+                        open.push(table.table);
+                    }
+                    placed => placed?,
                 }
-                placed => placed?,
-            },
-            (false, _) => take_down(client, &table).await?,
+            }
+            Standing::Left => take_down(client, &table).await?,
         }
     }
     Ok(open)
@@ -263,11 +287,12 @@ pub async fn settle(
 pub async fn complete(client: &Client, migration: &Migration) -> Result<(), ControlError> {
     let phase = super::epochs::phase(client, migration).await?;
     for table in state(client, migration, phase).await? {
-        let is_in_order = table.holds && table.writers.as_deref() == word(migration.writers_around);
-        if table.wanted && table.holds && !is_in_order {
-            change(client, migration, &table.table).await?;
-        } else if table.wanted && table.may && !is_in_order {
-            place(client, migration, &table.table, Duration::ZERO, &mut |_| {}).await?;
+        match table.standing(migration) {
+            Standing::InOrder | Standing::OfOthers | Standing::Left => {}
+            Standing::Otherwise => change(client, migration, &table.table).await?,
+            Standing::Unsealed => {
+                place(client, migration, &table.table, Duration::ZERO, &mut |_| {}).await?;
+            }
         }
     }
     Ok(())
