@@ -8,6 +8,9 @@ use tokio_postgres::Client;
 /// Both sides as they stand before the first step.
 pub const SCHEMA: &str = include_str!("iso_agents.sql");
 
+/// All that decides which rows there are, for whoever keeps what was filled.
+pub const SOURCE: &str = include_str!("iso_agents.rs");
+
 /// What [`fill`] puts into the legacy tables.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows {

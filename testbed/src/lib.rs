@@ -47,7 +47,7 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 pub const SUPERUSER: &str = "postgres";
 
 /// For each cluster; nothing in it outlives a crash of the machine.
-const INITDB: [&str; 9] = [
+const INITDB: [&str; 10] = [
     "--username",
     SUPERUSER,
     "--auth",
@@ -57,6 +57,8 @@ const INITDB: [&str; 9] = [
     "--locale",
     "C",
     "--no-sync",
+    // A cluster is copied for each server, and with it a segment of which little is used.
+    "--wal-segsize=1",
 ];
 
 /// How `pg_hba.conf` calls the ways in which users prove themselves.
@@ -127,6 +129,33 @@ impl Postgres {
     ) -> Result<Self, TestbedError> {
         let mut server = Self::without_data(binaries, settings)?;
         server.initdb().await?;
+        server.launch_anywhere().await?;
+        Ok(server)
+    }
+
+    /// The same with what `fill` puts into it. Where clusters are kept, it is put into one that others are copied from:
+    /// `recipe` says all that it depends on.
+    pub async fn start_filled<E: From<TestbedError>>(
+        binaries: Binaries,
+        settings: &[(&str, &str)],
+        recipe: &str,
+        fill: impl AsyncFnOnce(&Self) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut server = Self::without_data(binaries, settings)?;
+        let recipe = format!("{} {recipe}", server.recipe());
+        let Some(kept) = template::place(&server.binaries, &recipe) else {
+            server.initdb().await?;
+            server.launch_anywhere().await?;
+            fill(&server).await?;
+            return Ok(server);
+        };
+        if !server.take(&kept)? {
+            let mut first = Self::start_from(server.binaries.clone(), &[]).await?;
+            fill(&first).await?;
+            first.stop().await?;
+            template::keep(&first.data(), &kept).map_err(io_error("keep a cluster"))?;
+            server.take(&kept)?;
+        }
         server.launch_anywhere().await?;
         Ok(server)
     }
@@ -330,21 +359,28 @@ impl Postgres {
         Ok(command)
     }
 
+    /// All that an empty cluster depends on, beside the installation.
+    fn recipe(&self) -> String {
+        format!("{INITDB:?} {} {} {:?}", hba(), groups(), self.run_as)
+    }
+
+    /// Copies a cluster that is kept; false where there is none.
+    fn take(&self, kept: &Path) -> Result<bool, TestbedError> {
+        template::take(kept, &self.data()).map_err(io_error("copy a cluster"))
+    }
+
     /// Makes the cluster, or copies one that was made before.
     async fn initdb(&self) -> Result<(), TestbedError> {
-        let hba = hba();
-        let recipe = format!("{INITDB:?} {hba} {} {:?}", groups(), self.run_as);
-        let kept = template::place(&self.binaries, &recipe);
-        if let Some(kept) = &kept {
-            let taken = template::take(kept, &self.data());
-            if taken.map_err(io_error("copy a cluster"))? {
-                return Ok(());
-            }
+        let kept = template::place(&self.binaries, &self.recipe());
+        if let Some(kept) = &kept
+            && self.take(kept)?
+        {
+            return Ok(());
         }
         let mut command = self.command("initdb", false)?;
         command.arg("--pgdata").arg(self.data()).args(INITDB);
         run(command, "").await?;
-        fs::write(self.data().join("pg_hba.conf"), hba).map_err(io_error("write pg_hba.conf"))?;
+        fs::write(self.data().join("pg_hba.conf"), hba()).map_err(io_error("write pg_hba.conf"))?;
         let mut command = self.command("postgres", false)?;
         command.args(["--single", "-F", "-D"]).arg(self.data());
         command.arg("postgres");
@@ -375,6 +411,8 @@ impl Postgres {
             ("synchronous_commit", "off"),
             ("wal_init_zero", "off"),
             ("wal_recycle", "off"),
+            // Counted in segments by default.
+            ("max_wal_size", "1GB"),
             ("max_connections", "200"),
             ("timezone", "UTC"),
         ] {

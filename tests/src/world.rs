@@ -25,17 +25,35 @@ pub struct World {
 impl World {
     /// A server, and a database that the others are copied from.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::filled_with(Postgres::start().await?, AGENTS, "").await
+        Self::start_with(&[]).await
     }
 
     /// The same with further settings of the server.
     pub async fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        Self::filled_with(Postgres::start_with(settings).await?, AGENTS, "").await
+        Self::copied(Binaries::find()?, settings).await
+    }
+
+    /// [`World::start`] on the server of another installation.
+    pub async fn start_from(binaries: Binaries) -> anyhow::Result<Self> {
+        Self::copied(binaries, &[]).await
+    }
+
+    /// Nearly every test begins with it: what it takes to make one is done once.
+    async fn copied(binaries: Binaries, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let recipe = [
+            include_str!("world.rs"),
+            iso_agents::SOURCE,
+            iso_agents::SCHEMA,
+        ]
+        .concat();
+        let fill = async |postgres: &Postgres| fill(postgres, AGENTS, "").await;
+        let postgres = Postgres::start_filled(binaries, settings, &recipe, fill).await?;
+        Ok(World { postgres })
     }
 
     /// The same with another number of agents, and SQL of the superuser's run in that database.
     pub async fn start_filled(agents: u32, more: &str) -> anyhow::Result<Self> {
-        Self::filled_with(Postgres::start().await?, agents, more).await
+        Self::start_filled_from(Binaries::find()?, agents, more).await
     }
 
     /// The same on the server of another installation.
@@ -44,41 +62,15 @@ impl World {
         agents: u32,
         more: &str,
     ) -> anyhow::Result<Self> {
-        Self::filled_with(Postgres::start_from(binaries, &[]).await?, agents, more).await
-    }
-
-    /// [`World::start`] on the server of another installation.
-    pub async fn start_from(binaries: Binaries) -> anyhow::Result<Self> {
-        Self::filled_with(Postgres::start_from(binaries, &[]).await?, AGENTS, "").await
+        let postgres = Postgres::start_from(binaries, &[]).await?;
+        fill(&postgres, agents, more).await?;
+        Ok(World { postgres })
     }
 
     /// A server with the users, for whoever makes databases of their own: there is none to copy.
     pub async fn empty(postgres: Postgres) -> anyhow::Result<Self> {
-        postgres.create_user(USER, PASSWORD, Auth::Scram).await?;
-        postgres.create_user(CLERK, PASSWORD, Auth::Scram).await?;
+        users(&postgres).await?;
         Ok(World { postgres })
-    }
-
-    async fn filled_with(postgres: Postgres, agents: u32, more: &str) -> anyhow::Result<Self> {
-        let world = Self::empty(postgres).await?;
-        world
-            .sql(&format!("CREATE DATABASE {TEMPLATE} OWNER {USER}"))
-            .await?;
-        world.let_clerk_in(TEMPLATE).await?;
-        let owner = world.client(&world.direct_url(TEMPLATE)).await?;
-        iso_agents::install(&owner).await?;
-        iso_agents::fill(&owner, &Rows::agents(agents)).await?;
-        // The template must have no sessions when it is copied.
-        drop(owner);
-        let superuser = world.postgres.connect(TEMPLATE).await?;
-        superuser.batch_execute(more).await?;
-        drop(superuser);
-        world
-            .sql(&format!(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'"
-            ))
-            .await?;
-        Ok(world)
     }
 
     /// A database with the tables and rows, owned by the application's user.
@@ -130,23 +122,13 @@ impl World {
 
     /// Whatever the application's user or the operator will make in a database, the clerk may use.
     pub async fn let_clerk_in(&self, database: &str) -> anyhow::Result<()> {
-        let operator = self.postgres.connect(database).await?;
-        for owner in [USER, "CURRENT_USER"] {
-            for what in ["TABLES", "SEQUENCES"] {
-                let sql = format!(
-                    "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public GRANT ALL ON {what} TO {CLERK}"
-                );
-                operator.batch_execute(&sql).await?;
-            }
-        }
-        Ok(())
+        let_clerk_in(&self.postgres, database).await
     }
 
     /// A role's way to a database, past any proxy.
     #[must_use]
     pub fn url_of(&self, user: &str, database: &str) -> String {
-        self.postgres
-            .url_as(&format!("{user}:{PASSWORD}"), database)
+        url_of(&self.postgres, user, database)
     }
 
     /// The application's own way to a database, past any proxy.
@@ -160,10 +142,59 @@ impl World {
     }
 
     async fn sql(&self, sql: &str) -> anyhow::Result<()> {
-        let client = self.postgres.connect("postgres").await?;
-        client
-            .batch_execute(sql)
-            .await
-            .with_context(|| format!("`{sql}`"))
+        run(&self.postgres, sql).await
     }
+}
+
+async fn users(postgres: &Postgres) -> anyhow::Result<()> {
+    postgres.create_user(USER, PASSWORD, Auth::Scram).await?;
+    postgres.create_user(CLERK, PASSWORD, Auth::Scram).await?;
+    Ok(())
+}
+
+async fn fill(postgres: &Postgres, agents: u32, more: &str) -> anyhow::Result<()> {
+    users(postgres).await?;
+    run(
+        postgres,
+        &format!("CREATE DATABASE {TEMPLATE} OWNER {USER}"),
+    )
+    .await?;
+    let_clerk_in(postgres, TEMPLATE).await?;
+    let owner = crossfade_demo::client::connect(&url_of(postgres, USER, TEMPLATE), "test").await?;
+    iso_agents::install(&owner).await?;
+    iso_agents::fill(&owner, &Rows::agents(agents)).await?;
+    // The template must have no sessions when it is copied.
+    drop(owner);
+    let superuser = postgres.connect(TEMPLATE).await?;
+    superuser.batch_execute(more).await?;
+    drop(superuser);
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'"
+    );
+    run(postgres, &end).await
+}
+
+async fn let_clerk_in(postgres: &Postgres, database: &str) -> anyhow::Result<()> {
+    let operator = postgres.connect(database).await?;
+    for owner in [USER, "CURRENT_USER"] {
+        for what in ["TABLES", "SEQUENCES"] {
+            let sql = format!(
+                "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public GRANT ALL ON {what} TO {CLERK}"
+            );
+            operator.batch_execute(&sql).await?;
+        }
+    }
+    Ok(())
+}
+
+fn url_of(postgres: &Postgres, user: &str, database: &str) -> String {
+    postgres.url_as(&format!("{user}:{PASSWORD}"), database)
+}
+
+async fn run(postgres: &Postgres, sql: &str) -> anyhow::Result<()> {
+    let client = postgres.connect("postgres").await?;
+    client
+        .batch_execute(sql)
+        .await
+        .with_context(|| format!("`{sql}`"))
 }
