@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn long_ones_are_cut_off_between_characters() {
-        let told = said(&format!("SELECT \"{}\"", "ä".repeat(60)).replace('ä', "äöü"));
+        let told = said(&format!("SELECT \"{}\"", "ä".repeat(80)).replace('ä', "äöü"));
         assert!(
             told.ends_with(" …") && told.chars().count() <= 202,
             "{told}"
