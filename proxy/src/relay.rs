@@ -7,31 +7,33 @@
 //!
 //! A direction is not read while its output waits, so no buffer outgrows one chunk's outcome.
 
+mod pipe;
+mod stop;
+
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin as Pinned, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::{Notify, watch};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::held::{Budget, Holding, OutOfTurn};
-use crate::session::lane::{FrameSide, Lane};
+use crate::held::{Budget, Holding};
+use crate::session::lane::Lane;
 use crate::session::{Backend, Frontend, Pin, Session, SessionReport, Violation};
 use crate::sessions::Traffic;
 use crate::stream::Stream;
+use pipe::{Failed, Pipe};
+pub use stop::Stop;
+use stop::Urgency;
 
 /// One read's worth. A short read tells tokio that the socket is empty, which saves the read that
 /// would say so; larger chunks would not fit the processor's cache.
 const SCRATCH_BYTES: usize = 64 * 1024;
-
-/// A buffer above this is given back when nothing is left to move.
-const KEPT_BYTES: usize = 4096;
 
 /// Chunks moved in one poll before other sessions of the thread get their turn.
 const TURNS_MAX: usize = 32;
@@ -75,112 +77,6 @@ pub async fn linger(mut client: Stream) -> io::Result<()> {
     Ok(())
 }
 
-/// How urgently relays are asked to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-enum Urgency {
-    /// Between transactions, except for whoever has just come and had none yet.
-    Served = 1,
-    /// Between transactions.
-    Idle,
-    Now,
-}
-
-/// Asks every relay to end, or to hold its client's next transaction back.
-#[derive(Debug, Default)]
-pub struct Stop {
-    /// An [`Urgency`], or 0; it only rises.
-    urgency: AtomicU8,
-    paused: AtomicBool,
-    /// How often all were woken: whoever has seen another number must ask to be woken again.
-    wakes: AtomicU32,
-    woken: Notify,
-}
-
-impl Stop {
-    /// After a transaction. A session that has had none yet may have its first.
-    pub fn after_service(&self) {
-        self.raise(Urgency::Served);
-    }
-
-    /// Wherever no transaction is under way.
-    pub fn when_idle(&self) {
-        self.raise(Urgency::Idle);
-    }
-
-    /// Wherever it is.
-    pub fn now(&self) {
-        self.raise(Urgency::Now);
-    }
-
-    /// Whether sessions are being ended.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.urgency.load(Ordering::SeqCst) > 0
-    }
-
-    /// Holds the next transaction of every client back, until [`Stop::resume`]. What has arrived is served.
-    pub fn pause(&self) {
-        self.paused.store(true, Ordering::SeqCst);
-    }
-
-    /// Lets clients go on. False: nobody was held.
-    pub fn resume(&self) -> bool {
-        let paused = self.paused.swap(false, Ordering::SeqCst);
-        self.wake();
-        paused
-    }
-
-    #[must_use]
-    #[inline]
-    pub fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::Relaxed)
-    }
-
-    /// Has every relay look what is asked of it.
-    pub fn wake(&self) {
-        self.wakes.fetch_add(1, Ordering::SeqCst);
-        self.woken.notify_waiters();
-    }
-
-    /// Completes when sessions that are between transactions are to end. Cancel-safe.
-    pub async fn idle_end(&self) {
-        self.reaches(Urgency::Served).await;
-    }
-
-    /// Completes when those as well are to end that have had no transaction yet. Cancel-safe.
-    pub async fn asked(&self) {
-        self.reaches(Urgency::Idle).await;
-    }
-
-    /// Completes when all are to end. Cancel-safe.
-    pub async fn all_end(&self) {
-        self.reaches(Urgency::Now).await;
-    }
-
-    async fn reaches(&self, urgency: Urgency) {
-        let mut woken = pin!(self.woken.notified());
-        loop {
-            // Asked for first, so that nothing between the look and the wait is missed.
-            woken.as_mut().enable();
-            if self.is(urgency) {
-                return;
-            }
-            woken.as_mut().await;
-            woken.set(self.woken.notified());
-        }
-    }
-
-    fn raise(&self, urgency: Urgency) {
-        self.urgency.fetch_max(urgency as u8, Ordering::SeqCst);
-        self.wake();
-    }
-
-    fn is(&self, urgency: Urgency) -> bool {
-        self.urgency.load(Ordering::SeqCst) >= urgency as u8
-    }
-}
-
 /// Both sockets and what is under way between them.
 #[derive(Debug)]
 pub struct Relay<P: Pin> {
@@ -205,44 +101,6 @@ pub struct NewerRules {
 
 /// Whoever waits for newer rules: completes with true when there may be some, with false when it has been long enough.
 type Newer = Pinned<Box<dyn Future<Output = bool> + Send>>;
-
-/// One direction.
-#[derive(Debug, Default)]
-struct Pipe {
-    lane: Lane,
-    /// To be written; the first `written` bytes have been.
-    output: Vec<u8>,
-    written: usize,
-    /// Read, but not taken by the session yet.
-    backlog: Vec<u8>,
-    /// The source has closed.
-    ended: bool,
-    /// The sink has been told so.
-    shut: bool,
-    /// The sink takes nothing any more.
-    broken: bool,
-    /// A TLS stream has taken bytes that its socket has not.
-    held_back: bool,
-    /// What its buffers have of all sessions' total.
-    holding: Holding,
-    /// Bytes so far.
-    read: u64,
-    wrote: u64,
-}
-
-/// What keeps one direction from going on.
-enum Failed {
-    Read(io::Error),
-    Write(io::Error),
-    Violation(Violation),
-    NoRoom,
-}
-
-impl From<OutOfTurn> for Failed {
-    fn from(_: OutOfTurn) -> Failed {
-        Failed::NoRoom
-    }
-}
 
 impl<P: Pin> Relay<P> {
     /// What a client sends is held until it is whole, and counts; what the server says goes on in
@@ -302,20 +160,20 @@ impl<P: Pin> Relay<P> {
         mut reported: impl FnMut(SessionReport),
         enough: impl Fn(&Session<P>) -> bool,
     ) -> Option<Ending> {
-        let mut woken = pin!(stop.woken.notified());
+        let mut woken = pin!(stop.woken());
         let mut seen = None;
         let mut newer = None;
         poll_fn(|cx| {
             // A task's waker stays the same: registering it once is enough, until it was used. What is asked is looked
             // at behind that, so that nothing is missed in between.
             loop {
-                let wakes = stop.wakes.load(Ordering::SeqCst);
+                let wakes = stop.wakes();
                 if seen == Some(wakes) {
                     break;
                 }
                 seen = Some(wakes);
                 while woken.as_mut().poll(cx).is_ready() {
-                    woken.set(stop.woken.notified());
+                    woken.set(stop.woken());
                 }
             }
             let stopping = stop.is(Urgency::Served);
@@ -528,174 +386,4 @@ impl<P: Pin> Relay<P> {
 
 fn hears(mut news: watch::Receiver<()>, deadline: Instant) -> Newer {
     Box::pin(async move { matches!(timeout_at(deadline, news.changed()).await, Ok(Ok(()))) })
-}
-
-impl Pipe {
-    /// Moves one chunk, or what is left of one. True when it is worth trying again at once.
-    fn step(
-        &mut self,
-        side: &mut impl FrameSide,
-        from: &mut Stream,
-        to: &mut Stream,
-        scratch: &mut [u8],
-        cx: &mut Context<'_>,
-    ) -> Result<bool, Failed> {
-        if self.broken {
-            return Ok(false);
-        }
-        if (self.held_back || !self.output.is_empty()) && self.flush(to, cx)?.is_pending() {
-            self.holding.check_turn(cx)?;
-            return Ok(false);
-        }
-        if side.is_blocked() {
-            self.holding.check_turn(cx)?;
-            return Ok(false);
-        }
-        if !self.backlog.is_empty() || self.lane.is_waiting() {
-            let backlog = std::mem::take(&mut self.backlog);
-            self.take(side, &backlog, to, cx)?;
-            return Ok(true);
-        }
-        if self.ended {
-            // A client that closes only its sending half still gets its answers.
-            if !self.shut {
-                self.shut = Pinned::new(to).poll_shutdown(cx).is_ready();
-            }
-            return Ok(false);
-        }
-        if self.holding.is_counted() && !self.may_grow(cx)? {
-            return Ok(false);
-        }
-        let mut buffer = ReadBuf::new(scratch);
-        match Pinned::new(from).poll_read(cx, &mut buffer) {
-            Poll::Pending => {
-                self.release();
-                Ok(false)
-            }
-            Poll::Ready(Err(error)) => Err(Failed::Read(error)),
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
-                self.ended = true;
-                Ok(true)
-            }
-            Poll::Ready(Ok(())) => {
-                self.read += buffer.filled().len() as u64;
-                self.take(side, buffer.filled(), to, cx)?;
-                Ok(true)
-            }
-        }
-    }
-
-    /// Whether a direction that holds much may read on.
-    #[cold]
-    fn may_grow(&mut self, cx: &mut Context<'_>) -> Result<bool, Failed> {
-        // What is kept for the next chunk alone is no reason to wait.
-        self.release();
-        match self.holding.poll_room(cx) {
-            Poll::Pending => Ok(false),
-            Poll::Ready(room) => Ok(room.map(|()| true)?),
-        }
-    }
-
-    /// Hands a chunk to the session and writes what comes of it.
-    fn take(
-        &mut self,
-        side: &mut impl FrameSide,
-        chunk: &[u8],
-        to: &mut Stream,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Failed> {
-        let fed = self.lane.feed(side, chunk, &mut self.output);
-        self.backlog.extend_from_slice(&chunk[fed.consumed..]);
-        let written = if self.output.is_empty() {
-            self.write_from(&chunk[fed.run], to, cx)
-        } else {
-            self.flush(to, cx).map(drop)
-        };
-        self.holding.note(self.held_bytes());
-        match fed.violation {
-            Some(violation) => Err(Failed::Violation(violation)),
-            None => written,
-        }
-    }
-
-    /// Writes straight from the chunk; only what the socket does not take is copied.
-    fn write_from(
-        &mut self,
-        run: &[u8],
-        to: &mut Stream,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Failed> {
-        if run.is_empty() {
-            return Ok(());
-        }
-        let written = match Pinned::new(&mut *to).poll_write(cx, run) {
-            Poll::Ready(written) => written.map_err(Failed::Write)?,
-            Poll::Pending => 0,
-        };
-        self.wrote += written as u64;
-        self.output.extend_from_slice(&run[written..]);
-        if to.holds_back() {
-            self.held_back = true;
-            self.push_out(to, cx).map(drop)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn flush(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Result<Poll<()>, Failed> {
-        while self.written < self.output.len() {
-            let rest = &self.output[self.written..];
-            match Pinned::new(&mut *to).poll_write(cx, rest) {
-                Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(Ok(0)) => return Err(Failed::Write(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(written)) => {
-                    self.written += written;
-                    self.wrote += written as u64;
-                }
-                Poll::Ready(Err(error)) => return Err(Failed::Write(error)),
-            }
-        }
-        self.written = 0;
-        self.output.clear();
-        self.held_back = to.holds_back();
-        self.push_out(to, cx)
-    }
-
-    /// Makes a TLS stream hand its socket what it has taken.
-    fn push_out(&mut self, to: &mut Stream, cx: &mut Context<'_>) -> Result<Poll<()>, Failed> {
-        if !self.held_back {
-            return Ok(Poll::Ready(()));
-        }
-        match Pinned::new(to).poll_flush(cx) {
-            Poll::Pending => Ok(Poll::Pending),
-            Poll::Ready(flushed) => {
-                flushed.map_err(Failed::Write)?;
-                self.held_back = false;
-                Ok(Poll::Ready(()))
-            }
-        }
-    }
-
-    /// Gives a large buffer back once its direction rests. Not before: a sink that is slower than
-    /// its source needs it with each chunk.
-    fn release(&mut self) {
-        if self.output.capacity() > KEPT_BYTES {
-            self.output = Vec::new();
-        }
-        self.holding.note(self.held_bytes());
-    }
-
-    #[inline]
-    fn held_bytes(&self) -> usize {
-        self.lane.held_bytes() + self.output.capacity() + self.backlog.capacity()
-    }
-
-    fn break_off(&mut self) {
-        self.broken = true;
-        self.output = Vec::new();
-        self.backlog = Vec::new();
-        self.written = 0;
-        self.held_back = false;
-        self.holding.note(self.held_bytes());
-    }
 }
