@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rewrite_rules::RuleSet;
 use rewrite_rules::lens::Callers;
-use rewrite_rules::{Lens, RuleSet};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -254,64 +254,71 @@ pub(super) fn name_of(callers: Callers) -> &'static str {
     }
 }
 
+/// Who is on the tables' lists, of each lens. Roles that PostgreSQL makes hold a right on every table without
+/// being there. A role may have the rights that a deleter needs from several groups, so roles are
+/// asked one by one; superusers need no grant. A table that is gone has no holders.
+const HOLDERS: &str = "\
+WITH t AS MATERIALIZED (SELECT lens, to_regclass(name) AS oid, is_legacy \
+    FROM unnest($1::bigint[], $2::text[], $3::boolean[]) AS t (lens, name, is_legacy)), \
+lenses AS (SELECT DISTINCT lens FROM t), \
+acl AS (SELECT t.lens, t.is_legacy, a.grantee, a.privilege_type AS may \
+    FROM t JOIN pg_class AS c ON c.oid = t.oid, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a \
+    UNION ALL SELECT t.lens, t.is_legacy, a.grantee, a.privilege_type FROM t JOIN pg_attribute AS c \
+    ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped, aclexplode(c.attacl) AS a), \
+named AS (SELECT 0 AS oid, 'public' AS name, 'PUBLIC' AS sql, false AS is_super \
+    UNION ALL SELECT oid::bigint, rolname, quote_ident(rolname), rolsuper FROM pg_roles), \
+holds (lens, class, oid) AS ( \
+    SELECT lens, 'readers', grantee::bigint FROM acl WHERE is_legacy AND may = 'SELECT' \
+    UNION SELECT lens, 'readers', oid::bigint FROM lenses, pg_roles WHERE rolname = 'pg_read_all_data' \
+    UNION SELECT lens, 'writers', grantee::bigint FROM acl WHERE may IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE') \
+    UNION SELECT lens, 'writers', oid::bigint FROM lenses, pg_roles WHERE rolname = 'pg_write_all_data' \
+    UNION SELECT t.lens, 'deleters', n.oid FROM named AS n, t WHERE NOT n.is_super AND t.oid IS NOT NULL \
+    GROUP BY t.lens, n.oid, n.name HAVING bool_and(has_table_privilege(n.name, t.oid, 'DELETE') \
+        OR t.is_legacy AND has_any_column_privilege(n.name, t.oid, 'UPDATE'))) \
+SELECT h.lens, h.class, n.sql FROM holds AS h JOIN named AS n USING (oid) WHERE NOT n.is_super";
+
+/// In one round trip, however many tables each of however many tenants has.
 async fn wanted(
     client: &Client,
     rules: &RuleSet,
 ) -> Result<BTreeMap<(String, String), Holders>, ControlError> {
-    let mut wanted = BTreeMap::new();
-    for lens in rules.migrations().iter().flat_map(|m| &m.tables) {
-        let of = (lens.migration.clone(), lens.legacy.sql());
-        wanted.insert(of, holders(client, lens).await?);
+    let lenses = rules.migrations().iter().flat_map(|m| &m.tables);
+    let mut holders: Vec<((String, String), Holders)> = Vec::new();
+    let (mut of, mut tables, mut is_legacy) = (Vec::<i64>::new(), Vec::new(), Vec::new());
+    for (at, lens) in (0..).zip(lenses) {
+        let legacy = lens.legacy.sql();
+        let unified = lens.unified_side().into_iter();
+        for (table, legacy) in
+            std::iter::once((legacy.clone(), true)).chain(unified.map(|table| (table.sql(), false)))
+        {
+            of.push(at);
+            tables.push(table);
+            is_legacy.push(legacy);
+        }
+        holders.push(((lens.migration.clone(), legacy), Holders::default()));
     }
-    Ok(wanted)
-}
-
-/// Who is on the tables' lists. Roles that PostgreSQL makes hold a right on every table without
-/// being there. A role may have the rights that a deleter needs from several groups, so roles are
-/// asked one by one; superusers need no grant. A table that is gone has no holders.
-const HOLDERS: &str = "\
-WITH t AS (SELECT to_regclass(name) AS oid, name = $1 AS is_legacy FROM unnest($2::text[]) AS name), \
-acl AS (SELECT t.oid, t.is_legacy, a.grantee, a.privilege_type AS may \
-    FROM t JOIN pg_class AS c ON c.oid = t.oid, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a \
-    UNION ALL SELECT t.oid, t.is_legacy, a.grantee, a.privilege_type FROM t JOIN pg_attribute AS c \
-    ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped, aclexplode(c.attacl) AS a), \
-named AS (SELECT 0 AS oid, 'public' AS name, 'PUBLIC' AS sql \
-    UNION ALL SELECT oid::bigint, rolname, quote_ident(rolname) FROM pg_roles), \
-holds (class, oid) AS ( \
-    SELECT 'readers', grantee::bigint FROM acl WHERE is_legacy AND may = 'SELECT' \
-    UNION SELECT 'readers', oid::bigint FROM pg_roles WHERE rolname = 'pg_read_all_data' \
-    UNION SELECT 'writers', grantee::bigint FROM acl WHERE may IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE') \
-    UNION SELECT 'writers', oid::bigint FROM pg_roles WHERE rolname = 'pg_write_all_data' \
-    UNION SELECT 'deleters', n.oid FROM named AS n LEFT JOIN pg_roles AS r ON r.oid = n.oid \
-    WHERE r.rolsuper IS NOT TRUE AND EXISTS (SELECT FROM t WHERE t.oid IS NOT NULL) \
-    AND NOT EXISTS (SELECT FROM t WHERE NOT t.is_legacy AND t.oid IS NOT NULL \
-        AND NOT has_table_privilege(n.name, t.oid, 'DELETE')) \
-    AND NOT EXISTS (SELECT FROM t WHERE t.is_legacy AND t.oid IS NOT NULL \
-        AND NOT (has_table_privilege(n.name, t.oid, 'DELETE') OR has_any_column_privilege(n.name, t.oid, 'UPDATE')))) \
-SELECT h.class, n.sql FROM holds AS h JOIN named AS n USING (oid) \
-WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = h.oid AND r.rolsuper)";
-
-async fn holders(client: &Client, lens: &Lens) -> Result<Holders, ControlError> {
-    let unified = lens.unified_side().into_iter();
-    let legacy = lens.legacy.sql();
-    let tables: Vec<String> = std::iter::once(legacy.clone())
-        .chain(unified.map(|table| table.sql()))
-        .collect();
     let rows = client
         .query_typed(
             HOLDERS,
-            &[(&legacy, Type::TEXT), (&tables, Type::TEXT_ARRAY)],
+            &[
+                (&of, Type::INT8_ARRAY),
+                (&tables, Type::TEXT_ARRAY),
+                (&is_legacy, Type::BOOL_ARRAY),
+            ],
         )
         .await
         .map_err(ControlError::sql("look at who may use the tables"))?;
-    let mut holders = Holders::default();
     for row in rows {
-        let of = match row.get(0) {
+        let at: i64 = row.get(0);
+        let Some((_, holders)) = usize::try_from(at).ok().and_then(|at| holders.get_mut(at)) else {
+            continue;
+        };
+        let class = match row.get(1) {
             "readers" => &mut holders.readers,
             "writers" => &mut holders.writers,
             _deleters => &mut holders.deleters,
         };
-        of.insert(row.get(1));
+        class.insert(row.get(2));
     }
-    Ok(holders)
+    Ok(holders.into_iter().collect())
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use rewrite_rules::lens::{Function, quote_ident};
-use rewrite_rules::{Lens, RuleSet};
+use rewrite_rules::{Lens, RuleSet, TableName};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -121,25 +121,29 @@ async fn prepare_in_transaction(
         if !ddl.is_of(&migration.name) {
             continue;
         }
-        let mut applies = false;
-        for lens in &migration.tables {
-            applies |= table_exists(client, &lens.legacy.sql()).await?;
-        }
-        if let Some(ddl) = migration.prepare.as_ref().filter(|_| applies) {
+        let Some(ddl) = &migration.prepare else {
+            continue;
+        };
+        if !tables_there(client, migration.tables.iter().map(|lens| &lens.legacy))
+            .await?
+            .is_empty()
+        {
             run_once(client, &migration.name, ddl).await?;
         }
     }
     // What does not fit the tables is not called either.
     let fitting = rules.migrations().iter().filter(|m| m.misfit.is_none());
-    for lens in fitting.flat_map(|m| &m.tables) {
-        if !can_have_functions(client, lens).await? {
-            prepared
-                .tables_absent
-                .push(super::shown(&lens.legacy.sql()));
-            continue;
-        }
-        create_functions(client, lens, &mut prepared).await?;
-    }
+    let lenses: Vec<&Lens> = fitting.flat_map(|m| &m.tables).collect();
+    let tables = lenses
+        .iter()
+        .flat_map(|lens| std::iter::once(&lens.legacy).chain(lens.unified_tables()));
+    let there = tables_there(client, tables).await?;
+    let (ready, absent): (Vec<&Lens>, Vec<&Lens>) = lenses
+        .into_iter()
+        .partition(|lens| can_have_functions(lens, &there));
+    let absent = absent.iter().map(|lens| super::shown(&lens.legacy.sql()));
+    prepared.tables_absent.extend(absent);
+    create_functions(client, &ready, &mut prepared).await?;
     remember_migrations(client, rules).await?;
     epochs::begin(client, rules).await?;
     // In the transaction that made the functions: PUBLIC may execute a new one.
@@ -157,7 +161,7 @@ pub(crate) async fn functions_for_a_trial(
         return Ok(());
     }
     let found = version(client).await?.unwrap_or(0);
-    if found == VERSION && not_made(client, lens).await?.is_empty() {
+    if found == VERSION && not_made(client, &[lens]).await?.is_empty() {
         return Ok(());
     }
     // Whoever prepares for good meanwhile waits for the end of this.
@@ -168,7 +172,7 @@ pub(crate) async fn functions_for_a_trial(
     for ddl in VERSIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         client.batch_execute(ddl).await.map_err(sql())?;
     }
-    create_functions(client, lens, &mut Prepared::default()).await
+    create_functions(client, &[lens], &mut Prepared::default()).await
 }
 
 /// Each migration has its rows from the beginning: a transaction whose snapshot is older than a
@@ -239,13 +243,29 @@ pub async fn table_exists(client: &Client, name: &str) -> Result<bool, ControlEr
     Ok(row.get(0))
 }
 
+/// Which of some tables there are, in one round trip: each tenant may have a dozen.
+async fn tables_there(
+    client: &Client,
+    tables: impl Iterator<Item = &TableName>,
+) -> Result<HashSet<String>, ControlError> {
+    let names: Vec<String> = tables.map(TableName::sql).collect();
+    let rows = client
+        .query_typed(
+            "SELECT DISTINCT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL",
+            &[(&names, Type::TEXT_ARRAY)],
+        )
+        .await
+        .map_err(ControlError::sql("look-up of tables"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 async fn create_functions(
     client: &Client,
-    lens: &Lens,
+    lenses: &[&Lens],
     prepared: &mut Prepared,
 ) -> Result<(), ControlError> {
     let sql = || ControlError::sql("creation of a lens's functions");
-    for function in not_made(client, lens).await? {
+    for (lens, function) in not_made(client, lenses).await? {
         client.batch_execute(&function.ddl).await.map_err(sql())?;
         client
             .query_typed(
@@ -267,12 +287,37 @@ async fn create_functions(
     Ok(())
 }
 
-/// Those of a lens's functions that the database lacks, or has with another body; found in one round trip,
+/// Bodies that are compared in one round trip, in bytes: those of some hundred tables.
+const BODIES_BYTES_MAX: usize = 8 << 20;
+
+/// Those of some lenses' functions that the database lacks, or has with another body; found in few round trips,
 /// since every step and every start of a proxy asks. Bodies are compared, which needs no hash of each.
-async fn not_made(client: &Client, lens: &Lens) -> Result<Vec<Function>, ControlError> {
-    let functions = lens.functions();
-    let names: Vec<&str> = functions.iter().map(|f| f.name.as_str()).collect();
-    let bodies: Vec<&str> = functions.iter().map(|f| f.ddl.as_str()).collect();
+async fn not_made<'a>(
+    client: &Client,
+    lenses: &[&'a Lens],
+) -> Result<Vec<(&'a Lens, Function)>, ControlError> {
+    let mut missing = Vec::new();
+    let (mut some, mut bytes) = (Vec::new(), 0);
+    for lens in lenses {
+        for function in lens.functions() {
+            bytes += function.ddl.len();
+            some.push((*lens, function));
+        }
+        if bytes > BODIES_BYTES_MAX {
+            missing.append(&mut not_made_of(client, std::mem::take(&mut some)).await?);
+            bytes = 0;
+        }
+    }
+    missing.append(&mut not_made_of(client, some).await?);
+    Ok(missing)
+}
+
+async fn not_made_of<'a>(
+    client: &Client,
+    functions: Vec<(&'a Lens, Function)>,
+) -> Result<Vec<(&'a Lens, Function)>, ControlError> {
+    let names: Vec<&str> = functions.iter().map(|(_, f)| f.name.as_str()).collect();
+    let bodies: Vec<&str> = functions.iter().map(|(_, f)| f.ddl.as_str()).collect();
     let rows = client
         .query_typed(
             "SELECT wanted.at FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (name, ddl, at) \
@@ -290,19 +335,10 @@ async fn not_made(client: &Client, lens: &Lens) -> Result<Vec<Function>, Control
         .collect())
 }
 
-async fn can_have_functions(client: &Client, lens: &Lens) -> Result<bool, ControlError> {
-    if table_exists(client, &lens.legacy.sql()).await? {
-        return Ok(true);
-    }
-    if !lens.has_own_images() {
-        return Ok(false);
-    }
-    for table in lens.unified_tables() {
-        if !table_exists(client, &table.sql()).await? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+fn can_have_functions(lens: &Lens, there: &HashSet<String>) -> bool {
+    let is_there = |table: &TableName| there.contains(&table.sql());
+    is_there(&lens.legacy)
+        || lens.has_own_images() && lens.unified_tables().into_iter().all(is_there)
 }
 
 /// Runs a rule file's own DDL, unless it is what was run last: it may take locks that every step
