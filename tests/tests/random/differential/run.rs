@@ -45,6 +45,10 @@ pub struct Side {
     rows: [Option<Vec<String>>; 2],
 }
 
+/// The rows of the side, and what a text that failed has left prepared.
+const SEEN: &str = "SELECT side, told FROM probe.seen() UNION ALL \
+    SELECT 'prepared', name FROM pg_prepared_statements WHERE name LIKE 'made%'";
+
 struct Session {
     port: u16,
     database: String,
@@ -174,6 +178,13 @@ impl Side {
     pub async fn begin_again(&mut self, case: &Case) -> anyhow::Result<()> {
         let [began, now] = &self.rows;
         let same = began.is_some() && began == now;
+        let left = now.iter().flatten();
+        for name in left.filter_map(|line| line.strip_prefix("prepared ")) {
+            self.session
+                .client
+                .simple(&format!("DEALLOCATE {name}"))
+                .await?;
+        }
         if case.writes && !same {
             let discard = Some(self.subject.discard());
             self.session.rest(discard).await?;
@@ -230,11 +241,7 @@ impl Side {
     }
 
     async fn seen(&mut self) -> anyhow::Result<Vec<String>> {
-        let messages = self
-            .session
-            .client
-            .simple("SELECT side, told FROM probe.seen()")
-            .await?;
+        let messages = self.session.client.simple(SEEN).await?;
         let failed = messages.iter().find(|message| message.tag == b'E');
         ensure!(failed.is_none(), "the rows cannot be seen: {failed:?}");
         let rows = messages.iter().filter(|message| message.tag == b'D');
