@@ -23,7 +23,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::held::{Budget, Holding};
-use crate::session::lane::Lane;
 use crate::session::{Backend, Frontend, Pin, Session, SessionReport, Violation};
 use crate::sessions::Traffic;
 use crate::stream::Stream;

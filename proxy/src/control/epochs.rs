@@ -19,7 +19,7 @@ mod history;
 
 use std::path::PathBuf;
 
-use rewrite_rules::lens::{quote_ident, quote_literal};
+use rewrite_rules::lens::quote_ident;
 use rewrite_rules::{Epoch, Migration, Phase, RuleSet, SourceFile, fence};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -28,8 +28,7 @@ use super::canary::{self, Ends};
 use super::connection::BEGIN_SHORT;
 use super::error::ControlError;
 use super::events::Actor;
-use super::{phase_file, schema};
-use crate::fault;
+use super::phase_file;
 use closing::close_strangers;
 pub use closing::{
     OpenEpoch, Patience, close, close_those_left, holders, not_swept, still_open, sweep,

@@ -20,12 +20,8 @@ ORDER BY c.at";
 /// In one round trip, however many tables each of however many tenants has.
 pub(crate) async fn read(client: &Client, rules: &RuleSet) -> Result<Origins, ControlError> {
     let mut tables = Vec::new();
-    let [
-        mut legacy_tables,
-        mut legacy,
-        mut unified_tables,
-        mut unified,
-    ] = [const { Vec::new() }; 4];
+    let (mut legacy_tables, mut unified_tables) = (Vec::new(), Vec::new());
+    let (mut legacy, mut unified) = (Vec::new(), Vec::new());
     let lenses = rules.migrations().iter().flat_map(|m| &m.tables);
     for lens in lenses.filter(|lens| !lens.is_one_table()) {
         for (table, pairs) in lens.read_from_tables() {

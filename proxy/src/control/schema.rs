@@ -124,20 +124,18 @@ async fn prepare_in_transaction(
         let Some(ddl) = &migration.prepare else {
             continue;
         };
-        if !tables_there(client, migration.tables.iter().map(|lens| &lens.legacy))
-            .await?
-            .is_empty()
-        {
+        let legacy = migration.tables.iter().map(|lens| lens.legacy.sql());
+        if !tables_there(client, legacy.collect()).await?.is_empty() {
             run_once(client, &migration.name, ddl).await?;
         }
     }
     // What does not fit the tables is not called either.
     let fitting = rules.migrations().iter().filter(|m| m.misfit.is_none());
     let lenses: Vec<&Lens> = fitting.flat_map(|m| &m.tables).collect();
-    let tables = lenses
+    let both = lenses
         .iter()
         .flat_map(|lens| std::iter::once(&lens.legacy).chain(lens.unified_tables()));
-    let there = tables_there(client, tables).await?;
+    let there = tables_there(client, both.map(TableName::sql).collect()).await?;
     let (ready, absent): (Vec<&Lens>, Vec<&Lens>) = lenses
         .into_iter()
         .partition(|lens| can_have_functions(lens, &there));
@@ -243,16 +241,15 @@ pub async fn table_exists(client: &Client, name: &str) -> Result<bool, ControlEr
     Ok(row.get(0))
 }
 
-/// Which of some tables there are, in one round trip: each tenant may have a dozen.
+/// Which of some tables, as SQL, there are, in one round trip: each tenant may have a dozen.
 async fn tables_there(
     client: &Client,
-    tables: impl Iterator<Item = &TableName>,
+    tables: Vec<String>,
 ) -> Result<HashSet<String>, ControlError> {
-    let names: Vec<String> = tables.map(TableName::sql).collect();
     let rows = client
         .query_typed(
             "SELECT DISTINCT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL",
-            &[(&names, Type::TEXT_ARRAY)],
+            &[(&tables, Type::TEXT_ARRAY)],
         )
         .await
         .map_err(ControlError::sql("look-up of tables"))?;

@@ -12,11 +12,11 @@ use crate::template::Templates;
 
 /// Distinct texts whose rewrite is kept. Applications send hundreds; a text with inlined values
 /// is new each time and must push out others of its kind, not grow the process.
-const READINGS_MAX: usize = 10_000;
+pub(super) const READINGS_MAX: usize = 10_000;
 
 /// The memory that they may take, and as much for each other kind of what is kept: a bulk load comes as
 /// thousands of long texts, of which none comes twice.
-const KEPT_BYTES_MAX: u64 = 64 << 20;
+pub(super) const KEPT_BYTES_MAX: u64 = 64 << 20;
 
 /// What is kept, by the bytes that it takes.
 type Bounded<K, V> = Cache<K, Arc<V>, Bytes>;
@@ -54,11 +54,11 @@ where
 
 /// What is kept of the texts that were read, for all parts of the rules.
 pub(super) struct Readings {
-    readings: [Bounded<String, Reading>; 2],
+    pub(super) readings: [Bounded<String, Reading>; 2],
     /// Those of the sessions in which names mean something else, by what they mean, and those by parts.
-    elsewhere: Bounded<Elsewhere, Reading>,
+    pub(super) elsewhere: Bounded<Elsewhere, Reading>,
     /// What is made of texts that differ in constants alone, by their form.
-    templates: Bounded<String, Templates>,
+    pub(super) templates: Bounded<String, Templates>,
     /// How many parts there have been.
     pub(super) parts: AtomicU64,
 }

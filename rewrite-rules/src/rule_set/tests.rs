@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{KEPT_BYTES_MAX, RuleSet, SourceFile};
+use super::kept::KEPT_BYTES_MAX;
+use super::{RuleSet, SourceFile};
 use crate::statement::{Reading, SessionEffects, Verdict};
 use crate::{Phase, SearchPath};
 

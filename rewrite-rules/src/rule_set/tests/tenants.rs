@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{KEPT_BYTES_MAX, READINGS_MAX};
+use super::super::kept::{KEPT_BYTES_MAX, READINGS_MAX};
 use super::{RuleSet, compile};
 use crate::lens::Tenant;
 use crate::statement::Verdict;
