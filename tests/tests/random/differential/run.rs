@@ -46,7 +46,7 @@ pub struct Side {
 }
 
 /// The rows of the side, and what a text that failed has left prepared.
-const SEEN: &str = "SELECT side, told FROM probe.seen() UNION ALL \
+const SEEN: &str = "SELECT side::text, told FROM probe.seen() UNION ALL \
     SELECT 'prepared', name FROM pg_prepared_statements WHERE name LIKE 'made%'";
 
 struct Session {
