@@ -8,6 +8,7 @@ mod kept;
 mod managed;
 mod migration;
 mod others;
+mod readings;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -27,9 +28,9 @@ pub use crate::phase::{OnUnifiedError, WritersAround};
 use crate::shapes::Shapes;
 use kept::Readings;
 pub(crate) use managed::{Managed, Side};
-pub use migration::{Migration, RenamedFunction, Signature, SourceFile};
+pub use migration::{ListedBy, Migration, RenamedFunction, Signature, SourceFile};
+pub use tenants::NoTenant;
 pub(crate) use tenants::Tenants;
-pub use tenants::{ListedBy, NoTenant};
 use words::{finder, path_names, words};
 
 pub struct RuleSet {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::ListedBy;
 use crate::fence::{Epoch, Held};
 use crate::lens::{Lens, TableName};
 use crate::phase::{OnUnifiedError, Phase, WritersAround};
@@ -40,6 +39,15 @@ pub struct Migration {
     pub(crate) is_tried: bool,
     /// The rule file's text.
     pub text: Arc<str>,
+}
+
+/// How a rule file lists the tenants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedBy {
+    /// A query of two columns: a schema, and what stands in the discriminator of its rows.
+    pub query: String,
+    /// The setting that row security looks at.
+    pub context: Option<String>,
 }
 
 /// A function under its legacy and its unified signature.

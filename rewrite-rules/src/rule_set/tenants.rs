@@ -17,19 +17,10 @@ use std::sync::Arc;
 use aho_corasick::AhoCorasick;
 use quick_cache::sync::Cache;
 
-use super::{Migration, RuleSet};
+use super::{ListedBy, Migration, RuleSet};
 use crate::lens::{ANY_TENANT, TableName, Tenant};
 use crate::refuse;
 use crate::statement::{Names, Reading, Refusal, SearchPath, SessionEffects, TenantId, Verdict};
-
-/// How a rule file lists the tenants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedBy {
-    /// A query of two columns: a schema, and what stands in the discriminator of its rows.
-    pub query: String,
-    /// The setting that row security looks at.
-    pub context: Option<String>,
-}
 
 /// Tenants that one text may name beside the session's own. More are refused: rules for each of them would be made.
 const NAMED_MAX: usize = 8;

@@ -2,7 +2,7 @@
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use super::Migration;
+use super::migration::Migration;
 use crate::lens::TableName;
 use crate::phase::Phase;
 use crate::text_functions::WHOLE_SCHEMAS;
