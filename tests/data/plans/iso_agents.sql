@@ -1,0 +1,9 @@
+INSERT INTO iso_agents (id, clerk_user_id, email, full_name, role, created_at, updated_at)
+SELECT md5('m' || n)::uuid, 'many_' || n, 'many.' || n || '@example.com', 'Agent ' || n, 'iso_agent', '2024-01-01', '2024-02-01'
+FROM generate_series(1, {rows}) AS n;
+INSERT INTO client_profiles (id, iso_agent_id, company_name, contact_name, email, created_at, updated_at)
+SELECT md5('mc' || n)::uuid, md5('m' || n)::uuid, 'Company ' || n, 'Contact ' || n, 'mc' || n || '@example.com', '2024-03-01', '2024-03-02'
+FROM generate_series(1, {rows}) AS n;
+INSERT INTO requests (id, iso_agent_id, departure_airport, arrival_airport, departure_date, passengers, created_at, updated_at)
+SELECT md5('mr' || n)::uuid, md5('m' || n)::uuid, 'CGN', 'LHR', '2099-01-01', 2, '2024-03-01', '2024-03-02'
+FROM generate_series(1, {rows}) AS n;
