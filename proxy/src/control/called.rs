@@ -37,6 +37,8 @@ pub struct ReadTable {
     pub name: TableName,
     /// Its size, in pages of the server's.
     pub pages: i64,
+    /// Columns with which an index of all its rows begins.
+    pub indexed: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -101,6 +103,10 @@ SELECT CASE \
         JOIN pg_namespace AS s ON s.oid = c.relnamespace), \
     (SELECT array_agg(c.relname::text ORDER BY t.oid) FROM tables AS t JOIN pg_class AS c ON c.oid = t.oid), \
     (SELECT array_agg(coalesce(pg_relation_size(t.oid), 0) / current_setting('block_size')::bigint ORDER BY t.oid) \
+        FROM tables AS t JOIN pg_class AS c ON c.oid = t.oid), \
+    (SELECT array_agg(coalesce((SELECT string_agg(a.attname::text, chr(1)) FROM pg_index AS i JOIN pg_attribute AS a \
+            ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
+            WHERE i.indrelid = t.oid AND i.indisvalid AND i.indpred IS NULL), '') ORDER BY t.oid) \
         FROM tables AS t JOIN pg_class AS c ON c.oid = t.oid)";
 
 /// What the text that this transaction has read names. In the search path there must be nothing but `pg_catalog` and
@@ -140,14 +146,19 @@ pub async fn look(
     let schemas: Vec<String> = row.get::<_, Option<_>>(2).unwrap_or_default();
     let names: Vec<String> = row.get::<_, Option<_>>(3).unwrap_or_default();
     let pages: Vec<i64> = row.get::<_, Option<_>>(4).unwrap_or_default();
-    let tables = schemas.into_iter().zip(names).zip(pages);
+    let indexed: Vec<String> = row.get::<_, Option<_>>(5).unwrap_or_default();
+    let tables = schemas
+        .into_iter()
+        .zip(names)
+        .zip(pages.into_iter().zip(indexed));
     Ok(Called {
         obstacle,
         types: row.get(1),
         tables: tables
-            .map(|((schema, name), pages)| ReadTable {
+            .map(|((schema, name), (pages, indexed))| ReadTable {
                 name: TableName { schema, name },
                 pages,
+                indexed: indexed.split('\u{1}').map(str::to_owned).collect(),
             })
             .collect(),
     })

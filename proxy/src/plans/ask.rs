@@ -248,12 +248,27 @@ impl<'c> Asker<'c> {
         &self.role
     }
 
-    /// The plans of a text.
+    /// The plans of the client's own text, which must name one of the migration's tables.
+    ///
+    /// # Errors
+    /// Why it has none: it is no query, means other tables, calls what is not PostgreSQL's, or the server objects.
+    pub async fn plan_of_client(&self, sql: &str) -> Result<Planned, NoPlan> {
+        let planned = self.plan(sql).await?;
+        match planned.tables.iter().any(|t| self.tables.contains(&t.name)) {
+            true => Ok(planned),
+            false => Err(NoPlan(format!(
+                "its names mean other tables by the search_path of {}, {}",
+                self.role, self.path
+            ))),
+        }
+    }
+
+    /// The plans of a text. LIMIT and OFFSET whose numbers nobody knows are taken as [`LIMIT`] and 0.
     ///
     /// # Errors
     /// Why it has none: it is no query, calls what is not PostgreSQL's, or the server objects.
     pub async fn plan(&self, sql: &str) -> Result<Planned, NoPlan> {
-        let planned = self.in_transaction(one(sql)?).await;
+        let planned = self.in_transaction(&few_rows(one(sql)?)).await;
         let ended = client_role::end(self.client).await;
         ended.map_err(|error| said(&error))?;
         planned
@@ -283,12 +298,6 @@ impl<'c> Asker<'c> {
         let called = called::look(client, listed, &types).await.map_err(told)?;
         if let Some(obstacle) = called.obstacle {
             return Err(NoPlan(in_words(obstacle).to_owned()));
-        }
-        if !called.tables.iter().any(|t| self.tables.contains(&t.name)) {
-            return Err(NoPlan(format!(
-                "its names mean other tables by the search_path of {}, {}",
-                self.role, self.path
-            )));
         }
         self.must_call_postgresql(sql, &called.types).await?;
         let read_only = client.batch_execute("SET TRANSACTION READ ONLY").await;
@@ -373,6 +382,56 @@ impl<'c> Asker<'c> {
     }
 }
 
+/// As many rows as a page of a list has. Of a number that it does not know the planner thinks a tenth of all rows.
+const LIMIT: u32 = 20;
+
+/// The text with numbers for the parameters of LIMIT and OFFSET, which stay in it so that the others keep their places.
+fn few_rows(sql: &str) -> String {
+    let mut made = String::with_capacity(sql.len());
+    let mut quote: Option<char> = None;
+    let mut at = 0;
+    let mut last = ' ';
+    while let Some(c) = sql[at..].chars().next() {
+        if let Some(by) = quote {
+            quote = (c != by).then_some(by);
+        } else if c == '"' || c == '\'' {
+            quote = Some(c);
+        } else if last.is_whitespace()
+            && let Some((parameter, made_of)) = rows_wanted(&sql[at..])
+        {
+            made += &made_of;
+            at += parameter;
+            last = ' ';
+            continue;
+        }
+        made.push(c);
+        last = c;
+        at += c.len_utf8();
+    }
+    made
+}
+
+/// A clause `LIMIT $1` at the beginning of a text: its length, and what is planned in its place.
+fn rows_wanted(text: &str) -> Option<(usize, String)> {
+    let (word, rows) = [("limit", LIMIT), ("offset", 0)]
+        .into_iter()
+        .find(|(word, _)| {
+            let begin = text.get(..word.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(word))
+        })?;
+    let behind = &text[word.len()..];
+    let parameter = behind.trim_start();
+    let blanks = behind.len() - parameter.len();
+    let digits = parameter.strip_prefix('$')?;
+    let end = digits.find(|c: char| !c.is_ascii_digit());
+    let digits = &digits[..end.unwrap_or(digits.len())];
+    (blanks > 0 && !digits.is_empty()).then(|| {
+        let length = word.len() + blanks + 1 + digits.len();
+        let planned = format!("{word} CASE WHEN true THEN {rows} ELSE ${digits} END");
+        (length, planned)
+    })
+}
+
 async fn may_be(client: &Client, role: &str) -> Result<bool, NoPlan> {
     let begun = client_role::begin(client, role, SETTINGS).await;
     let ended = client_role::end(client).await;
@@ -398,5 +457,33 @@ fn in_words(obstacle: Obstacle) -> &'static str {
         }
         Obstacle::Parameters => "it has parameters of types that are not PostgreSQL's own",
         Obstacle::Unknown => "the server answered what nobody expects",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_rows_is_planned_where_nobody_knows_how_many() {
+        for (sql, expected) in [
+            (
+                "SELECT 1 FROM t LIMIT $1\nOFFSET $12",
+                "SELECT 1 FROM t limit CASE WHEN true THEN 20 ELSE $1 END\noffset CASE WHEN true THEN 0 ELSE $12 END",
+            ),
+            (
+                "SELECT (SELECT 1 limit $2) FROM t",
+                "SELECT (SELECT 1 limit CASE WHEN true THEN 20 ELSE $2 END) FROM t",
+            ),
+            (
+                "SELECT limits $1, \" limit $1\", ' offset $1' LIMIT ALL",
+                "",
+            ),
+            ("SELECT 1 LIMIT 5", ""),
+            ("SELECT é limit", ""),
+        ] {
+            let expected = if expected.is_empty() { sql } else { expected };
+            assert_eq!(few_rows(sql), expected, "{sql}");
+        }
     }
 }

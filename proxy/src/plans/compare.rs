@@ -1,7 +1,7 @@
 //! The plans of the statements that were seen: as the application sends them, on the legacy table, beside what they become in
 //! each phase to come.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rewrite_rules::{Lens, Migration, Phase, RuleSet, ServerVersion, TableName, Verdict};
 use tokio_postgres::Client;
@@ -72,7 +72,11 @@ pub async fn compare(
         left_out: 0,
         findings: Vec::new(),
     };
+    let mut known = HashSet::new();
     for seen in seen {
+        if !known.insert(seen.statement.clone()) {
+            continue;
+        }
         let sent = sent(&later, &seen.statement, version);
         if sent.is_empty() {
             continue;
@@ -132,7 +136,7 @@ async fn of_statement(
     seen: &SeenStatement,
     sent: Vec<(Phase, Result<String, NoPlan>)>,
 ) -> Vec<PlanFinding> {
-    let legacy = asker.plan(&seen.statement).await;
+    let legacy = asker.plan_of_client(&seen.statement).await;
     // Neighbouring phases often send the same.
     let mut known: HashMap<String, Result<Planned, NoPlan>> = HashMap::new();
     let mut findings = Vec::new();

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::ask::Planned;
 use super::scans::{WholeScan, whole_scans};
+use crate::control::called::ReadTable;
 use crate::control::plans::PlanVerdict;
 
 /// Pages from which on a table is large enough that reading all of it for a few rows matters: 800 kB, some thousand rows.
@@ -37,25 +38,35 @@ pub(super) fn cost(plan: &Value) -> Option<f64> {
 
 /// Says what is to be said of the plan in a later phase, `later`.
 pub(super) fn judge(legacy: &Planned, later: &Planned, sides: &Sides) -> PlanVerdict {
-    let before: BTreeSet<TableName> = large(legacy, &legacy.plan).map(|scan| scan.table).collect();
+    let before: BTreeSet<TableName> = whole_scans(&legacy.plan)
+        .into_iter()
+        .map(|scan| scan.table)
+        .collect();
     let reads_legacy_whole = before.iter().any(|table| sides.legacy.contains(table));
-    // Where all of legacy is read, all of unified may be.
-    let excused = |table: &TableName| {
-        before.contains(table) || reads_legacy_whole && sides.unified.contains(table)
+    // Where all of legacy is read, all of unified may be, unless that is much more.
+    let excuses = |was: &TableName, is: &TableName| {
+        let alike = was == is || sides.legacy.contains(was) && sides.unified.contains(is);
+        alike && pages(legacy, was) as f64 >= pages(later, is) as f64 * FILLED_MIN
     };
-    let worst = large(later, &later.plan)
-        .filter(|scan| !excused(&scan.table))
+    let excused = |table: &TableName| before.iter().any(|was| excuses(was, table));
+    // What an index would serve, the planner thinks cheaper without: the costs decide.
+    let by_indexes = whole_scans(&later.by_indexes);
+    let served = |table: &TableName| !by_indexes.iter().any(|scan| scan.table == *table);
+    let worst = whole_scans(&later.plan)
+        .into_iter()
+        .filter(|scan| pages(later, &scan.table) >= SCAN_PAGES_MIN)
+        .filter(|scan| !excused(&scan.table) && !served(&scan.table))
         .max_by_key(|scan| pages(later, &scan.table));
     if let Some(scan) = worst {
-        return told(&scan, pages(later, &scan.table));
+        return told(&scan, later, pages(later, &scan.table));
     }
     if let Some(reason) = unfilled(legacy, later, sides) {
-        let by_indexes = whole_scans(&later.by_indexes).into_iter();
         let no_index = by_indexes
+            .iter()
             .filter(|scan| scan.condition.is_some() && sides.unified.contains(&scan.table))
             .find(|_| !reads_legacy_whole);
         return match no_index {
-            Some(scan) => told(&scan, 0),
+            Some(scan) => told(scan, later, 0),
             None => PlanVerdict::CannotTell { reason },
         };
     }
@@ -70,14 +81,12 @@ pub(super) fn judge(legacy: &Planned, later: &Planned, sides: &Sides) -> PlanVer
     }
 }
 
-fn large<'p>(of: &'p Planned, plan: &Value) -> impl Iterator<Item = WholeScan> + use<'p> {
-    let scans = whole_scans(plan).into_iter();
-    scans.filter(|scan| pages(of, &scan.table) >= SCAN_PAGES_MIN)
+fn read<'p>(of: &'p Planned, table: &TableName) -> Option<&'p ReadTable> {
+    of.tables.iter().find(|read| read.name == *table)
 }
 
 fn pages(of: &Planned, table: &TableName) -> i64 {
-    let found = of.tables.iter().find(|read| read.name == *table);
-    found.map_or(0, |read| read.pages)
+    read(of, table).map_or(0, |read| read.pages)
 }
 
 /// Why costs say nothing yet, if the rows are still to come.
@@ -105,10 +114,16 @@ fn unfilled(legacy: &Planned, later: &Planned, sides: &Sides) -> Option<String> 
     })
 }
 
-fn told(scan: &WholeScan, pages: i64) -> PlanVerdict {
+fn told(scan: &WholeScan, of: &Planned, pages: i64) -> PlanVerdict {
     let columns = scan.condition.as_deref();
     let columns = columns.map_or_else(Vec::new, |condition| compared(condition, &scan.alias));
-    let index_ddl = (!columns.is_empty()).then(|| {
+    // One that is there did not serve.
+    let is_there = |column: &String| {
+        let read = read(of, &scan.table);
+        read.is_some_and(|read| read.indexed.contains(column))
+    };
+    let lacks = columns.first().is_some_and(|first| !is_there(first));
+    let index_ddl = lacks.then(|| {
         let quoted: Vec<String> = columns.iter().map(|column| as_written(column)).collect();
         let table = [&scan.table.schema, &scan.table.name].map(|part| as_written(part));
         format!(
@@ -135,8 +150,8 @@ fn as_written(name: &str) -> String {
     }
 }
 
-/// The columns of a table that a condition, as EXPLAIN writes it, compares by `=` as they are: casts apart, which cost an index
-/// nothing where the server wrote them by itself. An expression over one needs an index of its own, which is not guessed.
+/// The columns of a table that a condition, as EXPLAIN writes it, compares by `=` with a parameter or another table's column,
+/// as they are: casts apart, which cost an index nothing where the server wrote them by itself. An expression over one needs an index of its own, which is not guessed.
 fn compared(condition: &str, alias: &str) -> Vec<String> {
     let qualified = [format!("{alias}."), format!("{}.", quote_ident(alias))];
     let mut columns: Vec<String> = Vec::new();
@@ -198,13 +213,22 @@ fn is_equated(before: &str, behind: &str) -> bool {
         behind = if plain { &cast[end..] } else { "" };
     }
     let ahead = behind.trim_start_matches(')');
-    ahead.starts_with(" = ") || before.trim_end_matches('(').ends_with(" = ")
+    match ahead.strip_prefix(" = ") {
+        Some(other) => {
+            let list = other.strip_prefix("ANY ").unwrap_or(other);
+            let other = list.trim_start_matches('(').trim_start_matches("ARRAY[");
+            let other = other.trim_start_matches('(');
+            let word = other.split([' ', ')']).next().unwrap_or_default();
+            let begins = other.starts_with(|c: char| c.is_alphabetic() || "_\"".contains(c));
+            other.starts_with('$') || begins && word.contains('.')
+        }
+        None => before.trim_end_matches('(').ends_with(" = "),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::called::ReadTable;
     use serde_json::json;
 
     fn table(name: &str) -> TableName {
@@ -234,6 +258,7 @@ mod tests {
             tables: vec![ReadTable {
                 name: table(on),
                 pages,
+                indexed: vec!["id".to_owned()],
             }],
         }
     }
@@ -257,7 +282,7 @@ mod tests {
             ((INDEX, 8.0, 370), (SEQ, 640.0, 370), scan(370)),
             // Both read all: it is no dearer than it was.
             ((SEQ, 640.0, 370), (SEQ, 700.0, 400), Same),
-            ((SEQ, 640.0, 370), (SEQ, 9000.0, 4000), Dearer),
+            ((SEQ, 640.0, 370), (SEQ, 9000.0, 1400), Dearer),
             // A legacy table of a few rows among many of unified's own.
             ((SEQ, 2.0, 1), (SEQ, 6400.0, 4000), scan(4000)),
             // Tiny tables do not cry wolf.
@@ -275,6 +300,19 @@ mod tests {
             );
             assert_eq!(found, expected, "{legacy:?} {later:?}");
         }
+        // An index is there, and the planner reads the table nevertheless: by the costs.
+        let mut served = planned(SEQ, "new", 640.0, 370);
+        served.by_indexes = planned(INDEX, "new", 900.0, 370).plan;
+        let found = judge(&planned(INDEX, "old", 8.0, 370), &served, &sides());
+        assert_eq!(found, Same);
+        // One that is there and does not serve is not suggested.
+        let mut useless = planned(SEQ, "new", 640.0, 370);
+        useless.tables[0].indexed.push("email".to_owned());
+        let found = judge(&planned(INDEX, "old", 8.0, 370), &useless, &sides());
+        let PlanVerdict::Scan { index_ddl, .. } = found else {
+            panic!("{found:?}");
+        };
+        assert_eq!(index_ddl, None);
         let found = judge(
             &planned(INDEX, "old", 8.0, 370),
             &planned(INDEX, "new", 1.0, 3),
@@ -306,7 +344,15 @@ mod tests {
             ),
             ("(a.id = cf_u.user_id)", "user_id"),
             ("(cf_u.email ~~ $1)", ""),
-            ("(cf_u.note = ' cf_u.x = ')", "note"),
+            ("(cf_u.note = ' cf_u.x = $1')", ""),
+            (
+                "((cf_u.role = ANY ('{a,b}'::user_role[])) AND (cf_u.full_name = $1))",
+                "full_name",
+            ),
+            (
+                "((cf_u.role = 'a'::user_role) AND (cf_u.id = (\"T\".\"B\")))",
+                "id",
+            ),
             ("cf_u.is_active", ""),
         ] {
             let found = compared(condition, "cf_u").join(" ");

@@ -18,9 +18,12 @@ pub(crate) struct WholeScan {
 struct Above<'p> {
     /// The condition of a join.
     condition: Option<&'p str>,
-    /// A LIMIT may stop it before its end.
-    limited: bool,
+    /// What a LIMIT expects to cost that stops it when it has enough.
+    limited: Option<f64>,
 }
+
+/// A scan of which a LIMIT expects to need less than this share is not read whole.
+const STOPPED_SHARE: f64 = 0.5;
 
 /// Those of a plan (EXPLAIN with VERBOSE, which names schemas).
 pub(crate) fn whole_scans(plan: &Value) -> Vec<WholeScan> {
@@ -56,8 +59,11 @@ fn walk(plan: &Value, above: Above<'_>, found: &mut Vec<WholeScan>) {
     let is_whole = kind == "Seq Scan"
         || kind == "Index Scan" && text("Index Cond").is_none()
         || kind == "Index Only Scan" && text("Index Cond").is_none();
-    if let (true, Some(schema), Some(name)) = (is_whole, text("Schema"), text("Relation Name"))
-        && !(above.limited && condition.is_none())
+    let number = |name: &str| plan.get(name).and_then(Value::as_f64);
+    let own = number("Total Cost").unwrap_or_default();
+    let is_stopped = above.limited.is_some_and(|cost| cost < own * STOPPED_SHARE);
+    if let (true, false, Some(schema), Some(name)) =
+        (is_whole, is_stopped, text("Schema"), text("Relation Name"))
     {
         found.push(WholeScan {
             table: TableName {
@@ -73,7 +79,11 @@ fn walk(plan: &Value, above: Above<'_>, found: &mut Vec<WholeScan>) {
     };
     let of_join = ["Join Filter", "Hash Cond", "Merge Cond"];
     let of_join = of_join.into_iter().find_map(text);
-    let limited = (above.limited || kind == "Limit") && !GATHER_ALL.contains(&kind);
+    let limited = match kind {
+        "Limit" => number("Total Cost"),
+        _ if GATHER_ALL.contains(&kind) => None,
+        _ => above.limited,
+    };
     for below in plans {
         // What a SubPlan or an InitPlan looks for is its own affair.
         let apart = below.get("Subplan Name").is_some();
@@ -118,12 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rows_of_a_table_are_not_all_of_it_unless_they_are_looked_for() {
-        let limit = |below: Value| json!({"Plan": {"Node Type": "Limit", "Plans": [below]}});
-        let scan = |filter: Value| json!({"Node Type": "Index Scan", "Schema": "s", "Relation Name": "a", "Filter": filter});
-        assert_eq!(found(&limit(scan(Value::Null))), []);
-        assert_eq!(found(&limit(scan(json!("(a.b = 1)")))).len(), 1);
-        let sort = json!({"Node Type": "Sort", "Plans": [scan(Value::Null)]});
-        assert_eq!(found(&limit(sort)).len(), 1);
+    fn the_first_rows_of_a_table_are_not_all_of_it_unless_nearly_all_are_looked_through_for_them() {
+        let limit = |cost: f64, below: &Value| json!({"Plan": {"Node Type": "Limit", "Total Cost": cost, "Plans": [below]}});
+        let scan = json!({"Node Type": "Index Scan", "Schema": "s", "Relation Name": "a", "Filter": "(a.b = 1)",
+            "Total Cost": 600.0});
+        assert_eq!(found(&limit(2.0, &scan)), []);
+        assert_eq!(found(&limit(590.0, &scan)).len(), 1);
+        let sort = json!({"Node Type": "Sort", "Plans": [scan]});
+        assert_eq!(found(&limit(2.0, &sort)).len(), 1);
     }
 }

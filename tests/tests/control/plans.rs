@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_postgres::Client;
 
 /// Enough for both tables to be more than a few pages.
-const AGENTS: u32 = 5_000;
+const AGENTS: u32 = 12_000;
 
 /// Legacy has an index that unified lacks, and the statistics are fresh.
 const INDEXED: &str = "CREATE INDEX ON iso_agents (full_name); ANALYZE";
@@ -44,14 +44,15 @@ fn of<'v>(found: &'v Value, word: &str) -> Vec<(&'v str, &'v str, &'v Value)> {
         .collect()
 }
 
-/// The same in all phases in which the statement becomes another.
+/// What is said of it in the last phase.
 fn verdict<'v>(found: &'v Value, word: &str) -> (&'v str, &'v Value) {
-    let all = of(found, word);
-    let (_, verdict, one) = *all.first().unwrap_or_else(|| panic!("{word}: {found:#}"));
-    assert!(
-        all.iter().all(|(_, other, _)| *other == verdict),
-        "{all:#?}"
-    );
+    in_phase(found, word, "unified_only")
+}
+
+fn in_phase<'v>(found: &'v Value, word: &str, phase: &str) -> (&'v str, &'v Value) {
+    let mut all = of(found, word).into_iter();
+    let one = all.find(|(of, _, _)| *of == phase);
+    let (_, verdict, one) = one.unwrap_or_else(|| panic!("{word} in {phase}: {found:#}"));
     (verdict, one)
 }
 
@@ -231,7 +232,10 @@ const ODD: [(&str, &str); 17] = [
         "cannot_tell",
     ),
     ("SELECT a10.gone FROM iso_agents a10", "cannot_tell"),
-    ("SELECT id FROM iso_agents a11 WHERE $1 IS NULL", "same"),
+    (
+        "SELECT id FROM iso_agents a11 WHERE $1 IS NULL",
+        "cannot_tell",
+    ),
     (
         "SELECT a12.id FROM iso_agents a12 JOIN seen_by USING (id)",
         "cannot_tell",
@@ -256,7 +260,8 @@ async fn odd_statements_are_planned_or_told_apart_and_none_ends_the_comparison()
     for (statement, expected) in ODD {
         let shape = rewrite_rules::shape(statement).unwrap();
         let all = of(&found, &shape);
-        if all.is_empty() || all.iter().any(|(_, verdict, _)| *verdict != expected) {
+        let last = all.iter().find(|(phase, _, _)| *phase == "unified_only");
+        if last.is_none_or(|(_, verdict, _)| *verdict != expected) {
             wrong.push(format!("{expected}: {statement}\n{all:#?}"));
         }
     }
@@ -315,9 +320,10 @@ async fn a_statement_is_planned_by_the_path_of_the_role_that_it_is_planned_for()
     let joined =
         "SELECT n.note FROM notes n JOIN iso_agents a ON a.id = n.id WHERE a.full_name = $1";
     let found = planned(&proxy, "paths", &[joined], &[]).await;
-    assert_eq!(verdict(&found, "notes").0, "scan", "{found:#}");
+    let (scan, _) = in_phase(&found, "notes", "dual_read");
+    assert_eq!(scan, "scan", "{found:#}");
     let found = planned(&proxy, "paths", &[joined], &["--role", "wanderer"]).await;
-    let (cannot_tell, one) = verdict(&found, "notes");
+    let (cannot_tell, one) = in_phase(&found, "notes", "dual_read");
     assert_eq!(cannot_tell, "cannot_tell", "{one}");
     let reason = one["reason"].as_str().unwrap();
     let told = "its names mean other tables by the search_path of wanderer, elsewhere, public";

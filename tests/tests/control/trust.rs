@@ -240,8 +240,16 @@ async fn no_trap_is_sprung_by_a_plan(world: &World, name: &str, control: Option<
     // What has a constant of a type of somebody's has none left in its shape; the cast is there.
     for read in READS {
         let plans = planned(&[read]).await;
-        // These are PostgreSQL's own after all, or nobody's field.
-        refused(&plans, read);
+        // Of the name there is another one, which takes the same: the server knows whose this is.
+        match read {
+            "SELECT min(email) FROM iso_agents GROUP BY id" => {
+                assert!(
+                    plans.iter().all(|plan| plan["verdict"] == "same"),
+                    "{plans:#?}"
+                );
+            }
+            _ => refused(&plans, read),
+        }
     }
     for ((hang, read), unhang) in HUNG.into_iter().zip(UNHUNG) {
         owner.batch_execute(hang).await.unwrap();
