@@ -6,6 +6,7 @@
 
 pub mod alone;
 pub mod around;
+pub mod called;
 pub(crate) mod callers;
 pub mod canary;
 pub(crate) mod catalog;
@@ -32,6 +33,7 @@ pub(crate) mod neighbours;
 pub(crate) mod origins;
 mod passfile;
 pub mod phase_file;
+pub mod plans;
 pub mod primary;
 pub mod recording;
 pub mod refused;

@@ -18,6 +18,7 @@ pub mod held;
 pub mod infer;
 pub mod latency;
 pub mod pace;
+pub mod plans;
 pub mod relay;
 pub mod repair;
 pub mod retire;

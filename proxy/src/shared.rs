@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::cancel::OwnKeys;
 use crate::config::Config;
+use crate::control::plans::InPhase;
 use crate::counters::Counters;
 use crate::door::Door;
 use crate::generation::{Generations, Reasons};
@@ -49,6 +50,8 @@ pub struct Shared {
     pub(crate) refused: Mutex<Reasons>,
     /// How many wrote around the proxies, of each migration, as the database tells it.
     pub(crate) around: Mutex<BTreeMap<String, u64>>,
+    /// How many statements would be planned worse in each phase to come, as the last comparison of plans found it.
+    pub(crate) plans: Mutex<BTreeMap<InPhase, u64>>,
     pub(crate) stop: Stop,
     pub(crate) sessions: Sessions,
     /// Of sessions that the proxy itself answers.
@@ -129,6 +132,7 @@ impl Shared {
             loaded: Mutex::new(LoadedRules::of(sources)),
             refused: Mutex::default(),
             around: Mutex::default(),
+            plans: Mutex::default(),
             stop: Stop::default(),
             sessions: Sessions::default(),
             own_keys: OwnKeys::default(),

@@ -4,6 +4,7 @@ pub mod bake;
 pub mod canary;
 pub mod doctor;
 pub mod gates;
+mod plans;
 mod referred;
 mod rehearsal;
 mod sequences;

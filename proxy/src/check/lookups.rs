@@ -13,6 +13,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::Findings;
 use crate::control::{ControlError, shown};
+use crate::plans::scans::{WholeScan, whole_scans};
 
 /// Nested loops alone: a join of whole tables could hide that one of them has no index.
 const PLAN: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
@@ -51,17 +52,14 @@ pub(super) async fn check(
                 continue;
             }
         };
-        let mut scans = Vec::new();
-        whole_scans(&plan, None, &mut scans);
-        for Scan {
-            schema,
-            table,
-            condition,
-        } in scans
-        {
-            let named = TableName {
-                schema,
-                name: table,
+        for scan in whole_scans(&plan) {
+            let WholeScan {
+                table: named,
+                condition: Some(condition),
+                ..
+            } = scan
+            else {
+                continue;
             };
             // A plan holds the steps before its own.
             if tables.contains(&&named) && told.insert((named.sql(), condition.clone())) {
@@ -126,64 +124,4 @@ async fn plan(client: &Client, sql: &str) -> Result<Result<Value, String>, Contr
         _ => None,
     });
     Ok(plan.ok_or_else(|| "the server's answer is no JSON".to_owned()))
-}
-
-struct Scan {
-    schema: String,
-    table: String,
-    condition: String,
-}
-
-/// The scans of a plan that read a whole table to find some of its rows.
-fn whole_scans(plan: &Value, above: Option<&str>, found: &mut Vec<Scan>) {
-    if let Some(plans) = plan.as_array() {
-        for plan in plans {
-            whole_scans(plan, above, found);
-        }
-        return;
-    }
-    if let Some(plan) = plan.get("Plan") {
-        return whole_scans(plan, above, found);
-    }
-    let text = |name| plan.get(name).and_then(Value::as_str);
-    let condition = text("Filter").or_else(|| text("Join Filter")).or(above);
-    if let (Some(kind), Some(schema), Some(table), Some(condition)) = (
-        text("Node Type"),
-        text("Schema"),
-        text("Relation Name"),
-        condition,
-    ) && (kind.contains("Seq Scan") || kind.starts_with("Index") && text("Index Cond").is_none())
-    {
-        found.push(Scan {
-            schema: schema.to_owned(),
-            table: table.to_owned(),
-            condition: condition.to_owned(),
-        });
-    }
-    if let Some(plans) = plan.get("Plans") {
-        whole_scans(plans, text("Join Filter").or(above), found);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scan_with_a_condition_and_no_index_is_found_wherever_it_is() {
-        let plan = serde_json::json!([{"Plan": {
-            "Node Type": "Nested Loop", "Join Filter": "(a.x = b.x)", "Plans": [
-                {"Node Type": "Seq Scan", "Schema": "s", "Relation Name": "a"},
-                {"Node Type": "Index Scan", "Schema": "s", "Relation Name": "b", "Index Cond": "(b.y = 1)"},
-                {"Node Type": "Index Only Scan", "Schema": "s", "Relation Name": "c", "Filter": "(c.z = 2)"},
-            ],
-        }}]);
-        let mut found = Vec::new();
-        whole_scans(&plan, None, &mut found);
-        let found: Vec<_> = found
-            .iter()
-            .map(|scan| (scan.table.as_str(), scan.condition.as_str()))
-            .collect();
-        assert_eq!(found, [("a", "(a.x = b.x)"), ("c", "(c.z = 2)")]);
-    }
 }

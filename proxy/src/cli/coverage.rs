@@ -1,5 +1,7 @@
 //! `crossfade coverage`: what later phases will make of the statements seen so far. Exit code 0 only
-//! if none of them will be refused.
+//! if none of them will be refused. With `--plans`, how they will be planned, too.
+
+mod plans;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +11,8 @@ use anyhow::Context;
 use super::target::{CommandTarget, MigrationArgs};
 use crate::control::connect;
 use crate::control::coverage::{self, Coverage, CoverageOutcome};
-use crate::control::{named, statements};
+use crate::control::{named, plans as kept, schema, statements};
+use crate::plans::compare::{Comparison, compare};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -21,6 +24,12 @@ pub struct Args {
     /// Judge what the server's pg_stat_statements holds instead
     #[arg(long)]
     pub pg_stat_statements: bool,
+    /// Say as well which statements the server would plan worse than on the legacy table; nothing is run
+    #[arg(long)]
+    pub plans: bool,
+    /// The application's role, for which they are planned; default: the owner of the legacy table
+    #[arg(long, requires = "plans")]
+    pub role: Option<String>,
     /// The judgement as JSON
     #[arg(long)]
     pub json: bool,
@@ -37,11 +46,29 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         None if args.pg_stat_statements => statements::from_pg_stat_statements(&client).await?,
         None => statements::read(&client).await?,
     };
+    let of_rules = (&target.rules, args.of.migration.as_str());
+    let compared = match args.plans {
+        true => Some(planned(&args, of_rules, &target.url, seen.clone()).await?),
+        false => None,
+    };
     let judged = coverage::judge(&target.rules, &args.of.migration, seen, Some(&client)).await;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&judged)?);
-    } else {
-        print!("{}", text(&args.of.migration, &judged));
+    match (args.json, &compared) {
+        (true, None) => println!("{}", serde_json::to_string_pretty(&judged)?),
+        (true, Some(compared)) => {
+            let all = serde_json::json!({
+                "statements": judged,
+                "plans": compared.findings,
+                "planned_for": compared.role,
+                "not_planned": compared.left_out,
+            });
+            println!("{}", serde_json::to_string_pretty(&all)?);
+        }
+        (false, compared) => {
+            print!("{}", text(&args.of.migration, &judged));
+            if let Some(compared) = compared {
+                print!("{}", plans::text(&args.of.migration, compared));
+            }
+        }
     }
     let covered = judged.iter().all(Coverage::is_covered);
     Ok(if covered {
@@ -49,6 +76,30 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::from(REFUSED)
     })
+}
+
+/// Plans what was seen, and puts down what was found, unless it is of a file that nobody may ever send.
+async fn planned(
+    args: &Args,
+    (rules, migration): (&rewrite_rules::RuleSet, &str),
+    url: &str,
+    mut seen: Vec<statements::SeenStatement>,
+) -> anyhow::Result<Comparison> {
+    if args.file.is_some() || args.pg_stat_statements {
+        // What the server counted has its parameters, but comments and utility statements' constants as well.
+        for one in &mut seen {
+            if let Some(shape) = rewrite_rules::shape(&one.statement) {
+                one.statement = shape;
+            }
+        }
+    }
+    // Its session is reset again and again.
+    let client = connect(url, "plans").await?;
+    let compared = compare(&client, (rules, migration), seen, args.role.as_deref()).await?;
+    if args.file.is_none() && schema::is_prepared(&client).await? {
+        kept::replace(&client, migration, &compared.findings).await?;
+    }
+    Ok(compared)
 }
 
 fn from_file(path: &PathBuf) -> anyhow::Result<Vec<statements::SeenStatement>> {

@@ -71,5 +71,9 @@ fn lines(result: &StatementResult) -> String {
     if let Some(why) = result.why.as_deref().filter(|_| result.refused > 0) {
         said += &format!(" ({why})");
     }
-    said + &format!(", last {} ago\n", age(result.last_seen_seconds))
+    said += &format!(", last {} ago\n", age(result.last_seen_seconds));
+    if let Some(plans) = &result.plans {
+        said += &format!("    planned worse: {plans} (`crossfade coverage --plans`)\n");
+    }
+    said
 }

@@ -192,6 +192,7 @@ fn text(status: &Status) -> String {
     for (label, gate) in [
         ("coverage", &status.coverage),
         ("sequences", &status.sequences),
+        ("plans", &status.plans),
     ] {
         let gate = gate.iter();
         lines.extend(gate.map(|gate| (label, format!("for the next step: {}", gate.found))));

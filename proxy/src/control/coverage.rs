@@ -162,7 +162,8 @@ pub async fn lost(
     lost
 }
 
-async fn with_namesakes(client: &Client, rules: &RuleSet) -> RuleSet {
+/// The same rules, with the functions that bear names of PostgreSQL's in the connection's database.
+pub async fn with_namesakes(client: &Client, rules: &RuleSet) -> RuleSet {
     // A connection that does not answer objects to every text as well.
     let namesakes = functions::namesakes(client).await;
     rules.with_namesakes(namesakes.unwrap_or(Namesakes::Unknown))

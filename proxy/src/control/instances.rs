@@ -19,6 +19,7 @@ use super::connection::{Control, connect};
 use super::direct::{self, LookedAfter};
 use super::error::ControlError;
 use super::events::Actor;
+use super::plans::{self, InPhase};
 use super::refused;
 use super::report::{GONE_AFTER_SECONDS, InstanceReport};
 use crate::counters::MigrationTotals;
@@ -28,6 +29,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Between two looks at what changes quickly, sessions that come to the end of a transaction one after
 /// the other: each that is among those it waits for is said.
 const LOOK: Duration = Duration::from_millis(50);
+/// Plans are compared by hand, and thousands of rows are counted.
+const PLANS_LOOK: Duration = Duration::from_secs(10);
 /// Between attempts to reach a database that is down or not prepared yet.
 const RECONNECT: Duration = Duration::from_millis(500);
 /// A clean stop must not hang on a database that does not answer.
@@ -51,6 +54,8 @@ pub trait Serving: Send + Sync {
     fn watch(&self) -> LookedAfter;
     /// How many wrote around the proxies, of each migration, since both sides were found alike.
     fn know_around(&self, counts: BTreeMap<String, u64>);
+    /// How many statements would be planned worse, of each migration in each phase to come.
+    fn know_plans(&self, counts: BTreeMap<InPhase, u64>);
 }
 
 /// Registers, heart-beats and signs off. It ends when `shutdown` does; while the database is away
@@ -116,6 +121,7 @@ async fn heartbeat(
 ) -> Result<(), ControlError> {
     let mut said: Option<(InstanceReport, Instant)> = None;
     let mut looked: Option<Instant> = None;
+    let mut planned = None;
     let mut window = Window::default();
     let mut p99 = (None, None::<Instant>);
     let mut news = serving.news();
@@ -142,6 +148,14 @@ async fn heartbeat(
             direct::look(client, instance, &serving.watch()).await?;
             serving.know_around(direct::count_since_verify(client).await?);
             looked = Some(Instant::now());
+        }
+        if planned.is_none_or(|at: Instant| at.elapsed() >= PLANS_LOOK) {
+            // It is told for a picture: no heart stops for it.
+            match plans::regressions(client).await {
+                Ok(counts) => serving.know_plans(counts),
+                Err(error) => tracing::debug!(%error, "plans could not be counted"),
+            }
+            planned = Some(Instant::now());
         }
         tokio::time::sleep(LOOK).await;
         let next = [said.as_ref().map(|(_, at)| *at), looked]

@@ -115,6 +115,8 @@ pub struct StatementResult {
     pub mean_ms: Option<f64>,
     pub p99_ms: Option<f64>,
     pub last_seen_seconds: f64,
+    /// Phases to come in which it would be planned worse, as the last comparison of plans found it: `scan in dual_read`.
+    pub plans: Option<String>,
 }
 
 /// Those of a migration, or all; the most called first, `limit` at most.
@@ -126,8 +128,10 @@ pub async fn read(
     let rows = client
         .query(
             "SELECT hash <> '', statement, migration, phase, canary, calls, rows, failed, refused, why, fallbacks, micros, \
-             times, extract(epoch FROM clock_timestamp() - last_seen)::float8 FROM crossfade.statement_results \
-             WHERE $1::text IS NULL OR migration = $1 \
+             times, extract(epoch FROM clock_timestamp() - last_seen)::float8, \
+             (SELECT string_agg(p.verdict || ' in ' || p.phase, ', ' ORDER BY p.phase) FROM crossfade.plans AS p \
+                 WHERE p.hash = r.hash AND p.migration = r.migration AND p.verdict IN ('scan', 'dearer')) \
+             FROM crossfade.statement_results AS r WHERE $1::text IS NULL OR migration = $1 \
              ORDER BY calls DESC, statement, migration, phase, canary LIMIT $2",
             &[&migration, &limit],
         )
@@ -150,6 +154,7 @@ pub async fn read(
             mean_ms: (timed > 0).then(|| micros as f64 / timed as f64 / 1000.0),
             p99_ms: p99_ms(&times),
             last_seen_seconds: row.get(13),
+            plans: row.get(14),
         }
     };
     Ok(rows.iter().map(result).collect())

@@ -14,6 +14,7 @@ use crate::control::connection::connect;
 use crate::control::direct::{self, LookedAfter};
 use crate::control::error::ControlError;
 use crate::control::instances::{self, Serving};
+use crate::control::plans::InPhase;
 use crate::control::report::{HOLDERS_MAX, InstanceReport, MigrationReport};
 use crate::control::{origins, schema, seal};
 use crate::counters::MigrationTotals;
@@ -133,6 +134,11 @@ impl Serving for ServingProxy {
 
     fn know_around(&self, counts: BTreeMap<String, u64>) {
         let known = self.0.around.lock();
+        *known.unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    fn know_plans(&self, counts: BTreeMap<InPhase, u64>) {
+        let known = self.0.plans.lock();
         *known.unwrap_or_else(PoisonError::into_inner) = counts;
     }
 

@@ -3,7 +3,7 @@
 use rewrite_rules::{Migration, Phase, RuleSet};
 use tokio_postgres::Client;
 
-use super::{bake, referred, sequences};
+use super::{bake, plans, referred, sequences};
 use crate::backfill::state::{self, CopyDirection, State};
 use crate::check;
 use crate::config;
@@ -37,6 +37,8 @@ enum Condition {
     UnifiedCurrent,
     /// No statement that the application sends would be refused, that is taken now.
     Covered,
+    /// How the statements would be planned is told, if somebody has looked; it is always met.
+    Plans,
     /// No read has needed legacy for so long.
     FallbackFree,
     /// Nothing has written a legacy table that is left behind.
@@ -50,14 +52,14 @@ enum Condition {
 fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
     use Condition::{
         BackfillComplete, Checked, Covered, FallbackFree, ForeignKeysTurned, LedgerEmpty,
-        LegacyCurrent, NobodyAround, Referred, Rights, SequencesAhead, TablesExist, UnifiedCurrent,
-        Unwritten, Verified,
+        LegacyCurrent, NobodyAround, Plans, Referred, Rights, SequencesAhead, TablesExist,
+        UnifiedCurrent, Unwritten, Verified,
     };
     use Phase::{DualRead, DualWrite, LegacyOnly, Retired, ShadowRead, UnifiedOnly, UnifiedRead};
     match (from, to) {
         // A write reads its row back and writes both tables as its client's role.
         (LegacyOnly, DualWrite) => &[TablesExist, Checked, Rights, Covered],
-        (DualWrite, ShadowRead) => &[Checked, Referred, Rights, Covered],
+        (DualWrite, ShadowRead) => &[Checked, Referred, Rights, Covered, Plans],
         // From here on a stale unified row would be served, to whoever may read it.
         (ShadowRead, DualRead) => &[
             Checked,
@@ -66,6 +68,7 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
             Referred,
             Rights,
             Covered,
+            Plans,
         ],
         // And from here on a missing one would be missed.
         (DualRead, UnifiedRead) => &[
@@ -76,6 +79,7 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
             Verified,
             NobodyAround,
             Covered,
+            Plans,
         ],
         // New rows no longer get to legacy, nor are they to be looked for there.
         (UnifiedRead, UnifiedOnly) => &[
@@ -87,6 +91,7 @@ fn conditions(from: Phase, to: Phase) -> &'static [Condition] {
             SequencesAhead,
             ForeignKeysTurned,
             Covered,
+            Plans,
         ],
         (UnifiedOnly, Retired) => &[Checked, Unwritten],
         // Legacy must have what unified took alone before it decides again.
@@ -120,6 +125,7 @@ pub async fn gates(
             Condition::BackfillComplete => backfill_complete(client, migration).await?,
             Condition::Verified => verified(client, migration, times).await?,
             Condition::Covered => bake::covered(client, rules, migration, (from, to)).await?,
+            Condition::Plans => plans::advice(client, migration, to).await?,
             Condition::FallbackFree => {
                 bake::fallback_free(client, migration, times.fallback_free_days).await?
             }

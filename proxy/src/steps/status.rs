@@ -4,7 +4,7 @@ use rewrite_rules::{Migration, Phase, RuleSet};
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use super::{bake, sequences};
+use super::{bake, plans, sequences};
 use crate::backfill::state::{self, CopyDirection, CopyProgress};
 use crate::control::around::{self, CameAround};
 use crate::control::connection::address;
@@ -62,6 +62,8 @@ pub struct Status {
     /// whoever looks every other second.
     pub coverage: Option<Gate>,
     pub sequences: Option<Gate>,
+    /// How the statements would be planned in the phases to come, as the last comparison found it.
+    pub plans: Option<Gate>,
     /// What has touched the legacy tables around the proxies, once these leave them alone.
     pub around: Vec<CameAround>,
     /// Who wrote there around the proxies, as the tables' seals tell it.
@@ -123,6 +125,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         last_divergence_at: None,
         coverage: None,
         sequences: None,
+        plans: None,
         around: Vec::new(),
         writers_around: Vec::new(),
         direct_writers: Vec::new(),
@@ -186,6 +189,7 @@ async fn ahead(
     }
     if let Some(next) = phase.next() {
         status.coverage = Some(bake::covered(client, rules, migration, (phase, next)).await?);
+        status.plans = Some(plans::advice(client, migration, next).await?);
     }
     for lens in &migration.tables {
         for table in lens.unified_tables() {

@@ -87,6 +87,7 @@ async fn whoever_may_see_sees_all_and_does_nothing() {
         "SHOW INSTANCES",
         "SHOW SESSIONS",
         "SHOW STATEMENTS",
+        "SHOW PLANS iso_agents",
         "SHOW CANARY",
         "SHOW DIVERGENCE",
         "SHOW FALLBACKS",

@@ -26,6 +26,8 @@ mod killed;
 mod lookups;
 mod matrix;
 mod operators;
+mod planned;
+mod plans;
 mod puts_delete;
 mod referred;
 mod retire;

@@ -109,6 +109,7 @@ const TABLES: &[&str] = &[
     "canary",
     "canary_counts",
     "statement_results",
+    "plans",
     "hook",
     "hook_deliveries",
 ];

@@ -207,6 +207,88 @@ async fn a_comparison_runs_nothing_that_a_client_made_where_the_control_role_has
         .unwrap();
 }
 
+/// Planning is all that is asked for; it evaluates what is hung on the tables, and would what a text calls.
+async fn no_trap_is_sprung_by_a_plan(world: &World, name: &str, control: Option<&str>) {
+    let proxy = shadowing(world, name, control, TRAPS).await.unwrap();
+    let operator = world.client(&world.postgres.url(name)).await.unwrap();
+    let owner = world.client(&world.direct_url(name)).await.unwrap();
+    let file = proxy.rules_dir().join("../reads.txt");
+    let planned = async |reads: &[&str]| -> Vec<serde_json::Value> {
+        std::fs::write(&file, reads.join("\n")).unwrap();
+        let file = file.to_str().unwrap();
+        let args = [
+            "coverage",
+            "iso_agents",
+            "--plans",
+            "--json",
+            "--file",
+            file,
+        ];
+        let ended = crossfade_tests::control::run(&proxy.config(), &args)
+            .await
+            .unwrap();
+        let said: serde_json::Value = serde_json::from_str(&ended.output)
+            .unwrap_or_else(|error| panic!("{error}: {ended:#?}"));
+        said["plans"].as_array().unwrap().clone()
+    };
+    let refused = |plans: &[serde_json::Value], what: &str| {
+        assert!(!plans.is_empty(), "{what}");
+        for plan in plans {
+            assert_eq!(plan["verdict"], "cannot_tell", "{what}: {plan:#}");
+        }
+    };
+    // What has a constant of a type of somebody's has none left in its shape; the cast is there.
+    for read in READS {
+        let plans = planned(&[read]).await;
+        // Of the name there is another one, which takes the same: the server knows whose this is.
+        match read {
+            "SELECT min(email) FROM iso_agents GROUP BY id" => {
+                assert!(
+                    plans.iter().all(|plan| plan["verdict"] == "same"),
+                    "{plans:#?}"
+                );
+            }
+            _ => refused(&plans, read),
+        }
+    }
+    for ((hang, read), unhang) in HUNG.into_iter().zip(UNHUNG) {
+        owner.batch_execute(hang).await.unwrap();
+        refused(&planned(&[read]).await, hang);
+        owner.batch_execute(unhang).await.unwrap();
+    }
+    // Whose operator and function it is depends on the path, which the server is asked about.
+    operator
+        .batch_execute("ALTER ROLE app SET search_path = app, pg_catalog, public; ALTER ROLE mover SET search_path = app, pg_catalog, public")
+        .await
+        .unwrap();
+    for read in [
+        "SELECT lower(email) FROM iso_agents",
+        "SELECT id FROM iso_agents WHERE email = 'x'",
+    ] {
+        refused(&planned(&[read]).await, read);
+    }
+    operator
+        .batch_execute("ALTER ROLE app RESET search_path; ALTER ROLE mover RESET search_path")
+        .await
+        .unwrap();
+    let plans = planned(&["SELECT id FROM iso_agents WHERE email = 'x'"]).await;
+    assert!(
+        plans.iter().all(|plan| plan["verdict"] == "same"),
+        "{plans:#?}"
+    );
+    nothing_ran(world, &operator).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plan_evaluates_nothing_that_a_client_made_whoever_the_control_role_is() {
+    let world = World::start().await.unwrap();
+    let mover = world.postgres.create_user("mover", "secret", Auth::Scram);
+    mover.await.unwrap();
+    no_trap_is_sprung_by_a_plan(&world, "plan_super", None).await;
+    // It may not become the owner, and plans as itself.
+    no_trap_is_sprung_by_a_plan(&world, "plan_mover", Some("mover")).await;
+}
+
 #[tokio::test]
 async fn a_role_that_may_not_become_the_clients_compares_nothing_and_says_so() {
     let world = World::start().await.unwrap();

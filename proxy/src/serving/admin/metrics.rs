@@ -269,6 +269,20 @@ impl To<'_> {
             "crossfade_writers_around",
             "Who wrote around the proxies since the last clean verify, where the tables are sealed; `crossfade status` names them",
             around,
+        )?;
+        let plans = shared.plans.lock();
+        let plans = plans.unwrap_or_else(PoisonError::into_inner).clone();
+        let plans = plans
+            .iter()
+            .filter(|((name, _), _)| phases.iter().any(|(served, _)| served == name))
+            .map(|((name, phase), count)| {
+                let labels = vec![("migration", name.as_str()), ("phase", phase.name())];
+                (labels, *count)
+            });
+        self.gauges(
+            "crossfade_plan_regressions",
+            "Statements that would be planned worse in the phase, as the last `crossfade coverage --plans` found",
+            plans,
         )
     }
 

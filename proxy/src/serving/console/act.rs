@@ -50,6 +50,7 @@ impl Command {
                 Show::Instances => show::INSTANCES,
                 Show::Lists => bouncer::LISTS,
                 Show::Migrations => show::MIGRATIONS,
+                Show::Plans => show::PLANS,
                 Show::Pools => bouncer::POOLS,
                 Show::Sessions => show::SESSIONS,
                 Show::State => bouncer::STATE,
@@ -148,6 +149,7 @@ pub(super) async fn show(
         | Show::Gates
         | Show::Instances
         | Show::Migrations
+        | Show::Plans
         | Show::Statements => {
             let looking = look(Arc::clone(shared), operator.clone(), what, migration);
             let limited = tokio::time::timeout(LOOK_TIMEOUT, looking);
@@ -203,6 +205,7 @@ async fn look(
         Show::Gates => look.gates(&operator).await,
         Show::Instances => look.instances().await,
         Show::Migrations => look.migrations().await,
+        Show::Plans => look.plans().await,
         Show::Statements => look.statements().await,
         // Answered without the database.
         Show::Clients

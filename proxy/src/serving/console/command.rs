@@ -24,6 +24,7 @@ pub(super) enum Show {
     Instances,
     Lists,
     Migrations,
+    Plans,
     Pools,
     Servers,
     Sessions,
@@ -38,7 +39,7 @@ pub(super) enum Show {
 
 impl Show {
     /// Each with its word.
-    pub const ALL: [(&'static str, Show); 24] = [
+    pub const ALL: [(&'static str, Show); 25] = [
         ("backfill", Show::Backfill),
         ("canary", Show::Canary),
         ("clients", Show::Clients),
@@ -53,6 +54,7 @@ impl Show {
         ("instances", Show::Instances),
         ("lists", Show::Lists),
         ("migrations", Show::Migrations),
+        ("plans", Show::Plans),
         ("pools", Show::Pools),
         ("servers", Show::Servers),
         ("sessions", Show::Sessions),
@@ -77,6 +79,7 @@ impl Show {
             | Show::Gates
             | Show::Instances
             | Show::Migrations
+            | Show::Plans
             | Show::Statements => true,
             Show::Clients
             | Show::Config

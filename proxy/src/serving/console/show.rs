@@ -7,7 +7,7 @@ use rewrite_rules::RuleSet;
 use super::line::Refusal;
 use super::refused;
 use super::table::{Column, Kind, Table, Value};
-use crate::control::{Control, history, named, results, schema, shown};
+use crate::control::{Control, history, named, plans, results, schema, shown};
 use crate::serving::operate::Operator;
 use crate::shared::Shared;
 use crate::steps::step::StepDirection;
@@ -109,6 +109,19 @@ pub(super) const STATEMENTS: &[Column] = &[
     ("mean_ms", Kind::Float),
     ("p99_ms", Kind::Float),
     ("last_seen_ago", Kind::Interval),
+    ("plans", Kind::Text),
+];
+
+pub(super) const PLANS: &[Column] = &[
+    ("statement", Kind::Text),
+    ("migration", Kind::Text),
+    ("phase", Kind::Text),
+    ("calls", Kind::Int),
+    ("verdict", Kind::Text),
+    ("legacy_cost", Kind::Float),
+    ("cost", Kind::Float),
+    ("found", Kind::Text),
+    ("compared_ago", Kind::Interval),
 ];
 
 pub(super) const CANARY: &[Column] = &[
@@ -194,6 +207,10 @@ pub(super) fn help() -> Table {
         (
             "SHOW STATEMENTS [migration]",
             "the statements that name a managed table, by phase, and what came of them",
+        ),
+        (
+            "SHOW PLANS [migration]",
+            "which statements would be planned worse in the phases to come, as `crossfade coverage --plans` found",
         ),
         (
             "SHOW CANARY [migration]",
@@ -387,6 +404,29 @@ impl Look<'_> {
                 seen.mean_ms.into(),
                 seen.p99_ms.into(),
                 Value::Interval(seen.last_seen_seconds),
+                seen.plans.into(),
+            ]);
+        }
+        Ok(table)
+    }
+
+    /// The worst first.
+    pub async fn plans(&self) -> Result<Table, Refusal> {
+        self.names()?;
+        let all = plans::read(self.client, self.only, ROWS_MAX).await;
+        let mut table = Table::of(PLANS);
+        for found in all.map_err(refused::by_control)? {
+            let words = found.words();
+            table.row(vec![
+                found.statement.into(),
+                found.migration.into(),
+                found.phase.into(),
+                found.calls.into(),
+                found.verdict.name().into(),
+                found.legacy_cost.into(),
+                found.cost.into(),
+                words.into(),
+                Value::Interval(found.compared_seconds_ago),
             ]);
         }
         Ok(table)

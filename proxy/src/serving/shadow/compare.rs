@@ -10,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 
 use super::parameter::{self, Raw};
+use crate::control::called::{self, Obstacle, OtherTables};
 use crate::control::client_role::{self, TempFunction};
 use crate::counters::reason::{NotComparable, Reason};
 use crate::shared::ShadowRead;
@@ -33,56 +34,6 @@ BEGIN \
     DEALLOCATE cf_pair; \
     RETURN types; \
 END";
-
-/// What stands in the way of a comparison, if anything does, and the parameters' types as SQL.
-///
-/// The relations are those that the server holds locks on for the text that was just read. Pinned
-/// objects, which nobody can replace, have no rows in pg_depend: what is there and not pg_catalog's is
-/// somebody's. Operator classes are left out, since only a superuser can make one.
-const LOOK: &str = "\
-WITH RECURSIVE allowed AS (SELECT n.oid AS schema, t.name FROM unnest($1::text[], $2::text[]) AS t (schema, name) \
-    JOIN pg_namespace AS n ON n.nspname = t.schema), \
-read AS (SELECT c.oid, c.relname, c.relnamespace, c.relkind, c.reltype FROM pg_class AS c \
-    WHERE c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace) AND c.relkind NOT IN ('i', 'I') \
-    AND c.oid IN (SELECT l.relation FROM pg_locks AS l WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' \
-        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))), \
-tables (oid) AS (SELECT oid FROM read UNION SELECT i.inhrelid FROM tables AS t JOIN pg_inherits AS i ON i.inhparent = t.oid), \
-objects AS (SELECT 'pg_class'::regclass AS class, oid FROM tables \
-    UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index AS i JOIN tables AS t ON t.oid = i.indrelid \
-    UNION ALL SELECT 'pg_constraint'::regclass, c.oid FROM pg_constraint AS c JOIN tables AS t ON t.oid = c.conrelid \
-    UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext AS s JOIN tables AS t ON t.oid = s.stxrelid \
-    UNION ALL SELECT 'pg_attrdef'::regclass, f.oid FROM pg_attrdef AS f JOIN tables AS t ON t.oid = f.adrelid \
-        JOIN pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> ''), \
-code AS (SELECT FROM objects AS o JOIN pg_depend AS d ON d.classid = o.class AND d.objid = o.oid \
-    LEFT JOIN pg_proc AS p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid \
-    LEFT JOIN pg_operator AS x ON d.refclassid = 'pg_operator'::regclass AND x.oid = d.refobjid \
-    WHERE coalesce(p.pronamespace, x.oprnamespace) <> 'pg_catalog'::regnamespace), \
-types (oid) AS (SELECT a.atttypid FROM read AS r JOIN pg_attribute AS a ON a.attrelid = r.oid \
-        WHERE a.attnum > 0 AND NOT a.attisdropped \
-    UNION SELECT x.oid FROM types AS y JOIN pg_type AS t ON t.oid = y.oid \
-        CROSS JOIN LATERAL (VALUES (t.typbasetype), (CASE t.typcategory WHEN 'A' THEN t.typelem END)) AS x (oid) WHERE x.oid <> 0), \
-own (oid) AS (SELECT t.oid FROM types AS y JOIN pg_type AS t ON t.oid = y.oid \
-        WHERE t.typnamespace <> 'pg_catalog'::regnamespace UNION SELECT r.reltype FROM read AS r), \
-casts AS (SELECT FROM pg_cast AS c JOIN pg_proc AS p ON p.oid = c.castfunc \
-    WHERE p.pronamespace <> 'pg_catalog'::regnamespace \
-    AND (c.castsource IN (SELECT oid FROM own) OR c.casttarget IN (SELECT oid FROM own))), \
-given AS (SELECT g.n, t.typnamespace, t.typtype, e.typnamespace AS of_namespace, e.typtype AS of_type, \
-        format_type(t.oid, NULL) AS name \
-    FROM unnest($3::oid[]) WITH ORDINALITY AS g (type, n) JOIN pg_type AS t ON t.oid = g.type \
-    LEFT JOIN pg_type AS e ON e.oid = t.typelem AND t.typcategory = 'A') \
-SELECT CASE \
-    WHEN EXISTS (SELECT FROM read AS r WHERE r.relkind NOT IN ('r', 'p') \
-        OR NOT EXISTS (SELECT FROM allowed AS a WHERE a.schema = r.relnamespace AND a.name = r.relname)) \
-        OR EXISTS (SELECT FROM tables AS t JOIN pg_class AS c ON c.oid = t.oid WHERE c.relkind NOT IN ('r', 'p')) \
-        THEN 'relation' \
-    WHEN EXISTS (SELECT FROM code) THEN 'code' \
-    WHEN EXISTS (SELECT FROM types AS y JOIN pg_type AS t ON t.oid = y.oid \
-        WHERE t.typnamespace <> 'pg_catalog'::regnamespace AND t.typtype NOT IN ('e', 'd') AND t.typcategory <> 'A') \
-        OR EXISTS (SELECT FROM casts) THEN 'type' \
-    WHEN EXISTS (SELECT FROM given AS g WHERE g.typnamespace <> 'pg_catalog'::regnamespace AND g.typtype <> 'e' \
-        AND (g.of_namespace IS NULL OR g.of_namespace <> 'pg_catalog'::regnamespace AND g.of_type <> 'e')) \
-        OR cardinality($3::oid[]) <> (SELECT count(*) FROM given) THEN 'parameters' END, \
-    (SELECT string_agg(', ' || g.name, '' ORDER BY g.n) FROM given AS g)";
 
 /// How many rows only one of the two sides has.
 pub(super) async fn compare(client: &Client, read: &ShadowRead) -> Result<i64, NotComparable> {
@@ -138,29 +89,15 @@ async fn look(
         .first()
         .and_then(|row| row.get(0))
         .unwrap_or_default();
-    let tables = &read.candidate.tables;
-    let schemas: Vec<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
-    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-    let looked = client
-        .query_typed(
-            LOOK,
-            &[
-                (&schemas, Type::TEXT_ARRAY),
-                (&names, Type::TEXT_ARRAY),
-                (&oids, Type::OID_ARRAY),
-            ],
-        )
-        .await
-        .map_err(told)?;
-    let row = looked.first().ok_or(Reason::Failed)?;
-    let found: Option<&str> = row.get(0);
-    match found {
-        None => Ok((oids, row.get::<_, Option<String>>(1).unwrap_or_default())),
-        Some("relation") => Err(Reason::Relation.into()),
-        Some("code") => Err(Reason::TableCode.into()),
-        Some("type") => Err(Reason::ColumnType.into()),
-        Some("parameters") => Err(Reason::Parameters.into()),
-        Some(_) => Err(Reason::Failed.into()),
+    let tables = (&*read.candidate.tables, OtherTables::None);
+    let called = called::look(client, tables, &oids).await.map_err(told)?;
+    match called.obstacle {
+        None => Ok((oids, called.types)),
+        Some(Obstacle::Relation) => Err(Reason::Relation.into()),
+        Some(Obstacle::TableCode) => Err(Reason::TableCode.into()),
+        Some(Obstacle::ColumnType) => Err(Reason::ColumnType.into()),
+        Some(Obstacle::Parameters) => Err(Reason::Parameters.into()),
+        Some(Obstacle::Unknown) => Err(Reason::Failed.into()),
     }
 }
 

@@ -9,6 +9,7 @@ mod login;
 mod migration;
 mod overview;
 mod parts;
+mod plans;
 mod progress;
 mod proxies;
 mod rows;

@@ -8,6 +8,7 @@ use super::trends::Trends;
 use crate::control::history::Event;
 use crate::control::instances::Served;
 use crate::control::ledger::LedgerEntry;
+use crate::control::plans::PlanFinding;
 use crate::control::results::StatementResult;
 use crate::steps::canary::CanaryView;
 use crate::steps::status::Status;
@@ -54,6 +55,8 @@ pub(super) struct Detail {
     pub canary: Option<CanaryView>,
     /// What came of statements, the most called first.
     pub statements: Vec<StatementResult>,
+    /// How they would be planned, the worst first.
+    pub plans: Vec<PlanFinding>,
 }
 
 /// What is known of the gates of a step.

@@ -19,7 +19,7 @@ use super::trends::Watched;
 use super::users::UserFile;
 use crate::control::connection::Manager;
 use crate::control::error::ControlError;
-use crate::control::{history, results, schema};
+use crate::control::{history, plans, results, schema};
 use crate::shared::Shared;
 use crate::steps::canary;
 use crate::steps::status;
@@ -38,6 +38,7 @@ const ENTRIES_SHOWN: i64 = 20;
 const SAMPLES_SHOWN: usize = 20;
 const EVENTS_BESIDE: i64 = 8;
 const STATEMENTS_SHOWN: i64 = 10;
+const PLANS_SHOWN: i64 = 10;
 const EVENTS_SHOWN: i64 = 100;
 /// A long value would bury the others.
 const VALUE_CHARS_MAX: usize = 200;
@@ -151,6 +152,7 @@ impl PageState {
             events: Vec::new(),
             canary: None,
             statements: Vec::new(),
+            plans: Vec::new(),
             row,
             status,
         };
@@ -164,6 +166,7 @@ impl PageState {
             detail.events = history::last(&client, Some(name), None, EVENTS_BESIDE).await?;
             detail.canary = canary::views(&client, Some(name)).await?.into_iter().next();
             detail.statements = results::read(&client, Some(name), STATEMENTS_SHOWN).await?;
+            detail.plans = plans::read(&client, Some(name), PLANS_SHOWN).await?;
         }
         Ok(detail)
     }

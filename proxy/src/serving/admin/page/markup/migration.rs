@@ -9,7 +9,7 @@ use super::super::trends::{EVERY, Point, Trends};
 use super::frame::{Page, csrf};
 use super::overview::badges;
 use super::parts::{Mood, badge, count, many, path_of, prose, since, span, verdict};
-use super::{canary, events, ladder, progress, proxies, rows, statements, step};
+use super::{canary, events, ladder, plans, progress, proxies, rows, statements, step};
 
 pub(in super::super) fn migration(found: &Detail, visitor: &Visitor, now: SystemTime) -> Markup {
     let row = &found.row;
@@ -53,6 +53,7 @@ pub(in super::super) fn migration(found: &Detail, visitor: &Visitor, now: System
                 (progress::backfill(found, visitor))
                 (rows::comparison(found))
                 (statements::card(&found.statements))
+                (plans::card(&row.name, &found.plans))
             }
             div {
                 (proxies::card(&found.status.instances))

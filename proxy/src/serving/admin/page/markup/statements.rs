@@ -39,6 +39,7 @@ fn row(result: &StatementResult) -> Markup {
             th scope="row" data-label="statement" { span {
                 code { (result.statement.as_deref().unwrap_or("(others)")) }
                 @if let Some(why) = &result.why { br; span.quiet.small { (why) } }
+                @if let Some(plans) = &result.plans { br; span.quiet.small { "planned worse: " (plans) } }
             } }
             td data-label="phase" { span { (result.phase) @if result.canary { " (canary)" } } }
             td.number data-label="calls" { (count(result.calls)) }

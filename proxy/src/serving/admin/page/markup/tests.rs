@@ -21,6 +21,7 @@ use crate::control::events::LastStep;
 use crate::control::history::Event;
 use crate::control::instances::{Instance, InstanceTotals, Served};
 use crate::control::ledger::LedgerEntry;
+use crate::control::plans::{PlanFinding, PlanVerdict};
 use crate::control::refused::RefusedRules;
 use crate::control::results::StatementResult;
 use crate::generation::ahead::Canary;
@@ -175,6 +176,7 @@ fn status(phase: Phase) -> Status {
         last_divergence_at: Some(evil()),
         coverage: None,
         sequences: None,
+        plans: None,
         around: Vec::new(),
         writers_around: Vec::new(),
         direct_writers: Vec::new(),
@@ -301,6 +303,7 @@ fn detail(phase: Phase) -> Detail {
         events: vec![event()],
         canary: Some(canary()),
         statements: vec![result(Some(evil())), result(None)],
+        plans: plans(),
     }
 }
 
@@ -340,7 +343,30 @@ fn result(statement: Option<String>) -> StatementResult {
         mean_ms: Some(1.0),
         p99_ms: Some(2.0),
         last_seen_seconds: 3.0,
+        plans: Some(evil()),
     }
+}
+
+fn plans() -> Vec<PlanFinding> {
+    let scan = PlanVerdict::Scan {
+        scanned: evil(),
+        pages: 370,
+        condition: Some(evil()),
+        index_ddl: Some(evil()),
+    };
+    let cannot_tell = PlanVerdict::CannotTell { reason: evil() };
+    [scan, PlanVerdict::Dearer, cannot_tell, PlanVerdict::Same]
+        .map(|verdict| PlanFinding {
+            migration: evil(),
+            phase: evil(),
+            statement: evil(),
+            calls: 7,
+            verdict,
+            legacy_cost: Some(8.0),
+            cost: Some(8000.0),
+            compared_seconds_ago: 300.0,
+        })
+        .into()
 }
 
 /// Every page, as one who may operate or one who may not sees it.
@@ -460,6 +486,29 @@ fn the_page_says_what_the_next_step_waits_for_and_who_holds_it() {
         page.contains("Steps are for users who may operate."),
         "{page}"
     );
+}
+
+#[test]
+fn the_page_says_which_statements_would_be_planned_worse_and_no_others() {
+    let mut found = detail(Phase::DualWrite);
+    found.row.name = "agents".to_owned();
+    let page = migration(&found, &visitor(false), now()).into_string();
+    for said in [
+        "Plan regressions",
+        "compared 5 min ago",
+        "370 pages",
+        "dearer ×1000",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert!(!page.contains("cannot be compared"), "{page}");
+    found.plans.drain(..2);
+    let page = migration(&found, &visitor(false), now()).into_string();
+    let said = "None is known. <code>crossfade coverage agents --plans</code> looks again";
+    assert!(page.contains(said), "{page}");
+    found.plans.clear();
+    let page = migration(&found, &visitor(false), now()).into_string();
+    assert!(page.contains("never compared"), "{page}");
 }
 
 #[test]
