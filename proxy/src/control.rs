@@ -40,6 +40,7 @@ pub mod results;
 pub(crate) mod rights;
 pub mod schema;
 pub mod seal;
+pub mod stand_in;
 pub mod statements;
 pub mod tenants;
 mod url;
