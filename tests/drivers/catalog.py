@@ -37,7 +37,7 @@ def inspected():
         "get_columns", "get_pk_constraint", "get_foreign_keys", "get_unique_constraints", "get_check_constraints", "get_indexes",
         "get_table_comment",
     ]
-    return {name: getattr(seen, name)("agents") for name in asked} | {"tables": sorted(seen.get_table_names())}
+    return {name: getattr(seen, name)("agents") for name in asked} | {"is_listed": "agents" in seen.get_table_names()}
 
 
 def reflected():
@@ -86,12 +86,17 @@ def migrations():
     return said.getvalue()
 
 
+# By the number that a column, or a table, has had since it was made.
+NUMBERS = ["ordinal_position", "dtd_identifier"]
+
+
 def of_standard(what, order):
     def made():
         with engine.connect() as connection:
             rows = connection.execute(sqlalchemy.text(
                 f"SELECT * FROM information_schema.{what} WHERE table_name = 'agents' ORDER BY {order}"))
-            return [dict(row._mapping) for row in rows]
+            rows = [{name: value for name, value in row._mapping.items() if name not in NUMBERS} for row in rows]
+            return [row for row in rows if not row.get("constraint_name", "").endswith("_not_null")]
     return made
 
 

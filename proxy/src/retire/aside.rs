@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio_postgres::{Client, Transaction};
 
 use super::stand_in::{self, StandIn};
-use super::statement::{self, Statement};
+use super::statement::{self, Patience, Statement};
 use crate::control::ControlError;
 use crate::control::stand_in::TRIGGER_FUNCTION;
 
@@ -17,9 +17,9 @@ use crate::control::stand_in::TRIGGER_FUNCTION;
 const PREFIX: &str = "cf_retired_";
 /// PostgreSQL cuts longer names off.
 const NAME_BYTES_MAX: usize = 63;
-/// Nobody should use the table; whoever does makes everybody else wait behind us no longer, and so does whoever uses a
-/// table that it refers to.
-const LOCK_TIMEOUT: &str = "2s";
+/// Nobody should use the table; whoever does, or uses a table that it refers to, makes everybody else wait behind us no
+/// longer. Less than after what the server looks for deadlocks (1 s), which it would settle at an application's cost.
+const LOCK_TIMEOUT: &str = "500ms";
 
 /// A table on probation, or about to be.
 #[derive(Clone, Debug, Serialize)]
@@ -110,10 +110,10 @@ WHERE x.indrelid = to_regclass($1) ORDER BY 1";
 /// Foreign keys of the table itself. It is left alone from now on, so they must hinder nobody who deletes what its rows refer to:
 /// their queries run as its owner, who has no right on it any more. Valid ones come back unchecked where rows have gone meanwhile.
 const REFERS: &str = "\
-SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', $1, k.conname), CASE WHEN k.convalidated THEN \
+SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', $1::text, k.conname), CASE WHEN k.convalidated THEN \
     format('DO $crossfade$ BEGIN %s; EXCEPTION WHEN foreign_key_violation THEN %s NOT VALID; END $crossfade$', d.ddl, d.ddl) \
     ELSE d.ddl END \
-FROM pg_constraint AS k CROSS JOIN LATERAL (SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s', $1, k.conname, \
+FROM pg_constraint AS k CROSS JOIN LATERAL (SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s', $1::text, k.conname, \
     pg_get_constraintdef(k.oid)) AS ddl) AS d \
 WHERE k.contype = 'f' AND k.conrelid = to_regclass($1) AND k.conparentid = 0 ORDER BY k.conname";
 
@@ -249,6 +249,20 @@ pub(super) async fn apply(
     of: (&str, &[&Lens]),
     stand_ins: bool,
 ) -> Result<(Vec<Aside>, Vec<String>), ControlError> {
+    let mut patience = Patience::default();
+    loop {
+        match apply_once(client, of, stand_ins).await {
+            Err(error) => patience.after(error).await?,
+            Ok(done) => return Ok(done),
+        }
+    }
+}
+
+async fn apply_once(
+    client: &mut Client,
+    of: (&str, &[&Lens]),
+    stand_ins: bool,
+) -> Result<(Vec<Aside>, Vec<String>), ControlError> {
     const DOING: &str = "putting the legacy tables aside";
     let sql = || ControlError::sql(DOING);
     let (migration, lenses) = of;
@@ -303,6 +317,20 @@ pub(super) async fn apply(
 
 /// Brings back those that are there; with what could not be.
 pub(super) async fn undo(
+    client: &mut Client,
+    migration: &str,
+    asides: &[Aside],
+) -> Result<Vec<String>, ControlError> {
+    let mut patience = Patience::default();
+    loop {
+        match undo_once(client, migration, asides).await {
+            Err(error) => patience.after(error).await?,
+            Ok(left_out) => return Ok(left_out),
+        }
+    }
+}
+
+async fn undo_once(
     client: &mut Client,
     migration: &str,
     asides: &[Aside],

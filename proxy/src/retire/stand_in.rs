@@ -14,8 +14,9 @@
 //! Whatever the server refuses of it, but for the table itself, is left out and told.
 
 use rewrite_rules::lens::{quote_ident, quote_literal};
-use tokio_postgres::Transaction;
+use tokio_postgres::{Client, Transaction};
 
+use super::Aside;
 use super::statement::Statement;
 use crate::control::stand_in::TRIGGER_FUNCTION;
 use crate::control::{ControlError, shown};
@@ -172,6 +173,28 @@ fn nobody_may(table: &str) -> String {
          aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a WHERE c.oid = to_regclass({literal}) \
          LOOP EXECUTE format('REVOKE ALL ON TABLE %s FROM %s CASCADE', {literal}, who); END LOOP; END $crossfade$"
     )
+}
+
+/// The stand-ins of tables on probation from which their owners could not dump data, for row security holds for them.
+pub(super) async fn forced<'a>(
+    client: &Client,
+    asides: &'a [Aside],
+) -> Result<Vec<&'a String>, ControlError> {
+    let tables = asides.iter().filter(|aside| aside.has_stand_in);
+    let tables: Vec<&String> = tables.map(|aside| &aside.legacy_table).collect();
+    let rows = client
+        .query(
+            "SELECT n FROM unnest($1::text[]) AS n JOIN pg_class AS c ON c.oid = to_regclass(n) AND c.relforcerowsecurity \
+             JOIN pg_roles AS o ON o.oid = c.relowner AND NOT o.rolsuper AND NOT o.rolbypassrls",
+            &[&tables],
+        )
+        .await
+        .map_err(ControlError::sql("look at the owners of stand-ins"))?;
+    let forced: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(tables
+        .into_iter()
+        .filter(|table| forced.contains(table))
+        .collect())
 }
 
 /// What gives the sequences back to the table's own columns, and drops the stand-ins. One that holds anything, which takes

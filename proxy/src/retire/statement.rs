@@ -1,5 +1,7 @@
 //! Statements that put a table aside or bring it back: some must succeed, others may be left out, which is told.
 
+use std::time::Duration;
+
 use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 
@@ -49,7 +51,7 @@ pub(super) async fn say(
             (Some(sql), Some(part)) => (sql, part),
             (Some(sql), None) => {
                 let said = transaction.batch_execute(sql).await;
-                said.map_err(|error| refused(doing, error))?;
+                said.map_err(ControlError::sql(doing))?;
                 continue;
             }
             (None, part) => {
@@ -57,20 +59,15 @@ pub(super) async fn say(
                 continue;
             }
         };
-        let savepoint = async |word: &str| {
-            let sql = format!("{word} SAVEPOINT cf_part");
-            let done = transaction.batch_execute(sql.trim_start()).await;
-            done.map_err(ControlError::sql(doing))
-        };
-        savepoint("").await?;
+        savepoint(transaction, "SAVEPOINT", doing).await?;
         match transaction.batch_execute(sql).await {
-            Ok(()) => savepoint("RELEASE").await?,
+            Ok(()) => savepoint(transaction, "RELEASE SAVEPOINT", doing).await?,
             // A lock that is waited for is no reason to do without.
-            Err(error) if error.as_db_error().is_none() || is_lock(&error) => {
-                return Err(refused(doing, error));
+            Err(error) if error.as_db_error().is_none() || error.code().is_some_and(is_lock) => {
+                return Err(ControlError::sql(doing)(error));
             }
             Err(error) => {
-                savepoint("ROLLBACK TO").await?;
+                savepoint(transaction, "ROLLBACK TO SAVEPOINT", doing).await?;
                 left_out.push(format!("{part}: {}", error::said(&error)));
             }
         }
@@ -78,19 +75,45 @@ pub(super) async fn say(
     Ok(left_out)
 }
 
-fn is_lock(error: &tokio_postgres::Error) -> bool {
-    let sqlstate = error.code();
-    sqlstate == Some(&SqlState::LOCK_NOT_AVAILABLE)
-        || sqlstate == Some(&SqlState::T_R_DEADLOCK_DETECTED)
+async fn savepoint(
+    transaction: &Transaction<'_>,
+    command: &str,
+    doing: &'static str,
+) -> Result<(), ControlError> {
+    let done = transaction
+        .batch_execute(&format!("{command} cf_part"))
+        .await;
+    done.map_err(ControlError::sql(doing))
 }
 
-fn refused(doing: &'static str, error: tokio_postgres::Error) -> ControlError {
-    if is_lock(&error) {
-        return ControlError::Refused(format!(
-            "somebody holds one of the tables, or one that they refer to, for longer than is waited for ({}): nothing was \
-             changed; run it again",
-            error::said(&error)
-        ));
+/// How often a lock is tried, and how long is waited in between: some seconds in all, of which whoever is behind us waits
+/// no more than the lock timeout at a time.
+const ATTEMPTS_MAX: u32 = 10;
+const RETRY: Duration = Duration::from_millis(250);
+
+/// A transaction that is done again where a lock stands in its way that is likely to be free in a moment.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    failed: u32,
+}
+
+impl Patience {
+    /// Waits for the next attempt, or gives the error back.
+    pub async fn after(&mut self, error: ControlError) -> Result<(), ControlError> {
+        if !error.sqlstate().is_some_and(is_lock) {
+            return Err(error);
+        }
+        self.failed += 1;
+        if self.failed == ATTEMPTS_MAX {
+            return Err(ControlError::Refused(format!(
+                "somebody holds one of the tables, or one that they refer to: nothing was changed; run it again ({error})"
+            )));
+        }
+        tokio::time::sleep(RETRY).await;
+        Ok(())
     }
-    ControlError::sql(doing)(error)
+}
+
+fn is_lock(sqlstate: &SqlState) -> bool {
+    *sqlstate == SqlState::LOCK_NOT_AVAILABLE || *sqlstate == SqlState::T_R_DEADLOCK_DETECTED
 }
