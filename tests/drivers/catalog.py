@@ -61,12 +61,15 @@ def compared():
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
+    def ours(one, name, kind, *_):
+        return (name if kind == "table" else one.table.name) == "agents"
+
     meta = sqlalchemy.MetaData()
     with engine.connect() as connection:
         meta.reflect(connection, only=["agents"])
-        context = MigrationContext.configure(connection, opts=dict(compare_type=True, compare_server_default=True))
-        found = compare_metadata(context, meta)
-    return sorted(str(one) for one in found if "agents" in str(one))
+        options = dict(compare_type=True, compare_server_default=True, include_object=ours)
+        context = MigrationContext.configure(connection, opts=options)
+        return [str(one) for one in compare_metadata(context, meta)]
 
 
 def of_django():

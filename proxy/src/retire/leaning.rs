@@ -45,6 +45,7 @@ WITH RECURSIVE edges (refclassid, refobjid, classid, objid, subid, stops) AS ( \
     SELECT e.classid, e.objid, e.subid, l.depth + 1, e.stops \
     FROM lean AS l JOIN edges AS e ON e.refclassid = l.classid AND e.refobjid = l.objid \
     WHERE l.subid = 0 AND l.depth < 20 AND (e.classid, e.objid) <> (l.classid, l.objid) \
+    AND NOT EXISTS (SELECT FROM pg_class AS c WHERE l.classid = 'pg_class'::regclass AND c.oid = l.objid AND c.relkind IN ('r', 'p', 'f')) \
 ), last AS ( \
     SELECT classid, objid, subid, max(depth) AS depth FROM lean AS l WHERE stops \
     AND NOT EXISTS (SELECT FROM part AS q WHERE (q.classid, q.objid) = (l.classid, l.objid)) GROUP BY 1, 2, 3 \
