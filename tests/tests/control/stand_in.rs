@@ -341,6 +341,45 @@ async fn a_stand_in_is_not_taken_for_the_table_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_application_says_at_its_start_finds_the_stand_in_through_crossfade() {
+    let world = World::start().await.unwrap();
+    let it = Retired::start(&world, "started").await.unwrap();
+    it.drop_table().await.unwrap();
+    let before = it.catalog().await.unwrap();
+    // A table of the name that the path would lead to, were there none.
+    it.owner
+        .batch_execute("CREATE SCHEMA other; CREATE TABLE other.agents (id integer)")
+        .await
+        .unwrap();
+    let through = it.proxy.client().await.unwrap();
+    let started = [
+        "SET search_path = public, other",
+        "CREATE TABLE IF NOT EXISTS agents (id serial PRIMARY KEY, email text)",
+        "ALTER TABLE agents ADD COLUMN IF NOT EXISTS email varchar(80)",
+        "CREATE UNIQUE INDEX IF NOT EXISTS agents_email ON agents (email)",
+        "CREATE TABLE archived (LIKE agents INCLUDING ALL)",
+        "SELECT 'agents'::regclass",
+    ];
+    for sql in started {
+        let done = through.batch_execute(sql).await;
+        done.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+    assert_eq!(it.catalog().await.unwrap(), before);
+    let columns = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'archived'";
+    assert_eq!(number(&it.operator, columns).await.unwrap(), 8);
+    let indexes = "SELECT count(*) FROM pg_indexes WHERE tablename = 'archived'";
+    assert_eq!(number(&it.operator, indexes).await.unwrap(), 3);
+    // Without one nothing else is taken for it.
+    it.operator
+        .batch_execute("DROP TABLE agents CASCADE")
+        .await
+        .unwrap();
+    fails(&through, started[2], "42P01", "does not exist").await;
+    let other = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'other'";
+    assert_eq!(number(&it.operator, other).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_would_stop_the_drop_is_told_in_the_order_in_which_it_goes() {
     let world = World::start().await.unwrap();
     let it = Retired::start(&world, "leaning").await.unwrap();
