@@ -10,14 +10,31 @@ use super::error::ControlError;
 /// The function of the trigger.
 pub const TRIGGER_FUNCTION: &str = "crossfade.stand_in()";
 
+/// Its trigger and its policy.
+pub const NAME: &str = "crossfade_stand_in";
+
 /// Whether the table of that name, qualified and as SQL, is there and no stand-in.
 pub async fn is_legacy_there(client: &Client, table: &str) -> Result<bool, ControlError> {
     Ok(found(client, table).await? == Found::Table)
 }
 
-/// Whether a stand-in bears that name, qualified and as SQL.
-pub async fn is_stand_in(client: &Client, table: &str) -> Result<bool, ControlError> {
-    Ok(found(client, table).await? == Found::StandIn)
+/// Whether a stand-in refuses writes and reads as it was made to: its trigger fires, row security is on, and its policy is the
+/// only one, for any other would let rows be looked for.
+pub async fn is_guarded(client: &Client, table: &str) -> Result<bool, ControlError> {
+    let row = client
+        .query_typed_one(
+            "SELECT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = to_regclass($1) AND c.relrowsecurity \
+             AND EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND g.tgfoid = to_regprocedure($2) AND g.tgenabled = 'A') \
+             AND ARRAY(SELECT p.polname::text FROM pg_policy AS p WHERE p.polrelid = c.oid) = ARRAY[$3])",
+            &[
+                (&table, Type::TEXT),
+                (&TRIGGER_FUNCTION, Type::TEXT),
+                (&NAME, Type::TEXT),
+            ],
+        )
+        .await
+        .map_err(ControlError::sql("look at a stand-in"))?;
+    Ok(row.get(0))
 }
 
 /// Those of some tables that are there and no stand-ins.

@@ -18,11 +18,8 @@ use tokio_postgres::{Client, Transaction};
 
 use super::Aside;
 use super::statement::Statement;
-use crate::control::stand_in::TRIGGER_FUNCTION;
+use crate::control::stand_in::{NAME, TRIGGER_FUNCTION};
 use crate::control::{ControlError, shown};
-
-/// The trigger and the policy.
-const NAME: &str = "crossfade_stand_in";
 
 /// The statements that make one, apart by when they can be said: the definitions of foreign keys name tables of which a
 /// stand-in may be made in the same transaction.

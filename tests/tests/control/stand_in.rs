@@ -245,6 +245,7 @@ async fn undone_the_table_is_what_it_was_and_only_our_empty_stand_in_is_dropped_
     assert_eq!(it.catalog().await.unwrap(), before);
 
     says(&it.retire(&[]).await.unwrap(), 0, &[]);
+    says(&run(&it.proxy.config(), &["doctor"]).await.unwrap(), 0, &[]);
     let filled = "ALTER TABLE agents DISABLE TRIGGER ALL; INSERT INTO agents (id, nr, email) VALUES (1, 1, 'x')";
     it.operator.batch_execute(filled).await.unwrap();
     says(
