@@ -242,6 +242,10 @@ install_drivers() {
         say "Installing django-tenants into $dir/venv"
         "$dir/venv/bin/pip" install --quiet --disable-pip-version-check 'django-tenants==3.14.0' </dev/null
     fi
+    if ! "$dir/venv/bin/python" -c 'import alembic' 2>/dev/null; then
+        say "Installing Alembic into $dir/venv"
+        "$dir/venv/bin/pip" install --quiet --disable-pip-version-check 'alembic==1.16.5' </dev/null
+    fi
     if ! "$dir/venv/bin/python" -c 'import prometheus_client' 2>/dev/null; then
         say "Installing Prometheus' own parser into $dir/venv"
         "$dir/venv/bin/pip" install --quiet --disable-pip-version-check 'prometheus-client>=0.22,<1' </dev/null

@@ -175,21 +175,20 @@ impl Demo {
     /// By hand, or as an operator does it: on probation first, then what `crossfade retire` prints.
     async fn put_legacy_away(&mut self, live: Duration) -> anyhow::Result<()> {
         let (by_hand, is_retired) = self.players.gone();
-        let mut sql = by_hand.to_owned();
-        if is_retired {
-            let retire = ["retire", self.words.migration.as_str()];
-            self.stage.crossfade(&retire, &self.display).await?;
-            tokio::time::sleep(live).await;
-            let said = self.stage.crossfade(&retire, &self.display).await?;
-            let drops = said
-                .iter()
-                .skip_while(|line| !line.ends_with("to drop it, run:"));
-            for line in drops.skip(1) {
-                sql.push_str(line);
-                sql.push('\n');
-            }
+        if !is_retired {
+            return politely(&self.operator, by_hand).await;
         }
-        politely(&self.operator, &sql).await
+        let retire = ["retire", self.words.migration.as_str()];
+        self.stage.crossfade(&retire, &self.display).await?;
+        tokio::time::sleep(live).await;
+        // What leans on the tables would stop the drop.
+        politely(&self.operator, by_hand).await?;
+        let said = self.stage.crossfade(&retire, &self.display).await?;
+        let drops = said
+            .iter()
+            .skip_while(|line| !line.ends_with("to drop it, run:"));
+        let drops: Vec<&str> = drops.skip(1).map(String::as_str).collect();
+        politely(&self.operator, &drops.join("\n")).await
     }
 
     async fn step(&mut self, command: &str, phase: Phase) -> anyhow::Result<()> {

@@ -43,6 +43,7 @@ pub(crate) mod rights;
 pub mod said;
 pub mod schema;
 pub mod seal;
+pub mod stand_in;
 pub mod statements;
 pub mod tenants;
 mod url;

@@ -170,7 +170,7 @@ pub(crate) fn gone(what: &str, table: &str, unified: &str) -> Refusal {
         format!(
             "{what} names table {table}, which crossfade is migrating and has retired: its rows are in {unified}"
         ),
-        &format!("Say it of {unified}, or leave it out; LIKE needs the columns themselves."),
+        &format!("Say it of {unified}, or leave it out."),
     )
 }
 

@@ -23,6 +23,7 @@ pub mod protocol_scripts;
 pub mod proxy;
 pub mod raw;
 pub mod regress;
+pub mod retired;
 pub mod sides;
 pub mod tap;
 pub mod torture;

@@ -9,6 +9,7 @@ use crate::config::Flags;
 use crate::control::epochs::OpenEpoch;
 use crate::control::instances::InstanceTotals;
 use crate::control::{connect, named, shown};
+use crate::retire::Aside;
 use crate::steps::status::{self, Status};
 
 #[derive(Debug, clap::Args)]
@@ -108,17 +109,7 @@ fn text(status: &Status) -> String {
         ));
     }
     last_step(status, &mut lines);
-    for aside in &status.put_aside {
-        lines.push((
-            "probation",
-            format!(
-                "{} is called {} for {}",
-                shown(&aside.legacy_table),
-                shown(&aside.put_aside_as),
-                age(aside.seconds)
-            ),
-        ));
-    }
+    probation(status, &mut lines);
     backfill(status, &mut lines);
     lines.push((
         "verify",
@@ -317,6 +308,45 @@ fn table(name: &str, lines: &[(&str, String)]) -> String {
         text += &format!("  {label:<11} {value}\n");
     }
     text
+}
+
+/// Tables that are named, where each of a thousand tenants has one.
+const ASIDES_SHOWN: usize = 20;
+
+fn probation(status: &Status, lines: &mut Vec<(&'static str, String)>) {
+    for aside in status.put_aside.iter().take(ASIDES_SHOWN) {
+        if !aside.is_there() {
+            lines.push(("dropped", dropped(aside)));
+            continue;
+        }
+        let (legacy, now) = (shown(&aside.legacy_table), shown(&aside.put_aside_as));
+        let mut line = format!("{legacy} is called {now} for {}", age(aside.seconds));
+        if aside.has_stand_in {
+            line += "; an empty stand-in bears its name";
+        }
+        lines.push(("probation", line));
+    }
+    if let Some(more @ 1..) = status.put_aside.len().checked_sub(ASIDES_SHOWN) {
+        lines.push(("probation", format!("and {more} more")));
+    }
+    if status.done {
+        let done = "every legacy table is dropped; the rule file may go when no old client is left";
+        lines.push(("done", done.to_owned()));
+    }
+}
+
+/// Of a table that was retired and is dropped.
+pub(super) fn dropped(aside: &Aside) -> String {
+    let legacy = shown(&aside.legacy_table);
+    let mut line = format!(
+        "{legacy} was retired {} ago and is dropped, known for {}",
+        age(aside.seconds),
+        age(aside.gone_seconds.unwrap_or_default())
+    );
+    if aside.has_stand_in {
+        line += "; an empty stand-in bears its name";
+    }
+    line
 }
 
 pub(super) fn age(seconds: f64) -> String {

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, GenericClient};
 
 use super::error::ControlError;
 use super::gate::Gate;
-use super::{direct, flush_counters, shown};
+use super::{direct, flush_counters, shown, stand_in};
 
 /// The server's counters of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,12 +206,16 @@ pub async fn read(
                 "SELECT scans, writes, stats_reset::text, own_scans, \
                  to_char(since, 'YYYY-MM-DD HH24:MI TZ'), \
                  extract(epoch FROM clock_timestamp() - since)::float8 FROM crossfade.left_behind \
-                 WHERE migration = $1 AND legacy_table = $2 AND to_regclass($2) IS NOT NULL",
+                 WHERE migration = $1 AND legacy_table = $2",
                 &[&migration.name, &table],
             )
             .await
             .map_err(ControlError::sql("look at the counters"))?;
         let Some(row) = row else { continue };
+        // Those of a stand-in are another table's.
+        if !stand_in::is_legacy_there(client, &table).await? {
+            continue;
+        }
         let now = counters(client, &table).await?;
         let before = match (row.get(0), row.get(1)) {
             (Some(scans), Some(writes)) => TableCounters {

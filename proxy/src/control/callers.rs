@@ -17,6 +17,8 @@ use super::error::ControlError;
 /// Functions that belong to no lens: for whoever may read, or write, a table of any.
 const READERS: &str = "crossfade.fell_back(text,text)";
 const WRITERS: &str = "crossfade.truncate(text[])";
+/// It does nothing but fail, for whoever reads a stand-in.
+const ANYBODY: &str = "crossfade.stand_in_is_read(text,text)";
 
 /// Grantees in `pg_proc` and in the tables' lists; PUBLIC is none of the roles.
 const PUBLIC: &str = "PUBLIC";
@@ -83,10 +85,13 @@ pub(crate) async fn off(client: &Client, rules: &RuleSet) -> Result<Vec<Off>, Co
     let functions = functions(client).await?;
     let speaks_of_all = functions.iter().all(|function| match &function.callers {
         FunctionOf::Lens(table, _) => wanted.contains_key(table),
-        FunctionOf::Readers | FunctionOf::Writers | FunctionOf::Nobody => true,
+        FunctionOf::Readers | FunctionOf::Writers | FunctionOf::Anybody | FunctionOf::Nobody => {
+            true
+        }
     });
     for function in functions {
         let nobody = BTreeSet::new();
+        let anybody = BTreeSet::from([PUBLIC.to_owned()]);
         let should = match &function.callers {
             FunctionOf::Lens(table, callers) => match (wanted.get(table), callers) {
                 (Some(holders), Callers::Writers) => &holders.writers,
@@ -100,6 +105,7 @@ pub(crate) async fn off(client: &Client, rules: &RuleSet) -> Result<Vec<Off>, Co
             },
             FunctionOf::Readers => &union(&wanted, |holders| &holders.readers),
             FunctionOf::Writers => &union(&wanted, |holders| &holders.writers),
+            FunctionOf::Anybody => &anybody,
             FunctionOf::Nobody => &nobody,
         };
         let should: BTreeSet<String> = should
@@ -111,7 +117,7 @@ pub(crate) async fn off(client: &Client, rules: &RuleSet) -> Result<Vec<Off>, Co
         all.extend(lacks.map(|role| function.off(role, true)));
         let is_open = match &function.callers {
             FunctionOf::Readers | FunctionOf::Writers => !speaks_of_all,
-            FunctionOf::Lens(..) | FunctionOf::Nobody => false,
+            FunctionOf::Lens(..) | FunctionOf::Anybody | FunctionOf::Nobody => false,
         };
         let too_much = function.granted.difference(&should);
         let too_much = too_much.filter(|role| !is_open || *role == PUBLIC);
@@ -173,6 +179,7 @@ enum FunctionOf {
     Lens((String, String), Callers),
     Readers,
     Writers,
+    Anybody,
     Nobody,
 }
 
@@ -206,13 +213,20 @@ SELECT format('%I.%I(%s)', 'crossfade', p.proname, pg_get_function_identity_argu
         FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a \
         WHERE a.grantee <> p.proowner), \
     p.oid IN (to_regprocedure($1), to_regprocedure($2)), p.oid = to_regprocedure($1), p.prorettype = 'trigger'::regtype, \
-    quote_ident(pg_get_userbyid(p.proowner)) \
+    quote_ident(pg_get_userbyid(p.proowner)), p.oid IS NOT DISTINCT FROM to_regprocedure($3) \
 FROM pg_proc AS p LEFT JOIN crossfade.lens_functions AS f ON to_regproc(f.name) = p.oid \
 WHERE p.pronamespace = to_regnamespace('crossfade') ORDER BY p.oid";
 
 async fn functions(client: &Client) -> Result<Vec<CalledFunction>, ControlError> {
     let rows = client
-        .query_typed(FUNCTIONS, &[(&READERS, Type::TEXT), (&WRITERS, Type::TEXT)])
+        .query_typed(
+            FUNCTIONS,
+            &[
+                (&READERS, Type::TEXT),
+                (&WRITERS, Type::TEXT),
+                (&ANYBODY, Type::TEXT),
+            ],
+        )
         .await
         .map_err(ControlError::sql("look at the functions' callers"))?;
     Ok(rows
@@ -233,6 +247,7 @@ async fn functions(client: &Client) -> Result<Vec<CalledFunction>, ControlError>
                 }
                 _ if fixed && reads => FunctionOf::Readers,
                 _ if fixed => FunctionOf::Writers,
+                _ if row.get(10) => FunctionOf::Anybody,
                 _ => FunctionOf::Nobody,
             };
             CalledFunction {

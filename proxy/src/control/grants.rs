@@ -17,7 +17,9 @@ pub struct Grant {
 /// need (sequences are drawn from, and looked at before a step), triggers of tables whose columns move in place, the rule files' own DDL, and to see what
 /// other roles' sessions do. Rows that a policy hides from the role would be lost without a word.
 const GRANTS: &str = "\
-WITH r AS (SELECT $1::text), t AS (SELECT DISTINCT c.oid, c.relname, c.relowner, c.relrowsecurity, n.oid AS schema, n.nspname \
+WITH r AS (SELECT $1::text), t AS (SELECT DISTINCT c.oid, c.relname, c.relowner, c.relrowsecurity \
+        AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND g.tgfoid = to_regprocedure('crossfade.stand_in()')) \
+        AS relrowsecurity, n.oid AS schema, n.nspname \
     FROM unnest($2::text[]) AS named JOIN pg_class AS c ON c.oid = to_regclass(named) \
     JOIN pg_namespace AS n ON n.oid = c.relnamespace), \
 p (privilege) AS (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) \

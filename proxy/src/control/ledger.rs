@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio_postgres::{Client, GenericClient};
 
 use super::error::ControlError;
-use super::schema;
+use super::{schema, stand_in};
 
 /// Keys looked after in one statement or one transaction: as many as a first chunk has rows.
 pub const KEYS_MAX: i64 = 500;
@@ -147,8 +147,10 @@ pub async fn differing(client: &Client, migration: &Migration) -> Result<i64, Co
 }
 
 async fn both_there(client: &Client, lens: &Lens) -> Result<bool, ControlError> {
-    let unified = lens.unified_tables();
-    for table in std::iter::once(&lens.legacy).chain(unified) {
+    if !stand_in::is_legacy_there(client, &lens.legacy.sql()).await? {
+        return Ok(false);
+    }
+    for table in lens.unified_tables() {
         if !schema::table_exists(client, &table.sql()).await? {
             return Ok(false);
         }

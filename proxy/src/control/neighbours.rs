@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use super::error::ControlError;
 use super::gate::Gate;
 
-/// Foreign keys of tables that are not among those given, what each says, and the statements that
+/// Foreign keys of tables that are not among those given, and no stand-ins, which have no rows; what each says, and the statements that
 /// turn it to the unified table. What
 /// follows the referenced columns (actions, deferral) is taken over as PostgreSQL prints it.
 const FOREIGN_KEYS: &str = "\
@@ -36,6 +36,8 @@ CROSS JOIN LATERAL (SELECT regexp_replace(substr(pg_get_constraintdef(c.oid), 1 
         unified.legacy))), ' NOT VALID$', '') AS said) AS rest \
 WHERE c.contype = 'f' AND c.confrelid = to_regclass($1) AND c.conparentid = 0 \
     AND c.conrelid <> c.confrelid \
+    AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.conrelid \
+        AND g.tgfoid = to_regprocedure('crossfade.stand_in()')) \
     AND c.conrelid NOT IN (SELECT to_regclass(name) FROM unnest($5::text[]) AS t (name) \
         WHERE to_regclass(name) IS NOT NULL) \
 ORDER BY 1, 2";
@@ -150,6 +152,7 @@ SELECT kind, name, max(said) FROM ( \
     SELECT 'trigger', t.tgname || ' of ' || t.tgrelid::regclass, pg_get_triggerdef(t.oid) \
     FROM pg_trigger AS t WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal \
         AND t.tgfoid IS DISTINCT FROM to_regprocedure('crossfade.seal()') \
+        AND t.tgfoid IS DISTINCT FROM to_regprocedure('crossfade.stand_in()') \
     UNION ALL \
     SELECT 'partition or child table', inhrelid::regclass::text, NULL \
     FROM pg_inherits WHERE inhparent = to_regclass($1) \

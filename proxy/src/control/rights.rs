@@ -43,8 +43,10 @@ SELECT CASE l.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(l.name) END, l.objec
     string_agg(DISTINCT l.needed, ', '), bool_or(l.may <> 'SELECT') \
 FROM lacks AS l GROUP BY l.grantee, l.name, l.object ORDER BY 1, 2";
 
+/// A stand-in's own is nobody's.
 const ROW_SECURITY: &str = "\
-SELECT l.relrowsecurity, u.relrowsecurity FROM pg_class AS l, pg_class AS u \
+SELECT l.relrowsecurity AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = l.oid \
+    AND g.tgfoid = to_regprocedure('crossfade.stand_in()')), u.relrowsecurity FROM pg_class AS l, pg_class AS u \
 WHERE l.oid = to_regclass($1) AND u.oid = to_regclass($2)";
 
 /// A legacy table, and one that its lens writes.

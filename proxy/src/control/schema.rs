@@ -13,10 +13,11 @@ use super::connection::BEGIN_SHORT;
 use super::epochs;
 use super::error::ControlError;
 use super::lock::{self, LockTurn};
+use super::stand_in;
 
 /// What leads from each version to the next; the first from nothing. A text that was released is
 /// never changed, another is added.
-const VERSIONS: [&str; 15] = [
+const VERSIONS: [&str; 16] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -32,6 +33,7 @@ const VERSIONS: [&str; 15] = [
     include_str!("schema_13.sql"),
     include_str!("schema_14.sql"),
     include_str!("schema_15.sql"),
+    include_str!("schema_16.sql"),
 ];
 pub const VERSION: i32 = VERSIONS.len() as i32;
 
@@ -125,8 +127,12 @@ async fn prepare_in_transaction(
         let Some(ddl) = &migration.prepare else {
             continue;
         };
-        let legacy = migration.tables.iter().map(|lens| lens.legacy.sql());
-        if !tables_there(client, legacy.collect()).await?.is_empty() {
+        let legacy: Vec<String> = migration
+            .tables
+            .iter()
+            .map(|lens| lens.legacy.sql())
+            .collect();
+        if !stand_in::legacy_there(client, &legacy).await?.is_empty() {
             run_once(client, &migration.name, ddl).await?;
         }
     }
@@ -136,7 +142,11 @@ async fn prepare_in_transaction(
     let both = lenses
         .iter()
         .flat_map(|lens| std::iter::once(&lens.legacy).chain(lens.unified_tables()));
-    let there = tables_there(client, both.map(TableName::sql).collect()).await?;
+    let both: Vec<String> = both.map(TableName::sql).collect();
+    let there = stand_in::legacy_there(client, &both)
+        .await?
+        .into_iter()
+        .collect();
     let (ready, absent): (Vec<&Lens>, Vec<&Lens>) = lenses
         .into_iter()
         .partition(|lens| can_have_functions(lens, &there));
@@ -240,21 +250,6 @@ pub async fn table_exists(client: &Client, name: &str) -> Result<bool, ControlEr
         .await
         .map_err(ControlError::sql("look-up of a table"))?;
     Ok(row.get(0))
-}
-
-/// Which of some tables, as SQL, there are, in one round trip: each tenant may have a dozen.
-async fn tables_there(
-    client: &Client,
-    tables: Vec<String>,
-) -> Result<HashSet<String>, ControlError> {
-    let rows = client
-        .query_typed(
-            "SELECT DISTINCT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL",
-            &[(&tables, Type::TEXT_ARRAY)],
-        )
-        .await
-        .map_err(ControlError::sql("look-up of tables"))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 async fn create_functions(

@@ -5,7 +5,6 @@ use rewrite_rules::Migration;
 use rewrite_rules::lens::quote_literal;
 use tokio_postgres::Client;
 
-use super::Aside;
 use crate::control::{ControlError, catalog, shown};
 
 /// The sequences that go with a table: those that its columns own, and whether as identity columns,
@@ -20,11 +19,11 @@ JOIN pg_sequence AS q ON q.seqrelid = s.oid JOIN pg_namespace AS n ON n.oid = s.
 WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass \
     AND d.refobjid = to_regclass($1) AND d.deptype IN ('a', 'i') ORDER BY 1";
 
-/// What keeps them, to be run before the tables are dropped.
+/// What keeps them, to be run before the tables, of these names as SQL, are dropped.
 pub(super) async fn kept(
     client: &Client,
     migration: &Migration,
-    asides: &[Aside],
+    tables: &[&str],
 ) -> Result<Vec<String>, ControlError> {
     let mut drawn = Vec::new();
     let columns = migration.tables.iter().flat_map(|lens| lens.columns.iter());
@@ -32,9 +31,9 @@ pub(super) async fn kept(
         drawn.append(&mut catalog::drawn_from(client, default).await?);
     }
     let mut words = Vec::new();
-    for aside in asides {
+    for table in tables {
         let rows = client
-            .query(OWNED, &[&aside.put_aside_as])
+            .query(OWNED, &[table])
             .await
             .map_err(ControlError::sql("look-up of sequences"))?;
         for row in rows {

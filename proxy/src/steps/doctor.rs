@@ -9,6 +9,7 @@
 //! | a close, and whoever looked at its fence meanwhile | closed epochs that are not gone | dropping them |
 //! | a backfill | interrupted | running it again: an operator's |
 //! | a proxy | silent | making sure that it is stopped: an operator's |
+//! | somebody | a stand-in that refuses nothing any more | its owner |
 //! | nobody | the hook was not told of events | trying again, once it can be |
 //!
 //! The next command would put most of it right, and the proxies some of it; this is for whoever wants to know now.
@@ -25,8 +26,9 @@ use crate::config;
 use crate::control::error::ControlError;
 use crate::control::{
     alone, around, connect, deliveries, epochs, events, guard, instances, named, recording,
-    refused, schema, seal, shown,
+    refused, schema, seal, shown, stand_in,
 };
+use crate::retire;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -85,6 +87,22 @@ pub async fn look(client: &Client, migration: &Migration) -> Result<Vec<Finding>
                     )),
                 ));
             }
+        }
+    }
+    for aside in retire::read(client, name).await? {
+        let table = &aside.legacy_table;
+        if aside.has_stand_in && !stand_in::is_guarded(client, table).await? {
+            let what = format!(
+                "{}, which stands for a retired table, may be read or written in silence: its trigger or row security is \
+                 disabled, or it has another policy",
+                shown(table)
+            );
+            let guard = format!(
+                "As its owner: ALTER TABLE {table} ENABLE ALWAYS TRIGGER {0}, ENABLE ROW LEVEL SECURITY; and drop policies \
+                 other than {0}. Or drop the table: `crossfade retire {name}` says how.",
+                stand_in::NAME
+            );
+            found.push(finding(what, Some(guard)));
         }
     }
     for instance in instances::instances(client, name).await? {

@@ -9,7 +9,7 @@ use crate::check;
 use crate::config;
 use crate::control::error::ControlError;
 use crate::control::gate::Gate;
-use crate::control::{around, direct, ledger, neighbours, rights, schema};
+use crate::control::{around, direct, ledger, neighbours, rights, schema, stand_in};
 use crate::retire;
 use crate::verify::record;
 
@@ -149,17 +149,23 @@ pub async fn gates(
 
 async fn tables_exist(client: &Client, migration: &Migration) -> Result<Gate, ControlError> {
     let mut absent = Vec::new();
-    let tables: Vec<String> = migration
-        .tables
-        .iter()
-        .flat_map(|lens| std::iter::once(&lens.legacy).chain(lens.unified_tables()))
-        .map(rewrite_rules::TableName::sql)
-        .collect();
-    for table in tables {
-        if !schema::table_exists(client, &table).await? {
-            absent.push(table);
+    for lens in &migration.tables {
+        let legacy = lens.legacy.sql();
+        match stand_in::found(client, &legacy).await? {
+            stand_in::Found::Table => {}
+            stand_in::Found::Nothing => absent.push(legacy),
+            stand_in::Found::StandIn => absent.push(format!(
+                "{legacy} (what bears the name is an empty stand-in)"
+            )),
+        }
+        for unified in lens.unified_tables() {
+            let unified = unified.sql();
+            if !schema::table_exists(client, &unified).await? {
+                absent.push(unified);
+            }
         }
     }
+    let asides = retire::read(client, &migration.name).await?;
     Ok(Gate {
         name: "tables",
         met: absent.is_empty(),
@@ -168,13 +174,18 @@ async fn tables_exist(client: &Client, migration: &Migration) -> Result<Gate, Co
         } else {
             format!("no such table: {}", absent.join(", "))
         },
-        settle: if retire::read(client, &migration.name).await?.is_empty() {
-            "create it, or correct the names in the rule file".to_owned()
-        } else {
-            format!(
+        settle: match (
+            asides.is_empty(),
+            asides.iter().any(retire::Aside::is_there),
+        ) {
+            (true, _) => "create it, or correct the names in the rule file".to_owned(),
+            (false, true) => format!(
                 "it is on probation: `crossfade retire {} --undo` brings it back",
                 migration.name
-            )
+            ),
+            (false, false) => {
+                "it was retired and is dropped: a backup has it, or nothing has".to_owned()
+            }
         },
     })
 }

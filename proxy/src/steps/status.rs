@@ -17,7 +17,7 @@ use crate::control::gate::Gate;
 use crate::control::instances::{Instance, instances};
 use crate::control::ledger::{self, LedgerEntry};
 use crate::control::refused::{self, RefusedRules};
-use crate::control::{recording, schema};
+use crate::control::{recording, schema, stand_in};
 use crate::retire::{self, Aside};
 use crate::verify::record::{self, Last};
 
@@ -43,8 +43,10 @@ pub struct Status {
     /// Proxies that have not put into force what a rule file says, and why.
     pub rules_refused: Vec<RefusedRules>,
     pub last_step: Option<LastStep>,
-    /// Legacy tables that `retire` has put on probation.
+    /// Legacy tables that `retire` has put on probation, and what became of them.
     pub put_aside: Vec<Aside>,
+    /// Retired, and every legacy table is dropped: nothing is left to do.
+    pub done: bool,
     pub backfill: Vec<CopyProgress>,
     pub last_verify: Option<Last>,
     pub divergence_count: i64,
@@ -114,6 +116,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
         rules_refused: Vec::new(),
         last_step: None,
         put_aside: Vec::new(),
+        done: false,
         backfill: Vec::new(),
         last_verify: None,
         divergence_count: 0,
@@ -141,6 +144,7 @@ async fn of(client: &Client, migration: &Migration) -> Result<Status, ControlErr
     status.rules_refused = refused::read(client, name).await?;
     status.last_step = events::last_step(client, name).await?;
     status.put_aside = retire::read(client, name).await?;
+    status.done = is_done(client, migration, phase, &status.put_aside).await?;
     for lens in &migration.tables {
         for direction in [
             CopyDirection::LegacyToUnified,
@@ -200,6 +204,19 @@ async fn ahead(
     }
     status.sequences = Some(sequences::ahead(client, migration).await?);
     Ok(())
+}
+
+async fn is_done(
+    client: &Client,
+    migration: &Migration,
+    phase: Phase,
+    put_aside: &[Aside],
+) -> Result<bool, ControlError> {
+    let tables: Vec<String> = migration.left_behind().map(|t| t.legacy.sql()).collect();
+    if phase != Phase::Retired || tables.is_empty() || put_aside.iter().any(Aside::is_there) {
+        return Ok(false);
+    }
+    Ok(stand_in::legacy_there(client, &tables).await?.is_empty())
 }
 
 fn all_there(status: &Status, phase: Phase) -> bool {

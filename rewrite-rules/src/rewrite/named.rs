@@ -10,6 +10,9 @@
 //! CREATE TABLE IF NOT EXISTS "users" (…)              once the legacy table is gone
 //! CREATE TEMP TABLE t (LIKE user_settings)
 //! CREATE TEMP TABLE t ("id" integer NOT NULL, …)      once the legacy table is gone
+//! ALTER TABLE iso_agents ADD COLUMN IF NOT EXISTS email text
+//! ALTER TABLE "public"."iso_agents" ADD COLUMN IF NOT EXISTS email text
+//!                                       once it is gone: its stand-in has the column, or nothing bears the name
 //! ```
 
 mod idle;
@@ -136,18 +139,19 @@ pub(super) fn plan<'a>(
     refs: &[ManagedRef<'a>],
     source: &mut Source<'a>,
 ) -> Result<Option<Plan>, Refusal> {
-    let (mut declared, mut stands) = (Vec::new(), Vec::new());
+    let (mut declared, mut stands, mut named) = (Vec::new(), Vec::new(), Vec::new());
     for found in refs {
-        let NamedIn::Command(used) = found.table.place else {
+        let NamedIn::Command(said) = found.table.place else {
             continue;
         };
         let (table, phase) = (
             CommandTable::of(found.managed),
             found.managed.migration.phase,
         );
-        let used = idle::used(scope.statement, used, found.managed);
+        let used = idle::used(scope.statement, said, found.managed);
         match decide(used, table, phase) {
             Decision::Gone if idle::makes(scope.statement) => stands.push(found),
+            Decision::Gone if used != said => named.push(found),
             Decision::Passes | Decision::Rewritten => {}
             Decision::Declared => declared.push(found),
             reason @ (Decision::Changes
@@ -158,13 +162,20 @@ pub(super) fn plan<'a>(
         }
     }
     for found in &declared {
-        as_declared(scope, found, source)?;
+        if !as_declared(scope, found, source)? {
+            named.push(found);
+        }
+    }
+    // What bears the name has what the command looks for, and no table of another schema is taken for it.
+    for found in &named {
+        let range = read::reference_range(scope, found)?;
+        source.edit(range, found.managed.lens.legacy.sql());
     }
     for found in &stands {
         let range = read::reference_range(scope, found)?;
         source.edit(range, found.managed.lens.unified.sql());
     }
-    let edited = !declared.is_empty() || !stands.is_empty();
+    let edited = !declared.is_empty() || !stands.is_empty() || !named.is_empty();
     Ok(edited.then_some(Plan::Edited { compare: None }))
 }
 
@@ -188,14 +199,13 @@ fn unified_names(lens: &Lens) -> String {
 }
 
 /// `LIKE t` as the columns that the rule file declares. A derived lens does not declare which of them
-/// are NOT NULL, and no file says what INCLUDING would copy.
+/// are NOT NULL, and no file says what INCLUDING would copy: `false`.
 fn as_declared<'a>(
     scope: &Scope<'a>,
     found: &ManagedRef<'a>,
     source: &mut Source<'a>,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     let lens = found.managed.lens;
-    let gone = || refused(scope, found, Decision::Gone);
     let mut clause = None;
     scope.statement.each(&mut |node| {
         if node.is("TableLikeClause") && std::ptr::eq(node.get("relation"), found.table.node) {
@@ -204,17 +214,19 @@ fn as_declared<'a>(
     });
     let plain = clause.is_some_and(|clause| clause.int("options") == 0);
     if !lens.has_own_images() || !plain {
-        return Err(gone());
+        return Ok(false);
     }
     let range = read::reference_range(scope, found)?;
     let tokens = scope.tokens;
-    let like = tokens.word_before("like", range.start);
-    let start = like.ok_or_else(gone)?.start;
+    let Some(like) = tokens.word_before("like", range.start) else {
+        return Ok(false);
+    };
+    let start = like.start;
     // EXCLUDING … says what is so already.
     let behind = tokens.tokens.get(tokens.first_behind(range.end));
     let ends = |symbol| behind.is_some_and(|token| tokens.is_symbol(token, symbol));
     if !ends(",") && !ends(")") {
-        return Err(gone());
+        return Ok(false);
     }
     let columns = lens.columns.iter().enumerate().map(|(at, column)| {
         let is_key = lens.key.contains(&at);
@@ -231,7 +243,7 @@ fn as_declared<'a>(
     });
     let columns = list(columns);
     source.edit(start..range.end, columns);
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod schema;
 mod sealed;
 mod shadow;
 mod slept;
+mod stand_in;
 mod statements;
 mod steps;
 mod swept;

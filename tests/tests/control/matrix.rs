@@ -19,6 +19,8 @@ enum Callers {
     Writers,
     /// Whoever may delete from all of them.
     Deleters,
+    /// Everybody, by PUBLIC.
+    Anybody,
 }
 
 /// Functions by their names; those of a lens without its table and hash.
@@ -32,6 +34,9 @@ const FUNCTIONS: &[(&str, Callers)] = &[
     ("shape_of(", Callers::Owner),
     ("watch_ddl(", Callers::Owner),
     ("seal(", Callers::Owner),
+    ("stand_in(", Callers::Owner),
+    // It does nothing but fail.
+    ("stand_in_is_read(", Callers::Anybody),
     ("in_place_", Callers::Owner),
     ("record_", Callers::Writers),
     ("tombstone_", Callers::Deleters),
@@ -164,6 +169,7 @@ impl Role {
                 Callers::Readers => self.reads,
                 Callers::Writers => self.writes,
                 Callers::Deleters => self.deletes,
+                Callers::Anybody => true,
             }
     }
 }
@@ -200,7 +206,7 @@ async fn every_role_may_do_in_the_schema_what_the_matrix_says() {
                   aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a \
                   WHERE p.pronamespace = 'crossfade'::regnamespace AND a.grantee = 0";
     let public: String = operator.query_one(public, &[]).await.unwrap().get(0);
-    assert_eq!(public, "", "what PUBLIC may call");
+    assert_eq!(public, "stand_in_is_read", "what PUBLIC may call");
     // Rights of the owner's: each finds names by a path that no caller sets.
     let loose = "SELECT coalesce(string_agg(proname, ', '), '') FROM pg_proc WHERE prosecdef \
                  AND pronamespace = 'crossfade'::regnamespace \

@@ -75,7 +75,8 @@ async fn a_table_on_probation_is_missed_by_whoever_needs_it_and_comes_back_with_
     // Whoever goes around it is told so, the owner too.
     let owner = world.client(&world.direct_url("probation")).await.unwrap();
     for (sql, sqlstate) in [
-        ("SELECT FROM iso_agents", "42P01"),
+        ("SELECT FROM iso_agents", "55000"),
+        ("UPDATE iso_agents SET full_name = 'x'", "55000"),
         ("SELECT FROM cf_retired_iso_agents", "42501"),
     ] {
         let error = owner.execute(sql, &[]).await.unwrap_err();

@@ -73,7 +73,7 @@ async fn a_fallback_is_heard_whatever_the_session_says_and_from_parallel_workers
 }
 
 /// What each version added, as it was released.
-const VERSIONS: [&str; 14] = [
+const VERSIONS: [&str; 15] = [
     include_str!("../../../proxy/src/control/schema.sql"),
     include_str!("../../../proxy/src/control/schema_2.sql"),
     include_str!("../../../proxy/src/control/schema_3.sql"),
@@ -88,6 +88,7 @@ const VERSIONS: [&str; 14] = [
     include_str!("../../../proxy/src/control/schema_12.sql"),
     include_str!("../../../proxy/src/control/schema_13.sql"),
     include_str!("../../../proxy/src/control/schema_14.sql"),
+    include_str!("../../../proxy/src/control/schema_15.sql"),
 ];
 
 const NEWEST: usize = VERSIONS.len() + 1;

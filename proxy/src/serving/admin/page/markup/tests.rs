@@ -156,6 +156,7 @@ fn status(phase: Phase) -> Status {
             drained: false,
         }),
         put_aside: Vec::new(),
+        done: false,
         backfill: vec![copy(State::Running, Wish::Run, false)],
         last_verify: Some(Last {
             clean: false,
