@@ -12,6 +12,8 @@ use crate::retire::{
 
 /// Tables that are named, where each of a thousand tenants has one.
 const SHOWN_MAX: usize = 20;
+/// Statements that a dry run shows: those of some twenty tables.
+const STATEMENTS_MAX: usize = 500;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -44,8 +46,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match retire::run(&target.url, &target.rules, name, &options).await? {
         RetireOutcome::WouldRun(statements) => {
             println!("{name}: this would be run, and nothing was:");
-            for statement in statements {
+            for statement in statements.iter().take(STATEMENTS_MAX) {
                 println!("  {statement};");
+            }
+            if let Some(more @ 1..) = statements.len().checked_sub(STATEMENTS_MAX) {
+                println!("  … and {more} more, of the same kind");
             }
         }
         RetireOutcome::PutAside(moved) => {
