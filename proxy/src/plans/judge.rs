@@ -10,7 +10,7 @@ use rewrite_rules::lens::quote_ident;
 use serde_json::Value;
 
 use super::ask::Planned;
-use super::scans::{WholeScan, whole_scans};
+use super::scans::{WholeScan, aimless_scans};
 use crate::control::called::ReadTable;
 use crate::control::plans::PlanVerdict;
 
@@ -38,7 +38,7 @@ pub(super) fn cost(plan: &Value) -> Option<f64> {
 
 /// Says what is to be said of the plan in a later phase, `later`.
 pub(super) fn judge(legacy: &Planned, later: &Planned, sides: &Sides) -> PlanVerdict {
-    let before: BTreeSet<TableName> = whole_scans(&legacy.plan)
+    let before: BTreeSet<TableName> = aimless_scans(&legacy.plan, &aims)
         .into_iter()
         .map(|scan| scan.table)
         .collect();
@@ -50,9 +50,9 @@ pub(super) fn judge(legacy: &Planned, later: &Planned, sides: &Sides) -> PlanVer
     };
     let excused = |table: &TableName| before.iter().any(|was| excuses(was, table));
     // What an index would serve, the planner thinks cheaper without: the costs decide.
-    let by_indexes = whole_scans(&later.by_indexes);
+    let by_indexes = aimless_scans(&later.by_indexes, &aims);
     let served = |table: &TableName| !by_indexes.iter().any(|scan| scan.table == *table);
-    let worst = whole_scans(&later.plan)
+    let worst = aimless_scans(&later.plan, &aims)
         .into_iter()
         .filter(|scan| pages(later, &scan.table) >= SCAN_PAGES_MIN)
         .filter(|scan| !excused(&scan.table) && !served(&scan.table))
@@ -79,6 +79,11 @@ pub(super) fn judge(legacy: &Planned, later: &Planned, sides: &Sides) -> PlanVer
             reason: "the server's plan has no costs".to_owned(),
         },
     }
+}
+
+/// Whether a condition looks for some rows of a table: by a parameter, or by what a row of another one says.
+fn aims(condition: &str, alias: &str) -> bool {
+    condition.contains('$') || !compared(condition, alias).is_empty()
 }
 
 fn read<'p>(of: &'p Planned, table: &TableName) -> Option<&'p ReadTable> {

@@ -28,7 +28,15 @@ const STOPPED_SHARE: f64 = 0.5;
 /// Those of a plan (EXPLAIN with VERBOSE, which names schemas).
 pub(crate) fn whole_scans(plan: &Value) -> Vec<WholeScan> {
     let mut found = Vec::new();
-    walk(plan, Above::default(), &mut found);
+    walk(plan, Above::default(), &|_, _| true, &mut found);
+    found
+}
+
+/// The same, and scans by an index that only knows what the rules say of every row, while what the statement looks for is left to a
+/// filter: `aims` tells of a condition and an alias whether it looks for some rows of that table.
+pub(crate) fn aimless_scans(plan: &Value, aims: &dyn Fn(&str, &str) -> bool) -> Vec<WholeScan> {
+    let mut found = Vec::new();
+    walk(plan, Above::default(), aims, &mut found);
     found
 }
 
@@ -42,23 +50,36 @@ const GATHER_ALL: [&str; 6] = [
     "SetOp",
 ];
 
-fn walk(plan: &Value, above: Above<'_>, found: &mut Vec<WholeScan>) {
+fn walk(
+    plan: &Value,
+    above: Above<'_>,
+    aims: &dyn Fn(&str, &str) -> bool,
+    found: &mut Vec<WholeScan>,
+) {
     if let Some(plans) = plan.as_array() {
         for plan in plans {
-            walk(plan, above, found);
+            walk(plan, above, aims, found);
         }
         return;
     }
     if let Some(plan) = plan.get("Plan") {
-        return walk(plan, above, found);
+        return walk(plan, above, aims, found);
     }
     let text = |name: &str| plan.get(name).and_then(Value::as_str);
     let kind = text("Node Type").unwrap_or_default();
     let filter = text("Filter").or_else(|| text("Join Filter"));
     let condition = filter.or(above.condition);
-    let is_whole = kind == "Seq Scan"
-        || kind == "Index Scan" && text("Index Cond").is_none()
-        || kind == "Index Only Scan" && text("Index Cond").is_none();
+    let alias = text("Alias").unwrap_or_default();
+    let is_whole = match kind {
+        "Seq Scan" => true,
+        "Index Scan" | "Index Only Scan" => match text("Index Cond") {
+            None => true,
+            Some(by) => !aims(by, alias) && filter.is_some_and(|filter| aims(filter, alias)),
+        },
+        "Bitmap Heap Scan" => text("Recheck Cond")
+            .is_some_and(|by| !aims(by, alias) && filter.is_some_and(|filter| aims(filter, alias))),
+        _ => false,
+    };
     let number = |name: &str| plan.get(name).and_then(Value::as_f64);
     let own = number("Total Cost").unwrap_or_default();
     let is_stopped = above.limited.is_some_and(|cost| cost < own * STOPPED_SHARE);
@@ -94,7 +115,7 @@ fn walk(plan: &Value, above: Above<'_>, found: &mut Vec<WholeScan>) {
                 limited,
             },
         };
-        walk(below, below_of, found);
+        walk(below, below_of, aims, found);
     }
 }
 
@@ -125,6 +146,34 @@ mod tests {
         ];
         let expected = expected.map(|(table, of)| (table.to_owned(), of.map(str::to_owned)));
         assert_eq!(found(&plan), expected);
+    }
+
+    #[test]
+    fn an_index_that_knows_nothing_of_what_is_looked_for_is_none() {
+        let scan = |kind: &str, by: &str, cond: &str, filter: &str| json!({"Node Type": kind, "Schema": "s", "Relation Name": "a", by: cond, "Filter": filter});
+        let aims = |condition: &str, _: &str| condition.contains('$');
+        let count = |plan: &Value| aimless_scans(plan, &aims).len();
+        for (kind, by) in [
+            ("Index Scan", "Index Cond"),
+            ("Bitmap Heap Scan", "Recheck Cond"),
+        ] {
+            let by_kind = scan(kind, by, "(a.kind = 'x')", "(a.email = $1)");
+            assert_eq!(
+                (count(&by_kind), whole_scans(&by_kind).len()),
+                (1, 0),
+                "{kind}"
+            );
+            assert_eq!(
+                count(&scan(kind, by, "(a.email = $1)", "(a.kind = 'x')")),
+                0,
+                "{kind}"
+            );
+            assert_eq!(
+                count(&scan(kind, by, "(a.kind = 'x')", "a.is_live")),
+                0,
+                "{kind}"
+            );
+        }
     }
 
     #[test]

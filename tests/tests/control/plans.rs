@@ -357,13 +357,17 @@ async fn a_role_without_rights_to_unified_is_told_of_and_one_that_cannot_become_
     let told = "permission denied for table users for blind: grant it";
     assert!(reason.contains(told), "{reason}");
 
+    world.database("moved").await.unwrap();
+    let operator = world.postgres.connect("moved").await.unwrap();
+    let proxy = Proxy::with_rules(&world.postgres, "moved", Phase::LegacyOnly).unwrap();
     let grants = ["prepare", "--grants-for", "mover"];
     let grants = proxy.crossfade(&grants).await.unwrap();
     operator.batch_execute(&grants).await.unwrap();
     let config = std::fs::read_to_string(proxy.config()).unwrap();
-    let as_mover = world.postgres.url_as("mover:secret", "rights");
-    let config = config.replace(&world.postgres.url("rights"), &as_mover);
+    let as_mover = world.postgres.url_as("mover:secret", "moved");
+    let config = config.replace(&world.postgres.url("moved"), &as_mover);
     std::fs::write(proxy.config(), config).unwrap();
+    proxy.crossfade(&["prepare"]).await.unwrap();
     let found = planned(&proxy, "mover", &read, &[]).await;
     assert_eq!(found["planned_for"], "mover");
     assert_eq!(verdict(&found, "full_name").0, "scan", "{found:#}");
