@@ -126,9 +126,10 @@ async fn a_look_up_that_would_lose_its_index_is_told_before_the_step_and_everywh
     let statements = proxy.crossfade(&statements).await.unwrap();
     let marked = statements.matches("planned worse: scan in dual_read, scan in unified_only");
     assert!(marked.count() >= 2, "{statements}");
+    // While legacy leads, it finds the rows of an UPDATE.
     until_metric(
         port,
-        "crossfade_plan_regressions{migration=\"iso_agents\",phase=\"dual_read\"} 3",
+        "crossfade_plan_regressions{migration=\"iso_agents\",phase=\"dual_read\"} 2",
     )
     .await;
     let step = proxy.crossfade(&["advance", "iso_agents"]).await.unwrap();
