@@ -120,6 +120,25 @@ impl World {
         proxy.serve().await
     }
 
+    /// A database, and a proxy that does not serve yet, by rules that leave writers around the proxies to those who look once
+    /// a second: no table bears a seal.
+    pub async fn unsealed(&self, name: &str, phase: Phase) -> anyhow::Result<Proxy> {
+        self.database(name).await?;
+        let proxy = Proxy::with_rules(&self.postgres, name, phase)?;
+        let rules = std::fs::read_to_string(proxy.rule_file())?;
+        let ignoring = "[migration]\nwriters_around = \"ignore\"\n";
+        std::fs::write(
+            proxy.rule_file(),
+            rules.replacen("[migration]\n", ignoring, 1),
+        )?;
+        if phase > Phase::LegacyOnly {
+            let client = self.client(&self.postgres.url(name)).await?;
+            iso_agents::carry_over(&client).await?;
+            proxy.crossfade(&["prepare"]).await?;
+        }
+        Ok(proxy)
+    }
+
     /// Whatever the application's user or the operator will make in a database, the clerk may use.
     pub async fn let_clerk_in(&self, database: &str) -> anyhow::Result<()> {
         let_clerk_in(&self.postgres, database).await

@@ -1,34 +1,15 @@
 //! Writers around the proxies while these keep both sides in step: seen, told, and held against the
 //! steps at which what they wrote would be missed.
 
-use crossfade_testbed::iso_agents;
 use crossfade_tests::control::{number, pid, run, until};
 use crossfade_tests::{Proxy, World};
 use rewrite_rules::Phase;
 
 const WRITE: &str = "UPDATE iso_agents SET full_name = 'around' WHERE clerk_user_id = 'user_1'";
 
-/// In a phase by rules that leave writers around the proxies to those who look once a second.
-async fn in_phase(world: &World, name: &str, phase: Phase) -> Proxy {
-    world.database(name).await.unwrap();
-    let proxy = Proxy::with_rules(&world.postgres, name, phase).unwrap();
-    let rules = std::fs::read_to_string(proxy.rule_file()).unwrap();
-    let ignoring = rules.replacen(
-        "[migration]\n",
-        "[migration]\nwriters_around = \"ignore\"\n",
-        1,
-    );
-    std::fs::write(proxy.rule_file(), ignoring).unwrap();
-    if phase > Phase::LegacyOnly {
-        let client = world.client(&world.postgres.url(name)).await.unwrap();
-        iso_agents::carry_over(&client).await.unwrap();
-        proxy.crossfade(&["prepare"]).await.unwrap();
-    }
-    proxy
-}
-
 async fn serving_in(world: &World, name: &str, phase: Phase) -> Proxy {
-    in_phase(world, name, phase).await.serve().await.unwrap()
+    let proxy = world.unsealed(name, phase).await.unwrap();
+    proxy.serve().await.unwrap()
 }
 
 async fn status(proxy: &Proxy) -> String {
@@ -309,7 +290,7 @@ async fn a_repair_says_what_it_will_overwrite_before_it_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_proxy_ever_looked_or_one_cannot_tell_the_gate_is_not_met() {
     let world = World::start().await.unwrap();
-    let proxy = in_phase(&world, "unseen", Phase::UnifiedRead).await;
+    let proxy = world.unsealed("unseen", Phase::UnifiedRead).await.unwrap();
     let client = world.client(&world.postgres.url("unseen")).await.unwrap();
     proxy.crossfade(&["verify", "iso_agents"]).await.unwrap();
     let refused = async |proxy: &Proxy, why: &str| {
