@@ -18,12 +18,13 @@ DECLARE
     within text;
 BEGIN
     GET DIAGNOSTICS context = PG_CONTEXT;
-    -- The statement that this one is part of, where it runs within another.
-    within := substr(split_part(context, E'\n', 2), length('SQL statement "') + 1);
+    -- The statement that this one is part of, where it runs within another, behind some words of the server's language.
+    within := split_part(context, E'\n', 2);
     IF pg_trigger_depth() > 1 AND (
-        starts_with(within, format('DELETE FROM ONLY %s WHERE $1 OPERATOR(', quoted))
-        OR starts_with(within, format('DELETE FROM %s WHERE $1 OPERATOR(', quoted))
-        OR starts_with(within, format('UPDATE ONLY %s SET ', quoted)) OR starts_with(within, format('UPDATE %s SET ', quoted)))
+        strpos(within, format('DELETE FROM ONLY %s WHERE $1 OPERATOR(', quoted)) BETWEEN 1 AND 40
+        OR strpos(within, format('DELETE FROM %s WHERE $1 OPERATOR(', quoted)) BETWEEN 1 AND 40
+        OR strpos(within, format('UPDATE ONLY %s SET ', quoted)) BETWEEN 1 AND 40
+        OR strpos(within, format('UPDATE %s SET ', quoted)) BETWEEN 1 AND 40)
     THEN
         RETURN NULL;
     END IF;
