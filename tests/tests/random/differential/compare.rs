@@ -228,7 +228,7 @@ pub fn compare(
             return None;
         }
         if let (Some(wanted), Some(seen)) = (&wanted.seen, &step.seen) {
-            if is_denied(seen) {
+            if is_denied(seen, &all[..=at]) {
                 return None;
             }
             // Side 3 is the unified one, 2 the legacy one; the straight database has only 2.

@@ -191,15 +191,22 @@ impl Seen<'_> {
 
 /// What stands in the ledger because a role may not do something that PostgreSQL does with other rights: the tombstone of a
 /// key that changes at REPEATABLE READ, and up to `shadow_read` the actions of foreign keys that lenses see to.
-const DENIED: [&str; 3] = [
+const DENIED: [&str; 2] = [
     "permission denied for function tombstone_",
-    "permission denied for function put_staff_",
     "permission denied for table dweller",
 ];
 
-/// Whether the rows of a side tell of that.
-pub fn is_denied(seen: &[String]) -> bool {
-    let denied = |row: &String| DENIED.iter().any(|reason| row.contains(reason));
+/// The same of a role that has no right to write the table that refers: of any other it would be a right that was lost.
+const DENIED_LANDLORD: &str = "permission denied for function put_staff_";
+
+/// Whether the rows of a side tell of that, behind these statements.
+pub fn is_denied(seen: &[String], statements: &[&Statement]) -> bool {
+    let mut statements = statements.iter();
+    let landlord = statements.any(|statement| statement.sql == "SET ROLE estate_landlord");
+    let denied = |row: &String| {
+        DENIED.iter().any(|reason| row.contains(reason))
+            || landlord && row.contains(DENIED_LANDLORD)
+    };
     seen.iter().any(denied)
 }
 
